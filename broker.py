@@ -1,0 +1,69 @@
+"""How every process speaks to the broker: names, and the options that survived.
+
+A message says only "there is work". PostgreSQL holds the work itself, so a lost
+message costs a delay and never a payment; the options below are chosen for
+bounded waits and against surprises, not for delivery guarantees. docs/architecture.md
+tells what each one prevents.
+"""
+
+from typing import Any
+
+EVENTS = "events"
+MAINTENANCE = "maintenance"
+
+CREDIT_SESSIONS = "worker.tasks.credit_sessions"
+EXPIRE_SESSIONS = "worker.tasks.expire_sessions"
+
+RING_EXPIRES_S = 30
+"""A ring nobody heard in this time is dropped; the sweep rings again."""
+
+
+def celery_config(broker_url: str) -> dict[str, Any]:
+    """Celery's configuration, the same for those who ring and those who work."""
+    config: dict[str, Any] = {
+        "broker_url": broker_url,
+        "broker_connection_timeout": 1,
+        "broker_connection_retry": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "task_publish_retry": False,
+        "result_backend": None,
+        "task_ignore_result": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_acks_late": False,
+        "task_reject_on_worker_lost": False,
+        "task_time_limit": 30,
+        "task_soft_time_limit": 20,
+        "task_create_missing_queues": False,
+        "task_default_queue": EVENTS,
+        "task_routes": {CREDIT_SESSIONS: {"queue": EVENTS}, EXPIRE_SESSIONS: {"queue": MAINTENANCE}},
+        "task_send_sent_event": False,
+        "worker_send_task_events": False,
+        "worker_disable_prefetch": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_max_tasks_per_child": 20_000,
+        "worker_max_memory_per_child": 256_000,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "timezone": "UTC",
+        "enable_utc": True,
+        "beat_max_loop_interval": 2,
+    }
+    if broker_url.startswith(("redis", "valkey", "rediss", "valkeys")):
+        config["broker_transport_options"] = {
+            "ack_emulation": False,
+            "priority_steps": [0],
+            "socket_timeout": 1.0,
+            "socket_connect_timeout": 1.0,
+            "socket_keepalive": True,
+            "health_check_interval": 5,
+            "max_retries": 0,
+            "interval_start": 0,
+            "interval_step": 0.05,
+            "interval_max": 0.1,
+            "global_keyprefix": "spp:",
+            "client_name": "spp",
+        }
+    return config

@@ -1,0 +1,173 @@
+"""A payment laid on the table: everything settling has to know about it, read for many at once."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models import facts, payments
+from models.clawback import Lot
+from models.entitlement import Contradiction, Owed, Terms, entitlement, payment_of
+from models.facts import KnownFact, Paid
+from models.payments import Locked, PaymentState
+
+
+@dataclass(slots=True)
+class Match:
+    """The membership that a payment is for, as far as settling needs it."""
+
+    membership_id: int
+    member_id: int
+    currency: str
+    time_zone: str
+    shortfall_policy: str
+    terms: list[Terms] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Case:
+    """What is known of one payment, the state it ought to have, what it owes, and the lots it has."""
+
+    payment: Locked
+    known: list[KnownFact]
+    paid: KnownFact | None = None
+    match: Match | None = None
+    state: PaymentState = PaymentState.HEARD_OF
+    problem: str | None = None
+    owed: list[Owed] = field(default_factory=list)
+    lots: list[Lot] = field(default_factory=list)
+
+    @property
+    def billing_references(self) -> list[str]:
+        """By which its membership is found: the most specific of the telling that counts first, then all others."""
+        if self.paid is None:
+            return []
+        first = self.paid.fact
+        told = [known.fact for known in self.known if isinstance(known.fact, Paid)]
+        told.sort(key=lambda paid: (paid != first, paid.occurred_at, paid.payment, paid.billing_references))
+        return list(dict.fromkeys(reference for paid in told for reference in paid.billing_references))
+
+
+def read(session: Session, roots: Collection[int]) -> list[Case]:
+    """The cases of these payments, which stay locked until the transaction ends, in the order of ids."""
+    locked = payments.lock(session, roots)
+    root_of = {row: payment.root for payment in locked for row in payment.ids}
+    known: defaultdict[int, list[KnownFact]] = defaultdict(list)
+    for row, fact in facts.of_payments(session, list(root_of)):
+        known[root_of[row]].append(fact)
+    cases = [Case(payment, known[payment.root]) for payment in locked]
+    for case in cases:
+        paid = payment_of(fact for _, fact in case.known)
+        case.paid = next((known for known in case.known if known.fact == paid), None)
+    _match(session, [case for case in cases if case.paid])
+    for case in cases:
+        _judge(case)
+    return cases
+
+
+def _judge(case: Case) -> None:
+    if case.paid is None:
+        return
+    if case.match is None:
+        case.state = PaymentState.UNMATCHED
+        return
+    paid = case.paid.fact
+    try:
+        if isinstance(paid, Paid) and paid.currency != case.match.currency:
+            raise Contradiction(f"paid in {paid.currency}, but the membership is in {case.match.currency}")
+        case.owed = entitlement([fact for _, fact in case.known], case.match.terms)
+        case.state = PaymentState.SETTLED
+    except Contradiction as contradiction:
+        case.state, case.problem = PaymentState.HELD, str(contradiction)
+
+
+_MEMBERSHIPS = text("""
+    SELECT endpoint, reference, membership_id
+    FROM billing_references
+    JOIN unnest(CAST(:endpoints AS text[]), CAST(:references AS text[])) AS wanted (endpoint, reference)
+      USING (endpoint, reference)
+""")
+
+_TERMS = text("""
+    SELECT m.id, m.member_id, m.currency, c.time_zone, c.shortfall_policy,
+           p.item_id, p.quantity, p.days_to_expire
+    FROM memberships m
+    JOIN clubs c ON c.id = m.club_id
+    LEFT JOIN pinned_terms p ON p.membership_id = m.id
+    WHERE m.id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY m.id, p.item_id
+""")
+
+
+def _match(session: Session, cases: list[Case]) -> None:
+    """Finds each payment's membership; one that it was matched to before is kept."""
+    chosen = {case.payment.root: case.payment.membership_id for case in cases}
+    wanted = [
+        (case.payment.endpoint, reference, case.payment.root)
+        for case in cases
+        if case.payment.membership_id is None
+        for reference in case.billing_references
+    ]
+    if wanted:
+        keys = {"endpoints": [row[0] for row in wanted], "references": [row[1] for row in wanted]}
+        found = {(row.endpoint, row.reference): row.membership_id for row in session.execute(_MEMBERSHIPS, keys)}
+        for endpoint, reference, root in wanted:
+            chosen[root] = chosen[root] or found.get((endpoint, reference))
+    matches: dict[int, Match] = {}
+    for membership_id, member_id, currency, time_zone, policy, item_id, quantity, days in session.execute(
+        _TERMS, {"ids": sorted({membership_id for membership_id in chosen.values() if membership_id})}
+    ):
+        match = matches.get(membership_id)
+        if match is None:
+            match = matches[membership_id] = Match(membership_id, member_id, currency, time_zone, policy)
+        if item_id is not None:
+            match.terms.append(Terms(item_id, quantity, days))
+    for case in cases:
+        membership_id = chosen[case.payment.root]
+        case.match = matches[membership_id] if membership_id else None
+
+
+_LOTS = text("""
+    SELECT id, payment_id, member_id, item_id, quantity, remaining, shortfall, reversed, expires_at
+    FROM credit_grants
+    WHERE payment_id = ANY(CAST(:payment_ids AS bigint[]))
+       OR (shortfall > 0 AND member_id = ANY(CAST(:member_ids AS bigint[])))
+    ORDER BY id
+    FOR UPDATE
+""")
+
+_ENTERED = text("""
+    SELECT grant_id,
+           coalesce(-sum(quantity) FILTER (WHERE kind = 'expiry'), 0) AS lapsed,
+           coalesce(-sum(quantity) FILTER (WHERE kind IN ('clawback', 'reinstatement')), 0) AS clawed_back,
+           coalesce(-sum(shortfall) FILTER (WHERE kind = 'debt_repayment'), 0) AS repaid
+    FROM ledger_entries
+    WHERE grant_id = ANY(CAST(:ids AS bigint[]))
+    GROUP BY grant_id
+""")
+
+
+def lay_out_lots(session: Session, cases: list[Case]) -> dict[tuple[int, int], list[Lot]]:
+    """Gives each case its lots, locked; returns its members' open shortfalls by (member id, item id), oldest first."""
+    case_of = {row: case for case in cases for row in case.payment.ids}
+    members = {case.match.member_id for case in cases if case.match}
+    debts: defaultdict[tuple[int, int], list[Lot]] = defaultdict(list)
+    values = {"payment_ids": list(case_of), "member_ids": list(members)}
+    for row in session.execute(_LOTS, values):
+        lot = Lot(*row)
+        if lot.payment_id in case_of:
+            case_of[lot.payment_id].lots.append(lot)
+        if lot.shortfall:
+            debts[lot.member_id, lot.item_id].append(lot)
+    return debts
+
+
+def read_entries(session: Session, lots: list[Lot]) -> None:
+    """Fills in what these lots' entries come to."""
+    by_id = {lot.id: lot for lot in lots}
+    if by_id:
+        for grant_id, lapsed, clawed_back, repaid in session.execute(_ENTERED, {"ids": list(by_id)}):
+            lot = by_id[grant_id]
+            lot.lapsed, lot.clawed_back, lot.repaid = lapsed, clawed_back, repaid

@@ -1,0 +1,42 @@
+"""The engine and the session factory: bounded waits, UTC, dead connections noticed."""
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+STATEMENT_TIMEOUT_MS = 15_000
+LOCK_TIMEOUT_MS = 3_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
+
+
+def make_engine(database_url: str, *, pool_size: int = 4, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Engine:
+    """An engine for one process; make it after the fork, never before.
+
+    Takes postgres://, postgresql:// and postgresql+psycopg:// URLs. A wait for a
+    connection, a lock or a statement ends in SQLAlchemy's OperationalError or
+    TimeoutError instead of hanging.
+    """
+    options = {
+        "timezone": "UTC",
+        "statement_timeout": statement_timeout_ms,
+        "lock_timeout": LOCK_TIMEOUT_MS,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    }
+    return create_engine(
+        make_url(database_url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        connect_args={
+            "connect_timeout": 2,
+            "tcp_user_timeout": 5000,
+            "application_name": "spp",
+            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+        },
+    )
+
+
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    """Sessions of that engine: `with sessions(engine).begin() as session: ...` commits at the end."""
+    return sessionmaker(engine, expire_on_commit=False)

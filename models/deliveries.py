@@ -1,0 +1,43 @@
+"""Counts of what was answered, per endpoint, hour and outcome; kept in PostgreSQL so that they survive restarts."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import BigInteger, String, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base
+
+
+class DeliveryCount(Base):
+    """How many events or refused deliveries one endpoint had in one hour (UTC) with one outcome."""
+
+    __tablename__ = "delivery_counts"
+
+    endpoint: Mapped[str] = mapped_column(String(63), primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(40), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+
+
+_ADD = text("""
+    INSERT INTO delivery_counts (endpoint, hour, outcome, count)
+    SELECT endpoint, date_trunc('hour', now(), 'UTC'), outcome, count
+    FROM unnest(CAST(:endpoints AS text[]), CAST(:outcomes AS text[]), CAST(:counts AS bigint[]))
+         AS new (endpoint, outcome, count)
+    ORDER BY endpoint, outcome
+    ON CONFLICT (endpoint, hour, outcome) DO UPDATE SET count = delivery_counts.count + excluded.count
+""")
+
+
+def add(session: Session, counts: Mapping[tuple[str, str], int]) -> None:
+    """Adds counts by (endpoint, outcome) to this hour's."""
+    if counts:
+        session.execute(
+            _ADD,
+            {
+                "endpoints": [endpoint for endpoint, _ in counts],
+                "outcomes": [outcome for _, outcome in counts],
+                "counts": list(counts.values()),
+            },
+        )

@@ -1,0 +1,101 @@
+"""Every error that the rules raise. The docstring is the message, filled with what is at hand."""
+
+import inspect
+from typing import Any
+
+
+class SppError(Exception):
+    """Something was asked for that the rules refuse."""
+
+    def __init__(self, **details: Any) -> None:
+        self.details = details
+        super().__init__(inspect.cleandoc(type(self).__doc__ or "").format(**details))
+
+
+# Catalogue
+
+
+class MaximumBelowMinimum(SppError):
+    """Maximum allowed session buckets ({maximum}) cannot be less than minimum required ({minimum})."""
+
+
+class NegativeNumber(SppError):
+    """{what} cannot be negative (it is {value})."""
+
+
+class NotASessionItem(SppError):
+    """{item!r} is not a scheduler bucket, so it cannot be a session bucket."""
+
+
+class ItemAlreadyAdded(SppError):
+    """{item!r} is already a session bucket of {offer!r}."""
+
+
+class DaysWithoutSessions(SppError):
+    """Days to expire is {days} but session quantity is 0: set both to 0 for an item not used under this term."""
+
+
+class NumberTooLarge(SppError):
+    """{what} can be at most {limit} (it is {value})."""
+
+
+class OfferCannotBeBought(SppError):
+    """Nobody could buy {offer!r}: {reason}."""
+
+
+class WrongState(SppError):
+    """{what} is {state}, so it cannot be {verb}."""
+
+
+# Members
+
+
+class NotFound(SppError):
+    """There is no {what} {name!r}."""
+
+
+class InvalidEmail(SppError):
+    """{email!r} is not an e-mail address."""
+
+
+class PicksMissing(SppError):
+    """{offer!r} requires {items}: pick it too."""
+
+
+class TooFewPicks(SppError):
+    """{offer!r} asks for at least {minimum} session items; {picked} picked."""
+
+
+class TooManyPicks(SppError):
+    """{offer!r} allows at most {maximum} session items; {picked} picked."""
+
+
+class PickNotOffered(SppError):
+    """{item!r} is not a session item of {offer!r}; it has {offered}."""
+
+
+class WrongCurrency(SppError):
+    """The payment term is in {term_currency}, the club {club!r} in {club_currency}."""
+
+
+class ReferenceTaken(SppError):
+    """{reference!r} on endpoint {endpoint!r} already belongs to the membership of {email}."""
+
+
+# Sessions
+
+
+class TooFewSessions(SppError):
+    """{asked} {item} sessions asked for, {usable} usable: nothing was taken."""
+
+
+class NothingToReturn(SppError):
+    """{asked} sessions cannot be returned: redemption {redemption} has {left} left to return."""
+
+
+class KeyReused(SppError):
+    """Idempotency key {key!r} was used before with other content: use a new key."""
+
+
+class NotPositive(SppError):
+    """{what} must be 1 or more (it is {value})."""

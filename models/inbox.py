@@ -1,0 +1,316 @@
+"""The inbox: every authentic webhook event, kept before it is answered.
+
+    pending -> processed | ignored | quarantined | dead -> (replay) -> pending
+
+Events are stored many at a time and claimed many at a time. A claim commits at
+once, with the attempt counted and the event leased, so that a worker that dies
+has used up an attempt and its events come round again by themselves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, func, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base, Id, RecordedAt, Reference
+from models.catalogue import one_of
+
+
+class EventState(StrEnum):
+    """Where an event stands. Only `pending` ones are ever due."""
+
+    PENDING = "pending"
+    PROCESSED = "processed"
+    IGNORED = "ignored"
+    """Understood, and of no effect; the reason says why."""
+    QUARANTINED = "quarantined"
+    """Authentic, but contradictory or unusable: kept, shown, no effect."""
+    DEAD = "dead"
+    """Given up after the last try; a replay sends it through again."""
+
+
+class WebhookEvent(Base):
+    """One event as the processor sent it. A batch delivery is split into its events."""
+
+    __tablename__ = "webhook_events"
+    __table_args__ = (
+        Index(
+            "uq_webhook_events_endpoint_event_id",
+            "endpoint",
+            "event_id",
+            unique=True,
+            postgresql_where=text("conflicts_with IS NULL"),
+        ),
+        Index(
+            "uq_webhook_events_conflict",
+            "conflicts_with",
+            func.sha256(text("body")),
+            unique=True,
+            postgresql_where=text("conflicts_with IS NOT NULL"),
+        ),
+        Index(
+            "ix_webhook_events_due",
+            text("(attempts > 0)"),
+            "next_attempt_at",
+            postgresql_where=text("state = 'pending'"),
+        ),
+        CheckConstraint(one_of("state", EventState), "state"),
+    )
+
+    id: Mapped[Id]
+    endpoint: Mapped[str] = mapped_column(String(63))
+    event_id: Mapped[Reference]
+    """The processor's id; where it gives none, one composed of what makes the event itself."""
+    type: Mapped[Reference]
+    api_version: Mapped[str | None]
+    """The version of the processor's API that wrote the body, where it says so."""
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    received_at: Mapped[RecordedAt]
+    state: Mapped[str] = mapped_column(server_default=EventState.PENDING.value)
+    reason: Mapped[str | None]
+    """Why it is ignored or quarantined."""
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    next_attempt_at: Mapped[RecordedAt]
+    """When it is due; while it is being tried, when its lease ends."""
+    error: Mapped[str | None]
+    """What the last try failed with."""
+    finished_at: Mapped[datetime | None]
+    conflicts_with: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("webhook_events.id"))
+    """The first event of the same id, whose content differs from this one's."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An authentic event on its way into the inbox. With a reason, it goes into quarantine."""
+
+    endpoint: str
+    event_id: str
+    type: str
+    body: bytes
+    api_version: str | None = None
+    quarantine_reason: str | None = None
+
+
+class Stored(StrEnum):
+    """What became of an event on arrival."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    UNFINISHED_DUPLICATE = "unfinished_duplicate"
+    """Known and still pending: worth ringing for."""
+    CONFLICT = "conflict"
+    """The same id with other content: quarantined beside the first, which stands."""
+
+
+class SameContent(Protocol):
+    """Tells whether two bodies of one event id say the same, as the endpoint's processor sees it."""
+
+    def __call__(self, endpoint: str, first: bytes, second: bytes) -> bool: ...
+
+
+class Claimed(NamedTuple):
+    """An event that is ours until its lease ends."""
+
+    id: int
+    endpoint: str
+    event_id: str
+    type: str
+    body: bytes
+    attempts: int
+    received_at: datetime
+
+
+_INSERT = text("""
+    INSERT INTO webhook_events (endpoint, event_id, type, api_version, body, state, reason, finished_at)
+    SELECT endpoint, event_id, type, api_version, body,
+           CASE WHEN reason IS NULL THEN 'pending' ELSE 'quarantined' END, reason,
+           CASE WHEN reason IS NULL THEN NULL ELSE clock_timestamp() END
+    FROM unnest(CAST(:endpoints AS text[]), CAST(:event_ids AS text[]), CAST(:types AS text[]),
+                CAST(:api_versions AS text[]), CAST(:bodies AS bytea[]), CAST(:reasons AS text[]))
+         AS new (endpoint, event_id, type, api_version, body, reason)
+    ON CONFLICT (endpoint, event_id) WHERE conflicts_with IS NULL DO NOTHING
+    RETURNING endpoint, event_id
+""")
+
+_KNOWN = text("""
+    SELECT e.endpoint, e.event_id, e.id, e.state, e.body
+    FROM webhook_events e
+    JOIN unnest(CAST(:endpoints AS text[]), CAST(:event_ids AS text[])) AS known (endpoint, event_id)
+      ON (e.endpoint, e.event_id) = (known.endpoint, known.event_id) AND e.conflicts_with IS NULL
+""")
+
+_INSERT_CONFLICT = text("""
+    INSERT INTO webhook_events
+        (endpoint, event_id, type, api_version, body, state, reason, finished_at, conflicts_with)
+    VALUES (:endpoint, :event_id, :type, :api_version, :body, 'quarantined', :reason, clock_timestamp(), :first)
+    ON CONFLICT DO NOTHING
+""")
+
+
+def store(session: Session, events: Sequence[NewEvent], same_content: SameContent) -> list[Stored]:
+    """Stores the events in one statement; says of each, in order, what became of it.
+
+    The unique index decides what is new. Only an event that is not new costs a
+    second look, which tells a repeat from a conflict.
+    """
+    first_of: dict[tuple[str, str], NewEvent] = {}
+    for event in events:
+        first_of.setdefault((event.endpoint, event.event_id), event)
+    new = list(first_of.values())
+    inserted = {
+        (row.endpoint, row.event_id)
+        for row in session.execute(
+            _INSERT,
+            {
+                "endpoints": [event.endpoint for event in new],
+                "event_ids": [event.event_id for event in new],
+                "types": [event.type for event in new],
+                "api_versions": [event.api_version for event in new],
+                "bodies": [event.body for event in new],
+                "reasons": [event.quarantine_reason for event in new],
+            },
+        )
+    }
+    if len(inserted) == len(events):
+        return [Stored.NEW] * len(events)
+    outcomes = []
+    repeats = [event for event in events if first_of[key_of(event)] is not event or key_of(event) not in inserted]
+    known = {
+        (row.endpoint, row.event_id): row
+        for row in session.execute(
+            _KNOWN,
+            {
+                "endpoints": [event.endpoint for event in repeats],
+                "event_ids": [event.event_id for event in repeats],
+            },
+        )
+    }
+    for event in events:
+        key = key_of(event)
+        if key in inserted and first_of[key] is event:
+            outcomes.append(Stored.NEW)
+            continue
+        first = known[key]
+        if first.body == event.body or same_content(event.endpoint, first.body, event.body):
+            pending = first.state == EventState.PENDING
+            outcomes.append(Stored.UNFINISHED_DUPLICATE if pending else Stored.DUPLICATE)
+            continue
+        session.execute(
+            _INSERT_CONFLICT,
+            {
+                "endpoint": event.endpoint,
+                "event_id": event.event_id,
+                "type": event.type,
+                "api_version": event.api_version,
+                "body": event.body,
+                "reason": f"the same id with other content than event {first.id}, which stands",
+                "first": first.id,
+            },
+        )
+        outcomes.append(Stored.CONFLICT)
+    return outcomes
+
+
+def key_of(event: NewEvent) -> tuple[str, str]:
+    """What makes two deliveries the same event."""
+    return event.endpoint, event.event_id
+
+
+_CLAIM = text("""
+    UPDATE webhook_events e
+    SET attempts = e.attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => :lease_s)
+    FROM (
+        SELECT id FROM webhook_events
+        WHERE state = 'pending' AND (attempts > 0) = :retried AND next_attempt_at <= clock_timestamp()
+        ORDER BY next_attempt_at
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    ) due
+    WHERE e.id = due.id
+    RETURNING e.id, e.endpoint, e.event_id, e.type, e.body, e.attempts, e.received_at
+""")
+
+
+def claim(session: Session, *, retried: bool, limit: int, lease_s: float) -> list[Claimed]:
+    """Takes due events, oldest first; commit at once, before trying them.
+
+    Takes up to `limit` events never tried before or, with `retried`, one that was:
+    it comes alone, so that an event which kills its worker takes no other with it.
+    """
+    rows = session.execute(_CLAIM, {"retried": retried, "limit": 1 if retried else limit, "lease_s": lease_s})
+    return sorted(Claimed(*row) for row in rows)
+
+
+class Outcome(NamedTuple):
+    """How an event ended."""
+
+    id: int
+    state: EventState
+    reason: str | None = None
+
+
+_FINISH = text("""
+    UPDATE webhook_events e
+    SET state = done.state, reason = done.reason, error = NULL, finished_at = clock_timestamp()
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:reasons AS text[])) AS done (id, state, reason)
+    WHERE e.id = done.id AND e.state = 'pending'
+""")
+
+
+def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
+    """Marks events as done, in the transaction that did their work."""
+    session.execute(
+        _FINISH,
+        {
+            "ids": [outcome.id for outcome in outcomes],
+            "states": [outcome.state.value for outcome in outcomes],
+            "reasons": [outcome.reason for outcome in outcomes],
+        },
+    )
+
+
+_FAIL = text("""
+    UPDATE webhook_events
+    SET error = :error,
+        state = CASE WHEN attempts >= :max_attempts THEN 'dead' ELSE state END,
+        finished_at = CASE WHEN attempts >= :max_attempts THEN clock_timestamp() END,
+        next_attempt_at = clock_timestamp()
+            + make_interval(secs => least(:cap_s, :base_s * 2.0 ^ (attempts - 1)) * (0.5 + random()))
+    WHERE id = :id AND state = 'pending'
+    RETURNING state
+""")
+
+
+def fail(
+    session: Session, event_id: int, error: str, *, max_attempts: int, base_s: float, cap_s: float
+) -> EventState | None:
+    """Records why a try failed and when the next is due; the last try makes a dead letter.
+
+    Call it in a transaction of its own, after the failed one was rolled back. The
+    wait doubles from `base_s` up to `cap_s`, times a jitter of 0.5 to 1.5. None
+    means that somebody else finished the event meanwhile.
+    """
+    values = {"id": event_id, "error": error, "max_attempts": max_attempts, "base_s": base_s, "cap_s": cap_s}
+    state = session.scalar(_FAIL, values)
+    return EventState(state) if state else None
+
+
+_REPLAY = text("""
+    UPDATE webhook_events
+    SET state = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
+        reason = NULL, error = NULL, finished_at = NULL
+    WHERE id = ANY(CAST(:ids AS bigint[])) AND conflicts_with IS NULL
+    RETURNING id
+""")
+
+
+def replay(session: Session, ids: Sequence[int]) -> list[int]:
+    """Sends events through the same path again, whatever their state; says which are now due.
+
+    Harmless for an event that had its effect: effects are settled by difference.
+    """
+    return sorted(session.scalars(_REPLAY, {"ids": list(ids)}))

@@ -1,0 +1,220 @@
+"""The ledger: grants, and the only writer of the entries that move them.
+
+A grant's definition never changes; `remaining`, `shortfall`, `reversed` and
+`expires_at` are projections that only entries move, in the same statement. The
+database refuses a remaining below zero or above the quantity, and every change
+of an entry.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base, Id, RecordedAt
+from models.catalogue import one_of
+
+
+class EntryKind(StrEnum):
+    """Why sessions moved."""
+
+    GRANT = "grant"
+    REDEMPTION = "redemption"
+    RETURN = "return"
+    EXPIRY = "expiry"
+    CLAWBACK = "clawback"
+    REINSTATEMENT = "reinstatement"
+    ADJUSTMENT = "adjustment"
+    DEBT_REPAYMENT = "debt_repayment"
+    EXTENSION = "extension"
+
+
+class CreditGrant(Base):
+    """A lot: sessions of one item, from one payment, with one expiry. Usable while effective_at <= t < expires_at."""
+
+    __tablename__ = "credit_grants"
+    __table_args__ = (
+        UniqueConstraint("payment_id", "item_id"),
+        Index("ix_credit_grants_member_id_item_id", "member_id", "item_id"),
+        Index("ix_credit_grants_lapsing", "expires_at", postgresql_where=text("remaining > 0")),
+        Index("ix_credit_grants_shortfall", "member_id", postgresql_where=text("shortfall > 0")),
+        CheckConstraint("0 <= remaining AND remaining <= quantity", "remaining"),
+        CheckConstraint("0 <= shortfall AND shortfall <= quantity", "shortfall"),
+        CheckConstraint("0 <= reversed AND reversed <= quantity", "reversed"),
+    )
+
+    id: Mapped[Id]
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"))
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    quantity: Mapped[int]
+    effective_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    """UTC; NULL is never."""
+    remaining: Mapped[int]
+    shortfall: Mapped[int] = mapped_column(server_default="0")
+    """Sessions already used when their payment was reversed, neither repaid nor forgiven yet."""
+    reversed: Mapped[int] = mapped_column(server_default="0")
+    """Sessions whose money went back, whether taken, lapsed or used."""
+    recorded_at: Mapped[RecordedAt]
+
+
+class LedgerEntry(Base):
+    """A signed, immutable movement on one grant, and its cause."""
+
+    __tablename__ = "ledger_entries"
+    __table_args__ = (
+        Index("ix_ledger_entries_grant_id", "grant_id"),
+        Index(
+            "ix_ledger_entries_redemption_id",
+            "redemption_id",
+            postgresql_where=text("redemption_id IS NOT NULL"),
+        ),
+        CheckConstraint(one_of("kind", EntryKind), "kind"),
+        CheckConstraint(
+            "CASE kind WHEN 'grant' THEN quantity > 0 WHEN 'redemption' THEN quantity < 0"
+            " WHEN 'return' THEN quantity > 0"
+            " WHEN 'expiry' THEN quantity < 0 WHEN 'clawback' THEN quantity <= 0 AND reversed > 0"
+            " WHEN 'reinstatement' THEN quantity >= 0 AND reversed < 0"
+            " WHEN 'debt_repayment' THEN quantity <= 0 AND shortfall <= 0"
+            " WHEN 'extension' THEN quantity = 0 AND expires_at IS NOT NULL ELSE true END",
+            "kind_and_sign",
+        ),
+        CheckConstraint(
+            "(kind IN ('grant', 'clawback', 'reinstatement')) <= (fact_id IS NOT NULL)", "caused_by_a_fact"
+        ),
+        CheckConstraint("(kind IN ('redemption', 'return')) = (redemption_id IS NOT NULL)", "caused_by_a_redemption"),
+    )
+
+    id: Mapped[Id]
+    grant_id: Mapped[int] = mapped_column(ForeignKey("credit_grants.id"))
+    kind: Mapped[str]
+    quantity: Mapped[int]
+    """Moves remaining."""
+    shortfall: Mapped[int] = mapped_column(server_default="0")
+    """Moves the grant's shortfall."""
+    reversed: Mapped[int] = mapped_column(server_default="0")
+    """Moves the grant's reversed."""
+    expires_at: Mapped[datetime | None]
+    """An extension's new expiry."""
+    occurred_at: Mapped[datetime]
+    """By the clock of whoever caused it; an expiry's is the lot's expires_at."""
+    recorded_at: Mapped[RecordedAt]
+    fact_id: Mapped[int | None] = mapped_column(ForeignKey("payment_facts.id"))
+    redemption_id: Mapped[int | None] = mapped_column(ForeignKey("redemptions.id"))
+    note: Mapped[str | None]
+
+
+class NewGrant(NamedTuple):
+    """A grant to be made, with the fact that causes it."""
+
+    payment_id: int
+    member_id: int
+    item_id: int
+    quantity: int
+    effective_at: datetime
+    expires_at: datetime | None
+    occurred_at: datetime
+    fact_id: int
+    note: str | None
+
+
+class Move(NamedTuple):
+    """An entry to be posted on an existing grant."""
+
+    grant_id: int
+    kind: EntryKind
+    quantity: int
+    occurred_at: datetime
+    shortfall: int = 0
+    reversed: int = 0
+    expires_at: datetime | None = None
+    fact_id: int | None = None
+    redemption_id: int | None = None
+    note: str | None = None
+
+
+_GRANT = text("""
+    WITH new AS (
+        SELECT * FROM unnest(
+            CAST(:payment_id AS bigint[]), CAST(:member_id AS bigint[]), CAST(:item_id AS bigint[]),
+            CAST(:quantity AS int[]), CAST(:effective_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]),
+            CAST(:occurred_at AS timestamptz[]), CAST(:fact_id AS bigint[]), CAST(:note AS text[]))
+          AS new (payment_id, member_id, item_id, quantity, effective_at, expires_at, occurred_at, fact_id, note)
+    ), granted AS (
+        INSERT INTO credit_grants (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at)
+        SELECT payment_id, member_id, item_id, quantity, quantity, effective_at, expires_at FROM new
+        RETURNING id, payment_id, item_id
+    ), entered AS (
+        INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, fact_id, note)
+        SELECT granted.id, 'grant', new.quantity, new.occurred_at, new.fact_id, new.note
+        FROM granted JOIN new USING (payment_id, item_id)
+    )
+    SELECT id, payment_id, item_id FROM granted
+""")
+
+
+def grant(session: Session, grants: Sequence[NewGrant]) -> dict[tuple[int, int], int]:
+    """Makes grants, each with its `grant` entry; their ids by (payment id, item id).
+
+    A second grant of an item by the same payment violates a unique constraint.
+    """
+    columns = dict(zip(NewGrant._fields, map(list, zip(*grants, strict=True)), strict=True))
+    return {(row.payment_id, row.item_id): row.id for row in session.execute(_GRANT, columns)}
+
+
+_POST = text("""
+    WITH entered AS (
+        INSERT INTO ledger_entries
+            (grant_id, kind, quantity, occurred_at, shortfall, reversed, expires_at, fact_id, redemption_id, note)
+        SELECT * FROM unnest(
+            CAST(:grant_id AS bigint[]), CAST(:kind AS text[]), CAST(:quantity AS int[]),
+            CAST(:occurred_at AS timestamptz[]), CAST(:shortfall AS int[]), CAST(:reversed AS int[]),
+            CAST(:expires_at AS timestamptz[]), CAST(:fact_id AS bigint[]), CAST(:redemption_id AS bigint[]),
+            CAST(:note AS text[]))
+        RETURNING grant_id, quantity, shortfall, reversed, expires_at
+    ), moved AS (
+        SELECT grant_id, sum(quantity) AS quantity, sum(shortfall) AS shortfall, sum(reversed) AS reversed,
+               max(expires_at) AS expires_at
+        FROM entered GROUP BY grant_id
+    )
+    UPDATE credit_grants g
+    SET remaining = g.remaining + moved.quantity, shortfall = g.shortfall + moved.shortfall,
+        reversed = g.reversed + moved.reversed, expires_at = coalesce(moved.expires_at, g.expires_at)
+    FROM moved WHERE g.id = moved.grant_id
+""")
+
+
+def post(session: Session, moves: Sequence[Move]) -> None:
+    """Writes entries and moves their grants, which the caller holds locked; nothing for no moves."""
+    if moves:
+        session.execute(_POST, dict(zip(Move._fields, map(list, zip(*moves, strict=True)), strict=True)))
+
+
+_EXPIRE = text("""
+    WITH lapsed AS MATERIALIZED (
+        SELECT id, remaining, expires_at FROM credit_grants
+        WHERE remaining > 0 AND expires_at <= least(CAST(:as_of AS timestamptz), clock_timestamp())
+        ORDER BY expires_at
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    ), emptied AS (
+        UPDATE credit_grants g SET remaining = 0 FROM lapsed WHERE g.id = lapsed.id
+    )
+    INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at)
+    SELECT id, 'expiry', -remaining, expires_at FROM lapsed
+""")
+
+
+def expire(session: Session, *, as_of: datetime, limit: int = 20_000) -> int:
+    """Writes down up to `limit` lots that have lapsed by `as_of`, and says how many.
+
+    One entry per lot, dated at its expires_at. Never takes a lot before its time by
+    the database's clock, whatever `as_of` says. Safe to run twice at once, and to
+    be killed: a lot is either untouched or done. Commit and call again until it
+    returns 0.
+    """
+    return session.connection().execute(_EXPIRE, {"as_of": as_of, "limit": limit}).rowcount

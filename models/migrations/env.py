@@ -1,0 +1,10 @@
+"""Alembic's entry: migrates over the connection that `upgrade` hands in."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"], transaction_per_migration=False)
+with context.begin_transaction():
+    # Waiting behind a long transaction would make everybody else wait behind us.
+    context.execute("SET LOCAL lock_timeout = '5s'")
+    context.execute("SELECT pg_advisory_xact_lock(hashtext('spp migrations'))")
+    context.run_migrations()

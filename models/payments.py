@@ -1,0 +1,160 @@
+"""Payments: one row per reference we have heard of, joined where two name the same payment.
+
+A payment may be known by several references (Stripe's invoice, payment intent and
+charge). Each has a row; joined rows point to the lowest id among them, the root,
+which carries the payment's state and is locked while it settles. Facts stay with
+the reference they spoke of, so that joining rewrites nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base, Id, RecordedAt, Reference
+from models.catalogue import one_of
+
+
+class PaymentState(StrEnum):
+    """Where a payment (its root) stands."""
+
+    HEARD_OF = "heard_of"
+    """Something was said of it, but not yet that it was paid."""
+    UNMATCHED = "unmatched"
+    """Paid, and no membership has any of its billing references yet."""
+    SETTLED = "settled"
+    """The ledger shows what its facts say."""
+    HELD = "held"
+    """Its facts contradict each other or its membership: no effect until that is mended."""
+
+
+class Payment(Base):
+    """A payment as one of the processor's references names it."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        UniqueConstraint("endpoint", "reference"),
+        Index("ix_payments_same_as", "same_as", postgresql_where=text("same_as IS NOT NULL")),
+        Index("ix_payments_unmatched", "id", postgresql_where=text("state = 'unmatched'")),
+        CheckConstraint(one_of("state", PaymentState), "state"),
+        CheckConstraint("same_as < id", "root_is_lowest"),
+        CheckConstraint("state <> 'settled' OR membership_id IS NOT NULL", "settled_is_matched"),
+    )
+
+    id: Mapped[Id]
+    endpoint: Mapped[str] = mapped_column(String(63))
+    reference: Mapped[Reference]
+    same_as: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    state: Mapped[str] = mapped_column(server_default=PaymentState.HEARD_OF.value)
+    problem: Mapped[str | None]
+    """Why it is held."""
+    membership_id: Mapped[int | None] = mapped_column(ForeignKey("memberships.id"), index=True)
+    billing_references: Mapped[list[str] | None] = mapped_column(ARRAY(String))
+    """What an unmatched payment waits for."""
+    recorded_at: Mapped[RecordedAt]
+
+
+Key = tuple[str, str]
+"""An endpoint and a payment reference."""
+
+_INSERT = text("""
+    INSERT INTO payments (endpoint, reference)
+    SELECT * FROM unnest(CAST(:endpoints AS text[]), CAST(:references AS text[]))
+    ON CONFLICT DO NOTHING
+    RETURNING endpoint, reference, id, id AS root
+""")
+
+_KNOWN = text("""
+    SELECT p.endpoint, p.reference, p.id, coalesce(p.same_as, p.id) AS root
+    FROM payments p
+    JOIN unnest(CAST(:endpoints AS text[]), CAST(:references AS text[])) AS known (endpoint, reference)
+      ON (p.endpoint, p.reference) = (known.endpoint, known.reference)
+""")
+
+
+def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set[int]]:
+    """Ids of the payments with these references, new ones made, and the roots of all."""
+    # Sorted, so that two workers that make the same rows wait for each other instead of deadlocking.
+    wanted = sorted(keys)
+    ids: dict[Key, int] = {}
+    roots: set[int] = set()
+    for statement in (_INSERT, _KNOWN):
+        missing = [key for key in wanted if key not in ids]
+        if missing:
+            values = {"endpoints": [key[0] for key in missing], "references": [key[1] for key in missing]}
+            for endpoint, reference, payment_id, root in session.execute(statement, values):
+                ids[endpoint, reference] = payment_id
+                roots.add(root)
+    return ids, roots
+
+
+_LOCK = text("""
+    SELECT id, coalesce(same_as, id) AS root, endpoint, state, membership_id
+    FROM payments
+    WHERE id = ANY(CAST(:roots AS bigint[])) OR same_as = ANY(CAST(:roots AS bigint[]))
+    ORDER BY id
+    FOR NO KEY UPDATE
+""")
+
+
+class Locked:
+    """One payment under lock: its root, all its rows' ids, and the membership it was matched to."""
+
+    __slots__ = ("endpoint", "ids", "membership_id", "root", "state")
+
+    def __init__(self, root: int, endpoint: str) -> None:
+        self.root = root
+        self.endpoint = endpoint
+        self.ids: list[int] = []
+        self.state = PaymentState.HEARD_OF
+        self.membership_id: int | None = None
+
+
+def lock(session: Session, roots: Collection[int]) -> list[Locked]:
+    """Locks whole payments in the order of their ids and returns them, root by root."""
+    wanted = set(roots)
+    while True:
+        payments: dict[int, Locked] = {}
+        for payment_id, root, endpoint, state, membership_id in session.execute(_LOCK, {"roots": sorted(wanted)}):
+            payment = payments.get(root) or payments.setdefault(root, Locked(root, endpoint))
+            payment.ids.append(payment_id)
+            payment.membership_id = payment.membership_id or membership_id
+            if payment_id == root:
+                payment.state = PaymentState(state)
+        if payments.keys() <= wanted:
+            return list(payments.values())
+        # Somebody joined one of them to a lower root while we waited for its lock.
+        wanted |= payments.keys()
+
+
+_JOIN = text("""
+    UPDATE payments p
+    SET same_as = joined.root, state = 'heard_of', problem = NULL, billing_references = NULL
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:roots AS bigint[])) AS joined (id, root)
+    WHERE p.id = joined.id
+""")
+
+
+def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[int]) -> set[int]:
+    """Makes one payment of each pair of ids, and returns the roots of all after that.
+
+    `roots` are those of every payment in the pairs, as `identify` gave them.
+    """
+    locked = lock(session, roots)
+    root_of = {payment_id: payment.root for payment in locked for payment_id in payment.ids}
+    members = defaultdict(set, {payment.root: set(payment.ids) for payment in locked})
+    moved: set[int] = set()
+    for one, other in pairs:
+        low, high = sorted((root_of[one], root_of[other]))
+        if low != high:
+            for payment_id in members.pop(high):
+                root_of[payment_id] = low
+                members[low].add(payment_id)
+                moved.add(payment_id)
+    if moved:
+        ids = sorted(moved)
+        session.execute(_JOIN, {"ids": ids, "roots": [root_of[payment_id] for payment_id in ids]})
+    return set(root_of.values())

@@ -1,0 +1,10 @@
+"""Every table, in one import."""
+
+from models import catalogue, deliveries, facts, heartbeats, inbox, ledger, members, payments, redemption
+
+TABLES = (
+    catalogue.Club, catalogue.Item, catalogue.Offer, catalogue.SessionBucket, catalogue.PaymentTerm,
+    catalogue.BucketTerms, members.Member, members.Membership, members.PinnedTerms, members.BillingReference,
+    inbox.WebhookEvent, deliveries.DeliveryCount, payments.Payment, facts.PaymentFact, ledger.CreditGrant,
+    redemption.Redemption, ledger.LedgerEntry, heartbeats.Heartbeat,
+)  # fmt: skip

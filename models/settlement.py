@@ -1,0 +1,208 @@
+"""Settling: what the facts say is owed, against what the ledger shows; only the difference is posted.
+
+Everything needed is read for all payments at once and written at once: the number
+of statements does not grow with the number of payments.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models import cases, clawback, facts, ledger, payments
+from models.cases import Case
+from models.clawback import Lot
+from models.entitlement import Owed, expires_at
+from models.facts import Fact, KnownFact, Linked, Restored, Reversed, Told
+from models.ledger import Move, NewGrant
+from models.payments import PaymentState
+
+
+def take_in(session: Session, told: Sequence[Told], *, now: datetime, late_credit: timedelta) -> dict[int, str]:
+    """Records what events say and settles every payment they touch.
+
+    Returns, by event id, the problem of each event with a payment that is held: its
+    facts contradict each other or its membership. `now` and `late_credit` as in `settle`.
+    """
+    ids, roots = payments.identify(session, facts.references(told))
+    facts.record(session, told, ids)
+    links = [
+        (ids[endpoint, fact.payment], ids[endpoint, fact.other])
+        for _, endpoint, said in told
+        for fact in said
+        if isinstance(fact, Linked)
+    ]
+    if links:
+        roots = payments.join(session, links, roots)
+    held = settle(session, roots, now=now, late_credit=late_credit)
+    return {
+        event_id: held[ids[endpoint, fact.payment]]
+        for event_id, endpoint, said in (told if held else ())
+        for fact in said
+        if ids[endpoint, fact.payment] in held
+    }
+
+
+def settle(session: Session, roots: Collection[int], *, now: datetime, late_credit: timedelta) -> dict[int, str]:
+    """Makes the ledger show what the facts of these payments say; again, it changes nothing.
+
+    Locks the payments, then their grants, each in the order of ids. Sessions credited
+    more than `late_credit` after their payment count their days from `now`; zero turns
+    that off. Returns why payments are held, by the ids of all their rows.
+    """
+    read = cases.read(session, roots)
+    debts = cases.lay_out_lots(session, read)
+    new = _grant(session, read, now, late_credit)
+    targets = [(case, lot, target) for case in read for lot, target in _targets(case) if lot.reversed != target]
+    cases.read_entries(session, [lot for _, lot, _ in targets])
+    moves: list[Move] = []
+    for case, lot, target in targets:
+        assert case.match is not None, "only matched payments have lots"  # noqa: S101 -- narrows the type
+        cause = _cause(case, (Reversed, Linked) if target > lot.reversed else (Restored,))
+        moves += clawback.reverse(
+            lot,
+            target,
+            policy=case.match.shortfall_policy,
+            fact_id=cause.id,
+            occurred_at=cause.fact.occurred_at,
+            now=now,
+        )
+    for lot in new:
+        if owing := debts.get((lot.member_id, lot.item_id)):
+            moves += clawback.repay(lot, owing, now)
+    ledger.post(session, moves)
+    _write_states(session, read)
+    return {row: case.problem for case in read if case.problem for row in case.payment.ids}
+
+
+def _grant(session: Session, read: list[Case], now: datetime, late_credit: timedelta) -> list[Lot]:
+    """Makes the grants that are owed and missing, and lays them out with the others."""
+    wanted: list[NewGrant] = []
+    by_key: dict[tuple[int, int], Case] = {}
+    for case in read:
+        held = {lot.item_id for lot in case.lots}
+        for owed in case.owed:
+            if owed.item_id not in held:
+                new = _new_grant(case, owed, now, late_credit)
+                by_key[new.payment_id, new.item_id] = case
+                wanted.append(new)
+    if not wanted:
+        return []
+    ids = ledger.grant(session, wanted)
+    lots = []
+    for new in wanted:
+        key = (new.payment_id, new.item_id)
+        lot = Lot(
+            ids[key],
+            new.payment_id,
+            new.member_id,
+            new.item_id,
+            new.quantity,
+            new.quantity,
+            0,
+            0,
+            new.expires_at,
+        )
+        by_key[key].lots.append(lot)
+        lots.append(lot)
+    return lots
+
+
+def _new_grant(case: Case, owed: Owed, now: datetime, late_credit: timedelta) -> NewGrant:
+    assert case.match is not None, "only matched payments owe"  # noqa: S101 -- narrows the type
+    assert case.paid is not None, "only paid payments owe"  # noqa: S101 -- narrows the type
+    paid_at = case.paid.fact.occurred_at
+    late = bool(late_credit) and now - paid_at > late_credit
+    return NewGrant(
+        payment_id=case.payment.root,
+        member_id=case.match.member_id,
+        item_id=owed.item_id,
+        quantity=owed.quantity,
+        effective_at=min(paid_at, now),
+        expires_at=expires_at(now if late else paid_at, owed.days_to_expire, case.match.time_zone),
+        occurred_at=paid_at,
+        fact_id=case.paid.id,
+        note="credited late: days to expire count from the day of crediting" if late and owed.days_to_expire else None,
+    )
+
+
+def _targets(case: Case) -> list[tuple[Lot, int]]:
+    """Each lot with the sessions of it that ought to be reversed.
+
+    Where references turned out to name one payment after each had been credited,
+    the first lot of an item stands and the others are reversed whole.
+    """
+    if case.state != PaymentState.SETTLED:
+        return []
+    reversed_of = {owed.item_id: owed.reversed for owed in case.owed}
+    targets = []
+    for lot in sorted(case.lots, key=lambda lot: lot.id):
+        targets.append((lot, reversed_of.get(lot.item_id, lot.quantity)))
+        reversed_of.pop(lot.item_id, None)
+    return targets
+
+
+def _cause(case: Case, kinds: tuple[type[Fact], ...]) -> KnownFact:
+    """The last told fact of these kinds; where none explains the change, the last told."""
+    told = [known for known in case.known if isinstance(known.fact, kinds)] or case.known
+    return max(told, key=lambda known: known.id)
+
+
+_WRITE_STATES = text("""
+    UPDATE payments p
+    SET state = new.state, problem = new.problem, membership_id = new.membership_id,
+        billing_references = string_to_array(new.billing_references, E'\\n')
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:problems AS text[]),
+                CAST(:membership_ids AS bigint[]), CAST(:billing_references AS text[]))
+         AS new (id, state, problem, membership_id, billing_references)
+    WHERE p.id = new.id
+""")
+
+
+def _write_states(session: Session, read: list[Case]) -> None:
+    changed = [case for case in read if case.state != case.payment.state or case.problem]
+    if changed:
+        session.execute(
+            _WRITE_STATES,
+            {
+                "ids": [case.payment.root for case in changed],
+                "states": [case.state.value for case in changed],
+                "problems": [case.problem for case in changed],
+                "membership_ids": [case.match.membership_id if case.match else None for case in changed],
+                "billing_references": [
+                    "\n".join(case.billing_references) if case.state == PaymentState.UNMATCHED else None
+                    for case in changed
+                ],
+            },
+        )
+
+
+_MATCHED = text("""
+    SELECT DISTINCT p.id FROM payments p
+    JOIN billing_references b ON b.endpoint = p.endpoint AND b.reference = ANY(p.billing_references)
+    WHERE p.state = 'unmatched'
+    ORDER BY p.id
+    LIMIT :limit
+""")
+
+
+def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, limit: int = 500) -> int:
+    """Settles up to `limit` unmatched payments whose billing reference a membership has by now; says how many."""
+    roots = list(session.scalars(_MATCHED, {"limit": limit}))
+    if roots:
+        settle(session, roots, now=now, late_credit=late_credit)
+    return len(roots)
+
+
+def unsettled(session: Session, roots: Collection[int]) -> list[Case]:
+    """The payments among these for which settling would post something. Writes nothing."""
+    read = cases.read(session, roots)
+    cases.lay_out_lots(session, read)
+    return [
+        case
+        for case in read
+        if case.state != case.payment.state
+        or {owed.item_id for owed in case.owed} - {lot.item_id for lot in case.lots}
+        or any(lot.reversed != target for lot, target in _targets(case))
+    ]

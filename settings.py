@@ -1,0 +1,155 @@
+"""What an installation sets, read once from the environment and frozen.
+
+`load()` is called by each process at its start. Whatever is missing or wrong
+ends the start with a `SettingsError` that names the variable and the remedy.
+"""
+
+import os
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """The settings do not allow a start; the message says which one and what to do."""
+
+
+class Endpoint(BaseModel, frozen=True, extra="forbid"):
+    """One configured webhook receiver, answering at POST /webhooks/NAME.
+
+    `secrets` are all tried in turn, so that a secret can be rotated without a
+    gap. `account` is the processor's account that every event must name, where
+    the processor names one (Stripe Connect). Live events never count on a test
+    endpoint, nor test events on a live one.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    processor: str
+    mode: Literal["live", "test"]
+    account: str | None = None
+    secrets: tuple[SecretStr, ...] = ()
+
+    @cached_property
+    def keys(self) -> tuple[bytes, ...]:
+        """The secrets as bytes, the way verifiers take them."""
+        return tuple(secret.get_secret_value().encode() for secret in self.secrets)
+
+
+class Settings(BaseSettings):
+    """One frozen object; durations carry their unit in their name."""
+
+    model_config = SettingsConfigDict(env_prefix="SPP_", frozen=True, extra="ignore")
+
+    database_url: str = Field(validation_alias=AliasChoices("DATABASE_URL", "database_url"))
+    broker_url: str = Field(validation_alias=AliasChoices("BROKER_URL", "broker_url"))
+    endpoints: Annotated[tuple[Endpoint, ...], NoDecode] = ()
+    secrets_dir: Path | None = None
+
+    body_limit_bytes: int = Field(default=1024 * 1024, gt=0)
+    store_timeout_s: float = Field(default=5.0, gt=0)
+
+    max_attempts: int = Field(default=15, gt=0)
+    retry_base_s: float = Field(default=2.0, gt=0)
+    retry_cap_s: float = Field(default=3600.0, gt=0)
+    lease_s: float = Field(default=60.0, gt=0)
+    """How long a claimed event is left to its worker before another may take it;
+    longer than the tasks' hard time limit, so that no living worker is overtaken."""
+
+    sweep_every_s: float = Field(default=10.0, gt=0)
+    timer_every_s: float = Field(default=1.0, gt=0)
+    expire_every_s: float = Field(default=60.0, gt=0)
+
+    late_credit_hours: int = Field(default=24, ge=0)
+    """Sessions credited later than this after their payment count their days from
+    the day they were credited; 0 turns the protection off."""
+
+    max_event_age_days: int = Field(default=550, gt=0)
+    """Older events are quarantined: a replay of years-old traffic is no payment."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("endpoints", mode="before")
+    @classmethod
+    def _parse_endpoints(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return [_parse_endpoint(word) for word in value.split()]
+
+    def with_secrets(self) -> Self:
+        """These settings with every endpoint's secrets filled in.
+
+        Raises SettingsError naming the first endpoint without a secret.
+        """
+        found = tuple(
+            endpoint if endpoint.secrets else endpoint.model_copy(update={"secrets": self._secrets(endpoint)})
+            for endpoint in self.endpoints
+        )
+        return self.model_copy(update={"endpoints": found})
+
+    def _secrets(self, endpoint: Endpoint) -> tuple[SecretStr, ...]:
+        variable = secret_variable(endpoint.name)
+        text = os.environ.get(variable, "")
+        places = [f"the environment variable {variable}"]
+        if not text and self.secrets_dir is not None:
+            file = self.secrets_dir / endpoint.name
+            places.append(f"the file {file}")
+            try:
+                text = file.read_text()
+            except FileNotFoundError:
+                text = ""
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"The secrets of endpoint {endpoint.name!r} cannot be read: {error}") from None
+        secrets = tuple(SecretStr(word) for word in text.split())
+        if not secrets:
+            raise SettingsError(
+                f"Endpoint {endpoint.name!r} has no webhook secret. Put it (several, separated by white space, "
+                f"while rotating) into {' or '.join(places)}."
+            )
+        return secrets
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        """The endpoint of that name, or None."""
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Endpoint]:
+        return {endpoint.name: endpoint for endpoint in self.endpoints}
+
+
+def _parse_endpoint(word: str) -> dict[str, str]:
+    match = re.fullmatch(r"([^=:,]+)=([^=:,]+):([^=:,]+)(?:,account=([^=:,]+))?", word)
+    if match is None:
+        raise ValueError(f"{word!r} is not of the form NAME=PROCESSOR:live, NAME=PROCESSOR:test or ...,account=ID")
+    name, processor, mode, account = match.groups()
+    return {"name": name, "processor": processor, "mode": mode} | ({"account": account} if account else {})
+
+
+def secret_variable(endpoint: str) -> str:
+    """The environment variable that holds an endpoint's secrets: stripe-live -> SPP_SECRET_STRIPE_LIVE."""
+    return "SPP_SECRET_" + endpoint.upper().replace("-", "_")
+
+
+def load() -> Settings:
+    """The settings of this process, complete and checked. Raises SettingsError."""
+    try:
+        settings = Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(dict(item)) for item in error.errors())) from None
+    names = [endpoint.name for endpoint in settings.endpoints]
+    variables = [secret_variable(name) for name in names]
+    if len(set(variables)) < len(variables):
+        raise SettingsError(f"SPP_ENDPOINTS names an endpoint twice: {' '.join(names)}. Rename one.")
+    return settings.with_secrets()
+
+
+def _explain(item: dict[str, object]) -> str:
+    location = item["loc"]
+    name = str(location[0]) if isinstance(location, tuple) and location else "?"
+    variable = name if name.isupper() else f"SPP_{name.upper()}"
+    if item["type"] == "missing":
+        return f"{variable} is not set."
+    return f"{variable}: {item['msg']}"

@@ -1,0 +1,1 @@
+"""The public web app: small, fast, nothing but receiving."""

@@ -1,0 +1,61 @@
+"""The Flask app of the webhook server."""
+
+from flask import Flask, Response
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+import logs
+from models.database import make_engine
+from models.migrations import is_current
+from settings import Settings
+from webhooks.endpoint import Receiver
+from webhooks.intake import Intake
+from webhooks.processors import adapter, check
+from webhooks.ring import Bell
+
+
+def create_app(settings: Settings) -> Flask:
+    """The app that receives for the endpoints of these settings. Raises SettingsError for an unknown processor."""
+    logs.configure(settings.log_level)
+    check(settings.endpoints)
+    adapters = {endpoint.processor: adapter(endpoint.processor) for endpoint in settings.endpoints}
+    processors = {endpoint.name: adapters[endpoint.processor] for endpoint in settings.endpoints}
+    engine = make_engine(settings.database_url, statement_timeout_ms=int(settings.store_timeout_s * 1000))
+    intake = Intake(
+        engine,
+        ring=Bell(settings.broker_url).ring,
+        same_content=lambda endpoint, first, second: processors[endpoint].same_content(first, second),
+        timeout_s=settings.store_timeout_s,
+    )
+    app = Flask("webhooks", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
+    receiver = Receiver(settings, adapters, intake)
+    app.add_url_rule("/webhooks/<name>", "receive", receiver.receive, methods=["POST"], provide_automatic_options=False)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        """Alive: this process answers."""
+        return Response("alive", mimetype="text/plain")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        """Ready: the database answers and has this code's schema."""
+        try:
+            with engine.connect() as connection:
+                connection.execute(select(1))
+                ready = is_current(connection)
+        except SQLAlchemyError:
+            return Response("The database is not reachable.", 503, mimetype="text/plain")
+        if not ready:
+            return Response("The database's schema is not current: run `spp migrate`.", 503, mimetype="text/plain")
+        return Response("ready", mimetype="text/plain")
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Response:
+        response = Response(f"{error.name}.", error.code or 500, mimetype="text/plain")
+        if "Allow" in (headers := dict(error.get_headers())):
+            response.headers["Allow"] = headers["Allow"]
+        return response
+
+    return app

@@ -1,0 +1,139 @@
+"""Group commit: request threads hand their events to one writer, which stores all that wait at once.
+
+The busier it is, the cheaper each event. A thread is let go when its events are on
+disk, or told that they are not: then nothing was acknowledged.
+"""
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from models import deliveries, inbox
+from models.inbox import NewEvent, SameContent, Stored
+
+GROUP_LIMIT = 500
+FLUSH_EVERY_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Unavailable(Exception):
+    """The events could not be stored in time. They may be: the processor's retry finds out."""
+
+
+class _Ticket:
+    """One request's events, and the lock that its thread waits at."""
+
+    __slots__ = ("abandoned", "done", "events", "outcomes")
+
+    def __init__(self, events: Sequence[NewEvent]) -> None:
+        self.events = events
+        self.outcomes: list[Stored] | None = None
+        self.abandoned = False
+        self.done = threading.Lock()
+        self.done.acquire()
+
+
+class Intake:
+    """The inbox's front door for one process.
+
+    `ring` is called after every commit that leaves work, and must not block.
+    """
+
+    def __init__(
+        self, engine: Engine, *, ring: Callable[[], None], same_content: SameContent, timeout_s: float
+    ) -> None:
+        self._engine = engine
+        self._ring = ring
+        self._same_content = same_content
+        self._timeout_s = timeout_s
+        self._waiting: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._flush_at = 0.0
+        self._writer = threading.Thread(target=self._write, name="intake", daemon=True)
+        self._writer.start()
+
+    def store(self, events: Sequence[NewEvent]) -> list[Stored]:
+        """Returns when the events are on disk, with what became of each. Raises Unavailable."""
+        ticket = _Ticket(events)
+        self._waiting.put(ticket)
+        if not ticket.done.acquire(timeout=self._timeout_s):
+            ticket.abandoned = True
+            raise Unavailable
+        if ticket.outcomes is None:
+            raise Unavailable
+        return ticket.outcomes
+
+    def count(self, endpoint: str, outcome: str) -> None:
+        """Counts a delivery that stored nothing; written down within seconds."""
+        self._counts[endpoint, outcome] += 1
+        self._waiting.put(None)
+
+    def _write(self) -> None:
+        while True:
+            tickets = self._next_group()
+            try:
+                outcomes = self._commit(tickets)
+            except SQLAlchemyError as error:
+                log.error("intake_failed", events=sum(len(t.events) for t in tickets), error=_first_line(error))
+            else:
+                for ticket in tickets:
+                    ticket.outcomes = outcomes[: len(ticket.events)]
+                    del outcomes[: len(ticket.events)]
+            for ticket in tickets:
+                ticket.done.release()
+
+    def _next_group(self) -> list[_Ticket]:
+        """All that waits, up to the limit; empty where there are only counts to write down."""
+        try:
+            waiting = [self._waiting.get(timeout=FLUSH_EVERY_S if self._counts else None)]
+        except queue.Empty:
+            return []
+        size = 0
+        while size < GROUP_LIMIT:
+            try:
+                waiting.append(self._waiting.get_nowait())
+            except queue.Empty:
+                break
+            size += len(waiting[-1].events) if waiting[-1] else 0
+        return [ticket for ticket in waiting if ticket is not None and not ticket.abandoned]
+
+    def _commit(self, tickets: list[_Ticket]) -> list[Stored]:
+        events = [event for ticket in tickets for event in ticket.events]
+        try:
+            outcomes = self._attempt(events)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            # The connection died, perhaps between COMMIT and its answer. On a fresh one the unique
+            # index tells: what was committed comes back as a duplicate.
+            outcomes = self._attempt(events)
+        if Stored.NEW in outcomes or Stored.UNFINISHED_DUPLICATE in outcomes:
+            self._ring()
+        return outcomes
+
+    def _attempt(self, events: list[NewEvent]) -> list[Stored]:
+        flush = self._counts if monotonic() >= self._flush_at else None
+        with Session(self._engine) as session:
+            outcomes = inbox.store(session, events, self._same_content) if events else []
+            if flush:
+                deliveries.add(session, flush)
+            session.commit()
+        if flush is not None:
+            # Counted meanwhile by other threads: replaced, not cleared, loses at most those few.
+            self._counts = Counter()
+            self._flush_at = monotonic() + FLUSH_EVERY_S
+        for event, outcome in zip(events, outcomes, strict=True):
+            self._counts[event.endpoint, outcome.value] += 1
+        return outcomes
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

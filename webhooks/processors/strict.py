@@ -1,0 +1,137 @@
+"""Reading bodies strictly: what is ambiguous, lossy or unstorable is unusable, never guessed."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from webhooks.processors import Split, Unusable
+
+MAX_MINOR_UNITS = 10**12
+_NAME = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
+
+
+def loads(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`.
+
+    Raises Unusable for invalid UTF-8, a byte order mark, anything but an object at
+    the top, duplicate keys, NaN and infinities, numbers or nesting beyond reason,
+    NUL characters and lone surrogates.
+    """
+    try:
+        text = body.decode()
+        if r"\u" in text:
+            # Only escapes can spell what PostgreSQL's text cannot hold.
+            json.dumps(json.loads(text), ensure_ascii=False).encode()
+            if _NUL.search(text):
+                raise ValueError("a NUL character")
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f"unparsable: {_brief(error)}") from None
+    if not isinstance(value, dict):
+        raise Unusable("unparsable: not an object at the top")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
+
+
+def _brief(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:100]
+
+
+def peek(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in `body` read leniently and fast, to find its id; None where there is none."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def unreadable(body: bytes, reason: str) -> Split:
+    """An authentic body that is no event we can read: kept under its own hash, in quarantine."""
+    return Split(f"sha256:{hashlib.sha256(body).hexdigest()}", "unparsable", body, quarantine_reason=reason)
+
+
+def is_name(value: object) -> bool:
+    """Whether it can be an identifier: 1 to 255 printable ASCII characters without blanks."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def name(holder: Mapping[str, Any], key: str) -> str:
+    """The identifier under `key`; of an expanded object, its id. Raises Unusable where there is none."""
+    value = optional_name(holder, key)
+    if value is None:
+        raise Unusable(f"{key} is missing")
+    return value
+
+
+def optional_name(holder: Mapping[str, Any], key: str) -> str | None:
+    """The identifier under `key`, or None where it is absent, null or empty. Raises Unusable for anything else."""
+    value = holder.get(key)
+    if isinstance(value, dict):
+        value = value.get("id")
+    if value is None or value == "":
+        return None
+    if not is_name(value):
+        raise Unusable(f"{key} is not an identifier")
+    return str(value)
+
+
+def mapping(holder: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The object under `key`; empty where it is absent or null. Raises Unusable for anything else."""
+    value = holder.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Unusable(f"{key} is not an object")
+    return value
+
+
+def minor_units(holder: Mapping[str, Any], key: str) -> int:
+    """The amount under `key`: a JSON integer from 0 to 10**12, nothing that only looks like one."""
+    value = holder.get(key)
+    if type(value) is not int or not 0 <= value <= MAX_MINOR_UNITS:
+        raise Unusable(f"{key} is not an amount in minor units")
+    return value
+
+
+def currency(holder: Mapping[str, Any], key: str) -> str:
+    """The ISO 4217 code under `key`, upper case."""
+    value = holder.get(key)
+    if not isinstance(value, str) or _CURRENCY.fullmatch(value) is None:
+        raise Unusable(f"{key} is not a currency code")
+    return value.upper()
+
+
+def unix_time(holder: Mapping[str, Any], key: str) -> datetime:
+    """The Unix seconds under `key`, in UTC."""
+    value = holder.get(key)
+    if type(value) is not int or not 0 < value < 10**11:
+        raise Unusable(f"{key} is not a Unix time")
+    return datetime.fromtimestamp(value, UTC)
+
+
+def iso_time(holder: Mapping[str, Any], key: str) -> datetime:
+    """The RFC 3339 time under `key`, with its offset, in UTC."""
+    value = holder.get(key)
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if moment is None or moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Unusable(f"{key} is not an RFC 3339 time with an offset") from None

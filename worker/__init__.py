@@ -1,0 +1,1 @@
+"""The Celery app: turns due events into sessions, and lapses into entries."""

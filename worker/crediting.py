@@ -1,0 +1,149 @@
+"""Crediting: claim due events, interpret them, settle their payments, mark them done.
+
+One event and 500 take the same path. A group is one transaction; where it fails, its
+events are tried one by one, so that a poisonous one holds up no other. What a failed
+try was about is recorded outside the transaction that failed.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from models import inbox, settlement
+from models.facts import FACTS_PER_EVENT, Fact, Told
+from models.inbox import Claimed, EventState, Outcome
+from settings import Settings
+from webhooks.processors import Ignored, Processor, Source, Unusable, adapter
+
+GROUP_LIMIT = 500
+CLOCK_SKEW = timedelta(days=1)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Crediting:
+    """The body of the task, the sweep and the timer alike. `now` is a parameter for tests."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @cached_property
+    def _processors(self) -> dict[str, Processor]:
+        return {endpoint.name: adapter(endpoint.processor) for endpoint in self.settings.endpoints}
+
+    @property
+    def _late_credit(self) -> timedelta:
+        return timedelta(hours=self.settings.late_credit_hours)
+
+    def drain(self, keep_on: Callable[[], bool] = lambda: True) -> int:
+        """Goes on until nothing is due, or `keep_on` says no between groups; returns events finished."""
+        finished = 0
+        while keep_on():
+            claimed = 0
+            for retried in (False, True):
+                with self.sessions.begin() as session:
+                    events = inbox.claim(session, retried=retried, limit=GROUP_LIMIT, lease_s=self.settings.lease_s)
+                if events:
+                    claimed += len(events)
+                    finished += self._work(events)
+            if not claimed:
+                break
+        return finished
+
+    def sweep(self, keep_on: Callable[[], bool] = lambda: True) -> int:
+        """Settles unmatched payments that a new billing reference has matched, then drains."""
+        matched = 1
+        while matched and keep_on():
+            with self.sessions.begin() as session:
+                matched = settlement.settle_matched(session, now=self.now(), late_credit=self._late_credit)
+        return self.drain(keep_on)
+
+    def _work(self, events: list[Claimed]) -> int:
+        try:
+            return self._settle(events)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it belongs to one event, and is recorded there
+            if len(events) == 1:
+                self._fail(events[0], error)
+                return 0
+            log.warning("group_failed", events=len(events), error=_brief(error))
+            return sum(self._work([event]) for event in events)
+
+    def _settle(self, events: list[Claimed]) -> int:
+        now = self.now()
+        told: list[Told] = []
+        outcomes: dict[int, Outcome] = {}
+        failed: list[tuple[Claimed, Exception]] = []
+        for event in events:
+            try:
+                if event.attempts > self.settings.max_attempts:
+                    raise RuntimeError("its worker died in every try")
+                told.append(Told(event.id, event.endpoint, self._interpret(event, now)))
+                outcomes[event.id] = Outcome(event.id, EventState.PROCESSED)
+            except Ignored as why:
+                outcomes[event.id] = Outcome(event.id, EventState.IGNORED, str(why))
+            except Unusable as why:
+                outcomes[event.id] = Outcome(event.id, EventState.QUARANTINED, str(why))
+            except Exception as error:  # noqa: BLE001 -- an adapter's mistake concerns its event alone
+                failed.append((event, error))
+        with self.sessions.begin() as session:
+            problems = settlement.take_in(session, told, now=now, late_credit=self._late_credit) if told else {}
+            for event_id, problem in problems.items():
+                outcomes[event_id] = Outcome(event_id, EventState.QUARANTINED, problem)
+            inbox.finish(session, list(outcomes.values()))
+        for event, failure in failed:
+            self._fail(event, failure)
+        self._log(events, outcomes.values())
+        return len(outcomes)
+
+    def _interpret(self, event: Claimed, now: datetime) -> list[Fact]:
+        endpoint = self.settings.endpoint(event.endpoint)
+        if endpoint is None:
+            raise LookupError(f"endpoint {event.endpoint!r} is not in SPP_ENDPOINTS: add it again, then replay")
+        source = Source(endpoint.mode, endpoint.account, event.event_id, event.received_at)
+        facts = self._processors[event.endpoint].interpret(event.type, event.body, source)
+        oldest = now - timedelta(days=self.settings.max_event_age_days)
+        if any(fact.occurred_at < oldest for fact in facts):
+            raise Unusable(f"older than {self.settings.max_event_age_days} days (SPP_MAX_EVENT_AGE_DAYS)")
+        if any(fact.occurred_at > now + CLOCK_SKEW for fact in facts):
+            raise Unusable("from the future")
+        if len(facts) > FACTS_PER_EVENT:
+            raise Unusable(f"tells more than {FACTS_PER_EVENT} facts")
+        return facts
+
+    def _fail(self, event: Claimed, error: Exception) -> None:
+        settings = self.settings
+        with self.sessions.begin() as session:
+            state = inbox.fail(
+                session,
+                event.id,
+                _brief(error),
+                max_attempts=settings.max_attempts,
+                base_s=settings.retry_base_s,
+                cap_s=settings.retry_cap_s,
+            )
+        log.error(
+            "event_failed",
+            endpoint=event.endpoint,
+            event_id=event.event_id,
+            attempts=event.attempts,
+            state=state,
+            error=_brief(error),
+        )
+
+    def _log(self, events: list[Claimed], outcomes: Iterable[Outcome]) -> None:
+        states = [outcome.state.value for outcome in outcomes]
+        log.info("credited", events=len(events), outcomes={state: states.count(state) for state in set(states)})
+
+
+def _brief(error: Exception) -> str:
+    if isinstance(error, SQLAlchemyError):
+        # Its full text repeats the statement with its parameters.
+        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    return f"{type(error).__name__}: {error}"[:2000]
