@@ -1,0 +1,43 @@
+# Everything runs in .venv, made from requirements.lock with the first target that needs it.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+
+.PHONY: demo test bench check lock clean
+
+demo: .venv/.installed
+	@$(BIN)/spp demo
+
+test: .venv/.installed
+	@$(BIN)/python -m pytest
+
+bench: .venv/.installed
+	@$(BIN)/python -m bench.run
+
+check: .venv/.installed
+	@$(BIN)/python -m pip --disable-pip-version-check check
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m local.check_migrations
+
+# The newest releases that pyproject.toml allows, for every platform and all extras.
+lock:
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) install uv
+	@$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+		--output-file requirements.lock pyproject.toml
+
+# What the demo keeps in .spp is data, and stays.
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed: requirements.lock pyproject.toml
+	@echo "Installing into .venv ..."
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""One machine: embedded PostgreSQL and Valkey, and the processes on them."""

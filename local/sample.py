@@ -1,0 +1,62 @@
+"""A small gym to try things on."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models.catalogue import Club, Item, Offer, PaymentTerm
+from models.members import Membership, add_billing_reference, find_member, sign_up
+
+CLUB, OFFER, TERM = "Riverside", "All In", "Monthly"
+PERSONAL_TRAINING, CLASSES, YOGA, SPIN = "Personal Training", "Group Class", "Yoga", "Spin"
+
+BUCKETS = {PERSONAL_TRAINING: (4, 30), CLASSES: (8, 0), YOGA: (5, 45), SPIN: (3, 30)}
+"""Item -> sessions per paid dues, days to expire."""
+
+MEMBERS = {
+    "ann@example.com": ("Ann Archer", [PERSONAL_TRAINING, CLASSES]),
+    "ben@example.com": ("Ben Bishop", [PERSONAL_TRAINING, YOGA]),
+    "cem@example.com": ("Cem Celik", [PERSONAL_TRAINING, SPIN]),
+}
+
+
+def make(session: Session) -> list[Membership]:
+    """The gym with its catalogue and three members; what is there already stays as it is."""
+    if session.scalar(select(Club).where(Club.name == CLUB)) is None:
+        _make_catalogue(session)
+    for email, (name, picks) in MEMBERS.items():
+        if find_member(session, email) is None:
+            subscription = f"sub_{name.split()[0].lower()}"
+            join(session, email, name, picks, [("stripe", subscription), ("standard", subscription)])
+    found = [find_member(session, email) for email in MEMBERS]
+    return [membership for member in found if member for membership in member.memberships]
+
+
+def join(
+    session: Session, email: str, name: str, picks: list[str], references: list[tuple[str, str]]
+) -> Membership:
+    """Signs a person up for the sample offer with these billing references (endpoint, reference)."""
+    club = session.scalars(select(Club).where(Club.name == CLUB)).one()
+    term = session.scalars(select(PaymentTerm).where(PaymentTerm.name == TERM)).one()
+    items = list(session.scalars(select(Item).where(Item.name.in_(picks))))
+    membership = sign_up(session, email=email, name=name, club=club, term=term, picks=items)
+    for endpoint, reference in references:
+        add_billing_reference(session, membership, endpoint, reference)
+    return membership
+
+
+def _make_catalogue(session: Session) -> None:
+    club = Club(name=CLUB, time_zone="America/Chicago", currency="USD")
+    kinds = {name: "personal_training" if name == PERSONAL_TRAINING else "class" for name in BUCKETS}
+    items = {name: Item(name=name, kind="scheduler_bucket", session_type=kind) for name, kind in kinds.items()}
+    offer = Offer(name=OFFER)
+    offer.set_bucket_limits(1, 2)
+    term = PaymentTerm(name=TERM, dues_minor=8900, currency="USD", interval="month")
+    offer.terms.append(term)
+    session.add_all([club, Item(name="Towel", kind="other"), offer, *items.values()])
+    session.flush()
+    buckets = {name: offer.add_bucket(item, required=name == PERSONAL_TRAINING) for name, item in items.items()}
+    session.flush()
+    for name, (quantity, days) in BUCKETS.items():
+        term.set_bucket(buckets[name], quantity=quantity, days_to_expire=days)
+    offer.publish()
+    session.flush()

@@ -1,0 +1,140 @@
+"""A server from a wheel, shared by all who start it with the same folder.
+
+A server belongs to its data folder, not to the process that started it. Who
+comes first starts it, who comes later uses it, the last to leave stops it; what
+a killed process left running is used, and stopped, by the next. Each runs in a
+session of its own: Ctrl-C reaches us, and we stop the servers when we are done.
+"""
+
+import fcntl
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from local import processes
+
+
+class NoEmbeddedServers(Exception):
+    """There are no embedded servers for this platform. Run PostgreSQL, and Valkey or Redis, yourself,
+    and set DATABASE_URL and BROKER_URL."""
+
+    def __str__(self) -> str:
+        reason = f" ({self.args[0]})" if self.args else ""
+        return " ".join((self.__doc__ or "").split()) + reason
+
+
+class ServerFailed(Exception):
+    """An embedded server did not start or did not stop; the message ends with its last log lines."""
+
+
+def wheel_file(module: str, pattern: str) -> Path:
+    """A file inside an installed package, found without importing it.
+
+    Raises NoEmbeddedServers where the package, or the file for this platform, is not there.
+    """
+    spec = find_spec(module)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for found in sorted(Path(folder).glob(pattern)):
+            return found
+    raise NoEmbeddedServers(f"{module} is not installed")
+
+
+def last_lines(log: Path, lines: int = 20) -> str:
+    """The end of a log, for an error message."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+class Server(ABC):
+    """A server in `data`, shared by whoever starts it with that folder."""
+
+    name: str
+
+    def __init__(self, data: Path) -> None:
+        self.data = data.resolve()
+        self._use: IO[str] | None = None
+
+    def start(self) -> None:
+        """Start the server, or use the one that runs there already. Ready on return.
+
+        Raises ServerFailed with the log's end.
+        """
+        self.data.mkdir(parents=True, exist_ok=True)
+        with self._nobody_else_starts_or_stops():
+            # The kernel drops this lock when we die, however we die.
+            use = self._use or (self.data / f"{self.name}.users").open("a")
+            fcntl.flock(use, fcntl.LOCK_SH)
+            running = self.process()
+            try:
+                if running is None:
+                    self._launch()
+                else:
+                    self._adopt()
+            except BaseException:
+                use.close()
+                self._use = None
+                if running is None and (half := self.process()) is not None:
+                    processes.kill_tree(half)
+                raise
+            self._use = use
+
+    def stop(self) -> None:
+        """Leave the server; if nobody else uses it, stop it in order."""
+        if self._use is None:
+            return
+        with self._nobody_else_starts_or_stops():
+            use, self._use = self._use, None
+            with use:
+                try:
+                    fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return
+                if self.process() is not None:
+                    self._shut_down()
+                self._tidy()
+
+    def kill(self) -> None:
+        """SIGKILL the server with all its processes, as a crash would; `start()` brings it back, same URL."""
+        if (process := self.process()) is not None:
+            processes.kill_tree(process)
+
+    @abstractmethod
+    def process(self) -> processes.Process | None:
+        """The server's main process, or None when it does not run."""
+
+    @abstractmethod
+    def _launch(self) -> None:
+        """Start the server and wait until it answers. Raises ServerFailed."""
+
+    @abstractmethod
+    def _adopt(self) -> None:
+        """Learn what a running server's URL needs."""
+
+    @abstractmethod
+    def _shut_down(self) -> None:
+        """Stop the running server in order, and wait until it is gone."""
+
+    @abstractmethod
+    def _tidy(self) -> None:
+        """Remove what is of no use to the next start."""
+
+    @contextmanager
+    def _nobody_else_starts_or_stops(self) -> Iterator[None]:
+        with (self.data / f"{self.name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,190 @@
+"""The processes of one installation on one machine: web, worker and beat."""
+
+import http.client
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+from broker import EVENTS, MAINTENANCE
+from local import processes
+from local.shared import last_lines
+
+STOP_TIMEOUT_S = 10.0
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class StackFailed(Exception):
+    """A process of the stack ended or did not become ready; the message has the end of its log."""
+
+
+class Stack:
+    """Web, worker and beat as subprocesses, each in a session of its own, each with its log.
+
+    `environment` is all they see of it. `port` 0 is a free one; `url` tells which.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        logs: Path,
+        *,
+        port: int = 0,
+        web_workers: int = 1,
+        worker_concurrency: int = 2,
+    ) -> None:
+        self.port = port or processes.free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._environment = dict(environment)
+        self._logs = logs.resolve()
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._log_start: dict[str, int] = {}
+        python = [sys.executable, "-m"]
+        celery = [*python, "celery", "-A", "worker.app:app"]
+        web = f"granian --interface wsgi --no-ws --host 127.0.0.1 --port {self.port} --workers {web_workers} "
+        web += "--blocking-threads 16 --workers-kill-timeout 5 webhooks.wsgi:app"
+        worker = f"worker --pool prefork --concurrency {worker_concurrency} --loglevel info "
+        worker += f"-Q {EVENTS},{MAINTENANCE} --without-gossip --without-mingle --without-heartbeat"
+        beat = ["beat", "--loglevel", "info", "-s", str(self._logs / "beat-schedule")]
+        self.commands = {
+            "web": [*python, *web.split()],
+            "worker": [*celery, *worker.split()],
+            "beat": [*celery, *beat],
+        }
+
+    def log(self, name: str) -> Path:
+        """Where a process's output goes; a restart appends."""
+        return self._logs / f"{name}.log"
+
+    def start(self, *names: str) -> None:
+        """Start these of `web`, `worker` and `beat` (all, if none is named) that do not run."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        for name in names or self.commands:
+            if name in self.alive():
+                continue
+            with self.log(name).open("ab") as log:
+                self._log_start[name] = log.tell()
+                self._running[name] = subprocess.Popen(
+                    self.commands[name],
+                    cwd=ROOT,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+
+    def alive(self) -> set[str]:
+        """The names of the processes that run."""
+        return {name for name, process in self._running.items() if process.poll() is None}
+
+    def wait_ready(self, timeout_s: float = 30.0) -> None:
+        """Wait until the web answers GET /readyz with 200 and the worker has said that it is ready.
+
+        Of the processes that were started; beat has no readiness. Raises StackFailed
+        as soon as one has ended, or after `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        waiting = [(name, ready) for name, ready in self._checks().items() if name in self._running]
+        while True:
+            for name, process in self._running.items():
+                if process.poll() is not None:
+                    raise self._failed(name, f"ended with code {process.returncode}")
+            waiting = [(name, ready) for name, ready in waiting if not ready()]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                raise self._failed(waiting[0][0], f"is not ready after {timeout_s:g} s")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop all in order; whoever still runs after 10 s is killed."""
+        try:
+            for name in self.alive():
+                self._running[name].terminate()
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            while self.alive() and time.monotonic() < deadline:
+                time.sleep(0.02)
+        finally:
+            for name in list(self._running):
+                self.kill(name)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a process and its children, as a crash would. `start(name)` starts it again."""
+        process = self._running.pop(name, None)
+        if process is None:
+            return
+        processes.kill_group(process.pid)
+        process.wait()
+
+    def run_until_interrupted(self, say: Callable[[str], None]) -> None:
+        """Watch over the processes until SIGINT or SIGTERM, then return; the caller stops them.
+
+        One that ends by itself is started again, at most once a second, and `say`
+        gets a line about it. Call from the main thread.
+        """
+        asked: list[int] = []
+
+        def ask(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            asked.append(signum)
+
+        before = {signum: signal.signal(signum, ask) for signum in (signal.SIGINT, signal.SIGTERM)}
+        checked = time.monotonic()
+        try:
+            while not asked:
+                time.sleep(0.1)
+                if time.monotonic() - checked >= 1:
+                    checked = time.monotonic()
+                    self._restart_dead(say)
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+    def rss_mb(self, name: str) -> float:
+        """Resident memory of a process and its children, in MB; 0 when it does not run."""
+        return processes.rss_mb(self._running[name].pid) if name in self.alive() else 0.0
+
+    def _restart_dead(self, say: Callable[[str], None]) -> None:
+        for name in self._running.keys() - self.alive():
+            code = self._running[name].returncode
+            self.kill(name)  # whatever of its children is left
+            self.start(name)
+            say(f"{name} ended with code {code} and was started again; see {self.log(name)}")
+
+    def _checks(self) -> dict[str, Callable[[], bool]]:
+        return {"web": self._web_is_ready, "worker": self._worker_is_ready}
+
+    def _web_is_ready(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _worker_is_ready(self) -> bool:
+        with self.log("worker").open("rb") as log:
+            log.seek(self._log_start["worker"])
+            return b" ready." in log.read()
+
+    def _failed(self, name: str, what: str) -> StackFailed:
+        return StackFailed(f"{name} {what}. The end of {self.log(name)}:\n{last_lines(self.log(name))}")
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,90 @@
+"""Real servers for every test that wants one: started once, in a folder of this session's own."""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from local.servers import Broker, Postgres
+from models.database import make_engine, sessions
+from models.migrations import upgrade
+from settings import Endpoint, Settings
+
+TEMPLATE = "migrated"
+_numbers = count(1)
+
+
+def pytest_configure() -> None:
+    # A TERM, like a Ctrl-C, still runs the fixtures' ends: no server outlives us.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in [*os.environ]:
+        if name.startswith("SPP_") or name in ("DATABASE_URL", "BROKER_URL"):
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def servers_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="spp-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(servers_folder: Path) -> Iterator[Postgres]:
+    with Postgres(servers_folder / "postgres", max_connections="200") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def broker_server(servers_folder: Path) -> Iterator[Broker]:
+    with Broker(servers_folder / "broker") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Postgres) -> str:
+    """A database with the schema in it, to copy."""
+    postgres.create(TEMPLATE)
+    upgrade(postgres.url(TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+def database_url(postgres: Postgres, template: str) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    name = f"test_{next(_numbers)}"
+    postgres.create(name, template)
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    with sessions(engine)() as session:
+        yield session
+
+
+@pytest.fixture
+def settings(database_url: str, broker_server: Broker) -> Settings:
+    stripe = Endpoint(name="stripe", processor="stripe", mode="test", secrets=("whsec_test",))
+    standard = Endpoint(
+        name="standard",
+        processor="standard_webhooks",
+        mode="test",
+        secrets=("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",),
+    )
+    return Settings(database_url=database_url, broker_url=broker_server.url, endpoints=(stripe, standard))
