@@ -25,6 +25,7 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
     With `broker`, an embedded one is started where BROKER_URL is not set; commands do
     without. Raises NoEmbeddedServers where the platform has none, and ServerFailed.
     """
+    data = data.resolve()
     environment = dict(os.environ)
     with ExitStack() as stack:
         if "DATABASE_URL" not in environment:

@@ -31,9 +31,7 @@ def make(session: Session) -> list[Membership]:
     return [membership for member in found if member for membership in member.memberships]
 
 
-def join(
-    session: Session, email: str, name: str, picks: list[str], references: list[tuple[str, str]]
-) -> Membership:
+def join(session: Session, email: str, name: str, picks: list[str], references: list[tuple[str, str]]) -> Membership:
     """Signs a person up for the sample offer with these billing references (endpoint, reference)."""
     club = session.scalars(select(Club).where(Club.name == CLUB)).one()
     term = session.scalars(select(PaymentTerm).where(PaymentTerm.name == TERM)).one()

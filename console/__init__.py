@@ -1,0 +1,1 @@
+"""For staff and operators: the command line `spp`."""

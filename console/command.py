@@ -1,0 +1,51 @@
+"""`spp`, the command line. Every failure is a message and an exit code: 1 refused or failed, 2 wrong usage."""
+
+import sys
+
+import click
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from console import memberships, queues, running
+from local.servers import NoEmbeddedServers, ServerFailed
+from local.stack import StackFailed
+from models.errors import SppError
+from settings import SettingsError
+
+
+def main() -> None:
+    """The entry point: turns what can go wrong into a message."""
+    try:
+        spp(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except (SppError, SettingsError, NoEmbeddedServers, ServerFailed, StackFailed) as error:
+        sys.exit(f"Error: {error}")
+    except OperationalError as error:
+        sys.exit(f"Error: the database is not reachable: {str(error.orig).strip()}")
+    except ProgrammingError as error:
+        sys.exit(f"Error: the database does not have this version's schema; run `spp migrate`. ({error.orig})")
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="sessions-per-payment")
+def spp() -> None:
+    """Sessions Per Payment: paid dues become sessions, exactly once.
+
+    Commands use DATABASE_URL and BROKER_URL where they are set, and else embedded
+    servers on the folder .spp (or SPP_DATA).
+    """
+
+
+for command in (
+    running.up, running.demo_command, running.migrate, running.demo_data,
+    memberships.sign_up_command, memberships.member, memberships.redeem, memberships.give_back,
+    queues.send, queues.events, queues.replay, queues.expire, queues.audit,
+):  # fmt: skip
+    spp.add_command(command)

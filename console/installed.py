@@ -1,0 +1,71 @@
+"""What commands work on: the installation's settings and its database, and things found there by name."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+import settings
+from local import home
+from models.catalogue import Club, Item, Offer
+from models.database import make_engine, sessions
+from models.errors import NotFound
+from models.members import Member, find_member
+
+DATA = Path(os.environ.get("SPP_DATA", ".spp"))
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Failed(click.ClickException):
+    """Ends a command with its message and exit code 1."""
+
+
+@contextmanager
+def installed_settings() -> Iterator[settings.Settings]:
+    """The settings; where DATABASE_URL is not set, with an embedded server for as long as the block."""
+    with home.installation(DATA) as environment:
+        os.environ.update(environment)
+        yield settings.load()
+
+
+@contextmanager
+def database() -> Iterator[Session]:
+    """One transaction for the whole command, committed at its end."""
+    with installed_settings() as loaded:
+        engine = make_engine(loaded.database_url)
+        try:
+            with sessions(engine).begin() as session:
+                yield session
+        finally:
+            engine.dispose()
+
+
+def late_credit() -> timedelta:
+    """After how long a payment is credited late."""
+    return timedelta(hours=settings.load().late_credit_hours)
+
+
+def the_member(session: Session, email: str) -> Member:
+    """The member with that address. Raises NotFound."""
+    person = find_member(session, email)
+    if person is None:
+        raise NotFound(what="member", name=email)
+    return person
+
+
+Named = TypeVar("Named", Club, Item, Offer)
+
+
+def named(session: Session, kind: type[Named], what: str, name: str) -> Named:
+    """The row of that name. Raises NotFound."""
+    found = session.scalar(select(kind).where(kind.name == name))
+    if found is None:
+        raise NotFound(what=what, name=name)
+    return found

@@ -1,0 +1,165 @@
+"""Commands about members and their sessions: sign-up, member, redeem, give-back."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import click
+
+import settings
+from console import show
+from console.installed import database, json_option, late_credit, named, the_member
+from models import redemption, settlement, statement
+from models.catalogue import Club, Item, Offer
+from models.errors import NotFound
+from models.members import add_billing_reference, sign_up
+
+
+@click.command("sign-up")
+@click.option("--member", "email", required=True, metavar="EMAIL")
+@click.option("--name", required=True)
+@click.option("--club", required=True)
+@click.option("--offer", required=True)
+@click.option("--term", required=True)
+@click.option("--pick", "picks", multiple=True, metavar="ITEM", help="A session item; once per item.")
+@click.option("--billing", multiple=True, metavar="ENDPOINT:REFERENCE", help="How payments find the membership.")
+@json_option
+def sign_up_command(
+    email: str, name: str, club: str, offer: str, term: str, picks: tuple[str, ...], billing: tuple[str, ...],
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Sign a member up for an offer, and pin its terms."""
+    references = [_billing(text) for text in billing]
+    with database() as session:
+        sold = named(session, Offer, "offer", offer)
+        terms = [one for one in sold.terms if one.name == term]
+        if not terms:
+            raise NotFound(what=f"payment term of {offer!r} named", name=term)
+        membership = sign_up(
+            session,
+            email=email,
+            name=name,
+            club=named(session, Club, "club", club),
+            term=terms[0],
+            picks=[named(session, Item, "item", pick) for pick in picks],
+        )
+        for endpoint, reference in references:
+            if settings.load().endpoint(endpoint) is None:
+                raise NotFound(what="endpoint", name=endpoint)
+            add_billing_reference(session, membership, endpoint, reference)
+        settled = settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit())
+        answer = {
+            "membership": membership.id,
+            "member": membership.member.email,
+            "terms": [
+                {"item": pinned.item.name, "quantity": pinned.quantity, "days_to_expire": pinned.days_to_expire}
+                for pinned in membership.pinned
+            ],
+            "waiting_payments_settled": settled,
+        }
+    if as_json:
+        show.as_json(answer)
+        return
+    click.echo(f"{email} is signed up: membership {answer['membership']}. Each paid dues give:")
+    show.table(["item", "sessions", "days to expire"], [
+        [pinned["item"], pinned["quantity"], pinned["days_to_expire"] or "never"]
+        for pinned in cast("list[dict[str, Any]]", answer["terms"])
+    ])  # fmt: skip
+    if settled:
+        click.echo(f"Settled {settled} payments that had waited for this membership.")
+
+
+@click.command()
+@click.argument("email")
+@json_option
+def member(email: str, as_json: bool) -> None:
+    """Show a member's balances, grants, and entries with the cause of each."""
+    now = datetime.now(UTC)
+    with database() as session:
+        person = the_member(session, email)
+        balances = statement.balances(session, person.id, now)
+        grants = statement.grants(session, person.id, now)
+        entries = statement.entries(session, person.id)
+    if as_json:
+        show.as_json({
+            "member": person.email,
+            "name": person.name,
+            "balances": [row._asdict() for row in balances],
+            "grants": [row._asdict() for row in grants],
+            "entries": [row._asdict() for row in entries],
+        })  # fmt: skip
+        return
+    click.echo(f"{person.name} <{person.email}>\n\nUsable now")
+    show.table(["item", "sessions", "next to lapse", "when", "shortfall"], [
+        [row.item, row.usable, row.expires_next, row.next_expiry or "never", row.shortfall] for row in balances
+    ])  # fmt: skip
+    click.echo("\nGrants")
+    show.table(["grant", "item", "payment", "given", "left", "usable from", "lapses"], [
+        [row.grant_id, row.item, row.payment, row.quantity, row.remaining, row.effective_at, row.expires_at or "never"]
+        for row in grants
+    ])  # fmt: skip
+    click.echo("\nEntries")
+    show.table(["entry", "when", "what", "item", "grant", "sessions", "shortfall", "because of", "note"], [
+        [row.entry_id, row.occurred_at, row.kind, row.item, row.grant_id, row.quantity, row.shortfall, _cause(row),
+         row.note or ""]
+        for row in entries
+    ])  # fmt: skip
+
+
+def _cause(row: statement.EntryLine) -> str:
+    if row.event_id:
+        return f"payment {row.payment}, {row.endpoint} event {row.event_id}"
+    return f"redemption {row.redemption_id}" if row.redemption_id else ""
+
+
+@click.command()
+@click.argument("email")
+@click.argument("item")
+@click.argument("quantity", type=click.IntRange(min=1), default=1)
+@click.option("--key", help="Idempotency key: repeating it repeats the answer. Made up if not given.")
+@json_option
+def redeem(email: str, item: str, quantity: int, key: str | None, as_json: bool) -> None:
+    """Take sessions of an item from a member, soonest to lapse first."""
+    key = key or str(uuid.uuid4())
+    with database() as session:
+        answer = redemption.redeem(
+            session,
+            member_id=the_member(session, email).id,
+            item_id=named(session, Item, "item", item).id,
+            quantity=quantity,
+            key=key,
+            now=datetime.now(UTC),
+        )
+    _show_answer(answer, key, "taken from", as_json)
+
+
+@click.command("give-back")
+@click.argument("redemption_id", metavar="REDEMPTION", type=click.IntRange(min=1))
+@click.option("--quantity", type=click.IntRange(min=1), help="All that is left of it, if not given.")
+@click.option("--key", help="Idempotency key: repeating it repeats the answer. Made up if not given.")
+@json_option
+def give_back(redemption_id: int, quantity: int | None, key: str | None, as_json: bool) -> None:
+    """Return sessions of a redemption to the grants they came from."""
+    key = key or str(uuid.uuid4())
+    with database() as session:
+        answer = redemption.give_back(
+            session, redemption_id=redemption_id, key=key, now=datetime.now(UTC), quantity=quantity
+        )
+    _show_answer(answer, key, "returned to", as_json)
+
+
+def _show_answer(answer: redemption.Answer, key: str, verb: str, as_json: bool) -> None:
+    if as_json:
+        draws = [draw._asdict() for draw in answer.draws]
+        show.as_json({"redemption": answer.redemption_id, "idempotency_key": key, "draws": draws})
+        return
+    for draw in answer.draws:
+        click.echo(f"{draw.quantity} {verb} grant {draw.grant_id}")
+    click.echo(f"Redemption {answer.redemption_id}, idempotency key {key}")
+
+
+def _billing(text: str) -> tuple[str, str]:
+    endpoint, colon, reference = text.partition(":")
+    if not endpoint or not colon or not reference:
+        raise click.BadParameter(f"{text!r} is not of the form ENDPOINT:REFERENCE", param_hint="--billing")
+    return endpoint, reference

@@ -1,0 +1,142 @@
+"""Commands about webhook events and the ledger as a whole: send, events, replay, expire, audit."""
+
+import os
+from datetime import UTC, datetime
+from http.client import HTTPException
+from time import time
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import click
+from sqlalchemy import select
+
+import settings
+from console import show
+from console.installed import DATA, Failed, database, installed_settings, json_option
+from local import home
+from models import inbox, ledger
+from models.audit import audit as find_differences
+from models.database import make_engine, sessions
+from models.errors import NotFound
+from models.inbox import EventState, WebhookEvent
+from webhooks.processors import adapter
+
+
+@click.command()
+@click.argument("endpoint")
+@click.argument("file", type=click.File("rb"))
+@click.option("--tamper", is_flag=True, help="Change the body after signing it.")
+@click.option("--age", type=int, default=0, help="Sign with a timestamp so many seconds ago.")
+@click.option("--url", help="The webhook server's address; by default that of `spp up`.")
+@json_option
+def send(endpoint: str, file: Any, tamper: bool, age: int, url: str | None, as_json: bool) -> None:
+    """Sign a body as the endpoint's processor would, and post it. FILE - reads standard input."""
+    body = file.read()
+    with home.installation(DATA) as environment:
+        os.environ.update(environment)
+        known = settings.load().endpoint(endpoint)
+    if known is None:
+        raise NotFound(what="endpoint", name=endpoint)
+    address = url or os.environ.get("SPP_WEBHOOKS_URL") or home.remembered_url(DATA)
+    if address is None:
+        raise Failed("There is no webhook server to post to: start `spp up`, or give --url.")
+    headers = adapter(known.processor).sign(body, known.keys[0], int(time()) - age)
+    request = Request(f"{address}/webhooks/{endpoint}", body + b" " if tamper else body, headers)  # noqa: S310
+    try:
+        with urlopen(request, timeout=15) as response:  # noqa: S310 -- the user names the address
+            status, text = response.status, response.read().decode()
+    except HTTPError as error:
+        status, text = error.code, error.read().decode(errors="replace")
+    except (URLError, OSError, HTTPException, ValueError) as error:
+        raise Failed(f"{address} does not answer: {error}") from None
+    if as_json:
+        show.as_json({"status": status, "body": text})
+    else:
+        click.echo(f"{status} {text or 'stored'}")
+    if not 200 <= status < 300:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.option("--state", type=click.Choice([state.value for state in EventState]))
+@click.option("--endpoint")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@json_option
+def events(state: str | None, endpoint: str | None, limit: int, as_json: bool) -> None:
+    """List webhook events, the newest first."""
+    query = select(WebhookEvent).order_by(WebhookEvent.id.desc()).limit(limit)
+    if state:
+        query = query.where(WebhookEvent.state == state)
+    if endpoint:
+        query = query.where(WebhookEvent.endpoint == endpoint)
+    with database() as session:
+        rows = [
+            {
+                "id": event.id, "endpoint": event.endpoint, "event_id": event.event_id, "type": event.type,
+                "received_at": event.received_at, "state": event.state, "attempts": event.attempts,
+                "why": event.reason or event.error, "next_attempt_at": event.next_attempt_at
+                if event.state == EventState.PENDING else None, "api_version": event.api_version,
+            }
+            for event in session.scalars(query)
+        ]  # fmt: skip
+    if as_json:
+        show.as_json(rows)
+    else:
+        show.table(["id", "endpoint", "event", "type", "received", "state", "tries", "why"], [
+            [*list(row.values())[:7], row["why"] or ""] for row in rows
+        ])  # fmt: skip
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, type=click.IntRange(min=1), metavar="ID...")
+@json_option
+def replay(ids: tuple[int, ...], as_json: bool) -> None:
+    """Send events through the same path again, by the ids that `spp events` shows."""
+    with database() as session:
+        due = inbox.replay(session, ids)
+    missing = sorted(set(ids) - set(due))
+    if as_json:
+        show.as_json({"due": due, "not_replayed": missing})
+    elif due:
+        click.echo(f"Due again: {' '.join(map(str, due))}. A worker takes them within a second.")
+    if missing:
+        raise Failed(
+            f"Not replayed, because there is no such event or it conflicts with the first of its id: {missing}"
+        )
+
+
+@click.command()
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="UTC; by default now.")
+@json_option
+def expire(as_of: datetime | None, as_json: bool) -> None:
+    """Write down the sessions that have lapsed. Nothing is ever taken before its time."""
+    moment = as_of.replace(tzinfo=UTC) if as_of else datetime.now(UTC)
+    if moment > datetime.now(UTC):
+        raise Failed(f"{moment.isoformat()} is in the future: sessions that have not lapsed are never taken.")
+    total = 0
+    with installed_settings() as loaded:
+        engine = make_engine(loaded.database_url)
+        lots = 1
+        while lots:
+            with sessions(engine).begin() as session:
+                lots = ledger.expire(session, as_of=moment)
+            total += lots
+        engine.dispose()
+    show.as_json({"lots": total}) if as_json else click.echo(f"{total} grants had lapsed and are written down.")
+
+
+@click.command()
+@json_option
+def audit(as_json: bool) -> None:
+    """Check every balance against its entries, and every payment against its grants. Exit 1 where they differ."""
+    with database() as session:
+        findings = [finding.what for finding in find_differences(session)]
+    if as_json:
+        show.as_json({"findings": findings})
+    else:
+        for what in findings:
+            click.echo(what)
+        click.echo(f"{len(findings)} differences." if findings else "Everything adds up.")
+    if findings:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,41 @@
+"""How commands print: a plain table for people, JSON for programs."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+
+def as_json(value: object) -> None:
+    """Prints the value as JSON; times are RFC 3339 in UTC."""
+    click.echo(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Prints aligned columns; numbers stand right, None is a dash. Without rows, says so."""
+    if not rows:
+        click.echo("  (none)")
+        return
+    cells = [[cell(value) for value in row] for row in rows]
+    widths = [max(len(heading), *(len(row[place]) for row in cells)) for place, heading in enumerate(headings)]
+    right = [all(isinstance(row[place], int | None) for row in rows) for place in range(len(headings))]
+    for line in (list(headings), ["-" * width for width in widths], *cells):
+        columns = zip(line, widths, right, strict=True)
+        click.echo("  " + "  ".join(text.rjust(w) if r else text.ljust(w) for text, w, r in columns).rstrip())
+
+
+def cell(value: object) -> str:
+    """A value in a table's cell."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M UTC")
+    return str(value)
