@@ -21,6 +21,9 @@ def make_engine(database_url: str, *, pool_size: int = 4, statement_timeout_ms: 
         "statement_timeout": statement_timeout_ms,
         "lock_timeout": LOCK_TIMEOUT_MS,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        # Plans made while tables were empty or never analyzed, those of foreign-key checks above all,
+        # would scan whole tables for the rest of a session. Every table here is to be found by an index.
+        "enable_seqscan": "off",
     }
     return create_engine(
         make_url(database_url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg"),
