@@ -40,6 +40,7 @@ LATE_CREDIT_DAYS = 40
 PICKS = [sample.PERSONAL_TRAINING, sample.CLASSES]
 PER_PAYMENT, DAYS_TO_EXPIRE = zip(*(sample.BUCKETS[item] for item in PICKS), strict=True)
 WAIT_S = 30
+ALL_DONE = "SELECT count(*) = 0 FROM webhook_events WHERE state = 'pending'"
 _numbers = count(1)
 
 
@@ -97,7 +98,7 @@ def run(say: Say, table: Table) -> bool:
         say(f"   {len(deliveries)} signed deliveries, answered: {_counted(answers)}")
         forged = post.one(deliveries[0], tamper=True), post.one(deliveries[0], age_s=600)
         say(f"   a forged and a stale one, answered: {_counted(forged)}")
-        _wait_until_done(make)
+        _wait_until(make, ALL_DONE)
 
         say("2. An unknown customer's payment waits; they sign up, and it settles by itself.")
         with make.begin() as session:
@@ -105,7 +106,8 @@ def run(say: Say, table: Table) -> bool:
             for person in people:
                 if person.signs_up_late:
                     sample.join(session, person.email, person.plot, PICKS, [("stripe", person.subscription)])
-        say(f"   {unmatched} payments were unmatched")
+        _wait_until(make, "SELECT count(*) = 0 FROM payments WHERE state = 'unmatched'")
+        say(f"   {unmatched} payments were unmatched; now none is")
 
         say("3. Members train; then money goes back that had bought what they used.")
         takers = [person for person in people if "used" in person.plot]
@@ -115,7 +117,7 @@ def run(say: Say, table: Table) -> bool:
         refunds = [_refund_of(person.payments[0], DUES) for person in takers]
         answers += post.all(refunds)
         answers += post.all([body for person in takers for body in _pay(person, Paid(0))])
-        _wait_until_done(make)
+        _wait_until(make, ALL_DONE)
 
         say("4. What lapsed is written down.")
         with make.begin() as session:
@@ -284,7 +286,7 @@ def _stack(folder: Path, say: Say) -> Iterator[tuple[Stack, sessionmaker[Session
     # A stack of its own, whatever the environment says.
     for name in [name for name in os.environ if name.startswith("SPP_") or name in {"DATABASE_URL", "BROKER_URL"}]:
         del os.environ[name]
-    os.environ["SPP_LATE_CREDIT_HOURS"] = str(LATE_CREDIT_DAYS * 24)
+    os.environ |= {"SPP_LATE_CREDIT_HOURS": str(LATE_CREDIT_DAYS * 24), "SPP_SWEEP_EVERY_S": "1"}
     with home.installation(folder, broker=True) as environment:
         stack = Stack(environment, folder / "logs")
         engine = make_engine(environment["DATABASE_URL"])
@@ -298,11 +300,12 @@ def _stack(folder: Path, say: Say) -> Iterator[tuple[Stack, sessionmaker[Session
             stack.stop()
 
 
-def _wait_until_done(make: sessionmaker[Session]) -> None:
+def _wait_until(make: sessionmaker[Session], condition: str) -> None:
+    """Waits for the condition in SQL; gives up silently, for then the balances will differ."""
     until = monotonic() + WAIT_S
     while monotonic() < until:
         with make() as session:
-            if not session.scalar(text("SELECT count(*) FROM webhook_events WHERE state = 'pending'")):
+            if session.scalar(text(condition)):
                 return
         sleep(0.05)
 

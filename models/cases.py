@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models import facts, payments
+from models.arrays import array, columns
 from models.clawback import Lot
 from models.entitlement import Contradiction, Owed, Terms, entitlement, payment_of
 from models.facts import KnownFact, Paid
@@ -111,14 +112,14 @@ def _match(session: Session, cases: list[Case]) -> None:
         for reference in case.billing_references
     ]
     if wanted:
-        keys = {"endpoints": [row[0] for row in wanted], "references": [row[1] for row in wanted]}
-        found = {(row.endpoint, row.reference): row.membership_id for row in session.execute(_MEMBERSHIPS, keys)}
+        rows = session.execute(_MEMBERSHIPS, columns(("endpoints", "references", "roots"), wanted)).all()
+        found = {(endpoint, reference): membership_id for endpoint, reference, membership_id in rows}
         for endpoint, reference, root in wanted:
             chosen[root] = chosen[root] or found.get((endpoint, reference))
     matches: dict[int, Match] = {}
     for membership_id, member_id, currency, time_zone, policy, item_id, quantity, days in session.execute(
-        _TERMS, {"ids": sorted({membership_id for membership_id in chosen.values() if membership_id})}
-    ):
+        _TERMS, {"ids": array({membership_id for membership_id in chosen.values() if membership_id})}
+    ).all():
         match = matches.get(membership_id)
         if match is None:
             match = matches[membership_id] = Match(membership_id, member_id, currency, time_zone, policy)
@@ -154,8 +155,8 @@ def lay_out_lots(session: Session, cases: list[Case]) -> dict[tuple[int, int], l
     case_of = {row: case for case in cases for row in case.payment.ids}
     members = {case.match.member_id for case in cases if case.match}
     debts: defaultdict[tuple[int, int], list[Lot]] = defaultdict(list)
-    values = {"payment_ids": list(case_of), "member_ids": list(members)}
-    for row in session.execute(_LOTS, values):
+    values = {"payment_ids": array(case_of), "member_ids": array(members)}
+    for row in session.execute(_LOTS, values).all():
         lot = Lot(*row)
         if lot.payment_id in case_of:
             case_of[lot.payment_id].lots.append(lot)
@@ -168,6 +169,6 @@ def read_entries(session: Session, lots: list[Lot]) -> None:
     """Fills in what these lots' entries come to."""
     by_id = {lot.id: lot for lot in lots}
     if by_id:
-        for grant_id, lapsed, clawed_back, repaid in session.execute(_ENTERED, {"ids": list(by_id)}):
+        for grant_id, lapsed, clawed_back, repaid in session.execute(_ENTERED, {"ids": array(by_id)}):
             lot = by_id[grant_id]
             lot.lapsed, lot.clawed_back, lot.repaid = lapsed, clawed_back, repaid

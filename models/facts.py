@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.arrays import array, columns
 from models.base import Base, RecordedAt
 from models.catalogue import one_of
 
@@ -179,7 +180,7 @@ def record(session: Session, told: Iterable[Told], payment_ids: Mapping[tuple[st
                  KIND_OF[type(fact)].value, fact.occurred_at, cause, amount, currency, running_total, billing, other)
             )  # fmt: skip
     if rows:
-        session.execute(_INSERT, dict(zip(_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)))
+        session.execute(_INSERT, columns(_COLUMNS, rows))
 
 
 _COLUMNS = (
@@ -220,7 +221,7 @@ def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[
         running,
         billing,
         other,
-    ) in session.execute(_OF_PAYMENTS, {"ids": list(payment_ids)}):
+    ) in session.execute(_OF_PAYMENTS, {"ids": array(payment_ids)}).all():
         fact: Fact
         match kind:
             case "paid":

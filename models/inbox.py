@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, func, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.arrays import array, columns
 from models.base import Base, Id, RecordedAt, Reference
 from models.catalogue import one_of
 
@@ -165,29 +166,20 @@ def store(session: Session, events: Sequence[NewEvent], same_content: SameConten
         (row.endpoint, row.event_id)
         for row in session.execute(
             _INSERT,
-            {
-                "endpoints": [event.endpoint for event in new],
-                "event_ids": [event.event_id for event in new],
-                "types": [event.type for event in new],
-                "api_versions": [event.api_version for event in new],
-                "bodies": [event.body for event in new],
-                "reasons": [event.quarantine_reason for event in new],
-            },
+            columns(
+                ("endpoints", "event_ids", "types", "api_versions", "reasons"),
+                [(e.endpoint, e.event_id, e.type, e.api_version, e.quarantine_reason) for e in new],
+            )
+            | {"bodies": [event.body for event in new]},
         )
     }
     if len(inserted) == len(events):
         return [Stored.NEW] * len(events)
     outcomes = []
-    repeats = [event for event in events if first_of[key_of(event)] is not event or key_of(event) not in inserted]
+    repeats = [key for event in events if first_of[key := key_of(event)] is not event or key not in inserted]
     known = {
         (row.endpoint, row.event_id): row
-        for row in session.execute(
-            _KNOWN,
-            {
-                "endpoints": [event.endpoint for event in repeats],
-                "event_ids": [event.event_id for event in repeats],
-            },
-        )
+        for row in session.execute(_KNOWN, columns(("endpoints", "event_ids"), repeats))
     }
     for event in events:
         key = key_of(event)
@@ -241,8 +233,8 @@ def claim(session: Session, *, retried: bool, limit: int, lease_s: float) -> lis
     Takes up to `limit` events never tried before or, with `retried`, one that was:
     it comes alone, so that an event which kills its worker takes no other with it.
     """
-    rows = session.execute(_CLAIM, {"retried": retried, "limit": 1 if retried else limit, "lease_s": lease_s})
-    return sorted(Claimed(*row) for row in rows)
+    values = {"retried": retried, "limit": 1 if retried else limit, "lease_s": lease_s}
+    return sorted(Claimed(*row) for row in session.execute(_CLAIM, values).all())
 
 
 class Outcome(NamedTuple):
@@ -263,14 +255,7 @@ _FINISH = text("""
 
 def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
     """Marks events as done, in the transaction that did their work."""
-    session.execute(
-        _FINISH,
-        {
-            "ids": [outcome.id for outcome in outcomes],
-            "states": [outcome.state.value for outcome in outcomes],
-            "reasons": [outcome.reason for outcome in outcomes],
-        },
-    )
+    session.execute(_FINISH, columns(("ids", "states", "reasons"), outcomes))
 
 
 _FAIL = text("""
@@ -313,4 +298,4 @@ def replay(session: Session, ids: Sequence[int]) -> list[int]:
 
     Harmless for an event that had its effect: effects are settled by difference.
     """
-    return sorted(session.scalars(_REPLAY, {"ids": list(ids)}))
+    return sorted(session.scalars(_REPLAY, {"ids": array(ids)}))

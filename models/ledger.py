@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.arrays import columns
 from models.base import Base, Id, RecordedAt
 from models.catalogue import one_of
 
@@ -162,8 +163,8 @@ def grant(session: Session, grants: Sequence[NewGrant]) -> dict[tuple[int, int],
 
     A second grant of an item by the same payment violates a unique constraint.
     """
-    columns = dict(zip(NewGrant._fields, map(list, zip(*grants, strict=True)), strict=True))
-    return {(row.payment_id, row.item_id): row.id for row in session.execute(_GRANT, columns)}
+    rows = session.execute(_GRANT, columns(NewGrant._fields, grants)).all()
+    return {(payment_id, item_id): grant_id for grant_id, payment_id, item_id in rows}
 
 
 _POST = text("""
@@ -191,7 +192,7 @@ _POST = text("""
 def post(session: Session, moves: Sequence[Move]) -> None:
     """Writes entries and moves their grants, which the caller holds locked; nothing for no moves."""
     if moves:
-        session.execute(_POST, dict(zip(Move._fields, map(list, zip(*moves, strict=True)), strict=True)))
+        session.execute(_POST, columns(Move._fields, moves))
 
 
 _EXPIRE = text("""

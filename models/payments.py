@@ -8,12 +8,14 @@ the reference they spoke of, so that joining rewrites nothing.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.arrays import array, columns
 from models.base import Base, Id, RecordedAt, Reference
 from models.catalogue import one_of
 
@@ -84,8 +86,8 @@ def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set
     for statement in (_INSERT, _KNOWN):
         missing = [key for key in wanted if key not in ids]
         if missing:
-            values = {"endpoints": [key[0] for key in missing], "references": [key[1] for key in missing]}
-            for endpoint, reference, payment_id, root in session.execute(statement, values):
+            rows = session.execute(statement, columns(("endpoints", "references"), missing)).all()
+            for endpoint, reference, payment_id, root in rows:
                 ids[endpoint, reference] = payment_id
                 roots.add(root)
     return ids, roots
@@ -94,40 +96,53 @@ def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set
 _LOCK = text("""
     SELECT id, coalesce(same_as, id) AS root, endpoint, state, membership_id
     FROM payments
-    WHERE id = ANY(CAST(:roots AS bigint[])) OR same_as = ANY(CAST(:roots AS bigint[]))
+    WHERE id = ANY(CAST(:roots AS bigint[]))
     ORDER BY id
     FOR NO KEY UPDATE
 """)
 
+_JOINED = text("""
+    SELECT id, same_as AS root, membership_id FROM payments WHERE same_as = ANY(CAST(:roots AS bigint[])) ORDER BY id
+""")
 
+
+@dataclass(slots=True)
 class Locked:
-    """One payment under lock: its root, all its rows' ids, and the membership it was matched to."""
+    """One payment under lock: its root, the membership it was matched to, and the ids of all its rows."""
 
-    __slots__ = ("endpoint", "ids", "membership_id", "root", "state")
+    root: int
+    endpoint: str
+    state: PaymentState
+    membership_id: int | None
+    ids: list[int] = field(init=False)
 
-    def __init__(self, root: int, endpoint: str) -> None:
-        self.root = root
-        self.endpoint = endpoint
-        self.ids: list[int] = []
-        self.state = PaymentState.HEARD_OF
-        self.membership_id: int | None = None
+    def __post_init__(self) -> None:
+        self.ids = [self.root]
 
 
 def lock(session: Session, roots: Collection[int]) -> list[Locked]:
-    """Locks whole payments in the order of their ids and returns them, root by root."""
+    """Locks whole payments by their roots, in the order of ids, and returns them.
+
+    Joining takes the locks of both roots, so that rows joined to one that is locked stay as they are.
+    """
     wanted = set(roots)
     while True:
-        payments: dict[int, Locked] = {}
-        for payment_id, root, endpoint, state, membership_id in session.execute(_LOCK, {"roots": sorted(wanted)}):
-            payment = payments.get(root) or payments.setdefault(root, Locked(root, endpoint))
-            payment.ids.append(payment_id)
-            payment.membership_id = payment.membership_id or membership_id
-            if payment_id == root:
-                payment.state = PaymentState(state)
-        if payments.keys() <= wanted:
-            return list(payments.values())
+        rows = session.execute(_LOCK, {"roots": array(wanted)}).all()
+        found = {root for _, root, *_ in rows}
+        if found <= wanted:
+            break
         # Somebody joined one of them to a lower root while we waited for its lock.
-        wanted |= payments.keys()
+        wanted |= found
+    payments = {
+        root: Locked(root, endpoint, PaymentState(state), membership_id)
+        for payment_id, root, endpoint, state, membership_id in rows
+        if payment_id == root
+    }
+    # A statement of its own, because one that waited for a lock does not see what was joined meanwhile.
+    for payment_id, root, membership_id in session.execute(_JOINED, {"roots": array(payments)}):
+        payments[root].ids.append(payment_id)
+        payments[root].membership_id = payments[root].membership_id or membership_id
+    return list(payments.values())
 
 
 _JOIN = text("""
@@ -155,6 +170,6 @@ def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[i
                 members[low].add(payment_id)
                 moved.add(payment_id)
     if moved:
-        ids = sorted(moved)
-        session.execute(_JOIN, {"ids": ids, "roots": [root_of[payment_id] for payment_id in ids]})
+        rows = [(payment_id, root_of[payment_id]) for payment_id in sorted(moved)]
+        session.execute(_JOIN, columns(("ids", "roots"), rows))
     return set(root_of.values())

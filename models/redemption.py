@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import ledger
+from models.arrays import array
 from models.base import Base, Id, RecordedAt
 from models.burn_order import Draw, UsableLot, draw
 from models.catalogue import Item
@@ -119,7 +120,7 @@ def give_back(session: Session, *, redemption_id: int, key: str, now: datetime, 
             if asked:
                 draws.append(Draw(lot, min(asked, most)))
                 asked -= draws[-1].quantity
-        locked = session.execute(_LOCK_LOTS, {"ids": [lot for lot, _ in draws]})
+        locked = session.execute(_LOCK_LOTS, {"ids": array(lot for lot, _ in draws)})
         shortfalls = {row.id: row.shortfall for row in locked}
         moves = []
         for lot, returned in draws:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models import cases, clawback, facts, ledger, payments
+from models.arrays import columns
 from models.cases import Case
 from models.clawback import Lot
 from models.entitlement import Owed, expires_at
@@ -163,19 +164,18 @@ _WRITE_STATES = text("""
 def _write_states(session: Session, read: list[Case]) -> None:
     changed = [case for case in read if case.state != case.payment.state or case.problem]
     if changed:
-        session.execute(
-            _WRITE_STATES,
-            {
-                "ids": [case.payment.root for case in changed],
-                "states": [case.state.value for case in changed],
-                "problems": [case.problem for case in changed],
-                "membership_ids": [case.match.membership_id if case.match else None for case in changed],
-                "billing_references": [
-                    "\n".join(case.billing_references) if case.state == PaymentState.UNMATCHED else None
-                    for case in changed
-                ],
-            },
-        )
+        rows = [
+            (
+                case.payment.root,
+                case.state.value,
+                case.problem,
+                case.match.membership_id if case.match else None,
+                "\n".join(case.billing_references) if case.state == PaymentState.UNMATCHED else None,
+            )
+            for case in changed
+        ]
+        names = ("ids", "states", "problems", "membership_ids", "billing_references")
+        session.execute(_WRITE_STATES, columns(names, rows))
 
 
 _MATCHED = text("""

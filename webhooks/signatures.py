@@ -122,8 +122,9 @@ def standard_webhooks_secret(key: bytes) -> bytes:
 
 
 def _stale(timestamp: str, now: float) -> Invalid | None:
-    # At most 11 digits: a longer number is no time, and costs nothing to refuse.
-    if not re.fullmatch(r"[0-9]{1,11}", timestamp, re.ASCII):
+    # At most 11 digits: a longer number is no time, and costs nothing to refuse. No leading zero: libraries
+    # sign the number, we the text, and the two must be one.
+    if not re.fullmatch(r"[1-9][0-9]{0,10}", timestamp, re.ASCII):
         return Invalid("the timestamp is not a number of seconds")
     age_s = now - int(timestamp)
     if age_s > TOLERANCE_S:

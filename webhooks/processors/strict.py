@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from webhooks.processors import Split, Unusable
 
 MAX_MINOR_UNITS = 10**12
@@ -55,8 +57,8 @@ def _brief(error: Exception) -> str:
 def peek(body: bytes) -> dict[str, Any] | None:
     """The JSON object in `body` read leniently and fast, to find its id; None where there is none."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = orjson.loads(body)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 

@@ -48,7 +48,7 @@ def interpret(type: str, body: bytes, source: Source) -> list[Fact]:  # noqa: A0
     event = strict.loads(body)
     live = event.get("livemode")
     if live is not (source.mode == "live"):
-        raise Unusable(f"livemode is {live!r}, but the endpoint is in {source.mode} mode")
+        raise Unusable(f"livemode is {str(live)[:60]}, but the endpoint is in {source.mode} mode")
     account = strict.optional_name(event, "account")
     if account != source.account:
         raise Unusable(f"account is {account!r}, but the endpoint's is {source.account!r}")
@@ -61,7 +61,7 @@ def interpret(type: str, body: bytes, source: Source) -> list[Fact]:  # noqa: A0
 
 def _invoice_paid(invoice: Object, told_at: datetime) -> list[Fact]:
     reason = invoice.get("billing_reason")
-    if reason not in DUES:
+    if not isinstance(reason, str) or reason not in DUES:
         raise Ignored(f"billing_reason {str(reason)[:60]} is not dues")
     amount = strict.minor_units(invoice, "amount_paid")
     if amount == 0:
@@ -101,7 +101,7 @@ def _invoice_payment_paid(invoice_payment: Object, told_at: datetime) -> list[Fa
 
 
 def _refund(refund: Object, told_at: datetime) -> list[Fact]:
-    status = refund.get("status")
+    status = str(refund.get("status"))
     reference, links = _payment(refund, told_at)
     # The charge makes the family: a running total of one charge says nothing of another's refunds.
     cause = f"refund of {strict.optional_name(refund, 'charge') or reference}:{strict.name(refund, 'id')}"
@@ -110,7 +110,7 @@ def _refund(refund: Object, told_at: datetime) -> list[Fact]:
         return [Reversed(reference, strict.unix_time(refund, "created"), cause, amount, currency), *links]
     if status in {"failed", "canceled"}:
         return [Restored(reference, told_at, cause, amount, currency), *links]
-    raise Ignored(f"the refund is {str(status)[:60]}: no money went back yet")
+    raise Ignored(f"the refund is {status[:60]}: no money went back yet")
 
 
 def _charge_refunded(charge: Object, told_at: datetime) -> list[Fact]:
