@@ -116,6 +116,7 @@ def run(say: Say, table: Table) -> bool:
                 _use(session, person)
         refunds = [_refund_of(person.payments[0], DUES) for person in takers]
         answers += post.all(refunds)
+        _wait_until(make, ALL_DONE)
         answers += post.all([body for person in takers for body in _pay(person, Paid(0))])
         _wait_until(make, ALL_DONE)
 
