@@ -44,8 +44,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SPP_", frozen=True, extra="ignore")
 
-    database_url: str = Field(validation_alias=AliasChoices("DATABASE_URL", "database_url"))
-    broker_url: str = Field(validation_alias=AliasChoices("BROKER_URL", "broker_url"))
+    database_url: str = Field(repr=False, validation_alias=AliasChoices("DATABASE_URL", "database_url"))
+    broker_url: str = Field(repr=False, validation_alias=AliasChoices("BROKER_URL", "broker_url"))
     endpoints: Annotated[tuple[Endpoint, ...], NoDecode] = ()
     secrets_dir: Path | None = None
 
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
 
     def _secrets(self, endpoint: Endpoint) -> tuple[SecretStr, ...]:
         variable = secret_variable(endpoint.name)
-        text = os.environ.get(variable, "")
+        text = os.environ.get(variable, "").strip()
         places = [f"the environment variable {variable}"]
         if not text and self.secrets_dir is not None:
             file = self.secrets_dir / endpoint.name

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from models import facts, payments
 from models.arrays import array, columns
 from models.clawback import Lot
-from models.entitlement import Contradiction, Owed, Terms, entitlement, payment_of
-from models.facts import KnownFact, Paid
+from models.entitlement import Owed, Terms, contradicts, entitlement, payment_of
+from models.facts import Fact, KnownFact, Paid
 from models.payments import Locked, PaymentState
 
 
@@ -29,16 +29,25 @@ class Match:
 
 @dataclass(slots=True)
 class Case:
-    """What is known of one payment, the state it ought to have, what it owes, and the lots it has."""
+    """What is known of one payment, the state it ought to have, what it owes, and the lots it has.
+
+    A problem is either why the payment is held, or which of its facts contradict it.
+    """
 
     payment: Locked
-    known: list[KnownFact]
-    paid: KnownFact | None = None
+    known: list[KnownFact[Fact]]
+    paid: KnownFact[Paid] | None = None
     match: Match | None = None
     state: PaymentState = PaymentState.HEARD_OF
     problem: str | None = None
     owed: list[Owed] = field(default_factory=list)
     lots: list[Lot] = field(default_factory=list)
+
+    def problem_with(self, fact: Fact) -> str | None:
+        """The problem, as far as the fact is part of it."""
+        if self.problem is None or self.paid is None or self.state == PaymentState.HELD:
+            return self.problem
+        return self.problem if contradicts(self.paid.fact, fact) else None
 
     @property
     def billing_references(self) -> list[str]:
@@ -55,13 +64,14 @@ def read(session: Session, roots: Collection[int]) -> list[Case]:
     """The cases of these payments, which stay locked until the transaction ends, in the order of ids."""
     locked = payments.lock(session, roots)
     root_of = {row: payment.root for payment in locked for row in payment.ids}
-    known: defaultdict[int, list[KnownFact]] = defaultdict(list)
+    known: defaultdict[int, list[KnownFact[Fact]]] = defaultdict(list)
     for row, fact in facts.of_payments(session, list(root_of)):
         known[root_of[row]].append(fact)
     cases = [Case(payment, known[payment.root]) for payment in locked]
     for case in cases:
         paid = payment_of(fact for _, fact in case.known)
-        case.paid = next((known for known in case.known if known.fact == paid), None)
+        told = (KnownFact(fact_id, fact) for fact_id, fact in case.known if isinstance(fact, Paid) and fact == paid)
+        case.paid = next(told, None)
     _match(session, [case for case in cases if case.paid])
     for case in cases:
         _judge(case)
@@ -75,13 +85,14 @@ def _judge(case: Case) -> None:
         case.state = PaymentState.UNMATCHED
         return
     paid = case.paid.fact
-    try:
-        if isinstance(paid, Paid) and paid.currency != case.match.currency:
-            raise Contradiction(f"paid in {paid.currency}, but the membership is in {case.match.currency}")
-        case.owed = entitlement([fact for _, fact in case.known], case.match.terms)
-        case.state = PaymentState.SETTLED
-    except Contradiction as contradiction:
-        case.state, case.problem = PaymentState.HELD, str(contradiction)
+    if paid.currency != case.match.currency:
+        case.state = PaymentState.HELD
+        case.problem = f"paid in {paid.currency}, but the membership is in {case.match.currency}"
+        return
+    case.state = PaymentState.SETTLED
+    case.owed = entitlement([fact for _, fact in case.known], case.match.terms)
+    if any(contradicts(paid, fact) for _, fact in case.known):
+        case.problem = f"paid in {paid.currency}, but reversed in another currency: that reversal has no effect"
 
 
 _MEMBERSHIPS = text("""
@@ -130,45 +141,78 @@ def _match(session: Session, cases: list[Case]) -> None:
         case.match = matches[membership_id] if membership_id else None
 
 
-_LOTS = text("""
-    SELECT id, payment_id, member_id, item_id, quantity, remaining, shortfall, reversed, expires_at
+_LOT = """
+    SELECT id, payment_id, member_id, item_id, quantity, remaining, shortfall, reversed, expires_at, recorded_at
     FROM credit_grants
+"""
+
+_LOTS = text(f"""{_LOT}
     WHERE payment_id = ANY(CAST(:payment_ids AS bigint[]))
        OR (shortfall > 0 AND member_id = ANY(CAST(:member_ids AS bigint[])))
     ORDER BY id
     FOR UPDATE
 """)
 
+_LOTS_BY_ID = text(f"""{_LOT}
+    WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
+""")
+
+
+def lay_out_lots(session: Session, cases: list[Case]) -> dict[int, Lot]:
+    """Gives each case its lots; returns them and those of its members with an open shortfall, all locked, by id."""
+    case_of = {row: case for case in cases for row in case.payment.ids}
+    members = {case.match.member_id for case in cases if case.match}
+    values = {"payment_ids": array(case_of), "member_ids": array(members)}
+    lots = {}
+    for row in session.execute(_LOTS, values).all():
+        lot = lots[row.id] = Lot(*row)
+        if lot.payment_id in case_of:
+            case_of[lot.payment_id].lots.append(lot)
+    return lots
+
+
 _ENTERED = text("""
     SELECT grant_id,
            coalesce(-sum(quantity) FILTER (WHERE kind = 'expiry'), 0) AS lapsed,
-           coalesce(-sum(quantity) FILTER (WHERE kind IN ('clawback', 'reinstatement')), 0) AS clawed_back,
-           coalesce(-sum(shortfall) FILTER (WHERE kind = 'debt_repayment'), 0) AS repaid
+           coalesce(-sum(quantity) FILTER (WHERE kind IN ('clawback', 'reinstatement')), 0) AS clawed_back
     FROM ledger_entries
     WHERE grant_id = ANY(CAST(:ids AS bigint[]))
     GROUP BY grant_id
 """)
 
-
-def lay_out_lots(session: Session, cases: list[Case]) -> dict[tuple[int, int], list[Lot]]:
-    """Gives each case its lots, locked; returns its members' open shortfalls by (member id, item id), oldest first."""
-    case_of = {row: case for case in cases for row in case.payment.ids}
-    members = {case.match.member_id for case in cases if case.match}
-    debts: defaultdict[tuple[int, int], list[Lot]] = defaultdict(list)
-    values = {"payment_ids": array(case_of), "member_ids": array(members)}
-    for row in session.execute(_LOTS, values).all():
-        lot = Lot(*row)
-        if lot.payment_id in case_of:
-            case_of[lot.payment_id].lots.append(lot)
-        if lot.shortfall:
-            debts[lot.member_id, lot.item_id].append(lot)
-    return debts
+_REPAYMENTS = text("""
+    SELECT grant_id, counter_grant_id, -sum(shortfall) AS repaid
+    FROM ledger_entries
+    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND kind = 'debt_repayment'
+    GROUP BY grant_id, counter_grant_id
+    HAVING sum(shortfall) < 0
+    ORDER BY grant_id, max(id) DESC
+""")
 
 
-def read_entries(session: Session, lots: list[Lot]) -> None:
-    """Fills in what these lots' entries come to."""
-    by_id = {lot.id: lot for lot in lots}
-    if by_id:
-        for grant_id, lapsed, clawed_back, repaid in session.execute(_ENTERED, {"ids": array(by_id)}):
-            lot = by_id[grant_id]
-            lot.lapsed, lot.clawed_back, lot.repaid = lapsed, clawed_back, repaid
+def read_entries(session: Session, wanted: Collection[int], lots: dict[int, Lot]) -> None:
+    """Fills in what the entries of the wanted lots come to, and lays out the lots that repaid their shortfalls."""
+    if not wanted:
+        return
+    ids = {"ids": array(wanted)}
+    for grant_id, lapsed, clawed_back in session.execute(_ENTERED, ids).all():
+        lots[grant_id].lapsed, lots[grant_id].clawed_back = lapsed, clawed_back
+    repayments = session.execute(_REPAYMENTS, ids).all()
+    if missing := {payer for _, payer, _ in repayments} - lots.keys():
+        lots |= {row.id: Lot(*row) for row in session.execute(_LOTS_BY_ID, {"ids": array(missing)}).all()}
+    for grant_id, payer, repaid in repayments:
+        lots[grant_id].repayments.append((lots[payer], repaid))
+
+
+_DATED_BY = text("""
+    SELECT DISTINCT ON (grant_id) grant_id, fact_id
+    FROM ledger_entries
+    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND kind IN ('grant', 'extension')
+    ORDER BY grant_id, (fact_id IS NULL) DESC, id DESC
+""")
+
+
+def dated_by(session: Session, lots: Collection[int]) -> dict[int, int | None]:
+    """The fact that each lot's expiry was counted from; None where a person has extended it."""
+    rows = session.execute(_DATED_BY, {"ids": array(lots)}).all()
+    return {row.grant_id: row.fact_id for row in rows}

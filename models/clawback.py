@@ -5,8 +5,8 @@ shortfall. A reinstatement undoes that in the opposite order: it cancels shortfa
 first, then what had been left, and gives back the rest.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.catalogue import ShortfallPolicy
@@ -26,10 +26,12 @@ class Lot:
     shortfall: int
     reversed: int
     expires_at: datetime | None
+    recorded_at: datetime
     # What its entries come to so far; read only for lots whose `reversed` has to change.
     lapsed: int = 0
     clawed_back: int = 0
-    repaid: int = 0
+    repayments: "list[tuple[Lot, int]]" = field(default_factory=list)
+    """Who repaid how much of its shortfall, the last first."""
 
     def apply(self, move: Move) -> Move:
         """Books the move on this lot and hands it on."""
@@ -48,7 +50,7 @@ def reverse(
     if target > lot.reversed:
         yield from _claw_back(lot, target - lot.reversed, policy, fact_id, occurred_at, now)
     elif target < lot.reversed:
-        yield lot.apply(_reinstate(lot, lot.reversed - target, fact_id, occurred_at))
+        yield from _reinstate(lot, lot.reversed - target, fact_id, occurred_at)
 
 
 def _claw_back(
@@ -80,52 +82,56 @@ def _claw_back(
     )
 
 
-def _reinstate(lot: Lot, quantity: int, fact_id: int, occurred_at: datetime) -> Move:
+def _reinstate(lot: Lot, quantity: int, fact_id: int, occurred_at: datetime) -> Iterator[Move]:
     cancelled = min(quantity, lot.shortfall)
     left = min(quantity - cancelled, _left_before(lot))
+    given = quantity - cancelled - left
+    for payer, paid in lot.repayments:
+        if undone := min(given, paid):
+            yield from _repay(payer, lot, -undone, occurred_at)
+            given -= undone
+            cancelled += undone
     notes = []
     if cancelled:
         notes.append(f"{cancelled} of shortfall cancelled")
     if left:
         notes.append(f"{left} had lapsed or been forgiven")
-    return Move(
-        lot.id,
-        EntryKind.REINSTATEMENT,
-        quantity - cancelled - left,
-        occurred_at,
-        shortfall=-cancelled,
-        reversed=-quantity,
-        fact_id=fact_id,
-        note="; ".join(notes) or None,
+    yield lot.apply(
+        Move(
+            lot.id,
+            EntryKind.REINSTATEMENT,
+            given,
+            occurred_at,
+            shortfall=-cancelled,
+            reversed=-quantity,
+            fact_id=fact_id,
+            note="; ".join(notes) or None,
+        )
     )
 
 
 def _left_before(lot: Lot) -> int:
     """Reversed sessions that were neither taken, nor repaid since, nor are owed: lapsed, or forgiven."""
-    return lot.reversed - lot.shortfall - lot.clawed_back - lot.repaid
+    return lot.reversed - lot.shortfall - lot.clawed_back - sum(paid for _, paid in lot.repayments)
 
 
-def repay(lot: Lot, debts: list[Lot], occurred_at: datetime) -> Iterator[Move]:
-    """The moves by which a new lot repays open shortfalls, oldest first, as far as it goes."""
+def repay(lot: Lot, debts: Iterable[Lot], occurred_at: datetime) -> Iterator[Move]:
+    """The moves by which a new lot repays open shortfalls, in the order given, as far as it goes."""
     for debt in debts:
-        paid = min(lot.remaining, debt.shortfall)
-        if paid and debt is not lot:
-            yield lot.apply(
-                Move(
-                    lot.id,
-                    EntryKind.DEBT_REPAYMENT,
-                    -paid,
-                    occurred_at,
-                    note=f"repays shortfall of grant {debt.id}",
-                )
-            )
-            yield debt.apply(
-                Move(
-                    debt.id,
-                    EntryKind.DEBT_REPAYMENT,
-                    0,
-                    occurred_at,
-                    shortfall=-paid,
-                    note=f"by grant {lot.id}",
-                )
-            )
+        if paid := min(lot.remaining, debt.shortfall):
+            yield from _repay(lot, debt, paid, occurred_at)
+
+
+def _repay(payer: Lot, debtor: Lot, quantity: int, occurred_at: datetime) -> Iterator[Move]:
+    """The pair of entries by which one lot repays another's shortfall; a negative quantity undoes that."""
+    # Sessions that come back to a lot which is itself short go to its shortfall.
+    own = min(-quantity, payer.shortfall) if quantity < 0 and payer is not debtor else 0
+    note = f"shortfall of grant {debtor.id} repaid" if quantity > 0 else f"its repayment to grant {debtor.id} undone"
+    kind = EntryKind.DEBT_REPAYMENT
+    yield payer.apply(
+        Move(
+            payer.id, kind, -quantity - own, occurred_at, shortfall=-own, counter_grant_id=debtor.id, note=note
+        )
+    )  # fmt: skip
+    note = f"by grant {payer.id}" if quantity > 0 else f"repayment by grant {payer.id} undone"
+    yield debtor.apply(Move(debtor.id, kind, 0, occurred_at, shortfall=-quantity, counter_grant_id=payer.id, note=note))

@@ -7,9 +7,10 @@ reversed / paid is reversed: all of it when all the money went back.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from math import inf
 from zoneinfo import ZoneInfo
 
-from models.facts import Fact, Paid, Restored, Reversed
+from models.facts import Fact, Linked, Paid, Restored, Reversed
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,6 @@ class Owed:
     reversed: int
 
 
-class Contradiction(Exception):
-    """The facts cannot all be true of one payment; the message says which."""
-
-
 def payment_of(facts: Iterable[Fact]) -> Paid | None:
     """The one payment that the facts speak of, or None while it was not told.
 
@@ -43,14 +40,18 @@ def payment_of(facts: Iterable[Fact]) -> Paid | None:
     paid = [fact for fact in facts if isinstance(fact, Paid)]
     if len(paid) < 2:
         return paid[0] if paid else None
-    return min(paid, key=lambda fact: (fact.occurred_at, fact.payment, -fact.amount_minor, fact.billing_references))
+    return min(paid, key=_precedence)
+
+
+def _precedence(paid: Paid) -> tuple[datetime, str, int, str, tuple[str, ...]]:
+    return paid.occurred_at, paid.payment, -paid.amount_minor, paid.currency, paid.billing_references
 
 
 def entitlement(facts: Sequence[Fact], terms: Iterable[Terms]) -> list[Owed]:
     """Sessions owed per item for the payment that these facts tell of; none while it was not paid.
 
     Depends on the set of facts only, never on their order or number of tellings.
-    Raises Contradiction where money was reversed in another currency than paid.
+    What contradicts the payment has no effect on it.
     """
     paid = payment_of(facts)
     if paid is None:
@@ -68,6 +69,11 @@ def entitlement(facts: Sequence[Fact], terms: Iterable[Terms]) -> list[Owed]:
     ]
 
 
+def contradicts(paid: Paid, fact: Fact) -> bool:
+    """Whether the fact cannot be true of this payment: it speaks of another currency."""
+    return not isinstance(fact, Linked) and fact.currency is not None and fact.currency != paid.currency
+
+
 def _reversed_minor(paid: Paid, facts: Iterable[Fact]) -> int:
     """Money gone back, summed over causes; more than was paid where causes overlap.
 
@@ -79,10 +85,8 @@ def _reversed_minor(paid: Paid, facts: Iterable[Fact]) -> int:
     latest: dict[str, Reversed | Restored] = {}
     totals: set[Reversed] = set()
     for fact in facts:
-        if not isinstance(fact, Reversed | Restored):
+        if not isinstance(fact, Reversed | Restored) or contradicts(paid, fact):
             continue
-        if fact.currency is not None and fact.currency != paid.currency:
-            raise Contradiction(f"paid in {paid.currency}, but {fact.cause} is in {fact.currency}")
         if isinstance(fact, Reversed) and fact.running_total:
             totals.add(fact)
         elif fact.cause not in latest or _weight(fact) > _weight(latest[fact.cause]):
@@ -105,8 +109,8 @@ def _reversed_minor(paid: Paid, facts: Iterable[Fact]) -> int:
     return sum(single.values())
 
 
-def _weight(fact: Reversed | Restored) -> tuple[datetime, bool, int]:
-    return fact.occurred_at, isinstance(fact, Restored), fact.amount_minor or 0
+def _weight(fact: Reversed | Restored) -> tuple[datetime, bool, float]:
+    return fact.occurred_at, isinstance(fact, Restored), inf if fact.amount_minor is None else fact.amount_minor
 
 
 def _family(cause: str) -> str:

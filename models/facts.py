@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -189,11 +189,14 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-class KnownFact(NamedTuple):
+F = TypeVar("F", bound=Fact, covariant=True)
+
+
+class KnownFact(NamedTuple, Generic[F]):
     """A fact and the id by which entries point to it."""
 
     id: int
-    fact: Fact
+    fact: F
 
 
 _OF_PAYMENTS = text("""
@@ -207,7 +210,7 @@ _OF_PAYMENTS = text("""
 """)
 
 
-def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[int, KnownFact]]:
+def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[int, KnownFact[Fact]]]:
     """All facts of these payments, each with its payment's id, in the order of their own ids."""
     for (
         payment_id,

@@ -61,6 +61,7 @@ class CreditGrant(Base):
     reversed: Mapped[int] = mapped_column(server_default="0")
     """Sessions whose money went back, whether taken, lapsed or used."""
     recorded_at: Mapped[RecordedAt]
+    """When it was credited, by the worker's clock."""
 
 
 class LedgerEntry(Base):
@@ -80,7 +81,7 @@ class LedgerEntry(Base):
             " WHEN 'return' THEN quantity > 0"
             " WHEN 'expiry' THEN quantity < 0 WHEN 'clawback' THEN quantity <= 0 AND reversed > 0"
             " WHEN 'reinstatement' THEN quantity >= 0 AND reversed < 0"
-            " WHEN 'debt_repayment' THEN quantity <= 0 AND shortfall <= 0"
+            " WHEN 'debt_repayment' THEN counter_grant_id IS NOT NULL"
             " WHEN 'extension' THEN quantity = 0 AND expires_at IS NOT NULL ELSE true END",
             "kind_and_sign",
         ),
@@ -106,6 +107,8 @@ class LedgerEntry(Base):
     recorded_at: Mapped[RecordedAt]
     fact_id: Mapped[int | None] = mapped_column(ForeignKey("payment_facts.id"))
     redemption_id: Mapped[int | None] = mapped_column(ForeignKey("redemptions.id"))
+    counter_grant_id: Mapped[int | None] = mapped_column(ForeignKey("credit_grants.id"))
+    """The other grant of a debt repayment: whose shortfall it repays, or who repaid it."""
     note: Mapped[str | None]
 
 
@@ -119,6 +122,7 @@ class NewGrant(NamedTuple):
     effective_at: datetime
     expires_at: datetime | None
     occurred_at: datetime
+    recorded_at: datetime
     fact_id: int
     note: str | None
 
@@ -135,6 +139,7 @@ class Move(NamedTuple):
     expires_at: datetime | None = None
     fact_id: int | None = None
     redemption_id: int | None = None
+    counter_grant_id: int | None = None
     note: str | None = None
 
 
@@ -143,11 +148,14 @@ _GRANT = text("""
         SELECT * FROM unnest(
             CAST(:payment_id AS bigint[]), CAST(:member_id AS bigint[]), CAST(:item_id AS bigint[]),
             CAST(:quantity AS int[]), CAST(:effective_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]),
-            CAST(:occurred_at AS timestamptz[]), CAST(:fact_id AS bigint[]), CAST(:note AS text[]))
-          AS new (payment_id, member_id, item_id, quantity, effective_at, expires_at, occurred_at, fact_id, note)
+            CAST(:occurred_at AS timestamptz[]), CAST(:recorded_at AS timestamptz[]), CAST(:fact_id AS bigint[]),
+            CAST(:note AS text[]))
+          AS new (payment_id, member_id, item_id, quantity, effective_at, expires_at, occurred_at, recorded_at,
+                  fact_id, note)
     ), granted AS (
-        INSERT INTO credit_grants (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at)
-        SELECT payment_id, member_id, item_id, quantity, quantity, effective_at, expires_at FROM new
+        INSERT INTO credit_grants
+            (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at, recorded_at)
+        SELECT payment_id, member_id, item_id, quantity, quantity, effective_at, expires_at, recorded_at FROM new
         RETURNING id, payment_id, item_id
     ), entered AS (
         INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, fact_id, note)
@@ -170,12 +178,13 @@ def grant(session: Session, grants: Sequence[NewGrant]) -> dict[tuple[int, int],
 _POST = text("""
     WITH entered AS (
         INSERT INTO ledger_entries
-            (grant_id, kind, quantity, occurred_at, shortfall, reversed, expires_at, fact_id, redemption_id, note)
+            (grant_id, kind, quantity, occurred_at, shortfall, reversed, expires_at, fact_id, redemption_id,
+             counter_grant_id, note)
         SELECT * FROM unnest(
             CAST(:grant_id AS bigint[]), CAST(:kind AS text[]), CAST(:quantity AS int[]),
             CAST(:occurred_at AS timestamptz[]), CAST(:shortfall AS int[]), CAST(:reversed AS int[]),
             CAST(:expires_at AS timestamptz[]), CAST(:fact_id AS bigint[]), CAST(:redemption_id AS bigint[]),
-            CAST(:note AS text[]))
+            CAST(:counter_grant_id AS bigint[]), CAST(:note AS text[]))
         RETURNING grant_id, quantity, shortfall, reversed, expires_at
     ), moved AS (
         SELECT grant_id, sum(quantity) AS quantity, sum(shortfall) AS shortfall, sum(reversed) AS reversed,

@@ -127,7 +127,7 @@ def chosen_buckets(offer: Offer, picks: Sequence[Item]) -> list[SessionBucket]:
 
 def find_member(session: Session, email: str) -> Member | None:
     """The member with that address, in whatever case."""
-    return session.scalar(select(Member).where(func.lower(Member.email) == email.strip().lower()))
+    return session.scalar(select(Member).where(func.lower(Member.email) == func.lower(email.strip())))
 
 
 def sign_up(

@@ -126,8 +126,8 @@ def give_back(session: Session, *, redemption_id: int, key: str, now: datetime, 
         for lot, returned in draws:
             moves.append(Move(lot, EntryKind.RETURN, returned, now, redemption_id=return_id))
             if owed := min(returned, shortfalls[lot]):
-                note = "returned to a lot whose payment was reversed"
-                moves.append(Move(lot, EntryKind.DEBT_REPAYMENT, -owed, now, shortfall=-owed, note=note))
+                repayment = Move(lot, EntryKind.DEBT_REPAYMENT, -owed, now, shortfall=-owed, counter_grant_id=lot)
+                moves.append(repayment._replace(note="returned to a lot whose payment was reversed"))
         ledger.post(session, moves)
         return Answer(return_id, draws)
 

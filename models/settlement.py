@@ -4,6 +4,7 @@ Everything needed is read for all payments at once and written at once: the numb
 of statements does not grow with the number of payments.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
@@ -16,16 +17,18 @@ from models.cases import Case
 from models.clawback import Lot
 from models.entitlement import Owed, expires_at
 from models.facts import Fact, KnownFact, Linked, Restored, Reversed, Told
-from models.ledger import Move, NewGrant
+from models.ledger import EntryKind, Move, NewGrant
 from models.payments import PaymentState
 
 
 def take_in(session: Session, told: Sequence[Told], *, now: datetime, late_credit: timedelta) -> dict[int, str]:
     """Records what events say and settles every payment they touch.
 
-    Returns, by event id, the problem of each event with a payment that is held: its
-    facts contradict each other or its membership. `now` and `late_credit` as in `settle`.
+    Returns, by event id, the problem of each event that contradicts its payment or whose
+    payment is held. `now` and `late_credit` as in `settle`.
     """
+    if not told:
+        return {}
     ids, roots = payments.identify(session, facts.references(told))
     facts.record(session, told, ids)
     links = [
@@ -36,27 +39,45 @@ def take_in(session: Session, told: Sequence[Told], *, now: datetime, late_credi
     ]
     if links:
         roots = payments.join(session, links, roots)
-    held = settle(session, roots, now=now, late_credit=late_credit)
+    troubled = {
+        row: case for case in settle(session, roots, now=now, late_credit=late_credit) for row in case.payment.ids
+    }
     return {
-        event_id: held[ids[endpoint, fact.payment]]
-        for event_id, endpoint, said in (told if held else ())
+        event_id: problem
+        for event_id, endpoint, said in (told if troubled else ())
         for fact in said
-        if ids[endpoint, fact.payment] in held
+        if (case := troubled.get(ids[endpoint, fact.payment])) and (problem := case.problem_with(fact))
     }
 
 
-def settle(session: Session, roots: Collection[int], *, now: datetime, late_credit: timedelta) -> dict[int, str]:
+def settle(session: Session, roots: Collection[int], *, now: datetime, late_credit: timedelta) -> list[Case]:
     """Makes the ledger show what the facts of these payments say; again, it changes nothing.
 
     Locks the payments, then their grants, each in the order of ids. Sessions credited
     more than `late_credit` after their payment count their days from `now`; zero turns
-    that off. Returns why payments are held, by the ids of all their rows.
+    that off. Returns the payments with a problem.
     """
     read = cases.read(session, roots)
-    debts = cases.lay_out_lots(session, read)
+    lots = cases.lay_out_lots(session, read)
+    moves = _redate(session, read, late_credit)
     new = _grant(session, read, now, late_credit)
+    lots |= {lot.id: lot for lot in new}
+    moves += _reverse(session, read, lots, now)
+    debts = defaultdict(list)
+    for lot in sorted(lots.values(), key=lambda lot: lot.id):
+        if lot.shortfall:
+            debts[lot.member_id, lot.item_id].append(lot)
+    for lot in new:
+        moves += clawback.repay(lot, debts[lot.member_id, lot.item_id], now)
+    ledger.post(session, moves)
+    _write_states(session, read)
+    return [case for case in read if case.problem]
+
+
+def _reverse(session: Session, read: list[Case], lots: dict[int, Lot], now: datetime) -> list[Move]:
+    """The moves that make each lot show as reversed what ought to be."""
     targets = [(case, lot, target) for case in read for lot, target in _targets(case) if lot.reversed != target]
-    cases.read_entries(session, [lot for _, lot, _ in targets])
+    cases.read_entries(session, [lot.id for _, lot, _ in targets], lots)
     moves: list[Move] = []
     for case, lot, target in targets:
         assert case.match is not None, "only matched payments have lots"  # noqa: S101 -- narrows the type
@@ -69,12 +90,35 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
             occurred_at=cause.fact.occurred_at,
             now=now,
         )
-    for lot in new:
-        if owing := debts.get((lot.member_id, lot.item_id)):
-            moves += clawback.repay(lot, owing, now)
-    ledger.post(session, moves)
-    _write_states(session, read)
-    return {row: case.problem for case in read if case.problem for row in case.payment.ids}
+    return moves
+
+
+def _redate(session: Session, read: list[Case], late_credit: timedelta) -> list[Move]:
+    """Moves the expiry of lots whose payment turned out to be earlier than it was first told."""
+    wrong: dict[int, Move] = {}
+    told_by: dict[int, int] = {}
+    for case in read:
+        by_item = {lot.item_id: lot for lot in reversed(case.lots)}
+        for owed in case.owed if case.paid else ():
+            lot = by_item.get(owed.item_id)
+            expiry = _expiry(case, owed, lot.recorded_at, late_credit)[0] if lot else None
+            if lot and case.paid and expiry != lot.expires_at and expiry:
+                note = "an earlier telling of the payment counts"
+                at, fact_id = case.paid.fact.occurred_at, case.paid.id
+                wrong[lot.id] = Move(
+                    lot.id, EntryKind.EXTENSION, 0, at, expires_at=expiry, fact_id=fact_id, note=note
+                )  # fmt: skip
+                told_by[lot.id] = fact_id
+    dated_by = cases.dated_by(session, wrong) if wrong else {}
+    return [move for lot, move in wrong.items() if dated_by[lot] not in {None, told_by[lot]}]
+
+
+def _expiry(case: Case, owed: Owed, credited_at: datetime, late_credit: timedelta) -> tuple[datetime | None, bool]:
+    """When sessions credited then lapse, and whether that counts from their crediting because it was late."""
+    assert case.match is not None and case.paid is not None, "only such payments owe"  # noqa: S101, PT018 -- narrows types
+    paid_at = case.paid.fact.occurred_at
+    late = bool(late_credit) and credited_at - paid_at > late_credit
+    return expires_at(credited_at if late else paid_at, owed.days_to_expire, case.match.time_zone), late
 
 
 def _grant(session: Session, read: list[Case], now: datetime, late_credit: timedelta) -> list[Lot]:
@@ -94,37 +138,30 @@ def _grant(session: Session, read: list[Case], now: datetime, late_credit: timed
     lots = []
     for new in wanted:
         key = (new.payment_id, new.item_id)
+        expiry, at = new.expires_at, new.recorded_at
         lot = Lot(
-            ids[key],
-            new.payment_id,
-            new.member_id,
-            new.item_id,
-            new.quantity,
-            new.quantity,
-            0,
-            0,
-            new.expires_at,
-        )
+            ids[key], new.payment_id, new.member_id, new.item_id, new.quantity, new.quantity, 0, 0, expiry, at
+        )  # fmt: skip
         by_key[key].lots.append(lot)
         lots.append(lot)
     return lots
 
 
 def _new_grant(case: Case, owed: Owed, now: datetime, late_credit: timedelta) -> NewGrant:
-    assert case.match is not None, "only matched payments owe"  # noqa: S101 -- narrows the type
-    assert case.paid is not None, "only paid payments owe"  # noqa: S101 -- narrows the type
+    assert case.match is not None and case.paid is not None, "only such payments owe"  # noqa: S101, PT018 -- narrows types
     paid_at = case.paid.fact.occurred_at
-    late = bool(late_credit) and now - paid_at > late_credit
+    expiry, late = _expiry(case, owed, now, late_credit)
     return NewGrant(
         payment_id=case.payment.root,
         member_id=case.match.member_id,
         item_id=owed.item_id,
         quantity=owed.quantity,
         effective_at=min(paid_at, now),
-        expires_at=expires_at(now if late else paid_at, owed.days_to_expire, case.match.time_zone),
+        expires_at=expiry,
         occurred_at=paid_at,
+        recorded_at=now,
         fact_id=case.paid.id,
-        note="credited late: days to expire count from the day of crediting" if late and owed.days_to_expire else None,
+        note="credited late: days to expire count from the day of crediting" if late and expiry else None,
     )
 
 
@@ -144,7 +181,7 @@ def _targets(case: Case) -> list[tuple[Lot, int]]:
     return targets
 
 
-def _cause(case: Case, kinds: tuple[type[Fact], ...]) -> KnownFact:
+def _cause(case: Case, kinds: tuple[type[Fact], ...]) -> KnownFact[Fact]:
     """The last told fact of these kinds; where none explains the change, the last told."""
     told = [known for known in case.known if isinstance(known.fact, kinds)] or case.known
     return max(told, key=lambda known: known.id)
@@ -162,7 +199,12 @@ _WRITE_STATES = text("""
 
 
 def _write_states(session: Session, read: list[Case]) -> None:
-    changed = [case for case in read if case.state != case.payment.state or case.problem]
+    # Unmatched ones each time, because a further telling may have named further billing references.
+    changed = [
+        case
+        for case in read
+        if case.state != case.payment.state or case.problem or case.state == PaymentState.UNMATCHED
+    ]
     if changed:
         rows = [
             (

@@ -29,7 +29,8 @@ def create_app(settings: Settings) -> Flask:
         timeout_s=settings.store_timeout_s,
     )
     app = Flask("webhooks", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes
+    # One more than the limit: a body of unknown length is cut off here without a word, and told from its length.
+    app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
     receiver = Receiver(settings, adapters, intake)
     app.add_url_rule("/webhooks/<name>", "receive", receiver.receive, methods=["POST"], provide_automatic_options=False)
 

@@ -23,6 +23,7 @@ class Receiver:
     def __init__(self, settings: Settings, adapters: Mapping[str, Processor], intake: Intake) -> None:
         self._receivers = {endpoint.name: (endpoint, adapters[endpoint.processor]) for endpoint in settings.endpoints}
         self._intake = intake
+        self._body_limit_bytes = settings.body_limit_bytes
 
     def receive(self, name: str) -> Response:
         """Answers one delivery: 200 stored, 400 not authentic, 404, 413, 415, or 503 not stored."""
@@ -46,8 +47,10 @@ class Receiver:
     def _judge(self, endpoint: Endpoint, processor: Processor, events: list[NewEvent]) -> tuple[Response, str]:
         # Raw bytes first: anything that parses the request would consume or change them.
         try:
-            body = request.get_data(cache=False)
+            body: bytes | None = request.get_data(cache=False)
         except RequestEntityTooLarge:
+            body = None
+        if body is None or len(body) > self._body_limit_bytes:
             return self._refuse(endpoint, 413, "too_large", "The body is over the limit.")
         encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in {"", "identity"}:

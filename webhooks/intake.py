@@ -12,13 +12,14 @@ from time import monotonic
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from models import deliveries, inbox
 from models.inbox import NewEvent, SameContent, Stored
 
 GROUP_LIMIT = 500
+GROUP_BYTES = 16 * 1024 * 1024
 FLUSH_EVERY_S = 1.0
 
 log = structlog.get_logger()
@@ -56,6 +57,7 @@ class Intake:
         self._timeout_s = timeout_s
         self._waiting: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._counting = threading.Lock()
         self._flush_at = 0.0
         self._writer = threading.Thread(target=self._write, name="intake", daemon=True)
         self._writer.start()
@@ -73,7 +75,8 @@ class Intake:
 
     def count(self, endpoint: str, outcome: str) -> None:
         """Counts a delivery that stored nothing; written down within seconds."""
-        self._counts[endpoint, outcome] += 1
+        with self._counting:
+            self._counts[endpoint, outcome] += 1
         self._waiting.put(None)
 
     def _write(self) -> None:
@@ -81,7 +84,7 @@ class Intake:
             tickets = self._next_group()
             try:
                 outcomes = self._commit(tickets)
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the next group must find its writer
                 log.error("intake_failed", events=sum(len(t.events) for t in tickets), error=_first_line(error))
             else:
                 for ticket in tickets:
@@ -96,13 +99,15 @@ class Intake:
             waiting = [self._waiting.get(timeout=FLUSH_EVERY_S if self._counts else None)]
         except queue.Empty:
             return []
-        size = 0
-        while size < GROUP_LIMIT:
+        events = size = 0
+        while events < GROUP_LIMIT and size < GROUP_BYTES:
             try:
                 waiting.append(self._waiting.get_nowait())
             except queue.Empty:
                 break
-            size += len(waiting[-1].events) if waiting[-1] else 0
+            if waiting[-1] is not None:
+                events += len(waiting[-1].events)
+                size += sum(len(event.body) for event in waiting[-1].events)
         return [ticket for ticket in waiting if ticket is not None and not ticket.abandoned]
 
     def _commit(self, tickets: list[_Ticket]) -> list[Stored]:
@@ -120,20 +125,22 @@ class Intake:
         return outcomes
 
     def _attempt(self, events: list[NewEvent]) -> list[Stored]:
-        flush = self._counts if monotonic() >= self._flush_at else None
+        flush = monotonic() >= self._flush_at
+        with self._counting:
+            counts = self._counts.copy() if flush else Counter()
         with Session(self._engine) as session:
             outcomes = inbox.store(session, events, self._same_content) if events else []
-            if flush:
-                deliveries.add(session, flush)
+            deliveries.add(session, counts)
             session.commit()
-        if flush is not None:
-            # Counted meanwhile by other threads: replaced, not cleared, loses at most those few.
-            self._counts = Counter()
+        if flush:
             self._flush_at = monotonic() + FLUSH_EVERY_S
-        for event, outcome in zip(events, outcomes, strict=True):
-            self._counts[event.endpoint, outcome.value] += 1
+        with self._counting:
+            self._counts -= counts
+            self._counts.update(
+                [(event.endpoint, outcome.value) for event, outcome in zip(events, outcomes, strict=True)]
+            )
         return outcomes
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    return str(error).partition("\n")[0] or repr(error)

@@ -5,8 +5,10 @@ events are tried one by one, so that a poisonous one holds up no other. What a f
 try was about is recorded outside the transaction that failed.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -26,6 +28,16 @@ CLOCK_SKEW = timedelta(days=1)
 log = structlog.get_logger()
 
 
+@dataclass
+class Group:
+    """Claimed events and what they mean: facts told, outcomes known by event id, and adapters' failures."""
+
+    events: list[Claimed] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    failed: list[tuple[Claimed, Exception]] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Crediting:
     """The body of the task, the sweep and the timer alike. `now` is a parameter for tests."""
@@ -43,18 +55,22 @@ class Crediting:
         return timedelta(hours=self.settings.late_credit_hours)
 
     def drain(self, keep_on: Callable[[], bool] = lambda: True) -> int:
-        """Goes on until nothing is due, or `keep_on` says no between groups; returns events finished."""
+        """Goes on until nothing is due, or `keep_on` says no between groups; returns events finished.
+
+        While PostgreSQL is at one full group, the next is claimed and interpreted.
+        """
         finished = 0
-        while keep_on():
-            claimed = 0
-            for retried in (False, True):
-                with self.sessions.begin() as session:
-                    events = inbox.claim(session, retried=retried, limit=GROUP_LIMIT, lease_s=self.settings.lease_s)
-                if events:
-                    claimed += len(events)
-                    finished += self._work(events)
-            if not claimed:
-                break
+        with ThreadPoolExecutor(1, "claim-ahead") as ahead:
+            group = self._take(retried=False)
+            while group.events:
+                more = len(group.events) == GROUP_LIMIT and keep_on()
+                coming = ahead.submit(self._take, retried=False) if more else None
+                finished += self._work(group)
+                # One of those tried before after each group, so that a steady stream does not starve them.
+                finished += self._work(self._take(retried=True)) if more else 0
+                group = coming.result() if coming else Group()
+        while keep_on() and (group := self._take(retried=True)).events:
+            finished += self._work(group)
         return finished
 
     def sweep(self, keep_on: Callable[[], bool] = lambda: True) -> int:
@@ -65,42 +81,52 @@ class Crediting:
                 matched = settlement.settle_matched(session, now=self.now(), late_credit=self._late_credit)
         return self.drain(keep_on)
 
-    def _work(self, events: list[Claimed]) -> int:
-        try:
-            return self._settle(events)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, it belongs to one event, and is recorded there
-            if len(events) == 1:
-                self._fail(events[0], error)
-                return 0
-            log.warning("group_failed", events=len(events), error=_brief(error))
-            return sum(self._work([event]) for event in events)
+    def _take(self, *, retried: bool) -> Group:
+        """Claims due events and interprets them."""
+        with self.sessions.begin() as session:
+            events = inbox.claim(session, retried=retried, limit=GROUP_LIMIT, lease_s=self.settings.lease_s)
+        return self._read(events)
 
-    def _settle(self, events: list[Claimed]) -> int:
+    def _read(self, events: list[Claimed]) -> Group:
+        group = Group(events)
         now = self.now()
-        told: list[Told] = []
-        outcomes: dict[int, Outcome] = {}
-        failed: list[tuple[Claimed, Exception]] = []
         for event in events:
             try:
                 if event.attempts > self.settings.max_attempts:
                     raise RuntimeError("its worker died in every try")
-                told.append(Told(event.id, event.endpoint, self._interpret(event, now)))
-                outcomes[event.id] = Outcome(event.id, EventState.PROCESSED)
+                group.told.append(Told(event.id, event.endpoint, self._interpret(event, now)))
+                group.outcomes[event.id] = Outcome(event.id, EventState.PROCESSED)
             except Ignored as why:
-                outcomes[event.id] = Outcome(event.id, EventState.IGNORED, str(why))
+                group.outcomes[event.id] = Outcome(event.id, EventState.IGNORED, str(why))
             except Unusable as why:
-                outcomes[event.id] = Outcome(event.id, EventState.QUARANTINED, str(why))
+                group.outcomes[event.id] = Outcome(event.id, EventState.QUARANTINED, str(why))
             except Exception as error:  # noqa: BLE001 -- an adapter's mistake concerns its event alone
-                failed.append((event, error))
+                group.failed.append((event, error))
+        return group
+
+    def _work(self, group: Group) -> int:
+        try:
+            return self._settle(group)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it belongs to one event, and is recorded there
+            if len(group.events) == 1:
+                self._fail(group.events[0], error)
+                return 0
+            log.warning("group_failed", events=len(group.events), error=_brief(error))
+            return sum(self._work(self._read([event])) for event in group.events)
+
+    def _settle(self, group: Group) -> int:
+        if not group.events:
+            return 0
         with self.sessions.begin() as session:
-            problems = settlement.take_in(session, told, now=now, late_credit=self._late_credit) if told else {}
+            problems = settlement.take_in(session, group.told, now=self.now(), late_credit=self._late_credit)
             for event_id, problem in problems.items():
-                outcomes[event_id] = Outcome(event_id, EventState.QUARANTINED, problem)
-            inbox.finish(session, list(outcomes.values()))
-        for event, failure in failed:
-            self._fail(event, failure)
-        self._log(events, outcomes.values())
-        return len(outcomes)
+                group.outcomes[event_id] = Outcome(event_id, EventState.QUARANTINED, problem)
+            inbox.finish(session, list(group.outcomes.values()))
+        for event, error in group.failed:
+            self._fail(event, error)
+        states = Counter(outcome.state.value for outcome in group.outcomes.values())
+        log.info("credited", events=len(group.events), outcomes=states)
+        return len(group.outcomes)
 
     def _interpret(self, event: Claimed, now: datetime) -> list[Fact]:
         endpoint = self.settings.endpoint(event.endpoint)
@@ -136,10 +162,6 @@ class Crediting:
             state=state,
             error=_brief(error),
         )
-
-    def _log(self, events: list[Claimed], outcomes: Iterable[Outcome]) -> None:
-        states = [outcome.state.value for outcome in outcomes]
-        log.info("credited", events=len(events), outcomes={state: states.count(state) for state in set(states)})
 
 
 def _brief(error: Exception) -> str:

@@ -15,8 +15,6 @@ held against the endpoint's where they are given. The event's id is the signed
 `webhook-id` header. Source of the envelope: the Standard Webhooks specification.
 """
 
-import json
-
 from models.facts import Fact, Linked, Paid, Restored, Reversed
 from webhooks.processors import Ignored, Source, Split, Unusable, strict
 from webhooks.signatures import Headers, sign_standard_webhooks
@@ -39,9 +37,8 @@ def split(body: bytes, headers: Headers) -> list[Split]:
 
 def same_content(first: bytes, second: bytes) -> bool:
     """A redelivery repeats the body; spacing and the order of keys do not matter."""
-    # As text, because to Python 1, 1.0 and true are equal.
-    one, other = (json.dumps(strict.peek(body), sort_keys=True) for body in (first, second))
-    return one == other != "null"
+    one = strict.canonical(first)
+    return one is not None and one == strict.canonical(second)
 
 
 def sign(body: bytes, key: bytes, timestamp: int) -> dict[str, str]:

@@ -63,6 +63,20 @@ def peek(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def canonical(body: bytes, *, without: str | None = None) -> bytes | None:
+    """The same for all bodies that say the same, whatever stands under `without`; None for what cannot be told."""
+    value = peek(body)
+    if value is None:
+        return None
+    if without is not None:
+        value.pop(without, None)
+    try:
+        # As text, because to Python 1, 1.0 and true are equal.
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # nested too deeply
+        return None
+
+
 def unreadable(body: bytes, reason: str) -> Split:
     """An authentic body that is no event we can read: kept under its own hash, in quarantine."""
     return Split(f"sha256:{hashlib.sha256(body).hexdigest()}", "unparsable", body, quarantine_reason=reason)

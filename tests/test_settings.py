@@ -1,0 +1,185 @@
+import os
+from pathlib import Path
+
+import pytest
+
+import settings
+from settings import Endpoint, SettingsError
+from webhooks.app import create_app
+from webhooks.processors import check
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A machine with a database and a broker set, and no endpoint."""
+    for name in [name for name in os.environ if name.startswith("SPP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/spp")
+    monkeypatch.setenv("BROKER_URL", "redis://localhost/0")
+    return monkeypatch
+
+
+def secrets(name: str) -> list[str]:
+    endpoint = settings.load().endpoint(name)
+    assert endpoint is not None
+    return [secret.get_secret_value() for secret in endpoint.secrets]
+
+
+def test_endpoints(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SPP_ENDPOINTS", " stripe-live=stripe:live,account=acct_1\n  gym2=standard_webhooks:test ")
+    environment.setenv("SPP_SECRET_STRIPE_LIVE", "whsec_1")
+    environment.setenv("SPP_SECRET_GYM2", "whsec_2")
+    first, second = settings.load().endpoints
+    assert (first.name, first.processor, first.mode, first.account) == ("stripe-live", "stripe", "live", "acct_1")
+    assert (second.name, second.processor, second.mode, second.account) == ("gym2", "standard_webhooks", "test", None)
+    assert first.keys == (b"whsec_1",)
+    assert second.keys == (b"whsec_2",)
+    assert settings.load().endpoint("nobody") is None
+
+
+def test_no_endpoints_is_fine() -> None:
+    assert settings.load().endpoints == ()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "stripe",
+        "stripe=stripe",
+        "=stripe:test",
+        "stripe=:test",
+        "stripe=stripe:",
+        "stripe=stripe:staging",
+        "stripe=stripe:TEST",
+        "stripe=stripe:test,account=",
+        "stripe=stripe:test,acct_1",
+        "stripe=stripe:test:live",
+        "Stripe=stripe:test",
+        "stripe/live=stripe:test",
+        "-stripe=stripe:test",
+        "s_tripe=stripe:test",
+        "x" * 64 + "=stripe:test",
+        "one=stripe:test,two=stripe:test",
+    ],
+)
+def test_an_endpoint_written_wrongly(environment: pytest.MonkeyPatch, word: str) -> None:
+    environment.setenv("SPP_ENDPOINTS", word)
+    environment.setenv("SPP_SECRET_STRIPE", "whsec_1")
+    with pytest.raises(SettingsError, match=r"^SPP_ENDPOINTS: "):
+        settings.load()
+
+
+def test_several_secrets_for_rotation(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SPP_ENDPOINTS", "stripe=stripe:test")
+    environment.setenv("SPP_SECRET_STRIPE", " whsec_new  whsec_old\n")
+    assert secrets("stripe") == ["whsec_new", "whsec_old"]
+
+
+def test_secrets_from_the_folder(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("SPP_ENDPOINTS", "stripe=stripe:test")
+    environment.setenv("SPP_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "stripe").write_text("whsec_new\nwhsec_old\n")
+    assert secrets("stripe") == ["whsec_new", "whsec_old"]
+    environment.setenv("SPP_SECRET_STRIPE", "whsec_environment")
+    assert secrets("stripe") == ["whsec_environment"]
+    environment.setenv("SPP_SECRET_STRIPE", "")
+    assert secrets("stripe") == ["whsec_new", "whsec_old"]
+
+
+@pytest.mark.parametrize("value", [None, "", " ", "\n\t"])
+def test_a_secret_missing_or_empty(environment: pytest.MonkeyPatch, tmp_path: Path, value: str | None) -> None:
+    environment.setenv("SPP_ENDPOINTS", "gym=stripe:test stripe-live=stripe:live")
+    environment.setenv("SPP_SECRET_GYM", "whsec_1")
+    if value is not None:
+        environment.setenv("SPP_SECRET_STRIPE_LIVE", value)
+    with pytest.raises(SettingsError, match=r"'stripe-live'.*the environment variable SPP_SECRET_STRIPE_LIVE\.$"):
+        settings.load()
+    environment.delenv("SPP_SECRET_STRIPE_LIVE", raising=False)
+    environment.setenv("SPP_SECRETS_DIR", str(tmp_path))
+    if value is not None:
+        (tmp_path / "stripe-live").write_text(value)
+    with pytest.raises(SettingsError, match=r"'stripe-live'.*SPP_SECRET_STRIPE_LIVE or the file") as refused:
+        settings.load()
+    assert str(tmp_path / "stripe-live") in str(refused.value)
+
+
+def test_a_secret_that_cannot_be_read(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("SPP_ENDPOINTS", "stripe=stripe:test")
+    environment.setenv("SPP_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "stripe").write_bytes(b"whsec_\xff")
+    with pytest.raises(SettingsError, match="'stripe' cannot be read") as refused:
+        settings.load()
+    assert "whsec" not in str(refused.value)
+    (tmp_path / "stripe").unlink()
+    (tmp_path / "stripe").mkdir()
+    with pytest.raises(SettingsError, match="'stripe' cannot be read"):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["stripe=stripe:test stripe=stripe:test", "stripe=stripe:test stripe=standard_webhooks:live"],
+)
+def test_two_endpoints_of_one_name(environment: pytest.MonkeyPatch, words: str) -> None:
+    environment.setenv("SPP_ENDPOINTS", words)
+    environment.setenv("SPP_SECRET_STRIPE", "whsec_1")
+    with pytest.raises(SettingsError, match=r"twice: stripe stripe\."):
+        settings.load()
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "BROKER_URL"])
+def test_a_server_that_is_not_set(environment: pytest.MonkeyPatch, variable: str) -> None:
+    environment.delenv(variable)
+    with pytest.raises(SettingsError, match=rf"^{variable} is not set\.$"):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SPP_BODY_LIMIT_BYTES", "0"),
+        ("SPP_STORE_TIMEOUT_S", "-1"),
+        ("SPP_MAX_ATTEMPTS", "many"),
+        ("SPP_LATE_CREDIT_HOURS", "-1"),
+        ("SPP_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_number_out_of_bounds(environment: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    environment.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"^{variable}: "):
+        settings.load()
+
+
+def test_an_unknown_processor(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SPP_ENDPOINTS", "gym=paypel:test")
+    environment.setenv("SPP_SECRET_GYM", "whsec_1")
+    loaded = settings.load()
+    for start in (lambda: check(loaded.endpoints), lambda: create_app(loaded)):
+        with pytest.raises(SettingsError, match=r"'gym' names processor 'paypel'.*standard_webhooks, stripe"):
+            start()
+
+
+def test_secrets_are_in_no_text_of_the_settings(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SPP_ENDPOINTS", "stripe=stripe:test")
+    environment.setenv("SPP_SECRET_STRIPE", "whsec_very_secret")
+    loaded = settings.load()
+    assert loaded.endpoints[0].keys == (b"whsec_very_secret",)
+    for text in (repr(loaded), str(loaded), repr(loaded.endpoints), str(loaded.model_dump()), loaded.model_dump_json()):
+        assert "very_secret" not in text
+
+
+def test_passwords_of_the_servers_are_in_no_text_of_the_settings(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("DATABASE_URL", "postgresql://spp:pass_database@localhost/spp")
+    environment.setenv("BROKER_URL", "redis://:pass_broker@localhost/0")
+    loaded = settings.load()
+    assert "pass_database" in loaded.database_url
+    for text in (repr(loaded), str(loaded)):
+        assert "pass_" not in text
+
+
+def test_settings_are_frozen() -> None:
+    loaded = settings.load()
+    endpoint = Endpoint(name="gym", processor="stripe", mode="test")
+    for frozen, name in ((loaded, "database_url"), (endpoint, "mode")):
+        with pytest.raises(ValueError, match="frozen"):
+            setattr(frozen, name, "other")

@@ -1,0 +1,41 @@
+"""Deliveries as they reach us: recorded bodies, changed where a test wants it, and their headers."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from werkzeug.datastructures import Headers
+
+from webhooks.processors import Source
+
+PAYLOADS = Path(__file__).parent.parent / "payloads"
+NOW = 1_793_600_000
+TEST_MODE = Source("test", None, "evt", datetime.fromtimestamp(NOW, UTC))
+LIVE_MODE = Source("live", None, "evt", datetime.fromtimestamp(NOW, UTC))
+
+
+def recorded(processor: str) -> dict[str, bytes]:
+    """The recorded deliveries of a processor, by file name."""
+    return {file.stem: file.read_bytes() for file in sorted((PAYLOADS / processor).glob("*.json"))}
+
+
+def changed(body: bytes, **changes: object) -> bytes:
+    """The body with other values; `a__b__0=1` sets `["a"]["b"][0]`, and `...` takes the key away."""
+    value = json.loads(body)
+    for path, new in changes.items():
+        *parents, last = (int(step) if step.isdigit() else step for step in path.split("__"))
+        holder: Any = value
+        for step in parents:
+            holder = holder[step]
+        if new is ...:
+            del holder[last]
+        else:
+            holder[last] = new
+    return json.dumps(value).encode()
+
+
+def received(headers: Mapping[str, str]) -> Headers:
+    """Headers as the app hands them over: looked up in whatever case, one latin-1 character per byte."""
+    return Headers({name: value.encode().decode("latin-1") for name, value in headers.items()})

@@ -1,0 +1,27 @@
+"""Published vectors of the processors' own libraries; each names its source and licence."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.webhooks.deliveries import received
+from webhooks import signatures
+from webhooks.processors import ADAPTERS, adapter
+
+VECTORS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("vectors.json").read_text())
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
+def test_vector(vector: dict[str, Any]) -> None:
+    verdict = adapter(vector["scheme"]).verify(
+        vector["body"].encode(), received(vector["headers"]), [vector["secret"].encode()], vector["now"]
+    )
+    assert isinstance(verdict, signatures.Invalid) is not vector["valid"], verdict
+
+
+def test_every_scheme_has_vectors_of_both_kinds() -> None:
+    assert {(vector["scheme"], vector["valid"]) for vector in VECTORS} == {
+        (scheme, valid) for scheme in ADAPTERS for valid in (True, False)
+    }
