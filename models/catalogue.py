@@ -7,7 +7,7 @@ touches existing memberships: their terms were pinned at sign-up.
 
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Base, Currency, Id, MinorUnits
@@ -189,7 +189,7 @@ class SessionBucket(Base):
 
     id: Mapped[Id]
     offer_id: Mapped[int] = mapped_column(ForeignKey("offers.id"))
-    item_id: Mapped[int]
+    item_id: Mapped[int] = mapped_column(BigInteger)
     item_kind: Mapped[str] = mapped_column(default=ItemKind.SCHEDULER_BUCKET.value)
     required: Mapped[bool] = mapped_column(default=False)
 
@@ -261,9 +261,9 @@ class BucketTerms(Base):
         CheckConstraint("quantity > 0 OR days_to_expire = 0", "no_days_without_sessions"),
     )
 
-    payment_term_id: Mapped[int] = mapped_column(primary_key=True)
-    session_bucket_id: Mapped[int] = mapped_column(primary_key=True)
-    offer_id: Mapped[int]
+    payment_term_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    session_bucket_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    offer_id: Mapped[int] = mapped_column(BigInteger)
     quantity: Mapped[int]
     days_to_expire: Mapped[int]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import BigInteger, String, text
+from sqlalchemy import BigInteger, Connection, String, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base
@@ -30,7 +30,7 @@ _ADD = text("""
 """)
 
 
-def add(session: Session, counts: Mapping[tuple[str, str], int]) -> None:
+def add(session: Session | Connection, counts: Mapping[tuple[str, str], int]) -> None:
     """Adds counts by (endpoint, outcome) to this hour's."""
     if counts:
         session.execute(

@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Row, String, func, text
+from sqlalchemy import BigInteger, CheckConstraint, Connection, ForeignKey, Index, LargeBinary, Row, String, func, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.arrays import array, columns
@@ -54,11 +54,16 @@ class WebhookEvent(Base):
             unique=True,
             postgresql_where=text("conflicts_with IS NOT NULL"),
         ),
+        # Those tried before apart, because they are claimed apart.
         Index(
             "ix_webhook_events_due",
-            text("(attempts > 0)"),
             "next_attempt_at",
-            postgresql_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending' AND attempts = 0"),
+        ),
+        Index(
+            "ix_webhook_events_due_again",
+            "next_attempt_at",
+            postgresql_where=text("state = 'pending' AND attempts > 0"),
         ),
         CheckConstraint(one_of("state", EventState), "state"),
     )
@@ -154,8 +159,8 @@ _INSERT_CONFLICT = text("""
 """)
 
 
-def store(session: Session, events: Sequence[NewEvent], same_content: SameContent) -> list[Stored]:
-    """Stores the events in one statement; says of each, in order, what became of it.
+def store(session: Session | Connection, events: Sequence[NewEvent], same_content: SameContent) -> list[Stored]:
+    """Stores the events in one statement, all or none; says of each, in order, what became of it.
 
     The unique index decides what is new. Only an event that is not new costs a
     second look, which tells a repeat from a conflict.
@@ -178,7 +183,7 @@ def store(session: Session, events: Sequence[NewEvent], same_content: SameConten
     ]
 
 
-def _insert(session: Session, events: Sequence[NewEvent]) -> set[tuple[str, str]]:
+def _insert(session: Session | Connection, events: Sequence[NewEvent]) -> set[tuple[str, str]]:
     """Inserts what is new; its keys."""
     sizes = [len(event.body) for event in events]
     rows = [
@@ -190,7 +195,7 @@ def _insert(session: Session, events: Sequence[NewEvent]) -> set[tuple[str, str]
     return {(endpoint, event_id) for endpoint, event_id in session.execute(_INSERT, values).all()}
 
 
-def _look_again(session: Session, event: NewEvent, first: Row[Any], same_content: SameContent) -> Stored:
+def _look_again(session: Session | Connection, event: NewEvent, first: Row[Any], same_content: SameContent) -> Stored:
     """Tells a repeat from a conflict, which is stored beside the first."""
     if first.body == event.body or same_content(event.endpoint, first.body, event.body):
         return Stored.UNFINISHED_DUPLICATE if first.state == EventState.PENDING else Stored.DUPLICATE
@@ -214,19 +219,20 @@ def key_of(event: NewEvent) -> tuple[str, str]:
     return event.endpoint, event.event_id
 
 
-_CLAIM = text("""
+_CLAIM = """
     UPDATE webhook_events e
     SET attempts = e.attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => :lease_s)
     FROM (
         SELECT id FROM webhook_events
-        WHERE state = 'pending' AND (attempts > 0) = :retried AND next_attempt_at <= clock_timestamp()
+        WHERE state = 'pending' AND attempts {attempts} AND next_attempt_at <= clock_timestamp()
         ORDER BY next_attempt_at
         LIMIT :limit
         FOR UPDATE SKIP LOCKED
     ) due
     WHERE e.id = due.id
     RETURNING e.id, e.endpoint, e.event_id, e.type, e.body, e.attempts, e.received_at
-""")
+"""
+_CLAIM_FRESH, _CLAIM_RETRIED = (text(_CLAIM.format(attempts=attempts)) for attempts in ("= 0", "> 0"))
 
 
 def claim(session: Session, *, retried: bool, limit: int, lease_s: float) -> list[Claimed]:
@@ -235,8 +241,9 @@ def claim(session: Session, *, retried: bool, limit: int, lease_s: float) -> lis
     Takes up to `limit` events never tried before or, with `retried`, one that was:
     it comes alone, so that an event which kills its worker takes no other with it.
     """
-    values = {"retried": retried, "limit": 1 if retried else limit, "lease_s": lease_s}
-    return sorted(Claimed(*row) for row in session.execute(_CLAIM, values).all())
+    statement, most = (_CLAIM_RETRIED, 1) if retried else (_CLAIM_FRESH, limit)
+    rows = session.execute(statement, {"limit": most, "lease_s": lease_s}).all()
+    return sorted(Claimed(*row) for row in rows)
 
 
 class Outcome(NamedTuple):

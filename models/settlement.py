@@ -68,6 +68,8 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
         if lot.shortfall:
             debts[lot.member_id, lot.item_id].append(lot)
     for lot in new:
+        if lot.expires_at is not None and lot.expires_at <= now:
+            continue
         moves += clawback.repay(lot, debts[lot.member_id, lot.item_id], now)
     ledger.post(session, moves)
     _write_states(session, read)

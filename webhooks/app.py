@@ -1,5 +1,7 @@
 """The Flask app of the webhook server."""
 
+import gc
+
 from flask import Flask, Response
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,9 +23,11 @@ def create_app(settings: Settings) -> Flask:
     check(settings.endpoints)
     adapters = {endpoint.processor: adapter(endpoint.processor) for endpoint in settings.endpoints}
     processors = {endpoint.name: adapters[endpoint.processor] for endpoint in settings.endpoints}
-    engine = make_engine(settings.database_url, statement_timeout_ms=int(settings.store_timeout_s * 1000))
+    gc.freeze()
+    timeout_ms = int(settings.store_timeout_s * 1000)
+    engine = make_engine(settings.database_url, statement_timeout_ms=timeout_ms)
     intake = Intake(
-        engine,
+        make_engine(settings.database_url, statement_timeout_ms=timeout_ms, autocommit=True),
         ring=Bell(settings.broker_url).ring,
         same_content=lambda endpoint, first, second: processors[endpoint].same_content(first, second),
         timeout_s=settings.store_timeout_s,

@@ -13,7 +13,6 @@ from time import monotonic
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from models import deliveries, inbox
 from models.inbox import NewEvent, SameContent, Stored
@@ -45,7 +44,8 @@ class _Ticket:
 class Intake:
     """The inbox's front door for one process.
 
-    `ring` is called after every commit that leaves work, and must not block.
+    `engine` is one with `autocommit`: the one statement that stores a group is its
+    transaction. `ring` is called after every commit that leaves work, and must not block.
     """
 
     def __init__(
@@ -117,8 +117,8 @@ class Intake:
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            # The connection died, perhaps between COMMIT and its answer. On a fresh one the unique
-            # index tells: what was committed comes back as a duplicate.
+            # The connection died, perhaps after it had committed. On a fresh one the unique index
+            # tells: what was committed comes back as a duplicate.
             outcomes = self._attempt(events)
         if Stored.NEW in outcomes or Stored.UNFINISHED_DUPLICATE in outcomes:
             self._ring()
@@ -128,10 +128,9 @@ class Intake:
         flush = monotonic() >= self._flush_at
         with self._counting:
             counts = self._counts.copy() if flush else Counter()
-        with Session(self._engine) as session:
-            outcomes = inbox.store(session, events, self._same_content) if events else []
-            deliveries.add(session, counts)
-            session.commit()
+        with self._engine.connect() as connection:
+            outcomes = inbox.store(connection, events, self._same_content) if events else []
+            deliveries.add(connection, counts)
         if flush:
             self._flush_at = monotonic() + FLUSH_EVERY_S
         with self._counting:

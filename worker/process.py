@@ -4,6 +4,7 @@ The timer needs no broker: while the broker is down or hung, sessions are only a
 late as its tick. It also writes the process's heartbeat.
 """
 
+import gc
 import os
 import socket
 import threading
@@ -29,6 +30,10 @@ class WorkerProcess:
     """Credits and expires, one drain at a time however many ask for it."""
 
     def __init__(self, settings: Settings) -> None:
+        # What is loaded by now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000)
         self._settings = settings
         self._engine = make_engine(settings.database_url)
         self._sessions: sessionmaker[Session] = sessions(self._engine)

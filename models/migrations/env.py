@@ -4,7 +4,8 @@ from alembic import context
 
 context.configure(connection=context.config.attributes["connection"], transaction_per_migration=False)
 with context.begin_transaction():
-    # Waiting behind a long transaction would make everybody else wait behind us.
-    context.execute("SET LOCAL lock_timeout = '5s'")
+    context.execute("SET LOCAL lock_timeout = 0")
     context.execute("SELECT pg_advisory_xact_lock(hashtext('spp migrations'))")
+    # From here on, waiting behind a long transaction would make everybody else wait behind us.
+    context.execute("SET LOCAL lock_timeout = '5s'")
     context.run_migrations()

@@ -86,7 +86,8 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['conflicts_with'], ['webhook_events.id'], name=op.f('fk_webhook_events_conflicts_with_webhook_events')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_webhook_events'))
     )
-    op.create_index('ix_webhook_events_due', 'webhook_events', [sa.literal_column('(attempts > 0)'), 'next_attempt_at'], unique=False, postgresql_where=sa.text("state = 'pending'"))
+    op.create_index('ix_webhook_events_due', 'webhook_events', ['next_attempt_at'], unique=False, postgresql_where=sa.text("state = 'pending' AND attempts = 0"))
+    op.create_index('ix_webhook_events_due_again', 'webhook_events', ['next_attempt_at'], unique=False, postgresql_where=sa.text("state = 'pending' AND attempts > 0"))
     op.create_index('uq_webhook_events_conflict', 'webhook_events', ['conflicts_with', sa.literal_column('sha256(body)')], unique=True, postgresql_where=sa.text('conflicts_with IS NOT NULL'))
     op.create_index('uq_webhook_events_endpoint_event_id', 'webhook_events', ['endpoint', 'event_id'], unique=True, postgresql_where=sa.text('conflicts_with IS NULL'))
     op.create_table('payment_terms',
@@ -127,7 +128,7 @@ def upgrade() -> None:
     op.create_table('session_buckets',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('offer_id', sa.BigInteger(), nullable=False),
-    sa.Column('item_id', sa.Integer(), nullable=False),
+    sa.Column('item_id', sa.BigInteger(), nullable=False),
     sa.Column('item_kind', sa.String(), nullable=False),
     sa.Column('required', sa.Boolean(), nullable=False),
     sa.CheckConstraint("item_kind = 'scheduler_bucket'", name=op.f('ck_session_buckets_scheduler_buckets_only')),
@@ -138,9 +139,9 @@ def upgrade() -> None:
     sa.UniqueConstraint('offer_id', 'item_id', name=op.f('uq_session_buckets_offer_id_item_id'))
     )
     op.create_table('bucket_terms',
-    sa.Column('payment_term_id', sa.Integer(), nullable=False),
-    sa.Column('session_bucket_id', sa.Integer(), nullable=False),
-    sa.Column('offer_id', sa.Integer(), nullable=False),
+    sa.Column('payment_term_id', sa.BigInteger(), nullable=False),
+    sa.Column('session_bucket_id', sa.BigInteger(), nullable=False),
+    sa.Column('offer_id', sa.BigInteger(), nullable=False),
     sa.Column('quantity', sa.Integer(), nullable=False),
     sa.Column('days_to_expire', sa.Integer(), nullable=False),
     sa.CheckConstraint('days_to_expire BETWEEN 0 AND 36500', name=op.f('ck_bucket_terms_days_to_expire')),

@@ -1,0 +1,90 @@
+"""Crediting: payments per second from a backlog, two grants and two entries each.
+
+Ours and the hand-written SQL drain 50,000 events of 50,000 memberships per round;
+the tutorial drains fewer, since only its rate counts, and that from its first
+commit to its last, so that its start is not held against it. Each warms up on a
+small backlog first: PostgreSQL plans badly for tables that were empty just now.
+"""
+
+import time
+
+from celery import Celery
+
+from bench import commits, loading, peers, report
+from bench.commits import OURS, TUTORIAL
+from bench.processes import resident_mb
+from bench.site import SQL, Site
+from broker import CREDIT_SESSIONS, EVENTS, celery_config
+
+MEMBERSHIPS = 50_000
+BACKLOG = 50_000
+TUTORIAL_BACKLOG = 3_000
+WARMUP = 1_000
+TIMEOUT_S = 120
+
+
+def measure(site: Site) -> list[report.Result]:
+    """credit_over_tutorial, credit_over_sql, worker_rss_mb."""
+    loading.our_database(site, "credit_ours", MEMBERSHIPS)
+    loading.our_database(site, "credit_sql", MEMBERSHIPS)
+    loading.tutorial_database(site, "credit_tutorial", MEMBERSHIPS)
+    ours, sql, tutorial = (report.Series(name, "/s", []) for name in ("ours", "SQL", "tutorial"))
+    stack = site.our_stack("credit_ours", worker_concurrency=1)
+    try:
+        stack.start("worker")
+        stack.wait_ready()
+        for drain in (_tutorial, _ours, _sql):
+            drain(site, WARMUP)
+        for _ in range(site.rounds):
+            tutorial.values.append(_tutorial(site, TUTORIAL_BACKLOG))
+            ours.values.append(_ours(site, BACKLOG))
+            sql.values.append(_sql(site, BACKLOG))
+        memory_mb = resident_mb(peers.our_process("worker.app:app"))
+    finally:
+        stack.stop()
+    return [
+        report.ratio("credit_over_tutorial", ours, tutorial),
+        report.ratio("credit_over_sql", ours, sql),
+        report.Result("worker_rss_mb", memory_mb, ()),
+    ]
+
+
+def _ours(site: Site, count: int) -> float:
+    ring = Celery()
+    ring.conf.update(celery_config(site.our_environment("credit_ours")["BROKER_URL"]))
+    with site.connect("credit_ours") as connection, ring:
+        newest = commits.newest_entry(connection, OURS)
+        loading.our_backlog(connection, site.numbers(count), count, MEMBERSHIPS)
+        connection.commit()
+        begin = time.time()
+        ring.send_task(CREDIT_SESSIONS, queue=EVENTS)
+        committed = commits.wait_for(connection, OURS, newest, count, TIMEOUT_S)
+    loading.tidy(site, "credit_ours")
+    return count / (max(committed.values()) - begin)
+
+
+def _sql(site: Site, count: int) -> float:
+    statement = (SQL / "credit.sql").read_bytes()
+    with site.connect("credit_sql") as connection:
+        newest = commits.newest_entry(connection, OURS)
+        loading.our_backlog(connection, site.numbers(count), count, MEMBERSHIPS)
+        connection.commit()
+        begin = time.time()
+        while connection.execute(statement).rowcount:
+            connection.commit()
+        seconds = time.time() - begin
+        commits.wait_for(connection, OURS, newest, count, 0)
+    loading.tidy(site, "credit_sql")
+    return count / seconds
+
+
+def _tutorial(site: Site, count: int) -> float:
+    environment = site.tutorial_environment("credit_tutorial")
+    with site.connect("credit_tutorial") as connection:
+        newest = commits.newest_entry(connection, TUTORIAL)
+        first = site.numbers(count)
+        loading.tutorial_backlog(connection, environment["BROKER_URL"], first, count, MEMBERSHIPS)
+        with peers.tutorial_worker(environment, site.folder):
+            committed = commits.wait_for(connection, TUTORIAL, newest, count, TIMEOUT_S)
+    loading.tidy(site, "credit_tutorial")
+    return (count - 1) / (max(committed.values()) - min(committed.values()))

@@ -1,0 +1,50 @@
+"""Expiry: 500,000 lapsed grants written down, against one bare statement on an identical copy."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from bench import loading, report
+from bench.site import SQL, Site
+from models import ledger
+from models.database import make_engine, sessions
+
+MEMBERSHIPS = 50_000
+GRANTS = 500_000
+
+
+def measure(site: Site) -> list[report.Result]:
+    """expire_over_sql."""
+    loading.our_database(site, "lapsed", MEMBERSHIPS)
+    until = datetime.now(UTC) - timedelta(days=90)
+    loading.past(site, "lapsed", events=GRANTS // 2, memberships=MEMBERSHIPS, until=until, bodies=False)
+    ours, sql = report.Series("ours", "/s", []), report.Series("SQL", "/s", [])
+    for _ in range(site.rounds):
+        for series, expire in ((ours, _ours), (sql, _sql)):
+            site.postgres.create("expire", template="lapsed")
+            loading.tidy(site, "expire")
+            begin = time.perf_counter()
+            lots = expire(site)
+            series.values.append(lots / (time.perf_counter() - begin))
+            if lots != GRANTS:
+                raise ValueError(f"{lots} of {GRANTS} lots expired")
+            site.postgres.drop("expire")
+    site.postgres.drop("lapsed")
+    return [report.ratio("expire_over_sql", ours, sql)]
+
+
+def _ours(site: Site) -> int:
+    engine = make_engine(site.postgres.url("expire"))
+    lots = 0
+    while True:
+        with sessions(engine).begin() as session:
+            written = ledger.expire(session, as_of=datetime.now(UTC))
+        if not written:
+            break
+        lots += written
+    engine.dispose()
+    return lots
+
+
+def _sql(site: Site) -> int:
+    with site.connect("expire") as connection:
+        return connection.execute((SQL / "expire.sql").read_bytes()).rowcount

@@ -1,0 +1,38 @@
+"""How each peer is started: on the same interpreter, and with our own flags where it shares our server."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from bench.processes import listening, running, says
+
+
+def our_process(app: str) -> psutil.Process:
+    """The process of ours that was started for that app (`webhooks.wsgi:app`, `worker.app:app`)."""
+    for child in psutil.Process().children():
+        if app in child.cmdline():
+            return child
+    raise LookupError(f"No process of ours runs {app}")
+
+
+def bare_web(
+    ours: psutil.Process, port: int, environment: dict[str, str], folder: Path
+) -> AbstractContextManager[psutil.Process]:
+    """The bare app under the very command line of our web process."""
+    argv = ours.cmdline()[2:]
+    argv[argv.index("--port") + 1] = str(port)
+    argv[argv.index("webhooks.wsgi:app")] = "bench.bare:app"
+    return running("bare-web", argv, environment, listening(port), folder)
+
+
+def tutorial_web(port: int, environment: dict[str, str], folder: Path) -> AbstractContextManager[psutil.Process]:
+    """The tutorial's web app under gunicorn, 2 workers of 8 threads."""
+    argv = ["gunicorn", "--workers", "2", "--threads", "8", "--bind", f"127.0.0.1:{port}"]
+    return running("tutorial-web", [*argv, "bench.tutorial.web:app"], environment, listening(port), folder)
+
+
+def tutorial_worker(environment: dict[str, str], folder: Path) -> AbstractContextManager[psutil.Process]:
+    """The tutorial's Celery worker, two prefork children."""
+    argv = ["celery", "-A", "bench.tutorial.tasks", "worker", "--pool", "prefork", "--concurrency", "2"]
+    return running("tutorial-worker", [*argv, "--loglevel", "INFO"], environment, says(" ready."), folder)

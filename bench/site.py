@@ -1,0 +1,68 @@
+"""Where a run takes place: the embedded servers, a folder for logs, and event numbers nobody used yet."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from bench.stripe_events import ENDPOINT, SECRET
+from local.servers import Broker, Postgres
+from local.stack import Stack
+from settings import secret_variable
+
+SQL = Path(__file__).with_name("sql")
+WORKER_CONCURRENCY = 2
+"""Worker children where both peers work side by side: the tutorial's, and ours."""
+
+
+@dataclass
+class Site:
+    """One run of the benches. PostgreSQL has its default durability, the same for all peers."""
+
+    folder: Path
+    postgres: Postgres
+    broker: Broker
+    rounds: int
+    _next_event: int = 0
+
+    def numbers(self, count: int) -> int:
+        """The first of `count` consecutive event numbers that no other load has used."""
+        first = self._next_event
+        self._next_event += count
+        return first
+
+    def connect(self, database: str) -> psycopg.Connection:
+        """A connection of the bench's own, past all that SQLAlchemy sets up; the end of its block commits."""
+        url = make_url(self.postgres.url(database)).set(drivername="postgresql")
+        return psycopg.connect(url.render_as_string(hide_password=False))
+
+    def run_sql(self, database: str, file: str, values: dict[str, object]) -> None:
+        """Runs one of the scripts in bench/sql with these values filled in."""
+        script = (SQL / file).read_bytes()
+        with self.connect(database) as connection:
+            psycopg.ClientCursor(connection).execute(script, values)
+
+    def our_environment(self, database: str, broker_database: int = 0) -> dict[str, str]:
+        """The environment of our processes on that database."""
+        return {
+            **self.tutorial_environment(database, broker_database),
+            "SPP_ENDPOINTS": f"{ENDPOINT}=stripe:test",
+            secret_variable(ENDPOINT): SECRET,
+        }
+
+    def tutorial_environment(self, database: str, broker_database: int = 1) -> dict[str, str]:
+        """The environment of the tutorial's processes on that database."""
+        return {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            "DATABASE_URL": self.postgres.url(database),
+            "BROKER_URL": f"{self.broker.url.rpartition('/')[0]}/{broker_database}",
+        }
+
+    def our_stack(
+        self, database: str, *, broker_database: int = 0, worker_concurrency: int = WORKER_CONCURRENCY
+    ) -> Stack:
+        """Our processes, as one machine runs them; start those that a measure needs."""
+        environment = self.our_environment(database, broker_database)
+        return Stack(environment, self.folder / database, worker_concurrency=worker_concurrency)

@@ -1,0 +1,188 @@
+"""A small gym to test in, and a processor's voice to tell it of payments."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from threading import Barrier
+from typing import TypeVar
+
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from models import inbox, ledger, settlement
+from models.catalogue import Club, Item, ItemKind, Offer, PaymentTerm, SessionType
+from models.database import sessions
+from models.facts import Fact, Paid, Told
+from models.inbox import NewEvent, WebhookEvent
+from models.ledger import CreditGrant, LedgerEntry
+from models.members import Membership, add_billing_reference, sign_up
+
+ENDPOINT = "stripe"
+PAID_AT = datetime(2024, 3, 1, 15, tzinfo=UTC)
+NOW = PAID_AT + timedelta(hours=1)
+DUES = 9000
+CLASSES, CLASS_DAYS = 8, 30
+TRAININGS, NEVER = 2, 0
+
+Result = TypeVar("Result")
+
+_numbers = count(1)
+
+
+def fresh(prefix: str) -> str:
+    """A name that no other test has."""
+    return f"{prefix}_{next(_numbers)}"
+
+
+@dataclass
+class Gym:
+    """A club in Chicago with one published offer: 8 classes for 30 days and 2 trainings for ever, for $90.00."""
+
+    session: Session
+    club: Club
+    spin: Item
+    training: Item
+    towel: Item
+    offer: Offer
+    term: PaymentTerm
+
+    def join(self, *references: str, club: Club | None = None, endpoint: str = ENDPOINT) -> Membership:
+        """A new member with both session items, found by these billing references."""
+        email = fresh("member") + "@example.com"
+        picks = [self.spin, self.training]
+        membership = sign_up(self.session, email=email, name="Ada", club=club or self.club, term=self.term, picks=picks)
+        for reference in references:
+            add_billing_reference(self.session, membership, endpoint, reference)
+        return membership
+
+    def forgiving_club(self) -> Club:
+        """A second club, which forgives shortfalls."""
+        club = Club(name=fresh("Kind club"), time_zone="America/Chicago", currency="USD", shortfall_policy="forgive")
+        self.session.add(club)
+        self.session.flush()
+        return club
+
+
+def session_item(name: str, kind: SessionType = SessionType.CLASS) -> Item:
+    return Item(name=name, kind=ItemKind.SCHEDULER_BUCKET.value, session_type=kind.value)
+
+
+def build(session: Session) -> Gym:
+    club = Club(name="Downtown", time_zone="America/Chicago", currency="USD")
+    spin = session_item("Spin")
+    training = session_item("Training", SessionType.PERSONAL_TRAINING)
+    towel = Item(name="Towel", kind=ItemKind.OTHER.value)
+    offer = Offer(name="Gold", state="draft", min_buckets=0, max_buckets=1)
+    offer.set_bucket_limits(1, 2)
+    term = PaymentTerm(name="Monthly", dues_minor=DUES, currency="USD")
+    offer.terms.append(term)
+    session.add_all([club, spin, training, towel, offer])
+    session.flush()
+    for item, quantity, days in ((spin, CLASSES, CLASS_DAYS), (training, TRAININGS, NEVER)):
+        bucket = offer.add_bucket(item)
+        term.set_bucket(bucket, quantity=quantity, days_to_expire=days)
+    offer.publish()
+    session.commit()
+    return Gym(session, club, spin, training, towel, offer, term)
+
+
+def paid(payment: str, *references: str, at: datetime = PAID_AT, amount: int = DUES, currency: str = "USD") -> Paid:
+    return Paid(payment, at, amount, currency, references)
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the processor tells at once, under one id."""
+
+    id: str
+    facts: Sequence[Fact]
+    endpoint: str = ENDPOINT
+
+
+def events(*said: Fact, endpoint: str = ENDPOINT) -> list[Event]:
+    """One event with an id of its own for each fact."""
+    return [Event(fresh("evt"), [fact], endpoint) for fact in said]
+
+
+def store(session: Session, wanted: Iterable[Event]) -> list[Told]:
+    """Stores the events that are not in the inbox yet; what they tell, each event once."""
+    by_key = {(event.endpoint, event.id): event for event in wanted}
+    inbox.store(session, [NewEvent(*key, "test", key[1].encode()) for key in by_key], lambda *_: True)
+    stored = session.execute(
+        select(WebhookEvent.id, WebhookEvent.endpoint, WebhookEvent.event_id).where(
+            WebhookEvent.event_id.in_([event_id for _, event_id in by_key])
+        )
+    )
+    ids = {(endpoint, event_id): row for row, endpoint, event_id in stored}
+    return [Told(ids[key], key[0], event.facts) for key, event in by_key.items()]
+
+
+def deliver(
+    session: Session, wanted: Iterable[Event], *, now: datetime = NOW, late_credit: timedelta = timedelta(0)
+) -> dict[int, str]:
+    """Stores the events and takes all of them in at once; the caller commits."""
+    return settlement.take_in(session, store(session, wanted), now=now, late_credit=late_credit)
+
+
+def tell(session: Session, *said: Fact, now: datetime = NOW, late_credit: timedelta = timedelta(0)) -> dict[int, str]:
+    """One event per fact, all taken in at once and committed."""
+    problems = deliver(session, events(*said), now=now, late_credit=late_credit)
+    session.commit()
+    return problems
+
+
+def lots(session: Session, membership: Membership, item: Item | None = None) -> list[CreditGrant]:
+    """The member's grants as the database has them, the oldest first."""
+    wanted = select(CreditGrant).where(CreditGrant.member_id == membership.member_id).order_by(CreditGrant.id)
+    if item is not None:
+        wanted = wanted.where(CreditGrant.item_id == item.id)
+    return list(session.scalars(wanted.execution_options(populate_existing=True)))
+
+
+def lot(session: Session, membership: Membership, item: Item) -> CreditGrant:
+    """The member's only grant of that item."""
+    (only,) = lots(session, membership, item)
+    return only
+
+
+def entries(session: Session, grant: CreditGrant) -> list[LedgerEntry]:
+    return list(session.scalars(select(LedgerEntry).where(LedgerEntry.grant_id == grant.id).order_by(LedgerEntry.id)))
+
+
+def expire_all(session: Session, as_of: datetime) -> int:
+    total = 0
+    while lapsed := ledger.expire(session, as_of=as_of):
+        total += lapsed
+    return total
+
+
+def together(engine: Engine, jobs: Sequence[Callable[[Session], Result]]) -> list[Result | Exception]:
+    """Runs the jobs at the same moment, each in a thread and a session of its own; what each ended with."""
+    start = Barrier(len(jobs))
+
+    def run(job: Callable[[Session], Result]) -> Result | Exception:
+        with engine.connect():  # so that connecting is not what they wait for
+            pass
+        start.wait(timeout=30)
+        try:
+            with sessions(engine)() as session:
+                result = job(session)
+                session.commit()
+                return result
+        except Exception as error:  # noqa: BLE001 -- it is the result
+            return error
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        return list(pool.map(run, jobs))
+
+
+def wait_until_blocked(engine: Engine, work: "Future[None]") -> None:
+    """Returns once a connection of this database waits for a lock, or the work is done without."""
+    blocked = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with engine.connect() as connection:
+        while not work.done() and not connection.scalar(blocked):
+            connection.rollback()
