@@ -44,8 +44,8 @@ class _Ticket:
 class Intake:
     """The inbox's front door for one process.
 
-    `engine` is one with `autocommit`: the one statement that stores a group is its
-    transaction. `ring` is called after every commit that leaves work, and must not block.
+    With an engine of `autocommit`, the one statement that stores a group is its transaction.
+    `ring` is called after every commit that leaves work, and must not block.
     """
 
     def __init__(
@@ -131,6 +131,7 @@ class Intake:
         with self._engine.connect() as connection:
             outcomes = inbox.store(connection, events, self._same_content) if events else []
             deliveries.add(connection, counts)
+            connection.commit()
         if flush:
             self._flush_at = monotonic() + FLUSH_EVERY_S
         with self._counting:

@@ -15,9 +15,9 @@ SOCKET = ".s.PGSQL.5432"
 class Wire:
     """Forwards connections to the database of `url`.
 
-    `cuts` tells what to do with the next COMMITs of the app's inserts, in turn:
-    "before" cuts the app's connection and PostgreSQL never sees the COMMIT,
-    "after" lets PostgreSQL commit and cuts before its answer reaches the app.
+    `cuts` tells what to do with the app's next inserts, each of which is its own
+    transaction, in turn: "before" cuts the app's connection and PostgreSQL never
+    sees it, "after" lets PostgreSQL commit and cuts before its answer reaches the app.
     """
 
     def __init__(self, url: str, folder: Path) -> None:
@@ -64,7 +64,6 @@ class Wire:
                 self._open -= {app, server}
 
     def _carry(self, app: socket.socket, server: socket.socket) -> None:
-        inserted = False
         with selectors.DefaultSelector() as ends:
             ends.register(app, selectors.EVENT_READ, server)
             ends.register(server, selectors.EVENT_READ, app)
@@ -74,8 +73,7 @@ class Wire:
                     assert isinstance(source, socket.socket)
                     if not (sent := source.recv(65536)):
                         return
-                    inserted |= source is app and b"INSERT INTO webhook_events" in sent
-                    if inserted and source is app and b"COMMIT" in sent and self.cuts:
+                    if source is app and b"INSERT INTO webhook_events" in sent and self.cuts:
                         cut = self.cuts.pop(0)
                         if cut == "after":
                             server.sendall(sent)
