@@ -77,7 +77,9 @@ class Wire:
                         cut = self.cuts.pop(0)
                         if cut == "after":
                             server.sendall(sent)
-                            server.recv(65536)
+                            # The rest of a long statement, until PostgreSQL answers it.
+                            while all(key.fileobj is app for key, _ in ends.select()):
+                                server.sendall(app.recv(65536))
                         self.done.append(cut)
                         return
                     target.sendall(sent)
