@@ -3,7 +3,7 @@
 import sys
 
 import click
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from console import memberships, queues, running
 from local.servers import NoEmbeddedServers, ServerFailed
@@ -15,12 +15,11 @@ from settings import SettingsError
 def main() -> None:
     """The entry point: turns what can go wrong into a message."""
     try:
-        spp(standalone_mode=False)
+        # Without click's own handling, a command's Exit comes back as a number.
+        sys.exit(spp(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
     except click.Abort:
         sys.exit(130)
     except (SppError, SettingsError, NoEmbeddedServers, ServerFailed, StackFailed) as error:
@@ -29,8 +28,14 @@ def main() -> None:
         sys.exit(f"Error: the database is not reachable: {str(error.orig).strip()}")
     except ProgrammingError as error:
         sys.exit(f"Error: the database does not have this version's schema; run `spp migrate`. ({error.orig})")
+    except DataError as error:
+        sys.exit(f"Error: a value is too long or too large: {error.orig}")
+    except UnicodeEncodeError:
+        sys.exit("Error: an argument is not valid UTF-8.")
     except BrokenPipeError:
         sys.exit(141)
+    except OSError as error:
+        sys.exit(f"Error: {error}")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

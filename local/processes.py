@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 Process: TypeAlias = psutil.Process
 

@@ -73,7 +73,14 @@ class Broker(Server):
         lines += [f'logfile "{self._log}"']
         self._configuration.touch(mode=0o600)
         self._configuration.write_text("\n".join(lines) + "\n")
-        self._child = subprocess.Popen([self._binary, self._configuration], cwd=self.data, start_new_session=True)
+        self._child = subprocess.Popen(
+            [self._binary, self._configuration],
+            cwd=self.data,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         deadline = time.monotonic() + 10
         with redis.Redis.from_url(self.url, retry=None, socket_timeout=1, socket_connect_timeout=1) as client:
             while self._child.poll() is None:

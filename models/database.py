@@ -2,7 +2,10 @@
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
+
+from models.errors import DatabaseUnreachable, WrongDatabaseUrl
 
 STATEMENT_TIMEOUT_MS = 15_000
 LOCK_TIMEOUT_MS = 3_000
@@ -29,8 +32,14 @@ def make_engine(
         # would scan whole tables for the rest of a session. Every table here is to be found by an index.
         "enable_seqscan": "off",
     }
+    try:
+        url = make_url(database_url.replace("postgres://", "postgresql://", 1))
+    except (ArgumentError, ValueError):
+        raise WrongDatabaseUrl from None
+    if url.get_backend_name() != "postgresql":
+        raise WrongDatabaseUrl
     return create_engine(
-        make_url(database_url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg"),
+        url.set(drivername="postgresql+psycopg"),
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         pool_pre_ping=not autocommit,
         pool_size=4,
@@ -43,6 +52,18 @@ def make_engine(
             "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
         },
     )
+
+
+def check_reachable(database_url: str) -> None:
+    """For a process's start. Raises DatabaseUnreachable, or WrongDatabaseUrl."""
+    engine = make_engine(database_url)
+    try:
+        with engine.connect():
+            pass
+    except OperationalError as error:
+        raise DatabaseUnreachable(reason=str(error.orig).strip()) from None
+    finally:
+        engine.dispose()
 
 
 def sessions(engine: Engine) -> sessionmaker[Session]:

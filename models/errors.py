@@ -12,6 +12,14 @@ class SppError(Exception):
         super().__init__(inspect.cleandoc(type(self).__doc__ or "").format(**details))
 
 
+class DatabaseUnreachable(SppError):
+    """The database of DATABASE_URL is not reachable: {reason}"""
+
+
+class WrongDatabaseUrl(SppError):
+    """DATABASE_URL is not the URL of a PostgreSQL database: postgresql://USER:PASSWORD@HOST:PORT/DATABASE."""
+
+
 # Catalogue
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from time import perf_counter, time
+from typing import cast
 
 import structlog
 from flask import Response, request
@@ -45,12 +46,8 @@ class Receiver:
         return response
 
     def _judge(self, endpoint: Endpoint, processor: Processor, events: list[NewEvent]) -> tuple[Response, str]:
-        # Raw bytes first: anything that parses the request would consume or change them.
-        try:
-            body: bytes | None = request.get_data(cache=False)
-        except RequestEntityTooLarge:
-            body = None
-        if body is None or len(body) > self._body_limit_bytes:
+        body = self._body()
+        if body is None:
             return self._refuse(endpoint, 413, "too_large", "The body is over the limit.")
         encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in {"", "identity"}:
@@ -69,6 +66,20 @@ class Receiver:
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
             return response, "unavailable"
         return _answer(200, ""), stored[0].value if len(stored) == 1 else f"{stored.count(Stored.NEW)} new"
+
+    def _body(self) -> bytes | None:
+        """The raw bytes, taken before anything parses the request; None for more than the limit."""
+        length = request.content_length
+        if length is None:
+            try:
+                body: bytes = request.get_data(cache=False)
+            except RequestEntityTooLarge:
+                return None
+            return body if len(body) <= self._body_limit_bytes else None
+        if length > self._body_limit_bytes:
+            return None
+        # One read: werkzeug's own stream asks the server again until the end, and each time waits for its turn.
+        return cast("bytes", request.environ["wsgi.input"].read(length))
 
     def _refuse(self, endpoint: Endpoint, status: int, outcome: str, message: str) -> tuple[Response, str]:
         self._intake.count(endpoint.name, outcome)

@@ -8,7 +8,7 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from time import monotonic
+from time import monotonic, sleep
 
 import structlog
 from sqlalchemy import Engine
@@ -19,6 +19,7 @@ from models.inbox import NewEvent, SameContent, Stored
 
 GROUP_LIMIT = 500
 GROUP_BYTES = 16 * 1024 * 1024
+GATHER_S = 0.001
 FLUSH_EVERY_S = 1.0
 
 log = structlog.get_logger()
@@ -59,6 +60,7 @@ class Intake:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._counting = threading.Lock()
         self._flush_at = 0.0
+        self._crowded = False
         self._writer = threading.Thread(target=self._write, name="intake", daemon=True)
         self._writer.start()
 
@@ -99,6 +101,9 @@ class Intake:
             waiting = [self._waiting.get(timeout=FLUSH_EVERY_S if self._counts else None)]
         except queue.Empty:
             return []
+        if self._crowded:
+            # More is on its way: a moment's wait makes one commit of what would have been several.
+            sleep(GATHER_S)
         events = size = 0
         while events < GROUP_LIMIT and size < GROUP_BYTES:
             try:
@@ -108,6 +113,7 @@ class Intake:
             if waiting[-1] is not None:
                 events += len(waiting[-1].events)
                 size += sum(len(event.body) for event in waiting[-1].events)
+        self._crowded = len(waiting) > 1
         return [ticket for ticket in waiting if ticket is not None and not ticket.abandoned]
 
     def _commit(self, tickets: list[_Ticket]) -> list[Stored]:

@@ -1,11 +1,15 @@
-"""What the WSGI server loads: `webhooks.wsgi:app`. Settings that do not allow a start end it with a message."""
+"""What the WSGI server loads: `webhooks.wsgi:app`. What does not allow a start ends it with a message."""
 
 import sys
 
 import settings
+from models.database import check_reachable
+from models.errors import SppError
 from webhooks.app import create_app
 
 try:
-    app = create_app(settings.load())
-except settings.SettingsError as error:
+    loaded = settings.load()
+    check_reachable(loaded.database_url)
+    app = create_app(loaded)
+except (settings.SettingsError, SppError) as error:
     sys.exit(f"The webhook server cannot start.\n{error}")

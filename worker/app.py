@@ -10,13 +10,16 @@ from kombu import Queue
 import broker
 import logs
 import settings
+from models.database import check_reachable
+from models.errors import SppError
 from webhooks.processors import check
 from worker import tasks
 
 try:
     _settings = settings.load()
     check(_settings.endpoints)
-except settings.SettingsError as error:
+    check_reachable(_settings.database_url)
+except (settings.SettingsError, SppError) as error:
     sys.exit(f"The worker cannot start.\n{error}")
 
 app = Celery("spp")

@@ -1,0 +1,90 @@
+"""`spp` as a process of its own, as a user starts it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from local.processes import wait_gone
+from local.stack import ROOT
+
+SPP = [sys.executable, "-c", "from console.command import main; main()"]
+
+
+def spp(*arguments: str, stdin: bytes = b"", tree: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end, in this environment with `variables` set."""
+    done = subprocess.run(
+        [*SPP, *arguments], cwd=tree, env={**os.environ, **variables}, input=stdin, capture_output=True, check=False
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+class Up:
+    """`spp up` on a folder, and the processes that it brought to life."""
+
+    def __init__(self, data: Path, variables: Mapping[str, str]) -> None:
+        self.data = data
+        self.lines: list[str] = []
+        self._process = subprocess.Popen(
+            [*SPP, "up", "--data", str(data), "--port", "0"],
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def read_until(self, start: str) -> None:
+        """Reads its lines up to one that starts like this."""
+        assert self._process.stdout is not None
+        while not (self.lines and self.lines[-1].startswith(start)):
+            line = self._process.stdout.readline()
+            assert line, f"it ended, having said: {self.lines}"
+            self.lines.append(line.rstrip("\n"))
+
+    def processes(self) -> list[psutil.Process]:
+        """Its children, and whatever works on its folder."""
+        return [*working_on(self.data), *psutil.Process(self._process.pid).children(recursive=True)]
+
+    def interrupt(self, signum: signal.Signals = signal.SIGINT) -> int:
+        """Asks it to stop; its exit code."""
+        self._process.send_signal(signum)
+        self.read_until("Stopped.")
+        return self._process.wait()
+
+    def end(self) -> None:
+        """Whatever happened, nothing of it stays."""
+        left = self.processes() if self._process.poll() is None else working_on(self.data)
+        for process in left:
+            if process.is_running():
+                process.kill()
+        assert wait_gone(left, timeout_s=10)
+        self._process.communicate()
+
+
+@contextmanager
+def up(data: Path, **variables: str) -> Iterator[Up]:
+    """`spp up`, once it says that it runs."""
+    running = Up(data, variables)
+    try:
+        running.read_until("Running.")
+        yield running
+    finally:
+        running.end()
+
+
+def working_on(data: Path) -> list[psutil.Process]:
+    """The processes that have the folder in their command line, or work in it."""
+    return [process for process in psutil.process_iter() if str(data) in _traces(process)]
+
+
+def _traces(process: psutil.Process) -> str:
+    try:
+        return " ".join([*process.cmdline(), process.cwd()])
+    except psutil.Error:
+        return ""

@@ -1,0 +1,94 @@
+"""`spp up`, and what a user tries on it: send, member, Ctrl-C, and up again."""
+
+import json
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.processes import wait_gone
+from tests.console.processes import Up, spp, up, working_on
+from tests.worker.scene import paid_now, until
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="spp-up-") as folder:
+        yield Path(folder, "data").resolve()
+
+
+def usable(data: Path, email: str) -> dict[str, int]:
+    done = spp("member", email, "--json", SPP_DATA=str(data))
+    assert done.returncode == 0, done.stderr
+    return {row["item"]: row["usable"] for row in json.loads(done.stdout)["balances"]}
+
+
+def send(data: Path, body: bytes, *options: str) -> tuple[int, Any]:
+    """Posts to whatever runs on the folder; the exit code, and the answer."""
+    done = spp("send", "stripe", "-", *options, "--json", stdin=body, SPP_DATA=str(data))
+    assert "Traceback" not in done.stderr
+    return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def stops(running: Up, signum: signal.Signals) -> bool:
+    """Whether it stops in good order and nothing of it stays running."""
+    family = running.processes()
+    started = " ".join(word for process in family for word in process.cmdline())
+    assert all(name in started for name in ("granian", "worker", "beat", "postgres", "valkey-server"))
+    assert running.interrupt(signum) == 0
+    assert wait_gone(family, timeout_s=10)
+    return not working_on(running.data)
+
+
+def test_up_works_stops_and_keeps_its_data(data: Path) -> None:
+    with up(data) as running:
+        addresses = [line.split()[1] for line in running.lines if line.startswith("  POST ")]
+        assert [address.rpartition("/")[2] for address in addresses] == ["stripe", "standard"]
+        assert any(line.startswith("  DATABASE_URL=postgresql") for line in running.lines)
+        assert spp("demo-data", SPP_DATA=str(data)).returncode == 0
+
+        body = paid_now("in_1", "sub_ann")
+        assert send(data, body) == (0, {"status": 200, "body": ""})
+        until(lambda: usable(data, "ann@example.com") == {"Personal Training": 4, "Group Class": 8})
+        elsewhere = addresses[0].removesuffix("/webhooks/stripe")
+        assert send(data, body, "--url", elsewhere)[0] == 0
+
+        for forged in (["--tamper"], ["--age", "400"], ["--age", "-400"]):
+            code, answer = send(data, paid_now("in_2", "sub_ben"), *forged)
+            assert answer["status"] == 400
+            assert answer["body"].startswith("Not authentic: ")
+            assert code == 1, "it was refused"
+        [event] = json.loads(spp("events", "--json", SPP_DATA=str(data)).stdout)
+        assert (event["event_id"], event["state"]) == ("evt_in_1", "processed")
+        assert stops(running, signal.SIGINT)
+
+    code, message = send(data, paid_now("in_2", "sub_ben"))
+    assert code == 1
+    assert "does not answer" in message
+
+    with up(data) as running:
+        assert usable(data, "ann@example.com") == {"Personal Training": 4, "Group Class": 8}
+        assert send(data, paid_now("in_3", "sub_ann"))[0] == 0
+        until(lambda: usable(data, "ann@example.com") == {"Personal Training": 8, "Group Class": 16})
+        assert stops(running, signal.SIGTERM)
+
+
+def test_up_with_settings_that_do_not_allow_it_says_which_and_leaves_nothing_running(data: Path) -> None:
+    done = spp("up", "--data", str(data), "--port", "0", SPP_ENDPOINTS="stripe=stripe:test")
+    assert done.returncode == 1
+    assert "Endpoint 'stripe' has no webhook secret" in done.stderr
+    assert "SPP_SECRET_STRIPE" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not working_on(data)
+
+
+def test_up_on_a_folder_that_cannot_be(data: Path) -> None:
+    data.write_text("a file")
+    done = spp("up", "--data", str(data), "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert str(data) in done.stderr
+    assert "Traceback" not in done.stderr

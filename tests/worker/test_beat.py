@@ -1,0 +1,65 @@
+"""What happens without a delivery: the sweep, the expiry, and the signs of life."""
+
+import pytest
+
+from local.servers import Broker
+from tests.worker.conftest import Running
+from tests.worker.scene import Make, arrive, join, paid_now, rows, run, until, usable_now, value
+
+NEVER_S = "3600"
+
+
+@pytest.fixture
+def waiting(make: Make) -> Make:
+    """A payment that was credited, and one that waits for a member who signs up under sub_late."""
+    join(make, "sub_1")
+    arrive(make, paid_now("in_1", "sub_1"), paid_now("in_late", "sub_late"))
+    return make
+
+
+def unmatched(make: Make) -> bool:
+    return bool(value(make, "SELECT state FROM payments WHERE reference = 'in_late'") == "unmatched")
+
+
+def sign_up_by_sql(make: Make) -> None:
+    run(
+        make,
+        "INSERT INTO billing_references (endpoint, reference, membership_id)"
+        " SELECT endpoint, 'sub_late', membership_id FROM billing_references"
+        " WHERE (endpoint, reference) = ('stripe', 'sub_1')",
+    )
+
+
+def test_beat_sweeps_and_expires(running: Running, database_url: str, own_broker: Broker, waiting: Make) -> None:
+    """The timer is out of the way: all work is what beat asked for."""
+    often = {"SPP_SWEEP_EVERY_S": "1", "SPP_EXPIRE_EVERY_S": "1", "SPP_TIMER_EVERY_S": NEVER_S}
+    with running(database_url, own_broker.url, "worker", "beat", **often):
+        until(lambda: unmatched(waiting))
+        sign_up_by_sql(waiting)
+        until(lambda: usable_now(waiting, "sub_1") == (8, 16))
+
+        run(waiting, "UPDATE credit_grants SET expires_at = clock_timestamp() WHERE expires_at IS NOT NULL")
+        until(lambda: value(waiting, "SELECT count(*) FROM ledger_entries WHERE kind = 'expiry'"))
+        per_lot = "SELECT count(*), sum(quantity) FROM ledger_entries WHERE kind = 'expiry' GROUP BY grant_id"
+        assert rows(waiting, per_lot) == [(1, -4), (1, -4)]
+        assert usable_now(waiting, "sub_1") == (0, 16)
+
+
+def test_the_timer_sweeps_and_gives_signs_of_life_without_a_broker(
+    running: Running, database_url: str, own_broker: Broker, waiting: Make
+) -> None:
+    often = {"SPP_SWEEP_EVERY_S": "1", "SPP_TIMER_EVERY_S": "0.2"}
+    with running(database_url, own_broker.url, "worker", **often):
+        own_broker.kill()
+        try:
+            until(lambda: unmatched(waiting))
+            sign_up_by_sql(waiting)
+            until(lambda: usable_now(waiting, "sub_1") == (8, 16))
+            beats = "SELECT worker, seen_at FROM heartbeats"
+            until(lambda: len(rows(waiting, beats)) == 2)
+            first = dict(map(tuple, rows(waiting, beats)))
+            until(lambda: all(seen_at > first[worker] for worker, seen_at in rows(waiting, beats)))
+            until(lambda: value(waiting, "SELECT sum(events) FROM heartbeats") == 2)
+        finally:
+            own_broker.start()
+    assert rows(waiting, "SELECT count(*) FROM heartbeats WHERE credited_at IS NOT NULL")[0][0] >= 1

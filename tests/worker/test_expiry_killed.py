@@ -1,0 +1,111 @@
+"""An expiry run is killed half-way: what it had committed stands, and the next run does the rest."""
+
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import text
+
+from local.stack import ROOT
+from models.audit import audit
+from settings import Settings
+from tests.worker.conftest import environment
+from tests.worker.scene import Make, rows, run, until, value
+from worker.process import WorkerProcess
+
+LOTS = 100
+BATCH = 10
+
+EXPIRE = f"""
+from datetime import UTC, datetime
+from time import sleep
+import settings
+from models import ledger
+from models.database import make_engine, sessions
+
+make = sessions(make_engine(settings.load().database_url))
+for batch in range(4):
+    with make.begin() as session:
+        assert ledger.expire(session, as_of=datetime.now(UTC), limit={BATCH}) == {BATCH}
+        if batch == 3:
+            print("half-way", flush=True)
+            sleep(600)
+"""
+
+# As crediting would have left them long ago: a payment, its fact, its grant and the grant's entry.
+LAPSED = """
+    WITH member AS (SELECT id FROM members ORDER BY id LIMIT 1),
+    item AS (SELECT id FROM items WHERE kind = 'scheduler_bucket' ORDER BY id LIMIT 1),
+    event AS (
+        INSERT INTO webhook_events (endpoint, event_id, type, body, state)
+        VALUES ('stripe', 'evt_1', 'invoice.paid', '', 'processed') RETURNING id
+    ), payment AS (
+        INSERT INTO payments (endpoint, reference) SELECT 'stripe', 'in_' || n FROM generate_series(1, :lots) n
+        RETURNING id
+    ), fact AS (
+        INSERT INTO payment_facts
+            (id, event_id, payment_id, kind, occurred_at, amount_minor, currency, running_total, billing_references)
+        SELECT payment.id, event.id, payment.id, 'paid', '2024-01-01', 8900, 'USD', false, '{}' FROM payment, event
+        RETURNING id, payment_id
+    ), granted AS (
+        INSERT INTO credit_grants (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at)
+        SELECT payment.id, member.id, item.id, 4, 4, '2024-01-01', '2024-02-01' FROM payment, member, item
+        RETURNING id, payment_id
+    )
+    INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, fact_id)
+    SELECT granted.id, 'grant', 4, '2024-01-01', fact.id FROM granted JOIN fact USING (payment_id)
+"""
+
+
+@pytest.fixture
+def lapsed(make: Make) -> Make:
+    run(make, LAPSED, lots=LOTS)
+    return make
+
+
+def written_down(make: Make) -> int:
+    return int(value(make, "SELECT count(*) FROM ledger_entries WHERE kind = 'expiry'"))
+
+
+def test_the_next_run_picks_up_where_a_killed_one_stopped(settings: Settings, lapsed: Make) -> None:
+    variables = environment(settings.database_url, settings.broker_url)
+    with subprocess.Popen(
+        [sys.executable, "-c", EXPIRE], cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half-way\n"
+        process.kill()
+    assert written_down(lapsed) == 3 * BATCH
+
+    worker = WorkerProcess(settings)
+    try:
+        # Until the database has noticed the death, the batch in hand is locked, and passed over.
+        until(lambda: worker.expire() == 0 and written_down(lapsed) == LOTS)
+    finally:
+        worker.stop()
+    per_lot = """
+        SELECT g.remaining, count(*), sum(e.quantity), min(e.occurred_at) = g.expires_at
+        FROM credit_grants g JOIN ledger_entries e ON e.grant_id = g.id AND e.kind = 'expiry'
+        GROUP BY g.id
+    """
+    assert rows(lapsed, per_lot) == [(0, 1, -4, True)] * LOTS
+    with lapsed() as session:
+        findings = [finding for finding in audit(session) if finding.grant_id is not None]
+    assert not findings
+
+
+def test_what_has_not_lapsed_stays(settings: Settings, lapsed: Make) -> None:
+    run(
+        lapsed,
+        "UPDATE credit_grants SET expires_at = clock_timestamp() + interval '1 day' WHERE id % 2 = 0",
+        "UPDATE credit_grants SET expires_at = NULL WHERE id % 5 = 0",
+    )
+    live = value(lapsed, "SELECT count(*) FROM credit_grants WHERE id % 2 = 0 OR id % 5 = 0")
+    worker = WorkerProcess(settings)
+    try:
+        assert worker.expire() == LOTS - live
+    finally:
+        worker.stop()
+    assert value(lapsed, "SELECT sum(remaining) FROM credit_grants") == 4 * live
+    with lapsed() as session:
+        assert session.scalar(text("SELECT count(*) FROM credit_grants WHERE remaining = 4")) == live
