@@ -13,7 +13,11 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 
 
 def make_engine(
-    database_url: str, *, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS, autocommit: bool = False
+    database_url: str,
+    *,
+    pool_size: int = 4,
+    statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    autocommit: bool = False,
 ) -> Engine:
     """An engine for one process; make it after the fork, never before.
 
@@ -42,7 +46,7 @@ def make_engine(
         url.set(drivername="postgresql+psycopg"),
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         pool_pre_ping=not autocommit,
-        pool_size=4,
+        pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
         connect_args={

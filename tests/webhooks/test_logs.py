@@ -17,7 +17,9 @@ PASSWORD = "pass_never_to_be_seen"
 PRIVATE = ("never_to_be_seen", "Ångström", "cus_Gym0001", "in_Gym0001")
 POST = """
 import json, sys, time
-from webhooks.wsgi import app
+import settings
+from webhooks.app import create_app
+app = create_app(settings.load())
 for line in sys.stdin:
     path, body, headers = json.loads(line)
     app.test_client().post(path, data=body, headers=headers)
