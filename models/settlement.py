@@ -240,13 +240,19 @@ def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, l
 
 
 def unsettled(session: Session, roots: Collection[int]) -> list[Case]:
-    """The payments among these for which settling would post something. Writes nothing."""
+    """The payments among these for which settling would post something. Writes nothing.
+
+    Unmatched ones are left out: one that a membership has matched by now is settled by the next sweep.
+    """
     read = cases.read(session, roots)
     cases.lay_out_lots(session, read)
     return [
         case
         for case in read
-        if case.state != case.payment.state
-        or {owed.item_id for owed in case.owed} - {lot.item_id for lot in case.lots}
-        or any(lot.reversed != target for lot, target in _targets(case))
+        if case.payment.state != PaymentState.UNMATCHED
+        and (
+            case.state != case.payment.state
+            or {owed.item_id for owed in case.owed} - {lot.item_id for lot in case.lots}
+            or any(lot.reversed != target for lot, target in _targets(case))
+        )
     ]
