@@ -133,19 +133,23 @@ class Offer(Base):
     )
 
     def set_bucket_limits(self, minimum: int, maximum: int) -> None:
-        """Sets both limits. Raises NegativeNumber or MaximumBelowMinimum."""
+        """Sets both limits. Raises NegativeNumber, MaximumBelowMinimum or, once on sale, OfferCannotBeBought."""
         if minimum < 0:
             raise NegativeNumber(what="Minimum required session buckets", value=minimum)
         if maximum < minimum:
             raise MaximumBelowMinimum(minimum=minimum, maximum=maximum)
+        if self.state == OfferState.PUBLISHED:
+            self._require_buyable(minimum, maximum, self._required, len(self.buckets))
         self.min_buckets, self.max_buckets = minimum, maximum
 
     def add_bucket(self, item: Item, *, required: bool = False) -> "SessionBucket":
-        """Adds a session item. Raises NotASessionItem or ItemAlreadyAdded."""
+        """Adds a session item. Raises NotASessionItem, ItemAlreadyAdded or, once on sale, OfferCannotBeBought."""
         if item.kind != ItemKind.SCHEDULER_BUCKET:
             raise NotASessionItem(item=item.name)
         if any(bucket.item is item for bucket in self.buckets):
             raise ItemAlreadyAdded(item=item.name, offer=self.name)
+        if self.state == OfferState.PUBLISHED:
+            self._require_buyable(self.min_buckets, self.max_buckets, self._required + required, len(self.buckets) + 1)
         bucket = SessionBucket(item=item, required=required)
         self.buckets.append(bucket)
         return bucket
@@ -154,17 +158,24 @@ class Offer(Base):
         """Puts the offer on sale. Raises WrongState, or OfferCannotBeBought with the reason."""
         if self.state != OfferState.DRAFT:
             raise WrongState(what=f"Offer {self.name!r}", state=self.state, verb="published")
-        required = sum(bucket.required for bucket in self.buckets)
         if not self.terms:
-            reason = "it has no payment term"
-        elif required > self.max_buckets:
-            reason = f"it requires {required} session items but allows at most {self.max_buckets}"
-        elif self.min_buckets > len(self.buckets):
-            reason = f"it asks for at least {self.min_buckets} session items but has {len(self.buckets)}"
-        elif len(self.buckets) == 1 and self.max_buckets < 1:
+            raise OfferCannotBeBought(offer=self.name, reason="it has no payment term")
+        self._require_buyable(self.min_buckets, self.max_buckets, self._required, len(self.buckets))
+        self.state = OfferState.PUBLISHED.value
+
+    @property
+    def _required(self) -> int:
+        return sum(bucket.required for bucket in self.buckets)
+
+    def _require_buyable(self, minimum: int, maximum: int, required: int, buckets: int) -> None:
+        """Raises OfferCannotBeBought where nobody's picks could satisfy these numbers."""
+        if required > maximum:
+            reason = f"it requires {required} session items but allows at most {maximum}"
+        elif minimum > buckets:
+            reason = f"it asks for at least {minimum} session items but has {buckets}"
+        elif buckets == 1 and maximum < 1:
             reason = "it includes its one session item but allows at most 0"
         else:
-            self.state = OfferState.PUBLISHED.value
             return
         raise OfferCannotBeBought(offer=self.name, reason=reason)
 

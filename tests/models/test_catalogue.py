@@ -215,3 +215,15 @@ def test_clubs_have_a_currency_a_policy_and_a_name_of_their_own(gym: Gym, row: C
 def test_payment_terms_are_checked(gym: Gym, values: dict[str, object], constraint: str) -> None:
     term = PaymentTerm(**{"name": "Other", "dues_minor": 0, "currency": "USD", "offer_id": gym.offer.id} | values)
     refused(gym.session, term, constraint)
+
+
+def test_an_offer_on_sale_stays_one_that_can_be_bought(gym: Gym, session: Session) -> None:
+    items = [session_item(session), session_item(session)]
+    offer = offer_of(gym, *items, required=1, limits=(1, 1))
+    offer.publish()
+    with pytest.raises(OfferCannotBeBought, match="asks for at least 3"):
+        offer.set_bucket_limits(3, 3)
+    with pytest.raises(OfferCannotBeBought, match="requires 2 session items but allows at most 1"):
+        offer.add_bucket(session_item(session), required=True)
+    offer.set_bucket_limits(0, 2)
+    assert (offer.min_buckets, offer.max_buckets, len(offer.buckets)) == (0, 2, 2)
