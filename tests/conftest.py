@@ -24,6 +24,8 @@ _numbers = count(1)
 def pytest_configure() -> None:
     # A TERM, like a Ctrl-C, still runs the fixtures' ends: no server outlives us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Whoever runs us in the background may have us ignore it, and with us all that our tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [*os.environ]:
         if name.startswith("SPP_") or name in ("DATABASE_URL", "BROKER_URL"):
             del os.environ[name]
