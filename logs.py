@@ -7,6 +7,11 @@ import orjson
 import structlog
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, in one line: a database's further ones repeat the statement and its parameters."""
+    return str(error).partition("\n")[0] or repr(error)
+
+
 def configure(level: str) -> None:
     """Sets up logging for this process; `level` is a name such as "info"."""
     number = logging.getLevelNamesMapping()[level.upper()]

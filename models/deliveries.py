@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Connection, String, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.arrays import columns
 from models.base import Base
 
 
@@ -33,11 +34,5 @@ _ADD = text("""
 def add(session: Session | Connection, counts: Mapping[tuple[str, str], int]) -> None:
     """Adds counts by (endpoint, outcome) to this hour's."""
     if counts:
-        session.execute(
-            _ADD,
-            {
-                "endpoints": [endpoint for endpoint, _ in counts],
-                "outcomes": [outcome for _, outcome in counts],
-                "counts": list(counts.values()),
-            },
-        )
+        rows = [(endpoint, outcome, count) for (endpoint, outcome), count in counts.items()]
+        session.execute(_ADD, columns(("endpoints", "outcomes", "counts"), rows))

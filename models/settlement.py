@@ -98,7 +98,6 @@ def _reverse(session: Session, read: list[Case], lots: dict[int, Lot], now: date
 def _redate(session: Session, read: list[Case], late_credit: timedelta) -> list[Move]:
     """Moves the expiry of lots whose payment turned out to be earlier than it was first told."""
     wrong: dict[int, Move] = {}
-    told_by: dict[int, int] = {}
     for case in read:
         by_item = {lot.item_id: lot for lot in reversed(case.lots)}
         for owed in case.owed if case.paid else ():
@@ -110,9 +109,8 @@ def _redate(session: Session, read: list[Case], late_credit: timedelta) -> list[
                 wrong[lot.id] = Move(
                     lot.id, EntryKind.EXTENSION, 0, at, expires_at=expiry, fact_id=fact_id, note=note
                 )  # fmt: skip
-                told_by[lot.id] = fact_id
     dated_by = cases.dated_by(session, wrong) if wrong else {}
-    return [move for lot, move in wrong.items() if dated_by[lot] not in {None, told_by[lot]}]
+    return [move for lot, move in wrong.items() if dated_by[lot] not in {None, move.fact_id}]
 
 
 def _expiry(case: Case, owed: Owed, credited_at: datetime, late_credit: timedelta) -> tuple[datetime | None, bool]:

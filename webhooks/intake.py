@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from logs import first_line
 from models import deliveries, inbox
 from models.inbox import NewEvent, SameContent, Stored
 
@@ -87,7 +88,7 @@ class Intake:
             try:
                 outcomes = self._commit(tickets)
             except Exception as error:  # noqa: BLE001 -- whatever it is, the next group must find its writer
-                log.error("intake_failed", events=sum(len(t.events) for t in tickets), error=_first_line(error))
+                log.error("intake_failed", events=sum(len(t.events) for t in tickets), error=first_line(error))
             else:
                 for ticket in tickets:
                     ticket.outcomes = outcomes[: len(ticket.events)]
@@ -146,7 +147,3 @@ class Intake:
                 [(event.endpoint, outcome.value) for event, outcome in zip(events, outcomes, strict=True)]
             )
         return outcomes
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or repr(error)

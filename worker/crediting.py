@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from logs import first_line
 from models import inbox, settlement
 from models.facts import FACTS_PER_EVENT, Fact, Told
 from models.inbox import Claimed, EventState, Outcome
@@ -166,6 +167,5 @@ class Crediting:
 
 def _brief(error: Exception) -> str:
     if isinstance(error, SQLAlchemyError):
-        # Its full text repeats the statement with its parameters.
-        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        return f"{type(error).__name__}: {first_line(error)}"
     return f"{type(error).__name__}: {error}"[:2000]

@@ -15,6 +15,7 @@ from time import monotonic
 import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
+from logs import first_line
 from models import heartbeats, ledger
 from models.database import make_engine, sessions
 from settings import Settings
@@ -85,7 +86,7 @@ class WorkerProcess:
                 self._tick()
             except Exception as error:  # noqa: BLE001 -- a database that is away comes back; the timer must be there
                 if working:
-                    log.error("timer_failed", error=str(error).partition("\n")[0])
+                    log.error("timer_failed", error=first_line(error))
                 working = False
             else:
                 working = True
