@@ -6,6 +6,7 @@ ends the start with a `SettingsError` that names the variable and the remedy.
 
 import os
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -23,7 +24,9 @@ class Endpoint(BaseModel, frozen=True, extra="forbid"):
 
     `secrets` are all tried in turn, so that a secret can be rotated without a
     gap. `account` is the processor's account that every event must name, where
-    the processor names one (Stripe Connect). Live events never count on a test
+    the processor names one (Stripe Connect). `options` are the processor's own.
+    `api_key` is what its API asks for, in the order its documentation has it;
+    only fetching and reconciling need it. Live events never count on a test
     endpoint, nor test events on a live one.
     """
 
@@ -31,7 +34,9 @@ class Endpoint(BaseModel, frozen=True, extra="forbid"):
     processor: str
     mode: Literal["live", "test"]
     account: str | None = None
+    options: Mapping[str, str] = Field(default_factory=dict)
     secrets: tuple[SecretStr, ...] = ()
+    api_key: tuple[SecretStr, ...] = ()
 
     @cached_property
     def keys(self) -> tuple[bytes, ...]:
@@ -80,36 +85,45 @@ class Settings(BaseSettings):
         return [_parse_endpoint(word) for word in value.split()]
 
     def with_secrets(self) -> Self:
-        """These settings with every endpoint's secrets filled in.
+        """These settings with every endpoint's secrets and API key filled in.
 
         Raises SettingsError naming the first endpoint without a secret.
         """
         found = tuple(
-            endpoint if endpoint.secrets else endpoint.model_copy(update={"secrets": self._secrets(endpoint)})
+            endpoint
+            if endpoint.secrets
+            else endpoint.model_copy(update={"secrets": self._secrets(endpoint), "api_key": self._api_key(endpoint)})
             for endpoint in self.endpoints
         )
         return self.model_copy(update={"endpoints": found})
 
     def _secrets(self, endpoint: Endpoint) -> tuple[SecretStr, ...]:
-        variable = secret_variable(endpoint.name)
-        text = os.environ.get(variable, "").strip()
-        places = [f"the environment variable {variable}"]
-        if not text and self.secrets_dir is not None:
-            file = self.secrets_dir / endpoint.name
-            places.append(f"the file {file}")
-            try:
-                text = file.read_text()
-            except FileNotFoundError:
-                text = ""
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingsError(f"The secrets of endpoint {endpoint.name!r} cannot be read: {error}") from None
-        secrets = tuple(SecretStr(word) for word in text.split())
+        secrets = self._read(secret_variable(endpoint.name), endpoint.name)
         if not secrets:
             raise SettingsError(
                 f"Endpoint {endpoint.name!r} has no webhook secret. Put it (several, separated by white space, "
-                f"while rotating) into {' or '.join(places)}."
+                f"while rotating) into {self.places(secret_variable(endpoint.name), endpoint.name)}."
             )
         return secrets
+
+    def _api_key(self, endpoint: Endpoint) -> tuple[SecretStr, ...]:
+        return self._read(api_key_variable(endpoint.name), f"{endpoint.name}.api")
+
+    def _read(self, variable: str, file_name: str) -> tuple[SecretStr, ...]:
+        text = os.environ.get(variable, "").strip()
+        if not text and self.secrets_dir is not None:
+            try:
+                text = (self.secrets_dir / file_name).read_text()
+            except FileNotFoundError:
+                text = ""
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"{self.secrets_dir / file_name} cannot be read: {error}") from None
+        return tuple(SecretStr(word) for word in text.split())
+
+    def places(self, variable: str, file_name: str) -> str:
+        """Where a secret may stand, for messages about one that is missing."""
+        file = f" or the file {self.secrets_dir / file_name}" if self.secrets_dir else ""
+        return f"the environment variable {variable}{file}"
 
     def endpoint(self, name: str) -> Endpoint | None:
         """The endpoint of that name, or None."""
@@ -120,17 +134,24 @@ class Settings(BaseSettings):
         return {endpoint.name: endpoint for endpoint in self.endpoints}
 
 
-def _parse_endpoint(word: str) -> dict[str, str]:
-    match = re.fullmatch(r"([^=:,]+)=([^=:,]+):([^=:,]+)(?:,account=([^=:,]+))?", word)
+def _parse_endpoint(word: str) -> dict[str, object]:
+    match = re.fullmatch(r"([^=:,]+)=([^=:,]+):([^=:,]+)((?:,[a-z_]+=[^,]+)*)", word)
     if match is None:
-        raise ValueError(f"{word!r} is not of the form NAME=PROCESSOR:live, NAME=PROCESSOR:test or ...,account=ID")
-    name, processor, mode, account = match.groups()
-    return {"name": name, "processor": processor, "mode": mode} | ({"account": account} if account else {})
+        raise ValueError(f"{word!r} is not of the form NAME=PROCESSOR:live or NAME=PROCESSOR:test[,OPTION=VALUE...]")
+    name, processor, mode, more = match.groups()
+    options = dict(option.split("=", 1) for option in more.split(",")[1:])
+    account = options.pop("account", None)
+    return {"name": name, "processor": processor, "mode": mode, "account": account, "options": options}
 
 
 def secret_variable(endpoint: str) -> str:
     """The environment variable that holds an endpoint's secrets: stripe-live -> SPP_SECRET_STRIPE_LIVE."""
     return "SPP_SECRET_" + endpoint.upper().replace("-", "_")
+
+
+def api_key_variable(endpoint: str) -> str:
+    """The environment variable that holds an endpoint's API key: stripe-live -> SPP_API_KEY_STRIPE_LIVE."""
+    return "SPP_API_KEY_" + endpoint.upper().replace("-", "_")
 
 
 def load() -> Settings:

@@ -20,7 +20,7 @@ from models.audit import audit as find_differences
 from models.database import make_engine, sessions
 from models.errors import NotFound
 from models.inbox import EventState, WebhookEvent
-from webhooks.processors import adapter, check
+from webhooks.processors import adapter
 
 
 @click.command()
@@ -41,10 +41,10 @@ def send(endpoint: str, file: Any, tamper: bool, age: int, url: str | None, as_j
     address = url or os.environ.get("SPP_WEBHOOKS_URL") or home.remembered_url(DATA)
     if address is None:
         raise Failed("There is no webhook server to post to: start `spp up`, or give --url.")
-    check([known])
-    headers = adapter(known.processor).sign(body, known.keys[0], int(time()) - age)
+    delivery = adapter(known).sign(body, int(time()) - age)
+    body = delivery.body + b" " if tamper else delivery.body
     try:
-        request = Request(f"{address}/webhooks/{endpoint}", body + b" " if tamper else body, headers)  # noqa: S310
+        request = Request(f"{address}/webhooks/{endpoint}", body, delivery.headers)  # noqa: S310
         with urlopen(request, timeout=15) as response:  # noqa: S310 -- the user names the address
             status, text = response.status, response.read().decode()
     except HTTPError as error:

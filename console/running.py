@@ -11,7 +11,7 @@ from console.installed import DATA, Failed, database, json_option
 from local import demo, home, sample
 from local.stack import Stack
 from models.migrations import upgrade
-from webhooks.processors import check
+from webhooks.processors import adapters
 
 
 @click.command()
@@ -23,7 +23,7 @@ def up(data: Path, port: int) -> None:
     click.echo("Starting ...")
     with home.installation(data, broker=True) as environment:
         os.environ.update(environment)
-        check(settings.load().endpoints)
+        adapters(settings.load().endpoints)
         stack = Stack(environment, data / "logs", port=port)
         try:
             stack.start()

@@ -2,6 +2,9 @@
 
     pending -> processed | ignored | quarantined | dead -> (replay) -> pending
 
+A thin event names something that has to be fetched from its processor: it is pending,
+but due for fetching first, and for crediting when that is here.
+
 Events are stored many at a time and claimed many at a time. A claim commits at
 once, with the attempt counted and the event leased, so that a worker that dies
 has used up an attempt and its events come round again by themselves.
@@ -35,6 +38,14 @@ class EventState(StrEnum):
     """Given up after the last try; a replay sends it through again."""
 
 
+class EventSource(StrEnum):
+    """How an event came to us."""
+
+    WEBHOOK = "webhook"
+    BACKFILL = "backfill"
+    """We asked the processor what had happened."""
+
+
 class WebhookEvent(Base):
     """One event as the processor sent it. A batch delivery is split into its events."""
 
@@ -58,14 +69,21 @@ class WebhookEvent(Base):
         Index(
             "ix_webhook_events_due",
             "next_attempt_at",
-            postgresql_where=text("state = 'pending' AND attempts = 0"),
+            postgresql_where=text("state = 'pending' AND NOT thin AND attempts = 0"),
         ),
         Index(
             "ix_webhook_events_due_again",
             "next_attempt_at",
-            postgresql_where=text("state = 'pending' AND attempts > 0"),
+            postgresql_where=text("state = 'pending' AND NOT thin AND attempts > 0"),
+        ),
+        Index(
+            "ix_webhook_events_due_for_fetching",
+            "endpoint",
+            "next_attempt_at",
+            postgresql_where=text("state = 'pending' AND thin"),
         ),
         CheckConstraint(one_of("state", EventState), "state"),
+        CheckConstraint(one_of("source", EventSource), "source"),
     )
 
     id: Mapped[Id]
@@ -76,6 +94,11 @@ class WebhookEvent(Base):
     api_version: Mapped[str | None]
     """The version of the processor's API that wrote the body, where it says so."""
     body: Mapped[bytes] = mapped_column(LargeBinary)
+    source: Mapped[str] = mapped_column(server_default=EventSource.WEBHOOK.value)
+    thin: Mapped[bool] = mapped_column(server_default="false")
+    """What it names has still to be fetched."""
+    resource: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """What was fetched."""
     received_at: Mapped[RecordedAt]
     state: Mapped[str] = mapped_column(server_default=EventState.PENDING.value)
     reason: Mapped[str | None]
@@ -100,6 +123,8 @@ class NewEvent:
     body: bytes
     api_version: str | None = None
     quarantine_reason: str | None = None
+    thin: bool = False
+    source: EventSource = EventSource.WEBHOOK
 
 
 class Stored(StrEnum):
@@ -128,18 +153,20 @@ class Claimed(NamedTuple):
     type: str
     body: bytes
     attempts: int
-    received_at: datetime
+    resource: bytes | None
 
 
 # The bodies come as one value, cut up here: the driver is slow at arrays of bytes.
 _INSERT = text("""
-    INSERT INTO webhook_events (endpoint, event_id, type, api_version, body, state, reason, finished_at)
-    SELECT endpoint, event_id, type, api_version, substring(CAST(:bodies AS bytea) FROM start + 1 FOR size),
+    INSERT INTO webhook_events
+        (endpoint, event_id, type, api_version, thin, source, body, state, reason, finished_at)
+    SELECT endpoint, event_id, type, api_version, thin, source, substring(CAST(:bodies AS bytea) FROM start + 1 FOR size),
            CASE WHEN reason IS NULL THEN 'pending' ELSE 'quarantined' END, reason,
            CASE WHEN reason IS NULL THEN NULL ELSE clock_timestamp() END
     FROM unnest(CAST(:endpoints AS text[]), CAST(:event_ids AS text[]), CAST(:types AS text[]),
-                CAST(:api_versions AS text[]), CAST(:reasons AS text[]), CAST(:starts AS int[]), CAST(:sizes AS int[]))
-         AS new (endpoint, event_id, type, api_version, reason, start, size)
+                CAST(:api_versions AS text[]), CAST(:reasons AS text[]), CAST(:thin AS boolean[]),
+                CAST(:sources AS text[]), CAST(:starts AS int[]), CAST(:sizes AS int[]))
+         AS new (endpoint, event_id, type, api_version, reason, thin, source, start, size)
     ON CONFLICT (endpoint, event_id) WHERE conflicts_with IS NULL DO NOTHING
     RETURNING endpoint, event_id
 """)
@@ -153,8 +180,9 @@ _KNOWN = text("""
 
 _INSERT_CONFLICT = text("""
     INSERT INTO webhook_events
-        (endpoint, event_id, type, api_version, body, state, reason, finished_at, conflicts_with)
-    VALUES (:endpoint, :event_id, :type, :api_version, :body, 'quarantined', :reason, clock_timestamp(), :first)
+        (endpoint, event_id, type, api_version, thin, source, body, state, reason, finished_at, conflicts_with)
+    VALUES (:endpoint, :event_id, :type, :api_version, :thin, :source, :body, 'quarantined', :reason,
+            clock_timestamp(), :first)
     ON CONFLICT DO NOTHING
 """)
 
@@ -187,10 +215,11 @@ def _insert(session: Session | Connection, events: Sequence[NewEvent]) -> set[tu
     """Inserts what is new; its keys."""
     sizes = [len(event.body) for event in events]
     rows = [
-        (event.endpoint, event.event_id, event.type, event.api_version, event.quarantine_reason, start, size)
+        (event.endpoint, event.event_id, event.type, event.api_version, event.quarantine_reason, event.thin,
+         event.source.value, start, size)
         for event, start, size in zip(events, accumulate(sizes, initial=0), sizes, strict=False)
-    ]
-    names = ("endpoints", "event_ids", "types", "api_versions", "reasons", "starts", "sizes")
+    ]  # fmt: skip
+    names = ("endpoints", "event_ids", "types", "api_versions", "reasons", "thin", "sources", "starts", "sizes")
     values = {**columns(names, rows), "bodies": b"".join([event.body for event in events])}
     return {(endpoint, event_id) for endpoint, event_id in session.execute(_INSERT, values).all()}
 
@@ -206,6 +235,8 @@ def _look_again(session: Session | Connection, event: NewEvent, first: Row[Any],
             "event_id": event.event_id,
             "type": event.type,
             "api_version": event.api_version,
+            "thin": event.thin,
+            "source": event.source.value,
             "body": event.body,
             "reason": f"the same id with other content than event {first.id}, which stands",
             "first": first.id,
@@ -224,15 +255,18 @@ _CLAIM = """
     SET attempts = e.attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => :lease_s)
     FROM (
         SELECT id FROM webhook_events
-        WHERE state = 'pending' AND attempts {attempts} AND next_attempt_at <= clock_timestamp()
+        WHERE state = 'pending' AND {which} AND next_attempt_at <= clock_timestamp()
         ORDER BY next_attempt_at
         LIMIT :limit
         FOR UPDATE SKIP LOCKED
     ) due
     WHERE e.id = due.id
-    RETURNING e.id, e.endpoint, e.event_id, e.type, e.body, e.attempts, e.received_at
+    RETURNING e.id, e.endpoint, e.event_id, e.type, e.body, e.attempts, e.resource
 """
-_CLAIM_FRESH, _CLAIM_RETRIED = (text(_CLAIM.format(attempts=attempts)) for attempts in ("= 0", "> 0"))
+_CLAIM_FRESH, _CLAIM_RETRIED, _CLAIM_THIN = (
+    text(_CLAIM.format(which=which))
+    for which in ("NOT thin AND attempts = 0", "NOT thin AND attempts > 0", "thin AND endpoint = :endpoint")
+)
 
 
 def claim(session: Session, *, retried: bool, limit: int, lease_s: float) -> list[Claimed]:
@@ -244,6 +278,24 @@ def claim(session: Session, *, retried: bool, limit: int, lease_s: float) -> lis
     statement, most = (_CLAIM_RETRIED, 1) if retried else (_CLAIM_FRESH, limit)
     rows = session.execute(statement, {"limit": most, "lease_s": lease_s}).all()
     return sorted(Claimed(*row) for row in rows)
+
+
+def claim_thin(session: Session, endpoint: str, *, lease_s: float) -> Claimed | None:
+    """Takes the thin event of that endpoint which has been due for fetching longest; commit at once."""
+    row = session.execute(_CLAIM_THIN, {"endpoint": endpoint, "limit": 1, "lease_s": lease_s}).one_or_none()
+    return Claimed(*row) if row else None
+
+
+_FETCHED = text("""
+    UPDATE webhook_events
+    SET thin = false, resource = :resource, attempts = 0, error = NULL, next_attempt_at = clock_timestamp()
+    WHERE id = :id AND state = 'pending' AND thin
+""")
+
+
+def fetched(session: Session, event_id: int, resource: bytes) -> None:
+    """Keeps what a thin event names, which makes it due for crediting."""
+    session.execute(_FETCHED, {"id": event_id, "resource": resource})
 
 
 class Outcome(NamedTuple):
@@ -270,19 +322,19 @@ def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
 _FAIL = text("""
     UPDATE webhook_events
     SET error = :error,
-        state = CASE WHEN attempts >= :max_attempts THEN 'dead' ELSE state END,
-        finished_at = CASE WHEN attempts >= :max_attempts THEN clock_timestamp() END,
+        state = CASE WHEN attempts >= CAST(:max_attempts AS int) THEN 'dead' ELSE state END,
+        finished_at = CASE WHEN attempts >= CAST(:max_attempts AS int) THEN clock_timestamp() END,
         next_attempt_at = clock_timestamp()
-            + make_interval(secs => least(:cap_s, :base_s * 2.0 ^ (attempts - 1)) * (0.5 + random()))
+            + make_interval(secs => least(:cap_s, :base_s * 2.0 ^ least(attempts - 1, 60)) * (0.5 + random()))
     WHERE id = :id AND state = 'pending'
     RETURNING state
 """)
 
 
 def fail(
-    session: Session, event_id: int, error: str, *, max_attempts: int, base_s: float, cap_s: float
+    session: Session, event_id: int, error: str, *, max_attempts: int | None, base_s: float, cap_s: float
 ) -> EventState | None:
-    """Records why a try failed and when the next is due; the last try makes a dead letter.
+    """Records why a try failed and when the next is due; the last try, where there is one, makes a dead letter.
 
     Call it in a transaction of its own, after the failed one was rolled back. The
     wait doubles from `base_s` up to `cap_s`, times a jitter of 0.5 to 1.5. None
@@ -293,18 +345,35 @@ def fail(
     return EventState(state) if state else None
 
 
+_POSTPONE_THIN = text("""
+    UPDATE webhook_events
+    SET error = :error, attempts = attempts + 1, next_attempt_at = clock_timestamp()
+            + make_interval(secs => least(:cap_s, :base_s * 2.0 ^ least(attempts - 1, 60)) * (0.5 + random()))
+    WHERE endpoint = :endpoint AND state = 'pending' AND thin AND next_attempt_at <= clock_timestamp()
+""")
+
+
+def postpone_thin(session: Session, endpoint: str, error: str, *, base_s: float, cap_s: float) -> int:
+    """Puts off all of an endpoint's events that are due for fetching, as `fail` would; says how many."""
+    values = {"endpoint": endpoint, "error": error, "base_s": base_s, "cap_s": cap_s}
+    return session.connection().execute(_POSTPONE_THIN, values).rowcount
+
+
 _REPLAY = text("""
     UPDATE webhook_events
     SET state = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
+        thin = thin OR (resource IS NOT NULL AND state <> 'processed'),
         reason = NULL, error = NULL, finished_at = NULL
-    WHERE id = ANY(CAST(:ids AS bigint[])) AND conflicts_with IS NULL
+    WHERE id = ANY(CAST(:ids AS bigint[])) AND (conflicts_with IS NULL OR :conflicts)
     RETURNING id
 """)
 
 
-def replay(session: Session, ids: Sequence[int]) -> list[int]:
+def replay(session: Session, ids: Sequence[int], *, conflicts: bool = False) -> list[int]:
     """Sends events through the same path again, whatever their state; says which are now due.
 
-    Harmless for an event that had its effect: effects are settled by difference.
+    Harmless for an event that had its effect: effects are settled by difference. What was
+    fetched for one that had none is fetched again. With `conflicts`, events that
+    contradict the first of their id are let through too.
     """
-    return sorted(session.scalars(_REPLAY, {"ids": array(ids)}))
+    return sorted(session.scalars(_REPLAY, {"ids": array(ids), "conflicts": conflicts}))

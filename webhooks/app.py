@@ -13,16 +13,14 @@ from models.migrations import is_current
 from settings import Settings
 from webhooks.endpoint import Receiver
 from webhooks.intake import Intake
-from webhooks.processors import adapter, check
+from webhooks.processors import adapters
 from webhooks.ring import Bell
 
 
 def create_app(settings: Settings) -> Flask:
-    """The app that receives for the endpoints of these settings. Raises SettingsError for an unknown processor."""
+    """The app that receives for the endpoints of these settings. Raises SettingsError."""
     logs.configure(settings.log_level)
-    check(settings.endpoints)
-    adapters = {endpoint.processor: adapter(endpoint.processor) for endpoint in settings.endpoints}
-    processors = {endpoint.name: adapters[endpoint.processor] for endpoint in settings.endpoints}
+    processors = adapters(settings.endpoints)
     gc.freeze()
     timeout_ms = int(settings.store_timeout_s * 1000)
     engine = make_engine(settings.database_url, statement_timeout_ms=timeout_ms)
@@ -35,8 +33,9 @@ def create_app(settings: Settings) -> Flask:
     app = Flask("webhooks", static_folder=None)
     # One more than the limit: a body of unknown length is cut off here without a word, and told from its length.
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
-    receiver = Receiver(settings, adapters, intake)
+    receiver = Receiver(settings, processors, intake)
     app.add_url_rule("/webhooks/<name>", "receive", receiver.receive, methods=["POST"], provide_automatic_options=False)
+    app.add_url_rule("/webhooks/<name>", "challenge", receiver.challenge, methods=["GET"])
 
     @app.get("/healthz")
     def healthz() -> Response:

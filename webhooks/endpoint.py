@@ -9,7 +9,7 @@ from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from models.inbox import NewEvent, Stored
-from settings import Endpoint, Settings
+from settings import Settings
 from webhooks.intake import Intake, Unavailable
 from webhooks.processors import Processor
 
@@ -21,20 +21,19 @@ RETRY_AFTER_S = 30
 class Receiver:
     """Answers deliveries for all configured endpoints."""
 
-    def __init__(self, settings: Settings, adapters: Mapping[str, Processor], intake: Intake) -> None:
-        self._receivers = {endpoint.name: (endpoint, adapters[endpoint.processor]) for endpoint in settings.endpoints}
+    def __init__(self, settings: Settings, processors: Mapping[str, Processor], intake: Intake) -> None:
+        self._processors = processors
         self._intake = intake
         self._body_limit_bytes = settings.body_limit_bytes
 
     def receive(self, name: str) -> Response:
-        """Answers one delivery: 200 stored, 400 not authentic, 404, 413, 415, or 503 not stored."""
+        """Answers one delivery: 200 stored, 400 (some: another) not authentic, 404, 413, 415, 503 not stored."""
         started = perf_counter()
-        known = self._receivers.get(name)
-        if known is None:
+        processor = self._processors.get(name)
+        if processor is None:
             return _answer(404, "There is no endpoint of this name.")
-        endpoint, processor = known
         events: list[NewEvent] = []
-        response, outcome = self._judge(endpoint, processor, events)
+        response, outcome = self._judge(processor, events)
         log.info(
             "delivery",
             endpoint=name,
@@ -45,7 +44,16 @@ class Receiver:
         )
         return response
 
-    def _judge(self, endpoint: Endpoint, processor: Processor, events: list[NewEvent]) -> tuple[Response, str]:
+    def challenge(self, name: str) -> Response:
+        """Answers the GET by which some processors try an endpoint; 404 or 405 to all others."""
+        processor = self._processors.get(name)
+        if processor is None:
+            return _answer(404, "There is no endpoint of this name.")
+        answer = processor.challenge(request.args)
+        return _answer(405, "Method Not Allowed.", Allow="POST") if answer is None else _answer(200, answer)
+
+    def _judge(self, processor: Processor, events: list[NewEvent]) -> tuple[Response, str]:
+        endpoint = processor.endpoint.name
         body = self._body()
         if body is None:
             return self._refuse(endpoint, 413, "too_large", "The body is over the limit.")
@@ -53,19 +61,17 @@ class Receiver:
         if encoding not in {"", "identity"}:
             return self._refuse(endpoint, 415, "encoding", "Send the body without a content encoding.")
         headers = request.headers
-        if invalid := processor.verify(body, headers, endpoint.keys, time()):
-            return self._refuse(endpoint, 400, "bad_signature", f"Not authentic: {invalid.because}.")
-        events += [
-            NewEvent(endpoint.name, part.event_id, part.type, part.body, part.api_version, part.quarantine_reason)
-            for part in processor.split(body, headers)
-        ]
+        if invalid := processor.verify(body, headers, time()):
+            if invalid.undecided:
+                return _later(f"Not verified: {invalid.because}."), "unverified"
+            return self._refuse(endpoint, processor.refused, "bad_signature", f"Not authentic: {invalid.because}.")
+        events += [NewEvent(endpoint, *part) for part in processor.split(body, headers)]
         try:
             stored = self._intake.store(events)
         except Unavailable:
-            response = _answer(503, "Not stored; please send it again.")
-            response.headers["Retry-After"] = str(RETRY_AFTER_S)
-            return response, "unavailable"
-        return _answer(200, ""), stored[0].value if len(stored) == 1 else f"{stored.count(Stored.NEW)} new"
+            return _later("Not stored; please send it again."), "unavailable"
+        outcome = stored[0].value if len(stored) == 1 else f"{stored.count(Stored.NEW)} new"
+        return _answer(200, processor.accepted), outcome
 
     def _body(self) -> bytes | None:
         """The raw bytes, taken before anything parses the request; None for more than the limit."""
@@ -81,10 +87,14 @@ class Receiver:
         # One read: werkzeug's own stream asks the server again until the end, and each time waits for its turn.
         return cast("bytes", request.environ["wsgi.input"].read(length))
 
-    def _refuse(self, endpoint: Endpoint, status: int, outcome: str, message: str) -> tuple[Response, str]:
-        self._intake.count(endpoint.name, outcome)
+    def _refuse(self, endpoint: str, status: int, outcome: str, message: str) -> tuple[Response, str]:
+        self._intake.count(endpoint, outcome)
         return _answer(status, message), outcome
 
 
-def _answer(status: int, message: str) -> Response:
-    return Response(message, status, mimetype="text/plain")
+def _later(message: str) -> Response:
+    return _answer(503, message, **{"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _answer(status: int, message: str, **headers: str) -> Response:
+    return Response(message, status, headers, mimetype="text/plain")

@@ -21,9 +21,13 @@ TOLERANCE_S = 300
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """Why a delivery is not authentic, in words without its content."""
+    """Why a delivery is not authentic, in words without its content.
+
+    `undecided`: it could not be told now, and the processor should send it again.
+    """
 
     because: str
+    undecided: bool = False
 
 
 Verdict = Invalid | None

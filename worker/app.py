@@ -12,12 +12,12 @@ import logs
 import settings
 from models.database import check_reachable
 from models.errors import SppError
-from webhooks.processors import check
+from webhooks.processors import adapters
 from worker import tasks
 
 try:
     _settings = settings.load()
-    check(_settings.endpoints)
+    adapters(_settings.endpoints)
     check_reachable(_settings.database_url)
 except (settings.SettingsError, SppError) as error:
     sys.exit(f"The worker cannot start.\n{error}")

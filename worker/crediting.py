@@ -21,7 +21,7 @@ from models import inbox, settlement
 from models.facts import FACTS_PER_EVENT, Fact, Told
 from models.inbox import Claimed, EventState, Outcome
 from settings import Settings
-from webhooks.processors import Ignored, Processor, Source, Unusable, adapter
+from webhooks.processors import Ignored, Processor, Unusable, adapters
 
 GROUP_LIMIT = 500
 CLOCK_SKEW = timedelta(days=1)
@@ -49,7 +49,7 @@ class Crediting:
 
     @cached_property
     def _processors(self) -> dict[str, Processor]:
-        return {endpoint.name: adapter(endpoint.processor) for endpoint in self.settings.endpoints}
+        return adapters(self.settings.endpoints)
 
     @property
     def _late_credit(self) -> timedelta:
@@ -112,7 +112,7 @@ class Crediting:
             if len(group.events) == 1:
                 self._fail(group.events[0], error)
                 return 0
-            log.warning("group_failed", events=len(group.events), error=_brief(error))
+            log.warning("group_failed", events=len(group.events), error=brief(error))
             return sum(self._work(self._read([event])) for event in group.events)
 
     def _settle(self, group: Group) -> int:
@@ -130,11 +130,10 @@ class Crediting:
         return len(group.outcomes)
 
     def _interpret(self, event: Claimed, now: datetime) -> list[Fact]:
-        endpoint = self.settings.endpoint(event.endpoint)
-        if endpoint is None:
+        processor = self._processors.get(event.endpoint)
+        if processor is None:
             raise LookupError(f"endpoint {event.endpoint!r} is not in SPP_ENDPOINTS: add it again, then replay")
-        source = Source(endpoint.mode, endpoint.account, event.event_id, event.received_at)
-        facts = self._processors[event.endpoint].interpret(event.type, event.body, source)
+        facts = processor.interpret(event.type, event.body, event.resource)
         oldest = now - timedelta(days=self.settings.max_event_age_days)
         if any(fact.occurred_at < oldest for fact in facts):
             raise Unusable(f"older than {self.settings.max_event_age_days} days (SPP_MAX_EVENT_AGE_DAYS)")
@@ -150,7 +149,7 @@ class Crediting:
             state = inbox.fail(
                 session,
                 event.id,
-                _brief(error),
+                brief(error),
                 max_attempts=settings.max_attempts,
                 base_s=settings.retry_base_s,
                 cap_s=settings.retry_cap_s,
@@ -161,11 +160,12 @@ class Crediting:
             event_id=event.event_id,
             attempts=event.attempts,
             state=state,
-            error=_brief(error),
+            error=brief(error),
         )
 
 
-def _brief(error: Exception) -> str:
+def brief(error: Exception) -> str:
+    """An error as an event keeps it: what it is, and its message."""
     if isinstance(error, SQLAlchemyError):
         return f"{type(error).__name__}: {first_line(error)}"
     return f"{type(error).__name__}: {error}"[:2000]

@@ -19,7 +19,9 @@ from logs import first_line
 from models import heartbeats, ledger
 from models.database import make_engine, sessions
 from settings import Settings
+from webhooks.processors import adapters
 from worker.crediting import Crediting
+from worker.fetching import Fetcher, Fetching
 
 TASK_S = 10.0
 """How long one task or tick goes on while there is work; well inside the tasks' time limits."""
@@ -36,7 +38,8 @@ class WorkerProcess:
         gc.freeze()
         gc.set_threshold(20_000)
         self._settings = settings
-        self._engine = make_engine(settings.database_url)
+        thin = [processor for processor in adapters(settings.endpoints).values() if processor.fetches]
+        self._engine = make_engine(settings.database_url, pool_size=4 + len(thin))
         self._sessions: sessionmaker[Session] = sessions(self._engine)
         self._crediting = Crediting(settings, self._sessions)
         self._draining = threading.Lock()
@@ -44,11 +47,16 @@ class WorkerProcess:
         self._finished = 0
         self._swept_at = 0.0
         self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._fetchers = [
+            Fetcher(Fetching(settings, self._sessions, processor), self.credit, self._stopping) for processor in thin
+        ]
         self._timer = threading.Thread(target=self._tick_on, name="timer", daemon=True)
         self._timer.start()
 
     def credit(self, *, sweep: bool = False) -> int:
         """Works off what is due, waiting for a drain under way in this process to end; returns events finished."""
+        for fetcher in self._fetchers:
+            fetcher.ring()
         with self._draining:
             return self._drain(sweep)
 
@@ -69,6 +77,9 @@ class WorkerProcess:
     def stop(self) -> None:
         """Ends the timer after the group it is at."""
         self._stopping.set()
+        for fetcher in self._fetchers:
+            fetcher.ring()
+            fetcher.join(timeout=TASK_S)
         self._timer.join(timeout=TASK_S)
         self._engine.dispose()
 

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.facts import Linked, Paid, Restored, Reversed
-from tests.webhooks.deliveries import NOW, TEST_MODE, received, recorded
-from webhooks.processors import Ignored, Split, Unusable, adapter, strict
+from models.facts import Fact, Linked, Paid, Restored, Reversed
+from settings import SettingsError
+from tests.webhooks.deliveries import NOW, endpoint, received, recorded
+from webhooks.processors import Delivery, Ignored, Processor, Split, Unusable, strict
 from webhooks.signatures import Invalid
 
 # Each takes the inside of a JSON object that would otherwise count, and spoils it.
@@ -65,21 +66,185 @@ in_every_class = settings(suppress_health_check=[HealthCheck.differing_executors
 HEADER = st.text(st.characters(max_codepoint=0xFF, exclude_characters="\r\n"), max_size=200)
 
 
-class ProcessorContract:
-    """Inherit, fill in what is declared here, and add the processor's own table of meanings."""
+class EventContract:
+    """What a delivery's events are and mean. Inherit through ProcessorContract, unless signatures stand in the body."""
 
     processor: ClassVar[str]
     key: ClassVar[bytes]
+    options: ClassVar[Mapping[str, str]] = {}
+    """What the processor's endpoints have to set."""
+    varies: ClassVar[frozenset[str]] = frozenset()
+    """Keys whose value may differ between redeliveries of one event."""
+
+    def resource(self, part: Split) -> bytes | None:
+        """What would be fetched for a thin event."""
+        raise NotImplementedError
+
+    def adapter(self, *keys: bytes) -> Processor:
+        """An endpoint's adapter, with these secrets or the usual one."""
+        return endpoint(self.processor, *(key.decode() for key in keys or [self.key]), **self.options)
+
+    # Events
+
+    def test_recorded_bodies_are_events(self) -> None:
+        for body in self._bodies():
+            for part in self._parts(body):
+                assert part.quarantine_reason is None
+                assert strict.is_name(part.event_id)
+                assert strict.is_name(part.type)
+
+    def test_the_same_delivery_is_the_same_events(self) -> None:
+        for body in self._bodies():
+            assert self._parts(body, NOW) == self._parts(body, NOW + 60)
+
+    @pytest.mark.parametrize("hostile", HOSTILE)
+    def test_authentic_but_unreadable(self, hostile: str) -> None:
+        body = HOSTILE[hostile](self._body().strip().removeprefix(b"{").removesuffix(b"}"))
+        delivery = self._deliver(body)
+        assert self.adapter().verify(delivery.body, received(delivery.headers), NOW) is None
+        (part,) = self._parts(body)
+        assert part.body == body
+        assert strict.is_name(part.event_id)
+        assert strict.is_name(part.type)
+        if part.quarantine_reason is None:
+            with pytest.raises(Unusable, match="unparsable"):
+                self._interpret(part)
+
+    @in_every_class
+    @given(body=st.binary(max_size=100))
+    def test_random_bodies_are_one_event_in_quarantine(self, body: bytes) -> None:
+        (part,) = self._parts(body)
+        assert part.body == body
+        assert part.quarantine_reason
+
+    # Meaning
+
+    def test_interpreted_twice_says_the_same(self) -> None:
+        meanings = [self._meaning(body) for body in self._bodies()]
+        assert meanings == [self._meaning(body) for body in self._bodies()]
+        assert any(isinstance(meaning, list) for meaning in meanings)
+
+    def test_unknown_type_is_ignored(self) -> None:
+        assert isinstance(self._meaning(recorded(self.processor)["unknown_type"]), str)
+
+    def test_spacing_and_size_change_nothing(self) -> None:
+        for body in self._bodies():
+            assert self._meaning(body + b" " * 900_000) == self._meaning(body)
+
+    def test_any_value_anywhere_is_facts_or_ignored_or_unusable(self) -> None:
+        for body in self._bodies():
+            for _, first, put in _places_to_change(body):
+                for new in (*KINDS, {"id": first}, [first]):
+                    self._check_meaning(put(new))
+
+    @in_every_class
+    @given(st.data())
+    def test_mutated_bodies_are_facts_or_ignored_or_unusable(self, data: st.DataObject) -> None:
+        value = json.loads(data.draw(st.sampled_from(self._bodies())))
+        for _ in range(data.draw(st.integers(2, 4))):
+            holder, key = data.draw(st.sampled_from(list(_places(value))))
+            holder[key] = data.draw(JSON)
+        self._check_meaning(json.dumps(value).encode())
+
+    # Redeliveries
+
+    def test_same_content(self) -> None:
+        same = self.adapter().same_content
+        bodies = [part.body for content in self._bodies() for part in self._parts(content)]
+        for body in bodies:
+            assert same(body, body)
+            assert not [other for other in bodies if other != body and same(body, other)]
+
+    def test_another_value_anywhere_is_other_content(self) -> None:
+        same = self.adapter().same_content
+        for body in [part.body for content in self._bodies() for part in self._parts(content)]:
+            for key, first, put in _places_to_change(body):
+                twins = (float(first), str(first), first + 1) if type(first) is int else (f"{first} ",)
+                for new in () if key in self.varies else (*KINDS, *twins):
+                    assert same(body, put(new)) == (repr(new) == repr(first)), (key, first, new)
+
+    def test_bodies_as_deep_as_can_be_read(self) -> None:
+        def nested(depth: int) -> bytes:
+            return self._body().rstrip().removesuffix(b"}") + b',"x":' + b"[" * depth + b"]" * depth + b"}"
+
+        def unreadable(depth: int) -> bool:
+            return any(part.quarantine_reason for part in self._parts(nested(depth)))
+
+        deepest = bisect_left(range(100_000), True, key=unreadable) - 1
+        assert deepest > 100
+        for depth in range(deepest - 50, deepest + 50):
+            assert self.adapter().same_content(nested(depth), nested(depth) + b" ") in {True, False}
+            self._check_meaning(nested(depth))
+
+    def test_same_content_of_hostile_bodies(self) -> None:
+        inside = self._body().strip().removeprefix(b"{").removesuffix(b"}")
+        for spoil in HOSTILE.values():
+            for first, second in ((spoil(inside), self._body()), (self._body(), spoil(inside))):
+                assert self.adapter().same_content(first, second) in {True, False}
+
+    # Details
+
+    def _bodies(self) -> list[bytes]:
+        return list(recorded(self.processor).values())
+
+    def _body(self) -> bytes:
+        return self._bodies()[0]
+
+    def _deliver(self, body: bytes, key: bytes | None = None, timestamp: int = NOW) -> Delivery:
+        return self.adapter(*([] if key is None else [key])).sign(body, timestamp)
+
+    def _parts(self, body: bytes, timestamp: int = NOW) -> list[Split]:
+        """The events of the delivery of this content."""
+        delivery = self._deliver(body, timestamp=timestamp)
+        return self.adapter().split(delivery.body, received(delivery.headers))
+
+    def _interpret(self, part: Split) -> list[Fact]:
+        return self.adapter().interpret(part.type, part.body, self.resource(part) if part.thin else None)
+
+    def _check_meaning(self, body: bytes) -> None:
+        for part in self._parts(body):
+            try:
+                facts = self._interpret(part)
+            except (Ignored, Unusable) as error:
+                why = str(error)
+            else:
+                why = f"{len(facts)} facts"
+                for fact in facts:
+                    _well_formed(fact)
+            assert why != "0 facts"
+            # What the inbox takes as a reason.
+            assert why.encode()
+            assert "\x00" not in why
+            assert len(why) < 1_000
+
+    def _meaning(self, body: bytes) -> object:
+        """The facts of every event in the delivery, or why it has none."""
+        facts = []
+        for part in self._parts(body):
+            try:
+                facts += self._interpret(part)
+            except Ignored as why:
+                return str(why)
+        return facts
+
+
+class ProcessorContract(EventContract):
+    """Inherit, fill in what is declared here, and add the processor's own table of meanings.
+
+    For the processors that sign a whole body in a header.
+    """
+
     other_key: ClassVar[bytes]
     signature_header: ClassVar[str]
     tolerance_s: ClassVar[int | None]
     """How far off a timestamp may be; None for a scheme without one."""
 
-    def both_signatures(self, first: dict[str, str], second: dict[str, str]) -> dict[str, str]:
-        """One delivery's headers with the signatures of both, as the processor sends them while a secret is rolled."""
-        raise NotImplementedError
+    def both_signatures(self, first: dict[str, str], second: dict[str, str]) -> dict[str, str] | None:
+        """One delivery's headers with the signatures of both, as the processor sends them while a secret is rolled.
 
-    # Signatures
+        None for a processor that signs with one secret at a time.
+        """
+        return None
 
     def test_good(self) -> None:
         for body in self._bodies():
@@ -98,9 +263,13 @@ class ProcessorContract:
 
     def test_no_secret_at_all(self) -> None:
         body = self._body()
-        self._refused(body, self._sign(body), [])
-        self._refused(body, self._sign(body), [b""])
-        self._refused(body, self._sign(body, b""), [b""])
+        try:
+            empty = self.adapter(b"")
+        except SettingsError:
+            return
+        delivery = empty.sign(body, NOW)
+        for headers in (delivery.headers, self._sign(body)):
+            assert isinstance(empty.verify(body, received(headers), NOW), Invalid)
 
     def test_rotated(self) -> None:
         body = self._body()
@@ -108,14 +277,18 @@ class ProcessorContract:
         for headers in (old, new):
             assert self._verify(body, headers, [self.key, self.other_key]) is None
         for headers in (self.both_signatures(old, new), self.both_signatures(new, old)):
-            for keys in ([self.key], [self.other_key], [self.key, self.other_key], [b"", self.key]):
+            if headers is None:
+                continue
+            for keys in ([self.key], [self.other_key], [self.key, self.other_key]):
                 assert self._verify(body, headers, keys) is None
             self._refused(body, headers, [self.key[:-4]])
 
     def test_stale_and_future(self) -> None:
-        if self.tolerance_s is None:
-            pytest.skip("the scheme has no timestamp")
         body = self._body()
+        if self.tolerance_s is None:
+            # Nothing in it is dated, so a years-old replay is authentic; its id and its age stop it.
+            assert self._sign(body, timestamp=NOW) == self._sign(body, timestamp=1)
+            return
         for age in (-self.tolerance_s, self.tolerance_s):
             assert self._verify(body, self._sign(body, timestamp=NOW - age)) is None
         for age in (-self.tolerance_s - 1, self.tolerance_s + 1, -NOW, NOW):
@@ -168,156 +341,16 @@ class ProcessorContract:
     def test_random_deliveries_are_refused_and_raise_nothing(self, body: bytes, values: list[str]) -> None:
         headers = dict(zip(self._sign(body), values, strict=False))
         self._refused(body, headers)
-        assert self._split(body, headers)
-
-    # Events
-
-    def test_recorded_bodies_are_events(self) -> None:
-        for body in self._bodies():
-            for part in self._split(body, self._sign(body)):
-                assert part.quarantine_reason is None
-                assert strict.is_name(part.event_id)
-                assert strict.is_name(part.type)
-
-    def test_the_same_delivery_is_the_same_events(self) -> None:
-        for body in self._bodies():
-            first, second = (self._split(body, self._sign(body, timestamp=NOW + late)) for late in (0, 60))
-            assert first == second
-
-    @pytest.mark.parametrize("hostile", HOSTILE)
-    def test_authentic_but_unreadable(self, hostile: str) -> None:
-        body = HOSTILE[hostile](self._body().strip().removeprefix(b"{").removesuffix(b"}"))
-        headers = self._sign(body)
-        assert self._verify(body, headers) is None
-        (part,) = self._split(body, headers)
-        assert part.body == body
-        assert strict.is_name(part.event_id)
-        assert strict.is_name(part.type)
-        if part.quarantine_reason is None:
-            with pytest.raises(Unusable, match="unparsable"):
-                adapter(self.processor).interpret(part.type, part.body, TEST_MODE)
-
-    @in_every_class
-    @given(body=st.binary(max_size=100))
-    def test_random_bodies_are_one_event_in_quarantine(self, body: bytes) -> None:
-        (part,) = self._split(body, self._sign(body))
-        assert part.body == body
-        assert part.quarantine_reason
-
-    # Meaning
-
-    def test_interpreted_twice_says_the_same(self) -> None:
-        meanings = [self._meaning(body) for body in self._bodies()]
-        assert meanings == [self._meaning(body) for body in self._bodies()]
-        assert any(isinstance(meaning, list) for meaning in meanings)
-
-    def test_unknown_type_is_ignored(self) -> None:
-        assert isinstance(self._meaning(recorded(self.processor)["unknown_type"]), str)
-
-    def test_spacing_and_size_change_nothing(self) -> None:
-        for body in self._bodies():
-            assert self._meaning(body + b" " * 900_000) == self._meaning(body)
-
-    def test_any_value_anywhere_is_facts_or_ignored_or_unusable(self) -> None:
-        for body in self._bodies():
-            for _, first, put in _places_to_change(body):
-                for new in (*KINDS, {"id": first}, [first]):
-                    self._check_meaning(put(new))
-
-    @in_every_class
-    @given(st.data())
-    def test_mutated_bodies_are_facts_or_ignored_or_unusable(self, data: st.DataObject) -> None:
-        value = json.loads(data.draw(st.sampled_from(self._bodies())))
-        for _ in range(data.draw(st.integers(2, 4))):
-            holder, key = data.draw(st.sampled_from(list(_places(value))))
-            holder[key] = data.draw(JSON)
-        self._check_meaning(json.dumps(value).encode())
-
-    # Redeliveries
-
-    def test_same_content(self) -> None:
-        same = adapter(self.processor).same_content
-        bodies = self._bodies()
-        for body in bodies:
-            assert same(body, body)
-            assert not [other for other in bodies if other != body and same(body, other)]
-
-    def test_another_value_anywhere_is_other_content(self) -> None:
-        same = adapter(self.processor).same_content
-        for body in self._bodies():
-            for key, first, put in _places_to_change(body):
-                twins = (float(first), str(first), first + 1) if type(first) is int else (f"{first} ",)
-                for new in () if key in self.varies else (*KINDS, *twins):
-                    assert same(body, put(new)) == (repr(new) == repr(first)), (key, first, new)
-
-    varies: ClassVar[frozenset[str]] = frozenset()
-    """Keys whose value may differ between redeliveries of one event."""
-
-    def test_bodies_as_deep_as_can_be_read(self) -> None:
-        def nested(depth: int) -> bytes:
-            return self._body().rstrip().removesuffix(b"}") + b',"x":' + b"[" * depth + b"]" * depth + b"}"
-
-        def unreadable(depth: int) -> bool:
-            (part,) = self._split(nested(depth), self._sign(b""))
-            return part.quarantine_reason is not None
-
-        deepest = bisect_left(range(100_000), True, key=unreadable) - 1
-        assert deepest > 100
-        for depth in range(deepest - 50, deepest + 50):
-            assert adapter(self.processor).same_content(nested(depth), nested(depth) + b" ") in {True, False}
-            self._check_meaning(nested(depth))
-
-    def test_same_content_of_hostile_bodies(self) -> None:
-        inside = self._body().strip().removeprefix(b"{").removesuffix(b"}")
-        for spoil in HOSTILE.values():
-            for first, second in ((spoil(inside), self._body()), (self._body(), spoil(inside))):
-                assert adapter(self.processor).same_content(first, second) in {True, False}
-
-    # Details
-
-    def _bodies(self) -> list[bytes]:
-        return list(recorded(self.processor).values())
-
-    def _body(self) -> bytes:
-        return self._bodies()[0]
+        assert self.adapter().split(body, received(headers))
 
     def _sign(self, body: bytes, key: bytes | None = None, timestamp: int = NOW) -> dict[str, str]:
-        return adapter(self.processor).sign(body, self.key if key is None else key, timestamp)
+        return self._deliver(body, key, timestamp).headers
 
-    def _verify(self, body: bytes, headers: Mapping[str, str], keys: Sequence[bytes] | None = None) -> Invalid | None:
-        return adapter(self.processor).verify(body, received(headers), [self.key] if keys is None else keys, NOW)
+    def _verify(self, body: bytes, headers: Mapping[str, str], keys: Sequence[bytes] = ()) -> Invalid | None:
+        return self.adapter(*keys).verify(body, received(headers), NOW)
 
-    def _refused(self, body: bytes, headers: Mapping[str, str], keys: Sequence[bytes] | None = None) -> None:
+    def _refused(self, body: bytes, headers: Mapping[str, str], keys: Sequence[bytes] = ()) -> None:
         assert isinstance(self._verify(body, headers, keys), Invalid), headers
-
-    def _split(self, body: bytes, headers: Mapping[str, str]) -> list[Split]:
-        return adapter(self.processor).split(body, received(headers))
-
-    def _check_meaning(self, body: bytes) -> None:
-        for part in self._split(body, self._sign(body)):
-            try:
-                facts = adapter(self.processor).interpret(part.type, part.body, TEST_MODE)
-            except (Ignored, Unusable) as error:
-                why = str(error)
-            else:
-                why = f"{len(facts)} facts"
-                for fact in facts:
-                    _well_formed(fact)
-            assert why != "0 facts"
-            # What the inbox takes as a reason.
-            assert why.encode()
-            assert "\x00" not in why
-            assert len(why) < 1_000
-
-    def _meaning(self, body: bytes) -> object:
-        """The facts of every event in the delivery, or why it has none."""
-        facts = []
-        for part in self._split(body, self._sign(body)):
-            try:
-                facts += adapter(self.processor).interpret(part.type, part.body, TEST_MODE)
-            except Ignored as why:
-                return str(why)
-        return facts
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -1,19 +1,36 @@
 """Deliveries as they reach us: recorded bodies, changed where a test wants it, and their headers."""
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import SecretStr
 from werkzeug.datastructures import Headers
 
-from webhooks.processors import Source
+from settings import Endpoint
+from webhooks.processors import Processor, adapter
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
 NOW = 1_793_600_000
-TEST_MODE = Source("test", None, "evt", datetime.fromtimestamp(NOW, UTC))
-LIVE_MODE = Source("live", None, "evt", datetime.fromtimestamp(NOW, UTC))
+
+
+def endpoint(
+    processor: str,
+    *secrets: str,
+    mode: Literal["live", "test"] = "test",
+    account: str | None = None,
+    api_key: Sequence[str] = (),
+    **options: str,
+) -> Processor:
+    """The adapter of an endpoint named like its processor."""
+    hidden = [tuple(SecretStr(secret) for secret in words) for words in (secrets, api_key)]
+    return adapter(
+        Endpoint(
+            name=processor.replace("_", "-"), processor=processor, mode=mode, account=account, options=options,
+            secrets=hidden[0], api_key=hidden[1],
+        )
+    )  # fmt: skip
 
 
 def recorded(processor: str) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from models.database import make_engine
 from settings import Settings
 from tests.webhooks.deliveries import changed, recorded
 from webhooks.app import create_app
-from webhooks.processors import stripe
+from webhooks.signatures import sign_stripe
 
 T = TypeVar("T")
 PAID = recorded("stripe")["invoice_paid"]
@@ -84,7 +84,7 @@ def new_event(**changes: object) -> tuple[str, bytes]:
 
 
 def signed(body: bytes, key: bytes = b"whsec_test") -> dict[str, str]:
-    return stripe.sign(body, key, int(time()))
+    return sign_stripe(body, key, int(time()))
 
 
 def eventually(look: Callable[[], T]) -> T:

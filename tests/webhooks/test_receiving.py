@@ -1,4 +1,5 @@
 import io
+from time import time
 
 import pytest
 
@@ -6,7 +7,7 @@ from models.inbox import EventState
 from tests.webhooks.contract import HOSTILE
 from tests.webhooks.deliveries import changed, recorded
 from tests.webhooks.site import PAID, Site, eventually, new_event, signed
-from webhooks.processors import standard_webhooks
+from webhooks.signatures import sign_standard_webhooks
 
 STANDARD_KEY = b"whsec_MfKQ9r8GKYqrTwjUPD8I"
 
@@ -24,7 +25,7 @@ def test_a_delivery_is_on_disk_when_it_is_answered(site: Site) -> None:
 
 def test_a_delivery_of_standard_webhooks(site: Site) -> None:
     body = recorded("standard_webhooks")["payment_paid"]
-    headers = standard_webhooks.sign(body, STANDARD_KEY, int(signed(b"")["Stripe-Signature"][2:12]))
+    headers = sign_standard_webhooks(body, STANDARD_KEY, int(time()), "msg_1")
     assert site.post("standard", body, headers).status_code == 200
     (event,) = site.events(headers["webhook-id"], "standard")
     assert (bytes(event.body), event.type) == (body, "payment.paid")
@@ -154,7 +155,8 @@ def test_where_no_endpoint_is(site: Site, path: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_other_methods(site: Site, method: str) -> None:
     answer = site.app.test_client().open("/webhooks/stripe", method=method)
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"].split(", ")
 
 
 class TestLimits:

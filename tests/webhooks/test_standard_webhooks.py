@@ -4,12 +4,14 @@ from typing import Any
 import pytest
 
 from models.facts import Fact, Linked, Paid, Restored, Reversed
+from settings import SettingsError
 from tests.webhooks.contract import ProcessorContract
-from tests.webhooks.deliveries import LIVE_MODE, NOW, TEST_MODE, changed, received, recorded
+from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks import signatures
-from webhooks.processors import Ignored, Source, Unusable, standard_webhooks
+from webhooks.processors import Ignored, Processor, Unusable
 
 KEY = b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+TEST, LIVE = (endpoint("standard_webhooks", KEY.decode(), mode=mode) for mode in ("test", "live"))
 RECORDED = recorded("standard_webhooks")
 PAID, LINKED = RECORDED["payment_paid"], RECORDED["payment_linked"]
 REVERSED, REVERSED_WHOLE = RECORDED["payment_reversed"], RECORDED["payment_reversed_whole"]
@@ -28,11 +30,11 @@ class TestContract(ProcessorContract):
         return first | {"webhook-signature": f"v1a,AA== {first['webhook-signature']} {second['webhook-signature']}"}
 
 
-def meaning(body: bytes, source: Source = TEST_MODE, **changes: Any) -> list[Fact]:
+def meaning(body: bytes, on: Processor = TEST, **changes: Any) -> list[Fact]:
     body = changed(body, **changes)
-    (part,) = standard_webhooks.split(body, received(standard_webhooks.sign(body, KEY, NOW)))
+    (part,) = TEST.split(body, received(TEST.sign(body, NOW).headers))
     assert part.quarantine_reason is None
-    return standard_webhooks.interpret(part.type, part.body, source)
+    return on.interpret(part.type, part.body)
 
 
 class TestPaid:
@@ -155,17 +157,17 @@ class TestAll:
             meaning(body, data=data)
 
     def test_mode(self, body: bytes) -> None:
-        assert meaning(body, data__mode="test") == meaning(body, LIVE_MODE, data__mode="live")
-        for source, mode in ((TEST_MODE, "live"), (LIVE_MODE, "test"), (TEST_MODE, "TEST"), (TEST_MODE, True)):
+        assert meaning(body, data__mode="test") == meaning(body, LIVE, data__mode="live")
+        for on, mode in ((TEST, "live"), (LIVE, "test"), (TEST, "TEST"), (TEST, True)):
             with pytest.raises(Unusable, match="mode"):
-                meaning(body, source, data__mode=mode)
+                meaning(body, on, data__mode=mode)
 
     def test_account(self, body: bytes) -> None:
-        ours = Source("test", "gym_1", "msg", AT)
+        ours = endpoint("standard_webhooks", KEY.decode(), account="gym_1")
         assert meaning(body, ours, data__account="gym_1") == meaning(body, ours, data__account=None) == meaning(body)
-        for source, account in ((ours, "gym_2"), (ours, 7), (TEST_MODE, "gym_1")):
+        for on, account in ((ours, "gym_2"), (ours, 7), (TEST, "gym_1")):
             with pytest.raises(Unusable, match="account"):
-                meaning(body, source, data__account=account)
+                meaning(body, on, data__account=account)
 
 
 @pytest.mark.parametrize("type", ["payment.created", "payment", "payment.paid.", "PAYMENT.PAID", "invoice.paid"])
@@ -177,27 +179,25 @@ def test_types_without_effect(type: str) -> None:  # noqa: A002 -- the field's n
 class TestSplit:
     def test_the_event_is_its_signed_id(self) -> None:
         for name in ("webhook-id", "svix-id"):
-            assert standard_webhooks.split(PAID, received({name: "msg_1"})) == [
-                ("msg_1", "payment.paid", PAID, None, None)
-            ]
+            assert TEST.split(PAID, received({name: "msg_1"})) == [("msg_1", "payment.paid", PAID, None, None, False)]
 
     @pytest.mark.parametrize("value", [None, "", 7, [], "x" * 256, "a b", "\x00", ...])
     def test_a_body_without_a_type_is_kept_under_its_id(self, value: object) -> None:
         body = changed(PAID, type=value)
-        (part,) = standard_webhooks.split(body, received({"webhook-id": "msg_1"}))
-        assert part == ("msg_1", "unparsable", body, None, "unparsable: no JSON object with a type")
+        (part,) = TEST.split(body, received({"webhook-id": "msg_1"}))
+        assert part == ("msg_1", "unparsable", body, None, "unparsable: no JSON object with a type", False)
 
     @pytest.mark.parametrize("id", ["", " ", "a b", "x" * 256, "é"])
     def test_an_id_that_is_none(self, id: str) -> None:  # noqa: A002 -- the header's name
-        (part,) = standard_webhooks.split(PAID, received({"webhook-id": id}))
+        (part,) = TEST.split(PAID, received({"webhook-id": id}))
         assert part.event_id.startswith("sha256:")
         assert part.quarantine_reason
 
 
 def test_spacing_and_the_order_of_keys_are_no_other_content() -> None:
     again = b'{"timestamp": "2026-11-01T09:00:00Z",   "data": {"payment":"pay_0001","other":"bank_0001"}, '
-    assert standard_webhooks.same_content(LINKED, again + b'"type": "payment.linked"}')
-    assert not standard_webhooks.same_content(LINKED, again + b'"type": "payment.unlinked"}')
+    assert TEST.same_content(LINKED, again + b'"type": "payment.linked"}')
+    assert not TEST.same_content(LINKED, again + b'"type": "payment.unlinked"}')
 
 
 class TestHeaders:
@@ -206,7 +206,7 @@ class TestHeaders:
     GOOD = signatures.sign_standard_webhooks(PAID, KEY, NOW, "msg_1")
 
     def verdict(self, headers: dict[str, str], *keys: bytes) -> signatures.Verdict:
-        return standard_webhooks.verify(PAID, received(headers), keys or [KEY], NOW)
+        return signatures.standard_webhooks(PAID, received(headers), keys or [KEY], NOW)
 
     def test_svix_prefix(self) -> None:
         svix = {name.replace("webhook", "svix"): value for name, value in self.GOOD.items()}
@@ -230,6 +230,11 @@ class TestHeaders:
         assert self.verdict(empty, key) is not None
         assert self.verdict(self.GOOD, key) is not None
         assert self.verdict(self.GOOD, key, KEY) is None
+
+    @pytest.mark.parametrize("key", ["whsec_", "whsec_not-base64!", "="])
+    def test_a_key_that_is_no_key_does_not_start(self, key: str) -> None:
+        with pytest.raises(SettingsError, match=r"'standard-webhooks': a secret is not whsec_ and base64"):
+            endpoint("standard_webhooks", key)
 
     def test_the_prefix_of_a_key_does_not_matter(self) -> None:
         assert self.verdict(self.GOOD, KEY.removeprefix(b"whsec_")) is None

@@ -8,10 +8,11 @@ import pytest
 
 from models.facts import Fact, Linked, Paid, Restored, Reversed
 from tests.webhooks.contract import ProcessorContract
-from tests.webhooks.deliveries import LIVE_MODE, NOW, TEST_MODE, changed, received, recorded
+from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks import signatures
-from webhooks.processors import Ignored, Source, Unusable, stripe
+from webhooks.processors import Ignored, Processor, Unusable
 
+TEST, LIVE = (endpoint("stripe", "whsec_test", mode=mode) for mode in ("test", "live"))
 RECORDED = recorded("stripe")
 PAID, PAID_BEFORE_BASIL = RECORDED["invoice_paid"], RECORDED["invoice_paid_before_basil"]
 LINK = RECORDED["invoice_payment_paid"]
@@ -38,10 +39,10 @@ def at(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def meaning(body: bytes, source: Source = TEST_MODE, **changes: Any) -> list[Fact]:
-    (part,) = stripe.split(changed(body, **changes), {})
+def meaning(body: bytes, on: Processor = TEST, **changes: Any) -> list[Fact]:
+    (part,) = TEST.split(changed(body, **changes), {})
     assert part.quarantine_reason is None
-    return stripe.interpret(part.type, part.body, source)
+    return on.interpret(part.type, part.body)
 
 
 def of_object(changes: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +136,7 @@ class TestInvoicePaid:
         body = PAID.replace(b'"amount_paid": 8900', b'"amount_paid": 1e3')
         assert body != PAID
         with pytest.raises(Unusable, match="amount_paid"):
-            stripe.interpret("invoice.paid", body, TEST_MODE)
+            TEST.interpret("invoice.paid", body)
 
     @pytest.mark.parametrize(("currency", "amount"), [("jpy", 8900), ("JPY", 1), ("kwd", 28500), ("usd", 1)])
     def test_amounts_are_minor_units_whatever_the_exponent(self, currency: str, amount: int) -> None:
@@ -318,13 +319,13 @@ class TestModeAndAccount:
 
     def test_test_on_a_live_endpoint(self, body: bytes) -> None:
         with pytest.raises(Unusable, match="mode"):
-            meaning(body, LIVE_MODE)
+            meaning(body, LIVE)
 
     @pytest.mark.parametrize("livemode", [None, 0, 1, "false", "true", [], "x" * 100_000, ...])
     def test_neither(self, body: bytes, livemode: object) -> None:
-        for source in (TEST_MODE, LIVE_MODE):
+        for on in (TEST, LIVE):
             with pytest.raises(Unusable, match="mode") as refused:
-                meaning(body, source, livemode=livemode)
+                meaning(body, on, livemode=livemode)
             assert len(str(refused.value)) < 1_000
 
     def test_another_account(self, body: bytes) -> None:
@@ -333,26 +334,26 @@ class TestModeAndAccount:
                 meaning(body, _with_account("acct_1"), account=theirs)
         for theirs in ("acct_1", 7, ["acct_1"]):
             with pytest.raises(Unusable, match="account"):
-                meaning(body, TEST_MODE, account=theirs)
+                meaning(body, TEST, account=theirs)
 
 
-def _with_account(account: str) -> Source:
-    return Source("test", account, "evt", TEST_MODE.received_at)
+def _with_account(account: str) -> Processor:
+    return endpoint("stripe", "whsec_test", account=account)
 
 
 def test_on_its_own_account_and_mode_it_counts() -> None:
     assert meaning(PAID, _with_account("acct_1"), account="acct_1") == meaning(PAID)
-    assert meaning(PAID, LIVE_MODE, livemode=True) == meaning(PAID)
+    assert meaning(PAID, LIVE, livemode=True) == meaning(PAID)
 
 
 class TestSplit:
     def test_an_event(self) -> None:
-        assert stripe.split(PAID, {}) == [("evt_Gym0001", "invoice.paid", PAID, "2025-06-30.basil", None)]
+        assert TEST.split(PAID, {}) == [("evt_Gym0001", "invoice.paid", PAID, "2025-06-30.basil", None, False)]
 
     @pytest.mark.parametrize("version", [None, "", 7, [], "x" * 256, "with blank", ...])
     def test_an_api_version_that_is_none_does_not_matter(self, version: object) -> None:
         body = changed(PAID, api_version=version)
-        assert stripe.split(body, {}) == [("evt_Gym0001", "invoice.paid", body, None, None)]
+        assert TEST.split(body, {}) == [("evt_Gym0001", "invoice.paid", body, None, None, False)]
 
     @pytest.mark.parametrize("key", ["id", "type"])
     @pytest.mark.parametrize(
@@ -360,26 +361,26 @@ class TestSplit:
     )
     def test_without_an_id_or_type_it_is_kept_under_its_hash(self, key: str, value: object) -> None:
         body = changed(PAID, **{key: value})
-        (part,) = stripe.split(body, {})
+        (part,) = TEST.split(body, {})
         assert re.fullmatch("sha256:[0-9a-f]{64}", part.event_id)
         assert str(part.quarantine_reason).startswith("unparsable")
-        assert stripe.split(changed(body, created=1), {})[0].event_id != part.event_id
+        assert TEST.split(changed(body, created=1), {})[0].event_id != part.event_id
 
 
 def test_pending_webhooks_count_down_between_redeliveries() -> None:
     for left in (0, 1, 7, None):
-        assert stripe.same_content(PAID, changed(PAID, pending_webhooks=left))
-    assert not stripe.same_content(PAID, changed(PAID, pending_webhooks=1, data__object__amount_paid=1))
-    assert not stripe.same_content(PAID, changed(PAID, data__object__pending_webhooks=1))
+        assert TEST.same_content(PAID, changed(PAID, pending_webhooks=left))
+    assert not TEST.same_content(PAID, changed(PAID, pending_webhooks=1, data__object__amount_paid=1))
+    assert not TEST.same_content(PAID, changed(PAID, data__object__pending_webhooks=1))
 
 
 class TestHeader:
     """What is Stripe's own about it; the contract has the rest."""
 
-    GOOD = stripe.sign(PAID, b"whsec_test", NOW)["Stripe-Signature"]
+    GOOD = TEST.sign(PAID, NOW).headers["Stripe-Signature"]
 
     def verdict(self, header: str) -> signatures.Verdict:
-        return stripe.verify(PAID, received({"Stripe-Signature": header}), [b"whsec_test"], NOW)
+        return TEST.verify(PAID, received({"Stripe-Signature": header}), NOW)
 
     def test_only_v1_counts(self) -> None:
         assert self.verdict(self.GOOD) is None

@@ -6,18 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.webhooks.deliveries import received
+from tests.webhooks.deliveries import endpoint, received
 from webhooks import signatures
-from webhooks.processors import ADAPTERS, adapter
+from webhooks.processors import ADAPTERS
 
 VECTORS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("vectors.json").read_text())
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
 def test_vector(vector: dict[str, Any]) -> None:
-    verdict = adapter(vector["scheme"]).verify(
-        vector["body"].encode(), received(vector["headers"]), [vector["secret"].encode()], vector["now"]
-    )
+    on = endpoint(vector["scheme"], vector["secret"], **vector.get("options", {}))
+    verdict = on.verify(vector["body"].encode(), received(vector["headers"]), vector["now"])
     assert isinstance(verdict, signatures.Invalid) is not vector["valid"], verdict
 
 

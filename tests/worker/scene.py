@@ -15,10 +15,12 @@ from models import inbox, statement
 from models.audit import audit
 from models.inbox import NewEvent
 from models.members import find_member
+from settings import Endpoint
 from webhooks.processors import adapter
 from webhooks.signatures import sign_stripe
 
 SECRET = b"whsec_test"
+STRIPE = adapter(Endpoint(name="stripe", processor="stripe", mode="test", secrets=(SECRET.decode(),)))
 PICKS = [sample.PERSONAL_TRAINING, sample.CLASSES]
 PER_DUES = (4, 8)
 """Personal training and classes that each paid dues give."""
@@ -64,17 +66,13 @@ def event(event_id: str, kind: str, body: Mapping[str, Any], at: datetime = PAID
 
 def arrive(make: Make, *bodies: bytes, endpoint: str = "stripe") -> list[inbox.Stored]:
     """Signs the deliveries and does with them what the webhook server does: verify, split, store."""
-    stripe = adapter("stripe")
     events = []
     for body in bodies:
         headers = {name.lower(): value for name, value in sign_stripe(body, SECRET, int(time())).items()}
-        assert stripe.verify(body, headers, [SECRET], time()) is None
-        events += [
-            NewEvent(endpoint, part.event_id, part.type, part.body, part.api_version, part.quarantine_reason)
-            for part in stripe.split(body, headers)
-        ]
+        assert STRIPE.verify(body, headers, time()) is None
+        events += [NewEvent(endpoint, *part) for part in STRIPE.split(body, headers)]
     with make.begin() as session:
-        return inbox.store(session, events, lambda endpoint, first, second: stripe.same_content(first, second))
+        return inbox.store(session, events, lambda endpoint, first, second: STRIPE.same_content(first, second))
 
 
 def post(port: int, body: bytes) -> int:

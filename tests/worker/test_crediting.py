@@ -156,7 +156,7 @@ def test_late_crediting_counts_days_from_the_day_of_crediting(crediting: Crediti
 def test_an_adapters_mistake_concerns_its_event_alone(
     settings: Settings, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(ADAPTERS, "broken", "tests.worker.broken_processor")
+    monkeypatch.setitem(ADAPTERS, "broken", "tests.worker.broken_processor:Broken")
     broken = Endpoint(name="stripe", processor="broken", mode="test", secrets=("whsec_test",))
     crediting = Crediting(settings.model_copy(update={"endpoints": (broken,)}), make, lambda: NOW)
     join(make, "sub_1", "sub_2", "sub_3")
@@ -166,7 +166,7 @@ def test_an_adapters_mistake_concerns_its_event_alone(
     [(event_id, attempts, error)] = rows(
         make, "SELECT event_id, attempts, error FROM webhook_events WHERE state = 'pending'"
     )
-    assert (event_id, attempts, error) == ("evt_in_mistaken", 1, "ZeroDivisionError: in evt_in_mistaken")
+    assert (event_id, attempts, error) == ("evt_in_mistaken", 1, "ZeroDivisionError: in in_mistaken")
 
 
 def test_an_endpoint_taken_out_of_the_settings_loses_nothing(settings: Settings, make: Make) -> None:

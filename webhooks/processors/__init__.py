@@ -1,24 +1,26 @@
 """Processor adapters: each turns one processor's deliveries into events, and events into facts.
 
 An adapter translates and never decides. It is one file here, one line in `ADAPTERS`,
-a folder of recorded payloads and a test class that inherits the contract tests.
+a folder of samples, one of recorded payloads, and a test class that inherits the
+contract tests.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from importlib import import_module
-from typing import NamedTuple, Protocol, cast
+from importlib.util import find_spec
+from typing import ClassVar, NamedTuple, cast
 
 from models.facts import Fact
 from settings import Endpoint, SettingsError
 from webhooks.signatures import Headers, Verdict
 
 ADAPTERS = {
-    "standard_webhooks": "webhooks.processors.standard_webhooks",
-    "stripe": "webhooks.processors.stripe",
+    "standard_webhooks": "webhooks.processors.standard_webhooks:StandardWebhooks",
+    "stripe": "webhooks.processors.stripe:Stripe",
 }
-"""Processor name -> module; imported when an endpoint uses it."""
+"""Processor name -> module and class; imported when an endpoint uses it."""
 
 
 class Ignored(Exception):
@@ -29,55 +31,130 @@ class Unusable(Exception):
     """The event is authentic but can never have an effect: it is quarantined with this reason."""
 
 
+class Unavailable(Exception):
+    """The processor's API does not answer, or asks us to wait: it is tried again, however long that takes."""
+
+
 class Split(NamedTuple):
-    """One event of a delivery. Composed ids begin with the hash that makes them ("sha256:...")."""
+    """One event of a delivery. Composed ids begin with the hash that makes them ("sha256:...").
+
+    A thin one names something that has to be fetched before it can be interpreted.
+    """
 
     event_id: str
     type: str
     body: bytes
     api_version: str | None = None
     quarantine_reason: str | None = None
+    thin: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where an event came in: what the adapter holds it against."""
+class Delivery(NamedTuple):
+    """A request as the processor would make it."""
 
-    mode: str
-    account: str | None
-    event_id: str
-    received_at: datetime
+    body: bytes
+    headers: dict[str, str]
 
 
-class Processor(Protocol):
-    """What an adapter module offers. None of it does I/O, and only `interpret` raises."""
+class Processor(ABC):
+    """One processor as one endpoint hears it.
 
-    def verify(self, body: bytes, headers: Headers, keys: Sequence[bytes], now: float) -> Verdict:
+    What the web process calls (`verify`, `challenge`, `split`, `same_content`) does no
+    I/O but for what its docstring says, and never raises. Client libraries are imported
+    by `fetch` and `listed` only, which the worker calls, outside of any transaction.
+    """
+
+    dedupe: ClassVar[str]
+    """What makes two deliveries the same event, in words."""
+    answer_within_s: ClassVar[int]
+    """How long the processor waits for an answer before it counts the delivery as failed."""
+    accepted: ClassVar[str] = ""
+    """The body of the answer 200."""
+    refused: ClassVar[int] = 400
+    """The status of the answer to a delivery that is not authentic."""
+    options: ClassVar[frozenset[str]] = frozenset()
+    """What an endpoint can set beyond mode and account."""
+    library: ClassVar[str | None] = None
+    """The package to import, where it needs one that only the extra of the processor's name installs."""
+    api_key: ClassVar[str] = ""
+    """What its API asks for, in words; empty where no API is ever asked."""
+    fetches: ClassVar[bool] = False
+    """Whether some of its events are thin."""
+    horizon: ClassVar[timedelta | None] = None
+    """How far back its API lists what happened; None where it cannot be asked."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Raises SettingsError where the endpoint's options or secrets are not what the processor has."""
+        self.endpoint = endpoint
+        for option in endpoint.options.keys() - self.options:
+            has = f"has the options: {', '.join(sorted(self.options))}" if self.options else "has no options"
+            raise SettingsError(f"Endpoint {endpoint.name!r}: {endpoint.processor} {has}; {option!r} is none.")
+
+    @abstractmethod
+    def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
         """Whether the delivery is authentic: None, or Invalid with the reason. `now` in Unix seconds."""
 
+    @abstractmethod
     def split(self, body: bytes, headers: Headers) -> list[Split]:
         """The events of an authentic delivery, at least one; what cannot be read is one in quarantine."""
 
+    @abstractmethod
     def same_content(self, first: bytes, second: bytes) -> bool:
         """Whether two bodies of one event id say the same, apart from what varies between redeliveries."""
 
-    def interpret(self, type: str, body: bytes, source: Source) -> list[Fact]:  # noqa: A002
-        """What the event means. Raises Ignored or Unusable with the reason."""
+    @abstractmethod
+    def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:
+        """What the event means; `resource` is what was fetched for a thin one. Raises Ignored or Unusable."""
 
-    def sign(self, body: bytes, key: bytes, timestamp: int) -> dict[str, str]:
-        """Headers with which the processor would deliver this body, for trying things out."""
+    @abstractmethod
+    def sign(self, body: bytes, timestamp: int) -> Delivery:
+        """The delivery of this content as the processor would make it, for trying things out."""
+
+    def challenge(self, query: Mapping[str, str]) -> str | None:
+        """The answer to a GET by which the processor tries an endpoint; None where it makes none."""
+        return None
+
+    def fetch(self, type: str, body: bytes) -> bytes:
+        """What a thin event names, from the processor's API, as JSON.
+
+        Bounded in time. Raises Unavailable, Unusable, or whatever else is wrong, which is tried again.
+        """
+        raise NotImplementedError
+
+    def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
+        """What the API lists for that time as events, the oldest first as far as the API allows.
+
+        An event that the processor also delivers has the same id here. Raises as `fetch` does.
+        """
+        raise NotImplementedError
 
 
-def check(endpoints: Iterable[Endpoint]) -> None:
-    """Raises SettingsError where an endpoint names a processor without an adapter."""
-    for endpoint in endpoints:
-        if endpoint.processor not in ADAPTERS:
-            raise SettingsError(
-                f"Endpoint {endpoint.name!r} names processor {endpoint.processor!r}; "
-                f"there are adapters for: {', '.join(sorted(ADAPTERS))}."
-            )
+def adapters(endpoints: Iterable[Endpoint]) -> dict[str, Processor]:
+    """The adapter of each endpoint, by the endpoint's name.
+
+    Raises SettingsError where a processor has no adapter, a client library is
+    missing, or an endpoint is set up wrong.
+    """
+    return {endpoint.name: adapter(endpoint) for endpoint in endpoints}
 
 
-def adapter(name: str) -> Processor:
-    """The adapter of that processor. Raises KeyError for a name that is not in `ADAPTERS`."""
-    return cast("Processor", import_module(ADAPTERS[name]))
+def adapter(endpoint: Endpoint) -> Processor:
+    """The adapter for that endpoint. Raises SettingsError as `adapters` does."""
+    kind = processor_class(endpoint)
+    if kind.library and find_spec(kind.library) is None:
+        raise SettingsError(
+            f"Endpoint {endpoint.name!r} needs the package {kind.library!r}, which is not installed: "
+            f"pip install 'sessions-per-payment[{endpoint.processor}]'"
+        )
+    return kind(endpoint)
+
+
+def processor_class(endpoint: Endpoint) -> type[Processor]:
+    """What is declared of the endpoint's processor. Raises SettingsError for one without an adapter."""
+    if endpoint.processor not in ADAPTERS:
+        raise SettingsError(
+            f"Endpoint {endpoint.name!r} names processor {endpoint.processor!r}; "
+            f"there are adapters for: {', '.join(sorted(ADAPTERS))}."
+        )
+    module, _, name = ADAPTERS[endpoint.processor].partition(":")
+    return cast("type[Processor]", getattr(import_module(module), name))

@@ -16,61 +16,75 @@ held against the endpoint's where they are given. The event's id is the signed
 """
 
 from models.facts import Fact, Linked, Paid, Restored, Reversed
-from webhooks.processors import Ignored, Source, Split, Unusable, strict
-from webhooks.signatures import Headers, sign_standard_webhooks
-from webhooks.signatures import standard_webhooks as verify
-
-__all__ = ["interpret", "same_content", "sign", "split", "verify"]
-
-
-def split(body: bytes, headers: Headers) -> list[Split]:
-    """One event per delivery; a body without a type is kept, in quarantine, under its webhook-id."""
-    event_id = headers.get("webhook-id") or headers.get("svix-id")
-    if not strict.is_name(event_id):
-        return [strict.unreadable(body, "unparsable: webhook-id is not an identifier")]
-    event = strict.peek(body)
-    kind = event.get("type") if event else None
-    if not strict.is_name(kind):
-        return [Split(str(event_id), "unparsable", body, quarantine_reason="unparsable: no JSON object with a type")]
-    return [Split(str(event_id), str(kind), body)]
+from settings import Endpoint, SettingsError
+from webhooks import signatures
+from webhooks.processors import Delivery, Ignored, Processor, Split, Unusable, strict
+from webhooks.signatures import Headers, Verdict
 
 
-def same_content(first: bytes, second: bytes) -> bool:
-    """A redelivery repeats the body; spacing and the order of keys do not matter."""
-    one = strict.canonical(first)
-    return one is not None and one == strict.canonical(second)
+class StandardWebhooks(Processor):
+    """A processor, or a translator of yours, that speaks the neutral schema."""
 
+    dedupe = "the signed webhook-id header"
+    answer_within_s = 15
 
-def sign(body: bytes, key: bytes, timestamp: int) -> dict[str, str]:
-    """Signs under a webhook-id made of the body's hash, so that the same body is the same event."""
-    return sign_standard_webhooks(body, key, timestamp, "msg_" + strict.unreadable(body, "").event_id[7:39])
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Raises SettingsError for a secret that is not base64."""
+        super().__init__(endpoint)
+        if not all(map(signatures.standard_webhooks_secret, endpoint.keys)):
+            raise SettingsError(f"Endpoint {endpoint.name!r}: a secret is not whsec_ and base64.")
 
+    def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
+        """Source: the Standard Webhooks specification, "Signature scheme"."""
+        return signatures.standard_webhooks(body, headers, self.endpoint.keys, now)
 
-def interpret(type: str, body: bytes, source: Source) -> list[Fact]:  # noqa: A002 -- the protocol's name
-    """The fact that the event tells. Raises Ignored or Unusable."""
-    event = strict.loads(body)
-    data = strict.mapping(event, "data")
-    for name, ours in (("mode", source.mode), ("account", source.account)):
-        theirs = strict.optional_name(data, name)
-        if theirs is not None and theirs != ours:
-            raise Unusable(f"{name} is {theirs!r}, but the endpoint's is {ours!r}")
-    if type not in {"payment.paid", "payment.reversed", "payment.restored", "payment.linked"}:
-        raise Ignored(f"{type} says nothing about dues")
-    payment, at = strict.name(data, "payment"), strict.iso_time(event, "timestamp")
-    if type == "payment.linked":
-        return [Linked(payment, at, strict.name(data, "other"))]
-    if type == "payment.paid":
-        purpose = data.get("purpose", "dues")
-        if purpose != "dues":
-            raise Ignored(f"purpose {str(purpose)[:60]} is not dues")
-        amount = strict.minor_units(data, "amount")
-        if amount == 0:
-            raise Ignored("zero amount: nothing was paid")
-        references = data.get("references", [])
-        if not isinstance(references, list) or not all(map(strict.is_name, references)):
-            raise Unusable("references is not a list of identifiers")
-        return [Paid(payment, at, amount, strict.currency(data, "currency"), tuple(dict.fromkeys(references)))]
-    amount_minor = strict.minor_units(data, "amount") if "amount" in data else None
-    currency = strict.currency(data, "currency") if "amount" in data else None
-    fact = Reversed if type == "payment.reversed" else Restored
-    return [fact(payment, at, f"cause:{strict.name(data, 'cause')}", amount_minor, currency)]
+    def split(self, body: bytes, headers: Headers) -> list[Split]:
+        """One event per delivery; a body without a type is kept, in quarantine, under its webhook-id."""
+        event_id = headers.get("webhook-id") or headers.get("svix-id")
+        if not strict.is_name(event_id):
+            return [strict.unreadable(body, "unparsable: webhook-id is not an identifier")]
+        event = strict.peek(body)
+        kind = event.get("type") if event else None
+        if not strict.is_name(kind):
+            return [
+                Split(str(event_id), "unparsable", body, quarantine_reason="unparsable: no JSON object with a type")
+            ]
+        return [Split(str(event_id), str(kind), body)]
+
+    def same_content(self, first: bytes, second: bytes) -> bool:
+        """A redelivery repeats the body; spacing and the order of keys do not matter."""
+        return strict.same(first, second)
+
+    def sign(self, body: bytes, timestamp: int) -> Delivery:
+        """Signs under a webhook-id made of the body's hash, so that the same body is the same event."""
+        message_id = "msg_" + strict.unreadable(body, "").event_id[7:39]
+        return Delivery(body, signatures.sign_standard_webhooks(body, self.endpoint.keys[0], timestamp, message_id))
+
+    def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:
+        """The fact that the event tells. Raises Ignored or Unusable."""
+        event = strict.loads(body)
+        data = strict.mapping(event, "data")
+        for name, ours in (("mode", self.endpoint.mode), ("account", self.endpoint.account)):
+            theirs = strict.optional_name(data, name)
+            if theirs is not None and theirs != ours:
+                raise Unusable(f"{name} is {theirs!r}, but the endpoint's is {ours!r}")
+        if type not in {"payment.paid", "payment.reversed", "payment.restored", "payment.linked"}:
+            raise Ignored(f"{type} says nothing about dues")
+        payment, at = strict.name(data, "payment"), strict.iso_time(event, "timestamp")
+        if type == "payment.linked":
+            return [Linked(payment, at, strict.name(data, "other"))]
+        if type == "payment.paid":
+            purpose = data.get("purpose", "dues")
+            if purpose != "dues":
+                raise Ignored(f"purpose {str(purpose)[:60]} is not dues")
+            amount = strict.minor_units(data, "amount")
+            if amount == 0:
+                raise Ignored("zero amount: nothing was paid")
+            references = data.get("references", [])
+            if not isinstance(references, list) or not all(map(strict.is_name, references)):
+                raise Unusable("references is not a list of identifiers")
+            return [Paid(payment, at, amount, strict.currency(data, "currency"), tuple(dict.fromkeys(references)))]
+        amount_minor = strict.minor_units(data, "amount") if "amount" in data else None
+        currency = strict.currency(data, "currency") if "amount" in data else None
+        fact = Reversed if type == "payment.reversed" else Restored
+        return [fact(payment, at, f"cause:{strict.name(data, 'cause')}", amount_minor, currency)]

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ _CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
 
 
 def loads(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`.
+    """The JSON object in `body`; numbers with a fraction or an exponent come as Decimal.
 
     Raises Unusable for invalid UTF-8, a byte order mark, anything but an object at
     the top, duplicate keys, NaN and infinities, numbers or nesting beyond reason,
@@ -31,8 +32,8 @@ def loads(body: bytes) -> dict[str, Any]:
             json.dumps(json.loads(text), ensure_ascii=False).encode()
             if _NUL.search(text):
                 raise ValueError("a NUL character")
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        value = json.loads(text, object_pairs_hook=_object, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise Unusable(f"unparsable: {_brief(error)}") from None
     if not isinstance(value, dict):
         raise Unusable("unparsable: not an object at the top")
@@ -75,6 +76,23 @@ def canonical(body: bytes, *, without: str | None = None) -> bytes | None:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # nested too deeply
         return None
+
+
+def same(first: bytes, second: bytes, *, without: str | None = None) -> bool:
+    """Whether two JSON bodies say the same, apart from spacing, the order of keys, and what stands under `without`."""
+    one = canonical(first, without=without)
+    return one is not None and one == canonical(second, without=without)
+
+
+def event(body: bytes, *, event_id: str = "id", type: str = "type", version: str = "") -> Split:
+    """The one event that a JSON body is, its id, type and API version under these keys."""
+    found = peek(body)
+    if found is None:
+        return unreadable(body, "unparsable: not a JSON object")
+    named, kind, api_version = found.get(event_id), found.get(type), found.get(version)
+    if not is_name(named) or not is_name(kind):
+        return unreadable(body, "unparsable: no event id or type")
+    return Split(str(named), str(kind), body, str(api_version) if is_name(api_version) else None)
 
 
 def unreadable(body: bytes, reason: str) -> Split:
@@ -123,6 +141,34 @@ def minor_units(holder: Mapping[str, Any], key: str) -> int:
     if type(value) is not int or not 0 <= value <= MAX_MINOR_UNITS:
         raise Unusable(f"{key} is not an amount in minor units")
     return value
+
+
+def decimal_amount(holder: Mapping[str, Any], key: str, currency: str) -> int:
+    """The amount under `key` in minor units, from a decimal number or string in the currency's major unit.
+
+    Raises Unusable for one that the currency's minor unit (ISO 4217) cannot express exactly.
+    """
+    value = holder.get(key)
+    if type(value) is int or isinstance(value, Decimal):
+        value = format(value, "f")
+    if not isinstance(value, str) or _DECIMAL.fullmatch(value) is None:
+        raise Unusable(f"{key} is not a decimal amount")
+    minor = Decimal(value).scaleb(_EXPONENTS.get(currency, 2))
+    if minor != int(minor) or minor > MAX_MINOR_UNITS:
+        raise Unusable(f"{key} is not an amount in {currency}")
+    return int(minor)
+
+
+_DECIMAL = re.compile(r"[0-9]{1,13}(?:\.[0-9]{1,6})?", re.ASCII)
+_EXPONENTS = {
+    code: digits
+    for digits, codes in (
+        (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
+        (3, "BHD IQD JOD KWD LYD OMR TND"),
+    )
+    for code in codes.split()
+}
+"""ISO 4217: digits of the minor unit, where there are not two."""
 
 
 def currency(holder: Mapping[str, Any], key: str) -> str:

@@ -14,11 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from models.facts import Fact, Linked, Paid, Restored, Reversed
-from webhooks.processors import Ignored, Source, Split, Unusable, strict
-from webhooks.signatures import sign_stripe as sign
-from webhooks.signatures import stripe as verify
-
-__all__ = ["interpret", "same_content", "sign", "split", "verify"]
+from webhooks import signatures
+from webhooks.processors import Delivery, Ignored, Processor, Split, Unusable, strict
+from webhooks.signatures import Headers, Verdict
 
 Object = dict[str, Any]
 
@@ -26,37 +24,42 @@ DUES = {"subscription_create", "subscription_cycle"}
 """Billing reasons of invoices that are dues; all others are fees, add-ons and prorations."""
 
 
-def split(body: bytes, headers: object) -> list[Split]:  # noqa: ARG001 -- the protocol's signature
-    """Stripe delivers one event at a time, under an id of its own."""
-    event = strict.peek(body)
-    if event is None:
-        return [strict.unreadable(body, "unparsable: not a JSON object")]
-    event_id, kind, version = event.get("id"), event.get("type"), event.get("api_version")
-    if not strict.is_name(event_id) or not strict.is_name(kind):
-        return [strict.unreadable(body, "unparsable: no event id or type")]
-    return [Split(str(event_id), str(kind), body, version if strict.is_name(version) else None)]
+class Stripe(Processor):
+    """Stripe, or one connected account of it."""
 
+    dedupe = "the event's id (evt_...)"
+    answer_within_s = 20
 
-def same_content(first: bytes, second: bytes) -> bool:
-    """`pending_webhooks` counts down between redeliveries of one event; all else must be equal."""
-    one = strict.canonical(first, without="pending_webhooks")
-    return one is not None and one == strict.canonical(second, without="pending_webhooks")
+    def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
+        """Source: docs.stripe.com/webhooks, "Verify webhook signatures manually"."""
+        return signatures.stripe(body, headers, self.endpoint.keys, now)
 
+    def split(self, body: bytes, headers: Headers) -> list[Split]:
+        """Stripe delivers one event at a time, under an id of its own."""
+        return [strict.event(body, version="api_version")]
 
-def interpret(type: str, body: bytes, source: Source) -> list[Fact]:  # noqa: A002 -- the protocol's name
-    """The facts that the event tells. Raises Ignored or Unusable."""
-    event = strict.loads(body)
-    live = event.get("livemode")
-    if live is not (source.mode == "live"):
-        raise Unusable(f"livemode is {str(live)[:60]}, but the endpoint is in {source.mode} mode")
-    account = strict.optional_name(event, "account")
-    if account != source.account:
-        raise Unusable(f"account is {account!r}, but the endpoint's is {source.account!r}")
-    reading = _READINGS.get(type)
-    if reading is None:
-        raise Ignored(_WHY_IGNORED.get(type, f"{type} says nothing about dues"))
-    told_at = strict.unix_time(event, "created")
-    return reading(strict.mapping(strict.mapping(event, "data"), "object"), told_at)
+    def same_content(self, first: bytes, second: bytes) -> bool:
+        """`pending_webhooks` counts down between redeliveries of one event; all else must be equal."""
+        return strict.same(first, second, without="pending_webhooks")
+
+    def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:
+        """The facts that the event tells. Raises Ignored or Unusable."""
+        event = strict.loads(body)
+        live, mode, account = event.get("livemode"), self.endpoint.mode, self.endpoint.account
+        if live is not (mode == "live"):
+            raise Unusable(f"livemode is {str(live)[:60]}, but the endpoint is in {mode} mode")
+        theirs = strict.optional_name(event, "account")
+        if theirs != account:
+            raise Unusable(f"account is {theirs!r}, but the endpoint's is {account!r}")
+        reading = _READINGS.get(type)
+        if reading is None:
+            raise Ignored(_WHY_IGNORED.get(type, f"{type} says nothing about dues"))
+        told_at = strict.unix_time(event, "created")
+        return reading(strict.mapping(strict.mapping(event, "data"), "object"), told_at)
+
+    def sign(self, body: bytes, timestamp: int) -> Delivery:
+        """Signed with the first of the endpoint's secrets."""
+        return Delivery(body, signatures.sign_stripe(body, self.endpoint.keys[0], timestamp))
 
 
 def _invoice_paid(invoice: Object, told_at: datetime) -> list[Fact]:

@@ -1,0 +1,67 @@
+"""Ready samples of what each processor delivers: a payment, and what can become of it.
+
+One file per processor: name of the sample -> its deliveries in order, each with the
+`content` that is signed and delivered (an object, or text that is not JSON) and what
+the processor's API would tell of it (`api`: kind and id -> object). In texts, `$name`
+stands for a value; a text that is nothing but `#name` becomes a number.
+"""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from string import Template
+from typing import Any, NamedTuple
+
+from models.errors import NotFound
+
+FOLDER = Path(__file__).parent
+NAMES = ("paid", "refunded", "disputed", "late_failure")
+
+
+class Sample(NamedTuple):
+    """One delivery of a sample, unsigned, and the API's objects behind it: (kind, id) -> object."""
+
+    content: bytes
+    api: dict[tuple[str, str], Any]
+
+
+def sample(
+    processor: str, name: str, *, reference: str, number: str, now: datetime, amount_minor: int = 8900,
+    currency: str = "USD", account: str | None = None,
+) -> list[Sample]:  # fmt: skip
+    """The deliveries of that sample, a second apart and the last one `now`.
+
+    `reference` is the membership's billing reference; `number` goes into the ids of the payment and its
+    events. Raises NotFound where the processor has no such sample.
+    """
+    file = FOLDER / f"{processor}.json"
+    samples = json.loads(file.read_text()) if file.exists() else {}
+    if name not in samples:
+        raise NotFound(what=f"{processor} sample", name=name)
+    deliveries = samples[name]
+    made = []
+    for place, delivery in enumerate(deliveries):
+        at = (now - timedelta(seconds=len(deliveries) - 1 - place)).astimezone(UTC).replace(microsecond=0)
+        values = {
+            "reference": reference, "number": number, "step": str(place), "account": account or "",
+            "amount": str(amount_minor), "decimal": f"{amount_minor / 100:.2f}",
+            "currency": currency, "currency_lower": currency.lower(),
+            "unix": str(int(at.timestamp())), "iso": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "date": at.strftime("%Y-%m-%d"),
+        }  # fmt: skip
+        content = _filled(delivery["content"], values)
+        api = {tuple(key.split("/", 1)): value for key, value in _filled(delivery.get("api", {}), values).items()}
+        made.append(Sample(content.encode() if isinstance(content, str) else json.dumps(content).encode(), api))
+    return made
+
+
+def _filled(value: Any, values: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {Template(key).substitute(values): _filled(inner, values) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, values) for inner in value]
+    if isinstance(value, str):
+        if re.fullmatch("#[a-z]+", value):
+            return json.loads(values[value[1:]])
+        return Template(value).substitute(values)
+    return value

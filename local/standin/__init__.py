@@ -1,0 +1,97 @@
+"""Stand-ins for the processors' APIs: small servers that speak the documented part that we use.
+
+For trying things out on one machine without an account, and for the tests. What such an
+API tells are JSON files in a folder, FOLDER/PROCESSOR/KIND/ID.json, so that another
+process can add to them. Nothing here is part of a deployment.
+"""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from time import sleep
+from types import TracebackType
+from typing import Any, Self
+
+from flask import Flask, Response, request
+from werkzeug.serving import make_server
+
+STANDINS: dict[str, str] = {}
+"""Processor -> module here, whose `routes(app, objects)` adds what its API answers."""
+
+
+class Objects:
+    """What a processor's API knows: objects by kind and id."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, kind: str, id: str, value: Any) -> None:  # noqa: A002 -- what the APIs call it
+        """Adds or replaces an object."""
+        file = self._folder / kind / f"{id}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(value))
+
+    def get(self, kind: str, id: str) -> Any:  # noqa: A002 -- what the APIs call it
+        """The object, or None."""
+        file = self._folder / kind / f"{id}.json"
+        return json.loads(file.read_text()) if file.is_file() and file.parent.name == kind else None
+
+    def all(self, kind: str) -> list[Any]:
+        """All objects of a kind, in the order of their ids."""
+        return [json.loads(file.read_text()) for file in sorted((self._folder / kind).glob("*.json"))]
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next requests: an answer of that status, after a delay; 0 is the right answer, late."""
+
+    status: int
+    times: int = 1
+    delay_s: float = 0.0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class StandIn:
+    """One processor's stand-in on a free port; `url` tells where. `asked` has the last requests, method and path."""
+
+    def __init__(self, processor: str, folder: Path) -> None:
+        self.objects = Objects(folder / processor)
+        self.asked: deque[str] = deque(maxlen=1000)
+        self._faults: deque[Fault] = deque()
+        app = Flask(f"stand-in for {processor}", static_folder=None)
+        app.before_request(self._before)
+        routes: Callable[[Flask, Objects], None] = import_module(STANDINS[processor]).routes
+        routes(app, self.objects)
+        self._server = make_server("127.0.0.1", 0, app, threaded=True)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def fail(self, status: int, *, times: int = 1, delay_s: float = 0.0, body: bytes = b"", **headers: str) -> None:
+        """Lets the next requests fail so."""
+        self._faults.append(Fault(status, times, delay_s, headers, body))
+
+    def _before(self) -> Response | None:
+        self.asked.append(f"{request.method} {request.full_path.rstrip('?')}")
+        if not self._faults:
+            return None
+        fault = self._faults[0]
+        fault.times -= 1
+        if fault.times <= 0:
+            self._faults.popleft()
+        sleep(fault.delay_s)
+        return Response(fault.body, fault.status, fault.headers) if fault.status else None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
