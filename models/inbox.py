@@ -160,7 +160,8 @@ class Claimed(NamedTuple):
 _INSERT = text("""
     INSERT INTO webhook_events
         (endpoint, event_id, type, api_version, thin, source, body, state, reason, finished_at)
-    SELECT endpoint, event_id, type, api_version, thin, source, substring(CAST(:bodies AS bytea) FROM start + 1 FOR size),
+    SELECT endpoint, event_id, type, api_version, thin, source,
+           substring(CAST(:bodies AS bytea) FROM start + 1 FOR size),
            CASE WHEN reason IS NULL THEN 'pending' ELSE 'quarantined' END, reason,
            CASE WHEN reason IS NULL THEN NULL ELSE clock_timestamp() END
     FROM unnest(CAST(:endpoints AS text[]), CAST(:event_ids AS text[]), CAST(:types AS text[]),

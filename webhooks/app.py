@@ -34,8 +34,9 @@ def create_app(settings: Settings) -> Flask:
     # One more than the limit: a body of unknown length is cut off here without a word, and told from its length.
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
     receiver = Receiver(settings, processors, intake)
-    app.add_url_rule("/webhooks/<name>", "receive", receiver.receive, methods=["POST"], provide_automatic_options=False)
-    app.add_url_rule("/webhooks/<name>", "challenge", receiver.challenge, methods=["GET"])
+    for method, answer in (("POST", receiver.receive), ("GET", receiver.challenge)):
+        rule = "/webhooks/<name>"
+        app.add_url_rule(rule, method, answer, methods=[method], provide_automatic_options=False)
 
     @app.get("/healthz")
     def healthz() -> Response:

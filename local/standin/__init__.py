@@ -19,7 +19,10 @@ from typing import Any, Self
 from flask import Flask, Response, request
 from werkzeug.serving import make_server
 
-STANDINS: dict[str, str] = {}
+STANDINS = {
+    processor: f"local.standin.{processor}"
+    for processor in ("authorize_net", "braintree", "gocardless", "paypal", "square", "stripe")
+}
 """Processor -> module here, whose `routes(app, objects)` adds what its API answers."""
 
 

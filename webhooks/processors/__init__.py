@@ -17,6 +17,12 @@ from settings import Endpoint, SettingsError
 from webhooks.signatures import Headers, Verdict
 
 ADAPTERS = {
+    "adyen": "webhooks.processors.adyen:Adyen",
+    "authorize_net": "webhooks.processors.authorize_net:AuthorizeNet",
+    "braintree": "webhooks.processors.braintree:Braintree",
+    "gocardless": "webhooks.processors.gocardless:GoCardless",
+    "paypal": "webhooks.processors.paypal:PayPal",
+    "square": "webhooks.processors.square:Square",
     "standard_webhooks": "webhooks.processors.standard_webhooks:StandardWebhooks",
     "stripe": "webhooks.processors.stripe:Stripe",
 }
