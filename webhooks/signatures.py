@@ -67,7 +67,7 @@ def stripe(body: bytes, headers: Headers, keys: Sequence[bytes], now: float) -> 
     if stale := _stale(timestamps[0], now):
         return stale
     signed = timestamps[0].encode() + b"." + body
-    if _any_match(signatures, [hmac.digest(key, signed, hashlib.sha256).hex().encode() for key in keys if key]):
+    if any_match(signatures, [hmac.digest(key, signed, hashlib.sha256).hex().encode() for key in keys if key]):
         return None
     return Invalid("no v1 signature matches any secret of the endpoint")
 
@@ -101,7 +101,7 @@ def standard_webhooks(body: bytes, headers: Headers, keys: Sequence[bytes], now:
     signed = b"%b.%b.%b" % (message_id.encode("latin-1", "replace"), timestamp.encode(), body)
     secrets = [secret for key in keys if (secret := standard_webhooks_secret(key))]
     matches = [base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)) for secret in secrets]
-    if _any_match(signatures, matches):
+    if any_match(signatures, matches):
         return None
     return Invalid("no v1 signature matches any secret of the endpoint")
 
@@ -138,7 +138,8 @@ def _stale(timestamp: str, now: float) -> Invalid | None:
     return None
 
 
-def _any_match(given: Sequence[bytes], expected: Sequence[bytes]) -> bool:
+def any_match(given: Sequence[bytes], expected: Sequence[bytes]) -> bool:
+    """Whether one of the given signatures is one of the expected, told in constant time."""
     # Bounded, so that a header stuffed with signatures buys no work.
     pairs = [(one, other) for one in given[:_MAX_SIGNATURES] for other in expected]
     return any([hmac.compare_digest(one, other) for one, other in pairs])  # noqa: C419 -- compares all, in constant time
