@@ -13,6 +13,7 @@ MAINTENANCE = "maintenance"
 
 CREDIT_SESSIONS = "worker.tasks.credit_sessions"
 EXPIRE_SESSIONS = "worker.tasks.expire_sessions"
+RECONCILE_PAYMENTS = "worker.tasks.reconcile_payments"
 
 RING_EXPIRES_S = 30
 """A ring nobody heard in this time is dropped; the sweep rings again."""
@@ -37,7 +38,11 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         "task_soft_time_limit": 20,
         "task_create_missing_queues": False,
         "task_default_queue": EVENTS,
-        "task_routes": {CREDIT_SESSIONS: {"queue": EVENTS}, EXPIRE_SESSIONS: {"queue": MAINTENANCE}},
+        "task_routes": {
+            CREDIT_SESSIONS: {"queue": EVENTS},
+            EXPIRE_SESSIONS: {"queue": MAINTENANCE},
+            RECONCILE_PAYMENTS: {"queue": MAINTENANCE},
+        },
         "task_send_sent_event": False,
         "worker_send_task_events": False,
         "worker_disable_prefetch": True,

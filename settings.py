@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     timer_every_s: float = Field(default=1.0, gt=0)
     expire_every_s: float = Field(default=60.0, gt=0)
 
+    reconcile_hour_utc: int = Field(default=3, ge=0, le=23)
+
     late_credit_hours: int = Field(default=24, ge=0)
     """Sessions credited later than this after their payment count their days from
     the day they were credited; 0 turns the protection off."""

@@ -5,7 +5,7 @@ import sys
 import click
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
-from console import memberships, queues, running
+from console import memberships, queues, repairs, running, sending
 from local.servers import NoEmbeddedServers, ServerFailed
 from local.stack import StackFailed
 from models.errors import SppError
@@ -51,6 +51,7 @@ def spp() -> None:
 for command in (
     running.up, running.demo_command, running.migrate, running.demo_data,
     memberships.sign_up_command, memberships.member, memberships.redeem, memberships.give_back,
-    queues.send, queues.events, queues.replay, queues.expire, queues.audit,
+    sending.send, queues.events, queues.replay, queues.expire, queues.audit,
+    repairs.unmatched, repairs.link, repairs.quarantine, repairs.reconcile,
 ):  # fmt: skip
     spp.add_command(command)

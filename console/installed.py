@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 import settings
 from local import home
+from models import settlement
 from models.catalogue import Club, Item, Offer
 from models.database import make_engine, sessions
 from models.errors import NotFound
@@ -47,9 +48,21 @@ def database() -> Iterator[Session]:
             engine.dispose()
 
 
-def late_credit() -> timedelta:
-    """After how long a payment is credited late."""
-    return timedelta(hours=settings.load().late_credit_hours)
+def settle_waiting(session: Session) -> int:
+    """Settles every payment that waited for a billing reference which a membership has by now; says how many."""
+    late_credit = timedelta(hours=settings.load().late_credit_hours)
+    total = 0
+    while settled := settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit):
+        total += settled
+    return total
+
+
+def billing_reference(text: str) -> tuple[str, str]:
+    """The two parts of ENDPOINT:REFERENCE. Raises BadParameter."""
+    endpoint, colon, reference = text.partition(":")
+    if not endpoint or not colon or not reference:
+        raise click.BadParameter(f"{text!r} is not of the form ENDPOINT:REFERENCE")
+    return endpoint, reference
 
 
 def the_member(session: Session, email: str) -> Member:

@@ -8,8 +8,8 @@ import click
 
 import settings
 from console import show
-from console.installed import database, json_option, late_credit, named, the_member
-from models import redemption, settlement, statement
+from console.installed import billing_reference, database, json_option, named, settle_waiting, the_member
+from models import redemption, statement
 from models.catalogue import Club, Item, Offer
 from models.errors import NotFound
 from models.members import add_billing_reference, sign_up
@@ -29,7 +29,7 @@ def sign_up_command(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Sign a member up for an offer, and pin its terms."""
-    references = [_billing(text) for text in billing]
+    references = [billing_reference(text) for text in billing]
     with database() as session:
         sold = named(session, Offer, "offer", offer)
         terms = [one for one in sold.terms if one.name == term]
@@ -47,7 +47,7 @@ def sign_up_command(
             if settings.load().endpoint(endpoint) is None:
                 raise NotFound(what="endpoint", name=endpoint)
             add_billing_reference(session, membership, endpoint, reference)
-        settled = settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit())
+        settled = settle_waiting(session)
         answer = {
             "membership": membership.id,
             "member": membership.member.email,
@@ -156,10 +156,3 @@ def _show_answer(answer: redemption.Answer, key: str, verb: str, as_json: bool) 
     for draw in answer.draws:
         click.echo(f"{draw.quantity} {verb} grant {draw.grant_id}")
     click.echo(f"Redemption {answer.redemption_id}, idempotency key {key}")
-
-
-def _billing(text: str) -> tuple[str, str]:
-    endpoint, colon, reference = text.partition(":")
-    if not endpoint or not colon or not reference:
-        raise click.BadParameter(f"{text!r} is not of the form ENDPOINT:REFERENCE", param_hint="--billing")
-    return endpoint, reference

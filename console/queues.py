@@ -1,62 +1,16 @@
-"""Commands about webhook events and the ledger as a whole: send, events, replay, expire, audit."""
+"""Commands about webhook events and the ledger as a whole: events, replay, expire, audit."""
 
-import os
 from datetime import UTC, datetime
-from http.client import HTTPException
-from time import time
-from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
 import click
 from sqlalchemy import select
 
-import settings
 from console import show
-from console.installed import DATA, Failed, database, installed_settings, json_option
-from local import home
+from console.installed import Failed, database, installed_settings, json_option
 from models import inbox, ledger
 from models.audit import audit as find_differences
 from models.database import make_engine, sessions
-from models.errors import NotFound
 from models.inbox import EventState, WebhookEvent
-from webhooks.processors import adapter
-
-
-@click.command()
-@click.argument("endpoint")
-@click.argument("file", type=click.File("rb"))
-@click.option("--tamper", is_flag=True, help="Change the body after signing it.")
-@click.option("--age", type=int, default=0, help="Sign with a timestamp so many seconds ago.")
-@click.option("--url", help="The webhook server's address; by default that of `spp up`.")
-@json_option
-def send(endpoint: str, file: Any, tamper: bool, age: int, url: str | None, as_json: bool) -> None:
-    """Sign a body as the endpoint's processor would, and post it. FILE - reads standard input."""
-    body = file.read()
-    with home.installation(DATA) as environment:
-        os.environ.update(environment)
-        known = settings.load().endpoint(endpoint)
-    if known is None:
-        raise NotFound(what="endpoint", name=endpoint)
-    address = url or os.environ.get("SPP_WEBHOOKS_URL") or home.remembered_url(DATA)
-    if address is None:
-        raise Failed("There is no webhook server to post to: start `spp up`, or give --url.")
-    delivery = adapter(known).sign(body, int(time()) - age)
-    body = delivery.body + b" " if tamper else delivery.body
-    try:
-        request = Request(f"{address}/webhooks/{endpoint}", body, delivery.headers)  # noqa: S310
-        with urlopen(request, timeout=15) as response:  # noqa: S310 -- the user names the address
-            status, text = response.status, response.read().decode()
-    except HTTPError as error:
-        status, text = error.code, error.read().decode(errors="replace")
-    except (URLError, OSError, HTTPException, ValueError) as error:
-        raise Failed(f"{address} does not answer: {error}") from None
-    if as_json:
-        show.as_json({"status": status, "body": text})
-    else:
-        click.echo(f"{status} {text or 'stored'}")
-    if not 200 <= status < 300:
-        raise click.exceptions.Exit(1)
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -28,6 +28,14 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for line in (list(headings), ["-" * width for width in widths], *cells):
         columns = zip(line, widths, right, strict=True)
         click.echo("  " + "  ".join(text.rjust(w) if r else text.ljust(w) for text, w, r in columns).rstrip())
+
+
+def age(waited: timedelta) -> str:
+    """How long something has waited, in the largest unit that says it: "3 days", "5 h", "12 min"."""
+    minutes = int(waited.total_seconds()) // 60
+    if minutes >= 2 * 24 * 60:
+        return f"{minutes // (24 * 60)} days"
+    return f"{minutes // 60} h" if minutes >= 120 else f"{minutes} min"
 
 
 def cell(value: object) -> str:

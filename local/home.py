@@ -1,29 +1,27 @@
 """Where an installation on one machine lives, and the environment that its processes get.
 
 DATABASE_URL, BROKER_URL and SPP_ENDPOINTS are the user's own where they are set;
-what is not set is provided: an embedded server on a folder of data, or two test
-endpoints with secrets made for them.
+what is not set is provided: an embedded server on a folder of data, or test endpoints
+of all processors.
 """
 
-import base64
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from local import endpoints
 from local.servers import Broker, Postgres
 from models.migrations import upgrade
-
-DEFAULT_ENDPOINTS = {"stripe": "stripe", "standard": "standard_webhooks"}
 
 
 @contextmanager
 def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]]:
     """A complete environment for our processes; embedded servers run as long as the block.
 
-    With `broker`, an embedded one is started where BROKER_URL is not set; commands do
-    without. Raises NoEmbeddedServers where the platform has none, and ServerFailed.
+    With `broker`, an embedded one is started where BROKER_URL is not set, and the stand-ins for
+    the test endpoints' APIs; commands do without. Raises NoEmbeddedServers where the platform has
+    none, and ServerFailed.
     """
     data = data.resolve()
     environment = dict(os.environ)
@@ -35,19 +33,8 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
         if "BROKER_URL" not in environment:
             environment["BROKER_URL"] = stack.enter_context(Broker(data)).url if broker else "unused://"
         if "SPP_ENDPOINTS" not in environment:
-            environment["SPP_ENDPOINTS"] = " ".join(f"{name}={kind}:test" for name, kind in DEFAULT_ENDPOINTS.items())
-            environment.setdefault("SPP_SECRETS_DIR", str(_secrets(data / "secrets")))
+            environment |= stack.enter_context(endpoints.provided(data, run=broker))
         yield environment
-
-
-def _secrets(folder: Path) -> Path:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in DEFAULT_ENDPOINTS:
-        file = folder / name
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text("whsec_" + base64.b64encode(secrets.token_bytes(24)).decode() + "\n")
-    return folder
 
 
 def remember_url(data: Path, url: str) -> None:

@@ -62,6 +62,10 @@ class NotFound(SppError):
     """There is no {what} {name!r}."""
 
 
+class SeveralMemberships(SppError):
+    """{email} has several memberships, say which one with --membership: {memberships}."""
+
+
 class InvalidEmail(SppError):
     """{email!r} is not an e-mail address."""
 

@@ -189,6 +189,20 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+_OF_REFERENCES = text("""
+    SELECT p.id FROM payments p
+    JOIN unnest(CAST(:references AS text[])) AS known (reference) ON p.reference = known.reference
+    WHERE p.endpoint = :endpoint
+""")
+
+
+def of_references(session: Session, endpoint: str, references: Iterable[str]) -> list[Fact]:
+    """All facts that were told of the payments with these references."""
+    values = {"endpoint": endpoint, "references": array(set(references))}
+    payment_ids = list(session.scalars(_OF_REFERENCES, values))
+    return [known.fact for _, known in of_payments(session, payment_ids)]
+
+
 F = TypeVar("F", bound=Fact, covariant=True)
 
 

@@ -10,7 +10,7 @@ once, with the attempt counted and the event leased, so that a worker that dies
 has used up an attempt and its events come round again by themselves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -202,14 +202,21 @@ def store(session: Session | Connection, events: Sequence[NewEvent], same_conten
         return [Stored.NEW] * len(events)
     is_new = [first_of[key_of(event)] is event and key_of(event) in inserted for event in events]
     repeats = {key_of(event) for event, new in zip(events, is_new, strict=True) if not new}
-    known = {
-        (row.endpoint, row.event_id): row
-        for row in session.execute(_KNOWN, columns(("endpoints", "event_ids"), sorted(repeats)))
-    }
+    known = _known(session, repeats)
     return [
         Stored.NEW if new else _look_again(session, event, known[key_of(event)], same_content)
         for event, new in zip(events, is_new, strict=True)
     ]
+
+
+def bodies(session: Session, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+    """The bodies of those of these events, by endpoint and event id, that the inbox has."""
+    return {key: bytes(row.body) for key, row in _known(session, set(keys)).items()}
+
+
+def _known(session: Session | Connection, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Row[Any]]:
+    rows = session.execute(_KNOWN, columns(("endpoints", "event_ids"), sorted(keys)))
+    return {(row.endpoint, row.event_id): row for row in rows}
 
 
 def _insert(session: Session | Connection, events: Sequence[NewEvent]) -> set[tuple[str, str]]:
@@ -358,6 +365,20 @@ def postpone_thin(session: Session, endpoint: str, error: str, *, base_s: float,
     """Puts off all of an endpoint's events that are due for fetching, as `fail` would; says how many."""
     values = {"endpoint": endpoint, "error": error, "base_s": base_s, "cap_s": cap_s}
     return session.connection().execute(_POSTPONE_THIN, values).rowcount
+
+
+_DISCARD = text("""
+    UPDATE webhook_events
+    SET state = 'ignored', reason = concat_ws('; ', 'discarded: ' || :why, coalesce(reason, error)),
+        finished_at = clock_timestamp()
+    WHERE id = ANY(CAST(:ids AS bigint[])) AND state IN ('quarantined', 'dead')
+    RETURNING id
+""")
+
+
+def discard(session: Session, ids: Sequence[int], why: str) -> list[int]:
+    """A person's decision that quarantined or dead events have no effect; says which now have none."""
+    return sorted(session.scalars(_DISCARD, {"ids": array(ids), "why": why}))
 
 
 _REPLAY = text("""

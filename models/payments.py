@@ -9,7 +9,9 @@ the reference they spoke of, so that joining rewrites nothing.
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -173,3 +175,34 @@ def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[i
         rows = [(payment_id, root_of[payment_id]) for payment_id in sorted(moved)]
         session.execute(_JOIN, columns(("ids", "roots"), rows))
     return set(root_of.values())
+
+
+class Unmatched(NamedTuple):
+    """A payment that no membership has claimed yet."""
+
+    endpoint: str
+    payment: str
+    amount_minor: int
+    currency: str
+    paid_at: datetime
+    billing_references: list[str]
+
+
+_UNMATCHED = text("""
+    SELECT p.endpoint, told.reference, told.amount_minor, told.currency, told.occurred_at,
+           coalesce(p.billing_references, '{}')
+    FROM payments p
+    CROSS JOIN LATERAL (
+        SELECT t.reference, f.amount_minor, f.currency, f.occurred_at
+        FROM payments t JOIN payment_facts f ON f.payment_id = t.id
+        WHERE f.kind = 'paid' AND (t.id = p.id OR t.same_as = p.id)
+        ORDER BY f.occurred_at LIMIT 1
+    ) told
+    WHERE p.state = 'unmatched'
+    ORDER BY told.occurred_at, p.id
+""")
+
+
+def unmatched(session: Session) -> list[Unmatched]:
+    """Every unmatched payment, the longest waiting first."""
+    return [Unmatched(*row) for row in session.execute(_UNMATCHED)]

@@ -1,10 +1,22 @@
 """Every table, in one import."""
 
-from models import catalogue, deliveries, facts, heartbeats, inbox, ledger, members, payments, redemption
+from models import (
+    actions,
+    catalogue,
+    deliveries,
+    facts,
+    heartbeats,
+    inbox,
+    ledger,
+    members,
+    payments,
+    reconciliation,
+    redemption,
+)  # fmt: skip
 
 TABLES = (
     catalogue.Club, catalogue.Item, catalogue.Offer, catalogue.SessionBucket, catalogue.PaymentTerm,
     catalogue.BucketTerms, members.Member, members.Membership, members.PinnedTerms, members.BillingReference,
     inbox.WebhookEvent, deliveries.DeliveryCount, payments.Payment, facts.PaymentFact, ledger.CreditGrant,
-    redemption.Redemption, ledger.LedgerEntry, heartbeats.Heartbeat,
+    redemption.Redemption, ledger.LedgerEntry, heartbeats.Heartbeat, reconciliation.Reconciliation, actions.Action,
 )  # fmt: skip

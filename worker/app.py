@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from celery import Celery, signals
+from celery.schedules import crontab
 from kombu import Queue
 
 import broker
@@ -37,9 +38,16 @@ app.conf.beat_schedule = {
         "schedule": _settings.expire_every_s,
         "options": {"expires": _settings.expire_every_s},
     },
+    "reconcile": {
+        "task": broker.RECONCILE_PAYMENTS,
+        "schedule": crontab(hour=_settings.reconcile_hour_utc, minute=17),
+        "options": {"expires": 3600},
+    },
 }
 app.task(name=broker.CREDIT_SESSIONS)(tasks.credit_sessions)
 app.task(name=broker.EXPIRE_SESSIONS)(tasks.expire_sessions)
+# It waits for processors' APIs; meanwhile the process's timer goes on crediting.
+app.task(name=broker.RECONCILE_PAYMENTS, time_limit=3600, soft_time_limit=3500)(tasks.reconcile_payments)
 
 
 def _log(**_: Any) -> None:

@@ -22,6 +22,7 @@ from settings import Settings
 from webhooks.processors import adapters
 from worker.crediting import Crediting
 from worker.fetching import Fetcher, Fetching
+from worker.reconciling import Reconciling
 
 TASK_S = 10.0
 """How long one task or tick goes on while there is work; well inside the tasks' time limits."""
@@ -73,6 +74,14 @@ class WorkerProcess:
         if total:
             log.info("expired", lots=total)
         return total
+
+    def reconcile(self) -> None:
+        """Reconciles the endpoints with an API key, one after the other; each run is kept with its counts."""
+        for processor in adapters(self._settings.endpoints).values():
+            if processor.horizon and processor.endpoint.api_key and not self._stopping.is_set():
+                report = Reconciling(self._sessions, processor).run()
+                for warning in filter(None, [*report.warnings, report.error]):
+                    log.warning("reconciliation", endpoint=report.endpoint, warning=warning)
 
     def stop(self) -> None:
         """Ends the timer after the group it is at."""

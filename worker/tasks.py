@@ -22,6 +22,11 @@ def credit_sessions(*, sweep: bool = False) -> None:
     process().credit(sweep=sweep)
 
 
+def reconcile_payments() -> None:
+    """Looks for payments whose webhook never came, at every endpoint whose processor can be asked."""
+    process().reconcile()
+
+
 def expire_sessions() -> None:
     """Writes down the lots that have lapsed."""
     process().expire()

@@ -1,8 +1,9 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from local import samples
 from models.facts import Fact, Linked, Paid, Restored, Reversed
 from settings import SettingsError
 from tests.webhooks.contract import ProcessorContract
@@ -198,6 +199,28 @@ def test_spacing_and_the_order_of_keys_are_no_other_content() -> None:
     again = b'{"timestamp": "2026-11-01T09:00:00Z",   "data": {"payment":"pay_0001","other":"bank_0001"}, '
     assert TEST.same_content(LINKED, again + b'"type": "payment.linked"}')
     assert not TEST.same_content(LINKED, again + b'"type": "payment.unlinked"}')
+
+
+@pytest.mark.parametrize(
+    ("name", "reversed_"),
+    [
+        ("paid", []),
+        ("refunded", [Reversed("pay_7", AT, "cause:refund_7", 8900, "USD")]),
+        ("disputed", [Reversed("pay_7", AT, "cause:dispute_7")]),
+        ("late_failure", [Reversed("pay_7", AT, "cause:failure_7")]),
+    ],
+)
+@pytest.mark.parametrize("account", [None, "gym_1"])
+def test_samples(name: str, reversed_: list[Fact], account: str | None) -> None:
+    on = endpoint("standard_webhooks", KEY.decode(), account=account)
+    facts: list[Fact] = []
+    for content, _ in samples.sample("standard_webhooks", name, reference="sub_1", number="7", now=AT, account=account):
+        delivery = on.sign(content, NOW)
+        assert on.verify(delivery.body, received(delivery.headers), NOW) is None
+        (part,) = on.split(delivery.body, received(delivery.headers))
+        facts += on.interpret(part.type, part.body)
+    paid_at = AT - timedelta(seconds=len(reversed_))
+    assert facts == [Paid("pay_7", paid_at, 8900, "USD", ("sub_1",)), *reversed_]
 
 
 class TestHeaders:

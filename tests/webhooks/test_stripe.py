@@ -1,11 +1,14 @@
 import hashlib
 import hmac
 import re
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
 
+from local import samples
+from models.entitlement import Terms, entitlement
 from models.facts import Fact, Linked, Paid, Restored, Reversed
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
@@ -28,7 +31,8 @@ class TestContract(ProcessorContract):
     other_key = b"whsec_other"
     signature_header = "Stripe-Signature"
     tolerance_s = 300
-    varies: ClassVar[frozenset[str]] = frozenset({"pending_webhooks"})
+    # Of another API version only the meaning counts: see TestVersions.
+    varies: ClassVar[frozenset[str]] = frozenset({"pending_webhooks", "api_version"})
 
     def both_signatures(self, first: dict[str, str], second: dict[str, str]) -> dict[str, str]:
         (one,), (other,) = first.values(), second.values()
@@ -372,6 +376,92 @@ def test_pending_webhooks_count_down_between_redeliveries() -> None:
         assert TEST.same_content(PAID, changed(PAID, pending_webhooks=left))
     assert not TEST.same_content(PAID, changed(PAID, pending_webhooks=1, data__object__amount_paid=1))
     assert not TEST.same_content(PAID, changed(PAID, data__object__pending_webhooks=1))
+
+
+class TestVersions:
+    """The API lists an event in the account's version, which may not be the one that was delivered."""
+
+    BASIL, CLOVER, BEFORE = "2025-06-30.basil", "2026-09-30.clover", "2024-06-20"
+
+    @pytest.mark.parametrize("body", RECORDED.values(), ids=RECORDED)
+    def test_another_version_that_means_the_same(self, body: bytes) -> None:
+        for more in ({}, {"data__object__object": "other"}, {"request": None}):
+            assert TEST.same_content(body, changed(body, api_version=self.CLOVER, **more))
+            assert TEST.same_content(changed(body, api_version=self.CLOVER, **more), body)
+            assert not more or not TEST.same_content(body, changed(body, **more))
+
+    @pytest.mark.parametrize(
+        ("first", "second"), [(PAID, PAID_BEFORE_BASIL), (TOTAL, TOTAL_BEFORE_BASIL)], ids=["invoice", "charge"]
+    )
+    def test_across_basil_the_links_may_be_told_or_not(self, first: bytes, second: bytes) -> None:
+        assert meaning(first) != meaning(second)
+        assert TEST.same_content(first, second)
+        assert TEST.same_content(second, first)
+        assert not TEST.same_content(first, changed(second, api_version=self.BASIL))
+
+    @pytest.mark.parametrize(
+        ("body", "changes"),
+        [
+            (PAID, {"data__object__amount_paid": 1}),
+            (PAID, {"data__object__amount_paid": 0}),
+            (PAID, {"data__object__id": "in_2"}),
+            (PAID, {"data__object__customer": "cus_2"}),
+            (PAID, {"data__object__status_transitions__paid_at": 1}),
+            (PAID, {"type": "invoice.finalized"}),
+            (PAID_BEFORE_BASIL, {"data__object__payment_intent": "pi_2"}),
+            (LINK, {"data__object__payment": None}),
+            (LINK, {"data__object__payment__payment_intent": "pi_2"}),
+            (REFUND, {"data__object__status": "failed"}),
+            (REFUND, {"data__object__amount": "3000"}),
+            (TOTAL, {"data__object__amount_refunded": 8900}),
+            (WITHDRAWN, {"livemode": True}),
+            (WITHDRAWN, {"account": "acct_1"}),
+            (RECORDED["unknown_type"], {"type": "invoice.created"}),
+        ],
+    )
+    def test_another_version_that_means_something_else(self, body: bytes, changes: dict[str, Any]) -> None:
+        other = changed(body, api_version=self.BEFORE if body != PAID_BEFORE_BASIL else self.BASIL, **changes)
+        assert not TEST.same_content(body, other)
+        assert not TEST.same_content(other, body)
+
+
+TOLD_AT = datetime(2026, 11, 1, 9, tzinfo=UTC)
+SAMPLE_PAID = Paid("in_7", TOLD_AT, 8900, "USD", ("sub_1", "cus_7"))
+SAMPLE_LINKS = {("in_7", "pi_7"), ("pi_7", "ch_7"), ("ch_7", "pi_7")}
+
+
+@pytest.mark.parametrize(
+    ("name", "money"),
+    [
+        ("paid", []),
+        ("refunded", [("pi_7", "refund of ch_7:re_7"), ("ch_7", "refund of ch_7")]),
+        ("disputed", [("pi_7", "dispute:du_7")]),
+        ("late_failure", [("pi_7", "dispute:du_7"), ("pi_7", "dispute:du_7")]),
+    ],
+)
+@pytest.mark.parametrize("account", [None, "acct_1"])
+def test_samples(name: str, money: list[tuple[str, str]], account: str | None) -> None:
+    on = endpoint("stripe", "whsec_test", account=account)
+    facts: list[Fact] = []
+    ids = []
+    for content, _ in samples.sample("stripe", name, reference="sub_1", number="7", now=TOLD_AT, account=account):
+        delivery = on.sign(content, NOW)
+        assert on.verify(delivery.body, received(delivery.headers), NOW) is None
+        (part,) = on.split(delivery.body, received(delivery.headers))
+        ids.append(part.event_id)
+        try:
+            facts += on.interpret(part.type, part.body)
+        except Ignored as why:
+            assert part.type == "charge.dispute.created", why
+    assert len(set(ids)) == len(ids)
+    paid, *others = facts
+    assert paid == replace(SAMPLE_PAID, occurred_at=TOLD_AT - timedelta(seconds=len(ids) - 1))
+    assert {(fact.payment, fact.other) for fact in others if isinstance(fact, Linked)} <= SAMPLE_LINKS
+    reversals = [fact for fact in others if isinstance(fact, Reversed)]
+    assert [(fact.payment, fact.cause) for fact in reversals] == money
+    assert all((fact.amount_minor, fact.currency) == (8900, "USD") for fact in reversals)
+    (owed,) = entitlement(facts, [Terms(1, 8, 0)])
+    assert owed.reversed == (8 if money else 0)
 
 
 class TestHeader:

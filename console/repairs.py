@@ -1,0 +1,265 @@
+"""Commands that see to it that no payment is left behind: unmatched, link, quarantine, reconcile."""
+
+import getpass
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from difflib import SequenceMatcher
+from itertools import zip_longest
+from shutil import get_terminal_size
+from typing import Any
+
+import click
+from sqlalchemy import select
+
+import settings
+from console import show
+from console.installed import (
+    Failed,
+    billing_reference,
+    database,
+    installed_settings,
+    json_option,
+    settle_waiting,
+    the_member,
+)  # fmt: skip
+from models import actions, inbox, payments
+from models.database import make_engine, sessions
+from models.errors import NotFound, SeveralMemberships
+from models.inbox import EventState, WebhookEvent
+from models.members import add_billing_reference
+from webhooks.processors import adapter
+from worker.reconciling import Reconciling, Report
+
+TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+
+
+@click.command()
+@json_option
+def unmatched(as_json: bool) -> None:
+    """List paid dues that no membership has claimed yet, the longest waiting first."""
+    now = datetime.now(UTC)
+    with database() as session:
+        rows = payments.unmatched(session)
+    if as_json:
+        show.as_json([row._asdict() for row in rows])
+        return
+    show.table(["endpoint", "payment", "amount", "paid", "waiting", "billing references"], [
+        [row.endpoint, row.payment, f"{row.amount_minor} {row.currency}", row.paid_at, show.age(now - row.paid_at),
+         " ".join(row.billing_references) or "none: find out whose it is, and ask the processor to name them"]
+        for row in rows
+    ])  # fmt: skip
+    if rows:
+        click.echo("\nspp link ENDPOINT:REFERENCE EMAIL gives such a payment, and all later ones, to a member.")
+
+
+@click.command()
+@click.argument("reference", metavar="ENDPOINT:REFERENCE")
+@click.argument("email")
+@click.option("--membership", "membership_id", type=int, help="Which one, where the member has several.")
+@json_option
+def link(reference: str, email: str, membership_id: int | None, as_json: bool) -> None:
+    """Let a membership have the payments with this billing reference, those that wait and those to come."""
+    endpoint, name = billing_reference(reference)
+    with database() as session:
+        if settings.load().endpoint(endpoint) is None:
+            raise NotFound(what="endpoint", name=endpoint)
+        held = {membership.id: membership for membership in the_member(session, email).memberships}
+        if membership_id is None and len(held) > 1:
+            choice = ", ".join(f"{number} ({one.offer.name}, {one.club.name})" for number, one in held.items())
+            raise SeveralMemberships(email=email, memberships=choice)
+        membership = held.get(membership_id) if membership_id else next(iter(held.values()), None)
+        if membership is None:
+            raise NotFound(what=f"membership of {email}", name=membership_id or "at all")
+        add_billing_reference(session, membership, endpoint, name)
+        subject = f"billing reference {reference} of membership {membership.id}"
+        actions.log(session, actor=getpass.getuser(), verb="link", subject=subject)
+        settled = settle_waiting(session)
+        answer = {"membership": membership.id, "waiting_payments_settled": settled}
+    if as_json:
+        show.as_json(answer)
+    else:
+        click.echo(f"{reference} belongs to membership {answer['membership']}; {settled} waiting payments are settled.")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+@json_option
+def quarantine(context: click.Context, as_json: bool) -> None:
+    """List what is authentic but cannot count; show, release or discard it."""
+    if context.invoked_subcommand:
+        return
+    query = select(WebhookEvent).where(WebhookEvent.state == EventState.QUARANTINED).order_by(WebhookEvent.id)
+    with database() as session:
+        rows = [
+            {
+                "id": event.id, "endpoint": event.endpoint, "event_id": event.event_id, "type": event.type,
+                "received_at": event.received_at, "reason": event.reason, "conflicts_with": event.conflicts_with,
+            }
+            for event in session.scalars(query)
+        ]  # fmt: skip
+    if as_json:
+        show.as_json(rows)
+        return
+    show.table(["id", "endpoint", "event", "type", "received", "why"], [list(row.values())[:6] for row in rows])
+    if rows:
+        click.echo("\nspp quarantine show ID, and then: release ID --reason TEXT, or discard ID --reason TEXT.")
+
+
+event_ids = click.argument("ids", nargs=-1, required=True, type=click.IntRange(min=1), metavar="ID...")
+reason_option = click.option("--reason", required=True, help="Kept in the action log.")
+
+
+@quarantine.command("show")
+@click.argument("number", type=click.IntRange(min=1), metavar="ID")
+@json_option
+def show_quarantined(number: int, as_json: bool) -> None:
+    """Show an event's body; where it conflicts with the first of its id, both side by side."""
+    with database() as session:
+        event = session.get(WebhookEvent, number)
+        if event is None:
+            raise NotFound(what="event", name=number)
+        first = session.get(WebhookEvent, event.conflicts_with) if event.conflicts_with else None
+        titles = [f"event {one.id}, {one.source}, {show.cell(one.received_at)}" for one in (first, event) if one]
+        texts = [bytes(one.body) for one in (first, event) if one]
+        reason = event.reason
+    if as_json:
+        show.as_json({"reason": reason, **dict(zip(titles, (_pretty(text) for text in texts), strict=True))})
+        return
+    click.echo(f"{reason or 'not in quarantine'}\n")
+    columns = [_pretty(text).splitlines() for text in texts]
+    if len(columns) == 1:
+        click.echo("\n".join([titles[0], *columns[0]]))
+        return
+    width = max(30, (get_terminal_size((160, 24)).columns - 3) // 2)
+    for left, mark, right in (titles[0], " ", titles[1]), *_side_by_side(*columns):
+        click.echo(f"{left[:width]:{width}} {mark} {right[:width]}".rstrip())
+
+
+def _pretty(body: bytes) -> str:
+    try:
+        return json.dumps(json.loads(body), indent=2, sort_keys=True, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return body.decode(errors="backslashreplace")
+
+
+def _side_by_side(one: list[str], other: list[str]) -> Iterator[tuple[str, str, str]]:
+    for kind, a, b, c, d in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        for left, right in zip_longest(one[a:b], other[c:d], fillvalue=""):
+            yield left, " " if kind == "equal" else "|", right
+
+
+@quarantine.command("release")
+@event_ids
+@reason_option
+@json_option
+def release(ids: tuple[int, ...], reason: str, as_json: bool) -> None:
+    """Let events through after all; of two with one id both will count then, as far as they differ."""
+    with database() as session:
+        found = _quarantined(session, ids)
+        due = inbox.replay(session, found, conflicts=True)
+        _log(session, "release", due, reason)
+    _tell(as_json, "due", due, "Due again: {}. A worker takes them within a second.")
+
+
+@quarantine.command("discard")
+@event_ids
+@reason_option
+@json_option
+def discard(ids: tuple[int, ...], reason: str, as_json: bool) -> None:
+    """Decide that events have no effect; they are kept, with the reason."""
+    with database() as session:
+        done = inbox.discard(session, _quarantined(session, ids), reason)
+        _log(session, "discard", done, reason)
+    _tell(as_json, "discarded", done, "Discarded: {}.")
+
+
+def _quarantined(session: Any, ids: tuple[int, ...]) -> list[int]:
+    query = select(WebhookEvent.id).where(WebhookEvent.id.in_(ids), WebhookEvent.state == EventState.QUARANTINED)
+    found = list(session.scalars(query))
+    if missing := sorted(set(ids) - set(found)):
+        raise Failed(f"Not in quarantine: {' '.join(map(str, missing))}. Nothing was changed.")
+    return found
+
+
+def _log(session: Any, verb: str, ids: list[int], reason: str) -> None:
+    for number in ids:
+        actions.log(session, actor=getpass.getuser(), verb=verb, subject=f"event {number}", reason=reason)
+
+
+def _tell(as_json: bool, key: str, ids: list[int], text: str) -> None:
+    if as_json:
+        show.as_json({key: ids})
+    else:
+        click.echo(text.format(" ".join(map(str, ids))))
+
+
+@click.command()
+@click.argument("endpoint", required=False)
+@click.option("--since", type=TIME, help="UTC; by default where the last run ended, less three days.")
+@click.option("--until", type=TIME, help="UTC; by default a quarter of an hour ago.")
+@click.option("--dry-run", is_flag=True, help="Compare, and store nothing.")
+@json_option
+def reconcile(
+    endpoint: str | None, since: datetime | None, until: datetime | None, dry_run: bool, as_json: bool
+) -> None:
+    """Ask the processors what was paid and refunded, and take in what their webhooks did not tell.
+
+    Of one endpoint, or of all whose processor can be asked and which have an API key. Exit 1 where one failed.
+    """
+    with installed_settings() as loaded:
+        wanted = [one for one in loaded.endpoints if endpoint in {None, one.name}]
+        if endpoint and not wanted:
+            raise NotFound(what="endpoint", name=endpoint)
+        engine = make_engine(loaded.database_url)
+        reports = []
+        try:
+            for one in wanted:
+                processor = adapter(one)
+                if endpoint is None and (processor.horizon is None or not one.api_key):
+                    why = "has no list to ask for" if processor.horizon is None else "has no API key"
+                    reports.append(Report(one.name, warnings=[f"left out: {one.processor} {why}"]))
+                    continue
+                with _progress(one.name) as progress:
+                    report = Reconciling(sessions(engine), processor).run(
+                        since=since.replace(tzinfo=UTC) if since else None,
+                        until=until.replace(tzinfo=UTC) if until else None,
+                        dry_run=dry_run,
+                        progress=progress,
+                    )
+                reports.append(report)
+        finally:
+            engine.dispose()
+    _show_reports(reports, dry_run, as_json)
+    if any(report.error for report in reports):
+        raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Callable[[float], None]]:
+    """A bar on a terminal, and nothing elsewhere; told the share that is done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
+        yield lambda share: bar.update(int(share * 1000) - bar.pos)
+
+
+def _show_reports(reports: list[Report], dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        show.as_json([
+            {"endpoint": report.endpoint, "since": report.since, "until": report.until, **vars(report.counts),
+             "dry_run": dry_run, "warnings": report.warnings, "error": report.error}
+            for report in reports
+        ])  # fmt: skip
+        return
+    headings = ["endpoint", "since", "until", "seen", "already known", "missing" if dry_run else "added", "differing",
+                "without effect"]  # fmt: skip
+    show.table(headings, [
+        [report.endpoint, report.since, report.until, *vars(report.counts).values()] for report in reports
+    ])  # fmt: skip
+    for report in reports:
+        for line in filter(None, [*report.warnings, report.error and f"FAILED: {report.error}"]):
+            click.echo(f"  {report.endpoint}: {line}")

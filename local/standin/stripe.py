@@ -1,0 +1,38 @@
+"""Stripe's events, as GET /v1/events lists them. Source: docs.stripe.com/api/events/list."""
+
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+
+from local.standin import Objects
+
+
+def routes(app: Flask, objects: Objects) -> None:
+    """Lists what is kept as `events`; those with an `account` for that account only, without saying so."""
+
+    @app.get("/v1/events")
+    def events() -> Response | tuple[Response, int]:
+        if not request.headers.get("Authorization", "").startswith("Bearer "):
+            return _refusal("You did not provide an API key."), 401
+        asked = request.args
+        types = {value for name, value in asked.items() if name.startswith("types[")}
+        account = request.headers.get("Stripe-Account")
+        found = [event for event in objects.all("events") if (event.get("account") or None) == account]
+        if types:
+            found = [event for event in found if event["type"] in types]
+        found = [event for event in found if event["created"] >= asked.get("created[gte]", 0, int)]
+        found = [event for event in found if event["created"] < asked.get("created[lt]", 2**63, int)]
+        found.sort(key=lambda event: (event["created"], event["id"]), reverse=True)
+        if after := asked.get("starting_after"):
+            ids = [event["id"] for event in found]
+            if after not in ids:
+                return _refusal(f"No such event: {after!r}"), 400
+            found = found[ids.index(after) + 1 :]
+        limit = asked.get("limit", 10, int)
+        shown = [{key: value for key, value in event.items() if key != "account"} for event in found[:limit]]
+        return jsonify(object="list", url="/v1/events", has_more=len(found) > limit, data=shown)
+
+
+def _refusal(message: str) -> Response:
+    error: dict[str, Any] = {"type": "invalid_request_error", "message": message}
+    return jsonify(error=error)

@@ -1,0 +1,211 @@
+"""Reconciling: payments whose webhook never came are found in the processor's own lists, and credited all the same.
+
+What is listed and we were never told goes through the same inbox, with source
+`backfill`. Without an explicit time, a run goes on where the last one ended, less an
+overlap, and never back beyond the first event that the endpoint received: payments
+from before this service was there are nobody's surprise.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+import structlog
+from sqlalchemy.orm import Session, sessionmaker
+
+from models import facts, inbox, reconciliation
+from models.facts import Fact, Linked, Paid
+from models.inbox import EventSource, NewEvent
+from models.reconciliation import Counts, Reconciliation
+from webhooks.processors import Ignored, Processor, Split, Unusable
+from worker.crediting import brief
+
+WINDOW = timedelta(days=1)
+OVERLAP = timedelta(days=3)
+"""Listed again each time, because some APIs list by the time of creation what changes days later."""
+IN_FLIGHT = timedelta(minutes=15)
+"""What is younger may still be on its way to us."""
+RESUMED_FOR = timedelta(days=1)
+"""A run cut off longer ago than this is begun again: what it had listed may have changed."""
+BATCH = 500
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Report:
+    """How the reconciliation of one endpoint went; without an error it came to its end."""
+
+    endpoint: str
+    since: datetime | None = None
+    until: datetime | None = None
+    counts: Counts = field(default_factory=Counts)
+    warnings: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Reconciling:
+    """Reconciles one endpoint. `now` is a parameter for tests."""
+
+    sessions: sessionmaker[Session]
+    processor: Processor
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def run(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        dry_run: bool = False,
+        progress: Callable[[float], object] = lambda _: None,
+    ) -> Report:
+        """Lists, compares and (but for `dry_run`) stores, a day at a time; each is kept when it is done.
+
+        A run since the same time that was cut off is gone on with. `progress` is told the share that
+        is done. Does not raise for what the processor's API does: the report has the error.
+        """
+        report = Report(self.processor.endpoint.name)
+        if self.processor.horizon is None:
+            report.error = f"{self.processor.endpoint.processor} has no list of payments to ask for"
+            return report
+        with self.sessions.begin() as session:
+            run = self._begin(session, report, since, until, self.processor.horizon, dry_run)
+        if run is None:
+            return report
+        try:
+            for start, end in _windows(run.reached, run.until):
+                counts = self._window(start, end, dry_run)
+                report.counts += counts
+                run.advance(end, counts)
+                self._keep(run, dry_run)
+                progress((end - run.since) / (run.until - run.since))
+            run.finished_at, run.error = self.now(), None
+        except Exception as error:  # noqa: BLE001 -- whatever its API does concerns this endpoint alone
+            run.error = report.error = brief(error)
+        self._keep(run, dry_run)
+        log.info("reconciled", endpoint=report.endpoint, dry_run=dry_run, error=report.error, **asdict(report.counts))
+        return report
+
+    def _begin(
+        self, session: Session, report: Report, since: datetime | None, until: datetime | None, horizon: timedelta,
+        dry_run: bool,
+    ) -> Reconciliation | None:  # fmt: skip
+        now, endpoint = self.now(), report.endpoint
+        reached = reconciliation.watermark(session, endpoint)
+        start = since or (reached - OVERLAP if reached else reconciliation.first_received(session, endpoint))
+        if start is None:
+            report.warnings.append("it has received nothing yet: say --since when to fetch what was paid before")
+            return None
+        if start < now - horizon:
+            report.warnings.append(f"its API tells only the last {horizon.days} days: what was before is not found")
+            start = now - horizon
+        if reached and now - reached > horizon / 2:
+            lost_at = f"{reached + horizon:%Y-%m-%d}"
+            report.warnings.append(f"not reconciled since {reached:%Y-%m-%d}; after {lost_at} something would be lost")
+        report.since, report.until = start, until or now - IN_FLIGHT
+        run = None if dry_run else reconciliation.cut_off(session, endpoint, start, now - RESUMED_FOR)
+        if run is None:
+            run = Reconciliation(endpoint=endpoint, since=start, reached=start, started_at=now, **asdict(Counts()))
+        run.until = report.until
+        return run if dry_run else session.merge(run)
+
+    def _keep(self, run: Reconciliation, dry_run: bool) -> None:
+        if not dry_run:
+            with self.sessions.begin() as session:
+                session.merge(run)
+
+    def _window(self, start: datetime, end: datetime, dry_run: bool) -> Counts:
+        counts = Counts()
+        listed = self.processor.listed(start, end)
+        # Listed first, outside of any transaction; then looked up and stored.
+        while parts := list(islice(listed, BATCH)):
+            with self.sessions.begin() as session:
+                counts += self._batch(session, parts, dry_run)
+        return counts
+
+    def _batch(self, session: Session, parts: Sequence[Split], dry_run: bool) -> Counts:
+        endpoint = self.processor.endpoint.name
+        counts = Counts(seen=len(parts))
+        missing: list[NewEvent] = []
+        kept = inbox.bodies(session, [(endpoint, part.event_id) for part in parts])
+        meanings = {part: self._meaning(part) for part in parts if (endpoint, part.event_id) not in kept}
+        named = [fact.payment for said in meanings.values() for fact in said]
+        told = _Told(facts.of_references(session, endpoint, named))
+        for part in parts:
+            event = NewEvent(endpoint, *part, source=EventSource.BACKFILL)
+            first = kept.get((endpoint, part.event_id))
+            if first is not None and (first == part.body or self.processor.same_content(first, part.body)):
+                counts.known += 1
+            elif first is not None:
+                # The inbox keeps it beside the first, in quarantine.
+                counts.differing += 1
+                missing.append(event)
+            elif contradiction := told.contradiction(meanings[part]):
+                counts.differing += 1
+                missing.append(replace(event, quarantine_reason=contradiction))
+            elif not meanings[part] and not part.thin and not part.quarantine_reason:
+                counts.without_effect += 1
+            elif meanings[part] and all(map(told.knows, meanings[part])):
+                counts.known += 1
+            else:
+                counts.added += 1
+                missing.append(event)
+        if missing and not dry_run:
+            inbox.store(session, missing, lambda _, first, second: self.processor.same_content(first, second))
+        return counts
+
+    def _meaning(self, part: Split) -> list[Fact]:
+        """What can be told without fetching; nothing for what has no effect."""
+        if part.thin or part.quarantine_reason:
+            return []
+        try:
+            return self.processor.interpret(part.type, part.body)
+        except (Ignored, Unusable):
+            return []
+
+
+class _Told:
+    """What we were told of some payments before."""
+
+    def __init__(self, known: Iterable[Fact]) -> None:
+        self._known: defaultdict[object, list[Fact]] = defaultdict(list)
+        for fact in known:
+            self._known[_subject(fact)].append(fact)
+
+    def knows(self, fact: Fact) -> bool:
+        """Whether the fact says nothing new: it is the last word on its subject, or older than that."""
+        words = [word for word in self._known[_subject(fact)] if word.occurred_at >= fact.occurred_at]
+        last = max(self._known[_subject(fact)], key=lambda word: word.occurred_at, default=None)
+        return any(_says_the_same(fact, word) for word in [*words, last] if word is not None)
+
+    def contradiction(self, said: Iterable[Fact]) -> str | None:
+        """Where a fact speaks of another amount than was told before, both in words."""
+        for fact in said:
+            for word in self._known[_subject(fact)]:
+                if type(word) is type(fact) and not _says_the_same(fact, word):
+                    return f"the processor's API tells {_amount(fact)}, but we were told {_amount(word)}"
+        return None
+
+
+def _subject(fact: Fact) -> object:
+    if isinstance(fact, Linked):
+        return fact.payment, fact.other
+    return fact.payment, None if isinstance(fact, Paid) else fact.cause
+
+
+def _says_the_same(one: Fact, other: Fact) -> bool:
+    return type(one) is type(other) and (isinstance(one, Linked) or _amount(one) == _amount(other))
+
+
+def _amount(fact: Fact) -> str:
+    return "nothing of it" if isinstance(fact, Linked) else f"{fact.amount_minor} {fact.currency}"
+
+
+def _windows(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    while since < until:
+        end = min(since + WINDOW, until)
+        yield since, end
+        since = end
