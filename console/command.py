@@ -51,7 +51,7 @@ def spp() -> None:
 for command in (
     running.up, running.demo_command, running.migrate, running.demo_data,
     memberships.sign_up_command, memberships.member, memberships.redeem, memberships.give_back,
-    sending.send, queues.events, queues.replay, queues.expire, queues.audit,
+    sending.send, queues.endpoints_command, queues.events, queues.replay, queues.expire, queues.audit,
     repairs.unmatched, repairs.link, repairs.quarantine, repairs.reconcile,
 ):  # fmt: skip
     spp.add_command(command)

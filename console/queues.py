@@ -1,4 +1,4 @@
-"""Commands about webhook events and the ledger as a whole: events, replay, expire, audit."""
+"""Commands about webhook events and the ledger as a whole: endpoints, events, replay, expire, audit."""
 
 from datetime import UTC, datetime
 
@@ -11,6 +11,30 @@ from models import inbox, ledger
 from models.audit import audit as find_differences
 from models.database import make_engine, sessions
 from models.inbox import EventState, WebhookEvent
+from webhooks.processors import processor_class
+
+
+@click.command("endpoints")
+@json_option
+def endpoints_command(as_json: bool) -> None:
+    """List the webhook endpoints, and what is declared of their processors."""
+    with installed_settings() as loaded:
+        rows = [
+            {
+                "endpoint": one.name, "processor": one.processor, "mode": one.mode, "account": one.account,
+                "same_event_by": kind.dedupe, "accepted": f"200 {kind.accepted}".strip(), "refused": kind.refused,
+                "answer_within_s": kind.answer_within_s, "fetches": kind.fetches, "api_key": bool(one.api_key),
+                "lists_days": kind.horizon.days if kind.horizon else None,
+            }
+            for one in loaded.endpoints
+            for kind in [processor_class(one)]
+        ]  # fmt: skip
+    if as_json:
+        show.as_json(rows)
+        return
+    headings = ["endpoint", "processor", "mode", "account", "same event by", "accepted", "refused", "answer within s",
+                "fetches", "API key", "lists days"]  # fmt: skip
+    show.table(headings, [list(row.values()) for row in rows])
 
 
 @click.command()

@@ -19,7 +19,7 @@ from models import facts, inbox, reconciliation
 from models.facts import Fact, Linked, Paid
 from models.inbox import EventSource, NewEvent
 from models.reconciliation import Counts, Reconciliation
-from webhooks.processors import Ignored, Processor, Split, Unusable
+from webhooks.processors import Ignored, Processor, Split, Unavailable, Unusable
 from worker.crediting import brief
 
 WINDOW = timedelta(days=1)
@@ -84,7 +84,7 @@ class Reconciling:
                 progress((end - run.since) / (run.until - run.since))
             run.finished_at, run.error = self.now(), None
         except Exception as error:  # noqa: BLE001 -- whatever its API does concerns this endpoint alone
-            run.error = report.error = brief(error)
+            run.error = report.error = str(error) if isinstance(error, Unavailable) else brief(error)
         self._keep(run, dry_run)
         log.info("reconciled", endpoint=report.endpoint, dry_run=dry_run, error=report.error, **asdict(report.counts))
         return report

@@ -1,10 +1,21 @@
 """What happens without a delivery: the sweep, the expiry, and the signs of life."""
 
-import pytest
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
+from celery import Celery
+from kombu import Queue
+
+import broker
 from local.servers import Broker
-from tests.worker.conftest import Running
-from tests.worker.scene import Make, arrive, join, paid_now, rows, run, until, usable_now, value
+from local.stack import ROOT
+from local.standin import StandIn
+from tests.worker.conftest import Running, environment
+from tests.worker.scene import Make, arrive, credited, join, paid, paid_now, rows, run, until, usable_now, value
 
 NEVER_S = "3600"
 
@@ -63,3 +74,28 @@ def test_the_timer_sweeps_and_gives_signs_of_life_without_a_broker(
         finally:
             own_broker.start()
     assert rows(waiting, "SELECT count(*) FROM heartbeats WHERE credited_at IS NOT NULL")[0][0] >= 1
+
+
+def test_the_nightly_reconciliation_credits_what_no_webhook_told(
+    running: Running, database_url: str, own_broker: Broker, waiting: Make, tmp_path: Path
+) -> None:
+    # The event that the webhook told came an hour before the one that it did not.
+    run(waiting, "UPDATE webhook_events SET received_at = received_at - interval '2 hours'")
+    lost = json.loads(paid("in_lost", "sub_1", at=datetime.now(UTC) - timedelta(hours=1)))
+    with StandIn("stripe", tmp_path) as api:
+        api.objects.put("events", lost["id"], lost)
+        endpoint = {"SPP_ENDPOINTS": f"stripe=stripe:test,api={api.url}", "SPP_API_KEY_STRIPE": "sk_test"}
+        with running(database_url, own_broker.url, "worker", **endpoint):
+            app = Celery(set_as_current=False)
+            app.conf.update(broker.celery_config(own_broker.url))
+            app.conf.task_queues = [Queue(broker.MAINTENANCE)]
+            app.send_task(broker.RECONCILE_PAYMENTS)
+            until(lambda: credited(waiting, ["in_lost"]))
+    assert rows(waiting, "SELECT endpoint, added, error FROM reconciliations") == [("stripe", 1, None)]
+
+
+def test_it_is_due_every_night(database_url: str, own_broker: Broker) -> None:
+    show = "from worker.app import app; e = app.conf.beat_schedule['reconcile']; print(e['task'], e['schedule'])"
+    ours = environment(database_url, own_broker.url, SPP_RECONCILE_HOUR_UTC="4")
+    told = subprocess.run([sys.executable, "-c", show], env=ours, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == f"{broker.RECONCILE_PAYMENTS} <crontab: 17 4 * * * (m/h/dM/MY/d)>\n"
