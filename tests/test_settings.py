@@ -7,6 +7,7 @@ import settings
 from settings import Endpoint, SettingsError
 from webhooks.app import create_app
 from webhooks.processors import adapters
+from webhooks.processors.stripe import Stripe
 
 
 @pytest.fixture(autouse=True)
@@ -155,6 +156,55 @@ def test_an_unknown_processor(environment: pytest.MonkeyPatch) -> None:
     loaded = settings.load()
     for start in (lambda: adapters(loaded.endpoints), lambda: create_app(loaded)):
         with pytest.raises(SettingsError, match=r"'gym' names processor 'paypel'.*adyen, .*stripe"):
+            start()
+
+
+def test_an_answer_in_time_for_every_processor(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SPP_ENDPOINTS", "stripe=stripe:test own=standard_webhooks:test")
+    environment.setenv("SPP_SECRET_STRIPE", "whsec_1")
+    environment.setenv("SPP_SECRET_OWN", "whsec_AAAA")
+    environment.setenv("SPP_STORE_TIMEOUT_S", "15")
+    with pytest.raises(
+        SettingsError, match=r"_S is 15, but standard_webhooks \(endpoint 'own'\) waits"
+    ):
+        create_app(settings.load())
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("gym=stripe:test,colour=blue", r"'gym': stripe has the options: api; 'colour' is none"),
+        ("gym=standard_webhooks:test,api=x", r"'gym': standard_webhooks has no options; 'api' is none"),
+        ("gym=stripe:test,two=stripe:test", r"'gym': stripe has the options: api; 'two' is none"),
+    ],
+)
+def test_an_option_that_the_processor_has_not(environment: pytest.MonkeyPatch, word: str, said: str) -> None:
+    environment.setenv("SPP_ENDPOINTS", word)
+    environment.setenv("SPP_SECRET_GYM", "whsec_AAAA")
+    with pytest.raises(SettingsError, match=said):
+        adapters(settings.load().endpoints)
+
+
+def test_options_and_api_keys(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("SPP_ENDPOINTS", "gym=stripe:test,account=acct_1,api=http://127.0.0.1:8/a?b=c")
+    environment.setenv("SPP_SECRET_GYM", "whsec_1")
+    environment.setenv("SPP_API_KEY_GYM", "one two")
+    gym = settings.load().endpoints[0]
+    assert (gym.account, gym.options) == ("acct_1", {"api": "http://127.0.0.1:8/a?b=c"})
+    assert [key.get_secret_value() for key in gym.api_key] == ["one", "two"]
+    environment.delenv("SPP_API_KEY_GYM")
+    assert settings.load().endpoints[0].api_key == ()
+    environment.setenv("SPP_SECRETS_DIR", str(tmp_path))
+    (tmp_path / "gym.api").write_text("three\n")
+    assert [key.get_secret_value() for key in settings.load().endpoints[0].api_key] == ["three"]
+
+
+def test_a_client_library_that_is_missing(environment: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment.setenv("SPP_ENDPOINTS", "gym=stripe:test")
+    environment.setenv("SPP_SECRET_GYM", "whsec_1")
+    monkeypatch.setattr(Stripe, "library", "no_such_package")
+    for start in (lambda: adapters(settings.load().endpoints), lambda: create_app(settings.load())):
+        with pytest.raises(SettingsError, match=r"'gym' needs the package 'no_such_package'.*payment\[stripe\]'"):
             start()
 
 

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 import logs
 from models.database import make_engine
 from models.migrations import is_current
-from settings import Settings
+from settings import Settings, SettingsError
 from webhooks.endpoint import Receiver
 from webhooks.intake import Intake
 from webhooks.processors import adapters
@@ -21,6 +21,12 @@ def create_app(settings: Settings) -> Flask:
     """The app that receives for the endpoints of these settings. Raises SettingsError."""
     logs.configure(settings.log_level)
     processors = adapters(settings.endpoints)
+    for name, processor in processors.items():
+        if settings.store_timeout_s >= processor.answer_within_s:
+            raise SettingsError(
+                f"SPP_STORE_TIMEOUT_S is {settings.store_timeout_s:g}, but {processor.endpoint.processor} (endpoint "
+                f"{name!r}) waits only {processor.answer_within_s} s for an answer: set it lower."
+            )
     gc.freeze()
     timeout_ms = int(settings.store_timeout_s * 1000)
     engine = make_engine(settings.database_url, statement_timeout_ms=timeout_ms)
