@@ -23,7 +23,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from local import home, sample, stripe_bodies
+import settings
+from local import demo_processors, home, sample, samples, stripe_bodies
 from local.stack import Stack
 from models import ledger, redemption, statement
 from models.audit import audit
@@ -82,7 +83,7 @@ def run(say: Say, table: Table) -> bool:
     """Tells the story; whether every balance agreed with the independent count."""
     chance = random.Random(20)  # noqa: S311 -- a shuffle, the same each time
     with tempfile.TemporaryDirectory(prefix="spp-demo-") as folder, _stack(Path(folder), say) as (stack, make, secret):
-        people = _people()
+        people, everybody = _people(), settings.load().endpoints
         with make.begin() as session:
             sample.make(session)
             for person in people:
@@ -120,15 +121,25 @@ def run(say: Say, table: Table) -> bool:
         answers += post.all([body for person in takers for body in _pay(person, Paid(0))])
         _wait_until(make, ALL_DONE)
 
-        say("4. What lapsed is written down.")
+        say("4. The same through every processor: paid; refunded, disputed, failed after all.")
+        with make.begin() as session:
+            demo_processors.join(session, everybody)
+        theirs = demo_processors.post(Path(folder), stack.port, everybody)
+        say(f"   {len(theirs)} signed deliveries, answered: {_counted(theirs)}")
+        _wait_until(make, ALL_DONE)
+
+        say("5. What lapsed is written down.")
         with make.begin() as session:
             say(f"   {ledger.expire(session, as_of=datetime.now(UTC))} grants had lapsed")
             say(f"   events: {_states(session)}\n")
             agreed = _compare(session, people, table)
+            rows, all_agree = demo_processors.compare(session, everybody)
+            say("\n   Training and classes usable after each sample:")
+            table(["processor", *(name.replace("_", " ") for name in samples.NAMES)], rows)
             findings = list(audit(session))
         say(f"\n   audit: {findings[0].what if findings else 'every balance is the sum of its entries'}")
         refused = all(status == 400 for status in forged)
-        if agreed and not findings and refused and set(answers) == {200}:
+        if agreed and all_agree and not findings and refused and {*answers, *theirs} == {200}:
             say(f"\nAll {len(people)} members' balances agree with the independent count.")
             return True
         say("\nThe ledger and the independent count DIFFER.")
@@ -292,6 +303,7 @@ def _stack(folder: Path, say: Say) -> Iterator[tuple[Stack, sessionmaker[Session
         stack = Stack(environment, folder / "logs")
         engine = make_engine(environment["DATABASE_URL"])
         try:
+            os.environ.update(environment)
             stack.start()
             stack.wait_ready()
             say(f"PostgreSQL, Valkey, web server, Celery worker and beat are up after {monotonic() - started:.1f} s.")

@@ -66,6 +66,7 @@ class StandIn:
         self.objects = Objects(folder / processor)
         self.asked: deque[str] = deque(maxlen=1000)
         self._faults: deque[Fault] = deque()
+        self._held: tuple[threading.Event, threading.Event] | None = None
         app = Flask(f"stand-in for {processor}", static_folder=None)
         app.before_request(self._before)
         routes: Callable[[Flask, Objects], None] = import_module(STANDINS[processor]).routes
@@ -78,7 +79,15 @@ class StandIn:
         """Lets the next requests fail so."""
         self._faults.append(Fault(status, times, delay_s, headers, body))
 
+    def hold(self, asked: threading.Event, answer: threading.Event) -> None:
+        """Lets every request say when it came, and wait for its answer."""
+        self._held = asked, answer
+
     def _before(self) -> Response | None:
+        if self._held:
+            asked, answer = self._held
+            asked.set()
+            answer.wait(30)
         self.asked.append(f"{request.method} {request.full_path.rstrip('?')}")
         if not self._faults:
             return None
