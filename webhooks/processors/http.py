@@ -3,13 +3,14 @@
 Bounded in time and tries, and plain about what went wrong. Loaded by the worker only.
 """
 
+import codecs
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from webhooks.processors import Unavailable, strict
+from webhooks.processors import Unavailable, Unusable, strict
 
 TIMEOUT_S = (3.05, 10)
 """To connect, and between two bytes of the answer."""
@@ -41,4 +42,7 @@ def ask(method: str, url: str, *, api_key_at: str, **request: Any) -> dict[str, 
         raise Unavailable(f"{host} answers {answer.status_code}")
     if not 200 <= answer.status_code < 300:
         raise LookupError(f"{host} answers {answer.status_code} to {method} {url}: {answer.text[:200]}")
-    return strict.loads(answer.content)
+    try:
+        return strict.loads(answer.content.removeprefix(codecs.BOM_UTF8))
+    except Unusable as why:
+        raise LookupError(f"{host} answers what cannot be read: {why}") from None

@@ -150,7 +150,7 @@ def decimal_amount(holder: Mapping[str, Any], key: str, currency: str) -> int:
     """
     value = holder.get(key)
     if type(value) is int or isinstance(value, Decimal):
-        value = format(value, "f")
+        value = str(value)
     if not isinstance(value, str) or _DECIMAL.fullmatch(value) is None:
         raise Unusable(f"{key} is not a decimal amount")
     minor = Decimal(value).scaleb(_EXPONENTS.get(currency, 2))

@@ -1,0 +1,267 @@
+"""Authorize.Net: dues are the payments of a subscription (Automated Recurring Billing) or of a customer profile.
+
+A notification names a transaction and its amount, but neither the member nor, of a refund,
+the payment: both are fetched (getTransactionDetails). Credits on `authcapture`, `capture`
+and `priorAuthCapture`, and on `fraud.approved` of what was held for review, keyed by the
+transaction: capturing, approving and voiding keep its id, a refund has its own and refers to
+the payment's. Voiding a payment takes back all of it; voiding a refund restores the payment.
+The meaning depends on nothing that changes with time: not on the transaction's status.
+
+There is no currency in it, since an account has one, and neither mode nor account: an endpoint
+knows its own by its signature key and by the API it asks.
+
+Sources: developer.authorize.net/api/reference/features/webhooks.html (event types, payloads),
+developer.authorize.net/api/reference (getTransactionDetails; the samples of capturing, voiding
+and refunding show which ids are kept), AnetApiSchema.xsd (transactionDetailsType). The notices
+in the open tests of stymiee/authnetjson and AuthNet.WebHooks show real ids, times and amounts.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from models.facts import Fact, Paid, Restored, Reversed
+from settings import Endpoint, SettingsError, api_key_variable
+from webhooks import signatures
+from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
+from webhooks.signatures import Headers, Invalid, Verdict
+
+Object = dict[str, Any]
+
+API = {"live": "https://api.authorize.net", "test": "https://apitest.authorize.net"}
+HEADER = "X-ANET-Signature"
+APPROVED = 1
+"""The response code of a transaction that went through."""
+
+_KEY = re.compile(rb"[0-9A-Fa-f]{128}")
+_SIGNATURE = re.compile("sha512=([0-9A-Fa-f]{128})")
+_KEPT = ("transId", "transactionType", "refTransId", "settleAmount", "subscription", "profile")
+"""What is kept of a transaction's details; the rest is names, addresses and cards."""
+
+
+class AuthorizeNet(Processor):
+    """An Authorize.Net account; test mode is its sandbox."""
+
+    dedupe = "the notificationId"
+    answer_within_s = 10  # nowhere documented
+    options = frozenset({"api", "currency"})
+    library = "requests"
+    api_key = "the API login ID and the transaction key"
+    fetches = True
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Raises SettingsError also for an account: no notification names one."""
+        super().__init__(endpoint)
+        self._currency = endpoint.options.get("currency", "USD")
+        self._api = endpoint.options.get("api", API[endpoint.mode]).rstrip("/")
+        wrong = None
+        if not all(map(_KEY.fullmatch, endpoint.keys)):
+            wrong = "its secret is the signature key, 128 hexadecimal digits; one of its secrets is not."
+        elif endpoint.account is not None:
+            wrong = "Authorize.Net's notifications name no account; leave out account=."
+        elif re.fullmatch("[A-Z]{3}", self._currency) is None:
+            wrong = f"currency={self._currency} is no ISO 4217 code like USD."
+        elif re.fullmatch("https?://.+", self._api) is None:
+            wrong = f"api={self._api} is no address like {API['test']}."
+        if wrong:
+            raise SettingsError(f"Endpoint {endpoint.name!r}: {wrong}")
+
+    def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
+        """`X-ANET-Signature: sha512=HEX`: HMAC-SHA512 of the body, keyed with the signature key as it is written.
+
+        Not with the bytes that its digits stand for: the documentation leaves that open, and what
+        Authorize.Net really signed (the published vector) is of the text. No timestamp is signed.
+        """
+        given = _SIGNATURE.fullmatch(headers.get(HEADER.lower()) or "")
+        if given is None:
+            return Invalid(f"no {HEADER} header of the form sha512= and 128 hexadecimal digits")
+        if signatures.any_match([given[1].upper().encode()], [_signature(key, body) for key in self.endpoint.keys]):
+            return None
+        return Invalid("the signature matches no secret of the endpoint")
+
+    def sign(self, body: bytes, timestamp: int) -> Delivery:
+        """Signed with the first of the endpoint's secrets; the time does not go in."""
+        return Delivery(body, {HEADER: f"sha512={_signature(self.endpoint.keys[0], body).decode()}"})
+
+    def split(self, body: bytes, headers: Headers) -> list[Split]:
+        """One event per delivery, under its notificationId; thin where its meaning needs the transaction's details."""
+        event = strict.event(body, event_id="notificationId", type="eventType")
+        payload = (strict.peek(body) or {}).get("payload")
+        approved = isinstance(payload, dict) and payload.get("responseCode") == APPROVED
+        return [event._replace(thin=approved and event.type in _OF_DETAILS)]
+
+    def same_content(self, first: bytes, second: bytes) -> bool:
+        """A redelivery repeats the body; spacing and the order of keys do not matter."""
+        return strict.same(first, second)
+
+    def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:
+        """The fact that the event tells; `resource` is the transaction's details. Raises Ignored or Unusable."""
+        event = strict.loads(body)
+        reading = _READINGS.get(type)
+        if reading is None:
+            raise Ignored(_WHY_IGNORED.get(type, f"{type} says nothing about dues"))
+        payload = strict.mapping(event, "payload")
+        if type in _OF_DETAILS:
+            _check_approved(payload)
+        transaction = strict.name(payload, "id")
+        if transaction == "0":
+            raise Unusable("the transaction has no id: the account was in test mode")
+        details = _details(transaction, resource) if type in _OF_DETAILS else {}
+        return [reading(Told(transaction, strict.iso_time(event, "eventDate"), payload, details, self._currency))]
+
+    def fetch(self, type: str, body: bytes) -> bytes:
+        """The details of the event's transaction, as far as they are needed.
+
+        Errors come with status 200, and every answer begins with a byte order mark.
+        Source: the reference's getTransactionDetails and its list of response codes.
+        """
+        from webhooks.processors import http
+
+        transaction = strict.name(strict.mapping(strict.loads(body), "payload"), "id")
+        place = api_key_variable(self.endpoint.name)
+        if len(self.endpoint.api_key) != 2:
+            raise Unavailable(f"put the API login ID and the transaction key, with a blank between, into {place}")
+        login, key = (word.get_secret_value() for word in self.endpoint.api_key)
+        # The order of the keys matters to their API.
+        asked = {"merchantAuthentication": {"name": login, "transactionKey": key}, "transId": transaction}
+        url = f"{self._api}/xml/v1/request.api"
+        found = _found(http.ask("POST", url, api_key_at=place, json={"getTransactionDetailsRequest": asked}), place)
+        if found.get("transId") != transaction:
+            raise LookupError(f"the API answers with another transaction than {transaction}")
+        # As text, amounts stay what they are.
+        return json.dumps({name: found[name] for name in _KEPT if name in found}, default=str).encode()
+
+
+class Told(NamedTuple):
+    """What an event tells of a transaction, with its details where they are needed."""
+
+    transaction: str
+    at: datetime
+    payload: Object
+    details: Object
+    currency: str
+
+
+def _signature(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, body, hashlib.sha512).hex().upper().encode()
+
+
+def _found(answer: Object, api_key_at: str) -> Object:
+    messages = strict.mapping(answer, "messages")
+    if messages.get("resultCode") == "Ok":
+        return strict.mapping(answer, "transaction")
+    told = messages.get("message")
+    first = told[0] if isinstance(told, list) and told and isinstance(told[0], dict) else {}
+    code, why = first.get("code"), f"{first.get('code')}: {first.get('text')}"[:200]
+    if code in _NO_ACCESS:
+        raise Unavailable(
+            f"the API gives no access ({why}): put a valid API login ID and transaction key into {api_key_at}, "
+            "and see that the account's Transaction Details API is enabled"
+        )
+    if code in _LATER:
+        raise Unavailable(f"the API answers {why}")
+    raise LookupError(f"the API answers {why}")
+
+
+_NO_ACCESS = {"E00005", "E00006", "E00007", "E00008", "E00009", "E00010", "E00011"}
+_LATER = {"E00001", "E00053", "E00104"}
+
+
+def _check_approved(payload: Object) -> None:
+    code = payload.get("responseCode")
+    if type(code) is not int:
+        raise Unusable("responseCode is not a number")
+    if code != APPROVED:
+        raise Ignored(_WHY_NOT.get(code, f"response code {str(code)[:60]} is no approval"))
+
+
+_HELD = "held for review: no money moved until fraud.approved tells that it was released"
+_WHY_NOT = {2: "declined: no money moved", 3: "an error: no money moved", 4: _HELD}
+
+
+def _details(transaction: str, resource: bytes | None) -> Object:
+    details = strict.loads(resource) if resource is not None else {}
+    if details.get("transId") != transaction:
+        raise Unusable("what was fetched are not this transaction's details")
+    return details
+
+
+def _paid(told: Told) -> Fact:
+    return _payment(told, strict.decimal_amount(told.payload, "authAmount", told.currency))
+
+
+def _captured(told: Told) -> Fact:
+    # Less can be captured than was authorised. What was voided since settles nothing: the void takes it all back.
+    settled = 0
+    if "settleAmount" in told.details:
+        settled = strict.decimal_amount(told.details, "settleAmount", told.currency)
+    return _payment(told, settled or strict.decimal_amount(told.payload, "authAmount", told.currency))
+
+
+def _approved(told: Told) -> Fact:
+    if told.details.get("transactionType") == "authOnlyTransaction":
+        raise Ignored("authorised only: no money moved until it is captured")
+    return _paid(told)
+
+
+def _payment(told: Told, amount_minor: int) -> Paid:
+    if amount_minor == 0:
+        raise Ignored("zero amount: nothing was paid")
+    references = (
+        _reference(strict.mapping(told.details, "subscription"), "id"),
+        _reference(strict.mapping(told.details, "profile"), "customerProfileId"),
+    )
+    if not any(references):
+        raise Ignored("neither a subscription's nor a customer profile's: a sale to nobody who is known")
+    known = tuple(dict.fromkeys(filter(None, references)))
+    return Paid(told.transaction, told.at, amount_minor, told.currency, known)
+
+
+def _reference(holder: Object, key: str) -> str | None:
+    value = holder.get(key)
+    return strict.optional_name({key: str(value)} if type(value) is int else holder, key)
+
+
+def _refunded(told: Told) -> Fact:
+    amount = strict.decimal_amount(told.payload, "authAmount", told.currency)
+    return Reversed(_refunded_payment(told), told.at, f"refund:{told.transaction}", amount, told.currency)
+
+
+def _voided(told: Told) -> Fact:
+    if told.details.get("transactionType") == "refundTransaction":
+        return Restored(_refunded_payment(told), told.at, f"refund:{told.transaction}")
+    return _undone(told)
+
+
+def _undone(told: Told) -> Fact:
+    return Reversed(told.transaction, told.at, f"void:{told.transaction}")
+
+
+def _refunded_payment(told: Told) -> str:
+    payment = strict.optional_name(told.details, "refTransId")
+    if payment in {None, "0"}:
+        raise Unusable("a refund that names no payment: there is nothing to take back for it")
+    return str(payment)
+
+
+_READINGS: dict[str, Callable[[Told], Fact]] = {
+    "net.authorize.payment.authcapture.created": _paid,
+    "net.authorize.payment.capture.created": _paid,
+    "net.authorize.payment.priorAuthCapture.created": _captured,
+    "net.authorize.payment.fraud.approved": _approved,
+    "net.authorize.payment.fraud.declined": _undone,
+    "net.authorize.payment.refund.created": _refunded,
+    "net.authorize.payment.void.created": _voided,
+}
+
+_OF_DETAILS = _READINGS.keys() - {"net.authorize.payment.fraud.declined"}
+
+_WHY_IGNORED = {
+    "net.authorize.payment.authorization.created": "authorised only: no money moved until it is captured",
+    "net.authorize.payment.fraud.held": _HELD,
+    "net.authorize.customer.subscription.failed": "a failed attempt: no money moved",
+}
