@@ -129,7 +129,11 @@ class AuthorizeNet(Processor):
         # The order of the keys matters to their API.
         asked = {"merchantAuthentication": {"name": login, "transactionKey": key}, "transId": transaction}
         url = f"{self._api}/xml/v1/request.api"
-        found = _found(http.ask("POST", url, api_key_at=place, json={"getTransactionDetailsRequest": asked}), place)
+        answer = http.ask("POST", url, api_key_at=place, json={"getTransactionDetailsRequest": asked})
+        try:
+            found = _found(answer, place)
+        except Unusable as why:
+            raise LookupError(f"the API's answer cannot be read: {why}") from None
         if found.get("transId") != transaction:
             raise LookupError(f"the API answers with another transaction than {transaction}")
         # As text, amounts stay what they are.
