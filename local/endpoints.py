@@ -68,8 +68,17 @@ def _word(name: str, processor: str, data: Path, urls: dict[str, str]) -> str:
     if processor == "square":
         options["url"] = "https://gym.example/webhooks/square"
     if processor == "paypal":
-        options["certs"] = str(data / "certificates")
+        options["certs"] = str(_certificates(data / "certificates"))
     return ",".join([f"{name}={processor}:test", *(f"{option}={value}" for option, value in options.items())])
+
+
+def _certificates(folder: Path) -> Path:
+    from local.paypal_certificates import make  # its package comes with PayPal's extra
+
+    if not folder.exists():
+        folder.mkdir(mode=0o700)
+        make(folder)
+    return folder
 
 
 def _make_secrets(folder: Path) -> None:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from flask import Flask, Response, request
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 STANDINS = {
     processor: f"local.standin.{processor}"
@@ -59,6 +59,11 @@ class Fault:
     body: bytes = b""
 
 
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 -- werkzeug's name
+        """Says nothing: `asked` has it."""
+
+
 class StandIn:
     """One processor's stand-in on a free port; `url` tells where. `asked` has the last requests, method and path."""
 
@@ -71,7 +76,7 @@ class StandIn:
         app.before_request(self._before)
         routes: Callable[[Flask, Objects], None] = import_module(STANDINS[processor]).routes
         routes(app, self.objects)
-        self._server = make_server("127.0.0.1", 0, app, threaded=True)
+        self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
