@@ -3,6 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from local import endpoints
 from models.catalogue import Club, Item, Offer, PaymentTerm
 from models.members import Membership, add_billing_reference, find_member, sign_up
 
@@ -26,7 +27,7 @@ def make(session: Session) -> list[Membership]:
     for email, (name, picks) in MEMBERS.items():
         if find_member(session, email) is None:
             subscription = f"sub_{name.split()[0].lower()}"
-            join(session, email, name, picks, [("stripe", subscription), ("standard", subscription)])
+            join(session, email, name, picks, [(endpoint, subscription) for endpoint in endpoints.ENDPOINTS])
     found = [find_member(session, email) for email in MEMBERS]
     return [membership for member in found if member for membership in member.memberships]
 

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from local.endpoints import ENDPOINTS
 from local.processes import wait_gone
 from tests.console.processes import Up, spp, up, working_on
 from tests.worker.scene import paid_now, until
+
+REFUSED = {"gocardless": 498, "adyen": 401, "braintree": 400}
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def stops(running: Up, signum: signal.Signals) -> bool:
 def test_up_works_stops_and_keeps_its_data(data: Path) -> None:
     with up(data) as running:
         addresses = [line.split()[1] for line in running.lines if line.startswith("  POST ")]
-        assert [address.rpartition("/")[2] for address in addresses] == ["stripe", "standard"]
+        assert [address.rpartition("/")[2] for address in addresses] == list(ENDPOINTS)
         assert any(line.startswith("  DATABASE_URL=postgresql") for line in running.lines)
         assert spp("demo-data", SPP_DATA=str(data)).returncode == 0
 
@@ -74,6 +77,31 @@ def test_up_works_stops_and_keeps_its_data(data: Path) -> None:
         assert send(data, paid_now("in_3", "sub_ann"))[0] == 0
         until(lambda: usable(data, "ann@example.com") == {"Personal Training": 8, "Group Class": 16})
         assert stops(running, signal.SIGTERM)
+
+
+def sample(data: Path, endpoint: str, name: str, email: str, *options: str) -> tuple[int, list[int]]:
+    """Posts a sample; the exit code and the statuses of its deliveries."""
+    done = spp("send", endpoint, "--sample", name, "--member", email, *options, "--json", SPP_DATA=str(data))
+    assert done.stdout, done.stderr
+    return done.returncode, [answer["status"] for answer in json.loads(done.stdout)]
+
+
+def test_a_sample_of_every_processor_counts(data: Path) -> None:
+    with up(data) as running:
+        assert spp("demo-data", SPP_DATA=str(data)).returncode == 0
+        for number, endpoint in enumerate(ENDPOINTS, 1):
+            code, answers = sample(data, endpoint, "paid", "ann@example.com")
+            assert (code, set(answers)) == (0, {200})
+            wanted = {"Personal Training": 4 * number, "Group Class": 8 * number}
+            until(lambda wanted=wanted: usable(data, "ann@example.com") == wanted)  # type: ignore[misc]
+        for endpoint in ("gocardless", "adyen", "braintree"):
+            assert sample(data, endpoint, "paid", "ben@example.com", "--tamper") == (1, [REFUSED[endpoint]])
+        assert sample(data, "gocardless", "late_failure", "ben@example.com") == (0, [200, 200, 200])
+        until(lambda: not list(filter(None, usable(data, "ben@example.com").values())))
+        # What the stand-in knows and no webhook told.
+        done = spp("reconcile", "gocardless", "--json", SPP_DATA=str(data))
+        assert (done.returncode, json.loads(done.stdout)[0]["error"]) == (0, None)
+        assert stops(running, signal.SIGINT)
 
 
 def test_up_with_settings_that_do_not_allow_it_says_which_and_leaves_nothing_running(data: Path) -> None:

@@ -42,7 +42,7 @@ class Unavailable(Exception):
 
 
 class Split(NamedTuple):
-    """One event of a delivery. Composed ids begin with the hash that makes them ("sha256:...").
+    """One event of a delivery. An id that we compose is readable, or begins with its hash ("sha256:...").
 
     A thin one names something that has to be fetched before it can be interpreted.
     """
