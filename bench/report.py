@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 
 TARGETS = {
+    "verify_us": (20.0, 10.0),
     "receive_over_tutorial": (4.0, 8.0),
     "receive_over_bare": (0.18, 0.33),
     "answer_p99_ms": (50.0, 20.0),

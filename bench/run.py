@@ -12,11 +12,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import credit, expire, growth, receive, report, visible
+from bench import credit, expire, growth, receive, report, verify, visible
 from bench.site import Site
 from local.servers import Broker, Postgres
 
 MEASURES = {
+    "verify": verify.measure,
     "receive": receive.measure,
     "credit": credit.measure,
     "visible": visible.measure,

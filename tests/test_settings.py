@@ -164,9 +164,7 @@ def test_an_answer_in_time_for_every_processor(environment: pytest.MonkeyPatch) 
     environment.setenv("SPP_SECRET_STRIPE", "whsec_1")
     environment.setenv("SPP_SECRET_OWN", "whsec_AAAA")
     environment.setenv("SPP_STORE_TIMEOUT_S", "15")
-    with pytest.raises(
-        SettingsError, match=r"_S is 15, but standard_webhooks \(endpoint 'own'\) waits"
-    ):
+    with pytest.raises(SettingsError, match=r"_S is 15, but standard_webhooks \(endpoint 'own'\) waits"):
         create_app(settings.load())
 
 
@@ -203,6 +201,8 @@ def test_a_client_library_that_is_missing(environment: pytest.MonkeyPatch, monke
     environment.setenv("SPP_ENDPOINTS", "gym=stripe:test")
     environment.setenv("SPP_SECRET_GYM", "whsec_1")
     monkeypatch.setattr(Stripe, "library", "no_such_package")
+    adapters(settings.load().endpoints)  # which needs it only to ask Stripe's API
+    environment.setenv("SPP_API_KEY_GYM", "sk_test_1")
     for start in (lambda: adapters(settings.load().endpoints), lambda: create_app(settings.load())):
         with pytest.raises(SettingsError, match=r"'gym' needs the package 'no_such_package'.*payment\[stripe\]'"):
             start()

@@ -3,7 +3,7 @@
 One file per processor: name of the sample -> its deliveries in order, each with the
 `content` that is signed and delivered (an object, or text that is not JSON) and what
 the processor's API would tell of it (`api`: kind and id -> object). In texts, `$name`
-stands for a value; a text that is nothing but `#name` becomes a number.
+stands for a value; a text that is nothing but `#name` becomes a number, or, as `#content`, the content.
 """
 
 import json
@@ -50,7 +50,8 @@ def sample(
             "unix": str(int(at.timestamp())), "iso": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "date": at.strftime("%Y-%m-%d"),
         }  # fmt: skip
         content = _filled(delivery["content"], values)
-        api = {tuple(key.split("/", 1)): value for key, value in _filled(delivery.get("api", {}), values).items()}
+        told = _filled(delivery.get("api", {}), values | {"content": json.dumps(content)})
+        api = {tuple(key.split("/", 1)): value for key, value in told.items()}
         made.append(Sample(content.encode() if isinstance(content, str) else json.dumps(content).encode(), api))
     return made
 

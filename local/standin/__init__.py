@@ -78,7 +78,7 @@ class StandIn:
         routes(app, self.objects)
         self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     def fail(self, status: int, *, times: int = 1, delay_s: float = 0.0, body: bytes = b"", **headers: str) -> None:
         """Lets the next requests fail so."""

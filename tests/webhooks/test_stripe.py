@@ -1,6 +1,8 @@
 import hashlib
 import hmac
+import json
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -305,6 +307,9 @@ class TestDispute:
         ("invoice.created", "nothing about dues"),
         ("charge.dispute.created", "no money moved"),
         ("charge.dispute.updated", "no money moved"),
+        ("charge.updated", "no money moved"),
+        ("charge.pending", "no money moved yet"),
+        ("payment_intent.processing", "no money moved yet"),
         ("invoice.paid.", "nothing about dues"),
         ("INVOICE.PAID", "nothing about dues"),
     ],
@@ -394,6 +399,7 @@ class TestVersions:
         ("first", "second"), [(PAID, PAID_BEFORE_BASIL), (TOTAL, TOTAL_BEFORE_BASIL)], ids=["invoice", "charge"]
     )
     def test_across_basil_the_links_may_be_told_or_not(self, first: bytes, second: bytes) -> None:
+        second = changed(second, id=json.loads(first)["id"])
         assert meaning(first) != meaning(second)
         assert TEST.same_content(first, second)
         assert TEST.same_content(second, first)
@@ -407,6 +413,7 @@ class TestVersions:
             (PAID, {"data__object__id": "in_2"}),
             (PAID, {"data__object__customer": "cus_2"}),
             (PAID, {"data__object__status_transitions__paid_at": 1}),
+            (PAID, {"id": "evt_2"}),
             (PAID, {"type": "invoice.finalized"}),
             (PAID_BEFORE_BASIL, {"data__object__payment_intent": "pi_2"}),
             (LINK, {"data__object__payment": None}),
@@ -449,10 +456,8 @@ def test_samples(name: str, money: list[tuple[str, str]], account: str | None) -
         assert on.verify(delivery.body, received(delivery.headers), NOW) is None
         (part,) = on.split(delivery.body, received(delivery.headers))
         ids.append(part.event_id)
-        try:
+        with nullcontext() if part.type != "charge.dispute.created" else pytest.raises(Ignored):
             facts += on.interpret(part.type, part.body)
-        except Ignored as why:
-            assert part.type == "charge.dispute.created", why
     assert len(set(ids)) == len(ids)
     paid, *others = facts
     assert paid == replace(SAMPLE_PAID, occurred_at=TOLD_AT - timedelta(seconds=len(ids) - 1))

@@ -158,9 +158,7 @@ class TestPeriod:
         report = Reconciling(make, processor, lambda: first + HOUR).run()
         assert (report.since, report.until) == (first, first + HOUR - timedelta(minutes=15))
 
-    def test_one_that_has_received_nothing_asks_since_when(
-        self, reconciling: Reconciling, api: StandIn
-    ) -> None:
+    def test_one_that_has_received_nothing_asks_since_when(self, reconciling: Reconciling, api: StandIn) -> None:
         report = reconciling.run()
         assert report.warnings == ["it has received nothing yet: say --since when to fetch what was paid before"]
         assert list(api.asked) == []

@@ -81,7 +81,7 @@ class Processor(ABC):
     options: ClassVar[frozenset[str]] = frozenset()
     """What an endpoint can set beyond mode and account."""
     library: ClassVar[str | None] = None
-    """The package to import, where it needs one that only the extra of the processor's name installs."""
+    """The package, installed by the extra of the processor's name, by which it asks its API."""
     api_key: ClassVar[str] = ""
     """What its API asks for, in words; empty where no API is ever asked."""
     fetches: ClassVar[bool] = False
@@ -147,7 +147,8 @@ def adapters(endpoints: Iterable[Endpoint]) -> dict[str, Processor]:
 def adapter(endpoint: Endpoint) -> Processor:
     """The adapter for that endpoint. Raises SettingsError as `adapters` does."""
     kind = processor_class(endpoint)
-    if kind.library and find_spec(kind.library) is None:
+    asks = kind.fetches or endpoint.api_key
+    if asks and kind.library and find_spec(kind.library) is None:
         raise SettingsError(
             f"Endpoint {endpoint.name!r} needs the package {kind.library!r}, which is not installed: "
             f"pip install 'sessions-per-payment[{endpoint.processor}]'"
