@@ -132,23 +132,23 @@ class Reconciling:
         missing: list[NewEvent] = []
         kept = inbox.bodies(session, [(endpoint, part.event_id) for part in parts])
         meanings = {part: self._meaning(part) for part in parts if (endpoint, part.event_id) not in kept}
-        named = [fact.payment for said in meanings.values() for fact in said]
+        named = [fact.payment for said in meanings.values() for fact in said or ()]
         told = _Told(facts.of_references(session, endpoint, named))
         for part in parts:
             event = NewEvent(endpoint, *part, source=EventSource.BACKFILL)
-            first = kept.get((endpoint, part.event_id))
+            first, said = kept.get((endpoint, part.event_id)), meanings.get(part)
             if first is not None and (first == part.body or self.processor.same_content(first, part.body)):
                 counts.known += 1
             elif first is not None:
                 # The inbox keeps it beside the first, in quarantine.
                 counts.differing += 1
                 missing.append(event)
-            elif contradiction := told.contradiction(meanings[part]):
+            elif said and (contradiction := told.contradiction(said)):
                 counts.differing += 1
                 missing.append(replace(event, quarantine_reason=contradiction))
-            elif not meanings[part] and not part.thin and not part.quarantine_reason:
+            elif said == []:
                 counts.without_effect += 1
-            elif meanings[part] and all(map(told.knows, meanings[part])):
+            elif said and all(map(told.knows, said)):
                 counts.known += 1
             else:
                 counts.added += 1
@@ -157,14 +157,16 @@ class Reconciling:
             inbox.store(session, missing, lambda _, first, second: self.processor.same_content(first, second))
         return counts
 
-    def _meaning(self, part: Split) -> list[Fact]:
-        """What can be told without fetching; nothing for what has no effect."""
+    def _meaning(self, part: Split) -> list[Fact] | None:
+        """Its facts; none for what has no effect, and None where that cannot be told here: the worker will."""
         if part.thin or part.quarantine_reason:
-            return []
+            return None
         try:
             return self.processor.interpret(part.type, part.body)
-        except (Ignored, Unusable):
+        except Ignored:
             return []
+        except Unusable:
+            return None
 
 
 class _Told:

@@ -238,6 +238,141 @@ class TestWhenItIsFetched:
         assert (owed.quantity, owed.reversed) == (8, 0)
 
 
+def listed(status: str, details: dict[str, Any] | None = None, on: Processor = TEST, **changes: object) -> list[Fact]:
+    """What a transaction of that status means that the API lists in a batch, changed; or by these details."""
+    payload = {
+        "id": "60020980001",
+        "submitTimeUTC": "2026-11-01T10:00:09Z",
+        "settleAmount": "89.00",
+        "subscription": {"id": 4415473, "payNum": 3},
+        "profile": {"customerProfileId": "1811467160"},
+    }
+    kind = f"transaction_listed.{status}"
+    event = {"eventType": kind, "eventDate": "2026-11-08T04:10:00Z", "payload": payload}
+    fetched = None if details is None else json.dumps({"transId": "60020980001"} | details).encode()
+    return on.interpret(kind, changed(json.dumps(event).encode(), **changes), fetched)
+
+
+SETTLED_AT = at(8, "04:10:00")
+REFERRING = {"refTransId": "60020980000", "settleAmount": "89.00"}
+IN_PLACE = {"settleAmount": "89.00"}
+
+
+class TestListed:
+    """What no notification told is found in the lists of settled batches."""
+
+    def test_a_payment_is_the_one_that_the_notification_told(self) -> None:
+        (paid,) = listed("settledSuccessfully")
+        assert paid == Paid("60020980001", at(1, "10:00:09"), 8900, "USD", MEMBER)
+        (told,) = meaning("authcapture_created")
+        for order in permutations([paid, told]):
+            (owed,) = entitlement(order, [Terms(1, 8, 0)])
+            assert (owed.quantity, owed.reversed) == (8, 0)
+
+    @pytest.mark.parametrize(
+        ("status", "details", "fact"),
+        [
+            ("failedReview", None, Reversed("60020980001", SETTLED_AT, "void:60020980001")),
+            ("voided", IN_PLACE, Reversed("60020980001", SETTLED_AT, "void:60020980001")),
+            (
+                "voided",
+                REFERRING | {"transactionType": "refundTransaction"},
+                Restored("60020980000", SETTLED_AT, "refund:60020980001"),
+            ),
+            (
+                "refundSettledSuccessfully",
+                REFERRING | {"settleAmount": "30.00"},
+                Reversed("60020980000", SETTLED_AT, "refund:60020980001", 3000, "USD"),
+            ),
+            ("returnedItem", REFERRING, Reversed("60020980000", SETTLED_AT, "return:60020980001", 8900, "USD")),
+            (
+                "returnedItem",
+                {"refTransId": "60020980000"},
+                Reversed("60020980000", SETTLED_AT, "return:60020980001", None, "USD"),
+            ),
+            ("chargeback", REFERRING, Reversed("60020980000", SETTLED_AT, "chargeback:60020980000", 8900, "USD")),
+            ("chargeback", IN_PLACE, Reversed("60020980001", SETTLED_AT, "chargeback:60020980001", 8900, "USD")),
+            ("chargebackReversal", REFERRING, Restored("60020980000", SETTLED_AT, "chargeback:60020980000")),
+            ("chargebackReversal", IN_PLACE, Restored("60020980001", SETTLED_AT, "chargeback:60020980001")),
+        ],
+    )
+    def test_what_takes_back_or_restores(self, status: str, details: dict[str, Any] | None, fact: Fact) -> None:
+        assert listed(status, details) == [fact]
+
+    @pytest.mark.parametrize(
+        "status",
+        [
+            *("declined", "expired", "generalError", "communicationError", "settlementError", "underReview", "None"),
+            *("authorizedPendingCapture", "capturedPendingSettlement", "FDSPendingReview", "new"),
+        ],
+    )
+    def test_other_statuses_say_nothing(self, status: str) -> None:
+        with pytest.raises(Ignored, match="nothing about dues"):
+            listed(status)
+
+    def test_a_failed_batch_takes_nothing_back(self) -> None:
+        with pytest.raises(Ignored, match=r"failed to settle: have Authorize\.Net reset it"):
+            TEST.interpret("batch_failed", b'{"payload": {"id": "1"}}')
+
+    @pytest.mark.parametrize(
+        ("notified", "told", "reversed_"),
+        [
+            ("refund_created", ("refundSettledSuccessfully", REFERRING | {"settleAmount": "30.00"}), 2),
+            ("void_created", ("voided", IN_PLACE), 8),
+        ],
+    )
+    def test_what_was_notified_as_well_counts_once(
+        self, notified: str, told: tuple[str, dict[str, Any]], reversed_: int
+    ) -> None:
+        (first,) = meaning(notified)
+        assert isinstance(first, Reversed)
+        details = told[1] | {"transId": first.cause.partition(":")[2], "refTransId": "60020980001"}
+        again = listed(told[0], details, payload__id=details["transId"])
+        (owed,) = entitlement([*meaning("authcapture_created"), first, *again], [Terms(1, 8, 0)])
+        assert owed.reversed == reversed_
+
+    def test_a_refund_that_was_voided_is_restored_after_it_was_notified(self) -> None:
+        details = {"transactionType": "refundTransaction", "refTransId": "60020980001", "transId": "60020980006"}
+        voided = listed("voided", details, payload__id="60020980006")
+        paid, refunded = meaning("authcapture_created"), meaning("refund_created")
+        (owed,) = entitlement([*paid, *refunded, *voided], [Terms(1, 8, 0)])
+        assert owed.reversed == 0
+
+    @pytest.mark.parametrize("payment", [None, "", "0"])
+    @pytest.mark.parametrize("status", ["refundSettledSuccessfully", "returnedItem"])
+    def test_what_refers_to_no_payment(self, status: str, payment: object) -> None:
+        with pytest.raises(Unusable, match="names no payment"):
+            listed(status, {"refTransId": payment, "settleAmount": "89.00"})
+
+    @pytest.mark.parametrize("status", ["voided", "refundSettledSuccessfully", "returnedItem", "chargeback"])
+    def test_without_its_details(self, status: str) -> None:
+        with pytest.raises(Unusable, match="not this transaction's"):
+            listed(status)
+
+    @pytest.mark.parametrize("amount", ["1e3", -89.0, True, None, "", 89.005, ...])
+    def test_what_is_no_amount(self, amount: object) -> None:
+        with pytest.raises(Unusable, match="settleAmount"):
+            listed("settledSuccessfully", payload__settleAmount=amount)
+
+    @pytest.mark.parametrize("time", [None, "", "2026-11-01T10:00:09", 1793527205, ...])
+    def test_what_is_no_time(self, time: object) -> None:
+        with pytest.raises(Unusable, match="submitTimeUTC"):
+            listed("settledSuccessfully", payload__submitTimeUTC=time)
+        with pytest.raises(Unusable, match="eventDate"):
+            listed("failedReview", eventDate=time)
+
+    def test_what_is_no_dues(self) -> None:
+        with pytest.raises(Ignored, match="zero amount"):
+            listed("settledSuccessfully", payload__settleAmount="0.00")
+        with pytest.raises(Ignored, match="nobody who is known"):
+            listed("settledSuccessfully", payload__subscription=None, payload__profile=None)
+
+    def test_in_the_endpoints_currency(self) -> None:
+        (paid,) = listed("settledSuccessfully", on=endpoint("authorize_net", KEY, currency="CAD"))
+        assert isinstance(paid, Paid)
+        assert paid.currency == "CAD"
+
+
 class TestSplit:
     def test_an_event(self) -> None:
         for name, body in RECORDED.items():

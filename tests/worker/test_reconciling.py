@@ -90,6 +90,16 @@ def test_what_has_no_effect_is_not_taken_in(reconciling: Reconciling, api: Stand
     assert states(make) == {}
 
 
+def test_what_cannot_be_used_is_taken_in_and_shown(
+    reconciling: Reconciling, api: StandIn, make: Make, settings: Settings
+) -> None:
+    happened(api, paid("in_1", "sub_1", amount_paid="8900"))
+    assert counted(reconciling.run(since=SINCE)) == Counts(seen=1, added=1)
+    Crediting(settings, make, lambda: NOW).drain()
+    assert states(make) == {"quarantined": 1}
+    assert counted(reconciling.run(since=SINCE)) == Counts(seen=1, known=1)
+
+
 def test_a_payment_known_under_another_event_is_known(
     reconciling: Reconciling, api: StandIn, make: Make, settings: Settings
 ) -> None:

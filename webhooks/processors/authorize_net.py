@@ -10,18 +10,33 @@ The meaning depends on nothing that changes with time: not on the transaction's 
 There is no currency in it, since an account has one, and neither mode nor account: an endpoint
 knows its own by its signature key and by the API it asks.
 
+No notification tells of returned eChecks, chargebacks and batches that fail to settle. What the
+API lists of settled batches is made into events of our own type `transaction_listed.STATUS`, in
+the shape of a notification: a payment with all that it takes, so that one that is known is
+recognised; anything else with the details to be fetched. An eCheck's return is a transaction of
+its own that refers to the payment's. A failed batch can be reset, and its payments settle with a
+later one: so it takes nothing back, and waits in quarantine for someone who knows.
+
 Sources: developer.authorize.net/api/reference/features/webhooks.html (event types, payloads),
 developer.authorize.net/api/reference (getTransactionDetails; the samples of capturing, voiding
 and refunding show which ids are kept), AnetApiSchema.xsd (transactionDetailsType). The notices
 in the open tests of stymiee/authnetjson and AuthNet.WebHooks show real ids, times and amounts.
+Of the lists: AnetApiSchema.xsd (transactionSummaryType, batchDetailsType, Paging), the answers in
+stymiee/authnetjson (lists in JSON), Authorize.Net's own answers in its developer community
+("Getting transaction details", message 16374: statuses; "What happens to a batch having a
+settlementState of settlementError", 59026), its .NET library's test
+Reporting_GetTransactionDetailsTest_WithReturnedItems (a return's id), and two open programs that
+read the payment of a return from its refTransId. Not found: what a chargeback's transaction refers to
+(message 16374 calls the status legacy), and whether a page's offset counts pages or transactions.
 """
 
 import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, NamedTuple
 
 from models.facts import Fact, Paid, Restored, Reversed
@@ -37,8 +52,18 @@ HEADER = "X-ANET-Signature"
 APPROVED = 1
 """The response code of a transaction that went through."""
 
+LISTED = "transaction_listed"
+"""Our own types, for what the API lists: this, a dot, and the transaction's status."""
+BATCH_FAILED = "batch_failed"
+"""Our own type, for a batch that the processor rejected."""
+MOST_APART = timedelta(days=30)
+"""Batches are listed for no more than 31 days at once."""
+PAGE = 1000
+"""The most that is listed at once."""
+
 _KEY = re.compile(rb"[0-9A-Fa-f]{128}")
 _SIGNATURE = re.compile("sha512=([0-9A-Fa-f]{128})")
+_LISTED_KEPT = ("submitTimeUTC", "settleAmount", "subscription", "profile")
 _KEPT = ("transId", "transactionType", "refTransId", "settleAmount", "subscription", "profile")
 """What is kept of a transaction's details; the rest is names, addresses and cards."""
 
@@ -52,6 +77,8 @@ class AuthorizeNet(Processor):
     library = "requests"
     api_key = "the API login ID and the transaction key"
     fetches = True
+    # The current year and the two before it are kept: support.authorize.net, KA-05371.
+    horizon = timedelta(days=730)
 
     def __init__(self, endpoint: Endpoint) -> None:
         """Raises SettingsError also for an account: no notification names one."""
@@ -105,7 +132,7 @@ class AuthorizeNet(Processor):
         if reading is None:
             raise Ignored(_WHY_IGNORED.get(type, f"{type} says nothing about dues"))
         payload = strict.mapping(event, "payload")
-        if type in _OF_DETAILS:
+        if type in _OF_DETAILS and not type.startswith(LISTED):
             _check_approved(payload)
         transaction = strict.name(payload, "id")
         if transaction == "0":
@@ -119,25 +146,66 @@ class AuthorizeNet(Processor):
         Errors come with status 200, and every answer begins with a byte order mark.
         Source: the reference's getTransactionDetails and its list of response codes.
         """
+        transaction = strict.name(strict.mapping(strict.loads(body), "payload"), "id")
+        found = self._ask("getTransactionDetailsRequest", transId=transaction).get("transaction")
+        if not isinstance(found, dict) or found.get("transId") != transaction:
+            raise LookupError(f"the API answers with another transaction than {transaction}")
+        # As text, amounts stay what they are.
+        return json.dumps({name: found[name] for name in _KEPT if name in found}, default=str).encode()
+
+    def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
+        """The transactions of each batch that settled or failed in that time.
+
+        What was paid today is listed when it has settled.
+        """
+        while since < until:
+            end = min(since + MOST_APART, until)
+            first, last = (f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (since, end))
+            batches = self._list(
+                "batchList", "getSettledBatchListRequest", firstSettlementDate=first, lastSettlementDate=last
+            )
+            for batch in sorted(batches, key=lambda batch: str(batch.get("settlementTimeUTC"))):
+                if batch.get("settlementState") == "settlementError":
+                    yield _failed_batch(batch)
+                for transaction in self._transactions(strict.name(batch, "batchId")):
+                    yield _listed_event(transaction, batch)
+            since = end
+
+    def _transactions(self, batch_id: str) -> Iterator[Object]:
+        seen: set[str] = set()
+        sorting = {"orderBy": "id", "orderDescending": "false"}
+        for offset in count(1):
+            paging = {"limit": str(PAGE), "offset": str(offset)}
+            page = self._list(
+                "transactions", "getTransactionListRequest", batchId=batch_id, sorting=sorting, paging=paging
+            )
+            new = [transaction for transaction in page if str(transaction.get("transId")) not in seen]
+            yield from new
+            seen.update(str(transaction.get("transId")) for transaction in new)
+            if len(page) < PAGE or not new:
+                return
+
+    def _list(self, name: str, request: str, **asked: Any) -> list[Object]:
+        found = self._ask(request, **asked).get(name) or []
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise LookupError(f"the API's answer cannot be read: {name} is not a list of objects")
+        return found
+
+    def _ask(self, request: str, **asked: Any) -> Object:
         from webhooks.processors import http
 
-        transaction = strict.name(strict.mapping(strict.loads(body), "payload"), "id")
         place = api_key_variable(self.endpoint.name)
         if len(self.endpoint.api_key) != 2:
             raise Unavailable(f"put the API login ID and the transaction key, with a blank between, into {place}")
         login, key = (word.get_secret_value() for word in self.endpoint.api_key)
         # The order of the keys matters to their API.
-        asked = {"merchantAuthentication": {"name": login, "transactionKey": key}, "transId": transaction}
-        url = f"{self._api}/xml/v1/request.api"
-        answer = http.ask("POST", url, api_key_at=place, json={"getTransactionDetailsRequest": asked})
+        body = {request: {"merchantAuthentication": {"name": login, "transactionKey": key}, **asked}}
+        answer = http.ask("POST", f"{self._api}/xml/v1/request.api", api_key_at=place, json=body)
         try:
-            found = _found(answer, place)
+            _check_ok(answer, place)
         except Unusable as why:
             raise LookupError(f"the API's answer cannot be read: {why}") from None
-        if found.get("transId") != transaction:
-            raise LookupError(f"the API answers with another transaction than {transaction}")
-        # As text, amounts stay what they are.
-        return json.dumps({name: found[name] for name in _KEPT if name in found}, default=str).encode()
+        return answer
 
 
 class Told(NamedTuple):
@@ -154,10 +222,10 @@ def _signature(key: bytes, body: bytes) -> bytes:
     return hmac.digest(key, body, hashlib.sha512).hex().upper().encode()
 
 
-def _found(answer: Object, api_key_at: str) -> Object:
+def _check_ok(answer: Object, api_key_at: str) -> None:
     messages = strict.mapping(answer, "messages")
     if messages.get("resultCode") == "Ok":
-        return strict.mapping(answer, "transaction")
+        return
     told = messages.get("message")
     first = told[0] if isinstance(told, list) and told and isinstance(told[0], dict) else {}
     code, why = first.get("code"), f"{first.get('code')}: {first.get('text')}"[:200]
@@ -173,6 +241,33 @@ def _found(answer: Object, api_key_at: str) -> Object:
 
 _NO_ACCESS = {"E00005", "E00006", "E00007", "E00008", "E00009", "E00010", "E00011"}
 _LATER = {"E00001", "E00053", "E00104"}
+
+
+def _listed_event(transaction: Object, batch: Object) -> Split:
+    kind = f"{LISTED}.{transaction.get('transactionStatus')}"
+    payload = {"id": transaction.get("transId")} | {name: transaction.get(name) for name in _LISTED_KEPT}
+    body = _event(kind, batch, payload)
+    # With the batch in it: after a reset the same transaction is listed with another.
+    event_id = f"backfill:{transaction.get('transId')}:{transaction.get('transactionStatus')}:{batch.get('batchId')}"
+    if not strict.is_name(event_id):
+        return strict.unreadable(body, "unparsable: the transaction's id or status is none")
+    return Split(event_id, kind, body, thin=kind in _OF_DETAILS)
+
+
+def _failed_batch(batch: Object) -> Split:
+    body = _event(BATCH_FAILED, batch, {"id": batch.get("batchId")})
+    return Split(f"backfill:batch:{batch.get('batchId')}", BATCH_FAILED, body, quarantine_reason=_FAILED)
+
+
+def _event(kind: str, batch: Object, payload: Object) -> bytes:
+    told = {"eventType": kind, "eventDate": batch.get("settlementTimeUTC"), "payload": payload}
+    return json.dumps(told, default=str).encode()
+
+
+_FAILED = (
+    "a day's batch failed to settle: have Authorize.Net reset it, and its payments settle with the next one. "
+    "A batch that is not reset within 30 days never pays: then take the sessions of its payments"
+)
 
 
 def _check_approved(payload: Object) -> None:
@@ -200,10 +295,17 @@ def _paid(told: Told) -> Fact:
 
 def _captured(told: Told) -> Fact:
     # Less can be captured than was authorised. What was voided since settles nothing: the void takes it all back.
-    settled = 0
-    if "settleAmount" in told.details:
-        settled = strict.decimal_amount(told.details, "settleAmount", told.currency)
-    return _payment(told, settled or strict.decimal_amount(told.payload, "authAmount", told.currency))
+    return _payment(told, _settled(told) or strict.decimal_amount(told.payload, "authAmount", told.currency))
+
+
+def _settled(told: Told) -> int:
+    known = "settleAmount" in told.details
+    return strict.decimal_amount(told.details, "settleAmount", told.currency) if known else 0
+
+
+def _paid_as_listed(told: Told) -> Fact:
+    told = told._replace(at=strict.iso_time(told.payload, "submitTimeUTC"), details=told.payload)
+    return _payment(told, strict.decimal_amount(told.payload, "settleAmount", told.currency))
 
 
 def _approved(told: Told) -> Fact:
@@ -246,10 +348,33 @@ def _undone(told: Told) -> Fact:
 
 
 def _refunded_payment(told: Told) -> str:
+    payment = _referred(told)
+    if payment is None:
+        raise Unusable("a refund or return that names no payment: there is nothing to take back for it")
+    return payment
+
+
+def _referred(told: Told) -> str | None:
     payment = strict.optional_name(told.details, "refTransId")
-    if payment in {None, "0"}:
-        raise Unusable("a refund that names no payment: there is nothing to take back for it")
-    return str(payment)
+    return None if payment == "0" else payment
+
+
+def _taken_back(family: str) -> Callable[[Told], Fact]:
+    def read(told: Told) -> Fact:
+        cause, amount = f"{family}:{told.transaction}", _settled(told) or None
+        return Reversed(_refunded_payment(told), told.at, cause, amount, told.currency)
+
+    return read
+
+
+def _charged_back(told: Told) -> Fact:
+    payment = _referred(told) or told.transaction
+    return Reversed(payment, told.at, f"chargeback:{payment}", _settled(told) or None, told.currency)
+
+
+def _chargeback_undone(told: Told) -> Fact:
+    payment = _referred(told) or told.transaction
+    return Restored(payment, told.at, f"chargeback:{payment}")
 
 
 _READINGS: dict[str, Callable[[Told], Fact]] = {
@@ -260,12 +385,24 @@ _READINGS: dict[str, Callable[[Told], Fact]] = {
     "net.authorize.payment.fraud.declined": _undone,
     "net.authorize.payment.refund.created": _refunded,
     "net.authorize.payment.void.created": _voided,
+    f"{LISTED}.settledSuccessfully": _paid_as_listed,
+    f"{LISTED}.failedReview": _undone,
+    f"{LISTED}.voided": _voided,
+    f"{LISTED}.refundSettledSuccessfully": _taken_back("refund"),
+    f"{LISTED}.returnedItem": _taken_back("return"),
+    f"{LISTED}.chargeback": _charged_back,
+    f"{LISTED}.chargebackReversal": _chargeback_undone,
 }
 
-_OF_DETAILS = _READINGS.keys() - {"net.authorize.payment.fraud.declined"}
+_OF_DETAILS = _READINGS.keys() - {
+    "net.authorize.payment.fraud.declined",
+    f"{LISTED}.settledSuccessfully",
+    f"{LISTED}.failedReview",
+}
 
 _WHY_IGNORED = {
     "net.authorize.payment.authorization.created": "authorised only: no money moved until it is captured",
     "net.authorize.payment.fraud.held": _HELD,
     "net.authorize.customer.subscription.failed": "a failed attempt: no money moved",
+    BATCH_FAILED: _FAILED,
 }
