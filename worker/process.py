@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -80,8 +81,9 @@ class WorkerProcess:
         for processor in adapters(self._settings.endpoints).values():
             if processor.horizon and processor.endpoint.api_key and not self._stopping.is_set():
                 report = Reconciling(self._sessions, processor).run()
-                for warning in filter(None, [*report.warnings, report.error]):
-                    log.warning("reconciliation", endpoint=report.endpoint, warning=warning)
+                tell = log.warning if report.error or report.warnings else log.info
+                counts = asdict(report.counts)
+                tell("reconciled", endpoint=report.endpoint, **counts, warnings=report.warnings, error=report.error)
 
     def stop(self) -> None:
         """Ends the timer after the group it is at."""

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
 from models import facts, inbox, reconciliation
@@ -30,8 +29,6 @@ IN_FLIGHT = timedelta(minutes=15)
 RESUMED_FOR = timedelta(days=1)
 """A run cut off longer ago than this is begun again: what it had listed may have changed."""
 BATCH = 500
-
-log = structlog.get_logger()
 
 
 @dataclass
@@ -86,7 +83,6 @@ class Reconciling:
         except Exception as error:  # noqa: BLE001 -- whatever its API does concerns this endpoint alone
             run.error = report.error = str(error) if isinstance(error, Unavailable) else brief(error)
         self._keep(run, dry_run)
-        log.info("reconciled", endpoint=report.endpoint, dry_run=dry_run, error=report.error, **asdict(report.counts))
         return report
 
     def _begin(

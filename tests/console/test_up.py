@@ -89,11 +89,11 @@ def sample(data: Path, endpoint: str, name: str, email: str, *options: str) -> t
 def test_a_sample_of_every_processor_counts(data: Path) -> None:
     with up(data) as running:
         assert spp("demo-data", SPP_DATA=str(data)).returncode == 0
-        for number, endpoint in enumerate(ENDPOINTS, 1):
+        for endpoint in ENDPOINTS:
             code, answers = sample(data, endpoint, "paid", "ann@example.com")
             assert (code, set(answers)) == (0, {200})
-            wanted = {"Personal Training": 4 * number, "Group Class": 8 * number}
-            until(lambda wanted=wanted: usable(data, "ann@example.com") == wanted)  # type: ignore[misc]
+        wanted = {"Personal Training": 4 * len(ENDPOINTS), "Group Class": 8 * len(ENDPOINTS)}
+        until(lambda: usable(data, "ann@example.com") == wanted)
         for endpoint in ("gocardless", "adyen", "braintree"):
             assert sample(data, endpoint, "paid", "ben@example.com", "--tamper") == (1, [REFUSED[endpoint]])
         assert sample(data, "gocardless", "late_failure", "ben@example.com") == (0, [200, 200, 200])

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -218,14 +217,6 @@ def test_nobody_answers(stripe: StandIn, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_time_for_an_answer_is_bounded() -> None:
     assert max(http.TIMEOUT_S) <= 10
-
-
-def test_without_the_library_it_says_what_to_install(stripe: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    adapter = on(stripe)
-    monkeypatch.setitem(sys.modules, "stripe", None)
-    with pytest.raises(SettingsError, match=r"pip install 'sessions-per-payment\[stripe\]'"):
-        listed(adapter)
-    assert adapter.verify(b"", {}, AT) is not None, "what needs no library goes on"
 
 
 def test_the_api_is_stripes_own_without_an_option() -> None:
