@@ -8,7 +8,7 @@ import click
 import settings
 from console import show
 from console.installed import DATA, Failed, database, json_option
-from local import demo, home, sample
+from local import demo, home, sample_gym
 from local.stack import Stack
 from models.migrations import upgrade
 from webhooks.processors import adapters
@@ -68,11 +68,13 @@ def demo_data(as_json: bool) -> None:
                 "items": [pinned.item.name for pinned in membership.pinned],
                 "billing": [f"{billing.endpoint}:{billing.reference}" for billing in membership.billing],
             }
-            for membership in sample.make(session)
+            for membership in sample_gym.make(session)
         ]
     if as_json:
         show.as_json(made)
     else:
         show.table(["member", "offer", "items", "billing references"], [
-            [row["member"], row["offer"], ", ".join(row["items"]), " ".join(row["billing"])] for row in made
+            [row["member"], row["offer"], ", ".join(row["items"]),
+             " ".join({billing.partition(":")[2]: None for billing in row["billing"]})] for row in made
         ])  # fmt: skip
+        click.echo("\nEach reference holds on every endpoint that `spp up` provides.")

@@ -24,7 +24,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 import settings
-from local import demo_processors, home, sample, samples, stripe_bodies
+from local import demo_processors, home, sample_gym, samples, stripe_bodies
 from local.stack import Stack
 from models import ledger, redemption, statement
 from models.audit import audit
@@ -38,8 +38,8 @@ Table = Callable[[Sequence[str], Sequence[Sequence[Any]]], None]
 DUES = 8900
 DAY_S = 86_400
 LATE_CREDIT_DAYS = 40
-PICKS = [sample.PERSONAL_TRAINING, sample.CLASSES]
-PER_PAYMENT, DAYS_TO_EXPIRE = zip(*(sample.BUCKETS[item] for item in PICKS), strict=True)
+PICKS = [sample_gym.PERSONAL_TRAINING, sample_gym.CLASSES]
+PER_PAYMENT, DAYS_TO_EXPIRE = zip(*(sample_gym.BUCKETS[item] for item in PICKS), strict=True)
 WAIT_S = 30
 ALL_DONE = "SELECT count(*) = 0 FROM webhook_events WHERE state = 'pending'"
 _numbers = count(1)
@@ -85,10 +85,10 @@ def run(say: Say, table: Table) -> bool:
     with tempfile.TemporaryDirectory(prefix="spp-demo-") as folder, _stack(Path(folder), say) as (stack, make, secret):
         people, everybody = _people(), settings.load().endpoints
         with make.begin() as session:
-            sample.make(session)
+            sample_gym.make(session)
             for person in people:
                 if not person.signs_up_late:
-                    sample.join(session, person.email, person.plot, PICKS, [("stripe", person.subscription)])
+                    sample_gym.join(session, person.email, person.plot, PICKS, [("stripe", person.subscription)])
         post = _Poster(stack, secret)
 
         say("\n1. Dues are paid. The processor posts, in no order, and much of it twice.")
@@ -106,7 +106,7 @@ def run(say: Say, table: Table) -> bool:
             unmatched = session.scalar(text("SELECT count(*) FROM payments WHERE state = 'unmatched'"))
             for person in people:
                 if person.signs_up_late:
-                    sample.join(session, person.email, person.plot, PICKS, [("stripe", person.subscription)])
+                    sample_gym.join(session, person.email, person.plot, PICKS, [("stripe", person.subscription)])
         _wait_until(make, "SELECT count(*) = 0 FROM payments WHERE state = 'unmatched'")
         say(f"   {unmatched} payments were unmatched; now none is")
 
@@ -237,7 +237,7 @@ def _use(session: Session, person: Person) -> None:
         if member
         else {}
     )
-    if member and (balance := held.get(sample.PERSONAL_TRAINING)):
+    if member and (balance := held.get(sample_gym.PERSONAL_TRAINING)):
         person.used = 3
         redemption.redeem(
             session,

@@ -8,15 +8,15 @@ from time import time
 
 from sqlalchemy.orm import Session
 
-from local import endpoints, sample, samples
+from local import endpoints, sample_gym, samples
 from models import statement
 from models.errors import NotFound
 from models.members import find_member
 from settings import Endpoint
 from webhooks.processors import adapter
 
-PICKS = [sample.PERSONAL_TRAINING, sample.CLASSES]
-PAID = tuple(sample.BUCKETS[item][0] for item in PICKS)
+PICKS = [sample_gym.PERSONAL_TRAINING, sample_gym.CLASSES]
+PAID = tuple(sample_gym.BUCKETS[item][0] for item in PICKS)
 NOTHING = (0, 0)
 
 
@@ -40,7 +40,7 @@ def join(session: Session, everybody: Sequence[Endpoint]) -> None:
     """One member for each endpoint and sample."""
     for endpoint in everybody:
         for name in names(endpoint):
-            sample.join(session, _email(endpoint, name), endpoint.name, PICKS, [(endpoint.name, f"sub_{name}")])
+            sample_gym.join(session, _email(endpoint, name), endpoint.name, PICKS, [(endpoint.name, f"sub_{name}")])
 
 
 def post(folder: Path, port: int, everybody: Sequence[Endpoint]) -> list[int]:

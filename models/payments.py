@@ -196,7 +196,7 @@ _UNMATCHED = text("""
         SELECT t.reference, f.amount_minor, f.currency, f.occurred_at
         FROM payments t JOIN payment_facts f ON f.payment_id = t.id
         WHERE f.kind = 'paid' AND (t.id = p.id OR t.same_as = p.id)
-        ORDER BY f.occurred_at LIMIT 1
+        ORDER BY f.occurred_at, t.reference, f.amount_minor DESC LIMIT 1
     ) told
     WHERE p.state = 'unmatched'
     ORDER BY told.occurred_at, p.id

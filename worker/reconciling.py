@@ -102,6 +102,9 @@ class Reconciling:
             lost_at = f"{reached + horizon:%Y-%m-%d}"
             report.warnings.append(f"not reconciled since {reached:%Y-%m-%d}; after {lost_at} something would be lost")
         report.since, report.until = start, until or now - IN_FLIGHT
+        if report.until <= start:
+            report.warnings.append(f"there is nothing to ask for before {report.until:%Y-%m-%d %H:%M} UTC")
+            return None
         run = None if dry_run else reconciliation.cut_off(session, endpoint, start, now - RESUMED_FOR)
         if run is None:
             run = Reconciliation(endpoint=endpoint, since=start, reached=start, started_at=now, **asdict(Counts()))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from local import sample
+from local import sample_gym
 from local.servers import Broker, Postgres
 from local.stack import Stack
 from models.database import make_engine, sessions
@@ -20,7 +20,7 @@ from worker.crediting import Crediting
 def open_gym(engine: Engine) -> Make:
     make = sessions(engine)
     with make.begin() as session:
-        sample.make(session)
+        sample_gym.make(session)
     return make
 
 

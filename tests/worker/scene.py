@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from local import sample, stripe_bodies
+from local import sample_gym, stripe_bodies
 from models import inbox, statement
 from models.audit import audit
 from models.inbox import NewEvent
@@ -21,7 +21,7 @@ from webhooks.signatures import sign_stripe
 
 SECRET = b"whsec_test"
 STRIPE = adapter(Endpoint(name="stripe", processor="stripe", mode="test", secrets=(SECRET.decode(),)))
-PICKS = [sample.PERSONAL_TRAINING, sample.CLASSES]
+PICKS = [sample_gym.PERSONAL_TRAINING, sample_gym.CLASSES]
 PER_DUES = (4, 8)
 """Personal training and classes that each paid dues give."""
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -34,7 +34,7 @@ def join(make: Make, *subscriptions: str) -> None:
     """One member for each subscription."""
     with make.begin() as session:
         for subscription in subscriptions:
-            sample.join(session, _email(subscription), "Ada", PICKS, [("stripe", subscription)])
+            sample_gym.join(session, _email(subscription), "Ada", PICKS, [("stripe", subscription)])
 
 
 def _email(subscription: str) -> str:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from local import endpoints, sample, samples
+from local import endpoints, sample_gym, samples
 from local.samples import Sample
 from local.servers import Broker
 from models import inbox, statement
@@ -60,7 +60,7 @@ class Gym:
         number = str(100_000 + next(_numbers))
         endpoint = self.processors[processor].endpoint
         with self.make.begin() as session:
-            sample.join(session, f"{number}@example.com", "Ada", PICKS, [(endpoint.name, f"sub_{number}")])
+            sample_gym.join(session, f"{number}@example.com", "Ada", PICKS, [(endpoint.name, f"sub_{number}")])
         return number
 
     def sample(self, processor: str, name: str, number: str) -> list[Sample]:

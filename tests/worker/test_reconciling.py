@@ -168,6 +168,13 @@ class TestPeriod:
         report = Reconciling(make, processor, lambda: first + HOUR).run()
         assert (report.since, report.until) == (first, first + HOUR - timedelta(minutes=15))
 
+    def test_what_is_a_quarter_of_an_hour_old_is_still_on_its_way(self, make: Make, processor: Processor) -> None:
+        arrive(make, paid("in_1", "sub_1"))
+        first = value(make, "SELECT received_at FROM webhook_events")
+        [warning] = Reconciling(make, processor, lambda: first + HOUR / 4).run().warnings
+        assert warning.startswith("there is nothing to ask for before ")
+        assert value(make, "SELECT count(*) FROM reconciliations") == 0
+
     def test_one_that_has_received_nothing_asks_since_when(self, reconciling: Reconciling, api: StandIn) -> None:
         report = reconciling.run()
         assert report.warnings == ["it has received nothing yet: say --since when to fetch what was paid before"]
