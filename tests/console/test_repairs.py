@@ -72,6 +72,12 @@ class TestUnmatched:
         }
         assert timedelta(days=4) < lapses["in_new"] - lapses["in_old"] < timedelta(days=6)
 
+    def test_all_of_them_however_many(self, gym: Spp, settings: Settings, make: Make) -> None:
+        arrive(make, *(paid_now(f"in_{number}", "sub_dora") for number in range(501)))
+        Crediting(settings, make).drain()
+        assert gym("link", "stripe:sub_dora", ANN, "--json").json["waiting_payments_settled"] == 501
+        assert gym("unmatched", "--json").json == []
+
     def test_again_changes_nothing(self, waiting: Spp) -> None:
         waiting("link", "stripe:sub_dora", ANN)
         done = waiting("link", "stripe:sub_dora", ANN)

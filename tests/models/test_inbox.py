@@ -236,3 +236,13 @@ def test_an_unknown_state_is_refused(session: Session) -> None:
     store(session, arriving("a"))
     with pytest.raises(IntegrityError, match="ck_webhook_events_state"), session.begin_nested():
         session.execute(text("UPDATE webhook_events SET state = 'done'"))
+
+
+def test_only_what_waits_for_a_person_can_be_discarded(session: Session) -> None:
+    store(session, arriving("pending"), arriving("dead"), arriving("quarantined"), arriving("processed"))
+    for name in ("dead", "quarantined", "processed"):
+        session.execute(text("UPDATE webhook_events SET state = :name WHERE event_id = :name"), {"name": name})
+    ids = {name: row(session, name).id for name in ("pending", "dead", "quarantined", "processed")}
+    assert inbox.discard(session, list(ids.values()), "a test") == sorted([ids["dead"], ids["quarantined"]])
+    assert row(session, "processed").state == "processed"
+    assert row(session, "dead").reason == "discarded: a test"
