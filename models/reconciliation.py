@@ -22,9 +22,13 @@ class Counts:
     without_effect: int = 0
 
     def __iadd__(self, other: "Counts") -> "Counts":
-        for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+        other.add_to(self)
         return self
+
+    def add_to(self, holder: "Counts | Reconciliation") -> None:
+        """Adds each of these to the holder's of the same name."""
+        for field in fields(self):
+            setattr(holder, field.name, getattr(holder, field.name) + getattr(self, field.name))
 
 
 class Reconciliation(Base):
@@ -50,8 +54,7 @@ class Reconciliation(Base):
     def advance(self, reached: datetime, counts: Counts) -> None:
         """Books one more part of the time as done."""
         self.reached = reached
-        for field in fields(counts):
-            setattr(self, field.name, getattr(self, field.name) + getattr(counts, field.name))
+        counts.add_to(self)
 
 
 def watermark(session: Session, endpoint: str) -> datetime | None:

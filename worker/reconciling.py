@@ -183,10 +183,14 @@ class _Told:
         return any(_says_the_same(fact, word) for word in [*words, last] if word is not None)
 
     def contradiction(self, said: Iterable[Fact]) -> str | None:
-        """Where a fact speaks of another amount than was told before, both in words."""
+        """Where a fact speaks of another amount than was told before, both in words.
+
+        What went or came back may change with time (a running total, a dispute won in part): a later word is news.
+        """
         for fact in said:
             for word in self._known[_subject(fact)]:
-                if type(word) is type(fact) and not _says_the_same(fact, word):
+                news = not isinstance(fact, Paid) and fact.occurred_at != word.occurred_at
+                if type(word) is type(fact) and not _says_the_same(fact, word) and not news:
                     return f"the processor's API tells {_amount(fact)}, but we were told {_amount(word)}"
         return None
 

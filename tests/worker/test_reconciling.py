@@ -153,6 +153,25 @@ def test_a_reversal_and_its_end_are_told_apart(
     assert value(make, "SELECT sum(remaining) FROM credit_grants") == 0
 
 
+def test_a_running_total_that_has_grown_is_news(
+    reconciling: Reconciling, api: StandIn, make: Make, settings: Settings
+) -> None:
+    join(make, "sub_1")
+    charge = {"id": "ch_1", "currency": "usd", "payment_intent": "pi_1", "invoice": "in_1"}
+    refunded = [
+        event(f"evt_{total}", "charge.refunded", charge | {"amount_refunded": total}, NOW - age)
+        for total, age in ((4450, 2 * DAY), (8900, DAY))
+    ]
+    arrive(make, paid("in_1", "sub_1", at=NOW - 3 * DAY), refunded[0])
+    crediting = Crediting(settings, make, lambda: NOW)
+    crediting.drain()
+    assert value(make, "SELECT sum(remaining) FROM credit_grants") == 6
+    happened(api, *refunded)
+    assert counted(reconciling.run(since=SINCE)) == Counts(seen=2, known=1, added=1)
+    crediting.drain()
+    assert value(make, "SELECT sum(remaining) FROM credit_grants") == 0
+
+
 def test_a_dry_run_changes_nothing(reconciling: Reconciling, api: StandIn, make: Make) -> None:
     happened(api, paid("in_1", "sub_1"))
     for _ in range(2):
