@@ -5,6 +5,7 @@ trusts two authorities that have left the browsers' roots. What we accept, opens
 """
 
 import base64
+import shutil
 import subprocess
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from local.paypal_certificates import NAME, Issued, issue
 from tests.webhooks.deliveries import NOW, endpoint, received
 from tests.webhooks.test_paypal import WEBHOOK, certificates
 
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, of the system's packages")
 HEADERS = ("Paypal-Transmission-Id", "Paypal-Transmission-Time", "Paypal-Transmission-Sig", "Paypal-Cert-Url")
 NOW_UTC = datetime.fromtimestamp(NOW, UTC)
 DAY = timedelta(days=1)
