@@ -131,6 +131,14 @@ def test_an_event_whose_lease_ended_comes_again_alone(session: Session) -> None:
     assert len(claim(session, retried=True)) == 1
 
 
+def test_a_plan_made_for_an_empty_table_takes_no_more_than_the_limit(session: Session) -> None:
+    session.execute(text("ANALYZE webhook_events"))
+    store(session, *(arriving(name) for name in "abcdef"))
+    assert [len(claim(session, limit=2)) for _ in range(4)] == [2, 2, 2, 0]
+    session.execute(text("UPDATE webhook_events SET next_attempt_at = clock_timestamp()"))
+    assert [len(claim(session, retried=True)) for _ in range(2)] == [1, 1]
+
+
 def test_an_event_that_is_not_due_is_not_claimed(session: Session) -> None:
     store(session, arriving("a"))
     due_since(session, ["a"], -100)
