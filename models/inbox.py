@@ -369,6 +369,17 @@ def postpone_thin(session: Session, endpoint: str, error: str, *, base_s: float,
     return session.connection().execute(_POSTPONE_THIN, values).rowcount
 
 
+_ORPHANS = text("""
+    UPDATE webhook_events SET error = 'its endpoint is not in SPP_ENDPOINTS: add it again, and it is fetched'
+    WHERE state = 'pending' AND thin AND error IS NULL AND endpoint <> ALL (CAST(:endpoints AS text[]))
+""")
+
+
+def explain_orphans(session: Session, endpoints: Iterable[str]) -> None:
+    """Lets thin events say why they wait where nobody fetches for their endpoint, which is none of these."""
+    session.execute(_ORPHANS, {"endpoints": array(endpoints)})
+
+
 _DISCARD = text("""
     UPDATE webhook_events
     SET state = 'ignored', reason = concat_ws('; ', 'discarded: ' || :why, coalesce(reason, error)),

@@ -80,6 +80,8 @@ class Crediting:
         while matched and keep_on():
             with self.sessions.begin() as session:
                 matched = settlement.settle_matched(session, now=self.now(), late_credit=self._late_credit)
+        with self.sessions.begin() as session:
+            inbox.explain_orphans(session, self._processors)
         return self.drain(keep_on)
 
     def _take(self, *, retried: bool) -> Group:

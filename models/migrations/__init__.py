@@ -1,17 +1,24 @@
-"""The schema's history, and the three things that ask about it."""
+"""The schema's history, and the three things that ask about it.
+
+Alembic is loaded by those who migrate or compare; whoever only asks whether the schema is
+current, the web server among them, does without its weight.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 import models.schema
 from models.base import Base
 from models.database import make_engine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+FOLDER = Path(__file__).parent
+HEAD = max(file.name for file in (FOLDER / "versions").glob("[0-9]*.py"))[:4]
+"""The newest revision. Revisions are numbered, and their files begin with the number."""
 
 
 def upgrade(database_url: str) -> None:
@@ -19,6 +26,10 @@ def upgrade(database_url: str) -> None:
     engine = make_engine(database_url, statement_timeout_ms=0)
     try:
         with engine.begin() as connection:
+            if is_current(connection):
+                return
+            from alembic import command
+
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -28,19 +39,24 @@ def upgrade(database_url: str) -> None:
 
 def is_current(connection: Connection) -> bool:
     """Whether the database has the schema that this code was written for."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision() == head
+    known = inspect(connection).has_table("alembic_version")
+    return known and connection.scalar(text("SELECT version_num FROM alembic_version")) == HEAD
 
 
 def differences(connection: Connection) -> list[object]:
     """What the models have that the migrated database has not, or the other way round."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
     context = MigrationContext.configure(connection, opts={"compare_type": True})
     return list(compare_metadata(context, Base.metadata))
 
 
-def _config() -> Config:
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("script_location", str(FOLDER))
     return config
 
 

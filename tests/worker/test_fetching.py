@@ -220,6 +220,19 @@ def test_two_endpoints_of_one_processor_wait_apart(both: Settings, make: Make, a
         assert Fetching(both, make, adapter(gocardless(other, "other"))).drain() == 1
 
 
+def test_an_endpoint_taken_out_of_the_settings_loses_nothing(
+    both: Settings, settings: Settings, make: Make, api: StandIn
+) -> None:
+    join(make, "SB1")
+    also_by(make, "SB1", "gocardless")
+    happened(make, api, "1", "SB1")
+    Crediting(settings, make, lambda: NOW).sweep()
+    assert why(make) == ["its endpoint is not in SPP_ENDPOINTS: add it again, and it is fetched"]
+    assert Fetching(both, make, adapter(both.endpoints[-1])).drain() == 1
+    assert Crediting(both, make, lambda: NOW).drain() == 1
+    assert credited_once(make, ["PM001"])
+
+
 def test_no_transaction_is_open_while_the_api_is_asked(fetching: Fetching, make: Make, api: StandIn) -> None:
     happened(make, api, "1", "SB1")
     asked, answer = threading.Event(), threading.Event()
