@@ -24,7 +24,7 @@ from console.installed import (
     json_option,
     settle_waiting,
     the_member,
-)  # fmt: skip
+)
 from models import actions, inbox, payments
 from models.database import make_engine, sessions
 from models.errors import NotFound, SeveralMemberships

@@ -84,9 +84,7 @@ def _sample(endpoint: Endpoint, name: str, email: str) -> Sequence[bytes]:
             )
         membership, reference = held[0]
         made = _make(endpoint, name, membership, reference)
-    for one in made:
-        for (kind, number), value in one.api.items():
-            endpoints.api_objects(DATA, endpoint).put(kind, number, value)
+    endpoints.api_tells(DATA, endpoint, made)
     return [one.content for one in made]
 
 

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from local import endpoints, sample_gym, samples
 from models import statement
-from models.errors import NotFound
 from models.members import find_member
 from settings import Endpoint
 from webhooks.processors import adapter
@@ -24,22 +23,10 @@ def _email(endpoint: Endpoint, name: str) -> str:
     return f"{name}@{endpoint.name}.example"
 
 
-def names(endpoint: Endpoint) -> list[str]:
-    """The samples that the endpoint's processor has."""
-    found = []
-    for name in samples.NAMES:
-        try:
-            samples.sample(endpoint.processor, name, reference="sub", number="1", now=datetime.now(UTC))
-        except NotFound:
-            continue
-        found.append(name)
-    return found
-
-
 def join(session: Session, everybody: Sequence[Endpoint]) -> None:
     """One member for each endpoint and sample."""
     for endpoint in everybody:
-        for name in names(endpoint):
+        for name in samples.names(endpoint.processor):
             sample_gym.join(session, _email(endpoint, name), endpoint.name, PICKS, [(endpoint.name, f"sub_{name}")])
 
 
@@ -48,14 +35,13 @@ def post(folder: Path, port: int, everybody: Sequence[Endpoint]) -> list[int]:
     answers: list[int] = []
     for place, endpoint in enumerate(everybody):
         processor = adapter(endpoint)
-        for name in names(endpoint):
+        for name in samples.names(endpoint.processor):
             number = f"{int(time())}{place}{len(answers)}"
             made = samples.sample(
                 endpoint.processor, name, reference=f"sub_{name}", number=number, now=datetime.now(UTC)
             )
+            endpoints.api_tells(folder, endpoint, made)
             for one in made:
-                for (kind, found), value in one.api.items():
-                    endpoints.api_objects(folder, endpoint).put(kind, found, value)
                 delivery = processor.sign(one.content, int(time()))
                 connection = HTTPConnection("127.0.0.1", port, timeout=15)
                 connection.request("POST", f"/webhooks/{endpoint.name}", delivery.body, delivery.headers)

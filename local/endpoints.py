@@ -7,11 +7,12 @@ account anywhere. What is the user's own, SPP_ENDPOINTS, is never mixed with the
 import base64
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from local.samples import Sample
 from local.standin import STANDINS, Objects, StandIn
 from settings import Endpoint
 from webhooks.processors import processor_class
@@ -61,6 +62,13 @@ def provided(data: Path, *, run: bool) -> Iterator[dict[str, str]]:
 def api_objects(data: Path, endpoint: Endpoint) -> Objects:
     """What the stand-in for that endpoint's API tells of."""
     return Objects(data / "standin" / endpoint.processor)
+
+
+def api_tells(data: Path, endpoint: Endpoint, made: Iterable[Sample]) -> None:
+    """Puts what the API behind these deliveries would tell where its stand-in finds it."""
+    for one in made:
+        for (kind, number), value in one.api.items():
+            api_objects(data, endpoint).put(kind, number, value)
 
 
 def _word(name: str, processor: str, data: Path, urls: dict[str, str]) -> str:

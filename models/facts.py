@@ -190,9 +190,7 @@ _COLUMNS = (
 
 
 _OF_REFERENCES = text("""
-    SELECT p.id FROM payments p
-    JOIN unnest(CAST(:references AS text[])) AS known (reference) ON p.reference = known.reference
-    WHERE p.endpoint = :endpoint
+    SELECT id FROM payments WHERE endpoint = :endpoint AND reference = ANY(CAST(:references AS text[]))
 """)
 
 

@@ -329,16 +329,20 @@ def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
     session.execute(_FINISH, columns(("ids", "states", "reasons"), outcomes))
 
 
-_FAIL = text("""
+_WAIT = """clock_timestamp()
+            + make_interval(secs => least(:cap_s, :base_s * 2.0 ^ least(attempts - 1, 60)) * (0.5 + random()))"""
+
+_FAIL = text(
+    """
     UPDATE webhook_events
     SET error = :error,
         state = CASE WHEN attempts >= CAST(:max_attempts AS int) THEN 'dead' ELSE state END,
         finished_at = CASE WHEN attempts >= CAST(:max_attempts AS int) THEN clock_timestamp() END,
-        next_attempt_at = clock_timestamp()
-            + make_interval(secs => least(:cap_s, :base_s * 2.0 ^ least(attempts - 1, 60)) * (0.5 + random()))
+        next_attempt_at = {wait}
     WHERE id = :id AND state = 'pending'
     RETURNING state
-""")
+""".replace("{wait}", _WAIT)
+)
 
 
 def fail(
@@ -355,12 +359,13 @@ def fail(
     return EventState(state) if state else None
 
 
-_POSTPONE_THIN = text("""
+_POSTPONE_THIN = text(
+    """
     UPDATE webhook_events
-    SET error = :error, attempts = attempts + 1, next_attempt_at = clock_timestamp()
-            + make_interval(secs => least(:cap_s, :base_s * 2.0 ^ least(attempts - 1, 60)) * (0.5 + random()))
+    SET error = :error, attempts = attempts + 1, next_attempt_at = {wait}
     WHERE endpoint = :endpoint AND state = 'pending' AND thin AND next_attempt_at <= clock_timestamp()
-""")
+""".replace("{wait}", _WAIT)
+)
 
 
 def postpone_thin(session: Session, endpoint: str, error: str, *, base_s: float, cap_s: float) -> int:

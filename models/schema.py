@@ -12,7 +12,7 @@ from models import (
     payments,
     reconciliation,
     redemption,
-)  # fmt: skip
+)
 
 TABLES = (
     catalogue.Club, catalogue.Item, catalogue.Offer, catalogue.SessionBucket, catalogue.PaymentTerm,

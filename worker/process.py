@@ -40,7 +40,8 @@ class WorkerProcess:
         gc.freeze()
         gc.set_threshold(20_000)
         self._settings = settings
-        thin = [processor for processor in adapters(settings.endpoints).values() if processor.fetches]
+        self._processors = adapters(settings.endpoints)
+        thin = [processor for processor in self._processors.values() if processor.fetches]
         self._engine = make_engine(settings.database_url, pool_size=4 + len(thin))
         self._sessions: sessionmaker[Session] = sessions(self._engine)
         self._crediting = Crediting(settings, self._sessions)
@@ -78,7 +79,7 @@ class WorkerProcess:
 
     def reconcile(self) -> None:
         """Reconciles the endpoints with an API key, one after the other; each run is kept with its counts."""
-        for processor in adapters(self._settings.endpoints).values():
+        for processor in self._processors.values():
             if processor.horizon and processor.endpoint.api_key and not self._stopping.is_set():
                 report = Reconciling(self._sessions, processor).run()
                 tell = log.warning if report.error or report.warnings else log.info

@@ -35,8 +35,7 @@ def sample(
     `reference` is the membership's billing reference; `number` goes into the ids of the payment and its
     events. Raises NotFound where the processor has no such sample.
     """
-    file = FOLDER / f"{processor}.json"
-    samples = json.loads(file.read_text()) if file.exists() else {}
+    samples = _read(processor)
     if name not in samples:
         raise NotFound(what=f"{processor} sample", name=name)
     deliveries = samples[name]
@@ -54,6 +53,16 @@ def sample(
         api = {tuple(key.split("/", 1)): value for key, value in told.items()}
         made.append(Sample(content.encode() if isinstance(content, str) else json.dumps(content).encode(), api))
     return made
+
+
+def names(processor: str) -> list[str]:
+    """The samples that the processor has."""
+    return list(_read(processor))
+
+
+def _read(processor: str) -> dict[str, Any]:
+    file = FOLDER / f"{processor}.json"
+    return json.loads(file.read_text()) if file.exists() else {}
 
 
 def _filled(value: Any, values: dict[str, str]) -> Any:
