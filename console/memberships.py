@@ -71,37 +71,50 @@ def sign_up_command(
 
 @click.command()
 @click.argument("email")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="As it stood at that moment, by what was recorded by then; UTC.",
+)
 @json_option
-def member(email: str, as_json: bool) -> None:
+def member(email: str, as_of: datetime | None, as_json: bool) -> None:
     """Show a member's balances, grants, and entries with the cause of each."""
-    now = datetime.now(UTC)
+    at = as_of and as_of.replace(tzinfo=UTC)
     with database() as session:
         person = the_member(session, email)
-        balances = statement.balances(session, person.id, now)
-        grants = statement.grants(session, person.id, now)
-        entries = statement.entries(session, person.id)
+        if at:
+            balances = statement.balances_as_of(session, person.id, at)
+            grants = statement.grants_as_of(session, person.id, at)
+        else:
+            now = datetime.now(UTC)
+            balances = statement.balances(session, person.id, now)
+            grants = statement.grants(session, person.id, now)
+        entries = statement.entries(session, person.id, as_of=at)
     if as_json:
         show.as_json({
             "member": person.email,
             "name": person.name,
+            "as_of": at,
             "balances": [row._asdict() for row in balances],
             "grants": [row._asdict() for row in grants],
             "entries": [row._asdict() for row in entries],
         })  # fmt: skip
         return
-    click.echo(f"{person.name} <{person.email}>\n\nUsable now")
+    click.echo(f"{person.name} <{person.email}>\n\nUsable {f'as of {show.cell(at)}' if at else 'now'}")
     show.table(["item", "sessions", "next to lapse", "when", "shortfall"], [
         [row.item, row.usable, row.expires_next, row.next_expiry or "never", row.shortfall] for row in balances
     ])  # fmt: skip
     click.echo("\nGrants")
-    show.table(["grant", "item", "payment", "given", "left", "usable from", "lapses"], [
-        [row.grant_id, row.item, row.payment, row.quantity, row.remaining, row.effective_at, row.expires_at or "never"]
+    show.table(["grant", "item", "payment", "given", "used", "left", "usable from", "lapses"], [
+        [row.grant_id, row.item, row.payment, row.quantity, row.used, row.remaining, row.effective_at,
+         row.expires_at or "never"]
         for row in grants
     ])  # fmt: skip
     click.echo("\nEntries")
-    show.table(["entry", "when", "what", "item", "grant", "sessions", "shortfall", "because of", "note"], [
-        [row.entry_id, row.occurred_at, row.kind, row.item, row.grant_id, row.quantity, row.shortfall, _cause(row),
-         row.note or ""]
+    show.table(["entry", "when", "what", "item", "grant", "sessions", "balance", "shortfall", "because of",
+                "note"], [
+        [row.entry_id, row.occurred_at, row.kind, row.item, row.grant_id, row.quantity, row.balance, row.shortfall,
+         _cause(row), row.note or ""]
         for row in entries
     ])  # fmt: skip
 

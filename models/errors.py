@@ -111,3 +111,30 @@ class KeyReused(SppError):
 
 class NotPositive(SppError):
     """{what} must be 1 or more (it is {value})."""
+
+
+# Staff
+
+
+class StaffExists(SppError):
+    """There is already a staff account {email!r}."""
+
+
+class PasswordTooShort(SppError):
+    """The password has {length} characters: choose one of at least {minimum}."""
+
+
+class PasswordIsLoginName(SppError):
+    """The password is the login name: choose another one."""
+
+
+class LastAdmin(SppError):
+    """{email} is the last active admin: make somebody else an admin first."""
+
+
+class WrongLogin(SppError):
+    """The e-mail address or the password is wrong."""
+
+
+class TooManyFailures(SppError):
+    """Too many failed logins: try again in {minutes} min."""

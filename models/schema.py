@@ -8,10 +8,14 @@ from models import (
     heartbeats,
     inbox,
     ledger,
+    logins,
     members,
     payments,
     reconciliation,
     redemption,
+    search,
+    staff,
+    tokens,
 )
 
 TABLES = (
@@ -19,4 +23,7 @@ TABLES = (
     catalogue.BucketTerms, members.Member, members.Membership, members.PinnedTerms, members.BillingReference,
     inbox.WebhookEvent, deliveries.DeliveryCount, payments.Payment, facts.PaymentFact, ledger.CreditGrant,
     redemption.Redemption, ledger.LedgerEntry, heartbeats.Heartbeat, reconciliation.Reconciliation, actions.Action,
+    staff.Staff, logins.LoginFailures, tokens.ApiToken,
 )  # fmt: skip
+
+INDEXES = (search.NAME_WORDS, search.EMAIL_PREFIX)

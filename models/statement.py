@@ -1,11 +1,22 @@
-"""What a member has and why: balances, grants, and entries with the payment and event behind each. Read only."""
+"""What a member has, or had, and why: balances, grants, and entries with the cause of each. Read only.
+
+The present is read from the grants' projections. What a member had *as of* a moment is
+made from the entries alone: those that we had recorded by then, since that is what we
+knew and would have shown. An event of Monday that reached us on Wednesday is not in
+Tuesday's balance, and an extension counts from when it was entered. Only lapsing goes by
+the moment itself, written down or not. A moment to come shows what will be left if nothing
+more happens.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+
+from models.arrays import columns
+from models.entitlement import expires_at
 
 
 class Balance(NamedTuple):
@@ -28,6 +39,8 @@ class GrantLine(NamedTuple):
     item: str
     payment: str
     quantity: int
+    used: int
+    """Redeemed and not returned."""
     remaining: int
     shortfall: int
     effective_at: datetime
@@ -40,10 +53,13 @@ class EntryLine(NamedTuple):
 
     entry_id: int
     occurred_at: datetime
+    recorded_at: datetime
     kind: str
     item: str
     grant_id: int
     quantity: int
+    balance: int
+    """Sessions of the item on all the member's lots after this entry."""
     shortfall: int
     payment: str | None
     fact_id: int | None
@@ -53,63 +69,158 @@ class EntryLine(NamedTuple):
     note: str | None
 
 
-_BALANCES = text("""
-    WITH lots AS (
+class Page(NamedTuple):
+    """Some entries, the newest first; `older` is the cursor of the page after it, None on the last."""
+
+    entries: Sequence[EntryLine]
+    older: int | None
+
+
+_LOTS = """
+    SELECT id, item_id, quantity, remaining, shortfall, effective_at, expires_at
+    FROM credit_grants WHERE member_id = :member
+"""
+
+_LOTS_AS_OF = """
+    SELECT g.id, g.item_id, g.quantity, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall, g.effective_at,
+           CASE WHEN extended.id IS NULL THEN g.expires_at ELSE extended.expires_at END AS expires_at
+    FROM credit_grants g
+    JOIN ledger_entries e ON e.grant_id = g.id AND e.recorded_at <= :now
+    LEFT JOIN unnest(CAST(:extended AS bigint[]), CAST(:expiries AS timestamptz[])) AS extended (id, expires_at)
+      ON extended.id = g.id
+    WHERE g.member_id = :member
+    GROUP BY g.id, extended.id, extended.expires_at
+"""
+
+_BALANCES = """
+    WITH held AS ({lots}), lots AS (
         SELECT item_id, remaining, shortfall, expires_at,
                effective_at <= :now AND (expires_at IS NULL OR :now < expires_at) AS usable
-        FROM credit_grants WHERE member_id = :member
+        FROM held
     ), next AS (
         SELECT item_id, min(expires_at) AS expires_at FROM lots WHERE usable AND remaining > 0 GROUP BY item_id
     )
     SELECT i.id, i.name,
-           coalesce(sum(l.remaining) FILTER (WHERE l.usable), 0),
-           coalesce(sum(l.remaining) FILTER (WHERE l.usable AND l.expires_at = n.expires_at), 0),
-           n.expires_at, sum(l.shortfall)
+           CAST(coalesce(sum(l.remaining) FILTER (WHERE l.usable), 0) AS bigint),
+           CAST(coalesce(sum(l.remaining) FILTER (WHERE l.usable AND l.expires_at = n.expires_at), 0) AS bigint),
+           n.expires_at, CAST(sum(l.shortfall) AS bigint)
     FROM lots l
     JOIN items i ON i.id = l.item_id
     LEFT JOIN next n ON n.item_id = l.item_id
     GROUP BY i.id, i.name, n.expires_at
     ORDER BY i.name
-""")
+"""
 
-_GRANTS = text("""
-    SELECT g.id, i.name, f.reference, g.quantity, g.remaining, g.shortfall, g.effective_at, g.expires_at,
+_GRANTS = """
+    SELECT g.id, i.name, f.reference, g.quantity, f.used, g.remaining, g.shortfall, g.effective_at, g.expires_at,
            coalesce(g.expires_at <= :now, false)
-    FROM credit_grants g
+    FROM ({lots}) g
     JOIN items i ON i.id = g.item_id
     CROSS JOIN LATERAL (
-        SELECT p.reference FROM ledger_entries e
-        JOIN payment_facts f ON f.id = e.fact_id JOIN payments p ON p.id = f.payment_id
-        WHERE e.grant_id = g.id AND e.kind = 'grant'
+        SELECT max(p.reference) AS reference,
+               coalesce(-sum(e.quantity) FILTER (WHERE e.kind IN ('redemption', 'return')), 0) AS used
+        FROM ledger_entries e
+        LEFT JOIN payment_facts f ON f.id = e.fact_id AND e.kind = 'grant'
+        LEFT JOIN payments p ON p.id = f.payment_id
+        WHERE e.grant_id = g.id {entered}
     ) f
-    WHERE g.member_id = :member
     ORDER BY g.effective_at, g.id
-""")
+"""
+
+_BALANCES_NOW, _GRANTS_NOW = text(_BALANCES.format(lots=_LOTS)), text(_GRANTS.format(lots=_LOTS, entered=""))
+_BALANCES_AS_OF = text(_BALANCES.format(lots=_LOTS_AS_OF))
+_GRANTS_AS_OF = text(_GRANTS.format(lots=_LOTS_AS_OF, entered="AND e.recorded_at <= :now"))
 
 _ENTRIES = text("""
-    SELECT e.id, e.occurred_at, e.kind, i.name, e.grant_id, e.quantity, e.shortfall,
+    WITH entered AS (
+        SELECT e.*, g.item_id,
+               sum(e.quantity) OVER (PARTITION BY g.item_id ORDER BY e.id) AS balance
+        FROM credit_grants g
+        JOIN ledger_entries e ON e.grant_id = g.id
+        WHERE g.member_id = :member AND e.recorded_at <= coalesce(CAST(:at AS timestamptz), 'infinity')
+    ), wanted AS (
+        SELECT * FROM entered
+        WHERE id < coalesce(CAST(:before AS bigint), 9223372036854775807)
+        ORDER BY id DESC
+        LIMIT :limit
+    )
+    SELECT e.id, e.occurred_at, e.recorded_at, e.kind, i.name, e.grant_id, e.quantity, e.balance, e.shortfall,
            p.reference, e.fact_id, w.endpoint, w.event_id, e.redemption_id, e.note
-    FROM credit_grants g
-    JOIN items i ON i.id = g.item_id
-    JOIN ledger_entries e ON e.grant_id = g.id
+    FROM wanted e
+    JOIN items i ON i.id = e.item_id
     LEFT JOIN payment_facts f ON f.id = e.fact_id
     LEFT JOIN payments p ON p.id = f.payment_id
     LEFT JOIN webhook_events w ON w.id = f.event_id
-    WHERE g.member_id = :member
-    ORDER BY e.id
+    ORDER BY e.id DESC
 """)
 
 
 def balances(session: Session, member_id: int, now: datetime) -> Sequence[Balance]:
     """What is usable at `now`, per item the member ever had; exact by the clock, whether expiry ran or not."""
-    return [Balance(*row) for row in session.execute(_BALANCES, {"member": member_id, "now": now})]
+    return [Balance(*row) for row in session.execute(_BALANCES_NOW, {"member": member_id, "now": now})]
+
+
+def balances_as_of(session: Session, member_id: int, at: datetime) -> Sequence[Balance]:
+    """What `balances` said at that moment."""
+    return [Balance(*row) for row in session.execute(_BALANCES_AS_OF, _as_of(session, member_id, at))]
 
 
 def grants(session: Session, member_id: int, now: datetime) -> Sequence[GrantLine]:
     """Every lot, the oldest first."""
-    return [GrantLine(*row) for row in session.execute(_GRANTS, {"member": member_id, "now": now})]
+    return [GrantLine(*row) for row in session.execute(_GRANTS_NOW, {"member": member_id, "now": now})]
 
 
-def entries(session: Session, member_id: int) -> Sequence[EntryLine]:
-    """Every entry with its cause, in the order they were written."""
-    return [EntryLine(*row) for row in session.execute(_ENTRIES, {"member": member_id})]
+def grants_as_of(session: Session, member_id: int, at: datetime) -> Sequence[GrantLine]:
+    """What `grants` said at that moment."""
+    return [GrantLine(*row) for row in session.execute(_GRANTS_AS_OF, _as_of(session, member_id, at))]
+
+
+def entries(session: Session, member_id: int, *, as_of: datetime | None = None) -> Sequence[EntryLine]:
+    """Every entry with its cause and the balance after it, in the order they were written; only those up to `as_of`."""
+    return _entries(session, member_id, as_of, None, None)[::-1]
+
+
+def page(
+    session: Session, member_id: int, *, limit: int, before: int | None = None, as_of: datetime | None = None
+) -> Page:
+    """Up to `limit` of the same entries, the newest first, from those older than the cursor `before`."""
+    found = _entries(session, member_id, as_of, before, limit + 1)
+    return Page(found[:limit], found[limit - 1].entry_id if len(found) > limit else None)
+
+
+def _entries(
+    session: Session, member_id: int, at: datetime | None, before: int | None, limit: int | None
+) -> list[EntryLine]:
+    values = {"member": member_id, "at": at, "before": before, "limit": limit}
+    return [EntryLine(*row) for row in session.execute(_ENTRIES, values)]
+
+
+_EXTENDED_SINCE = text("""
+    SELECT g.id, dated.kind, dated.expires_at,
+           CASE WHEN dated.note IS NULL THEN dated.occurred_at ELSE g.recorded_at END, t.days_to_expire, c.time_zone
+    FROM credit_grants g
+    JOIN payments p ON p.id = g.payment_id
+    JOIN memberships m ON m.id = p.membership_id
+    JOIN clubs c ON c.id = m.club_id
+    JOIN pinned_terms t ON t.membership_id = m.id AND t.item_id = g.item_id
+    CROSS JOIN LATERAL (
+        SELECT kind, expires_at, occurred_at, note FROM ledger_entries
+        WHERE grant_id = g.id AND kind IN ('grant', 'extension') AND recorded_at <= :at
+        ORDER BY id DESC LIMIT 1
+    ) dated
+    WHERE g.member_id = :member
+      AND EXISTS (SELECT FROM ledger_entries WHERE grant_id = g.id AND kind = 'extension' AND recorded_at > :at)
+""")
+
+
+def _as_of(session: Session, member_id: int, at: datetime) -> dict[str, Any]:
+    """The parameters of a reading as of that moment: among them, the expiry then of each lot extended since."""
+    extended = []
+    for lot, kind, expiry, counted_from, days, time_zone in session.execute(
+        _EXTENDED_SINCE, {"member": member_id, "at": at}
+    ):
+        # A lot's first expiry stands in no entry, but follows from its payment and the pinned terms;
+        # the only note on a grant's entry says that its days were counted from its crediting.
+        then = expires_at(counted_from, days, time_zone) if kind == "grant" else expiry
+        extended.append((lot, then))
+    return {"member": member_id, "now": at, **columns(("extended", "expiries"), extended)}

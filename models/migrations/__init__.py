@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-import models.schema
 from models.base import Base
 from models.database import make_engine
 
@@ -48,6 +47,9 @@ def differences(connection: Connection) -> list[object]:
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
+    import models.schema
+
+    assert models.schema.TABLES, "imported so that every table is known"  # noqa: S101
     context = MigrationContext.configure(connection, opts={"compare_type": True})
     return list(compare_metadata(context, Base.metadata))
 
@@ -58,6 +60,3 @@ def _config() -> "Config":
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
     return config
-
-
-assert models.schema.TABLES, "imported so that every table is known"  # noqa: S101

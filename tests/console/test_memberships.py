@@ -1,5 +1,8 @@
 """sign-up, member, redeem, give-back: what they do, what they refuse, and their JSON."""
 
+from datetime import UTC, datetime
+from time import sleep, time
+
 import pytest
 
 from local.endpoints import ENDPOINTS
@@ -181,3 +184,34 @@ def test_refusals_change_nothing(paid_ann: Spp, arguments: tuple[str, ...], mess
 def balance(spp: Spp, item: str) -> int:
     balances = spp("member", ANN, "--json").json["balances"]
     return int(next(row["usable"] for row in balances if row["item"] == item))
+
+
+def test_member_as_of_a_moment(paid_ann: Spp) -> None:
+    """Before any of it was recorded, nothing; later, as it stood between the entries."""
+    before_all = "2020-01-31T23:59:59"
+    none = paid_ann("member", ANN, "--as-of", before_all, "--json").json
+    assert (none["as_of"], none["balances"], none["grants"], none["entries"]) == (
+        "2020-01-31T23:59:59+00:00", [], [], []
+    )  # fmt: skip
+    shown = paid_ann("member", ANN, "--as-of", "2020-01-31").out
+    assert "Usable as of 2020-01-31 00:00 UTC" in shown
+    sleep(1 - time() % 1)  # moments are told in whole seconds
+    between = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    assert paid_ann("redeem", ANN, "Group Class", "3").code == 0
+    stood = paid_ann("member", ANN, "--as-of", between, "--json").json
+    now = paid_ann("member", ANN, "--json").json
+    assert now["as_of"] is None
+    for told, left, kinds in ((stood, 8, ["grant"]), (now, 5, ["grant", "redemption"])):
+        assert [row["usable"] for row in told["balances"] if row["item"] == "Group Class"] == [left]
+        assert [(row["used"], row["remaining"]) for row in told["grants"] if row["item"] == "Group Class"] == [
+            (8 - left, left)
+        ]
+        entries = [row for row in told["entries"] if row["item"] == "Group Class"]
+        assert [row["kind"] for row in entries] == kinds
+        assert entries[-1]["balance"] == left
+
+
+def test_as_of_takes_a_day_or_a_second(gym: Spp) -> None:
+    done = gym("member", ANN, "--as-of", "yesterday")
+    assert done.code == 2
+    assert "'yesterday' does not match the formats" in done.err

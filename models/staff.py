@@ -1,0 +1,180 @@
+"""Who works here: staff accounts, what their roles allow, and their passwords.
+
+Every act is written to the action log in the transaction that does it.
+"""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from unicodedata import normalize
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+from sqlalchemy import CheckConstraint, String, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models import actions
+from models.base import Base, Id, RecordedAt
+from models.catalogue import one_of
+from models.errors import InvalidEmail, LastAdmin, PasswordIsLoginName, PasswordTooShort, StaffExists
+
+MIN_PASSWORD_LENGTH = 12
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+HASHER = PasswordHasher()
+"""How passwords are hashed, argon2id. Those hashed otherwise are hashed anew when they next log in."""
+
+
+class Role(StrEnum):
+    """What a person may do, from the least to the most. Compare with `may`: as texts they sort otherwise."""
+
+    VIEWER = "viewer"
+    DESK = "desk"
+    MANAGER = "manager"
+    ADMIN = "admin"
+
+
+def may(role: str, needed: Role) -> bool:
+    """Whether a role is enough for what needs that one."""
+    ranks = list(Role)
+    return ranks.index(Role(role)) >= ranks.index(needed)
+
+
+class Staff(Base):
+    """The account of a person who works here, known by an e-mail address."""
+
+    __tablename__ = "staff"
+    __table_args__ = (
+        CheckConstraint("email = lower(email) AND email ~ '^[^@[:space:]]+@[^@[:space:]]+$'", "email"),
+        CheckConstraint(one_of("role", Role), "role"),
+    )
+
+    id: Mapped[Id]
+    # No longer than an actor in the action log.
+    email: Mapped[str] = mapped_column(String(200), unique=True)
+    """The login name, in lower case."""
+    name: Mapped[str] = mapped_column(String(200))
+    role: Mapped[str]
+    password_hash: Mapped[str]
+    password_changed_at: Mapped[datetime]
+    """What was logged in before that should be asked again."""
+    recorded_at: Mapped[RecordedAt]
+    last_login_at: Mapped[datetime | None]
+    disabled_at: Mapped[datetime | None]
+
+    @property
+    def active(self) -> bool:
+        """Whether the account can be used."""
+        return self.disabled_at is None
+
+
+def login_name(email: str) -> str:
+    """How an address is written as a login name: in lower case, without blanks around it."""
+    return email.strip().lower()
+
+
+def add(session: Session, *, email: str, name: str, role: Role, password: str, actor: str, now: datetime) -> Staff:
+    """Makes an active account. Raises InvalidEmail, StaffExists, PasswordTooShort or PasswordIsLoginName."""
+    login = login_name(email)
+    if not _EMAIL.fullmatch(login) or not login.isprintable():
+        raise InvalidEmail(email=email)
+    new = insert(Staff).values(
+        email=login, name=name, role=role.value, password_hash=_hash(login, password), password_changed_at=now
+    )
+    person: Staff | None = session.scalar(new.on_conflict_do_nothing().returning(Staff))
+    if person is None:
+        raise StaffExists(email=login)
+    actions.log(session, actor=actor, verb="add account", subject=f"{_named(person)} as {role}")
+    return person
+
+
+def find(session: Session, email: str, *, lock: bool = False) -> Staff | None:
+    """The account with that login name, active or not, in whatever case; with `lock`, nobody changes it meanwhile."""
+    login = login_name(email)
+    if not login.isprintable():  # which PostgreSQL may not take as text at all
+        return None
+    query = select(Staff).where(Staff.email == login)
+    if lock:
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return session.scalar(query)
+
+
+def change_role(session: Session, person: Staff, role: Role, *, actor: str) -> None:
+    """Gives the person another role; the one they have is no change. Raises LastAdmin."""
+    another = _lock(session, person)
+    if person.role == role:
+        return
+    if not another:
+        raise LastAdmin(email=person.email)
+    actions.log(session, actor=actor, verb="change role", subject=f"{_named(person)} from {person.role} to {role}")
+    person.role = role.value
+
+
+def disable(session: Session, person: Staff, *, actor: str, now: datetime) -> None:
+    """Ends the account's use, by its password and by its tokens; again is no change. Raises LastAdmin."""
+    another = _lock(session, person)
+    if not person.active:
+        return
+    if not another:
+        raise LastAdmin(email=person.email)
+    person.disabled_at = now
+    actions.log(session, actor=actor, verb="disable account", subject=_named(person))
+
+
+def change_password(session: Session, person: Staff, password: str, *, actor: str, now: datetime) -> None:
+    """Sets a new password. Raises PasswordTooShort or PasswordIsLoginName."""
+    person.password_hash = _hash(person.email, password)
+    person.password_changed_at = now
+    actions.log(session, actor=actor, verb="change password", subject=_named(person))
+
+
+def verify(person: Staff | None, password: str) -> bool:
+    """Whether that is the account's password. Where there is no account it is not, and takes as long to say."""
+    try:
+        HASHER.verify(person.password_hash if person else _nobodys_hash(), _typed(password))
+    except VerifyMismatchError:
+        return False
+    return person is not None
+
+
+def rehash(person: Staff, password: str) -> None:
+    """Hashes the right password anew if the cost of hashing has changed since."""
+    if HASHER.check_needs_rehash(person.password_hash):
+        person.password_hash = HASHER.hash(_typed(password))
+
+
+def _nobodys_hash() -> str:
+    """Costs as much to compare with as a real one, and no password has it."""
+    return f"$argon2id$v=19$m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}${'A' * 22}${'A' * 43}"
+
+
+def _hash(login: str, password: str) -> str:
+    if len(password) < MIN_PASSWORD_LENGTH:
+        raise PasswordTooShort(length=len(password), minimum=MIN_PASSWORD_LENGTH)
+    if login_name(password) == login:
+        raise PasswordIsLoginName
+    return HASHER.hash(_typed(password))
+
+
+def _typed(password: str) -> bytes:
+    # Keyboards and systems differ in how they compose the same letter.
+    return normalize("NFKC", password).encode(errors="surrogatepass")
+
+
+def _lock(session: Session, person: Staff) -> bool:
+    """Locks and rereads the account; whether an active admin remains without it.
+
+    All active admins are locked with it, in the order of ids, so that of two who would
+    each leave the other as the last one, the second waits and then sees what the first did.
+    """
+    admins = (Staff.role == Role.ADMIN) & Staff.disabled_at.is_(None)
+    query = select(Staff).where(or_(Staff.id == person.id, admins)).order_by(Staff.id)
+    locked = session.scalars(query.with_for_update(key_share=True).execution_options(populate_existing=True)).all()
+    others = [one for one in locked if one.id != person.id]
+    return bool(others) or person.role != Role.ADMIN
+
+
+def _named(person: Staff) -> str:
+    return f"staff account {person.id}, {person.email}"

@@ -1,0 +1,221 @@
+"""Staff accounts: who may do what, passwords, and an admin who always remains."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import combinations
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from models import staff
+from models.actions import Action
+from models.database import sessions
+from models.errors import InvalidEmail, LastAdmin, PasswordIsLoginName, PasswordTooShort, StaffExists
+from models.staff import Role, Staff, may
+from tests.models.gym import together
+
+NOW = datetime(2024, 3, 1, 15, tzinfo=UTC)
+LATER = NOW + timedelta(days=1)
+PASSWORD = "correct horse"
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashing that costs next to nothing."""
+    monkeypatch.setattr(staff, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+def account(session: Session, email: str = "ada@example.com", role: Role = Role.DESK) -> Staff:
+    return staff.add(session, email=email, name="Ada", role=role, password=PASSWORD, actor="root", now=NOW)
+
+
+def acts(session: Session) -> list[tuple[str, str, str]]:
+    session.flush()
+    return [(act.actor, act.verb, act.subject) for act in session.scalars(select(Action).order_by(Action.id))]
+
+
+def test_each_role_may_what_the_ones_before_it_may() -> None:
+    order = [Role.VIEWER, Role.DESK, Role.MANAGER, Role.ADMIN]
+    for less, more in combinations(order, 2):
+        assert may(more, less)
+        assert not may(less, more)
+    assert all(may(role, role) for role in order)
+    assert may("manager", Role.DESK)
+
+
+class TestAdd:
+    def test_an_account_is_active_and_written_down(self, session: Session) -> None:
+        person = account(session)
+        assert (person.email, person.name, person.role, person.active) == ("ada@example.com", "Ada", "desk", True)
+        assert (person.password_changed_at, person.last_login_at) == (NOW, None)
+        assert acts(session) == [("root", "add account", f"staff account {person.id}, ada@example.com as desk")]
+
+    def test_it_is_found_in_whatever_case(self, session: Session) -> None:
+        person = account(session, " Ada@Example.com ")
+        assert person.email == "ada@example.com"
+        assert staff.find(session, "ADA@example.COM\n") is person
+        assert staff.find(session, "ben@example.com") is None
+
+    @pytest.mark.parametrize("email", ["", "a\0@b", "\udcff@b"], ids=ascii)
+    def test_what_no_account_can_be_called_is_not_found(self, session: Session, email: str) -> None:
+        assert staff.find(session, email) is None
+
+    def test_a_login_name_is_taken_in_whatever_case(self, session: Session) -> None:
+        account(session)
+        with pytest.raises(StaffExists, match=r"'ada@example\.com'"):
+            account(session, "ADA@example.com")
+        assert len(acts(session)) == 1
+
+    def test_the_database_keeps_them_unique_in_whatever_case(self, session: Session) -> None:
+        person = account(session)
+        with pytest.raises(IntegrityError, match="ck_staff_email"), session.begin_nested():
+            session.execute(text("UPDATE staff SET email = 'Ada@example.com' WHERE id = :id"), {"id": person.id})
+
+    def test_at_once_one_is_made(self, engine: Engine) -> None:
+        results = together(engine, [account] * 3)
+        assert sorted(type(result) is StaffExists for result in results) == [False, True, True]
+
+    @pytest.mark.parametrize(
+        "email", ["", "ada", "@example.com", "ada@", "a@b@c", "a da@example.com", "a\0@b", "\udcff@b"], ids=ascii
+    )
+    def test_a_login_name_is_an_email_address(self, session: Session, email: str) -> None:
+        with pytest.raises(InvalidEmail):
+            account(session, email)
+
+
+class TestPasswords:
+    def test_only_the_right_one_is(self, session: Session) -> None:
+        person = account(session)
+        assert staff.verify(person, PASSWORD)
+        assert not staff.verify(person, PASSWORD.upper())
+        assert not staff.verify(person, "")
+        assert not staff.verify(None, PASSWORD)
+        assert person.password_hash.startswith("$argon2id$")
+
+    def test_the_same_letters_are_the_same_password_however_composed(self, session: Session) -> None:
+        person = account(session)
+        staff.change_password(session, person, "caf\u00e9 au lait, \ufb01ve", actor="root", now=NOW)
+        assert staff.verify(person, "cafe\u0301 au lait, five")
+
+    def test_any_text_can_be_tried(self, session: Session) -> None:
+        assert not staff.verify(account(session), "\0\udcff" * 1000)
+
+    @pytest.mark.parametrize(
+        ("password", "error"),
+        [
+            ("elevenchars", PasswordTooShort),
+            ("", PasswordTooShort),
+            ("ada@example.com", PasswordIsLoginName),
+            ("ADA@Example.com ", PasswordIsLoginName),
+        ],
+    )
+    def test_what_is_easily_guessed_is_refused(self, session: Session, password: str, error: type[Exception]) -> None:
+        person = account(session)
+        with pytest.raises(error):
+            staff.change_password(session, person, password, actor="root", now=LATER)
+        with pytest.raises(error):
+            staff.add(
+                session, email=person.email, name="A", role=Role.DESK, password=password, actor="root", now=NOW
+            )  # fmt: skip
+        assert staff.verify(person, PASSWORD)
+        assert len(acts(session)) == 1
+
+    def test_twelve_characters_are_enough(self, session: Session) -> None:
+        staff.change_password(session, account(session), "twelve chars", actor="root", now=NOW)
+
+    def test_a_new_one_replaces_the_old(self, session: Session) -> None:
+        person = account(session)
+        staff.change_password(session, person, "battery staple", actor="ben", now=LATER)
+        assert staff.verify(person, "battery staple")
+        assert not staff.verify(person, PASSWORD)
+        assert person.password_changed_at == LATER
+        assert acts(session)[1:] == [("ben", "change password", f"staff account {person.id}, ada@example.com")]
+        assert not any(word in str(acts(session)) for word in ("battery", PASSWORD))
+
+    def test_one_hashed_at_another_cost_is_hashed_anew(self, session: Session) -> None:
+        person = account(session)
+        now_usual = person.password_hash.split("$")[3]
+        staff.rehash(person, PASSWORD)
+        person.password_hash = PasswordHasher(time_cost=1, memory_cost=1024).hash(PASSWORD)
+        assert staff.verify(person, PASSWORD)
+        staff.rehash(person, PASSWORD)
+        assert person.password_hash.split("$")[3] == now_usual
+        assert staff.verify(person, PASSWORD)
+
+    def test_one_hashed_at_the_usual_cost_is_left(self, session: Session) -> None:
+        person = account(session)
+        before = person.password_hash
+        staff.rehash(person, PASSWORD)
+        assert person.password_hash == before
+
+
+class TestRolesAndDisabling:
+    def test_a_role_can_change(self, session: Session) -> None:
+        person = account(session)
+        staff.change_role(session, person, Role.MANAGER, actor="ben")
+        staff.change_role(session, person, Role.MANAGER, actor="ben")
+        assert person.role == "manager"
+        subject = f"staff account {person.id}, ada@example.com from desk to manager"
+        assert acts(session)[1:] == [("ben", "change role", subject)]
+
+    def test_an_account_can_be_disabled_once(self, session: Session) -> None:
+        person = account(session)
+        staff.disable(session, person, actor="ben", now=NOW)
+        staff.disable(session, person, actor="ben", now=LATER)
+        assert (person.active, person.disabled_at) == (False, NOW)
+        assert acts(session)[1:] == [("ben", "disable account", f"staff account {person.id}, ada@example.com")]
+
+    @pytest.mark.parametrize("others", [[], [Role.MANAGER]])
+    def test_the_last_admin_stays(self, session: Session, others: list[Role]) -> None:
+        admin = account(session, role=Role.ADMIN)
+        for role in others:
+            account(session, "ben@example.com", role)
+        gone = account(session, "gone@example.com", Role.ADMIN)
+        staff.disable(session, gone, actor="root", now=NOW)
+        before = acts(session)
+        with pytest.raises(LastAdmin, match=r"ada@example\.com"):
+            staff.disable(session, admin, actor="root", now=NOW)
+        with pytest.raises(LastAdmin):
+            staff.change_role(session, admin, Role.MANAGER, actor="root")
+        staff.change_role(session, admin, Role.ADMIN, actor="root")
+        assert (admin.role, admin.active, acts(session)) == ("admin", True, before)
+        staff.change_role(session, gone, Role.DESK, actor="root")
+
+    def test_with_another_admin_each_can_go(self, session: Session) -> None:
+        ada, ben, cyd = (account(session, f"{name}@example.com", Role.ADMIN) for name in ("ada", "ben", "cyd"))
+        staff.disable(session, ada, actor="root", now=NOW)
+        staff.change_role(session, ben, Role.VIEWER, actor="root")
+        with pytest.raises(LastAdmin):
+            staff.disable(session, cyd, actor="root", now=NOW)
+
+    def test_of_all_admins_that_go_at_once_one_stays(self, engine: Engine) -> None:
+        with sessions(engine).begin() as session:
+            ids = [account(session, f"{name}@example.com", Role.ADMIN).id for name in ("ada", "ben", "cyd", "dee")]
+
+        def disable(person: int, session: Session) -> None:
+            staff.disable(session, session.get_one(Staff, person), actor="root", now=NOW)
+
+        def demote(person: int, session: Session) -> None:
+            staff.change_role(session, session.get_one(Staff, person), Role.DESK, actor="root")
+
+        leave: list[Callable[[int, Session], None]] = [disable, demote, disable, demote]
+        results = together(engine, [partial(way, person) for way, person in zip(leave, ids, strict=True)])
+        assert [type(result) for result in results if result] == [LastAdmin]
+        with sessions(engine)() as session:
+            left = [one.id for one in session.scalars(select(Staff)) if one.active and one.role == Role.ADMIN]
+        assert left == [person for person, result in zip(ids, results, strict=True) if result]
+
+    def test_what_another_did_meanwhile_is_seen(self, engine: Engine) -> None:
+        with sessions(engine).begin() as session:
+            ada = account(session, role=Role.ADMIN)
+            account(session, "ben@example.com", Role.ADMIN)
+        with sessions(engine)() as session:
+            stale = session.get_one(Staff, ada.id)
+            with sessions(engine).begin() as other:
+                staff.disable(other, other.get_one(Staff, ada.id), actor="root", now=NOW)
+            staff.disable(session, stale, actor="root", now=LATER)
+            assert stale.disabled_at == NOW

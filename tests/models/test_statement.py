@@ -1,0 +1,257 @@
+"""What a member has, what they had at any moment, and the running balance of their entries."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from models import ledger, statement
+from models.facts import Fact, Reversed
+from models.ledger import CreditGrant, EntryKind, Move
+from models.members import Membership
+from models.redemption import give_back, redeem
+from models.statement import Balance, EntryLine, GrantLine
+from tests.models.gym import (
+    CLASSES,
+    DUES,
+    NOW,
+    PAID_AT,
+    TRAININGS,
+    Gym,
+    deliver,
+    events,
+    expire_all,
+    fresh,
+    lot,
+    paid,
+)
+from tests.models.test_ledger_invariants import MemberOfAGym
+
+DAY = timedelta(days=1)
+INSTANT = timedelta(microseconds=1)
+MODEST = settings(
+    max_examples=15,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.fixture
+def gym(gym: Gym) -> Gym:
+    """Where entries are recorded by a clock that the test sets; until it does, at NOW."""
+    default = (
+        "ALTER TABLE ledger_entries ALTER recorded_at SET DEFAULT CAST(current_setting('test.clock') AS timestamptz)"
+    )
+    gym.session.execute(text(default))
+    record_at(gym.session, NOW)
+    gym.session.commit()
+    return gym
+
+
+def record_at(session: Session, now: datetime) -> None:
+    session.execute(text("SELECT set_config('test.clock', :now, false)"), {"now": now.isoformat()})
+
+
+def tell_at(session: Session, now: datetime, *said: Fact, late_credit: timedelta = timedelta(0)) -> None:
+    record_at(session, now)
+    deliver(session, events(*said), now=now, late_credit=late_credit)
+
+
+def extend(session: Session, grant: CreditGrant, expiry: datetime, now: datetime) -> None:
+    record_at(session, now)
+    ledger.post(session, [Move(grant.id, EntryKind.EXTENSION, 0, now, expires_at=expiry, note="for the test")])
+
+
+class Shown(NamedTuple):
+    """All that a member was shown at a moment."""
+
+    at: datetime
+    balances: Sequence[Balance]
+    grants: Sequence[GrantLine]
+    entries: Sequence[EntryLine]
+
+
+def show_now(session: Session, member: int, now: datetime) -> Shown:
+    return Shown(
+        now,
+        statement.balances(session, member, now),
+        statement.grants(session, member, now),
+        statement.entries(session, member),
+    )
+
+
+def show_as_of(session: Session, member: int, at: datetime) -> Shown:
+    return Shown(
+        at,
+        statement.balances_as_of(session, member, at),
+        statement.grants_as_of(session, member, at),
+        statement.entries(session, member, as_of=at),
+    )
+
+
+class RememberedMember(MemberOfAGym):
+    """The same member, whose page somebody prints now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        record_at(self.session, self.now)
+        self.printed: list[Shown] = []
+
+    @rule(days=st.integers(0, 40), which=st.integers(0, 20))
+    def extend(self, days: int, which: int) -> None:
+        """As staff would: never to an earlier day, never what does not lapse, nor what has."""
+        wanted = select(CreditGrant).where(CreditGrant.member_id == self.member, CreditGrant.expires_at > self.now)
+        grants = self.session.scalars(wanted.order_by(CreditGrant.id).execution_options(populate_existing=True)).all()
+        if grants:
+            grant = grants[which % len(grants)]
+            assert grant.expires_at is not None
+            extend(self.session, grant, grant.expires_at + timedelta(days=days), self.now)
+
+    @rule(days=st.integers(1, 20))
+    def time_passes(self, days: int) -> None:
+        self.printed.append(show_now(self.session, self.member, self.now))
+        self.now += timedelta(days=days)
+        record_at(self.session, self.now)
+
+    def teardown(self) -> None:
+        try:
+            now = show_now(self.session, self.member, self.now)
+            for shown in [*self.printed, now]:
+                assert show_as_of(self.session, self.member, shown.at) == shown
+            balance: dict[str, int] = {}
+            for entry in now.entries:
+                balance[entry.item] = balance.get(entry.item, 0) + entry.quantity
+                assert entry.balance == balance[entry.item]
+            assert balance == {
+                item: sum(grant.remaining for grant in now.grants if grant.item == item) for item in balance
+            }
+        finally:
+            super().teardown()
+
+
+@pytest.mark.parametrize("forgiving", [False, True], ids=["repaid", "forgiven"])
+def test_as_of_any_moment_is_what_was_shown_at_that_moment(gym: Gym, session: Session, forgiving: bool) -> None:
+    class Machine(RememberedMember):
+        pass
+
+    Machine.gym, Machine.session, Machine.forgiving = gym, session, forgiving
+    run_state_machine_as_test(Machine, settings=MODEST)
+
+
+@pytest.fixture
+def member(gym: Gym, session: Session) -> Membership:
+    """Paid on the 1st: 8 classes until midnight of the 31st, 2 trainings for ever."""
+    membership = gym.join("sub")
+    tell_at(session, NOW, paid("in", "sub"))
+    return membership
+
+
+def usable(session: Session, member: Membership, at: datetime) -> dict[str, int]:
+    return {row.item: row.usable for row in statement.balances_as_of(session, member.member_id, at)}
+
+
+def test_what_was_recorded_later_is_not_in_it(gym: Gym, session: Session, member: Membership) -> None:
+    """A refund of Monday that reached us on Wednesday is not in Tuesday's balance."""
+    tell_at(session, NOW + 2 * DAY, Reversed("in", NOW, "refund:re", DUES, "USD"))
+    assert usable(session, member, NOW - INSTANT) == {}
+    assert usable(session, member, NOW) == {"Spin": CLASSES, "Training": TRAININGS}
+    assert usable(session, member, NOW + 2 * DAY - INSTANT) == {"Spin": CLASSES, "Training": TRAININGS}
+    assert usable(session, member, NOW + 2 * DAY) == {"Spin": 0, "Training": 0}
+    for at, kinds in ((NOW + DAY, {"grant"}), (NOW + 2 * DAY, {"grant", "clawback"})):
+        assert {entry.kind for entry in statement.entries(session, member.member_id, as_of=at)} == kinds
+
+
+def test_lapsing_goes_by_the_moment_written_down_or_not(gym: Gym, session: Session, member: Membership) -> None:
+    lapses = lot(session, member, gym.spin).expires_at
+    assert lapses is not None
+    for _ in range(2):
+        assert usable(session, member, lapses - INSTANT) == {"Spin": CLASSES, "Training": TRAININGS}
+        assert usable(session, member, lapses) == {"Spin": 0, "Training": TRAININGS}
+        record_at(session, lapses + DAY)
+        expire_all(session, lapses + DAY)
+    (before, _), (after, _) = (
+        statement.grants_as_of(session, member.member_id, at) for at in (lapses, lapses + DAY)
+    )  # fmt: skip
+    assert (before.lapsed, before.remaining) == (True, CLASSES)
+    assert (after.lapsed, after.remaining) == (True, 0)
+
+
+def test_an_extension_counts_from_when_it_was_recorded(gym: Gym, session: Session, member: Membership) -> None:
+    spin = lot(session, member, gym.spin)
+    first = spin.expires_at
+    assert first is not None
+    extend(session, spin, first + 5 * DAY, NOW + DAY)
+    extend(session, spin, first + 9 * DAY, NOW + 2 * DAY)
+    seen = {
+        at: statement.grants_as_of(session, member.member_id, at)[0].expires_at
+        for at in (NOW, NOW + DAY - INSTANT, NOW + DAY, NOW + 2 * DAY)
+    }
+    assert list(seen.values()) == [first, first, first + 5 * DAY, first + 9 * DAY]
+    (spin_now, _) = statement.balances_as_of(session, member.member_id, NOW)
+    assert (spin_now.expires_next, spin_now.next_expiry) == (CLASSES, first)
+
+
+def test_the_first_expiry_of_late_credited_sessions(gym: Gym, session: Session) -> None:
+    """Their days count from the day they were credited, and did so before they were extended."""
+    membership = gym.join("late")
+    credited = PAID_AT + 10 * DAY
+    tell_at(session, credited, paid("in_late", "late"), late_credit=DAY)
+    spin = lot(session, membership, gym.spin)
+    first = spin.expires_at
+    assert first is not None
+    assert first - credited > 30 * DAY
+    extend(session, spin, first + 5 * DAY, credited + DAY)
+    assert statement.grants_as_of(session, membership.member_id, credited)[0].expires_at == first
+
+
+def test_owed_used_and_left_as_they_stood(gym: Gym, session: Session, member: Membership) -> None:
+    member_id, item_id = member.member_id, gym.spin.id
+    record_at(session, NOW + DAY)
+    used = redeem(session, member_id=member_id, item_id=item_id, quantity=5, key=fresh("key"), now=NOW + DAY)
+    record_at(session, NOW + 2 * DAY)
+    give_back(session, redemption_id=used.redemption_id, key=fresh("key"), now=NOW + 2 * DAY, quantity=1)
+    tell_at(session, NOW + 3 * DAY, Reversed("in", NOW, "refund:re", DUES, "USD"))
+    stood = [
+        (grant.used, grant.remaining, grant.shortfall)
+        for days in range(4)
+        for grant in statement.grants_as_of(session, member_id, NOW + days * DAY)[:1]
+    ]
+    assert stood == [(0, 8, 0), (5, 3, 0), (4, 4, 0), (4, 0, 4)]
+    owed = [statement.balances_as_of(session, member_id, NOW + days * DAY)[0].shortfall for days in range(4)]
+    assert owed == [0, 0, 0, 4]
+
+
+def test_pages_go_back_through_all_entries(gym: Gym, session: Session, member: Membership) -> None:
+    for days in range(5):
+        record_at(session, NOW + days * DAY)
+        redeem(
+            session, member_id=member.member_id, item_id=gym.spin.id, quantity=1, key=fresh("key"), now=NOW + days * DAY
+        )  # fmt: skip
+    every = statement.entries(session, member.member_id)
+    assert [entry.balance for entry in every if entry.item == "Spin"] == [8, 7, 6, 5, 4, 3]
+    assert [entry.balance for entry in every if entry.item == "Training"] == [2]
+    for as_of, expected in ((None, every), (NOW + 2 * DAY, every[:5])):
+        for limit in (1, 2, 3, len(expected), 100):
+            found: list[EntryLine] = []
+            cursor = None
+            while True:
+                page = statement.page(session, member.member_id, limit=limit, before=cursor, as_of=as_of)
+                assert 0 < len(page.entries) <= limit
+                found += page.entries
+                cursor = page.older
+                if cursor is None:
+                    break
+            assert found == [*reversed(expected)]
+
+
+def test_nobody_elses_entries(gym: Gym, session: Session, member: Membership) -> None:
+    other = gym.join("other")
+    assert statement.page(session, other.member_id, limit=10) == ([], None)
+    assert show_as_of(session, other.member_id, NOW) == (NOW, [], [], [])
