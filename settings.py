@@ -14,6 +14,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+MIN_CONSOLE_SECRET_LENGTH = 32
+# No endpoint's file has a dot followed by that.
+CONSOLE_VARIABLE, CONSOLE_FILE = "SPP_CONSOLE_SECRET", "console.secret"
+
 
 class SettingsError(Exception):
     """The settings do not allow a start; the message says which one and what to do."""
@@ -77,6 +81,17 @@ class Settings(BaseSettings):
     max_event_age_days: int = Field(default=550, gt=0)
     """Older events are quarantined: a replay of years-old traffic is no payment."""
 
+    console_secret: SecretStr | None = None
+    """Signs the console's session cookies; or the file `console.secret` in the secrets folder."""
+    console_https: bool = True
+    """Whether people reach the console by HTTPS, as they should; without, cookies travel in the clear."""
+    console_session_hours: float = Field(default=12, gt=0)
+    """Who does nothing for that long is logged out."""
+    trusted_proxies: int = Field(default=0, ge=0)
+    """How many reverse proxies before the console add to X-Forwarded-For; of theirs, the address is believed."""
+    adjust_alone_up_to: int = Field(default=10, ge=0)
+    """Sessions that one person may give or take by hand; more needs a second person."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("endpoints", mode="before")
@@ -121,6 +136,17 @@ class Settings(BaseSettings):
             except (OSError, UnicodeDecodeError) as error:
                 raise SettingsError(f"{self.secrets_dir / file_name} cannot be read: {error}") from None
         return tuple(SecretStr(word) for word in text.split())
+
+    def console_key(self) -> str:
+        """What signs the console's session cookies. Raises SettingsError where it is missing or short."""
+        given = (self.console_secret,) if self.console_secret else self._read(CONSOLE_VARIABLE, CONSOLE_FILE)
+        key = given[0].get_secret_value() if given else ""
+        if len(key) < MIN_CONSOLE_SECRET_LENGTH:
+            raise SettingsError(
+                f"The console needs a secret of at least {MIN_CONSOLE_SECRET_LENGTH} random characters. Put it into "
+                f"{self.places(CONSOLE_VARIABLE, CONSOLE_FILE)}; `openssl rand -hex 32` makes one."
+            )
+        return key
 
     def places(self, variable: str, file_name: str) -> str:
         """Where a secret may stand, for messages about one that is missing."""

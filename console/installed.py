@@ -1,5 +1,6 @@
 """What commands work on: the installation's settings and its database, and things found there by name."""
 
+import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 import settings
 from local import home
 from models import settlement
+from models.actions import Actor
 from models.catalogue import Club, Item, Offer
 from models.database import make_engine, sessions
 from models.errors import NotFound
@@ -34,6 +36,11 @@ def installed_settings() -> Iterator[settings.Settings]:
     with home.installation(DATA) as environment:
         os.environ.update(environment)
         yield settings.load()
+
+
+def operator() -> Actor:
+    """Who runs this command."""
+    return Actor(getpass.getuser(), "command line")
 
 
 @contextmanager

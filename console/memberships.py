@@ -8,7 +8,7 @@ import click
 
 import settings
 from console import show
-from console.installed import billing_reference, database, json_option, named, settle_waiting, the_member
+from console.installed import billing_reference, database, json_option, named, operator, settle_waiting, the_member
 from models import redemption, statement
 from models.catalogue import Club, Item, Offer
 from models.errors import NotFound
@@ -42,18 +42,20 @@ def sign_up_command(
             club=named(session, Club, "club", club),
             term=terms[0],
             picks=[named(session, Item, "item", pick) for pick in picks],
+            by=operator(),
+            now=datetime.now(UTC),
         )
         for endpoint, reference in references:
             if settings.load().endpoint(endpoint) is None:
                 raise NotFound(what="endpoint", name=endpoint)
-            add_billing_reference(session, membership, endpoint, reference)
+            add_billing_reference(session, membership, endpoint, reference, by=operator())
         settled = settle_waiting(session)
         answer = {
             "membership": membership.id,
             "member": membership.member.email,
             "terms": [
                 {"item": pinned.item.name, "quantity": pinned.quantity, "days_to_expire": pinned.days_to_expire}
-                for pinned in membership.pinned
+                for pinned in membership.versions[0].pinned
             ],
             "waiting_payments_settled": settled,
         }
@@ -106,8 +108,8 @@ def member(email: str, as_of: datetime | None, as_json: bool) -> None:
     ])  # fmt: skip
     click.echo("\nGrants")
     show.table(["grant", "item", "payment", "given", "used", "left", "usable from", "lapses"], [
-        [row.grant_id, row.item, row.payment, row.quantity, row.used, row.remaining, row.effective_at,
-         row.expires_at or "never"]
+        [row.grant_id, row.item, row.payment or f"by {row.given_by}", row.quantity, row.used, row.remaining,
+         row.effective_at, row.expires_at or "never"]
         for row in grants
     ])  # fmt: skip
     click.echo("\nEntries")
@@ -122,7 +124,7 @@ def member(email: str, as_of: datetime | None, as_json: bool) -> None:
 def _cause(row: statement.EntryLine) -> str:
     if row.event_id:
         return f"payment {row.payment}, {row.endpoint} event {row.event_id}"
-    return f"redemption {row.redemption_id}" if row.redemption_id else ""
+    return f"redemption {row.redemption_id}, by {row.actor}" if row.redemption_id else f"by {row.actor or 'the clock'}"
 
 
 @click.command()
@@ -141,6 +143,7 @@ def redeem(email: str, item: str, quantity: int, key: str | None, as_json: bool)
             item_id=named(session, Item, "item", item).id,
             quantity=quantity,
             key=key,
+            by=operator(),
             now=datetime.now(UTC),
         )
     _show_answer(answer, key, "taken from", as_json)
@@ -156,7 +159,7 @@ def give_back(redemption_id: int, quantity: int | None, key: str | None, as_json
     key = key or str(uuid.uuid4())
     with database() as session:
         answer = redemption.give_back(
-            session, redemption_id=redemption_id, key=key, now=datetime.now(UTC), quantity=quantity
+            session, redemption_id=redemption_id, key=key, by=operator(), now=datetime.now(UTC), quantity=quantity
         )
     _show_answer(answer, key, "returned to", as_json)
 

@@ -1,6 +1,5 @@
 """Commands that see to it that no payment is left behind: unmatched, link, quarantine, reconcile."""
 
-import getpass
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from console.installed import (
     database,
     installed_settings,
     json_option,
+    operator,
     settle_waiting,
     the_member,
 )
@@ -73,9 +73,7 @@ def link(reference: str, email: str, membership_id: int | None, as_json: bool) -
         membership = held.get(membership_id) if membership_id else next(iter(held.values()), None)
         if membership is None:
             raise NotFound(what=f"membership of {email}", name=membership_id or "at all")
-        add_billing_reference(session, membership, endpoint, name)
-        subject = f"billing reference {reference} of membership {membership.id}"
-        actions.log(session, actor=getpass.getuser(), verb="link", subject=subject)
+        add_billing_reference(session, membership, endpoint, name, by=operator())
         settled = settle_waiting(session)
         answer = {"membership": membership.id, "waiting_payments_settled": settled}
     if as_json:
@@ -186,7 +184,7 @@ def _quarantined(session: Any, ids: tuple[int, ...]) -> list[int]:
 
 def _log(session: Any, verb: str, ids: list[int], reason: str) -> None:
     for number in ids:
-        actions.log(session, actor=getpass.getuser(), verb=verb, subject=f"event {number}", reason=reason)
+        actions.log(session, operator(), verb, f"event {number}", reason=reason)
 
 
 def _tell(as_json: bool, key: str, ids: list[int], text: str) -> None:

@@ -95,7 +95,7 @@ def _make(endpoint: Endpoint, name: str, membership: Membership, reference: str)
         reference=reference,
         number=str(int(time() * 1000)),
         now=datetime.now(UTC),
-        amount_minor=membership.dues_minor,
+        amount_minor=membership.terms_at(datetime.now(UTC)).dues_minor,
         currency=membership.currency,
         account=endpoint.account,
     )

@@ -1,6 +1,5 @@
-"""Commands about staff accounts: user add, list, disable, password. The first admin is made here."""
+"""Commands about staff accounts: user add, list, disable, enable, password. The first admin is made here."""
 
-import getpass
 import sys
 from datetime import UTC, datetime
 
@@ -9,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from console import show
-from console.installed import Failed, database, json_option
+from console.installed import Failed, database, json_option, operator
 from models import staff
 from models.errors import NotFound
 from models.staff import Role, Staff
@@ -23,7 +22,7 @@ password_stdin_option = click.option(
 @click.pass_context
 @json_option
 def user(context: click.Context, as_json: bool) -> None:
-    """List the staff accounts; add or disable one, or give it a new password."""
+    """List the staff accounts; add, disable or enable one, or give it a new password."""
     if not context.invoked_subcommand:
         context.invoke(list_accounts, as_json=as_json)
 
@@ -57,9 +56,7 @@ def add(email: str, name: str, role: str, from_stdin: bool) -> None:
     password = _new_password(from_stdin)
     now = datetime.now(UTC)
     with database() as session:
-        person = staff.add(
-            session, email=email, name=name, role=Role(role), password=password, actor=getpass.getuser(), now=now
-        )
+        person = staff.add(session, email=email, name=name, role=Role(role), password=password, by=operator(), now=now)
     click.echo(f"{person.email} can log in, as {person.role}.")
 
 
@@ -69,8 +66,18 @@ def disable(email: str) -> None:
     """End the use of an account and of its API tokens."""
     with database() as session:
         person = _account(session, email)
-        staff.disable(session, person, actor=getpass.getuser(), now=datetime.now(UTC))
+        staff.disable(session, person, by=operator(), now=datetime.now(UTC))
     click.echo(f"{person.email} is disabled.")
+
+
+@user.command("enable")
+@click.argument("email")
+def enable(email: str) -> None:
+    """Let a disabled account be used again, with its API tokens."""
+    with database() as session:
+        person = _account(session, email)
+        staff.enable(session, person, by=operator(), now=datetime.now(UTC))
+    click.echo(f"{person.email} can log in again, as {person.role}.")
 
 
 @user.command("password")
@@ -81,7 +88,7 @@ def password_command(email: str, from_stdin: bool) -> None:
     password = _new_password(from_stdin)
     with database() as session:
         person = _account(session, email)
-        staff.change_password(session, person, password, actor=getpass.getuser(), now=datetime.now(UTC))
+        staff.change_password(session, person, password, by=operator(), now=datetime.now(UTC))
     click.echo(f"{person.email} has a new password.")
 
 

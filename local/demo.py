@@ -245,6 +245,7 @@ def _use(session: Session, person: Person) -> None:
             item_id=balance.item_id,
             quantity=person.used,
             key=f"check-in {person.email}",
+            by=sample_gym.BY,
             now=datetime.now(UTC),
         )
 

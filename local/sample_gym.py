@@ -1,14 +1,19 @@
 """A small gym to try things on."""
 
+from datetime import UTC, datetime
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from local import endpoints
+from models.actions import Actor
 from models.catalogue import Club, Item, Offer, PaymentTerm
 from models.members import Membership, add_billing_reference, find_member, sign_up
 
 CLUB, OFFER, TERM = "Riverside", "All In", "Monthly"
 PERSONAL_TRAINING, CLASSES, YOGA, SPIN = "Personal Training", "Group Class", "Yoga", "Spin"
+
+BY = Actor("sample gym", "command line")
 
 BUCKETS = {PERSONAL_TRAINING: (4, 30), CLASSES: (8, 0), YOGA: (5, 45), SPIN: (3, 30)}
 """Item -> sessions per paid dues, days to expire."""
@@ -37,9 +42,11 @@ def join(session: Session, email: str, name: str, picks: list[str], references: 
     club = session.scalars(select(Club).where(Club.name == CLUB)).one()
     term = session.scalars(select(PaymentTerm).where(PaymentTerm.name == TERM)).one()
     items = list(session.scalars(select(Item).where(Item.name.in_(picks))))
-    membership = sign_up(session, email=email, name=name, club=club, term=term, picks=items)
+    membership = sign_up(
+        session, email=email, name=name, club=club, term=term, picks=items, by=BY, now=datetime.now(UTC)
+    )
     for endpoint, reference in references:
-        add_billing_reference(session, membership, endpoint, reference)
+        add_billing_reference(session, membership, endpoint, reference, by=BY)
     return membership
 
 

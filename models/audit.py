@@ -26,9 +26,9 @@ _GRANTS = text("""
     FROM credit_grants g
     LEFT JOIN (
         SELECT grant_id, sum(quantity) AS remaining, sum(shortfall) AS shortfall, sum(reversed) AS reversed,
-               count(*) FILTER (WHERE kind = 'grant') AS grants,
-               sum(quantity) FILTER (WHERE kind = 'grant') AS granted
-        FROM ledger_entries GROUP BY grant_id
+               count(*) FILTER (WHERE opens) AS grants, sum(quantity) FILTER (WHERE opens) AS granted
+        FROM (SELECT *, kind = 'grant' OR (kind = 'adjustment' AND quantity > 0) AS opens FROM ledger_entries) entries
+        GROUP BY grant_id
     ) e ON e.grant_id = g.id
     WHERE (g.remaining, g.shortfall, g.reversed, 1, g.quantity)
        IS DISTINCT FROM (coalesce(e.remaining, 0), coalesce(e.shortfall, 0), coalesce(e.reversed, 0),
@@ -53,7 +53,7 @@ def audit(session: Session, *, batch: int = 1000) -> Iterator[Finding]:
             f"{name} is {value}, its entries sum to {entered}" for name, value, entered in shown if value != entered
         ]
         if row.grants != 1:
-            wrong.append(f"it has {row.grants} grant entries")
+            wrong.append(f"{row.grants} entries made it, not 1")
         yield Finding(row.id, row.payment_id, f"grant {row.id}: {'; '.join(wrong)}")
     after = 0
     while roots := list(session.scalars(_ROOTS, {"after": after, "limit": batch})):

@@ -102,14 +102,22 @@ _MEMBERSHIPS = text("""
       USING (endpoint, reference)
 """)
 
+# The terms in force when it was paid; before the first, the first.
 _TERMS = text("""
-    SELECT m.id, m.member_id, m.currency, c.time_zone, c.shortfall_policy,
+    SELECT paid.root, m.id, m.member_id, m.currency, c.time_zone, c.shortfall_policy,
            p.item_id, p.quantity, p.days_to_expire
-    FROM memberships m
+    FROM unnest(CAST(:roots AS bigint[]), CAST(:ids AS bigint[]), CAST(:moments AS timestamptz[]))
+      AS paid (root, membership_id, at)
+    JOIN memberships m ON m.id = paid.membership_id
     JOIN clubs c ON c.id = m.club_id
-    LEFT JOIN pinned_terms p ON p.membership_id = m.id
-    WHERE m.id = ANY(CAST(:ids AS bigint[]))
-    ORDER BY m.id, p.item_id
+    CROSS JOIN LATERAL (
+        SELECT id FROM membership_terms t WHERE t.membership_id = m.id
+        ORDER BY t.since <= paid.at DESC, CASE WHEN t.since <= paid.at THEN t.since END DESC,
+                 CASE WHEN t.since <= paid.at THEN t.id END DESC, t.since, t.id
+        LIMIT 1
+    ) terms
+    LEFT JOIN pinned_terms p ON p.terms_id = terms.id
+    ORDER BY paid.root, p.item_id
 """)
 
 
@@ -127,18 +135,20 @@ def _match(session: Session, cases: list[Case]) -> None:
         found = {(endpoint, reference): membership_id for endpoint, reference, membership_id in rows}
         for endpoint, reference, root in wanted:
             chosen[root] = chosen[root] or found.get((endpoint, reference))
-    matches: dict[int, Match] = {}
-    for membership_id, member_id, currency, time_zone, policy, item_id, quantity, days in session.execute(
-        _TERMS, {"ids": array({membership_id for membership_id in chosen.values() if membership_id})}
+    matched = [
+        (case.payment.root, chosen[case.payment.root], case.paid.fact.occurred_at)
+        for case in cases
+        if case.paid and chosen[case.payment.root]
+    ]
+    case_of = {case.payment.root: case for case in cases}
+    for root, *membership, item_id, quantity, days in session.execute(
+        _TERMS, columns(("roots", "ids", "moments"), matched)
     ).all():
-        match = matches.get(membership_id)
-        if match is None:
-            match = matches[membership_id] = Match(membership_id, member_id, currency, time_zone, policy)
+        case = case_of[root]
+        if case.match is None:
+            case.match = Match(*membership)
         if item_id is not None:
-            match.terms.append(Terms(item_id, quantity, days))
-    for case in cases:
-        membership_id = chosen[case.payment.root]
-        case.match = matches[membership_id] if membership_id else None
+            case.match.terms.append(Terms(item_id, quantity, days))
 
 
 _LOT = """
@@ -171,9 +181,19 @@ def lay_out_lots(session: Session, cases: list[Case]) -> dict[int, Lot]:
     return lots
 
 
+_DEBTS = text(f"""{_LOT}
+    WHERE shortfall > 0 AND member_id = :member AND item_id = :item ORDER BY id FOR UPDATE
+""")
+
+
+def open_debts(session: Session, member_id: int, item_id: int) -> list[Lot]:
+    """The member's lots of that item with an open shortfall, locked, in the order of ids."""
+    return [Lot(*row) for row in session.execute(_DEBTS, {"member": member_id, "item": item_id})]
+
+
 _ENTERED = text("""
     SELECT grant_id,
-           coalesce(-sum(quantity) FILTER (WHERE kind = 'expiry'), 0) AS lapsed,
+           coalesce(-sum(quantity) FILTER (WHERE kind = 'expiry' OR (kind = 'adjustment' AND quantity < 0)), 0) AS gone,
            coalesce(-sum(quantity) FILTER (WHERE kind IN ('clawback', 'reinstatement')), 0) AS clawed_back
     FROM ledger_entries
     WHERE grant_id = ANY(CAST(:ids AS bigint[]))
@@ -195,8 +215,8 @@ def read_entries(session: Session, wanted: Collection[int], lots: dict[int, Lot]
     if not wanted:
         return
     ids = {"ids": array(wanted)}
-    for grant_id, lapsed, clawed_back in session.execute(_ENTERED, ids).all():
-        lots[grant_id].lapsed, lots[grant_id].clawed_back = lapsed, clawed_back
+    for grant_id, gone, clawed_back in session.execute(_ENTERED, ids).all():
+        lots[grant_id].gone, lots[grant_id].clawed_back = gone, clawed_back
     repayments = session.execute(_REPAYMENTS, ids).all()
     if missing := {payer for _, payer, _ in repayments} - lots.keys():
         lots |= {row.id: Lot(*row) for row in session.execute(_LOTS_BY_ID, {"ids": array(missing)}).all()}

@@ -1,10 +1,13 @@
 """What gyms sell: clubs, items, offers with their session buckets, payment terms.
 
-A constraint states each rule that it can; the functions below state the rest and
-turn a refusal into an error that a person can act on. Editing an offer never
-touches existing memberships: their terms were pinned at sign-up.
+A constraint states each rule that it can; the methods below state what a row can
+decide by itself, as an error that a person can act on; `models.inventory`,
+`models.offers` and `models.clubs` state the rest. Editing an offer never touches
+existing memberships: their terms were pinned at sign-up. Who edits an offer locks
+its row first, so that two people do it one after the other.
 """
 
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, String, UniqueConstraint
@@ -12,18 +15,15 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Base, Currency, Id, MinorUnits
 from models.errors import (
-    DaysWithoutSessions,
     ItemAlreadyAdded,
-    MaximumBelowMinimum,
-    NegativeNumber,
+    ItemRetired,
     NotASessionItem,
-    NumberTooLarge,
     OfferCannotBeBought,
     WrongState,
 )
-
-MAX_QUANTITY = 10_000
-MAX_DAYS_TO_EXPIRE = 36_500
+from models.offer_rules import MAX_DAYS_TO_EXPIRE as MAX_DAYS_TO_EXPIRE
+from models.offer_rules import MAX_QUANTITY as MAX_QUANTITY
+from models.offer_rules import bucket_terms_refused, check_limits, why_not_buyable
 
 
 class ItemKind(StrEnum):
@@ -105,6 +105,20 @@ class Item(Base):
     name: Mapped[str] = mapped_column(String(200), unique=True)
     kind: Mapped[str]
     session_type: Mapped[str | None]
+    retired_at: Mapped[datetime | None]
+    """Since when it can be added to no further offer; where it is, it stays."""
+
+    def retire(self, now: datetime) -> None:
+        """Keeps it off further offers. Raises WrongState."""
+        if self.retired_at is not None:
+            raise WrongState(what=f"Item {self.name!r}", state="retired", verb="retired again")
+        self.retired_at = now
+
+    def bring_back(self) -> None:
+        """Lets it be added to offers again. Raises WrongState."""
+        if self.retired_at is None:
+            raise WrongState(what=f"Item {self.name!r}", state="not retired", verb="brought back")
+        self.retired_at = None
 
 
 class Offer(Base):
@@ -133,51 +147,72 @@ class Offer(Base):
     )
 
     def set_bucket_limits(self, minimum: int, maximum: int) -> None:
-        """Sets both limits. Raises NegativeNumber, MaximumBelowMinimum or, once on sale, OfferCannotBeBought."""
-        if minimum < 0:
-            raise NegativeNumber(what="Minimum required session buckets", value=minimum)
-        if maximum < minimum:
-            raise MaximumBelowMinimum(minimum=minimum, maximum=maximum)
-        if self.state == OfferState.PUBLISHED:
-            self._require_buyable(minimum, maximum, self._required, len(self.buckets))
+        """Sets both. Raises NegativeNumber, MaximumBelowMinimum, NumberTooLarge; on sale, OfferCannotBeBought."""
+        check_limits(minimum, maximum)
+        self._stay_buyable(minimum=minimum, maximum=maximum)
         self.min_buckets, self.max_buckets = minimum, maximum
 
     def add_bucket(self, item: Item, *, required: bool = False) -> "SessionBucket":
-        """Adds a session item. Raises NotASessionItem, ItemAlreadyAdded or, once on sale, OfferCannotBeBought."""
+        """Adds a session item. Raises NotASessionItem, ItemAlreadyAdded, ItemRetired; on sale, OfferCannotBeBought."""
         if item.kind != ItemKind.SCHEDULER_BUCKET:
             raise NotASessionItem(item=item.name)
         if any(bucket.item is item for bucket in self.buckets):
             raise ItemAlreadyAdded(item=item.name, offer=self.name)
-        if self.state == OfferState.PUBLISHED:
-            self._require_buyable(self.min_buckets, self.max_buckets, self._required + required, len(self.buckets) + 1)
+        if item.retired_at is not None:
+            raise ItemRetired(item=item.name)
+        self._stay_buyable(required=self._required + required, buckets=len(self.buckets) + 1)
         bucket = SessionBucket(item=item, required=required)
         self.buckets.append(bucket)
         return bucket
 
+    def set_required(self, bucket: "SessionBucket", required: bool) -> None:
+        """Whether it must be picked at sign-up. Raises, once on sale, OfferCannotBeBought."""
+        self._stay_buyable(required=self._required + required - bucket.required)
+        bucket.required = required
+
+    def remove_bucket(self, bucket: "SessionBucket") -> None:
+        """Takes a session item off, with its bucket terms. Raises, once on sale, OfferCannotBeBought."""
+        self._stay_buyable(required=self._required - bucket.required, buckets=len(self.buckets) - 1)
+        for term in self.terms:
+            term.bucket_terms = [entry for entry in term.bucket_terms if entry.bucket is not bucket]
+        self.buckets.remove(bucket)
+
+    def remove_term(self, term: "PaymentTerm") -> None:
+        """Takes a payment term off that nobody has bought. Raises, for the last one on sale, OfferCannotBeBought."""
+        self._stay_buyable(terms=len([other for other in self.terms_on_sale if other is not term]))
+        self.terms.remove(term)
+
     def publish(self) -> None:
-        """Puts the offer on sale. Raises WrongState, or OfferCannotBeBought with the reason."""
-        if self.state != OfferState.DRAFT:
+        """Puts the offer on sale, or back on sale. Raises WrongState, or OfferCannotBeBought with the reason."""
+        if self.state == OfferState.PUBLISHED:
             raise WrongState(what=f"Offer {self.name!r}", state=self.state, verb="published")
-        if not self.terms:
-            raise OfferCannotBeBought(offer=self.name, reason="it has no payment term")
-        self._require_buyable(self.min_buckets, self.max_buckets, self._required, len(self.buckets))
+        self._require_buyable()
         self.state = OfferState.PUBLISHED.value
+
+    @property
+    def terms_on_sale(self) -> list["PaymentTerm"]:
+        """The payment terms that can be bought while the offer is published."""
+        return [term for term in self.terms if term.retired_at is None]
+
+    def _stay_buyable(self, **changed: int) -> None:
+        """Once on sale: raises OfferCannotBeBought where nobody could buy the offer with these numbers changed."""
+        if self.state == OfferState.PUBLISHED:
+            self._require_buyable(**changed)
+
+    def _require_buyable(self, **changed: int) -> None:
+        numbers = {
+            "minimum": self.min_buckets,
+            "maximum": self.max_buckets,
+            "required": self._required,
+            "buckets": len(self.buckets),
+            "terms": len(self.terms_on_sale),
+        }
+        if reason := why_not_buyable(**numbers | changed):
+            raise OfferCannotBeBought(offer=self.name, reason=reason)
 
     @property
     def _required(self) -> int:
         return sum(bucket.required for bucket in self.buckets)
-
-    def _require_buyable(self, minimum: int, maximum: int, required: int, buckets: int) -> None:
-        """Raises OfferCannotBeBought where nobody's picks could satisfy these numbers."""
-        if required > maximum:
-            reason = f"it requires {required} session items but allows at most {maximum}"
-        elif minimum > buckets:
-            reason = f"it asks for at least {minimum} session items but has {buckets}"
-        elif buckets == 1 and maximum < 1:
-            reason = "it includes its one session item but allows at most 0"
-        else:
-            return
-        raise OfferCannotBeBought(offer=self.name, reason=reason)
 
     def retire(self) -> None:
         """Takes the offer off sale; memberships that bought it go on."""
@@ -228,39 +263,47 @@ class PaymentTerm(Base):
     currency: Mapped[Currency]
     interval: Mapped[str] = mapped_column(default=Interval.MONTH.value)
     interval_count: Mapped[int] = mapped_column(default=1)
+    retired_at: Mapped[datetime | None]
+    """Since when it cannot be bought; memberships that bought it go on."""
 
     offer: Mapped[Offer] = relationship(back_populates="terms")
     bucket_terms: Mapped[list["BucketTerms"]] = relationship(
         back_populates="term", order_by="BucketTerms.session_bucket_id", cascade="all, delete-orphan"
     )
 
+    def retire(self, now: datetime) -> None:
+        """Takes it off sale. Raises WrongState, or OfferCannotBeBought where the published offer has no other."""
+        if self.retired_at is not None:
+            raise WrongState(what=f"Payment term {self.name!r}", state="retired", verb="retired again")
+        self.offer._stay_buyable(terms=len(self.offer.terms_on_sale) - 1)
+        self.retired_at = now
+
+    def bring_back(self) -> None:
+        """Puts it back on sale. Raises WrongState."""
+        if self.retired_at is None:
+            raise WrongState(what=f"Payment term {self.name!r}", state="not retired", verb="brought back")
+        self.retired_at = None
+
     def set_bucket(self, bucket: SessionBucket, *, quantity: int, days_to_expire: int) -> None:
         """Sessions per paid dues (0: not used under this term) and days to expire (0: never).
 
         Raises NegativeNumber, NumberTooLarge or DaysWithoutSessions.
         """
-        limits = (
-            ("Session quantity", quantity, MAX_QUANTITY),
-            ("Days to expire", days_to_expire, MAX_DAYS_TO_EXPIRE),
-        )
-        for what, value, limit in limits:
-            if value < 0:
-                raise NegativeNumber(what=what, value=value)
-            if value > limit:
-                raise NumberTooLarge(what=what, value=value, limit=limit)
-        if days_to_expire and not quantity:
-            raise DaysWithoutSessions(days=days_to_expire)
-        for existing in self.bucket_terms:
-            if existing.bucket is bucket:
-                existing.quantity, existing.days_to_expire = quantity, days_to_expire
-                return
-        self.bucket_terms.append(
-            BucketTerms(bucket=bucket, offer_id=self.offer_id, quantity=quantity, days_to_expire=days_to_expire)
-        )
+        for refusal in bucket_terms_refused(quantity, days_to_expire).values():
+            raise refusal
+        known = next((entry for entry in self.bucket_terms if entry.bucket is bucket), None)
+        if known is not None and quantity:
+            known.quantity, known.days_to_expire = quantity, days_to_expire
+        elif known is not None:
+            self.bucket_terms.remove(known)
+        elif quantity:
+            self.bucket_terms.append(
+                BucketTerms(bucket=bucket, offer_id=self.offer_id, quantity=quantity, days_to_expire=days_to_expire)
+            )
 
 
 class BucketTerms(Base):
-    """Session quantity and days to expire of one bucket under one payment term."""
+    """Session quantity and days to expire of one bucket under one payment term; no row where it is not used."""
 
     __tablename__ = "bucket_terms"
     __table_args__ = (

@@ -1,6 +1,6 @@
 """PURE: how a lot gives up sessions whose money went back, and gets them again.
 
-A clawback takes what remains, leaves what had lapsed, and what was used becomes
+A clawback takes what remains, leaves what had lapsed or been taken by hand, and what was used becomes
 shortfall. A reinstatement undoes that in the opposite order: it cancels shortfall
 first, then what had been left, and gives back the rest.
 """
@@ -18,7 +18,7 @@ class Lot:
     """A grant as it stands while its moves are planned; `apply` keeps it in step with them."""
 
     id: int
-    payment_id: int
+    payment_id: int | None
     member_id: int
     item_id: int
     quantity: int
@@ -28,7 +28,8 @@ class Lot:
     expires_at: datetime | None
     recorded_at: datetime
     # What its entries come to so far; read only for lots whose `reversed` has to change.
-    lapsed: int = 0
+    gone: int = 0
+    """Neither there nor used: what has lapsed, and what staff have taken."""
     clawed_back: int = 0
     repayments: "list[tuple[Lot, int]]" = field(default_factory=list)
     """Who repaid how much of its shortfall, the last first."""
@@ -39,7 +40,7 @@ class Lot:
         self.shortfall += move.shortfall
         self.reversed += move.reversed
         if move.kind == EntryKind.EXPIRY:
-            self.lapsed -= move.quantity
+            self.gone -= move.quantity
         return move
 
 
@@ -60,11 +61,11 @@ def _claw_back(
         # It had lapsed by the clock; writing that down first keeps a late expiry job from mattering.
         yield lot.apply(Move(lot.id, EntryKind.EXPIRY, -lot.remaining, lot.expires_at))
     taken = min(quantity, lot.remaining)
-    left = min(quantity - taken, max(0, lot.lapsed - _left_before(lot)))
+    left = min(quantity - taken, max(0, lot.gone - _left_before(lot)))
     used = quantity - taken - left
     notes = []
     if left:
-        notes.append(f"{left} had lapsed")
+        notes.append(f"{left} had lapsed or been taken by hand")
     if used:
         forgiven = policy == ShortfallPolicy.FORGIVE
         notes.append(f"{used} already used, forgiven by the club" if forgiven else f"{used} already used: shortfall")
@@ -95,7 +96,7 @@ def _reinstate(lot: Lot, quantity: int, fact_id: int, occurred_at: datetime) -> 
     if cancelled:
         notes.append(f"{cancelled} of shortfall cancelled")
     if left:
-        notes.append(f"{left} had lapsed or been forgiven")
+        notes.append(f"{left} had lapsed, been taken by hand or been forgiven")
     yield lot.apply(
         Move(
             lot.id,
@@ -111,7 +112,7 @@ def _reinstate(lot: Lot, quantity: int, fact_id: int, occurred_at: datetime) -> 
 
 
 def _left_before(lot: Lot) -> int:
-    """Reversed sessions that were neither taken, nor repaid since, nor are owed: lapsed, or forgiven."""
+    """Reversed sessions that were neither taken, nor repaid since, nor are owed: gone, or forgiven."""
     return lot.reversed - lot.shortfall - lot.clawed_back - sum(paid for _, paid in lot.repayments)
 
 

@@ -6,7 +6,7 @@ reversed / paid is reversed: all of it when all the money went back.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from math import inf
 from zoneinfo import ZoneInfo
 
@@ -126,6 +126,15 @@ def expires_at(counted_from: datetime, days_to_expire: int, time_zone: str) -> d
     """
     if not days_to_expire:
         return None
-    zone = ZoneInfo(time_zone)
-    first_unusable_day = counted_from.astimezone(zone).date() + timedelta(days=days_to_expire + 1)
-    return datetime.combine(first_unusable_day, time.min, zone).astimezone(UTC)
+    day = counted_from.astimezone(ZoneInfo(time_zone)).date()
+    return end_of(day + timedelta(days=days_to_expire), time_zone)
+
+
+def end_of(day: date, time_zone: str) -> datetime:
+    """The first moment after that local day, in UTC."""
+    return datetime.combine(day + timedelta(days=1), time.min, ZoneInfo(time_zone)).astimezone(UTC)
+
+
+def last_day(expires_at: datetime, time_zone: str) -> date:
+    """The last local day on which what lapses then can be used."""
+    return (expires_at - timedelta(microseconds=1)).astimezone(ZoneInfo(time_zone)).date()

@@ -1,6 +1,7 @@
 """Every error that the rules raise. The docstring is the message, filled with what is at hand."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -55,6 +56,58 @@ class WrongState(SppError):
     """{what} is {state}, so it cannot be {verb}."""
 
 
+class NameTaken(SppError):
+    """There is already {what} {name!r}: choose another name."""
+
+
+class ItemRetired(SppError):
+    """{item!r} is retired: bring it back before adding it to an offer."""
+
+
+class SessionTypeMissing(SppError):
+    """Say what the sessions are good for: class or personal training."""
+
+
+class ItemInUse(SppError):
+    """{item!r} is in use ({uses}): {advice}."""
+
+
+class TermInUse(SppError):
+    """{term!r} was bought by {memberships}: retire it instead."""
+
+
+class OfferInUse(SppError):
+    """{offer!r} was bought by {memberships}: it can be retired, but not deleted."""
+
+
+class ClubInUse(SppError):
+    """{club!r} has {memberships}, so {consequence}."""
+
+
+class SessionsRefused(SppError):
+    """Nothing was saved. {reasons}"""
+
+    def __init__(self, refused: Mapping[tuple[Any, str], SppError], **details: Any) -> None:
+        self.refused = refused
+        super().__init__(**details)
+
+
+class WrongCurrencyCode(SppError):
+    """{code!r} is not a currency: give its three letters, such as USD."""
+
+
+class WrongTimeZone(SppError):
+    """{name!r} is not a time zone: give its IANA name, such as America/Chicago."""
+
+
+class NotAnAmount(SppError):
+    """{text!r} is not an amount in {currency}: type it like {example}."""
+
+
+class IntervalTooLong(SppError):
+    """Dues can fall due every {limit} {interval}s at most (it is every {count})."""
+
+
 # Members
 
 
@@ -68,6 +121,14 @@ class SeveralMemberships(SppError):
 
 class InvalidEmail(SppError):
     """{email!r} is not an e-mail address."""
+
+
+class NameMissing(SppError):
+    """A name is required."""
+
+
+class DateInPast(SppError):
+    """{day} is over: choose today or a later day."""
 
 
 class PicksMissing(SppError):
@@ -109,8 +170,44 @@ class KeyReused(SppError):
     """Idempotency key {key!r} was used before with other content: use a new key."""
 
 
+class SentBefore(SppError):
+    """This form was sent before, with other content: see below what it did, and send it again if more is meant."""
+
+
 class NotPositive(SppError):
     """{what} must be 1 or more (it is {value})."""
+
+
+class ZeroQuantity(SppError):
+    """Say how many sessions: plus to give, minus to take."""
+
+
+class ReasonMissing(SppError):
+    """Say why: a note is required."""
+
+
+class TextTooLong(SppError):
+    """{what} can have at most {limit} characters (it has {length}): shorten it."""
+
+
+class DayTooFar(SppError):
+    """{day} is too far away: choose a day up to {limit}, or let the sessions never expire."""
+
+
+class AlreadyLapsed(SppError):
+    """That day is over: choose one to come. Sessions that have lapsed can be given again by an adjustment."""
+
+
+class NeverLapses(SppError):
+    """Grant {grant} never expires."""
+
+
+class NotLater(SppError):
+    """It can be used until {last_day} already: choose a later day."""
+
+
+class SamePerson(SppError):
+    """You asked for adjustment {adjustment} yourself: a second person has to approve it."""
 
 
 # Staff
@@ -134,6 +231,10 @@ class LastAdmin(SppError):
 
 class WrongLogin(SppError):
     """The e-mail address or the password is wrong."""
+
+
+class WrongPassword(SppError):
+    """That is not your password: type the one that you log in with."""
 
 
 class TooManyFailures(SppError):

@@ -12,11 +12,15 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models import burn_order
 from models.arrays import columns
 from models.base import Base, Id, RecordedAt
-from models.catalogue import one_of
+from models.burn_order import Draw, UsableLot
+from models.catalogue import Item, one_of
+from models.errors import TooFewSessions
 
 
 class EntryKind(StrEnum):
@@ -34,7 +38,10 @@ class EntryKind(StrEnum):
 
 
 class CreditGrant(Base):
-    """A lot: sessions of one item, from one payment, with one expiry. Usable while effective_at <= t < expires_at."""
+    """A lot: sessions of one item, from one payment or one adjustment, with one expiry.
+
+    Usable while effective_at <= t < expires_at.
+    """
 
     __tablename__ = "credit_grants"
     __table_args__ = (
@@ -42,13 +49,16 @@ class CreditGrant(Base):
         Index("ix_credit_grants_member_id_item_id", "member_id", "item_id"),
         Index("ix_credit_grants_lapsing", "expires_at", postgresql_where=text("remaining > 0")),
         Index("ix_credit_grants_shortfall", "member_id", postgresql_where=text("shortfall > 0")),
+        CheckConstraint("num_nonnulls(payment_id, action_id) = 1", "one_origin"),
         CheckConstraint("0 <= remaining AND remaining <= quantity", "remaining"),
         CheckConstraint("0 <= shortfall AND shortfall <= quantity", "shortfall"),
         CheckConstraint("0 <= reversed AND reversed <= quantity", "reversed"),
     )
 
     id: Mapped[Id]
-    payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"))
+    payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
+    """The act that gave it by hand, where no payment did."""
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
     quantity: Mapped[int]
@@ -89,6 +99,11 @@ class LedgerEntry(Base):
             "(kind IN ('grant', 'clawback', 'reinstatement')) <= (fact_id IS NOT NULL)", "caused_by_a_fact"
         ),
         CheckConstraint("(kind IN ('redemption', 'return')) = (redemption_id IS NOT NULL)", "caused_by_a_redemption"),
+        CheckConstraint(
+            "(kind IN ('redemption', 'return', 'adjustment')) <= (action_id IS NOT NULL)", "caused_by_a_person"
+        ),
+        CheckConstraint("kind <> 'extension' OR num_nonnulls(fact_id, action_id) = 1", "cause_of_an_extension"),
+        CheckConstraint("kind <> 'adjustment' OR quantity <> 0", "adjustments_move"),
     )
 
     id: Mapped[Id]
@@ -101,12 +116,14 @@ class LedgerEntry(Base):
     reversed: Mapped[int] = mapped_column(server_default="0")
     """Moves the grant's reversed."""
     expires_at: Mapped[datetime | None]
-    """An extension's new expiry."""
+    """The expiry that a lot begins with, and an extension's new one."""
     occurred_at: Mapped[datetime]
     """By the clock of whoever caused it; an expiry's is the lot's expires_at."""
     recorded_at: Mapped[RecordedAt]
     fact_id: Mapped[int | None] = mapped_column(ForeignKey("payment_facts.id"))
     redemption_id: Mapped[int | None] = mapped_column(ForeignKey("redemptions.id"))
+    action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
+    """Who did it by hand, and why."""
     counter_grant_id: Mapped[int | None] = mapped_column(ForeignKey("credit_grants.id"))
     """The other grant of a debt repayment: whose shortfall it repays, or who repaid it."""
     note: Mapped[str | None]
@@ -139,6 +156,7 @@ class Move(NamedTuple):
     expires_at: datetime | None = None
     fact_id: int | None = None
     redemption_id: int | None = None
+    action_id: int | None = None
     counter_grant_id: int | None = None
     note: str | None = None
 
@@ -158,8 +176,8 @@ _GRANT = text("""
         SELECT payment_id, member_id, item_id, quantity, quantity, effective_at, expires_at, recorded_at FROM new
         RETURNING id, payment_id, item_id
     ), entered AS (
-        INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, fact_id, note)
-        SELECT granted.id, 'grant', new.quantity, new.occurred_at, new.fact_id, new.note
+        INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, fact_id, note)
+        SELECT granted.id, 'grant', new.quantity, new.expires_at, new.occurred_at, new.fact_id, new.note
         FROM granted JOIN new USING (payment_id, item_id)
     )
     SELECT id, payment_id, item_id FROM granted
@@ -179,12 +197,12 @@ _POST = text("""
     WITH entered AS (
         INSERT INTO ledger_entries
             (grant_id, kind, quantity, occurred_at, shortfall, reversed, expires_at, fact_id, redemption_id,
-             counter_grant_id, note)
+             action_id, counter_grant_id, note)
         SELECT * FROM unnest(
             CAST(:grant_id AS bigint[]), CAST(:kind AS text[]), CAST(:quantity AS int[]),
             CAST(:occurred_at AS timestamptz[]), CAST(:shortfall AS int[]), CAST(:reversed AS int[]),
             CAST(:expires_at AS timestamptz[]), CAST(:fact_id AS bigint[]), CAST(:redemption_id AS bigint[]),
-            CAST(:counter_grant_id AS bigint[]), CAST(:note AS text[]))
+            CAST(:action_id AS bigint[]), CAST(:counter_grant_id AS bigint[]), CAST(:note AS text[]))
         RETURNING grant_id, quantity, shortfall, reversed, expires_at
     ), moved AS (
         SELECT grant_id, sum(quantity) AS quantity, sum(shortfall) AS shortfall, sum(reversed) AS reversed,
@@ -202,6 +220,44 @@ def post(session: Session, moves: Sequence[Move]) -> None:
     """Writes entries and moves their grants, which the caller holds locked; nothing for no moves."""
     if moves:
         session.execute(_POST, columns(Move._fields, moves))
+
+
+def add(
+    session: Session, *, member_id: int, item_id: int, quantity: int, expires_at: datetime | None, action_id: int,
+    note: str | None, now: datetime,
+) -> int:  # fmt: skip
+    """Makes a lot by hand, which no payment gave, with the `adjustment` entry that fills it; its id."""
+    new = insert(CreditGrant).values(
+        action_id=action_id, member_id=member_id, item_id=item_id, quantity=quantity, remaining=0,
+        effective_at=now, expires_at=expires_at, recorded_at=now,
+    )  # fmt: skip
+    lot = session.scalars(new.returning(CreditGrant.id)).one()
+    kind = EntryKind.ADJUSTMENT
+    post(session, [Move(lot, kind, quantity, now, expires_at=expires_at, action_id=action_id, note=note)])
+    return lot
+
+
+_USABLE = text("""
+    SELECT id, remaining, effective_at, expires_at
+    FROM credit_grants
+    WHERE member_id = :member AND item_id = :item AND remaining > 0
+      AND effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)
+    ORDER BY id
+    FOR UPDATE
+""")
+
+
+def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime) -> list[Draw]:
+    """What to take from which of the member's usable lots, in burn order; they are locked.
+
+    Raises TooFewSessions.
+    """
+    lots = [UsableLot(*row) for row in session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now})]
+    draws = burn_order.draw(lots, quantity)
+    if draws is None:
+        usable = sum(lot.remaining for lot in lots)
+        raise TooFewSessions(asked=quantity, item=session.get_one(Item, item_id).name, usable=usable)
+    return draws
 
 
 _EXPIRE = text("""

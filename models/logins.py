@@ -6,17 +6,21 @@ from hashlib import sha256
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 
-from sqlalchemy import LargeBinary, case, delete, func, select, text
+from sqlalchemy import LargeBinary, case, delete, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import staff
+from models import actions, staff
+from models.actions import Actor
 from models.arrays import array
 from models.base import Base
 from models.errors import TooManyFailures, WrongLogin
 from models.staff import Staff
 
 MAX_FAILURES = 5
+"""Of one account."""
+MAX_FAILURES_FROM_ADDRESS = 50
+"""Of one address: a whole club may come from it."""
 WINDOW = timedelta(minutes=15)
 
 
@@ -37,15 +41,26 @@ def log_in(
 ) -> Staff | WrongLogin | TooManyFailures:
     """The person who has that login name and password, or why nobody is logged in; commit in either case.
 
-    A refusal is returned rather than raised because the failure has to stay counted. After
-    5 failures in 15 minutes, of the account or from the address, whatever is tried is
-    refused until the 15 minutes are over. An unknown, a disabled account and a wrong
-    password are told apart neither by the answer nor by its time. Tries of one account, or
-    from one address, wait for each other, so that many at once are no more than as many in turn.
+    A refusal is returned rather than raised because the failure has to stay counted. After 5
+    failures of the account, or 50 from the address, in 15 minutes, whatever is tried is refused
+    until the 15 minutes are over. An unknown, a disabled account and a wrong password are told
+    apart neither by the answer nor by its time. Tries of one account, or from one address,
+    wait for each other, so that many at once are no more than as many in turn.
     """
+    person = check(session, email=email, password=password, address=address, now=now)
+    if isinstance(person, Staff):
+        person.last_login_at = now
+        actions.log(session, Actor(person.email, address), "log in", staff.named(person))
+    return person
+
+
+def check(
+    session: Session, *, email: str, password: str, address: str, now: datetime
+) -> Staff | WrongLogin | TooManyFailures:
+    """Whether that is the account's password, counted and refused as `log_in` does, for whom is logged in already."""
     account, origin = keys = (_key("account", staff.login_name(email)), _key("address", _network(address)))
     session.execute(_IN_TURN, {"locks": array(int.from_bytes(key[:8], signed=True) for key in keys)})
-    if until := _refused_until(session, keys, now):
+    if until := _refused_until(session, account, origin, now):
         wait = until - now
         return TooManyFailures(minutes=ceil(wait / timedelta(minutes=1)), seconds=ceil(wait.total_seconds()))
     # Locked, so that a password changed meanwhile is not undone by rehashing the old one.
@@ -54,7 +69,6 @@ def log_in(
         _count(session, (account, origin), now)
         return WrongLogin()
     staff.rehash(person, password)
-    person.last_login_at = now
     session.execute(delete(LoginFailures).where(LoginFailures.key == account))
     return person
 
@@ -80,12 +94,10 @@ def _network(address: str) -> str:
     return str(parsed.ipv4_mapped or IPv6Network((parsed.packed, 64), strict=False))
 
 
-def _refused_until(session: Session, keys: Sequence[bytes], now: datetime) -> datetime | None:
-    return session.scalar(
-        select(func.max(LoginFailures.until)).where(
-            LoginFailures.key.in_(keys), LoginFailures.failures >= MAX_FAILURES, LoginFailures.until > now
-        )
-    )
+def _refused_until(session: Session, account: bytes, origin: bytes, now: datetime) -> datetime | None:
+    key, failures = LoginFailures.key, LoginFailures.failures
+    full = or_((key == account) & (failures >= MAX_FAILURES), (key == origin) & (failures >= MAX_FAILURES_FROM_ADDRESS))
+    return session.scalar(select(func.max(LoginFailures.until)).where(full, LoginFailures.until > now))
 
 
 # Skipping what others hold: nobody waits, or meets in a deadlock, for the sake of tidiness.

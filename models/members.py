@@ -1,11 +1,15 @@
 """People and what they bought: members, memberships, pinned terms, billing references."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
+from models import actions
+from models.actions import Actor
 from models.base import Base, Currency, Id, MinorUnits, RecordedAt, Reference
 from models.catalogue import (
     MAX_DAYS_TO_EXPIRE,
@@ -17,8 +21,12 @@ from models.catalogue import (
     PaymentTerm,
     SessionBucket,
 )
+from models.entitlement import end_of
 from models.errors import (
+    DateInPast,
     InvalidEmail,
+    KeyReused,
+    NameMissing,
     PickNotOffered,
     PicksMissing,
     ReferenceTaken,
@@ -47,16 +55,16 @@ class Member(Base):
 
 
 class Membership(Base):
-    """A member's bought offer. Dues and session terms stay as they were at sign-up."""
+    """A member's bought offer. What its dues give stays as it was at sign-up, until somebody moves it."""
 
     __tablename__ = "memberships"
 
     id: Mapped[Id]
+    idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
-    club_id: Mapped[int] = mapped_column(ForeignKey("clubs.id"))
-    offer_id: Mapped[int] = mapped_column(ForeignKey("offers.id"))
-    payment_term_id: Mapped[int] = mapped_column(ForeignKey("payment_terms.id"))
-    dues_minor: Mapped[MinorUnits]
+    club_id: Mapped[int] = mapped_column(ForeignKey("clubs.id"), index=True)
+    offer_id: Mapped[int] = mapped_column(ForeignKey("offers.id"), index=True)
+    payment_term_id: Mapped[int] = mapped_column(ForeignKey("payment_terms.id"), index=True)
     currency: Mapped[Currency]
     recorded_at: Mapped[RecordedAt]
 
@@ -64,12 +72,37 @@ class Membership(Base):
     club: Mapped[Club] = relationship()
     offer: Mapped[Offer] = relationship()
     term: Mapped[PaymentTerm] = relationship()
-    pinned: Mapped[list["PinnedTerms"]] = relationship(order_by="PinnedTerms.item_id")
+    versions: Mapped[list["MembershipTerms"]] = relationship(
+        back_populates="membership", order_by="MembershipTerms.since, MembershipTerms.id"
+    )
     billing: Mapped[list["BillingReference"]] = relationship(back_populates="membership")
+
+    def terms_at(self, moment: datetime) -> "MembershipTerms":
+        """What a payment made then comes to; one before the sign-up counts by the terms of the sign-up."""
+        return next((terms for terms in reversed(self.versions) if terms.since <= moment), self.versions[0])
+
+
+class MembershipTerms(Base):
+    """The terms of a membership since a moment: its dues, and what they give. A trigger refuses every change."""
+
+    __tablename__ = "membership_terms"
+    __table_args__ = (Index("ix_membership_terms_membership_id_since", "membership_id", "since"),)
+
+    id: Mapped[Id]
+    membership_id: Mapped[int] = mapped_column(ForeignKey("memberships.id"))
+    since: Mapped[datetime]
+    """Payments from then on; UTC."""
+    dues_minor: Mapped[MinorUnits]
+    action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
+    """Who moved the membership to these terms, and why; none for those of the sign-up."""
+    recorded_at: Mapped[RecordedAt]
+
+    membership: Mapped[Membership] = relationship(back_populates="versions")
+    pinned: Mapped[list["PinnedTerms"]] = relationship(order_by="PinnedTerms.item_id")
 
 
 class PinnedTerms(Base):
-    """Sessions of one item that each paid dues of this membership give; days to expire 0 means never."""
+    """Sessions of one item that each paid dues give under these terms; days to expire 0 means never."""
 
     __tablename__ = "pinned_terms"
     __table_args__ = (
@@ -78,7 +111,7 @@ class PinnedTerms(Base):
         CheckConstraint("quantity > 0 OR days_to_expire = 0", "no_days_without_sessions"),
     )
 
-    membership_id: Mapped[int] = mapped_column(ForeignKey("memberships.id"), primary_key=True)
+    terms_id: Mapped[int] = mapped_column(ForeignKey("membership_terms.id"), primary_key=True)
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"), primary_key=True)
     quantity: Mapped[int]
     days_to_expire: Mapped[int]
@@ -131,14 +164,21 @@ def find_member(session: Session, email: str) -> Member | None:
 
 
 def sign_up(
-    session: Session, *, email: str, name: str, club: Club, term: PaymentTerm, picks: Sequence[Item]
-) -> Membership:
+    session: Session, *, email: str, name: str, club: Club, term: PaymentTerm, picks: Sequence[Item],
+    by: Actor, now: datetime, key: str | None = None,
+) -> Membership:  # fmt: skip
     """Signs a person up (a known address gains a further membership) and pins the terms.
 
-    Raises WrongState for an offer not on sale, WrongCurrency, InvalidEmail, and
-    what `chosen_buckets` raises.
+    The same idempotency key with the same content gives the same membership again. Raises
+    WrongState for an offer or a term not on sale, WrongCurrency, InvalidEmail, NameMissing,
+    KeyReused, and what `chosen_buckets` raises.
     """
+    known = session.scalar(select(Membership).where(Membership.idempotency_key == key)) if key else None
+    if known:
+        return _same(known, email, club, term, picks)
     offer = term.offer
+    if term.retired_at is not None:
+        raise WrongState(what=f"Payment term {term.name!r}", state="retired", verb="bought")
     if offer.state != OfferState.PUBLISHED:
         raise WrongState(what=f"Offer {offer.name!r}", state=offer.state, verb="bought")
     if term.currency != club.currency:
@@ -146,39 +186,88 @@ def sign_up(
     local, _, domain = email.strip().partition("@")
     if not local or not domain or "@" in domain or any(character.isspace() for character in local + domain):
         raise InvalidEmail(email=email)
+    if not name.strip():
+        raise NameMissing
     buckets = chosen_buckets(offer, picks)
-    terms = {entry.session_bucket_id: entry for entry in term.bucket_terms}
-    session.execute(insert(Member).values(email=email.strip(), name=name).on_conflict_do_nothing())
+    session.execute(insert(Member).values(email=email.strip(), name=name.strip()).on_conflict_do_nothing())
     member = find_member(session, email)
     assert member is not None, "inserted or already there"  # noqa: S101 -- narrows the type
-    membership = Membership(
-        member=member,
-        club=club,
-        offer=offer,
-        term=term,
-        dues_minor=term.dues_minor,
+    new = insert(Membership).values(
+        idempotency_key=key, member_id=member.id, club_id=club.id, offer_id=offer.id, payment_term_id=term.id,
         currency=term.currency,
-        pinned=[
-            PinnedTerms(
-                item_id=bucket.item_id,
-                quantity=terms[bucket.id].quantity if bucket.id in terms else 0,
-                days_to_expire=terms[bucket.id].days_to_expire if bucket.id in terms else 0,
-            )
-            for bucket in buckets
-        ],
-    )
-    session.add(membership)
+    )  # fmt: skip
+    membership: Membership | None = session.scalar(new.on_conflict_do_nothing().returning(Membership))
+    if membership is None:
+        known = session.scalars(select(Membership).where(Membership.idempotency_key == key)).one()
+        return _same(known, email, club, term, picks)
+    membership.versions.append(MembershipTerms(since=now, dues_minor=term.dues_minor, pinned=_pin(term, buckets)))
     session.flush()
+    actions.log(session, by, "sign up", f"membership {membership.id}: {offer.name}, {term.name}", member_id=member.id)
     return membership
 
 
-def add_billing_reference(session: Session, membership: Membership, endpoint: str, reference: str) -> None:
+def _same(known: Membership, email: str, club: Club, term: PaymentTerm, picks: Sequence[Item]) -> Membership:
+    """The membership that this key has made, if it was of the same content. Raises KeyReused."""
+    picked, pinned = {item.id for item in picks}, {pin.item_id for pin in known.versions[0].pinned}
+    included = not picked and len(term.offer.buckets) == 1
+    same_picks = picked == pinned or (included and len(pinned) == 1)
+    bought = (known.member.email.lower(), known.club_id, known.payment_term_id)
+    if bought != (email.strip().lower(), club.id, term.id) or not same_picks:
+        raise KeyReused(key=known.idempotency_key)
+    return known
+
+
+def _pin(term: PaymentTerm, buckets: Iterable[SessionBucket]) -> list[PinnedTerms]:
+    terms = {entry.session_bucket_id: entry for entry in term.bucket_terms}
+    return [
+        PinnedTerms(
+            item_id=bucket.item_id,
+            quantity=terms[bucket.id].quantity if bucket.id in terms else 0,
+            days_to_expire=terms[bucket.id].days_to_expire if bucket.id in terms else 0,
+        )
+        for bucket in buckets
+    ]
+
+
+def move_to_current_terms(
+    session: Session, membership: Membership, *, since: date, picks: Sequence[Item], reason: str, by: Actor,
+    now: datetime,
+) -> MembershipTerms:  # fmt: skip
+    """Lets payments from that local day at the club on count by the offer's current terms; from today is from now.
+
+    What was paid before keeps its terms. Raises ReasonMissing, TextTooLong, DateInPast, WrongCurrency,
+    and what `chosen_buckets` raises for the picks.
+    """
+    reason = actions.reason_given(reason)
+    club, term = membership.club, membership.term
+    today = now.astimezone(ZoneInfo(club.time_zone)).date()
+    if since < today:
+        raise DateInPast(day=since)
+    if term.currency != membership.currency:
+        raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=membership.currency)
+    buckets = chosen_buckets(membership.offer, picks)
+    subject = f"membership {membership.id} to the current terms of {membership.offer.name}, {term.name}, from {since}"
+    act = actions.log(session, by, "move terms", subject, member_id=membership.member_id, reason=reason)
+    start = now if since == today else end_of(since - timedelta(days=1), club.time_zone)
+    moved = MembershipTerms(since=start, dues_minor=term.dues_minor, action_id=act, pinned=_pin(term, buckets))
+    membership.versions.append(moved)
+    session.flush()
+    session.refresh(membership, ["versions"])
+    return moved
+
+
+def add_billing_reference(
+    session: Session, membership: Membership, endpoint: str, reference: str, *, by: Actor
+) -> None:
     """Lets the endpoint's payments with that reference find this membership; again is no change.
 
     Raises ReferenceTaken where it belongs to another membership.
     """
     values = {"endpoint": endpoint, "reference": reference, "membership_id": membership.id}
-    session.execute(insert(BillingReference).values(values).on_conflict_do_nothing())
+    new = insert(BillingReference).values(values).on_conflict_do_nothing()
+    if session.execute(new.returning(BillingReference.reference)).first():
+        subject = f"billing reference {reference} on {endpoint} to membership {membership.id}"
+        actions.log(session, by, "add billing", subject, member_id=membership.member_id)
     owner = session.get_one(BillingReference, (endpoint, reference)).membership
     if owner.id != membership.id:
         raise ReferenceTaken(reference=reference, endpoint=endpoint, email=owner.member.email)

@@ -1,5 +1,6 @@
 """Members spend sessions and get them back: redeem and give_back, each once per idempotency key."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,13 +8,15 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import ledger
+from models import actions, ledger
+from models.actions import Actor
 from models.arrays import array
 from models.base import Base, Id, RecordedAt
-from models.burn_order import Draw, UsableLot, draw
+from models.burn_order import Draw
 from models.catalogue import Item
-from models.errors import KeyReused, NotFound, NothingToReturn, NotPositive, TooFewSessions
+from models.errors import KeyReused, NotFound, NothingToReturn, NotPositive
 from models.ledger import EntryKind, Move
+from models.members import Member
 
 
 class Redemption(Base):
@@ -43,36 +46,29 @@ class Answer:
     draws: list[Draw]
 
 
-_USABLE = text("""
-    SELECT id, remaining, effective_at, expires_at
-    FROM credit_grants
-    WHERE member_id = :member AND item_id = :item AND remaining > 0
-      AND effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)
-    ORDER BY id
-    FOR UPDATE
-""")
-
-
-def redeem(session: Session, *, member_id: int, item_id: int, quantity: int, key: str, now: datetime) -> Answer:
+def redeem(
+    session: Session, *, member_id: int, item_id: int, quantity: int, key: str, by: Actor, now: datetime
+) -> Answer:
     """Takes sessions from the member's usable lots, in burn order.
 
-    The same key with the same content gives the first answer again. Raises
+    The same key with the same content gives the first answer again. Raises NotFound,
     KeyReused for other content, TooFewSessions (nothing is taken), NotPositive.
     """
     if quantity < 1:
         raise NotPositive(what="Quantity", value=quantity)
+    for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
+        if session.get(table, wanted) is None:
+            raise NotFound(what=what, name=wanted)
     with session.begin_nested():
         redemption_id, first = _begin(session, key, member_id, item_id, quantity, None, now)
         if not first:
             return _first_answer(session, redemption_id)
-        lots = [UsableLot(*row) for row in session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now})]
-        draws = draw(lots, quantity)
-        if draws is None:
-            usable = sum(lot.remaining for lot in lots)
-            raise TooFewSessions(asked=quantity, item=session.get_one(Item, item_id).name, usable=usable)
+        draws = ledger.draw(session, member_id=member_id, item_id=item_id, quantity=quantity, now=now)
+        act = actions.log(session, by, "redeem", f"redemption {redemption_id}", member_id=member_id)
+        kind = EntryKind.REDEMPTION
         ledger.post(
             session,
-            [Move(lot, EntryKind.REDEMPTION, -taken, now, redemption_id=redemption_id) for lot, taken in draws],
+            [Move(lot, kind, -taken, now, redemption_id=redemption_id, action_id=act) for lot, taken in draws],
         )
         return Answer(redemption_id, draws)
 
@@ -92,7 +88,9 @@ _LOCK_LOTS = text("""
 """)
 
 
-def give_back(session: Session, *, redemption_id: int, key: str, now: datetime, quantity: int | None = None) -> Answer:
+def give_back(
+    session: Session, *, redemption_id: int, key: str, by: Actor, now: datetime, quantity: int | None = None
+) -> Answer:
     """Returns sessions of a redemption, all that are left of it by default, to the lots they came from.
 
     The lot drawn on last gets its sessions first. Where a lot's payment was reversed
@@ -122,11 +120,14 @@ def give_back(session: Session, *, redemption_id: int, key: str, now: datetime, 
                 asked -= draws[-1].quantity
         locked = session.execute(_LOCK_LOTS, {"ids": array(lot for lot, _ in draws)})
         shortfalls = {row.id: row.shortfall for row in locked}
+        subject = f"return {return_id} of redemption {redemption_id}"
+        act = actions.log(session, by, "give back", subject, member_id=origin.member_id)
         moves = []
         for lot, returned in draws:
-            moves.append(Move(lot, EntryKind.RETURN, returned, now, redemption_id=return_id))
+            moves.append(Move(lot, EntryKind.RETURN, returned, now, redemption_id=return_id, action_id=act))
             if owed := min(returned, shortfalls[lot]):
-                repayment = Move(lot, EntryKind.DEBT_REPAYMENT, -owed, now, shortfall=-owed, counter_grant_id=lot)
+                kind = EntryKind.DEBT_REPAYMENT
+                repayment = Move(lot, kind, -owed, now, shortfall=-owed, action_id=act, counter_grant_id=lot)
                 moves.append(repayment._replace(note="returned to a lot whose payment was reversed"))
         ledger.post(session, moves)
         return Answer(return_id, draws)
@@ -157,3 +158,18 @@ _ANSWERED = text("""
 def _first_answer(session: Session, redemption_id: int) -> Answer:
     drawn = session.execute(_ANSWERED, {"redemption": redemption_id})
     return Answer(redemption_id, [Draw(*row) for row in drawn])
+
+
+_RETURNABLE = text("""
+    SELECT coalesce(r.undoes, r.id) AS redemption, -sum(e.quantity) AS left
+    FROM redemptions r
+    JOIN ledger_entries e ON e.redemption_id = r.id
+    WHERE r.id = ANY(CAST(:ids AS bigint[])) OR r.undoes = ANY(CAST(:ids AS bigint[]))
+    GROUP BY 1
+    HAVING sum(e.quantity) < 0
+""")
+
+
+def returnable(session: Session, redemption_ids: Collection[int]) -> dict[int, int]:
+    """How many sessions of each of these redemptions can still be given back; those with none are left out."""
+    return {row.redemption: row.left for row in session.execute(_RETURNABLE, {"ids": array(redemption_ids)})}

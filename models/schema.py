@@ -2,6 +2,7 @@
 
 from models import (
     actions,
+    adjustments,
     catalogue,
     deliveries,
     facts,
@@ -20,10 +21,11 @@ from models import (
 
 TABLES = (
     catalogue.Club, catalogue.Item, catalogue.Offer, catalogue.SessionBucket, catalogue.PaymentTerm,
-    catalogue.BucketTerms, members.Member, members.Membership, members.PinnedTerms, members.BillingReference,
+    catalogue.BucketTerms, members.Member, members.Membership,
+    members.MembershipTerms, members.PinnedTerms, members.BillingReference, adjustments.Adjustment,
     inbox.WebhookEvent, deliveries.DeliveryCount, payments.Payment, facts.PaymentFact, ledger.CreditGrant,
     redemption.Redemption, ledger.LedgerEntry, heartbeats.Heartbeat, reconciliation.Reconciliation, actions.Action,
     staff.Staff, logins.LoginFailures, tokens.ApiToken,
 )  # fmt: skip
 
-INDEXES = (search.NAME_WORDS, search.EMAIL_PREFIX)
+INDEXES = (search.NAME_WORDS, search.EMAIL_PREFIX, search.NAME_ORDER)

@@ -1,16 +1,16 @@
-"""Finding members by what somebody at the desk has in hand: a name, an e-mail address, a reference. Read only.
+"""Finding members: by what somebody at the desk has in hand (a name, an e-mail address, a reference), or by leafing.
 
-Each way of looking has an index that finds it, however many members and payments there are.
+Read only. Each way of looking has an index that finds it, however many members and payments there are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import Index, func, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Index, func, select, text, tuple_
+from sqlalchemy.orm import Session, joinedload, selectinload
 
-from models.members import Member
+from models.members import Member, Membership
 
 
 class Reason(StrEnum):
@@ -20,6 +20,9 @@ class Reason(StrEnum):
     PAYMENT = "payment"
     EMAIL = "e-mail"
     NAME = "name"
+
+
+_BOUGHT = selectinload(Member.memberships).options(joinedload(Membership.offer), joinedload(Membership.club))
 
 
 class Found(NamedTuple):
@@ -33,6 +36,22 @@ class Found(NamedTuple):
     """Whose reference it is, where it is one."""
 
 
+class Leaf(NamedTuple):
+    """Some members by name; the cursors are those of the leaf before and the one after, None at the ends."""
+
+    members: Sequence[Member]
+    before: int | None
+    after: int | None
+
+
+class Waiting(NamedTuple):
+    """A payment that no membership has claimed yet, and the billing references by which one could."""
+
+    endpoint: str
+    payment: str
+    billing_references: Sequence[str]
+
+
 # The words of a name, without case or accents, as the migration's name_words() makes them.
 NAME_WORDS = Index(
     "ix_members_name_words", func.name_words(Member.name), postgresql_using="gin", postgresql_with={"fastupdate": "off"}
@@ -41,6 +60,7 @@ NAME_WORDS = Index(
 EMAIL_PREFIX = Index(
     "ix_members_email_prefix", func.lower(Member.email).label("email"), postgresql_ops={"email": "text_pattern_ops"}
 )
+NAME_ORDER = Index("ix_members_name", func.lower(Member.name), Member.id)
 
 # References are unique by endpoint, of which there are few: stepping from one to the next finds a
 # reference on any of them without a further index on a table that every payment writes to. What is found
@@ -106,3 +126,47 @@ def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
         Found(member_id, name, email, _REASONS[rank], endpoint)
         for member_id, name, email, rank, endpoint in session.execute(_SEARCH, values)
     ]
+
+
+def listed(session: Session, *, limit: int, after: int | None = None, before: int | None = None) -> Leaf:
+    """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first."""
+    name = func.lower(Member.name)
+    query = select(Member).options(_BOUGHT).limit(limit + 1)
+    cursor = before or after
+    known = session.get(Member, cursor) if cursor else None
+    backwards = bool(known and before)
+    if known:
+        here, place = tuple_(func.lower(known.name), known.id), tuple_(name, Member.id)
+        query = query.where(place < here if backwards else place > here)
+    query = query.order_by(name.desc(), Member.id.desc()) if backwards else query.order_by(name, Member.id)
+    found = list(session.scalars(query))
+    more, found = len(found) > limit, found[:limit]
+    if not found:
+        return Leaf([], None, None)
+    if backwards:
+        return Leaf(found[::-1], found[-1].id if more else None, found[0].id)
+    return Leaf(found, found[0].id if known else None, found[-1].id if more else None)
+
+
+def with_memberships(session: Session, member_ids: Collection[int]) -> dict[int, Member]:
+    """These members with what they bought, by id."""
+    query = select(Member).where(Member.id.in_(member_ids)).options(_BOUGHT)
+    return {member.id: member for member in session.scalars(query)}
+
+
+# Those that wait are few, and have an index of their own.
+_WAITING = text("""
+    SELECT p.endpoint, p.reference, coalesce(p.billing_references, '{}')
+    FROM payments p
+    WHERE p.state = 'unmatched'
+      AND (p.reference = :text OR :text = ANY(p.billing_references)
+           OR EXISTS (SELECT FROM payments other WHERE other.same_as = p.id AND other.reference = :text))
+    ORDER BY p.id
+    LIMIT :limit
+""")
+
+
+def waiting(session: Session, sought: str, limit: int) -> Sequence[Waiting]:
+    """Up to `limit` payments that wait for a membership, by one of their own or their billing references."""
+    values = {"text": sought.replace("\0", "").strip(), "limit": limit}
+    return [Waiting(*row) for row in session.execute(_WAITING, values)]

@@ -16,7 +16,7 @@ from models.arrays import columns
 from models.cases import Case
 from models.clawback import Lot
 from models.entitlement import Owed, expires_at
-from models.facts import Fact, KnownFact, Linked, Restored, Reversed, Told
+from models.facts import FACTS_PER_EVENT, Fact, KnownFact, Linked, Restored, Reversed, Told
 from models.ledger import EntryKind, Move, NewGrant
 from models.payments import PaymentState
 
@@ -169,22 +169,25 @@ def _targets(case: Case) -> list[tuple[Lot, int]]:
     """Each lot with the sessions of it that ought to be reversed.
 
     Where references turned out to name one payment after each had been credited,
-    the first lot of an item stands and the others are reversed whole.
+    the first lot of an item stands and the others are reversed whole. A lot made by terms that
+    turned out not to be in force when it was paid keeps what the right ones give, as far as it has it.
     """
     if case.state != PaymentState.SETTLED:
         return []
-    reversed_of = {owed.item_id: owed.reversed for owed in case.owed}
-    targets = []
-    for lot in sorted(case.lots, key=lambda lot: lot.id):
-        targets.append((lot, reversed_of.get(lot.item_id, lot.quantity)))
-        reversed_of.pop(lot.item_id, None)
-    return targets
+    kept_of = {owed.item_id: owed.quantity - owed.reversed for owed in case.owed}
+    return [
+        (lot, lot.quantity - min(lot.quantity, kept_of.pop(lot.item_id, 0)))
+        for lot in sorted(case.lots, key=lambda lot: lot.id)
+    ]
 
 
 def _cause(case: Case, kinds: tuple[type[Fact], ...]) -> KnownFact[Fact]:
-    """The last told fact of these kinds; where none explains the change, the last told."""
+    """The last told fact of these kinds; where none explains the change, the last told.
+
+    Of what one event told, a reversal explains more than the link told beside it.
+    """
     told = [known for known in case.known if isinstance(known.fact, kinds)] or case.known
-    return max(told, key=lambda known: known.id)
+    return max(told, key=lambda known: (known.id // FACTS_PER_EVENT, not isinstance(known.fact, Linked), known.id))
 
 
 _WRITE_STATES = text("""

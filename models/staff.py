@@ -15,11 +15,22 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import actions
+from models.actions import Actor
 from models.base import Base, Id, RecordedAt
 from models.catalogue import one_of
-from models.errors import InvalidEmail, LastAdmin, PasswordIsLoginName, PasswordTooShort, StaffExists
+from models.errors import (
+    InvalidEmail,
+    LastAdmin,
+    NameMissing,
+    PasswordIsLoginName,
+    PasswordTooShort,
+    StaffExists,
+    TextTooLong,
+)
 
 MIN_PASSWORD_LENGTH = 12
+MAX_NAME_LENGTH = 200
+"""Of login names and of people's: an actor in the action log has no more."""
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
@@ -52,10 +63,9 @@ class Staff(Base):
     )
 
     id: Mapped[Id]
-    # No longer than an actor in the action log.
-    email: Mapped[str] = mapped_column(String(200), unique=True)
+    email: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH), unique=True)
     """The login name, in lower case."""
-    name: Mapped[str] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
     role: Mapped[str]
     password_hash: Mapped[str]
     password_changed_at: Mapped[datetime]
@@ -75,18 +85,26 @@ def login_name(email: str) -> str:
     return email.strip().lower()
 
 
-def add(session: Session, *, email: str, name: str, role: Role, password: str, actor: str, now: datetime) -> Staff:
-    """Makes an active account. Raises InvalidEmail, StaffExists, PasswordTooShort or PasswordIsLoginName."""
-    login = login_name(email)
+def add(session: Session, *, email: str, name: str, role: Role, password: str, by: Actor, now: datetime) -> Staff:
+    """Makes an active account.
+
+    Raises InvalidEmail, NameMissing, TextTooLong, StaffExists, PasswordTooShort or PasswordIsLoginName.
+    """
+    login, name = login_name(email), name.strip()
     if not _EMAIL.fullmatch(login) or not login.isprintable():
         raise InvalidEmail(email=email)
+    if not name:
+        raise NameMissing
+    for what, given in (("The e-mail address", login), ("The name", name)):
+        if len(given) > MAX_NAME_LENGTH:
+            raise TextTooLong(what=what, limit=MAX_NAME_LENGTH, length=len(given))
     new = insert(Staff).values(
         email=login, name=name, role=role.value, password_hash=_hash(login, password), password_changed_at=now
     )
     person: Staff | None = session.scalar(new.on_conflict_do_nothing().returning(Staff))
     if person is None:
         raise StaffExists(email=login)
-    actions.log(session, actor=actor, verb="add account", subject=f"{_named(person)} as {role}")
+    actions.log(session, by, "add account", f"{named(person)} as {role}")
     return person
 
 
@@ -101,18 +119,18 @@ def find(session: Session, email: str, *, lock: bool = False) -> Staff | None:
     return session.scalar(query)
 
 
-def change_role(session: Session, person: Staff, role: Role, *, actor: str) -> None:
+def change_role(session: Session, person: Staff, role: Role, *, by: Actor) -> None:
     """Gives the person another role; the one they have is no change. Raises LastAdmin."""
     another = _lock(session, person)
     if person.role == role:
         return
     if not another:
         raise LastAdmin(email=person.email)
-    actions.log(session, actor=actor, verb="change role", subject=f"{_named(person)} from {person.role} to {role}")
+    actions.log(session, by, "change role", f"{named(person)} from {person.role} to {role}")
     person.role = role.value
 
 
-def disable(session: Session, person: Staff, *, actor: str, now: datetime) -> None:
+def disable(session: Session, person: Staff, *, by: Actor, now: datetime) -> None:
     """Ends the account's use, by its password and by its tokens; again is no change. Raises LastAdmin."""
     another = _lock(session, person)
     if not person.active:
@@ -120,14 +138,27 @@ def disable(session: Session, person: Staff, *, actor: str, now: datetime) -> No
     if not another:
         raise LastAdmin(email=person.email)
     person.disabled_at = now
-    actions.log(session, actor=actor, verb="disable account", subject=_named(person))
+    actions.log(session, by, "disable account", named(person))
 
 
-def change_password(session: Session, person: Staff, password: str, *, actor: str, now: datetime) -> None:
+def enable(session: Session, person: Staff, *, by: Actor, now: datetime) -> None:
+    """Lets a disabled account be used again, with its password and its tokens; one that is not is no change.
+
+    Who was logged in when it was disabled has to log in anew.
+    """
+    _lock(session, person)
+    if person.active:
+        return
+    person.disabled_at = None
+    person.password_changed_at = now
+    actions.log(session, by, "enable account", named(person))
+
+
+def change_password(session: Session, person: Staff, password: str, *, by: Actor, now: datetime) -> None:
     """Sets a new password. Raises PasswordTooShort or PasswordIsLoginName."""
     person.password_hash = _hash(person.email, password)
     person.password_changed_at = now
-    actions.log(session, actor=actor, verb="change password", subject=_named(person))
+    actions.log(session, by, "change password", named(person))
 
 
 def verify(person: Staff | None, password: str) -> bool:
@@ -176,5 +207,6 @@ def _lock(session: Session, person: Staff) -> bool:
     return bool(others) or person.role != Role.ADMIN
 
 
-def _named(person: Staff) -> str:
+def named(person: Staff) -> str:
+    """The account, for the action log."""
     return f"staff account {person.id}, {person.email}"

@@ -10,13 +10,10 @@ more happens.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
-
-from models.arrays import columns
-from models.entitlement import expires_at
 
 
 class Balance(NamedTuple):
@@ -36,8 +33,11 @@ class GrantLine(NamedTuple):
     """One lot; `lapsed` says that its time is over, written down or not."""
 
     grant_id: int
+    item_id: int
     item: str
-    payment: str
+    payment: str | None
+    """The reference of the payment that gave it; None where it was given by hand."""
+    endpoint: str | None
     quantity: int
     used: int
     """Redeemed and not returned."""
@@ -46,10 +46,19 @@ class GrantLine(NamedTuple):
     effective_at: datetime
     expires_at: datetime | None
     lapsed: bool
+    time_zone: str | None
+    """Of the club whose dues gave it, by whose days it lapses."""
+    given_by: str | None
+    """Who gave it by hand."""
+    note: str | None
+    reversed: int
+    """Sessions whose money went back, whether taken, lapsed or used."""
+    entry_id: int
+    """The entry that opened it."""
 
 
 class EntryLine(NamedTuple):
-    """One entry and its cause: the fact's payment and event, or the redemption."""
+    """One entry and its cause: the fact's payment and event, or the person's act."""
 
     entry_id: int
     occurred_at: datetime
@@ -66,7 +75,17 @@ class EntryLine(NamedTuple):
     endpoint: str | None
     event_id: str | None
     redemption_id: int | None
+    action_id: int | None
+    actor: str | None
+    """Who did it by hand."""
+    expires_at: datetime | None
+    """What a lot begins with, or an extension has made of it."""
     note: str | None
+    item_id: int
+    cause: str | None
+    """What a reversal or restoration is about, as the processor's adapter names it."""
+    counter_grant_id: int | None
+    """The other lot of a debt repayment."""
 
 
 class Page(NamedTuple):
@@ -77,19 +96,20 @@ class Page(NamedTuple):
 
 
 _LOTS = """
-    SELECT id, item_id, quantity, remaining, shortfall, effective_at, expires_at
+    SELECT id, item_id, quantity, remaining, shortfall, reversed, effective_at, expires_at
     FROM credit_grants WHERE member_id = :member
 """
 
 _LOTS_AS_OF = """
-    SELECT g.id, g.item_id, g.quantity, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall, g.effective_at,
-           CASE WHEN extended.id IS NULL THEN g.expires_at ELSE extended.expires_at END AS expires_at
+    SELECT g.id, g.item_id, g.quantity, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall,
+           sum(e.reversed) AS reversed, g.effective_at,
+           (array_agg(e.expires_at ORDER BY e.id DESC) FILTER (
+               WHERE e.kind IN ('grant', 'extension') OR (e.kind = 'adjustment' AND e.quantity > 0)
+           ))[1] AS expires_at
     FROM credit_grants g
     JOIN ledger_entries e ON e.grant_id = g.id AND e.recorded_at <= :now
-    LEFT JOIN unnest(CAST(:extended AS bigint[]), CAST(:expiries AS timestamptz[])) AS extended (id, expires_at)
-      ON extended.id = g.id
     WHERE g.member_id = :member
-    GROUP BY g.id, extended.id, extended.expires_at
+    GROUP BY g.id
 """
 
 _BALANCES = """
@@ -112,12 +132,21 @@ _BALANCES = """
 """
 
 _GRANTS = """
-    SELECT g.id, i.name, f.reference, g.quantity, f.used, g.remaining, g.shortfall, g.effective_at, g.expires_at,
-           coalesce(g.expires_at <= :now, false)
+    SELECT g.id, g.item_id, i.name, f.reference, f.endpoint, g.quantity, f.used, g.remaining, g.shortfall,
+           g.effective_at, g.expires_at, coalesce(g.expires_at <= :now, false), c.time_zone, a.actor, f.note,
+           g.reversed, f.opened_by
     FROM ({lots}) g
+    JOIN credit_grants lot ON lot.id = g.id
     JOIN items i ON i.id = g.item_id
+    LEFT JOIN payments paid ON paid.id = lot.payment_id
+    LEFT JOIN payments root ON root.id = paid.same_as
+    LEFT JOIN memberships m ON m.id = coalesce(paid.membership_id, root.membership_id)
+    LEFT JOIN clubs c ON c.id = m.club_id
+    LEFT JOIN actions a ON a.id = lot.action_id
     CROSS JOIN LATERAL (
-        SELECT max(p.reference) AS reference,
+        SELECT max(p.reference) AS reference, max(p.endpoint) AS endpoint,
+               max(e.note) FILTER (WHERE e.kind IN ('grant', 'adjustment') AND e.quantity > 0) AS note,
+               min(e.id) AS opened_by,
                coalesce(-sum(e.quantity) FILTER (WHERE e.kind IN ('redemption', 'return')), 0) AS used
         FROM ledger_entries e
         LEFT JOIN payment_facts f ON f.id = e.fact_id AND e.kind = 'grant'
@@ -138,19 +167,23 @@ _ENTRIES = text("""
         FROM credit_grants g
         JOIN ledger_entries e ON e.grant_id = g.id
         WHERE g.member_id = :member AND e.recorded_at <= coalesce(CAST(:at AS timestamptz), 'infinity')
+          AND g.item_id = coalesce(CAST(:item AS bigint), g.item_id)
     ), wanted AS (
         SELECT * FROM entered
         WHERE id < coalesce(CAST(:before AS bigint), 9223372036854775807)
+          AND grant_id = coalesce(CAST(:grant AS bigint), grant_id)
         ORDER BY id DESC
         LIMIT :limit
     )
     SELECT e.id, e.occurred_at, e.recorded_at, e.kind, i.name, e.grant_id, e.quantity, e.balance, e.shortfall,
-           p.reference, e.fact_id, w.endpoint, w.event_id, e.redemption_id, e.note
+           p.reference, e.fact_id, w.endpoint, w.event_id, e.redemption_id, e.action_id, a.actor, e.expires_at, e.note,
+           e.item_id, f.cause, e.counter_grant_id
     FROM wanted e
     JOIN items i ON i.id = e.item_id
     LEFT JOIN payment_facts f ON f.id = e.fact_id
     LEFT JOIN payments p ON p.id = f.payment_id
     LEFT JOIN webhook_events w ON w.id = f.event_id
+    LEFT JOIN actions a ON a.id = e.action_id
     ORDER BY e.id DESC
 """)
 
@@ -162,7 +195,7 @@ def balances(session: Session, member_id: int, now: datetime) -> Sequence[Balanc
 
 def balances_as_of(session: Session, member_id: int, at: datetime) -> Sequence[Balance]:
     """What `balances` said at that moment."""
-    return [Balance(*row) for row in session.execute(_BALANCES_AS_OF, _as_of(session, member_id, at))]
+    return [Balance(*row) for row in session.execute(_BALANCES_AS_OF, {"member": member_id, "now": at})]
 
 
 def grants(session: Session, member_id: int, now: datetime) -> Sequence[GrantLine]:
@@ -172,55 +205,26 @@ def grants(session: Session, member_id: int, now: datetime) -> Sequence[GrantLin
 
 def grants_as_of(session: Session, member_id: int, at: datetime) -> Sequence[GrantLine]:
     """What `grants` said at that moment."""
-    return [GrantLine(*row) for row in session.execute(_GRANTS_AS_OF, _as_of(session, member_id, at))]
+    return [GrantLine(*row) for row in session.execute(_GRANTS_AS_OF, {"member": member_id, "now": at})]
 
 
 def entries(session: Session, member_id: int, *, as_of: datetime | None = None) -> Sequence[EntryLine]:
     """Every entry with its cause and the balance after it, in the order they were written; only those up to `as_of`."""
-    return _entries(session, member_id, as_of, None, None)[::-1]
+    return _entries(session, member_id, at=as_of)[::-1]
 
 
 def page(
-    session: Session, member_id: int, *, limit: int, before: int | None = None, as_of: datetime | None = None
-) -> Page:
-    """Up to `limit` of the same entries, the newest first, from those older than the cursor `before`."""
-    found = _entries(session, member_id, as_of, before, limit + 1)
+    session: Session, member_id: int, *, limit: int, before: int | None = None, as_of: datetime | None = None,
+    item_id: int | None = None, grant_id: int | None = None,
+) -> Page:  # fmt: skip
+    """Up to `limit` of the same entries, the newest first, from those older than the cursor `before`.
+
+    Those of one item or one lot, if that is given.
+    """
+    found = _entries(session, member_id, at=as_of, before=before, limit=limit + 1, item=item_id, grant=grant_id)
     return Page(found[:limit], found[limit - 1].entry_id if len(found) > limit else None)
 
 
-def _entries(
-    session: Session, member_id: int, at: datetime | None, before: int | None, limit: int | None
-) -> list[EntryLine]:
-    values = {"member": member_id, "at": at, "before": before, "limit": limit}
+def _entries(session: Session, member_id: int, **wanted: datetime | int | None) -> list[EntryLine]:
+    values = {"member": member_id, "at": None, "before": None, "limit": None, "item": None, "grant": None, **wanted}
     return [EntryLine(*row) for row in session.execute(_ENTRIES, values)]
-
-
-_EXTENDED_SINCE = text("""
-    SELECT g.id, dated.kind, dated.expires_at,
-           CASE WHEN dated.note IS NULL THEN dated.occurred_at ELSE g.recorded_at END, t.days_to_expire, c.time_zone
-    FROM credit_grants g
-    JOIN payments p ON p.id = g.payment_id
-    JOIN memberships m ON m.id = p.membership_id
-    JOIN clubs c ON c.id = m.club_id
-    JOIN pinned_terms t ON t.membership_id = m.id AND t.item_id = g.item_id
-    CROSS JOIN LATERAL (
-        SELECT kind, expires_at, occurred_at, note FROM ledger_entries
-        WHERE grant_id = g.id AND kind IN ('grant', 'extension') AND recorded_at <= :at
-        ORDER BY id DESC LIMIT 1
-    ) dated
-    WHERE g.member_id = :member
-      AND EXISTS (SELECT FROM ledger_entries WHERE grant_id = g.id AND kind = 'extension' AND recorded_at > :at)
-""")
-
-
-def _as_of(session: Session, member_id: int, at: datetime) -> dict[str, Any]:
-    """The parameters of a reading as of that moment: among them, the expiry then of each lot extended since."""
-    extended = []
-    for lot, kind, expiry, counted_from, days, time_zone in session.execute(
-        _EXTENDED_SINCE, {"member": member_id, "at": at}
-    ):
-        # A lot's first expiry stands in no entry, but follows from its payment and the pinned terms;
-        # the only note on a grant's entry says that its days were counted from its crediting.
-        then = expires_at(counted_from, days, time_zone) if kind == "grant" else expiry
-        extended.append((lot, then))
-    return {"member": member_id, "now": at, **columns(("extended", "expiries"), extended)}

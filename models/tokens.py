@@ -6,19 +6,21 @@ one indexed lookup verify it.
 """
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
 from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, String, or_, select, update
-from sqlalchemy.orm import Mapped, Session, contains_eager, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, contains_eager, joinedload, mapped_column, relationship
 
 from models import actions
+from models.actions import Actor
 from models.base import Base, Id, RecordedAt
 from models.catalogue import one_of
-from models.errors import NotFound, WrongState
-from models.staff import Staff
+from models.errors import NameMissing, NotFound, TextTooLong, WrongState
+from models.staff import MAX_NAME_LENGTH, Staff
 
 PREFIX = "spp_"
 RANDOM_BYTES = 32
@@ -45,7 +47,7 @@ class ApiToken(Base):
 
     id: Mapped[Id]
     staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"), index=True)
-    name: Mapped[str] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
     """What it is for."""
     scope: Mapped[str]
     hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
@@ -70,26 +72,37 @@ class NewToken(NamedTuple):
     text: str
 
 
-def make(session: Session, owner: Staff, *, name: str, scope: TokenScope, actor: str) -> NewToken:
-    """Makes a token in the name of the owner. Raises WrongState for a disabled account."""
+def make(session: Session, owner: Staff, *, name: str, scope: TokenScope, by: Actor) -> NewToken:
+    """Makes a token in the name of the owner. Raises NameMissing, TextTooLong, or WrongState for a disabled account."""
+    name = name.strip()
+    if not name:
+        raise NameMissing
+    if len(name) > MAX_NAME_LENGTH:
+        raise TextTooLong(what="The name", limit=MAX_NAME_LENGTH, length=len(name))
     if not owner.active:
         raise WrongState(what=f"Account {owner.email}", state="disabled", verb="given a token")
     secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
     token = ApiToken(owner=owner, name=name, scope=scope.value, hash=_hash(secret), start=secret[:SHOWN])
     session.add(token)
     session.flush()
-    actions.log(session, actor=actor, verb="make token", subject=f"{_named(token)} to {scope}, of {owner.email}")
+    actions.log(session, by, "make token", f"{_named(token)} to {scope}, of {owner.email}")
     return NewToken(token, secret)
 
 
-def revoke(session: Session, token_id: int, *, actor: str, now: datetime) -> None:
+def listed(session: Session) -> Sequence[ApiToken]:
+    """Every token with its owner, those in use first, then the newest."""
+    query = select(ApiToken).options(joinedload(ApiToken.owner))
+    return session.scalars(query.order_by(ApiToken.revoked_at.is_not(None), ApiToken.id.desc())).all()
+
+
+def revoke(session: Session, token_id: int, *, by: Actor, now: datetime) -> None:
     """Ends the token's use; again is no change. Raises NotFound."""
     token = session.get(ApiToken, token_id, with_for_update={"key_share": True}, populate_existing=True)
     if token is None:
         raise NotFound(what="token", name=token_id)
     if token.revoked_at is None:
         token.revoked_at = now
-        actions.log(session, actor=actor, verb="revoke token", subject=_named(token))
+        actions.log(session, by, "revoke token", _named(token))
 
 
 def verify(session: Session, text: str, now: datetime) -> ApiToken | None:

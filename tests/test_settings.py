@@ -232,3 +232,19 @@ def test_settings_are_frozen() -> None:
     for frozen, name in ((loaded, "database_url"), (endpoint, "mode")):
         with pytest.raises(ValueError, match="frozen"):
             setattr(frozen, name, "other")
+
+
+@pytest.mark.parametrize("text", ["", "x" * 31])
+def test_the_console_needs_a_long_secret(environment: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    environment.setenv("SPP_CONSOLE_SECRET", text)
+    environment.setenv("SPP_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(SettingsError, match=r"at least 32 random .* SPP_CONSOLE_SECRET or the file .*console\.secret"):
+        settings.load().console_key()
+
+
+def test_the_consoles_secret_stands_in_a_variable_or_a_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "console.secret").write_text("f" * 32 + "\n")
+    environment.setenv("SPP_SECRETS_DIR", str(tmp_path))
+    assert settings.load().console_key() == "f" * 32
+    environment.setenv("SPP_CONSOLE_SECRET", "v" * 32)
+    assert settings.load().console_key() == "v" * 32

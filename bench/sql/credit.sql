@@ -34,7 +34,7 @@ WITH due AS MATERIALIZED (
            CASE WHEN t.days_to_expire > 0 THEN
                ((paid_at AT TIME ZONE time_zone)::date + t.days_to_expire + 1)::timestamp AT TIME ZONE time_zone
            END AS expires_at
-    FROM paid JOIN pinned_terms t USING (membership_id)
+    FROM paid JOIN membership_terms terms USING (membership_id) JOIN pinned_terms t ON t.terms_id = terms.id
     WHERE t.quantity > 0
 ), made AS (
     INSERT INTO payments (id, endpoint, reference, state, membership_id)
@@ -50,8 +50,8 @@ WITH due AS MATERIALIZED (
         (id, payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at)
     SELECT grant_id, payment_id, member_id, item_id, quantity, quantity, paid_at, expires_at FROM lot
 ), entered AS (
-    INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, fact_id)
-    SELECT grant_id, 'grant', quantity, paid_at, event_id * 256 FROM lot
+    INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, fact_id)
+    SELECT grant_id, 'grant', quantity, expires_at, paid_at, event_id * 256 FROM lot
 )
 UPDATE webhook_events e
 SET state = 'processed', attempts = 1, finished_at = clock_timestamp()

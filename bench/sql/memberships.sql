@@ -22,14 +22,18 @@ INSERT INTO members (email, name)
 SELECT 'member' || m || '@example.com', 'sub_bench' || lpad(m::text, 9, '0')
 FROM generate_series(0, %(memberships)s - 1) m;
 
-INSERT INTO memberships (member_id, club_id, offer_id, payment_term_id, dues_minor, currency)
-SELECT m.id, c.id, t.offer_id, t.id, t.dues_minor, t.currency
+INSERT INTO memberships (member_id, club_id, offer_id, payment_term_id, currency)
+SELECT m.id, c.id, t.offer_id, t.id, t.currency
 FROM members m, clubs c, payment_terms t
 ORDER BY m.id;
 
-INSERT INTO pinned_terms (membership_id, item_id, quantity, days_to_expire)
-SELECT s.id, b.item_id, t.quantity, t.days_to_expire
+INSERT INTO membership_terms (membership_id, since, dues_minor)
+SELECT s.id, s.recorded_at, t.dues_minor FROM memberships s JOIN payment_terms t ON t.id = s.payment_term_id;
+
+INSERT INTO pinned_terms (terms_id, item_id, quantity, days_to_expire)
+SELECT pinned.id, b.item_id, t.quantity, t.days_to_expire
 FROM memberships s
+JOIN membership_terms pinned ON pinned.membership_id = s.id
 JOIN bucket_terms t USING (payment_term_id)
 JOIN session_buckets b ON b.id = t.session_bucket_id;
 

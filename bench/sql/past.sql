@@ -27,8 +27,8 @@ INSERT INTO credit_grants (id, payment_id, member_id, item_id, quantity, remaini
 SELECT 2 * i + item - 2, i, membership_id, item, 10, 10, paid_at, paid_at + interval '30 days' * item
 FROM past, generate_series(1, 2) item;
 
-INSERT INTO ledger_entries (id, grant_id, kind, quantity, occurred_at, fact_id)
-SELECT id, id, 'grant', quantity, effective_at, payment_id * 256 FROM credit_grants;
+INSERT INTO ledger_entries (id, grant_id, kind, quantity, expires_at, occurred_at, fact_id)
+SELECT id, id, 'grant', quantity, expires_at, effective_at, payment_id * 256 FROM credit_grants;
 
 SELECT setval(pg_get_serial_sequence('webhook_events', 'id'), max(id)) FROM webhook_events;
 SELECT setval(pg_get_serial_sequence('payments', 'id'), max(id)) FROM payments;

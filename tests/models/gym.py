@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from models import inbox, ledger, settlement
+from models.actions import Actor
 from models.catalogue import Club, Item, ItemKind, Offer, PaymentTerm, SessionType
 from models.database import sessions
 from models.facts import Fact, Paid, Told
@@ -23,6 +24,7 @@ ENDPOINT = "stripe"
 PAID_AT = datetime(2024, 3, 1, 15, tzinfo=UTC)
 NOW = PAID_AT + timedelta(hours=1)
 DUES = 9000
+BY = Actor("ada@example.com", "192.0.2.7")
 CLASSES, CLASS_DAYS = 8, 30
 TRAININGS, NEVER = 2, 0
 
@@ -52,9 +54,11 @@ class Gym:
         """A new member with both session items, found by these billing references."""
         email = fresh("member") + "@example.com"
         picks = [self.spin, self.training]
-        membership = sign_up(self.session, email=email, name="Ada", club=club or self.club, term=self.term, picks=picks)
+        membership = sign_up(
+            self.session, email=email, name="Ada", club=club or self.club, term=self.term, picks=picks, by=BY, now=NOW
+        )
         for reference in references:
-            add_billing_reference(self.session, membership, endpoint, reference)
+            add_billing_reference(self.session, membership, endpoint, reference, by=BY)
         return membership
 
     def forgiving_club(self) -> Club:

@@ -21,8 +21,18 @@ CHANGES = [
     "UPDATE credit_grants SET member_id = member_id",
     "UPDATE credit_grants SET item_id = item_id",
     "UPDATE credit_grants SET payment_id = payment_id",
+    "UPDATE credit_grants SET action_id = action_id",
     "UPDATE credit_grants SET effective_at = now()",
     "UPDATE credit_grants SET recorded_at = now()",
+    "UPDATE membership_terms SET since = since",
+    "DELETE FROM membership_terms",
+    "TRUNCATE membership_terms CASCADE",
+    "UPDATE pinned_terms SET quantity = quantity",
+    "DELETE FROM pinned_terms",
+    "TRUNCATE pinned_terms",
+    "UPDATE actions SET actor = 'me'",
+    "DELETE FROM actions",
+    "TRUNCATE actions CASCADE",
 ]
 
 
@@ -63,3 +73,37 @@ def test_a_payment_cannot_grant_an_item_twice(gym: Gym, session: Session) -> Non
     )
     with pytest.raises(IntegrityError, match="uq_credit_grants_payment_id_item_id"), session.begin_nested():
         session.execute(again)
+
+
+@pytest.mark.parametrize(
+    ("values", "constraint"),
+    [
+        ("'adjustment', 0, NULL, 1, NULL", "ck_ledger_entries_adjustments_move"),
+        ("'adjustment', 1, NULL, NULL, NULL", "ck_ledger_entries_caused_by_a_person"),
+        ("'redemption', -1, NULL, NULL, 1", "ck_ledger_entries_caused_by_a_person"),
+        ("'return', 1, NULL, NULL, 1", "ck_ledger_entries_caused_by_a_person"),
+        ("'extension', 0, now(), NULL, NULL", "ck_ledger_entries_cause_of_an_extension"),
+        ("'extension', 0, NULL, 1, NULL", "ck_ledger_entries_kind_and_sign"),
+    ],
+)
+def test_an_entry_has_its_cause(gym: Gym, session: Session, values: str, constraint: str) -> None:
+    gym.join("sub")
+    tell(session, paid("in", "sub"))
+    entry = text(
+        "INSERT INTO ledger_entries (grant_id, occurred_at, kind, quantity, expires_at, action_id, redemption_id)"
+        f" SELECT max(id), now(), {values} FROM credit_grants"
+    )
+    with pytest.raises(IntegrityError, match=constraint), session.begin_nested():
+        session.execute(entry)
+
+
+@pytest.mark.parametrize("origin", ["NULL, NULL", "payment_id, (SELECT min(id) FROM actions)"], ids=["none", "both"])
+def test_a_lot_comes_from_a_payment_or_from_a_person(gym: Gym, session: Session, origin: str) -> None:
+    gym.join("sub")
+    tell(session, paid("in", "sub"))
+    lot = text(
+        "INSERT INTO credit_grants (payment_id, action_id, member_id, item_id, quantity, remaining, effective_at)"
+        f" SELECT {origin}, member_id, item_id, 1, 1, now() FROM credit_grants LIMIT 1"
+    )
+    with pytest.raises(IntegrityError, match="ck_credit_grants_one_origin"), session.begin_nested():
+        session.execute(lot)

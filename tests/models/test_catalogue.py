@@ -26,6 +26,7 @@ from models.errors import (
     SppError,
     WrongState,
 )
+from models.offer_rules import MAX_BUCKETS
 from tests.models.gym import Gym, fresh, session_item
 
 
@@ -99,13 +100,29 @@ def test_items_are_of_known_kinds(gym: Gym, kind: str, session_type: str | None,
     refused(gym.session, Item(name="x", kind=kind, session_type=session_type), constraint)
 
 
-@pytest.mark.parametrize(("quantity", "days"), [(0, 0), (5, 0), (1, 1), (MAX_QUANTITY, MAX_DAYS_TO_EXPIRE)])
+@pytest.mark.parametrize(("quantity", "days"), [(5, 0), (1, 1), (MAX_QUANTITY, MAX_DAYS_TO_EXPIRE)])
 def test_bucket_terms_that_make_sense_are_kept(gym: Gym, session: Session, quantity: int, days: int) -> None:
     gym.term.set_bucket(gym.offer.buckets[0], quantity=quantity, days_to_expire=days)
     session.flush()
     session.expire_all()
     kept = gym.term.bucket_terms[0]
     assert (kept.quantity, kept.days_to_expire, len(gym.term.bucket_terms)) == (quantity, days, 2)
+
+
+def test_a_bucket_that_is_not_used_under_a_term_has_no_bucket_terms(gym: Gym, session: Session) -> None:
+    spin, training = gym.offer.buckets
+    gym.term.set_bucket(spin, quantity=0, days_to_expire=0)
+    session.flush()
+    session.expire_all()
+    assert [entry.bucket for entry in gym.term.bucket_terms] == [training]
+    gym.term.set_bucket(spin, quantity=0, days_to_expire=0)
+    gym.term.set_bucket(spin, quantity=3, days_to_expire=0)
+    gym.term.set_bucket(spin, quantity=0, days_to_expire=0)
+    gym.term.set_bucket(spin, quantity=4, days_to_expire=7)
+    session.flush()
+    session.expire_all()
+    kept = gym.term.bucket_terms[0]
+    assert (kept.bucket, kept.quantity, kept.days_to_expire) == (spin, 4, 7)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +165,9 @@ def test_a_term_and_a_bucket_of_different_offers_cannot_be_joined(gym: Gym, sess
     [
         (2, 0, (0, 2), False, "it has no payment term"),
         (3, 2, (0, 1), True, "it requires 2 session items but allows at most 1"),
+        (1, 1, (0, 0), True, "it requires 1 session item but allows at most 0"),
         (2, 0, (3, 3), True, "it asks for at least 3 session items but has 2"),
-        (0, 0, (1, 1), True, "it asks for at least 1 session items but has 0"),
+        (0, 0, (1, 1), True, "it asks for at least 1 session item but has 0"),
         (1, 0, (0, 0), True, "it includes its one session item but allows at most 0"),
     ],
 )
@@ -165,7 +183,8 @@ def test_an_offer_that_nobody_could_buy_is_not_published(
 
 
 @pytest.mark.parametrize(
-    ("items", "required", "limits"), [(0, 0, (0, 0)), (1, 0, (0, 1)), (1, 1, (1, 1)), (3, 2, (2, 2)), (3, 0, (3, 3))]
+    ("items", "required", "limits"),
+    [(0, 0, (0, 0)), (1, 0, (0, 1)), (1, 1, (1, 1)), (1, 0, (2, 2)), (3, 2, (2, 2)), (3, 0, (3, 3))],
 )
 def test_an_offer_that_somebody_can_buy_is_published(
     gym: Gym, items: int, required: int, limits: tuple[int, int]
@@ -176,7 +195,7 @@ def test_an_offer_that_somebody_can_buy_is_published(
     assert offer.state == OfferState.PUBLISHED
 
 
-def test_an_offer_is_a_draft_then_published_then_retired(gym: Gym) -> None:
+def test_an_offer_is_a_draft_then_published_then_retired_and_can_be_put_back_on_sale(gym: Gym) -> None:
     draft = offer_of(gym)
     with pytest.raises(WrongState, match="draft, so it cannot be retired"):
         draft.retire()
@@ -184,9 +203,14 @@ def test_an_offer_is_a_draft_then_published_then_retired(gym: Gym) -> None:
     with pytest.raises(WrongState, match="published, so it cannot be published"):
         draft.publish()
     draft.retire()
-    for change in (draft.publish, draft.retire):
-        with pytest.raises(WrongState, match="is retired"):
-            change()
+    with pytest.raises(WrongState, match="retired, so it cannot be retired"):
+        draft.retire()
+    draft.set_bucket_limits(1, 1)
+    with pytest.raises(OfferCannotBeBought, match="asks for at least 1 session item but has 0"):
+        draft.publish()
+    draft.set_bucket_limits(0, 0)
+    draft.publish()
+    assert draft.state == OfferState.PUBLISHED
     refused(gym.session, Offer(name="x", state="hidden", min_buckets=0, max_buckets=1), "ck_offers_state")
 
 
@@ -218,12 +242,19 @@ def test_payment_terms_are_checked(gym: Gym, values: dict[str, object], constrai
 
 
 def test_an_offer_on_sale_stays_one_that_can_be_bought(gym: Gym, session: Session) -> None:
-    items = [session_item(session), session_item(session)]
+    items = [session_item(fresh("Item")), session_item(fresh("Item"))]
     offer = offer_of(gym, *items, required=1, limits=(1, 1))
     offer.publish()
     with pytest.raises(OfferCannotBeBought, match="asks for at least 3"):
         offer.set_bucket_limits(3, 3)
     with pytest.raises(OfferCannotBeBought, match="requires 2 session items but allows at most 1"):
-        offer.add_bucket(session_item(session), required=True)
+        offer.add_bucket(session_item(fresh("Item")), required=True)
     offer.set_bucket_limits(0, 2)
     assert (offer.min_buckets, offer.max_buckets, len(offer.buckets)) == (0, 2, 2)
+
+
+def test_more_session_buckets_than_anybody_needs_are_refused(gym: Gym) -> None:
+    gym.offer.set_bucket_limits(0, MAX_BUCKETS)
+    with pytest.raises(NumberTooLarge, match="Maximum allowed session buckets can be at most"):
+        gym.offer.set_bucket_limits(0, MAX_BUCKETS + 1)
+    assert gym.offer.max_buckets == MAX_BUCKETS

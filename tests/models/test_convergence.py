@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
@@ -16,6 +17,7 @@ from models.ledger import CreditGrant
 from models.members import Membership
 from models.redemption import redeem
 from tests.models.gym import (
+    BY,
     CLASS_DAYS,
     CLASSES,
     NEVER,
@@ -25,6 +27,7 @@ from tests.models.gym import (
     Event,
     Gym,
     deliver,
+    entries,
     events,
     expire_all,
     fresh,
@@ -189,6 +192,7 @@ def test_any_arrival_after_sessions_were_used_ends_in_the_same_balance(open_gym:
                 item_id=gym.spin.id,
                 quantity=used,
                 key=fresh("key"),
+                by=BY,
                 now=NOW,
             )
             session.commit()
@@ -240,6 +244,17 @@ def test_the_earliest_telling_counts_whenever_it_arrives(gym: Gym, session: Sess
     tell(session, paid("in", "sub", at=PAID_AT), now=LATER)
     lapses = expires_at(PAID_AT, CLASS_DAYS, "America/Chicago")
     assert lot(session, membership, gym.spin).expires_at == lapses
+
+
+@pytest.mark.parametrize("tellings", [[0], [5, 0]], ids=["told once", "told earlier since"])
+def test_a_setting_that_changes_moves_no_expiry_that_stands(gym: Gym, session: Session, tellings: list[int]) -> None:
+    membership = gym.join("sub")
+    for days_later in tellings:
+        tell(session, paid("in", "sub", at=PAID_AT + timedelta(days=days_later)), now=LATER)
+    tell(session, paid("in", "sub", at=PAID_AT), now=LATER, late_credit=timedelta(days=1))
+    grant = lot(session, membership, gym.spin)
+    assert grant.expires_at == expires_at(PAID_AT, CLASS_DAYS, "America/Chicago")
+    assert len(entries(session, grant)) == len(tellings)
 
 
 def test_a_refund_in_another_currency_has_the_same_effect_before_and_after_its_payment(

@@ -1,8 +1,9 @@
-"""What holds after every step, in whatever order members, processors and the clock take theirs."""
+"""What holds after every step, in whatever order members, staff, processors and the clock take theirs."""
 
-from collections import defaultdict
-from datetime import timedelta
+from collections import Counter, defaultdict
+from datetime import date, timedelta
 from functools import partial
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,13 +12,17 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models import adjustments
+from models.actions import Actor
+from models.adjustments import AdjustmentReason
 from models.audit import audit
 from models.catalogue import Item
-from models.entitlement import Terms, entitlement
-from models.errors import NothingToReturn, TooFewSessions
+from models.entitlement import Terms, end_of, entitlement, last_day
+from models.errors import AlreadyLapsed, NeverLapses, NothingToReturn, NotLater, TooFewSessions
 from models.facts import Fact, Linked, Restored, Reversed
 from models.redemption import give_back, redeem
 from tests.models.gym import (
+    BY,
     CLASS_DAYS,
     CLASSES,
     DUES,
@@ -48,9 +53,20 @@ _SUMS = text("""
     WHERE g.member_id = :member GROUP BY g.id
 """)
 
+_ADJUSTED = text("""
+    SELECT g.item_id, sum(e.quantity)
+    FROM ledger_entries e JOIN credit_grants g ON g.id = e.grant_id
+    WHERE e.kind = 'adjustment' AND g.member_id = :member GROUP BY g.item_id
+""")
+
+SECOND_PERSON = Actor("ben@example.com", "192.0.2.8")
+
 
 class MemberOfAGym(RuleBasedStateMachine):
-    """One member, whose dues are paid, refunded, disputed and restored while sessions are used, returned and lapse."""
+    """One member, whose dues are paid, refunded, disputed and restored while sessions are used, returned and lapse.
+
+    Staff give and take some by hand, and put expiries off.
+    """
 
     gym: Gym
     session: Session
@@ -68,6 +84,7 @@ class MemberOfAGym(RuleBasedStateMachine):
         self.membership = self.gym.join("sub", club=club, endpoint=self.endpoint)
         self.member = self.membership.member_id
         self.facts: defaultdict[str, list[Fact]] = defaultdict(list)
+        self.by_hand: Counter[int] = Counter()
 
     def teardown(self) -> None:
         self.session.rollback()
@@ -137,6 +154,7 @@ class MemberOfAGym(RuleBasedStateMachine):
             item_id=item.id,
             quantity=quantity,
             key=fresh("key"),
+            by=BY,
             now=self.now,
         )
         if quantity > usable:
@@ -155,7 +173,7 @@ class MemberOfAGym(RuleBasedStateMachine):
             {"id": redemption},
         )  # fmt: skip
         asked = partial(
-            give_back, self.session, redemption_id=redemption, quantity=quantity, key=fresh("key"), now=self.now
+            give_back, self.session, redemption_id=redemption, quantity=quantity, key=fresh("key"), by=BY, now=self.now
         )
         if (quantity or 1) > left:
             with pytest.raises(NothingToReturn):
@@ -163,6 +181,74 @@ class MemberOfAGym(RuleBasedStateMachine):
             return
         answer = asked()
         assert sum(draw.quantity for draw in answer.draws) == (quantity or left)
+
+    @rule(
+        quantity=st.integers(-10, 12).filter(bool),
+        which=st.sampled_from(["spin", "training"]),
+        days=st.none() | st.integers(0, 30),
+    )
+    def adjust(self, quantity: int, which: str, days: int | None) -> None:
+        """At once, or where it is more than 4, later or never."""
+        item = getattr(self.gym, which)
+        asked = partial(
+            adjustments.adjust, self.session, member_id=self.member, item_id=item.id, quantity=quantity,
+            last_day=None if days is None else self.today + timedelta(days=days), reason=AdjustmentReason.OTHER,
+            note="by hand", alone_up_to=4, key=fresh("key"), by=BY, now=self.now,
+        )  # fmt: skip
+        if -4 <= quantity < -self.usable(item):
+            with pytest.raises(TooFewSessions):
+                asked()
+        elif asked().approved:
+            self.by_hand[item.id] += quantity
+
+    @rule(approve=st.booleans(), which=st.integers(0, 5))
+    def decide(self, approve: bool, which: int) -> None:
+        """One of those that wait; what has become impossible goes on waiting."""
+        waiting = adjustments.waiting(self.session, self.member)
+        if not waiting:
+            return
+        adjustment = waiting[which % len(waiting)]
+        asked = partial(
+            adjustments.decide, self.session, adjustment.id, approve=approve, by=SECOND_PERSON, now=self.now
+        )
+        if approve and adjustment.expires_at and adjustment.expires_at <= self.now:
+            with pytest.raises(AlreadyLapsed):
+                asked()
+        elif approve and -adjustment.quantity > self.usable(adjustment.item):
+            with pytest.raises(TooFewSessions):
+                asked()
+        else:
+            asked()
+            self.by_hand[adjustment.item_id] += adjustment.quantity if approve else 0
+
+    @rule(days=st.integers(0, 40), which=st.integers(0, 20))
+    def extend(self, days: int, which: int) -> None:
+        """Any lot by so many days, where that is possible."""
+        grants = lots(self.session, self.membership)
+        if not grants:
+            return
+        lot = grants[which % len(grants)]
+        until = last_day(lot.expires_at, self.gym.club.time_zone) if lot.expires_at else self.today
+        asked = partial(
+            adjustments.extend, self.session, lot.id, last_day=until + timedelta(days=days), reason="ill", by=BY,
+            now=self.now,
+        )  # fmt: skip
+        if lot.expires_at is None:
+            with pytest.raises(NeverLapses):
+                asked()
+        elif lot.expires_at <= self.now:
+            with pytest.raises(AlreadyLapsed):
+                asked()
+        elif not days:
+            with pytest.raises(NotLater):
+                asked()
+        else:
+            asked()
+            assert lot.expires_at == end_of(until + timedelta(days=days), self.gym.club.time_zone)
+
+    @property
+    def today(self) -> date:
+        return self.now.astimezone(ZoneInfo(self.gym.club.time_zone)).date()
 
     @rule(days=st.integers(1, 20))
     def time_passes(self, days: int) -> None:
@@ -200,8 +286,16 @@ class MemberOfAGym(RuleBasedStateMachine):
                 expected[owed.item_id] += owed.quantity - owed.reversed
         standing = dict.fromkeys(expected, 0)
         for lot in lots(self.session, self.membership):
-            standing[lot.item_id] += lot.quantity - lot.reversed
+            if lot.payment_id:
+                standing[lot.item_id] += lot.quantity - lot.reversed
         assert standing == expected
+
+    @invariant()
+    def adjusted_is_what_was_applied(self) -> None:
+        adjusted = self.session.execute(_ADJUSTED, {"member": self.member})
+        assert {item: quantity for item, quantity in adjusted if quantity} == {
+            item: quantity for item, quantity in self.by_hand.items() if quantity
+        }
 
     @invariant()
     def the_audit_finds_nothing(self) -> None:

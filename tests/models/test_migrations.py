@@ -1,18 +1,28 @@
-"""The schema's history: it can be run again, and ends in what the models declare."""
+"""The schema's history: it can be run again, keeps what is there, and ends in what the models declare."""
 
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 import models.migrations
 from local.servers import Postgres
-from models.database import make_engine
+from models import statement
+from models.audit import audit
+from models.database import make_engine, sessions
+from models.entitlement import Terms
+from models.facts import Reversed
+from models.members import Membership
 from models.migrations import differences, is_current, upgrade
-from tests.models.gym import fresh
+from models.redemption import give_back, redeem
+from tests.models.gym import BY, fresh, paid, tell
 
 
 @pytest.fixture
@@ -53,14 +63,14 @@ def test_upgrading_again_changes_nothing(empty_url: str, connection: Connection)
 
 
 def test_upgrades_at_once_wait_for_each_other(empty_url: str, connection: Connection) -> None:
-    command = [
+    migrate = [
         sys.executable,
         "-c",
         "import sys; from models.migrations import upgrade; upgrade(sys.argv[1])",
         empty_url,
     ]
     root = Path(models.migrations.__file__).parents[2]
-    running = [subprocess.Popen(command, cwd=root) for _ in range(3)]
+    running = [subprocess.Popen(migrate, cwd=root) for _ in range(3)]
     assert [process.wait(timeout=120) for process in running] == [0, 0, 0]
     assert is_current(connection)
 
@@ -70,3 +80,131 @@ def test_the_migrated_database_is_what_the_models_declare(engine: Engine) -> Non
         assert differences(connection) == []
         connection.execute(text("ALTER TABLE items ADD COLUMN colour text"))
         assert len(differences(connection)) == 1
+
+
+AT_0002 = """
+    INSERT INTO clubs (name, time_zone, currency, shortfall_policy)
+        VALUES ('Downtown', 'America/Chicago', 'USD', 'repay');
+    INSERT INTO items (name, kind, session_type)
+        VALUES ('Spin', 'scheduler_bucket', 'class'), ('Training', 'scheduler_bucket', 'personal_training');
+    INSERT INTO offers (name, state, min_buckets, max_buckets) VALUES ('Gold', 'published', 1, 2);
+    INSERT INTO payment_terms (offer_id, name, dues_minor, currency, interval, interval_count)
+        VALUES (1, 'Monthly', 9500, 'USD', 'month', 1);
+    INSERT INTO members (email, name) VALUES ('ada@example.com', 'Ada'), ('ben@example.com', 'Ben');
+    INSERT INTO memberships (member_id, club_id, offer_id, payment_term_id, dues_minor, currency, recorded_at)
+        VALUES (1, 1, 1, 1, 9000, 'USD', '2024-02-20T12:00Z'), (2, 1, 1, 1, 9500, 'USD', '2024-02-21T12:00Z');
+    INSERT INTO pinned_terms (membership_id, item_id, quantity, days_to_expire)
+        VALUES (1, 1, 8, 30), (1, 2, 2, 0), (2, 1, 6, 30);
+    INSERT INTO billing_references (endpoint, reference, membership_id) VALUES ('stripe', 'sub', 1);
+    INSERT INTO webhook_events (endpoint, event_id, type, body, state)
+        SELECT 'stripe', 'evt_' || n, 'paid', 'x', 'processed' FROM generate_series(1, 3) AS n;
+    INSERT INTO payments (endpoint, reference, state, membership_id)
+        VALUES ('stripe', 'in_1', 'settled', 1), ('stripe', 'in_2', 'settled', 1);
+    INSERT INTO payment_facts
+            (id, event_id, payment_id, kind, occurred_at, amount_minor, currency, running_total, billing_references)
+        VALUES (256, 1, 1, 'paid', '2024-03-01T15:00Z', 9000, 'USD', false, '{sub}'),
+               (512, 2, 2, 'paid', '2024-03-05T15:00Z', 9000, 'USD', false, '{sub}'),
+               (768, 3, 2, 'paid', '2024-03-03T15:00Z', 9000, 'USD', false, '{sub}');
+    INSERT INTO credit_grants (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at)
+        VALUES (1, 1, 1, 8, 0, '2024-03-01T15:00Z', '2024-04-01T05:00Z'), (1, 1, 2, 2, 2, '2024-03-01T15:00Z', NULL),
+               (2, 1, 1, 8, 8, '2024-03-05T15:00Z', '2024-04-03T05:00Z'), (2, 1, 2, 2, 2, '2024-03-05T15:00Z', NULL);
+    INSERT INTO redemptions (idempotency_key, member_id, item_id, quantity, undoes, occurred_at)
+        VALUES ('use', 1, 1, 3, NULL, '2024-03-02T15:00Z'), ('back', 1, 1, 1, 1, '2024-03-02T16:00Z');
+    INSERT INTO ledger_entries
+            (grant_id, kind, quantity, expires_at, occurred_at, recorded_at, fact_id, redemption_id)
+        VALUES (1, 'grant', 8, NULL, '2024-03-01T15:00Z', '2024-03-01T15:00Z', 256, NULL),
+               (2, 'grant', 2, NULL, '2024-03-01T15:00Z', '2024-03-01T15:00Z', 256, NULL),
+               (1, 'redemption', -3, NULL, '2024-03-02T15:00Z', '2024-03-02T15:00Z', NULL, 1),
+               (1, 'return', 1, NULL, '2024-03-02T16:00Z', '2024-03-02T16:00Z', NULL, 2),
+               (3, 'grant', 8, NULL, '2024-03-05T15:00Z', '2024-03-05T15:00Z', 512, NULL),
+               (4, 'grant', 2, NULL, '2024-03-05T15:00Z', '2024-03-05T15:00Z', 512, NULL),
+               (3, 'extension', 0, '2024-04-03T05:00Z', '2024-03-03T15:00Z', '2024-03-06T15:00Z', 768, NULL),
+               (1, 'expiry', -6, NULL, '2024-04-01T05:00Z', '2024-04-01T05:00Z', NULL, NULL);
+    INSERT INTO actions (actor, verb, subject, reason) VALUES ('root', 'discard', 'event 3', 'a test');
+"""
+"""Two members; one was paid for twice, of which the second telling of the second payment is the earlier one."""
+
+FIRST_EXPIRY = datetime(2024, 4, 1, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def migrated(empty_url: str) -> Iterator[Session]:
+    """A database that had these rows at revision 0002, at the newest."""
+    engine = make_engine(empty_url)
+    config = models.migrations._config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.exec_driver_sql(AT_0002)
+    upgrade(empty_url)
+    with sessions(engine)() as session:
+        yield session
+    engine.dispose()
+
+
+class TestFrom0002:
+    def test_memberships_keep_their_dues_and_what_they_give_since_their_sign_up(self, migrated: Session) -> None:
+        shown = [
+            (terms.since, terms.recorded_at, terms.dues_minor, terms.action_id,
+             [Terms(pinned.item_id, pinned.quantity, pinned.days_to_expire) for pinned in terms.pinned])
+            for member_id in (1, 2)
+            for terms in migrated.get_one(Membership, member_id).versions
+        ]  # fmt: skip
+        signed_up = [datetime(2024, 2, day, 12, tzinfo=UTC) for day in (20, 21)]
+        assert shown == [
+            (signed_up[0], signed_up[0], 9000, None, [Terms(1, 8, 30), Terms(2, 2, 0)]),
+            (signed_up[1], signed_up[1], 9500, None, [Terms(1, 6, 30)]),
+        ]
+
+    def test_nobody_knows_who_redeemed_and_the_log_says_so(self, migrated: Session) -> None:
+        acted = migrated.execute(
+            text(
+                "SELECT e.kind, a.actor, a.verb FROM ledger_entries e LEFT JOIN actions a ON a.id = e.action_id"
+                " ORDER BY e.id"
+            )
+        )
+        unknown = [(kind, actor, verb) for kind, actor, verb in acted if actor]
+        assert unknown == [("redemption", "unknown", "redeem"), ("return", "unknown", "redeem")]
+        kept = migrated.execute(text("SELECT actor, verb, subject, reason FROM actions WHERE id = 1")).one()
+        assert kept == ("root", "discard", "event 3", "a test")
+
+    def test_lots_begin_with_the_expiry_that_they_had(self, migrated: Session) -> None:
+        """Where it is known: not of a lot that was dated anew since."""
+        opened = migrated.scalars(text("SELECT expires_at FROM ledger_entries WHERE kind = 'grant' ORDER BY id"))
+        assert list(opened) == [FIRST_EXPIRY, None, None, None]
+        asked = FIRST_EXPIRY - timedelta(microseconds=1)
+        assert [(row.item, row.usable, row.next_expiry) for row in statement.balances_as_of(migrated, 1, asked)] == [
+            ("Spin", 6 + 8, FIRST_EXPIRY),
+            ("Training", 4, None),
+        ]
+        assert statement.grants_as_of(migrated, 1, FIRST_EXPIRY) == statement.grants(migrated, 1, FIRST_EXPIRY)
+
+    def test_the_ledger_is_right_and_goes_on(self, migrated: Session) -> None:
+        assert list(audit(migrated)) == []
+        now = datetime(2024, 4, 2, tzinfo=UTC)
+        used = redeem(migrated, member_id=1, item_id=1, quantity=2, key="more", by=BY, now=now)
+        give_back(migrated, redemption_id=used.redemption_id, key="more back", by=BY, now=now, quantity=1)
+        give_back(migrated, redemption_id=1, key="the old", by=BY, now=now, quantity=1)
+        half = Reversed("in_2", now, "refund of in_2:re", 4500, "USD")
+        tell(migrated, paid("in_1", "sub"), half, paid("in_3", "sub", at=now), now=now)
+        lots = migrated.execute(text("SELECT quantity, reversed, remaining FROM credit_grants ORDER BY id"))
+        assert list(lots) == [(8, 0, 1), (2, 0, 2), (8, 4, 3), (2, 1, 1), (8, 0, 8), (2, 0, 2)]
+        assert list(audit(migrated)) == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "UPDATE ledger_entries SET note = note",
+            "DELETE FROM ledger_entries",
+            "UPDATE credit_grants SET action_id = action_id",
+            "UPDATE membership_terms SET since = since",
+            "DELETE FROM pinned_terms",
+            "UPDATE actions SET actor = actor",
+        ],
+    )
+    def test_the_record_is_append_only_again(self, migrated: Session, change: str) -> None:
+        with pytest.raises(IntegrityError, match="is append-only"), migrated.begin_nested():
+            migrated.execute(text(change))
+
+    def test_it_is_what_the_models_declare(self, migrated: Session) -> None:
+        assert differences(migrated.connection()) == []

@@ -7,16 +7,32 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from models.actions import Action
 from models.audit import audit
 from models.burn_order import Draw
 from models.database import make_engine
 from models.errors import KeyReused, NotFound, NothingToReturn, NotPositive, TooFewSessions
 from models.ledger import CreditGrant
-from models.members import Membership
+from models.members import Membership, move_to_current_terms
 from models.redemption import Answer, Redemption, give_back, redeem
-from tests.models.gym import CLASSES, NOW, PAID_AT, TRAININGS, Gym, entries, fresh, lot, lots, paid, tell, together
+from tests.models.gym import (
+    BY,
+    CLASSES,
+    NOW,
+    PAID_AT,
+    TRAININGS,
+    Gym,
+    entries,
+    fresh,
+    lot,
+    lots,
+    paid,
+    tell,
+    together,
+)
 
 DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -36,12 +52,15 @@ def use(
         item_id=getattr(gym, item).id,
         quantity=quantity,
         key=key or fresh("key"),
+        by=BY,
         now=now,
     )
 
 
 def put_back(session: Session, used: Answer, quantity: int | None = None, *, key: str | None = None) -> Answer:
-    return give_back(session, redemption_id=used.redemption_id, key=key or fresh("key"), now=NOW, quantity=quantity)
+    return give_back(
+        session, redemption_id=used.redemption_id, key=key or fresh("key"), by=BY, now=NOW, quantity=quantity
+    )
 
 
 def remaining(session: Session, member: Membership) -> dict[int, int]:
@@ -53,14 +72,11 @@ def three_lots(gym: Gym, session: Session) -> tuple[Membership, list[CreditGrant
     membership = gym.join("sub")
     spin = gym.offer.buckets[0]
     tell(session, paid("one", "sub", at=PAID_AT - DAY))
-    for pinned in membership.pinned:
-        if pinned.item_id == spin.item_id:
-            pinned.days_to_expire = 0
-            session.flush()
-            tell(session, paid("two", "sub"))
-            pinned.days_to_expire = 5
-            session.flush()
-            tell(session, paid("three", "sub"))
+    for at, payment, days in ((NOW + MINUTE, "two", 0), (NOW + 2 * MINUTE, "three", 5)):
+        gym.term.set_bucket(spin, quantity=CLASSES, days_to_expire=days)
+        picks = [gym.spin, gym.training]
+        move_to_current_terms(session, membership, since=at.date(), picks=picks, reason="test", by=BY, now=at)
+        tell(session, paid(payment, "sub", at=at))
     return membership, lots(session, membership, gym.spin)
 
 
@@ -87,6 +103,25 @@ def test_a_redemption_is_entered_on_each_lot(gym: Gym, session: Session, member:
     entry = entries(session, lot(session, member, gym.spin))[-1]
     assert (entry.kind, entry.quantity, entry.redemption_id) == ("redemption", -3, answer.redemption_id)
     assert entry.occurred_at == NOW
+
+
+def test_who_used_and_returned_them_is_written_down_once(gym: Gym, session: Session, member: Membership) -> None:
+    for _ in range(2):
+        used = use(gym, member, 3, key="use")
+        returned = put_back(session, used, 1, key="back")
+    redeemed, gave_back = session.scalars(select(Action).where(Action.verb.in_(["redeem", "give back"]))).all()
+    assert redeemed.subject == f"redemption {used.redemption_id}"
+    assert gave_back.subject == f"return {returned.redemption_id} of redemption {used.redemption_id}"
+    for act in (redeemed, gave_back):
+        assert (act.actor, act.origin, act.member_id, act.reason) == (*BY, member.member_id, None)
+    _, *moved = entries(session, lot(session, member, gym.spin))
+    assert [entry.action_id for entry in moved] == [redeemed.id, gave_back.id]
+
+
+def test_a_refused_redemption_is_not_written_down(gym: Gym, session: Session, member: Membership) -> None:
+    with pytest.raises(TooFewSessions):
+        use(gym, member, CLASSES + 1)
+    assert session.scalars(select(Action).where(Action.verb == "redeem")).all() == []
 
 
 def test_too_few_sessions_take_nothing(gym: Gym, session: Session, member: Membership) -> None:
@@ -192,7 +227,7 @@ def test_no_more_returns_than_was_taken(gym: Gym, session: Session, member: Memb
 
 def test_only_a_redemption_can_be_returned(gym: Gym, session: Session, member: Membership) -> None:
     with pytest.raises(NotFound, match="There is no redemption 0"):
-        give_back(session, redemption_id=0, key="back", now=NOW)
+        give_back(session, redemption_id=0, key="back", by=BY, now=NOW)
     returned = put_back(session, use(gym, member, 1))
     with pytest.raises(NotFound):
         put_back(session, returned)
@@ -209,7 +244,7 @@ def committed(gym: Gym, quantity: int) -> Membership:
 
 def test_of_fifty_redemptions_of_the_last_session_at_once_one_succeeds(open_gym: Gym, database_url: str) -> None:
     member = committed(open_gym, 1)
-    one = partial(redeem, member_id=member.member_id, item_id=open_gym.spin.id, quantity=1, now=NOW)
+    one = partial(redeem, member_id=member.member_id, item_id=open_gym.spin.id, quantity=1, by=BY, now=NOW)
     engine = make_engine(database_url, pool_size=50)
     results = together(engine, [partial(one, key=f"at-once-{number}") for number in range(50)])
     engine.dispose()
@@ -222,14 +257,14 @@ def test_of_fifty_redemptions_of_the_last_session_at_once_one_succeeds(open_gym:
 
 def test_the_same_key_many_times_at_once_takes_once(open_gym: Gym, database_url: str) -> None:
     member = committed(open_gym, CLASSES - 1)
-    three = partial(redeem, member_id=member.member_id, item_id=open_gym.spin.id, quantity=3, now=NOW)
+    three = partial(redeem, member_id=member.member_id, item_id=open_gym.spin.id, quantity=3, by=BY, now=NOW)
     engine = make_engine(database_url, pool_size=10)
     answers = together(engine, [partial(three, key="once")] * 10)
     assert answers == [answers[0]] * 10
     assert isinstance(answers[0], Answer)
     assert lot(open_gym.session, member, open_gym.spin).remaining == CLASSES - 4
     open_gym.session.commit()
-    back = partial(give_back, redemption_id=answers[0].redemption_id, key="back", now=NOW)
+    back = partial(give_back, redemption_id=answers[0].redemption_id, key="back", by=BY, now=NOW)
     returns = together(engine, [back] * 10)
     engine.dispose()
     assert returns == [returns[0]] * 10
@@ -241,7 +276,7 @@ def test_one_redemption_returned_many_times_at_once_returns_once(open_gym: Gym, 
     used = use(open_gym, member, 3)
     open_gym.session.commit()
     engine = make_engine(database_url, pool_size=10)
-    back = partial(give_back, redemption_id=used.redemption_id, now=NOW)
+    back = partial(give_back, redemption_id=used.redemption_id, by=BY, now=NOW)
     kinds = [type(result) for result in together(engine, [partial(back, key=f"b{number}") for number in range(10)])]
     engine.dispose()
     assert (kinds.count(Answer), kinds.count(NothingToReturn)) == (1, 9)

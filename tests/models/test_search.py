@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from models.facts import Linked
 from models.members import Membership, add_billing_reference, sign_up
 from models.search import Reason, search
-from tests.models.gym import NOW, Gym, paid, tell
+from tests.models.gym import BY, NOW, Gym, paid, tell
 
 MEMBERS = 5_000
 PAYMENTS_EACH = 4
@@ -18,7 +18,7 @@ PAYMENTS_EACH = 4
 
 def join(gym: Gym, name: str, email: str) -> Membership:
     picks = [gym.spin, gym.training]
-    return sign_up(gym.session, email=email, name=name, club=gym.club, term=gym.term, picks=picks)
+    return sign_up(gym.session, email=email, name=name, club=gym.club, term=gym.term, picks=picks, by=BY, now=NOW)
 
 
 def found(session: Session, sought: str, limit: int = 10) -> list[tuple[str, str]]:
@@ -100,9 +100,9 @@ def test_what_finds_nothing(people: Session, sought: str) -> None:
 
 def test_by_references_on_any_endpoint(gym: Gym, session: Session) -> None:
     ann, ben = join(gym, "Ann", "ann@example.com"), join(gym, "Ben", "ben@example.com")
-    add_billing_reference(session, ann, "stripe", "sub_1")
-    add_billing_reference(session, ben, "square", "sub_1")
-    add_billing_reference(session, ben, "adyen", "SUB_2")
+    add_billing_reference(session, ann, "stripe", "sub_1", by=BY)
+    add_billing_reference(session, ben, "square", "sub_1", by=BY)
+    add_billing_reference(session, ben, "adyen", "SUB_2", by=BY)
     tell(session, paid("in_1", "sub_1"), paid("in_waiting", "sub_unknown"))
     assert found(session, " sub_1 ") == [("ann", "billing reference"), ("ben", "billing reference")]
     assert [row.endpoint for row in search(session, "sub_1", 10)] == ["stripe", "square"]
@@ -131,8 +131,8 @@ def test_the_first_by_name_of_more_than_are_wanted(gym: Gym, session: Session) -
 def test_each_member_once_the_surest_reason_first(gym: Gym, session: Session) -> None:
     by_name = [join(gym, f"Sam {name}", f"{name}@example.com") for name in ("young", "Abel")]
     by_email, by_payment, by_billing = (join(gym, name, f"sam{name}@example.com") for name in "xyz")
-    add_billing_reference(session, by_billing, "stripe", "sam")
-    add_billing_reference(session, by_payment, "stripe", "other")
+    add_billing_reference(session, by_billing, "stripe", "sam", by=BY)
+    add_billing_reference(session, by_payment, "stripe", "other", by=BY)
     tell(session, paid("sam", "other"))
     expected = [
         ("samz", "billing reference"),
@@ -153,8 +153,8 @@ _CROWD = """
     INSERT INTO members (email, name)
     SELECT 'crowd' || n || '@example.com', 'First' || n || ' Last' || n % 500 FROM generate_series(1, :members) n;
 
-    INSERT INTO memberships (member_id, club_id, offer_id, payment_term_id, dues_minor, currency)
-    SELECT m.id, :club, :offer, t.id, t.dues_minor, t.currency
+    INSERT INTO memberships (member_id, club_id, offer_id, payment_term_id, currency)
+    SELECT m.id, :club, :offer, t.id, t.currency
     FROM members m, payment_terms t WHERE m.email LIKE 'crowd%' AND t.id = :term;
 
     INSERT INTO billing_references (endpoint, reference, membership_id)

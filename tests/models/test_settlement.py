@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from models import settlement
 from models.audit import audit
 from models.entitlement import expires_at
-from models.facts import Fact, Linked, Reversed
+from models.facts import Fact, Linked, PaymentFact, Reversed
 from models.members import add_billing_reference
 from models.payments import Payment
 from tests.models.gym import (
+    BY,
     CLASS_DAYS,
     CLASSES,
     DUES,
@@ -22,6 +23,7 @@ from tests.models.gym import (
     NOW,
     PAID_AT,
     TRAININGS,
+    Event,
     Gym,
     deliver,
     entries,
@@ -173,7 +175,7 @@ def test_a_refund_in_another_currency_has_no_effect_but_on_its_own_event(gym: Gy
 
 def test_one_reference_on_two_endpoints_is_two_payments(gym: Gym, session: Session) -> None:
     membership = gym.join("sub")
-    add_billing_reference(session, membership, "other", "sub")
+    add_billing_reference(session, membership, "other", "sub", by=BY)
     deliver(session, [*events(paid("in", "sub")), *events(paid("in", "sub"), endpoint="other")])
     assert [grant.remaining for grant in lots(session, membership, gym.spin)] == [CLASSES, CLASSES]
     assert {row.endpoint for row in session.scalars(select(Payment))} == {ENDPOINT, "other"}
@@ -206,3 +208,13 @@ def test_dues_of_the_near_future_are_usable_at_once(gym: Gym, session: Session) 
     membership = gym.join("sub")
     tell(session, paid("in", "sub", at=NOW + timedelta(minutes=5)))
     assert lot(session, membership, gym.spin).effective_at == NOW
+
+
+def test_of_what_one_event_told_the_reversal_is_the_cause_and_not_the_link(gym: Gym, session: Session) -> None:
+    membership = gym.join("sub")
+    deliver(session, events(paid("in", "sub")))
+    told = (Reversed("ch", PAID_AT, "refund:re", DUES, "USD"), Linked("ch", PAID_AT, "in"))
+    deliver(session, [Event(fresh("evt"), told)])
+    clawback = entries(session, lot(session, membership, gym.spin))[-1]
+    kind = session.scalar(select(PaymentFact.kind).where(PaymentFact.id == clawback.fact_id))
+    assert (clawback.kind, kind) == ("clawback", "reversed")

@@ -9,7 +9,21 @@ from models.facts import Restored, Reversed
 from models.ledger import CreditGrant
 from models.members import Membership
 from models.redemption import Answer, give_back, redeem
-from tests.models.gym import CLASSES, DUES, NOW, PAID_AT, Gym, entries, expire_all, fresh, lot, lots, paid, tell
+from tests.models.gym import (
+    BY,
+    CLASSES,
+    DUES,
+    NOW,
+    PAID_AT,
+    Gym,
+    entries,
+    expire_all,
+    fresh,
+    lot,
+    lots,
+    paid,
+    tell,
+)
 
 AFTER_LAPSING = PAID_AT + timedelta(days=50)
 
@@ -21,12 +35,13 @@ def use(gym: Gym, membership: Membership, quantity: int) -> Answer:
         item_id=gym.spin.id,
         quantity=quantity,
         key=fresh("key"),
+        by=BY,
         now=NOW,
     )
 
 
 def return_all(session: Session, used: Answer) -> Answer:
-    return give_back(session, redemption_id=used.redemption_id, key=fresh("key"), now=NOW)
+    return give_back(session, redemption_id=used.redemption_id, key=fresh("key"), by=BY, now=NOW)
 
 
 def lost(payment: str, amount: int = DUES) -> Reversed:
@@ -172,7 +187,7 @@ def test_a_return_to_a_lot_whose_payment_was_reversed_goes_to_its_shortfall(gym:
     tell(session, paid("in", "sub"))
     used = use(gym, membership, 5)
     tell(session, lost("in"))
-    give_back(session, redemption_id=used.redemption_id, key=fresh("key"), now=NOW, quantity=2)
+    give_back(session, redemption_id=used.redemption_id, key=fresh("key"), by=BY, now=NOW, quantity=2)
     assert state(lot(session, membership, gym.spin)) == (0, 3, CLASSES)
     tell(session, won("in"))
     assert state(lot(session, membership, gym.spin)) == (CLASSES - 3, 0, 0)

@@ -5,6 +5,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from models.actions import Action
 from models.catalogue import Club, Item, Offer, PaymentTerm
 from models.errors import (
     InvalidEmail,
@@ -17,7 +18,7 @@ from models.errors import (
     WrongState,
 )
 from models.members import Member, Membership, add_billing_reference, find_member, sign_up
-from tests.models.gym import CLASSES, TRAININGS, Gym, fresh, lot, lots, paid, session_item, tell
+from tests.models.gym import BY, CLASSES, NOW, TRAININGS, Gym, fresh, lot, lots, paid, session_item, tell
 
 
 @pytest.fixture
@@ -44,17 +45,17 @@ def published(gym: Gym, items: list[Item], limits: tuple[int, int], required: in
 
 def buy(gym: Gym, term: PaymentTerm, *picks: Item, email: str | None = None) -> Membership:
     email = fresh("m") + "@example.com" if email is None else email
-    return sign_up(gym.session, email=email, name="Bo", club=gym.club, term=term, picks=picks)
+    return sign_up(gym.session, email=email, name="Bo", club=gym.club, term=term, picks=picks, by=BY, now=NOW)
 
 
 def pinned(membership: Membership) -> dict[int, tuple[int, int]]:
-    return {terms.item_id: (terms.quantity, terms.days_to_expire) for terms in membership.pinned}
+    return {terms.item_id: (terms.quantity, terms.days_to_expire) for terms in membership.versions[0].pinned}
 
 
 def test_the_picks_are_what_is_pinned(gym: Gym, menu: list[Item]) -> None:
     membership = buy(gym, published(gym, menu, (0, 2)), menu[1], menu[3])
     assert pinned(membership) == {menu[1].id: (1, 0), menu[3].id: (1, 0)}
-    assert (membership.dues_minor, membership.currency) == (100, "USD")
+    assert (membership.versions[0].dues_minor, membership.currency) == (100, "USD")
 
 
 def test_required_items_must_be_picked(gym: Gym, menu: list[Item]) -> None:
@@ -63,7 +64,7 @@ def test_required_items_must_be_picked(gym: Gym, menu: list[Item]) -> None:
         buy(gym, term, menu[0], menu[2])
     with pytest.raises(PicksMissing, match="requires Boxing and Yoga"):
         buy(gym, term)
-    assert len(buy(gym, term, menu[0], menu[1]).pinned) == 2
+    assert len(buy(gym, term, menu[0], menu[1]).versions[0].pinned) == 2
 
 
 def test_picks_number_from_minimum_to_maximum(gym: Gym, menu: list[Item]) -> None:
@@ -74,7 +75,7 @@ def test_picks_number_from_minimum_to_maximum(gym: Gym, menu: list[Item]) -> Non
         buy(gym, term, menu[0], menu[0])
     with pytest.raises(TooManyPicks, match="at most 3 session items; 4 picked"):
         buy(gym, term, *menu)
-    assert [len(buy(gym, term, *menu[:number]).pinned) for number in (2, 3)] == [2, 3]
+    assert [len(buy(gym, term, *menu[:number]).versions[0].pinned) for number in (2, 3)] == [2, 3]
 
 
 def test_the_minimum_does_not_apply_to_a_single_bucket_which_is_just_included(gym: Gym, menu: list[Item]) -> None:
@@ -84,7 +85,7 @@ def test_the_minimum_does_not_apply_to_a_single_bucket_which_is_just_included(gy
 
 
 def test_an_offer_without_session_items_pins_nothing(gym: Gym) -> None:
-    assert buy(gym, published(gym, [], (0, 0))).pinned == []
+    assert buy(gym, published(gym, [], (0, 0))).versions[0].pinned == []
 
 
 @pytest.mark.parametrize("offered", [1, 3])
@@ -114,7 +115,7 @@ def test_a_term_in_another_currency_than_the_clubs_is_refused(gym: Gym, session:
     club = Club(name="Berlin", time_zone="Europe/Berlin", currency="EUR")
     session.add(club)
     with pytest.raises(WrongCurrency, match="term is in USD, the club 'Berlin' in EUR"):
-        sign_up(session, email="a@example.com", name="A", club=club, term=gym.term, picks=[gym.spin])
+        sign_up(session, email="a@example.com", name="A", club=club, term=gym.term, picks=[gym.spin], by=BY, now=NOW)
 
 
 @pytest.mark.parametrize("email", ["", " ", "a", "@", "a@", "@b", "a@b@c", "a b@c.d", "a@b c", "a\t@b.c", "a@b\nc"])
@@ -153,7 +154,7 @@ def test_an_edited_offer_changes_new_sign_ups_only(gym: Gym, session: Session) -
     session.commit()
     session.expire_all()
     assert pinned(before) == {gym.spin.id: (CLASSES, 30), gym.training.id: (TRAININGS, 0)}
-    assert (before.dues_minor, after.dues_minor) == (9000, 1)
+    assert (before.versions[0].dues_minor, after.versions[0].dues_minor) == (9000, 1)
     assert pinned(after)[gym.spin.id] == (99, 1)
     tell(session, paid("one", "before"), paid("two", "after"))
     assert [grant.quantity for grant in lots(session, before)] == [CLASSES, TRAININGS]
@@ -164,9 +165,20 @@ def test_an_edited_offer_changes_new_sign_ups_only(gym: Gym, session: Session) -
 def test_a_billing_reference_belongs_to_one_membership_of_an_endpoint(gym: Gym, session: Session) -> None:
     one, other = gym.join("sub"), gym.join()
     with pytest.raises(ReferenceTaken, match=f"'sub' on endpoint 'stripe' already belongs .* {one.member.email}"):
-        add_billing_reference(session, other, "stripe", "sub")
-    add_billing_reference(session, other, "elsewhere", "sub")
-    add_billing_reference(session, one, "stripe", "sub")
+        add_billing_reference(session, other, "stripe", "sub", by=BY)
+    add_billing_reference(session, other, "elsewhere", "sub", by=BY)
+    add_billing_reference(session, one, "stripe", "sub", by=BY)
     session.expire_all()
     assert [(row.endpoint, row.reference) for row in one.billing] == [("stripe", "sub")]
     assert [(row.endpoint, row.reference) for row in other.billing] == [("elsewhere", "sub")]
+
+
+def test_who_added_a_billing_reference_is_written_down_once(gym: Gym, session: Session) -> None:
+    one, other = gym.join(), gym.join()
+    for _ in range(2):
+        add_billing_reference(session, one, "stripe", "sub", by=BY)
+    with pytest.raises(ReferenceTaken):
+        add_billing_reference(session, other, "stripe", "sub", by=BY)
+    act = session.scalars(select(Action).where(Action.verb == "add billing")).one()
+    assert (act.actor, act.origin, act.member_id) == (*BY, one.member_id)
+    assert act.subject == f"billing reference sub on stripe to membership {one.id}"

@@ -12,9 +12,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models import staff
-from models.actions import Action
+from models.actions import Action, Actor
 from models.database import sessions
-from models.errors import InvalidEmail, LastAdmin, PasswordIsLoginName, PasswordTooShort, StaffExists
+from models.errors import (
+    InvalidEmail,
+    LastAdmin,
+    NameMissing,
+    PasswordIsLoginName,
+    PasswordTooShort,
+    StaffExists,
+    TextTooLong,
+)
 from models.staff import Role, Staff, may
 from tests.models.gym import together
 
@@ -30,7 +38,7 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def account(session: Session, email: str = "ada@example.com", role: Role = Role.DESK) -> Staff:
-    return staff.add(session, email=email, name="Ada", role=role, password=PASSWORD, actor="root", now=NOW)
+    return staff.add(session, email=email, name="Ada", role=role, password=PASSWORD, by=Actor("root", "here"), now=NOW)
 
 
 def acts(session: Session) -> list[tuple[str, str, str]]:
@@ -86,6 +94,22 @@ class TestAdd:
         with pytest.raises(InvalidEmail):
             account(session, email)
 
+    @pytest.mark.parametrize(
+        ("email", "name", "error"),
+        [
+            ("ada@example.com", " ", NameMissing),
+            ("ada@example.com", "A" * 201, TextTooLong),
+            ("a" * 189 + "@example.com", "Ada", TextTooLong),
+        ],
+    )
+    def test_what_cannot_be_kept_is_refused(
+        self, session: Session, email: str, name: str, error: type[Exception]
+    ) -> None:
+        with pytest.raises(error):
+            staff.add(
+                session, email=email, name=name, role=Role.DESK, password=PASSWORD, by=Actor("root", "here"), now=NOW
+            )
+
 
 class TestPasswords:
     def test_only_the_right_one_is(self, session: Session) -> None:
@@ -98,7 +122,7 @@ class TestPasswords:
 
     def test_the_same_letters_are_the_same_password_however_composed(self, session: Session) -> None:
         person = account(session)
-        staff.change_password(session, person, "caf\u00e9 au lait, \ufb01ve", actor="root", now=NOW)
+        staff.change_password(session, person, "caf\u00e9 au lait, \ufb01ve", by=Actor("root", "here"), now=NOW)
         assert staff.verify(person, "cafe\u0301 au lait, five")
 
     def test_any_text_can_be_tried(self, session: Session) -> None:
@@ -116,20 +140,21 @@ class TestPasswords:
     def test_what_is_easily_guessed_is_refused(self, session: Session, password: str, error: type[Exception]) -> None:
         person = account(session)
         with pytest.raises(error):
-            staff.change_password(session, person, password, actor="root", now=LATER)
+            staff.change_password(session, person, password, by=Actor("root", "here"), now=LATER)
         with pytest.raises(error):
             staff.add(
-                session, email=person.email, name="A", role=Role.DESK, password=password, actor="root", now=NOW
+                session, email=person.email, name="A", role=Role.DESK, password=password,
+                by=Actor("root", "here"), now=NOW,
             )  # fmt: skip
         assert staff.verify(person, PASSWORD)
         assert len(acts(session)) == 1
 
     def test_twelve_characters_are_enough(self, session: Session) -> None:
-        staff.change_password(session, account(session), "twelve chars", actor="root", now=NOW)
+        staff.change_password(session, account(session), "twelve chars", by=Actor("root", "here"), now=NOW)
 
     def test_a_new_one_replaces_the_old(self, session: Session) -> None:
         person = account(session)
-        staff.change_password(session, person, "battery staple", actor="ben", now=LATER)
+        staff.change_password(session, person, "battery staple", by=Actor("ben", "here"), now=LATER)
         assert staff.verify(person, "battery staple")
         assert not staff.verify(person, PASSWORD)
         assert person.password_changed_at == LATER
@@ -156,18 +181,33 @@ class TestPasswords:
 class TestRolesAndDisabling:
     def test_a_role_can_change(self, session: Session) -> None:
         person = account(session)
-        staff.change_role(session, person, Role.MANAGER, actor="ben")
-        staff.change_role(session, person, Role.MANAGER, actor="ben")
+        staff.change_role(session, person, Role.MANAGER, by=Actor("ben", "here"))
+        staff.change_role(session, person, Role.MANAGER, by=Actor("ben", "here"))
         assert person.role == "manager"
         subject = f"staff account {person.id}, ada@example.com from desk to manager"
         assert acts(session)[1:] == [("ben", "change role", subject)]
 
     def test_an_account_can_be_disabled_once(self, session: Session) -> None:
         person = account(session)
-        staff.disable(session, person, actor="ben", now=NOW)
-        staff.disable(session, person, actor="ben", now=LATER)
+        staff.disable(session, person, by=Actor("ben", "here"), now=NOW)
+        staff.disable(session, person, by=Actor("ben", "here"), now=LATER)
         assert (person.active, person.disabled_at) == (False, NOW)
         assert acts(session)[1:] == [("ben", "disable account", f"staff account {person.id}, ada@example.com")]
+
+    def test_a_disabled_one_can_be_enabled_once(self, session: Session) -> None:
+        person = account(session)
+        staff.enable(session, person, by=Actor("ben", "here"), now=LATER)
+        assert (person.password_changed_at, len(acts(session))) == (NOW, 1)
+        staff.disable(session, person, by=Actor("ben", "here"), now=NOW)
+        staff.enable(session, person, by=Actor("ben", "here"), now=LATER)
+        assert (person.active, staff.verify(person, PASSWORD)) == (True, True)
+        assert acts(session)[2:] == [("ben", "enable account", f"staff account {person.id}, ada@example.com")]
+
+    def test_who_was_logged_in_before_it_was_disabled_is_to_log_in_anew(self, session: Session) -> None:
+        person = account(session)
+        staff.disable(session, person, by=Actor("ben", "here"), now=NOW)
+        staff.enable(session, person, by=Actor("ben", "here"), now=LATER)
+        assert person.password_changed_at == LATER
 
     @pytest.mark.parametrize("others", [[], [Role.MANAGER]])
     def test_the_last_admin_stays(self, session: Session, others: list[Role]) -> None:
@@ -175,32 +215,32 @@ class TestRolesAndDisabling:
         for role in others:
             account(session, "ben@example.com", role)
         gone = account(session, "gone@example.com", Role.ADMIN)
-        staff.disable(session, gone, actor="root", now=NOW)
+        staff.disable(session, gone, by=Actor("root", "here"), now=NOW)
         before = acts(session)
         with pytest.raises(LastAdmin, match=r"ada@example\.com"):
-            staff.disable(session, admin, actor="root", now=NOW)
+            staff.disable(session, admin, by=Actor("root", "here"), now=NOW)
         with pytest.raises(LastAdmin):
-            staff.change_role(session, admin, Role.MANAGER, actor="root")
-        staff.change_role(session, admin, Role.ADMIN, actor="root")
+            staff.change_role(session, admin, Role.MANAGER, by=Actor("root", "here"))
+        staff.change_role(session, admin, Role.ADMIN, by=Actor("root", "here"))
         assert (admin.role, admin.active, acts(session)) == ("admin", True, before)
-        staff.change_role(session, gone, Role.DESK, actor="root")
+        staff.change_role(session, gone, Role.DESK, by=Actor("root", "here"))
 
     def test_with_another_admin_each_can_go(self, session: Session) -> None:
         ada, ben, cyd = (account(session, f"{name}@example.com", Role.ADMIN) for name in ("ada", "ben", "cyd"))
-        staff.disable(session, ada, actor="root", now=NOW)
-        staff.change_role(session, ben, Role.VIEWER, actor="root")
+        staff.disable(session, ada, by=Actor("root", "here"), now=NOW)
+        staff.change_role(session, ben, Role.VIEWER, by=Actor("root", "here"))
         with pytest.raises(LastAdmin):
-            staff.disable(session, cyd, actor="root", now=NOW)
+            staff.disable(session, cyd, by=Actor("root", "here"), now=NOW)
 
     def test_of_all_admins_that_go_at_once_one_stays(self, engine: Engine) -> None:
         with sessions(engine).begin() as session:
             ids = [account(session, f"{name}@example.com", Role.ADMIN).id for name in ("ada", "ben", "cyd", "dee")]
 
         def disable(person: int, session: Session) -> None:
-            staff.disable(session, session.get_one(Staff, person), actor="root", now=NOW)
+            staff.disable(session, session.get_one(Staff, person), by=Actor("root", "here"), now=NOW)
 
         def demote(person: int, session: Session) -> None:
-            staff.change_role(session, session.get_one(Staff, person), Role.DESK, actor="root")
+            staff.change_role(session, session.get_one(Staff, person), Role.DESK, by=Actor("root", "here"))
 
         leave: list[Callable[[int, Session], None]] = [disable, demote, disable, demote]
         results = together(engine, [partial(way, person) for way, person in zip(leave, ids, strict=True)])
@@ -216,6 +256,6 @@ class TestRolesAndDisabling:
         with sessions(engine)() as session:
             stale = session.get_one(Staff, ada.id)
             with sessions(engine).begin() as other:
-                staff.disable(other, other.get_one(Staff, ada.id), actor="root", now=NOW)
-            staff.disable(session, stale, actor="root", now=LATER)
+                staff.disable(other, other.get_one(Staff, ada.id), by=Actor("root", "here"), now=NOW)
+            staff.disable(session, stale, by=Actor("root", "here"), now=LATER)
             assert stale.disabled_at == NOW

@@ -1,23 +1,26 @@
 """What a member has, what they had at any moment, and the running balance of their entries."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import ledger, statement
-from models.facts import Fact, Reversed
-from models.ledger import CreditGrant, EntryKind, Move
+from models import adjustments, statement
+from models.adjustments import AdjustmentReason
+from models.catalogue import Club
+from models.facts import Fact, Linked, Reversed
+from models.ledger import CreditGrant
 from models.members import Membership
 from models.redemption import give_back, redeem
 from models.statement import Balance, EntryLine, GrantLine
 from tests.models.gym import (
+    BY,
     CLASSES,
     DUES,
     NOW,
@@ -64,9 +67,9 @@ def tell_at(session: Session, now: datetime, *said: Fact, late_credit: timedelta
     deliver(session, events(*said), now=now, late_credit=late_credit)
 
 
-def extend(session: Session, grant: CreditGrant, expiry: datetime, now: datetime) -> None:
+def extend(session: Session, grant: CreditGrant, last_day: date, now: datetime) -> None:
     record_at(session, now)
-    ledger.post(session, [Move(grant.id, EntryKind.EXTENSION, 0, now, expires_at=expiry, note="for the test")])
+    adjustments.extend(session, grant.id, last_day=last_day, reason="for the test", by=BY, now=now)
 
 
 class Shown(NamedTuple):
@@ -103,16 +106,6 @@ class RememberedMember(MemberOfAGym):
         super().__init__()
         record_at(self.session, self.now)
         self.printed: list[Shown] = []
-
-    @rule(days=st.integers(0, 40), which=st.integers(0, 20))
-    def extend(self, days: int, which: int) -> None:
-        """As staff would: never to an earlier day, never what does not lapse, nor what has."""
-        wanted = select(CreditGrant).where(CreditGrant.member_id == self.member, CreditGrant.expires_at > self.now)
-        grants = self.session.scalars(wanted.order_by(CreditGrant.id).execution_options(populate_existing=True)).all()
-        if grants:
-            grant = grants[which % len(grants)]
-            assert grant.expires_at is not None
-            extend(self.session, grant, grant.expires_at + timedelta(days=days), self.now)
 
     @rule(days=st.integers(1, 20))
     def time_passes(self, days: int) -> None:
@@ -187,8 +180,8 @@ def test_an_extension_counts_from_when_it_was_recorded(gym: Gym, session: Sessio
     spin = lot(session, member, gym.spin)
     first = spin.expires_at
     assert first is not None
-    extend(session, spin, first + 5 * DAY, NOW + DAY)
-    extend(session, spin, first + 9 * DAY, NOW + 2 * DAY)
+    extend(session, spin, date(2024, 4, 5), NOW + DAY)
+    extend(session, spin, date(2024, 4, 9), NOW + 2 * DAY)
     seen = {
         at: statement.grants_as_of(session, member.member_id, at)[0].expires_at
         for at in (NOW, NOW + DAY - INSTANT, NOW + DAY, NOW + 2 * DAY)
@@ -196,6 +189,24 @@ def test_an_extension_counts_from_when_it_was_recorded(gym: Gym, session: Sessio
     assert list(seen.values()) == [first, first, first + 5 * DAY, first + 9 * DAY]
     (spin_now, _) = statement.balances_as_of(session, member.member_id, NOW)
     assert (spin_now.expires_next, spin_now.next_expiry) == (CLASSES, first)
+
+
+def test_sessions_given_and_taken_by_hand_count_from_when_they_were(
+    gym: Gym, session: Session, member: Membership
+) -> None:
+    for days, quantity in ((1, 3), (2, -1)):
+        record_at(session, NOW + days * DAY)
+        adjustments.adjust(
+            session, member_id=member.member_id, item_id=gym.spin.id, quantity=quantity, last_day=date(2024, 3, 9),
+            reason=AdjustmentReason.OTHER, note="for the test", alone_up_to=3, key=fresh("key"), by=BY,
+            now=NOW + days * DAY,
+        )  # fmt: skip
+    moments = [NOW, NOW + DAY - INSTANT, NOW + DAY, NOW + 2 * DAY - INSTANT, NOW + 2 * DAY]
+    assert [usable(session, member, at)["Spin"] for at in moments] == [8, 8, 11, 11, 10]
+    seen = [statement.grants_as_of(session, member.member_id, at)[2:] for at in moments]
+    assert [[(grant.quantity, grant.remaining) for grant in given] for given in seen] == [
+        [], [], [(3, 3)], [(3, 3)], [(3, 2)],
+    ]  # fmt: skip
 
 
 def test_the_first_expiry_of_late_credited_sessions(gym: Gym, session: Session) -> None:
@@ -207,16 +218,31 @@ def test_the_first_expiry_of_late_credited_sessions(gym: Gym, session: Session) 
     first = spin.expires_at
     assert first is not None
     assert first - credited > 30 * DAY
-    extend(session, spin, first + 5 * DAY, credited + DAY)
+    extend(session, spin, first.date() + 5 * DAY, credited + DAY)
     assert statement.grants_as_of(session, membership.member_id, credited)[0].expires_at == first
+
+
+def test_a_lot_says_by_which_clubs_days_it_lapses(gym: Gym, session: Session, member: Membership) -> None:
+    """Of whose dues gave it, though they turned out to be part of another's payment."""
+    island = Club(name="Island", time_zone="Pacific/Kiritimati", currency="USD")
+    session.add(island)
+    session.flush()
+    islander = gym.join("island", club=island)
+    tell_at(session, NOW, paid("under another name", "island"))
+    tell_at(session, NOW, Linked("in", NOW, "under another name"))
+    zones = [
+        {(grant.time_zone, grant.given_by) for grant in statement.grants(session, one.member_id, NOW)}
+        for one in (member, islander)
+    ]
+    assert zones == [{("America/Chicago", None)}, {("Pacific/Kiritimati", None)}]
 
 
 def test_owed_used_and_left_as_they_stood(gym: Gym, session: Session, member: Membership) -> None:
     member_id, item_id = member.member_id, gym.spin.id
     record_at(session, NOW + DAY)
-    used = redeem(session, member_id=member_id, item_id=item_id, quantity=5, key=fresh("key"), now=NOW + DAY)
+    used = redeem(session, member_id=member_id, item_id=item_id, quantity=5, key=fresh("key"), by=BY, now=NOW + DAY)
     record_at(session, NOW + 2 * DAY)
-    give_back(session, redemption_id=used.redemption_id, key=fresh("key"), now=NOW + 2 * DAY, quantity=1)
+    give_back(session, redemption_id=used.redemption_id, key=fresh("key"), by=BY, now=NOW + 2 * DAY, quantity=1)
     tell_at(session, NOW + 3 * DAY, Reversed("in", NOW, "refund:re", DUES, "USD"))
     stood = [
         (grant.used, grant.remaining, grant.shortfall)
@@ -232,7 +258,8 @@ def test_pages_go_back_through_all_entries(gym: Gym, session: Session, member: M
     for days in range(5):
         record_at(session, NOW + days * DAY)
         redeem(
-            session, member_id=member.member_id, item_id=gym.spin.id, quantity=1, key=fresh("key"), now=NOW + days * DAY
+            session, member_id=member.member_id, item_id=gym.spin.id, quantity=1, key=fresh("key"), by=BY,
+            now=NOW + days * DAY,
         )  # fmt: skip
     every = statement.entries(session, member.member_id)
     assert [entry.balance for entry in every if entry.item == "Spin"] == [8, 7, 6, 5, 4, 3]

@@ -10,8 +10,9 @@ from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
 from models import staff, tokens
+from models.actions import Actor
 from models.database import sessions
-from models.errors import NotFound, WrongState
+from models.errors import NameMissing, NotFound, TextTooLong, WrongState
 from models.staff import Staff
 from models.tokens import ApiToken, NewToken, TokenScope
 from tests.models.gym import wait_until_blocked
@@ -26,7 +27,7 @@ def ada(session: Session) -> Staff:
 
 
 def make(session: Session, owner: Staff, scope: TokenScope = TokenScope.READ) -> NewToken:
-    return tokens.make(session, owner, name="Scheduler", scope=scope, actor="ben")
+    return tokens.make(session, owner, name="Scheduler", scope=scope, by=Actor("ben", "here"))
 
 
 def test_a_new_token_is_shown_once_and_written_down(session: Session, ada: Staff) -> None:
@@ -43,9 +44,23 @@ def test_a_new_token_is_shown_once_and_written_down(session: Session, ada: Staff
 
 
 def test_a_disabled_account_gets_none(session: Session, ada: Staff) -> None:
-    staff.disable(session, ada, actor="root", now=NOW)
+    staff.disable(session, ada, by=Actor("root", "here"), now=NOW)
     with pytest.raises(WrongState, match=r"Account ada@example\.com is disabled, so it cannot be given a token\."):
         make(session, ada)
+
+
+@pytest.mark.parametrize(("name", "error"), [(" ", NameMissing), ("n" * 201, TextTooLong)])
+def test_it_has_a_name(session: Session, ada: Staff, name: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        tokens.make(session, ada, name=name, scope=TokenScope.READ, by=Actor("ben", "here"))
+
+
+def test_those_in_use_are_listed_before_the_revoked_ones(session: Session, ada: Staff) -> None:
+    first, second, third, fourth = (make(session, ada).token for _ in range(4))
+    for token in (second, fourth):
+        tokens.revoke(session, token.id, by=Actor("root", "here"), now=NOW)
+    session.flush()
+    assert tokens.listed(session) == [third, first, fourth, second]
 
 
 def test_writing_includes_reading(session: Session, ada: Staff) -> None:
@@ -68,14 +83,14 @@ class TestVerify:
 
     def test_a_revoked_one_is_none(self, session: Session, ada: Staff) -> None:
         made, kept = make(session, ada), make(session, ada)
-        tokens.revoke(session, made.token.id, actor="root", now=NOW)
+        tokens.revoke(session, made.token.id, by=Actor("root", "here"), now=NOW)
         assert tokens.verify(session, made.text, NOW) is None
         assert tokens.verify(session, kept.text, NOW) is kept.token
         assert noted(session, made.token) is None
 
     def test_one_of_a_disabled_account_is_none(self, session: Session, ada: Staff) -> None:
         made = make(session, ada)
-        staff.disable(session, ada, actor="root", now=NOW)
+        staff.disable(session, ada, by=Actor("root", "here"), now=NOW)
         assert tokens.verify(session, made.text, NOW) is None
         assert noted(session, made.token) is None
 
@@ -124,14 +139,14 @@ def noted(session: Session, token: ApiToken) -> datetime | None:
 class TestRevoke:
     def test_it_is_written_down_once(self, session: Session, ada: Staff) -> None:
         token, secret = make(session, ada)
-        tokens.revoke(session, token.id, actor="cyd", now=NOW)
-        tokens.revoke(session, token.id, actor="dee", now=NOW + SECOND)
+        tokens.revoke(session, token.id, by=Actor("cyd", "here"), now=NOW)
+        tokens.revoke(session, token.id, by=Actor("dee", "here"), now=NOW + SECOND)
         assert token.revoked_at == NOW
         assert acts(session)[2:] == [("cyd", "revoke token", f"token {token.id}, {secret[:12]}..., 'Scheduler'")]
 
     def test_what_is_not_there(self, session: Session) -> None:
         with pytest.raises(NotFound, match="There is no token 7"):
-            tokens.revoke(session, 7, actor="root", now=NOW)
+            tokens.revoke(session, 7, by=Actor("root", "here"), now=NOW)
 
     def test_at_once_one_is_written_down(self, engine: Engine) -> None:
         with sessions(engine).begin() as session:
@@ -141,10 +156,10 @@ class TestRevoke:
             with sessions(engine).begin() as other:
                 known = other.get(ApiToken, token.id)
                 assert known
-                tokens.revoke(other, token.id, actor="second", now=NOW + SECOND)
+                tokens.revoke(other, token.id, by=Actor("second", "here"), now=NOW + SECOND)
 
         with sessions(engine)() as session, ThreadPoolExecutor() as pool:
-            tokens.revoke(session, token.id, actor="first", now=NOW)
+            tokens.revoke(session, token.id, by=Actor("first", "here"), now=NOW)
             session.flush()
             second = pool.submit(revoke)
             wait_until_blocked(engine, second)

@@ -9,7 +9,7 @@ from time import time
 
 import pytest
 
-from local import samples
+from local import sample_gym, samples
 from local.servers import Broker
 from local.standin import StandIn
 from models import inbox
@@ -91,7 +91,7 @@ def also_by(make: Make, subscription: str, endpoint: str) -> None:
     with make.begin() as session:
         member = find_member(session, f"{subscription}@example.com")
         assert member is not None
-        add_billing_reference(session, member.memberships[0], endpoint, subscription)
+        add_billing_reference(session, member.memberships[0], endpoint, subscription, by=sample_gym.BY)
 
 
 def why(make: Make) -> list[str]:

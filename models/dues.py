@@ -1,0 +1,92 @@
+"""What was paid for a membership, and the sessions that each payment gave. Read only."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+
+class Gave(NamedTuple):
+    """Sessions of an item that a payment gave, and how many of them were reversed because its money went back."""
+
+    item: str
+    quantity: int
+    reversed: int
+
+
+class Payment(NamedTuple):
+    """One payment of a membership, by the reference that told it first."""
+
+    payment_id: int
+    endpoint: str
+    reference: str
+    amount_minor: int
+    currency: str
+    paid_at: datetime
+    state: str
+    problem: str | None
+    gave: Sequence[Gave]
+
+
+class Page(NamedTuple):
+    """Some payments, the latest first; `older` is the cursor of the page after it, None on the last."""
+
+    payments: Sequence[Payment]
+    older: int | None
+
+
+_PAYMENTS = text("""
+    WITH told AS (
+        SELECT p.id, p.state, p.problem, f.endpoint, f.reference, f.amount_minor, f.currency, f.occurred_at
+        FROM payments p
+        CROSS JOIN LATERAL (
+            SELECT t.endpoint, t.reference, f.amount_minor, f.currency, f.occurred_at
+            FROM payments t JOIN payment_facts f ON f.payment_id = t.id
+            WHERE f.kind = 'paid' AND (t.id = p.id OR t.same_as = p.id)
+            ORDER BY f.occurred_at, t.reference, f.amount_minor DESC LIMIT 1
+        ) f
+        WHERE p.membership_id = :membership AND p.same_as IS NULL
+    ), wanted AS (
+        SELECT * FROM told
+        WHERE CAST(:before AS bigint) IS NULL
+           OR (occurred_at, id) < (SELECT occurred_at, id FROM told WHERE id = CAST(:before AS bigint))
+        ORDER BY occurred_at DESC, id DESC
+        LIMIT :limit
+    )
+    SELECT w.id, w.endpoint, w.reference, w.amount_minor, w.currency, w.occurred_at, w.state, w.problem, coalesce((
+        SELECT json_agg(json_build_array(g.name, g.quantity, g.reversed) ORDER BY g.name)
+        FROM (
+            SELECT i.name, sum(g.quantity) AS quantity, sum(g.reversed) AS reversed
+            FROM credit_grants g JOIN items i ON i.id = g.item_id
+            WHERE g.payment_id IN (SELECT id FROM payments WHERE id = w.id OR same_as = w.id)
+            GROUP BY i.name
+        ) g
+    ), '[]')
+    FROM wanted w
+    ORDER BY w.occurred_at DESC, w.id DESC
+""")
+
+
+def page(session: Session, membership_id: int, *, limit: int, before: int | None = None) -> Page:
+    """Up to `limit` payments of the membership, the latest paid first, from those before the cursor `before`."""
+    values = {"membership": membership_id, "limit": limit + 1, "before": before}
+    found = [_payment(*row) for row in session.execute(_PAYMENTS, values)]
+    return Page(found[:limit], found[limit - 1].payment_id if len(found) > limit else None)
+
+
+def _payment(*row: Any) -> Payment:
+    return Payment._make([*row[:-1], [Gave(*each) for each in row[-1]]])
+
+
+_WAITING = text("""
+    SELECT count(*) FROM payments
+    WHERE state = 'unmatched' AND endpoint = :endpoint AND :reference = ANY(billing_references)
+""")
+
+
+def waiting(session: Session, endpoint: str, reference: str) -> int:
+    """How many unmatched payments wait for a membership with that billing reference."""
+    waiting: int = session.scalars(_WAITING, {"endpoint": endpoint, "reference": reference}).one()
+    return waiting

@@ -1,0 +1,180 @@
+"""The Offer Builder: making, copying and deleting offers, and their payment terms.
+
+What a single offer decides by itself (its session buckets, its state, which payment
+terms are on sale) are methods of `Offer` and `PaymentTerm`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from models.catalogue import Interval, Item, ItemKind, Offer, OfferState, PaymentTerm, SessionBucket
+from models.errors import (
+    IntervalTooLong,
+    NegativeNumber,
+    NotPositive,
+    NumberTooLarge,
+    OfferInUse,
+    SessionsRefused,
+    TermInUse,
+    WrongState,
+)
+from models.members import Membership
+from models.naming import name_given, named_once, unless_in_use
+from models.offer_rules import bucket_terms_refused
+from models.wording import counted, currency_code, money
+
+MAX_DUES_MINOR = 10**12
+MAX_INTERVAL_COUNT = 120
+
+
+def create(session: Session, name: str) -> Offer:
+    """Makes a draft with nothing on it. Raises NameMissing, TextTooLong or NameTaken."""
+    return _added(session, Offer(name=name_given(name), state=OfferState.DRAFT.value))
+
+
+def rename(session: Session, offer: Offer, name: str) -> None:
+    """Gives an offer another name, for those who bought it too. Raises NameMissing, TextTooLong or NameTaken."""
+    given = name_given(name)
+    with named_once(session, "an offer", given):
+        offer.name = given
+
+
+def copy(session: Session, offer: Offer, name: str) -> Offer:
+    """Makes a draft of the same limits, session buckets, payment terms and bucket terms, but for what is retired.
+
+    Raises NameMissing, TextTooLong or NameTaken.
+    """
+    draft = Offer(
+        name=name_given(name),
+        state=OfferState.DRAFT.value,
+        min_buckets=offer.min_buckets,
+        max_buckets=offer.max_buckets,
+    )
+    copied = {
+        bucket: draft.add_bucket(bucket.item, required=bucket.required)
+        for bucket in offer.buckets
+        if bucket.item.retired_at is None
+    }
+    for term in offer.terms_on_sale:
+        twin = PaymentTerm(
+            name=term.name,
+            dues_minor=term.dues_minor,
+            currency=term.currency,
+            interval=term.interval,
+            interval_count=term.interval_count,
+        )
+        draft.terms.append(twin)
+        for entry in term.bucket_terms:
+            if entry.bucket in copied:
+                twin.set_bucket(copied[entry.bucket], quantity=entry.quantity, days_to_expire=entry.days_to_expire)
+    return _added(session, draft)
+
+
+def delete(session: Session, offer: Offer) -> None:
+    """Deletes a draft that no membership refers to. Raises WrongState or OfferInUse."""
+    if offer.state != OfferState.DRAFT:
+        raise WrongState(what=f"Offer {offer.name!r}", state=offer.state, verb="deleted: only a draft can be")
+    bought, name = Membership.offer_id == offer.id, offer.name
+    with unless_in_use(session, lambda: OfferInUse(offer=name, memberships=_memberships(session, bought))):
+        session.delete(offer)
+
+
+def addable_items(session: Session, offer: Offer) -> Sequence[Item]:
+    """The items that can become session buckets of the offer, by name: not retired, and not added yet."""
+    added = select(SessionBucket.item_id).where(SessionBucket.offer_id == offer.id)
+    query = select(Item).where(
+        Item.kind == ItemKind.SCHEDULER_BUCKET.value, Item.retired_at.is_(None), Item.id.not_in(added)
+    )
+    return session.scalars(query.order_by(func.lower(Item.name), Item.id)).all()
+
+
+def add_term(
+    session: Session, offer: Offer, *, name: str, dues_minor: int, currency: str, interval: Interval,
+    interval_count: int,
+) -> PaymentTerm:  # fmt: skip
+    """Adds a payment term, which gives no sessions yet.
+
+    Raises NameMissing, TextTooLong, NameTaken, NegativeNumber, NumberTooLarge, WrongCurrencyCode, NotPositive or
+    IntervalTooLong.
+    """
+    term = PaymentTerm(**_checked(name, dues_minor, currency, interval, interval_count))
+    with named_once(session, _kind_of(offer), term.name):
+        offer.terms.append(term)
+    return term
+
+
+def edit_term(
+    session: Session, term: PaymentTerm, *, name: str, dues_minor: int, currency: str, interval: Interval,
+    interval_count: int,
+) -> None:  # fmt: skip
+    """Changes a payment term for sign-ups to come: memberships keep what they bought. Raises what `add_term` raises."""
+    checked = _checked(name, dues_minor, currency, interval, interval_count)
+    with named_once(session, _kind_of(term.offer), str(checked["name"])):
+        for column, value in checked.items():
+            setattr(term, column, value)
+
+
+def delete_term(session: Session, term: PaymentTerm) -> None:
+    """Deletes a payment term that nobody has bought, with its bucket terms.
+
+    Raises TermInUse, or OfferCannotBeBought for the only one by which the offer is on sale.
+    """
+    bought, name = Membership.payment_term_id == term.id, term.name
+    with unless_in_use(session, lambda: TermInUse(term=name, memberships=_memberships(session, bought))):
+        term.offer.remove_term(term)
+
+
+def set_buckets(term: PaymentTerm, wanted: Mapping[SessionBucket, tuple[int, int]]) -> None:
+    """Sets quantity and days to expire of these session buckets under the payment term, all or none.
+
+    Raises SessionsRefused, whose `refused` holds every error by its bucket and the name of its field
+    (`quantity` or `days_to_expire`), so that each can stand beside what was typed.
+    """
+    refused = {
+        (bucket, field): refusal
+        for bucket, numbers in wanted.items()
+        for field, refusal in bucket_terms_refused(*numbers).items()
+    }
+    if refused:
+        raise SessionsRefused(refused, reasons=" ".join(map(str, refused.values())))
+    for bucket, (quantity, days_to_expire) in wanted.items():
+        term.set_bucket(bucket, quantity=quantity, days_to_expire=days_to_expire)
+
+
+def _added(session: Session, offer: Offer) -> Offer:
+    with named_once(session, "an offer", offer.name):
+        session.add(offer)
+    return offer
+
+
+def _checked(
+    name: str, dues_minor: int, currency: str, interval: Interval, interval_count: int
+) -> dict[str, str | int]:
+    code = currency_code(currency)
+    if dues_minor < 0:
+        raise NegativeNumber(what="Dues", value=money(dues_minor, code))
+    if dues_minor > MAX_DUES_MINOR:
+        raise NumberTooLarge(what="Dues", value=money(dues_minor, code), limit=money(MAX_DUES_MINOR, code))
+    if interval == Interval.ONCE:
+        interval_count = 1
+    if interval_count < 1:
+        raise NotPositive(what="The number of weeks, months or years between dues", value=interval_count)
+    if interval_count > MAX_INTERVAL_COUNT:
+        raise IntervalTooLong(limit=MAX_INTERVAL_COUNT, interval=interval.value, count=interval_count)
+    return {
+        "name": name_given(name),
+        "dues_minor": dues_minor,
+        "currency": code,
+        "interval": interval.value,
+        "interval_count": interval_count,
+    }
+
+
+def _kind_of(offer: Offer) -> str:
+    return f"a payment term of {offer.name!r} named"
+
+
+def _memberships(session: Session, bought: ColumnElement[bool]) -> str:
+    return counted(session.scalars(select(func.count()).select_from(Membership).where(bought)).one(), "membership")

@@ -1,0 +1,108 @@
+"""PURE: amounts and payment terms in plain words, and amounts as people type them."""
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import NamedTuple
+
+from babel.numbers import format_currency, get_currency_precision, get_currency_symbol, is_currency
+
+from models.errors import NotAnAmount, WrongCurrencyCode
+
+LOCALE = "en_US"
+_NAMED_FOR_SESSIONS = re.compile(r"(?:^|\s+)session(?:s|\(s\))?$", re.IGNORECASE)
+
+
+class Given(NamedTuple):
+    """Sessions of one item that a paid due gives; days to expire 0 means never."""
+
+    item: str
+    quantity: int
+    days_to_expire: int
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 membership`, `2,000 memberships`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def money(amount_minor: int, currency: str) -> str:
+    """`$89.00` for 8900 US dollars, `¥8,900` for as many yen."""
+    major = Decimal(amount_minor).scaleb(-get_currency_precision(currency))
+    return format_currency(major, currency, locale=LOCALE)
+
+
+def amount(amount_minor: int, currency: str) -> str:
+    """The amount as one types it into a form: `89.00`."""
+    return f"{Decimal(amount_minor).scaleb(-get_currency_precision(currency)):f}"
+
+
+def minor_units(text: str, currency: str) -> int:
+    """What somebody typed as an amount, in minor units: `89`, `89.00` and `$1,089.50` in US dollars, `8900` in yen.
+
+    The decimals are all there or left out, commas stand between thousands, and there is no sign. Raises NotAnAmount.
+    """
+    precision = get_currency_precision(currency)
+    symbol = re.escape(get_currency_symbol(currency, locale=LOCALE))
+    decimals = rf"(?:\.([0-9]{{{precision}}}))?" if precision else "()"
+    typed = re.fullmatch(rf"(?:{symbol})?\s*([0-9]{{1,12}}|[0-9]{{1,3}}(?:,[0-9]{{3}}){{1,3}}){decimals}", text.strip())
+    if typed is None:
+        raise NotAnAmount(text=text.strip(), currency=currency, example=amount(89 * 10**precision, currency))
+    whole, part = typed.groups()
+    return int(whole.replace(",", "") + (part or "0" * precision))
+
+
+def currency_code(text: str) -> str:
+    """The ISO 4217 code of a currency that somebody typed, in upper case. Raises WrongCurrencyCode."""
+    code = text.strip().upper()
+    if not is_currency(code):
+        raise WrongCurrencyCode(code=text.strip())
+    return code
+
+
+def price(dues_minor: int, currency: str, interval: str, interval_count: int) -> str:
+    """`$89.00 every month`, `$300.00 once`."""
+    return f"{money(dues_minor, currency)} {every(interval, interval_count)}"
+
+
+def every(interval: str, count: int) -> str:
+    """How often dues fall due: `every month`, `every 2 weeks`, `once`."""
+    if interval == "once":
+        return "once"
+    return f"every {interval}" if count == 1 else f"every {count} {interval}s"
+
+
+def term_sentence(
+    dues_minor: int, currency: str, interval: str, interval_count: int, given: Iterable[tuple[str, int, int]]
+) -> str:
+    """What a payment term means: `Each $89.00 monthly payment gives 4 Spin sessions (30 days).`"""
+    dues = money(dues_minor, currency)
+    if interval == "once":
+        payment = f"The one-time {dues} payment"
+    elif interval_count == 1:
+        payment = f"Each {dues} {interval}ly payment"
+    else:
+        payment = f"Each {dues} payment {every(interval, interval_count)}"
+    parts = [sessions(item, quantity, days) for item, quantity, days in given if quantity]
+    if not parts:
+        return f"{payment} gives no sessions."
+    *first, last = parts
+    comma = "," if len(first) > 1 else ""
+    return f"{payment} gives {', '.join(first)}{comma} and {last}." if first else f"{payment} gives {last}."
+
+
+def sessions(item: str, quantity: int, days_to_expire: int) -> str:
+    """`4 Personal Training sessions (30 days)`, `1 Class session (never expires)`."""
+    what = sessions_of(item, quantity)
+    if days_to_expire:
+        return f"{what} ({counted(days_to_expire, 'day')})"
+    return f"{what} ({'never expires' if quantity == 1 else 'never expire'})"
+
+
+def sessions_of(item: str, quantity: int) -> str:
+    """`4 Spin sessions`.
+
+    Where an item's name ends in the word session, it is not said twice: 8 of PT Sessions are `8 PT sessions`.
+    """
+    name = _NAMED_FOR_SESSIONS.sub("", item.strip())
+    return counted(quantity, f"{name} session".lstrip())
