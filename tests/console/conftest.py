@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import Engine
 
 from console.command import main
+from models import staff
 from models.database import sessions
 from tests.worker.scene import Make
 
@@ -79,3 +81,11 @@ def gym(spp: Spp) -> Spp:
     """The same, with the sample gym in the database."""
     assert spp("demo-data").code == 0
     return spp
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_hashing() -> Iterator[None]:
+    """Passwords are hashed as cheaply as argon2 can: what it costs in earnest is tested in tests/models."""
+    earnest, staff.HASHER = staff.HASHER, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    yield
+    staff.HASHER = earnest

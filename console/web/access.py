@@ -1,0 +1,212 @@
+"""Who may see and do what: logging in, the session, and the role that each page and route needs.
+
+A page or route that does not say whom it is open to is closed to everybody.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import TypeVar, cast
+
+from flask import Blueprint, Flask, abort, flash, g, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from sqlalchemy.orm import Session, sessionmaker
+from wtforms import PasswordField, StringField
+from wtforms.validators import InputRequired
+
+from console.web.forms import Form
+from models import logins, staff
+from models.actions import Actor
+from models.errors import SppError, WrongLogin
+from models.staff import Role, Staff
+
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+
+pages = Blueprint("access", __name__)
+
+LOGGED_IN_FOR = timedelta(days=7)
+"""However busy somebody is, they log in anew after that."""
+
+
+@dataclass(frozen=True)
+class User(UserMixin):  # type: ignore[misc]
+    """Who is logged in. The cookie names the account and the time of its password, so a changed one ends it."""
+
+    account: Staff
+
+    def get_id(self) -> str:
+        """What the cookie says."""
+        return f"{self.account.id} {self.account.password_changed_at.timestamp()}"
+
+    def may(self, needed: str) -> bool:
+        """Whether the account's role is enough for what needs that one."""
+        return staff.may(self.account.role, Role(needed))
+
+
+def install(app: Flask, factory: sessionmaker[Session]) -> None:
+    """Gives each request a database session and the person behind it, and closes what nobody has opened."""
+    manager = LoginManager(app)
+
+    @manager.user_loader  # type: ignore[untyped-decorator]
+    def load(text: str) -> User | None:
+        number, _, _ = text.partition(" ")
+        if "asked" in g or _too_long_ago() or not (number.isascii() and number.isdigit() and len(number) < 19):
+            return None
+        g.asked = True  # if the database fails to answer, the page that says so does not ask again
+        account = database().get(Staff, int(number))
+        if account is None or not account.active:
+            return None
+        database().expunge(account)  # undoing what a request has done leaves it as it is
+        user = User(account)
+        return user if user.get_id() == text else None
+
+    @app.before_request
+    def admit() -> ResponseReturnValue | None:
+        g.factory = factory
+        view = app.view_functions.get(request.endpoint or "")
+        if view is None or (request.endpoint or "").split(".")[-1] == "static":
+            return None  # not found, or a file for everybody
+        needed = getattr(view, "needs", None)
+        if needed is None:
+            abort(403)
+        if needed == "":
+            return None
+        if not current_user.is_authenticated:
+            return redirect(url_for("access.log_in", next=_here()))
+        if not current_user.may(needed):
+            abort(403)
+        return None
+
+    @app.teardown_request
+    def close(error: BaseException | None) -> None:  # noqa: ARG001
+        if "database" in g:
+            g.pop("database").close()
+
+
+def needs(role: Role) -> Callable[[View], View]:
+    """Opens a page to people of at least that role. What it did is committed when it has answered without an error."""
+
+    def mark(view: View) -> View:
+        marked = _commits(view)
+        marked.needs = role.value  # type: ignore[attr-defined]
+        return marked
+
+    return mark
+
+
+def open_to_all(view: View) -> View:
+    """Opens a page or route to everybody, known or not; one that answers for its callers itself."""
+    marked = _commits(view)
+    marked.needs = ""  # type: ignore[attr-defined]
+    return marked
+
+
+def _commits(view: View) -> View:
+    @wraps(view)
+    def wrapped(*args: object, **kwargs: object) -> ResponseReturnValue:
+        answer = view(*args, **kwargs)
+        if "database" in g:
+            g.database.commit()
+        return answer
+
+    return cast("View", wrapped)
+
+
+def database() -> Session:
+    """The request's database session; nothing is kept unless its page answers."""
+    if "database" not in g:
+        g.database = g.factory()
+    return cast("Session", g.database)
+
+
+def undo() -> None:
+    """Forgets what the request has done so far."""
+    if "database" in g:
+        g.database.rollback()
+
+
+def actor() -> Actor:
+    """Who is behind the request, for the action log."""
+    return Actor(current_user.account.email, request.remote_addr or "")
+
+
+class LoginForm(Form):
+    """Who comes in."""
+
+    email = StringField("E-mail", [InputRequired()], render_kw={"autocomplete": "username", "autofocus": True})
+    password = PasswordField("Password", [InputRequired()], render_kw={"autocomplete": "current-password"})
+
+
+@pages.route("/login", methods=["GET", "POST"])
+@open_to_all
+def log_in() -> ResponseReturnValue:
+    """The way in."""
+    if current_user.is_authenticated:
+        return redirect(url_for("start.home"))
+    form = LoginForm()
+    if form.validate_on_submit():
+        address = request.remote_addr or ""
+        known = logins.log_in(
+            database(), email=form.email.data or "", password=form.password.data or "", address=address,
+            now=datetime.now(UTC),
+        )  # fmt: skip
+        if isinstance(known, Staff):
+            session.clear()
+            begin_session(known)
+            return redirect(_local(request.args.get("next")) or url_for("start.home"))
+        form.refuse(known)
+        if isinstance(known, WrongLogin):
+            return render_template("login.html", form=form), 401
+        return render_template("login.html", form=form), 429, {"Retry-After": str(known.details["seconds"])}
+    return render_template("login.html", form=form)
+
+
+def begin_session(person: Staff) -> None:
+    """Makes the request's session that of the person, as they are now; a session they had goes on."""
+    session.permanent = True
+    session.setdefault("since", int(datetime.now(UTC).timestamp()))
+    login_user(User(person))
+
+
+def _too_long_ago() -> bool:
+    since = session.get("since")
+    return not isinstance(since, int) or datetime.now(UTC) - datetime.fromtimestamp(since, UTC) > LOGGED_IN_FOR
+
+
+@pages.post("/logout")
+@open_to_all
+def log_out() -> ResponseReturnValue:
+    """The way out."""
+    logout_user()
+    session.clear()
+    return redirect(url_for("access.log_in"))
+
+
+def _here() -> str | None:
+    """Where to go after logging in: the page that was asked for, if it can be asked for again."""
+    if request.method != "GET" or request.path == "/":
+        return None
+    return request.full_path if request.query_string else request.path
+
+
+def _local(target: str | None) -> str | None:
+    """The target, if it is a page of ours: a login must not send people elsewhere.
+
+    Browsers read a backslash as a slash and leave out tabs and line breaks, so nothing that has them passes.
+    """
+    if not target or not target.startswith("/") or target.startswith("//"):
+        return None
+    return target if target.isprintable() and not set("\\\\ ") & set(target) else None
+
+
+def done(text: str) -> None:
+    """Tells on the next page what was done."""
+    flash(text, "success")
+
+
+def told(error: SppError) -> None:
+    """Tells on the next page what was refused."""
+    undo()
+    flash(str(error), "danger")

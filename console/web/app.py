@@ -1,0 +1,198 @@
+"""The Flask app of the console."""
+
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+
+from flask import Blueprint, Flask, Response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_bootstrap import Bootstrap5
+from flask_openapi3 import Info, OpenAPI
+from flask_wtf import CSRFProtect
+from flask_wtf.csrf import CSRFError
+from sqlalchemy import select
+from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter, Map
+
+import logs
+from console import api
+from console.web import (
+    access,
+    clubs,
+    formats,
+    inventory,
+    log,
+    members,
+    memberships,
+    offers,
+    sign_up,
+    staff,
+    tokens,
+)
+from models.database import make_engine, sessions
+from models.errors import NotFound, SppError
+from models.migrations import is_current
+from models.staff import Role
+from settings import Settings
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+NAVIGATION = (
+    ("members.search", "Members", Role.VIEWER),
+    ("sign_up.form", "Sign-up", Role.DESK),
+    ("offers.overview", "Offers", Role.VIEWER),
+    ("inventory.overview", "Inventory", Role.VIEWER),
+)
+MORE_NAVIGATION = (
+    ("clubs.overview", "Clubs", Role.VIEWER),
+    ("log.overview", "Action log", Role.MANAGER),
+    ("staff.overview", "Staff", Role.ADMIN),
+    ("tokens.overview", "API tokens", Role.ADMIN),
+)
+"""The pages that the bar on top leads to, and those behind its "More"; and whom they are open to."""
+MAX_FORM_BYTES = 256 * 1024
+
+
+class IdConverter(IntegerConverter):
+    """An id in a path: what could be none is not found."""
+
+    def __init__(self, map: Map) -> None:  # noqa: A002 -- Werkzeug's name for it
+        super().__init__(map, min=1, max=2**63 - 1)
+
+
+def create_app(settings: Settings) -> Flask:
+    """The console for these settings. Raises SettingsError."""
+    logs.configure(settings.log_level)
+    app: Flask = OpenAPI("console.web", info=Info(title="Sessions Per Payment", version="1"), doc_ui=False)
+    app.config.update(
+        SECRET_KEY=settings.console_key(),
+        MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
+        SESSION_COOKIE_NAME="__Host-spp" if settings.console_https else "spp",
+        SESSION_COOKIE_SECURE=settings.console_https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=settings.console_session_hours),
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session lasts
+        WTF_CSRF_SSL_STRICT=settings.console_https,
+        BOOTSTRAP_SERVE_LOCAL=True,
+        SPP=settings,
+    )
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    engine = make_engine(settings.database_url, pool_size=16)
+    app.url_map.converters["id"] = IdConverter
+    app.extensions["spp_engine"] = engine
+    access.install(app, sessions(engine))
+    Bootstrap5(app)
+    CSRFProtect(app)
+    formats.install(app)
+    _pages(app)
+    _errors(app)
+
+    # A plain blueprint: the app's own decorators are for routes that the API's description has.
+    start = Blueprint("start", __name__)
+
+    @start.get("/")
+    @access.needs(Role.VIEWER)
+    def home() -> ResponseReturnValue:
+        return redirect(url_for("members.search"))
+
+    @start.get("/healthz")
+    @access.open_to_all
+    def healthz() -> Response:
+        """Alive: this process answers."""
+        return Response("alive", mimetype="text/plain")
+
+    @start.get("/readyz")
+    @access.open_to_all
+    def readyz() -> Response:
+        """Ready: the database answers and has this code's schema."""
+        try:
+            with engine.connect() as connection:
+                connection.execute(select(1))
+                ready = is_current(connection)
+        except SQLAlchemyError:
+            return Response("The database is not reachable.", 503, mimetype="text/plain")
+        if not ready:
+            return Response("The database's schema is not current: run `spp migrate`.", 503, mimetype="text/plain")
+        return Response("ready", mimetype="text/plain")
+
+    app.register_blueprint(start)
+
+    @app.after_request
+    def harden(response: Response) -> Response:
+        headers = response.headers
+        headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "same-origin"
+        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+        if settings.console_https:
+            headers["Strict-Transport-Security"] = "max-age=31536000"
+        if not _is_static() or response.status_code >= 400:
+            headers["Cache-Control"] = "no-store"
+        return response
+
+    return app
+
+
+def _is_static() -> bool:
+    return (request.endpoint or "").endswith("static")
+
+
+def _pages(app: Flask) -> None:
+    """Registers every blueprint; each page and route states whom it is open to."""
+    for part in (access, members, sign_up, memberships, offers, inventory, clubs, log, staff, tokens):
+        app.register_blueprint(part.pages)
+    api.install(app)
+    app.context_processor(lambda: {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION})
+
+
+def _errors(app: Flask) -> None:
+    def message(status: int, title: str, text: str) -> ResponseReturnValue:
+        access.undo()
+        return render_template("message.html", title=title, text=text), status
+
+    @app.errorhandler(CSRFError)
+    def expired(error: CSRFError) -> ResponseReturnValue:  # noqa: ARG001
+        return message(
+            400,
+            "This form is too old",
+            "You were logged out, or the page was open too long. Go back, reload it, and send it again.",
+        )
+
+    @app.errorhandler(SppError)
+    def refused(error: SppError) -> ResponseReturnValue:
+        missing = isinstance(error, NotFound)
+        return message(404 if missing else 422, "Not found" if missing else "That is not possible", str(error))
+
+    @app.errorhandler(DataError)
+    def too_large(error: DataError) -> ResponseReturnValue:  # noqa: ARG001
+        return message(422, "That is not possible", "A number or a text is too large.")
+
+    @app.errorhandler(OperationalError)
+    def unreachable(error: OperationalError) -> ResponseReturnValue:  # noqa: ARG001
+        text = "The database is not reachable, or busy. Nothing was changed. Try again in a moment."
+        return message(503, "Not available", text)
+
+    @app.errorhandler(HTTPException)
+    def failed(error: HTTPException) -> ResponseReturnValue:
+        status = error.code or 500
+        if 300 <= status < 400:
+            return error
+        texts = {
+            403: "Your role does not allow this. Ask a manager.",
+            404: "There is no such page.",
+            413: "That is too much text.",
+        }
+        return message(status, HTTPStatus(status).phrase, texts.get(status, error.description or ""))
+
+
+def now() -> datetime:
+    """The moment that a page is for, UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,56 @@
+"""Adding a billing reference to a membership, and crediting at once what had waited for it."""
+
+from datetime import UTC, datetime, timedelta
+
+from flask import current_app
+from wtforms import SelectField, StringField
+from wtforms.validators import Length, ValidationError
+
+from console.web.access import actor, database
+from console.web.forms import Form
+from models import dues, members, settlement
+from models.members import Membership
+from models.wording import counted
+
+REFERENCE_LENGTH = 255
+
+
+def endpoint_field() -> SelectField:
+    """Which of the installation's endpoints a reference is of."""
+    about = "Where the processor's webhooks come in."
+    return SelectField("Endpoint", choices=endpoints, validate_choice=False, description=about)
+
+
+def reference_field(*more: object) -> StringField:
+    """The processor's id; what else is asked of it comes first."""
+    return StringField(
+        "Billing reference", [*more, Length(max=REFERENCE_LENGTH), _of_an_endpoint],
+        description="The processor's id of the subscription, mandate or customer, such as sub_1NX.",
+        render_kw={"autocomplete": "off", "spellcheck": "false"},
+    )  # fmt: skip
+
+
+def _of_an_endpoint(form: Form, field: StringField) -> None:
+    if form.text(field.short_name) and form["endpoint"].data not in endpoints():
+        raise ValidationError("Choose the endpoint that the reference is of.")
+
+
+def endpoints() -> list[str]:
+    """The names of the installation's endpoints."""
+    return [endpoint.name for endpoint in current_app.config["SPP"].endpoints]
+
+
+def add(membership: Membership, endpoint: str, reference: str) -> str:
+    """Lets the endpoint's payments with that reference find the membership, and settles those that waited.
+
+    Says what had waited, or nothing. Raises ReferenceTaken.
+    """
+    session = database()
+    waiting = dues.waiting(session, endpoint, reference)
+    members.add_billing_reference(session, membership, endpoint, reference, by=actor())
+    if not waiting:
+        return ""
+    late_credit = timedelta(hours=current_app.config["SPP"].late_credit_hours)
+    while settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit):
+        pass
+    return f"{counted(waiting, 'payment')} that had waited for it {'is' if waiting == 1 else 'are'} settled now."

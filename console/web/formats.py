@@ -1,0 +1,64 @@
+"""How pages show things: money, days and moments in a club's zone, and enumerations in words."""
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime, get_timezone_name
+from flask import Flask, g
+from models.wording import money
+from sqlalchemy import select
+
+from console.web.access import database
+from models import entitlement
+from models.catalogue import Club
+
+LOCALE = "en_US"
+
+
+def install(app: Flask) -> None:
+    """Makes these known to templates."""
+    app.jinja_env.filters |= {
+        "money": money, "day": day, "moment": moment, "last_day": last_day, "words": words, "signed": signed,
+        "zone": zone_name,
+    }  # fmt: skip
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def day(value: date | datetime, zone: str | None = None) -> str:
+    """`Nov 3, 2026`; of a moment, its local date in the zone."""
+    if isinstance(value, datetime):
+        value = value.astimezone(ZoneInfo(zone or house_zone())).date()
+    return format_date(value, "MMM d, y", LOCALE)
+
+
+def moment(value: datetime, zone: str | None = None) -> str:
+    """`Nov 3, 2026, 4:05 PM` in the zone."""
+    return format_datetime(value.astimezone(ZoneInfo(zone or house_zone())), "MMM d, y, h:mm a", locale=LOCALE)
+
+
+def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
+    """The last day on which what lapses then can be used; `never` for what does not lapse."""
+    return "never" if expires_at is None else day(entitlement.last_day(expires_at, zone or house_zone()))
+
+
+def zone_name(zone: str) -> str:
+    """`Central Time`."""
+    return get_timezone_name(ZoneInfo(zone), locale=LOCALE)
+
+
+def words(value: str) -> str:
+    """An enumeration's value as people write it: `personal_training` is `Personal training`."""
+    return value.replace("_", " ").capitalize()
+
+
+def signed(number: int) -> str:
+    """A movement with its sign, with a true minus."""
+    return f"+{number}" if number > 0 else str(number).replace("-", "\u2212")
+
+
+def house_zone() -> str:
+    """The zone for what belongs to no member: that of the first club, or UTC before there is one."""
+    if "house_zone" not in g:
+        g.house_zone = database().scalar(select(Club.time_zone).order_by(Club.id).limit(1)) or str(UTC)
+    zone: str = g.house_zone
+    return zone

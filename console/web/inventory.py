@@ -1,0 +1,149 @@
+"""The inventory: the items that offers are made of."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import func, select
+from wtforms import RadioField, SelectField, StringField
+from wtforms.validators import Length
+
+from console.web.access import actor, database, done, needs, told
+from console.web.changes import Edit
+from console.web.forms import Form
+from models import actions, inventory
+from models.catalogue import Item, ItemKind, SessionBucket, SessionType
+from models.errors import ItemInUse, NameMissing, NameTaken, NotFound, SessionTypeMissing, SppError
+from models.staff import Role
+
+pages = Blueprint("inventory", __name__, url_prefix="/inventory")
+
+KINDS = {ItemKind.SCHEDULER_BUCKET.value: "Scheduler Bucket", ItemKind.OTHER.value: "Other"}
+TYPES = {SessionType.CLASS.value: "Class", SessionType.PERSONAL_TRAINING.value: "Personal Training"}
+
+
+class ItemForm(Form):
+    """An item."""
+
+    name = StringField("Name", [Length(max=200)], description="As members and staff see it, such as Group Class.",
+                       render_kw={"autofocus": True, "autocomplete": "off"})  # fmt: skip
+    kind = RadioField("Kind", choices={
+        ItemKind.SCHEDULER_BUCKET.value: "Scheduler Bucket: adds sessions to a member's account",
+        ItemKind.OTHER.value: "Other: anything else that is sold",
+    }, default=ItemKind.SCHEDULER_BUCKET.value)  # fmt: skip
+    session_type = SelectField(
+        "Session type",
+        choices={"": "Choose", **TYPES},
+        description="What the sessions are good for. It counts for Scheduler Buckets only.",
+    )
+
+
+BESIDE: dict[type[SppError], str] = {
+    NameMissing: "name", NameTaken: "name", ItemInUse: "kind", SessionTypeMissing: "session_type",
+}  # fmt: skip
+"""Which field each refusal is about."""
+
+
+@pages.get("/")
+@needs(Role.VIEWER)
+def overview() -> ResponseReturnValue:
+    """The items by name."""
+    return _list("list")
+
+
+def _list(template: str, status: int = 200, **window: object) -> ResponseReturnValue:
+    offers_with = select(func.count()).where(SessionBucket.item_id == Item.id).correlate(Item).scalar_subquery()
+    items = database().execute(select(Item, offers_with).order_by(func.lower(Item.name))).all()
+    return render_template(f"inventory/{template}.html", items=items, kinds=KINDS, types=TYPES, **window), status
+
+
+@pages.route("/new", methods=["GET", "POST"])
+@needs(Role.MANAGER)
+def new() -> ResponseReturnValue:
+    """A further item."""
+    form = ItemForm()
+    if form.validate_on_submit():
+        with form.refusals(BESIDE):
+            item = inventory.create_item(database(), **_given(form))
+            actions.log(database(), actor(), "create item", f"{_named(item)}: {_sort(item)}")
+        if not form.errors:
+            done(f"{item.name} is in the inventory.")
+            return redirect(url_for(".overview"))
+    return _list("item", 422 if form.errors else 200, form=form)
+
+
+@pages.route("/<id:item_id>", methods=["GET", "POST"])
+@needs(Role.MANAGER)
+def edit(item_id: int) -> ResponseReturnValue:
+    """Another name; while nothing uses it, another kind or type too."""
+    item = _item(item_id)
+    form = ItemForm(obj=item)
+    if form.validate_on_submit():
+        edit = Edit(item, "name", "kind", "session_type")
+        with form.refusals(BESIDE):
+            inventory.edit_item(database(), item, **_given(form))
+            edit.log("edit item", _named(item))
+        if not form.errors:
+            done(f"{item.name} is saved.")
+            return redirect(url_for(".overview"))
+    return _list("item", 422 if form.errors else 200, form=form, item=item)
+
+
+@pages.post("/<id:item_id>/retire")
+@needs(Role.MANAGER)
+def retire(item_id: int) -> ResponseReturnValue:
+    """Lets it be added to no further offer."""
+    text = "is retired: it can be added to no further offer."
+    return _turn(item_id, "retire item", lambda item: item.retire(datetime.now(UTC)), text)
+
+
+@pages.post("/<id:item_id>/bring-back")
+@needs(Role.MANAGER)
+def bring_back(item_id: int) -> ResponseReturnValue:
+    """Lets it be added to offers again."""
+    return _turn(item_id, "bring back item", Item.bring_back, "can be added to offers again.")
+
+
+@pages.post("/<id:item_id>/delete")
+@needs(Role.MANAGER)
+def delete(item_id: int) -> ResponseReturnValue:
+    """Deletes it, if nothing has used it."""
+    return _turn(item_id, "delete item", lambda item: inventory.delete_item(database(), item), "is deleted.")
+
+
+def _turn(item_id: int, verb: str, act: Callable[[Item], None], text: str) -> ResponseReturnValue:
+    item = _item(item_id)
+    name, subject = item.name, _named(item)
+    try:
+        with database().begin_nested():
+            act(item)
+            actions.log(database(), actor(), verb, subject)
+        done(f"{name} {text}")
+    except SppError as error:
+        told(error)
+    return redirect(url_for(".overview"))
+
+
+def _item(item_id: int) -> Item:
+    item = database().get(Item, item_id, with_for_update=True)
+    if item is None:
+        raise NotFound(what="item", name=item_id)
+    return item
+
+
+def _given(form: ItemForm) -> dict[str, Any]:
+    chosen = form.session_type.data
+    return {
+        "name": form.text("name"), "kind": ItemKind(form.kind.data),
+        "session_type": SessionType(chosen) if chosen else None,
+    }  # fmt: skip
+
+
+def _sort(item: Item) -> str:
+    return ", ".join([KINDS[item.kind], *([TYPES[item.session_type]] if item.session_type else [])])
+
+
+def _named(item: Item) -> str:
+    return f"item {item.id}, {item.name}"

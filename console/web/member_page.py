@@ -1,0 +1,119 @@
+"""One member's page: what they can use, their grants, and the statement, now or as of a moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from flask import abort, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import joinedload, selectinload
+
+from console.web.access import database
+from console.web.formats import house_zone
+from console.web.member_forms import RedeemForm
+from models import adjustments, explanation, redemption, statement
+from models.members import Member, Membership
+from models.statement import EntryLine, GrantLine
+
+ENTRIES = 25
+"""Of the statement on one page."""
+GRANTS = 20
+"""The next to be used; the others have a page of their own."""
+TROUBLED = 5
+"""Payments that gave no sessions, of which the page tells."""
+MAX_ID = 2**63 - 1
+
+_BOUGHT = selectinload(Member.memberships).options(
+    joinedload(Membership.club), joinedload(Membership.offer), joinedload(Membership.term)
+)
+_BILLED = selectinload(Member.memberships).selectinload(Membership.billing)
+
+
+def find(member_id: int) -> Member:
+    """The member with that id, and what they bought; 404 where there is none."""
+    return database().get(Member, member_id, options=[_BOUGHT, _BILLED]) or abort(404)
+
+
+def zone_of(member: Member) -> str:
+    """Whose days and hours the page shows: the club's of the newest membership."""
+    return member.memberships[-1].club.time_zone if member.memberships else house_zone()
+
+
+def number(name: str) -> int | None:
+    """A query parameter that is an id or a cursor; 404 for what could be none."""
+    given = request.args.get(name, "")
+    if not given:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) < 20 and 0 < int(given) <= MAX_ID):
+        abort(404)
+    return int(given)
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """The moment that the page is asked for, if any; with an error, it is shown as it is now."""
+
+    text: str = ""
+    at: datetime | None = None
+    error: str | None = None
+
+
+def as_of(zone: str) -> AsOf:
+    """The moment of the query parameter `as_of`, local in the zone."""
+    given = request.args.get("as_of", "").strip()
+    if not given:
+        return AsOf()
+    try:
+        local = datetime.fromisoformat(given)
+    except ValueError:
+        local = None
+    if local is None or local.tzinfo or not 2000 <= local.year <= 2199:
+        return AsOf(given[:40], None, "Write a date and a time from the year 2000 on, such as 2026-11-01T12:00.")
+    return AsOf(local.isoformat(timespec="minutes"), local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC))
+
+
+def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
+    """The grants that matter at the desk: with sessions to use, or short; the next to be used first."""
+    never = datetime.max.replace(tzinfo=UTC)
+    open_ones = [grant for grant in grants if grant.shortfall or (grant.remaining and not grant.lapsed)]
+    return sorted(open_ones, key=lambda grant: (grant.item, grant.expires_at or never, grant.effective_at))
+
+
+def show(
+    member_id: int, *, status: int = 200, redeeming: RedeemForm | None = None, window: str | None = None, **more: object
+) -> ResponseReturnValue:
+    """The page, with the form that was refused or the window over it."""
+    session, now = database(), datetime.now(UTC)
+    member = find(member_id)
+    zone = zone_of(member)
+    moment = as_of(zone)
+    item_id, before = number("item"), number("before")
+    if moment.at is None:
+        balances, grants = statement.balances(session, member_id, now), statement.grants(session, member_id, now)
+    else:
+        balances = statement.balances_as_of(session, member_id, moment.at)
+        grants = statement.grants_as_of(session, member_id, moment.at)
+    page = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
+    shown = current(grants)
+    zones = {(grant.item_id, grant.expires_at): grant.time_zone or zone for grant in grants}
+    return render_template(
+        "members/member.html", member=member, zone=zone, now=moment.at or now, as_of=moment,
+        in_future=moment.at is not None and moment.at > now, balances=balances,
+        zones=zones, grants=shown[:GRANTS], further=len(shown[GRANTS:]),
+        finished=len(grants) - len(shown), page=page, item_id=item_id, before=before,
+        returnable=_returnable(page.entries) if moment.at is None else {}, redeeming=redeeming,
+        waiting=adjustments.waiting(session, member_id) if moment.at is None else [],
+        troubled=explanation.troubled(session, member_id, TROUBLED), window=window, **more,
+    ), 422 if moment.error else status  # fmt: skip
+
+
+def _returnable(entries: Sequence[EntryLine]) -> dict[int, tuple[int, int]]:
+    """By the newest entry of each redemption: the redemption, and how many of its sessions can be given back."""
+    redemptions = {entry.redemption_id for entry in entries if entry.kind == "redemption" and entry.redemption_id}
+    left = redemption.returnable(database(), redemptions) if redemptions else {}
+    newest: dict[int, tuple[int, int]] = {}
+    for entry in entries:
+        if entry.kind == "redemption" and entry.redemption_id in left:
+            newest[entry.entry_id] = (entry.redemption_id, left.pop(entry.redemption_id))
+    return newest

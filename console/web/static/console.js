@@ -1,0 +1,58 @@
+// "/" goes to the search, as in other tools of the desk.
+addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input, textarea, select, [contenteditable]");
+  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    document.getElementById("find")?.focus();
+  }
+});
+
+// Session items to pick: no more than allowed can be ticked, and with too few the form cannot be sent.
+for (const list of document.querySelectorAll(".picks")) {
+  const boxes = [...list.querySelectorAll("input[type=checkbox]")];
+  const button = list.closest("form").querySelector("[data-needs-picks]");
+  const count = () => {
+    const picked = boxes.filter((box) => box.checked).length;
+    list.querySelector("[data-picked]").textContent = picked;
+    for (const box of boxes) box.disabled = "locked" in box.dataset || (!box.checked && picked >= Number(list.dataset.max));
+    button.disabled = picked < Number(list.dataset.min) || picked > Number(list.dataset.max);
+  };
+  list.addEventListener("change", count);
+  count();
+}
+
+// A window over the page: the browser keeps the focus inside, and Escape goes where Close goes.
+for (const dialog of document.querySelectorAll("dialog.window[open]")) {
+  dialog.close();
+  document.querySelector(".window-shade")?.remove();
+  dialog.showModal();
+  dialog.addEventListener("cancel", (event) => {
+    event.preventDefault();
+    location.assign(dialog.dataset.close);
+  });
+  const first = [".is-invalid", "[autofocus]", ".body :is(input:not([type=hidden]), select, textarea, button):enabled", "a"];
+  first.map((which) => dialog.querySelector(which)).find(Boolean)?.focus();
+}
+
+// A choice that decides what else the form asks for.
+for (const field of document.querySelectorAll("[data-submits]")) {
+  field.addEventListener("change", () => field.form.requestSubmit());
+}
+
+// Nothing is sent twice by an impatient second click.
+for (const form of document.querySelectorAll("form[method=post]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+    setTimeout(() => delete form.dataset.sent, 4000);
+  });
+}
+
+// After a refusal, the first field that is wrong has the focus, also where the address names a part of the page.
+addEventListener("load", () => document.querySelector("main .is-invalid")?.focus());
+
+// What is to be copied is selected as soon as somebody goes there.
+for (const field of document.querySelectorAll("[data-selects]")) {
+  field.addEventListener("focus", () => field.select());
+  if (document.activeElement === field) field.select();
+}

@@ -1,0 +1,15 @@
+"""What the WSGI server loads: `console.wsgi:app`. What does not allow a start ends it with a message."""
+
+import sys
+
+import settings
+from console.web.app import create_app
+from models.database import check_reachable
+from models.errors import SppError
+
+try:
+    loaded = settings.load()
+    check_reachable(loaded.database_url)
+    app = create_app(loaded)
+except (settings.SettingsError, SppError) as error:
+    sys.exit(f"The console cannot start.\n{error}")

@@ -1,0 +1,343 @@
+"""Logging in and out, what a session is worth, and what every answer carries."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from urllib.parse import quote
+
+import psycopg
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import event, select, text
+from sqlalchemy.orm import Session
+
+from console.web.access import database, needs
+from console.web.app import CONTENT_SECURITY_POLICY, create_app
+from models import staff
+from models.actions import Action
+from models.staff import Role
+from settings import Settings
+from tests.console.web.conftest import LOG_IN, NOW, PASSWORD, Browser
+
+LogIn = Callable[[Role], Browser]
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def ada(log_in: LogIn) -> Browser:
+    """admin@example.com, logged in."""
+    return log_in(Role.ADMIN)
+
+
+def attempt(browser: Browser, email: str = "admin@example.com", password: str = PASSWORD, to: str = LOG_IN) -> int:
+    browser.get(LOG_IN)
+    return browser.post(to, follow=False, email=email, password=password).status_code
+
+
+def test_who_logs_in_sees_the_start(ada: Browser) -> None:
+    assert ada.get("/", follow_redirects=True).status_code == 200
+    assert "Log out" in ada.text
+
+
+def test_who_is_logged_in_needs_no_login_page(ada: Browser) -> None:
+    assert ada.get(LOG_IN).headers["Location"] == "/"
+
+
+class TestLoggingIn:
+    def test_a_stranger_comes_back_to_the_page_that_was_asked_for(self, ada: Browser, stranger: Browser) -> None:
+        where = stranger.get("/members/?q=ann&after=1").headers["Location"]
+        assert where.startswith("/login?next=")
+        stranger.get(where)
+        answer = stranger.post(where, follow=False, email="admin@example.com", password=PASSWORD)
+        assert answer.headers["Location"] == "/members/?q=ann&after=1"
+
+    def test_nobody_comes_back_to_what_is_no_page(self, stranger: Browser) -> None:
+        assert stranger.get("/").headers["Location"] == "/login"
+        assert stranger.post("/staff/new", follow=False).headers["Location"] == "/login"
+
+    @pytest.mark.parametrize(
+        "target",
+        [
+            "https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example",
+            "/\n/evil.example", "\t//evil.example", " //evil.example", "/\0/evil.example", "javascript:alert(1)",
+            "evil.example", "///evil.example", "/a\r\nSet-Cookie: x=y", "", "/\u2028/x", "http:evil.example",
+        ],
+    )  # fmt: skip
+    def test_a_login_sends_nobody_elsewhere(self, ada: Browser, stranger: Browser, target: str) -> None:
+        stranger.get(LOG_IN)
+        path = f"{LOG_IN}?next={quote(target, safe='')}"
+        answer = stranger.post(path, follow=False, email="admin@example.com", password=PASSWORD)
+        assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+
+    @pytest.mark.parametrize(
+        ("email", "password"),
+        [
+            ("admin@example.com", "swordfish"), ("nobody@example.com", PASSWORD), ("a" * 100_000, "b" * 100_000),
+            ("a\0b@example.com", "\0hush"), ("é@例え.jp", "パスワード"),
+            ("admin@example.com\r\n", "tuna fish"), ("'; --", "%s {} %(x)s"),
+        ],
+        ids=range(7),
+    )  # fmt: skip
+    def test_what_is_wrong_is_told_in_one_way(self, ada: Browser, stranger: Browser, email: str, password: str) -> None:
+        assert attempt(stranger, email, password) == 401
+        assert "The e-mail address or the password is wrong." in stranger.text
+        assert password.strip("\0") not in stranger.page
+
+    @pytest.mark.parametrize(("email", "password"), [("", "x"), ("x", "")])
+    def test_both_are_needed(self, stranger: Browser, email: str, password: str) -> None:
+        assert attempt(stranger, email, password) == 200
+        assert "This field is required." in stranger.text
+
+    def test_bytes_that_are_no_text_are_refused(self, stranger: Browser) -> None:
+        stranger.get(LOG_IN)
+        body = f"csrf_token={stranger.token}&email=%ff%fe&password=%ff".encode()
+        answer = stranger.client.post(LOG_IN, data=body, content_type="application/x-www-form-urlencoded")
+        assert answer.status_code == 401
+
+    def test_too_many_failures_say_when_to_try_again(self, ada: Browser, stranger: Browser) -> None:
+        assert [attempt(stranger, password="wrong") for _ in range(6)] == [401] * 5 + [429]
+        stranger.get(LOG_IN)
+        answer = stranger.post(LOG_IN, follow=False, email="admin@example.com", password=PASSWORD)
+        assert answer.status_code == 429
+        assert 0 < int(answer.headers["Retry-After"]) <= 900
+        assert "Too many failed logins: try again in 15 min." in stranger.text
+
+    def test_a_disabled_account_does_not_log_in(self, ada: Browser, log_in: LogIn, session: Session) -> None:
+        log_in(Role.DESK)
+        person = staff.find(session, "desk@example.com")
+        assert person
+        person.disabled_at = NOW
+        session.commit()
+        assert attempt(Browser(ada.client.application.test_client()), "desk@example.com") == 401
+
+    def test_the_log_has_it_and_failures_not(self, ada: Browser, stranger: Browser, session: Session) -> None:
+        attempt(stranger, password="wrong")
+        acts = session.scalars(select(Action).where(Action.verb == "log in")).all()
+        assert [(act.actor, act.origin) for act in acts] == [("admin@example.com", "127.0.0.1")]
+
+
+class TestSessions:
+    def test_logging_out_ends_it(self, ada: Browser) -> None:
+        ada.get("/members/")
+        ada.post("/logout")
+        assert ada.get("/members/").status_code == 302
+        with ada.client.session_transaction() as kept:
+            assert "_user_id" not in kept
+
+    def test_what_a_session_held_before_logging_in_is_gone(self, ada: Browser, stranger: Browser) -> None:
+        stranger.get(LOG_IN)
+        with stranger.client.session_transaction() as planted:
+            planted["since"], planted["planted"] = 1, "yes"
+        stranger.post(LOG_IN, follow=False, email="admin@example.com", password=PASSWORD)
+        with stranger.client.session_transaction() as kept:
+            assert "planted" not in kept
+        assert stranger.get("/members/").status_code == 200
+
+    def test_who_does_nothing_for_twelve_hours_is_logged_out(self, ada: Browser) -> None:
+        with time_machine.travel(NOW, tick=True) as clock:
+            assert attempt(Browser(ada.client)) == 302
+            clock.shift(11 * HOUR)
+            assert ada.get("/members/").status_code == 200
+            clock.shift(11 * HOUR)
+            assert ada.get("/members/").status_code == 200
+            clock.shift(13 * HOUR)
+            assert ada.get("/members/").status_code == 302
+
+    def test_after_seven_days_everybody_logs_in_anew(self, site: Flask, ada: Browser) -> None:
+        with time_machine.travel(NOW, tick=True) as clock:
+            busy = Browser(site.test_client())
+            assert attempt(busy) == 302
+            for _ in range(16):
+                clock.shift(10 * HOUR)
+                assert busy.get("/members/").status_code == 200
+            clock.shift(10 * HOUR)
+            assert busy.get("/members/").status_code == 302
+            assert attempt(busy) == 302
+            assert busy.get("/members/").status_code == 200
+
+    def test_a_new_password_does_not_prolong_the_seven_days(self, site: Flask, ada: Browser) -> None:
+        with time_machine.travel(NOW, tick=True) as clock:
+            busy = Browser(site.test_client())
+            attempt(busy)
+            for _ in range(16):
+                clock.shift(10 * HOUR)
+                busy.get("/staff/password")
+            busy.post("/staff/password", current=PASSWORD, password=PASSWORD + "!", again=PASSWORD + "!")
+            assert busy.get("/members/").status_code == 200
+            clock.shift(10 * HOUR)
+            assert busy.get("/members/").status_code == 302
+
+    @pytest.mark.parametrize("since", [None, "yesterday", 1])
+    def test_a_session_without_a_sensible_beginning_is_none(self, ada: Browser, since: object) -> None:
+        with ada.client.session_transaction() as kept:
+            kept["since"] = since
+        assert ada.get("/members/").status_code == 302
+
+    @pytest.mark.parametrize("user", ["x", "", "77 1.0", "1", "1 1.0", "9" * 30 + " 1.0", "\u0661 1.0"])
+    def test_a_session_of_nobody_is_none(self, ada: Browser, user: str) -> None:
+        with ada.client.session_transaction() as kept:
+            kept["_user_id"] = user
+        assert ada.get("/members/").status_code == 302
+
+    def test_a_forged_cookie_is_none(self, site: Flask, ada: Browser) -> None:
+        cookie = ada.client.get_cookie("spp")
+        assert cookie
+        other = site.test_client()
+        other.set_cookie("spp", cookie.value[:-4] + "AAAA")
+        assert other.get("/members/").status_code == 302
+
+
+class TestForms:
+    @pytest.mark.parametrize("token", ["", "x", "IjEi.aaaa.bbbb"])
+    def test_without_its_token_nothing_is_done(self, ada: Browser, session: Session, token: str) -> None:
+        ada.token = token
+        sent = {"email": "zoe@example.com", "name": "Zoe", "role": "desk", "password": PASSWORD}
+        assert ada.post("/staff/new", **sent).status_code == 400
+        assert "This form is too old" in ada.text
+        assert staff.find(session, "zoe@example.com") is None
+
+    def test_another_persons_token_is_none(self, ada: Browser, log_in: LogIn) -> None:
+        other = log_in(Role.MANAGER)
+        other.get("/members/")
+        ada.token = other.token
+        assert ada.post("/logout").status_code == 400
+        assert ada.get("/members/").status_code == 200
+
+
+class TestAnswers:
+    def test_what_is_not_there(self, ada: Browser, stranger: Browser) -> None:
+        for browser in (ada, stranger):
+            assert browser.get("/nowhere").status_code == 404
+        assert ada.client.put("/members/").status_code == 405
+        assert ada.client.get("/logout").status_code == 405
+
+    def test_too_large_a_form(self, ada: Browser) -> None:
+        ada.get("/staff/new")
+        assert ada.post("/staff/new", name="x" * 300_000).status_code == 413
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/login", "/", "/members/", "/nowhere", "/static/console.css", "/healthz", "/logout", "/static/nowhere"],
+    )
+    def test_every_answer_is_guarded(self, ada: Browser, stranger: Browser, path: str) -> None:
+        for browser in (ada, stranger):
+            headers = browser.get(path).headers
+            assert headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert headers["Referrer-Policy"] == "same-origin"
+            assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+            assert "unsafe" not in headers["Content-Security-Policy"]
+            public = path == "/static/console.css"
+            assert ("no-store" in headers["Cache-Control"]) != public
+
+    def test_a_page_that_fails_is_guarded_too_and_keeps_nothing(self, site: Flask, ada: Browser) -> None:
+        site.testing, site.config["PROPAGATE_EXCEPTIONS"] = False, False
+
+        def broken() -> str:
+            raise RuntimeError("secret detail")
+
+        broken.needs = "viewer"  # type: ignore[attr-defined]
+        site.view_functions["members.search"] = broken
+        answer = ada.get("/members/")
+        assert answer.status_code == 500
+        assert "secret detail" not in ada.page
+        assert answer.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+        assert answer.headers["Cache-Control"] == "no-store"
+
+    def test_a_page_open_to_nobody_in_particular_is_open_to_nobody(self, site: Flask, ada: Browser) -> None:
+        site.view_functions["members.search"] = lambda: "open"
+        assert ada.get("/members/").status_code == 403
+        site.view_functions["members.search"].needs = "viewer"  # type: ignore[attr-defined]
+        assert ada.get("/members/").status_code == 200
+
+    def test_no_page_has_inline_scripts_or_styles(self, ada: Browser) -> None:
+        for path in ("/members/", "/sign-up/", "/staff/", "/staff/new", "/tokens/", "/log/", "/staff/password"):
+            ada.get(path)
+            for inline in (" style=", "<style", " onclick=", " onsubmit=", " onchange=", "javascript:"):
+                assert inline not in ada.page, (path, inline)
+
+
+class TestCookies:
+    def test_on_one_machine(self, ada: Browser) -> None:
+        cookie = ada.client.get_cookie("spp")
+        assert cookie
+        assert (cookie.http_only, cookie.same_site, cookie.path, cookie.origin_only) == (True, "Lax", "/", True)
+
+    def test_by_https_only_where_people_come_by_it(self, settings: Settings, ada: Browser) -> None:
+        app = create_app(Settings(**{**settings.model_dump(), "console_secret": "x" * 32}))
+        app.testing = True
+        browser = Browser(app.test_client())
+        answer = browser.client.get(LOG_IN, base_url="https://localhost")
+        cookie = answer.headers["Set-Cookie"]
+        assert cookie.startswith("__Host-spp=")
+        for attribute in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"):
+            assert attribute in cookie
+        assert "Domain" not in cookie
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+        app.extensions["spp_engine"].dispose()
+
+
+@pytest.fixture
+def behind(settings: Settings, ada: Browser) -> Iterator[Callable[[int], Browser]]:
+    """A console with that many trusted proxies before it."""
+    apps = []
+
+    def make(proxies: int) -> Browser:
+        changes = {"console_secret": "x" * 32, "console_https": False, "trusted_proxies": proxies}
+        app = create_app(Settings(**{**settings.model_dump(), **changes}))
+        app.testing = True
+        apps.append(app)
+        return Browser(app.test_client())
+
+    yield make
+    for app in apps:
+        app.extensions["spp_engine"].dispose()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "origin"), [(0, "127.0.0.1"), (1, "198.51.100.2"), (2, "198.51.100.1"), (4, "127.0.0.1")]
+)
+def test_forwarded_addresses_are_believed_of_trusted_proxies_only(
+    behind: Callable[[int], Browser], session: Session, proxies: int, origin: str
+) -> None:
+    browser = behind(proxies)
+    browser.get(LOG_IN)
+    data = {"csrf_token": browser.token, "email": "admin@example.com", "password": PASSWORD}
+    forwarded = {"X-Forwarded-For": "203.0.113.9, 198.51.100.1, 198.51.100.2"}
+    assert browser.client.post(LOG_IN, data=data, headers=forwarded).status_code == 302
+    act = session.scalars(select(Action).where(Action.verb == "log in").order_by(Action.id.desc()).limit(1)).one()
+    assert act.origin == origin
+
+
+def test_a_database_that_goes_away_during_a_page_is_told(site: Flask, ada: Browser) -> None:
+    engine = site.extensions["spp_engine"]
+
+    def refuse(*_: object) -> None:
+        raise psycopg.OperationalError("gone")
+
+    def lost() -> str:
+        event.listen(engine, "do_connect", refuse)
+        database().execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return "not reached"
+
+    site.view_functions["members.search"] = needs(Role.VIEWER)(lost)
+    assert ada.get("/members/").status_code == 503
+    assert "Nothing was changed. Try again in a moment." in ada.text
+    event.remove(engine, "do_connect", refuse)
+
+
+def test_without_a_database_the_page_says_so(settings: Settings, ada: Browser) -> None:
+    changes = {
+        "console_secret": "x" * 32,
+        "console_https": False,
+        "database_url": "postgresql://nobody@127.0.0.1:1/none",
+    }
+    app = create_app(Settings(**{**settings.model_dump(), **changes}))
+    cookie = ada.client.get_cookie("spp")
+    assert cookie
+    client = app.test_client()
+    client.set_cookie("spp", cookie.value)
+    answer = client.get("/members/")
+    assert answer.status_code == 503
+    assert "The database is not reachable, or busy." in answer.get_data(as_text=True)
+    assert answer.headers["Cache-Control"] == "no-store"

@@ -1,0 +1,102 @@
+"""The clubs' pages."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models.catalogue import Club
+from models.staff import Role
+from tests.console.web.builder import LogIn, acts, beside
+from tests.console.web.conftest import Browser
+from tests.models.gym import Gym
+
+UPTOWN: dict[str, Any] = {
+    "name": "Uptown",
+    "time_zone": "Europe/Berlin",
+    "currency": "EUR",
+    "shortfall_policy": "forgive",
+}
+
+
+@pytest.fixture
+def manager(log_in: LogIn) -> Browser:
+    browser = log_in(Role.MANAGER)
+    browser.get("/clubs/")
+    return browser
+
+
+def values(session: Session, name: str) -> dict[str, Any] | None:
+    session.expire_all()
+    club = session.scalar(select(Club).where(Club.name == name))
+    return {field: getattr(club, field) for field in UPTOWN} if club else None
+
+
+def test_no_club_says_what_to_do(manager: Browser) -> None:
+    assert "There is no club yet" in manager.text
+    assert "New club" in manager.text
+
+
+def test_a_club_is_made_and_shown_in_words(manager: Browser, session: Session) -> None:
+    manager.post("/clubs/new", **UPTOWN)
+    assert values(session, "Uptown") == UPTOWN
+    assert "Uptown Central European Time Europe/Berlin EUR Forgiven" in manager.text
+    assert "manager create club: club" in acts(session)[0]
+    assert "Uptown: Europe/Berlin, EUR, forgive" in acts(session)[0]
+
+
+def test_a_club_is_edited_and_the_log_tells_what_changed(manager: Browser, gym: Gym, session: Session) -> None:
+    changed = {**UPTOWN, "currency": "USD"}
+    manager.post(f"/clubs/{gym.club.id}", **changed)
+    assert values(session, "Uptown") == changed
+    for change in ("name Downtown -> Uptown", "time_zone America/Chicago -> Europe/Berlin",
+                   "shortfall_policy repay -> forgive"):  # fmt: skip
+        assert change in acts(session)[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"name": ""}, "name", "A name is required"),
+        ({"name": "Downtown"}, "name", "There is already a club 'Downtown'"),
+        ({"time_zone": "Mars/Olympus"}, "time_zone", "'Mars/Olympus' is not a time zone"),
+        ({"time_zone": "../etc/passwd"}, "time_zone", "is not a time zone"),
+        ({"time_zone": ""}, "time_zone", "is not a time zone"),
+        ({"currency": "usd$"}, "currency", "'usd$' is not a currency"),
+        ({"currency": "XQX"}, "currency", "'XQX' is not a currency"),
+        ({"shortfall_policy": "shrug"}, "shortfall_policy", "Not a valid choice"),
+    ],
+)
+def test_what_is_wrong_stands_beside_its_field(
+    manager: Browser, gym: Gym, session: Session, fields: dict[str, Any], field: str, message: str
+) -> None:
+    assert manager.post("/clubs/new", **{**UPTOWN, **fields}).status_code == 422
+    assert message in beside(manager, field)
+    assert values(session, "Uptown") is None
+
+
+def test_the_currency_stays_once_members_have_signed_up(manager: Browser, gym: Gym, session: Session) -> None:
+    gym.join()
+    session.commit()
+    assert manager.post(f"/clubs/{gym.club.id}", **UPTOWN).status_code == 422
+    assert "1 membership" in beside(manager, "currency")
+    assert values(session, "Uptown") is None
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.DESK])
+def test_who_does_not_build_sees_no_buttons_and_may_do_nothing(log_in: LogIn, gym: Gym, role: Role) -> None:
+    browser = log_in(role)
+    assert browser.get("/clubs/").status_code == 200
+    assert "Downtown" in browser.text
+    assert "New club" not in browser.text
+    assert "Edit" not in browser.text
+    for path in ("/clubs/new", f"/clubs/{gym.club.id}"):
+        assert browser.get(path).status_code == 403
+        assert browser.post(path, follow=False, **UPTOWN).status_code == 403
+
+
+@pytest.mark.parametrize("number", ["0", "999999", "9223372036854775808", "x"])
+def test_a_club_that_is_not_there_is_not_found(manager: Browser, number: str) -> None:
+    assert manager.get(f"/clubs/{number}").status_code == 404
+    assert manager.post(f"/clubs/{number}", **UPTOWN).status_code == 404

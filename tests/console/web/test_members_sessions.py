@@ -1,0 +1,259 @@
+"""Redeeming, giving back and extending at the desk."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from models.facts import Reversed
+from models.members import Membership
+from models.staff import Role
+from tests.console.web.at_the_desk import DAY, entries, held, key_on, now, pay, paying_member, spend
+from tests.console.web.builder import beside
+from tests.console.web.conftest import Browser
+from tests.models.gym import DUES, Gym, lot, tell
+
+LogIn = Callable[[Role], Browser]
+CHICAGO = ZoneInfo("America/Chicago")
+
+
+def redeem(
+    browser: Browser, member: Membership, item_id: int, quantity: object, key: object = None, **more: str
+) -> int:
+    fields = {"item_id": str(item_id), "quantity": str(quantity), "key": str(key or uuid4()), **more}
+    return browser.post(f"/members/{member.member_id}/redeem", **fields).status_code
+
+
+def test_redeeming_takes_sessions_and_says_from_which_grants(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member = paying_member(gym)
+    first = pay(gym, "in_2", "sub_ada", 10).astimezone(CHICAGO)
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    assert redeem(desk, member, gym.spin.id, 1, key_on(desk.page, f"/members/{member.member_id}/redeem")) == 200
+    assert f"1 Spin session redeemed, from the grant of {first:%b %-d, %Y}. 15 left." in desk.text
+    redeem(desk, member, gym.spin.id, 9)
+    second = (now() - DAY).astimezone(CHICAGO)
+    told = f"7 from the grant of {first:%b %-d, %Y}, 2 from the grant of {second:%b %-d, %Y}. 6 left."
+    assert f"9 Spin sessions redeemed: {told}" in desk.text
+    assert held(session, member) == {"Spin": 6, "Training": 4}
+    assert [entry.quantity for entry in entries(session, member, "redemption")] == [-1, -7, -2]
+
+
+def test_the_same_form_twice_counts_once(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member, key = paying_member(gym), uuid4()
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    for _ in range(2):
+        assert redeem(desk, member, gym.spin.id, 2, key) == 200
+        assert "2 Spin sessions redeemed" in desk.text
+    assert held(session, member)["Spin"] == 6
+
+
+def test_the_same_form_with_other_content_is_refused_and_can_be_sent_again(
+    gym: Gym, session: Session, log_in: LogIn
+) -> None:
+    member, key = paying_member(gym), uuid4()
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    redeem(desk, member, gym.spin.id, 2, key)
+    assert redeem(desk, member, gym.spin.id, 3, key) == 422
+    assert "This form was sent before, with other content" in desk.text
+    fresh = key_on(desk.page, f"/members/{member.member_id}/redeem")
+    assert fresh != str(key)
+    assert held(session, member)["Spin"] == 6
+    assert redeem(desk, member, gym.spin.id, 3, fresh) == 200
+    assert held(session, member)["Spin"] == 3
+
+
+def test_one_last_session_asked_for_by_five_desks_at_once_is_redeemed_once(
+    gym: Gym, session: Session, site: Flask, log_in: LogIn
+) -> None:
+    member = paying_member(gym)
+    spend(gym, member, gym.spin, 7)
+    desks = [log_in(Role.DESK) for _ in range(5)]
+    for desk in desks:
+        desk.get(f"/members/{member.member_id}")
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda desk: redeem(desk, member, gym.spin.id, 1), desks))
+    assert sorted(answers) == [200, 422, 422, 422, 422]
+    assert held(session, member)["Spin"] == 0
+
+
+@pytest.mark.parametrize("quantity", ["0", "-1", "1.5", "x", "", "10001", "9" * 400, "١", "1e3", " "])
+def test_what_is_no_number_of_sessions_is_said_beside_the_field(
+    gym: Gym, session: Session, log_in: LogIn, quantity: str
+) -> None:
+    member = paying_member(gym)
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    assert redeem(desk, member, gym.spin.id, quantity) == 422
+    assert "Write a whole number from 1 to 10000." in desk.text
+    assert held(session, member)["Spin"] == 8
+
+
+def test_more_than_there_are_is_refused_beside_the_item(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member = paying_member(gym)
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    assert redeem(desk, member, gym.training.id, 3) == 422
+    assert "Redeem Training 3 Training sessions asked for, 2 usable: nothing was taken." in desk.text
+    assert held(session, member)["Training"] == 2
+
+
+@pytest.mark.parametrize("item", ["99", "x", "", "-1", "9" * 30])
+def test_an_item_that_is_none_is_not_found(gym: Gym, log_in: LogIn, item: str) -> None:
+    member = paying_member(gym)
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    answer = desk.post(f"/members/{member.member_id}/redeem", item_id=item, quantity="1", key=str(uuid4()))
+    assert answer.status_code == 404
+
+
+def test_an_item_that_the_member_never_had_is_refused_on_the_page(gym: Gym, log_in: LogIn) -> None:
+    member = paying_member(gym)
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    assert redeem(desk, member, gym.towel.id, 1) == 422
+    assert "1 Towel sessions asked for, 0 usable" in desk.text
+
+
+@pytest.mark.parametrize("key", ["", "x", "9" * 5000])
+def test_a_form_without_its_key_is_not_done(gym: Gym, session: Session, log_in: LogIn, key: str) -> None:
+    member = paying_member(gym)
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    answer = desk.post(f"/members/{member.member_id}/redeem", item_id=str(gym.spin.id), quantity="1", key=key)
+    assert answer.status_code == 400
+    assert held(session, member)["Spin"] == 8
+
+
+def test_a_viewer_sees_no_forms_and_may_not_send_them(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member = paying_member(gym)
+    redemption_id = spend(gym, member, gym.spin, 1)
+    grant = lot(session, member, gym.spin).id
+    viewer, desk = log_in(Role.VIEWER), log_in(Role.DESK)
+    viewer.get(f"/members/{member.member_id}")
+    assert not {"Redeem Spin", "Give back", "Extend", "Adjust"} & {
+        word for word in ("Redeem Spin", "Give back", "Extend", "Adjust") if word in viewer.text
+    }
+    assert redeem(viewer, member, gym.spin.id, 1) == 403
+    assert viewer.post(f"/members/{member.member_id}/redemptions/{redemption_id}/give-back").status_code == 403
+    assert viewer.get(f"/members/{member.member_id}/adjust").status_code == 403
+    desk.get(f"/members/{member.member_id}")
+    assert "Redeem Spin" in desk.text
+    assert "Give back" in desk.text
+    assert "Extend" not in desk.text
+    assert desk.post(f"/members/{member.member_id}/grants/{grant}/extend").status_code == 403
+    assert held(session, member)["Spin"] == 7
+
+
+def test_one_session_is_given_back_by_its_button(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member = paying_member(gym)
+    redemption_id = spend(gym, member, gym.spin, 1)
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    path = f"/members/{member.member_id}/redemptions/{redemption_id}/give-back"
+    key = key_on(desk.page, path)
+    for _ in range(2):
+        desk.post(path, quantity="1", key=key)
+        assert "1 Spin session given back. 8 left." in desk.text
+    assert "Give back" not in desk.text
+    assert held(session, member)["Spin"] == 8
+    assert len(entries(session, member, "return")) == 1
+
+
+def test_some_of_several_sessions_are_given_back_in_a_window(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member = paying_member(gym)
+    path = f"/members/{member.member_id}/redemptions/{spend(gym, member, gym.spin, 5)}/give-back"
+    desk = log_in(Role.DESK)
+    desk.get(path)
+    assert "5 can be given back" in desk.text
+    desk.post(path, quantity="2", key=key_on(desk.page, path if f'action="{path}"' in desk.page else ""))
+    assert "2 Spin sessions given back. 5 left." in desk.text
+    assert desk.post(path, quantity="4", key=str(uuid4())).status_code == 422
+    assert "has 3 left to return" in beside(desk, "quantity")
+    assert held(session, member)["Spin"] == 5
+
+
+def test_nobody_elses_redemption_or_grant_is_found(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member, other = paying_member(gym), gym.join("sub_other")
+    gym.session.commit()
+    pay(gym, "in_other", "sub_other", 1)
+    redemption_id, grant = spend(gym, other, gym.spin, 1), lot(session, other, gym.spin).id
+    admin = log_in(Role.ADMIN)
+    for tail in (
+        f"redemptions/{redemption_id}/give-back", "redemptions/99/give-back", f"grants/{grant}/extend", "grants/99/extend"
+    ):  # fmt: skip
+        assert admin.get(f"/members/{member.member_id}/{tail}").status_code == 404
+        posted = admin.post(
+            f"/members/{member.member_id}/{tail}", quantity="1", key=str(uuid4()), last_day="2099-01-01"
+        )
+        assert posted.status_code == 404
+    assert held(session, other)["Spin"] == 7
+
+
+def test_a_return_to_a_reversed_payment_is_told(gym: Gym, log_in: LogIn) -> None:
+    member = paying_member(gym)
+    redemption_id = spend(gym, member, gym.spin, 1)
+    tell(gym.session, Reversed("in_1", now(), "refund:re", DUES, "USD"), now=now())
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    desk.post(f"/members/{member.member_id}/redemptions/{redemption_id}/give-back", quantity="1", key=str(uuid4()))
+    assert "1 Spin session given back. 0 left." in desk.text
+    assert "Shortfall repaid by the returned sessions" in desk.text
+
+
+def test_a_manager_extends_a_grant(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member = paying_member(gym)
+    path = f"/members/{member.member_id}/grants/{lot(session, member, gym.spin).id}/extend"
+    manager = log_in(Role.MANAGER)
+    manager.get(f"/members/{member.member_id}")
+    assert path in manager.page
+    manager.get(path)
+    last = now().astimezone(CHICAGO).date() + timedelta(days=60)
+    manager.post(path, last_day=last.isoformat(), reason="broke a leg")
+    assert (
+        f"8 Spin sessions of {(now() - DAY).astimezone(CHICAGO):%b %-d, %Y} can be used until {last:%b %-d, %Y}."
+        in manager.text
+    )
+    assert f"Expires later last usable day: {last:%b %-d, %Y} broke a leg" in manager.text
+    assert f"next to expire: 8 on {last:%b %-d, %Y}" in manager.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "told"),
+    [
+        ({"last_day": "", "reason": "x"}, "last_day", "Choose the last day"),
+        ({"last_day": "soon", "reason": "x"}, "last_day", "Write a date, such as 2026-11-30."),
+        ({"last_day": "0001-01-01", "reason": "x"}, "last_day", "until"),
+        ({"last_day": "9999-12-31", "reason": "x"}, "last_day", "too far away"),
+        ({"last_day": "2099-01-01", "reason": " \0 "}, "reason", "Say why"),
+        ({"last_day": "2099-01-01", "reason": "x" * 1001}, "reason", "at most 1000 characters"),
+    ],
+    ids=str,
+)
+def test_what_is_refused_of_an_extension(
+    gym: Gym, session: Session, log_in: LogIn, fields: dict[str, str], field: str, told: str
+) -> None:
+    member = paying_member(gym)
+    manager = log_in(Role.MANAGER)
+    manager.get(f"/members/{member.member_id}")
+    answer = manager.post(f"/members/{member.member_id}/grants/{lot(session, member, gym.spin).id}/extend", **fields)
+    assert answer.status_code == 422
+    assert told in beside(manager, field)
+    assert entries(session, member, "extension") == []
+
+
+def test_what_never_expires_is_not_extended(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member = paying_member(gym)
+    manager = log_in(Role.MANAGER)
+    manager.get(f"/members/{member.member_id}")
+    path = f"/members/{member.member_id}/grants/{lot(session, member, gym.training).id}/extend"
+    assert path not in manager.page
+    manager.post(path, last_day="2099-01-01", reason="x")
+    assert "never expires" in beside(manager, "last_day")

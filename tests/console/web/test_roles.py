@@ -1,0 +1,227 @@
+"""Every route with every role, and as a stranger; a route that the tables do not have fails."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from argon2 import PasswordHasher
+from flask import Flask
+from sqlalchemy.orm import Session
+from werkzeug.routing import Rule
+
+from console.web.access import needs
+from models import staff, tokens
+from models.actions import Actor
+from models.staff import Role
+from models.tokens import TokenScope
+from tests.console.web.conftest import Browser
+from tests.models.gym import Gym
+
+LogIn = Callable[[Role], Browser]
+
+PAGES: dict[Role, str] = {
+    Role.VIEWER: """
+        GET /
+        GET /members/
+        GET /members/<id>
+        GET /members/<id>/grants
+        GET /members/<id>/entries/<id>
+        GET /members/adjustments
+        GET /memberships/<id>
+        GET /offers/
+        GET /offers/<id>
+        GET /inventory/
+        GET /clubs/
+        GET, POST /staff/password
+    """,
+    Role.DESK: """
+        GET, POST /sign-up/
+        POST /memberships/<id>/billing
+        POST /members/<id>/redeem
+        GET, POST /members/<id>/redemptions/<id>/give-back
+        GET, POST /members/<id>/adjust
+        POST /members/adjustments/<id>/decline
+    """,
+    Role.MANAGER: """
+        GET, POST /memberships/<id>/move
+        GET, POST /members/<id>/grants/<id>/extend
+        POST /members/adjustments/<id>/approve
+        GET, POST /offers/new
+        POST /offers/<id>/publish
+        POST /offers/<id>/retire
+        GET, POST /offers/<id>/rename
+        GET, POST /offers/<id>/copy
+        GET, POST /offers/<id>/delete
+        GET, POST /offers/<id>/buckets
+        GET, POST /offers/<id>/buckets/new
+        POST /offers/<id>/buckets/<id>/required
+        GET, POST /offers/<id>/buckets/<id>/remove
+        GET, POST /offers/<id>/terms/new
+        GET, POST /offers/<id>/terms/<id>
+        POST /offers/<id>/terms/<id>/sessions
+        POST /offers/<id>/terms/<id>/retire
+        POST /offers/<id>/terms/<id>/bring-back
+        GET, POST /offers/<id>/terms/<id>/delete
+        GET, POST /inventory/new
+        GET, POST /inventory/<id>
+        POST /inventory/<id>/retire
+        POST /inventory/<id>/bring-back
+        POST /inventory/<id>/delete
+        GET, POST /clubs/new
+        GET, POST /clubs/<id>
+        GET /log/
+    """,
+    Role.ADMIN: """
+        GET /staff/
+        GET, POST /staff/new
+        GET /staff/<id>
+        POST /staff/<id>/role
+        POST /staff/<id>/password
+        POST /staff/<id>/disable
+        POST /staff/<id>/enable
+        GET /tokens/
+        GET, POST /tokens/new
+        GET, POST /tokens/<id>/revoke
+    """,
+}
+API: dict[TokenScope, str] = {
+    TokenScope.READ: """
+        GET /api/v1/members
+        GET /api/v1/members/<id>
+        GET /api/v1/members/<id>/memberships
+        GET /api/v1/members/<id>/balances
+        GET /api/v1/members/<id>/grants
+        GET /api/v1/members/<id>/entries
+        GET /api/v1/memberships/<id>
+        GET /api/v1/redemptions/<id>
+        GET /api/v1/offers
+        GET /api/v1/offers/<id>
+        GET /api/v1/items
+        GET /api/v1/clubs
+    """,
+    TokenScope.WRITE: """
+        POST /api/v1/memberships
+        POST /api/v1/memberships/<id>/billing-references
+        POST /api/v1/redemptions
+        POST /api/v1/redemptions/<id>/returns
+    """,
+}
+OPEN = """
+    GET, POST /login
+    POST /logout
+    GET /healthz
+    GET /readyz
+    GET /api/v1/docs
+    GET /api/v1/openapi.json
+    GET /api/v1/problems/<name>
+    GET /static/<filename>
+    GET /bootstrap/static/<filename>
+    GET /api/v1/static/<filename>
+    GET /api/v1/docs/assets/<filename>
+"""
+"""To everybody."""
+
+Route = tuple[str, str]
+"""A method and a path."""
+
+
+def routes(table: str) -> list[Route]:
+    """Each method and path of the table."""
+    lines = [line.strip().rpartition(" ") for line in table.strip().splitlines()]
+    return [(method, path) for methods, _, path in lines for method in methods.split(", ")]
+
+
+def as_in_tables(rule: Rule) -> list[Route]:
+    path = re.sub(r"<(\w+):(\w+)>", lambda found: "<id>" if found[1] == "id" else f"<{found[2]}>", rule.rule)
+    return [(method, path) for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})]
+
+
+def somewhere(path: str) -> str:
+    """The path with ids that nothing has: who may go there finds nothing."""
+    return re.sub(r"<\w+>", "999999", path)
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashing that costs next to nothing."""
+    monkeypatch.setattr(staff, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+def test_the_tables_have_every_route_once(site: Flask) -> None:
+    told = [route for table in (*PAGES.values(), *API.values(), OPEN) for route in routes(table)]
+    there = [route for rule in site.url_map.iter_rules() for route in as_in_tables(rule)]
+    assert sorted(told) == sorted(there)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_role_opens_its_own_pages_and_those_of_the_roles_below(log_in: LogIn, gym: Gym, role: Role) -> None:
+    person = log_in(role)
+    person.get("/staff/password")
+    for needed, table in PAGES.items():
+        allowed = list(Role).index(role) >= list(Role).index(needed)
+        for method, path in routes(table):
+            data = {"csrf_token": person.token} if method == "POST" else None
+            answer = person.client.open(somewhere(path), method=method, data=data)
+            assert (answer.status_code != 403) == allowed, (method, path, answer.status)
+            assert answer.status_code < 500
+            assert not answer.headers.get("Location", "").startswith("/login")
+
+
+def test_a_stranger_is_sent_to_the_login_and_does_nothing(stranger: Browser, gym: Gym) -> None:
+    stranger.get("/login")
+    for table in PAGES.values():
+        for method, path in routes(table):
+            data = {"csrf_token": stranger.token} if method == "POST" else None
+            answer = stranger.client.open(somewhere(path), method=method, data=data)
+            assert answer.status_code == 302, (method, path)
+            assert answer.headers["Location"].partition("?")[0] == "/login"
+
+
+def test_what_is_open_is_open_to_strangers(stranger: Browser) -> None:
+    for method, path in routes(OPEN):
+        stranger.get("/login")
+        data = {"csrf_token": stranger.token} if method == "POST" else None
+        answer = stranger.client.open(somewhere(path), method=method, data=data)
+        assert answer.status_code in (200, 302, 404), (method, path)
+        assert "next=" not in answer.headers.get("Location", "")
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("scope", TokenScope)
+def test_tokens_are_as_good_as_their_scope_and_their_owners_role(
+    site: Flask, log_in: LogIn, session: Session, role: Role, scope: TokenScope
+) -> None:
+    log_in(role)
+    owner = staff.find(session, f"{role}@example.com")
+    assert owner
+    text = tokens.make(session, owner, name="Scheduler", scope=scope, by=Actor("tests", "here")).text
+    session.commit()
+    writes = scope == TokenScope.WRITE and role != Role.VIEWER
+    for needed, table in API.items():
+        for method, path in routes(table):
+            answer = site.test_client().open(
+                somewhere(path), method=method, headers={"Authorization": f"Bearer {text}"}
+            )
+            allowed = needed == TokenScope.READ or writes
+            assert (answer.status_code not in (401, 403)) == allowed, (method, path, answer.status)
+            assert answer.status_code < 500
+
+
+def test_without_a_token_the_api_answers_401_whoever_asks(site: Flask, log_in: LogIn) -> None:
+    for client in (log_in(Role.ADMIN).client, site.test_client()):
+        for table in API.values():
+            for method, path in routes(table):
+                answer = client.open(somewhere(path), method=method)
+                assert (answer.status_code, answer.headers["WWW-Authenticate"].partition(" ")[0]) == (401, "Bearer")
+
+
+def test_a_page_that_says_nothing_is_closed_to_everybody(site: Flask, log_in: LogIn) -> None:
+    def forgotten() -> str:
+        return "open"
+
+    site.add_url_rule("/forgotten", view_func=forgotten)
+    site.add_url_rule("/marked", view_func=needs(Role.VIEWER)(lambda: "open"), endpoint="marked")
+    admin = log_in(Role.ADMIN)
+    assert admin.get("/forgotten").status_code == 403
+    assert site.test_client().get("/forgotten").status_code == 403
+    assert admin.get("/marked").status_code == 200

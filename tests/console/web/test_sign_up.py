@@ -1,0 +1,356 @@
+"""Sign-up at the desk: one page, whose choices keep what was typed, and whose picks follow the offer's rules."""
+
+import re
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models.actions import Action
+from models.catalogue import Club, Offer, PaymentTerm
+from models.members import BillingReference, Member, Membership, find_member
+from models.staff import Role
+from tests.console.web.conftest import Browser
+from tests.models.gym import CLASSES, NOW, Gym, fresh, lots, paid, session_item, tell
+
+LogIn = Callable[[Role], Browser]
+
+
+@pytest.fixture
+def desk(log_in: LogIn, gym: Gym) -> Browser:
+    return log_in(Role.DESK)
+
+
+def fields(gym: Gym, **more: object) -> dict[str, object]:
+    """What a browser sends for a new member with one class item."""
+    sent = {
+        "key": str(uuid4()), "club": gym.club.id, "offer": gym.offer.id, "term": gym.term.id, "items": [gym.spin.id],
+        "email": fresh("new") + "@example.com", "name": "Nora New",
+    }  # fmt: skip
+    return sent | more
+
+
+def sold(session: Session) -> list[Membership]:
+    return list(session.scalars(select(Membership).order_by(Membership.id)))
+
+
+def third_item(gym: Gym, *, required: bool = False) -> None:
+    yoga = session_item("Yoga")
+    gym.session.add(yoga)
+    gym.session.flush()
+    bucket = gym.offer.add_bucket(yoga, required=required)
+    gym.session.flush()
+    gym.term.set_bucket(bucket, quantity=5, days_to_expire=45)
+    gym.session.commit()
+
+
+class TestChoosing:
+    def test_where_there_is_one_of_each_nothing_has_to_be_chosen(self, desk: Browser) -> None:
+        desk.get("/sign-up/")
+        assert "Each $90.00 monthly payment gives 8 Spin sessions (30 days) and 2 Training sessions" in desk.text
+        assert "0 of 2 picked; choose between 1 and 2." in desk.text
+
+    def test_a_club_is_chosen_first_then_one_of_its_offers(self, desk: Browser, gym: Gym, session: Session) -> None:
+        tokyo = Club(name="Tokyo", time_zone="Asia/Tokyo", currency="JPY")
+        silver = Offer(
+            name="Silver",
+            min_buckets=0,
+            max_buckets=1,
+            terms=[PaymentTerm(name="Weekly", dues_minor=900, currency="USD")],
+        )
+        draft = Offer(
+            name="Draft",
+            min_buckets=0,
+            max_buckets=1,
+            terms=[PaymentTerm(name="Weekly", dues_minor=900, currency="USD")],
+        )
+        session.add_all([tokyo, silver, draft])
+        silver.publish()
+        session.commit()
+        desk.get("/sign-up/")
+        assert "Choose a club" in desk.text
+        assert "Gold" not in desk.text
+        desk.get(f"/sign-up/?club={tokyo.id}")
+        assert (
+            "No offer is on sale at Tokyo: a manager publishes one under Offers, with a payment term in JPY."
+            in desk.text
+        )
+        desk.get(f"/sign-up/?club={gym.club.id}")
+        assert "Choose an offer Gold Silver" in desk.text
+        desk.get(f"/sign-up/?club={gym.club.id}&offer={silver.id}")
+        assert "This offer has no session items: its dues give no sessions." in desk.text
+        assert "Spin" not in desk.text
+
+    def test_a_retired_payment_term_is_not_offered(self, desk: Browser, gym: Gym, session: Session) -> None:
+        yearly = PaymentTerm(name="Yearly", dues_minor=90000, currency="USD")
+        gym.offer.terms.append(yearly)
+        session.commit()
+        desk.get("/sign-up/")
+        assert "Yearly" in desk.text
+        yearly.retired_at = NOW
+        session.commit()
+        desk.get("/sign-up/")
+        assert "Yearly" not in desk.text
+
+    def test_choosing_another_offer_keeps_what_was_typed(self, desk: Browser, gym: Gym) -> None:
+        desk.get(
+            f"/sign-up/?club={gym.club.id}&offer={gym.offer.id}&name=Nora+N&email=n%40x.org&reference=sub_9&items={gym.spin.id}"
+        )
+        for kept in ("Nora N", "n@x.org", "sub_9"):
+            assert f'value="{kept}"' in desk.page
+        assert "1 of 2 picked" in desk.text
+
+    def test_what_the_link_brought_is_kept_before_there_is_a_field_for_it(
+        self, desk: Browser, gym: Gym, session: Session
+    ) -> None:
+        session.add(Club(name="Uptown", time_zone="America/New_York", currency="USD"))
+        session.commit()
+        desk.get("/sign-up/?email=nora%40example.com&name=%22Nora%22")
+        assert "Choose a club" in desk.text
+        assert '<input type="hidden" name="email" value="nora@example.com">' in desk.page
+        assert '<input type="hidden" name="name" value="&#34;Nora&#34;">' in desk.page
+
+    def test_an_empty_gym_says_what_comes_first(self, log_in: LogIn) -> None:
+        desk = log_in(Role.DESK)
+        desk.get("/sign-up/")
+        assert "There is no club yet: a manager makes one under Clubs." in desk.text
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            "club=x",
+            "club=-1",
+            "club=9" + "9" * 30,
+            "offer=%00",
+            "items=x&items=%F0%9F%98%80",
+            "term=1e3",
+            "club=0&key=x",
+        ],
+    )
+    def test_garbage_chooses_nothing(self, desk: Browser, asked: str) -> None:
+        assert desk.get(f"/sign-up/?{asked}").status_code == 200
+
+    def test_each_page_has_a_key_of_its_own_whatever_the_address_says(self, desk: Browser) -> None:
+        keys = []
+        for _ in range(2):
+            desk.get("/sign-up/?key=mine")
+            keys += re.findall(r'name="key"[^>]*value="([^"]+)"', desk.page)
+        assert len({*keys, "mine"}) == 3
+
+    def test_the_token_of_the_form_is_never_in_its_address(self, desk: Browser) -> None:
+        desk.get("/sign-up/")
+        assert re.search(r'<button[^>]*name="csrf_token"[^>]*formmethod="post"', desk.page)
+        assert 'type="hidden" value="' + desk.token not in desk.page
+
+
+class TestSigningUp:
+    def test_a_new_member_gets_the_membership_and_its_page(self, desk: Browser, gym: Gym, session: Session) -> None:
+        desk.get("/sign-up/")
+        answer = desk.post("/sign-up/", **fields(gym, email="nora@example.com", items=[gym.spin.id, gym.training.id]))
+        [membership] = sold(session)
+        assert answer.request.path == f"/memberships/{membership.id}"
+        assert "Signed up: Nora New, Gold, Monthly." in desk.text
+        assert (membership.member.email, membership.club_id) == ("nora@example.com", gym.club.id)
+        pins = {pin.item_id: pin.quantity for pin in membership.versions[0].pinned}
+        assert pins == {gym.spin.id: CLASSES, gym.training.id: 2}
+        act = session.scalars(select(Action).where(Action.verb == "sign up")).one()
+        assert (act.actor, act.origin, act.member_id) == ("desk@example.com", "127.0.0.1", membership.member_id)
+
+    def test_sent_twice_it_counts_once(self, desk: Browser, gym: Gym, session: Session) -> None:
+        desk.get("/sign-up/")
+        sent = fields(gym)
+        for _ in range(2):
+            assert desk.post("/sign-up/", follow=False, **sent).status_code == 302
+        assert len(sold(session)) == 1
+
+    def test_sent_again_with_other_content_it_says_so(self, desk: Browser, gym: Gym, session: Session) -> None:
+        desk.get("/sign-up/")
+        sent = fields(gym)
+        desk.post("/sign-up/", follow=False, **sent)
+        desk.get("/sign-up/")
+        assert desk.post("/sign-up/", **sent | {"email": "other@example.com"}).status_code == 422
+        assert "This form was sent before" in desk.text
+        assert len(sold(session)) == 1
+
+    def test_without_a_key_nothing_is_done(self, desk: Browser, gym: Gym, session: Session) -> None:
+        desk.get("/sign-up/")
+        assert desk.post("/sign-up/", **fields(gym, key="")).status_code == 400
+        assert not sold(session)
+
+    def test_a_single_session_item_is_included(self, desk: Browser, gym: Gym, session: Session) -> None:
+        solo = Offer(
+            name="Solo",
+            min_buckets=0,
+            max_buckets=1,
+            terms=[PaymentTerm(name="Monthly", dues_minor=100, currency="USD")],
+        )
+        session.add(solo)
+        session.flush()
+        solo.add_bucket(gym.spin)
+        solo.publish()
+        session.commit()
+        desk.get(f"/sign-up/?offer={solo.id}")
+        assert "Spin · Class · included" in desk.text
+        desk.post("/sign-up/", **fields(gym, offer=solo.id, term=solo.terms[0].id, items=[]))
+        [membership] = sold(session)
+        assert [pin.item_id for pin in membership.versions[0].pinned] == [gym.spin.id]
+
+    def test_a_required_item_is_ticked_and_locked_and_need_not_be_sent(
+        self, desk: Browser, gym: Gym, session: Session
+    ) -> None:
+        third_item(gym, required=True)
+        desk.get("/sign-up/")
+        assert "Yoga · Class · required" in desk.text
+        assert "1 of 2 picked" in desk.text
+        desk.post("/sign-up/", **fields(gym))
+        [membership] = sold(session)
+        assert {pin.item.name for pin in membership.versions[0].pinned} == {"Spin", "Yoga"}
+
+
+class TestRefusals:
+    def test_too_many_picks(self, desk: Browser, gym: Gym, session: Session) -> None:
+        third_item(gym)
+        every = [bucket.item_id for bucket in gym.offer.buckets]
+        desk.get("/sign-up/")
+        assert desk.post("/sign-up/", **fields(gym, items=every)).status_code == 422
+        assert "3 of 2 picked; choose between 1 and 2. 'Gold' allows at most 2 session items; 3 picked." in desk.text
+        assert 'value="Nora New"' in desk.page
+        assert not sold(session)
+
+    def test_all_that_is_wrong_is_told_at_once(self, desk: Browser, gym: Gym) -> None:
+        desk.get("/sign-up/")
+        desk.post("/sign-up/", **fields(gym, items=[], email="", name=""))
+        for told in (
+            "asks for at least 1 session item",
+            "Type the member's e-mail address.",
+            "Type the member's name.",
+        ):
+            assert told in desk.text
+
+    def test_too_few_picks(self, desk: Browser, gym: Gym, session: Session) -> None:
+        desk.get("/sign-up/")
+        assert desk.post("/sign-up/", **fields(gym, items=[])).status_code == 422
+        assert "'Gold' asks for at least 1 session item" in desk.text
+        assert not sold(session)
+
+    def test_an_item_that_the_offer_does_not_have_any_more(self, desk: Browser, gym: Gym, session: Session) -> None:
+        yoga = session_item("Yoga")
+        session.add(yoga)
+        session.commit()
+        desk.get("/sign-up/")
+        assert desk.post("/sign-up/", **fields(gym, items=[gym.spin.id, yoga.id])).status_code == 422
+        assert "'Yoga' is not a session item of 'Gold'" in desk.text
+        assert not sold(session)
+
+    @pytest.mark.parametrize(
+        ("wrong", "told"),
+        [
+            ({"email": "nora"}, "'nora' is not an e-mail address."),
+            ({"email": ""}, "Type the member's e-mail address."),
+            ({"email": "n" * 330}, "Field cannot be longer than 320 characters."),
+            ({"name": " "}, "A name is required."),
+            ({"name": "n" * 201}, "Field cannot be longer than 200 characters."),
+            ({"term": ""}, None),
+            ({"term": "77"}, "Choose a payment term."),
+            ({"offer": "77"}, "Choose an offer"),
+            ({"club": "77"}, "Choose a club"),
+            ({"endpoint": "elsewhere", "reference": "sub_1"}, "Choose the endpoint that the reference is of."),
+            ({"reference": "r" * 256}, "Field cannot be longer than 255 characters."),
+            ({"items": ["x", "9" * 40]}, "asks for at least 1 session item"),
+        ],
+    )
+    def test_what_is_wrong_stands_beside_its_field(
+        self, desk: Browser, gym: Gym, session: Session, wrong: dict[str, object], told: str | None
+    ) -> None:
+        desk.get("/sign-up/")
+        answer = desk.post("/sign-up/", **fields(gym, **wrong))
+        assert (answer.status_code, len(sold(session))) == ((422, 0) if told else (200, 1))
+        assert told is None or told in desk.text
+
+    def test_an_offer_taken_off_sale_meanwhile(self, desk: Browser, gym: Gym, session: Session) -> None:
+        desk.get("/sign-up/")
+        gym.offer.retire()
+        session.commit()
+        assert desk.post("/sign-up/", **fields(gym)).status_code == 422
+        assert "No offer is on sale at Downtown" in desk.text
+        assert not sold(session)
+
+    def test_names_are_shown_as_text(self, desk: Browser, gym: Gym, session: Session) -> None:
+        gym.offer.name = "<script>alert(1)</script>"
+        session.commit()
+        desk.get("/sign-up/?name=%22%3E%3Cscript%3E")
+        assert "<script>alert" not in desk.page
+        assert '"><script>' not in desk.page
+
+
+class TestKnownMembers:
+    def test_a_link_from_the_member_says_whose_further_membership_it_is(self, desk: Browser, gym: Gym) -> None:
+        known = gym.join().member
+        gym.session.commit()
+        desk.get(f"/sign-up/?email={known.email.upper()}")
+        assert "Ada has this address, gains a further membership, and keeps the name." in desk.text
+        assert 'value="Ada"' in desk.page
+
+    def test_a_known_address_is_asked_about_once_and_keeps_its_name(
+        self, desk: Browser, gym: Gym, session: Session
+    ) -> None:
+        known = gym.join().member
+        session.commit()
+        desk.get("/sign-up/")
+        sent = fields(gym, email=known.email, name="Somebody Else")
+        assert desk.post("/sign-up/", **sent).status_code == 422
+        assert "If that is meant, sign up again; if not, correct the address." in desk.text
+        assert len(sold(session)) == 1
+        [told] = re.findall(r'name="known"[^>]*value="([^"]*)"', desk.page)
+        desk.post("/sign-up/", **sent, known=told)
+        assert "Signed up: Ada, Gold, Monthly." in desk.text
+        member = find_member(session, known.email)
+        assert member
+        assert [one.name for one in session.scalars(select(Member))] == ["Ada"]
+        assert len(sold(session)) == 2
+
+    @pytest.mark.parametrize("known", ["", "0", "x", "77"])
+    def test_only_the_right_answer_counts(self, desk: Browser, gym: Gym, session: Session, known: str) -> None:
+        member = gym.join().member
+        session.commit()
+        desk.get("/sign-up/")
+        assert desk.post("/sign-up/", **fields(gym, email=member.email, known=known)).status_code == 422
+        assert len(sold(session)) == 1
+
+
+class TestBilling:
+    def test_payments_that_waited_are_credited_at_once(self, desk: Browser, gym: Gym, session: Session) -> None:
+        tell(session, paid("in_1", "sub_9"), paid("in_2", "sub_9"), paid("in_3", "sub_other"))
+        desk.get("/sign-up/")
+        desk.post("/sign-up/", **fields(gym, endpoint="stripe", reference=" sub_9 "))
+        assert "Signed up: Nora New, Gold, Monthly. 2 payments that had waited for it are settled now." in desk.text
+        [membership] = sold(session)
+        assert [lot.quantity for lot in lots(session, membership)] == [CLASSES, CLASSES]
+        assert session.get(BillingReference, ("stripe", "sub_9"))
+
+    def test_without_a_reference_none_is_added(self, desk: Browser, gym: Gym, session: Session) -> None:
+        desk.get("/sign-up/")
+        desk.post("/sign-up/", **fields(gym, endpoint="stripe", reference=" "))
+        assert len(sold(session)) == 1
+        assert not session.scalars(select(BillingReference)).all()
+
+    def test_a_reference_of_somebody_else_undoes_the_sign_up(self, desk: Browser, gym: Gym, session: Session) -> None:
+        owner = gym.join("sub_1").member
+        session.commit()
+        desk.get("/sign-up/")
+        sent = fields(gym, endpoint="stripe", reference="sub_1")
+        assert desk.post("/sign-up/", **sent).status_code == 422
+        assert f"'sub_1' on endpoint 'stripe' already belongs to the membership of {owner.email}." in desk.text
+        assert len(sold(session)) == 1
+        desk.post("/sign-up/", **sent | {"reference": "sub_2"})
+        assert len(sold(session)) == 2
+
+
+def test_viewers_do_not_sign_up(log_in: LogIn, gym: Gym, session: Session) -> None:
+    viewer = log_in(Role.VIEWER)
+    viewer.get("/members/")
+    assert viewer.get("/sign-up/").status_code == 403
+    assert viewer.post("/sign-up/", **fields(gym)).status_code == 403
+    assert not sold(session)

@@ -1,0 +1,250 @@
+"""Payment terms on the offer's page, and their Session Buckets section."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from models.catalogue import Offer, PaymentTerm
+from models.members import Membership
+from models.staff import Role
+from tests.console.web.builder import LogIn, acts, beside, sessions, the_offer
+from tests.console.web.conftest import Browser
+from tests.models.gym import CLASS_DAYS, CLASSES, NEVER, TRAININGS, Gym, wait_until_blocked
+
+WEEKLY: dict[str, Any] = {
+    "name": "Biweekly",
+    "dues": "1,045.50",
+    "currency": "USD",
+    "interval": "week",
+    "interval_count": "2",
+}
+
+
+@pytest.fixture
+def manager(log_in: LogIn, gym: Gym) -> Browser:
+    browser = log_in(Role.MANAGER)
+    browser.get(f"/offers/{gym.offer.id}")
+    return browser
+
+
+def path(gym: Gym, *parts: object) -> str:
+    return "/".join(map(str, (f"/offers/{gym.offer.id}/terms", *parts)))
+
+
+def term(session: Session, name: str) -> PaymentTerm | None:
+    session.expire_all()
+    return session.scalar(select(PaymentTerm).where(PaymentTerm.name == name))
+
+
+def numbers(gym: Gym, **given: tuple[object, object]) -> dict[str, Any]:
+    """The fields of the Session Buckets section: quantity and days to expire by item."""
+    fields: dict[str, Any] = {}
+    for bucket in gym.offer.buckets:
+        quantity, days = given[bucket.item.name]
+        fields |= {f"quantity_{bucket.id}": str(quantity), f"days_to_expire_{bucket.id}": str(days)}
+    return fields
+
+
+def test_a_payment_term_is_added_and_shown_in_plain_words(manager: Browser, gym: Gym, session: Session) -> None:
+    manager.get(path(gym, "new"))
+    assert 'selected value="USD"' in manager.page, "the first club's"
+    manager.post(path(gym, "new"), **WEEKLY)
+    made = term(session, "Biweekly")
+    assert made is not None
+    assert (made.dues_minor, made.currency, made.interval, made.interval_count) == (104550, "USD", "week", 2)
+    assert "$1,045.50 every 2 weeks · 0 memberships" in manager.text
+    assert "Each $1,045.50 payment every 2 weeks gives no sessions." in manager.text
+    assert acts(session)[0] == (
+        f"manager add payment term: payment term {made.id}, Biweekly, of offer {gym.offer.id}, Gold"
+    )
+
+
+def test_a_one_time_payment_has_no_count(manager: Browser, gym: Gym, session: Session) -> None:
+    manager.post(path(gym, "new"), **{**WEEKLY, "interval": "once", "interval_count": "7"})
+    made = term(session, "Biweekly")
+    assert made is not None
+    assert (made.interval, made.interval_count) == ("once", 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"name": ""}, "name", "A name is required"),
+        ({"name": "Monthly"}, "name", "There is already a payment term of 'Gold' named 'Monthly'"),
+        ({"dues": "a lot"}, "dues", "'a lot' is not an amount in USD: type it like 89.00"),
+        ({"dues": ""}, "dues", "is not an amount"),
+        ({"dues": "-5"}, "dues", "is not an amount"),
+        ({"dues": "89.5"}, "dues", "is not an amount"),
+        ({"dues": "999999999999"}, "dues", "Dues can be at most"),
+        ({"dues": "9" * 40}, "dues", "longer than 30"),
+        ({"currency": "XQX"}, "currency", "'XQX' is not a currency"),
+        ({"interval": "day"}, "interval", "Not a valid choice"),
+        ({"interval_count": "0"}, "interval_count", "must be 1 or more"),
+        ({"interval_count": "121"}, "interval_count", "every 120 weeks at most"),
+        ({"interval_count": "two"}, "interval_count", "Type a whole number"),
+    ],
+)
+@pytest.mark.parametrize("act", ["new", "edit"])
+def test_what_is_wrong_stands_beside_its_field(
+    manager: Browser, gym: Gym, session: Session, act: str, fields: dict[str, Any], field: str, message: str
+) -> None:
+    manager.post(path(gym, "new"), **{**WEEKLY, "name": "Other"})
+    other = term(session, "Other")
+    assert other is not None
+    logged = acts(session)
+    answer = manager.post(path(gym, "new" if act == "new" else other.id), **{**WEEKLY, **fields})
+    assert answer.status_code == 422
+    assert message in beside(manager, field)
+    assert acts(session) == logged
+    assert term(session, "Biweekly") is None
+
+
+def test_an_edit_says_that_memberships_keep_theirs_and_the_log_tells_what_changed(
+    manager: Browser, gym: Gym, session: Session
+) -> None:
+    gym.join()
+    session.commit()
+    manager.get(path(gym, gym.term.id))
+    assert 'value="90.00"' in manager.page
+    assert "Nothing changes for the 1 membership that bought it: they keep what was agreed at sign-up" in manager.text
+    monthly: dict[str, Any] = {
+        "name": "Monthly",
+        "dues": "95",
+        "currency": "USD",
+        "interval": "month",
+        "interval_count": "1",
+    }
+    manager.post(path(gym, gym.term.id), **monthly)
+    assert "$95.00 every month · 1 membership" in manager.text
+    assert acts(session)[0].endswith(f"payment term {gym.term.id}, Monthly, of offer {gym.offer.id}, Gold: "
+                                     "dues_minor 9000 -> 9500")  # fmt: skip
+    (membership,) = session.scalars(select(Membership))
+    assert membership.versions[0].dues_minor == 9000
+
+
+def test_sessions_are_saved_and_logged(manager: Browser, gym: Gym, session: Session) -> None:
+    gym.join()
+    session.commit()
+    manager.post(path(gym, gym.term.id, "sessions"), **numbers(gym, Spin=(10, 45), Training=(0, 0)))
+    assert sessions(session, "Gold", "Monthly") == {"Spin": (10, 45)}, "both 0: not used"
+    assert "Each $90.00 monthly payment gives 10 Spin sessions (45 days)." in manager.text
+    logged = acts(session)
+    assert logged[0].endswith("Gold: Spin 8 for 30 days -> 10 for 45 days, Training 2 for ever -> 0")
+    (membership,) = session.scalars(select(Membership))
+    pinned = {pin.item.name: pin.quantity for pin in membership.versions[0].pinned}
+    assert pinned == {"Spin": CLASSES, "Training": TRAININGS}
+    manager.post(path(gym, gym.term.id, "sessions"), **numbers(gym, Spin=(10, 45), Training=(0, 0)))
+    assert acts(session) == logged, "saving the same is not an act"
+
+
+def test_each_number_that_is_wrong_is_told_beside_it_and_nothing_is_saved(
+    manager: Browser, gym: Gym, session: Session
+) -> None:
+    spin, training = (bucket.id for bucket in gym.offer.buckets)
+    fields = numbers(gym, Spin=(0, 77), Training=("-3", 36501))
+    assert manager.post(path(gym, gym.term.id, "sessions"), **fields).status_code == 422
+    place = f"{gym.term.id}-"
+    assert beside(manager, f"{place}days_to_expire_{spin}") == (
+        "Days to expire is 77 but session quantity is 0: set both to 0 for an item not used under this term."
+    )
+    assert beside(manager, f"{place}quantity_{spin}") == ""
+    assert "cannot be negative" in beside(manager, f"{place}quantity_{training}")
+    assert "at most 36500" in beside(manager, f"{place}days_to_expire_{training}")
+    for typed in ("77", "-3", "36501"):
+        assert f'value="{typed}"' in manager.page, "what was typed is kept"
+    assert sessions(session, "Gold", "Monthly") == {"Spin": (CLASSES, CLASS_DAYS), "Training": (TRAININGS, NEVER)}
+
+
+@pytest.mark.parametrize("typed", ["", "x", "1.5", "1e3", "9" * 5000, "\u0663"])
+def test_what_is_no_number_is_told_beside_its_field(manager: Browser, gym: Gym, session: Session, typed: str) -> None:
+    spin = gym.offer.buckets[0].id
+    fields = numbers(gym, Spin=(typed, 0), Training=(1, 0))
+    assert manager.post(path(gym, gym.term.id, "sessions"), **fields).status_code == 422
+    assert "Type a whole number" in beside(manager, f"{gym.term.id}-quantity_{spin}")
+    assert sessions(session, "Gold", "Monthly")["Spin"] == (CLASSES, CLASS_DAYS)
+
+
+def test_a_term_is_retired_and_brought_back(manager: Browser, gym: Gym, session: Session) -> None:
+    manager.post(path(gym, "new"), **WEEKLY)
+    manager.post(path(gym, gym.term.id, "retire"))
+    retired = term(session, "Monthly")
+    assert retired is not None
+    assert retired.retired_at is not None
+    assert datetime.now(UTC) >= retired.retired_at
+    assert "Monthly can no longer be bought" in manager.text
+    assert "manager retire payment term" in acts(session)[0]
+    manager.post(path(gym, gym.term.id, "retire"))
+    assert "is retired, so it cannot be retired again" in manager.text
+    manager.post(path(gym, gym.term.id, "bring-back"))
+    back = term(session, "Monthly")
+    assert back is not None
+    assert back.retired_at is None
+    assert "manager bring back payment term" in acts(session)[0]
+
+
+def test_the_last_term_on_sale_stays(manager: Browser, gym: Gym, session: Session) -> None:
+    manager.post(path(gym, gym.term.id, "retire"))
+    assert "Nobody could buy 'Gold': it has no payment term on sale" in manager.text
+    assert manager.post(path(gym, gym.term.id, "delete")).status_code == 422
+    kept = term(session, "Monthly")
+    assert kept is not None
+    assert kept.retired_at is None
+    assert not any("payment term" in act for act in acts(session))
+
+
+def test_two_managers_cannot_retire_the_last_two_terms_at_once(
+    manager: Browser, gym: Gym, session: Session, engine: Engine
+) -> None:
+    manager.post(path(gym, "new"), **WEEKLY)
+    first, second = gym.term, term(session, "Biweekly")
+    assert second is not None
+    numbers = first.id, second.id
+    session.scalars(select(Offer).where(Offer.id == gym.offer.id).with_for_update(key_share=True)).one()
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(lambda: assert_answered(manager, path(gym, numbers[1], "retire")))
+        wait_until_blocked(engine, other)
+        first.retire(datetime.now(UTC))
+        session.commit()
+        other.result()
+    assert "Nobody could buy 'Gold': it has no payment term on sale" in manager.text
+    kept = term(session, "Biweekly")
+    assert kept is not None
+    assert kept.retired_at is None
+
+
+def assert_answered(browser: Browser, path: str) -> None:
+    assert browser.post(path).status_code == 200
+
+
+def test_only_a_term_that_nobody_bought_is_deleted_once_that_is_confirmed(
+    manager: Browser, gym: Gym, session: Session
+) -> None:
+    gym.join()
+    session.commit()
+    manager.post(path(gym, "new"), **WEEKLY)
+    assert manager.post(path(gym, gym.term.id, "delete")).status_code == 422
+    assert "'Monthly' was bought by 1 membership: retire it instead" in manager.text
+    made = term(session, "Biweekly")
+    assert made is not None
+    number = made.id
+    manager.get(path(gym, number, "delete"))
+    assert "Delete Biweekly?" in manager.text
+    assert term(session, "Biweekly") is not None
+    manager.post(path(gym, number, "delete"))
+    assert term(session, "Biweekly") is None
+    assert acts(session)[0].startswith(f"manager delete payment term: payment term {number}, Biweekly")
+
+
+def test_an_offer_without_items_asks_for_no_sessions(manager: Browser, gym: Gym, session: Session) -> None:
+    manager.post("/offers/new", name="Silver")
+    silver = the_offer(session, "Silver")
+    assert silver is not None
+    manager.post(f"/offers/{silver.id}/terms/new", **WEEKLY)
+    assert "the offer has no session items yet" in manager.text
+    made = term(session, "Biweekly")
+    assert made is not None
+    assert manager.post(f"/offers/{silver.id}/terms/{made.id}/sessions").status_code == 200
