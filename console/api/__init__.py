@@ -1,0 +1,30 @@
+"""The JSON API for the scheduler and for sign-up, under /api/v1. `install` adds it to the console's app."""
+
+from flask import Response, request
+from flask_openapi3 import OpenAPI
+from werkzeug.exceptions import HTTPException
+
+from console.api import catalogue, document, members, memberships, problems, redemptions
+from console.api.gate import api
+
+ROUTES = (members, memberships, redemptions, catalogue)
+"""What registers routes when it is loaded, in the order of the description."""
+
+
+def install(app: OpenAPI) -> None:
+    """Adds the API, its description and its errors."""
+    app.extensions["csrf"].exempt(api)
+    app.register_api(api)
+    app.register_blueprint(document.swagger)
+    document.describe(app, [part.TAG for part in ROUTES])
+
+
+for kind, handler in problems.HANDLERS.items():
+    api.register_error_handler(kind, handler)
+
+
+@api.before_app_request  # type: ignore[untyped-decorator]
+def no_such_route() -> Response | None:
+    """A path or method that the API does not have is a problem too, and no page."""
+    error = request.routing_exception
+    return problems.failed(error) if isinstance(error, HTTPException) and request.path.startswith("/api/") else None

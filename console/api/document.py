@@ -1,0 +1,89 @@
+"""The API's description, OpenAPI 3.1, made from the code, and pages to read it. All public: no data is in them."""
+
+import inspect
+import json
+from collections.abc import Sequence
+from importlib import resources
+
+from flask import Blueprint, Response, abort, current_app
+from flask_openapi3 import OpenAPI, Tag
+from pydantic.json_schema import models_json_schema
+
+from console.api import gate, problems
+from console.api.gate import PREFIX, api
+from console.web import access
+from models.errors import SppError
+
+DESCRIPTION = (
+    "For the scheduler that members check in with, and for sign-up. Every request carries a bearer token, which an "
+    "admin makes in the console. What is refused is told as a problem, by RFC 9457, and changes nothing. "
+    "Ids are 64-bit integers, times RFC 3339 in UTC, money whole minor units."
+)
+# Swagger UI writes styles into its elements.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+)
+_HEADERS = {
+    "Location": "Where it can be read again.",
+    "Idempotency-Replayed": "`true` where an earlier request with the same key did it, and this one nothing.",
+}
+_TOLD: list[type[Exception]] = [problems.InvalidRequest, *SppError.__subclasses__()]
+KINDS = {problems.name(kind): kind for kind in _TOLD}
+"""The types of problems by their names."""
+
+swagger = Blueprint(
+    "api_docs", __name__, url_prefix=f"{PREFIX}/docs", static_url_path="/assets",
+    static_folder=str(resources.files("flask_openapi3_swagger") / "templates" / "swagger"),
+)  # fmt: skip
+
+
+def describe(app: OpenAPI, tags: Sequence[Tag]) -> None:
+    """Completes the description of an app that has all routes."""
+    app.info.description = DESCRIPTION
+    app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": "An API token: spp_..."}}
+    app.validation_error_model = problems.Problem
+    app.tags = list(tags)
+    document = app.api_doc
+    # The library keeps only part of what the models say of themselves.
+    _, schemas = models_json_schema(sorted(gate.MODELS, key=str), ref_template="#/components/schemas/{model}")
+    document["components"]["schemas"] = schemas["$defs"]
+    for operation in (one for path in document["paths"].values() for one in path.values()):
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = {
+                key: int(value) if isinstance(value, float) else value
+                for key, value in parameter["schema"].items()
+                if value is not None and key not in ("title", "description", "example")
+            }
+        if made := operation["responses"].get("201"):
+            made["headers"] = {
+                name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()
+            }
+
+
+@api.get("/openapi.json", doc_ui=False)  # type: ignore[untyped-decorator]
+@access.open_to_all
+def openapi() -> Response:
+    """The description."""
+    return Response(json.dumps(current_app.api_doc), mimetype="application/json")  # type: ignore[attr-defined]
+
+
+@api.get("/docs", doc_ui=False)  # type: ignore[untyped-decorator]
+@access.open_to_all
+def docs() -> Response:
+    """The description as a page."""
+    page: Response = api.send_static_file("docs.html")
+    page.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return page
+
+
+@api.get("/problems/<name>", doc_ui=False)  # type: ignore[untyped-decorator]
+@access.open_to_all
+def explain(name: str) -> Response:
+    """What a type of problem means."""
+    kind = KINDS.get(name)
+    if kind is None:
+        abort(404)
+    braces = "\n\nWhat stands in braces is in the problem's `details`." if "{" in (kind.__doc__ or "") else ""
+    text = f"{problems.title(kind)}\n\n{inspect.cleandoc(kind.__doc__ or '')}{braces}\n"
+    return Response(text, mimetype="text/plain")

@@ -1,0 +1,190 @@
+"""Members, and what each of them has, or had, and why."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from flask_openapi3 import Tag
+from pydantic import Field
+from sqlalchemy import select
+
+from console.api import paging
+from console.api.fields import TIME, Answer, AsOfQuery, Id, Path, field, id_of, parameter
+from console.api.gate import read
+from console.api.paging import Listing, PageQuery
+from console.api.problems import Fault, InvalidRequest
+from console.web.access import database
+from models import search, statement
+from models.errors import NotFound
+from models.ledger import EntryKind
+from models.members import Member as Person
+from models.search import Reason
+
+TAG = Tag(name="Members", description="People, and what each has, or had, and why.")
+
+
+class MemberPath(Path):
+    """Which member."""
+
+    member_id: Id = parameter("The member's id.", 1)
+
+    def person(self) -> Person:
+        """The member. Raises NotFound."""
+        person = database().get(Person, self.member_id)
+        if person is None:
+            raise NotFound(what="member", name=self.member_id)
+        return person
+
+
+class MemberQuery(PageQuery):
+    """Which members."""
+
+    q: Annotated[str, Field(max_length=320)] | None = parameter(
+        "Finds members by the beginnings of the words of their name, by the beginning of their e-mail address, or by "
+        "a whole billing or payment reference. One page has all that is found, and there is no cursor.",
+        "ada", default=None,
+    )  # fmt: skip
+
+
+class AsOfPageQuery(PageQuery, AsOfQuery):
+    """When, and which part."""
+
+
+class Member(Answer):
+    """A person, known by their e-mail address in whatever case."""
+
+    id: int = id_of("member")
+    name: str = field("As given at the first sign-up.", "Ada Lovelace")
+    email: str = field("E-mail address.", "ada@example.com")
+
+
+class FoundMember(Member):
+    """A member of a list."""
+
+    found_by: Reason | None = field("What the search has found of theirs; null without a search.", "name", default=None)
+
+
+class Members(Listing[FoundMember]):
+    """Members by id, or those found, the surest first."""
+
+
+class Balance(Answer):
+    """What a member has of an item."""
+
+    item_id: int = id_of("item")
+    item: str = field("The item's name.", "Spin")
+    usable: int = field("Sessions that can be redeemed.", 8)
+    expires_next: int = field("How many of them lapse at `next_expiry`.", 8)
+    next_expiry: datetime | None = field("Null where nothing usable ever lapses.", TIME)
+    shortfall: int = field("Sessions used whose payment was reversed, not repaid yet.", 0)
+
+
+class Balances(Answer):
+    """What a member has at a moment, item by item."""
+
+    as_of: datetime = field("The moment.", TIME)
+    data: list[Balance] = field("One for each item that the member ever had.", [])
+
+
+class Grant(Answer):
+    """A lot of sessions, from one payment or given by hand."""
+
+    id: int = id_of("credit grant", validation_alias="grant_id")
+    item_id: int = id_of("item")
+    item: str = field("The item's name.", "Spin")
+    endpoint: str | None = field("The endpoint that told of its payment.", "stripe")
+    payment: str | None = field("The payment's reference; null where it was given by hand.", "in_1Qx7")
+    given_by: str | None = field("Who gave it by hand.", None)
+    quantity: int = field("Sessions that it began with.", 8)
+    used: int = field("Redeemed and not returned.", 1)
+    remaining: int = field("Sessions left, lapsed or not.", 7)
+    shortfall: int = field("Sessions used whose payment was reversed, not repaid yet.", 0)
+    effective_at: datetime = field("From when it can be used.", TIME)
+    expires_at: datetime | None = field("The moment at which it lapses; null is never.", TIME)
+    lapsed: bool = field("Whether its time is over.", False)
+    time_zone: str | None = field("IANA name of the zone by whose days it lapses: the club's.", "America/Chicago")
+    note: str | None = field("What was written beside it.", None)
+
+
+class Grants(Listing[Grant]):
+    """A member's credit grants, the oldest first."""
+
+
+class Entry(Answer):
+    """A movement of sessions and its cause."""
+
+    id: int = id_of("ledger entry", validation_alias="entry_id")
+    kind: EntryKind = field("What it is.", "redemption")
+    grant_id: int = id_of("credit grant that it moves")
+    item: str = field("The item's name.", "Spin")
+    quantity: int = field("Sessions given (plus) or taken (minus).", -1)
+    balance: int = field("Sessions of the item after it, on all the member's grants.", 7)
+    shortfall: int = field("By how much it moves the grant's shortfall.", 0)
+    expires_at: datetime | None = field("The expiry that the grant begins with, or an extension's.", None)
+    occurred_at: datetime = field("When it happened.", TIME)
+    recorded_at: datetime = field("When it was written down.", TIME)
+    payment: str | None = field("The payment that caused it.", None)
+    endpoint: str | None = field("The endpoint that told of that payment.", None)
+    event_id: str | None = field("The processor's event that told of it.", None)
+    redemption_id: int | None = field("The redemption or return that caused it.", 1)
+    actor: str | None = field("Who did it by hand.", "token 1 (Scheduler) of desk@example.com")
+    note: str | None = field("What was written beside it.", None)
+
+
+class Entries(Listing[Entry]):
+    """A member's ledger entries, the newest first."""
+
+
+@read("/members", Members, TAG)
+def list_members(query: MemberQuery) -> Members:
+    """List or search members."""
+    if query.q is None:
+        show = FoundMember.model_validate
+        return Members(**paging.page(select(Person), Person.id, query, show))
+    if query.cursor is not None:
+        raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
+    found = search.search(database(), query.q, query.limit)
+    rows = [FoundMember(id=one.member_id, name=one.name, email=one.email, found_by=one.reason) for one in found]
+    return Members(data=rows, next_cursor=None)
+
+
+@read("/members/<id:member_id>", Member, TAG)
+def get_member(path: MemberPath) -> Member:
+    """Get a member."""
+    return Member.model_validate(path.person())
+
+
+@read("/members/<id:member_id>/balances", Balances, TAG)
+def list_balances(path: MemberPath, query: AsOfQuery) -> Balances:
+    """Say what a member has, item by item."""
+    person, now = path.person(), datetime.now(UTC)
+    if query.as_of is None:
+        rows = statement.balances(database(), person.id, now)
+    else:
+        rows = statement.balances_as_of(database(), person.id, query.as_of)
+    return Balances(as_of=query.as_of or now, data=[Balance.model_validate(row) for row in rows])
+
+
+@read("/members/<id:member_id>/grants", Grants, TAG)
+def list_grants(path: MemberPath, query: AsOfPageQuery) -> Grants:
+    """List a member's credit grants, the oldest first."""
+    person, last = path.person(), query.last_seen("grants")
+    if query.as_of is None:
+        rows = statement.grants(database(), person.id, datetime.now(UTC))
+    else:
+        rows = statement.grants_as_of(database(), person.id, query.as_of)
+    seen = next((place for place, row in enumerate(rows, start=1) if row.grant_id == last), 0)
+    if last is not None and not seen:
+        raise paging.wrong_cursor()
+    shown = rows[seen : seen + query.limit]
+    more = seen + query.limit < len(rows)
+    following = paging.cursor("grants", shown[-1].grant_id if more else None)
+    return Grants(data=[Grant.model_validate(row) for row in shown], next_cursor=following)
+
+
+@read("/members/<id:member_id>/entries", Entries, TAG)
+def list_entries(path: MemberPath, query: AsOfPageQuery) -> Entries:
+    """List a member's ledger entries with the cause of each, the newest first."""
+    before = query.last_seen("entries")
+    found = statement.page(database(), path.person().id, limit=query.limit, before=before, as_of=query.as_of)
+    rows = [Entry.model_validate(row) for row in found.entries]
+    return Entries(data=rows, next_cursor=paging.cursor("entries", found.older))

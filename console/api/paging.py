@@ -1,0 +1,66 @@
+"""Lists in pages. A cursor names the last row that was seen, so pages neither repeat nor skip rows as others come."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from console.api.fields import Answer, Cursor, Id, Limit, Query, field, parameter
+from console.api.problems import Fault, InvalidRequest
+from console.web.access import database
+
+Row = TypeVar("Row", bound=Answer)
+Table = TypeVar("Table")
+
+_ID = TypeAdapter(Id)
+
+
+class PageQuery(Query):
+    """Which part of a list."""
+
+    cursor: Cursor | None = parameter("`next_cursor` of the page before; none for the first page.", None, default=None)
+    limit: Limit = parameter("The most that one page has.", 50, default=50)
+
+    def last_seen(self, what: str) -> int | None:
+        """The id in the cursor; None for the first page. Raises InvalidRequest for any but a cursor of this list."""
+        if self.cursor is None:
+            return None
+        try:
+            kind, _, text = urlsafe_b64decode(self.cursor + "==").decode("ascii").partition(" ")
+            if kind == what:
+                return _ID.validate_json(text)
+        except (ValueError, ValidationError):
+            pass
+        raise wrong_cursor()
+
+
+class Listing(Answer, Generic[Row]):
+    """A part of a list."""
+
+    data: list[Row] = field("This page.", [])
+    next_cursor: str | None = field("`cursor` of the page after this one; null on the last.", "bWVtYmVycyA1MA")
+
+
+def wrong_cursor() -> InvalidRequest:
+    """What to raise for a cursor that does not fit the list."""
+    return InvalidRequest([Fault(parameter="cursor", detail="Give the next_cursor of a page of this list.")])
+
+
+def cursor(what: str, last: int | None) -> str | None:
+    """The cursor that goes on after the row with that id; None for none."""
+    return None if last is None else urlsafe_b64encode(f"{what} {last}".encode()).decode().rstrip("=")
+
+
+def page(
+    rows: Select[Table], by: InstrumentedAttribute[int], query: PageQuery, show: Callable[[Table], Row]
+) -> dict[str, Any]:
+    """A page of these rows by their ids: `data` and `next_cursor`."""
+    what = by.class_.__tablename__
+    rows = rows.order_by(by).where(by > (query.last_seen(what) or 0)).limit(query.limit + 1)
+    found: Sequence[Table] = database().scalars(rows).all()
+    more = len(found) > query.limit
+    last = getattr(found[query.limit - 1], by.key) if more else None
+    return {"data": [show(row) for row in found[: query.limit]], "next_cursor": cursor(what, last)}

@@ -1,0 +1,133 @@
+"""Check-in: redeem, retry, return."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from models.actions import Action
+from models.redemption import Redemption
+from tests.console.api.conftest import Caller, Json, Paid, answered, posted
+from tests.models.gym import CLASSES, Gym
+
+
+def wish(ada: Paid, gym: Gym, quantity: int = 1) -> Json:
+    return {"member_id": ada.id, "item_id": gym.spin.id, "quantity": quantity}
+
+
+def test_a_redemption_takes_sessions_and_says_from_where(api: Caller, gym: Gym, ada: Paid) -> None:
+    response = api.post("/redemptions", wish(ada, gym, 3), "check-in-1")
+    done = posted(response)
+    (grant,) = (row for row in api.data(f"/members/{ada.id}/grants") if row["item"] == "Spin")
+    assert done["draws"] == [{"grant_id": grant["id"], "quantity": 3}]
+    assert (done["member_id"], done["item_id"], done["quantity"]) == (ada.id, gym.spin.id, 3)
+    assert api.usable(ada.id, "Spin") == CLASSES - 3
+    assert "Idempotency-Replayed" not in response.headers
+    assert response.headers["Location"] == f"/api/v1/redemptions/{done['id']}"
+
+
+def test_the_same_request_again_takes_nothing_and_gets_the_first_answer(api: Caller, gym: Gym, ada: Paid) -> None:
+    first = api.post("/redemptions", wish(ada, gym), "check-in-1")
+    posted(api.post(f"/redemptions/{posted(first)['id']}/returns", {}, "cancel-1"))
+    again = api.post("/redemptions", wish(ada, gym), "check-in-1")
+    assert (again.status_code, again.data) == (201, first.data)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert api.usable(ada.id, "Spin") == CLASSES
+
+
+def test_a_key_used_for_something_else_is_a_conflict(api: Caller, gym: Gym, ada: Paid) -> None:
+    posted(api.post("/redemptions", wish(ada, gym), "check-in-1"))
+    problem = posted(api.post("/redemptions", wish(ada, gym, 2), "check-in-1"), 409)
+    assert problem["type"] == "/api/v1/problems/key-reused"
+    assert problem["title"] == "Key reused"
+    assert api.usable(ada.id, "Spin") == CLASSES - 1
+
+
+def test_the_same_request_many_times_at_once_takes_once(
+    site: Flask, api: Caller, gym: Gym, ada: Paid, session: Session
+) -> None:
+    start = Barrier(8)
+
+    def check_in(_: int) -> TestResponse:
+        start.wait(timeout=30)
+        return Caller(site.test_client(), api.headers).post("/redemptions", wish(ada, gym), "check-in-1")
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(check_in, range(8)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.data for answer in answers}) == 1
+    assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1
+    assert session.scalar(select(func.count()).select_from(Redemption)) == 1
+
+
+def test_too_few_sessions_is_said_in_words_and_figures(api: Caller, gym: Gym, ada: Paid) -> None:
+    problem = posted(api.post("/redemptions", wish(ada, gym, 9), "check-in-1"), 422)
+    assert problem["type"] == "/api/v1/problems/too-few-sessions"
+    assert problem["detail"] == "9 Spin sessions asked for, 8 usable: nothing was taken."
+    assert problem["details"] == {"asked": 9, "item": "Spin", "usable": 8}
+    posted(api.post("/redemptions", wish(ada, gym, 8), "check-in-1"))  # a refusal does not use up its key
+
+
+def test_what_cannot_be_is_refused(api: Caller, gym: Gym, ada: Paid) -> None:
+    for change in (
+        {"member_id": 404},
+        {"item_id": 404},
+        {"quantity": 0},
+        {"quantity": 10001},
+        {"quantity": "1"},
+        {"x": 1},
+    ):
+        posted(api.post("/redemptions", {**wish(ada, gym), **change}, "check-in-1"), 422)
+    assert api.usable(ada.id, "Spin") == CLASSES
+
+
+def test_a_key_is_required_and_must_be_one(api: Caller, gym: Gym, ada: Paid) -> None:
+    for key in (None, "", "with blank", "x" * 256, "\xe9", "a\tb"):
+        problem = posted(api.post("/redemptions", wish(ada, gym), key), 422)
+        assert [one["header"] for one in problem["errors"]] == ["Idempotency-Key"], key
+    assert api.usable(ada.id, "Spin") == CLASSES
+    posted(api.post("/redemptions", wish(ada, gym), "~" * 255))
+
+
+def test_what_is_returned_goes_back_to_where_it_came_from(api: Caller, gym: Gym, ada: Paid) -> None:
+    spent = posted(api.post("/redemptions", wish(ada, gym, 3), "check-in-1"))
+    path = f"/redemptions/{spent['id']}/returns"
+    one = api.post(path, {"quantity": 1}, "cancel-1")
+    rest = posted(api.post(path, {}, "cancel-2"))
+    assert (posted(one)["quantity"], rest["quantity"], rest["redemption_id"]) == (1, 2, spent["id"])
+    assert one.headers["Location"] == f"/api/v1/redemptions/{spent['id']}"
+    assert api.usable(ada.id, "Spin") == CLASSES
+    shown = answered(api.get(f"/redemptions/{spent['id']}"))
+    assert shown == {**spent, "returns": [posted(one), rest]}
+    posted(api.post(path, {"quantity": 1}, "cancel-3"), 422)
+
+
+@pytest.mark.parametrize("body", [{}, {"quantity": 2}, {"quantity": None}])
+def test_a_return_again_returns_nothing(api: Caller, gym: Gym, ada: Paid, body: Json) -> None:
+    spent = posted(api.post("/redemptions", wish(ada, gym, 2), "check-in-1"))
+    path = f"/redemptions/{spent['id']}/returns"
+    first = api.post(path, body, "cancel-1")
+    again = api.post(path, body, "cancel-1")
+    assert (again.status_code, again.data) == (201, first.data)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    posted(api.post(path, {"quantity": 1}, "cancel-1"), 409)
+
+
+def test_a_redemption_that_is_none_is_not_found(api: Caller, gym: Gym, ada: Paid) -> None:
+    spent = posted(api.post("/redemptions", wish(ada, gym), "check-in-1"))
+    back = posted(api.post(f"/redemptions/{spent['id']}/returns", {}, "cancel-1"))
+    for number in (404, back["id"]):
+        answered(api.get(f"/redemptions/{number}"), 404)
+        posted(api.post(f"/redemptions/{number}/returns", {}, "cancel-2"), 404)
+
+
+def test_the_action_log_names_the_token_and_its_owner(api: Caller, gym: Gym, ada: Paid, session: Session) -> None:
+    posted(api.post("/redemptions", wish(ada, gym), "check-in-1"))
+    act = session.scalars(select(Action).where(Action.verb == "redeem")).one()
+    assert act.actor.startswith("token ")
+    assert act.actor.endswith("of desk@example.com")
+    assert act.origin == "127.0.0.1"
