@@ -3,13 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
-.PHONY: demo test bench check lock clean
+.PHONY: demo test bench check screenshots lock clean
 
 demo: .venv/.installed
 	@$(BIN)/spp demo
 
-test: .venv/.installed
-	@$(BIN)/python -m pytest
+test: .venv/.installed .venv/.browser
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: .venv/.installed
 	@$(BIN)/python -m bench.run
@@ -21,6 +21,10 @@ check: .venv/.installed
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m local.check_migrations
+
+# The pictures in docs/img, from sample data on servers of their own.
+screenshots: .venv/.installed .venv/.browser
+	@$(BIN)/python -m tests.browser.screenshots
 
 # The newest releases that pyproject.toml allows, for every platform and all extras.
 lock:
@@ -41,3 +45,7 @@ clean:
 	@$(PIP) install --require-hashes --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# A Chromium, the system's or one installed now; without one, `make test` goes on and skips the tests in a browser.
+.venv/.browser: .venv/.installed
+	@if $(BIN)/python -m tests.browser.chromium; then touch $@; fi

@@ -9,9 +9,11 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+from local.kept import kept
 from local.samples import Sample
 from local.standin import STANDINS, Objects, StandIn
 from settings import Endpoint
@@ -90,9 +92,6 @@ def _certificates(folder: Path) -> Path:
 
 
 def _make_secrets(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, (_, make, api_key) in ENDPOINTS.items():
-        for file, text in ((folder / name, make), (folder / f"{name}.api", lambda key=api_key: key)):
-            if not file.exists():
-                file.touch(mode=0o600)
-                file.write_text(text() + "\n")
+        kept(folder / name, make)
+        kept(folder / f"{name}.api", partial(str, api_key))

@@ -1,18 +1,21 @@
 """Where an installation on one machine lives, and the environment that its processes get.
 
-DATABASE_URL, BROKER_URL and SPP_ENDPOINTS are the user's own where they are set;
-what is not set is provided: an embedded server on a folder of data, or test endpoints
-of all processors.
+DATABASE_URL, BROKER_URL, SPP_ENDPOINTS and the console's secret are the user's own where they are set;
+what is not set is provided: an embedded server on a folder of data, test endpoints
+of all processors, a secret made once.
 """
 
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from local import endpoints
+from local.kept import kept
 from local.servers import Broker, Postgres
 from models.migrations import upgrade
+from settings import CONSOLE_FILE, CONSOLE_VARIABLE
 
 
 @contextmanager
@@ -20,8 +23,8 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
     """A complete environment for our processes; embedded servers run as long as the block.
 
     With `broker`, an embedded one is started where BROKER_URL is not set, and the stand-ins for
-    the test endpoints' APIs; commands do without. Raises NoEmbeddedServers where the platform has
-    none, and ServerFailed.
+    the test endpoints' APIs, and there is what the console needs; commands do without. Raises
+    NoEmbeddedServers where the platform has none, and ServerFailed.
     """
     data = data.resolve()
     environment = dict(os.environ)
@@ -34,6 +37,10 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
             environment["BROKER_URL"] = stack.enter_context(Broker(data)).url if broker else "unused://"
         if "SPP_ENDPOINTS" not in environment:
             environment |= stack.enter_context(endpoints.provided(data, run=broker))
+        if broker:
+            environment.setdefault("SPP_CONSOLE_HTTPS", "false")  # which loopback does without
+            if not _has_console_secret(environment):
+                environment[CONSOLE_VARIABLE] = kept(data / "secrets" / CONSOLE_FILE, lambda: secrets.token_hex(32))
         yield environment
 
 
@@ -46,3 +53,8 @@ def remembered_url(data: Path) -> str | None:
     """Where the webhook server of this folder answered last, or None."""
     file = data / "webhooks-url"
     return file.read_text().strip() if file.exists() else None
+
+
+def _has_console_secret(environment: Mapping[str, str]) -> bool:
+    folder = environment.get("SPP_SECRETS_DIR")
+    return CONSOLE_VARIABLE in environment or bool(folder and Path(folder, CONSOLE_FILE).exists())

@@ -1,4 +1,4 @@
-"""The processes of one installation on one machine: web, worker and beat."""
+"""The processes of one installation on one machine: web, worker, beat and console."""
 
 import http.client
 import signal
@@ -14,6 +14,8 @@ from broker import EVENTS, MAINTENANCE
 from local import processes
 from local.shared import last_lines
 
+CREDITING = ("web", "worker", "beat")
+"""The processes that turn payments into sessions; people need the console, payments do not."""
 STOP_TIMEOUT_S = 10.0
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,9 +25,9 @@ class StackFailed(Exception):
 
 
 class Stack:
-    """Web, worker and beat as subprocesses, each in a session of its own, each with its log.
+    """Web, worker, beat and console as subprocesses, each in a session of its own, each with its log.
 
-    `environment` is all they see of it. `port` 0 is a free one; `url` tells which.
+    `environment` is all they see of it. A port of 0 is a free one; `url` and `console_url` tell which.
     """
 
     def __init__(
@@ -34,19 +36,23 @@ class Stack:
         logs: Path,
         *,
         port: int = 0,
+        console_port: int = 0,
         web_workers: int = 1,
         worker_concurrency: int = 2,
     ) -> None:
         self.port = port or processes.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.console_port = console_port or processes.free_port()
+        self.console_url = f"http://127.0.0.1:{self.console_port}"
         self._environment = dict(environment)
         self._logs = logs.resolve()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._log_start: dict[str, int] = {}
         python = [sys.executable, "-m"]
         celery = [*python, "celery", "-A", "worker.app:app"]
-        web = f"granian --interface wsgi --no-ws --host 127.0.0.1 --port {self.port} --workers {web_workers} "
-        web += "--blocking-threads 16 --workers-kill-timeout 5 webhooks.wsgi:app"
+        granian = "granian --interface wsgi --no-ws --host 127.0.0.1 --blocking-threads 16 --workers-kill-timeout 5 "
+        web = granian + f"--port {self.port} --workers {web_workers} webhooks.wsgi:app"
+        console = granian + f"--port {self.console_port} console.wsgi:app"
         worker = f"worker --pool prefork --concurrency {worker_concurrency} --loglevel info "
         worker += f"-Q {EVENTS},{MAINTENANCE} --without-gossip --without-mingle --without-heartbeat"
         beat = ["beat", "--loglevel", "info", "-s", str(self._logs / "beat-schedule")]
@@ -54,6 +60,7 @@ class Stack:
             "web": [*python, *web.split()],
             "worker": [*celery, *worker.split()],
             "beat": [*celery, *beat],
+            "console": [*python, *console.split()],
         }
 
     def log(self, name: str) -> Path:
@@ -61,9 +68,9 @@ class Stack:
         return self._logs / f"{name}.log"
 
     def start(self, *names: str) -> None:
-        """Start these of `web`, `worker` and `beat` (all, if none is named) that do not run."""
+        """Start these of `web`, `worker`, `beat` and `console` that do not run; without names, those of CREDITING."""
         self._logs.mkdir(parents=True, exist_ok=True)
-        for name in names or self.commands:
+        for name in names or CREDITING:
             if name in self.alive():
                 continue
             with self.log(name).open("ab") as log:
@@ -83,7 +90,7 @@ class Stack:
         return {name for name, process in self._running.items() if process.poll() is None}
 
     def wait_ready(self, timeout_s: float = 30.0) -> None:
-        """Wait until the web answers GET /readyz with 200 and the worker has said that it is ready.
+        """Wait until web and console answer GET /readyz with 200 and the worker has said that it is ready.
 
         Of the processes that were started; beat has no readiness. Raises StackFailed
         as soon as one has ended, or after `timeout_s`.
@@ -156,17 +163,11 @@ class Stack:
             say(f"{name} ended with code {code} and was started again; see {self.log(name)}")
 
     def _checks(self) -> dict[str, Callable[[], bool]]:
-        return {"web": self._web_is_ready, "worker": self._worker_is_ready}
-
-    def _web_is_ready(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return {
+            "web": lambda: _answers(self.port),
+            "worker": self._worker_is_ready,
+            "console": lambda: _answers(self.console_port),
+        }
 
     def _worker_is_ready(self) -> bool:
         with self.log("worker").open("rb") as log:
@@ -188,3 +189,15 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _answers(port: int) -> bool:
+    """Whether the server there says that it is ready."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

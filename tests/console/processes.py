@@ -31,7 +31,7 @@ class Up:
         self.data = data
         self.lines: list[str] = []
         self._process = subprocess.Popen(
-            [*SPP, "up", "--data", str(data), "--port", "0"],
+            [*SPP, "up", "--data", str(data), "--port", "0", "--console-port", "0"],
             cwd=ROOT,
             env={**os.environ, **variables},
             stdout=subprocess.PIPE,

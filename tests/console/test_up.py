@@ -1,16 +1,20 @@
 """`spp up`, and what a user tries on it: send, member, Ctrl-C, and up again."""
 
 import json
+import re
 import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
 from local.endpoints import ENDPOINTS
 from local.processes import wait_gone
+from tests.console.conftest import Spp
 from tests.console.processes import Up, spp, up, working_on
 from tests.worker.scene import paid_now, until
 
@@ -40,10 +44,30 @@ def stops(running: Up, signum: signal.Signals) -> bool:
     """Whether it stops in good order and nothing of it stays running."""
     family = running.processes()
     started = " ".join(word for process in family for word in process.cmdline())
-    assert all(name in started for name in ("granian", "worker", "beat", "postgres", "valkey-server"))
+    assert all(
+        name in started for name in ("webhooks.wsgi", "console.wsgi", "worker", "beat", "postgres", "valkey-server")
+    )
     assert running.interrupt(signum) == 0
     assert wait_gone(family, timeout_s=10)
     return not working_on(running.data)
+
+
+def the_console(running: Up) -> tuple[str, str]:
+    """Its address, and what is said about logging in."""
+    [line] = [line for line in running.lines if line.startswith("  console at ")]
+    address, _, login = line.removeprefix("  console at ").partition("   ")
+    return address, login
+
+
+def logs_in(address: str, email: str, password: str) -> bool:
+    """Whether the console lets somebody in with that."""
+    browser = build_opener(HTTPCookieProcessor())
+    with browser.open(f"{address}/login") as page:
+        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.read().decode())
+    assert token
+    fields = {"csrf_token": token[1], "email": email, "password": password}
+    with browser.open(f"{address}/login", urlencode(fields).encode()) as page:
+        return "Log out" in page.read().decode()
 
 
 def test_up_works_stops_and_keeps_its_data(data: Path) -> None:
@@ -51,7 +75,11 @@ def test_up_works_stops_and_keeps_its_data(data: Path) -> None:
         addresses = [line.split()[1] for line in running.lines if line.startswith("  POST ")]
         assert [address.rpartition("/")[2] for address in addresses] == list(ENDPOINTS)
         assert any(line.startswith("  DATABASE_URL=postgresql") for line in running.lines)
-        assert spp("demo-data", SPP_DATA=str(data)).returncode == 0
+        assert the_console(running)[1] == "`spp demo-data` or `spp user add` makes an account"
+        made = spp("demo-data", SPP_DATA=str(data)).stdout.splitlines()[-1]
+        login = re.fullmatch(r"Log in to the console as (\S+) with password (\S+)\.", made)
+        assert login
+        assert logs_in(the_console(running)[0], *login.groups())
 
         body = paid_now("in_1", "sub_ann")
         assert send(data, body) == (0, {"status": 200, "body": ""})
@@ -73,6 +101,7 @@ def test_up_works_stops_and_keeps_its_data(data: Path) -> None:
     assert "does not answer" in message
 
     with up(data) as running:
+        assert the_console(running)[1] == "log in as " + " with password ".join(login.groups())
         assert usable(data, "ann@example.com") == {"Personal Training": 4, "Group Class": 8}
         assert send(data, paid_now("in_3", "sub_ann"))[0] == 0
         until(lambda: usable(data, "ann@example.com") == {"Personal Training": 8, "Group Class": 16})
@@ -102,6 +131,11 @@ def test_a_sample_of_every_processor_counts(data: Path) -> None:
         done = spp("reconcile", "gocardless", "--json", SPP_DATA=str(data))
         assert (done.returncode, json.loads(done.stdout)[0]["error"]) == (0, None)
         assert stops(running, signal.SIGINT)
+
+
+def test_a_database_of_ones_own_gets_no_account(gym: Spp) -> None:
+    assert "Log in" not in gym("demo-data").out
+    assert gym("user", "--json").json == []
 
 
 def test_up_with_settings_that_do_not_allow_it_says_which_and_leaves_nothing_running(data: Path) -> None:

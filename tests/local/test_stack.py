@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -44,6 +45,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         "web": [sys.executable, "-c", WEB, str(stack.port)],
         "worker": [sys.executable, "-c", WORKER],
         "beat": [sys.executable, "-c", SLEEP],
+        "console": [sys.executable, "-c", WEB, str(stack.console_port)],
     }
     yield stack
     stack.stop()
@@ -69,6 +71,21 @@ def test_starts_waits_and_stops_leaving_no_process(stack):
     assert stack.alive() == set()
     assert stack.rss_mb("worker") == 0
     assert not runs(child)
+
+
+def test_the_console_runs_where_it_is_asked_for(stack):
+    stack.start("console")
+    stack.wait_ready()
+    assert stack.alive() == {"console"}
+    with urlopen(f"{stack.console_url}/readyz") as answer:
+        assert answer.status == 200
+
+
+def test_a_console_that_is_not_ready_is_waited_for(stack):
+    stack.commands["console"] = [sys.executable, "-c", SLEEP]
+    stack.start("console")
+    with pytest.raises(StackFailed, match="console is not ready after 0 s"):
+        stack.wait_ready(timeout_s=0)
 
 
 def test_a_killed_process_takes_its_children_and_can_be_started_again(stack):

@@ -1,0 +1,31 @@
+"""Where things are on the console's pages, as people and their screen readers find them."""
+
+from datetime import date
+
+from playwright.sync_api import Locator, Page
+
+MINUS = "\u2212"
+
+
+def go(page: Page, name: str) -> None:
+    """By the bar on top."""
+    bar = page.get_by_role("navigation", name="Main")
+    if name not in {"Members", "Sign-up", "Offers", "Inventory"}:
+        bar.get_by_role("button", name="More").click()
+    bar.get_by_role("link", name=name).click()
+
+
+def balance(page: Page, item: str) -> Locator:
+    """The card on a member's page that says what can be used of the item."""
+    cards = page.get_by_role("region", name="Sessions").locator(".balance")
+    return cards.filter(has=page.get_by_role("heading", name=item))
+
+
+def rows(page: Page, section: str) -> Locator:
+    """The lines of the table in that part of a page."""
+    return page.get_by_role("region", name=section).get_by_role("row")
+
+
+def written(day: date) -> str:
+    """`Nov 3, 2026`."""
+    return f"{day:%b} {day.day}, {day.year}"

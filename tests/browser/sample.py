@@ -1,0 +1,77 @@
+"""A gym with a past, for pages that show one: payments over three months, sessions used, a refund, what waits."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+
+from local import sample_gym, stripe_bodies
+from local.sample_gym import CLASSES, PERSONAL_TRAINING
+from models import adjustments, ledger, redemption, statement
+from models.actions import Actor
+from models.adjustments import AdjustmentReason
+from models.members import find_member
+from settings import Settings
+from tests.worker.scene import STRIPE, Make, arrive, event, paid
+from worker.crediting import Crediting
+
+DESK = Actor("desk@example.com", "192.0.2.7")
+ANN, BEN, CEM = "ann@example.com", "ben@example.com", "cem@example.com"
+
+
+def fill(make: Make, now: datetime) -> None:
+    """The sample gym: Ann trains, Ben's first payment was refunded, Cem had used what his refund took back."""
+    with make.begin() as session:
+        sample_gym.make(session)
+        session.execute(text("UPDATE memberships SET recorded_at = :since"), {"since": now - timedelta(days=66)})
+    for days, subscription in ((65, "sub_ann"), (40, "sub_ben"), (35, "sub_ann"), (10, "sub_cem"), (4, "sub_ann")):
+        pay(make, f"in_{subscription[4:]}{days}", subscription, now - timedelta(days=days))
+    use(make, ANN, PERSONAL_TRAINING, 2, now - timedelta(days=2))
+    use(make, ANN, CLASSES, 3, now - timedelta(days=1))
+    use(make, CEM, PERSONAL_TRAINING, 2, now - timedelta(days=3))
+    for payment, days in (("in_ben40", 38), ("in_cem10", 2)):
+        refund(make, payment, now - timedelta(days=days))
+    pay(make, "in_ben12", "sub_ben", now - timedelta(days=12))
+    pay(make, "in_nobody", "sub_nobody", now - timedelta(days=1))
+    with make.begin() as session:
+        ann = find_member(session, ANN)
+        assert ann is not None
+        item = next(line for line in statement.balances(session, ann.id, now) if line.item == CLASSES)
+        for quantity, why in ((1, "Class cancelled by the instructor"), (30, "Ten weeks at our other club")):
+            adjustments.adjust(
+                session, member_id=ann.id, item_id=item.item_id, quantity=quantity, last_day=None, note=why,
+                reason=AdjustmentReason.GOODWILL, alone_up_to=10, key=why, by=DESK, now=now,
+            )  # fmt: skip
+        ledger.expire(session, as_of=now)
+
+
+def pay(make: Make, payment: str, subscription: str, at: datetime) -> None:
+    """Dues, paid by Stripe and credited at that moment."""
+    link = stripe_bodies.invoice_payment(payment, f"pi_{payment}")
+    _tell(make, at, paid(payment, subscription, at=at), event(f"evt_link_{payment}", "invoice_payment.paid", link, at))
+
+
+def refund(make: Make, payment: str, at: datetime) -> None:
+    """All of it goes back."""
+    body = stripe_bodies.refund(f"re_{payment}", f"pi_{payment}", int(at.timestamp()), 8900)
+    _tell(make, at, event(f"evt_re_{payment}", "refund.created", body, at))
+
+
+def use(make: Make, email: str, item: str, quantity: int, at: datetime) -> None:
+    """Sessions redeemed one by one, an hour apart; the last one is given back."""
+    with make.begin() as session:
+        member = find_member(session, email)
+        assert member is not None
+        item_id = next(line.item_id for line in statement.balances(session, member.id, at) if line.item == item)
+        for number in range(quantity):
+            when, key = at + timedelta(hours=number), f"{email} {item} {number}"
+            used = redemption.redeem(
+                session, member_id=member.id, item_id=item_id, quantity=1, key=key, by=DESK, now=when
+            )
+        if quantity > 2:
+            redemption.give_back(session, redemption_id=used.redemption_id, key="back " + key, by=DESK, now=when)
+
+
+def _tell(make: Make, at: datetime, *bodies: bytes) -> None:
+    arrive(make, *bodies)
+    settings = Settings(database_url="unused://", broker_url="unused://", endpoints=(STRIPE.endpoint,))
+    Crediting(settings, make, lambda: at).drain()

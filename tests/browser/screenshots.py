@@ -1,0 +1,45 @@
+"""Makes the pictures in docs/img again: `make screenshots`."""
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from playwright.sync_api import sync_playwright
+
+from local.servers import Postgres
+from local.stack import ROOT
+from models.migrations import upgrade
+from models.staff import Role
+from tests.browser import chromium, sample
+from tests.browser.site import console_environment, log_in, running, visit
+
+FOLDER = ROOT / "docs" / "img"
+PICTURES = {"offer-builder": "/offers/1", "member": "/members/1"}
+"""Name of the picture -> the page that it shows."""
+
+
+def main() -> int:
+    path = chromium.find()
+    if path is None:
+        sys.stderr.write("There is no Chromium: `make test` installs one where it can.\n")
+        return 1
+    FOLDER.mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix="spp-pictures-") as folder, Postgres(Path(folder)) as postgres:
+        upgrade(postgres.url())
+        environment = {**os.environ, **console_environment(postgres.url(), "unused://")}
+        with running(environment, Path(folder, "logs")) as site, sync_playwright() as playwright:
+            sample.fill(site.make, datetime.now(UTC))
+            browser = playwright.chromium.launch(executable_path=path, args=chromium.arguments())
+            page = visit(browser, site).page
+            log_in(page, site.account(Role.ADMIN))
+            for name, address in PICTURES.items():
+                page.goto(address)
+                page.screenshot(path=FOLDER / f"{name}.png")
+            browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Every page, light and dark, as axe-core judges it: nothing that WCAG 2.2 forbids at A or AA."""
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page
+from pydantic import SecretStr
+from sqlalchemy import text
+from werkzeug.routing import Rule
+
+from console.web.app import create_app
+from models.staff import Role
+from settings import Settings
+from tests.browser.conftest import Enter
+from tests.browser.site import Site
+
+IDS = {
+    "adjustment_id": "SELECT min(id) FROM adjustments",
+    "bucket_id": "SELECT min(id) FROM session_buckets",
+    "club_id": "SELECT min(id) FROM clubs",
+    "entry_id": "SELECT min(entry.id) FROM ledger_entries entry JOIN credit_grants lot ON lot.id = grant_id"
+    " WHERE lot.member_id = 1",
+    "grant_id": "SELECT max(id) FROM credit_grants WHERE expires_at > now() AND member_id = 1",
+    "item_id": "SELECT min(id) FROM items",
+    "member_id": "SELECT min(id) FROM members",
+    "membership_id": "SELECT min(id) FROM memberships",
+    "offer_id": "SELECT min(id) FROM offers",
+    "redemption_id": "SELECT min(id) FROM redemptions WHERE member_id = 1",
+    "staff_id": "SELECT min(id) FROM staff",
+    "term_id": "SELECT min(id) FROM payment_terms",
+    "token_id": "SELECT min(id) FROM api_tokens",
+}
+"""What stands in a page's path, and how the sample has it."""
+NO_PAGES = {"start.home", "start.healthz", "start.readyz", "access.log_in"}
+FURTHER = [
+    "/members/?q=Ann", "/members/?q=nobody", "/members/?q=in_nobody", "/members/1?as_of=2026-01-01T12:00",
+    "/members/1?as_of=soon", "/members/1?item=2", "/members/3", "/offers/?state=retired", "/nowhere",
+    "/members/adjustments?", "/sign-up/?club_id=1&offer_id=1&term_id=1",
+]  # fmt: skip
+"""Where one page has several faces."""
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+WHAT = """run => axe.run(document, {...run, resultTypes: ["violations"]}).then(found => found.violations.flatMap(
+    rule => rule.nodes.map(node => rule.id + ": " + node.target.join(" ") + " " + node.html.slice(0, 200))))"""
+
+
+@pytest.fixture(scope="module")
+def rules() -> list[Rule]:
+    """Of all pages that the console has."""
+    secret = SecretStr("of these tests, which nobody keeps")
+    app = create_app(Settings(database_url="postgresql+psycopg://", broker_url="unused://", console_secret=secret))
+    every = [rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())]
+    return [
+        rule for rule in every
+        if rule.endpoint not in NO_PAGES and not rule.endpoint.endswith("static") and not rule.rule.startswith("/api/")
+    ]  # fmt: skip
+
+
+def paths(site: Site, rules: list[Rule]) -> list[str]:
+    with site.make() as session:
+        ids = {name: session.scalar(text(query)) for name, query in IDS.items()}
+    built = [rule.build({name: ids[name] for name in rule.arguments}, append_unknown=False) for rule in rules]
+    return sorted(path for _, path in filter(None, built))
+
+
+def faults(page: Page) -> list[str]:
+    """What axe finds, and then what it finds of the colours when it is dark."""
+    page.evaluate(AXE_SCRIPT)
+    light: list[str] = page.evaluate(WHAT, {"runOnly": {"type": "tag", "values": LEVELS}})
+    page.emulate_media(color_scheme="dark")
+    dark: list[str] = page.evaluate(WHAT, {"runOnly": {"type": "rule", "values": ["color-contrast"]}})
+    page.emulate_media(color_scheme="light")
+    return light + [f"dark {fault}" for fault in dark]
+
+
+def visited(page: Page, path: str) -> list[str]:
+    response = page.goto(path)
+    assert response is not None
+    assert response.status in ({404} if path == "/nowhere" else {200, 422}), path
+    return faults(page)
+
+
+def make_token(page: Page) -> None:
+    """The one page that only an answer to a form shows."""
+    page.goto("/tokens/new")
+    page.get_by_label("Name").fill("Check-in")
+    page.get_by_role("dialog").get_by_role("button").click()
+    page.get_by_text("Check-in").first.wait_for()
+
+
+def test_every_page(enter: Enter, site: Site, rules: list[Rule]) -> None:
+    page = enter(Role.ADMIN)
+    make_token(page)
+    found = {"a token that was made": faults(page)}
+    for path in [*paths(site, rules), *FURTHER]:
+        found[path] = visited(page, path)
+    assert {path: faults for path, faults in found.items() if faults} == {}
+
+
+def test_the_way_in(enter: Enter) -> None:
+    page = enter(None)
+    found = visited(page, "/login")
+    page.get_by_label("E-mail").fill("nobody@example.com")
+    page.get_by_label("Password").fill("not the right one")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("alert").wait_for()
+    assert [*found, *faults(page)] == []

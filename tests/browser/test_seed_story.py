@@ -1,0 +1,230 @@
+"""From an empty database to credited sessions as a gym's people do it, by clicking: with JavaScript, and without."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from local import stripe_bodies
+from models.staff import Role
+from tests.browser.conftest import Enter, Open
+from tests.browser.places import MINUS, balance, go, rows, written
+from tests.browser.site import Site
+from tests.worker.scene import event, paid, post, until, value
+
+ITEMS = {
+    "Personal Training": ("Personal Training", 4, 30),
+    "Group Class": ("Class", 8, 0),
+    "Yoga": ("Class", 5, 45),
+    "Spin": ("Class", 0, 0),
+}
+"""Item -> type, sessions per payment, days to expire."""
+SENTENCE = (
+    "Each $89.00 monthly payment gives 4 Personal Training sessions (30 days), 8 Group Class sessions (never expire), "
+    "and 5 Yoga sessions (45 days); the member picks at most 2 of these."
+)
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["with JavaScript", "without JavaScript"])
+def java_script(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture(scope="module")
+def site(open_site: Open, java_script: bool) -> Iterator[Site]:
+    """Everything, on an empty database."""
+    with open_site("web", "worker") as site:
+        yield site
+
+
+def test_dues_become_sessions(enter: Enter, site: Site, java_script: bool) -> None:
+    page = enter(Role.ADMIN, java_script=java_script)
+    make_club(page)
+    make_items(page)
+    make_offer(page)
+    manage_session_buckets(page)
+    make_payment_term(page)
+    publish(page)
+    sign_up(page, java_script)
+    add_billing_reference(page)
+
+    paid_at = datetime.now(UTC) - timedelta(minutes=1)
+    pay(site, "in_1", paid_at)
+    page.get_by_role("link", name="Ann Archer").click()
+    sees_sessions(page, paid_at)
+    redeem_classes(page)
+    sees_where_they_came_from(page)
+
+    refund(site, "in_1")
+    sees_the_shortfall(page)
+    pay(site, "in_2", datetime.now(UTC))
+    page.reload()
+    expect(balance(page, "Group Class")).to_contain_text("5 available")
+    expect(balance(page, "Group Class")).not_to_contain_text("reversed")
+    expect(rows(page, "Statement").filter(has_text="Shortfall of another grant repaid")).to_contain_text(f"{MINUS}3")
+
+
+def make_club(page: Page) -> None:
+    go(page, "Clubs")
+    expect(page.get_by_text("There is no club yet.")).to_be_visible()
+    page.get_by_role("link", name="New club").first.click()
+    window = page.get_by_role("dialog", name="New club")
+    window.get_by_label("Name").fill("Harbour")
+    window.get_by_label("Time zone").select_option("America/New_York")
+    window.get_by_label("Currency").select_option("USD")
+    window.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("row", name="Harbour")).to_contain_text("Eastern Time")
+
+
+def make_items(page: Page) -> None:
+    go(page, "Inventory")
+    expect(page.get_by_text("There are no items yet.")).to_be_visible()
+    for name in [*ITEMS, "Towel"]:
+        page.get_by_role("link", name="New item").first.click()
+        window = page.get_by_role("dialog", name="New item")
+        window.get_by_label("Name").fill(name)
+        if name in ITEMS:
+            window.get_by_label("Session type").select_option(ITEMS[name][0])
+        else:
+            window.get_by_label("Other:").check()
+        window.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("row", name=name)).to_be_visible()
+
+
+def make_offer(page: Page) -> None:
+    go(page, "Offers")
+    expect(page.get_by_text("There are no offers yet.")).to_be_visible()
+    page.get_by_role("link", name="New offer").first.click()
+    page.get_by_role("dialog", name="New offer").get_by_label("Name").fill("All In")
+    page.get_by_role("button", name="Make the draft").click()
+    expect(page.get_by_role("heading", name="All In")).to_be_visible()
+
+
+def manage_session_buckets(page: Page) -> None:
+    page.get_by_role("link", name="Manage Session Buckets").click()
+    window = page.get_by_role("dialog", name="Manage Session Buckets")
+    window.get_by_label("Minimum Required Session Buckets").fill("1")
+    window.get_by_label("Maximum Allowed Session Buckets").fill("2")
+    window.get_by_role("button", name="Save").click()
+    added: list[str] = []
+    for name, (kind, _, _) in ITEMS.items():
+        window.get_by_role("link", name="Add New").click()
+        adding = page.get_by_role("dialog", name="Add New Session Bucket")
+        expect(adding.get_by_role("radio")).to_have_count(len(ITEMS) - len(added))
+        expect(adding.get_by_role("radio", name="Towel")).to_have_count(0)
+        adding.get_by_role("radio", name=f"{name} ({kind})").check()
+        adding.get_by_role("checkbox", name="Required").set_checked(name == "Personal Training")
+        adding.get_by_role("button", name="Save").click()
+        added.append(name)
+        expect(window.get_by_role("row", name=name)).to_contain_text("Yes" if name == "Personal Training" else "No")
+    window.get_by_role("link", name="Close").last.click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def make_payment_term(page: Page) -> None:
+    page.get_by_role("link", name="Add payment term").click()
+    window = page.get_by_role("dialog", name="Add payment term")
+    window.get_by_label("Name").fill("Monthly")
+    window.get_by_label("Dues").fill("89.00")
+    window.get_by_role("button", name="Save").click()
+    term = page.get_by_role("article", name="Monthly")
+    for name, (_, quantity, days) in ITEMS.items():
+        term.get_by_label(f"Session Quantity of {name}").fill(str(quantity))
+        term.get_by_label(f"Days to Expire of {name}").fill(str(days))
+    term.get_by_role("button", name="Save").click()
+    expect(term).to_contain_text(SENTENCE)
+    expect(term.get_by_label("Days to Expire of Yoga")).to_have_value("45")
+
+
+def publish(page: Page) -> None:
+    page.get_by_role("button", name="Publish").click()
+    expect(page.get_by_role("status").first).to_contain_text("All In is on sale.")
+
+
+def sign_up(page: Page, java_script: bool) -> None:
+    go(page, "Sign-up")
+    expect(page.get_by_role("radio", name="Monthly")).to_have_accessible_description(SENTENCE)
+    picks = page.get_by_role("group", name="Session items")
+    training, classes, yoga = (picks.get_by_role("checkbox", name=name) for name in list(ITEMS)[:3])
+    expect(training).to_be_checked()
+    expect(training).to_be_disabled()
+    page.get_by_label("E-mail").fill("ann@example.com")
+    page.get_by_label("Name", exact=True).fill("Ann Archer")
+    classes.check()
+    if java_script:
+        expect(picks).to_contain_text("2 of 2 picked")
+        expect(yoga).to_be_disabled()
+    else:
+        yoga.check()
+        page.get_by_role("button", name="Sign up").click()
+        expect(picks).to_contain_text("'All In' allows at most 2 session items; 3 picked.")
+        yoga.uncheck()
+    page.get_by_role("button", name="Sign up").click()
+    expect(page.get_by_role("status").first).to_contain_text("Signed up: Ann Archer, All In, Monthly.")
+
+
+def add_billing_reference(page: Page) -> None:
+    page.get_by_role("textbox", name="Billing reference").fill("sub_1")
+    page.get_by_role("button", name="Add billing reference").click()
+    expect(page.get_by_role("status").first).to_contain_text("Payments with sub_1 count for this membership.")
+
+
+def pay(site: Site, payment: str, at: datetime) -> None:
+    """Stripe tells over HTTP that the dues were paid; and the worker takes it in."""
+    link = stripe_bodies.invoice_payment(payment, f"pi_{payment}")
+    tell(site, paid(payment, "sub_1", at=at))
+    tell(site, event(f"evt_link_{payment}", "invoice_payment.paid", link, at))
+
+
+def refund(site: Site, payment: str) -> None:
+    now = datetime.now(UTC)
+    body = stripe_bodies.refund(f"re_{payment}", f"pi_{payment}", int(now.timestamp()), 8900)
+    tell(site, event(f"evt_re_{payment}", "refund.created", body, now))
+
+
+def tell(site: Site, body: bytes) -> None:
+    assert post(site.stack.port, body) == 200
+    until(lambda: value(site.make, "SELECT count(*) = 0 FROM webhook_events WHERE state <> 'processed'"))
+
+
+def sees_sessions(page: Page, paid_at: datetime) -> None:
+    bought = paid_at.astimezone(ZoneInfo("America/New_York")).date()
+    expect(balance(page, "Group Class")).to_contain_text("8 available")
+    expect(balance(page, "Group Class")).to_contain_text("never expires")
+    expect(balance(page, "Personal Training")).to_contain_text("4 available")
+    last_day = bought + timedelta(days=30)
+    for name, lasts, number in (("Group Class", "never", "8"), ("Personal Training", written(last_day), "4")):
+        lot = rows(page, "Grants").filter(has_text=name)
+        expect(lot.get_by_role("cell")).to_contain_text([written(bought), name, "payment in_1", lasts, number])
+
+
+def redeem_classes(page: Page) -> None:
+    page.get_by_label("Group Class sessions to redeem").fill("3")
+    page.get_by_role("button", name="Redeem Group Class").click()
+    expect(page.get_by_role("status").first).to_contain_text("3 Group Class sessions redeemed")
+    expect(balance(page, "Group Class")).to_contain_text("5 available")
+    statement = rows(page, "Statement").filter(has_text="Group Class")
+    expect(statement).to_contain_text(
+        [re.compile(f"Redeemed.*{MINUS}3.*5.*admin@", re.DOTALL), re.compile(r"\+8\s+8\s")]
+    )
+
+
+def sees_where_they_came_from(page: Page) -> None:
+    entry = rows(page, "Statement").filter(has_text="Group Class").filter(has_text="credited")
+    entry.get_by_role("link", name="Payment in_1 credited").click()
+    steps = page.get_by_role("main").get_by_role("listitem")
+    for place, told in enumerate(("+8 Group Class", "$89.00", "Paid", "evt_in_1")):
+        expect(steps.nth(place)).to_contain_text(told)
+    expect(steps.nth(3)).to_contain_text('"type": "invoice.paid"')
+    page.get_by_role("link", name="Ann Archer").first.click()
+
+
+def sees_the_shortfall(page: Page) -> None:
+    page.reload()
+    expect(balance(page, "Group Class")).to_contain_text("0 available")
+    expect(balance(page, "Group Class")).to_contain_text("3 sessions were used before the payment was reversed")
+    taken = rows(page, "Statement").filter(has_text="Taken back").filter(has_text="Group Class")
+    expect(taken).to_contain_text(f"{MINUS}5")
