@@ -17,6 +17,8 @@ TARGETS = {
     "cost_growth": (1.3, 1.1),
     "web_rss_mb": (120.0, 90.0),
     "worker_rss_mb": (200.0, 120.0),
+    "member_page_ms": (100.0, 50.0),
+    "search_ms": (100.0, 50.0),
 }
 """Name -> floor and aim. Where the aim is the smaller, less is better."""
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import credit, expire, growth, receive, report, verify, visible
+from bench import credit, expire, growth, pages, receive, report, verify, visible
 from bench.site import Site
 from local.servers import Broker, Postgres
 
@@ -23,6 +23,7 @@ MEASURES = {
     "visible": visible.measure,
     "expire": expire.measure,
     "growth": growth.measure,
+    "pages": pages.measure,
 }
 RESULTS = Path(__file__).with_name("results.json")
 

@@ -50,6 +50,8 @@ class Site:
             **self.tutorial_environment(database, broker_database),
             "SPP_ENDPOINTS": f"{ENDPOINT}=stripe:test",
             secret_variable(ENDPOINT): SECRET,
+            "SPP_CONSOLE_SECRET": "a secret of the bench, which nobody has to keep",
+            "SPP_CONSOLE_HTTPS": "false",
         }
 
     def tutorial_environment(self, database: str, broker_database: int = 1) -> dict[str, str]:
