@@ -266,8 +266,8 @@ def add_billing_reference(
     values = {"endpoint": endpoint, "reference": reference, "membership_id": membership.id}
     new = insert(BillingReference).values(values).on_conflict_do_nothing()
     if session.execute(new.returning(BillingReference.reference)).first():
-        subject = f"billing reference {reference} on {endpoint} to membership {membership.id}"
-        actions.log(session, by, "add billing", subject, member_id=membership.member_id)
+        subject = f"{reference} on {endpoint} to membership {membership.id}"
+        actions.log(session, by, "add billing reference", subject, member_id=membership.member_id)
     owner = session.get_one(BillingReference, (endpoint, reference)).membership
     if owner.id != membership.id:
         raise ReferenceTaken(reference=reference, endpoint=endpoint, email=owner.member.email)

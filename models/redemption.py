@@ -64,7 +64,8 @@ def redeem(
         if not first:
             return _first_answer(session, redemption_id)
         draws = ledger.draw(session, member_id=member_id, item_id=item_id, quantity=quantity, now=now)
-        act = actions.log(session, by, "redeem", f"redemption {redemption_id}", member_id=member_id)
+        subject = f"{quantity} {session.get_one(Item, item_id).name}, redemption {redemption_id}"
+        act = actions.log(session, by, "redeem", subject, member_id=member_id)
         kind = EntryKind.REDEMPTION
         ledger.post(
             session,
@@ -120,7 +121,8 @@ def give_back(
                 asked -= draws[-1].quantity
         locked = session.execute(_LOCK_LOTS, {"ids": array(lot for lot, _ in draws)})
         shortfalls = {row.id: row.shortfall for row in locked}
-        subject = f"return {return_id} of redemption {redemption_id}"
+        given = f"{sum(draw.quantity for draw in draws)} {session.get_one(Item, origin.item_id).name}"
+        subject = f"{given}, return {return_id} of redemption {redemption_id}"
         act = actions.log(session, by, "give back", subject, member_id=origin.member_id)
         moves = []
         for lot, returned in draws:

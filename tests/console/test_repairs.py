@@ -65,7 +65,7 @@ class TestUnmatched:
         assert lapses["in_old"] >= lapses["in_new"]
         notes = [row["note"] for row in waiting("member", ANN, "--json").json["entries"] if row["payment"] == "in_old"]
         assert any("credited late" in (note or "") for note in notes)
-        assert acts(make) == [("add billing", f"billing reference {reference} on stripe to membership 1", None)]
+        assert acts(make) == [("add billing reference", f"{reference} on stripe to membership 1", None)]
         [(actor, origin, email)] = rows(
             make,
             "SELECT a.actor, a.origin, m.email FROM actions a JOIN members m ON m.id = a.member_id ORDER BY a.id DESC"

@@ -179,6 +179,6 @@ def test_who_added_a_billing_reference_is_written_down_once(gym: Gym, session: S
         add_billing_reference(session, one, "stripe", "sub", by=BY)
     with pytest.raises(ReferenceTaken):
         add_billing_reference(session, other, "stripe", "sub", by=BY)
-    act = session.scalars(select(Action).where(Action.verb == "add billing")).one()
+    act = session.scalars(select(Action).where(Action.verb == "add billing reference")).one()
     assert (act.actor, act.origin, act.member_id) == (*BY, one.member_id)
-    assert act.subject == f"billing reference sub on stripe to membership {one.id}"
+    assert act.subject == f"sub on stripe to membership {one.id}"

@@ -114,7 +114,9 @@ def test_a_billing_reference_is_added_once(api: Caller, gym: Gym, ada: Paid, ses
         shown = posted(api.post(path, body))
         assert body in shown["billing_references"]
     added = (
-        select(func.count()).select_from(Action).where(Action.actor.startswith("token "), Action.verb == "add billing")
+        select(func.count())
+        .select_from(Action)
+        .where(Action.actor.startswith("token "), Action.verb == "add billing reference")
     )
     assert session.scalar(added) == 1
     other = gym.join()

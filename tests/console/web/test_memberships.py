@@ -94,7 +94,11 @@ class TestBilling:
         assert "in_1 stripe $90.00 8 Spin 2 Training" in desk.text
         assert len(lots(session, membership)) == 2
         act = session.scalars(select(Action).order_by(Action.id.desc()).limit(1)).one()
-        assert (act.actor, act.verb, act.member_id) == ("desk@example.com", "add billing", membership.member_id)
+        assert (act.actor, act.verb, act.member_id) == (
+            "desk@example.com",
+            "add billing reference",
+            membership.member_id,
+        )
 
     def test_again_is_no_change(self, log_in: LogIn, session: Session, membership: Membership) -> None:
         desk = log_in(Role.DESK)
