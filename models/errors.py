@@ -171,7 +171,7 @@ class KeyReused(SppError):
 
 
 class SentBefore(SppError):
-    """This form was sent before, with other content: see below what it did, and send it again if more is meant."""
+    """This form was sent before, with other content: look at what it did, and send it again if more is meant."""
 
 
 class NotPositive(SppError):

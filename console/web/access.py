@@ -198,7 +198,7 @@ def _local(target: str | None) -> str | None:
     """
     if not target or not target.startswith("/") or target.startswith("//"):
         return None
-    return target if target.isprintable() and not set("\\\\ ") & set(target) else None
+    return target if target.isprintable() and not set("\\ ") & set(target) else None
 
 
 def done(text: str) -> None:

@@ -40,7 +40,7 @@ def explain(member_id: int, entry_id: int) -> ResponseReturnValue:
 
 def readable(body: bytes) -> str:
     """What was sent as text; JSON on lines of its own, every number and text in it as it was sent."""
-    text = body.decode("utf-8", "replace")
+    text = body.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
     try:
         json.loads(text)
     except (ValueError, RecursionError):

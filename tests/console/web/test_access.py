@@ -133,15 +133,14 @@ class TestSessions:
             assert "planted" not in kept
         assert stranger.get("/members/").status_code == 200
 
-    def test_who_does_nothing_for_twelve_hours_is_logged_out(self, ada: Browser) -> None:
+    def test_who_does_nothing_for_twelve_hours_is_logged_out(self, ada: Browser, stranger: Browser) -> None:
         with time_machine.travel(NOW, tick=True) as clock:
-            assert attempt(Browser(ada.client)) == 302
-            clock.shift(11 * HOUR)
-            assert ada.get("/members/").status_code == 200
-            clock.shift(11 * HOUR)
-            assert ada.get("/members/").status_code == 200
+            assert attempt(stranger) == 302
+            for _ in range(3):
+                clock.shift(11 * HOUR)
+                assert stranger.get("/members/").status_code == 200
             clock.shift(13 * HOUR)
-            assert ada.get("/members/").status_code == 302
+            assert stranger.get("/members/").status_code == 302
 
     def test_after_seven_days_everybody_logs_in_anew(self, site: Flask, ada: Browser) -> None:
         with time_machine.travel(NOW, tick=True) as clock:

@@ -20,6 +20,7 @@ from tests.models.gym import DUES, Gym, lot, tell
 
 LogIn = Callable[[Role], Browser]
 CHICAGO = ZoneInfo("America/Chicago")
+ARABIC_ONE = "\N{ARABIC-INDIC DIGIT ONE}"
 
 
 def redeem(
@@ -84,9 +85,7 @@ def test_one_last_session_asked_for_by_five_desks_at_once_is_redeemed_once(
     assert held(session, member)["Spin"] == 0
 
 
-@pytest.mark.parametrize(
-    "quantity", ["0", "-1", "1.5", "x", "", "10001", "9" * 400, "\N{ARABIC-INDIC DIGIT ONE}", "1e3", " "]
-)
+@pytest.mark.parametrize("quantity", ["0", "-1", "1.5", "x", "", "10001", "9" * 400, ARABIC_ONE, "1e3", " "])
 def test_what_is_no_number_of_sessions_is_said_beside_the_field(
     gym: Gym, session: Session, log_in: LogIn, quantity: str
 ) -> None:
@@ -188,14 +187,11 @@ def test_nobody_elses_redemption_or_grant_is_found(gym: Gym, session: Session, l
     pay(gym, "in_other", "sub_other", 1)
     redemption_id, grant = spend(gym, other, gym.spin, 1), lot(session, other, gym.spin).id
     admin = log_in(Role.ADMIN)
-    for tail in (
-        f"redemptions/{redemption_id}/give-back", "redemptions/99/give-back", f"grants/{grant}/extend", "grants/99/extend"
-    ):  # fmt: skip
-        assert admin.get(f"/members/{member.member_id}/{tail}").status_code == 404
-        posted = admin.post(
-            f"/members/{member.member_id}/{tail}", quantity="1", key=str(uuid4()), last_day="2099-01-01"
-        )
-        assert posted.status_code == 404
+    for what, act, numbers in (("redemptions", "give-back", (redemption_id, 99)), ("grants", "extend", (grant, 99))):
+        for number in numbers:
+            path = f"/members/{member.member_id}/{what}/{number}/{act}"
+            assert admin.get(path).status_code == 404
+            assert admin.post(path, quantity="1", key=str(uuid4()), last_day="2099-01-01").status_code == 404
     assert held(session, other)["Spin"] == 7
 
 

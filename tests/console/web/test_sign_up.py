@@ -258,7 +258,7 @@ class TestRefusals:
             ({"club": "77"}, "Choose a club"),
             ({"endpoint": "elsewhere", "reference": "sub_1"}, "Choose the endpoint that the reference is of."),
             ({"reference": "r" * 256}, "Field cannot be longer than 255 characters."),
-            ({"items": ["x", "9" * 40]}, "asks for at least 1 session item"),
+            ({"items": ["x", "9" * 19, "9" * 40]}, "asks for at least 1 session item"),
         ],
     )
     def test_what_is_wrong_stands_beside_its_field(
