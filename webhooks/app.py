@@ -3,13 +3,11 @@
 import gc
 
 from flask import Flask, Response
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 import logs
 from models.database import make_engine
-from models.migrations import is_current
+from models.migrations import not_ready
 from settings import Settings, SettingsError
 from webhooks.endpoint import Receiver
 from webhooks.intake import Intake
@@ -52,15 +50,8 @@ def create_app(settings: Settings) -> Flask:
     @app.get("/readyz")
     def readyz() -> Response:
         """Ready: the database answers and has this code's schema."""
-        try:
-            with engine.connect() as connection:
-                connection.execute(select(1))
-                ready = is_current(connection)
-        except SQLAlchemyError:
-            return Response("The database is not reachable.", 503, mimetype="text/plain")
-        if not ready:
-            return Response("The database's schema is not current: run `spp migrate`.", 503, mimetype="text/plain")
-        return Response("ready", mimetype="text/plain")
+        reason = not_ready(engine)
+        return Response(reason or "ready", 503 if reason else 200, mimetype="text/plain")
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:

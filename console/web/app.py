@@ -9,8 +9,7 @@ from flask_bootstrap import Bootstrap5
 from flask_openapi3 import Info, OpenAPI
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
-from sqlalchemy import select
-from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
@@ -32,7 +31,7 @@ from console.web import (
 )
 from models.database import make_engine, sessions
 from models.errors import NotFound, SppError
-from models.migrations import is_current
+from models.migrations import not_ready
 from models.staff import Role
 from settings import Settings
 
@@ -112,15 +111,8 @@ def create_app(settings: Settings) -> Flask:
     @access.open_to_all
     def readyz() -> Response:
         """Ready: the database answers and has this code's schema."""
-        try:
-            with engine.connect() as connection:
-                connection.execute(select(1))
-                ready = is_current(connection)
-        except SQLAlchemyError:
-            return Response("The database is not reachable.", 503, mimetype="text/plain")
-        if not ready:
-            return Response("The database's schema is not current: run `spp migrate`.", 503, mimetype="text/plain")
-        return Response("ready", mimetype="text/plain")
+        reason = not_ready(engine)
+        return Response(reason or "ready", 503 if reason else 200, mimetype="text/plain")
 
     app.register_blueprint(start)
 

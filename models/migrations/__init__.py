@@ -1,4 +1,4 @@
-"""The schema's history, and the three things that ask about it.
+"""The schema's history, and the things that ask about it.
 
 Alembic is loaded by those who migrate or compare; whoever only asks whether the schema is
 current, the web server among them, does without its weight.
@@ -7,7 +7,8 @@ current, the web server among them, does without its weight.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from models.base import Base
 from models.database import make_engine
@@ -40,6 +41,17 @@ def is_current(connection: Connection) -> bool:
     """Whether the database has the schema that this code was written for."""
     known = inspect(connection).has_table("alembic_version")
     return known and connection.scalar(text("SELECT version_num FROM alembic_version")) == HEAD
+
+
+def not_ready(engine: Engine) -> str | None:
+    """Why nobody can work on this database now; None where it answers and has this code's schema."""
+    try:
+        with engine.connect() as connection:
+            if not is_current(connection):
+                return "The database's schema is not current: run `spp migrate`."
+    except SQLAlchemyError:
+        return "The database is not reachable."
+    return None
 
 
 def differences(connection: Connection) -> list[object]:
