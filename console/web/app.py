@@ -1,9 +1,9 @@
 """The Flask app of the console."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 
-from flask import Blueprint, Flask, Response, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_bootstrap import Bootstrap5
 from flask_openapi3 import Info, OpenAPI
@@ -182,9 +182,7 @@ def _errors(app: Flask) -> None:
             404: "There is no such page.",
             413: "That is too much text.",
         }
-        return message(status, HTTPStatus(status).phrase, texts.get(status, error.description or ""))
-
-
-def now() -> datetime:
-    """The moment that a page is for, UTC."""
-    return datetime.now(UTC)
+        answer = make_response(message(status, HTTPStatus(status).phrase, texts.get(status, error.description or "")))
+        if "Allow" in (headers := dict(error.get_headers())):
+            answer.headers["Allow"] = headers["Allow"]
+        return answer

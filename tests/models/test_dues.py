@@ -30,6 +30,14 @@ def test_a_payment_known_by_two_references_is_one(session: Session, gym: Gym) ->
     assert payment.gave == [Gave("Spin", 8, 0), Gave("Training", 2, 0)]
 
 
+def test_two_that_turn_out_to_be_one_say_what_both_gave(session: Session, gym: Gym) -> None:
+    membership = gym.join("sub_1")
+    tell(session, paid("in_1", "sub_1"), paid("ch_1", "sub_1", at=PAID_AT + DAY))
+    tell(session, Linked("in_1", PAID_AT, "ch_1"))
+    [payment] = dues.page(session, membership.id, limit=9).payments
+    assert (payment.reference, payment.gave) == ("in_1", [Gave("Spin", 16, 8), Gave("Training", 4, 2)])
+
+
 def test_what_was_reversed_is_told_beside_what_was_given(session: Session, gym: Gym) -> None:
     membership = gym.join("sub_1")
     tell(session, paid("in_1", "sub_1"), Reversed("in_1", PAID_AT + DAY, "refund of in_1:re_1", DUES, "USD"))

@@ -1,6 +1,8 @@
 """Members found by name, e-mail address, billing reference or payment, and only by reading indexes."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.facts import Linked
 from models.members import Membership, add_billing_reference, sign_up
-from models.search import Reason, search
+from models.search import Reason, listed, search, waiting
 from tests.models.gym import BY, NOW, Gym, paid, tell
 
 MEMBERS = 5_000
@@ -181,8 +183,8 @@ def crowd(gym: Gym) -> None:
         gym.session.execute(text(statement), {name: value for name, value in values.items() if f":{name}" in statement})
 
 
-def plans(session: Session, sought: str) -> list[dict[str, Any]]:
-    """Every node of the plan by which the search was carried out."""
+def plans(session: Session, look: Callable[[], object]) -> list[dict[str, Any]]:
+    """Every node of the plans by which somebody looks."""
     sent: list[tuple[str, Any]] = []
 
     def remember(_: Connection, __: object, statement: str, parameters: Any, *___: object) -> None:
@@ -191,7 +193,7 @@ def plans(session: Session, sought: str) -> list[dict[str, Any]]:
     connection = session.connection()
     event.listen(connection, "before_cursor_execute", remember)
     try:
-        search(session, sought, 20)
+        look()
     finally:
         event.remove(connection, "before_cursor_execute", remember)
     nodes = []
@@ -215,7 +217,7 @@ def test_no_search_reads_a_table_through(gym: Gym, session: Session, setting: st
         ("last77 first", MEMBERS // 500), ("nobody", 0),
     ):  # fmt: skip
         assert len(search(session, sought, 20)) == expected
-        nodes = plans(session, sought)
+        nodes = plans(session, partial(search, session, sought, 20))
         assert {node["Relation Name"] for node in nodes if "Relation Name" in node} >= {"members", "payments"}
         for node in nodes:
             assert node["Node Type"] != "Seq Scan", f"{sought} {node}"
@@ -225,3 +227,44 @@ def test_no_search_reads_a_table_through(gym: Gym, session: Session, setting: st
                 + node.get("Rows Removed by Index Recheck", 0)
             )
             assert read * node["Actual Loops"] <= 50, f"{sought} {node}"
+
+
+def test_leafing_reads_no_more_than_it_shows(gym: Gym, session: Session) -> None:
+    crowd(gym)
+    names = [member.name.lower() for member in listed(session, limit=MEMBERS).members]
+    assert names == sorted(names)
+    middle = listed(session, limit=MEMBERS // 2).members[-1].id
+    for leaf in (partial(listed, session, limit=20, after=middle), partial(listed, session, limit=20, before=middle)):
+        members = [node for node in plans(session, leaf) if node.get("Relation Name") == "members"]
+        assert [node["Index Name"] for node in members if "Index Name" in node and "name" in node["Index Name"]]
+        assert all(node["Actual Rows"] * node["Actual Loops"] <= 21 for node in members), members
+
+
+def test_leaves_meet_without_a_gap(gym: Gym, session: Session) -> None:
+    for name in ("bo", "Al", "al", "Cy", "bo", "Di"):
+        join(gym, name, f"{name}{len(name)}{session.scalar(text('SELECT count(*) FROM members'))}@example.com")
+    every = [member.id for member in listed(session, limit=10).members]
+    for limit in (1, 2, 3, 6, 7):
+        forth, leaf = [], listed(session, limit=limit)
+        assert leaf.before is None
+        while True:
+            forth.append([member.id for member in leaf.members])
+            if leaf.after is None:
+                break
+            leaf = listed(session, limit=limit, after=leaf.after)
+        assert [member for leaf_of in forth for member in leaf_of] == every
+        back = [forth[-1]]
+        while leaf.before is not None:
+            leaf = listed(session, limit=limit, before=leaf.before)
+            back.insert(0, [member.id for member in leaf.members])
+        assert back == forth
+    assert listed(session, limit=10, after=10**9).members == listed(session, limit=10, before=10**9).members
+
+
+def test_payments_that_wait_are_found_by_any_of_their_references(gym: Gym, session: Session) -> None:
+    gym.join("sub_1")
+    tell(session, paid("in_1", "sub_1"), paid("in_2", "sub_2"), Linked("ch_2", NOW, "in_2"))
+    for sought in ("in_2", " ch_2", "sub_2"):
+        assert [row.billing_references for row in waiting(session, sought, 5)] == [["sub_2"]]
+    for sought in ("in_1", "sub_1", "in_", "", "\0"):
+        assert waiting(session, sought, 5) == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -190,7 +191,7 @@ class TestForms:
     @pytest.mark.parametrize("token", ["", "x", "IjEi.aaaa.bbbb"])
     def test_without_its_token_nothing_is_done(self, ada: Browser, session: Session, token: str) -> None:
         ada.token = token
-        sent = {"email": "zoe@example.com", "name": "Zoe", "role": "desk", "password": PASSWORD}
+        sent: dict[str, Any] = {"email": "zoe@example.com", "name": "Zoe", "role": "desk", "password": PASSWORD}
         assert ada.post("/staff/new", **sent).status_code == 400
         assert "This form is too old" in ada.text
         assert staff.find(session, "zoe@example.com") is None
@@ -244,9 +245,12 @@ class TestAnswers:
         assert answer.headers["Cache-Control"] == "no-store"
 
     def test_a_page_open_to_nobody_in_particular_is_open_to_nobody(self, site: Flask, ada: Browser) -> None:
-        site.view_functions["members.search"] = lambda: "open"
+        def view() -> str:
+            return "open"
+
+        site.view_functions["members.search"] = view
         assert ada.get("/members/").status_code == 403
-        site.view_functions["members.search"].needs = "viewer"  # type: ignore[attr-defined]
+        view.needs = "viewer"  # type: ignore[attr-defined]
         assert ada.get("/members/").status_code == 200
 
     def test_no_page_has_inline_scripts_or_styles(self, ada: Browser) -> None:
@@ -340,3 +344,8 @@ def test_without_a_database_the_page_says_so(settings: Settings, ada: Browser) -
     assert answer.status_code == 503
     assert "The database is not reachable, or busy." in answer.get_data(as_text=True)
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_what_a_page_does_not_take_is_said_with_what_it_takes(stranger: Browser) -> None:
+    answer = stranger.client.put("/login")
+    assert (answer.status_code, "POST" in answer.headers["Allow"]) == (405, True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -250,12 +251,12 @@ class TestMoving:
         ],
     )
     def test_what_is_refused_stands_in_the_window(
-        self, log_in: LogIn, gym: Gym, session: Session, membership: Membership, wrong: dict[str, object], told: str
+        self, log_in: LogIn, gym: Gym, session: Session, membership: Membership, wrong: dict[str, Any], told: str
     ) -> None:
         manager = log_in(Role.MANAGER)
         path = f"/memberships/{membership.id}/move"
         manager.get(path)
-        sent: dict[str, object] = {"since": today().date().isoformat(), "items": [gym.spin.id], "reason": "why not"}
+        sent: dict[str, Any] = {"since": today().date().isoformat(), "items": [gym.spin.id], "reason": "why not"}
         assert manager.post(path, **sent | wrong).status_code == 422
         assert told in manager.text
         session.expire_all()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -23,7 +24,7 @@ def desk(log_in: LogIn, gym: Gym) -> Browser:
     return log_in(Role.DESK)
 
 
-def fields(gym: Gym, **more: object) -> dict[str, object]:
+def fields(gym: Gym, **more: Any) -> dict[str, Any]:
     """What a browser sends for a new member with one class item."""
     sent = {
         "key": str(uuid4()), "club": gym.club.id, "offer": gym.offer.id, "term": gym.term.id, "items": [gym.spin.id],
@@ -262,7 +263,7 @@ class TestRefusals:
         ],
     )
     def test_what_is_wrong_stands_beside_its_field(
-        self, desk: Browser, gym: Gym, session: Session, wrong: dict[str, object], told: str | None
+        self, desk: Browser, gym: Gym, session: Session, wrong: dict[str, Any], told: str | None
     ) -> None:
         desk.get("/sign-up/")
         answer = desk.post("/sign-up/", **fields(gym, **wrong))

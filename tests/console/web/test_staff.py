@@ -1,6 +1,7 @@
 """Staff accounts in the console, and everybody's own password."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -76,7 +77,7 @@ class TestAccounts:
         ],
     )
     def test_what_is_wrong_stands_beside_its_field(
-        self, admin: Browser, ben: Staff, session: Session, wrong: dict[str, str], told: str
+        self, admin: Browser, ben: Staff, session: Session, wrong: dict[str, Any], told: str
     ) -> None:
         sent = {"email": "zoe@example.com", "name": "Zoe", "role": "desk", "password": NEW}
         assert admin.post("/staff/new", **sent | wrong).status_code == 422
@@ -184,7 +185,7 @@ class TestPasswords:
         ],
     )
     def test_what_is_wrong_stands_beside_its_field(
-        self, ben: Staff, session: Session, as_ben: Callable[[], Browser], wrong: dict[str, str], told: str
+        self, ben: Staff, session: Session, as_ben: Callable[[], Browser], wrong: dict[str, Any], told: str
     ) -> None:
         here = as_ben()
         here.get("/staff/password")
