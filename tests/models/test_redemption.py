@@ -109,7 +109,9 @@ def test_who_used_and_returned_them_is_written_down_once(gym: Gym, session: Sess
     for _ in range(2):
         used = use(gym, member, 3, key="use")
         returned = put_back(session, used, 1, key="back")
-    redeemed, gave_back = session.scalars(select(Action).where(Action.verb.in_(["redeem", "give back"]))).all()
+    redeemed, gave_back = session.scalars(
+        select(Action).where(Action.verb.in_(["redeem", "give back"])).order_by(Action.id)
+    ).all()
     assert redeemed.subject == f"3 Spin, redemption {used.redemption_id}"
     assert gave_back.subject == f"1 Spin, return {returned.redemption_id} of redemption {used.redemption_id}"
     for act in (redeemed, gave_back):
