@@ -16,8 +16,8 @@ bench: .venv/.installed
 
 check: .venv/.installed
 	@$(BIN)/python -m pip --disable-pip-version-check check
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check --no-cache .
+	@$(BIN)/ruff format --no-cache --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m local.check_migrations

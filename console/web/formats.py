@@ -5,12 +5,12 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, get_timezone_name
 from flask import Flask, g
-from models.wording import money
 from sqlalchemy import select
 
 from console.web.access import database
 from models import entitlement
 from models.catalogue import Club
+from models.wording import money
 
 LOCALE = "en_US"
 
