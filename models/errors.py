@@ -239,3 +239,14 @@ class WrongPassword(SppError):
 
 class TooManyFailures(SppError):
     """Too many failed logins: try again in {minutes} min."""
+
+
+# Operations
+
+
+class AlreadyPaused(SppError):
+    """{endpoint} is paused already."""
+
+
+class NotPaused(SppError):
+    """{endpoint} is not paused."""

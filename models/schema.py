@@ -3,6 +3,7 @@
 from models import (
     actions,
     adjustments,
+    bulk,
     catalogue,
     deliveries,
     facts,
@@ -11,6 +12,7 @@ from models import (
     ledger,
     logins,
     members,
+    pauses,
     payments,
     reconciliation,
     redemption,
@@ -23,7 +25,8 @@ TABLES = (
     catalogue.Club, catalogue.Item, catalogue.Offer, catalogue.SessionBucket, catalogue.PaymentTerm,
     catalogue.BucketTerms, members.Member, members.Membership,
     members.MembershipTerms, members.PinnedTerms, members.BillingReference, adjustments.Adjustment,
-    inbox.WebhookEvent, deliveries.DeliveryCount, payments.Payment, facts.PaymentFact, ledger.CreditGrant,
+    inbox.WebhookEvent, inbox.EventError, bulk.BulkAct, pauses.Pause,
+    deliveries.DeliveryCount, payments.Payment, facts.PaymentFact, ledger.CreditGrant,
     redemption.Redemption, ledger.LedgerEntry, heartbeats.Heartbeat, reconciliation.Reconciliation, actions.Action,
     staff.Staff, logins.LoginFailures, tokens.ApiToken,
 )  # fmt: skip

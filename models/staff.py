@@ -39,18 +39,29 @@ HASHER = PasswordHasher()
 
 
 class Role(StrEnum):
-    """What a person may do, from the least to the most. Compare with `may`: as texts they sort otherwise."""
+    """What a person is here to do. `may` says what each is allowed."""
 
     VIEWER = "viewer"
     DESK = "desk"
     MANAGER = "manager"
+    OPERATOR = "operator"
+    """Sees to the queues; has nothing to do at the desk."""
     ADMIN = "admin"
+
+
+_ALSO = {
+    Role.VIEWER: frozenset[Role](),
+    Role.DESK: frozenset({Role.VIEWER}),
+    Role.MANAGER: frozenset({Role.VIEWER, Role.DESK}),
+    Role.OPERATOR: frozenset({Role.VIEWER}),
+    Role.ADMIN: frozenset(Role),
+}
+"""Whose work each role may do beside its own."""
 
 
 def may(role: str, needed: Role) -> bool:
     """Whether a role is enough for what needs that one."""
-    ranks = list(Role)
-    return ranks.index(Role(role)) >= ranks.index(needed)
+    return role == needed or needed in _ALSO[Role(role)]
 
 
 class Staff(Base):

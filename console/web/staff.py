@@ -34,7 +34,8 @@ MAY = {
     Role.VIEWER: "Viewer: sees members and the catalogue",
     Role.DESK: "Desk: also signs up, redeems and gives back",
     Role.MANAGER: "Manager: also builds offers, approves and extends",
-    Role.ADMIN: "Admin: also staff accounts and API tokens",
+    Role.OPERATOR: "Operator: sees what viewers see, and repairs and pauses in Operations",
+    Role.ADMIN: "Admin: all of that, and staff accounts and API tokens",
 }
 _PASSWORD_ERRORS: dict[type[SppError], str] = {PasswordTooShort: "password", PasswordIsLoginName: "password"}
 _ACCOUNT_ERRORS: dict[type[SppError], str] = {

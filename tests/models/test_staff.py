@@ -55,6 +55,17 @@ def test_each_role_may_what_the_ones_before_it_may() -> None:
     assert may("manager", Role.DESK)
 
 
+def test_an_operator_has_nothing_to_do_at_the_desk_and_the_desk_nothing_to_operate() -> None:
+    assert may("operator", Role.VIEWER)
+    assert may("operator", Role.OPERATOR)
+    assert may("admin", Role.OPERATOR)
+    for one in (Role.DESK, Role.MANAGER):
+        assert not may("operator", one)
+        assert not may(one, Role.OPERATOR)
+    assert not may("viewer", Role.OPERATOR)
+    assert not may("operator", Role.ADMIN)
+
+
 class TestAdd:
     def test_an_account_is_active_and_written_down(self, session: Session) -> None:
         person = account(session)

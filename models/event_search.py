@@ -1,0 +1,175 @@
+"""Finding events by a filter: listed page by page, counted exactly, and kept for an act on all that match.
+
+The inbox is large and most of it is history, so a listing looks at a bounded number of
+events at a time, the newest first, and says how far back it has come.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+
+from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy.orm import Session, load_only
+
+from models.facts import PaymentFact
+from models.inbox import EventState, WebhookEvent
+from models.members import Membership
+from models.payments import Payment
+
+LOOKED_AT = 50_000
+"""Events that one page of a listing looks at, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events; what is None or empty matches all. Times are UTC, `since` inclusive, `until` exclusive."""
+
+    state: str | None = None
+    endpoint: str | None = None
+    type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    """By when they were received."""
+    attempts: int | None = None
+    """At least so many."""
+    error: str | None = None
+    """A part of the last error, or of the reason; letters of either case."""
+    event_id: str | None = None
+    """The processor's id, whole."""
+    payment: str | None = None
+    """A payment's reference, whole: the events that told something of it, by any of its references."""
+    member_id: int | None = None
+    body: str | None = None
+    """A part of the body, exactly so; what is pruned is not found."""
+
+    def as_json(self) -> str:
+        """As it is kept beside an act on many events; `from_json` reads it."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value is not None}, default=str)
+
+    @classmethod
+    def from_json(cls, kept: str) -> Self:
+        """What `as_json` wrote."""
+        known: dict[str, Any] = json.loads(kept)
+        for name in {"since", "until"} & known.keys():
+            known[name] = datetime.fromisoformat(known[name])
+        return cls(**known)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it matches every event there is."""
+        return all(getattr(self, field.name) is None for field in fields(self))
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether an index finds the events, however many others there are."""
+        named = (self.event_id, self.payment, self.member_id)
+        return any(one is not None for one in named) or self.state in {
+            EventState.PENDING,
+            EventState.QUARANTINED,
+            EventState.DEAD,
+        }
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What an event has to meet."""
+        event = WebhookEvent
+        found: list[ColumnElement[bool]] = []
+        for column, value in ((event.state, self.state), (event.endpoint, self.endpoint), (event.type, self.type),
+                              (event.event_id, self.event_id)):  # fmt: skip
+            if value is not None:
+                found.append(column == value)
+        if self.since is not None:
+            found.append(event.received_at >= self.since)
+        if self.until is not None:
+            found.append(event.received_at < self.until)
+        if self.attempts is not None:
+            found.append(event.attempts >= self.attempts)
+        if self.error is not None:
+            found.append(func.concat_ws(" ", event.error, event.reason).icontains(self.error, autoescape=True))
+        if self.body is not None:
+            found.append(func.pg_catalog.position(event.body, self.body.encode()) > 0)
+        if self.payment is not None:
+            found.append(_told_of(_same_payment(Payment.reference == self.payment)))
+        if self.member_id is not None:
+            of_member = select(Membership.id).where(Membership.member_id == self.member_id)
+            found.append(_told_of(_same_payment(Payment.membership_id.in_(of_member))))
+        return found
+
+
+def _same_payment(named: ColumnElement[bool]) -> Select[int]:
+    """The rows of whole payments, of which one row is so."""
+    roots = select(func.coalesce(Payment.same_as, Payment.id)).where(named)
+    return select(Payment.id).where(or_(Payment.id.in_(roots), Payment.same_as.in_(roots)))
+
+
+def _told_of(payments: Select[int]) -> ColumnElement[bool]:
+    return WebhookEvent.id.in_(select(PaymentFact.event_id).where(PaymentFact.payment_id.in_(payments)))
+
+
+_LISTED = (
+    WebhookEvent.id, WebhookEvent.endpoint, WebhookEvent.event_id, WebhookEvent.type, WebhookEvent.received_at,
+    WebhookEvent.state, WebhookEvent.reason, WebhookEvent.attempts, WebhookEvent.next_attempt_at, WebhookEvent.error,
+    WebhookEvent.finished_at, WebhookEvent.source, WebhookEvent.thin, WebhookEvent.api_version,
+    WebhookEvent.conflicts_with, WebhookEvent.pruned_at,
+)  # fmt: skip
+"""All but the bodies."""
+
+
+class Page(NamedTuple):
+    """Some events, the newest first, without their bodies."""
+
+    events: Sequence[WebhookEvent]
+    older: int | None
+    """The cursor of the page after it; None where there is nothing older."""
+    back_to: datetime | None
+    """Where the page was given up before it was full: how far back it looked."""
+
+
+def page(session: Session, wanted: EventFilter, *, limit: int, before: int | None = None) -> Page:
+    """Up to `limit` events that meet the filter, from those older than the cursor `before`.
+
+    It looks at no more than LOOKED_AT events; where that was not enough, the page says how far back
+    it came, and its cursor goes on from there.
+    """
+    window = select(WebhookEvent.id, WebhookEvent.received_at).order_by(WebhookEvent.id.desc()).limit(LOOKED_AT)
+    if before is not None:
+        window = window.where(WebhookEvent.id < before)
+    last = session.execute(select(window.subquery()).order_by("id").limit(1)).first()
+    query = (
+        select(WebhookEvent).options(load_only(*_LISTED)).where(*wanted.conditions())
+        .order_by(WebhookEvent.id.desc()).limit(limit + 1)
+    )  # fmt: skip
+    if before is not None:
+        query = query.where(WebhookEvent.id < before)
+    if not wanted.is_selective and last:
+        query = query.where(WebhookEvent.id >= last.id)
+    found = session.scalars(query).all()
+    if len(found) > limit:
+        return Page(found[:limit], found[limit - 1].id, None)
+    more = (
+        last is not None
+        and not wanted.is_selective
+        and bool(session.scalar(select(WebhookEvent.id).where(WebhookEvent.id < last.id).limit(1)))
+    )
+    return Page(found, last.id, last.received_at) if more and last else Page(found, None, None)
+
+
+class Scope(NamedTuple):
+    """What an act on all that match would be on, at this moment."""
+
+    events: int
+    up_to: int
+    """The highest id among them; later ones are not in it."""
+
+
+def scope(session: Session, wanted: EventFilter) -> Scope:
+    """How many events meet the filter, exactly. Over a long history this can run into the statement's time limit."""
+    found = session.execute(select(func.count(), func.max(WebhookEvent.id)).where(*wanted.conditions())).one()
+    return Scope(found[0], found[1] or 0)
+
+
+def types(session: Session) -> Sequence[str]:
+    """The types among the newest events, in order, for a person to choose from."""
+    newest = select(WebhookEvent.type).order_by(WebhookEvent.id.desc()).limit(10_000).subquery()
+    return session.scalars(select(newest.c.type).distinct().order_by(newest.c.type)).all()
