@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Connection, String, text
+from sqlalchemy import BigInteger, Connection, Index, String, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.arrays import columns
@@ -14,6 +14,7 @@ class DeliveryCount(Base):
     """How many events or refused deliveries one endpoint had in one hour (UTC) with one outcome."""
 
     __tablename__ = "delivery_counts"
+    __table_args__ = (Index("ix_delivery_counts_hour", "hour"),)
 
     endpoint: Mapped[str] = mapped_column(String(63), primary_key=True)
     hour: Mapped[datetime] = mapped_column(primary_key=True)

@@ -89,6 +89,13 @@ class WebhookEvent(Base):
             postgresql_using="brin",
             postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
         ),
+        # What was finished lately stands in few places of the table, wherever those are.
+        Index(
+            "ix_webhook_events_finished_at",
+            "finished_at",
+            postgresql_using="brin",
+            postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
+        ),
         Index(
             "ix_webhook_events_troubled",
             "state",

@@ -43,6 +43,7 @@ class Payment(Base):
         UniqueConstraint("endpoint", "reference"),
         Index("ix_payments_same_as", "same_as", postgresql_where=text("same_as IS NOT NULL")),
         Index("ix_payments_unmatched", "id", postgresql_where=text("state = 'unmatched'")),
+        Index("ix_payments_held", "id", postgresql_where=text("state = 'held'")),
         CheckConstraint(one_of("state", PaymentState), "state"),
         CheckConstraint("same_as < id", "root_is_lowest"),
         CheckConstraint("state <> 'settled' OR membership_id IS NOT NULL", "settled_is_matched"),
@@ -200,9 +201,10 @@ _UNMATCHED = text("""
     ) told
     WHERE p.state = 'unmatched'
     ORDER BY told.occurred_at, p.id
+    LIMIT :limit
 """)
 
 
-def unmatched(session: Session) -> list[Unmatched]:
-    """Every unmatched payment, the longest waiting first."""
-    return [Unmatched(*row) for row in session.execute(_UNMATCHED)]
+def unmatched(session: Session, *, limit: int | None = None) -> list[Unmatched]:
+    """Every unmatched payment, or the first of them, the longest waiting first."""
+    return [Unmatched(*row) for row in session.execute(_UNMATCHED, {"limit": limit})]

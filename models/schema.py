@@ -12,6 +12,7 @@ from models import (
     ledger,
     logins,
     members,
+    notices,
     pauses,
     payments,
     reconciliation,
@@ -27,7 +28,8 @@ TABLES = (
     members.MembershipTerms, members.PinnedTerms, members.BillingReference, adjustments.Adjustment,
     inbox.WebhookEvent, inbox.EventError, bulk.BulkAct, pauses.Pause,
     deliveries.DeliveryCount, payments.Payment, facts.PaymentFact, ledger.CreditGrant,
-    redemption.Redemption, ledger.LedgerEntry, heartbeats.Heartbeat, reconciliation.Reconciliation, actions.Action,
+    redemption.Redemption, ledger.LedgerEntry, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,
+    reconciliation.Reconciliation, actions.Action,
     staff.Staff, logins.LoginFailures, tokens.ApiToken,
 )  # fmt: skip
 

@@ -1,0 +1,200 @@
+"""PURE: alarms: what has to be told of the figures, as rules with their thresholds.
+
+`monitoring/alerts.yml` states the same rules for Prometheus, by the same names and numbers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from models.figures import Figures
+from models.heartbeats import Worker
+from models.silence import Silence
+from models.wording import counted
+
+OLDEST_DUE_S = 30
+HEARTBEAT_S = 15
+BAD_SIGNATURES = 5
+BAD_SIGNATURE_RATE = 0.05
+UNMATCHED_S = 24 * 60 * 60
+PAUSED_S = 24 * 60 * 60
+
+
+class Severity(StrEnum):
+    """Whether money does not turn into sessions now, or somebody has to look into something today."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+
+
+class Alarm(NamedTuple):
+    """Something that a person has to know."""
+
+    rule: str
+    severity: Severity
+    endpoint: str | None
+    """None where it is about all of them."""
+    message: str
+    """What is wrong and what to do, in one line."""
+    since: datetime | None = None
+    """UTC; None where the figures do not tell."""
+
+
+class Late(NamedTuple):
+    """A job that did not run when it was due."""
+
+    name: str
+    due_at: datetime
+
+
+class Stopped(NamedTuple):
+    """An expiry run that its breaker has stopped: what it would have lapsed, and what is usual."""
+
+    run_id: int
+    at: datetime
+    lots: int
+    usual: int
+
+
+class Audited(NamedTuple):
+    """The last audit that came to its end."""
+
+    at: datetime
+    findings: int
+    first: str | None
+
+
+class Paused(NamedTuple):
+    """An endpoint that is paused."""
+
+    endpoint: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that the rules look at."""
+
+    figures: Figures
+    workers: Sequence[Worker] = ()
+    late: Sequence[Late] = ()
+    silences: Sequence[Silence] = ()
+    stopped: Stopped | None = None
+    audited: Audited | None = None
+    paused: Sequence[Paused] = ()
+
+    def ago(self, seconds: float) -> datetime:
+        """That long before the figures' moment."""
+        return self.figures.at - timedelta(seconds=seconds)
+
+
+Found = tuple[str | None, str, datetime | None]
+"""The endpoint, the message, since when."""
+
+
+def _oldest_due(now: Situation) -> Iterator[Found]:
+    total = now.figures.total
+    if total.oldest_due_s is not None and total.oldest_due_s > OLDEST_DUE_S:
+        what = f"{counted(total.due, 'event')} due, the first for {total.oldest_due_s:.0f} s"
+        yield None, f"{what}: see whether workers run and what they log.", now.ago(total.oldest_due_s)
+
+
+def _no_worker(now: Situation) -> Iterator[Found]:
+    age = min((worker.age_s for worker in now.workers), default=None)
+    if age is None:
+        yield None, "No worker has given a sign of life within a day: start one.", None
+    elif age > HEARTBEAT_S:
+        yield None, f"No worker has given a sign of life for {age:.0f} s: start one.", now.ago(age)
+
+
+def _dead_letters(now: Situation) -> Iterator[Found]:
+    for endpoint, figures in now.figures.endpoints.items():
+        if figures.dead:
+            what = f"{counted(figures.dead, 'dead letter')} on {endpoint}"
+            yield endpoint, f"{what}: read the error, mend its cause, and replay.", None
+
+
+def _late_jobs(now: Situation) -> Iterator[Found]:
+    if now.late:
+        jobs = ", ".join(f"{job.name} (due {job.due_at:%Y-%m-%d %H:%M} UTC)" for job in now.late)
+        yield None, f"Overdue: {jobs}. See whether beat and a worker run.", min(job.due_at for job in now.late)
+
+
+def _bad_signatures(now: Situation) -> Iterator[Found]:
+    for endpoint, figures in now.figures.endpoints.items():
+        if figures.bad_signatures_hour > BAD_SIGNATURES and figures.bad_signature_rate > BAD_SIGNATURE_RATE:
+            what = f"{counted(figures.bad_signatures_hour, 'bad signature')} on {endpoint} in the last hour, "
+            what += f"{figures.bad_signature_rate:.0%} of what came"
+            yield endpoint, f"{what}: compare its secret with the processor's.", None
+
+
+def _double_credits(now: Situation) -> Iterator[Found]:
+    if now.figures.double_credits:
+        yield None, f"{counted(now.figures.double_credits, 'lot')} more than payments: run `spp audit`.", None
+
+
+def _unmatched(now: Situation) -> Iterator[Found]:
+    for endpoint, figures in now.figures.endpoints.items():
+        if figures.oldest_unmatched_s is not None and figures.oldest_unmatched_s > UNMATCHED_S:
+            what = f"{counted(figures.unmatched, 'payment')} on {endpoint} without a membership, "
+            what += f"the first for {figures.oldest_unmatched_s / 3600:.0f} h"
+            yield endpoint, f"{what}: find out whose they are, and link them.", now.ago(figures.oldest_unmatched_s)
+
+
+def _silent(now: Situation) -> Iterator[Found]:
+    for silence in now.silences:
+        heard = f"last heard {silence.since:%Y-%m-%d %H}h UTC" if silence.since else "never heard"
+        what = f"{silence.endpoint} is silent: {heard}, dues expected {silence.expected:%Y-%m-%d %H:%M} UTC"
+        yield silence.endpoint, f"{what}. See at the processor whether it sends, and to where.", silence.since
+
+
+def _stopped_expiry(now: Situation) -> Iterator[Found]:
+    if run := now.stopped:
+        what = f"Expiry run {run.run_id} was stopped: {run.lots:,} lots would lapse, usual are {run.usual:,}"
+        yield None, f"{what}. See whether that is right, and allow it, or extend the lots.", run.at
+
+
+def _audit(now: Situation) -> Iterator[Found]:
+    if now.audited and now.audited.findings:
+        what = f"The audit of {now.audited.at:%Y-%m-%d %H:%M} UTC found {counted(now.audited.findings, 'difference')}"
+        yield None, f"{what}, first: {now.audited.first}", now.audited.at
+
+
+def _long_paused(now: Situation) -> Iterator[Found]:
+    for pause in now.paused:
+        if (now.figures.at - pause.at).total_seconds() > PAUSED_S:
+            what = f"{pause.endpoint} has been paused since {pause.at:%Y-%m-%d %H:%M} UTC by {pause.by}"
+            yield pause.endpoint, f"{what}: its payments wait. Resume it if its reason is gone.", pause.at
+
+
+_RULES: dict[str, tuple[Severity, Callable[[Situation], Iterator[Found]]]] = {
+    "oldest_due": (Severity.CRITICAL, _oldest_due),
+    "no_worker": (Severity.CRITICAL, _no_worker),
+    "dead_letters": (Severity.CRITICAL, _dead_letters),
+    "double_credits": (Severity.CRITICAL, _double_credits),
+    "audit": (Severity.CRITICAL, _audit),
+    "silence": (Severity.CRITICAL, _silent),
+    "bad_signatures": (Severity.WARNING, _bad_signatures),
+    "unmatched": (Severity.WARNING, _unmatched),
+    "late_jobs": (Severity.WARNING, _late_jobs),
+    "stopped_expiry": (Severity.WARNING, _stopped_expiry),
+    "long_paused": (Severity.WARNING, _long_paused),
+}
+
+DATABASE = "database"
+"""The rule that no figures can tell: the database does not answer. Its alarm is made by whoever noticed."""
+
+RULES = {name: severity for name, (severity, _) in _RULES.items()} | {DATABASE: Severity.CRITICAL}
+"""Every rule by its name, the gravest first."""
+
+
+def fired(now: Situation) -> list[Alarm]:
+    """What has to be told, the gravest first."""
+    return [
+        Alarm(name, severity, endpoint, message, since)
+        for name, (severity, find) in _RULES.items()
+        for endpoint, message, since in find(now)
+    ]

@@ -1,0 +1,45 @@
+"""What stands in the inbox and at the payments at this moment, by endpoint (NULL: of all).
+
+Each of these is found by its partial index, however long the history is.
+"""
+
+from sqlalchemy import text
+
+_WAITING = text("""
+    WITH pending AS (
+        SELECT endpoint, next_attempt_at, error, false AS thin
+        FROM webhook_events WHERE state = 'pending' AND NOT thin AND attempts = 0
+        UNION ALL
+        SELECT endpoint, next_attempt_at, error, false
+        FROM webhook_events WHERE state = 'pending' AND NOT thin AND attempts > 0
+        UNION ALL
+        SELECT endpoint, next_attempt_at, error, true FROM webhook_events WHERE state = 'pending' AND thin
+    ), seen AS (
+        SELECT p.*, p.next_attempt_at <= clock_timestamp() AS due, q.endpoint IS NOT NULL AS paused
+        FROM pending p LEFT JOIN pauses q ON q.endpoint = p.endpoint
+    )
+    SELECT endpoint, count(*) FILTER (WHERE due AND NOT paused) AS due,
+           extract(epoch FROM clock_timestamp() - min(next_attempt_at) FILTER (WHERE due AND NOT paused))::float8
+               AS oldest_due_s,
+           count(*) FILTER (WHERE due AND paused) AS paused_due,
+           count(*) FILTER (WHERE error IS NOT NULL AND NOT due) AS retrying, count(*) FILTER (WHERE thin) AS thin
+    FROM seen GROUP BY GROUPING SETS ((endpoint), ())
+""")
+
+_TROUBLED = text("""
+    SELECT endpoint, count(*) FILTER (WHERE state = 'dead') AS dead,
+           count(*) FILTER (WHERE state = 'quarantined') AS quarantined
+    FROM webhook_events WHERE state IN ('quarantined', 'dead') GROUP BY GROUPING SETS ((endpoint), ())
+""")
+
+_UNMATCHED = text("""
+    SELECT endpoint, count(*) AS unmatched,
+           extract(epoch FROM clock_timestamp() - min(recorded_at))::float8 AS oldest_unmatched_s
+    FROM payments WHERE state = 'unmatched' GROUP BY GROUPING SETS ((endpoint), ())
+""")
+
+_HELD = text("""
+    SELECT endpoint, count(*) AS held FROM payments WHERE state = 'held' GROUP BY GROUPING SETS ((endpoint), ())
+""")
+
+NOW = (_WAITING, _TROUBLED, _UNMATCHED, _HELD)
