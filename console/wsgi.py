@@ -3,6 +3,8 @@
 import sys
 
 import settings
+from console.alerting import Watcher
+from console.channels import channels
 from console.web.app import create_app
 from models.database import check_reachable
 from models.errors import SppError
@@ -11,5 +13,6 @@ try:
     loaded = settings.load()
     check_reachable(loaded.database_url)
     app = create_app(loaded)
+    Watcher(loaded, channels(loaded)).start()
 except (settings.SettingsError, SppError) as error:
     sys.exit(f"The console cannot start.\n{error}")

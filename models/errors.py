@@ -116,7 +116,7 @@ class NotFound(SppError):
 
 
 class SeveralMemberships(SppError):
-    """{email} has several memberships, say which one with --membership: {memberships}."""
+    """{email} has several memberships, say which one: {memberships}."""
 
 
 class InvalidEmail(SppError):

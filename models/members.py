@@ -27,9 +27,11 @@ from models.errors import (
     InvalidEmail,
     KeyReused,
     NameMissing,
+    NotFound,
     PickNotOffered,
     PicksMissing,
     ReferenceTaken,
+    SeveralMemberships,
     TooFewPicks,
     TooManyPicks,
     WrongCurrency,
@@ -271,3 +273,21 @@ def add_billing_reference(
     owner = session.get_one(BillingReference, (endpoint, reference)).membership
     if owner.id != membership.id:
         raise ReferenceTaken(reference=reference, endpoint=endpoint, email=owner.member.email)
+
+
+def the_membership(session: Session, email: str, membership_id: int | None = None) -> Membership:
+    """The membership of that person: the only one, or the one of that id.
+
+    Raises NotFound, or SeveralMemberships where they have more than one and none was named.
+    """
+    person = find_member(session, email)
+    if person is None:
+        raise NotFound(what="member", name=email)
+    held = {membership.id: membership for membership in person.memberships}
+    if membership_id is None and len(held) > 1:
+        choice = ", ".join(f"{number} ({one.offer.name}, {one.club.name})" for number, one in held.items())
+        raise SeveralMemberships(email=email, memberships=choice)
+    membership = held.get(membership_id) if membership_id else next(iter(held.values()), None)
+    if membership is None:
+        raise NotFound(what=f"membership of {email}", name=membership_id or "at all")
+    return membership

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -24,6 +25,15 @@ class Given(NamedTuple):
 def counted(number: int, noun: str) -> str:
     """`1 membership`, `2,000 memberships`."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def age(waited: timedelta) -> str:
+    """How long something has waited, in the largest unit that says it: `12 s`, `12 min`, `5 h`, `3 days`."""
+    seconds = max(0, int(waited.total_seconds()))
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def money(amount_minor: int, currency: str) -> str:

@@ -25,6 +25,7 @@ from console.web import (
     members,
     memberships,
     offers,
+    operations,
     sign_up,
     staff,
     tokens,
@@ -32,6 +33,7 @@ from console.web import (
 from models.database import make_engine, sessions
 from models.errors import NotFound, SppError
 from models.migrations import not_ready
+from models.situation import Lookout
 from models.staff import Role
 from settings import Settings
 
@@ -43,9 +45,10 @@ NAVIGATION = (
     ("members.search", "Members", Role.VIEWER),
     ("sign_up.form", "Sign-up", Role.DESK),
     ("offers.overview", "Offers", Role.VIEWER),
-    ("inventory.overview", "Inventory", Role.VIEWER),
+    ("operations.overview", "Operations", Role.VIEWER),
 )
 MORE_NAVIGATION = (
+    ("inventory.overview", "Inventory", Role.VIEWER),
     ("clubs.overview", "Clubs", Role.VIEWER),
     ("log.overview", "Action log", Role.MANAGER),
     ("staff.overview", "Staff", Role.ADMIN),
@@ -86,6 +89,7 @@ def create_app(settings: Settings) -> Flask:
     engine = make_engine(settings.database_url, pool_size=16)
     app.url_map.converters["id"] = IdConverter
     app.extensions["spp_engine"] = engine
+    app.extensions["spp_lookout"] = Lookout(sessions(engine), settings)
     access.install(app, sessions(engine))
     Bootstrap5(app)
     CSRFProtect(app)
@@ -139,7 +143,7 @@ def _is_static() -> bool:
 
 def _pages(app: Flask) -> None:
     """Registers every blueprint; each page and route states whom it is open to."""
-    for part in (access, members, sign_up, memberships, offers, inventory, clubs, log, staff, tokens):
+    for part in (access, members, sign_up, memberships, offers, inventory, clubs, operations, log, staff, tokens):
         app.register_blueprint(part.pages)
     api.install(app)
     app.context_processor(lambda: {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION})

@@ -1,16 +1,19 @@
 """How pages show things: money, days and moments in a club's zone, and enumerations in words."""
 
-from datetime import UTC, date, datetime
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime, get_timezone_name
-from flask import Flask, g
+from babel.dates import format_date, format_datetime, format_time, get_timezone_name
+from flask import Flask, g, url_for
 from sqlalchemy import select
 
 from console.web.access import database
 from models import entitlement
 from models.catalogue import Club
-from models.wording import money
+from models.wording import age, money
 
 LOCALE = "en_US"
 
@@ -19,8 +22,9 @@ def install(app: Flask) -> None:
     """Makes these known to templates."""
     app.jinja_env.filters |= {
         "money": money, "day": day, "moment": moment, "last_day": last_day, "words": words, "signed": signed,
-        "zone": zone_name,
+        "zone": zone_name, "age": age, "clock": clock, "seconds": seconds,
     }  # fmt: skip
+    app.jinja_env.globals["link"] = link
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
@@ -36,6 +40,11 @@ def moment(value: datetime, zone: str | None = None) -> str:
     return format_datetime(value.astimezone(ZoneInfo(zone or house_zone())), "MMM d, y, h:mm a", locale=LOCALE)
 
 
+def clock(value: datetime, zone: str) -> str:
+    """`4:05:09 PM` in the zone."""
+    return format_time(value.astimezone(ZoneInfo(zone)), "h:mm:ss a", locale=LOCALE)
+
+
 def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
     """The last day on which what lapses then can be used; `never` for what does not lapse."""
     return "never" if expires_at is None else day(entitlement.last_day(expires_at, zone or house_zone()))
@@ -46,6 +55,15 @@ def zone_name(zone: str) -> str:
     return get_timezone_name(ZoneInfo(zone), locale=LOCALE)
 
 
+def seconds(value: float | None) -> str:
+    """How long something took: `30 ms`, `1.2 s`, `5 min`; a dash where there was nothing to measure."""
+    if value is None:
+        return "\u2013"
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.1f} s" if value < 10 else age(timedelta(seconds=value))
+
+
 def words(value: str) -> str:
     """An enumeration's value as people write it: `personal_training` is `Personal training`."""
     return value.replace("_", " ").capitalize()
@@ -54,6 +72,12 @@ def words(value: str) -> str:
 def signed(number: int) -> str:
     """A movement with its sign, with a true minus."""
     return f"+{number}" if number > 0 else str(number).replace("-", "\u2212")
+
+
+def link(page: str, path: Mapping[str, Any] = {}, /, **query: object) -> str:
+    """The address of a page with these query parameters, by whatever name; what is None or empty is left out."""
+    asked = urlencode({name: value for name, value in query.items() if value not in (None, "")})
+    return f"{url_for(page, **path)}?{asked}" if asked else url_for(page, **path)
 
 
 def house_zone() -> str:

@@ -1,12 +1,14 @@
 """Amounts and payment terms in plain words, and amounts as people type them."""
 
+from datetime import timedelta
+
 import pytest
 from babel.numbers import get_currency_precision
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import NotAnAmount, WrongCurrencyCode
-from models.wording import amount, counted, currency_code, minor_units, money, price, sessions, term_sentence
+from models.wording import age, amount, counted, currency_code, minor_units, money, price, sessions, term_sentence
 
 CURRENCIES = ["USD", "EUR", "GBP", "CHF", "JPY", "KRW", "ISK", "KWD"]
 amounts = st.integers(0, 10**12 - 1)
@@ -140,3 +142,11 @@ def test_one_is_singular() -> None:
         "2,000 memberships",
     ]
     assert sessions("Spin", 1, 1) == "1 Spin session (1 day)"
+
+
+@pytest.mark.parametrize(
+    ("waited", "said"),
+    [(-3, "0 s"), (0.9, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 days")],
+)
+def test_an_age_is_told_in_the_largest_unit_that_says_it(waited: float, said: str) -> None:
+    assert age(timedelta(seconds=waited)) == said

@@ -56,3 +56,19 @@ for (const field of document.querySelectorAll("[data-selects]")) {
   field.addEventListener("focus", () => field.select());
   if (document.activeElement === field) field.select();
 }
+
+// What changes by itself is asked for again, while somebody looks at it and types nothing there.
+const refresh = async () => {
+  const part = document.querySelector("[data-refresh]");
+  if (!part) return;
+  await new Promise((later) => setTimeout(later, 1000 * Number(part.dataset.refresh)));
+  if (!document.hidden && !document.querySelector("dialog[open]") && !part.contains(document.activeElement)) {
+    const answer = await fetch(location.href).catch(() => null);
+    const page = answer?.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+    const fresh = page?.getElementById(part.id);
+    part.classList.toggle("stale", !fresh);
+    if (fresh) part.replaceWith(fresh);
+  }
+  refresh();
+};
+refresh();

@@ -28,6 +28,8 @@ PAGES: dict[Role, str] = {
         GET /members/<id>/entries/<id>
         GET /members/adjustments
         GET /memberships/<id>
+        GET /operations/
+        GET /operations/unmatched/
         GET /offers/
         GET /offers/<id>
         GET /inventory/
@@ -71,7 +73,14 @@ PAGES: dict[Role, str] = {
         GET, POST /clubs/<id>
         GET /log/
     """,
-    Role.OPERATOR: "",
+    Role.OPERATOR: """
+        GET /operations/endpoints/<name>/pause
+        POST /operations/endpoints/<name>/pause
+        GET /operations/endpoints/<name>/resume
+        POST /operations/endpoints/<name>/resume
+        GET /operations/unmatched/link
+        POST /operations/unmatched/link
+    """,
     Role.ADMIN: """
         GET /staff/
         GET, POST /staff/new

@@ -1,0 +1,131 @@
+"""The watcher: a thread of the console that looks at the rules every 30 s and tells people what they have to know.
+
+Of several consoles one speaks at a time, the one that holds the lock. What a channel does not take is tried again
+with the next look; what was told is kept in PostgreSQL, so a restart repeats nothing.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from console.channels import NOT_TOLD, Channel
+from logs import first_line
+from models import notices
+from models.alarms import DATABASE, RULES, Alarm
+from models.database import make_engine, sessions
+from models.notices import KnownAlarm, News, Told
+from models.situation import Lookout
+from settings import Settings
+
+EVERY_S = 30
+UNREACHABLE_FOR = timedelta(seconds=60)
+"""So long the database has to be away before people are told."""
+_LOCK = 0x5350_5001
+"""Any number that nobody else takes for an advisory lock."""
+
+log = structlog.get_logger()
+
+
+class Watcher:
+    """Looks and tells; `start` lets it do so in a thread of its own."""
+
+    def __init__(
+        self, settings: Settings, channels: Sequence[Channel], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._engine: Engine = make_engine(settings.database_url, pool_size=2)
+        self._make = sessions(self._engine)
+        self._lookout = Lookout(self._make, settings)
+        self._channels, self._clock = channels, clock
+        self._away: KnownAlarm | None = None
+        self._told_away: set[str] = set()
+
+    def start(self) -> None:
+        """Looks every 30 s from now on, for as long as the process lives."""
+        threading.Thread(target=self._go_on, name="watcher", daemon=True).start()
+
+    def look(self) -> None:
+        """Looks once, and tells what there is to tell; raises nothing that the world outside does to it."""
+        try:
+            with self._engine.connect() as lock:
+                if not lock.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}):
+                    return
+                # Held by the connection, not by a transaction: none lasts while somebody is told.
+                lock.commit()
+                try:
+                    self._look()
+                finally:
+                    lock.scalar(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+        except SQLAlchemyError as error:
+            self._unreachable(first_line(error))
+        else:
+            self._reachable()
+
+    def close(self) -> None:
+        """Gives its connections back."""
+        self._engine.dispose()
+
+    def _look(self) -> None:
+        fired, now = self._lookout.alarms(), self._clock()
+        with self._make.begin() as session:
+            notices.see(session, fired, now)
+        for channel in self._channels:
+            with self._make() as session:
+                news = notices.to_tell(session, channel.name, now)
+            for told in news:
+                if not _tell(channel, told):
+                    break
+                with self._make.begin() as session:
+                    notices.was_told(session, channel.name, [told], now)
+
+    def _unreachable(self, why: str) -> None:
+        """Nothing can be kept now: who was told is remembered until the database is back."""
+        now = self._clock()
+        if self._away is None:
+            log.error("watcher_failed", error=why)
+            message = f"The database does not answer: {why}. Nothing is received or credited; bring it back."
+            self._away = _made(Alarm(DATABASE, RULES[DATABASE], None, message, now), now)
+        self._away.seen_at = now
+        if now - self._away.since >= UNREACHABLE_FOR:
+            for channel in self._channels:
+                if channel.name not in self._told_away and _tell(channel, Told(self._away, News.FIRED)):
+                    self._told_away.add(channel.name)
+
+    def _reachable(self) -> None:
+        if self._away is not None:
+            self._away.resolved_at = self._clock()
+            for channel in self._channels:
+                if channel.name in self._told_away:
+                    _tell(channel, Told(self._away, News.RESOLVED))
+            self._away, self._told_away = None, set()
+
+    def _go_on(self) -> None:
+        pause = threading.Event()
+        while True:
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 -- whoever watches must not fall asleep
+                log.error("watcher_failed", error=first_line(error))
+            pause.wait(EVERY_S)
+
+
+def _made(alarm: Alarm, now: datetime) -> KnownAlarm:
+    severity = alarm.severity.value
+    return KnownAlarm(
+        rule=alarm.rule, endpoint="", severity=severity, message=alarm.message, since=alarm.since, seen_at=now
+    )
+
+
+def _tell(channel: Channel, told: Told) -> bool:
+    """Whether it could be told."""
+    rule, endpoint = told.alarm.rule, told.alarm.endpoint
+    try:
+        channel.tell(told)
+    except NOT_TOLD as error:
+        log.warning("alarm_not_told", channel=channel.name, rule=rule, endpoint=endpoint, error=first_line(error))
+        return False
+    log.info("alarm_told", channel=channel.name, rule=rule, endpoint=endpoint, news=told.news.value)
+    return True

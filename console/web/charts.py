@@ -1,0 +1,59 @@
+"""PURE: numbers over time as the paths of an SVG, which a template draws in the page's own colours."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 600, 120
+"""The drawing, in its own units."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: what it is called, and its path."""
+
+    name: str
+    path: str
+    area: str
+    """The same, closed along the bottom."""
+    total: int
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Several series on one scale."""
+
+    series: Sequence[Series]
+    top: int
+    """What the upper edge stands for."""
+    first: str
+    """What the left and the right edge stand for."""
+    last: str
+
+    @property
+    def told(self) -> str:
+        """What it shows, in words."""
+        sums = ", ".join(f"{one.total:,} {one.name}" for one in self.series)
+        return f"{sums} from {self.first} to {self.last}; at most {self.top:,} at once"
+
+
+def chart(first: str, last: str, **series: Sequence[int]) -> Chart:
+    """The series, each with as many values as the others, drawn from the left to the right."""
+    top = _round_up(max((value for values in series.values() for value in values), default=0))
+    return Chart([_series(name, values, top) for name, values in series.items()], top, first, last)
+
+
+def _series(name: str, values: Sequence[int], top: int) -> Series:
+    step = WIDTH / max(len(values) - 1, 1)
+    points = [f"{place * step:.1f},{HEIGHT - HEIGHT * value / top:.1f}" for place, value in enumerate(values)]
+    path = "M" + " L".join(points) if points else ""
+    return Series(name, path, f"{path} L{WIDTH},{HEIGHT} L0,{HEIGHT} Z" if points else "", sum(values))
+
+
+def _round_up(value: int) -> int:
+    """The next of 1, 2, 5, 10, 20, 50, ... that is not less."""
+    size = 1
+    while True:
+        for step in (1, 2, 5):
+            if step * size >= value:
+                return step * size
+        size *= 10

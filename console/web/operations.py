@@ -1,0 +1,69 @@
+"""Operations: whether money is turning into sessions, at a glance, and what all pages beside it share."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, current_app, render_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import SQLAlchemyError
+
+from console.web import billing, unmatched
+from console.web import pauses as pausing
+from console.web.access import database, needs, undo
+from console.web.charts import Chart, chart
+from console.web.formats import clock, house_zone
+from models import pauses, traffic
+from models.pauses import Pause
+from models.situation import Lookout
+from models.staff import Role
+
+pages = Blueprint("operations", __name__, url_prefix="/operations")
+for _part in (unmatched, pausing):
+    pages.register_blueprint(_part.pages)
+
+PARTS = (
+    ("operations.overview", "Overview"),
+    ("operations.unmatched.overview", "Unmatched"),
+)
+"""The pages that stand beside each other."""
+
+
+@pages.app_context_processor
+def _shared() -> dict[str, Any]:
+    return {"operations_parts": PARTS, "paused": _paused}
+
+
+def _paused() -> Sequence[Pause]:
+    """What is paused now; every page says so, but for one that says that the database is away."""
+    try:
+        return pauses.paused(database())
+    except SQLAlchemyError:
+        undo()
+        return []
+
+
+@pages.get("/")
+@needs(Role.VIEWER)
+def overview() -> ResponseReturnValue:
+    """The figures of this moment."""
+    session, now = database(), datetime.now(UTC)
+    lookout: Lookout = current_app.extensions["spp_lookout"]
+    situation = lookout.now()
+    return render_template(
+        "operations/overview.html", figures=situation.figures, workers=situation.workers, alarms=lookout.alarms(),
+        zone=house_zone(), hour=_drawn(traffic.minutes(session, now - timedelta(hours=1))),
+        day=_drawn(traffic.hours(session, now - timedelta(days=1))),
+        configured=billing.endpoints(), paused_names=[pause.endpoint for pause in pauses.paused(session)],
+        jobs=[], broker=None,
+    )  # fmt: skip
+
+
+def _drawn(moved: Sequence[traffic.Moved]) -> Chart:
+    zone = house_zone()
+    return chart(
+        clock(moved[0].at, zone),
+        "now",
+        received=[one.received for one in moved],
+        credited=[one.credited for one in moved],
+    )

@@ -1,0 +1,20 @@
+"""The form that asks why, before something is done that the action log has to explain."""
+
+from wtforms import TextAreaField
+from wtforms.validators import InputRequired, Length
+
+from console.web.forms import Form
+from models.actions import MAX_REASON_LENGTH
+from models.errors import ReasonMissing, SppError, TextTooLong
+
+BESIDE: dict[type[SppError], str] = {ReasonMissing: "reason", TextTooLong: "reason"}
+"""Which field each refusal is about."""
+
+
+class ReasonForm(Form):
+    """Why something is done."""
+
+    reason = TextAreaField(
+        "Why", [InputRequired("Say why."), Length(max=MAX_REASON_LENGTH)],
+        description="Kept in the action log.", render_kw={"rows": 2, "autofocus": True},
+    )  # fmt: skip

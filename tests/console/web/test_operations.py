@@ -1,0 +1,43 @@
+"""The overview of Operations: what it shows of a known scene."""
+
+from collections.abc import Callable
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.staff import Role
+from tests.console.web.at_the_desk import pay, paying_member
+from tests.console.web.conftest import Browser
+from tests.models.gym import Gym
+
+LogIn = Callable[[Role], Browser]
+
+
+def test_nothing_has_happened_yet(log_in: LogIn) -> None:
+    viewer = log_in(Role.VIEWER)
+    assert viewer.get("/operations/").status_code == 200
+    assert "Due now 0 nothing waits" in viewer.text
+    assert "No worker has been seen in the last day" in viewer.text
+    assert "Yes. Nothing is wrong." not in viewer.text
+
+
+def test_the_figures_of_a_scene(log_in: LogIn, gym: Gym, session: Session) -> None:
+    paying_member(gym)
+    pay(gym, "in_lost", "sub_lost", 2)
+    session.execute(text("UPDATE webhook_events SET state = 'dead' WHERE id = (SELECT max(id) FROM webhook_events)"))
+    session.execute(text("INSERT INTO heartbeats (worker, doing, memory_bytes) VALUES ('here:1', 'credited', 90e6)"))
+    session.execute(text("INSERT INTO delivery_counts VALUES ('stripe', date_trunc('hour', now()), 'duplicate', 7)"))
+    session.commit()
+    viewer = log_in(Role.VIEWER)
+    viewer.get("/operations/")
+    for said in ("Dead 1 given up", "Unmatched 1", "Duplicates 7", "Due now 1", "here:1", "credited", "90 MB"):
+        assert said in viewer.text, said
+    assert "1 dead letter on stripe" in viewer.text
+    assert "2 received" in viewer.text
+
+
+def test_only_who_operates_sees_the_buttons(log_in: LogIn) -> None:
+    for role, sees in ((Role.VIEWER, False), (Role.MANAGER, False), (Role.OPERATOR, True), (Role.ADMIN, True)):
+        person = log_in(role)
+        person.get("/operations/")
+        assert ("/operations/endpoints/stripe/pause" in person.page) == sees
