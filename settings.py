@@ -11,12 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIN_CONSOLE_SECRET_LENGTH = 32
 # No endpoint's file has a dot followed by that.
 CONSOLE_VARIABLE, CONSOLE_FILE = "SPP_CONSOLE_SECRET", "console.secret"
+
+METRICS_TOKEN = ("SPP_METRICS_TOKEN", "metrics.token")
+ALERT_SECRET = ("SPP_ALERT_WEBHOOK_SECRET", "alert.secret")
+SMTP_URL = ("SPP_SMTP_URL", "smtp.url")
 
 
 class SettingsError(Exception):
@@ -73,6 +77,13 @@ class Settings(BaseSettings):
     expire_every_s: float = Field(default=60.0, gt=0)
 
     reconcile_hour_utc: int = Field(default=3, ge=0, le=23)
+    audit_hour_utc: int = Field(default=4, ge=0, le=23)
+    prune_hour_utc: int = Field(default=5, ge=0, le=23)
+
+    expire_breaker_from: int = Field(default=1000, gt=0)
+    """So many lots may always lapse in a day; more is stopped where it is also unusual."""
+    expire_breaker_times: int = Field(default=5, gt=0)
+    """So many times the largest day of the last five weeks is unusual."""
 
     late_credit_hours: int = Field(default=24, ge=0)
     """Sessions credited later than this after their payment count their days from
@@ -91,6 +102,17 @@ class Settings(BaseSettings):
     """How many reverse proxies before the console add to X-Forwarded-For; of theirs, the address is believed."""
     adjust_alone_up_to: int = Field(default=10, ge=0)
     """Sessions that one person may give or take by hand; more needs a second person."""
+
+    alert_webhook_url: HttpUrl | None = None
+    """Where alarms are posted to; signed by the secret in `alert.secret` or SPP_ALERT_WEBHOOK_SECRET."""
+    alert_email_to: str = ""
+    """Addresses that alarms are mailed to, separated by white space; by way of `smtp.url` or SPP_SMTP_URL."""
+    alert_email_from: str = "spp@localhost"
+
+    sentry_dsn: SecretStr | None = None
+    """Errors are reported there; needs the extra `sentry`."""
+    otlp_endpoint: HttpUrl | None = None
+    """Traces are sent there by OTLP over HTTP, to its path /v1/traces; needs the extra `otel`."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -147,6 +169,11 @@ class Settings(BaseSettings):
                 f"{self.places(CONSOLE_VARIABLE, CONSOLE_FILE)}; `openssl rand -hex 32` makes one."
             )
         return key
+
+    def one_secret(self, secret: tuple[str, str]) -> str | None:
+        """The secret of that variable or file (METRICS_TOKEN, ...), or None where neither has one."""
+        given = self._read(*secret)
+        return given[0].get_secret_value() if given else None
 
     def places(self, variable: str, file_name: str) -> str:
         """Where a secret may stand, for messages about one that is missing."""

@@ -6,6 +6,7 @@ No error ever tells that a processor stopped sending. What tells is that dues we
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -49,13 +50,13 @@ def allowance(heard: Sequence[datetime], now: datetime) -> Allowance:
     """
     if not heard or now - heard[0] < ENOUGH_HISTORY:
         return Allowance(True, GRACE_WITHOUT_HISTORY)
-    gaps = (later - (earlier + _HOUR) for earlier, later in zip(heard, heard[1:], strict=False))
+    gaps = (later - (earlier + _HOUR) for earlier, later in pairwise(heard))
     longest = max(gaps, default=timedelta(0))
     return Allowance(now - (heard[-1] + _HOUR) > max(LONGER_THAN_EVER * longest, AT_LEAST), GRACE)
 
 
 _HEARD = text("""
-    SELECT endpoint, array_agg(DISTINCT hour ORDER BY hour)
+    SELECT endpoint, array_agg(DISTINCT hour ORDER BY hour) AS hours
     FROM delivery_counts
     WHERE endpoint = ANY(CAST(:endpoints AS text[])) AND hour >= CAST(:since AS timestamptz)
       AND outcome IN ('new', 'duplicate', 'unfinished_duplicate', 'conflict')
@@ -103,8 +104,8 @@ _EXPECTED = text(f"""
 def silences(session: Session, endpoints: Iterable[Endpoint], now: datetime) -> list[Silence]:
     """The live endpoints that are silent now, in order; test endpoints are nobody's dues."""
     names = [endpoint.name for endpoint in endpoints if endpoint.mode == "live"]
-    rows = session.execute(_HEARD, {"endpoints": array(names), "since": now - HISTORY}).all()
-    history = {endpoint: hours for endpoint, hours in rows}
+    rows = session.execute(_HEARD, {"endpoints": array(names), "since": now - HISTORY})
+    history: dict[str, list[datetime]] = {row.endpoint: row.hours for row in rows}
     found = []
     for name in names:
         heard = history.get(name, [])

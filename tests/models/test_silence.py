@@ -2,6 +2,7 @@
 
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,7 @@ def test_an_endpoint_is_quiet_only_for_longer_than_ever_and_six_hours(heard: lis
         assert allowed == (type(allowed)(True, GRACE_WITHOUT_HISTORY))
         return
     quiet_for = NOW - heard[-1] - HOUR
-    longest = max([b - a - HOUR for a, b in zip(heard, heard[1:], strict=False)], default=timedelta(0))
+    longest = max([b - a - HOUR for a, b in pairwise(heard)], default=timedelta(0))
     assert allowed.grace == GRACE
     assert allowed.quiet == (quiet_for > 6 * HOUR and quiet_for > 1.5 * longest)
 

@@ -1,0 +1,178 @@
+"""The watcher: what has fired reaches people, once, by real servers."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+import pytest
+from sqlalchemy import Engine, text
+
+from console.alerting import Watcher
+from console.channels import Channel, Mail, Webhook
+from local.servers import Postgres
+from models import heartbeats
+from models.database import make_engine, sessions
+from models.notices import Told
+from settings import Settings
+from tests.console import listening
+from tests.console.listening import Heard
+from tests.console.test_channels import SECRET
+from tests.worker.scene import Make
+
+HOUR = timedelta(hours=1)
+
+
+class Clock:
+    """The watcher's, which goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    with listening.http() as heard:
+        yield heard
+
+
+Watching = Callable[..., Watcher]
+
+
+@pytest.fixture
+def watching(settings: Settings, clock: Clock) -> Iterator[Watching]:
+    """A watcher that tells by these channels."""
+    watchers: list[Watcher] = []
+
+    def make(*channels: Channel) -> Watcher:
+        watchers.append(Watcher(settings, channels, clock))
+        return watchers[-1]
+
+    yield make
+    for watcher in watchers:
+        watcher.close()
+
+
+def live(make: Make) -> None:
+    with make.begin() as session:
+        heartbeats.beat(session, "host:1", 0)
+
+
+def die(make: Make) -> None:
+    with make.begin() as session:
+        session.execute(text("UPDATE heartbeats SET seen_at = seen_at - interval '1 minute'"))
+
+
+def rules(heard: Heard) -> list[tuple[str, str]]:
+    return [(kind, data["rule"]) for kind, data in heard.said]
+
+
+def test_people_are_told_when_it_begins_and_when_it_is_over(
+    watching: Watching, heard: Heard, make: Make, clock: Clock
+) -> None:
+    live(make)
+    die(make)
+    with listening.smtp() as box:
+        channels = Webhook(heard.url, SECRET), Mail(f"smtp://127.0.0.1:{box.port}", "a@b.example", "spp@b.example")
+        watching(*channels).look()
+        # Another process, as after a restart, repeats nothing.
+        watching(*channels).look()
+        live(make)
+        clock.now += HOUR
+        watching(*channels).look()
+        assert [mail["Subject"].split()[1] for _, mail in box.mails] == ["FIRED:", "RESOLVED:"]
+    assert rules(heard) == [("alarm.fired", "no_worker"), ("alarm.resolved", "no_worker")]
+
+
+def test_a_channel_that_is_down_is_tried_again_and_does_not_hold_up_the_other(
+    watching: Watching, heard: Heard, make: Make, clock: Clock
+) -> None:
+    with listening.smtp() as box:
+        mail = Mail(f"smtp://127.0.0.1:{box.port}", "a@b.example", "spp@b.example")
+        watcher = watching(Webhook(heard.url, SECRET), mail)
+        heard.status = 500
+        watcher.look()
+        assert len(box.mails) == 1
+        assert heard.posts == []
+        heard.status = 200
+        clock.now += timedelta(seconds=30)
+        watcher.look()
+        assert len(box.mails) == 1
+    assert rules(heard) == [("alarm.fired", "no_worker")]
+
+
+class Slow:
+    """A channel that waits until it is let go."""
+
+    name = "slow"
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.asked, self.go = Event(), Event()
+
+    def tell(self, told: Told) -> None:
+        self.told.append(told.alarm.rule)
+        self.asked.set()
+        assert self.go.wait(30)
+
+
+def test_of_several_consoles_one_speaks(watching: Watching, engine: Engine, make: Make) -> None:
+    slow = Slow()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(watching(slow).look)
+        assert slow.asked.wait(30)
+        watching(slow).look()
+        # Whoever is slow to be told holds no transaction open, and no lock but the watchers'.
+        with engine.connect() as connection:
+            query = (
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND xact_start IS NOT NULL"
+            )
+            assert connection.scalar(text(f"{query} AND pid <> pg_backend_pid()")) == 0
+        slow.go.set()
+        first.result(30)
+    assert slow.told == ["no_worker"]
+    watching(slow).look()
+    assert slow.told == ["no_worker"]
+
+
+def test_people_are_told_that_the_database_is_away_and_back(
+    watching: Watching, heard: Heard, make: Make, clock: Clock, settings: Settings, postgres: Postgres
+) -> None:
+    live(make)
+    watcher = watching(Webhook(heard.url, SECRET))
+    watcher.look()
+    name = settings.database_url.partition("?")[0].rpartition("/")[2]
+    allow = "ALTER DATABASE {} ALLOW_CONNECTIONS {}"
+    admin = sessions_of(postgres)
+    with admin() as session:
+        session.execute(text(allow.format(name, "false")))
+        session.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
+        )
+    try:
+        watcher.look()
+        assert heard.posts == []
+        clock.now += timedelta(seconds=60)
+        watcher.look()
+        watcher.look()
+        assert rules(heard) == [("alarm.fired", "database")]
+    finally:
+        with admin() as session:
+            session.execute(text(allow.format(name, "true")))
+            admin.kw["bind"].dispose()
+    live(make)
+    clock.now += timedelta(minutes=5)
+    watcher.look()
+    assert rules(heard) == [("alarm.fired", "database"), ("alarm.resolved", "database")]
+
+
+def sessions_of(postgres: Postgres) -> Make:
+    return sessions(make_engine(postgres.url("postgres"), autocommit=True))
