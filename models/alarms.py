@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from models.figures import Figures
 from models.heartbeats import Worker
+from models.jobs import JobLine
 from models.silence import Silence
 from models.wording import counted
 
@@ -40,13 +41,6 @@ class Alarm(NamedTuple):
     """What is wrong and what to do, in one line."""
     since: datetime | None = None
     """UTC; None where the figures do not tell."""
-
-
-class Late(NamedTuple):
-    """A job that did not run when it was due."""
-
-    name: str
-    due_at: datetime
 
 
 class Stopped(NamedTuple):
@@ -80,7 +74,7 @@ class Situation:
 
     figures: Figures
     workers: Sequence[Worker] = ()
-    late: Sequence[Late] = ()
+    jobs: Sequence[JobLine] = ()
     silences: Sequence[Silence] = ()
     stopped: Stopped | None = None
     audited: Audited | None = None
@@ -118,9 +112,10 @@ def _dead_letters(now: Situation) -> Iterator[Found]:
 
 
 def _late_jobs(now: Situation) -> Iterator[Found]:
-    if now.late:
-        jobs = ", ".join(f"{job.name} (due {job.due_at:%Y-%m-%d %H:%M} UTC)" for job in now.late)
-        yield None, f"Overdue: {jobs}. See whether beat and a worker run.", min(job.due_at for job in now.late)
+    late = [(job.name, job.due_at) for job in now.jobs if job.overdue and job.due_at]
+    if late:
+        jobs = ", ".join(f"{name} (due {due_at:%Y-%m-%d %H:%M} UTC)" for name, due_at in late)
+        yield None, f"Overdue: {jobs}. See whether beat and a worker run.", min(due_at for _, due_at in late)
 
 
 def _bad_signatures(now: Situation) -> Iterator[Found]:

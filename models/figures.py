@@ -90,7 +90,7 @@ class Figures:
     """The configured ones in their order, then what is configured no more but still has figures."""
     total: EndpointFigures
     expired_lots: int
-    """Lapsed and written down since midnight UTC."""
+    """Lapsed and written down since midnight UTC, without what was undone."""
     expired_sessions: int
     double_credits: int
     """Lots more than there are payments for them, among the latest lots: must be 0. The audit looks at all."""
@@ -117,7 +117,11 @@ _DOUBLE = text("""
     ) counted
 """)
 
-_EXPIRED = text("SELECT 0::bigint AS expired_lots, 0::bigint AS expired_sessions")
+_EXPIRED = text("""
+    SELECT coalesce(sum(lots - undone_lots), 0)::bigint AS expired_lots,
+           coalesce(sum(sessions - undone_sessions), 0)::bigint AS expired_sessions
+    FROM expiry_runs WHERE started_at >= date_trunc('day', now(), 'UTC')
+""")
 
 
 def overview(session: Session, endpoints: Iterable[Endpoint]) -> Figures:

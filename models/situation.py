@@ -2,15 +2,18 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from models import alarms, heartbeats, pauses, silence
-from models.alarms import Alarm, Paused, Situation
+from models import alarms, heartbeats, jobs, pauses, silence
+from models.alarms import Alarm, Audited, Paused, Situation, Stopped
 from models.figures import DAY_S, NOW_S, Overview
 from models.recent import Recent
 from models.silence import Silence
 from settings import Settings
+
+_STOPPED = text("SELECT id, started_at, due, usual FROM expiry_runs WHERE state = 'stopped' AND finished_at IS NULL")
+_AUDITED = text("SELECT finished_at, findings, first_findings[1] FROM audits ORDER BY id DESC LIMIT 1")
 
 
 class Lookout:
@@ -35,14 +38,24 @@ class Lookout:
     def _look(self) -> Situation:
         figures, silences = self._overview.now(), self._silences()
         with self._make() as session:
+            stopped = session.execute(_STOPPED).one_or_none()
+            audited = session.execute(_AUDITED).one_or_none()
             return Situation(
                 figures=figures,
                 workers=heartbeats.workers(session),
+                jobs=jobs.listed(session, self._settings, _now(session)),
                 silences=silences,
+                stopped=Stopped(*stopped) if stopped else None,
+                audited=Audited(*audited) if audited else None,
                 paused=[Paused(one.endpoint, one.paused_at, one.paused_by) for one in pauses.paused(session)],
             )
 
     def _listen(self) -> list[Silence]:
         with self._make() as session:
-            now: datetime = session.scalars(select(func.now())).one()
-            return silence.silences(session, self._settings.endpoints, now)
+            return silence.silences(session, self._settings.endpoints, _now(session))
+
+
+def _now(session: Session) -> datetime:
+    """By the database's clock."""
+    now: datetime = session.scalars(select(func.clock_timestamp())).one()
+    return now

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy.orm import Session
 
 from models import notices
-from models.alarms import RULES, Alarm, Audited, Late, Paused, Severity, Situation, Stopped, fired
+from models.alarms import RULES, Alarm, Audited, Paused, Severity, Situation, Stopped, fired
 from models.figures import EndpointFigures, Figures
 from models.heartbeats import Worker
+from models.jobs import JobLine, JobName
 from models.notices import News, to_tell, was_told
 from models.silence import Silence
 
@@ -27,6 +28,10 @@ def situation(also: dict[str, Any] | None = None, **figures: Any) -> Situation:
     one = EndpointFigures(**figures)
     known = Figures(NOW, {"stripe": one}, one, 0, 0, 0)
     return replace(Situation(known, workers=[worker(1)]), **(also or {}))
+
+
+def job(*, overdue: bool) -> JobLine:
+    return JobLine(JobName.SWEEP, NOW, None, None, None, NOW - HOUR, overdue)
 
 
 def double(lots: int) -> dict[str, Any]:
@@ -71,7 +76,12 @@ CASES: list[tuple[str, Situation, Situation, timedelta | None]] = [
         situation(unmatched=1, oldest_unmatched_s=86_401),
         DAY + SECOND,
     ),
-    ("late_jobs", situation(), situation({"late": [Late("sweep", NOW - HOUR)]}), HOUR),
+    (
+        "late_jobs",
+        situation({"jobs": [job(overdue=False)]}),
+        situation({"jobs": [job(overdue=False), job(overdue=True)]}),
+        HOUR,
+    ),
     ("stopped_expiry", situation(), situation({"stopped": Stopped(3, NOW - HOUR, 9000, 40)}), HOUR),
     (
         "long_paused",
