@@ -5,7 +5,7 @@ import sys
 import click
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
-from console import alert, memberships, queues, repairs, running, sending, users
+from console import alert, check, memberships, queues, repairs, running, sending, status, users
 from local.servers import NoEmbeddedServers, ServerFailed
 from local.stack import StackFailed
 from models.errors import SppError
@@ -53,6 +53,6 @@ for command in (
     memberships.sign_up_command, memberships.member, memberships.redeem, memberships.give_back,
     sending.send, queues.endpoints_command, queues.events, queues.replay, queues.expire, queues.audit,
     repairs.unmatched, repairs.link, repairs.quarantine, repairs.reconcile,
-    users.user, alert.alert,
+    users.user, alert.alert, status.status, check.check,
 ):  # fmt: skip
     spp.add_command(command)

@@ -10,10 +10,11 @@ import click
 
 def as_json(value: object) -> None:
     """Prints the value as JSON; times are RFC 3339 in UTC."""
-    click.echo(json.dumps(value, indent=2, default=_plain))
+    click.echo(json.dumps(value, indent=2, default=plain))
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
+    """What JSON has no form of: a time as RFC 3339, all else as text."""
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 

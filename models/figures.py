@@ -130,9 +130,9 @@ def overview(session: Session, endpoints: Iterable[Endpoint]) -> Figures:
 
 
 class Overview:
-    """The figures for many viewers at the cost of one: those of the present at most 5 s old, of the day 60 s."""
+    """The figures for many viewers at the cost of one: those of the present at most `now_s` old, of the day 60 s."""
 
-    def __init__(self, make: "sessionmaker[Session]", endpoints: Iterable[Endpoint]) -> None:
+    def __init__(self, make: sessionmaker[Session], endpoints: Iterable[Endpoint], now_s: float = NOW_S) -> None:
         def look() -> _Part:
             with make() as session:
                 return _present(session)
@@ -142,7 +142,7 @@ class Overview:
                 return _day(session)
 
         self._endpoints = tuple(endpoints)
-        self._present, self._day = Recent(look, NOW_S), Recent(look_back, DAY_S)
+        self._present, self._day = Recent(look, now_s), Recent(look_back, DAY_S)
 
     def now(self) -> Figures:
         """The figures as they are kept now. Raises SQLAlchemyError where the database does not answer."""

@@ -17,15 +17,15 @@ _AUDITED = text("SELECT finished_at, findings, first_findings[1] FROM audits ORD
 
 
 class Lookout:
-    """What one process shows and tells of an installation; of the present at most 5 s old, of the day 60 s.
+    """What one process shows and tells of an installation; of the present at most `now_s` old, of the day 60 s.
 
     Its methods raise SQLAlchemyError where the database does not answer.
     """
 
-    def __init__(self, make: "sessionmaker[Session]", settings: Settings) -> None:
+    def __init__(self, make: sessionmaker[Session], settings: Settings, now_s: float = NOW_S) -> None:
         self._make, self._settings = make, settings
-        self._overview = Overview(make, settings.endpoints)
-        self._situation, self._silences = Recent(self._look, NOW_S), Recent(self._listen, DAY_S)
+        self._overview = Overview(make, settings.endpoints, now_s)
+        self._situation, self._silences = Recent(self._look, now_s), Recent(self._listen, DAY_S)
 
     def now(self) -> Situation:
         """The situation as it is kept now."""

@@ -1,0 +1,72 @@
+"""How the broker is: whether it answers, and how much is queued. Asked as any client would, bounded to a second."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from broker import EVENTS, MAINTENANCE, celery_config
+from logs import first_line
+
+TIMEOUT_S = 1.0
+REDIS_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerState:
+    """What the broker said; the queues only where it was reached."""
+
+    error: str | None = None
+    """Why it was not reached."""
+    queues: Mapping[str, int] = field(default_factory=dict)
+    """How many messages wait in each."""
+    eviction: str | None = None
+    """What Redis or Valkey does when its memory is full; None where it does not tell."""
+
+    @property
+    def reachable(self) -> bool:
+        """Whether it answered."""
+        return self.error is None
+
+
+def look(broker_url: str) -> BrokerState:
+    """The broker of that URL now. Raises nothing: what goes wrong is its error."""
+    try:
+        return _look_at_redis(broker_url) if broker_url.startswith(REDIS_SCHEMES) else _look_at_amqp(broker_url)
+    except Exception as error:  # noqa: BLE001 -- whatever a client library raises, the broker was not reached
+        return BrokerState(error=first_line(error))
+
+
+def _look_at_redis(url: str) -> BrokerState:
+    from redis import Redis, RedisError
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
+    prefix = celery_config(url)["broker_transport_options"]["global_keyprefix"]
+    with Redis.from_url(url.replace("valkey", "redis", 1), retry=Retry(NoBackoff(), 0), **options) as client:
+        queues = {name: int(client.llen(prefix + name)) for name in (EVENTS, MAINTENANCE)}
+        try:
+            eviction = client.config_get("maxmemory-policy").get("maxmemory-policy")
+        except RedisError:  # a server for hire keeps its configuration to itself
+            eviction = None
+    return BrokerState(queues=queues, eviction=eviction)
+
+
+def _look_at_amqp(url: str) -> BrokerState:
+    from kombu import Connection
+
+    half = TIMEOUT_S / 2  # because connecting is tried twice
+    options = {"read_timeout": half, "write_timeout": half}
+    queues = {}
+    with Connection(url, connect_timeout=half, transport_options=options) as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+        for name in (EVENTS, MAINTENANCE):
+            # A channel of its own: asking for a queue that is not there yet closes it.
+            channel = connection.channel()
+            try:
+                queues[name] = int(channel.queue_declare(name, passive=True).message_count)
+            except connection.channel_errors:
+                queues[name] = 0
+            else:
+                channel.close()
+    return BrokerState(queues=queues)

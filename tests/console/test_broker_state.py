@@ -1,0 +1,43 @@
+"""Asking the broker, a real one."""
+
+import socket
+from time import monotonic
+
+import pytest
+from redis import Redis
+
+from console.broker_state import BrokerState, look
+from local.servers import Broker
+
+
+def test_it_tells_how_much_is_queued(broker_server: Broker) -> None:
+    client = Redis.from_url(broker_server.url)
+    client.delete("spp:events", "spp:maintenance")
+    assert look(broker_server.url) == BrokerState(queues={"events": 0, "maintenance": 0}, eviction="noeviction")
+    client.lpush("spp:events", "a", "b", "c")
+    client.lpush("spp:maintenance", "d")
+    try:
+        state = look(broker_server.url)
+        assert state.reachable
+        assert state.queues == {"events": 3, "maintenance": 1}
+    finally:
+        client.delete("spp:events", "spp:maintenance")
+        client.close()
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:9/0", "amqp://guest@127.0.0.1:9//", "unused://", "nonsense"])
+def test_one_that_is_not_there_is_told_with_why(url: str) -> None:
+    state = look(url)
+    assert not state.reachable
+    assert state.error
+    assert state.queues == {}
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_one_that_hangs_is_given_up(scheme: str) -> None:
+    """It takes connections and says nothing. Without a bound this test would not end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        began = monotonic()
+        state = look(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/")
+    assert not state.reachable
+    assert monotonic() - began < 30

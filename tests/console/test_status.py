@@ -1,0 +1,163 @@
+"""`spp status` and `spp check`, on real databases and as monitors read them."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from console.broker_state import BrokerState
+from console.status import Seen, brief, screen
+from local.stack import ROOT
+from models import alarms, heartbeats
+from models.alarms import Situation
+from models.figures import EndpointFigures, Figures
+from models.heartbeats import Worker
+from models.jobs import JobLine, JobName
+from tests.console.conftest import Spp
+from tests.console.processes import SPP
+from tests.worker.scene import Make
+
+NOW = datetime(2026, 3, 10, 12, 0, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def alive(make: Make) -> Make:
+    """A worker that has just given a sign of life, and jobs that ran."""
+    with make.begin() as session:
+        heartbeats.beat(session, "host:1", 3, memory_bytes=70_000_000, doing="finished 3 events")
+    return make
+
+
+def put(make: Make, **columns: str) -> None:
+    given = {"endpoint": "'stripe'", "event_id": "gen_random_uuid()", "type": "'test'", "body": "''", **columns}
+    with make.begin() as session:
+        session.execute(text(f"INSERT INTO webhook_events ({', '.join(given)}) VALUES ({', '.join(given.values())})"))
+
+
+def test_a_monitor_is_told_in_one_line_that_all_is_well(spp: Spp, alive: Make) -> None:
+    done = spp("check")
+    assert (done.code, done.out) == (0, "OK: 0 due, 0 events credited in the last hour\n")
+
+
+def test_a_monitor_is_warned_of_what_can_wait(spp: Spp, alive: Make) -> None:
+    with alive.begin() as session:
+        session.execute(text("INSERT INTO pauses VALUES ('stripe', now() - interval '2 days', 'ann|bob', 'why')"))
+    done = spp("check")
+    assert done.code == 1
+    assert re.fullmatch(r"WARNING: stripe has been paused since .* by ann/bob: .*\n", done.out)
+
+
+def test_a_monitor_is_alarmed_where_money_does_not_turn_into_sessions(spp: Spp, alive: Make) -> None:
+    put(alive, state="'dead'")
+    put(alive, next_attempt_at="now() - interval '90 s'")
+    done = spp("check", "--perfdata")
+    assert done.code == 2
+    line, bar, figures = done.out.partition(" | ")
+    assert bar
+    assert line.startswith("CRITICAL: 1 event due, the first for 9")
+    assert "; 1 dead letter on stripe" in line
+    found = dict(word.split("=") for word in figures.split())
+    assert found["due"] == "1;;;0"
+    assert found["dead"] == "1;;0;0"
+    assert re.fullmatch(r"9\d\.\ds;;30;0", found["oldest_due"])
+
+
+def test_a_database_that_is_away_is_critical(spp: Spp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:geheim@127.0.0.1:9/none")
+    done = spp("check")
+    assert done.code == 2
+    assert done.out.startswith("CRITICAL: the database does not answer: ")
+    assert len(done.out.splitlines()) == 1
+    assert "geheim" not in done.out + done.err
+
+
+def test_a_monitor_is_told_that_nothing_can_be_known(spp: Spp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPP_ENDPOINTS", "nonsense")
+    done = spp("check")
+    assert done.code == 3
+    assert done.out.startswith("UNKNOWN: ")
+    assert len(done.out.splitlines()) == 1
+
+
+def test_the_overview_tells_programs_everything(spp: Spp, alive: Make) -> None:
+    put(alive, next_attempt_at="now() - interval '90 s'")
+    shown = spp("status", "--json").json
+    assert shown["endpoints"]["stripe"]["due"] == 1
+    assert shown["endpoints"]["standard"]["due"] == 0
+    assert shown["total"]["oldest_due_s"] > 80
+    assert [worker["doing"] for worker in shown["workers"]] == ["finished 3 events"]
+    assert [job["name"] for job in shown["jobs"]] == [name.value for name in JobName]
+    assert [alarm["rule"] for alarm in shown["alarms"]] == ["oldest_due"]
+    assert shown["broker"]["error"]
+
+
+def worker(number: int) -> Worker:
+    doing = "finished 12,345 events of a very long description that goes on"
+    return Worker(f"a-host-with-quite-a-long-name:{number}", 0.8, NOW, NOW, NOW, 1_234_567, 123_456_789, doing)
+
+
+def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
+    many = EndpointFigures(
+        due=1_234_567, oldest_due_s=400_000, paused_due=99_999, retrying=12_345, thin=12_345, dead=99_999,
+        quarantined=99_999, unmatched=99_999, received_minute=90_000, credited_minute=90_000,
+        received_hour=1_234_567, credited_hour=1_234_567, p50_hour_s=0.034, p99_hour_s=250, duplicates_hour=99_999,
+        bad_signatures_hour=99_999,
+    )  # fmt: skip
+    endpoints = {f"a-very-long-endpoint-name-{number}": many for number in range(3)}
+    jobs = [JobLine(name, NOW - timedelta(hours=1), 1, None, None, NOW, False) for name in JobName]
+    figures = Figures(NOW, endpoints, many, 12_345, 123_456, 0)
+    quiet = Seen(Situation(figures, [worker(n) for n in range(9)], jobs), [], BrokerState(queues={"events": 5}))
+    lines = screen(quiet)
+    assert len(lines) <= 23  # and the prompt
+    assert max(map(len, lines)) <= 80
+    rows = [line for line in lines if line.startswith("a-very-long")]
+    assert len(rows) == 6
+    assert "1,234,567     5 d" in rows[0]
+    loud = Seen(quiet.now, alarms.fired(quiet.now), BrokerState(error="nobody there"))
+    assert loud.alarms
+    assert lines[0].endswith("OK")
+    assert screen(loud)[0].endswith("CRITICAL")
+    assert max(map(len, screen(loud))) <= 80
+
+
+def test_the_overview_is_redrawn_until_it_is_interrupted(installed: dict[str, str], alive: Make) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*SPP, "status", "--watch"], cwd=ROOT, env=installed, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while shown.count(b"\x1b[H\x1b[2JSessions Per Payment") < 2:
+            shown += os.read(ours, 4096)
+        process.send_signal(signal.SIGINT)
+        while True:
+            try:
+                shown += os.read(ours, 4096)
+            except OSError:  # it has ended
+                break
+        assert process.wait() == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    assert b"Traceback" not in shown
+    assert b"finished 3 events" in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "-"), (0, "0 ms"), (0.0344, "34 ms"), (0.9999, "1.0 s"), (9.96, "10 s"), (119, "119 s"), (120, "2 min"),
+     (7199, "120 min"), (7200, "2 h"), (172_800, "2 d"), (-0.5, "0 ms")],
+)  # fmt: skip
+def test_a_duration_is_short(seconds: float | None, shown: str) -> None:
+    assert brief(seconds) == shown
+
+
+def test_programs_read_times_as_rfc_3339(spp: Spp, alive: Make) -> None:
+    at = json.loads(spp("status", "--json").out)["at"]
+    assert datetime.fromisoformat(at).utcoffset() == timedelta(0)
