@@ -14,6 +14,8 @@ MAINTENANCE = "maintenance"
 CREDIT_SESSIONS = "worker.tasks.credit_sessions"
 EXPIRE_SESSIONS = "worker.tasks.expire_sessions"
 RECONCILE_PAYMENTS = "worker.tasks.reconcile_payments"
+AUDIT_LEDGER = "worker.tasks.audit_ledger"
+PRUNE_BODIES = "worker.tasks.prune_bodies"
 
 RING_EXPIRES_S = 30
 """A ring nobody heard in this time is dropped; the sweep rings again."""
@@ -42,6 +44,8 @@ def celery_config(broker_url: str) -> dict[str, Any]:
             CREDIT_SESSIONS: {"queue": EVENTS},
             EXPIRE_SESSIONS: {"queue": MAINTENANCE},
             RECONCILE_PAYMENTS: {"queue": MAINTENANCE},
+            AUDIT_LEDGER: {"queue": MAINTENANCE},
+            PRUNE_BODIES: {"queue": MAINTENANCE},
         },
         "task_send_sent_event": False,
         "worker_send_task_events": False,
@@ -55,6 +59,8 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         "timezone": "UTC",
         "enable_utc": True,
         "beat_max_loop_interval": 2,
+        # Written down with each message that it sends, beat's schedule is its sign of life too.
+        "beat_sync_every": 1,
     }
     if broker_url.startswith(("redis", "valkey", "rediss", "valkeys")):
         config["broker_transport_options"] = {

@@ -85,14 +85,22 @@ class LedgerEntry(Base):
             "redemption_id",
             postgresql_where=text("redemption_id IS NOT NULL"),
         ),
+        Index(
+            "ix_ledger_entries_expiry_run_id",
+            "expiry_run_id",
+            "grant_id",
+            postgresql_where=text("expiry_run_id IS NOT NULL"),
+        ),
         CheckConstraint(one_of("kind", EntryKind), "kind"),
         CheckConstraint(
             "CASE kind WHEN 'grant' THEN quantity > 0 WHEN 'redemption' THEN quantity < 0"
             " WHEN 'return' THEN quantity > 0"
-            " WHEN 'expiry' THEN quantity < 0 WHEN 'clawback' THEN quantity <= 0 AND reversed > 0"
+            " WHEN 'expiry' THEN quantity < 0 OR (quantity > 0 AND action_id IS NOT NULL AND expiry_run_id IS NOT NULL)"
+            " WHEN 'clawback' THEN quantity <= 0 AND reversed > 0"
             " WHEN 'reinstatement' THEN quantity >= 0 AND reversed < 0"
             " WHEN 'debt_repayment' THEN counter_grant_id IS NOT NULL"
-            " WHEN 'extension' THEN quantity = 0 AND expires_at IS NOT NULL ELSE true END",
+            " WHEN 'extension' THEN quantity = 0 AND (expires_at IS NOT NULL OR expiry_run_id IS NOT NULL)"
+            " ELSE true END",
             "kind_and_sign",
         ),
         CheckConstraint(
@@ -116,7 +124,7 @@ class LedgerEntry(Base):
     reversed: Mapped[int] = mapped_column(server_default="0")
     """Moves the grant's reversed."""
     expires_at: Mapped[datetime | None]
-    """The expiry that a lot begins with, and an extension's new one."""
+    """The expiry that a lot begins with, and an extension's new one; NULL is never."""
     occurred_at: Mapped[datetime]
     """By the clock of whoever caused it; an expiry's is the lot's expires_at."""
     recorded_at: Mapped[RecordedAt]
@@ -127,6 +135,8 @@ class LedgerEntry(Base):
     counter_grant_id: Mapped[int | None] = mapped_column(ForeignKey("credit_grants.id"))
     """The other grant of a debt repayment: whose shortfall it repays, or who repaid it."""
     note: Mapped[str | None]
+    expiry_run_id: Mapped[int | None] = mapped_column(ForeignKey("expiry_runs.id"))
+    """The run that wrote an expiry down, or that its undo is of."""
 
 
 class NewGrant(NamedTuple):
@@ -269,18 +279,56 @@ _EXPIRE = text("""
         FOR UPDATE SKIP LOCKED
     ), emptied AS (
         UPDATE credit_grants g SET remaining = 0 FROM lapsed WHERE g.id = lapsed.id
+    ), counted AS (
+        UPDATE expiry_runs r SET lots = r.lots + l.lots, sessions = r.sessions + l.sessions
+        FROM (SELECT count(*) AS lots, sum(remaining) AS sessions FROM lapsed) l
+        WHERE r.id = CAST(:run AS bigint) AND l.lots > 0
     )
-    INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at)
-    SELECT id, 'expiry', -remaining, expires_at FROM lapsed
+    INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, expiry_run_id)
+    SELECT id, 'expiry', -remaining, expires_at, CAST(:run AS bigint) FROM lapsed
 """)
 
 
-def expire(session: Session, *, as_of: datetime, limit: int = 20_000) -> int:
-    """Writes down up to `limit` lots that have lapsed by `as_of`, and says how many.
+def expire(session: Session, *, as_of: datetime, limit: int = 20_000, run_id: int | None = None) -> int:
+    """Writes down up to `limit` lots that have lapsed by `as_of`, as part of that run, and says how many.
 
     One entry per lot, dated at its expires_at. Never takes a lot before its time by
     the database's clock, whatever `as_of` says. Safe to run twice at once, and to
     be killed: a lot is either untouched or done. Commit and call again until it
     returns 0.
     """
-    return session.connection().execute(_EXPIRE, {"as_of": as_of, "limit": limit}).rowcount
+    return session.connection().execute(_EXPIRE, {"as_of": as_of, "limit": limit, "run": run_id}).rowcount
+
+
+class Unlapse(NamedTuple):
+    """A lot whose lapse is undone: what it gets back, and when that lapses instead; None is never."""
+
+    grant_id: int
+    quantity: int
+    expires_at: datetime | None
+
+
+_UNLAPSE = text("""
+    WITH lots AS (
+        SELECT grant_id, quantity, expires_at FROM unnest(
+            CAST(:grant_id AS bigint[]), CAST(:quantity AS int[]), CAST(:expires_at AS timestamptz[]))
+          AS lots (grant_id, quantity, expires_at)
+    ), entered AS (
+        INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, action_id, expiry_run_id, note)
+        SELECT grant_id, kind, CASE kind WHEN 'expiry' THEN quantity ELSE 0 END,
+               CASE kind WHEN 'extension' THEN expires_at END, :now, :act, :run, :note
+        FROM lots CROSS JOIN (VALUES (1, 'expiry'), (2, 'extension')) AS kinds (place, kind)
+        ORDER BY grant_id, place
+    )
+    UPDATE credit_grants g SET remaining = g.remaining + lots.quantity, expires_at = lots.expires_at
+    FROM lots WHERE g.id = lots.grant_id
+""")
+
+
+def unlapse(
+    session: Session, lots: Sequence[Unlapse], *, run_id: int, action_id: int, note: str, now: datetime
+) -> None:
+    """Undoes what that run wrote down of these lots, which the caller holds locked, and extends them."""
+    if lots:
+        values = columns(Unlapse._fields, lots)
+        session.execute(_UNLAPSE, {**values, "run": run_id, "act": action_id, "note": note, "now": now})

@@ -13,6 +13,7 @@ import logs
 import settings
 from models.database import check_reachable
 from models.errors import SppError
+from models.jobs import JobName, schedule
 from webhooks.processors import adapters
 from worker import tasks
 
@@ -23,31 +24,26 @@ try:
 except (settings.SettingsError, SppError) as error:
     sys.exit(f"The worker cannot start.\n{error}")
 
+NIGHTLY_RING_EXPIRES_S = 3600
+
 app = Celery("spp")
 app.conf.update(broker.celery_config(_settings.broker_url))
 app.conf.task_queues = [Queue(broker.EVENTS), Queue(broker.MAINTENANCE)]
 app.conf.beat_schedule = {
-    "sweep": {
-        "task": broker.CREDIT_SESSIONS,
-        "schedule": _settings.sweep_every_s,
-        "kwargs": {"sweep": True},
-        "options": {"expires": _settings.sweep_every_s},
-    },
-    "expire": {
-        "task": broker.EXPIRE_SESSIONS,
-        "schedule": _settings.expire_every_s,
-        "options": {"expires": _settings.expire_every_s},
-    },
-    "reconcile": {
-        "task": broker.RECONCILE_PAYMENTS,
-        "schedule": crontab(hour=_settings.reconcile_hour_utc, minute=17),
-        "options": {"expires": 3600},
-    },
+    job.name.value: {
+        "task": job.task,
+        "schedule": crontab(hour=job.at.hour, minute=job.at.minute) if job.at else job.every_s,
+        "kwargs": {"sweep": True} if job.name == JobName.SWEEP else {},
+        "options": {"expires": job.every_s or NIGHTLY_RING_EXPIRES_S},
+    }
+    for job in schedule(_settings)
 }
 app.task(name=broker.CREDIT_SESSIONS)(tasks.credit_sessions)
 app.task(name=broker.EXPIRE_SESSIONS)(tasks.expire_sessions)
 # It waits for processors' APIs; meanwhile the process's timer goes on crediting.
 app.task(name=broker.RECONCILE_PAYMENTS, time_limit=3600, soft_time_limit=3500)(tasks.reconcile_payments)
+# It looks at everything there is, in small statements.
+app.task(name=broker.AUDIT_LEDGER, time_limit=3600, soft_time_limit=3500)(tasks.audit_ledger)
 
 
 def _log(**_: Any) -> None:

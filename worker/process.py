@@ -13,20 +13,28 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from time import monotonic
 
+import psutil
 import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
 from logs import first_line
-from models import heartbeats, ledger
+from models import expiry_runs, expiry_undo, heartbeats
 from models.database import make_engine, sessions
+from models.expiry_runs import Breaker
+from models.jobs import JobName
+from models.wording import counted
 from settings import Settings
 from webhooks.processors import adapters
+from worker.auditing import Auditing
 from worker.crediting import Crediting
 from worker.fetching import Fetcher, Fetching
 from worker.reconciling import Reconciling
+from worker.recording import recorded
 
 TASK_S = 10.0
 """How long one task or tick goes on while there is work; well inside the tasks' time limits."""
+TICK_S = 1.0
+"""How long one tick goes on with acts that take long; signs of life are not to wait for them."""
 
 log = structlog.get_logger()
 
@@ -48,6 +56,8 @@ class WorkerProcess:
         self._draining = threading.Lock()
         self._stopping = threading.Event()
         self._finished = 0
+        self._did: str | None = None
+        self._self = psutil.Process()
         self._swept_at = 0.0
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._fetchers = [
@@ -64,27 +74,45 @@ class WorkerProcess:
             return self._drain(sweep)
 
     def expire(self) -> int:
-        """Writes down what has lapsed; returns lots."""
+        """Writes down what has lapsed, unless a run is stopped; returns lots."""
         keep_on = _for_seconds(TASK_S)
+        breaker = Breaker(self._settings.expire_breaker_from, self._settings.expire_breaker_times)
         total = 0
-        while keep_on():
+        with recorded(self._sessions, JobName.EXPIRE) as outcome:
+            more = True
+            while more and keep_on():
+                with self._sessions.begin() as session:
+                    lots, more = expiry_runs.step(session, as_of=datetime.now(UTC), breaker=breaker)
+                total += lots
             with self._sessions.begin() as session:
-                lots = ledger.expire(session, as_of=datetime.now(UTC))
-            total += lots
-            if not lots:
-                break
+                stopped = expiry_runs.stopped(session)
+            outcome.summary = f"run {stopped.id} is stopped" if stopped else f"{counted(total, 'lot')} written down"
+        if stopped:
+            log.warning("expiry_stopped", run=stopped.id, lots=stopped.due, usual=stopped.usual)
         if total:
             log.info("expired", lots=total)
+            self._did = f"wrote down {counted(total, 'lapsed lot')}"
         return total
 
     def reconcile(self) -> None:
         """Reconciles the endpoints with an API key, one after the other; each run is kept with its counts."""
-        for processor in self._processors.values():
-            if processor.horizon and processor.endpoint.api_key and not self._stopping.is_set():
-                report = Reconciling(self._sessions, processor).run()
-                tell = log.warning if report.error or report.warnings else log.info
-                counts = asdict(report.counts)
-                tell("reconciled", endpoint=report.endpoint, **counts, warnings=report.warnings, error=report.error)
+        asked, failed = 0, 0
+        with recorded(self._sessions, JobName.RECONCILE, long=True) as outcome:
+            for processor in self._processors.values():
+                if processor.horizon and processor.endpoint.api_key and not self._stopping.is_set():
+                    report = Reconciling(self._sessions, processor).run()
+                    tell = log.warning if report.error or report.warnings else log.info
+                    counts = asdict(report.counts)
+                    asked, failed = asked + 1, failed + bool(report.error)
+                    self._did = f"reconciled {report.endpoint}"
+                    tell("reconciled", endpoint=report.endpoint, **counts, warnings=report.warnings, error=report.error)
+            outcome.summary = f"{counted(asked, 'endpoint')} asked" + (f", {failed} failed" if failed else "")
+
+    def audit(self) -> None:
+        """Checks everything there is against everything else; the result is kept."""
+        with recorded(self._sessions, JobName.AUDIT, long=True) as outcome:
+            kept = Auditing(self._sessions).run()
+            outcome.summary = self._did = f"audited: {counted(kept.findings, 'difference')}"
 
     def stop(self) -> None:
         """Ends the timer after the group it is at."""
@@ -97,9 +125,19 @@ class WorkerProcess:
 
     def _drain(self, sweep: bool) -> int:
         keep_on = _for_seconds(TASK_S)
-        run = self._crediting.sweep if sweep else self._crediting.drain
-        finished = run(lambda: keep_on() and not self._stopping.is_set())
+
+        def go_on() -> bool:
+            return keep_on() and not self._stopping.is_set()
+
+        if sweep:
+            with recorded(self._sessions, JobName.SWEEP) as outcome:
+                finished = self._crediting.sweep(go_on)
+                outcome.summary = f"{counted(finished, 'event')} finished"
+        else:
+            finished = self._crediting.drain(go_on)
         self._finished += finished
+        if finished:
+            self._did = f"finished {counted(finished, 'event')}"
         return finished
 
     def _tick_on(self) -> None:
@@ -123,9 +161,17 @@ class WorkerProcess:
                 self._draining.release()
             if sweep:
                 self._swept_at = monotonic()
+        self._undo_expiry()
         finished, self._finished = self._finished, 0
+        did, self._did = self._did, None
         with self._sessions.begin() as session:
-            heartbeats.beat(session, self._name, finished)
+            heartbeats.beat(session, self._name, finished, memory_bytes=self._self.memory_info().rss, doing=did)
+
+    def _undo_expiry(self) -> None:
+        keep_on, more = _for_seconds(TICK_S), True
+        while more and keep_on():
+            with self._sessions.begin() as session:
+                more = expiry_undo.step(session, now=datetime.now(UTC))
 
 
 def _for_seconds(seconds: float) -> Callable[[], bool]:

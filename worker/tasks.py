@@ -30,3 +30,8 @@ def reconcile_payments() -> None:
 def expire_sessions() -> None:
     """Writes down the lots that have lapsed."""
     process().expire()
+
+
+def audit_ledger() -> None:
+    """Checks the ledger and keeps what it finds."""
+    process().audit()

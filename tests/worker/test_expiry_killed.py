@@ -52,8 +52,8 @@ LAPSED = """
         SELECT payment.id, member.id, item.id, 4, 4, '2024-01-01', '2024-02-01' FROM payment, member, item
         RETURNING id, payment_id
     )
-    INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, fact_id)
-    SELECT granted.id, 'grant', 4, '2024-01-01', fact.id FROM granted JOIN fact USING (payment_id)
+    INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, fact_id)
+    SELECT granted.id, 'grant', 4, '2024-02-01', '2024-01-01', fact.id FROM granted JOIN fact USING (payment_id)
 """
 
 
