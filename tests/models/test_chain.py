@@ -1,0 +1,213 @@
+"""The chain over the entries: what was changed, taken away or slipped in is found, and the first such row is named."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from models import audits, chain
+from models.audit import Finding, audit
+from models.audits import Audit
+from models.chain import Head
+from models.redemption import redeem
+from tests.models.gym import BY, NOW, Gym, fresh, paid, tell
+
+
+@contextmanager
+def without_triggers(session: Session) -> Iterator[None]:
+    """As somebody who owns the database could."""
+    tables = ("ledger_entries", "entry_chain", "credit_grants")
+    for table in tables:
+        session.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+    yield
+    for table in tables:
+        session.execute(text(f"ALTER TABLE {table} ENABLE TRIGGER USER"))
+
+
+def aged(session: Session, hours: int = 2) -> None:
+    """As if all entries had been written hours ago."""
+    with without_triggers(session):
+        session.execute(
+            text("UPDATE ledger_entries SET recorded_at = recorded_at - make_interval(hours => :h)"), {"h": hours}
+        )
+
+
+def entry_ids(session: Session) -> list[int]:
+    return list(session.scalars(text("SELECT id FROM ledger_entries ORDER BY id")))
+
+
+@pytest.fixture
+def sealed(gym: Gym, session: Session) -> list[int]:
+    """The ids of a dozen sealed entries."""
+    member = gym.join("sub").member_id
+    tell(session, *(paid(f"in_{number}", "sub") for number in range(5)))
+    for _ in range(2):
+        redeem(session, member_id=member, item_id=gym.spin.id, quantity=1, key=fresh("key"), by=BY, now=NOW)
+    aged(session)
+    assert list(audit(session)) == []
+    ids = entry_ids(session)
+    assert len(ids) == 12
+    return ids
+
+
+def found(session: Session, batch: int = 1000) -> list[Finding]:
+    """What concerns entries."""
+    return [finding for finding in audit(session, batch=batch) if finding.entry_id]
+
+
+def test_every_entry_is_sealed_with_the_one_before_it(sealed: list[int], session: Session) -> None:
+    canonical = session.execute(
+        text("SELECT id, jsonb_strip_nulls(to_jsonb(e))::text FROM ledger_entries e ORDER BY id")
+    ).all()
+    previous = bytes(32)
+    for entry_id, content in canonical:
+        previous = sha256(previous + content.encode()).digest()
+        stored = session.scalar(text("SELECT hash FROM entry_chain WHERE entry_id = :id"), {"id": entry_id})
+        assert bytes(stored) == previous
+    assert chain.head(session) == Head(sealed[-1], previous)
+
+
+def test_the_hash_covers_every_column(sealed: list[int], session: Session) -> None:
+    """Each that has a value; what has none has no key, so that a further column changes no seal."""
+    columns = session.scalars(
+        text("SELECT column_name FROM information_schema.columns WHERE table_name = 'ledger_entries'")
+    ).all()
+    covered = set(
+        session.scalars(text("SELECT DISTINCT jsonb_object_keys(jsonb_strip_nulls(to_jsonb(e))) FROM ledger_entries e"))
+    )
+    assert covered <= set(columns)
+    assert {"id", "grant_id", "kind", "quantity", "expires_at", "occurred_at", "recorded_at", "action_id"} <= covered
+
+
+@pytest.mark.parametrize("batch", [1, 3, 1000])
+@pytest.mark.parametrize(
+    "change",
+    ["quantity = quantity + 1", "note = 'x'", "occurred_at = occurred_at + interval '1 us'", "shortfall = 1",
+     "recorded_at = recorded_at - interval '1 us'", "grant_id = grant_id + 1", "expires_at = NULL"],
+)  # fmt: skip
+def test_a_changed_entry_is_named_first(sealed: list[int], session: Session, change: str, batch: int) -> None:
+    changed, again = sealed[2], sealed[6]
+    grant, member = session.execute(
+        text(
+            "SELECT g.id, g.member_id FROM ledger_entries e JOIN credit_grants g ON g.id = e.grant_id WHERE e.id = :e"
+        ),
+        {"e": changed},
+    ).one()
+    with without_triggers(session):
+        session.execute(text("UPDATE ledger_entries SET note = 'y' WHERE id = :e"), {"e": again})
+        session.execute(text(f"UPDATE ledger_entries SET {change} WHERE id = :e"), {"e": changed})
+    first, *_ = audit(session, batch=batch)
+    now_of = grant + 1 if change.startswith("grant_id") else grant
+    assert (first.entry_id, first.grant_id) == (changed, now_of)
+    assert first.what.startswith(f"entry {changed}, of grant {now_of} and member {member}, is not what was sealed")
+    assert [one.entry_id for one in found(session, batch)] == [changed, again]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 1000])
+@pytest.mark.parametrize("place", [0, 5, -1])
+def test_a_missing_entry_is_named_first(sealed: list[int], session: Session, place: int, batch: int) -> None:
+    gone = sealed[place]
+    with without_triggers(session):
+        session.execute(text("DELETE FROM ledger_entries WHERE id = :e"), {"e": gone})
+    first, *_ = audit(session, batch=batch)
+    assert (first.entry_id, first.what) == (gone, f"entry {gone} is gone")
+    assert len(found(session, batch)) == 1
+
+
+@pytest.mark.parametrize("batch", [1, 3, 1000])
+def test_an_entry_slipped_in_is_named_first(sealed: list[int], session: Session, batch: int) -> None:
+    """Taken in place of one that is gone, as ids are handed out once."""
+    place = sealed[4]
+    with without_triggers(session):
+        session.execute(text("DELETE FROM entry_chain WHERE entry_id = :e"), {"e": place})
+    first, *_ = audit(session, batch=batch)
+    assert first.entry_id == place
+    assert "was slipped in" in first.what
+    # Those after it were sealed with it, so it is told that one of them does not follow.
+    assert [one.entry_id for one in found(session, batch)] == [place, sealed[5]]
+
+
+def test_an_entry_slipped_in_with_a_seal_of_its_own_is_found(sealed: list[int], session: Session) -> None:
+    slipped = sealed[0] - 1
+    with without_triggers(session):
+        session.execute(
+            text(
+                "INSERT INTO ledger_entries (id, grant_id, kind, quantity, occurred_at, recorded_at, action_id)"
+                " OVERRIDING SYSTEM VALUE SELECT :id, grant_id, 'adjustment', 1, now(), now() - interval '2 h',"
+                " (SELECT max(id) FROM actions) FROM ledger_entries LIMIT 1"
+            ),
+            {"id": slipped},
+        )
+    content = session.scalars(
+        text("SELECT jsonb_strip_nulls(to_jsonb(e))::text FROM ledger_entries e WHERE id = :e"), {"e": slipped}
+    ).one()
+    seal = {"e": slipped, "hash": sha256(bytes(32) + content.encode()).digest()}
+    session.execute(text("INSERT INTO entry_chain (entry_id, hash) VALUES (:e, :hash)"), seal)
+    first, *_ = audit(session)
+    assert first.entry_id == sealed[0]
+    assert "one before it slipped in" in first.what
+
+
+@pytest.mark.parametrize("batch", [1, 5, 1000])
+def test_the_last_hour_is_not_sealed_yet(sealed: list[int], gym: Gym, session: Session, batch: int) -> None:
+    gym.join("new")
+    tell(session, paid("in_new", "new"))
+    assert list(audit(session, batch=batch)) == []
+    assert chain.head(session) == Head(sealed[-1], chain.head(session).hash)  # type: ignore[union-attr]
+    aged(session, hours=0)
+    with without_triggers(session):
+        session.execute(
+            text("UPDATE ledger_entries SET recorded_at = now() - interval '61 min' WHERE id > :e"), {"e": sealed[-1]}
+        )
+    assert list(audit(session, batch=batch)) == []
+    end = chain.head(session)
+    assert end
+    assert end.entry_id == entry_ids(session)[-1] > sealed[-1]
+
+
+def test_a_younger_entry_holds_up_those_after_it(gym: Gym, session: Session) -> None:
+    """Its transaction may not have been the last of its time to commit."""
+    gym.join("sub")
+    tell(session, paid("in_1", "sub"), paid("in_2", "sub"))
+    aged(session)
+    ids = entry_ids(session)
+    with without_triggers(session):
+        session.execute(text("UPDATE ledger_entries SET recorded_at = now() WHERE id = :e"), {"e": ids[1]})
+    assert list(audit(session)) == []
+    end = chain.head(session)
+    assert end
+    assert end.entry_id == ids[0]
+
+
+def test_the_zone_of_a_connection_makes_no_difference(sealed: list[int], session: Session) -> None:
+    session.execute(text("SET LOCAL timezone = 'Asia/Tokyo'"))
+    assert found(session) == []
+
+
+def test_a_chain_rewritten_as_a_whole_no_longer_has_the_head_that_was_kept(sealed: list[int], session: Session) -> None:
+    end = chain.head(session)
+    assert end
+    kept = Audit(
+        started_at=datetime.now(UTC), entries=12, head_entry=end[0], head=end[1], findings=0, first_findings=[]
+    )
+    session.add(kept)
+    session.flush()
+    assert audits.lost_heads(session) == []
+    with without_triggers(session):
+        session.execute(text("UPDATE ledger_entries SET note = 'forged' WHERE id = :e"), {"e": sealed[3]})
+        session.execute(text("DELETE FROM entry_chain"))
+    findings = found(session)
+    assert [replace(one, what="") for one in findings] == [Finding(None, None, "", end.entry_id)]
+    assert findings[0].what == f"entry {end.entry_id}: the chain is not what audit {kept.id} kept; it was rewritten"
+
+
+@pytest.mark.parametrize("change", ["UPDATE entry_chain SET hash = hash", "DELETE FROM audits", "TRUNCATE entry_chain"])
+def test_seals_and_audits_stay(sealed: list[int], session: Session, change: str) -> None:
+    with pytest.raises(IntegrityError, match="is append-only"), session.begin_nested():
+        session.execute(text(change))
