@@ -1,11 +1,13 @@
 """How the broker is: whether it answers, and how much is queued. Asked as any client would, bounded to a second."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from broker import EVENTS, MAINTENANCE, celery_config
 from logs import first_line
+from models.figures import NOW_S
+from models.recent import Recent
 
 TIMEOUT_S = 1.0
 REDIS_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
@@ -70,3 +72,14 @@ def _look_at_amqp(url: str) -> BrokerState:
             else:
                 channel.close()
     return BrokerState(queues=queues)
+
+
+def queues_of(broker_url: str) -> Callable[[], Mapping[str, int] | None]:
+    """What tells how much waits in each queue, or None where the broker is not reached; asked every 5 s at most."""
+    state = Recent(lambda: look(broker_url), NOW_S)
+
+    def queues() -> Mapping[str, int] | None:
+        found = state()
+        return found.queues if found.reachable else None
+
+    return queues

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -23,6 +24,7 @@ from models.wording import counted
 from settings import Settings
 
 EVERY_S = 2
+WIDTH = 80
 CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -100,19 +102,21 @@ def screen(seen: Seen) -> list[str]:
     more = f" (the latest 3 of {len(seen_of)})" if len(seen_of) > 3 else ""
     lines += [f"Workers{more}{'' if seen_of else ': none'}", *(f"  {line}" for line in seen_of[:3])]
     jobs = [f"{job.name} {_job(seen, job.started_at, job.overdue)}" for job in now.jobs]
-    lines.append("Jobs     " + ", ".join(jobs))
+    lines.append(f"Jobs     {', '.join(jobs)} ago")
     broker = ", ".join(f"{name} {count}" for name, count in seen.broker.queues.items())
     lines.append("Broker   " + (f"queues: {broker}" if seen.broker.reachable else f"away: {seen.broker.error}"))
     lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_lots:,} lots")
-    lines += [f"{alarm.severity.upper():8} {alarm.message}" for alarm in seen.alarms]
-    return [line if len(line) <= 80 else f"{line[:79]}…" for line in lines]
+    lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
+    for alarm in seen.alarms:
+        lines += wrap(f"{alarm.severity.upper():8} {alarm.message}", WIDTH, subsequent_indent=" " * 9)
+    return lines
 
 
 _STANDING = {
     "due": lambda one: f"{one.due:,}", "oldest": lambda one: brief(one.oldest_due_s),
     "paused": lambda one: f"{one.paused_due:,}", "retry": lambda one: f"{one.retrying:,}",
     "thin": lambda one: f"{one.thin:,}", "dead": lambda one: f"{one.dead:,}",
-    "quarant.": lambda one: f"{one.quarantined:,}", "unmatch.": lambda one: f"{one.unmatched:,}",
+    "quarant": lambda one: f"{one.quarantined:,}", "unmatch": lambda one: f"{one.unmatched:,}",
 }  # fmt: skip
 _MOVED = {
     "in/s": lambda one: f"{one.received_per_s:.1f}", "cred/s": lambda one: f"{one.credited_per_s:.1f}",
@@ -128,7 +132,7 @@ def _table(columns: dict[str, Any], rows: Sequence[tuple[str, EndpointFigures]])
 
 
 def _job(seen: Seen, started_at: Any, overdue: bool) -> str:
-    when = f"{brief((seen.now.figures.at - started_at).total_seconds())} ago" if started_at else "never"
+    when = brief((seen.now.figures.at - started_at).total_seconds()) if started_at else "never"
     return f"{when} OVERDUE" if overdue else when
 
 

@@ -6,7 +6,8 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 import logs
-from models.database import make_engine
+from metrics import Metrics
+from models.database import make_engine, sessions
 from models.migrations import not_ready
 from settings import Settings, SettingsError
 from webhooks.endpoint import Receiver
@@ -52,6 +53,8 @@ def create_app(settings: Settings) -> Flask:
         """Ready: the database answers and has this code's schema."""
         reason = not_ready(engine)
         return Response(reason or "ready", 503 if reason else 200, mimetype="text/plain")
+
+    app.add_url_rule("/metrics", "metrics", Metrics(settings, sessions(engine)).answer)
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:

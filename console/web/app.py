@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
 import logs
-from console import api
+from console import api, broker_state
 from console.web import (
     access,
     clubs,
@@ -30,6 +30,7 @@ from console.web import (
     staff,
     tokens,
 )
+from metrics import Metrics
 from models.database import make_engine, sessions
 from models.errors import NotFound, SppError
 from models.migrations import not_ready
@@ -118,6 +119,8 @@ def create_app(settings: Settings) -> Flask:
         reason = not_ready(engine)
         return Response(reason or "ready", 503 if reason else 200, mimetype="text/plain")
 
+    measured = Metrics(settings, sessions(engine), broker_state.queues_of(settings.broker_url))
+    start.get("/metrics")(access.open_to_all(measured.answer))
     app.register_blueprint(start)
 
     @app.after_request

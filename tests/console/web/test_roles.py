@@ -121,6 +121,7 @@ OPEN = """
     POST /logout
     GET /healthz
     GET /readyz
+    GET /metrics
     GET /api/v1/docs
     GET /api/v1/openapi.json
     GET /api/v1/problems/<name>
