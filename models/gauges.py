@@ -93,9 +93,9 @@ def _of_the_whole(now: Situation, names: Iterable[str]) -> Iterator[Gauge]:
     memory = sum(worker.memory_bytes or 0 for worker in alive)
     yield plain("workers_memory_bytes", "Resident memory of the living worker processes together", memory)
     overdue = {(job.name.value,): job.overdue for job in now.jobs}
-    yield Gauge("job_overdue", "Whether the job did not run when it was due", ("job",), overdue)
+    yield Gauge("job_overdue", "Whether the job did not run when it was due", ("name",), overdue)
     took = {(job.name.value,): job.took_s for job in now.jobs if job.took_s is not None}
-    yield Gauge("job_duration_seconds", "How long the job's last run took", ("job",), took)
+    yield Gauge("job_duration_seconds", "How long the job's last run took", ("name",), took)
     silent, paused = {one.endpoint for one in now.silences}, {one.endpoint: one.at for one in now.paused}
     quiet = {(name,): name in silent for name in names}
     yield Gauge("endpoint_silent", "Whether dues were expected and nothing came", ("endpoint",), quiet)

@@ -43,8 +43,8 @@ def samples(app: Flask) -> Samples:
     return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
 
 
-def of(found: Samples, name: str, **labels: str) -> float:
-    return found[f"spp_{name}", frozenset(labels.items())]
+def of(found: Samples, gauge: str, /, **labels: str) -> float:
+    return found[f"spp_{gauge}", frozenset(labels.items())]
 
 
 both = pytest.mark.parametrize("create", [console, webhooks])
@@ -104,7 +104,7 @@ def test_it_tells_the_figures_of_every_endpoint(scraped: Settings, create: Creat
     assert of(found, "workers_alive") == 1
     assert of(found, "workers_memory_bytes") == 70_000_000
     assert of(found, "worker_heartbeat_age_seconds") < 60
-    assert of(found, "job_overdue", job="sweep") == 0
+    assert of(found, "job_overdue", name="sweep") == 0
     assert of(found, "endpoint_silent", endpoint="stripe") == 0
     assert of(found, "double_credits") == 0
     assert of(found, "database_up") == 1
