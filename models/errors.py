@@ -17,6 +17,11 @@ class DatabaseUnreachable(SppError):
     """The database of DATABASE_URL is not reachable: {reason}"""
 
 
+class MigrationLockedOut(SppError):
+    """The database is as it was: after {tries} tries, others still held a table that the migration has to change.
+    `SELECT * FROM pg_stat_activity WHERE state <> 'idle' ORDER BY xact_start` tells who; then `spp migrate` again."""
+
+
 class WrongDatabaseUrl(SppError):
     """DATABASE_URL is not the URL of a PostgreSQL database: postgresql://USER:PASSWORD@HOST:PORT/DATABASE."""
 
@@ -250,3 +255,15 @@ class AlreadyPaused(SppError):
 
 class NotPaused(SppError):
     """{endpoint} is not paused."""
+
+
+class NotRepairable(SppError):
+    """Event {ids} cannot be {verb}: {why}. Nothing was changed."""
+
+
+class NothingMatches(SppError):
+    """No event matches, so there is nothing to {verb}."""
+
+
+class OnlyTroubledDiscarded(SppError):
+    """Only dead and quarantined events can be discarded: ask for one of these states."""

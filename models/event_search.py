@@ -163,9 +163,12 @@ class Scope(NamedTuple):
     """The highest id among them; later ones are not in it."""
 
 
-def scope(session: Session, wanted: EventFilter) -> Scope:
-    """How many events meet the filter, exactly. Over a long history this can run into the statement's time limit."""
-    found = session.execute(select(func.count(), func.max(WebhookEvent.id)).where(*wanted.conditions())).one()
+def scope(session: Session, wanted: EventFilter, *also: ColumnElement[bool]) -> Scope:
+    """How many events meet the filter and the conditions, exactly.
+
+    Over a long history this can run into the statement's time limit.
+    """
+    found = session.execute(select(func.count(), func.max(WebhookEvent.id)).where(*wanted.conditions(), *also)).one()
     return Scope(found[0], found[1] or 0)
 
 

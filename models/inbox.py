@@ -373,13 +373,18 @@ _WAIT = """clock_timestamp()
 
 _FAIL = text(
     """
-    UPDATE webhook_events
-    SET error = :error,
-        state = CASE WHEN attempts >= CAST(:max_attempts AS int) THEN 'dead' ELSE state END,
-        finished_at = CASE WHEN attempts >= CAST(:max_attempts AS int) THEN clock_timestamp() END,
-        next_attempt_at = {wait}
-    WHERE id = :id AND state = 'pending'
-    RETURNING state
+    WITH failed AS (
+        UPDATE webhook_events
+        SET error = :error,
+            state = CASE WHEN attempts >= CAST(:max_attempts AS int) THEN 'dead' ELSE state END,
+            finished_at = CASE WHEN attempts >= CAST(:max_attempts AS int) THEN clock_timestamp() END,
+            next_attempt_at = {wait}
+        WHERE id = :id AND state = 'pending'
+        RETURNING id, attempts, state
+    ), kept AS (
+        INSERT INTO event_errors (event_id, attempt, error) SELECT id, attempts, :error FROM failed
+    )
+    SELECT state FROM failed
 """.replace("{wait}", _WAIT)
 )
 
@@ -387,7 +392,7 @@ _FAIL = text(
 def fail(
     session: Session, event_id: int, error: str, *, max_attempts: int | None, base_s: float, cap_s: float
 ) -> EventState | None:
-    """Records why a try failed and when the next is due; the last try, where there is one, makes a dead letter.
+    """Keeps why a try failed, and says when the next is due; the last try, where there is one, makes a dead letter.
 
     Call it in a transaction of its own, after the failed one was rolled back. The
     wait doubles from `base_s` up to `cap_s`, times a jitter of 0.5 to 1.5. None
@@ -443,7 +448,7 @@ _REPLAY = text("""
     SET state = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
         thin = thin OR (resource IS NOT NULL AND state <> 'processed'),
         reason = NULL, error = NULL, finished_at = NULL
-    WHERE id = ANY(CAST(:ids AS bigint[])) AND (conflicts_with IS NULL OR :conflicts)
+    WHERE id = ANY(CAST(:ids AS bigint[])) AND (conflicts_with IS NULL OR :conflicts) AND pruned_at IS NULL
     RETURNING id
 """)
 
@@ -453,6 +458,6 @@ def replay(session: Session, ids: Sequence[int], *, conflicts: bool = False) -> 
 
     Harmless for an event that had its effect: effects are settled by difference. What was
     fetched for one that had none is fetched again. With `conflicts`, events that
-    contradict the first of their id are let through too.
+    contradict the first of their id are let through too. One whose body was pruned has nothing to be read again.
     """
     return sorted(session.scalars(_REPLAY, {"ids": array(ids), "conflicts": conflicts}))

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 
 import psutil
@@ -18,7 +19,7 @@ import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
 from logs import first_line
-from models import expiry_runs, expiry_undo, heartbeats
+from models import bulk, expiry_runs, expiry_undo, heartbeats
 from models.database import make_engine, sessions
 from models.expiry_runs import Breaker
 from models.jobs import JobName
@@ -161,17 +162,19 @@ class WorkerProcess:
                 self._draining.release()
             if sweep:
                 self._swept_at = monotonic()
-        self._undo_expiry()
         finished, self._finished = self._finished, 0
         did, self._did = self._did, None
         with self._sessions.begin() as session:
             heartbeats.beat(session, self._name, finished, memory_bytes=self._self.memory_info().rss, doing=did)
+        self._carry_on()
 
-    def _undo_expiry(self) -> None:
-        keep_on, more = _for_seconds(TICK_S), True
-        while more and keep_on():
-            with self._sessions.begin() as session:
-                more = expiry_undo.step(session, now=datetime.now(UTC))
+    def _carry_on(self) -> None:
+        """Goes on with what people have asked for, a batch in each transaction."""
+        for step in (partial(expiry_undo.step, now=datetime.now(UTC)), bulk.work):
+            keep_on, more = _for_seconds(TICK_S), True
+            while more and keep_on() and not self._stopping.is_set():
+                with self._sessions.begin() as session:
+                    more = step(session)
 
 
 def _for_seconds(seconds: float) -> Callable[[], bool]:

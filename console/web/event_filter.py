@@ -17,7 +17,7 @@ from models.event_search import EventFilter
 from models.inbox import EventState
 from models.members import find_member
 
-STATES = {
+STATES: dict[str, str] = {
     EventState.PENDING: "Waiting", EventState.PROCESSED: "Processed", EventState.IGNORED: "Without effect",
     EventState.QUARANTINED: "Quarantined", EventState.DEAD: "Dead",
 }  # fmt: skip
@@ -110,7 +110,7 @@ def told(wanted: EventFilter, zone: str) -> list[str]:
     """What a filter asks for, in words."""
     said = []
     if wanted.state:
-        said.append(f"that are {STATES[EventState(wanted.state)].lower()}")
+        said.append(f"that are {STATES[wanted.state].lower()}")
     for text, value in (
         ("at endpoint {}", wanted.endpoint), ("of type {}", wanted.type), ("with the id {}", wanted.event_id),
         ("about payment {}", wanted.payment), ("with “{}” in the body", wanted.body),

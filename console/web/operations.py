@@ -13,7 +13,7 @@ from console.web import pauses as pausing
 from console.web.access import database, needs, undo
 from console.web.charts import Chart, chart
 from console.web.formats import clock, house_zone
-from models import pauses, traffic
+from models import jobs, pauses, traffic
 from models.pauses import Pause
 from models.situation import Lookout
 from models.staff import Role
@@ -25,6 +25,8 @@ for _part in (unmatched, pausing):
 PARTS = (
     ("operations.overview", "Overview"),
     ("operations.unmatched.overview", "Unmatched"),
+    ("expiry.overview", "Expiry"),
+    ("audits.overview", "Audits"),
 )
 """The pages that stand beside each other."""
 
@@ -55,7 +57,7 @@ def overview() -> ResponseReturnValue:
         zone=house_zone(), hour=_drawn(traffic.minutes(session, now - timedelta(hours=1))),
         day=_drawn(traffic.hours(session, now - timedelta(days=1))),
         configured=billing.endpoints(), paused_names=[pause.endpoint for pause in pauses.paused(session)],
-        jobs=[], broker=None,
+        jobs=jobs.listed(session, current_app.config["SPP"], now), broker=None,
     )  # fmt: skip
 
 

@@ -1,0 +1,124 @@
+"""Finding events: each filter, the bounded look back, and the exact count."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models import event_search, inbox
+from models.event_search import EventFilter, page, scope, types
+from models.facts import Linked
+from models.inbox import NewEvent
+from tests.models.gym import NOW, PAID_AT, Event, build, deliver, paid
+
+
+@pytest.fixture
+def three(session: Session) -> None:
+    """Of two endpoints, in three states, a day apart."""
+    for name, endpoint, kind, body in (
+        ("evt_1", "stripe", "invoice.paid", b'{"amount": 1}'), ("evt_2", "square", "refund", b"\xff\x00 needle"),
+        ("evt_3", "stripe", "refund", b""),
+    ):  # fmt: skip
+        inbox.store(session, [NewEvent(endpoint, name, kind, body)], lambda *_: True)
+    for name, state, attempts, error, reason, day in (
+        ("evt_1", "processed", 1, None, None, 0), ("evt_2", "dead", 15, "KeyError: 50%_off", None, 1),
+        ("evt_3", "ignored", 2, None, "A Towel", 2),
+    ):  # fmt: skip
+        session.execute(
+            text(
+                "UPDATE webhook_events SET state = :state, attempts = :attempts, error = :error, reason = :reason,"
+                " received_at = :at WHERE event_id = :name"
+            ),
+            {"name": name, "state": state, "attempts": attempts, "error": error, "reason": reason,
+             "at": NOW + timedelta(days=day)},
+        )  # fmt: skip
+
+
+def found(session: Session, wanted: EventFilter) -> list[str]:
+    names = [event.event_id for event in page(session, wanted, limit=10).events]
+    assert scope(session, wanted).events == len(names)
+    return names
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (EventFilter(), ["evt_3", "evt_2", "evt_1"]),
+        (EventFilter(state="dead"), ["evt_2"]),
+        (EventFilter(endpoint="stripe"), ["evt_3", "evt_1"]),
+        (EventFilter(type="refund"), ["evt_3", "evt_2"]),
+        (EventFilter(type="refund", endpoint="stripe"), ["evt_3"]),
+        (EventFilter(since=NOW + timedelta(days=1)), ["evt_3", "evt_2"]),
+        (EventFilter(until=NOW + timedelta(days=1)), ["evt_1"]),
+        (EventFilter(attempts=2), ["evt_3", "evt_2"]),
+        (EventFilter(error="keyerror"), ["evt_2"]),
+        (EventFilter(error="50%_"), ["evt_2"]),
+        (EventFilter(error="50_%"), []),
+        (EventFilter(error="towel"), ["evt_3"]),
+        (EventFilter(event_id="evt_1"), ["evt_1"]),
+        (EventFilter(event_id="evt_"), []),
+        (EventFilter(body="needle"), ["evt_2"]),
+        (EventFilter(body="NEEDLE"), []),
+        (EventFilter(payment="in_1"), []),
+        (EventFilter(member_id=1), []),
+    ],
+)
+def test_by_each_filter(session: Session, wanted: EventFilter, names: Sequence[str]) -> None:
+    assert found(session, wanted) == names
+
+
+def test_by_payment_under_any_of_its_references_and_by_member(session: Session) -> None:
+    gym = build(session)
+    member = gym.join("sub_ada").member
+    other = gym.join("sub_ben").member
+    deliver(session, [Event("evt_1", [paid("in_1", "sub_ada")]), Event("evt_2", [paid("in_2", "sub_ben")])])
+    deliver(session, [Event("evt_3", [Linked("in_1", PAID_AT, "pi_1")])])
+    for reference in ("in_1", "pi_1"):
+        assert found(session, EventFilter(payment=reference)) == ["evt_3", "evt_1"]
+    assert found(session, EventFilter(member_id=member.id)) == ["evt_3", "evt_1"]
+    assert found(session, EventFilter(member_id=other.id)) == ["evt_2"]
+
+
+def test_page_by_page(session: Session) -> None:
+    inbox.store(session, [NewEvent("stripe", f"evt_{n}", "t", b"") for n in range(25)], lambda *_: True)
+    seen, before = [], None
+    while True:
+        part = page(session, EventFilter(endpoint="stripe"), limit=10, before=before)
+        seen += [event.event_id for event in part.events]
+        assert part.back_to is None
+        if part.older is None:
+            break
+        before = part.older
+    assert seen == [f"evt_{n}" for n in reversed(range(25))]
+
+
+def test_it_looks_back_no_further_than_it_says(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_search, "LOOKED_AT", 10)
+    inbox.store(
+        session, [NewEvent("stripe", f"evt_{n}", "t" if n else "rare", b"") for n in range(25)], lambda *_: True
+    )
+    session.execute(text("UPDATE webhook_events SET state = 'dead' WHERE event_id = 'evt_0'"))
+    rare = EventFilter(type="rare")
+    first = page(session, rare, limit=5)
+    assert (first.events, first.back_to is None) == ([], False)
+    second = page(session, rare, limit=5, before=first.older)
+    assert (second.events, second.back_to is None) == ([], False)
+    last = page(session, rare, limit=5, before=second.older)
+    assert ([event.event_id for event in last.events], last.older, last.back_to) == (["evt_0"], None, None)
+    assert [event.event_id for event in page(session, EventFilter(state="dead"), limit=5).events] == ["evt_0"]
+
+
+def test_the_scope_ends_at_the_last_that_matches(session: Session) -> None:
+    inbox.store(session, [NewEvent("stripe", f"evt_{n}", "t", b"") for n in range(3)], lambda *_: True)
+    ids = session.scalars(text("SELECT id FROM webhook_events ORDER BY id")).all()
+    session.execute(text("UPDATE webhook_events SET type = 'other' WHERE id = :last"), {"last": ids[-1]})
+    assert scope(session, EventFilter(type="t")) == (2, ids[1])
+    assert scope(session, EventFilter(type="none")) == (0, 0)
+
+
+@pytest.mark.usefixtures("three")
+def test_the_types_there_are(session: Session) -> None:
+    assert types(session) == ["invoice.paid", "refund"]
