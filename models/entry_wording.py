@@ -27,7 +27,7 @@ def entry_told(entry: EntryLine) -> str:
         case EntryKind.RETURN:
             return "Given back"
         case EntryKind.EXPIRY:
-            return "Expired"
+            return "Expired" if entry.quantity < 0 else "Lapse undone"
         case EntryKind.CLAWBACK:
             return f"Taken back: payment {entry.payment} {_what_became(entry.cause)}"
         case EntryKind.REINSTATEMENT:
@@ -35,7 +35,7 @@ def entry_told(entry: EntryLine) -> str:
         case EntryKind.ADJUSTMENT:
             return f"Adjusted: {reason_told(entry.note)[0]}"
         case EntryKind.EXTENSION:
-            return "Expires later"
+            return "Expires later" if entry.expires_at else "Never expires any more"
         case EntryKind.DEBT_REPAYMENT:
             return _repayment(entry)
 

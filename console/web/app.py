@@ -18,7 +18,9 @@ import logs
 from console import api, broker_state
 from console.web import (
     access,
+    audits,
     clubs,
+    expiry,
     formats,
     inventory,
     log,
@@ -146,7 +148,9 @@ def _is_static() -> bool:
 
 def _pages(app: Flask) -> None:
     """Registers every blueprint; each page and route states whom it is open to."""
-    for part in (access, members, sign_up, memberships, offers, inventory, clubs, operations, log, staff, tokens):
+    for part in (
+        access, members, sign_up, memberships, offers, inventory, clubs, operations, expiry, audits, log, staff, tokens
+    ):  # fmt: skip
         app.register_blueprint(part.pages)
     api.install(app)
     app.context_processor(lambda: {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION})

@@ -35,6 +35,10 @@ PAGES: dict[Role, str] = {
         GET /inventory/
         GET /clubs/
         GET, POST /staff/password
+        GET /expiry/
+        GET /expiry/lapsing.csv
+        GET /audits/
+        GET /audits/<id>
     """,
     Role.DESK: """
         GET, POST /sign-up/
@@ -80,6 +84,8 @@ PAGES: dict[Role, str] = {
         POST /operations/endpoints/<name>/resume
         GET /operations/unmatched/link
         POST /operations/unmatched/link
+        GET, POST /expiry/<id>/allow
+        GET, POST /expiry/<id>/undo
     """,
     Role.ADMIN: """
         GET /staff/

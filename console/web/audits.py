@@ -1,0 +1,32 @@
+"""Audits: whether everything adds up, what did not, and the hash at the head of the chain."""
+
+from flask import Blueprint, abort, render_template
+from flask.typing import ResponseReturnValue
+
+from console.web.access import database, needs
+from console.web.formats import house_zone
+from console.web.member_page import number
+from models import audits
+from models.audits import Audit
+from models.staff import Role
+
+pages = Blueprint("audits", __name__, url_prefix="/audits")
+
+LISTED = 25
+
+
+@pages.get("/")
+@needs(Role.VIEWER)
+def overview() -> ResponseReturnValue:
+    """The last audit, and all of them, the newest first."""
+    session = database()
+    page = audits.page(session, limit=LISTED, before=number("before"))
+    return render_template("audits/overview.html", latest=audits.latest(session), page=page, zone=house_zone())
+
+
+@pages.get("/<id:audit_id>")
+@needs(Role.VIEWER)
+def show(audit_id: int) -> ResponseReturnValue:
+    """What one audit found."""
+    audit = database().get(Audit, audit_id) or abort(404)
+    return render_template("audits/audit.html", audit=audit, zone=house_zone())
