@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import quote
 
 from pydantic import AliasChoices, BaseModel, Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -18,6 +19,7 @@ MIN_CONSOLE_SECRET_LENGTH = 32
 # No endpoint's file has a dot followed by that.
 CONSOLE_VARIABLE, CONSOLE_FILE = "SPP_CONSOLE_SECRET", "console.secret"
 
+DATABASE_PASSWORD = ("SPP_DATABASE_PASSWORD", "postgres.password")
 METRICS_TOKEN = ("SPP_METRICS_TOKEN", "metrics.token")
 ALERT_SECRET = ("SPP_ALERT_WEBHOOK_SECRET", "alert.secret")
 SMTP_URL = ("SPP_SMTP_URL", "smtp.url")
@@ -124,17 +126,20 @@ class Settings(BaseSettings):
         return [_parse_endpoint(word) for word in value.split()]
 
     def with_secrets(self) -> Self:
-        """These settings with every endpoint's secrets and API key filled in.
+        """These settings with the database's password, and every endpoint's secrets and API key, filled in.
 
         Raises SettingsError naming the first endpoint without a secret.
         """
+        database_url = self.database_url
+        if password := self.one_secret(DATABASE_PASSWORD):
+            database_url += f"{'&' if '?' in database_url else '?'}password={quote(password, safe='')}"
         found = tuple(
             endpoint
             if endpoint.secrets
             else endpoint.model_copy(update={"secrets": self._secrets(endpoint), "api_key": self._api_key(endpoint)})
             for endpoint in self.endpoints
         )
-        return self.model_copy(update={"endpoints": found})
+        return self.model_copy(update={"database_url": database_url, "endpoints": found})
 
     def _secrets(self, endpoint: Endpoint) -> tuple[SecretStr, ...]:
         secrets = self._read(secret_variable(endpoint.name), endpoint.name)

@@ -8,7 +8,7 @@ import click
 
 import settings
 from console import show
-from console.installed import DATA, Failed, database, json_option
+from console.installed import DATA, Failed, database, installed_settings, json_option
 from local import demo, first_login, home, sample_gym
 from local.stack import Stack
 from models.migrations import upgrade
@@ -66,8 +66,8 @@ def demo_command() -> None:
 @click.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
-    with home.installation(DATA) as environment:
-        upgrade(environment["DATABASE_URL"])
+    with installed_settings() as loaded:
+        upgrade(loaded.database_url)
     click.echo("The database is up to date.")
 
 

@@ -5,13 +5,16 @@ current, the web server among them, does without its weight.
 """
 
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from models.base import Base
 from models.database import make_engine
+from models.errors import MigrationLockedOut
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -19,22 +22,40 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 HEAD = max(file.name for file in (FOLDER / "versions").glob("[0-9]*.py"))[:4]
 """The newest revision. Revisions are numbered, and their files begin with the number."""
+TRIES = 20
+PAUSE_S = 3.0
 
 
-def upgrade(database_url: str) -> None:
-    """Brings the database to the newest schema; nothing to do is fine. One at a time: others wait."""
+def upgrade(database_url: str, *, tries: int = TRIES, pause_s: float = PAUSE_S) -> None:
+    """Brings the database to the newest schema; nothing to do is fine. One at a time: others wait.
+
+    All or nothing. A lock that is not to be had within 2 s (env.py) undoes all of it, so that nobody waits behind
+    us for longer, and it is tried again after a pause. Raises MigrationLockedOut after the last try.
+    """
     engine = make_engine(database_url, statement_timeout_ms=0)
     try:
-        with engine.begin() as connection:
-            if is_current(connection):
+        for _ in range(tries):
+            try:
+                with engine.begin() as connection:
+                    _upgrade(connection)
+            except OperationalError as error:
+                if not isinstance(error.orig, LockNotAvailable):
+                    raise
+                sleep(pause_s)
+            else:
                 return
-            from alembic import command
-
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        raise MigrationLockedOut(tries=tries)
     finally:
         engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    if not is_current(connection):
+        from alembic import command
+
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def is_current(connection: Connection) -> bool:

@@ -1,0 +1,1 @@
+"""What runs it elsewhere: see docs/operations.md."""

@@ -1,0 +1,63 @@
+"""A migration and somebody whose transaction holds the table that it has to change."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from alembic import command
+from sqlalchemy import Connection, Engine, text
+
+import models.migrations
+from local.servers import Postgres
+from models.database import make_engine
+from models.errors import MigrationLockedOut
+from models.migrations import is_current, upgrade
+
+
+@pytest.fixture
+def older(postgres: Postgres) -> Iterator[Engine]:
+    """A database at revision 0003; the next one changes webhook_events."""
+    postgres.create("older")
+    engine = make_engine(postgres.url("older"))
+    config = models.migrations._config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+    yield engine
+    engine.dispose()
+    postgres.drop("older")
+
+
+@pytest.fixture
+def holder(older: Engine) -> Iterator[Connection]:
+    """In a transaction that has read the inbox, which keeps its columns as they are."""
+    with older.connect() as connection:
+        connection.execute(text("SELECT count(*) FROM webhook_events"))
+        yield connection
+
+
+def test_it_gives_up_and_leaves_everything_as_it_was(older: Engine, holder: Connection, postgres: Postgres) -> None:
+    with pytest.raises(MigrationLockedOut, match="The database is as it was"):
+        upgrade(postgres.url("older"), tries=1, pause_s=0)
+    with older.connect() as connection:
+        assert not is_current(connection)
+        assert connection.scalar(text("SELECT to_regclass('pauses')")) is None
+
+
+def test_it_comes_through_once_the_other_is_done(older: Engine, holder: Connection, postgres: Postgres) -> None:
+    migrating = threading.Thread(target=upgrade, args=[postgres.url("older")], kwargs={"pause_s": 0.1})
+    migrating.start()
+    waits = text("SELECT count(*) FROM pg_locks WHERE relation = 'webhook_events'::regclass AND NOT granted")
+    with older.connect().execution_options(isolation_level="AUTOCOMMIT") as observer:
+        while not observer.scalar(waits):
+            assert migrating.is_alive()
+        first = observer.scalar(text("SELECT max(pid) FROM pg_locks WHERE NOT granted"))
+        # The second try has a transaction of its own, hence another start.
+        begun = text("SELECT xact_start FROM pg_stat_activity WHERE pid = :pid")
+        started = observer.scalar(begun, {"pid": first})
+        while observer.scalar(begun, {"pid": first}) in (started, None) or not observer.scalar(waits):
+            assert migrating.is_alive()
+    holder.rollback()
+    migrating.join(timeout=60)
+    with older.connect() as connection:
+        assert is_current(connection)

@@ -1,0 +1,33 @@
+"""`python -m worker.alive`: whether this machine's worker processes show signs of life. For container health checks.
+
+Ends with 0 where one of them has written its heartbeat within the last 15 s, else with 1 and a line. It asks the
+database, not the broker: a worker without its broker works.
+"""
+
+import socket
+import sys
+
+from sqlalchemy.exc import SQLAlchemyError
+
+import settings
+from models import heartbeats
+from models.database import make_engine, sessions
+from models.errors import SppError
+
+FRESH_S = 15.0
+
+
+def main() -> None:
+    """The entry point."""
+    here = socket.gethostname() + ":"
+    try:
+        with sessions(make_engine(settings.load().database_url)).begin() as session:
+            ages = [worker.age_s for worker in heartbeats.workers(session) if worker.worker.startswith(here)]
+    except (settings.SettingsError, SppError, SQLAlchemyError) as error:
+        sys.exit(f"No heartbeat can be read: {error}")
+    if min(ages, default=FRESH_S) >= FRESH_S:
+        sys.exit(f"No worker process of {here[:-1]} has shown a sign of life for {FRESH_S:g} s.")
+
+
+if __name__ == "__main__":
+    main()
