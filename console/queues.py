@@ -3,14 +3,12 @@
 from datetime import UTC, datetime
 
 import click
-from sqlalchemy import select
 
 from console import show
 from console.installed import Failed, database, installed_settings, json_option
-from models import inbox, ledger
+from models import ledger
 from models.audit import audit as find_differences
 from models.database import make_engine, sessions
-from models.inbox import EventState, WebhookEvent
 from webhooks.processors import processor_class
 
 
@@ -35,54 +33,6 @@ def endpoints_command(as_json: bool) -> None:
     headings = ["endpoint", "processor", "mode", "account", "same event by", "accepted", "refused", "answer within s",
                 "fetches", "API key", "lists days"]  # fmt: skip
     show.table(headings, [list(row.values()) for row in rows])
-
-
-@click.command()
-@click.option("--state", type=click.Choice([state.value for state in EventState]))
-@click.option("--endpoint")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-@json_option
-def events(state: str | None, endpoint: str | None, limit: int, as_json: bool) -> None:
-    """List webhook events, the newest first."""
-    query = select(WebhookEvent).order_by(WebhookEvent.id.desc()).limit(limit)
-    if state:
-        query = query.where(WebhookEvent.state == state)
-    if endpoint:
-        query = query.where(WebhookEvent.endpoint == endpoint)
-    with database() as session:
-        rows = [
-            {
-                "id": event.id, "endpoint": event.endpoint, "event_id": event.event_id, "type": event.type,
-                "received_at": event.received_at, "state": event.state, "attempts": event.attempts,
-                "why": event.reason or event.error, "next_attempt_at": event.next_attempt_at
-                if event.state == EventState.PENDING else None, "api_version": event.api_version,
-            }
-            for event in session.scalars(query)
-        ]  # fmt: skip
-    if as_json:
-        show.as_json(rows)
-    else:
-        show.table(["id", "endpoint", "event", "type", "received", "state", "tries", "why"], [
-            [*list(row.values())[:7], row["why"] or ""] for row in rows
-        ])  # fmt: skip
-
-
-@click.command()
-@click.argument("ids", nargs=-1, required=True, type=click.IntRange(min=1), metavar="ID...")
-@json_option
-def replay(ids: tuple[int, ...], as_json: bool) -> None:
-    """Send events through the same path again, by the ids that `spp events` shows."""
-    with database() as session:
-        due = inbox.replay(session, ids)
-    missing = sorted(set(ids) - set(due))
-    if as_json:
-        show.as_json({"due": due, "not_replayed": missing})
-    elif due:
-        click.echo(f"Due again: {' '.join(map(str, due))}. A worker takes them within a second.")
-    if missing:
-        raise Failed(
-            f"Not replayed, because there is no such event or it conflicts with the first of its id: {missing}"
-        )
 
 
 @click.command()

@@ -1,14 +1,11 @@
 """Commands that see to it that no payment is left behind: unmatched, link, quarantine, reconcile."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from shutil import get_terminal_size
-from typing import Any
 
 import click
 from sqlalchemy import select
@@ -16,20 +13,19 @@ from sqlalchemy import select
 import settings
 from console import show
 from console.installed import (
-    Failed,
     billing_reference,
     database,
     installed_settings,
     json_option,
     operator,
     settle_waiting,
-    the_member,
 )
-from models import actions, inbox, payments
+from models import payments, repairing
 from models.database import make_engine, sessions
-from models.errors import NotFound, SeveralMemberships
+from models.errors import NotFound
 from models.inbox import EventState, WebhookEvent
-from models.members import add_billing_reference
+from models.members import add_billing_reference, the_membership
+from models.wording import age
 from webhooks.processors import adapter
 from worker.reconciling import Reconciling, Report
 
@@ -47,7 +43,7 @@ def unmatched(as_json: bool) -> None:
         show.as_json([row._asdict() for row in rows])
         return
     show.table(["endpoint", "payment", "amount", "paid", "waiting", "billing references"], [
-        [row.endpoint, row.payment, f"{row.amount_minor} {row.currency}", row.paid_at, show.age(now - row.paid_at),
+        [row.endpoint, row.payment, f"{row.amount_minor} {row.currency}", row.paid_at, age(now - row.paid_at),
          " ".join(row.billing_references) or "none: find out whose it is, and ask the processor to name them"]
         for row in rows
     ])  # fmt: skip
@@ -66,13 +62,7 @@ def link(reference: str, email: str, membership_id: int | None, as_json: bool) -
     with database() as session:
         if settings.load().endpoint(endpoint) is None:
             raise NotFound(what="endpoint", name=endpoint)
-        held = {membership.id: membership for membership in the_member(session, email).memberships}
-        if membership_id is None and len(held) > 1:
-            choice = ", ".join(f"{number} ({one.offer.name}, {one.club.name})" for number, one in held.items())
-            raise SeveralMemberships(email=email, memberships=choice)
-        membership = held.get(membership_id) if membership_id else next(iter(held.values()), None)
-        if membership is None:
-            raise NotFound(what=f"membership of {email}", name=membership_id or "at all")
+        membership = the_membership(session, email, membership_id)
         add_billing_reference(session, membership, endpoint, name, by=operator())
         settled = settle_waiting(session)
         answer = {"membership": membership.id, "waiting_payments_settled": settled}
@@ -156,9 +146,7 @@ def _side_by_side(one: list[str], other: list[str]) -> Iterator[tuple[str, str, 
 def release(ids: tuple[int, ...], reason: str, as_json: bool) -> None:
     """Let events through after all; of two with one id both will count then, as far as they differ."""
     with database() as session:
-        found = _quarantined(session, ids)
-        due = inbox.replay(session, found, conflicts=True)
-        _log(session, "release", due, reason)
+        due = repairing.release(session, ids, reason, by=operator())
     _tell(as_json, "due", due, "Due again: {}. A worker takes them within a second.")
 
 
@@ -169,22 +157,8 @@ def release(ids: tuple[int, ...], reason: str, as_json: bool) -> None:
 def discard(ids: tuple[int, ...], reason: str, as_json: bool) -> None:
     """Decide that events have no effect; they are kept, with the reason."""
     with database() as session:
-        done = inbox.discard(session, _quarantined(session, ids), reason)
-        _log(session, "discard", done, reason)
+        done = repairing.discard(session, ids, reason, by=operator())
     _tell(as_json, "discarded", done, "Discarded: {}.")
-
-
-def _quarantined(session: Any, ids: tuple[int, ...]) -> list[int]:
-    query = select(WebhookEvent.id).where(WebhookEvent.id.in_(ids), WebhookEvent.state == EventState.QUARANTINED)
-    found = list(session.scalars(query))
-    if missing := sorted(set(ids) - set(found)):
-        raise Failed(f"Not in quarantine: {' '.join(map(str, missing))}. Nothing was changed.")
-    return found
-
-
-def _log(session: Any, verb: str, ids: list[int], reason: str) -> None:
-    for number in ids:
-        actions.log(session, operator(), verb, f"event {number}", reason=reason)
 
 
 def _tell(as_json: bool, key: str, ids: list[int], text: str) -> None:
@@ -220,7 +194,7 @@ def reconcile(
                     why = "has no list to ask for" if processor.horizon is None else "has no API key"
                     reports.append(Report(one.name, warnings=[f"left out: {one.processor} {why}"]))
                     continue
-                with _progress(one.name) as progress:
+                with show.progress(one.name) as progress:
                     report = Reconciling(sessions(engine), processor).run(
                         since=since.replace(tzinfo=UTC) if since else None,
                         until=until.replace(tzinfo=UTC) if until else None,
@@ -233,16 +207,6 @@ def reconcile(
     _show_reports(reports, dry_run, as_json)
     if any(report.error for report in reports):
         raise click.exceptions.Exit(1)
-
-
-@contextmanager
-def _progress(label: str) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, and nothing elsewhere; told the share that is done."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
-        yield lambda share: bar.update(int(share * 1000) - bar.pos)
 
 
 def _show_reports(reports: list[Report], dry_run: bool, as_json: bool) -> None:

@@ -1,8 +1,10 @@
 """How commands print: a plain table for people, JSON for programs."""
 
 import json
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import click
@@ -31,12 +33,14 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         click.echo("  " + "  ".join(text.rjust(w) if r else text.ljust(w) for text, w, r in columns).rstrip())
 
 
-def age(waited: timedelta) -> str:
-    """How long something has waited, in the largest unit that says it: "3 days", "5 h", "12 min"."""
-    minutes = int(waited.total_seconds()) // 60
-    if minutes >= 2 * 24 * 60:
-        return f"{minutes // (24 * 60)} days"
-    return f"{minutes // 60} h" if minutes >= 120 else f"{minutes} min"
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[float], None]]:
+    """A bar on a terminal, and nothing elsewhere; told the share that is done, 0 to 1."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
+        yield lambda share: bar.update(int(share * 1000) - bar.pos)
 
 
 def cell(value: object) -> str:

@@ -1,10 +1,10 @@
-"""events, replay, expire, audit: what operators see and do."""
+"""expire, audit: what operators see and do."""
 
 import pytest
 
 from settings import Settings
 from tests.console.conftest import Spp
-from tests.worker.scene import Make, arrive, paid_now, run, states, value
+from tests.worker.scene import Make, arrive, paid_now, run, value
 from worker.crediting import Crediting
 
 
@@ -19,40 +19,6 @@ def worked(gym: Spp, settings: Settings, make: Make) -> Spp:
     arrive(make, paid_now("in_2", "sub_ben").replace(b'"amount_paid": 8900', b'"amount_paid": 0'))
     Crediting(settings, make).drain()
     return gym
-
-
-def test_events_tell_the_newest_first_with_their_state(worked: Spp) -> None:
-    told = worked("events", "--json").json
-    assert [(row["event_id"], row["state"], row["attempts"]) for row in told] == [
-        ("evt_in_2", "ignored", 1),
-        ("evt_in_1", "quarantined", 0),
-        ("evt_in_1", "processed", 1),
-    ]
-    assert "zero-amount" in told[0]["why"]
-    assert "the same id with other content" in told[1]["why"]
-    shown = worked("events").out
-    assert [line.split()[2] for line in shown.splitlines()[2:]] == ["evt_in_2", "evt_in_1", "evt_in_1"]
-
-
-def test_events_can_be_narrowed(worked: Spp) -> None:
-    assert [row["event_id"] for row in worked("events", "--state", "ignored", "--json").json] == ["evt_in_2"]
-    assert [row["event_id"] for row in worked("events", "--limit", "1", "--json").json] == ["evt_in_2"]
-    assert worked("events", "--endpoint", "standard", "--json").json == []
-    assert worked("events", "--endpoint", "standard").out == "  (none)\n"
-
-
-def test_replay_makes_due_again_and_names_what_it_cannot(worked: Spp, make: Make) -> None:
-    first, conflict = (
-        value(make, f"SELECT id FROM webhook_events WHERE event_id = 'evt_in_1' AND conflicts_with IS {known}")
-        for known in ("NULL", "NOT NULL")
-    )
-    assert worked("replay", str(first)).code == 0
-    assert states(make)["pending"] == 1
-    done = worked("replay", str(first), str(conflict), "404", "--json")
-    assert done.code == 1
-    assert done.json == {"due": [first], "not_replayed": [conflict, 404]}
-    assert "there is no such event or it conflicts with the first of its id" in done.err
-    assert worked("replay", str(first), "--json").json == {"due": [first], "not_replayed": []}
 
 
 def test_expire_writes_down_what_has_lapsed(worked: Spp, make: Make) -> None:
