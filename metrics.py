@@ -27,9 +27,12 @@ Queues = Callable[[], Mapping[str, int] | None]
 class Metrics:
     """Answers the scrapes of one process."""
 
-    def __init__(self, settings: Settings, make: sessionmaker[Session], queues: Queues | None = None) -> None:
-        """With `queues`, the broker's state is told too."""
-        self._settings, self._make, self._queues = settings, make, queues
+    def __init__(
+        self, settings: Settings, make: sessionmaker[Session], lookout: "Lookout | None" = None,
+        queues: Queues | None = None,
+    ) -> None:  # fmt: skip
+        """With `lookout`, the figures are what the rest of the process sees; with `queues`, the broker is told of."""
+        self._settings, self._make, self._known, self._queues = settings, make, lookout, queues
         self._token = (settings.one_secret(METRICS_TOKEN) or "").encode()
 
     def answer(self) -> Response:
@@ -45,7 +48,7 @@ class Metrics:
     def _lookout(self) -> "Lookout":
         from models.situation import Lookout
 
-        return Lookout(self._make, self._settings)
+        return self._known or Lookout(self._make, self._settings)
 
     def _measured(self) -> Iterator["Gauge"]:
         import psutil

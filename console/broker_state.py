@@ -1,7 +1,7 @@
 """How the broker is: whether it answers, and how much is queued. Asked as any client would, bounded to a second."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from broker import EVENTS, MAINTENANCE, celery_config
@@ -15,12 +15,12 @@ REDIS_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
 
 @dataclass(frozen=True, slots=True)
 class BrokerState:
-    """What the broker said; the queues only where it was reached."""
+    """What the broker said."""
 
     error: str | None = None
     """Why it was not reached."""
-    queues: Mapping[str, int] = field(default_factory=dict)
-    """How many messages wait in each."""
+    queues: Mapping[str, int] | None = None
+    """How many messages wait in each, where it was reached."""
     eviction: str | None = None
     """What Redis or Valkey does when its memory is full; None where it does not tell."""
 
@@ -59,7 +59,7 @@ def _look_at_amqp(url: str) -> BrokerState:
 
     half = TIMEOUT_S / 2  # because connecting is tried twice
     options = {"read_timeout": half, "write_timeout": half}
-    queues = {}
+    queues: dict[str, int] = {}
     with Connection(url, connect_timeout=half, transport_options=options) as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
         for name in (EVENTS, MAINTENANCE):
@@ -74,12 +74,6 @@ def _look_at_amqp(url: str) -> BrokerState:
     return BrokerState(queues=queues)
 
 
-def queues_of(broker_url: str) -> Callable[[], Mapping[str, int] | None]:
-    """What tells how much waits in each queue, or None where the broker is not reached; asked every 5 s at most."""
-    state = Recent(lambda: look(broker_url), NOW_S)
-
-    def queues() -> Mapping[str, int] | None:
-        found = state()
-        return found.queues if found.reachable else None
-
-    return queues
+def recent(broker_url: str) -> Recent[BrokerState]:
+    """The broker's state for many viewers, at most 5 s old."""
+    return Recent(lambda: look(broker_url), NOW_S)

@@ -3,6 +3,7 @@
 import sys
 
 import settings
+import telemetry
 from console.alerting import Watcher
 from console.channels import channels
 from console.web.app import create_app
@@ -13,6 +14,7 @@ try:
     loaded = settings.load()
     check_reachable(loaded.database_url)
     app = create_app(loaded)
+    telemetry.start(loaded, "console")
     Watcher(loaded, channels(loaded)).start()
 except (settings.SettingsError, SppError) as error:
     sys.exit(f"The console cannot start.\n{error}")

@@ -3,6 +3,7 @@
 import sys
 
 import settings
+import telemetry
 from models.database import check_reachable
 from models.errors import SppError
 from webhooks.app import create_app
@@ -11,5 +12,6 @@ try:
     loaded = settings.load()
     check_reachable(loaded.database_url)
     app = create_app(loaded)
+    telemetry.start(loaded, "webhooks")
 except (settings.SettingsError, SppError) as error:
     sys.exit(f"The webhook server cannot start.\n{error}")

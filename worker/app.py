@@ -11,6 +11,7 @@ from kombu import Queue
 import broker
 import logs
 import settings
+import telemetry
 from models.database import check_reachable
 from models.errors import SppError
 from models.jobs import JobName, schedule
@@ -20,6 +21,7 @@ from worker import tasks
 try:
     _settings = settings.load()
     adapters(_settings.endpoints)
+    telemetry.check(_settings)
     check_reachable(_settings.database_url)
 except (settings.SettingsError, SppError) as error:
     sys.exit(f"The worker cannot start.\n{error}")
@@ -53,11 +55,13 @@ def _log(**_: Any) -> None:
 
 
 def _start(**_: Any) -> None:
+    telemetry.start(_settings, "worker")
     tasks.process()
 
 
 def _stop(**_: Any) -> None:
     tasks.process().stop()
+    telemetry.end()
 
 
 signals.setup_logging.connect(_log, weak=False)

@@ -92,7 +92,8 @@ def create_app(settings: Settings) -> Flask:
     engine = make_engine(settings.database_url, pool_size=16)
     app.url_map.converters["id"] = IdConverter
     app.extensions["spp_engine"] = engine
-    app.extensions["spp_lookout"] = Lookout(sessions(engine), settings)
+    lookout, broker = Lookout(sessions(engine), settings), broker_state.recent(settings.broker_url)
+    app.extensions |= {"spp_lookout": lookout, "spp_broker": broker}
     access.install(app, sessions(engine))
     Bootstrap5(app)
     CSRFProtect(app)
@@ -121,7 +122,7 @@ def create_app(settings: Settings) -> Flask:
         reason = not_ready(engine)
         return Response(reason or "ready", 503 if reason else 200, mimetype="text/plain")
 
-    measured = Metrics(settings, sessions(engine), broker_state.queues_of(settings.broker_url))
+    measured = Metrics(settings, sessions(engine), lookout, lambda: broker().queues)
     start.get("/metrics")(access.open_to_all(measured.answer))
     app.register_blueprint(start)
 
