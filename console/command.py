@@ -5,7 +5,20 @@ import sys
 import click
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
-from console import alert, check, events, memberships, pausing, queues, repairs, running, sending, status, users
+from console import (
+    alert,
+    check,
+    events,
+    ledger_commands,
+    memberships,
+    pausing,
+    queues,
+    repairs,
+    running,
+    sending,
+    status,
+    users,
+)
 from local.servers import NoEmbeddedServers, ServerFailed
 from local.stack import StackFailed
 from models.errors import SppError
@@ -52,7 +65,8 @@ for command in (
     running.up, running.demo_command, running.migrate, running.demo_data,
     memberships.sign_up_command, memberships.member, memberships.redeem, memberships.give_back,
     sending.send, queues.endpoints_command, events.events, events.replay, events.discard,
-    pausing.pause, pausing.resume, pausing.pauses_command, queues.expire, queues.audit,
+    pausing.pause, pausing.resume, pausing.pauses_command, ledger_commands.expire, ledger_commands.lapsing,
+    ledger_commands.audit,
     repairs.unmatched, repairs.link, repairs.quarantine, repairs.reconcile,
     users.user, alert.alert, status.status, check.check,
 ):  # fmt: skip

@@ -1,16 +1,13 @@
-"""Auditing: every check from beginning to end, a batch in each transaction; the result is kept and logged."""
+"""Auditing: every check from beginning to end, a batch in each transaction; the result is kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
 from models import audit, chain
 from models.audits import KEPT, Audit
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,4 @@ class Auditing:
             if head := chain.head(session):
                 kept.head_entry, kept.head = head
             session.add(kept)
-        tell = log.error if kept.findings else log.info
-        tell(
-            "audited", entries=kept.entries, head_entry=kept.head_entry, head=kept.head and kept.head.hex(),
-            findings=kept.findings, first=kept.first_findings[:1],
-        )  # fmt: skip
         return kept

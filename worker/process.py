@@ -114,6 +114,11 @@ class WorkerProcess:
         with recorded(self._sessions, JobName.AUDIT, long=True) as outcome:
             kept = Auditing(self._sessions).run()
             outcome.summary = self._did = f"audited: {counted(kept.findings, 'difference')}"
+        tell = log.error if kept.findings else log.info
+        tell(
+            "audited", entries=kept.entries, head_entry=kept.head_entry, head=kept.head and kept.head.hex(),
+            findings=kept.findings, first=kept.first_findings[:1],
+        )  # fmt: skip
 
     def stop(self) -> None:
         """Ends the timer after the group it is at."""

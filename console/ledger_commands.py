@@ -1,0 +1,120 @@
+"""Commands about the ledger as a whole: expire, lapsing, audit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import IO
+
+import click
+from sqlalchemy.orm import Session, sessionmaker
+
+from console import lapsing_csv, show
+from console.installed import Failed, installed_settings, json_option, operator
+from models import expiry_runs
+from models import lapsing as lapsing_next
+from models.database import make_engine, sessions
+from models.expiry_runs import Breaker, ExpiryRun
+from models.wording import counted
+from settings import Settings
+from worker.auditing import Auditing
+
+
+@contextmanager
+def _installation() -> Iterator[tuple[Settings, sessionmaker[Session]]]:
+    with installed_settings() as loaded:
+        engine = make_engine(loaded.database_url)
+        try:
+            yield loaded, sessions(engine)
+        finally:
+            engine.dispose()
+
+
+@click.command()
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="UTC; by default now.")
+@click.option("--allow", type=click.IntRange(min=1), metavar="RUN", help="Let a stopped run go on; say why.")
+@click.option("--reason", default="", help="Kept in the action log.")
+@json_option
+def expire(as_of: datetime | None, allow: int | None, reason: str, as_json: bool) -> None:
+    """Write down the sessions that have lapsed. Nothing is ever taken before its time.
+
+    A run that would write down far more than usual is stopped, until somebody allows it. Exit 1 while one is.
+    """
+    moment = as_of.replace(tzinfo=UTC) if as_of else datetime.now(UTC)
+    if moment > datetime.now(UTC):
+        raise Failed(f"{moment.isoformat()} is in the future: sessions that have not lapsed are never taken.")
+    with _installation() as (loaded, make):
+        if allow:
+            with make.begin() as session:
+                expiry_runs.allow(session, allow, reason=reason, by=operator())
+        total = _write_down(make, moment, Breaker(loaded.expire_breaker_from, loaded.expire_breaker_times))
+        with make.begin() as session:
+            stopped = expiry_runs.stopped(session)
+    if as_json:
+        show.as_json({"lots": total, "stopped": _figures(stopped) if stopped else None})
+    else:
+        click.echo(f"{total} grants had lapsed and are written down.")
+    if stopped:
+        raise Failed(
+            f"Run {stopped.id} is stopped: {stopped.due:,} lots have lapsed, and the most of a day lately was "
+            f"{stopped.usual:,}. Look at what they are; `spp expire --allow {stopped.id} --reason TEXT` lets it go on."
+        )
+
+
+def _write_down(make: sessionmaker[Session], as_of: datetime, breaker: Breaker) -> int:
+    total, more = 0, True
+    with show.progress("expire") as progress:
+        while more:
+            with make.begin() as session:
+                lots, more = expiry_runs.step(session, as_of=as_of, breaker=breaker)
+                run = expiry_runs.open_run(session)
+            total += lots
+            progress(min(1.0, run.lots / run.due) if run else 1.0)
+    return total
+
+
+def _figures(run: ExpiryRun) -> dict[str, object]:
+    return {"run": run.id, "as_of": run.as_of, "lots": run.due, "usual": run.usual}
+
+
+@click.command()
+@click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="Today is the first of them.")
+@click.option("--csv", "file", type=click.File("w", encoding="utf-8", lazy=False), help="Every lot; - is the output.")
+@json_option
+def lapsing(days: int, file: IO[str] | None, as_json: bool) -> None:
+    """Tell what lapses next, by club and item: sessions whose last usable day is one of the coming ones."""
+    now = datetime.now(UTC)
+    with _installation() as (_, make), make() as session:
+        if file:
+            for piece in lapsing_csv.lines(session, now, days=days):
+                file.write(piece)
+            return
+        rows = [row._asdict() for row in lapsing_next.summary(session, now, days=days)]
+    if as_json:
+        show.as_json(rows)
+        return
+    headings = ["club", "item", "today", "tomorrow", f"within {days} days", "lots", "members"]
+    show.table(headings, [list(row.values()) for row in rows])
+
+
+@click.command()
+@json_option
+def audit(as_json: bool) -> None:
+    """Check everything there is against everything else: entries against their seals, balances against their entries,
+    payments against their grants. The result is kept. Exit 1 where something does not add up.
+    """
+    with _installation() as (_, make), show.progress("audit") as progress:
+        kept = Auditing(make).run(progress=progress)
+    head = kept.head.hex() if kept.head else None
+    if as_json:
+        show.as_json({
+            "audit": kept.id, "findings": kept.findings, "first_findings": kept.first_findings,
+            "entries": kept.entries, "head_entry": kept.head_entry, "head": head,
+        })  # fmt: skip
+    else:
+        for what in kept.first_findings:
+            click.echo(what)
+        click.echo(f"{counted(kept.findings, 'difference')}." if kept.findings else "Everything adds up.")
+        if head:
+            click.echo(f"Head of the chain: {head} at entry {kept.head_entry}.")
+    if kept.findings:
+        raise click.exceptions.Exit(1)
