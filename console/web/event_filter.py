@@ -56,7 +56,7 @@ class EventFilterForm(Form):
 
     find = StringField("Find", [Length(max=255)], render_kw={"spellcheck": "false", "autocomplete": "off"})
     by = SelectField("by", choices=WAYS, default="event_id", validate_choice=False)
-    state = SelectField("State", choices={"": "Any", **STATES})
+    state = SelectField("State", choices={"": "Any", **STATES}, filters=[lambda asked: asked or ""])
     endpoint = SelectField("Endpoint", validate_choice=False)
     type = StringField("Type", [Length(max=255)], render_kw={"list": "types", "spellcheck": "false"})
     since = Moment("Received from", render_kw={"type": "datetime-local"})

@@ -1,8 +1,6 @@
 """How pages show things: money, days and moments in a club's zone, and enumerations in words."""
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -74,10 +72,10 @@ def signed(number: int) -> str:
     return f"+{number}" if number > 0 else str(number).replace("-", "\u2212")
 
 
-def link(page: str, path: Mapping[str, Any] = {}, /, **query: object) -> str:
+def link(page: str, /, **query: object) -> str:
     """The address of a page with these query parameters, by whatever name; what is None or empty is left out."""
     asked = urlencode({name: value for name, value in query.items() if value not in (None, "")})
-    return f"{url_for(page, **path)}?{asked}" if asked else url_for(page, **path)
+    return f"{url_for(page)}?{asked}" if asked else url_for(page)
 
 
 def house_zone() -> str:

@@ -8,7 +8,7 @@ from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
-from console.web import billing, unmatched
+from console.web import billing, bulk_acts, events, unmatched
 from console.web import pauses as pausing
 from console.web.access import database, needs, undo
 from console.web.charts import Chart, chart
@@ -19,7 +19,7 @@ from models.situation import Lookout
 from models.staff import Role
 
 pages = Blueprint("operations", __name__, url_prefix="/operations")
-for _part in (unmatched, pausing):
+for _part in (events, bulk_acts, unmatched, pausing):
     pages.register_blueprint(_part.pages)
 
 PARTS = (

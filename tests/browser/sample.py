@@ -2,19 +2,23 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from local import sample_gym, stripe_bodies
 from local.sample_gym import CLASSES, PERSONAL_TRAINING
-from models import adjustments, ledger, redemption, statement
+from models import adjustments, bulk, heartbeats, inbox, ledger, redemption, statement
 from models.actions import Actor
 from models.adjustments import AdjustmentReason
+from models.bulk import BulkVerb
+from models.event_search import EventFilter, Scope
+from models.inbox import EventState, WebhookEvent
 from models.members import find_member
 from settings import Settings
 from tests.worker.scene import STRIPE, Make, arrive, event, paid
 from worker.crediting import Crediting
 
 DESK = Actor("desk@example.com", "192.0.2.7")
+OPERATOR = Actor("olga@example.com", "192.0.2.8")
 ANN, BEN, CEM = "ann@example.com", "ben@example.com", "cem@example.com"
 
 
@@ -42,6 +46,20 @@ def fill(make: Make, now: datetime) -> None:
                 reason=AdjustmentReason.GOODWILL, alone_up_to=10, key=why, by=DESK, now=now,
             )  # fmt: skip
         ledger.expire(session, as_of=now)
+    trouble(make, now)
+
+
+def trouble(make: Make, now: datetime) -> None:
+    """What operators see to: dead letters, a contradiction, and an act on many events."""
+    first = paid("in_twice", "sub_ann", at=now)
+    arrive(make, first, first.replace(b"8900", b"8901"), *(paid(f"in_dead{n}", "sub_ann", at=now) for n in range(3)))
+    with make.begin() as session:
+        numbers = session.scalars(select(WebhookEvent.id).where(WebhookEvent.event_id.like("evt_in_dead%"))).all()
+        for number in numbers:
+            inbox.fail(session, number, "RuntimeError: the plan is unknown", max_attempts=0, base_s=1, cap_s=1)
+        wanted = EventFilter(state=EventState.DEAD, until=now)
+        bulk.ask(session, BulkVerb.REPLAY, wanted, Scope(3, max(numbers)), "The plan is known now", by=OPERATOR)
+        heartbeats.beat(session, "gym-1:4711", 12)
 
 
 def pay(make: Make, payment: str, subscription: str, at: datetime) -> None:

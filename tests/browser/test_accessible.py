@@ -14,15 +14,18 @@ from tests.browser.conftest import Enter
 from tests.browser.site import Site
 
 IDS = {
+    "act_id": "SELECT min(id) FROM bulk_acts",
     "adjustment_id": "SELECT min(id) FROM adjustments",
     "bucket_id": "SELECT min(id) FROM session_buckets",
     "club_id": "SELECT min(id) FROM clubs",
+    "event_id": "SELECT min(id) FROM webhook_events WHERE state = 'quarantined'",
     "entry_id": "SELECT min(entry.id) FROM ledger_entries entry JOIN credit_grants lot ON lot.id = grant_id"
     " WHERE lot.member_id = 1",
     "grant_id": "SELECT max(id) FROM credit_grants WHERE expires_at > now() AND member_id = 1",
     "item_id": "SELECT min(id) FROM items",
     "member_id": "SELECT min(id) FROM members",
     "membership_id": "SELECT min(id) FROM memberships",
+    "name": "SELECT 'stripe'",
     "offer_id": "SELECT min(id) FROM offers",
     "redemption_id": "SELECT min(id) FROM redemptions WHERE member_id = 1",
     "staff_id": "SELECT min(id) FROM staff",
@@ -30,11 +33,13 @@ IDS = {
     "token_id": "SELECT min(id) FROM api_tokens",
 }
 """What stands in a page's path, and how the sample has it."""
-NO_PAGES = {"start.home", "start.healthz", "start.readyz", "access.log_in"}
+NO_PAGES = {"start.home", "start.healthz", "start.readyz", "access.log_in", "operations.unmatched.link"}
 FURTHER = [
     "/members/?q=Ann", "/members/?q=nobody", "/members/?q=in_nobody", "/members/1?as_of=2026-01-01T12:00",
     "/members/1?as_of=soon", "/members/1?item=2", "/members/3", "/offers/?state=retired", "/nowhere",
-    "/members/adjustments?", "/sign-up/?club_id=1&offer_id=1&term_id=1",
+    "/operations/unmatched/link?endpoint=stripe&reference=sub_nobody", "/operations/events/?state=dead",
+    "/operations/events/?state=quarantined", "/operations/events/?since=nonsense&attempts=x",
+    "/operations/acts/discard-all?state=dead", "/members/adjustments?", "/sign-up/?club_id=1&offer_id=1&term_id=1",
 ]  # fmt: skip
 """Where one page has several faces."""
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]

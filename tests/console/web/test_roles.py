@@ -29,6 +29,10 @@ PAGES: dict[Role, str] = {
         GET /members/adjustments
         GET /memberships/<id>
         GET /operations/
+        GET /operations/acts/
+        GET /operations/acts/<id>
+        GET /operations/events/
+        GET /operations/events/<id>
         GET /operations/unmatched/
         GET /offers/
         GET /offers/<id>
@@ -78,6 +82,16 @@ PAGES: dict[Role, str] = {
         GET /log/
     """,
     Role.OPERATOR: """
+        GET /operations/acts/discard-all
+        POST /operations/acts/discard-all
+        GET /operations/acts/replay-all
+        POST /operations/acts/replay-all
+        POST /operations/acts/<id>/cancel
+        GET /operations/events/<id>/discard
+        POST /operations/events/<id>/discard
+        GET /operations/events/<id>/release
+        POST /operations/events/<id>/release
+        POST /operations/events/<id>/replay
         GET /operations/endpoints/<name>/pause
         POST /operations/endpoints/<name>/pause
         GET /operations/endpoints/<name>/resume

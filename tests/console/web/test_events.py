@@ -1,0 +1,272 @@
+"""Events in the console: found, looked into, replayed, let through, discarded, and all at once."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from urllib.parse import quote
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from models import bulk, inbox
+from models.actions import Action
+from models.bulk import BulkAct
+from models.inbox import EventError, NewEvent, WebhookEvent
+from models.staff import Role
+from tests.console.web.at_the_desk import paying_member
+from tests.console.web.conftest import Browser
+from tests.models.gym import Gym
+
+LogIn = Callable[[Role], Browser]
+
+
+@pytest.fixture
+def operator(log_in: LogIn) -> Browser:
+    return log_in(Role.OPERATOR)
+
+
+@pytest.fixture
+def viewer(log_in: LogIn) -> Browser:
+    return log_in(Role.VIEWER)
+
+
+def arrived(session: Session, *names: str, state: str = "pending", body: bytes = b"{}", **columns: object) -> list[int]:
+    """Events of these ids in that state; their numbers."""
+    inbox.store(session, [NewEvent("stripe", name, "invoice.paid", body) for name in names], lambda *_: True)
+    events = session.scalars(select(WebhookEvent).where(WebhookEvent.event_id.in_(names)).order_by(WebhookEvent.id))
+    numbers = []
+    for event in events:
+        event.state = state
+        for column, value in columns.items():
+            setattr(event, column, value)
+        numbers.append(event.id)
+    session.commit()
+    return numbers
+
+
+def state_of(session: Session, number: int) -> str:
+    session.rollback()
+    return session.get_one(WebhookEvent, number).state
+
+
+def acts(session: Session) -> Sequence[tuple[str, str, str | None]]:
+    rows = session.scalars(select(Action).where(Action.verb != "log in").order_by(Action.id))
+    return [(row.actor, row.verb, row.reason) for row in rows if row.verb != "add account"]
+
+
+class TestFinding:
+    def test_the_newest_first_page_by_page_with_the_filter_kept(self, viewer: Browser, session: Session) -> None:
+        arrived(session, *(f"evt_{number}." for number in range(60)))
+        arrived(session, "evt_dead.", state="dead")
+        viewer.get("/operations/events/?state=pending&endpoint=stripe")
+        assert "evt_59." in viewer.text
+        assert "evt_10." in viewer.text
+        assert "evt_9." not in viewer.text
+        [older] = re.findall(r'href="([^"]*before=[^"]*)"', viewer.page)
+        viewer.get(older.replace("&amp;", "&"))
+        assert "evt_9." in viewer.text
+        assert "evt_10." not in viewer.text
+        assert "evt_dead." not in viewer.text
+        assert "Older" not in viewer.text
+
+    @pytest.mark.parametrize(
+        ("asked", "found"),
+        [
+            ("find=evt_two&by=event_id", "evt_two"),
+            ("find=needle&by=body", "evt_two"),
+            ("state=dead", "evt_one"),
+            ("type=invoice.paid&state=dead", "evt_one"),
+            ("error=NO%20SUCH", "evt_one"),
+            ("attempts=3", "evt_one"),
+            ("endpoint=stripe&until=2020-01-01T00:00", ""),
+            ("since=2020-01-01T00:00&state=ignored", "evt_two"),
+            ("find=nothing&by=payment", ""),
+        ],
+    )
+    def test_by_each_filter(self, viewer: Browser, session: Session, asked: str, found: str) -> None:
+        arrived(session, "evt_one", state="dead", attempts=3, error="LookupError: no such thing")
+        arrived(session, "evt_two", state="ignored", body=b'{"has": "a needle"}')
+        viewer.get(f"/operations/events/?{asked}")
+        assert re.findall(r'/operations/events/\d+">(evt_\w+)<', viewer.page) == [found] * bool(found)
+        assert found or "No event fits this." in viewer.text
+
+    def test_by_payment_and_by_member(self, viewer: Browser, gym: Gym, session: Session) -> None:
+        member = paying_member(gym).member
+        arrived(session, "evt_other")
+        for asked in ("find=in_1&by=payment", f"find={quote(member.email.upper())}&by=member"):
+            viewer.get(f"/operations/events/?{asked}")
+            assert len(re.findall(r'<a class="reference" href="/operations/events/\d+"', viewer.page)) == 1
+            assert "evt_other" not in viewer.text
+
+    @pytest.mark.parametrize(
+        ("asked", "said"),
+        [
+            ("since=yesterday", "Write a date and a time"),
+            ("since=1900-01-01T00:00", "Write a date and a time"),
+            ("attempts=x", "Not a valid integer value"),
+            ("state=gone", "Not a valid choice"),
+            ("find=nobody%40example.com&by=member", "There is no member 'nobody@example.com'"),
+        ],
+    )
+    def test_what_cannot_be_read_is_said_beside_its_field(self, viewer: Browser, asked: str, said: str) -> None:
+        assert viewer.get(f"/operations/events/?{asked}").status_code == 422
+        assert said in viewer.text
+
+    @pytest.mark.parametrize("asked", ["before=x", "before=-1", "before=99999999999999999999"])
+    def test_a_cursor_that_is_none_is_not_found(self, viewer: Browser, asked: str) -> None:
+        assert viewer.get(f"/operations/events/?{asked}").status_code == 404
+
+    @pytest.mark.parametrize("asked", ["find=%00&by=body", "find=%27%25&by=payment", "error=%25_%5C", "endpoint=%00"])
+    def test_odd_texts_find_nothing_and_break_nothing(self, viewer: Browser, session: Session, asked: str) -> None:
+        arrived(session, "evt_1")
+        assert viewer.get(f"/operations/events/?{asked}").status_code == 200
+
+
+class TestOneEvent:
+    def test_its_body_is_pretty_and_masked(self, viewer: Browser, session: Session) -> None:
+        body = json.dumps({"id": "evt_1", "card": "4242424242424242", "client_secret": "pi_1_secret_x"}).encode()
+        [number] = arrived(session, "evt_1", body=body, delivery="a" * 32, headers='{"User-Agent": "Stripe/1.0"}')
+        viewer.get(f"/operations/events/{number}")
+        assert '"id": "evt_1"' in viewer.text
+        assert "4242424242424242" not in viewer.page
+        assert "pi_1_secret_x" not in viewer.page
+        assert "User-Agent Stripe/1.0" in viewer.text
+        assert "a" * 32 in viewer.text
+
+    def test_from_the_event_to_the_entry_and_back(self, viewer: Browser, gym: Gym, session: Session) -> None:
+        member = paying_member(gym)
+        number = session.scalars(select(WebhookEvent.id)).one()
+        viewer.get(f"/operations/events/{number}")
+        assert "Paid: $90.00" in viewer.text
+        [entry] = re.findall(
+            rf'href="(/members/{member.member_id}/entries/\d+)">Grant</a></td><td[^>]*>\+8<', viewer.page
+        )
+        viewer.get(entry)
+        assert f'href="/operations/events/{number}"' in viewer.page
+
+    def test_failed_tries_are_listed(self, viewer: Browser, session: Session) -> None:
+        [number] = arrived(session, "evt_1", state="dead", attempts=2, error="second")
+        session.add_all(
+            [
+                EventError(event_id=number, attempt=1, error="<first>"),
+                EventError(event_id=number, attempt=2, error="second"),
+            ]
+        )
+        session.commit()
+        viewer.get(f"/operations/events/{number}")
+        assert "Failed tries Try When Error 1" in viewer.text
+        assert "<first>" in viewer.text
+        assert "<first>" not in viewer.page
+
+    def test_a_contradiction_stands_beside_the_first(self, viewer: Browser, session: Session) -> None:
+        for body in (b'{"amount": 1}', b'{"amount": 2}'):
+            inbox.store(session, [NewEvent("stripe", "evt_1", "invoice.paid", body)], lambda *_: False)
+        session.commit()
+        first, second = session.scalars(select(WebhookEvent.id).order_by(WebhookEvent.id))
+        viewer.get(f"/operations/events/{second}")
+        assert viewer.text.index('"amount": 1') < viewer.text.index('"amount": 2')
+        viewer.get(f"/operations/events/{first}")
+        assert f'href="/operations/events/{second}"' in viewer.page
+
+    def test_a_pruned_body_is_said_to_be_gone(self, viewer: Browser, session: Session) -> None:
+        [number] = arrived(session, "evt_1", state="processed")
+        session.execute(text("UPDATE webhook_events SET body = '', pruned_at = now()"))
+        session.commit()
+        viewer.get(f"/operations/events/{number}")
+        assert "Its body was pruned" in viewer.text
+
+
+class TestActing:
+    def test_a_dead_letter_is_replayed_by_one_click_in_its_list(self, operator: Browser, session: Session) -> None:
+        [number] = arrived(session, "evt_1", state="dead", attempts=15, error="boom")
+        operator.get("/operations/events/?state=dead")
+        assert "boom" in operator.text
+        operator.post(f"/operations/events/{number}/replay?state=dead")
+        assert f"Event {number} is due again." in operator.text
+        assert "Nothing here." in operator.text
+        assert state_of(session, number) == "pending"
+        assert acts(session) == [("operator@example.com", "replay", "Tried again from the console.")]
+
+    def test_discarding_asks_why(self, operator: Browser, session: Session) -> None:
+        [number] = arrived(session, "evt_1", state="dead")
+        operator.get(f"/operations/events/{number}/discard")
+        assert operator.post(f"/operations/events/{number}/discard", reason=" ").status_code == 422
+        assert "Say wh" in operator.text
+        operator.post(f"/operations/events/{number}/discard?state=dead", reason="A test of theirs")
+        assert f"Event {number} has no effect." in operator.text
+        assert state_of(session, number) == "ignored"
+        assert acts(session) == [("operator@example.com", "discard", "A test of theirs")]
+
+    def test_a_quarantined_event_is_let_through(self, operator: Browser, session: Session) -> None:
+        [number] = arrived(session, "evt_1", state="quarantined", reason="from the future")
+        operator.get("/operations/events/?state=quarantined")
+        assert "from the future" in operator.text
+        operator.post(f"/operations/events/{number}/release", reason="Their clock was wrong")
+        assert state_of(session, number) == "pending"
+        assert acts(session) == [("operator@example.com", "release", "Their clock was wrong")]
+
+    @pytest.mark.parametrize("verb", ["discard", "release"])
+    def test_what_was_processed_is_not_decided_on(self, operator: Browser, session: Session, verb: str) -> None:
+        [number] = arrived(session, "evt_1", state="processed")
+        operator.get(f"/operations/events/{number}/{verb}")
+        assert "there is nothing to decide" in operator.text
+        operator.post(f"/operations/events/{number}/{verb}", reason="All the same")
+        assert state_of(session, number) == "processed"
+        assert acts(session) == []
+
+    def test_a_viewer_sees_no_acts(self, viewer: Browser, session: Session) -> None:
+        [number] = arrived(session, "evt_1", state="dead")
+        for path in ("/operations/events/?state=dead", f"/operations/events/{number}"):
+            viewer.get(path)
+            assert "Replay" not in viewer.text
+            assert "Discard" not in viewer.text
+
+
+class TestAllThatMatch:
+    def test_the_exact_number_is_confirmed_and_the_act_followed(self, operator: Browser, session: Session) -> None:
+        arrived(session, *(f"evt_{number}" for number in range(3)), state="dead")
+        arrived(session, "evt_fine", state="processed")
+        operator.get("/operations/acts/replay-all?state=dead&endpoint=stripe")
+        assert "3 events That are dead, at endpoint stripe." in operator.text
+        operator.post("/operations/acts/replay-all?state=dead&endpoint=stripe", reason="The plan is back", count="3")
+        assert "0 of 3" in operator.text
+        assert "The plan is back" in operator.text
+        session.rollback()
+        while bulk.work(session):
+            session.commit()
+        session.commit()
+        act = session.scalars(select(BulkAct)).one()
+        operator.get(f"/operations/acts/{act.id}")
+        assert "3 of 3, finished" in operator.text
+        operator.get("/operations/acts/")
+        assert "Replay 3 events" in operator.text
+        states = session.execute(text("SELECT state, count(*) FROM webhook_events GROUP BY state")).all()
+        assert dict(tuple(row) for row in states) == {"pending": 3, "processed": 1}
+
+    def test_another_number_than_the_one_shown_is_asked_again(self, operator: Browser, session: Session) -> None:
+        arrived(session, "evt_1", state="dead")
+        operator.get("/operations/acts/discard-all?state=dead")
+        arrived(session, "evt_2", state="dead")
+        assert operator.post("/operations/acts/discard-all?state=dead", reason="Why", count="1").status_code == 422
+        assert "It was 1 events when you were asked, and is 2 now." in operator.text
+        assert session.scalars(select(BulkAct)).all() == []
+
+    def test_it_asks_why_and_refuses_nothing_at_all(self, operator: Browser, session: Session) -> None:
+        arrived(session, "evt_1", state="dead")
+        operator.get("/operations/acts/replay-all?state=dead")
+        assert operator.post("/operations/acts/replay-all?state=dead", reason="", count="1").status_code == 422
+        operator.get("/operations/acts/replay-all?state=quarantined")
+        assert "No event matches any more." in operator.text
+        assert operator.get("/operations/acts/replay-all?since=nonsense").status_code == 302
+
+    def test_it_can_be_stopped(self, operator: Browser, session: Session) -> None:
+        arrived(session, "evt_1", state="dead")
+        operator.get("/operations/acts/replay-all?state=dead")
+        operator.post("/operations/acts/replay-all?state=dead", reason="Why", count="1")
+        act = session.scalars(select(BulkAct)).one()
+        operator.post(f"/operations/acts/{act.id}/cancel")
+        assert "It is stopped." in operator.text
+        assert "0 of 1, stopped" in operator.text
+        session.rollback()
+        assert not bulk.work(session)
