@@ -8,6 +8,7 @@ from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 from console import (
     alert,
     check,
+    doctor,
     events,
     ledger_commands,
     memberships,
@@ -68,6 +69,6 @@ for command in (
     pausing.pause, pausing.resume, pausing.pauses_command, ledger_commands.expire, ledger_commands.lapsing,
     ledger_commands.audit,
     repairs.unmatched, repairs.link, repairs.quarantine, repairs.reconcile,
-    users.user, alert.alert, status.status, check.check,
+    users.user, alert.alert, status.status, check.check, doctor.doctor,
 ):  # fmt: skip
     spp.add_command(command)
