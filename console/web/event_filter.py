@@ -55,12 +55,12 @@ class EventFilterForm(Form):
         csrf = False
 
     find = StringField("Find", [Length(max=255)], render_kw={"spellcheck": "false", "autocomplete": "off"})
-    by = SelectField("by", choices=WAYS, default="event_id", validate_choice=False)
+    by = SelectField("Find by", choices=WAYS, default="event_id", validate_choice=False)
     state = SelectField("State", choices={"": "Any", **STATES}, filters=[lambda asked: asked or ""])
     endpoint = SelectField("Endpoint", validate_choice=False)
     type = StringField("Type", [Length(max=255)], render_kw={"list": "types", "spellcheck": "false"})
     since = Moment("Received from", render_kw={"type": "datetime-local"})
-    until = Moment("until", render_kw={"type": "datetime-local"})
+    until = Moment("Received until", render_kw={"type": "datetime-local"})
     attempts = IntegerField(
         "Tries, at least", [Optional(), NumberRange(0, 1000, "Write a number from 0 to 1000.")],
         render_kw={"inputmode": "numeric"},
@@ -110,7 +110,7 @@ def told(wanted: EventFilter, zone: str) -> list[str]:
     """What a filter asks for, in words."""
     said = []
     if wanted.state:
-        said.append(f"that are {STATES[wanted.state].lower()}")
+        said.append(f"in state “{STATES[wanted.state].lower()}”")
     for text, value in (
         ("at endpoint {}", wanted.endpoint), ("of type {}", wanted.type), ("with the id {}", wanted.event_id),
         ("about payment {}", wanted.payment), ("with “{}” in the body", wanted.body),

@@ -38,9 +38,9 @@ def moment(value: datetime, zone: str | None = None) -> str:
     return format_datetime(value.astimezone(ZoneInfo(zone or house_zone())), "MMM d, y, h:mm a", locale=LOCALE)
 
 
-def clock(value: datetime, zone: str) -> str:
+def clock(value: datetime, zone: str, pattern: str = "h:mm:ss a") -> str:
     """`4:05:09 PM` in the zone."""
-    return format_time(value.astimezone(ZoneInfo(zone)), "h:mm:ss a", locale=LOCALE)
+    return format_time(value.astimezone(ZoneInfo(zone)), pattern, locale=LOCALE)
 
 
 def last_day(expires_at: datetime | None, zone: str | None = None) -> str:

@@ -24,9 +24,11 @@ for _part in (events, bulk_acts, unmatched, pausing):
 
 PARTS = (
     ("operations.overview", "Overview"),
+    ("operations.events.overview", "Events"),
     ("operations.unmatched.overview", "Unmatched"),
     ("expiry.overview", "Expiry"),
     ("audits.overview", "Audits"),
+    ("operations.bulk.overview", "Acts on many"),
 )
 """The pages that stand beside each other."""
 
@@ -57,14 +59,15 @@ def overview() -> ResponseReturnValue:
         zone=house_zone(), hour=_drawn(traffic.minutes(session, now - timedelta(hours=1))),
         day=_drawn(traffic.hours(session, now - timedelta(days=1))),
         configured=billing.endpoints(), paused_names=[pause.endpoint for pause in pauses.paused(session)],
-        jobs=jobs.listed(session, current_app.config["SPP"], now), broker=None,
+        jobs=jobs.listed(session, current_app.config["SPP"], now),
+        broker=current_app.extensions["spp_broker"](),
     )  # fmt: skip
 
 
 def _drawn(moved: Sequence[traffic.Moved]) -> Chart:
     zone = house_zone()
     return chart(
-        clock(moved[0].at, zone),
+        clock(moved[0].at, zone, "h:mm a"),
         "now",
         received=[one.received for one in moved],
         credited=[one.credited for one in moved],

@@ -228,7 +228,7 @@ class TestAllThatMatch:
         arrived(session, *(f"evt_{number}" for number in range(3)), state="dead")
         arrived(session, "evt_fine", state="processed")
         operator.get("/operations/acts/replay-all?state=dead&endpoint=stripe")
-        assert "3 events That are dead, at endpoint stripe." in operator.text
+        assert "3 events in state “dead”, at endpoint stripe." in operator.text
         operator.post("/operations/acts/replay-all?state=dead&endpoint=stripe", reason="The plan is back", count="3")
         assert "0 of 3" in operator.text
         assert "The plan is back" in operator.text
