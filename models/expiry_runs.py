@@ -101,7 +101,7 @@ _DAYS = text("""
 _COUNT = text("""
     SELECT count(*) FROM (
         SELECT FROM credit_grants
-        WHERE remaining > 0 AND expires_at <= least(CAST(:as_of AS timestamptz), clock_timestamp())
+        WHERE remaining > 0 AND expires_at <= CAST(:as_of AS timestamptz) AND expires_at <= clock_timestamp()
         LIMIT :most
     ) lapsed
 """)

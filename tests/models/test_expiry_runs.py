@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from models import expiry_runs, ledger
 from models.actions import Action
 from models.audit import audit
+from models.database import sessions
 from models.errors import NotFound, ReasonMissing, WrongState
 from models.expiry_runs import Breaker, ExpiryRun, RunState
 from models.ledger import LedgerEntry
@@ -185,3 +186,16 @@ def test_runs_are_leafed_through_the_newest_first(session: Session) -> None:
     assert [run.lots for run in first.runs] == [5, 4]
     second = expiry_runs.page(session, limit=3, before=first.older)
     assert ([run.lots for run in second.runs], second.older) == ([3, 2, 1], None)
+
+
+def test_a_run_is_not_over_while_another_process_holds_some_of_its_lots(open_gym: Gym, engine: Engine) -> None:
+    session = open_gym.session
+    lapsing(open_gym, 3)
+    session.commit()
+    with sessions(engine)() as other:
+        other.execute(text("SELECT FROM credit_grants WHERE expires_at IS NOT NULL LIMIT 1 FOR UPDATE"))
+        assert work(session) == 2
+        assert [run.state for run in runs(session)] == ["running"]
+        other.rollback()
+    assert work(session) == 1
+    assert [(run.state, run.lots) for run in runs(session)] == [("finished", 3)]

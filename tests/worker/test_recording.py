@@ -1,0 +1,92 @@
+"""What a worker does by the clock is recorded, also when it fails; its tick undoes the runs that are to be undone."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from models import expiry_undo
+from models.actions import Actor
+from models.jobs import JobName
+from settings import Settings
+from tests.worker.scene import Make, arrive, join, paid_now, rows, run, until, value
+from worker.process import WorkerProcess
+from worker.recording import recorded
+
+OFTEN = {"timer_every_s": 0.05, "sweep_every_s": 0.1}
+
+
+@pytest.fixture
+def worker(settings: Settings, make: Make) -> Iterator[WorkerProcess]:
+    worker = WorkerProcess(Settings(**{**settings.model_dump(), **OFTEN, "expire_breaker_from": 2}))
+    yield worker
+    worker.stop()
+
+
+def job(make: Make, name: str) -> Any:
+    (found,) = rows(make, f"SELECT * FROM jobs WHERE name = '{name}'") or [None]
+    return found
+
+
+def lapsed(make: Make, member: str, number: int) -> None:
+    """So many payments of a new member are credited, and their sessions lapse at once."""
+    join(make, member)
+    arrive(make, *(paid_now(f"in_{member}_{one}", member) for one in range(number)))
+    until(lambda: value(make, "SELECT count(*) FROM credit_grants WHERE expires_at > clock_timestamp()") == number)
+    run(make, "UPDATE credit_grants SET expires_at = clock_timestamp() WHERE expires_at > clock_timestamp()")
+
+
+def test_the_timers_own_sweep_is_recorded(worker: WorkerProcess, make: Make) -> None:
+    until(lambda: job(make, "sweep"))
+    first = job(make, "sweep").finished_at
+    until(lambda: job(make, "sweep").finished_at > first)
+    assert job(make, "sweep").error is None
+
+
+def test_expiry_is_recorded_with_what_it_did_or_why_it_did_not(worker: WorkerProcess, make: Make) -> None:
+    lapsed(make, "sub_1", 2)
+    assert worker.expire() == 2
+    assert job(make, "expire").summary == "2 lots written down"
+    lapsed(make, "sub_2", 1)
+    assert worker.expire() == 0
+    number = value(make, "SELECT id FROM expiry_runs WHERE state = 'stopped'")
+    assert job(make, "expire").summary == f"run {number} is stopped"
+
+
+def test_the_audit_is_recorded_and_its_result_kept(worker: WorkerProcess, make: Make) -> None:
+    worker.audit()
+    assert job(make, "audit").summary == "audited: 0 differences"
+    assert rows(make, "SELECT findings, first_findings FROM audits") == [(0, [])]
+
+
+def test_a_failure_is_kept_outside_of_what_failed(make: Make) -> None:
+    def fail() -> None:
+        with recorded(make, JobName.AUDIT, long=True):
+            assert job(make, "audit").finished_at is None
+            raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    failed = job(make, "audit")
+    assert (failed.error, failed.finished_at) == ("RuntimeError: the disk is full", None)
+
+
+def test_where_the_database_is_away_its_own_error_is_what_is_told(make: Make) -> None:
+    def fail() -> None:
+        with recorded(make, JobName.SWEEP):
+            run(make, "DROP TABLE jobs")
+            raise RuntimeError("no database")
+
+    with pytest.raises(RuntimeError, match="no database"):
+        fail()
+
+
+def test_a_tick_undoes_what_is_to_be_undone(worker: WorkerProcess, make: Make) -> None:
+    lapsed(make, "sub_1", 2)
+    worker.expire()
+    with make.begin() as session:
+        number = value(make, "SELECT id FROM expiry_runs")
+        by = Actor("ops", "here")
+        expiry_undo.undo(session, number, last_day=None, reason="Wrong", by=by, now=datetime.now(UTC))
+    until(lambda: value(make, "SELECT state FROM expiry_runs") == "undone")
+    assert value(make, "SELECT sum(remaining) FROM credit_grants WHERE expires_at IS NULL") >= 8
