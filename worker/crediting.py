@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+import telemetry
 from logs import first_line
 from models import inbox, settlement
 from models.facts import FACTS_PER_EVENT, Fact, Told
@@ -120,7 +121,8 @@ class Crediting:
     def _settle(self, group: Group) -> int:
         if not group.events:
             return 0
-        with self.sessions.begin() as session:
+        told = {"events": len(group.events)}
+        with telemetry.span("credit", attributes=told), self.sessions.begin() as session:
             problems = settlement.take_in(session, group.told, now=self.now(), late_credit=self._late_credit)
             for event_id, problem in problems.items():
                 group.outcomes[event_id] = Outcome(event_id, EventState.QUARANTINED, problem)

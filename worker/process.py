@@ -18,6 +18,7 @@ import psutil
 import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
+import telemetry
 from logs import first_line
 from models import bulk, expiry_runs, expiry_undo, heartbeats
 from models.database import make_engine, sessions
@@ -79,7 +80,7 @@ class WorkerProcess:
         keep_on = _for_seconds(TASK_S)
         breaker = Breaker(self._settings.expire_breaker_from, self._settings.expire_breaker_times)
         total = 0
-        with recorded(self._sessions, JobName.EXPIRE) as outcome:
+        with telemetry.span("expire"), recorded(self._sessions, JobName.EXPIRE) as outcome:
             more = True
             while more and keep_on():
                 with self._sessions.begin() as session:
