@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from models import expiry_undo
 from models.actions import Actor
 from models.jobs import JobName
