@@ -1,8 +1,10 @@
 """The watcher: what has fired reaches people, once, by real servers."""
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -10,7 +12,9 @@ from sqlalchemy import Engine, text
 
 from console.alerting import Watcher
 from console.channels import Channel, Mail, Webhook
-from local.servers import Postgres
+from console.web.app import create_app
+from local.servers import Broker, Postgres
+from local.stack import Stack
 from models import heartbeats
 from models.database import make_engine, sessions
 from models.notices import Told
@@ -18,7 +22,8 @@ from settings import Settings
 from tests.console import listening
 from tests.console.listening import Heard
 from tests.console.test_channels import SECRET
-from tests.worker.scene import Make
+from tests.worker.conftest import environment
+from tests.worker.scene import Make, until
 
 HOUR = timedelta(hours=1)
 
@@ -176,3 +181,24 @@ def test_people_are_told_that_the_database_is_away_and_back(
 
 def sessions_of(postgres: Postgres) -> Make:
     return sessions(make_engine(postgres.url("postgres"), autocommit=True))
+
+
+def test_a_console_process_watches_by_itself(
+    database_url: str, broker_server: Broker, heard: Heard, tmp_path: Path
+) -> None:
+    variables = {
+        "SPP_ALERT_WEBHOOK_URL": heard.url, "SPP_ALERT_WEBHOOK_SECRET": SECRET, "SPP_CONSOLE_SECRET": "x" * 40,
+    }  # fmt: skip
+    stack = Stack(environment(database_url, broker_server.url, **variables), tmp_path)
+    try:
+        stack.start("console")
+        stack.wait_ready()
+        until(lambda: rules(heard))
+    finally:
+        stack.stop()
+    assert rules(heard) == [("alarm.fired", "no_worker")]
+
+
+def test_an_app_alone_watches_nothing(settings: Settings) -> None:
+    create_app(Settings(**{**settings.model_dump(), "console_secret": "x" * 32}))
+    assert "watcher" not in [thread.name for thread in threading.enumerate()]
