@@ -6,15 +6,17 @@ from sqlalchemy import select, text
 
 from local import sample_gym, stripe_bodies
 from local.sample_gym import CLASSES, PERSONAL_TRAINING
-from models import adjustments, bulk, heartbeats, inbox, ledger, redemption, statement
+from models import adjustments, bulk, expiry_runs, heartbeats, inbox, redemption, statement
 from models.actions import Actor
 from models.adjustments import AdjustmentReason
 from models.bulk import BulkVerb
 from models.event_search import EventFilter, Scope
+from models.expiry_runs import Breaker
 from models.inbox import EventState, WebhookEvent
 from models.members import find_member
 from settings import Settings
 from tests.worker.scene import STRIPE, Make, arrive, event, paid
+from worker.auditing import Auditing
 from worker.crediting import Crediting
 
 DESK = Actor("desk@example.com", "192.0.2.7")
@@ -45,7 +47,8 @@ def fill(make: Make, now: datetime) -> None:
                 session, member_id=ann.id, item_id=item.item_id, quantity=quantity, last_day=None, note=why,
                 reason=AdjustmentReason.GOODWILL, alone_up_to=10, key=why, by=DESK, now=now,
             )  # fmt: skip
-        ledger.expire(session, as_of=now)
+        expiry_runs.step(session, as_of=now, breaker=Breaker(1000, 5))
+        expiry_runs.step(session, as_of=now, breaker=Breaker(1000, 5))
     trouble(make, now)
 
 
@@ -60,6 +63,7 @@ def trouble(make: Make, now: datetime) -> None:
         wanted = EventFilter(state=EventState.DEAD, until=now)
         bulk.ask(session, BulkVerb.REPLAY, wanted, Scope(3, max(numbers)), "The plan is known now", by=OPERATOR)
         heartbeats.beat(session, "gym-1:4711", 12)
+    Auditing(make).run()
 
 
 def pay(make: Make, payment: str, subscription: str, at: datetime) -> None:

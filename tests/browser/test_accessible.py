@@ -16,6 +16,7 @@ from tests.browser.site import Site
 IDS = {
     "act_id": "SELECT min(id) FROM bulk_acts",
     "adjustment_id": "SELECT min(id) FROM adjustments",
+    "audit_id": "SELECT min(id) FROM audits",
     "bucket_id": "SELECT min(id) FROM session_buckets",
     "club_id": "SELECT min(id) FROM clubs",
     "event_id": "SELECT min(id) FROM webhook_events WHERE state = 'quarantined'",
@@ -28,12 +29,16 @@ IDS = {
     "name": "SELECT 'stripe'",
     "offer_id": "SELECT min(id) FROM offers",
     "redemption_id": "SELECT min(id) FROM redemptions WHERE member_id = 1",
+    "run_id": "SELECT min(id) FROM expiry_runs",
     "staff_id": "SELECT min(id) FROM staff",
     "term_id": "SELECT min(id) FROM payment_terms",
     "token_id": "SELECT min(id) FROM api_tokens",
 }
 """What stands in a page's path, and how the sample has it."""
-NO_PAGES = {"start.home", "start.healthz", "start.readyz", "access.log_in", "operations.unmatched.link"}
+NO_PAGES = {
+    "start.home", "start.healthz", "start.readyz", "start.answer", "access.log_in", "operations.unmatched.link",
+    "expiry.export",
+}  # fmt: skip
 FURTHER = [
     "/members/?q=Ann", "/members/?q=nobody", "/members/?q=in_nobody", "/members/1?as_of=2026-01-01T12:00",
     "/members/1?as_of=soon", "/members/1?item=2", "/members/3", "/offers/?state=retired", "/nowhere",
