@@ -25,5 +25,6 @@ def explain(member_id: int, entry_id: int) -> ResponseReturnValue:
     why = explanation.explain(database(), member_id, entry_id, now) or abort(404)
     lot = statement.page(database(), member_id, limit=SHOWN, grant_id=why.grant.grant_id, item_id=why.entry.item_id)
     return render_template(
-        "members/entry.html", member=member, zone=member_page.zone_of(member), now=now, why=why, lot=lot, shown=masking.shown,
+        "members/entry.html", member=member, zone=member_page.zone_of(member), now=now, why=why, lot=lot,
+        shown=masking.shown,
     )  # fmt: skip

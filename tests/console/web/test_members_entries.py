@@ -8,7 +8,6 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.orm import Session
 
-from console.web.entries import readable
 from models import adjustments, settlement
 from models.adjustments import AdjustmentReason
 from models.facts import Linked, Paid, Restored, Reversed, Told
@@ -214,28 +213,6 @@ def test_every_entry_of_a_statement_has_a_page(gym: Gym, session: Session, membe
     assert len(paths) >= 8
     for path in paths:
         assert viewer.get(path).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("sent", "shown"),
-    [
-        (b"", ""),
-        (b"a=1&b=<2>", "a=1&b=<2>"),
-        (b"\xff\x00", "\N{REPLACEMENT CHARACTER}" * 2),
-        (b'{"a":{},"b":[1,{"c":null}]}', '{\n  "a": {},\n  "b": [\n    1,\n    {\n      "c": null\n    }\n  ]\n}'),
-        (b'"one \\" : [,{"', '"one \\" : [,{"'),
-        (b"12", "12"),
-        (b'{"a":', '{"a":'),
-        (b"[" * 200_000, None),
-        (b"[" * 900 + b"]" * 900, None),
-        (b"9" * 10_000, None),
-    ],
-    ids=range(10),
-)  # fmt: skip
-def test_bodies_are_readable_and_as_they_were_sent(sent: bytes, shown: str | None) -> None:
-    text = readable(sent)
-    assert text == shown or shown is None
-    assert len(text) < 101_000
 
 
 def test_a_body_that_is_no_text_has_a_page(gym: Gym, session: Session, viewer: Browser) -> None:

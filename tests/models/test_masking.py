@@ -1,0 +1,170 @@
+"""Bodies for people: everything in them as it was sent, but for card numbers and secrets, and no body breaks it."""
+
+import base64
+import html
+import json
+import re
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.masking import MAX_SHOWN, shown
+
+CARDS = (
+    "4111111111111111",
+    "378282246310005",
+    "30569309025904",
+    "6011000990139424",
+    "4222222222222",
+    "6304000000000000000",
+)
+MIB = 1024 * 1024
+
+
+def luhn(digits: str) -> bool:
+    """The check of card numbers, in other words than ours."""
+    total = 0
+    for place, letter in enumerate(reversed(digits)):
+        product = int(letter) * (1 + place % 2)
+        total += product // 10 + product % 10
+    return total % 10 == 0
+
+
+@st.composite
+def cards(draw: st.DrawFn) -> str:
+    start = draw(st.text("0123456789", min_size=12, max_size=18))
+    return next(start + last for last in "0123456789" if luhn(start + last))
+
+
+SEPARATORS = st.sampled_from(["", " ", "-", " - ", "\N{NO-BREAK SPACE}"])
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Nd"]), max_size=20)
+
+
+def stands_in(card: str, text: str) -> bool:
+    """Whether a person could read the number there, grouped or not, escaped or not."""
+    text = re.sub(r"\\u00(3\d)", lambda match: chr(int(match[1], 16)), html.unescape(text))
+    return re.search(r"[\s\u00a0-]{0,3}".join(card), text) is not None
+
+
+@given(cards(), SEPARATORS, TEXTS, TEXTS)
+def test_a_card_number_never_comes_out_whole(card: str, between: str, left: str, right: str) -> None:
+    grouped = between.join(card[start : start + 4] for start in range(0, len(card), 4))
+    text = f"{left}{grouped}{right}"
+    escaped = "".join(f"\\u00{ord(letter):02x}" for letter in grouped)
+    entities = "".join(f"&#{ord(letter)};" for letter in grouped)
+    xml = f"<a n='{grouped}'>{grouped}<b n='{entities}'/>{entities}<![CDATA[{grouped}]]><!-- {grouped} --></a>"
+    bodies = [
+        text,
+        f"<{text}",
+        f'["{escaped}", {{"{escaped}": {int(card)}}}]',
+        json.dumps({text: [text, json.dumps(text)]}),
+        json.dumps({text: text}, ensure_ascii=False),
+        urlencode({text: text, "n": grouped}),
+        xml,
+        "bt_payload=" + base64.b64encode(xml.encode()).decode(),
+    ]
+    for body in bodies:
+        assert not stands_in(card, shown(body.encode())), body
+
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**11), 10**11)
+    | st.floats(0, 1e6)
+    | TEXTS.filter(lambda t: "=" not in t and ":" not in t)
+)
+NAMES = st.sampled_from(["id", "amount", "token_type", "cvc_check", "secretary", "account", "created", ""])
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4))
+
+
+@given(VALUES, st.booleans())
+def test_json_comes_out_with_all_its_values(value: object, escaped: bool) -> None:
+    sent = json.dumps(value, ensure_ascii=escaped)
+    assert json.loads(shown(sent.encode())) == value
+    assert "".join(shown(sent.encode()).split()) == "".join(sent.split())
+
+
+@given(st.binary(max_size=200) | st.text("<>/&=!-[]{}:,\"'\\ atoken%3c0", max_size=60).map(str.encode))
+def test_anything_at_all_is_shown(body: bytes) -> None:
+    assert "\0" not in shown(body)
+    shown(body).encode()
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"", ""),
+        (b"\xff\x00", "\N{REPLACEMENT CHARACTER}" * 2),
+        (b'{"a":{},"b":[1,{"c":null}]}', '{\n  "a": {},\n  "b": [\n    1,\n    {\n      "c": null\n    }\n  ]\n}'),
+        (b'"one \\" : [,{"', '"one \\" : [,{"'),
+        (b"12", "12"),
+        (b'{"a":', '{"a":'),
+        (b'{"a":1.10,"a":NaN}', '{\n  "a": 1.10,\n  "a": NaN\n}'),
+        (b"9" * 10_000, "9" * 10_000),
+        (b"a=1&b=%3C2%3E+3&c=", "a=1\nb=<2> 3\nc="),
+        (b"<a><b>1</b><c/>\n <d>x<e>y</e></d></a>",
+         "<a>\n  <b>1</b>\n  <c/>\n  <d>x\n    <e>y</e>\n  </d>\n</a>"),
+        (b"<?xml version='1'?><!-- & --><a k='v'></a>", "<?xml version='1'?>\n<!-- & -->\n<a k='v'></a>"),
+        (b"id 8835511210681325, 2026-11-12 08:00:00, 89.00 USD", None),
+        (b'{"id":"pi_123","at":"2026-11-12T08:00:00.123456Z","amount":8900}', None),
+    ],
+    ids=range(13),
+)  # fmt: skip
+def test_a_body_is_readable(sent: bytes, told: str | None) -> None:
+    assert shown(sent) == told or told is None
+    assert "*" not in shown(sent)
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ('{"client_secret":"x1x"}', '"client_secret": "****"'),
+        ('{"accessToken":"x1x","n":1}', '"n": 1'),
+        ('{"cvc":123,"cvc_check":"pass"}', '"cvc_check": "pass"'),
+        ('{"api-key":null,"password":""}', '"api-key": null,\n  "password": ""'),
+        ('{"secret":{"a":["x1x",{"b":"x2x"}]},"c":"kept"}', '"c": "kept"'),
+        ('{"client\\u005fsecret":"x1x"}', '"****"'),
+        ('{"iban":"DE89370400440532013000","account_number":12345678901}', '"****3000",\n  "account_number": ****8901'),
+        ('{"accountNumber":"1234"}', '"****"'),
+        ('{"url":"https://a/?access_token=x1x&b=kept"}', "b=kept"),
+        ('{"inner":"{\\"password\\": \\"x1x\\", \\"b\\": 1}"}', '\\"b\\": 1'),
+        ("password=x1x&card[cvc]=123&b=kept", "password=****\ncard[cvc]=****\nb=kept"),
+        ("<a><client-secret>x1x</client-secret><b token='x1x'>kept</b></a>", "<client-secret>****</client-secret>"),
+        ("<a><password><![CDATA[x1x]]></password></a>", "****"),
+        ('{"broken": 1, "client_secret": "x1x"', '"broken": 1'),
+        ("Authorization: Bearer x1x.x2x\nHost: kept", "Host: kept"),
+        (f"bt_signature=x1x&bt_payload={base64.encodebytes(b'<a><b>1</b></a>').decode().strip()}",
+         "bt_signature=****\nbt_payload=\n<a>\n  <b>1</b>\n</a>"),
+        ('{"number":"4111 1111 1111 1111","also":4111111111111111}',
+         '"**** **** **** 1111",\n  "also": ************1111'),
+    ],
+    ids=range(17),
+)  # fmt: skip
+def test_what_is_named_as_a_secret_is_masked(sent: str, told: str) -> None:
+    text = shown(sent.encode())
+    assert told in text
+    for secret in ("x1x", "x2x", "123,", ">123<", "DE89", "12345678", '"1234"'):
+        assert secret not in text
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_of_a_card_the_last_four_digits_are_left(card: str) -> None:
+    assert luhn(card)
+    assert shown(card.encode()) == "*" * (len(card) - 4) + card[-4:]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"[" * 900 + b'{"password":"x1x"},', b'[{"password":"x1x"},"', b"1111 ", b"411-", b"<!--", b"<a>", b"token ",
+     b'{"password":"x1x","a":' + b"[" * 100_000, b"a=", b'secret="', b"\xff", b"\\u0034"],
+    ids=range(12),
+)  # fmt: skip
+def test_a_large_body_is_cut(start: bytes) -> None:
+    for body in (start * (MIB // len(start)), start + start[-1:] * MIB):
+        text = shown(body)
+        assert len(text) < MAX_SHOWN + 100
+        assert "x1x" not in text
+        assert len(text) < MAX_SHOWN or text.endswith(f"{len(body)} bytes in all")
