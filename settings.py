@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     audit_hour_utc: int = Field(default=4, ge=0, le=23)
     prune_hour_utc: int = Field(default=5, ge=0, le=23)
 
+    keep_bodies_days: int = Field(default=400, ge=60)
+    """So long the bodies of events that are done with are kept. Processors repeat them for up to 30 days."""
+
     expire_breaker_from: int = Field(default=1000, gt=0)
     """So many lots may always lapse in a day; more is stopped where it is also unusual."""
     expire_breaker_times: int = Field(default=5, gt=0)

@@ -13,6 +13,7 @@ from console import (
     ledger_commands,
     memberships,
     pausing,
+    pruning,
     queues,
     repairs,
     running,
@@ -67,7 +68,7 @@ for command in (
     memberships.sign_up_command, memberships.member, memberships.redeem, memberships.give_back,
     sending.send, queues.endpoints_command, events.events, events.replay, events.discard,
     pausing.pause, pausing.resume, pausing.pauses_command, ledger_commands.expire, ledger_commands.lapsing,
-    ledger_commands.audit,
+    ledger_commands.audit, pruning.prune,
     repairs.unmatched, repairs.link, repairs.quarantine, repairs.reconcile,
     users.user, alert.alert, status.status, check.check, doctor.doctor,
 ):  # fmt: skip

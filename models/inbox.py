@@ -102,6 +102,12 @@ class WebhookEvent(Base):
             "id",
             postgresql_where=text("state IN ('quarantined', 'dead')"),
         ),
+        # What is done with and has its body still; pruned from the old end.
+        Index(
+            "ix_webhook_events_prunable",
+            "received_at",
+            postgresql_where=text("state IN ('processed', 'ignored') AND pruned_at IS NULL AND conflicts_with IS NULL"),
+        ),
         CheckConstraint(one_of("state", EventState), "state"),
         CheckConstraint(one_of("source", EventSource), "source"),
     )
@@ -211,7 +217,7 @@ _INSERT = text("""
 """)
 
 _KNOWN = text("""
-    SELECT e.endpoint, e.event_id, e.id, e.state, e.body
+    SELECT e.endpoint, e.event_id, e.id, e.state, e.body, e.pruned_at
     FROM webhook_events e
     JOIN unnest(CAST(:endpoints AS text[]), CAST(:event_ids AS text[])) AS known (endpoint, event_id)
       ON (e.endpoint, e.event_id) = (known.endpoint, known.event_id) AND e.conflicts_with IS NULL
@@ -247,9 +253,9 @@ def store(session: Session | Connection, events: Sequence[NewEvent], same_conten
     ]
 
 
-def bodies(session: Session, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
-    """The bodies of those of these events, by endpoint and event id, that the inbox has."""
-    return {key: bytes(row.body) for key, row in _known(session, set(keys)).items()}
+def bodies(session: Session, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes | None]:
+    """The bodies of those of these events, by endpoint and event id, that the inbox has; None where it was pruned."""
+    return {key: None if row.pruned_at else bytes(row.body) for key, row in _known(session, set(keys)).items()}
 
 
 def _known(session: Session | Connection, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Row[Any]]:
@@ -271,8 +277,8 @@ def _insert(session: Session | Connection, events: Sequence[NewEvent]) -> set[tu
 
 
 def _look_again(session: Session | Connection, event: NewEvent, first: Row[Any], same_content: SameContent) -> Stored:
-    """Tells a repeat from a conflict, which is stored beside the first."""
-    if first.body == event.body or same_content(event.endpoint, first.body, event.body):
+    """Tells a repeat from a conflict, which is stored beside the first. Of what was pruned, all is a repeat."""
+    if first.pruned_at or first.body == event.body or same_content(event.endpoint, first.body, event.body):
         return Stored.UNFINISHED_DUPLICATE if first.state == EventState.PENDING else Stored.DUPLICATE
     session.execute(
         _INSERT_CONFLICT,

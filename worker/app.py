@@ -46,6 +46,7 @@ app.task(name=broker.EXPIRE_SESSIONS)(tasks.expire_sessions)
 app.task(name=broker.RECONCILE_PAYMENTS, time_limit=3600, soft_time_limit=3500)(tasks.reconcile_payments)
 # It looks at everything there is, in small statements.
 app.task(name=broker.AUDIT_LEDGER, time_limit=3600, soft_time_limit=3500)(tasks.audit_ledger)
+app.task(name=broker.PRUNE_BODIES, time_limit=3600, soft_time_limit=3500)(tasks.prune_bodies)
 
 
 def _log(**_: Any) -> None:

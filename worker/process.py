@@ -30,11 +30,14 @@ from webhooks.processors import adapters
 from worker.auditing import Auditing
 from worker.crediting import Crediting
 from worker.fetching import Fetcher, Fetching
+from worker.pruning import prune_all
 from worker.reconciling import Reconciling
 from worker.recording import recorded
 
 TASK_S = 10.0
 """How long one task or tick goes on while there is work; well inside the tasks' time limits."""
+PRUNE_S = 1800.0
+"""How long one night's pruning goes on; inside its task's time limit."""
 TICK_S = 1.0
 """How long one tick goes on with acts that take long; signs of life are not to wait for them."""
 
@@ -120,6 +123,19 @@ class WorkerProcess:
             "audited", entries=kept.entries, head_entry=kept.head_entry, head=kept.head and kept.head.hex(),
             findings=kept.findings, first=kept.first_findings[:1],
         )  # fmt: skip
+
+    def prune(self) -> None:
+        """Gives up the bodies of old events, for a while; the next night goes on."""
+        keep_on = _for_seconds(PRUNE_S)
+        with recorded(self._sessions, JobName.PRUNE, long=True) as outcome:
+            events = prune_all(
+                self._sessions, self._settings.keep_bodies_days,
+                keep_on=lambda: keep_on() and not self._stopping.is_set(),
+            )  # fmt: skip
+            outcome.summary = f"the bodies of {counted(events, 'event')} given up"
+        if events:
+            log.info("pruned", events=events)
+            self._did = f"gave up the bodies of {counted(events, 'event')}"
 
     def stop(self) -> None:
         """Ends the timer after the group it is at."""

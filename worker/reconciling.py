@@ -135,10 +135,11 @@ class Reconciling:
         told = _Told(facts.of_references(session, endpoint, named))
         for part in parts:
             event = NewEvent(endpoint, *part, source=EventSource.BACKFILL)
+            is_kept = (endpoint, part.event_id) in kept
             first, said = kept.get((endpoint, part.event_id)), meanings.get(part)
-            if first is not None and (first == part.body or self.processor.same_content(first, part.body)):
+            if is_kept and (first is None or first == part.body or self.processor.same_content(first, part.body)):
                 counts.known += 1
-            elif first is not None:
+            elif is_kept:
                 # The inbox keeps it beside the first, in quarantine.
                 counts.differing += 1
                 missing.append(event)

@@ -35,3 +35,8 @@ def expire_sessions() -> None:
 def audit_ledger() -> None:
     """Checks the ledger and keeps what it finds."""
     process().audit()
+
+
+def prune_bodies() -> None:
+    """Gives up the bodies of old events."""
+    process().prune()

@@ -12,9 +12,10 @@ from local.standin import StandIn
 from models import reconciliation
 from models.reconciliation import Counts
 from settings import Endpoint, Settings
-from tests.worker.scene import NOW, SECRET, Make, arrive, credited_once, event, join, paid, rows, states, value
+from tests.worker.scene import NOW, SECRET, Make, arrive, credited_once, event, join, paid, rows, run, states, value
 from webhooks.processors import Processor, adapter
 from worker.crediting import Crediting
+from worker.pruning import prune_all
 from worker.reconciling import Reconciling, Report
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -81,6 +82,19 @@ def test_the_webhook_that_comes_after_all_is_a_duplicate(
     arrive(make, paid("in_1", "sub_1"))
     Crediting(settings, make, lambda: NOW).drain()
     assert credited_once(make, ["in_1"])
+    assert states(make) == {"processed": 1}
+
+
+def test_what_was_pruned_is_known_all_the_same(
+    reconciling: Reconciling, api: StandIn, make: Make, settings: Settings
+) -> None:
+    join(make, "sub_1")
+    arrive(make, paid("in_1", "sub_1"))
+    Crediting(settings, make, lambda: NOW).drain()
+    run(make, "UPDATE webhook_events SET received_at = now() - interval '401 days'")
+    assert prune_all(make, 400) == 1
+    happened(api, paid("in_1", "sub_1"))
+    assert counted(reconciling.run(since=SINCE)) == Counts(seen=1, known=1)
     assert states(make) == {"processed": 1}
 
 

@@ -30,6 +30,10 @@ def upgrade() -> None:
         'ix_webhook_events_troubled', 'webhook_events', ['state', 'id'],
         postgresql_where=sa.text("state IN ('quarantined', 'dead')"),
     )
+    op.create_index(
+        'ix_webhook_events_prunable', 'webhook_events', ['received_at'],
+        postgresql_where=sa.text("state IN ('processed', 'ignored') AND pruned_at IS NULL AND conflicts_with IS NULL"),
+    )
     op.create_table(
         'event_errors',
         sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
