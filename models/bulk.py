@@ -85,7 +85,7 @@ def ask(session: Session, verb: BulkVerb, wanted: EventFilter, scope: Scope, rea
     if verb == BulkVerb.DISCARD and wanted.state not in TROUBLED:
         raise OnlyTroubledDiscarded
     new = insert(BulkAct).values(
-        verb=verb.value, filter=wanted.as_json(), up_to=scope.up_to, total=scope.events, reason=why,
+        verb=verb.value, filter=wanted.as_json(), reached=scope.first - 1, up_to=scope.up_to, total=scope.events, reason=why,
         asked_by=by.name[:200],
     )  # fmt: skip
     act = session.scalars(new.returning(BulkAct)).one()
@@ -103,7 +103,7 @@ def work(session: Session, *, limit: int = BATCH) -> bool:
     act = session.scalar(waiting.with_for_update(skip_locked=True).execution_options(populate_existing=True))
     if act is None:
         return False
-    event, end = WebhookEvent, _end_of_step(session, act)
+    event, end = WebhookEvent, _end_of_step(act)
     query = select(event.id).where(
         event.id > act.reached, event.id <= end, *act.wanted.conditions(), *_possible(act.verb)
     )
@@ -117,13 +117,9 @@ def work(session: Session, *, limit: int = BATCH) -> bool:
     return True
 
 
-def _end_of_step(session: Session, act: BulkAct) -> int:
+def _end_of_step(act: BulkAct) -> int:
     """How far one batch may look: a filter that no index helps walks through the inbox in bounded steps."""
-    if act.wanted.is_selective:
-        return act.up_to
-    walk = select(WebhookEvent.id).where(WebhookEvent.id > act.reached, WebhookEvent.id <= act.up_to)
-    end: int | None = session.scalar(walk.order_by(WebhookEvent.id).offset(LOOKED_AT - 1).limit(1))
-    return act.up_to if end is None else end
+    return act.up_to if act.wanted.is_selective else min(act.up_to, act.reached + LOOKED_AT)
 
 
 def cancel(session: Session, act_id: int, *, by: Actor) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, func, or_, select, union
 from sqlalchemy.orm import Session, load_only
 
 from models.facts import PaymentFact
@@ -19,7 +19,7 @@ from models.members import Membership
 from models.payments import Payment
 
 LOOKED_AT = 50_000
-"""Events that one page of a listing looks at, at most."""
+"""Events that one page of a listing looks at, at most: so many ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,11 @@ class EventFilter:
         """What an event has to meet."""
         event = WebhookEvent
         found: list[ColumnElement[bool]] = []
-        for column, value in ((event.state, self.state), (event.endpoint, self.endpoint), (event.type, self.type),
-                              (event.event_id, self.event_id)):  # fmt: skip
+        for column, value in ((event.state, self.state), (event.endpoint, self.endpoint), (event.type, self.type)):
             if value is not None:
                 found.append(column == value)
+        if self.event_id is not None:
+            found.append(event.id.in_(_of_id(self.event_id)))
         if self.since is not None:
             found.append(event.received_at >= self.since)
         if self.until is not None:
@@ -95,6 +96,12 @@ class EventFilter:
             of_member = select(Membership.id).where(Membership.member_id == self.member_id)
             found.append(_told_of(_same_payment(Payment.membership_id.in_(of_member))))
         return found
+
+
+def _of_id(event_id: str) -> CompoundSelect[int]:
+    """The first event of that id at each endpoint, and those that contradict it; each part by an index of its own."""
+    first = select(WebhookEvent.id).where(WebhookEvent.event_id == event_id, WebhookEvent.conflicts_with.is_(None))
+    return union(first, select(WebhookEvent.id).where(WebhookEvent.conflicts_with.in_(first)))
 
 
 def _same_payment(named: ColumnElement[bool]) -> Select[int]:
@@ -132,35 +139,24 @@ def page(session: Session, wanted: EventFilter, *, limit: int, before: int | Non
     It looks at no more than LOOKED_AT events; where that was not enough, the page says how far back
     it came, and its cursor goes on from there.
     """
-    window = select(WebhookEvent.id, WebhookEvent.received_at).order_by(WebhookEvent.id.desc()).limit(LOOKED_AT)
-    if before is not None:
-        window = window.where(WebhookEvent.id < before)
-    last = session.execute(select(window.subquery()).order_by("id").limit(1)).first()
-    query = (
-        select(WebhookEvent).options(load_only(*_LISTED)).where(*wanted.conditions())
-        .order_by(WebhookEvent.id.desc()).limit(limit + 1)
-    )  # fmt: skip
-    if before is not None:
-        query = query.where(WebhookEvent.id < before)
-    if not wanted.is_selective and last:
-        query = query.where(WebhookEvent.id >= last.id)
-    found = session.scalars(query).all()
+    top = before or (session.scalar(select(func.max(WebhookEvent.id))) or 0) + 1
+    bottom = 0 if wanted.is_selective else max(0, top - LOOKED_AT)
+    query = select(WebhookEvent).options(load_only(*_LISTED)).where(WebhookEvent.id < top, WebhookEvent.id >= bottom)
+    found = session.scalars(query.where(*wanted.conditions()).order_by(WebhookEvent.id.desc()).limit(limit + 1)).all()
     if len(found) > limit:
         return Page(found[:limit], found[limit - 1].id, None)
-    more = (
-        last is not None
-        and not wanted.is_selective
-        and bool(session.scalar(select(WebhookEvent.id).where(WebhookEvent.id < last.id).limit(1)))
-    )
-    return Page(found, last.id, last.received_at) if more and last else Page(found, None, None)
+    further = select(WebhookEvent.received_at).where(WebhookEvent.id < bottom).order_by(WebhookEvent.id.desc())
+    back_to = session.scalar(further.limit(1))
+    return Page(found, bottom if back_to else None, back_to)
 
 
 class Scope(NamedTuple):
     """What an act on all that match would be on, at this moment."""
 
     events: int
+    first: int
     up_to: int
-    """The highest id among them; later ones are not in it."""
+    """The lowest and the highest id among them; later ones are not in it."""
 
 
 def scope(session: Session, wanted: EventFilter, *also: ColumnElement[bool]) -> Scope:
@@ -168,8 +164,9 @@ def scope(session: Session, wanted: EventFilter, *also: ColumnElement[bool]) -> 
 
     Over a long history this can run into the statement's time limit.
     """
-    found = session.execute(select(func.count(), func.max(WebhookEvent.id)).where(*wanted.conditions(), *also)).one()
-    return Scope(found[0], found[1] or 0)
+    ids = WebhookEvent.id
+    query = select(func.count(), func.coalesce(func.min(ids), 0), func.coalesce(func.max(ids), 0))
+    return Scope(*session.execute(query.where(*wanted.conditions(), *also)).one())
 
 
 def types(session: Session) -> Sequence[str]:

@@ -1,12 +1,14 @@
 """Operations: whether money is turning into sessions, at a glance, and what all pages beside it share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, current_app, render_template
+from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from console.web import billing, bulk_acts, events, unmatched
 from console.web import pauses as pausing
@@ -14,7 +16,10 @@ from console.web.access import database, needs, undo
 from console.web.charts import Chart, chart
 from console.web.formats import clock, house_zone
 from models import jobs, pauses, traffic
+from models.database import sessions
+from models.figures import DAY_S, NOW_S
 from models.pauses import Pause
+from models.recent import Recent
 from models.situation import Lookout
 from models.staff import Role
 
@@ -31,6 +36,21 @@ PARTS = (
     ("operations.bulk.overview", "Acts on many"),
 )
 """The pages that stand beside each other."""
+
+
+@pages.record_once
+def _charts(state: BlueprintSetupState) -> None:
+    """The charts, drawn from figures that all viewers share."""
+    make = sessions(state.app.extensions["spp_engine"])
+
+    def over(count: Callable[[Session, datetime], Sequence[traffic.Moved]], time: timedelta) -> Sequence[traffic.Moved]:
+        with make() as session:
+            return count(session, datetime.now(UTC) - time)
+
+    state.app.extensions["spp_charts"] = (
+        Recent(lambda: over(traffic.minutes, timedelta(hours=1)), NOW_S),
+        Recent(lambda: over(traffic.hours, timedelta(days=1)), DAY_S),
+    )
 
 
 @pages.app_context_processor
@@ -54,10 +74,10 @@ def overview() -> ResponseReturnValue:
     session, now = database(), datetime.now(UTC)
     lookout: Lookout = current_app.extensions["spp_lookout"]
     situation = lookout.now()
+    hour, day = current_app.extensions["spp_charts"]
     return render_template(
         "operations/overview.html", figures=situation.figures, workers=situation.workers, alarms=lookout.alarms(),
-        zone=house_zone(), hour=_drawn(traffic.minutes(session, now - timedelta(hours=1))),
-        day=_drawn(traffic.hours(session, now - timedelta(days=1))),
+        zone=house_zone(), hour=_drawn(hour()), day=_drawn(day()),
         configured=billing.endpoints(), paused_names=[pause.endpoint for pause in pauses.paused(session)],
         jobs=jobs.listed(session, current_app.config["SPP"], now),
         broker=current_app.extensions["spp_broker"](),

@@ -115,8 +115,8 @@ def test_the_scope_ends_at_the_last_that_matches(session: Session) -> None:
     inbox.store(session, [NewEvent("stripe", f"evt_{n}", "t", b"") for n in range(3)], lambda *_: True)
     ids = session.scalars(text("SELECT id FROM webhook_events ORDER BY id")).all()
     session.execute(text("UPDATE webhook_events SET type = 'other' WHERE id = :last"), {"last": ids[-1]})
-    assert scope(session, EventFilter(type="t")) == (2, ids[1])
-    assert scope(session, EventFilter(type="none")) == (0, 0)
+    assert scope(session, EventFilter(type="t")) == (2, ids[0], ids[1])
+    assert scope(session, EventFilter(type="none")) == (0, 0, 0)
 
 
 @pytest.mark.usefixtures("three")
