@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from itertools import zip_longest
@@ -20,7 +21,7 @@ from console.installed import (
     operator,
     settle_waiting,
 )
-from models import payments, repairing
+from models import masking, payments, repairing
 from models.database import make_engine, sessions
 from models.errors import NotFound
 from models.inbox import EventState, WebhookEvent
@@ -127,10 +128,10 @@ def show_quarantined(number: int, as_json: bool) -> None:
 
 
 def _pretty(body: bytes) -> str:
-    try:
-        return json.dumps(json.loads(body), indent=2, sort_keys=True, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return body.decode(errors="backslashreplace")
+    with suppress(ValueError, RecursionError):
+        # In one order, so that only what differs stands out.
+        body = json.dumps(json.loads(body), sort_keys=True, ensure_ascii=False).encode()
+    return masking.shown(body)
 
 
 def _side_by_side(one: list[str], other: list[str]) -> Iterator[tuple[str, str, str]]:
