@@ -85,8 +85,8 @@ def ask(session: Session, verb: BulkVerb, wanted: EventFilter, scope: Scope, rea
     if verb == BulkVerb.DISCARD and wanted.state not in TROUBLED:
         raise OnlyTroubledDiscarded
     new = insert(BulkAct).values(
-        verb=verb.value, filter=wanted.as_json(), reached=scope.first - 1, up_to=scope.up_to, total=scope.events, reason=why,
-        asked_by=by.name[:200],
+        verb=verb.value, filter=wanted.as_json(), reached=scope.first - 1, up_to=scope.up_to, total=scope.events,
+        reason=why, asked_by=by.name[:200],
     )  # fmt: skip
     act = session.scalars(new.returning(BulkAct)).one()
     subject = f"act {act.id} on {scope.events:,} events: {act.filter}"

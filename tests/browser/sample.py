@@ -61,7 +61,8 @@ def trouble(make: Make, now: datetime) -> None:
         for number in numbers:
             inbox.fail(session, number, "RuntimeError: the plan is unknown", max_attempts=0, base_s=1, cap_s=1)
         wanted = EventFilter(state=EventState.DEAD, until=now)
-        bulk.ask(session, BulkVerb.REPLAY, wanted, Scope(3, min(numbers), max(numbers)), "The plan is known now", by=OPERATOR)
+        scope = Scope(3, min(numbers), max(numbers))
+        bulk.ask(session, BulkVerb.REPLAY, wanted, scope, "The plan is known now", by=OPERATOR)
         heartbeats.beat(session, "gym-1:4711", 12)
     Auditing(make).run()
 
