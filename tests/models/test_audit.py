@@ -111,3 +111,28 @@ def test_the_audit_changes_nothing(busy_gym: Gym, session: Session) -> None:
     grant = lot(session, membership, busy_gym.spin)
     session.execute(text(f"UPDATE credit_grants SET remaining = remaining - 1 WHERE id = {grant.id}"))
     assert len(list(audit(session))) == len(list(audit(session))) == 1
+
+
+@pytest.mark.parametrize("change", ["expires_at + interval '1 day'", "NULL"])
+def test_an_expiry_that_no_entry_set_is_found(busy_gym: Gym, session: Session, change: str) -> None:
+    grant = session.scalars(text("SELECT min(id) FROM credit_grants WHERE expires_at IS NOT NULL")).one()
+    session.execute(text(f"UPDATE credit_grants SET expires_at = {change} WHERE id = {grant}"))
+    (finding,) = audit(session)
+    assert finding.grant_id == grant
+    assert finding.what.startswith(f"grant {grant}: it expires ")
+    assert "by its entries 2024-" in finding.what
+
+
+def test_a_payment_credited_twice_is_found(busy_gym: Gym, session: Session) -> None:
+    """Two references of one payment, both with lots of the same item that nobody took back."""
+    one, other = session.scalars(
+        text("SELECT id FROM payments WHERE reference IN ('in_two_0', 'in_two_1') ORDER BY id")
+    ).all()
+    session.execute(text("UPDATE payments SET same_as = :one, state = 'heard_of' WHERE id = :other"),
+                    {"one": one, "other": other})  # fmt: skip
+    first, second = session.scalars(
+        text("SELECT id FROM credit_grants WHERE payment_id = ANY(:ids) AND item_id = :spin ORDER BY id"),
+        {"ids": [one, other], "spin": busy_gym.spin.id},
+    ).all()
+    told = [finding.what for finding in audit(session) if finding.payment_id == one]
+    assert f"payment {one}: credited twice, by grants {first} and {second}" in told

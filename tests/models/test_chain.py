@@ -211,3 +211,17 @@ def test_a_chain_rewritten_as_a_whole_no_longer_has_the_head_that_was_kept(seale
 def test_seals_and_audits_stay(sealed: list[int], session: Session, change: str) -> None:
     with pytest.raises(IntegrityError, match="is append-only"), session.begin_nested():
         session.execute(text(change))
+
+
+def test_a_tail_cut_off_no_longer_has_the_head_that_was_kept(sealed: list[int], session: Session) -> None:
+    """Which the chain alone cannot tell: what is left of it is whole."""
+    end = chain.head(session)
+    assert end
+    kept = Audit(started_at=datetime.now(UTC), entries=12, head_entry=end[0], head=end[1], findings=0, first_findings=[])
+    session.add(kept)
+    session.flush()
+    with without_triggers(session):
+        for table, column in (("ledger_entries", "id"), ("entry_chain", "entry_id")):
+            session.execute(text(f"DELETE FROM {table} WHERE {column} > :e"), {"e": sealed[-3]})
+    (finding,) = found(session)
+    assert (finding.entry_id, "was rewritten" in finding.what) == (end.entry_id, True)
