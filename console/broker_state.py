@@ -32,6 +32,8 @@ class BrokerState:
 
 def look(broker_url: str) -> BrokerState:
     """The broker of that URL now. Raises nothing: what goes wrong is its error."""
+    if broker_url.startswith("unused:"):
+        return BrokerState(error="none is set here; `spp up` has one of its own")
     try:
         return _look_at_redis(broker_url) if broker_url.startswith(REDIS_SCHEMES) else _look_at_amqp(broker_url)
     except Exception as error:  # noqa: BLE001 -- whatever a client library raises, the broker was not reached

@@ -104,7 +104,7 @@ def screen(seen: Seen) -> list[str]:
     jobs = [f"{job.name} {_job(seen, job.started_at, job.overdue)}" for job in now.jobs]
     lines.append(f"Jobs     {', '.join(jobs)} ago")
     broker = ", ".join(f"{name} {count}" for name, count in (seen.broker.queues or {}).items())
-    lines.append("Broker   " + (f"queues: {broker}" if seen.broker.reachable else f"away: {seen.broker.error}"))
+    lines.append("Broker   " + (f"queues: {broker}" if seen.broker.reachable else f"not reached: {seen.broker.error}"))
     lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_lots:,} lots")
     lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
     for alarm in seen.alarms:
