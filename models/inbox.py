@@ -169,6 +169,9 @@ class NewEvent:
     quarantine_reason: str | None = None
     thin: bool = False
     source: EventSource = EventSource.WEBHOOK
+    delivery: str | None = None
+    """None for what was never delivered: we asked for it."""
+    headers: str | None = None
 
 
 class Stored(StrEnum):
@@ -198,20 +201,22 @@ class Claimed(NamedTuple):
     body: bytes
     attempts: int
     resource: bytes | None
+    delivery: str | None
 
 
 # The bodies come as one value, cut up here: the driver is slow at arrays of bytes.
 _INSERT = text("""
     INSERT INTO webhook_events
-        (endpoint, event_id, type, api_version, thin, source, body, state, reason, finished_at)
-    SELECT endpoint, event_id, type, api_version, thin, source,
+        (endpoint, event_id, type, api_version, thin, source, delivery, headers, body, state, reason, finished_at)
+    SELECT endpoint, event_id, type, api_version, thin, source, delivery, headers,
            substring(CAST(:bodies AS bytea) FROM start + 1 FOR size),
            CASE WHEN reason IS NULL THEN 'pending' ELSE 'quarantined' END, reason,
            CASE WHEN reason IS NULL THEN NULL ELSE clock_timestamp() END
     FROM unnest(CAST(:endpoints AS text[]), CAST(:event_ids AS text[]), CAST(:types AS text[]),
                 CAST(:api_versions AS text[]), CAST(:reasons AS text[]), CAST(:thin AS boolean[]),
-                CAST(:sources AS text[]), CAST(:starts AS int[]), CAST(:sizes AS int[]))
-         AS new (endpoint, event_id, type, api_version, reason, thin, source, start, size)
+                CAST(:sources AS text[]), CAST(:deliveries AS text[]), CAST(:headers AS text[]),
+                CAST(:starts AS int[]), CAST(:sizes AS int[]))
+         AS new (endpoint, event_id, type, api_version, reason, thin, source, delivery, headers, start, size)
     ON CONFLICT (endpoint, event_id) WHERE conflicts_with IS NULL DO NOTHING
     RETURNING endpoint, event_id
 """)
@@ -225,9 +230,10 @@ _KNOWN = text("""
 
 _INSERT_CONFLICT = text("""
     INSERT INTO webhook_events
-        (endpoint, event_id, type, api_version, thin, source, body, state, reason, finished_at, conflicts_with)
-    VALUES (:endpoint, :event_id, :type, :api_version, :thin, :source, :body, 'quarantined', :reason,
-            clock_timestamp(), :first)
+        (endpoint, event_id, type, api_version, thin, source, delivery, headers, body, state, reason, finished_at,
+         conflicts_with)
+    VALUES (:endpoint, :event_id, :type, :api_version, :thin, :source, :delivery, :headers, :body, 'quarantined',
+            :reason, clock_timestamp(), :first)
     ON CONFLICT DO NOTHING
 """)
 
@@ -268,10 +274,13 @@ def _insert(session: Session | Connection, events: Sequence[NewEvent]) -> set[tu
     sizes = [len(event.body) for event in events]
     rows = [
         (event.endpoint, event.event_id, event.type, event.api_version, event.quarantine_reason, event.thin,
-         event.source.value, start, size)
+         event.source.value, event.delivery, event.headers, start, size)
         for event, start, size in zip(events, accumulate(sizes, initial=0), sizes, strict=False)
     ]  # fmt: skip
-    names = ("endpoints", "event_ids", "types", "api_versions", "reasons", "thin", "sources", "starts", "sizes")
+    names = (
+        "endpoints", "event_ids", "types", "api_versions", "reasons", "thin", "sources", "deliveries", "headers",
+        "starts", "sizes",
+    )  # fmt: skip
     values = {**columns(names, rows), "bodies": b"".join([event.body for event in events])}
     return {(endpoint, event_id) for endpoint, event_id in session.execute(_INSERT, values).all()}
 
@@ -289,6 +298,8 @@ def _look_again(session: Session | Connection, event: NewEvent, first: Row[Any],
             "api_version": event.api_version,
             "thin": event.thin,
             "source": event.source.value,
+            "delivery": event.delivery,
+            "headers": event.headers,
             "body": event.body,
             "reason": f"the same id with other content than event {first.id}, which stands",
             "first": first.id,
@@ -316,7 +327,7 @@ _CLAIM = """
     SET attempts = e.attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => :lease_s)
     FROM due
     WHERE e.id = due.id
-    RETURNING e.id, e.endpoint, e.event_id, e.type, e.body, e.attempts, e.resource
+    RETURNING e.id, e.endpoint, e.event_id, e.type, e.body, e.attempts, e.resource, e.delivery
 """
 _CLAIM_FRESH, _CLAIM_RETRIED, _CLAIM_THIN = (
     text(_CLAIM.format(which=which))

@@ -8,8 +8,10 @@ import structlog
 from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+import telemetry
 from models.inbox import NewEvent, Stored
 from settings import Settings
+from webhooks.correlation import DELIVERY_ID, delivery_id, kept_headers
 from webhooks.intake import Intake, Unavailable
 from webhooks.processors import Processor
 
@@ -28,14 +30,17 @@ class Receiver:
 
     def receive(self, name: str) -> Response:
         """Answers one delivery: 200 stored, 400 (some: another) not authentic, 404, 413, 415, 503 not stored."""
-        started = perf_counter()
+        started, delivery = perf_counter(), delivery_id(request.environ)
         processor = self._processors.get(name)
         if processor is None:
             return _answer(404, "There is no endpoint of this name.")
         events: list[NewEvent] = []
-        response, outcome = self._judge(processor, events)
+        with telemetry.span("delivery", delivery, {"endpoint": name}):
+            response, outcome = self._judge(processor, events, delivery)
+        response.headers[DELIVERY_ID] = delivery
         log.info(
             "delivery",
+            delivery=delivery,
             endpoint=name,
             outcome=outcome,
             events=[event.event_id for event in events],
@@ -52,7 +57,7 @@ class Receiver:
         answer = processor.challenge(request.args)
         return _answer(405, "Method Not Allowed.", Allow="POST") if answer is None else _answer(200, answer)
 
-    def _judge(self, processor: Processor, events: list[NewEvent]) -> tuple[Response, str]:
+    def _judge(self, processor: Processor, events: list[NewEvent], delivery: str) -> tuple[Response, str]:
         endpoint = processor.endpoint.name
         body = self._body()
         if body is None:
@@ -65,7 +70,9 @@ class Receiver:
             if invalid.undecided:
                 return _later(f"Not verified: {invalid.because}."), "unverified"
             return self._refuse(endpoint, processor.refused, "bad_signature", f"Not authentic: {invalid.because}.")
-        events += [NewEvent(endpoint, *part) for part in processor.split(body, headers)]
+        kept = kept_headers(request.environ)
+        parts = processor.split(body, headers)
+        events += [NewEvent(endpoint, *part, delivery=delivery, headers=kept) for part in parts]
         try:
             stored = self._intake.store(events)
         except Unavailable:

@@ -130,7 +130,8 @@ class Crediting:
         for event, error in group.failed:
             self._fail(event, error)
         states = Counter(outcome.state.value for outcome in group.outcomes.values())
-        log.info("credited", events=len(group.events), outcomes=states)
+        deliveries = list(dict.fromkeys(event.delivery for event in group.events if event.delivery))
+        log.info("credited", events=len(group.events), outcomes=states, deliveries=deliveries)
         return len(group.outcomes)
 
     def _interpret(self, event: Claimed, now: datetime) -> list[Fact]:
@@ -162,6 +163,7 @@ class Crediting:
             "event_failed",
             endpoint=event.endpoint,
             event_id=event.event_id,
+            delivery=event.delivery,
             attempts=event.attempts,
             state=state,
             error=brief(error),

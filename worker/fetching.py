@@ -62,7 +62,13 @@ class Fetching:
         with self.sessions.begin() as session:
             inbox.fail(session, event.id, why, max_attempts=None, base_s=base_s, cap_s=cap_s)
             others = inbox.postpone_thin(session, event.endpoint, why, base_s=base_s, cap_s=cap_s)
-        log.warning("processor_unavailable", endpoint=event.endpoint, events=1 + others, error=why)
+        log.warning(
+            "processor_unavailable",
+            endpoint=event.endpoint,
+            delivery=event.delivery,
+            events=1 + others,
+            error=why,
+        )
 
     def _fail(self, event: Claimed, why: str) -> None:
         settings = self.settings
@@ -75,7 +81,14 @@ class Fetching:
                 base_s=settings.retry_base_s,
                 cap_s=settings.retry_cap_s,
             )
-        log.error("not_fetched", endpoint=event.endpoint, event_id=event.event_id, state=state, error=why)
+        log.error(
+            "not_fetched",
+            endpoint=event.endpoint,
+            event_id=event.event_id,
+            delivery=event.delivery,
+            state=state,
+            error=why,
+        )
 
 
 class Fetcher(threading.Thread):

@@ -99,6 +99,7 @@ def test_each_delivery_has_its_line(settings: Settings) -> None:
         assert (line["endpoint"], line["level"]) == ("stripe", "info")
         assert line["duration_ms"] >= 0
         assert line["timestamp"].endswith("Z")
+    assert len({line["delivery"] for line in lines}) == len(deliveries)
 
 
 def test_trouble_is_told_without_what_it_was_about(settings: Settings, postgres: Postgres) -> None:
