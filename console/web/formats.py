@@ -49,8 +49,8 @@ def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
 
 
 def zone_name(zone: str) -> str:
-    """`Central Time`."""
-    return get_timezone_name(ZoneInfo(zone), locale=LOCALE)
+    """`Central Time`; `UTC`, which is no region's."""
+    return zone if zone == str(UTC) else get_timezone_name(ZoneInfo(zone), locale=LOCALE)
 
 
 def seconds(value: float | None) -> str:

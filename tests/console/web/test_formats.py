@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from console.web.formats import clock, seconds
+from console.web.formats import clock, seconds, zone_name
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,7 @@ def test_how_long_something_took_is_told_in_a_unit_that_fits(value: float | None
 
 def test_a_moment_of_today_is_told_by_the_clock_of_the_zone() -> None:
     assert clock(datetime(2026, 7, 1, 21, 5, 9, tzinfo=UTC), "America/Chicago").replace("\u202f", " ") == "4:05:09 PM"
+
+
+def test_a_zone_is_told_by_its_name() -> None:
+    assert [zone_name(zone) for zone in ("America/Chicago", "UTC")] == ["Central Time", "UTC"]
