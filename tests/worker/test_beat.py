@@ -94,8 +94,19 @@ def test_the_nightly_reconciliation_credits_what_no_webhook_told(
     assert rows(waiting, "SELECT endpoint, added, error FROM reconciliations") == [("stripe", 1, None)]
 
 
-def test_it_is_due_every_night(database_url: str, own_broker: Broker) -> None:
-    show = "from worker.app import app; e = app.conf.beat_schedule['reconcile']; print(e['task'], e['schedule'])"
-    ours = environment(database_url, own_broker.url, SPP_RECONCILE_HOUR_UTC="4")
+@pytest.mark.parametrize(
+    ("job", "task", "minute"),
+    [
+        ("reconcile", broker.RECONCILE_PAYMENTS, 17),
+        ("audit", broker.AUDIT_LEDGER, 27),
+        ("prune", broker.PRUNE_BODIES, 37),
+    ],
+)
+def test_these_are_due_every_night(database_url: str, own_broker: Broker, job: str, task: str, minute: int) -> None:
+    show = (
+        f"from worker.app import app; e = app.conf.beat_schedule['{job}'];"
+        " print(e['task'], e['schedule'], e['task'] in app.tasks, e['task'] in app.conf.task_routes)"
+    )
+    ours = environment(database_url, own_broker.url, **{f"SPP_{job.upper()}_HOUR_UTC": "23"})
     told = subprocess.run([sys.executable, "-c", show], env=ours, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout == f"{broker.RECONCILE_PAYMENTS} <crontab: 17 4 * * * (m/h/dM/MY/d)>\n"
+    assert told.stdout == f"{task} <crontab: {minute} 23 * * * (m/h/dM/MY/d)> True True\n"
