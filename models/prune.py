@@ -23,7 +23,7 @@ _COUNT = text("SELECT count(*) FROM ({prunable}) AS old".replace("{prunable}", _
 _PRUNE = text(
     """
     WITH old AS MATERIALIZED ({prunable} ORDER BY received_at LIMIT :limit FOR UPDATE SKIP LOCKED),
-    errors AS (DELETE FROM event_errors USING old WHERE event_id = old.id)
+    errors AS (DELETE FROM event_errors WHERE event_id = ANY (ARRAY(SELECT id FROM old)))
     UPDATE webhook_events e
     SET body = '', resource = NULL, headers = NULL, pruned_at = clock_timestamp()
     FROM old WHERE e.id = old.id
