@@ -16,6 +16,9 @@ from models.private import Rule, masked, rule_of, without_cards
 MAX_SHOWN = 100_000
 """Characters of a body; the rest is left out."""
 
+_UNPRINTABLE = dict.fromkeys({*range(32), *range(127, 160)} - {*map(ord, "\t\n\r")}, "\N{REPLACEMENT CHARACTER}")
+"""What a terminal may take for an order."""
+
 # What is not closed goes on to the end of the text, so that each text is read in one pass.
 _JSON = re.compile(r'"(?:\\.|[^"\\])*"?|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 _XML = re.compile(r"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<[^>]*>?|[^<]+", re.DOTALL)
@@ -26,16 +29,17 @@ _FORM = re.compile(r"[^\s=&<>{}\"]+=[^\s&]*(?:&[^\s=&]+=[^\s&]*)*\s*")
 def shown(body: bytes) -> str:
     """A body as people see it: JSON, XML and forms on lines of their own; nothing but secrets is changed."""
     parts, size = [], 0
-    for part in _lines(_text(body)):
+    for part in _lines(_decoded(body)):
         parts.append(part)
         size += len(part)
         if size > MAX_SHOWN:
-            return f"{''.join(parts)[:MAX_SHOWN]}\n... and so on: {len(body)} bytes in all"
-    return "".join(parts)
+            parts = ["".join(parts)[:MAX_SHOWN], f"\n... and so on: {len(body)} bytes in all"]
+            break
+    return "".join(parts).translate(_UNPRINTABLE)
 
 
-def _text(body: bytes) -> str:
-    return body.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+def _decoded(body: bytes) -> str:
+    return body.decode("utf-8", "replace")
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -123,9 +127,7 @@ def _escaped(text: str) -> str:
 
 def _form(text: str) -> Iterator[str]:
     for number, field in enumerate(text.strip().split("&")):
-        name, _, value = (
-            unquote_plus(part).replace("\0", "\N{REPLACEMENT CHARACTER}") for part in field.partition("=")
-        )
+        name, _, value = map(unquote_plus, field.partition("="))
         yield ("\n" if number else "") + masked(name) + "="
         if xml := _encoded_xml(value):
             yield "\n"
@@ -137,7 +139,7 @@ def _form(text: str) -> Iterator[str]:
 def _encoded_xml(value: str) -> str | None:
     """The XML that the value is in base64, as Braintree sends it."""
     try:
-        text = _text(b64decode(value.replace(" ", "+")))
+        text = _decoded(b64decode(value.replace(" ", "+")))
     except ValueError:
         return None
     return text if text.lstrip().startswith("<") else None
