@@ -5,9 +5,10 @@ events at a time, the newest first, and says how far back it has come.
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import ColumnElement, CompoundSelect, Select, func, or_, select, union
@@ -20,6 +21,8 @@ from models.payments import Payment
 
 LOOKED_AT = 50_000
 """Events that one page of a listing looks at, at most: so many ids."""
+OUT_OF_STEP = timedelta(minutes=1)
+"""Ids are given in the order in which events are received, or nearly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +139,33 @@ class Page(NamedTuple):
 def page(session: Session, wanted: EventFilter, *, limit: int, before: int | None = None) -> Page:
     """Up to `limit` events that meet the filter, from those older than the cursor `before`.
 
-    It looks at no more than LOOKED_AT events; where that was not enough, the page says how far back
-    it came, and its cursor goes on from there.
+    It looks at no more than LOOKED_AT events of the time that is wanted; where that was not enough, the page
+    says how far back it came, and its cursor goes on from there.
     """
     top = before or (session.scalar(select(func.max(WebhookEvent.id))) or 0) + 1
-    bottom = 0 if wanted.is_selective else max(0, top - LOOKED_AT)
+    start = bottom = 0
+    if not wanted.is_selective:
+        start = _first_received(session, wanted.since - OUT_OF_STEP, top) if wanted.since else 0
+        top = _first_received(session, wanted.until + OUT_OF_STEP, top) if wanted.until else top
+        bottom = max(start, top - LOOKED_AT)
     query = select(WebhookEvent).options(load_only(*_LISTED)).where(WebhookEvent.id < top, WebhookEvent.id >= bottom)
     found = session.scalars(query.where(*wanted.conditions()).order_by(WebhookEvent.id.desc()).limit(limit + 1)).all()
     if len(found) > limit:
         return Page(found[:limit], found[limit - 1].id, None)
-    further = select(WebhookEvent.received_at).where(WebhookEvent.id < bottom).order_by(WebhookEvent.id.desc())
-    back_to = session.scalar(further.limit(1))
+    further = select(WebhookEvent.received_at).where(WebhookEvent.id < bottom, WebhookEvent.id >= start)
+    back_to = session.scalar(further.order_by(WebhookEvent.id.desc()).limit(1))
     return Page(found, bottom if back_to else None, back_to)
+
+
+def _first_received(session: Session, moment: datetime, top: int) -> int:
+    """The first id of the events received at that moment or later; `top`, where all below it are earlier."""
+    ids = WebhookEvent.id
+
+    def received_at(number: int) -> datetime:
+        found = session.scalar(select(WebhookEvent.received_at).where(ids >= number).order_by(ids).limit(1))
+        return found or datetime.max.replace(tzinfo=UTC)
+
+    return bisect_left(range(top), moment, key=received_at)
 
 
 class Scope(NamedTuple):

@@ -111,6 +111,39 @@ def test_it_looks_back_no_further_than_it_says(session: Session, monkeypatch: py
     assert [event.event_id for event in page(session, EventFilter(state="dead"), limit=5).events] == ["evt_0"]
 
 
+def hourly(session: Session, hours: int) -> None:
+    """One event in each of the last hours, the oldest first; many ids were never given to any."""
+    for number in range(hours):
+        inbox.store(session, [NewEvent("stripe", f"evt_{number}", "t", b"")], lambda *_: True)
+        session.execute(text("SELECT nextval('webhook_events_id_seq') FROM generate_series(1, 7)"))
+        session.execute(
+            text("UPDATE webhook_events SET received_at = :at WHERE event_id = :name"),
+            {"at": NOW - timedelta(hours=hours - number), "name": f"evt_{number}"},
+        )
+
+
+def test_a_time_long_past_is_looked_at_at_once(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_search, "LOOKED_AT", 24)
+    hourly(session, 20)
+    wanted = EventFilter(since=NOW - timedelta(hours=18), until=NOW - timedelta(hours=12), endpoint="stripe")
+    first = page(session, wanted, limit=2)
+    assert [event.event_id for event in first.events] == ["evt_7", "evt_6"]
+    second = page(session, wanted, limit=10, before=first.older)
+    assert [event.event_id for event in second.events] == ["evt_5", "evt_4", "evt_3"]
+    assert second.back_to == NOW - timedelta(hours=18)
+    third = page(session, wanted, limit=10, before=second.older)
+    assert ([event.event_id for event in third.events], third.older, third.back_to) == (["evt_2"], None, None)
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 100])
+def test_a_time_without_events_ends_the_listing(session: Session, monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    monkeypatch.setattr(event_search, "LOOKED_AT", 3)
+    hourly(session, 5)
+    ago = NOW - timedelta(hours=hours)
+    wanted = EventFilter(since=ago, until=ago + timedelta(minutes=1), type="t")
+    assert page(session, wanted, limit=5) == ([], None, None)
+
+
 def test_the_scope_ends_at_the_last_that_matches(session: Session) -> None:
     inbox.store(session, [NewEvent("stripe", f"evt_{n}", "t", b"") for n in range(3)], lambda *_: True)
     ids = session.scalars(text("SELECT id FROM webhook_events ORDER BY id")).all()
