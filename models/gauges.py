@@ -116,5 +116,5 @@ def _together(some: Iterable[EndpointFigures]) -> EndpointFigures:
     kept: dict[str, Any] = {}
     for field in fields(EndpointFigures):
         values = [value for one in some if (value := getattr(one, field.name)) is not None]
-        kept[field.name] = (max(values, default=None)) if field.name.endswith("_s") else sum(values)
+        kept[field.name] = max(values, default=None) if field.name.endswith("_s") else sum(values)
     return EndpointFigures(**kept)

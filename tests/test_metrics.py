@@ -88,6 +88,8 @@ def test_it_tells_the_figures_of_every_endpoint(scraped: Settings, create: Creat
         session.execute(text(put + rows))
     session.execute(
         text(put + " VALUES ('stripe', 'd', 't', '', 'pending', now() - interval '90 s', now(), NULL),"
+             " ('gone', 'd', 't', '', 'pending', now() - interval '50 s', now(), NULL),"
+             " ('gone-too', 'd', 't', '', 'pending', now() - interval '200 s', now(), NULL),"
              " ('stripe', 'p', 't', '', 'processed', now(), now() - interval '5 s', now() - interval '3 s')")
     )  # fmt: skip
     heartbeats.beat(session, "host:1", 0, memory_bytes=70_000_000)
@@ -99,6 +101,8 @@ def test_it_tells_the_figures_of_every_endpoint(scraped: Settings, create: Creat
     assert of(found, "due_events", endpoint="stripe") == 1
     assert of(found, "oldest_due_seconds", endpoint="stripe") == pytest.approx(90, abs=10)
     assert of(found, "oldest_due_seconds", endpoint="standard") == 0
+    assert of(found, "due_events", endpoint="other") == 2
+    assert of(found, "oldest_due_seconds", endpoint="other") == pytest.approx(200, abs=10)
     assert of(found, "received_events", endpoint="stripe", window="minute") == 4
     assert of(found, "credit_delay_seconds", endpoint="stripe", window="hour", quantile="0.99") == pytest.approx(2)
     assert of(found, "workers_alive") == 1

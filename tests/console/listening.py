@@ -51,6 +51,11 @@ def http() -> Iterator[Heard]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -108,20 +113,22 @@ class Mailbox:
 
 
 @contextmanager
-def smtp(pair: tuple[Path, Path] | None = None) -> Iterator[Mailbox]:
-    """With a certificate and its key, one that asks for STARTTLS and a login."""
+def smtp(pair: tuple[Path, Path] | None = None, *, careless: bool = False) -> Iterator[Mailbox]:
+    """With a certificate and its key, one that asks for STARTTLS and a login; a careless one takes a login without."""
     box = Mailbox()
     more: dict[str, Any] = {}
+
+    def login(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        assert isinstance(data, LoginPassword)
+        box.logins.append((data.login.decode(), data.password.decode(), session.ssl is not None))
+        return AuthResult(success=True)
+
+    if pair or careless:
+        more = {"auth_required": bool(pair), "authenticator": login, "auth_require_tls": not careless}
     if pair:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*pair)
-
-        def login(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-            assert isinstance(data, LoginPassword)
-            box.logins.append((data.login.decode(), data.password.decode(), session.ssl is not None))
-            return AuthResult(success=True)
-
-        more = {"tls_context": context, "require_starttls": True, "auth_required": True, "authenticator": login}
+        more |= {"tls_context": context, "require_starttls": True}
     box.port = free_port()
     controller = Controller(box, hostname="127.0.0.1", port=box.port, server_hostname="localhost", **more)
     controller.start()

@@ -86,14 +86,14 @@ def test_what_was_given_up_and_what_is_set_aside_is_counted(session: Session, gy
 
 def test_what_came_and_what_was_credited_is_told_for_a_minute_an_hour_and_a_day(session: Session) -> None:
     done(session, 2, received=30, finished=29)
-    done(session, 3, received=1800, finished=30)  # came long before, credited now
+    done(session, 3, received=5000, finished=30)  # came long before, credited now
     done(session, 4, received=7200, finished=7190)
     done(session, 8, received=2 * 86400, finished=2 * 86400 - 1)
     done(session, 16, received=40, finished=20, endpoint="'other'", source="'backfill'")
     put(session, 1, state="'ignored'", finished_at=ago(1))
     one = seen(session).endpoints["one"]
     assert shown(one, "received_minute", "received_hour", "received_day") == {
-        "received_minute": 3, "received_hour": 6, "received_day": 10,
+        "received_minute": 3, "received_hour": 3, "received_day": 10,
     }  # fmt: skip
     assert shown(one, "credited_minute", "credited_hour", "credited_day") == {
         "credited_minute": 5, "credited_hour": 5, "credited_day": 9,

@@ -36,6 +36,12 @@ def test_an_endpoint_is_quiet_only_for_longer_than_ever_and_six_hours(heard: lis
     assert allowed.quiet == (quiet_for > 6 * HOUR and quiet_for > 1.5 * longest)
 
 
+def test_one_that_speaks_every_hour_may_be_quiet_for_six() -> None:
+    heard = [NOW - n * HOUR for n in range(35 * 24, 0, -1)]
+    assert not allowance(heard, NOW + 6 * HOUR).quiet
+    assert allowance(heard, NOW + 6 * HOUR + timedelta(seconds=1)).quiet
+
+
 @given(histories)
 def test_what_just_spoke_is_not_quiet_and_who_waits_long_enough_is(heard: list[datetime]) -> None:
     old = [NOW - timedelta(days=35), *heard]
