@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
-.PHONY: demo test bench check screenshots lock clean
+.PHONY: demo test bench soak check screenshots lock clean
 
 demo: .venv/.installed
 	@$(BIN)/spp demo
@@ -13,6 +13,10 @@ test: .venv/.installed .venv/.browser
 
 bench: .venv/.installed
 	@$(BIN)/python -m bench.run
+
+# Ten minutes of load, or SECONDS=120.
+soak: .venv/.installed
+	@$(BIN)/python -m bench.soak $(SECONDS)
 
 check: .venv/.installed
 	@$(BIN)/python -m pip --disable-pip-version-check check

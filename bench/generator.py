@@ -7,6 +7,7 @@ no interpreter lock with anything.
 
 import json
 import math
+import pickle
 import select
 import selectors
 import socket
@@ -14,6 +15,7 @@ import sys
 import time
 from collections import Counter, deque
 from dataclasses import asdict
+from pathlib import Path
 
 from bench import answers, stripe_events
 from bench.load import Outcome, Plan
@@ -35,11 +37,7 @@ class _Generator:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        count = plan.count
-        if plan.rate_per_s is not None:
-            count = math.ceil(plan.rate_per_s * (plan.warmup_s + plan.seconds))
-        numbers = range(plan.first, plan.first + count)
-        self.requests = [stripe_events.request(n, plan.memberships) for n in numbers]
+        self.requests = pickle.loads(Path(plan.requests).read_bytes()) if plan.requests else _rendered(plan)
         self.sent = 0
         self.latencies_s: list[float] = []
         self.statuses: Counter[str] = Counter()
@@ -154,6 +152,13 @@ class _Generator:
         else:
             self._answered(connection, "closed")
         self._connect()
+
+
+def _rendered(plan: Plan) -> list[bytes]:
+    count = plan.count
+    if plan.rate_per_s is not None:
+        count = math.ceil(plan.rate_per_s * (plan.warmup_s + plan.seconds))
+    return [stripe_events.request(n, plan.memberships) for n in range(plan.first, plan.first + count)]
 
 
 def main() -> None:

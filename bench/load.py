@@ -20,6 +20,7 @@ class Plan:
 
     The first `warmup_s` are sent but not counted. `count` matters to a closed loop
     only: it ends early when they are used up, unless `repeat` lets it begin again.
+    With `requests`, those in this file (pickled) are sent, in their order, instead of deliveries made here.
     """
 
     port: int
@@ -32,6 +33,7 @@ class Plan:
     warmup_s: float = 1.0
     repeat: bool = False
     trace: bool = False
+    requests: str | None = None
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,9 @@ class Compose:
             "SPP_CONSOLE_HTTPS": "false",
             **settings,
         }
-        subprocess.run([ROOT / "deploy" / "secrets.sh", self.secrets], check=True)
+        self.secrets.mkdir()
         (self.secrets / ENDPOINT).write_text(SECRET)
+        subprocess.run([ROOT / "deploy" / "secrets.sh", self.secrets], check=True)
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> str:
         """`docker compose ARGUMENTS`; its standard output. Raises NotProven with what it printed."""

@@ -92,6 +92,8 @@ def project(folder: Path, stand_ins: bool, *profile: str, **settings: str) -> It
 def first_start(compose: Compose) -> None:
     """The first admin, a sign-up on the command line and one by the API with a token from the console, paid dues."""
     print("First start")
+    compose.spp("doctor")
+    require(True, "`spp doctor` finds nothing wrong")
     compose.spp("demo-data")
     compose.spp("user", "add", ADMIN, "--name", "Root", "--role", "admin", "--password-stdin", stdin=PASSWORD + "\n")
     told = compose.spp(
