@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from models import adjustments, settlement
@@ -220,3 +221,23 @@ def test_a_body_that_is_no_text_has_a_page(gym: Gym, session: Session, viewer: B
     credit(gym, b"\xff\x00<script>", paid("in_9", "sub_1", at=now()))
     explained(viewer, session, member, "grant")
     assert "<script>" not in viewer.page.partition("As it was sent")[2].partition("</pre>")[0]
+
+
+def test_secrets_are_masked_and_the_delivery_is_named(gym: Gym, session: Session, viewer: Browser) -> None:
+    member = gym.join("sub_1")
+    sent = b'{"client_secret":"x1x","number":"4111111111111111"}'
+    credit(gym, sent, paid("in_9", "sub_1", at=now()), resource=sent)
+    gym.session.execute(update(WebhookEvent).values(delivery="4bf92f3577b34da6a3ce929d0e0e4736"))
+    gym.session.commit()
+    page = explained(viewer, session, member, "grant")
+    assert "Delivery 4bf92f3577b34da6a3ce929d0e0e4736" in page
+    assert page.count('"client_secret": "****", "number": "************1111"') == 2
+    assert "x1x" not in viewer.page
+
+
+def test_a_pruned_body_says_so(gym: Gym, session: Session, viewer: Browser) -> None:
+    member = gym.join("sub_1")
+    credit(gym, b"", paid("in_9", "sub_1", at=now()))
+    gym.session.execute(update(WebhookEvent).values(pruned_at=now()))
+    gym.session.commit()
+    assert "Its body was pruned" in explained(viewer, session, member, "grant")
