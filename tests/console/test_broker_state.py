@@ -4,25 +4,33 @@ import socket
 from time import monotonic
 
 import pytest
+from celery import Celery
+from kombu import Queue
 from redis import Redis
 
+import broker
 from console.broker_state import BrokerState, look
 from local.servers import Broker
 
 
 def test_it_tells_how_much_is_queued(broker_server: Broker) -> None:
+    """Rung as the web process rings."""
     client = Redis.from_url(broker_server.url)
     client.delete("spp:events", "spp:maintenance")
     assert look(broker_server.url) == BrokerState(queues={"events": 0, "maintenance": 0}, eviction="noeviction")
-    client.lpush("spp:events", "a", "b", "c")
-    client.lpush("spp:maintenance", "d")
+    app = Celery(set_as_current=False)
+    app.conf.update(broker.celery_config(broker_server.url))
+    app.conf.task_queues = [Queue(broker.EVENTS), Queue(broker.MAINTENANCE)]
+    for task in (broker.CREDIT_SESSIONS, broker.CREDIT_SESSIONS, broker.EXPIRE_SESSIONS):
+        app.send_task(task)
     try:
         state = look(broker_server.url)
         assert state.reachable
-        assert state.queues == {"events": 3, "maintenance": 1}
+        assert state.queues == {"events": 2, "maintenance": 1}
     finally:
         client.delete("spp:events", "spp:maintenance")
         client.close()
+        app.close()
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:9/0", "amqp://guest@127.0.0.1:9//", "unused://", "nonsense"])
