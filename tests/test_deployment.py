@@ -1,0 +1,92 @@
+"""What the image holds and what the containers are told, read from their files; deploy/proof runs them for real."""
+
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from settings import Settings
+
+ROOT = Path(__file__).parents[1]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = ("migrate", "webhooks", "console", "worker", "beat")
+SECRET_FIELDS = {"database_url", "broker_url", "console_secret"}
+
+
+def test_everything_that_is_installed_comes_into_the_image() -> None:
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    let_in = (ROOT / ".dockerignore").read_text().split()
+    assert "!*.py" in let_in
+    assert {f"!{name.partition('.')[0]}" for name in tool["packages"]} <= {*let_in}
+
+
+def test_every_setting_reaches_the_containers() -> None:
+    told = {*COMPOSE["x-app"]["environment"]}
+    assert {f"SPP_{name.upper()}" for name in Settings.model_fields.keys() - SECRET_FIELDS} <= told
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_may_do_little_and_is_started_again_and_watched(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["restart"] in ("unless-stopped", "on-failure")
+    assert service["stop_grace_period"] == "45s"
+    assert service["mem_limit"]
+    assert service.get("healthcheck") or name == "webhooks", "the image's own is that of webhooks"
+
+
+@pytest.mark.parametrize("name", ["postgres", "valkey", "rabbitmq", "prometheus", "migrate", "beat"])
+def test_what_nobody_outside_needs_is_on_the_inner_network_alone(name: str) -> None:
+    assert SERVICES[name]["networks"] == ["inside"]
+    assert "ports" not in SERVICES[name]
+    assert COMPOSE["networks"]["inside"]["internal"] is True
+
+
+def test_nothing_but_webhooks_is_open_to_other_machines() -> None:
+    ports = {name: port for name, service in SERVICES.items() for port in service.get("ports", ())}
+    assert {name for name, port in ports.items() if not port.startswith("127.0.0.1:")} == {"webhooks"}
+
+
+def test_no_secret_is_a_variable() -> None:
+    told = [name for service in SERVICES.values() for name in service.get("environment", {})]
+    assert not [
+        name for name in told if re.search("PASSWORD|SECRET|TOKEN", name) and not re.search("_FILE$|_DIR$", name)
+    ]
+
+
+def test_mounted_files_of_ours_exist() -> None:
+    mounts = [volume for service in SERVICES.values() for volume in service.get("volumes", ())]
+    named = [ROOT / mount.split(":")[0] for mount in mounts if mount.startswith("./")]
+    assert named
+    assert not [path for path in named if not path.exists()]
+
+
+def test_secrets_are_made_once_and_for_nobody_else_to_read(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    environment = {**os.environ, "SPP_UID": str(os.getuid())}
+    run = [ROOT / "deploy" / "secrets.sh", folder]
+    subprocess.run(run, check=True, env=environment)
+    made = {path.name: path.read_text() for path in folder.iterdir()}
+    (folder / "stripe").write_text("whsec_1")
+    subprocess.run(run, check=True, env=environment)
+    assert made == {path.name: path.read_text() for path in folder.iterdir() if path.name != "stripe"}
+    assert {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()} <= {*made}
+    assert len({*made.values()}) == len(made)
+    assert min(len(text) for text in made.values()) >= 32
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o440}
+    assert folder.stat().st_mode & 0o777 == 0o750
+
+
+def test_the_units_start_what_compose_starts() -> None:
+    units = {path.name: path.read_text() for path in (ROOT / "deploy" / "systemd").glob("*.service")}
+    for app in ("webhooks.wsgi:app", "console.wsgi:app", "worker.app worker", "worker.app beat"):
+        assert sum(app in text for text in units.values()) == 1
+        assert any(app in " ".join(SERVICES[name]["command"]) for name in OURS)
