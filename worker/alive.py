@@ -22,7 +22,9 @@ def main() -> None:
     here = socket.gethostname() + ":"
     try:
         with sessions(make_engine(settings.load().database_url)).begin() as session:
-            ages = [worker.age_s for worker in heartbeats.workers(session) if worker.worker.startswith(here)]
+            ages = [
+                worker.age_s for worker in heartbeats.workers(session, limit=10_000) if worker.worker.startswith(here)
+            ]
     except (settings.SettingsError, SppError, SQLAlchemyError) as error:
         sys.exit(f"No heartbeat can be read: {error}")
     if min(ages, default=FRESH_S) >= FRESH_S:
