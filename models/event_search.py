@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, func, or_, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, or_, select, union
 from sqlalchemy.orm import Session, load_only
 
 from models.facts import PaymentFact
@@ -83,6 +83,9 @@ class EventFilter:
                 found.append(column == value)
         if self.event_id is not None:
             found.append(event.id.in_(_of_id(self.event_id)))
+        if self.state == EventState.PENDING:
+            # All there are, said as their three indexes say it.
+            found.append(or_(and_(~event.thin, event.attempts == 0), and_(~event.thin, event.attempts > 0), event.thin))
         if self.since is not None:
             found.append(event.received_at >= self.since)
         if self.until is not None:

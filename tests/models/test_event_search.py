@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from models import event_search, inbox
@@ -68,6 +68,26 @@ def found(session: Session, wanted: EventFilter) -> list[str]:
 )
 def test_by_each_filter(session: Session, wanted: EventFilter, names: Sequence[str]) -> None:
     assert found(session, wanted) == names
+
+
+@pytest.mark.parametrize(
+    ("state", "index"), [("pending", "ix_webhook_events_due"), ("dead", "ix_webhook_events_troubled")]
+)
+def test_what_is_to_be_done_is_found_by_its_indexes(session: Session, state: str, index: str) -> None:
+    wanted = select(func.count()).where(*EventFilter(state=state).conditions())
+    asked = wanted.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
+    plan = "\n".join(session.scalars(text(f"EXPLAIN {asked}")))
+    assert f"on {index}" in plan or f"using {index}" in plan, plan
+    assert "pk_webhook_events" not in plan
+
+
+def test_pending_ones_are_all_there_are(session: Session) -> None:
+    for name, thin, attempts in (("fresh", False, 0), ("tried", False, 3), ("thin", True, 0), ("thin again", True, 2)):
+        inbox.store(session, [NewEvent("stripe", name, "t", b"", thin=thin)], lambda *_: True)
+        session.execute(
+            text("UPDATE webhook_events SET attempts = :n WHERE event_id = :name"), {"n": attempts, "name": name}
+        )
+    assert found(session, EventFilter(state="pending")) == ["thin again", "thin", "tried", "fresh"]
 
 
 def test_by_payment_under_any_of_its_references_and_by_member(session: Session) -> None:
