@@ -1,18 +1,19 @@
 """The audit: the chain over the entries, every projection against its entries, every payment against its grants.
 
-What the member page shows are the projections; they have to be what the entries, which it shows too, come to.
+What members are shown is read by the very function that shows it, and has to be what their entries come to.
 Each check goes on by ids in batches, so that no statement grows with the history.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import audits, chain
+from models import audits, chain, statement
 from models.arrays import array
 from models.settlement import unsettled
 
@@ -117,6 +118,50 @@ def _when(expires_at: datetime | None) -> str:
     return f"{expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "never"
 
 
+_LAST_MEMBER = text("SELECT max(id) FROM (SELECT id FROM members WHERE id > :after ORDER BY id LIMIT :limit) m")
+
+_ENTERED = text("""
+    SELECT member_id, item_id,
+           CAST(coalesce(sum(remaining) FILTER (
+               WHERE effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)), 0) AS bigint) AS usable,
+           CAST(sum(shortfall) AS bigint) AS shortfall
+    FROM (
+        SELECT g.member_id, g.item_id, g.effective_at, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall,
+               (array_agg(e.expires_at ORDER BY e.id DESC) FILTER (
+                   WHERE e.kind IN ('grant', 'extension') OR (e.kind = 'adjustment' AND e.quantity > 0)
+               ))[1] AS expires_at
+        FROM credit_grants g JOIN ledger_entries e ON e.grant_id = g.id
+        WHERE g.member_id > :after AND g.member_id <= :last
+        GROUP BY g.id
+    ) lots
+    GROUP BY member_id, item_id
+""")
+
+
+def shown(session: Session, after: int, limit: int) -> Checked:
+    """What the member page and the API say that members have, against what their entries come to."""
+    last = session.scalar(_LAST_MEMBER, {"after": after, "limit": limit})
+    if last is None:
+        return Checked([], None)
+    # Whoever redeems between the two looks is looked at once more.
+    wrong = {one for one in _misread(session, after, last) if list(_misread(session, one[0] - 1, one[0]))}
+    return Checked([Finding(None, None, f"member {member} is shown {told}") for member, told in sorted(wrong)], last)
+
+
+def _misread(session: Session, after: int, last: int) -> Iterator[tuple[int, str]]:
+    now = datetime.now(UTC)
+    entered: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
+    for row in session.execute(_ENTERED, {"after": after, "last": last, "now": now}):
+        entered[row.member_id][row.item_id] = (row.usable, row.shortfall)
+    for member, items in entered.items():
+        page = {one.item_id: (one.usable, one.shortfall) for one in statement.balances(session, member, now)}
+        for item in items.keys() | page.keys():
+            (usable, short), (summed, owed) = page.get(item, (0, 0)), items.get(item, (0, 0))
+            if (usable, short) != (summed, owed):
+                what = f"{usable} of item {item}, short {short}; the entries come to {summed}, short {owed}"
+                yield member, what
+
+
 _ROOTS = text("""
     SELECT id FROM payments WHERE same_as IS NULL AND id > :after ORDER BY id LIMIT :limit
 """)
@@ -147,12 +192,12 @@ def payments(session: Session, after: int, limit: int) -> Checked:
     return Checked([Finding(None, root, f"payment {root}: {what}") for root, what in sorted(found)], roots[-1])
 
 
-CHECKS: tuple[Callable[[Session, int, int], Checked], ...] = (sealed, heads, grants, payments)
+CHECKS: tuple[Callable[[Session, int, int], Checked], ...] = (sealed, heads, grants, shown, payments)
 """In the order of how exactly they name a wrong row."""
 
 _SIZES = text("""
     SELECT coalesce((SELECT max(id) FROM ledger_entries), 0), 0, coalesce((SELECT max(id) FROM credit_grants), 0),
-           coalesce((SELECT max(id) FROM payments), 0)
+           coalesce((SELECT max(id) FROM members), 0), coalesce((SELECT max(id) FROM payments), 0)
 """)
 
 

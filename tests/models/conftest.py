@@ -8,7 +8,10 @@ from sqlalchemy.orm import Session
 
 from local.servers import Postgres
 from models.database import make_engine, sessions
+from models.schema import TABLES
 from tests.models.gym import Gym, build
+
+assert TABLES, "imported so that every table is known, whichever tests run"
 
 
 @pytest.fixture(scope="session")

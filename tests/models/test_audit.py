@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import settlement
+from models import settlement, statement
 from models.audit import audit
 from models.facts import Linked, Reversed
 from models.members import add_billing_reference
@@ -55,8 +55,14 @@ def test_a_wrong_unit_in_an_entry_is_found(busy_gym: Gym, session: Session) -> N
         ),
         {"grant": grant},
     )
-    (finding,) = audit(session)
+    finding, shown = audit(session)
     assert (finding.grant_id, "remaining is" in finding.what) == (grant, True)
+    member = session.scalars(text("SELECT member_id FROM credit_grants WHERE id = :grant"), {"grant": grant}).one()
+    usable = statement.balances(session, member, NOW)[-1].usable
+    told = (
+        f"member {member} is shown {usable} of item {busy_gym.training.id}, short 0; the entries come to {usable - 1}"
+    )
+    assert shown.what == f"{told}, short 0"
 
 
 def test_a_grant_without_its_entry_is_found(busy_gym: Gym, session: Session) -> None:
@@ -117,9 +123,11 @@ def test_the_audit_changes_nothing(busy_gym: Gym, session: Session) -> None:
 def test_an_expiry_that_no_entry_set_is_found(busy_gym: Gym, session: Session, change: str) -> None:
     grant = session.scalars(text("SELECT min(id) FROM credit_grants WHERE expires_at IS NOT NULL")).one()
     session.execute(text(f"UPDATE credit_grants SET expires_at = {change} WHERE id = {grant}"))
-    (finding,) = audit(session)
+    finding, *others = audit(session)
     assert finding.grant_id == grant
     assert finding.what.startswith(f"grant {grant}: it expires ")
+    # Sessions that ought to have lapsed are shown, where it never does.
+    assert ["is shown" in other.what for other in others] == ([True] if change == "NULL" else [])
     assert "by its entries 2024-" in finding.what
 
 

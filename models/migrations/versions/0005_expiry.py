@@ -75,8 +75,7 @@ def upgrade() -> None:
         postgresql_where=sa.text('expiry_run_id IS NOT NULL'),
     )
     op.drop_constraint(op.f('ck_ledger_entries_kind_and_sign'), 'ledger_entries')
-    # It allows what the one before it did, and more.
-    op.execute(f"ALTER TABLE ledger_entries ADD CONSTRAINT ck_ledger_entries_kind_and_sign CHECK ({KIND_AND_SIGN}) NOT VALID")
+    op.create_check_constraint(op.f('ck_ledger_entries_kind_and_sign'), 'ledger_entries', KIND_AND_SIGN)
     op.create_table(
         'entry_chain',
         sa.Column('entry_id', sa.BigInteger(), autoincrement=False, nullable=False),
