@@ -40,12 +40,13 @@ class Watcher:
         self._make = sessions(self._engine)
         self._lookout = Lookout(self._make, settings)
         self._channels, self._clock = channels, clock
+        self._closed = threading.Event()
         self._away: KnownAlarm | None = None
         self._told_away: set[str] = set()
 
-    def start(self) -> None:
-        """Looks every 30 s from now on, for as long as the process lives."""
-        threading.Thread(target=self._go_on, name="watcher", daemon=True).start()
+    def start(self, every_s: float = EVERY_S) -> None:
+        """Looks so often for as long as the process lives; first after that time, when all others have started too."""
+        threading.Thread(target=self._go_on, args=[every_s], name="watcher", daemon=True).start()
 
     def look(self) -> None:
         """Looks once, and tells what there is to tell; raises nothing that the world outside does to it."""
@@ -65,7 +66,8 @@ class Watcher:
             self._reachable()
 
     def close(self) -> None:
-        """Gives its connections back."""
+        """Ends, and gives its connections back."""
+        self._closed.set()
         self._engine.dispose()
 
     def _look(self) -> None:
@@ -102,14 +104,12 @@ class Watcher:
                     _tell(channel, Told(self._away, News.RESOLVED))
             self._away, self._told_away = None, set()
 
-    def _go_on(self) -> None:
-        pause = threading.Event()
-        while True:
+    def _go_on(self, every_s: float) -> None:
+        while not self._closed.wait(every_s):
             try:
                 self.look()
             except Exception as error:  # noqa: BLE001 -- whoever watches must not fall asleep
                 log.error("watcher_failed", error=first_line(error))
-            pause.wait(EVERY_S)
 
 
 def _made(alarm: Alarm, now: datetime) -> KnownAlarm:

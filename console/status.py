@@ -101,8 +101,7 @@ def screen(seen: Seen) -> list[str]:
     ]
     more = f" (the latest 3 of {len(seen_of)})" if len(seen_of) > 3 else ""
     lines += [f"Workers{more}{'' if seen_of else ': none'}", *(f"  {line}" for line in seen_of[:3])]
-    jobs = [f"{job.name} {_job(seen, job.started_at, job.overdue)}" for job in now.jobs]
-    lines.append(f"Jobs     {', '.join(jobs)} ago")
+    lines += wrap(f"Jobs     {_jobs(now)}", WIDTH, subsequent_indent=" " * 9)
     broker = ", ".join(f"{name} {count}" for name, count in (seen.broker.queues or {}).items())
     lines.append("Broker   " + (f"queues: {broker}" if seen.broker.reachable else f"not reached: {seen.broker.error}"))
     lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_lots:,} lots")
@@ -131,9 +130,16 @@ def _table(columns: dict[str, Any], rows: Sequence[tuple[str, EndpointFigures]])
     return lines + [f"{name[:13]:14}" + "".join(f"{of(one):>8}" for of in columns.values()) for name, one in rows]
 
 
-def _job(seen: Seen, started_at: Any, overdue: bool) -> str:
-    when = brief((seen.now.figures.at - started_at).total_seconds()) if started_at else "never"
-    return f"{when} OVERDUE" if overdue else when
+def _jobs(now: Situation) -> str:
+    """Since when each has last begun, with those that are overdue marked, and those that never ran."""
+    ran = [
+        f"{job.name}{'!' if job.overdue else ''} {brief((now.figures.at - job.started_at).total_seconds())}"
+        for job in now.jobs
+        if job.started_at
+    ]
+    never = [f"{job.name}{'!' if job.overdue else ''}" for job in now.jobs if not job.started_at]
+    told = [", ".join(ran) + " ago"] if ran else []
+    return "; ".join([*told, f"never {', '.join(never)}"] if never else told)
 
 
 def brief(seconds: float | None) -> str:

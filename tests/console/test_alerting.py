@@ -1,10 +1,11 @@
 """The watcher: what has fired reaches people, once, by real servers."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from threading import Event
 
 import pytest
@@ -14,7 +15,7 @@ from console.alerting import Watcher
 from console.channels import Channel, Mail, Webhook
 from console.web.app import create_app
 from local.servers import Broker, Postgres
-from local.stack import Stack
+from local.stack import ROOT
 from models import heartbeats
 from models.database import make_engine, sessions
 from models.notices import Told
@@ -183,20 +184,37 @@ def sessions_of(postgres: Postgres) -> Make:
     return sessions(make_engine(postgres.url("postgres"), autocommit=True))
 
 
-def test_a_console_process_watches_by_itself(
-    database_url: str, broker_server: Broker, heard: Heard, tmp_path: Path
-) -> None:
-    variables = {
-        "SPP_ALERT_WEBHOOK_URL": heard.url, "SPP_ALERT_WEBHOOK_SECRET": SECRET, "SPP_CONSOLE_SECRET": "x" * 40,
-    }  # fmt: skip
-    stack = Stack(environment(database_url, broker_server.url, **variables), tmp_path)
-    try:
-        stack.start("console")
-        stack.wait_ready()
-        until(lambda: rules(heard))
-    finally:
-        stack.stop()
+def test_it_looks_again_and_again_by_itself(watching: Watching, heard: Heard, make: Make) -> None:
+    live(make)
+    watcher = watching(Webhook(heard.url, SECRET))
+    failing = iter([ZeroDivisionError()])
+    look = watcher.look
+
+    def fail_first() -> None:
+        for error in failing:
+            raise error
+        look()
+
+    watcher.look = fail_first  # type: ignore[method-assign]
+    die(make)
+    watcher.start(every_s=0.01)
+    until(lambda: rules(heard))
     assert rules(heard) == [("alarm.fired", "no_worker")]
+
+
+def test_a_console_process_watches(database_url: str, broker_server: Broker) -> None:
+    show = "import threading, console.wsgi; print([thread.name for thread in threading.enumerate()])"
+    ours = environment(database_url, broker_server.url, SPP_CONSOLE_SECRET="x" * 40)
+    done = subprocess.run([sys.executable, "-c", show], cwd=ROOT, env=ours, capture_output=True, text=True, check=True)
+    assert "watcher" in done.stdout
+
+
+def test_a_console_does_not_start_with_a_channel_that_is_set_by_half(database_url: str, broker_server: Broker) -> None:
+    ours = environment(database_url, broker_server.url, SPP_CONSOLE_SECRET="x" * 40, SPP_ALERT_EMAIL_TO="a@b.example")
+    run = [sys.executable, "-c", "import console.wsgi"]
+    done = subprocess.run(run, cwd=ROOT, env=ours, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "The console cannot start.\nSPP_ALERT_EMAIL_TO needs a mail server" in done.stderr
 
 
 def test_an_app_alone_watches_nothing(settings: Settings) -> None:

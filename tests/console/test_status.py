@@ -6,6 +6,7 @@ import pty
 import re
 import signal
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -111,6 +112,7 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
     )  # fmt: skip
     endpoints = {f"a-very-long-endpoint-name-{number}": many for number in range(3)}
     jobs = [JobLine(name, NOW - timedelta(hours=1), 1, None, None, NOW, False) for name in JobName]
+    jobs[-1] = replace(jobs[-1], started_at=None, overdue=True)
     figures = Figures(NOW, endpoints, many, 12_345, 123_456, 0)
     quiet = Seen(Situation(figures, [worker(n) for n in range(9)], jobs), [], BrokerState(queues={"events": 5}))
     lines = screen(quiet)
@@ -119,6 +121,8 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
     rows = [line for line in lines if line.startswith("a-very-long")]
     assert len(rows) == 6
     assert "1,234,567     5 d" in rows[0]
+    jobs_at = lines.index("Jobs     sweep 60 min, expire 60 min, reconcile 60 min, audit 60 min ago; never")
+    assert lines[jobs_at + 1] == "         prune!"
     loud = Seen(quiet.now, alarms.fired(quiet.now), BrokerState(error="nobody there"))
     assert loud.alarms
     assert lines[0].endswith("OK")
