@@ -55,7 +55,7 @@ def expire(as_of: datetime | None, allow: int | None, reason: str, as_json: bool
         click.echo(f"{total} grants had lapsed and are written down.")
     if stopped:
         raise Failed(
-            f"Run {stopped.id} is stopped: {stopped.due:,} lots have lapsed, and the most of a day lately was "
+            f"Run {stopped.id} is stopped: {stopped.due:,} grants have lapsed, and the most of a day lately was "
             f"{stopped.usual:,}. Look at what they are; `spp expire --allow {stopped.id} --reason TEXT` lets it go on."
         )
 

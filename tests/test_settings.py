@@ -141,6 +141,10 @@ def test_a_server_that_is_not_set(environment: pytest.MonkeyPatch, variable: str
         ("SPP_STORE_TIMEOUT_S", "-1"),
         ("SPP_MAX_ATTEMPTS", "many"),
         ("SPP_LATE_CREDIT_HOURS", "-1"),
+        ("SPP_AUDIT_HOUR_UTC", "24"),
+        ("SPP_PRUNE_HOUR_UTC", "-1"),
+        ("SPP_EXPIRE_BREAKER_FROM", "0"),
+        ("SPP_EXPIRE_BREAKER_TIMES", "0"),
         ("SPP_LOG_LEVEL", "loud"),
     ],
 )

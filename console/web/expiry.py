@@ -36,7 +36,7 @@ class UndoForm(ReasonForm):
         choices=[SelectChoice("day", "can be used to the end of a day"), SelectChoice("never", "never expire")],
         default="day",
     )
-    last_day = Day("Last usable day", [Optional()], description="Each lot has the days of its club.")
+    last_day = Day("Last usable day", [Optional()], description="Local at the club of each grant.")
 
 
 @pages.get("/")

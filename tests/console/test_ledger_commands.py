@@ -53,7 +53,7 @@ def test_a_run_over_far_too_much_is_stopped_until_somebody_allows_it(
     done = worked("expire")
     assert (done.code, done.out) == (1, "0 grants had lapsed and are written down.\n")
     number = value(make, "SELECT id FROM expiry_runs")
-    assert f"Run {number} is stopped: 2 lots have lapsed, and the most of a day lately was 0." in done.err
+    assert f"Run {number} is stopped: 2 grants have lapsed, and the most of a day lately was 0." in done.err
     again = worked("expire", "--json")
     assert (again.code, again.json["lots"], again.json["stopped"]["run"]) == (1, 0, number)
     assert "Say why: a note is required." in worked("expire", "--allow", str(number)).err

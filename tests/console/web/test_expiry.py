@@ -71,7 +71,7 @@ def test_a_stopped_run_is_told_and_an_operator_allows_it(log_in: LogIn, gym: Gym
     run = lapse(session, lots_from=2)
     viewer, operator = log_in(Role.VIEWER), log_in(Role.OPERATOR)
     viewer.get("/expiry/")
-    assert f"Run {run.id} was stopped: 3 lots have lapsed and are not written down" in viewer.text
+    assert f"Run {run.id} was stopped: 3 grants have lapsed and are not written down" in viewer.text
     assert "Allow" not in viewer.text
     operator.get(f"/expiry/{run.id}/allow")
     assert operator.post(f"/expiry/{run.id}/allow", reason=" ").status_code == 422
@@ -106,7 +106,7 @@ def test_an_operator_has_a_run_undone(log_in: LogIn, gym: Gym, session: Session,
     while expiry_undo.step(session, now=datetime.now(UTC)):
         session.commit()
     operator.get("/expiry/")
-    assert "1 of 1 lots undone, 8 sessions" in operator.text
+    assert "1 of 1 grants undone, 8 sessions" in operator.text
     assert ("Usable to the end of" if until == "day" else "They never expire") in operator.text
     grant = lot(session, membership, gym.spin)
     assert (grant.remaining, grant.expires_at is None) == (CLASSES, until == "never")
