@@ -21,6 +21,7 @@ _UNPRINTABLE = dict.fromkeys({*range(32), *range(127, 160)} - {*map(ord, "\t\n\r
 
 # What is not closed goes on to the end of the text, so that each text is read in one pass.
 _JSON = re.compile(r'"(?:\\.|[^"\\])*"?|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+_FRACTION = re.compile(r"(-?\d+)(\.\d+(?:e[+-]?\d+)?)", re.IGNORECASE)
 _XML = re.compile(r"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<[^>]*>?|[^<]+", re.DOTALL)
 _XML_NAME = re.compile(r"<([^\s/>]+)")
 _FORM = re.compile(r"[^\s=&<>{}\"]+=[^\s&]*(?:&[^\s=&]+=[^\s&]*)*\s*")
@@ -90,7 +91,12 @@ def _json(text: str) -> Iterator[str]:
 def _token(piece: str, rule: Rule) -> str:
     if piece.startswith('"'):
         return _as_sent(piece, rule, _unescaped, partial(json.dumps, ensure_ascii="\\" in piece))
-    return piece if piece in ("null", "true", "false", "{", "[", "}", "]", ",") else masked(piece, rule)
+    if piece in ("null", "true", "false", "{", "[", "}", "]", ","):
+        return piece
+    if rule is Rule.ALL and (number := _FRACTION.fullmatch(piece)):
+        # Digits behind a point are nobody's card, however many there are.
+        return masked(number[1]) + number[2]
+    return masked(piece, rule)
 
 
 def _unescaped(piece: str) -> str:

@@ -104,6 +104,7 @@ def test_anything_at_all_is_shown(body: bytes) -> None:
         (b"12", "12"),
         (b"a=%1b[2J", "a=\N{REPLACEMENT CHARACTER}[2J"),
         (b'{"a":', '{"a":'),
+        (b"[1.1125369292536007e-308]", "[\n  1.1125369292536007e-308\n]"),
         (b'{"a":1.10,"a":NaN}', '{\n  "a": 1.10,\n  "a": NaN\n}'),
         (b"9" * 10_000, "9" * 10_000),
         (b"a=1&b=%3C2%3E+3&c=", "a=1\nb=<2> 3\nc="),
@@ -113,7 +114,7 @@ def test_anything_at_all_is_shown(body: bytes) -> None:
         (b"id 8835511210681325, 2026-11-12 08:00:00, 89.00 USD", None),
         (b'{"id":"pi_123","at":"2026-11-12T08:00:00.123456Z","amount":8900}', None),
     ],
-    ids=range(14),
+    ids=range(15),
 )  # fmt: skip
 def test_a_body_is_readable(sent: bytes, told: str | None) -> None:
     assert shown(sent) == told or told is None
