@@ -82,15 +82,16 @@ def test_an_event_that_failed_again_meanwhile_is_not_replayed_again(session: Ses
     assert act.done == 20
 
 
-def test_two_workers_leave_each_other_their_batches(session: Session, engine: Engine) -> None:
-    arrived(session, 5)
-    asked(session)
-    with sessions(engine)() as other:
-        assert bulk.work(session, limit=10)
+def test_two_workers_leave_each_other_their_batches(engine: Engine) -> None:
+    make = sessions(engine)
+    with make() as one, make() as other:
+        arrived(one, 5)
+        asked(one)
+        assert bulk.work(one, limit=10)
         assert not bulk.work(other, limit=10)
-        session.commit()
+        one.commit()
         assert not bulk.work(other, limit=10)
-    assert states(session) == {"pending": 5}
+        assert states(one) == {"pending": 5}
 
 
 def test_a_filter_that_no_index_helps_walks_in_bounded_steps(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
