@@ -4,39 +4,23 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 from pydantic import ValidationError
-from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import settings
 import telemetry
 from console import broker_state, channels, show
+from console.doctor_database import Finding, database
 from console.installed import installed_settings, json_option
 from logs import first_line
-from models.database import make_engine
 from models.errors import SppError
-from models.migrations import is_current
 from settings import METRICS_TOKEN, Settings, SettingsError
 from webhooks.processors import adapter
 
-VERSIONS = range(15, 19)
-CLOCKS_APART_S = 2.0
 FREE = 0.05
-WEB_PROCESS, CONSOLE_PROCESS = 8, 18
-"""Connections that a process may open; the console's with its watcher."""
-
-
-class Finding(NamedTuple):
-    """One thing that was looked at: whether it is as it should be, and if not, how to mend it."""
-
-    ok: bool
-    what: str
-
 
 Check = Callable[[Settings], Iterator[Finding]]
 
@@ -135,56 +119,6 @@ def _alerts(loaded: Settings) -> Iterator[Finding]:
     yield Finding(True, f"Telemetry: {' and '.join(sent) or 'none'}.")
 
 
-def _database(loaded: Settings) -> Iterator[Finding]:
-    """Database."""
-    engine = make_engine(loaded.database_url, pool_size=1)
-    try:
-        with engine.connect() as connection:
-            yield from _server(connection)
-            yield from _connections(connection, loaded)
-            yield from _clock(connection)
-            ready = is_current(connection)
-        yield Finding(ready, f"Schema: {'current' if ready else 'not that of this version; run spp migrate'}.")
-    finally:
-        engine.dispose()
-
-
-def _server(connection: Connection) -> Iterator[Finding]:
-    number = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10_000
-    version = connection.exec_driver_sql("SHOW server_version").scalar_one()
-    known = f"{VERSIONS[0]} to {VERSIONS[-1]}"
-    yield Finding(number in VERSIONS, f"Database: PostgreSQL {version} (tried with {known}).")
-    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
-    mend = "" if encoding == "UTF8" else ": names and reasons need UTF8; make the database anew with ENCODING 'UTF8'"
-    yield Finding(encoding == "UTF8", f"Database: encoding {encoding}{mend}.")
-    zone = connection.exec_driver_sql("SHOW timezone").scalar_one()
-    what = (
-        "sessions have their settings" if zone == "UTC" else "sessions lose their settings; see pooling in the runbook"
-    )
-    yield Finding(zone == "UTC", f"Database: {what} (time zone {zone}).")
-
-
-def _connections(connection: Connection, loaded: Settings) -> Iterator[Finding]:
-    query = "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
-    free = connection.scalar(text(query)) or 0
-    thin = sum(adapter(endpoint).fetches for endpoint in loaded.endpoints)
-    worker = 4 + thin
-    need = WEB_PROCESS + CONSOLE_PROCESS + 2 * worker
-    rest = max(0, free - WEB_PROCESS - CONSOLE_PROCESS) // worker
-    mend = "" if free >= need else ". Raise max_connections, or put a pooler before it"
-    what = f"{free} connections: web {WEB_PROCESS}, console {CONSOLE_PROCESS}, and {rest} worker processes at {worker}"
-    yield Finding(free >= need, f"Database: {what}{mend}.")
-
-
-def _clock(connection: Connection) -> Iterator[Finding]:
-    before = datetime.now(UTC)
-    theirs = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
-    apart = (theirs - before - (datetime.now(UTC) - before) / 2).total_seconds()
-    ok = abs(apart) <= CLOCKS_APART_S
-    mend = "" if ok else ": signatures are bounded in time; let both follow a time server"
-    yield Finding(ok, f"Clock: the database's is {apart:+.1f} s from this machine's{mend}.")
-
-
 def _broker(loaded: Settings) -> Iterator[Finding]:
     """Broker."""
     if loaded.broker_url.startswith("unused:"):
@@ -211,4 +145,4 @@ def _disk(loaded: Settings) -> Iterator[Finding]:  # noqa: ARG001
     yield Finding(share > FREE, f"Disk: {usage.free / 1e9:.0f} GB free ({share:.0%}) at {here}{mend}.")
 
 
-_OTHERS: tuple[Check, ...] = (_secrets, _console, _alerts, _database, _broker, _disk)
+_OTHERS: tuple[Check, ...] = (_secrets, _console, _alerts, database, _broker, _disk)
