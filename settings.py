@@ -121,6 +121,11 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @field_validator("alert_webhook_url", "otlp_endpoint", "sentry_dsn", mode="before")
+    @classmethod
+    def _unset_where_blank(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
     @field_validator("endpoints", mode="before")
     @classmethod
     def _parse_endpoints(cls, value: object) -> object:

@@ -9,7 +9,7 @@ from standardwebhooks import Webhook as Oracle
 
 from console.channels import NOT_TOLD, Channel, Mail, Webhook, channels, trial
 from models.notices import KnownAlarm, News, Told
-from settings import Settings, SettingsError
+from settings import Settings, SettingsError, load
 from tests.console import listening
 from tests.console.conftest import Spp
 from tests.console.listening import Heard
@@ -126,6 +126,15 @@ def test_a_channel_that_is_set_by_half_is_told_with_what_is_missing(
 
 def test_nothing_set_is_no_channel(settings: Settings) -> None:
     assert channels(settings) == []
+
+
+def test_what_is_set_to_nothing_is_not_set(spp: Spp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a compose file hands on what its user did not set."""
+    for name in ("SPP_ALERT_WEBHOOK_URL", "SPP_ALERT_EMAIL_TO", "SPP_OTLP_ENDPOINT", "SPP_SENTRY_DSN"):
+        monkeypatch.setenv(name, "")
+    loaded = load()
+    assert channels(loaded) == []
+    assert (loaded.otlp_endpoint, loaded.sentry_dsn) == (None, None)
 
 
 def test_secrets_may_stand_in_files(settings: Settings, tmp_path: Path) -> None:
