@@ -102,6 +102,8 @@ def test_anything_at_all_is_shown(body: bytes) -> None:
         (b'{"a":{},"b":[1,{"c":null}]}', '{\n  "a": {},\n  "b": [\n    1,\n    {\n      "c": null\n    }\n  ]\n}'),
         (b'"one \\" : [,{"', '"one \\" : [,{"'),
         (b"12", "12"),
+        (b"2026-11-12 08 00 01", "2026-11-12 08 00 01"),
+        (b'{"a":"x\ny"}', '{\n  "a": "x\ny"\n}'),
         (b"a=%1b[2J", "a=\N{REPLACEMENT CHARACTER}[2J"),
         (b'{"a":', '{"a":'),
         (b"[1.1125369292536007e-308]", "[\n  1.1125369292536007e-308\n]"),
@@ -114,7 +116,7 @@ def test_anything_at_all_is_shown(body: bytes) -> None:
         (b"id 8835511210681325, 2026-11-12 08:00:00, 89.00 USD", None),
         (b'{"id":"pi_123","at":"2026-11-12T08:00:00.123456Z","amount":8900}', None),
     ],
-    ids=range(15),
+    ids=range(17),
 )  # fmt: skip
 def test_a_body_is_readable(sent: bytes, told: str | None) -> None:
     assert shown(sent) == told or told is None
@@ -139,18 +141,33 @@ def test_a_body_is_readable(sent: bytes, told: str | None) -> None:
         ("<a><password><![CDATA[x1x]]></password></a>", "****"),
         ('{"broken": 1, "client_secret": "x1x"', '"broken": 1'),
         ("Authorization: Bearer x1x.x2x\nHost: kept", "Host: kept"),
+        (f'{{"secret":["x1x"],"n":{"9" * 5000}}}', "9" * 5000),
         (f"bt_signature=x1x&bt_payload={base64.encodebytes(b'<a><b>1</b></a>').decode().strip()}",
          "bt_signature=****\nbt_payload=\n<a>\n  <b>1</b>\n</a>"),
         ('{"number":"4111 1111 1111 1111","also":4111111111111111}',
          '"**** **** **** 1111",\n  "also": ************1111'),
     ],
-    ids=range(17),
+    ids=range(18),
 )  # fmt: skip
 def test_what_is_named_as_a_secret_is_masked(sent: str, told: str) -> None:
     text = shown(sent.encode())
     assert told in text
     for secret in ("x1x", "x2x", "123,", ">123<", "DE89", "12345678", '"1234"'):
         assert secret not in text
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "<a>&#4111111111111111</a>", '["\\u4111111111111111"]', '["\\u00e54111111111111111"]',
+        "a=%C3%A54111111111111111", "https://a/?b=%C3%A54111111111111111 and so on", "4111+1111+1111+1111 x",
+        "id 1234-4111111111111111", "2026-11-12 4111 1111 1111 1111 01", '{"4111111111111111": 4111111111111111.00}', "x4111111111111111y",
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_a_card_number_is_found_beside_other_digits(sent: str) -> None:
+    assert "1111111" not in re.sub(r"[ +-]", "", shown(sent.encode()))
+    assert "1111" in shown(sent.encode())
 
 
 @pytest.mark.parametrize("card", CARDS)
@@ -171,3 +188,7 @@ def test_a_large_body_is_cut(start: bytes) -> None:
         assert len(text) < MAX_SHOWN + 100
         assert "x1x" not in text
         assert len(text) < MAX_SHOWN or text.endswith(f"{len(body)} bytes in all")
+
+
+def test_what_is_nested_too_deep_to_be_read_is_shown_line_by_line() -> None:
+    assert shown(b'[{"a":' * 50_000).startswith('[\n  {\n    "a": [\n      {\n')
