@@ -144,6 +144,13 @@ class WebhookEvent(Base):
     pruned_at: Mapped[datetime | None]
     """When its body was given up, after the time for which bodies are kept."""
 
+    @property
+    def can_be_let_through(self) -> bool:
+        """Whether a person may let it count after all: it is in quarantine, or contradicts another event in vain."""
+        if self.conflicts_with is None:
+            return self.state == EventState.QUARANTINED
+        return self.state in {EventState.QUARANTINED, EventState.DEAD, EventState.IGNORED}
+
 
 class EventError(Base):
     """A try of an event that failed, and what with."""

@@ -33,11 +33,12 @@ def replay(session: Session, ids: Collection[int], reason: str, *, by: Actor) ->
 def release(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
     """Lets quarantined events through after all; of two with one id both will count then, as far as they differ.
 
+    What contradicts another event is let through again where it was discarded, or was let through and failed.
     Raises NotRepairable, ReasonMissing or TextTooLong.
     """
     why = reason_given(reason)
     for event in _locked(session, ids, "let through"):
-        if event.state != EventState.QUARANTINED:
+        if not event.can_be_let_through:
             raise _not(event, "let through", f"it is {event.state}")
     done = inbox.replay(session, list(ids), conflicts=True)
     _log(session, by, "release", done, why)

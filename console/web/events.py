@@ -89,7 +89,7 @@ def _decide(event_id: int, verb: str, act: Callable[..., object], text: str) -> 
         if not form.errors:
             done(f"Event {event_id} {text}")
             return redirect(_back(event_id))
-    can = event.state in {EventState.QUARANTINED, EventState.DEAD}
+    can = event.can_be_let_through if verb == "release" else event.state in repairing.TROUBLED
     return _page(event_id, "decide", 422 if form.errors else 200, form=form, verb=verb, can=can)
 
 

@@ -56,6 +56,16 @@ def test_only_quarantined_ones_are_let_through_also_contradictions(session: Sess
     assert of(session, second)[0] == "pending"
 
 
+@pytest.mark.parametrize("state", ["dead", "ignored"])
+def test_a_contradiction_that_was_discarded_or_failed_is_let_through_again(session: Session, state: str) -> None:
+    event(session, "evt_1", "processed")
+    inbox.store(session, [NewEvent("stripe", "evt_1", "test", b"[]")], lambda *_: False)
+    second = session.scalars(text("SELECT max(id) FROM webhook_events")).one()
+    session.execute(text("UPDATE webhook_events SET state = :state WHERE id = :id"), {"state": state, "id": second})
+    assert repairing.release(session, [second], "both are right", by=BY) == [second]
+    assert of(session, second)[0] == "pending"
+
+
 def test_only_troubled_ones_are_discarded(session: Session) -> None:
     dead, waiting = event(session, "evt_1", "dead"), event(session, "evt_2")
     assert "it is pending" in refused(session, repairing.discard, [dead, waiting])

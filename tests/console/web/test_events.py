@@ -206,6 +206,14 @@ class TestActing:
         assert state_of(session, number) == "pending"
         assert acts(session) == [("operator@example.com", "release", "Their clock was wrong")]
 
+    def test_a_contradiction_that_was_discarded_can_be_let_through(self, operator: Browser, session: Session) -> None:
+        (first,) = arrived(session, "evt_1", state="processed")
+        (second,) = arrived(session, "evt_2", state="ignored", conflicts_with=first)
+        operator.get(f"/operations/events/{second}")
+        assert "Let through" in operator.text
+        operator.post(f"/operations/events/{second}/release", reason="Both are right")
+        assert state_of(session, second) == "pending"
+
     @pytest.mark.parametrize("verb", ["discard", "release"])
     def test_what_was_processed_is_not_decided_on(self, operator: Browser, session: Session, verb: str) -> None:
         [number] = arrived(session, "evt_1", state="processed")
