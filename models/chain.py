@@ -122,4 +122,3 @@ def _last(entries: list[int], sealed: list[int], limit: int) -> int | None:
     """Up to where both are known; None where both have come to their end."""
     full = [ids[-1] for ids in (entries, sealed) if len(ids) == limit]
     return min(full, default=None)
-
