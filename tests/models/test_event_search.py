@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from models import event_search, inbox
 from models.event_search import EventFilter, page, scope, types
-from models.facts import Linked
+from models.facts import Linked, Reversed
 from models.inbox import NewEvent
 from tests.models.gym import NOW, PAID_AT, Event, build, deliver, paid
 
@@ -96,10 +96,18 @@ def test_by_payment_under_any_of_its_references_and_by_member(session: Session) 
     other = gym.join("sub_ben").member
     deliver(session, [Event("evt_1", [paid("in_1", "sub_ada")]), Event("evt_2", [paid("in_2", "sub_ben")])])
     deliver(session, [Event("evt_3", [Linked("in_1", PAID_AT, "pi_1")])])
+    deliver(session, [Event("evt_4", [Reversed("pi_1", NOW, "refund:re_1", 1, "USD")])])
     for reference in ("in_1", "pi_1"):
-        assert found(session, EventFilter(payment=reference)) == ["evt_3", "evt_1"]
-    assert found(session, EventFilter(member_id=member.id)) == ["evt_3", "evt_1"]
+        assert found(session, EventFilter(payment=reference)) == ["evt_4", "evt_3", "evt_1"]
+    assert found(session, EventFilter(member_id=member.id)) == ["evt_4", "evt_3", "evt_1"]
     assert found(session, EventFilter(member_id=other.id)) == ["evt_2"]
+
+
+def test_what_contradicts_an_event_is_found_by_the_same_id(session: Session) -> None:
+    for body in (b"1", b"2", b"3"):
+        inbox.store(session, [NewEvent("stripe", "evt_1", "t", body)], lambda *_: False)
+    inbox.store(session, [NewEvent("square", "evt_1", "t", b"")], lambda *_: False)
+    assert found(session, EventFilter(event_id="evt_1")) == ["evt_1"] * 4
 
 
 def test_page_by_page(session: Session) -> None:

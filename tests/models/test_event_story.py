@@ -1,13 +1,13 @@
 """What became of an event: every fact and entry of it, and none of another's."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models import inbox
 from models.event_story import Story, story
 from models.facts import Linked, Reversed
-from models.inbox import EventError, NewEvent, WebhookEvent
+from models.inbox import NewEvent, WebhookEvent
 from tests.models.gym import CLASSES, NOW, PAID_AT, TRAININGS, Event, Gym, build, deliver, paid
 
 
@@ -66,8 +66,8 @@ def test_its_failed_tries_are_told_in_order(session: Session) -> None:
     inbox.store(session, [NewEvent("stripe", name, "test", b"") for name in ("evt_1", "evt_2")], lambda *_: True)
     number = of(session, "evt_1").event.id
     for attempt, error in ((1, "first"), (2, "second")):
-        session.add(EventError(event_id=number, attempt=attempt, error=error))
-        session.flush()
+        session.execute(text("UPDATE webhook_events SET attempts = :attempt"), {"attempt": attempt})
+        assert inbox.fail(session, number, error, max_attempts=9, base_s=1, cap_s=1) == "pending"
     assert [(error.attempt, error.error) for error in of(session, "evt_1").errors] == [(1, "first"), (2, "second")]
     assert of(session, "evt_2").errors == []
 
