@@ -21,7 +21,6 @@ from pathlib import Path
 
 import psutil
 import psycopg
-from models.prune import prune
 
 from bench import load, loading, mix
 from bench.site import Site
@@ -29,6 +28,7 @@ from local import endpoints
 from local.servers import Broker, Postgres
 from local.stack import Stack
 from models.database import make_engine, sessions
+from models.prune import prune
 from settings import load as load_settings
 
 DATABASE = "soak"
