@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from bench import loading, report
 from bench.site import SQL, Site
-from models import ledger
+from models import expiry_runs
 from models.database import make_engine, sessions
+from models.expiry_runs import Breaker
 
 MEMBERSHIPS = 50_000
 GRANTS = 500_000
@@ -37,10 +38,10 @@ def _ours(site: Site) -> int:
     lots = 0
     while True:
         with sessions(engine).begin() as session:
-            written = ledger.expire(session, as_of=datetime.now(UTC))
-        if not written:
-            break
+            written, more = expiry_runs.step(session, as_of=datetime.now(UTC), breaker=Breaker(GRANTS, 1))
         lots += written
+        if not more:
+            break
     engine.dispose()
     return lots
 
