@@ -47,7 +47,8 @@ def _look_at_redis(url: str) -> BrokerState:
 
     options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
     prefix = celery_config(url)["broker_transport_options"]["global_keyprefix"]
-    with Redis.from_url(url.replace("valkey", "redis", 1), retry=Retry(NoBackoff(), 0), **options) as client:
+    known = "redis" + url.removeprefix("valkey") if url.startswith("valkey") else url
+    with Redis.from_url(known, retry=Retry(NoBackoff(), 0), **options) as client:
         queues = {name: int(client.llen(prefix + name)) for name in (EVENTS, MAINTENANCE)}
         try:
             eviction = client.config_get("maxmemory-policy").get("maxmemory-policy")

@@ -7,7 +7,8 @@ import click
 import pytest
 
 from console.command import spp
-from settings import Settings
+from models.alarms import RULES
+from settings import ALERT_SECRET, METRICS_TOKEN, SMTP_URL, Settings
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -30,7 +31,8 @@ def test_a_command_and_its_options_exist(words: str) -> None:
 
 
 def test_every_setting_exists() -> None:
-    known = {f"SPP_{name.upper()}" for name in Settings.model_fields} | NOT_SETTINGS
+    secrets = {METRICS_TOKEN[0], ALERT_SECRET[0], SMTP_URL[0]}
+    known = {f"SPP_{name.upper()}" for name in Settings.model_fields} | secrets | NOT_SETTINGS
     assert set(re.findall(r"SPP_[A-Z_]+[A-Z]", PAGE)) <= known
 
 
@@ -53,3 +55,7 @@ def test_every_place_in_the_page_that_it_links_to_exists() -> None:
     headings = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
     places = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
     assert set(re.findall(r"\]\(#([\w-]+)\)", PAGE)) <= places
+
+
+def test_every_alert_is_explained() -> None:
+    assert set(re.findall(r"^### (\w+)$", PAGE, re.MULTILINE)) >= set(RULES)
