@@ -18,6 +18,7 @@ from console.web.formats import clock, house_zone
 from models import jobs, pauses, traffic
 from models.database import sessions
 from models.figures import DAY_S, NOW_S
+from models.inbox import EventState
 from models.pauses import Pause
 from models.recent import Recent
 from models.situation import Lookout
@@ -28,14 +29,16 @@ for _part in (events, bulk_acts, unmatched, pausing):
     pages.register_blueprint(_part.pages)
 
 PARTS = (
-    ("operations.overview", "Overview"),
-    ("operations.events.overview", "Events"),
-    ("operations.unmatched.overview", "Unmatched"),
-    ("expiry.overview", "Expiry"),
-    ("audits.overview", "Audits"),
-    ("operations.bulk.overview", "Acts on many"),
+    ("operations.overview", {}, "Overview"),
+    ("operations.events.overview", {}, "Events"),
+    ("operations.events.overview", {"state": EventState.DEAD.value}, "Dead letters"),
+    ("operations.events.overview", {"state": EventState.QUARANTINED.value}, "Quarantine"),
+    ("operations.unmatched.overview", {}, "Unmatched"),
+    ("expiry.overview", {}, "Expiry"),
+    ("audits.overview", {}, "Audits"),
+    ("operations.bulk.overview", {}, "Acts on many"),
 )
-"""The pages that stand beside each other."""
+"""The pages that stand beside each other: each with what it is asked for, and its name."""
 
 
 @pages.record_once

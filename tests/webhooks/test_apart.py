@@ -11,7 +11,7 @@ from console.web.app import create_app
 from settings import Settings
 from tests.webhooks.site import Site
 
-BOTH = {"/healthz", "/readyz"}
+BOTH = {"/healthz", "/readyz", "/metrics"}
 
 
 def paths(rules: list[Rule]) -> list[str]:
