@@ -9,7 +9,7 @@ demo: .venv/.installed
 	@$(BIN)/spp demo
 
 test: .venv/.installed .venv/.browser
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 bench: .venv/.installed
 	@$(BIN)/python -m bench.run

@@ -6,7 +6,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import redis
 
 from local import processes
 from local.shared import Server, ServerFailed, last_lines, wheel_file
@@ -82,6 +81,8 @@ class Broker(Server):
             start_new_session=True,
         )
         deadline = time.monotonic() + 10
+        import redis  # takes long, and most commands start no server
+
         with redis.Redis.from_url(self.url, retry=None, socket_timeout=1, socket_connect_timeout=1) as client:
             while self._child.poll() is None:
                 with contextlib.suppress(redis.RedisError):

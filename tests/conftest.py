@@ -31,6 +31,11 @@ def pytest_configure() -> None:
             del os.environ[name]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    # Half of the time tests wait, for processes that start and servers that come back.
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 @pytest.fixture(scope="session")
 def servers_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="spp-"))
