@@ -6,7 +6,6 @@ import subprocess
 import time
 from pathlib import Path
 
-
 from local import processes
 from local.shared import Server, ServerFailed, last_lines, wheel_file
 
@@ -80,9 +79,9 @@ class Broker(Server):
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 10
-        import redis  # takes long, and most commands start no server
+        import redis  # takes long to load, and most commands start no server
 
+        deadline = time.monotonic() + 10
         with redis.Redis.from_url(self.url, retry=None, socket_timeout=1, socket_connect_timeout=1) as client:
             while self._child.poll() is None:
                 with contextlib.suppress(redis.RedisError):
