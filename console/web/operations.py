@@ -1,6 +1,6 @@
 """Operations: whether money is turning into sessions, at a glance, and what all pages beside it share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,7 @@ pages = Blueprint("operations", __name__, url_prefix="/operations")
 for _part in (events, bulk_acts, unmatched, pausing):
     pages.register_blueprint(_part.pages)
 
-PARTS = (
+PARTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
     ("operations.overview", {}, "Overview"),
     ("operations.events.overview", {}, "Events"),
     ("operations.events.overview", {"state": EventState.DEAD.value}, "Dead letters"),
