@@ -9,6 +9,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -18,6 +20,9 @@ from models.migrations import upgrade
 from settings import Endpoint, Settings
 
 TEMPLATE = "migrated"
+MEMORY = Path("/dev/shm")
+ROOM = 4 << 30
+"""Bytes."""
 _numbers = count(1)
 
 
@@ -31,6 +36,7 @@ def pytest_configure() -> None:
             del os.environ[name]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     # Half of the time tests wait, for processes that start and servers that come back.
     return (os.cpu_count() or 1) * 3 // 2
@@ -38,7 +44,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(scope="session")
 def servers_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="spp-"))
+    """In memory where there is enough of it: tests copy thousands of databases."""
+    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+    folder = Path(tempfile.mkdtemp(prefix="spp-", dir=MEMORY if roomy else None))
     yield folder
     shutil.rmtree(folder)
 
@@ -48,6 +56,13 @@ def postgres(servers_folder: Path) -> Iterator[Postgres]:
     # Whoever kills a server brings one of their own; here nothing has to outlive the machine.
     with Postgres(servers_folder / "postgres", max_connections="200", fsync="off") as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Each test makes apps of its own, but their pages' templates are compiled once."""
+    cache = FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+    Flask.jinja_options = {"bytecode_cache": cache}
 
 
 @pytest.fixture(scope="session")
