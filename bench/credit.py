@@ -7,6 +7,7 @@ small backlog first: PostgreSQL plans badly for tables that were empty just now.
 """
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 
 from celery import Celery
 
@@ -16,28 +17,30 @@ from bench.processes import resident_mb
 from bench.site import SQL, Site
 from broker import CREDIT_SESSIONS, EVENTS, celery_config
 
+DATABASE = "credit_ours"
 MEMBERSHIPS = 50_000
 BACKLOG = 50_000
 TUTORIAL_BACKLOG = 3_000
 WARMUP = 1_000
 TIMEOUT_S = 120
+NOTHING: AbstractContextManager[object] = nullcontext()
 
 
 def measure(site: Site) -> list[report.Result]:
     """credit_over_tutorial, credit_over_sql, worker_rss_mb."""
-    loading.our_database(site, "credit_ours", MEMBERSHIPS)
+    loading.our_database(site, DATABASE, MEMBERSHIPS)
     loading.our_database(site, "credit_sql", MEMBERSHIPS)
     loading.tutorial_database(site, "credit_tutorial", MEMBERSHIPS)
     ours, sql, tutorial = (report.Series(name, "/s", []) for name in ("ours", "SQL", "tutorial"))
-    stack = site.our_stack("credit_ours", worker_concurrency=1)
+    stack = site.our_stack(DATABASE, worker_concurrency=1)
     try:
         stack.start("worker")
         stack.wait_ready()
-        for drain in (_tutorial, _ours, _sql):
-            drain(site, WARMUP)
+        for peer in (_tutorial, drain, _sql):
+            peer(site, WARMUP)
         for _ in range(site.rounds):
             tutorial.values.append(_tutorial(site, TUTORIAL_BACKLOG))
-            ours.values.append(_ours(site, BACKLOG))
+            ours.values.append(drain(site, BACKLOG))
             sql.values.append(_sql(site, BACKLOG))
         memory_mb = resident_mb(peers.our_process("worker.app:app"))
     finally:
@@ -49,17 +52,23 @@ def measure(site: Site) -> list[report.Result]:
     ]
 
 
-def _ours(site: Site, count: int) -> float:
+def drain(site: Site, count: int, rings: int = 1, meanwhile: AbstractContextManager[object] = NOTHING) -> float:
+    """How many payments a second our worker credits from a backlog of that many, `meanwhile` around it.
+
+    Each ring wakes a process of the worker.
+    """
     ring = Celery()
-    ring.conf.update(celery_config(site.our_environment("credit_ours")["BROKER_URL"]))
-    with site.connect("credit_ours") as connection, ring:
+    ring.conf.update(celery_config(site.our_environment(DATABASE)["BROKER_URL"]))
+    with site.connect(DATABASE) as connection, ring:
         newest = commits.newest_entry(connection, OURS)
         loading.our_backlog(connection, site.numbers(count), count, MEMBERSHIPS)
         connection.commit()
         begin = time.time()
-        ring.send_task(CREDIT_SESSIONS, queue=EVENTS)
-        committed = commits.wait_for(connection, OURS, newest, count, TIMEOUT_S)
-    loading.tidy(site, "credit_ours")
+        with meanwhile:
+            for _ in range(rings):
+                ring.send_task(CREDIT_SESSIONS, queue=EVENTS)
+            committed = commits.wait_for(connection, OURS, newest, count, TIMEOUT_S)
+    loading.tidy(site, DATABASE)
     return count / (max(committed.values()) - begin)
 
 

@@ -41,7 +41,9 @@ PRUNE_AFTER = 0.6
 WARM_UP = 0.3
 MORE_MEMORY = 0.05
 """How much more a process may hold at the end than after the warm-up, besides 4 MB for what the allocator rounds."""
-MORE_FILES = 3
+MORE_FILES = 6
+"""A worker's two processes open their pools' connections when they are needed, the last ones hardly ever."""
+AT_REST_S = 2.0
 MORE_INBOX = 0.3
 """Keys stay for ever, bodies do not: how fast the inbox may grow after the prune, over before."""
 PROCESSES = ("web", "worker", "beat", "console")
@@ -147,6 +149,7 @@ class Soak:
         minute, burst_s = Minute(), seconds * BURST_SHARE
         minute.steady_ms = self._load(stack.port, minute, seconds - burst_s, self._rate_per_s)
         minute.burst_ms = self._load(stack.port, minute, burst_s, BURST * self._rate_per_s)
+        time.sleep(AT_REST_S)
         for name in PROCESSES:
             family = _family(stack.commands[name])
             minute.rss_mb[name] = sum(float(one.memory_info().rss) for one in family) / 1e6

@@ -1,6 +1,7 @@
 """Commands about webhook events: events, replay, discard."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -200,12 +201,17 @@ def _done(verb: BulkVerb, which: str) -> str:
 
 
 def _finish(engine: Engine, number: int) -> int:
-    """Works on that act until it is finished, together with the workers; how many events it came to."""
+    """Works on that act until it is finished, together with the workers, who go on if we are interrupted.
+
+    Says how many events it came to.
+    """
     make = sessions(engine)
     with show.progress("events") as told:
         while True:
             with make.begin() as session:
-                bulk.work(session)
+                worked = bulk.work(session)
+            if not worked:
+                time.sleep(0.2)
             with make() as session:
                 act = session.get_one(BulkAct, number)
                 told(act.done / act.total)

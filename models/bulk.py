@@ -22,6 +22,8 @@ from models.inbox import WebhookEvent
 from models.repairing import TROUBLED
 
 BATCH = 500
+CROWD = 5_000
+"""While so many events are due, none is added by a replay: what arrives now is not to wait behind it for long."""
 
 
 class BulkVerb(StrEnum):
@@ -97,11 +99,11 @@ def ask(session: Session, verb: BulkVerb, wanted: EventFilter, scope: Scope, rea
 def work(session: Session, *, limit: int = BATCH) -> bool:
     """Does the next batch of the oldest act that is not finished; whether there may be more to do.
 
-    Commit, and call again. What another worker is at is left to it.
+    Commit, and call again. What another worker is at is left to it, and a replay waits while CROWD events are due.
     """
     waiting = select(BulkAct).where(BulkAct.finished_at.is_(None)).order_by(BulkAct.id).limit(1)
     act = session.scalar(waiting.with_for_update(skip_locked=True).execution_options(populate_existing=True))
-    if act is None:
+    if act is None or (act.verb == BulkVerb.REPLAY and inbox.is_crowded(session, CROWD)):
         return False
     event, end = WebhookEvent, _end_of_step(act)
     query = select(event.id).where(

@@ -320,13 +320,15 @@ def key_of(event: NewEvent) -> tuple[str, str]:
     return event.endpoint, event.event_id
 
 
+_DUE = """FROM webhook_events
+        WHERE state = 'pending' AND {which} AND next_attempt_at <= clock_timestamp()
+          AND endpoint <> ALL (ARRAY(SELECT endpoint FROM pauses))
+        ORDER BY next_attempt_at"""
+
 # Materialized: a plan that looked for what is due once per event would take more than the limit.
 _CLAIM = """
     WITH due AS MATERIALIZED (
-        SELECT id FROM webhook_events
-        WHERE state = 'pending' AND {which} AND next_attempt_at <= clock_timestamp()
-          AND endpoint <> ALL (ARRAY(SELECT endpoint FROM pauses))
-        ORDER BY next_attempt_at
+        SELECT id {due}
         LIMIT :limit
         FOR UPDATE SKIP LOCKED
     )
@@ -336,8 +338,9 @@ _CLAIM = """
     WHERE e.id = due.id
     RETURNING e.id, e.endpoint, e.event_id, e.type, e.body, e.attempts, e.resource, e.delivery
 """
+_WAITING = text(f"SELECT true {_DUE.format(which='NOT thin')} OFFSET :others LIMIT 1")
 _CLAIM_FRESH, _CLAIM_RETRIED, _CLAIM_THIN = (
-    text(_CLAIM.format(which=which))
+    text(_CLAIM.format(due=_DUE.format(which=which)))
     for which in ("NOT thin AND attempts = 0", "NOT thin AND attempts > 0", "thin AND endpoint = :endpoint")
 )
 
@@ -351,6 +354,11 @@ def claim(session: Session, *, retried: bool, limit: int, lease_s: float) -> lis
     statement, most = (_CLAIM_RETRIED, 1) if retried else (_CLAIM_FRESH, limit)
     rows = session.execute(statement, {"limit": most, "lease_s": lease_s}).all()
     return sorted(Claimed(*row) for row in rows)
+
+
+def is_crowded(session: Session, events: int) -> bool:
+    """Whether at least so many events are due for crediting."""
+    return bool(session.scalar(_WAITING, {"others": events - 1}))
 
 
 def claim_thin(session: Session, endpoint: str, *, lease_s: float) -> Claimed | None:

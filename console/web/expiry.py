@@ -14,7 +14,7 @@ from console.web.access import actor, database, done, needs
 from console.web.formats import house_zone
 from console.web.member_forms import Day
 from console.web.member_page import number
-from console.web.reasons import BESIDE, ReasonForm
+from console.web.reasons import BESIDE, ReasonForm, why
 from models import expiry_runs, expiry_undo, lapsing
 from models.actions import Action
 from models.errors import AlreadyLapsed, DayTooFar, NotFound
@@ -37,6 +37,7 @@ class UndoForm(ReasonForm):
         default="day",
     )
     last_day = Day("Last usable day", [Optional()], description="Local at the club of each grant.")
+    reason = why(autofocus=False)
 
 
 @pages.get("/")

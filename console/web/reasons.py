@@ -11,10 +11,15 @@ BESIDE: dict[type[SppError], str] = {ReasonMissing: "reason", TextTooLong: "reas
 """Which field each refusal is about."""
 
 
+def why(*, autofocus: bool) -> TextAreaField:
+    """The field for the reason."""
+    return TextAreaField(
+        "Why", [InputRequired("Say why."), Length(max=MAX_REASON_LENGTH)],
+        description="Kept in the action log.", render_kw={"rows": 2, "autofocus": autofocus},
+    )  # fmt: skip
+
+
 class ReasonForm(Form):
     """Why something is done."""
 
-    reason = TextAreaField(
-        "Why", [InputRequired("Say why."), Length(max=MAX_REASON_LENGTH)],
-        description="Kept in the action log.", render_kw={"rows": 2, "autofocus": True},
-    )  # fmt: skip
+    reason = why(autofocus=True)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from models import bulk, event_search, inbox
+from models import bulk, event_search, inbox, pauses
 from models.actions import Action
 from models.bulk import BulkAct, BulkVerb
 from models.database import sessions
@@ -70,6 +70,31 @@ def test_one_that_was_cut_off_goes_on_where_it_was(session: Session) -> None:
     finish(session)
     assert states(session) == {"pending": 25}
     assert act.done == 25
+
+
+def test_a_replay_waits_while_much_is_due(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "CROWD", 5)
+    arrived(session, 4, EventState.PENDING, "live")
+    assert inbox.is_crowded(session, 4)
+    arrived(session, 25)
+    act = asked(session)
+    assert finish(session) == 1
+    assert states(session) == {"pending": 14, "dead": 15}
+    session.execute(text("UPDATE webhook_events SET state = 'processed' WHERE state = 'pending'"))
+    assert finish(session) == 1
+    assert act.finished_at is None
+    pauses.pause(session, "stripe", "look at them first", by=BY)
+    assert finish(session) == 1
+    assert states(session) == {"processed": 14, "pending": 15}
+
+
+def test_a_discard_never_waits(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "CROWD", 1)
+    arrived(session, 4, EventState.PENDING, "live")
+    arrived(session, 5)
+    asked(session, BulkVerb.DISCARD)
+    finish(session)
+    assert states(session) == {"pending": 4, "ignored": 5}
 
 
 def test_an_event_that_failed_again_meanwhile_is_not_replayed_again(session: Session) -> None:

@@ -114,6 +114,16 @@ def test_it_goes_on_in_batches_and_gives_nothing_back_twice(gym: Gym, session: S
     assert list(audit(session)) == []
 
 
+def test_neighbouring_lots_in_different_batches_all_come_back(gym: Gym, session: Session) -> None:
+    for bucket in gym.offer.buckets:
+        gym.term.set_bucket(bucket, quantity=CLASSES, days_to_expire=30)
+    session.flush()
+    membership, run = lapsed(gym)
+    undo(session, run, limit=1)
+    assert [lot(session, membership, item).remaining for item in (gym.spin, gym.training)] == [CLASSES] * 2
+    assert run.undone_lots == 2
+
+
 def test_two_workers_at_once_give_everything_back_once(open_gym: Gym, engine: Engine) -> None:
     session = open_gym.session
     membership, run = lapsed(open_gym, payments=30)
