@@ -7,6 +7,7 @@ SUITE=${SUITE:-trixie}
 MIRROR=${MIRROR:-}    # debootstrap's own choice, where it is empty
 if ! docker image inspect spp-proof/debian > /dev/null 2>&1; then
     folder=$(mktemp -d)
+    chmod 755 "$folder"    # it becomes the root, for all users
     trap 'rm -rf "$folder"' EXIT
     debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$folder" ${MIRROR:+"$MIRROR"}
     cp /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/"
