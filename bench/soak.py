@@ -42,7 +42,7 @@ WARM_UP = 0.3
 MORE_MEMORY = 0.05
 """How much more a process may hold at the end than after the warm-up, besides 4 MB for what the allocator rounds."""
 MORE_FILES = 6
-"""A worker's two processes open their pools' connections when they are needed, the last ones hardly ever."""
+"""A process that Celery puts in the place of one that did its share inherits what the worker has open by then."""
 AT_REST_S = 2.0
 MORE_INBOX = 0.3
 """Keys stay for ever, bodies do not: how fast the inbox may grow after the prune, over before."""
