@@ -61,7 +61,10 @@ def _connections(connection: Connection, loaded: Settings) -> Iterator[Finding]:
     need = WEB_PROCESS + CONSOLE_PROCESS + 2 * worker
     rest = max(0, free - WEB_PROCESS - CONSOLE_PROCESS) // worker
     mend = "" if free >= need else ". Raise max_connections, or put a pooler before it"
-    what = f"{free} connections: web {WEB_PROCESS}, console {CONSOLE_PROCESS}, and {rest} worker processes at {worker}"
+    what = (
+        f"{free} connections: a web process takes {WEB_PROCESS}, a console {CONSOLE_PROCESS}, "
+        f"which leaves room for {rest} worker processes at {worker}"
+    )
     yield Finding(free >= need, f"Database: {what}{mend}.")
 
 
