@@ -21,7 +21,7 @@ from settings import Endpoint, Settings
 
 TEMPLATE = "migrated"
 MEMORY = Path("/dev/shm")
-ROOM = 4 << 30
+ROOM = 2 << 30
 """Bytes."""
 _numbers = count(1)
 
@@ -54,7 +54,7 @@ def servers_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres(servers_folder: Path) -> Iterator[Postgres]:
     # Whoever kills a server brings one of their own; here nothing has to outlive the machine.
-    with Postgres(servers_folder / "postgres", max_connections="200", fsync="off") as server:
+    with Postgres(servers_folder / "postgres", max_connections="200", fsync="off", max_wal_size="64MB") as server:
         yield server
 
 
