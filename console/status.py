@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import Any
@@ -47,17 +47,15 @@ def status(watch: bool, as_json: bool) -> None:
             seen = _look(lookout, loaded)
             click.echo(_json(seen) if as_json else "\n".join(screen(seen)))
             return
-        while True:
-            try:
-                seen = _look(lookout, loaded)
-                shown = _json(seen) if as_json else "\n".join(screen(seen))
-            except SQLAlchemyError as error:
-                shown = f"The database does not answer: {first_line(error)}"
-            click.echo(shown if as_json else CLEAR + shown)
-            try:
+        with suppress(KeyboardInterrupt):
+            while True:
+                try:
+                    seen = _look(lookout, loaded)
+                    shown = _json(seen) if as_json else "\n".join(screen(seen))
+                except SQLAlchemyError as error:
+                    shown = f"The database does not answer: {first_line(error)}"
+                click.echo(shown if as_json else CLEAR + shown)
                 time.sleep(EVERY_S)
-            except KeyboardInterrupt:
-                return
 
 
 @contextmanager

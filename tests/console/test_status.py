@@ -6,6 +6,9 @@ import pty
 import re
 import signal
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -130,27 +133,65 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
     assert max(map(len, screen(loud))) <= 80
 
 
-def test_the_overview_is_redrawn_until_it_is_interrupted(installed: dict[str, str], alive: Make) -> None:
+@contextmanager
+def watching(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`spp status --watch` on a terminal, and where that terminal is read."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([*SPP, "status", "--watch"], cwd=ROOT, env=installed, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen([*SPP, "status", "--watch"], cwd=ROOT, env=environment, stdout=theirs, stderr=theirs)
     os.close(theirs)
-    shown = b""
     try:
-        while shown.count(b"\x1b[H\x1b[2JSessions Per Payment") < 2:
-            shown += os.read(ours, 4096)
-        process.send_signal(signal.SIGINT)
-        while True:
-            try:
-                shown += os.read(ours, 4096)
-            except OSError:  # it has ended
-                break
-        assert process.wait() == 0
+        yield process, ours
     finally:
         process.kill()
         process.wait()
         os.close(ours)
+
+
+def read_screens(terminal: int, number: int) -> bytes:
+    shown = b""
+    while shown.count(b"\x1b[H\x1b[2JSessions Per Payment") < number:
+        shown += os.read(terminal, 4096)
+    return shown
+
+
+def read_to_the_end(terminal: int) -> bytes:
+    shown = b""
+    while True:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:  # it has ended
+            return shown
+
+
+WAITING = text("""
+    SELECT EXISTS (
+        SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
+        WHERE datname = current_database() AND NOT granted
+    )
+""")
+
+
+def test_the_overview_is_redrawn_until_it_is_interrupted(installed: dict[str, str], alive: Make) -> None:
+    with watching(installed) as (process, terminal):
+        shown = read_screens(terminal, 2)
+        process.send_signal(signal.SIGINT)
+        shown += read_to_the_end(terminal)
+        assert process.wait() == 0
     assert b"Traceback" not in shown
     assert b"finished 3 events" in shown
+
+
+def test_an_interrupt_while_the_database_is_asked_ends_it_as_well(installed: dict[str, str], alive: Make) -> None:
+    with watching(installed) as (process, terminal):
+        read_screens(terminal, 1)
+        with alive() as session:
+            session.execute(text("LOCK TABLE webhook_events IN ACCESS EXCLUSIVE MODE"))
+            while not session.scalar(WAITING):
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            shown = read_to_the_end(terminal)
+        assert process.wait() == 0
+    assert b"Traceback" not in shown
 
 
 @pytest.mark.parametrize(
