@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -26,7 +27,7 @@ ROOM = 2 << 30
 _numbers = count(1)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # A TERM, like a Ctrl-C, still runs the fixtures' ends: no server outlives us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Whoever runs us in the background may have us ignore it, and with us all that our tests start.
@@ -34,6 +35,10 @@ def pytest_configure() -> None:
     for name in [*os.environ]:
         if name.startswith("SPP_") or name in ("DATABASE_URL", "BROKER_URL"):
             del os.environ[name]
+    if not hasattr(config, "workerinput"):
+        # What is killed leaves its temporary files behind: they go with the session.
+        os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="spp-")
+        config.add_cleanup(partial(shutil.rmtree, tempfile.tempdir))
 
 
 @pytest.hookimpl(optionalhook=True)

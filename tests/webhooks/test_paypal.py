@@ -1,7 +1,5 @@
-import atexit
 import base64
 import json
-import shutil
 import tempfile
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -33,7 +31,6 @@ FETCHED = {file.stem: file.read_bytes() for file in sorted((PAYLOADS / "paypal" 
 @cache
 def certificates() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="spp-"))
-    atexit.register(shutil.rmtree, folder)
     make(folder)
     return folder
 
