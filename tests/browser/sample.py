@@ -67,6 +67,25 @@ def trouble(make: Make, now: datetime) -> None:
     Auditing(make).run()
 
 
+def traffic(make: Make) -> None:
+    """A day of deliveries at two endpoints, with busy and quiet hours, and one of the last dead."""
+    with make.begin() as session:
+        session.execute(
+            text("""
+            INSERT INTO webhook_events
+                (endpoint, event_id, type, body, state, error, attempts, received_at, finished_at)
+            SELECT CASE n % 3 WHEN 0 THEN 'gocardless' ELSE 'stripe' END, 'evt_day_' || n, 'invoice.paid', '{}',
+                CASE n WHEN 1 THEN 'dead' ELSE 'processed' END,
+                CASE n WHEN 1 THEN 'OperationalError: the disk is full' END, CASE n WHEN 1 THEN 15 ELSE 1 END,
+                at, at + make_interval(secs => 0.01 + 0.2 * (n * 37 % 100 / 100.0) ^ 6)
+            FROM (
+                SELECT n, now() - make_interval(secs => 86400 * x - 5000 * sin(4 * pi() * x) + 90 * random()) AS at
+                FROM generate_series(1, 6000) n, LATERAL (SELECT n / 6000.0 AS x)
+            )
+        """)
+        )
+
+
 def pay(make: Make, payment: str, subscription: str, at: datetime) -> None:
     """Dues, paid by Stripe and credited at that moment."""
     link = stripe_bodies.invoice_payment(payment, f"pi_{payment}")

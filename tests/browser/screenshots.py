@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import sync_playwright
 
-from local.servers import Postgres
+from local.servers import Broker, Postgres
 from local.stack import ROOT
 from models.migrations import upgrade
 from models.staff import Role
@@ -16,7 +16,7 @@ from tests.browser import chromium, sample
 from tests.browser.site import console_environment, log_in, running, visit
 
 FOLDER = ROOT / "docs" / "img"
-PICTURES = {"offer-builder": "/offers/1", "member": "/members/1"}
+PICTURES = {"offer-builder": "/offers/1", "member": "/members/1", "operations": "/operations"}
 """Name of the picture -> the page that it shows."""
 
 
@@ -26,11 +26,18 @@ def main() -> int:
         sys.stderr.write("There is no Chromium: `make test` installs one where it can.\n")
         return 1
     FOLDER.mkdir(exist_ok=True)
-    with TemporaryDirectory(prefix="spp-pictures-") as folder, Postgres(Path(folder)) as postgres:
+    with (
+        TemporaryDirectory(prefix="spp-pictures-") as folder,
+        Postgres(Path(folder, "postgres")) as postgres,
+        Broker(Path(folder, "broker")) as broker,
+    ):
         upgrade(postgres.url())
-        environment = {**os.environ, **console_environment(postgres.url(), "unused://")}
-        with running(environment, Path(folder, "logs")) as site, sync_playwright() as playwright:
+        environment = {**os.environ, **console_environment(postgres.url(), broker.url)}
+        environment["SPP_ENDPOINTS"] += " gocardless=gocardless:test"
+        environment |= {"SPP_SECRET_GOCARDLESS": "of these pictures", "SPP_API_KEY_GOCARDLESS": "none"}
+        with running(environment, Path(folder, "logs"), "worker", "beat") as site, sync_playwright() as playwright:
             sample.fill(site.make, datetime.now(UTC))
+            sample.traffic(site.make)
             browser = playwright.chromium.launch(executable_path=path, args=chromium.arguments())
             page = visit(browser, site).page
             log_in(page, site.account(Role.ADMIN))
