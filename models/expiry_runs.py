@@ -109,7 +109,6 @@ _COUNT = text("""
 _BEGIN = text("""
     INSERT INTO expiry_runs (state, as_of, due, usual)
     VALUES (:state, least(CAST(:as_of AS timestamptz), clock_timestamp()), :due, :usual)
-    ON CONFLICT DO NOTHING
 """)
 
 _FINISH = text("""
@@ -128,16 +127,7 @@ def step(session: Session, *, as_of: datetime, breaker: Breaker, limit: int = BA
     Nothing while a run is stopped. Commit, and call again while there is more. Safe to
     run twice at once, and to be killed: the next call goes on with the run.
     """
-    run = open_run(session)
-    if run is None:
-        usual, today = session.execute(_DAYS).one()
-        allowed = max(breaker.lots_from, breaker.times * usual)
-        due = session.scalars(_COUNT, {"as_of": as_of, "most": COUNT_LIMIT}).one()
-        if not due:
-            return Step(0, False)
-        state = RunState.STOPPED if today + due > allowed else RunState.RUNNING
-        session.execute(_BEGIN, {"state": state.value, "as_of": as_of, "due": due, "usual": usual})
-        run = open_run(session)
+    run = open_run(session) or _begun(session, as_of, breaker)
     if run is None or run.state == RunState.STOPPED:
         return Step(0, False)
     lots = ledger.expire(session, as_of=run.as_of, limit=limit, run_id=run.id)
@@ -145,6 +135,22 @@ def step(session: Session, *, as_of: datetime, breaker: Breaker, limit: int = BA
         return Step(lots, True)
     # Where it is not finished, another process holds some of its lots.
     return Step(0, session.connection().execute(_FINISH, {"run": run.id}).rowcount > 0)
+
+
+def _begun(session: Session, as_of: datetime, breaker: Breaker) -> ExpiryRun | None:
+    """A new run, if anything has lapsed; or the one that another process was just beginning."""
+    # What is counted is still to be done when the run begins: nobody else begins and ends one in between.
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('spp expiry run'))"))
+    if run := open_run(session):
+        return run
+    usual, today = session.execute(_DAYS).one()
+    allowed = max(breaker.lots_from, breaker.times * usual)
+    due = session.scalars(_COUNT, {"as_of": as_of, "most": COUNT_LIMIT}).one()
+    if not due:
+        return None
+    state = RunState.STOPPED if today + due > allowed else RunState.RUNNING
+    session.execute(_BEGIN, {"state": state.value, "as_of": as_of, "due": due, "usual": usual})
+    return open_run(session)
 
 
 def open_run(session: Session) -> ExpiryRun | None:

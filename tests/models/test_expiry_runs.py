@@ -1,5 +1,6 @@
 """Expiry runs: kept where something lapsed, stopped where far too much would, and allowed by a person."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from models.database import sessions
 from models.errors import NotFound, ReasonMissing, WrongState
 from models.expiry_runs import Breaker, ExpiryRun, RunState
 from models.ledger import LedgerEntry
-from tests.models.gym import BY, CLASSES, PAID_AT, Gym, paid, tell, together
+from tests.models.gym import BY, CLASSES, PAID_AT, Gym, paid, tell, together, wait_until_blocked
 
 LATER = PAID_AT + timedelta(days=90)
 BREAKER = Breaker(lots_from=5, times=2)
@@ -160,6 +161,25 @@ def test_two_at_once_share_a_run_or_are_both_stopped(open_gym: Gym, engine: Engi
     (run,) = runs(open_gym.session)
     assert run.lots == written
     assert list(audit(open_gym.session)) == []
+
+
+def test_no_run_begins_over_what_another_process_is_just_writing_down(open_gym: Gym, engine: Engine) -> None:
+    lapsing(open_gym, 3)
+    session = open_gym.session
+    session.commit()
+
+    def late() -> int:
+        with sessions(engine)() as other:
+            return work(other)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert expiry_runs.step(session, as_of=LATER, breaker=BREAKER) == (3, True)
+        found = pool.submit(late)
+        wait_until_blocked(engine, found)
+        assert expiry_runs.step(session, as_of=LATER, breaker=BREAKER) == (0, True)
+        session.commit()
+        assert found.result() == 0
+    assert [(run.state, run.due, run.lots) for run in runs(session)] == [("finished", 3, 3)]
 
 
 def test_a_run_that_was_cut_off_is_gone_on_with(gym: Gym, session: Session) -> None:
