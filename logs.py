@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from contextlib import suppress
+from typing import BinaryIO, cast
 
 import orjson
 import structlog
@@ -10,6 +12,21 @@ import structlog
 def first_line(error: Exception) -> str:
     """What an error says, in one line: a database's further ones repeat the statement and its parameters."""
     return str(error).partition("\n")[0] or repr(error)
+
+
+class _Unfailing:
+    """A file that leaves out what it cannot write: a full disk, or a log that nobody reads, holds up no payment."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, line: bytes) -> None:
+        with suppress(OSError, ValueError):
+            self._file.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._file.flush()
 
 
 def configure(level: str) -> None:
@@ -23,7 +40,7 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(serializer=orjson.dumps),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", _Unfailing(sys.stderr.buffer))),
         cache_logger_on_first_use=True,
     )
     # Libraries log through the standard library; their lines come out as JSON too.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from local.servers import Postgres
+from models.migrations import upgrade
 from settings import Settings
 from tests.webhooks.deliveries import changed
 from tests.webhooks.site import new_event, signed
@@ -22,9 +23,22 @@ from webhooks.app import create_app
 app = create_app(settings.load())
 for line in sys.stdin:
     path, body, headers = json.loads(line)
-    app.test_client().post(path, data=body, headers=headers)
+    print(app.test_client().post(path, data=body, headers=headers).status_code, flush=True)
 time.sleep(0.2)  # for what its threads have to say
 """
+
+
+def server(database_url: str, broker_url: str, **streams: int) -> subprocess.Popen[str]:
+    """A process that takes deliveries from its input and says how it answered."""
+    ours = {"SPP_ENDPOINTS": "stripe=stripe:test", "SPP_SECRET_STRIPE": SECRET, "SPP_LOG_LEVEL": "debug"}
+    return subprocess.Popen(
+        [sys.executable, "-c", POST],
+        env=os.environ | ours | {"DATABASE_URL": database_url, "BROKER_URL": broker_url},
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        text=True,
+        **streams,
+    )
 
 
 def lines_after(
@@ -34,17 +48,8 @@ def lines_after(
 
     It gets the first of them, and the others when it has told of `wait_for`.
     """
-    ours = {"SPP_ENDPOINTS": "stripe=stripe:test", "SPP_SECRET_STRIPE": SECRET, "SPP_LOG_LEVEL": "debug"}
     first, *others = (json.dumps((path, body.decode(), headers)) + "\n" for path, body, headers in deliveries)
-    with subprocess.Popen(
-        [sys.executable, "-c", POST],
-        env=os.environ | ours | {"DATABASE_URL": database_url, "BROKER_URL": broker_url},
-        cwd=Path(__file__).parents[2],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with server(database_url, broker_url, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stderr is not None
         process.stdin.write(first)
@@ -124,3 +129,28 @@ def test_a_broker_that_is_down_is_told_once(settings: Settings) -> None:
     deliveries = [("/webhooks/stripe", body, signed(body, SECRET.encode())) for body in bodies]
     lines = lines_after(deliveries, settings.database_url, f"redis://:{PASSWORD}@127.0.0.1:1/0", "ring_failed")
     assert [line["event"] for line in lines if line["event"] != "delivery"] == ["ring_failed"]
+
+
+def test_deliveries_are_answered_where_nobody_reads_the_log(settings: Settings, postgres: Postgres) -> None:
+    nobody_reads, log = os.pipe()
+    os.close(nobody_reads)
+    postgres.create("migrated_later")
+    try:
+        url = postgres.url("migrated_later")
+        with server(url, settings.broker_url, stdout=subprocess.PIPE, stderr=log) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            answers = []
+            for _ in range(2):
+                _, body = new_event()
+                process.stdin.write(
+                    json.dumps(("/webhooks/stripe", body.decode(), signed(body, SECRET.encode()))) + "\n"
+                )
+                process.stdin.flush()
+                answers.append(process.stdout.readline().strip())
+                upgrade(url)
+            process.stdin.close()
+        assert answers == ["503", "200"]
+    finally:
+        os.close(log)
+        postgres.drop("migrated_later")
