@@ -47,14 +47,15 @@ def wait_gone(processes: Iterable[Process], timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
     left = list(processes)
     while left:
-        left = [process for process in left if _runs(process)]
+        left = [process for process in left if runs(process)]
         if left and time.monotonic() > deadline:
             return False
         time.sleep(0.01)
     return True
 
 
-def _runs(process: Process) -> bool:
+def runs(process: Process) -> bool:
+    """Whether it is there, and not only still to be reaped."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -61,7 +61,7 @@ class Up:
         """Whatever happened, nothing of it stays."""
         left = self.processes() if self._process.poll() is None else working_on(self.data)
         for process in left:
-            if process.is_running():
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
         assert wait_gone(left, timeout_s=10)
         self._process.communicate()
@@ -80,10 +80,11 @@ def up(data: Path, **variables: str) -> Iterator[Up]:
 
 def working_on(data: Path) -> list[psutil.Process]:
     """The processes that have the folder in their command line, or work in it."""
-    return [process for process in psutil.process_iter() if str(data) in _traces(process)]
+    return [process for process in psutil.process_iter() if str(data) in traces(process)]
 
 
-def _traces(process: psutil.Process) -> str:
+def traces(process: psutil.Process) -> str:
+    """Its command line and the folder that it works in; nothing once it is gone."""
     try:
         return " ".join([*process.cmdline(), process.cwd()])
     except psutil.Error:

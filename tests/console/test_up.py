@@ -15,7 +15,7 @@ import pytest
 from local.endpoints import ENDPOINTS
 from local.processes import wait_gone
 from tests.console.conftest import Spp
-from tests.console.processes import Up, spp, up, working_on
+from tests.console.processes import Up, spp, traces, up, working_on
 from tests.worker.scene import paid_now, until
 
 REFUSED = {"gocardless": 498, "adyen": 401, "braintree": 400}
@@ -43,7 +43,7 @@ def send(data: Path, body: bytes, *options: str) -> tuple[int, Any]:
 def stops(running: Up, signum: signal.Signals) -> bool:
     """Whether it stops in good order and nothing of it stays running."""
     family = running.processes()
-    started = " ".join(word for process in family for word in process.cmdline())
+    started = " ".join(map(traces, family))
     assert all(
         name in started for name in ("webhooks.wsgi", "console.wsgi", "worker", "beat", "postgres", "valkey-server")
     )

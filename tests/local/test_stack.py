@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
+from local.processes import runs
 from local.stack import Stack, StackFailed
 
 WEB = """
@@ -54,10 +55,6 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 def worker_child(stack: Stack) -> psutil.Process:
     lines = stack.log("worker").read_text().splitlines()
     return psutil.Process(int([line for line in lines if line.startswith("child")][-1].split()[1]))
-
-
-def runs(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def test_starts_waits_and_stops_leaving_no_process(stack):

@@ -1,8 +1,9 @@
 """An answered 2xx survives; what is not on disk is answered 503 and can be sent again."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import psutil
 import pytest
 from werkzeug.test import TestResponse
 
@@ -127,12 +128,14 @@ def frozen(server: Postgres) -> Iterator[None]:
     assert main is not None
     family = [main, *main.children(recursive=True)]
     for process in family:
-        process.suspend()
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
     try:
         yield
     finally:
         for process in family:
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import psutil
 import pytest
 import redis
 
+from local.processes import runs
 from local.servers import Broker
 from local.stack import Stack
 from tests.worker.conftest import Running
@@ -76,9 +77,9 @@ def test_workers_are_killed_while_deliveries_stream_in(stack: Stack, module_make
 
 def children(stack: Stack) -> set[psutil.Process]:
     """The processes of the stack's worker that do its work."""
-    started = [process for process in psutil.Process().children() if process.status() != psutil.STATUS_ZOMBIE]
+    started = [process for process in psutil.Process().children() if runs(process)]
     [main] = [process for process in started if process.cmdline() == stack.commands["worker"]]
-    return {child for child in main.children() if child.status() != psutil.STATUS_ZOMBIE}
+    return {child for child in main.children() if runs(child)}
 
 
 def test_a_workers_children_are_killed_while_deliveries_stream_in(stack: Stack, module_make: Make) -> None:
@@ -88,7 +89,7 @@ def test_a_workers_children_are_killed_while_deliveries_stream_in(stack: Stack, 
         for _ in range(3):
             until(lambda: len(children(stack) - killed) == 2)
             stream.go_on(200, more=50)
-            for child in children(stack):
+            for child in children(stack) - killed:
                 child.kill()
                 killed.add(child)
         stream.go_on(200, more=50)
