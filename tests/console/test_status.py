@@ -6,14 +6,13 @@ import pty
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from console.broker_state import BrokerState
 from console.status import Seen, brief, screen
@@ -25,6 +24,7 @@ from models.heartbeats import Worker
 from models.jobs import JobLine, JobName
 from tests.console.conftest import Spp
 from tests.console.processes import SPP
+from tests.models.gym import wait_until_blocked
 from tests.worker.scene import Make
 
 NOW = datetime(2026, 3, 10, 12, 0, 5, tzinfo=UTC)
@@ -163,14 +163,6 @@ def read_to_the_end(terminal: int) -> bytes:
             return shown
 
 
-WAITING = text("""
-    SELECT EXISTS (
-        SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
-        WHERE datname = current_database() AND NOT granted
-    )
-""")
-
-
 def test_the_overview_is_redrawn_until_it_is_interrupted(installed: dict[str, str], alive: Make) -> None:
     with watching(installed) as (process, terminal):
         shown = read_screens(terminal, 2)
@@ -181,13 +173,14 @@ def test_the_overview_is_redrawn_until_it_is_interrupted(installed: dict[str, st
     assert b"finished 3 events" in shown
 
 
-def test_an_interrupt_while_the_database_is_asked_ends_it_as_well(installed: dict[str, str], alive: Make) -> None:
+def test_an_interrupt_while_the_database_is_asked_ends_it_as_well(
+    installed: dict[str, str], alive: Make, engine: Engine
+) -> None:
     with watching(installed) as (process, terminal):
         read_screens(terminal, 1)
         with alive() as session:
             session.execute(text("LOCK TABLE webhook_events IN ACCESS EXCLUSIVE MODE"))
-            while not session.scalar(WAITING):
-                time.sleep(0.02)
+            wait_until_blocked(engine, lambda: process.poll() is not None)
             process.send_signal(signal.SIGINT)
             shown = read_to_the_end(terminal)
         assert process.wait() == 0

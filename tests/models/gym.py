@@ -1,7 +1,7 @@
 """A small gym to test in, and a processor's voice to tell it of payments."""
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -182,11 +182,11 @@ def together(engine: Engine, jobs: Sequence[Callable[[Session], Result]]) -> lis
         return list(pool.map(run, jobs))
 
 
-def wait_until_blocked(engine: Engine, work: "Future[None]") -> None:
-    """Returns once a connection of this database waits for a lock, or the work is done without."""
+def wait_until_blocked(engine: Engine, ended: Callable[[], bool]) -> None:
+    """Returns once a connection of this database waits for a lock, or what should has ended without."""
     blocked = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     with engine.connect() as connection:
-        while not work.done() and not connection.scalar(blocked):
+        while not ended() and not connection.scalar(blocked):
             connection.rollback()

@@ -83,7 +83,7 @@ def test_the_currency_is_not_changed_under_somebody_who_is_just_signing_up(open_
 
     with ThreadPoolExecutor() as pool:
         changing = pool.submit(change)
-        wait_until_blocked(engine, changing)
+        wait_until_blocked(engine, changing.done)
         open_gym.session.commit()
         with pytest.raises(ClubInUse, match="1 membership"):
             changing.result()

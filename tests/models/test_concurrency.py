@@ -110,7 +110,7 @@ def test_a_link_committed_while_we_waited_for_its_payment_brings_its_refund(open
 
     with ThreadPoolExecutor() as pool:
         paying = pool.submit(pay)
-        wait_until_blocked(engine, paying)
+        wait_until_blocked(engine, paying.done)
         session.commit()
         paying.result()
     assert lot(session, membership, gym.spin).remaining == 0

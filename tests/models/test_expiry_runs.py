@@ -175,7 +175,7 @@ def test_no_run_begins_over_what_another_process_is_just_writing_down(open_gym: 
     with ThreadPoolExecutor(1) as pool:
         assert expiry_runs.step(session, as_of=LATER, breaker=BREAKER) == (3, True)
         found = pool.submit(late)
-        wait_until_blocked(engine, found)
+        wait_until_blocked(engine, found.done)
         assert expiry_runs.step(session, as_of=LATER, breaker=BREAKER) == (0, True)
         session.commit()
         assert found.result() == 0

@@ -172,7 +172,7 @@ def test_of_two_at_once_the_second_sees_what_the_first_did(open_gym: Gym, engine
     extend(session, spin.id, date(2024, 4, 9))
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(less)
-        wait_until_blocked(engine, waiting)
+        wait_until_blocked(engine, waiting.done)
         session.commit()
         waiting.result()
     assert lot(session, member, open_gym.spin).expires_at == end_of(date(2024, 4, 9), CHICAGO)

@@ -145,7 +145,7 @@ def test_an_item_is_not_pulled_from_under_an_offer_that_is_just_adding_it(
 
     with ThreadPoolExecutor() as pool:
         pulling = pool.submit(pull)
-        wait_until_blocked(engine, pulling)
+        wait_until_blocked(engine, pulling.done)
         session.commit()
         with pytest.raises(ItemInUse, match=r"'Yoga' is in use \(1 offer\)"):
             pulling.result()

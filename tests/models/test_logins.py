@@ -139,7 +139,7 @@ def test_a_password_changed_while_the_old_one_logs_in_stays_changed(engine: Engi
         assert isinstance(log_in(session, email=ADA, password=PASSWORD, address="::1", now=NOW), Staff)
         session.flush()
         changing = pool.submit(change)
-        wait_until_blocked(engine, changing)
+        wait_until_blocked(engine, changing.done)
         session.commit()
         changing.result()
         assert attempt(session, password="battery staple")
@@ -162,7 +162,7 @@ def test_a_password_changed_just_before_is_the_one_that_counts(engine: Engine) -
         staff.change_password(session, person, "battery staple", by=Actor("root", "here"), now=NOW)
         session.flush()
         trying = pool.submit(old_one)
-        wait_until_blocked(engine, trying)  # type: ignore[arg-type]
+        wait_until_blocked(engine, trying.done)
         session.commit()
         assert type(trying.result()) is WrongLogin
 

@@ -162,7 +162,7 @@ class TestRevoke:
             tokens.revoke(session, token.id, by=Actor("first", "here"), now=NOW)
             session.flush()
             second = pool.submit(revoke)
-            wait_until_blocked(engine, second)
+            wait_until_blocked(engine, second.done)
             session.commit()
             second.result()
             assert [actor for actor, verb, _ in acts(session) if verb == "revoke token"] == ["first"]

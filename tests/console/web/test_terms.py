@@ -206,7 +206,7 @@ def test_two_managers_cannot_retire_the_last_two_terms_at_once(
     session.scalars(select(Offer).where(Offer.id == gym.offer.id).with_for_update(key_share=True)).one()
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(lambda: assert_answered(manager, path(gym, numbers[1], "retire")))
-        wait_until_blocked(engine, other)
+        wait_until_blocked(engine, other.done)
         first.retire(datetime.now(UTC))
         session.commit()
         other.result()
