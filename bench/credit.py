@@ -42,7 +42,7 @@ def measure(site: Site) -> list[report.Result]:
             tutorial.values.append(_tutorial(site, TUTORIAL_BACKLOG))
             ours.values.append(drain(site, BACKLOG))
             sql.values.append(_sql(site, BACKLOG))
-        memory_mb = resident_mb(peers.our_process("worker.app:app"))
+        memory_mb = resident_mb(stack.process("worker"))
     finally:
         stack.stop()
     return [

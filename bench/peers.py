@@ -8,14 +8,6 @@ import psutil
 from bench.processes import listening, running, says
 
 
-def our_process(app: str) -> psutil.Process:
-    """The process of ours that was started for that app (`webhooks.wsgi:app`, `worker.app:app`)."""
-    for child in psutil.Process().children():
-        if app in child.cmdline():
-            return child
-    raise LookupError(f"No process of ours runs {app}")
-
-
 def bare_web(
     ours: psutil.Process, port: int, environment: dict[str, str], folder: Path
 ) -> AbstractContextManager[psutil.Process]:

@@ -28,7 +28,7 @@ def measure(site: Site) -> list[report.Result]:
         running.callback(stack.stop)
         stack.start("web")
         stack.wait_ready()
-        ours = peers.our_process("webhooks.wsgi:app")
+        ours = stack.process("web")
         tutorial_port, bare_port = free_port(), free_port()
         environment = site.tutorial_environment("receive_tutorial")
         running.enter_context(peers.tutorial_web(tutorial_port, environment, site.folder))

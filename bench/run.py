@@ -7,14 +7,12 @@ only; the ratios travel better.
 
 import argparse
 import os
-import shutil
-import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import credit, expire, growth, pages, receive, report, verify, visible
-from bench.site import Site
-from local.servers import Broker, Postgres
+from bench.site import MANY_STACKS, Site, made
 
 MEASURES = {
     "verify": verify.measure,
@@ -44,28 +42,17 @@ def main() -> None:
     options = parser.parse_args()
     # Whatever else runs shares the cores with the measured: a ratio suffers less than a figure, but both do.
     print(f"load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
-    folder = Path(tempfile.mkdtemp(prefix="spp-bench-"))
-    try:
-        results = _measure(options.only, options.rounds, folder)
-    except BaseException:
-        print(f"The logs are left in {folder}", flush=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
+    with made("bench", options.rounds, **MANY_STACKS) as site:
+        results = list(_measure(options.only, site))
     print(report.table(results))
     report.write(results, options.results, keep=set(options.only) != set(MEASURES))
 
 
-def _measure(names: list[str], rounds: int, folder: Path) -> list[report.Result]:
-    results: list[report.Result] = []
-    # Two full stacks and more at once; and each commit's time, by which we see sessions appear.
-    settings = {"max_connections": "200", "track_commit_timestamp": "on"}
-    with Postgres(folder / "postgres", **settings) as postgres, Broker(folder / "broker") as broker:
-        site = Site(folder, postgres, broker, rounds)
-        for name in names:
-            begin = time.monotonic()
-            results += MEASURES[name](site)
-            print(f"{name}: {time.monotonic() - begin:.0f} s", flush=True)
-    return results
+def _measure(names: list[str], site: Site) -> Iterator[report.Result]:
+    for name in names:
+        begin = time.monotonic()
+        yield from MEASURES[name](site)
+        print(f"{name}: {time.monotonic() - begin:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,21 +6,16 @@ processes give nothing.
 """
 
 import argparse
-import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Self
 
 import psutil
 
-from bench import credit, load, loading, peers
+from bench import credit, load, loading
 from bench.receive import MEMBERSHIPS, SECONDS, TOP_RATE_PER_S
-from bench.site import Site
-from local.servers import Broker, Postgres
-from local.stack import Stack
+from bench.site import MANY_STACKS, Site, made
 
 PROCESSES = (1, 2, 4)
 ROW = "{:10} {:>9} {:>8} {:>14} {:>14}"
@@ -29,10 +24,10 @@ ROW = "{:10} {:>9} {:>8} {:>14} {:>14}"
 class Spent:
     """The CPU time that a process of ours, with its children, and PostgreSQL spend while the block runs."""
 
-    def __init__(self, site: Site, app: str) -> None:
+    def __init__(self, site: Site, ours: psutil.Process) -> None:
         server = site.postgres.process()
         assert server is not None
-        self._parents = (peers.our_process(app), psutil.Process(server.pid))
+        self._parents = (ours, psutil.Process(server.pid))
         self.seconds: tuple[float, ...] = (0.0, 0.0)
 
     def __enter__(self) -> Self:
@@ -63,14 +58,10 @@ def main() -> None:
     """The entry point."""
     parser = argparse.ArgumentParser(prog="python -m bench.scaling", description=__doc__.splitlines()[0])
     parser.add_argument("rounds", type=int, nargs="?", default=3)
-    folder = Path(tempfile.mkdtemp(prefix="spp-scaling-"))
-    settings = {"max_connections": "200", "track_commit_timestamp": "on"}
-    with Postgres(folder / "postgres", **settings) as postgres, Broker(folder / "broker") as broker:
-        site = Site(folder, postgres, broker, parser.parse_args().rounds)
+    with made("scaling", parser.parse_args().rounds, **MANY_STACKS) as site:
         print(f"{psutil.cpu_count()} cores. CPU: ms for a thousand events; medians of {site.rounds} rounds.")
         _tell("receiving", _receiving(site))
         _tell("crediting", _crediting(site))
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _receiving(site: Site) -> dict[int, Seen]:
@@ -79,12 +70,12 @@ def _receiving(site: Site) -> dict[int, Seen]:
     count = int(TOP_RATE_PER_S * (SECONDS + 1))
     for _ in range(site.rounds):
         for number, seen in found.items():
-            stack = Stack(site.our_environment("receiving"), site.folder / "web", web_workers=number)
+            stack = site.our_stack("receiving", web_workers=number)
             try:
                 stack.start("web")
                 stack.wait_ready()
                 plan = load.Plan(stack.port, SECONDS, site.numbers(count), count, MEMBERSHIPS)
-                with Spent(site, "webhooks.wsgi:app") as spent:
+                with Spent(site, stack.process("web")) as spent:
                     outcome = load.send(plan).require_all_accepted()
                 seen.add(outcome.answered_per_s, spent, outcome.sent)
             finally:
@@ -103,7 +94,7 @@ def _crediting(site: Site) -> dict[int, Seen]:
                 stack.start("worker")
                 stack.wait_ready()
                 credit.drain(site, credit.WARMUP)
-                spent = Spent(site, "worker.app:app")
+                spent = Spent(site, stack.process("worker"))
                 seen.add(credit.drain(site, credit.BACKLOG, number, spent), spent, credit.BACKLOG)
             finally:
                 stack.stop()

@@ -1,6 +1,10 @@
 """Where a run takes place: the embedded servers, a folder for logs, and event numbers nobody used yet."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +17,8 @@ from local.stack import Stack
 from settings import secret_variable
 
 SQL = Path(__file__).with_name("sql")
+MANY_STACKS = {"max_connections": "200", "track_commit_timestamp": "on"}
+"""For two full stacks and more at once; and each commit's time, by which we see sessions appear."""
 WORKER_CONCURRENCY = 2
 """Worker children where both peers work side by side: the tutorial's, and ours."""
 
@@ -63,8 +69,27 @@ class Site:
         }
 
     def our_stack(
-        self, database: str, *, broker_database: int = 0, worker_concurrency: int = WORKER_CONCURRENCY
+        self,
+        database: str,
+        *,
+        broker_database: int = 0,
+        web_workers: int = 1,
+        worker_concurrency: int = WORKER_CONCURRENCY,
     ) -> Stack:
         """Our processes, as one machine runs them; start those that a measure needs."""
         environment = self.our_environment(database, broker_database)
-        return Stack(environment, self.folder / database, worker_concurrency=worker_concurrency)
+        logs = self.folder / database
+        return Stack(environment, logs, web_workers=web_workers, worker_concurrency=worker_concurrency)
+
+
+@contextmanager
+def made(name: str, rounds: int, **settings: str) -> Iterator[Site]:
+    """A site of the block's own, on a PostgreSQL with these settings; its logs stay where the block fails."""
+    folder = Path(tempfile.mkdtemp(prefix=f"spp-{name}-"))
+    try:
+        with Postgres(folder / "postgres", **settings) as postgres, Broker(folder / "broker") as broker:
+            yield Site(folder, postgres, broker, rounds)
+    except BaseException:
+        print(f"The logs are left in {folder}", flush=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)

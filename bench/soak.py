@@ -9,23 +9,19 @@ was acknowledged finished, the audit clean. Exits 1 where one does not hold. A s
 import argparse
 import os
 import pickle
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import psycopg
 
 from bench import load, loading, mix
-from bench.site import Site
+from bench.site import Site, made
 from local import endpoints
-from local.servers import Broker, Postgres
 from local.stack import Stack
 from models.database import make_engine, sessions
 from models.prune import prune
@@ -90,15 +86,12 @@ def main() -> None:
     parser.add_argument("seconds", type=float, nargs="?", default=60.0 * MINUTES)
     parser.add_argument("--rate", type=float, default=40.0, help="deliveries a second between the bursts (default: 40)")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="spp-soak-"))
-    with Postgres(folder / "postgres") as postgres, Broker(folder / "broker") as broker:
-        site = Site(folder, postgres, broker, rounds=1)
+    with made("soak", rounds=1) as site:
         wrong = list(Soak(site, options.rate).run(options.seconds))
-    for verdict in wrong:
-        print(f"NOT AS IT SHOULD BE: {verdict}")
-    if wrong:
-        sys.exit(f"The logs are left in {folder}")
-    shutil.rmtree(folder, ignore_errors=True)
+        for verdict in wrong:
+            print(f"NOT AS IT SHOULD BE: {verdict}")
+        if wrong:
+            sys.exit(1)
     print("Memory and file descriptors flat, the inbox bounded, all that was acknowledged finished, the audit clean.")
 
 
@@ -151,7 +144,8 @@ class Soak:
         minute.burst_ms = self._load(stack.port, minute, burst_s, BURST * self._rate_per_s)
         time.sleep(AT_REST_S)
         for name in PROCESSES:
-            family = _family(stack.commands[name])
+            process = stack.process(name)
+            family = [process, *process.children(recursive=True)]
             minute.rss_mb[name] = sum(float(one.memory_info().rss) for one in family) / 1e6
             minute.files[name] = sum(one.num_fds() for one in family)
         with self._site.connect(DATABASE) as connection:
@@ -219,14 +213,6 @@ class Soak:
         print(f"inbox: {before:+.2f} MB a minute before the prune, {after:+.2f} after it, where it uses the room again")
         if after > before * MORE_INBOX:
             yield f"the inbox grows by {after:.2f} MB a minute though it was pruned; before, by {before:.2f}"
-
-
-def _family(command: list[str]) -> list[psutil.Process]:
-    """The process that was started so, and its children."""
-    for process in psutil.Process().children():
-        if process.cmdline() == command:
-            return [process, *process.children(recursive=True)]
-    return []
 
 
 def _slope(values: list[float]) -> float:

@@ -89,6 +89,10 @@ class Stack:
         """The names of the processes that run."""
         return {name for name, process in self._running.items() if process.poll() is None}
 
+    def process(self, name: str) -> processes.Process:
+        """A process that was started, whose children are those that it started in turn."""
+        return processes.Process(self._running[name].pid)
+
     def wait_ready(self, timeout_s: float = 30.0) -> None:
         """Wait until web and console answer GET /readyz with 200 and the worker has said that it is ready.
 

@@ -37,7 +37,7 @@ class UndoForm(ReasonForm):
         default="day",
     )
     last_day = Day("Last usable day", [Optional()], description="Local at the club of each grant.")
-    reason = why(autofocus=False)
+    reason = why(autofocus=False)  # asked after the day, as fields stand in the order of their making
 
 
 @pages.get("/")

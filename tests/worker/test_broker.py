@@ -77,9 +77,7 @@ def test_workers_are_killed_while_deliveries_stream_in(stack: Stack, module_make
 
 def children(stack: Stack) -> set[psutil.Process]:
     """The processes of the stack's worker that do its work."""
-    started = [process for process in psutil.Process().children() if runs(process)]
-    [main] = [process for process in started if process.cmdline() == stack.commands["worker"]]
-    return {child for child in main.children() if runs(child)}
+    return {child for child in stack.process("worker").children() if runs(child)}
 
 
 def test_a_workers_children_are_killed_while_deliveries_stream_in(stack: Stack, module_make: Make) -> None:
