@@ -79,33 +79,22 @@ def _group(pid: int) -> int | None:
         return None
 
 
-def rss_mb(pid: int) -> float:
-    """Resident memory of a process and its children, in MB; pages they share count in each."""
-    total = 0
-    try:
-        leader = Process(pid)
-        family = [leader, *leader.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0.0
-    for process in family:
-        try:
-            total += process.memory_info().rss
-        except psutil.Error:
-            continue
-    return total / 1_000_000
-
-
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on.
+    """A loopback TCP port that nobody listens on, and that no process gets from here again while this one lives.
 
     Chosen below the range that outgoing connections use: there, a client that
     keeps retrying a stopped server would sooner or later take the port itself.
     """
     while True:
         port = random.randrange(20_000, 32_768)  # noqa: S311 - no secret
+        held = socket.socket(type=socket.SOCK_DGRAM)
         with socket.socket() as probe:
             try:
+                # Its server is not there yet: until then the port's namesake of UDP tells others that it is taken.
+                held.bind(("127.0.0.1", port))
                 probe.bind(("127.0.0.1", port))
             except OSError:
+                held.close()
                 continue
-            return port
+        held.detach()  # stays open as long as this process lives
+        return port
