@@ -155,10 +155,6 @@ class Stack:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
 
-    def rss_mb(self, name: str) -> float:
-        """Resident memory of a process and its children, in MB; 0 when it does not run."""
-        return processes.rss_mb(self._running[name].pid) if name in self.alive() else 0.0
-
     def _restart_dead(self, say: Callable[[str], None]) -> None:
         for name in self._running.keys() - self.alive():
             code = self._running[name].returncode

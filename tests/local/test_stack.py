@@ -63,11 +63,9 @@ def test_starts_waits_and_stops_leaving_no_process(stack):
         assert stack.alive() == {"web", "worker", "beat"}
         child = worker_child(stack)
         assert stack.process("worker").children() == [child]
-        assert stack.rss_mb("worker") > stack.rss_mb("beat") > 0
         assert "'ONLY'" in stack.log("worker").read_text()
         assert "'PATH'" not in stack.log("worker").read_text()
     assert stack.alive() == set()
-    assert stack.rss_mb("worker") == 0
     assert not runs(child)
 
 
