@@ -9,6 +9,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+import hypothesis
 import pytest
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
@@ -25,6 +26,24 @@ MEMORY = Path("/dev/shm")
 ROOM = 2 << 30
 """Bytes."""
 _numbers = count(1)
+
+# The same examples every time and no time limit, so that a red run is always the change's. To search for new examples:
+# pytest --hypothesis-profile=search
+hypothesis.settings.register_profile(
+    "gate",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.data_too_large,
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.differing_executors,
+    ],
+)
+hypothesis.settings.register_profile(
+    "search", hypothesis.settings.get_profile("gate"), derandomize=False, print_blob=True
+)
+hypothesis.settings.load_profile("gate")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -87,4 +87,4 @@ class Manager(RuleBasedStateMachine):
 
 
 TestManager = Manager.TestCase
-TestManager.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestManager.settings = settings(max_examples=100, stateful_step_count=25)

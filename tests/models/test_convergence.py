@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
@@ -37,11 +37,7 @@ from tests.models.gym import (
     tell,
 )
 
-MODEST = settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+MODEST = settings(max_examples=60)
 LATER = PAID_AT + timedelta(days=20)
 AFTER_LAPSING = PAID_AT + timedelta(days=50)
 

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -169,7 +169,7 @@ def test_a_refund_after_the_undo_takes_them_back(gym: Gym, session: Session) -> 
     assert list(audit(session)) == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(
     used=st.integers(0, CLASSES),
     refunded=st.sampled_from([0, DUES // 4, DUES // 2, DUES]),

@@ -6,7 +6,7 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 from sqlalchemy import text
@@ -38,12 +38,7 @@ from tests.models.gym import (
     paid,
 )
 
-MODEST = settings(
-    max_examples=40,
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+MODEST = settings(max_examples=40, stateful_step_count=25)
 
 _SUMS = text("""
     SELECT g.id, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall, sum(e.reversed) AS reversed,

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 from sqlalchemy import text
@@ -38,12 +38,7 @@ from tests.models.test_ledger_invariants import MemberOfAGym
 
 DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
-MODEST = settings(
-    max_examples=15,
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+MODEST = settings(max_examples=15, stateful_step_count=20)
 
 
 @pytest.fixture

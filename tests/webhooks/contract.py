@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.facts import Fact, Linked, Paid, Restored, Reversed
@@ -61,8 +61,6 @@ KINDS: list[Any] = [
     *([], {}, [[[]]], {"id": None}, {"id": {"id": 1}}),
 ]
 """One of each kind of value, for every place in a body."""
-# Hypothesis minds that one test runs in several classes: that is what a contract is.
-in_every_class = settings(suppress_health_check=[HealthCheck.differing_executors], deadline=None)
 HEADER = st.text(st.characters(max_codepoint=0xFF, exclude_characters="\r\n"), max_size=200)
 
 
@@ -110,7 +108,6 @@ class EventContract:
             with pytest.raises(Unusable, match="unparsable"):
                 self._interpret(part)
 
-    @in_every_class
     @given(body=st.binary(max_size=100))
     def test_random_bodies_are_one_event_in_quarantine(self, body: bytes) -> None:
         (part,) = self._parts(body)
@@ -137,7 +134,6 @@ class EventContract:
                 for new in (*KINDS, {"id": first}, [first]):
                     self._check_meaning(put(new))
 
-    @in_every_class
     @given(st.data())
     def test_mutated_bodies_are_facts_or_ignored_or_unusable(self, data: st.DataObject) -> None:
         value = json.loads(data.draw(st.sampled_from(self._bodies())))
@@ -336,7 +332,6 @@ class ProcessorContract(EventContract):
         for comma in (",", ", "):
             self._refused(body, {name: f"{value}{comma}{value}" for name, value in headers.items()})
 
-    @in_every_class
     @given(body=st.binary(max_size=300), values=st.lists(HEADER, min_size=3, max_size=3))
     def test_random_deliveries_are_refused_and_raise_nothing(self, body: bytes, values: list[str]) -> None:
         headers = dict(zip(self._sign(body), values, strict=False))

@@ -17,7 +17,7 @@ from local.samples import sample
 from models.entitlement import Terms, entitlement
 from models.facts import Fact, Paid, Restored, Reversed
 from settings import SettingsError
-from tests.webhooks.contract import EventContract, in_every_class
+from tests.webhooks.contract import EventContract
 from tests.webhooks.deliveries import NOW, PAYLOADS, endpoint, received
 from webhooks.processors import Ignored, Processor, Unusable
 from webhooks.signatures import Invalid
@@ -173,7 +173,6 @@ class TestContract(EventContract):
             for mutated in mutations(body):
                 self._check_meaning(mutated)
 
-    @in_every_class
     @given(st.data())
     def test_mutated_bodies_are_facts_or_ignored_or_unusable(self, data: st.DataObject) -> None:
         root = ET.fromstring(data.draw(st.sampled_from(self._bodies())))

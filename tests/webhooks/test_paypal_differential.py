@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from local.paypal_certificates import NAME, Issued, issue
@@ -132,7 +132,7 @@ def public_key() -> Path:
     return file
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     body=st.binary(max_size=200),
     other=st.none() | st.binary(max_size=200),

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -36,9 +36,7 @@ SAMPLES = [
     if (file := samples.FOLDER / f"{processor}.json").exists()
     for name in json.loads(file.read_text())
 ]
-MODEST = hypothesis_settings(
-    max_examples=10, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+MODEST = hypothesis_settings(max_examples=10)
 _numbers = count(1)
 
 Shown = list[tuple[str, int, int, int, int]]
