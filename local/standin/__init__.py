@@ -8,11 +8,11 @@ process can add to them. Nothing here is part of a deployment.
 import json
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from time import sleep
 from types import TracebackType
 from typing import Any, Self
 
@@ -50,11 +50,10 @@ class Objects:
 
 @dataclass
 class Fault:
-    """What goes wrong with the next requests: an answer of that status, after a delay; 0 is the right answer, late."""
+    """What goes wrong with the next requests: an answer of that status; 0 is the right answer."""
 
     status: int
     times: int = 1
-    delay_s: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
@@ -80,13 +79,19 @@ class StandIn:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
-    def fail(self, status: int, *, times: int = 1, delay_s: float = 0.0, body: bytes = b"", **headers: str) -> None:
+    def fail(self, status: int, *, times: int = 1, body: bytes = b"", **headers: str) -> None:
         """Lets the next requests fail so."""
-        self._faults.append(Fault(status, times, delay_s, headers, body))
+        self._faults.append(Fault(status, times, headers, body))
 
-    def hold(self, asked: threading.Event, answer: threading.Event) -> None:
-        """Lets every request say when it came, and wait for its answer."""
-        self._held = asked, answer
+    @contextmanager
+    def held(self) -> Iterator[threading.Event]:
+        """Within, every request waits for its answer, half a minute at most; the event is set when one has come."""
+        asked, answer = self._held = threading.Event(), threading.Event()
+        try:
+            yield asked
+        finally:
+            self._held = None
+            answer.set()
 
     def _before(self) -> Response | None:
         if self._held:
@@ -100,7 +105,6 @@ class StandIn:
         fault.times -= 1
         if fault.times <= 0:
             self._faults.popleft()
-        sleep(fault.delay_s)
         return Response(fault.body, fault.status, fault.headers) if fault.status else None
 
     def __enter__(self) -> Self:

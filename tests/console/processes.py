@@ -63,7 +63,7 @@ class Up:
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        assert wait_gone(left, timeout_s=10)
+        assert wait_gone(left, timeout_s=60)
         self._process.communicate()
 
 

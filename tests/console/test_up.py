@@ -48,7 +48,7 @@ def stops(running: Up, signum: signal.Signals) -> bool:
         name in started for name in ("webhooks.wsgi", "console.wsgi", "worker", "beat", "postgres", "valkey-server")
     )
     assert running.interrupt(signum) == 0
-    assert wait_gone(family, timeout_s=10)
+    assert wait_gone(family, timeout_s=60)
     return not working_on(running.data)
 
 

@@ -156,8 +156,7 @@ def test_a_short_outage(api: StandIn) -> None:
 
 def test_a_time_out(api: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "TIMEOUT_S", (1.0, 0.1))
-    api.fail(0, times=3, delay_s=0.3)
-    with pytest.raises(Unavailable, match="does not answer"):
+    with api.held(), pytest.raises(Unavailable, match="does not answer"):
         on(api).fetch(TYPE, BODY)
 
 

@@ -251,8 +251,7 @@ def test_it_is_not_there(api: StandIn, status: int) -> None:
 
 def test_nobody_answers(api: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "TIMEOUT_S", (0.2, 0.2))
-    api.fail(0, delay_s=0.6)
-    with pytest.raises(Unavailable, match="does not answer"):
+    with api.held(), pytest.raises(Unavailable, match="does not answer"):
         listed(on(api))
     with pytest.raises(Unavailable, match="does not answer"):
         listed(endpoint("braintree", api="http://127.0.0.1:9", api_key=("gym", "public", "private")))

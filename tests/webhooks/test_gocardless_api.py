@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -124,11 +123,8 @@ class TestFetch:
 
     def test_no_answer_in_time(self, api: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(http, "TIMEOUT_S", (0.2, 0.2))
-        api.fail(0, times=2, delay_s=0.6)
-        started = monotonic()
-        with pytest.raises(Unavailable, match="does not answer"):
+        with api.held(), pytest.raises(Unavailable, match="does not answer"):
             fetched(api, part_of("payment_confirmed"))
-        assert monotonic() - started < 2
 
     def test_nobody_there(self) -> None:
         adapter = endpoint("gocardless", "secret", api="http://127.0.0.1:9", api_key=["token"])

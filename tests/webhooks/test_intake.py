@@ -34,7 +34,7 @@ def test_an_adapter_that_fails_ends_nothing(engine: Engine) -> None:
     def same_content(endpoint: str, first: bytes, second: bytes) -> bool:
         raise RecursionError
 
-    intake = Intake(engine, ring=silent, same_content=same_content, timeout_s=2)
+    intake = Intake(engine, ring=silent, same_content=same_content, timeout_s=30)
     assert intake.store([event("evt_1")]) == [Stored.NEW]
     with pytest.raises(Unavailable):
         intake.store([event("evt_1", b"[]")])
@@ -42,7 +42,7 @@ def test_an_adapter_that_fails_ends_nothing(engine: Engine) -> None:
 
 
 def test_a_batch_is_stored_whole(engine: Engine) -> None:
-    intake = Intake(engine, ring=silent, same_content=lambda *_: False, timeout_s=5)
+    intake = Intake(engine, ring=silent, same_content=lambda *_: False, timeout_s=30)
     assert intake.store([event("evt_b1")]) == [Stored.NEW]
     batch = [event("evt_b2"), event("evt_b1", b"[]"), event("evt_b2"), event("evt_b3"), event("evt_b1")]
     outcomes = [Stored.NEW, Stored.CONFLICT, Stored.UNFINISHED_DUPLICATE, Stored.NEW, Stored.UNFINISHED_DUPLICATE]

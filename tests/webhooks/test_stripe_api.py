@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -206,11 +205,8 @@ def test_an_event_that_is_none_is_kept_in_quarantine(stripe: StandIn) -> None:
 
 def test_nobody_answers(stripe: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "TIMEOUT_S", (0.2, 0.2))
-    stripe.fail(200, times=3, delay_s=0.6)
-    begun = monotonic()
-    with pytest.raises(Unavailable, match="APIConnectionError"):
+    with stripe.held(), pytest.raises(Unavailable, match="APIConnectionError"):
         listed(on(stripe))
-    assert monotonic() - begun < 10
     with pytest.raises(Unavailable, match="APIConnectionError"):
         listed(endpoint("stripe", "whsec_test", api="http://127.0.0.1:9", api_key=["sk_test_1"]))
 

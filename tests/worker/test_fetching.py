@@ -235,17 +235,15 @@ def test_an_endpoint_taken_out_of_the_settings_loses_nothing(
 
 def test_no_transaction_is_open_while_the_api_is_asked(fetching: Fetching, make: Make, api: StandIn) -> None:
     happened(make, api, "1", "SB1")
-    asked, answer = threading.Event(), threading.Event()
-    api.hold(asked, answer)
     thread = threading.Thread(target=fetching.drain)
-    thread.start()
-    assert asked.wait(30)
-    open_ones = rows(
-        make,
-        "SELECT state, query FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL",
-    )
-    answer.set()
+    with api.held() as asked:
+        thread.start()
+        assert asked.wait(30)
+        open_ones = rows(
+            make,
+            "SELECT state, query FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL",
+        )
     thread.join()
     assert open_ones == []
 
@@ -269,8 +267,6 @@ def test_real_workers_credit_others_while_one_processor_hangs(
     make, now = module_make, datetime.now(UTC)
     join(make, "SB1", "sub_2")
     also_by(make, "SB1", "gocardless")
-    asked, answer = threading.Event(), threading.Event()
-    api.hold(asked, answer)
     happened(make, api, "1", "SB1", at=now - timedelta(minutes=1))
     endpoints = {
         "SPP_ENDPOINTS": f"stripe=stripe:test gocardless=gocardless:test,api={api.url}",
@@ -281,10 +277,10 @@ def test_real_workers_credit_others_while_one_processor_hangs(
         "SPP_SWEEP_EVERY_S": "1",
     }
     with running(module_database, own_broker.url, "worker", "beat", **endpoints):
-        assert asked.wait(60)
-        arrive(make, paid_now("in_2", "sub_2"))
-        until(lambda: credited(make, ["in_2"]))
-        assert not credited(make, ["PM001"])
-        answer.set()
+        with api.held() as asked:
+            assert asked.wait(60)
+            arrive(make, paid_now("in_2", "sub_2"))
+            until(lambda: credited(make, ["in_2"]))
+            assert not credited(make, ["PM001"])
         until(lambda: credited(make, ["PM001"]) or run(make, "UPDATE webhook_events SET next_attempt_at = now()"))
     assert credited_once(make, ["in_2", "PM001"])
