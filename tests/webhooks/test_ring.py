@@ -88,13 +88,35 @@ def test_broker_down(settings: Settings) -> None:
     assert [len(site.events(event_id)) for event_id in events] == [1] * 20
 
 
-def test_no_answer_waits_for_a_hung_broker(settings: Settings) -> None:
-    # It takes connections and says nothing, so that a ring takes a second at least: an answer
-    # that waited for it would be a 503.
+@pytest.fixture
+def hung() -> Iterator[socket.socket]:
+    """A broker that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        hung = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        site = Site(settings.model_copy(update={"broker_url": hung, "store_timeout_s": 1.0}))
-        assert 200 in [site.deliver(new_event()[1]).status_code for _ in range(3)]
+        silent.settimeout(30)
+        yield silent
+
+
+def url_of(silent: socket.socket) -> str:
+    return f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+
+
+def test_no_answer_waits_for_a_hung_broker(settings: Settings, hung: socket.socket) -> None:
+    # A ring takes a second at least: an answer that waited for it would be a 503.
+    site = Site(settings.model_copy(update={"broker_url": url_of(hung), "store_timeout_s": 1.0}))
+    assert 200 in [site.deliver(new_event()[1]).status_code for _ in range(3)]
+
+
+def test_a_hung_broker_is_given_up(hung: socket.socket) -> None:
+    bell = Bell(url_of(hung))
+    for _ in range(2):
+        bell.ring()
+        # Held open: it is the bell that hangs up, and a later ring calls anew.
+        connection, _address = hung.accept()
+        with connection:
+            said = b"-"
+            connection.settimeout(30)
+            while said:
+                said = connection.recv(4096)
 
 
 def test_broker_hangs_and_goes_on(settings: Settings, broker_server: Broker, queue: redis.Redis) -> None:
