@@ -94,8 +94,8 @@ class StandIn:
             answer.set()
 
     def _before(self) -> Response | None:
-        if self._held:
-            asked, answer = self._held
+        if held := self._held:
+            asked, answer = held
             asked.set()
             answer.wait(30)
         self.asked.append(f"{request.method} {request.full_path.rstrip('?')}")

@@ -1,5 +1,6 @@
 """Little servers that hear what alarms tell: by HTTP, and by SMTP with TLS and a login."""
 
+import gzip
 import json
 import ssl
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from local.processes import free_port
 
 @dataclass
 class Heard:
-    """What an HTTP server was posted, and the status by which it answers."""
+    """What an HTTP server was posted, bodies unpacked, and the status by which it answers."""
 
     url: str
     status: int = 200
@@ -43,6 +44,8 @@ def http() -> Iterator[Heard]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers["Content-Encoding"] == "gzip":
+                body = gzip.decompress(body)
             if heard.status < 300:
                 heard.posts.append(({name.lower(): value for name, value in self.headers.items()}, body))
             self.send_response(heard.status)
