@@ -1,7 +1,6 @@
 """Authorize.Net's transaction details and lists of batches, over real HTTP, as the stand-in tells them."""
 
 import json
-import shutil
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,21 +27,12 @@ WHOLE = DETAILS["authcapture_created"] | {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, Path]]:
-    folder = tmp_path_factory.mktemp("api")
-    with StandIn("authorize_net", folder) as standin:
-        yield standin, folder
-
-
 @pytest.fixture
-def api(server: tuple[StandIn, Path]) -> StandIn:
-    """One server for all, which knows one transaction and was asked nothing yet."""
-    standin, folder = server
-    shutil.rmtree(folder / "authorize_net", ignore_errors=True)
-    standin.objects.put("transactions", "60020980001", WHOLE)
-    standin.asked.clear()
-    return standin
+def api(tmp_path: Path) -> Iterator[StandIn]:
+    """The API, which knows one transaction."""
+    with StandIn("authorize_net", tmp_path) as standin:
+        standin.objects.put("transactions", "60020980001", WHOLE)
+        yield standin
 
 
 def on(api: StandIn, *api_key: str) -> Processor:

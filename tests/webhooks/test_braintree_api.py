@@ -1,6 +1,5 @@
 """Braintree's search, over real HTTP, as the stand-in tells it and the official library asks for it."""
 
-import shutil
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,20 +26,11 @@ UNTIL = SINCE + timedelta(days=1)
 SEARCHES = 4
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, Path]]:
-    folder = tmp_path_factory.mktemp("api")
-    with StandIn("braintree", folder) as standin:
-        yield standin, folder
-
-
 @pytest.fixture
-def api(server: tuple[StandIn, Path]) -> StandIn:
-    """One server for all, which knows nothing yet and was asked nothing yet."""
-    standin, folder = server
-    shutil.rmtree(folder / "braintree", ignore_errors=True)
-    standin.asked.clear()
-    return standin
+def api(tmp_path: Path) -> Iterator[StandIn]:
+    """The API, which knows nothing."""
+    with StandIn("braintree", tmp_path) as standin:
+        yield standin
 
 
 def on(api: StandIn, account: str | None = None, key: tuple[str, ...] = ("gym", "public", "private")) -> Processor:

@@ -1,7 +1,6 @@
 """What is fetched and listed from GoCardless, over real HTTP, as the stand-in tells it."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,25 +20,16 @@ UNTIL = SINCE + timedelta(days=1)
 ERROR = b'{"error": {"type": "%b", "code": %d, "message": "M", "errors": [{"reason": "r", "message": "N"}]}}'
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, Path]]:
-    folder = tmp_path_factory.mktemp("api")
-    with StandIn("gocardless", folder) as standin:
-        yield standin, folder
-
-
 @pytest.fixture
-def api(server: tuple[StandIn, Path], monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """One server for all, which knows one payment and one refund and was asked nothing yet."""
-    standin, folder = server
-    shutil.rmtree(folder / "gocardless", ignore_errors=True)
-    standin.asked.clear()
-    for kind in ("payment", "refund"):
-        value = json.loads((PAYLOADS / f"gocardless/resources/{kind}.json").read_text())
-        standin.objects.put(f"{kind}s", value["id"], value)
-    monkeypatch.setattr(gocardless, "FETCH_AGAIN_AFTER_S", (0.01,))
-    monkeypatch.setattr(gocardless, "LIST_AGAIN_AFTER_S", (0.01, 0.01, 0.01))
-    return standin
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """The API, which knows one payment and one refund."""
+    with StandIn("gocardless", tmp_path) as standin:
+        for kind in ("payment", "refund"):
+            value = json.loads((PAYLOADS / f"gocardless/resources/{kind}.json").read_text())
+            standin.objects.put(f"{kind}s", value["id"], value)
+        monkeypatch.setattr(gocardless, "FETCH_AGAIN_AFTER_S", (0.01,))
+        monkeypatch.setattr(gocardless, "LIST_AGAIN_AFTER_S", (0.01, 0.01, 0.01))
+        yield standin
 
 
 def on(api: StandIn, *token: str, account: str | None = None) -> Processor:

@@ -1,7 +1,6 @@
 """PayPal's API, over real HTTP, as the stand-in tells it."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,20 +27,11 @@ SINCE = datetime(2026, 11, 1, tzinfo=UTC)
 PAID = "PAYMENT.SALE.COMPLETED"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, Path]]:
-    folder = tmp_path_factory.mktemp("api")
-    with StandIn("paypal", folder) as standin:
-        yield standin, folder
-
-
 @pytest.fixture
-def api(server: tuple[StandIn, Path]) -> StandIn:
-    """One server for all, which knows nothing yet and was asked nothing yet."""
-    standin, folder = server
-    shutil.rmtree(folder / "paypal", ignore_errors=True)
-    standin.asked.clear()
-    return standin
+def api(tmp_path: Path) -> Iterator[StandIn]:
+    """The API, which knows nothing."""
+    with StandIn("paypal", tmp_path) as standin:
+        yield standin
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """Square's lists, over real HTTP, as the stand-in tells them."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,21 +24,12 @@ FAST = {"Retry-After": "1"}
 """The least that Square's library waits before it asks again."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, Path]]:
-    folder = tmp_path_factory.mktemp("api")
-    with StandIn("square", folder) as standin:
-        yield standin, folder
-
-
 @pytest.fixture
-def api(server: tuple[StandIn, Path]) -> StandIn:
-    """One server for all, which knows of one location and was asked nothing yet."""
-    standin, folder = server
-    shutil.rmtree(folder / "square", ignore_errors=True)
-    standin.objects.put("locations", "1", {"id": "LOCGym0001", "merchant_id": "MERCHANTGym0001"})
-    standin.asked.clear()
-    return standin
+def api(tmp_path: Path) -> Iterator[StandIn]:
+    """The API, which knows of one location."""
+    with StandIn("square", tmp_path) as standin:
+        standin.objects.put("locations", "1", {"id": "LOCGym0001", "merchant_id": "MERCHANTGym0001"})
+        yield standin
 
 
 def on(api: StandIn, *key: str) -> Processor:

@@ -1,7 +1,6 @@
 """Stripe's list of events, over real HTTP, as the stand-in tells it."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,20 +19,11 @@ AT = 1_793_527_210
 SINCE, UNTIL = (datetime.fromtimestamp(AT + seconds, UTC) for seconds in (0, 1_000))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StandIn, Path]]:
-    folder = tmp_path_factory.mktemp("api")
-    with StandIn("stripe", folder) as standin:
-        yield standin, folder
-
-
 @pytest.fixture
-def stripe(server: tuple[StandIn, Path]) -> StandIn:
-    """One server for all, which knows nothing yet and was asked nothing yet."""
-    standin, folder = server
-    shutil.rmtree(folder / "stripe", ignore_errors=True)
-    standin.asked.clear()
-    return standin
+def stripe(tmp_path: Path) -> Iterator[StandIn]:
+    """The API, which knows nothing."""
+    with StandIn("stripe", tmp_path) as standin:
+        yield standin
 
 
 def on(
