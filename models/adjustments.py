@@ -1,13 +1,14 @@
 """What staff change by hand: sessions given or taken with a reason, and expiries put off.
 
-Sessions given are a lot of their own, which like any other first repays an open shortfall of that item;
-sessions taken are drawn in burn order. An adjustment over a set size has no effect until
-a second person approves it.
+Sessions given are a grant of their own, which like any other first repays an open shortfall of that item;
+sessions taken are drawn in burn order. What one person adjusts of one member in one local day is bounded:
+an adjustment that goes beyond has no effect until a second person approves it.
 """
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -19,11 +20,12 @@ from models.base import Base, Id, RecordedAt
 from models.catalogue import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Item, one_of
 from models.clawback import Lot
 from models.errors import (
-    AlreadyLapsed,
+    DayOver,
     DayTooFar,
     KeyReused,
     NeverLapses,
     NotFound,
+    NothingExpired,
     NotLater,
     NumberTooLarge,
     SamePerson,
@@ -90,11 +92,12 @@ def adjust(
     session: Session, *, member_id: int, item_id: int, quantity: int, last_day: date | None, reason: AdjustmentReason,
     note: str, alone_up_to: int, key: str, by: Actor, now: datetime,
 ) -> Adjustment:  # fmt: skip
-    """Gives (plus) or takes (minus) sessions at once, or asks for it where that is more than `alone_up_to`.
+    """Gives (plus) or takes (minus) sessions at once, or asks a second person to approve it.
 
-    Sessions given lapse after the local `last_day` at the member's club; None is never. The same
+    One person alone may give and take `alone_up_to` sessions of a member in a local day at the member's club, all
+    acts taken together. Sessions given expire after the local `last_day` there; None is never. The same
     key with the same content is no change. Raises ZeroQuantity, NumberTooLarge, ReasonMissing,
-    TextTooLong, DayTooFar, AlreadyLapsed, TooFewSessions, KeyReused, NotFound.
+    TextTooLong, DayTooFar, DayOver, TooFewSessions, KeyReused, NotFound.
     """
     if not quantity:
         raise ZeroQuantity
@@ -104,16 +107,20 @@ def adjust(
     for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
         if session.get(table, wanted) is None:
             raise NotFound(what=what, name=wanted)
-    expiry = _end_of(last_day, home_zone(session, member_id), now) if last_day and quantity > 0 else None
+    zone = home_zone(session, member_id)
+    expiry = _end_of(last_day, zone, now) if last_day and quantity > 0 else None
     content = {
         "member_id": member_id, "item_id": item_id, "quantity": quantity, "expires_at": expiry,
         "reason": reason.value, "note": note,
     }  # fmt: skip
-    needs_second_person = abs(quantity) > alone_up_to
-    new = insert(Adjustment).values(
-        idempotency_key=key, asked_by=by.name, needs_second_person=needs_second_person, **content
-    )
     with session.begin_nested():
+        # Two at once count one after the other.
+        session.get_one(Member, member_id, with_for_update={"key_share": True})
+        alone = _alone_today(session, member_id, by, zone, now) + abs(quantity)
+        needs_second_person = alone > alone_up_to
+        new = insert(Adjustment).values(
+            idempotency_key=key, asked_by=by.name, asked_at=now, needs_second_person=needs_second_person, **content
+        )
         adjustment = session.scalar(new.on_conflict_do_nothing().returning(Adjustment))
         if adjustment is None:
             adjustment = session.scalars(select(Adjustment).where(Adjustment.idempotency_key == key)).one()
@@ -121,6 +128,8 @@ def adjust(
                 raise KeyReused(key=key)
         elif needs_second_person:
             _require_future(expiry, now)
+            if quantity < 0:
+                ledger.draw(session, member_id=member_id, item_id=item_id, quantity=-quantity, now=now)
             reason_given = f"{adjustment.reason}: {note}"
             actions.log(session, by, "ask to adjust", adjustment.subject, member_id=member_id, reason=reason_given)
         else:
@@ -128,10 +137,25 @@ def adjust(
     return adjustment
 
 
+_ALONE_TODAY = text("""
+    SELECT coalesce(sum(abs(quantity)), 0)::int FROM adjustments
+    WHERE member_id = :member AND asked_by = :person AND NOT needs_second_person AND asked_at >= :since
+""")
+
+
+def _alone_today(session: Session, member_id: int, by: Actor, time_zone: str, now: datetime) -> int:
+    """Sessions of the member that this person has given or taken alone since the local midnight."""
+    yesterday = now.astimezone(ZoneInfo(time_zone)).date() - timedelta(days=1)
+    since = entitlement.end_of(yesterday, time_zone)
+    values = {"member": member_id, "person": by.name, "since": since}
+    alone: int = session.scalars(_ALONE_TODAY, values).one()
+    return alone
+
+
 def decide(session: Session, adjustment_id: int, *, approve: bool, by: Actor, now: datetime) -> Adjustment:
     """Applies an adjustment that waits for a second person, or declines it, which the asker may do too.
 
-    Raises NotFound, WrongState where it was decided before, SamePerson, AlreadyLapsed, TooFewSessions.
+    Raises NotFound, WrongState where it was decided before, SamePerson, DayOver, TooFewSessions.
     """
     adjustment = session.get(Adjustment, adjustment_id, with_for_update=True, populate_existing=True)
     if adjustment is None:
@@ -192,7 +216,7 @@ def _decided(adjustment: Adjustment, approved: bool, by: Actor, now: datetime) -
 
 def _require_future(expiry: datetime | None, now: datetime) -> None:
     if expiry is not None and expiry <= now:
-        raise AlreadyLapsed
+        raise DayOver
 
 
 def _end_of(last_day: date, time_zone: str, now: datetime) -> datetime:
@@ -225,24 +249,32 @@ def home_zone(session: Session, member_id: int) -> str:
     return zone
 
 
-def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: Actor, now: datetime) -> None:
-    """Lets a lot lapse later: after the local `last_day` at the club of its membership.
+def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: Actor, now: datetime) -> int:
+    """Lets a grant expire later: after the local `last_day` at the club of its membership.
 
-    Raises NotFound, ReasonMissing, TextTooLong, NeverLapses, AlreadyLapsed for a lot whose time is over, NotLater,
-    DayTooFar.
+    What of it has expired comes back, but for what counts as reversed; returns how many sessions did. Raises NotFound,
+    ReasonMissing, TextTooLong, NeverLapses, DayOver, NotLater, DayTooFar, or NothingExpired for a grant whose time
+    is over and of which nothing is left to bring back.
     """
     reason = actions.reason_given(reason)
-    lot = session.get(CreditGrant, grant_id, with_for_update=True, populate_existing=True)
-    if lot is None:
+    grant = session.get(CreditGrant, grant_id, with_for_update=True, populate_existing=True)
+    if grant is None:
         raise NotFound(what="grant", name=grant_id)
-    if lot.expires_at is None:
+    if grant.expires_at is None:
         raise NeverLapses(grant=grant_id)
-    _require_future(lot.expires_at, now)
-    zone = session.scalar(_ZONE_OF_GRANT, {"grant": grant_id}) or home_zone(session, lot.member_id)
+    zone = session.scalar(_ZONE_OF_GRANT, {"grant": grant_id}) or home_zone(session, grant.member_id)
     expiry = _end_of(last_day, zone, now)
-    if expiry <= lot.expires_at:
-        raise NotLater(last_day=entitlement.last_day(lot.expires_at, zone))
-    subject = f"grant {grant_id}, to the end of {last_day}"
-    act = actions.log(session, by, "extend", subject, member_id=lot.member_id, reason=reason)
-    ledger.post(session, [Move(grant_id, EntryKind.EXTENSION, 0, now, expires_at=expiry, action_id=act, note=reason)])
-    session.refresh(lot)
+    if expiry <= grant.expires_at:
+        raise NotLater(last_day=entitlement.last_day(grant.expires_at, zone))
+    _require_future(expiry, now)
+    lot = cases.lot_with_entries(session, grant_id)
+    with session.begin_nested():
+        subject = f"grant {grant_id}, to the end of {last_day}"
+        act = actions.log(session, by, "extend", subject, member_id=grant.member_id, reason=reason)
+        back = list(clawback.bring_back(lot, now, action_id=act, note=reason))
+        if grant.expires_at <= now and not lot.remaining:
+            raise NothingExpired(grant=grant_id)
+        extension = Move(grant_id, EntryKind.EXTENSION, 0, now, expires_at=expiry, action_id=act, note=reason)
+        ledger.post(session, [*back, extension])
+    session.refresh(grant)
+    return sum(move.quantity for move in back)

@@ -1,4 +1,7 @@
-"""PURE: which lots a redemption draws on: soonest expiry first, never-expiring last, then oldest grant."""
+"""PURE: which grants a redemption draws on.
+
+Soonest expiry first, never-expiring last; of equal expiry what was free before what was paid for, then the oldest.
+"""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,6 +17,8 @@ class UsableLot(NamedTuple):
     remaining: int
     effective_at: datetime
     expires_at: datetime | None
+    paid_for: bool
+    """Whether a payment gave it, and not a person."""
 
 
 class Draw(NamedTuple):
@@ -26,10 +31,14 @@ class Draw(NamedTuple):
 def draw(lots: Iterable[UsableLot], quantity: int) -> list[Draw] | None:
     """The draws that make up `quantity`, in burn order; None where the lots hold fewer."""
     draws = []
-    for lot in sorted(lots, key=lambda lot: (lot.expires_at or NEVER, lot.effective_at, lot.grant_id)):
+    for lot in sorted(lots, key=_place):
         if quantity == 0:
             break
         taken = min(quantity, lot.remaining)
         draws.append(Draw(lot.grant_id, taken))
         quantity -= taken
     return draws if quantity == 0 else None
+
+
+def _place(lot: UsableLot) -> tuple[datetime, bool, datetime, int]:
+    return lot.expires_at or NEVER, lot.paid_for, lot.effective_at, lot.grant_id

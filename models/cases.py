@@ -1,16 +1,19 @@
 """A payment laid on the table: everything settling has to know about it, read for many at once."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import cast
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import facts, payments
+from models import entitlement, facts, payments
 from models.arrays import array, columns
 from models.clawback import Lot
-from models.entitlement import Owed, Terms, contradicts, entitlement, payment_of
+from models.contradictions import contradictions
+from models.entitlement import Owed, Terms
 from models.facts import Fact, KnownFact, Paid
 from models.payments import Locked, PaymentState
 
@@ -31,7 +34,7 @@ class Match:
 class Case:
     """What is known of one payment, the state it ought to have, what it owes, and the lots it has.
 
-    A problem is either why the payment is held, or which of its facts contradict it.
+    A problem is either why the payment is held, or what its facts say that cannot be.
     """
 
     payment: Locked
@@ -40,14 +43,19 @@ class Case:
     match: Match | None = None
     state: PaymentState = PaymentState.HEARD_OF
     problem: str | None = None
+    contradicting: frozenset[Fact] = frozenset()
+    """The facts that the problem is about, where the payment is not held."""
     owed: list[Owed] = field(default_factory=list)
     lots: list[Lot] = field(default_factory=list)
 
     def problem_with(self, fact: Fact) -> str | None:
         """The problem, as far as the fact is part of it."""
-        if self.problem is None or self.paid is None or self.state == PaymentState.HELD:
-            return self.problem
-        return self.problem if contradicts(self.paid.fact, fact) else None
+        return self.problem if self.state == PaymentState.HELD or fact in self.contradicting else None
+
+    @property
+    def facts(self) -> list[Fact]:
+        """What was said of it."""
+        return [known.fact for known in self.known]
 
     @property
     def billing_references(self) -> list[str]:
@@ -55,7 +63,7 @@ class Case:
         if self.paid is None:
             return []
         first = self.paid.fact
-        told = [known.fact for known in self.known if isinstance(known.fact, Paid)]
+        told = [fact for fact in self.facts if isinstance(fact, Paid)]
         told.sort(key=lambda paid: (paid != first, paid.occurred_at, paid.payment, paid.billing_references))
         return list(dict.fromkeys(reference for paid in told for reference in paid.billing_references))
 
@@ -69,9 +77,9 @@ def read(session: Session, roots: Collection[int]) -> list[Case]:
         known[root_of[row]].append(fact)
     cases = [Case(payment, known[payment.root]) for payment in locked]
     for case in cases:
-        paid = payment_of(fact for _, fact in case.known)
-        told = (KnownFact(fact_id, fact) for fact_id, fact in case.known if isinstance(fact, Paid) and fact == paid)
-        case.paid = next(told, None)
+        paid = entitlement.payment_of(case.facts)
+        told = (known for known in case.known if isinstance(known.fact, Paid) and known.fact == paid)
+        case.paid = cast("KnownFact[Paid] | None", next(told, None))
     _match(session, [case for case in cases if case.paid])
     for case in cases:
         _judge(case)
@@ -81,18 +89,19 @@ def read(session: Session, roots: Collection[int]) -> list[Case]:
 def _judge(case: Case) -> None:
     if case.paid is None:
         return
+    paid = case.paid.fact
+    found = contradictions(case.facts)
+    case.problem = "; ".join(one.what for one in found) or None
+    case.contradicting = frozenset(fact for one in found for fact in one.facts)
     if case.match is None:
         case.state = PaymentState.UNMATCHED
         return
-    paid = case.paid.fact
     if paid.currency != case.match.currency:
         case.state = PaymentState.HELD
         case.problem = f"paid in {paid.currency}, but the membership is in {case.match.currency}"
         return
     case.state = PaymentState.SETTLED
-    case.owed = entitlement([fact for _, fact in case.known], case.match.terms)
-    if any(contradicts(paid, fact) for _, fact in case.known):
-        case.problem = f"paid in {paid.currency}, but reversed in another currency: that reversal has no effect"
+    case.owed = entitlement.entitlement(case.facts, case.match.terms)
 
 
 _MEMBERSHIPS = text("""
@@ -152,7 +161,8 @@ def _match(session: Session, cases: list[Case]) -> None:
 
 
 _LOT = """
-    SELECT id, payment_id, member_id, item_id, quantity, remaining, shortfall, reversed, expires_at, recorded_at
+    SELECT id, payment_id, member_id, item_id, quantity, remaining, shortfall, reversed, expires_at, recorded_at,
+           late_after_s
     FROM credit_grants
 """
 
@@ -192,12 +202,19 @@ def open_debts(session: Session, member_id: int, item_id: int) -> list[Lot]:
 
 
 _ENTERED = text("""
-    SELECT grant_id,
-           coalesce(-sum(quantity) FILTER (WHERE kind = 'expiry' OR (kind = 'adjustment' AND quantity < 0)), 0) AS gone,
+    SELECT grant_id, coalesce(-sum(quantity) FILTER (WHERE kind = 'adjustment' AND quantity < 0), 0) AS taken_by_hand,
            coalesce(-sum(quantity) FILTER (WHERE kind IN ('clawback', 'reinstatement')), 0) AS clawed_back
     FROM ledger_entries
     WHERE grant_id = ANY(CAST(:ids AS bigint[]))
     GROUP BY grant_id
+""")
+
+_EXPIRED = text("""
+    SELECT grant_id, expiry_run_id, -sum(quantity) AS expired
+    FROM ledger_entries
+    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND kind = 'expiry'
+    GROUP BY grant_id, expiry_run_id
+    ORDER BY grant_id, max(id) DESC
 """)
 
 _REPAYMENTS = text("""
@@ -215,8 +232,10 @@ def read_entries(session: Session, wanted: Collection[int], lots: dict[int, Lot]
     if not wanted:
         return
     ids = {"ids": array(wanted)}
-    for grant_id, gone, clawed_back in session.execute(_ENTERED, ids).all():
-        lots[grant_id].gone, lots[grant_id].clawed_back = gone, clawed_back
+    for grant_id, taken_by_hand, clawed_back in session.execute(_ENTERED, ids).all():
+        lots[grant_id].taken_by_hand, lots[grant_id].clawed_back = taken_by_hand, clawed_back
+    for grant_id, run, expired in session.execute(_EXPIRED, ids).all():
+        lots[grant_id].expired[run] = expired
     repayments = session.execute(_REPAYMENTS, ids).all()
     if missing := {payer for _, payer, _ in repayments} - lots.keys():
         lots |= {row.id: Lot(*row) for row in session.execute(_LOTS_BY_ID, {"ids": array(missing)}).all()}
@@ -224,15 +243,28 @@ def read_entries(session: Session, wanted: Collection[int], lots: dict[int, Lot]
         lots[grant_id].repayments.append((lots[payer], repaid))
 
 
-_DATED_BY = text("""
-    SELECT DISTINCT ON (grant_id) grant_id, fact_id
+def lot_with_entries(session: Session, grant_id: int) -> Lot:
+    """One lot, locked, and what its entries come to."""
+    lots = {row.id: Lot(*row) for row in session.execute(_LOTS_BY_ID, {"ids": array([grant_id])})}
+    read_entries(session, [grant_id], lots)
+    return lots[grant_id]
+
+
+_DATES = text("""
+    SELECT grant_id, expires_at, action_id IS NOT NULL AS by_hand
     FROM ledger_entries
     WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND kind IN ('grant', 'extension')
-    ORDER BY grant_id, (fact_id IS NULL) DESC, id DESC
+    ORDER BY grant_id, id
 """)
 
 
-def dated_by(session: Session, lots: Collection[int]) -> dict[int, int | None]:
-    """The fact that each lot's expiry was counted from; None where a person has extended it."""
-    rows = session.execute(_DATED_BY, {"ids": array(lots)}).all()
-    return {row.grant_id: row.fact_id for row in rows}
+def extended_by_hand(session: Session, zones: Mapping[int, str]) -> dict[int, timedelta]:
+    """By how many days people have put off the expiry of each of these lots, whose club's time zone is given."""
+    days: dict[int, timedelta] = {}
+    before: dict[int, date | None] = {}
+    for grant_id, expires_at, by_hand in session.execute(_DATES, {"ids": array(zones)}).all():
+        last = entitlement.last_day(expires_at, zones[grant_id]) if expires_at else None
+        if by_hand and last and (first := before[grant_id]):
+            days[grant_id] = days.get(grant_id, timedelta(0)) + (last - first)
+        before[grant_id] = last
+    return days

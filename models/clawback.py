@@ -1,8 +1,9 @@
 """PURE: how a lot gives up sessions whose money went back, and gets them again.
 
-A clawback takes what remains, leaves what had lapsed or been taken by hand, and what was used becomes
+A clawback takes what remains, leaves what had expired or been taken by hand, and what was used becomes
 shortfall. A reinstatement undoes that in the opposite order: it cancels shortfall
-first, then what had been left, and gives back the rest.
+first, then what had been left, and gives back the rest. Expired sessions come back when their
+lot expires later after all, but for those that count as reversed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,9 +28,11 @@ class Lot:
     reversed: int
     expires_at: datetime | None
     recorded_at: datetime
-    # What its entries come to so far; read only for lots whose `reversed` has to change.
-    gone: int = 0
-    """Neither there nor used: what has lapsed, and what staff have taken."""
+    late_after_s: int = 0
+    # What its entries come to so far; read only for lots of which more than that is to change.
+    expired: "dict[int | None, int]" = field(default_factory=dict)
+    """Sessions that have expired, by the expiry run that wrote them down; None: no run did."""
+    taken_by_hand: int = 0
     clawed_back: int = 0
     repayments: "list[tuple[Lot, int]]" = field(default_factory=list)
     """Who repaid how much of its shortfall, the last first."""
@@ -40,8 +43,16 @@ class Lot:
         self.shortfall += move.shortfall
         self.reversed += move.reversed
         if move.kind == EntryKind.EXPIRY:
-            self.gone -= move.quantity
+            run = move.expiry_run_id
+            self.expired[run] = self.expired.get(run, 0) - move.quantity
+        if move.kind == EntryKind.EXTENSION:
+            self.expires_at = move.expires_at
         return move
+
+    @property
+    def gone(self) -> int:
+        """Neither there nor used: what has expired, and what staff have taken."""
+        return sum(self.expired.values()) + self.taken_by_hand
 
 
 def reverse(
@@ -58,14 +69,14 @@ def _claw_back(
     lot: Lot, quantity: int, policy: str, fact_id: int, occurred_at: datetime, now: datetime
 ) -> Iterator[Move]:
     if lot.remaining and lot.expires_at is not None and lot.expires_at <= now:
-        # It had lapsed by the clock; writing that down first keeps a late expiry job from mattering.
+        # It had expired by the clock; writing that down first keeps a late expiry job from mattering.
         yield lot.apply(Move(lot.id, EntryKind.EXPIRY, -lot.remaining, lot.expires_at))
     taken = min(quantity, lot.remaining)
     left = min(quantity - taken, max(0, lot.gone - _left_before(lot)))
     used = quantity - taken - left
     notes = []
     if left:
-        notes.append(f"{left} had lapsed or been taken by hand")
+        notes.append(f"{left} had expired or been taken by hand")
     if used:
         forgiven = policy == ShortfallPolicy.FORGIVE
         notes.append(f"{used} already used, forgiven by the club" if forgiven else f"{used} already used: shortfall")
@@ -96,7 +107,7 @@ def _reinstate(lot: Lot, quantity: int, fact_id: int, occurred_at: datetime) -> 
     if cancelled:
         notes.append(f"{cancelled} of shortfall cancelled")
     if left:
-        notes.append(f"{left} had lapsed, been taken by hand or been forgiven")
+        notes.append(f"{left} had expired, been taken by hand or been forgiven")
     yield lot.apply(
         Move(
             lot.id,
@@ -114,6 +125,22 @@ def _reinstate(lot: Lot, quantity: int, fact_id: int, occurred_at: datetime) -> 
 def _left_before(lot: Lot) -> int:
     """Reversed sessions that were neither taken, nor repaid since, nor are owed: gone, or forgiven."""
     return lot.reversed - lot.shortfall - lot.clawed_back - sum(paid for _, paid in lot.repayments)
+
+
+def bring_back(
+    lot: Lot, occurred_at: datetime, *, fact_id: int | None = None, action_id: int | None = None, note: str
+) -> Iterator[Move]:
+    """The moves that undo the expiry of a lot which can be used again, for all that does not count as reversed."""
+    wanted = max(0, sum(lot.expired.values()) - _left_before(lot))
+    for run, expired in list(lot.expired.items()):
+        if back := min(wanted, expired):
+            wanted -= back
+            yield lot.apply(
+                Move(
+                    lot.id, EntryKind.EXPIRY, back, occurred_at, fact_id=fact_id, action_id=action_id, note=note,
+                    expiry_run_id=run,
+                )
+            )  # fmt: skip
 
 
 def repay(lot: Lot, debts: Iterable[Lot], occurred_at: datetime) -> Iterator[Move]:

@@ -1,16 +1,18 @@
-"""PURE: what a payment's facts entitle its member to. No I/O, no clock, no session.
+"""PURE: what a payment's facts entitle its member to, and until when. No I/O, no clock, no session.
 
 A payment gives each pinned quantity once. Of that, the floor of quantity x
-reversed / paid is reversed: all of it when all the money went back.
+reversed / paid is reversed: all of it when all the money went back. Days on which
+money was away that came back later do not count against the days to expire.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
 from math import inf
 from zoneinfo import ZoneInfo
 
-from models.facts import Fact, Linked, Paid, Restored, Reversed
+from models.facts import Fact, Paid, Restored, Reversed
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,60 +55,89 @@ def entitlement(facts: Sequence[Fact], terms: Iterable[Terms]) -> list[Owed]:
     Depends on the set of facts only, never on their order or number of tellings.
     What contradicts the payment has no effect on it.
     """
-    paid = payment_of(facts)
-    if paid is None:
+    if payment_of(facts) is None:
         return []
-    reversed_minor = min(paid.amount_minor, _reversed_minor(paid, facts)) if len(facts) > 1 else 0
+    share = reversed_share(facts) if len(facts) > 1 else Fraction(0)
     return [
-        Owed(
-            term.item_id,
-            term.quantity,
-            term.days_to_expire,
-            term.quantity * reversed_minor // paid.amount_minor,
-        )
+        Owed(term.item_id, term.quantity, term.days_to_expire, int(term.quantity * share))
         for term in terms
         if term.quantity
     ]
 
 
-def contradicts(paid: Paid, fact: Fact) -> bool:
-    """Whether the fact cannot be true of this payment: it speaks of another currency."""
-    return not isinstance(fact, Linked) and fact.currency is not None and fact.currency != paid.currency
+def reversed_share(facts: Sequence[Fact]) -> Fraction:
+    """The share of the payment that went back and stayed away, 0 to 1; overlapping causes reverse once."""
+    return min(Fraction(1), sum(_share_by_family(facts).values(), Fraction(0)))
 
 
-def _reversed_minor(paid: Paid, facts: Iterable[Fact]) -> int:
-    """Money gone back, summed over causes; more than was paid where causes overlap.
+def largest_share(facts: Sequence[Fact]) -> Fraction:
+    """The largest share that went back for one family of causes; over 1 where that is more than was paid."""
+    return max(_share_by_family(facts).values(), default=Fraction(0))
+
+
+def is_of_a_refund(fact: Fact) -> bool:
+    """Whether it tells of a refund, or of one that failed; disputes may overlap refunds, and refunds no other."""
+    return isinstance(fact, Reversed | Restored) and fact.cause.startswith("refund")
+
+
+def least_paid(facts: Iterable[Fact]) -> dict[str, int]:
+    """What was paid by currency: of several tellings the least, so that a refund of all that one tells takes all."""
+    least: dict[str, int] = {}
+    for fact in facts:
+        if isinstance(fact, Paid):
+            least[fact.currency] = min(fact.amount_minor, least.get(fact.currency, fact.amount_minor))
+    return least
+
+
+def contradicts(facts: Iterable[Fact], fact: Fact) -> bool:
+    """Whether the fact cannot be true of the payment: it moves money in a currency that no telling has."""
+    return isinstance(fact, Reversed | Restored) and fact.currency not in {None, *least_paid(facts)}
+
+
+def _share_by_family(facts: Sequence[Fact]) -> dict[str, Fraction]:
+    """By family of causes, the share of the payment that is away.
 
     A cause is a family and an id ("refund of ch_1:re_1", "dispute:dp_1"). The latest
     word on each counts, and at the same moment the restoration. A running total has
     its family alone as its cause ("refund of ch_1") and is never added to the single
     amounts: the larger counts, less what was restored after the total was told.
     """
+    moves = [fact for fact in facts if isinstance(fact, Reversed | Restored)]
+    if not any(isinstance(move, Reversed) for move in moves):
+        return {}
+    paid = least_paid(facts)
+
+    def share(move: Reversed | Restored, unsaid: int) -> Fraction:
+        if move.amount_minor is None:
+            return Fraction(unsaid)
+        return Fraction(move.amount_minor, paid[move.currency] if move.currency else min(paid.values()))
+
     latest: dict[str, Reversed | Restored] = {}
     totals: set[Reversed] = set()
-    for fact in facts:
-        if not isinstance(fact, Reversed | Restored) or contradicts(paid, fact):
+    for move in moves:
+        if move.currency not in {None, *paid}:
             continue
-        if isinstance(fact, Reversed) and fact.running_total:
-            totals.add(fact)
-        elif fact.cause not in latest or _weight(fact) > _weight(latest[fact.cause]):
-            latest[fact.cause] = fact
-    single: dict[str, int] = {}
+        if isinstance(move, Reversed) and move.running_total:
+            totals.add(move)
+        elif move.cause not in latest or _weight(move) > _weight(latest[move.cause]):
+            latest[move.cause] = move
+    away: dict[str, Fraction] = {}
     for cause, word in latest.items():
         if isinstance(word, Reversed):
-            amount = paid.amount_minor if word.amount_minor is None else word.amount_minor
-            single[_family(cause)] = single.get(_family(cause), 0) + amount
+            away[_family(cause)] = away.get(_family(cause), Fraction(0)) + share(word, 1)
     restored = [word for word in latest.values() if isinstance(word, Restored)]
     for total in totals:
         family = _family(total.cause)
         back = sum(
-            word.amount_minor or 0
-            for word in restored
-            if _family(word.cause) == family and word.occurred_at >= total.occurred_at
+            (
+                share(word, 0)
+                for word in restored
+                if _family(word.cause) == family and word.occurred_at >= total.occurred_at
+            ),
+            Fraction(0),
         )
-        amount = paid.amount_minor if total.amount_minor is None else total.amount_minor
-        single[family] = max(single.get(family, 0), amount - back)
-    return sum(single.values())
+        away[family] = max(away.get(family, Fraction(0)), share(total, 1) - back)
+    return away
 
 
 def _weight(fact: Reversed | Restored) -> tuple[datetime, bool, float]:
@@ -117,17 +148,49 @@ def _family(cause: str) -> str:
     return cause.partition(":")[0]
 
 
-def expires_at(counted_from: datetime, days_to_expire: int, time_zone: str) -> datetime | None:
-    """When sessions lapse, in UTC: the midnight that ends the last usable local day. None is never.
+Period = tuple[datetime, datetime]
+"""From a moment on, until before another."""
+
+
+def away(moments: Sequence[tuple[datetime, Fact]], quantity: int) -> list[Period]:
+    """When more of `quantity` sessions were reversed than are in the end: the time for which they were taken.
+
+    Each fact stands beside the moment from which it was known. Of a reversal that was never undone nothing is
+    away in this sense. The periods do not overlap.
+    """
+    kinds = {type(fact) for _, fact in moments}
+    if Reversed not in kinds or Restored not in kinds:
+        return []
+
+    def reversed_by(moment: datetime) -> int:
+        known = [fact for at, fact in moments if at <= moment or isinstance(fact, Paid)]
+        return int(quantity * reversed_share(known))
+
+    changes = sorted({at for at, fact in moments if isinstance(fact, Reversed | Restored)})
+    counts = [reversed_by(moment) for moment in changes]
+    return [(start, end) for start, end, count in zip(changes, changes[1:], counts, strict=False) if count > counts[-1]]
+
+
+def expires_at(
+    counted_from: datetime, days_to_expire: int, time_zone: str, away: Iterable[Period] = ()
+) -> datetime | None:
+    """When sessions expire, in UTC: the midnight that ends the last usable local day. None is never.
 
     The last usable day is `days_to_expire` after the local date of `counted_from` at
-    the club: from the 1st with 30 days, the 31st. Where a clock change skips that
-    midnight the day begins when the change does; where it repeats it, at the first.
+    the club: from the 1st with 30 days, the 31st. Local days that lie in the periods `away`,
+    from the day on which one begins to the day before it ends, are not counted. Where a clock change
+    skips that midnight the day begins when the change does; where it repeats it, at the first.
     """
     if not days_to_expire:
         return None
-    day = counted_from.astimezone(ZoneInfo(time_zone)).date()
-    return end_of(day + timedelta(days=days_to_expire), time_zone)
+    zone = ZoneInfo(time_zone)
+    first = counted_from.astimezone(zone).date()
+    last = first + timedelta(days=days_to_expire)
+    for start, end in sorted(away):
+        begins, ends = max(first, start.astimezone(zone).date()), end.astimezone(zone).date()
+        if begins <= last:
+            last += max(ends - begins, timedelta(0))
+    return end_of(last, time_zone)
 
 
 def end_of(day: date, time_zone: str) -> datetime:

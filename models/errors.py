@@ -199,8 +199,12 @@ class DayTooFar(SppError):
     """{day} is too far away: choose a day up to {limit}, or let the sessions never expire."""
 
 
-class AlreadyLapsed(SppError):
-    """That day is over: choose one to come. Sessions that have lapsed can be given again by an adjustment."""
+class DayOver(SppError):
+    """That day is over: choose one to come."""
+
+
+class NothingExpired(SppError):
+    """Grant {grant} has no expired sessions that could come back: they were used, or taken back."""
 
 
 class NeverLapses(SppError):

@@ -5,6 +5,7 @@ still to do, so it can be killed and gone on with, and never gives anything back
 """
 
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -12,9 +13,9 @@ from sqlalchemy.orm import Session
 from models import actions, entitlement, ledger
 from models.actions import Action, Actor
 from models.catalogue import MAX_DAYS_TO_EXPIRE, Club
-from models.errors import AlreadyLapsed, DayTooFar, WrongState
+from models.errors import DayOver, DayTooFar, WrongState
 from models.expiry_runs import ExpiryRun, RunState, locked
-from models.ledger import Unlapse
+from models.ledger import EntryKind, Move
 
 BATCH = 1000
 
@@ -22,7 +23,7 @@ BATCH = 1000
 def undo(session: Session, run_id: int, *, last_day: date | None, reason: str, by: Actor, now: datetime) -> ExpiryRun:
     """Has a finished run undone; its sessions lapse after `last_day` at their club, or with None never.
 
-    Raises NotFound, WrongState, ReasonMissing, TextTooLong, AlreadyLapsed or DayTooFar.
+    Raises NotFound, WrongState, ReasonMissing, TextTooLong, DayOver or DayTooFar.
     """
     reason = actions.reason_given(reason)
     run = locked(session, run_id)
@@ -34,7 +35,7 @@ def undo(session: Session, run_id: int, *, last_day: date | None, reason: str, b
             raise DayTooFar(day=last_day, limit=limit)
         zones = session.scalars(select(Club.time_zone).distinct())
         if any(entitlement.end_of(last_day, zone) <= now for zone in zones):
-            raise AlreadyLapsed
+            raise DayOver
     until = f"usable to the end of {last_day}" if last_day else "never to lapse"
     run.undone_by = actions.log(session, by, "undo expiry", f"expiry run {run_id}, {until}", reason=reason)
     run.undone_until = last_day
@@ -78,15 +79,18 @@ def step(session: Session, *, now: datetime, limit: int = BATCH) -> bool:
         run.state, run.undone_at = RunState.UNDONE, now
         session.flush()
         return True
-    lots = [
-        Unlapse(row.id, row.quantity, _until(run, row.expires_at, row.time_zone)) for row in rows if not row.reversed
-    ]
     act = session.get_one(Action, run.undone_by)
-    ledger.unlapse(session, lots, run_id=run.id, action_id=act.id, note=act.reason or "", now=now)
+    cause: dict[str, Any] = {"action_id": act.id, "note": act.reason, "expiry_run_id": run.id}
+    done, moves = [row for row in rows if not row.reversed], list[Move]()
+    for row in done:
+        until = _until(run, row.expires_at, row.time_zone)
+        moves.append(Move(row.id, EntryKind.EXPIRY, row.quantity, now, **cause))
+        moves.append(Move(row.id, EntryKind.EXTENSION, 0, now, expires_at=until, **cause))
+    ledger.post(session, moves)
     run.undone_up_to = rows[-1].id
-    run.undone_lots += len(lots)
-    run.undone_sessions += sum(lot.quantity for lot in lots)
-    run.left_lots += len(rows) - len(lots)
+    run.undone_lots += len(done)
+    run.undone_sessions += sum(row.quantity for row in done)
+    run.left_lots += len(rows) - len(done)
     session.flush()
     return True
 

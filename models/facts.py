@@ -109,6 +109,7 @@ class PaymentFact(Base):
     kind: Mapped[str]
     occurred_at: Mapped[datetime]
     recorded_at: Mapped[RecordedAt]
+    """When we heard of it, by the worker's clock."""
     cause: Mapped[str | None]
     amount_minor: Mapped[int | None] = mapped_column(BigInteger)
     currency: Mapped[str | None] = mapped_column(String(3))
@@ -119,9 +120,9 @@ class PaymentFact(Base):
 
 _INSERT = text("""
     INSERT INTO payment_facts (id, event_id, payment_id, kind, occurred_at, cause, amount_minor, currency,
-                               running_total, billing_references, other_payment_id)
+                               running_total, billing_references, other_payment_id, recorded_at)
     SELECT id, event_id, payment_id, kind, occurred_at, cause, amount_minor, currency, running_total,
-           string_to_array(billing_references, E'\\n'), other_payment_id
+           string_to_array(billing_references, E'\\n'), other_payment_id, :now
     FROM unnest(CAST(:ids AS bigint[]), CAST(:event_ids AS bigint[]), CAST(:payment_ids AS bigint[]),
                 CAST(:kinds AS text[]), CAST(:occurred_at AS timestamptz[]), CAST(:causes AS text[]),
                 CAST(:amounts AS bigint[]), CAST(:currencies AS text[]), CAST(:running_totals AS boolean[]),
@@ -151,7 +152,7 @@ def references(told: Iterable[Told]) -> set[tuple[str, str]]:
     return keys
 
 
-def record(session: Session, told: Iterable[Told], payment_ids: Mapping[tuple[str, str], int]) -> None:
+def record(session: Session, told: Iterable[Told], payment_ids: Mapping[tuple[str, str], int], now: datetime) -> None:
     """Writes down the facts of many events in one statement; a fact already written is left alone.
 
     `payment_ids` has every reference that the facts name.
@@ -180,7 +181,7 @@ def record(session: Session, told: Iterable[Told], payment_ids: Mapping[tuple[st
                  KIND_OF[type(fact)].value, fact.occurred_at, cause, amount, currency, running_total, billing, other)
             )  # fmt: skip
     if rows:
-        session.execute(_INSERT, columns(_COLUMNS, rows))
+        session.execute(_INSERT, {**columns(_COLUMNS, rows), "now": now})
 
 
 _COLUMNS = (
@@ -205,15 +206,16 @@ F = TypeVar("F", bound=Fact, covariant=True)
 
 
 class KnownFact(NamedTuple, Generic[F]):
-    """A fact and the id by which entries point to it."""
+    """A fact, the id by which entries point to it, and when it was written down."""
 
     id: int
     fact: F
+    recorded_at: datetime
 
 
 _OF_PAYMENTS = text("""
     SELECT f.payment_id, f.id, f.kind, p.reference, f.occurred_at, f.cause, f.amount_minor, f.currency,
-           f.running_total, f.billing_references, o.reference AS other
+           f.running_total, f.billing_references, o.reference AS other, f.recorded_at
     FROM payment_facts f
     JOIN payments p ON p.id = f.payment_id
     LEFT JOIN payments o ON o.id = f.other_payment_id
@@ -236,6 +238,7 @@ def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[
         running,
         billing,
         other,
+        recorded_at,
     ) in session.execute(_OF_PAYMENTS, {"ids": array(payment_ids)}).all():
         fact: Fact
         match kind:
@@ -247,4 +250,4 @@ def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[
                 fact = Restored(reference, at, cause, amount, currency)
             case _:
                 fact = Linked(reference, at, other)
-        yield payment_id, KnownFact(fact_id, fact)
+        yield payment_id, KnownFact(fact_id, fact, recorded_at)

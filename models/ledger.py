@@ -72,6 +72,8 @@ class CreditGrant(Base):
     """Sessions whose money went back, whether taken, lapsed or used."""
     recorded_at: Mapped[RecordedAt]
     """When it was credited, by the worker's clock."""
+    late_after_s: Mapped[int] = mapped_column(server_default="0")
+    """Credited longer than this after its payment, it counts its days from its crediting; 0 is never."""
 
 
 class LedgerEntry(Base):
@@ -95,7 +97,7 @@ class LedgerEntry(Base):
         CheckConstraint(
             "CASE kind WHEN 'grant' THEN quantity > 0 WHEN 'redemption' THEN quantity < 0"
             " WHEN 'return' THEN quantity > 0"
-            " WHEN 'expiry' THEN quantity < 0 OR (quantity > 0 AND action_id IS NOT NULL AND expiry_run_id IS NOT NULL)"
+            " WHEN 'expiry' THEN quantity < 0 OR (quantity > 0 AND num_nonnulls(fact_id, action_id) = 1)"
             " WHEN 'clawback' THEN quantity <= 0 AND reversed > 0"
             " WHEN 'reinstatement' THEN quantity >= 0 AND reversed < 0"
             " WHEN 'debt_repayment' THEN counter_grant_id IS NOT NULL"
@@ -152,6 +154,7 @@ class NewGrant(NamedTuple):
     recorded_at: datetime
     fact_id: int
     note: str | None
+    late_after_s: int
 
 
 class Move(NamedTuple):
@@ -169,6 +172,7 @@ class Move(NamedTuple):
     action_id: int | None = None
     counter_grant_id: int | None = None
     note: str | None = None
+    expiry_run_id: int | None = None
 
 
 _GRANT = text("""
@@ -177,13 +181,14 @@ _GRANT = text("""
             CAST(:payment_id AS bigint[]), CAST(:member_id AS bigint[]), CAST(:item_id AS bigint[]),
             CAST(:quantity AS int[]), CAST(:effective_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]),
             CAST(:occurred_at AS timestamptz[]), CAST(:recorded_at AS timestamptz[]), CAST(:fact_id AS bigint[]),
-            CAST(:note AS text[]))
+            CAST(:note AS text[]), CAST(:late_after_s AS int[]))
           AS new (payment_id, member_id, item_id, quantity, effective_at, expires_at, occurred_at, recorded_at,
-                  fact_id, note)
+                  fact_id, note, late_after_s)
     ), granted AS (
         INSERT INTO credit_grants
-            (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at, recorded_at)
-        SELECT payment_id, member_id, item_id, quantity, quantity, effective_at, expires_at, recorded_at FROM new
+            (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at, recorded_at, late_after_s)
+        SELECT payment_id, member_id, item_id, quantity, quantity, effective_at, expires_at, recorded_at, late_after_s
+        FROM new
         RETURNING id, payment_id, item_id
     ), entered AS (
         INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, fact_id, note)
@@ -207,27 +212,32 @@ _POST = text("""
     WITH entered AS (
         INSERT INTO ledger_entries
             (grant_id, kind, quantity, occurred_at, shortfall, reversed, expires_at, fact_id, redemption_id,
-             action_id, counter_grant_id, note)
+             action_id, counter_grant_id, note, expiry_run_id)
         SELECT * FROM unnest(
             CAST(:grant_id AS bigint[]), CAST(:kind AS text[]), CAST(:quantity AS int[]),
             CAST(:occurred_at AS timestamptz[]), CAST(:shortfall AS int[]), CAST(:reversed AS int[]),
             CAST(:expires_at AS timestamptz[]), CAST(:fact_id AS bigint[]), CAST(:redemption_id AS bigint[]),
-            CAST(:action_id AS bigint[]), CAST(:counter_grant_id AS bigint[]), CAST(:note AS text[]))
-        RETURNING grant_id, quantity, shortfall, reversed, expires_at
+            CAST(:action_id AS bigint[]), CAST(:counter_grant_id AS bigint[]), CAST(:note AS text[]),
+            CAST(:expiry_run_id AS bigint[]))
+        RETURNING grant_id, kind, quantity, shortfall, reversed, expires_at
     ), moved AS (
         SELECT grant_id, sum(quantity) AS quantity, sum(shortfall) AS shortfall, sum(reversed) AS reversed,
-               max(expires_at) AS expires_at
+               max(expires_at) AS expires_at, bool_or(kind = 'extension') AS extended
         FROM entered GROUP BY grant_id
     )
     UPDATE credit_grants g
     SET remaining = g.remaining + moved.quantity, shortfall = g.shortfall + moved.shortfall,
-        reversed = g.reversed + moved.reversed, expires_at = coalesce(moved.expires_at, g.expires_at)
+        reversed = g.reversed + moved.reversed,
+        expires_at = CASE WHEN moved.extended THEN moved.expires_at ELSE g.expires_at END
     FROM moved WHERE g.id = moved.grant_id
 """)
 
 
 def post(session: Session, moves: Sequence[Move]) -> None:
-    """Writes entries and moves their grants, which the caller holds locked; nothing for no moves."""
+    """Writes entries and moves their grants, which the caller holds locked; nothing for no moves.
+
+    Of one grant at most one extension can be among them.
+    """
     if moves:
         session.execute(_POST, columns(Move._fields, moves))
 
@@ -248,7 +258,7 @@ def add(
 
 
 _USABLE = text("""
-    SELECT id, remaining, effective_at, expires_at
+    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for
     FROM credit_grants
     WHERE member_id = :member AND item_id = :item AND remaining > 0
       AND effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)
@@ -299,37 +309,3 @@ def expire(session: Session, *, as_of: datetime, limit: int = 20_000, run_id: in
     returns 0.
     """
     return session.connection().execute(_EXPIRE, {"as_of": as_of, "limit": limit, "run": run_id}).rowcount
-
-
-class Unlapse(NamedTuple):
-    """A lot whose lapse is undone: what it gets back, and when that lapses instead; None is never."""
-
-    grant_id: int
-    quantity: int
-    expires_at: datetime | None
-
-
-_UNLAPSE = text("""
-    WITH lots AS (
-        SELECT grant_id, quantity, expires_at FROM unnest(
-            CAST(:grant_id AS bigint[]), CAST(:quantity AS int[]), CAST(:expires_at AS timestamptz[]))
-          AS lots (grant_id, quantity, expires_at)
-    ), entered AS (
-        INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, action_id, expiry_run_id, note)
-        SELECT grant_id, kind, CASE kind WHEN 'expiry' THEN quantity ELSE 0 END,
-               CASE kind WHEN 'extension' THEN expires_at END, :now, :act, :run, :note
-        FROM lots CROSS JOIN (VALUES (1, 'expiry'), (2, 'extension')) AS kinds (place, kind)
-        ORDER BY grant_id, place
-    )
-    UPDATE credit_grants g SET remaining = g.remaining + lots.quantity, expires_at = lots.expires_at
-    FROM lots WHERE g.id = lots.grant_id
-""")
-
-
-def unlapse(
-    session: Session, lots: Sequence[Unlapse], *, run_id: int, action_id: int, note: str, now: datetime
-) -> None:
-    """Undoes what that run wrote down of these lots, which the caller holds locked, and extends them."""
-    if lots:
-        values = columns(Unlapse._fields, lots)
-        session.execute(_UNLAPSE, {**values, "run": run_id, "act": action_id, "note": note, "now": now})

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import cases, clawback, facts, ledger, payments
+from models import cases, clawback, dates, facts, ledger, payments
 from models.arrays import columns
 from models.cases import Case
 from models.clawback import Lot
-from models.entitlement import Owed, expires_at
+from models.entitlement import Owed
 from models.facts import FACTS_PER_EVENT, Fact, KnownFact, Linked, Restored, Reversed, Told
-from models.ledger import EntryKind, Move, NewGrant
+from models.ledger import Move, NewGrant
 from models.payments import PaymentState
 
 
@@ -30,7 +30,7 @@ def take_in(session: Session, told: Sequence[Told], *, now: datetime, late_credi
     if not told:
         return {}
     ids, roots = payments.identify(session, facts.references(told))
-    facts.record(session, told, ids)
+    facts.record(session, told, ids, now)
     links = [
         (ids[endpoint, fact.payment], ids[endpoint, fact.other])
         for _, endpoint, said in told
@@ -59,10 +59,11 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
     """
     read = cases.read(session, roots)
     lots = cases.lay_out_lots(session, read)
-    moves = _redate(session, read, late_credit)
-    new = _grant(session, read, now, late_credit)
+    late_after_s = int(late_credit.total_seconds())
+    dated = dates.changes(session, read)
+    new = _grant(session, read, now, late_after_s)
     lots |= {lot.id: lot for lot in new}
-    moves += _reverse(session, read, lots, now)
+    moves = _settle_lots(session, read, lots, dated, now)
     debts = defaultdict(list)
     for lot in sorted(lots.values(), key=lambda lot: lot.id):
         if lot.shortfall:
@@ -76,12 +77,14 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
     return [case for case in read if case.problem]
 
 
-def _reverse(session: Session, read: list[Case], lots: dict[int, Lot], now: datetime) -> list[Move]:
-    """The moves that make each lot show as reversed what ought to be."""
-    targets = [(case, lot, target) for case in read for lot, target in _targets(case) if lot.reversed != target]
-    cases.read_entries(session, [lot.id for _, lot, _ in targets], lots)
-    moves: list[Move] = []
-    for case, lot, target in targets:
+def _settle_lots(
+    session: Session, read: list[Case], lots: dict[int, Lot], dated: dict[int, Move], now: datetime
+) -> list[Move]:
+    """The moves that make each lot show as reversed what ought to be, and expire when it ought to."""
+    targets = {lot.id: (case, lot, target) for case in read for lot, target in _targets(case) if lot.reversed != target}
+    cases.read_entries(session, dated.keys() | targets.keys(), lots)
+    moves = [lots[grant_id].apply(extension) for grant_id, extension in dated.items()]
+    for case, lot, target in targets.values():
         assert case.match is not None, "only matched payments have lots"  # noqa: S101 -- narrows the type
         cause = _cause(case, (Reversed, Linked) if target > lot.reversed else (Restored,))
         moves += clawback.reverse(
@@ -92,36 +95,15 @@ def _reverse(session: Session, read: list[Case], lots: dict[int, Lot], now: date
             occurred_at=cause.fact.occurred_at,
             now=now,
         )
+    for move in list({move.grant_id: move for move in moves if move.fact_id}.values()):
+        lot = lots[move.grant_id]
+        if lot.expires_at is None or lot.expires_at > now:
+            note = "it can be used longer than was known when it expired"
+            moves += clawback.bring_back(lot, move.occurred_at, fact_id=move.fact_id, note=note)
     return moves
 
 
-def _redate(session: Session, read: list[Case], late_credit: timedelta) -> list[Move]:
-    """Moves the expiry of lots whose payment turned out to be earlier than it was first told."""
-    wrong: dict[int, Move] = {}
-    for case in read:
-        by_item = {lot.item_id: lot for lot in reversed(case.lots)}
-        for owed in case.owed if case.paid else ():
-            lot = by_item.get(owed.item_id)
-            expiry = _expiry(case, owed, lot.recorded_at, late_credit)[0] if lot else None
-            if lot and case.paid and expiry != lot.expires_at and expiry:
-                note = "an earlier telling of the payment counts"
-                at, fact_id = case.paid.fact.occurred_at, case.paid.id
-                wrong[lot.id] = Move(
-                    lot.id, EntryKind.EXTENSION, 0, at, expires_at=expiry, fact_id=fact_id, note=note
-                )  # fmt: skip
-    dated_by = cases.dated_by(session, wrong) if wrong else {}
-    return [move for lot, move in wrong.items() if dated_by[lot] not in {None, move.fact_id}]
-
-
-def _expiry(case: Case, owed: Owed, credited_at: datetime, late_credit: timedelta) -> tuple[datetime | None, bool]:
-    """When sessions credited then lapse, and whether that counts from their crediting because it was late."""
-    assert case.match is not None and case.paid is not None, "only such payments owe"  # noqa: S101, PT018 -- narrows types
-    paid_at = case.paid.fact.occurred_at
-    late = bool(late_credit) and credited_at - paid_at > late_credit
-    return expires_at(credited_at if late else paid_at, owed.days_to_expire, case.match.time_zone), late
-
-
-def _grant(session: Session, read: list[Case], now: datetime, late_credit: timedelta) -> list[Lot]:
+def _grant(session: Session, read: list[Case], now: datetime, late_after_s: int) -> list[Lot]:
     """Makes the grants that are owed and missing, and lays them out with the others."""
     wanted: list[NewGrant] = []
     by_key: dict[tuple[int, int], Case] = {}
@@ -129,7 +111,7 @@ def _grant(session: Session, read: list[Case], now: datetime, late_credit: timed
         held = {lot.item_id for lot in case.lots}
         for owed in case.owed:
             if owed.item_id not in held:
-                new = _new_grant(case, owed, now, late_credit)
+                new = _new_grant(case, owed, now, late_after_s)
                 by_key[new.payment_id, new.item_id] = case
                 wanted.append(new)
     if not wanted:
@@ -140,17 +122,18 @@ def _grant(session: Session, read: list[Case], now: datetime, late_credit: timed
         key = (new.payment_id, new.item_id)
         expiry, at = new.expires_at, new.recorded_at
         lot = Lot(
-            ids[key], new.payment_id, new.member_id, new.item_id, new.quantity, new.quantity, 0, 0, expiry, at
+            ids[key], new.payment_id, new.member_id, new.item_id, new.quantity, new.quantity, 0, 0, expiry, at,
+            late_after_s,
         )  # fmt: skip
         by_key[key].lots.append(lot)
         lots.append(lot)
     return lots
 
 
-def _new_grant(case: Case, owed: Owed, now: datetime, late_credit: timedelta) -> NewGrant:
+def _new_grant(case: Case, owed: Owed, now: datetime, late_after_s: int) -> NewGrant:
     assert case.match is not None and case.paid is not None, "only such payments owe"  # noqa: S101, PT018 -- narrows types
     paid_at = case.paid.fact.occurred_at
-    expiry, late = _expiry(case, owed, now, late_credit)
+    expiry, late = dates.expiry(case, owed, now, late_after_s)
     return NewGrant(
         payment_id=case.payment.root,
         member_id=case.match.member_id,
@@ -162,6 +145,7 @@ def _new_grant(case: Case, owed: Owed, now: datetime, late_credit: timedelta) ->
         recorded_at=now,
         fact_id=case.paid.id,
         note="credited late: days to expire count from the day of crediting" if late and expiry else None,
+        late_after_s=late_after_s,
     )
 
 

@@ -17,7 +17,7 @@ from models import adjustments, statement
 from models.adjustments import Adjustment, AdjustmentReason
 from models.catalogue import Item, ItemKind
 from models.errors import (
-    AlreadyLapsed,
+    DayOver,
     DayTooFar,
     NumberTooLarge,
     ReasonMissing,
@@ -34,7 +34,7 @@ pages = Blueprint("adjustments", __name__)
 
 _BESIDE: dict[type[SppError], str] = {
     ZeroQuantity: "quantity", NumberTooLarge: "quantity", TooFewSessions: "quantity", ReasonMissing: "note",
-    TextTooLong: "note", DayTooFar: "last_day", AlreadyLapsed: "last_day",
+    TextTooLong: "note", DayTooFar: "last_day", DayOver: "last_day",
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from console.web.member_page import number
 from console.web.reasons import BESIDE, ReasonForm, why
 from models import expiry_runs, expiry_undo, lapsing
 from models.actions import Action
-from models.errors import AlreadyLapsed, DayTooFar, NotFound
+from models.errors import DayOver, DayTooFar, NotFound
 from models.expiry_runs import ExpiryRun
 from models.staff import Role
 
@@ -93,7 +93,7 @@ def undo(run_id: int) -> ResponseReturnValue:
         if form.until.data == "day" and last_day is None:
             form.last_day.errors = ["Choose the last day on which the sessions can be used."]
         else:
-            with form.refusals({**BESIDE, AlreadyLapsed: "last_day", DayTooFar: "last_day"}):
+            with form.refusals({**BESIDE, DayOver: "last_day", DayTooFar: "last_day"}):
                 expiry_undo.undo(
                     database(), run_id, last_day=last_day, reason=form.text("reason"), by=actor(), now=datetime.now(UTC)
                 )

@@ -14,7 +14,7 @@ from console.web.member_forms import ExtendForm, GiveBackForm, RedeemForm
 from models import adjustments, entitlement, redemption, statement
 from models.burn_order import Draw
 from models.catalogue import Item
-from models.errors import AlreadyLapsed, DayTooFar, NeverLapses, NothingToReturn, NotLater, ReasonMissing, TextTooLong
+from models.errors import DayOver, DayTooFar, NeverLapses, NothingToReturn, NotLater, ReasonMissing, TextTooLong
 from models.ledger import CreditGrant
 from models.redemption import Redemption
 from models.staff import Role
@@ -78,7 +78,7 @@ def extend(member_id: int, grant_id: int) -> ResponseReturnValue:
     zone = lot.time_zone or member_page.zone_of(member_page.find(member_id))
     form = ExtendForm()
     if form.validate_on_submit():
-        days = (NotLater, DayTooFar, AlreadyLapsed, NeverLapses)
+        days = (NotLater, DayTooFar, DayOver, NeverLapses)
         with form.refusals(dict.fromkeys(days, "last_day") | dict.fromkeys((ReasonMissing, TextTooLong), "reason")):
             adjustments.extend(
                 database(), grant_id, last_day=form.last_day.data, reason=form.text("reason"), by=actor(),

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from models.audit import audit
-from models.entitlement import Terms, entitlement, expires_at, payment_of
-from models.facts import Fact, Linked, Restored, Reversed
+from models.entitlement import Owed, Terms, end_of, entitlement, expires_at, payment_of
+from models.facts import Fact, Linked, Paid, Restored, Reversed
 from models.ledger import CreditGrant
 from models.members import Membership
 from models.redemption import redeem
@@ -37,9 +38,12 @@ from tests.models.gym import (
     tell,
 )
 
+CHICAGO = ZoneInfo("America/Chicago")
 MODEST = settings(max_examples=60)
 LATER = PAID_AT + timedelta(days=20)
-AFTER_LAPSING = PAID_AT + timedelta(days=50)
+BETWEEN = PAID_AT + timedelta(days=35)
+"""When what was not away has expired, and what was away for long has not."""
+AFTER_EXPIRY = PAID_AT + timedelta(days=50)
 
 Thing = TypeVar("Thing")
 
@@ -89,7 +93,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     told = split(draw, facts) + [[fact] for fact in draw(st.lists(st.sampled_from(facts), max_size=3))]
     order = draw(st.permutations(range(len(told))))
     again = draw(st.lists(st.sampled_from(order), max_size=3))
-    return Scenario(facts, told, split(draw, [*order, *again]), draw(st.sampled_from([LATER, AFTER_LAPSING])))
+    return Scenario(facts, told, split(draw, [*order, *again]), draw(st.sampled_from([LATER, BETWEEN, AFTER_EXPIRY])))
 
 
 def split(draw: st.DrawFn, things: list[Thing]) -> list[list[Thing]]:
@@ -135,14 +139,30 @@ def shown(session: Session, membership: Membership) -> Shown:
     return result
 
 
+def last_usable_day(facts: list[Fact], owed: Owed) -> date:
+    """Counted day by day: one that ends with money away which comes back does not count."""
+    terms = [Terms(owed.item_id, owed.quantity, 0)]
+
+    def is_away(day: date) -> bool:
+        known = [fact for fact in facts if isinstance(fact, Paid) or fact.occurred_at.astimezone(CHICAGO).date() <= day]
+        (then,) = entitlement(known, terms)
+        return then.reversed > owed.reversed
+
+    payment = payment_of(facts)
+    assert payment is not None
+    day, left = payment.occurred_at.astimezone(CHICAGO).date(), owed.days_to_expire
+    while left or is_away(day):
+        left -= not is_away(day)
+        day += timedelta(days=1)
+    return day
+
+
 def expected(gym: Gym, scenario: Scenario) -> Shown:
     """What the facts as a set come to, counted without the database."""
     terms = [Terms(gym.spin.id, CLASSES, CLASS_DAYS), Terms(gym.training.id, TRAININGS, NEVER)]
-    payment = payment_of(scenario.facts)
-    assert payment is not None
     result: Shown = {}
     for owed in entitlement(scenario.facts, terms):
-        lapses = expires_at(payment.occurred_at, owed.days_to_expire, "America/Chicago")
+        lapses = end_of(last_usable_day(scenario.facts, owed), "America/Chicago") if owed.days_to_expire else None
         lapsed = lapses is not None and lapses <= scenario.now
         remaining = 0 if lapsed else owed.quantity - owed.reversed
         result[owed.item_id] = (owed.quantity, owed.reversed, remaining, 0, lapses)

@@ -182,10 +182,10 @@ def test_what_is_told_in_another_currency_contradicts_and_has_no_effect() -> Non
     lost = Reversed("ch", AT, "dispute:dp_1", 100, "EUR")
     assert reversed_sessions(lost, refund(1, 3000)) == 3000
     assert reversed_sessions(dispute(), Restored("ch", after(9), "dispute:dp_1", 9000, "EUR")) == 9000
-    assert contradicts(PAID, lost)
+    assert contradicts([PAID], lost)
 
 
 @pytest.mark.parametrize("told", [refund(1, 100, currency=None), refund(1, 100), Linked("in", AT, "pi"), PAID])
 def test_what_is_told_in_the_same_currency_or_in_none_does_not_contradict(told: Fact) -> None:
-    assert not contradicts(PAID, told)
+    assert not contradicts([PAID], told)
     assert reversed_sessions(refund(1, 100, currency=None)) == 100

@@ -12,7 +12,7 @@ from models import entitlement, expiry_runs, expiry_undo, statement
 from models.actions import Action
 from models.audit import audit
 from models.catalogue import Club
-from models.errors import AlreadyLapsed, DayTooFar, NotFound, ReasonMissing, WrongState
+from models.errors import DayOver, DayTooFar, NotFound, ReasonMissing, WrongState
 from models.expiry_runs import Breaker, ExpiryRun
 from models.facts import Fact, Restored, Reversed
 from models.members import Membership
@@ -93,7 +93,7 @@ def test_each_club_has_its_own_midnight(gym: Gym, session: Session) -> None:
     # Over at one of them is over.
     run = session.scalars(select(ExpiryRun)).one()
     run.state, run.undone_by = "finished", None
-    with pytest.raises(AlreadyLapsed):
+    with pytest.raises(DayOver):
         expiry_undo.undo(session, run.id, last_day=TODAY.date() - timedelta(days=1), reason=REASON, by=BY, now=TODAY)
 
 
@@ -215,7 +215,7 @@ def test_what_is_refused(gym: Gym, session: Session) -> None:
     by = {"reason": REASON, "by": BY, "now": TODAY}
     with pytest.raises(ReasonMissing):
         expiry_undo.undo(session, run.id, last_day=NEXT_WEEK, **{**by, "reason": " "})  # type: ignore[arg-type]
-    with pytest.raises(AlreadyLapsed):
+    with pytest.raises(DayOver):
         expiry_undo.undo(session, run.id, last_day=TODAY.date() - timedelta(days=2), **by)  # type: ignore[arg-type]
     with pytest.raises(DayTooFar):
         expiry_undo.undo(session, run.id, last_day=date(9999, 12, 31), **by)  # type: ignore[arg-type]

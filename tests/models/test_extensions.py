@@ -1,4 +1,4 @@
-"""Expiries put off by hand: later only, by the club's own days, and no processor undoes it."""
+"""Expiries put off by hand: later only, by the club's own days, and no processor undoes it; the expired comes back."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -8,16 +8,27 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from models import adjustments, statement
+from models import adjustments, expiry_runs, expiry_undo, statement
 from models.audit import audit
 from models.burn_order import Draw
 from models.catalogue import MAX_DAYS_TO_EXPIRE, Club
 from models.database import sessions
 from models.entitlement import end_of
-from models.errors import AlreadyLapsed, DayTooFar, NeverLapses, NotFound, NotLater, ReasonMissing, TextTooLong
-from models.facts import Reversed
+from models.errors import (
+    DayOver,
+    DayTooFar,
+    NeverLapses,
+    NotFound,
+    NothingExpired,
+    NotLater,
+    ReasonMissing,
+    TextTooLong,
+)
+from models.expiry_runs import Breaker
+from models.facts import Restored, Reversed
 from models.ledger import CreditGrant
 from models.members import Membership, sign_up
+from models.redemption import redeem
 from tests.models.gym import (
     BY,
     CLASSES,
@@ -27,6 +38,7 @@ from tests.models.gym import (
     Gym,
     entries,
     expire_all,
+    fresh,
     lot,
     lots,
     paid,
@@ -49,9 +61,9 @@ def member(gym: Gym) -> Membership:
     return membership
 
 
-def extend(session: Session, grant_id: int, last_day: date, **changed: Any) -> None:
+def extend(session: Session, grant_id: int, last_day: date, **changed: Any) -> int:
     values: dict[str, Any] = {"reason": "had the flu", "by": BY, "now": NOW} | changed
-    adjustments.extend(session, grant_id, last_day=last_day, **values)
+    return adjustments.extend(session, grant_id, last_day=last_day, **values)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +100,7 @@ def test_who_put_it_off_from_where_and_why_is_written_down(gym: Gym, session: Se
         (LAST_DAY, {}, NotLater, "until 2024-03-31 already"),
         (LAST_DAY - DAY, {}, NotLater, "choose a later day"),
         (date.min, {}, NotLater, "choose a later day"),
-        (LAST_DAY + DAY, {"now": end_of(LAST_DAY, CHICAGO)}, AlreadyLapsed, "given again by an adjustment"),
+        (LAST_DAY + DAY, {"now": end_of(LAST_DAY + DAY, CHICAGO)}, DayOver, "choose one to come"),
         (LAST_DAY + DAY, {"reason": " "}, ReasonMissing, "a note is required"),
         (LAST_DAY + DAY, {"reason": "x" * 1001}, TextTooLong, "at most 1000 characters"),
         (NOW.date() + timedelta(days=MAX_DAYS_TO_EXPIRE + 1), {}, DayTooFar, "2124-02-06"),
@@ -206,3 +218,108 @@ def test_a_refund_takes_sessions_of_an_extended_lot(gym: Gym, session: Session, 
     tell(session, Reversed("in", PAID_AT, "dispute:dp", DUES, "USD"), now=end_of(LAST_DAY, CHICAGO) + DAY)
     assert [entry.kind for entry in entries(session, spin)] == ["grant", "extension", "clawback"]
     assert lot(session, member, gym.spin).remaining == 0
+
+
+NEXT_WEEK = LAST_DAY + 7 * DAY
+OVER = end_of(LAST_DAY, CHICAGO) + timedelta(hours=12)
+"""When the classes have expired."""
+
+
+def kinds(session: Session, grant: CreditGrant) -> list[tuple[str, int]]:
+    return [(entry.kind, entry.quantity) for entry in entries(session, grant)]
+
+
+def test_expired_sessions_come_back_by_counter_entries(gym: Gym, session: Session, member: Membership) -> None:
+    use(gym, member, 3)
+    expire_all(session, OVER)
+    spin, before = lot(session, member, gym.spin), acts(session)
+    assert extend(session, spin.id, NEXT_WEEK, now=OVER) == CLASSES - 3
+    assert (spin.remaining, spin.expires_at) == (CLASSES - 3, end_of(NEXT_WEEK, CHICAGO))
+    *_, back, extension = entries(session, spin)
+    assert kinds(session, spin)[2:] == [("expiry", 3 - CLASSES), ("expiry", CLASSES - 3), ("extension", 0)]
+    assert (back.action_id, back.note, back.occurred_at) == (last_act(session).id, "had the flu", OVER)
+    assert (extension.action_id, extension.expires_at) == (back.action_id, spin.expires_at)
+    assert acts(session) == before + 1
+    assert use_at(gym, member, CLASSES - 3, OVER)
+    assert list(audit(session)) == []
+
+
+def use_at(gym: Gym, member: Membership, quantity: int, now: datetime) -> list[Draw]:
+    values = {"member_id": member.member_id, "item_id": gym.spin.id, "quantity": quantity}
+    return redeem(gym.session, **values, key=fresh("key"), by=BY, now=now).draws
+
+
+def test_what_has_expired_by_the_clock_alone_comes_back_too(gym: Gym, session: Session, member: Membership) -> None:
+    spin = lot(session, member, gym.spin)
+    assert extend(session, spin.id, NEXT_WEEK, now=OVER) == 0
+    assert (spin.remaining, spin.expires_at) == (CLASSES, end_of(NEXT_WEEK, CHICAGO))
+    assert expire_all(session, OVER) == 0
+    assert list(audit(session)) == []
+
+
+def test_it_can_expire_and_come_back_again(gym: Gym, session: Session, member: Membership) -> None:
+    spin = lot(session, member, gym.spin)
+    for last_day in (NEXT_WEEK, NEXT_WEEK + 7 * DAY):
+        expire_all(session, over := end_of(last_day - 7 * DAY, CHICAGO))
+        assert extend(session, spin.id, last_day, now=over) == CLASSES
+    assert spin.remaining == CLASSES
+    assert list(audit(session)) == []
+
+
+def test_where_nothing_of_it_has_expired_nothing_comes_back(gym: Gym, session: Session, member: Membership) -> None:
+    use(gym, member, CLASSES)
+    spin, before = lot(session, member, gym.spin), acts(session)
+    with pytest.raises(NothingExpired, match=f"Grant {spin.id} has no expired sessions"):
+        extend(session, spin.id, NEXT_WEEK, now=OVER)
+    assert (kinds(session, spin), acts(session)) == ([("grant", CLASSES), ("redemption", -CLASSES)], before)
+
+
+@pytest.mark.parametrize("refunded_first", [True, False])
+@pytest.mark.parametrize("percent", [50, 100])
+def test_what_was_refunded_does_not_come_back(
+    gym: Gym, session: Session, member: Membership, percent: int, refunded_first: bool
+) -> None:
+    """Whether the refund was told before the extension or after it."""
+    spin = lot(session, member, gym.spin)
+    use(gym, member, 1)
+    expire_all(session, OVER)
+    refund = Reversed("in", OVER, "refund:re", DUES * percent // 100, "USD")
+    if refunded_first:
+        tell(session, refund, now=OVER)
+    if percent == 100 and refunded_first:
+        with pytest.raises(NothingExpired):
+            extend(session, spin.id, NEXT_WEEK, now=OVER)
+    else:
+        extend(session, spin.id, NEXT_WEEK, now=OVER)
+    if not refunded_first:
+        tell(session, refund, now=OVER)
+    taken = CLASSES * percent // 100
+    grant = lot(session, member, gym.spin)
+    assert (grant.remaining, grant.reversed) == (max(0, CLASSES - 1 - taken), taken)
+    assert list(audit(session)) == []
+
+
+def test_undoing_its_expiry_run_gives_nothing_twice(gym: Gym, session: Session, member: Membership) -> None:
+    gym_wide = Breaker(lots_from=1000, times=5)
+    while expiry_runs.step(session, as_of=OVER, breaker=gym_wide).more:
+        pass
+    (run,) = expiry_runs.page(session, limit=2).runs
+    spin = lot(session, member, gym.spin)
+    assert spin.remaining == 0
+    extend(session, spin.id, NEXT_WEEK, now=OVER)
+    expiry_undo.undo(session, run.id, last_day=None, reason="by mistake", by=BY, now=OVER)
+    while expiry_undo.step(session, now=OVER):
+        pass
+    assert (lot(session, member, gym.spin).remaining, run.undone_sessions) == (CLASSES, 0)
+    assert list(audit(session)) == []
+
+
+def test_days_that_a_person_gave_come_on_top_of_days_of_money_away(
+    gym: Gym, session: Session, member: Membership
+) -> None:
+    spin = lot(session, member, gym.spin)
+    extend(session, spin.id, LAST_DAY + 5 * DAY)
+    tell(session, Reversed("in", PAID_AT + 10 * DAY, "failure:in"), now=PAID_AT + 10 * DAY)
+    tell(session, Restored("in", PAID_AT + 50 * DAY, "failure:in"), now=PAID_AT + 50 * DAY)
+    assert lot(session, member, gym.spin).expires_at == end_of(LAST_DAY + 45 * DAY, CHICAGO)
+    assert lot(session, member, gym.spin).remaining == CLASSES

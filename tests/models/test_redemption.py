@@ -1,13 +1,15 @@
 """Members spend sessions, in burn order and once per key, and get them back."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from models import adjustments
 from models.actions import Action
+from models.adjustments import AdjustmentReason
 from models.audit import audit
 from models.burn_order import Draw
 from models.database import make_engine
@@ -96,6 +98,22 @@ def test_of_lots_that_lapse_together_the_oldest_is_used_first(gym: Gym, session:
     assert use(gym, member, CLASSES + 1).draws == [Draw(early.id, CLASSES), Draw(late.id, 1)]
     never_late, never_early = lots(session, member, gym.training)
     assert use(gym, member, TRAININGS + 1, item="training").draws == [Draw(never_early.id, 2), Draw(never_late.id, 1)]
+
+
+def test_of_equal_expiry_what_was_free_is_used_before_what_was_paid_for(
+    gym: Gym, session: Session, member: Membership
+) -> None:
+    """Though it was given later."""
+    paid_for = lot(session, member, gym.spin)
+    values = {"member_id": member.member_id, "reason": AdjustmentReason.GOODWILL, "note": "late trainer", "by": BY}
+    for item, last_day in ((gym.spin, date(2024, 3, 31)), (gym.training, None)):
+        given = {"item_id": item.id, "quantity": 2, "last_day": last_day, "key": fresh("key"), "alone_up_to": 9}
+        adjustments.adjust(session, **values, **given, now=NOW)
+    free = lots(session, member, gym.spin)[-1]
+    assert free.expires_at == paid_for.expires_at
+    assert use(gym, member, 3).draws == [Draw(free.id, 2), Draw(paid_for.id, 1)]
+    bought, never = lots(session, member, gym.training)
+    assert use(gym, member, 3, item="training").draws == [Draw(never.id, 2), Draw(bought.id, 1)]
 
 
 def test_a_redemption_is_entered_on_each_lot(gym: Gym, session: Session, member: Membership) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, insert, text
@@ -14,7 +15,7 @@ from models.actions import Actor
 from models.adjustments import Adjustment, AdjustmentReason
 from models.audit import audit
 from models.database import make_engine, sessions
-from models.errors import AlreadyLapsed, NotFound, SamePerson, SppError, TooFewSessions, WrongState
+from models.errors import DayOver, NotFound, SamePerson, SppError, TooFewSessions, WrongState
 from models.members import Membership
 from tests.models.gym import BY, CLASSES, NOW, Gym, entries, paid, tell, together
 from tests.models.test_adjustments import NOTE, acts, adjust, adjusted_lot, last_act, state, use
@@ -63,6 +64,76 @@ def test_over_the_limit_nothing_moves_until_it_is_approved(
 def test_up_to_the_limit_one_person_is_enough(gym: Gym, member: Membership, quantity: int) -> None:
     assert adjust(gym, member, quantity, alone_up_to=4).approved
     assert state(gym, member) != BEFORE
+
+
+def adjust_alone(gym: Gym, member: Membership, quantity: int, **changed: Any) -> bool:
+    """Whether one person was enough."""
+    return bool(adjust(gym, member, quantity, **{"alone_up_to": 10, **changed}).approved)
+
+
+def test_what_one_person_adjusts_of_a_member_in_a_day_is_counted_together(gym: Gym, member: Membership) -> None:
+    assert adjust_alone(gym, member, 6)
+    assert adjust_alone(gym, member, -4)
+    assert not adjust_alone(gym, member, 1)
+    assert not adjust_alone(gym, member, -1)
+    assert state(gym, member) == [(CLASSES - 4, 0), (6, 0)]
+
+
+def test_what_a_second_person_sees_to_does_not_count(gym: Gym, member: Membership) -> None:
+    approved, declined, _ = (adjust(gym, member, 11, alone_up_to=10, key=key) for key in ("one", "two", "three"))
+    decide(gym, approved)
+    decide(gym, declined, approve=False)
+    assert adjust_alone(gym, member, 10)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "of_another_member", "changed"),
+    [
+        (10, False, {"by": OTHER}),
+        (10, True, {}),
+        (10, False, {"now": datetime(2024, 3, 2, 6, tzinfo=UTC)}),
+    ],
+    ids=["another person", "another member", "the club's next day"],
+)
+def test_another_person_member_or_day_is_counted_apart(
+    gym: Gym, member: Membership, quantity: int, of_another_member: bool, changed: dict[str, Any]
+) -> None:
+    assert adjust_alone(gym, member, 10, key="first")
+    other = gym.join() if of_another_member else member
+    assert adjust_alone(gym, other, quantity, **changed)
+
+
+def test_until_the_club_s_midnight_it_is_one_day(gym: Gym, member: Membership) -> None:
+    assert adjust_alone(gym, member, 10)
+    assert not adjust_alone(gym, member, 1, now=datetime(2024, 3, 2, 5, 59, 59, tzinfo=UTC))
+
+
+def test_the_same_key_counts_once(gym: Gym, member: Membership) -> None:
+    for _ in range(3):
+        assert adjust_alone(gym, member, 5, key="again")
+    assert adjust_alone(gym, member, 5)
+
+
+def test_many_at_once_are_counted_one_after_the_other(open_gym: Gym, engine: Engine) -> None:
+    member = open_gym.join()
+    open_gym.session.commit()
+    values: dict[str, Any] = {
+        "member_id": member.member_id, "item_id": open_gym.spin.id, "quantity": 4, "last_day": None,
+        "reason": AdjustmentReason.OTHER, "note": NOTE, "alone_up_to": 10, "by": BY, "now": NOW,
+    }  # fmt: skip
+
+    def give(key: str, session: Session) -> bool:
+        return bool(adjustments.adjust(session, **values, key=key).approved)
+
+    results = together(engine, [partial(give, f"key {number}") for number in range(6)])
+    assert sorted(map(str, results)) == ["False"] * 4 + ["True"] * 2
+
+
+def test_taking_more_than_there_is_is_refused_at_once(gym: Gym, session: Session, member: Membership) -> None:
+    before = acts(session)
+    with pytest.raises(TooFewSessions, match=f"{CLASSES + 1} Spin sessions asked for, {CLASSES} usable"):
+        ask(gym, member, -CLASSES - 1)
+    assert (list(adjustments.waiting(session)), acts(session)) == ([], before)
 
 
 def test_sessions_are_usable_from_their_approval(gym: Gym, session: Session, member: Membership) -> None:
@@ -175,7 +246,7 @@ def test_a_decision_made_since_it_was_read_counts(open_gym: Gym, engine: Engine)
 
 
 def test_a_last_day_that_is_over_is_refused_at_once(gym: Gym, session: Session, member: Membership) -> None:
-    with pytest.raises(AlreadyLapsed):
+    with pytest.raises(DayOver):
         ask(gym, member, last_day=date(2024, 2, 29))
     assert list(adjustments.waiting(session)) == []
 
@@ -190,7 +261,7 @@ def refuse(gym: Gym, adjustment: Adjustment, error: type[SppError], now: datetim
 
 def test_sessions_whose_days_are_over_before_the_approval_can_only_be_declined(gym: Gym, member: Membership) -> None:
     adjustment = ask(gym, member, last_day=date(2024, 3, 9))
-    refuse(gym, adjustment, AlreadyLapsed, datetime(2024, 3, 10, 6, tzinfo=UTC))
+    refuse(gym, adjustment, DayOver, datetime(2024, 3, 10, 6, tzinfo=UTC))
     assert state(gym, member) == BEFORE
     decide(gym, adjustment, approve=False, now=datetime(2024, 3, 10, 6, tzinfo=UTC))
     in_time = ask(gym, member, last_day=date(2024, 3, 9), key="in time")

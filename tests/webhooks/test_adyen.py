@@ -91,9 +91,11 @@ MEANINGS: dict[str, list[Fact]] = {
     "refunded_reversed": [Restored(PAYMENT, at("2026-11-09"), "refund:PGYM0001REF00001", 3000, "USD")],
     "chargeback": [Reversed(PAYMENT, at("2026-11-22"), DISPUTE, 8900, "USD")],
     "chargeback_reversed": [Restored(PAYMENT, at("2026-12-01"), DISPUTE, 8900, "USD")],
-    "second_chargeback": [Reversed(PAYMENT, at("2026-12-20"), DISPUTE, 8900, "USD")],
-    "prearbitration_won": [Restored(PAYMENT, at("2026-12-22"), DISPUTE, 8900, "USD")],
-    "prearbitration_lost": [Reversed(PAYMENT, at("2026-12-22"), DISPUTE, 8900, "USD")],
+    "second_chargeback": [Reversed(PAYMENT, at("2026-12-20"), f"{DISPUTE}:second", 8900, "USD")],
+    "prearbitration_won": [
+        Restored(PAYMENT, at("2026-12-22"), cause, 8900, "USD") for cause in (DISPUTE, f"{DISPUTE}:second")
+    ],
+    "prearbitration_lost": [Reversed(PAYMENT, at("2026-12-22"), f"{DISPUTE}:second", 8900, "USD")],
 }
 BY_CAPTURE: dict[str, tuple[list[Fact], list[Fact] | None]] = {
     "authorisation": ([PAID_FACT], None),
@@ -292,6 +294,14 @@ class TestWhatItComesTo:
         told = [meaning(RECORDED[name]) for name in ("authorisation", *names)]
         for order in itertools.permutations(told):
             assert self.taken_back([*itertools.chain(*order), *told[-1]]) == taken
+
+    @pytest.mark.parametrize("last", ["second_chargeback", "prearbitration_lost"])
+    def test_what_follows_a_reversed_chargeback_in_the_same_second_is_final(self, last: str) -> None:
+        at_once = {"eventDate": "2026-12-20T09:00:00+01:00"}
+        bodies = (RECORDED[name] for name in ("authorisation", "chargeback", "chargeback_reversed", last))
+        told = [meaning(changed(body, **of_item(at_once))) for body in bodies]
+        for order in itertools.permutations(told):
+            assert self.taken_back(itertools.chain(*order)) == 10
 
     def test_captured_again_after_a_failure(self) -> None:
         again = changed(RECORDED["capture"], **of_item({"eventDate": "2026-11-07T09:00:00+01:00"}))

@@ -4,7 +4,9 @@ With automatic capture, Adyen's default, AUTHORISATION credits; with the option
 `capture=manual` CAPTURE does. Either way the key is the authorisation's pspReference,
 which every later event names as its originalReference. A capture can fail days after it
 succeeded, and succeed again. All events of one refund have one pspReference, and all of
-one dispute another: these are the causes, and the latest word on each counts.
+one dispute another: these are the causes, and the latest word on each counts. What follows
+the reversal of a chargeback, a second one or a lost pre-arbitration, is a cause of its own: that reversal does not
+undo it, also in the same second.
 
 Signed are pspReference, originalReference, merchantAccountCode, merchantReference,
 amount, eventCode and success. Unsigned are eventDate, reason, additionalData and `live`:
@@ -276,13 +278,25 @@ def _billing_references(item: Object) -> tuple[str, ...]:
     return tuple(str(reference) for reference in dict.fromkeys(told) if strict.is_name(reference))
 
 
-def _change(fact: type[Reversed | Restored], family: str, *, by: str = "pspReference", whole: bool = False) -> Reading:
-    """Money that went or came back, `by` what identifies the refund, dispute or capture it went for."""
+def _change(
+    fact: type[Reversed | Restored], family: str, *, by: str = "pspReference", whole: bool = False, stage: str = ""
+) -> Reading:
+    """Money that went or came back, `by` what identifies the refund, dispute or capture it went for.
+
+    A later `stage` of one dispute is a cause of its own: what undid the first does not undo it.
+    """
 
     def read(item: Object, at: datetime) -> list[Fact]:
-        return [fact(_payment(item), at, f"{family}:{strict.name(item, by)}", *(() if whole else _amount(item)))]
+        cause = f"{family}:{strict.name(item, by)}{stage}"
+        return [fact(_payment(item), at, cause, *(() if whole else _amount(item)))]
 
     return read
+
+
+def _dispute_won(item: Object, at: datetime) -> list[Fact]:
+    """All that the dispute took, in whichever stage, came back."""
+    stages = _change(Restored, "dispute"), _change(Restored, "dispute", stage=_SECOND)
+    return [fact for stage in stages for fact in stage(item, at)]
 
 
 def _expired(item: Object, at: datetime) -> list[Fact]:
@@ -306,6 +320,8 @@ def _amount(item: Object) -> tuple[int, str]:
     return strict.minor_units(amount, "value"), strict.currency(amount, "currency")
 
 
+_SECOND = ":second"
+
 _READINGS: dict[str, Reading] = {
     "AUTHORISATION": _authorised,
     "CAPTURE": _change(Restored, "capture", by="originalReference"),
@@ -321,10 +337,10 @@ _READINGS: dict[str, Reading] = {
     "REFUND_FAILED": _change(Restored, "refund"),
     "REFUNDED_REVERSED": _change(Restored, "refund"),
     "CHARGEBACK": _change(Reversed, "dispute"),
-    "SECOND_CHARGEBACK": _change(Reversed, "dispute"),
+    "SECOND_CHARGEBACK": _change(Reversed, "dispute", stage=_SECOND),
     "CHARGEBACK_REVERSED": _change(Restored, "dispute"),
-    "PREARBITRATION_LOST": _change(Reversed, "dispute"),
-    "PREARBITRATION_WON": _change(Restored, "dispute"),
+    "PREARBITRATION_LOST": _change(Reversed, "dispute", stage=_SECOND),
+    "PREARBITRATION_WON": _dispute_won,
 }
 
 _NOT_CAPTURED = {"AUTHORISATION", "CANCELLATION", "TECHNICAL_CANCEL", "EXPIRE"}
