@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from console import broker_state
 from console.channels import NOT_TOLD, Channel
 from logs import first_line
 from models import notices
@@ -38,7 +39,7 @@ class Watcher:
     ) -> None:
         self._engine: Engine = make_engine(settings.database_url, pool_size=2)
         self._make = sessions(self._engine)
-        self._lookout = Lookout(self._make, settings)
+        self._lookout = Lookout(self._make, settings, broker=lambda: broker_state.look(settings.broker_url).trouble)
         self._channels, self._clock = channels, clock
         self._closed = threading.Event()
         self._away: KnownAlarm | None = None

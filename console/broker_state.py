@@ -19,6 +19,8 @@ class BrokerState:
 
     error: str | None = None
     """Why it was not reached."""
+    wanted: bool = True
+    """Whether this installation has one."""
     queues: Mapping[str, int] | None = None
     """How many messages wait in each, where it was reached."""
     eviction: str | None = None
@@ -29,11 +31,16 @@ class BrokerState:
         """Whether it answered."""
         return self.error is None
 
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not answer although it ought to."""
+        return self.error if self.wanted else None
+
 
 def look(broker_url: str) -> BrokerState:
     """The broker of that URL now. Raises nothing: what goes wrong is its error."""
     if broker_url.startswith("unused:"):
-        return BrokerState(error="none is set here; `spp up` has one of its own")
+        return BrokerState(error="none is set here; `spp up` has one of its own", wanted=False)
     try:
         return _look_at_redis(broker_url) if broker_url.startswith(REDIS_SCHEMES) else _look_at_amqp(broker_url)
     except Exception as error:  # noqa: BLE001 -- whatever a client library raises, the broker was not reached

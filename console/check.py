@@ -64,7 +64,8 @@ def _judge() -> Verdict:
         told = "; ".join(alarm.message.rstrip(".") for alarm in found)
         return Verdict(Code.CRITICAL if grave else Code.WARNING, told, total)
     credited = counted(total.credited_hour, "event")
-    return Verdict(Code.OK, f"{total.due:,} due, {credited} credited in the last hour", total)
+    waiting = [one.what for one in alarms.unsettled(total)]
+    return Verdict(Code.OK, ", ".join([f"{total.due:,} due, {credited} credited in the last hour", *waiting]), total)
 
 
 def _performance(total: EndpointFigures) -> str:

@@ -69,7 +69,7 @@ for command in (
     sending.send, queues.endpoints_command, events.events, events.replay, events.discard,
     pausing.pause, pausing.resume, pausing.pauses_command, ledger_commands.expire, ledger_commands.lapsing,
     ledger_commands.audit, pruning.prune,
-    repairs.unmatched, repairs.link, repairs.quarantine, repairs.reconcile,
+    repairs.unmatched, repairs.link, repairs.set_aside, repairs.quarantine, repairs.reconcile,
     users.user, alert.alert, status.status, check.check, doctor.doctor,
 ):  # fmt: skip
     spp.add_command(command)

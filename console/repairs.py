@@ -26,7 +26,8 @@ from models.database import make_engine, sessions
 from models.errors import NotFound
 from models.inbox import EventState, WebhookEvent
 from models.members import add_billing_reference, the_membership
-from models.wording import age
+from models.payments import Payment
+from models.wording import age, money
 from webhooks.processors import adapter
 from worker.reconciling import Reconciling, Report
 
@@ -36,20 +37,24 @@ TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 @click.command()
 @json_option
 def unmatched(as_json: bool) -> None:
-    """List paid dues that no membership has claimed yet, the longest waiting first."""
+    """List paid dues without sessions: those that no membership has claimed yet, then those that are held."""
     now = datetime.now(UTC)
     with database() as session:
         rows = payments.unmatched(session)
+        held = payments.held(session)
     if as_json:
-        show.as_json([row._asdict() for row in rows])
+        show.as_json([row._asdict() for row in (*rows, *held)])
         return
-    show.table(["endpoint", "payment", "amount", "paid", "waiting", "billing references"], [
-        [row.endpoint, row.payment, f"{row.amount_minor} {row.currency}", row.paid_at, age(now - row.paid_at),
-         " ".join(row.billing_references) or "none: find out whose it is, and ask the processor to name them"]
-        for row in rows
+    show.table(["endpoint", "payment", "amount", "paid", "waiting", "billing references, or why it is held"], [
+        [row.endpoint, row.payment, money(row.amount_minor, row.currency), row.paid_at, age(now - row.paid_at),
+         row.problem or " ".join(row.billing_references)
+         or "none: find out whose it is, and ask the processor to name them"]
+        for row in (*rows, *held)
     ])  # fmt: skip
     if rows:
         click.echo("\nspp link ENDPOINT:REFERENCE EMAIL gives such a payment, and all later ones, to a member.")
+    if rows or held:
+        click.echo("spp set-aside ENDPOINT:PAYMENT --reason TEXT takes one that is no member's dues out of this list.")
 
 
 @click.command()
@@ -71,6 +76,21 @@ def link(reference: str, email: str, membership_id: int | None, as_json: bool) -
         show.as_json(answer)
     else:
         click.echo(f"{reference} belongs to membership {answer['membership']}; {settled} waiting payments are settled.")
+
+
+@click.command("set-aside")
+@click.argument("payment", metavar="ENDPOINT:PAYMENT")
+@click.option("--reason", required=True, help="Kept in the action log.")
+def set_aside(payment: str, reason: str) -> None:
+    """Take an unmatched or held payment out of the lists and alarms: it is not dues of any member here."""
+    endpoint, reference = billing_reference(payment)
+    with database() as session:
+        named = (Payment.endpoint == endpoint) & (Payment.reference == reference)
+        row = session.execute(select(Payment.id, Payment.same_as).where(named)).one_or_none()
+        if row is None:
+            raise NotFound(what="payment", name=payment)
+        payments.set_aside(session, row.same_as or row.id, reason=reason, by=operator())
+    click.echo(f"{payment} is set aside.")
 
 
 @click.group(invoke_without_command=True)

@@ -63,7 +63,8 @@ def lookout_of(settings: Settings) -> Iterator[Lookout]:
     """What sees the figures of the very moment, over one connection."""
     engine = make_engine(settings.database_url, pool_size=1)
     try:
-        yield Lookout(sessions(engine), settings, now_s=0)
+        broker = broker_state.recent(settings.broker_url)
+        yield Lookout(sessions(engine), settings, now_s=0, broker=lambda: broker().trouble)
     finally:
         engine.dispose()
 
@@ -90,7 +91,8 @@ def screen(seen: Seen) -> list[str]:
     now, figures = seen.now, seen.now.figures
     rows = [("total", figures.total), *figures.endpoints.items()]
     grave = next((alarm.severity.upper() for alarm in seen.alarms), "OK")
-    lines = [f"Sessions Per Payment   {figures.at:%Y-%m-%d %H:%M:%S} UTC   {grave}", ""]
+    waiting = ", ".join(one.what for one in alarms.unsettled(figures.total))
+    lines = [f"Sessions Per Payment   {figures.at:%Y-%m-%d %H:%M:%S} UTC   {grave}", waiting]
     lines += [*_table(_STANDING, rows), "", *_table(_MOVED, rows), ""]
     seen_of = [
         f"{worker.worker[:30]:30} {brief(worker.age_s)} ago, {worker.events:,} events, "

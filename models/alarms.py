@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from models.figures import Figures
+from models.figures import EndpointFigures, Figures
 from models.heartbeats import Worker
 from models.jobs import JobLine
 from models.silence import Silence
@@ -79,6 +79,8 @@ class Situation:
     stopped: Stopped | None = None
     audited: Audited | None = None
     paused: Sequence[Paused] = ()
+    broker_error: str | None = None
+    """Why the broker does not answer; None where it does, and where nobody asked it."""
 
     def ago(self, seconds: float) -> datetime:
         """That long before the figures' moment."""
@@ -109,6 +111,26 @@ def _dead_letters(now: Situation) -> Iterator[Found]:
         if figures.dead:
             what = f"{counted(figures.dead, 'dead letter')} on {endpoint}"
             yield endpoint, f"{what}: read the error, mend its cause, and replay.", None
+
+
+def _quarantined(now: Situation) -> Iterator[Found]:
+    for endpoint, figures in now.figures.endpoints.items():
+        if figures.quarantined:
+            what = f"{counted(figures.quarantined, 'event')} in quarantine on {endpoint}"
+            yield endpoint, f"{what}: read why, then let through or discard.", None
+
+
+def _held(now: Situation) -> Iterator[Found]:
+    for endpoint, figures in now.figures.endpoints.items():
+        if figures.held:
+            what = f"{counted(figures.held, 'payment')} on {endpoint} held, without sessions"
+            yield endpoint, f"{what}: read why under Unmatched, give the sessions by hand or set it aside.", None
+
+
+def _broker(now: Situation) -> Iterator[Found]:
+    if now.broker_error:
+        what = f"The broker does not answer ({now.broker_error})"
+        yield None, f"{what}: sessions are still credited, by the workers' timers. Bring it back.", None
 
 
 def _late_jobs(now: Situation) -> Iterator[Found]:
@@ -172,6 +194,9 @@ _RULES: dict[str, tuple[Severity, Callable[[Situation], Iterator[Found]]]] = {
     "double_credits": (Severity.CRITICAL, _double_credits),
     "audit": (Severity.CRITICAL, _audit),
     "silence": (Severity.CRITICAL, _silent),
+    "quarantined": (Severity.WARNING, _quarantined),
+    "held": (Severity.WARNING, _held),
+    "broker": (Severity.WARNING, _broker),
     "bad_signatures": (Severity.WARNING, _bad_signatures),
     "unmatched": (Severity.WARNING, _unmatched),
     "late_jobs": (Severity.WARNING, _late_jobs),
@@ -193,3 +218,24 @@ def fired(now: Situation) -> list[Alarm]:
         for name, (severity, find) in _RULES.items()
         for endpoint, message, since in find(now)
     ]
+
+
+class Unsettled(NamedTuple):
+    """Paid payments, or events about them, that stand somewhere without sessions."""
+
+    state: str
+    """What they are: `dead`, `quarantined`, `held` or `unmatched`."""
+    what: str
+    """How many, in words."""
+
+
+def unsettled(total: EndpointFigures) -> list[Unsettled]:
+    """What keeps payments from their sessions until a person sees to it, from the first minute; often nothing."""
+    counts = (
+        ("dead", total.dead, "dead letter"),
+        ("quarantined", total.quarantined, "event"),
+        ("held", total.held, "payment"),
+        ("unmatched", total.unmatched, "payment"),
+    )
+    more = {"quarantined": " in quarantine", "held": " held", "unmatched": " unmatched"}
+    return [Unsettled(state, counted(n, noun) + more.get(state, "")) for state, n, noun in counts if n]

@@ -27,7 +27,7 @@ def entry_told(entry: EntryLine) -> str:
         case EntryKind.RETURN:
             return "Given back"
         case EntryKind.EXPIRY:
-            return "Expired" if entry.quantity < 0 else "Lapse undone"
+            return "Expired" if entry.quantity < 0 else "Expired sessions brought back"
         case EntryKind.CLAWBACK:
             return f"Taken back: payment {entry.payment} {_what_became(entry.cause)}"
         case EntryKind.REINSTATEMENT:

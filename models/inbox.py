@@ -143,6 +143,8 @@ class WebhookEvent(Base):
     """The delivery's headers that matter, as JSON."""
     pruned_at: Mapped[datetime | None]
     """When its body was given up, after the time for which bodies are kept."""
+    let_through: Mapped[bool] = mapped_column(server_default="false")
+    """A person has decided that it counts, whatever it contradicts."""
 
     @property
     def can_be_let_through(self) -> bool:
@@ -209,6 +211,7 @@ class Claimed(NamedTuple):
     attempts: int
     resource: bytes | None
     delivery: str | None
+    let_through: bool
 
 
 # The bodies come as one value, cut up here: the driver is slow at arrays of bytes.
@@ -336,7 +339,8 @@ _CLAIM = """
     SET attempts = e.attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => :lease_s)
     FROM due
     WHERE e.id = due.id
-    RETURNING e.id, e.endpoint, e.event_id, e.type, e.body, e.attempts, e.resource, e.delivery
+    RETURNING e.id, e.endpoint, e.event_id, e.type, e.body, e.attempts, e.resource, e.delivery,
+              e.let_through
 """
 _WAITING = text(f"SELECT true {_DUE.format(which='NOT thin')} OFFSET :others LIMIT 1")
 _CLAIM_FRESH, _CLAIM_RETRIED, _CLAIM_THIN = (
@@ -478,18 +482,18 @@ def discard(session: Session, ids: Sequence[int], why: str) -> list[int]:
 _REPLAY = text("""
     UPDATE webhook_events
     SET state = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
-        thin = thin OR (resource IS NOT NULL AND state <> 'processed'),
+        thin = thin OR (resource IS NOT NULL AND state <> 'processed'), let_through = let_through OR :let_through,
         reason = NULL, error = NULL, finished_at = NULL
-    WHERE id = ANY(CAST(:ids AS bigint[])) AND (conflicts_with IS NULL OR :conflicts) AND pruned_at IS NULL
+    WHERE id = ANY(CAST(:ids AS bigint[])) AND (conflicts_with IS NULL OR :let_through) AND pruned_at IS NULL
     RETURNING id
 """)
 
 
-def replay(session: Session, ids: Sequence[int], *, conflicts: bool = False) -> list[int]:
+def replay(session: Session, ids: Sequence[int], *, let_through: bool = False) -> list[int]:
     """Sends events through the same path again, whatever their state; says which are now due.
 
     Harmless for an event that had its effect: effects are settled by difference. What was
-    fetched for one that had none is fetched again. With `conflicts`, events that
-    contradict the first of their id are let through too. One whose body was pruned has nothing to be read again.
+    fetched for one that had none is fetched again. With `let_through` they count whatever they contradict: the
+    first of their id, or their payment. One whose body was pruned has nothing to be read again.
     """
-    return sorted(session.scalars(_REPLAY, {"ids": array(ids), "conflicts": conflicts}))
+    return sorted(session.scalars(_REPLAY, {"ids": array(ids), "let_through": let_through}))

@@ -17,9 +17,12 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models import actions
+from models.actions import Actor
 from models.arrays import array, columns
 from models.base import Base, Id, RecordedAt, Reference
 from models.catalogue import one_of
+from models.errors import NotFound, WrongState
 
 
 class PaymentState(StrEnum):
@@ -55,7 +58,9 @@ class Payment(Base):
     same_as: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
     state: Mapped[str] = mapped_column(server_default=PaymentState.HEARD_OF.value)
     problem: Mapped[str | None]
-    """Why it is held."""
+    """Why it is held, or what contradicts it."""
+    set_aside_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
+    """The act of the person who decided that nobody has to look at it any more: unmatched or held, it is not dues."""
     membership_id: Mapped[int | None] = mapped_column(ForeignKey("memberships.id"), index=True)
     billing_references: Mapped[list[str] | None] = mapped_column(ARRAY(String))
     """What an unmatched payment waits for."""
@@ -178,33 +183,64 @@ def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[i
     return set(root_of.values())
 
 
-class Unmatched(NamedTuple):
-    """A payment that no membership has claimed yet."""
+class Waiting(NamedTuple):
+    """A paid payment without sessions: unmatched or held."""
 
+    payment_id: int
     endpoint: str
     payment: str
     amount_minor: int
     currency: str
     paid_at: datetime
     billing_references: list[str]
+    problem: str | None
+    """Why it is held; what contradicts it."""
+    member_id: int | None
+    """Whose it is, where it is held."""
 
 
-_UNMATCHED = text("""
-    SELECT p.endpoint, told.reference, told.amount_minor, told.currency, told.occurred_at,
-           coalesce(p.billing_references, '{}')
+_WAITING = text("""
+    SELECT p.id, p.endpoint, told.reference, told.amount_minor, told.currency, told.occurred_at,
+           coalesce(p.billing_references, '{}'), p.problem, m.member_id
     FROM payments p
+    LEFT JOIN memberships m ON m.id = p.membership_id
     CROSS JOIN LATERAL (
         SELECT t.reference, f.amount_minor, f.currency, f.occurred_at
         FROM payments t JOIN payment_facts f ON f.payment_id = t.id
         WHERE f.kind = 'paid' AND (t.id = p.id OR t.same_as = p.id)
         ORDER BY f.occurred_at, t.reference, f.amount_minor DESC LIMIT 1
     ) told
-    WHERE p.state = 'unmatched'
+    WHERE p.state = :state AND p.set_aside_by IS NULL
     ORDER BY told.occurred_at, p.id
     LIMIT :limit
 """)
 
 
-def unmatched(session: Session, *, limit: int | None = None) -> list[Unmatched]:
-    """Every unmatched payment, or the first of them, the longest waiting first."""
-    return [Unmatched(*row) for row in session.execute(_UNMATCHED, {"limit": limit})]
+def unmatched(session: Session, *, limit: int | None = None) -> list[Waiting]:
+    """Every payment that no membership has claimed yet and nobody has set aside, the longest waiting first."""
+    values = {"state": PaymentState.UNMATCHED.value, "limit": limit}
+    return [Waiting(*row) for row in session.execute(_WAITING, values)]
+
+
+def held(session: Session, *, limit: int | None = None) -> list[Waiting]:
+    """Every payment that is held and that nobody has set aside, the longest waiting first."""
+    return [Waiting(*row) for row in session.execute(_WAITING, {"state": PaymentState.HELD.value, "limit": limit})]
+
+
+def set_aside(session: Session, payment_id: int, *, reason: str, by: Actor) -> None:
+    """Decides that nobody has to look at an unmatched or held payment any more; again is no change.
+
+    It still settles if a membership gets its billing reference. Raises NotFound, WrongState, ReasonMissing or
+    TextTooLong.
+    """
+    reason = actions.reason_given(reason)
+    payment = session.get(Payment, payment_id, with_for_update={"key_share": True}, populate_existing=True)
+    if payment is None or payment.same_as is not None:
+        raise NotFound(what="payment", name=payment_id)
+    if payment.state not in {PaymentState.UNMATCHED, PaymentState.HELD}:
+        state = payment.state.replace("_", " ")
+        raise WrongState(what=f"Payment {payment.reference}", state=state, verb="set aside")
+    if payment.set_aside_by is None:
+        subject = f"payment {payment.id}, {payment.reference} on {payment.endpoint}"
+        payment.set_aside_by = actions.log(session, by, "set aside", subject, reason=reason)
+        session.flush()

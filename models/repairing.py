@@ -40,7 +40,7 @@ def release(session: Session, ids: Collection[int], reason: str, *, by: Actor) -
     for event in _locked(session, ids, "let through"):
         if not event.can_be_let_through:
             raise _not(event, "let through", f"it is {event.state}")
-    done = inbox.replay(session, list(ids), conflicts=True)
+    done = inbox.replay(session, list(ids), let_through=True)
     _log(session, by, "release", done, why)
     return done
 

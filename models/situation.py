@@ -1,5 +1,6 @@
-"""The situation: all that the alarms' rules look at, read from PostgreSQL, for many viewers at the cost of one."""
+"""The situation: all that the alarms' rules look at, read for many viewers at the cost of one."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import func, select, text
@@ -19,11 +20,15 @@ _AUDITED = text("SELECT finished_at, findings, first_findings[1] FROM audits ORD
 class Lookout:
     """What one process shows and tells of an installation; of the present at most `now_s` old, of the day 60 s.
 
+    `broker` says why the broker does not answer, None where it does; without it nobody asks.
     Its methods raise SQLAlchemyError where the database does not answer.
     """
 
-    def __init__(self, make: sessionmaker[Session], settings: Settings, now_s: float = NOW_S) -> None:
-        self._make, self._settings = make, settings
+    def __init__(
+        self, make: sessionmaker[Session], settings: Settings, now_s: float = NOW_S,
+        broker: Callable[[], str | None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._make, self._settings, self._broker = make, settings, broker
         self._overview = Overview(make, settings.endpoints, now_s)
         self._situation, self._silences = Recent(self._look, now_s), Recent(self._listen, DAY_S)
 
@@ -48,6 +53,7 @@ class Lookout:
                 stopped=Stopped(*stopped) if stopped else None,
                 audited=Audited(*audited) if audited else None,
                 paused=[Paused(one.endpoint, one.paused_at, one.paused_by) for one in pauses.paused(session)],
+                broker_error=self._broker(),
             )
 
     def _listen(self) -> list[Silence]:

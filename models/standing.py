@@ -35,11 +35,12 @@ _TROUBLED = text("""
 _UNMATCHED = text("""
     SELECT endpoint, count(*) AS unmatched,
            extract(epoch FROM clock_timestamp() - min(recorded_at))::float8 AS oldest_unmatched_s
-    FROM payments WHERE state = 'unmatched' GROUP BY GROUPING SETS ((endpoint), ())
+    FROM payments WHERE state = 'unmatched' AND set_aside_by IS NULL GROUP BY GROUPING SETS ((endpoint), ())
 """)
 
 _HELD = text("""
-    SELECT endpoint, count(*) AS held FROM payments WHERE state = 'held' GROUP BY GROUPING SETS ((endpoint), ())
+    SELECT endpoint, count(*) AS held FROM payments WHERE state = 'held' AND set_aside_by IS NULL
+    GROUP BY GROUPING SETS ((endpoint), ())
 """)
 
 NOW = (_WAITING, _TROUBLED, _UNMATCHED, _HELD)

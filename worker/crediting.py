@@ -124,8 +124,9 @@ class Crediting:
         told = {"events": len(group.events)}
         with telemetry.span("credit", attributes=told), self.sessions.begin() as session:
             problems = settlement.take_in(session, group.told, now=self.now(), late_credit=self._late_credit)
-            for event_id, problem in problems.items():
-                group.outcomes[event_id] = Outcome(event_id, EventState.QUARANTINED, problem)
+            for event in group.events:
+                if not event.let_through and (problem := problems.get(event.id)):
+                    group.outcomes[event.id] = Outcome(event.id, EventState.QUARANTINED, problem)
             inbox.finish(session, list(group.outcomes.values()))
         for event, error in group.failed:
             self._fail(event, error)

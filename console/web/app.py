@@ -92,7 +92,8 @@ def create_app(settings: Settings) -> Flask:
     engine = make_engine(settings.database_url, pool_size=16)
     app.url_map.converters["id"] = IdConverter
     app.extensions["spp_engine"] = engine
-    lookout, broker = Lookout(sessions(engine), settings), broker_state.recent(settings.broker_url)
+    broker = broker_state.recent(settings.broker_url)
+    lookout = Lookout(sessions(engine), settings, broker=lambda: broker().trouble)
     app.extensions |= {"spp_lookout": lookout, "spp_broker": broker}
     access.install(app, sessions(engine))
     Bootstrap5(app)

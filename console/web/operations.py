@@ -15,7 +15,7 @@ from console.web import pauses as pausing
 from console.web.access import database, needs, undo
 from console.web.charts import Chart, chart
 from console.web.formats import clock, house_zone
-from models import jobs, pauses, traffic
+from models import alarms, jobs, pauses, traffic
 from models.database import sessions
 from models.figures import DAY_S, NOW_S
 from models.inbox import EventState
@@ -80,6 +80,7 @@ def overview() -> ResponseReturnValue:
     hour, day = current_app.extensions["spp_charts"]
     return render_template(
         "operations/overview.html", figures=situation.figures, workers=situation.workers, alarms=lookout.alarms(),
+        unsettled=alarms.unsettled(situation.figures.total),
         zone=house_zone(), hour=_drawn(hour()), day=_drawn(day()),
         configured=billing.endpoints(), paused_names=[pause.endpoint for pause in pauses.paused(session)],
         jobs=jobs.listed(session, current_app.config["SPP"], now),

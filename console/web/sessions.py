@@ -14,7 +14,16 @@ from console.web.member_forms import ExtendForm, GiveBackForm, RedeemForm
 from models import adjustments, entitlement, redemption, statement
 from models.burn_order import Draw
 from models.catalogue import Item
-from models.errors import DayOver, DayTooFar, NeverLapses, NothingToReturn, NotLater, ReasonMissing, TextTooLong
+from models.errors import (
+    DayOver,
+    DayTooFar,
+    NeverLapses,
+    NothingExpired,
+    NothingToReturn,
+    NotLater,
+    ReasonMissing,
+    TextTooLong,
+)
 from models.ledger import CreditGrant
 from models.redemption import Redemption
 from models.staff import Role
@@ -72,23 +81,23 @@ def give_back(member_id: int, redemption_id: int) -> ResponseReturnValue:
 @pages.route("/<id:member_id>/grants/<id:grant_id>/extend", methods=["GET", "POST"])
 @needs(Role.MANAGER)
 def extend(member_id: int, grant_id: int) -> ResponseReturnValue:
-    """Lets a grant lapse later."""
+    """Lets a grant expire later, and brings back what of it has expired."""
     lots = statement.grants(database(), member_id, datetime.now(UTC))
     lot = next((line for line in lots if line.grant_id == grant_id), None) or abort(404)
     zone = lot.time_zone or member_page.zone_of(member_page.find(member_id))
     form = ExtendForm()
     if form.validate_on_submit():
-        days = (NotLater, DayTooFar, DayOver, NeverLapses)
+        days = (NotLater, DayTooFar, DayOver, NeverLapses, NothingExpired)
         with form.refusals(dict.fromkeys(days, "last_day") | dict.fromkeys((ReasonMissing, TextTooLong), "reason")):
-            adjustments.extend(
+            back = adjustments.extend(
                 database(), grant_id, last_day=form.last_day.data, reason=form.text("reason"), by=actor(),
                 now=datetime.now(UTC),
             )  # fmt: skip
         if not form.errors:
-            what, last = sessions_of(lot.item, lot.remaining), day(form.last_day.data)
+            what, last = sessions_of(lot.item, lot.remaining + back), day(form.last_day.data)
             done(f"{what} of {day(lot.effective_at, zone)} can be used until {last}.")
             return redirect(url_for("members.show", member_id=member_id))
-    elif not form.is_submitted() and lot.expires_at:
+    elif not form.is_submitted() and lot.expires_at and not lot.lapsed:
         form.last_day.data = entitlement.last_day(lot.expires_at, zone)
     status = 422 if request.method == "POST" else 200
     return member_page.show(member_id, status=status, window="members/extend.html", form=form, lot=lot)

@@ -1,17 +1,18 @@
-"""Paid dues that no membership has claimed yet, and giving them to one."""
+"""Paid payments without sessions, unmatched or held: giving them to a membership, or setting them aside."""
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from wtforms import SelectChoice, SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
 from console.web import billing
-from console.web.access import database, done, needs
+from console.web.access import actor, database, done, needs
 from console.web.formats import house_zone
 from console.web.forms import Form
+from console.web.reasons import BESIDE, ReasonForm
 from models import members, payments
 from models.errors import NotFound, ReferenceTaken, SeveralMemberships
 from models.members import find_member
@@ -48,9 +49,10 @@ def overview() -> ResponseReturnValue:
 
 def _list(template: str = "unmatched", status: int = 200, **window: object) -> ResponseReturnValue:
     session = database()
-    total = session.scalar(select(func.count()).where(Payment.state == payments.PaymentState.UNMATCHED))
+    waiting = (Payment.state == payments.PaymentState.UNMATCHED) & Payment.set_aside_by.is_(None)
     return render_template(
-        f"operations/{template}.html", waiting=payments.unmatched(session, limit=LISTED), total=total,
+        f"operations/{template}.html", waiting=payments.unmatched(session, limit=LISTED),
+        total=session.scalar(select(func.count()).where(waiting)), held=payments.held(session, limit=LISTED),
         now=datetime.now(UTC), zone=house_zone(), known=billing.endpoints(), **window,
     ), status  # fmt: skip
 
@@ -75,3 +77,18 @@ def link() -> ResponseReturnValue:
             return redirect(url_for(".overview"))
     status = 422 if form.errors else 200
     return _list("link", status, form=form, endpoint=endpoint, reference=reference, several=len(held) > 1)
+
+
+@pages.route("/<id:payment_id>/set-aside", methods=["GET", "POST"])
+@needs(Role.OPERATOR)
+def set_aside(payment_id: int) -> ResponseReturnValue:
+    """Takes a payment out of the lists and alarms, with the reason why it is no dues of a member."""
+    payment = database().get(Payment, payment_id) or abort(404)
+    form = ReasonForm()
+    if form.validate_on_submit():
+        with form.refusals(BESIDE):
+            payments.set_aside(database(), payment_id, reason=form.text("reason"), by=actor())
+        if not form.errors:
+            done(f"{payment.reference} is set aside.")
+            return redirect(url_for(".overview"))
+    return _list("set_aside", 422 if form.errors else 200, form=form, payment=payment)

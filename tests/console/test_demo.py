@@ -24,7 +24,7 @@ BY_HAND = {
 }
 """Plot -> usable training, usable classes, training owed, when the story is over."""
 
-RULE = "term.quantity * reversed_minor // paid.amount_minor"
+RULE = "int(term.quantity * share)"
 
 
 def test_the_demos_count_is_what_we_count_by_hand() -> None:

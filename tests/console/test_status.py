@@ -49,6 +49,51 @@ def test_a_monitor_is_told_in_one_line_that_all_is_well(spp: Spp, alive: Make) -
     assert (done.code, done.out) == (0, "OK: 0 due, 0 events credited in the last hour\n")
 
 
+def test_a_monitor_is_told_what_waits_from_the_first_minute(spp: Spp, alive: Make) -> None:
+    with alive.begin() as session:
+        session.execute(text("INSERT INTO payments (endpoint, reference, state) VALUES ('stripe', 'in', 'unmatched')"))
+    done = spp("check")
+    assert (done.code, done.out) == (
+        0, "OK: 0 due, 0 events credited in the last hour, 1 payment unmatched\n"
+    )  # fmt: skip
+    assert "1 payment unmatched" in spp("status").out.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE payments SET state = 'held'", "1 payment on stripe held, without sessions"),
+        ("UPDATE payments SET recorded_at = now() - interval '25 hours'", "1 payment on stripe without a membership"),
+    ],
+)
+def test_a_monitor_is_warned_of_payments_without_sessions_until_they_are_set_aside(
+    spp: Spp, alive: Make, statement: str, told: str
+) -> None:
+    with alive.begin() as session:
+        session.execute(text("INSERT INTO payments (endpoint, reference, state) VALUES ('stripe', 'in', 'unmatched')"))
+        session.execute(text(statement))
+    done = spp("check")
+    assert (done.code, told in done.out) == (1, True)
+    assert spp("set-aside", "stripe:in", "--reason", "the cafe's").out == "stripe:in is set aside.\n"
+    done = spp("check")
+    assert (done.code, done.out) == (0, "OK: 0 due, 0 events credited in the last hour\n")
+
+
+def test_a_monitor_is_warned_of_events_in_quarantine(spp: Spp, alive: Make) -> None:
+    put(alive, state="'quarantined'")
+    done = spp("check")
+    assert (done.code, done.out.startswith("WARNING: 1 event in quarantine on stripe: read why")) == (1, True)
+
+
+def test_a_monitor_is_warned_of_a_broker_that_does_not_answer(
+    spp: Spp, alive: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKER_URL", "redis://127.0.0.1:9/0")
+    done = spp("check")
+    assert (done.code, done.out.startswith("WARNING: The broker does not answer (")) == (1, True)
+    assert "WARNING  The broker does not answer" in spp("status").out
+
+
 def test_a_monitor_is_warned_of_what_can_wait(spp: Spp, alive: Make) -> None:
     with alive.begin() as session:
         session.execute(text("INSERT INTO pauses VALUES ('stripe', now() - interval '2 days', 'ann|bob', 'why')"))

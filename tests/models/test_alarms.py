@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from models import notices
-from models.alarms import RULES, Alarm, Audited, Paused, Severity, Situation, Stopped, fired
+from models.alarms import RULES, Alarm, Audited, Paused, Severity, Situation, Stopped, fired, unsettled
 from models.figures import EndpointFigures, Figures
 from models.heartbeats import Worker
 from models.jobs import JobLine, JobName
@@ -45,6 +45,9 @@ CASES: list[tuple[str, Situation, Situation, timedelta | None]] = [
     ("no_worker", situation({"workers": [worker(15), worker(90)]}), situation({"workers": [worker(16)]}), 16 * SECOND),
     ("no_worker", situation(), situation({"workers": []}), None),
     ("dead_letters", situation(dead=0), situation(dead=1), None),
+    ("quarantined", situation(quarantined=0), situation(quarantined=1), None),
+    ("held", situation(held=0), situation(held=1), None),
+    ("broker", situation(), situation({"broker_error": "Connection refused"}), None),
     ("double_credits", situation(double(0)), situation(double(1)), None),
     (
         "audit",
@@ -117,6 +120,15 @@ def test_alarms_name_their_endpoint_where_they_are_about_one() -> None:
     ]
     assert found[1].message.startswith("3 dead letters on stripe")
     assert "by ann" in found[2].message
+
+
+def test_what_keeps_payments_from_their_sessions_is_counted_from_the_first() -> None:
+    assert unsettled(EndpointFigures()) == []
+    found = unsettled(EndpointFigures(dead=1, quarantined=2, held=1, unmatched=1200))
+    assert [one.state for one in found] == ["dead", "quarantined", "held", "unmatched"]
+    assert ", ".join(one.what for one in found) == (
+        "1 dead letter, 2 events in quarantine, 1 payment held, 1,200 payments unmatched"
+    )
 
 
 LATE = Alarm("oldest_due", Severity.CRITICAL, None, "late", NOW - SECOND)

@@ -115,7 +115,7 @@ def test_a_claim_counts_an_attempt_and_takes_a_lease(session: Session) -> None:
     before = database_time(session)
     (claimed,) = inbox.claim(session, retried=False, limit=5, lease_s=LEASE_S)
     kept = row(session, "a")
-    assert claimed == Claimed(kept.id, "stripe", "a", "paid", b"body", 1, None, None)
+    assert claimed == Claimed(kept.id, "stripe", "a", "paid", b"body", 1, None, None, False)
     assert kept.attempts == 1
     assert LEASE_S <= (kept.next_attempt_at - before).total_seconds() <= LEASE_S + 60
     assert claim(session) == claim(session, retried=True) == []

@@ -20,8 +20,15 @@ def make(engine: Engine) -> sessionmaker[Session]:
 
 
 @pytest.fixture
-def lookout(make: sessionmaker[Session], settings: Settings) -> Lookout:
-    return Lookout(make, settings.model_copy(update={"endpoints": (LIVE,)}), now_s=60)
+def broker() -> list[str]:
+    """Why the broker does not answer, if anything is in it."""
+    return []
+
+
+@pytest.fixture
+def lookout(make: sessionmaker[Session], settings: Settings, broker: list[str]) -> Lookout:
+    only = settings.model_copy(update={"endpoints": (LIVE,)})
+    return Lookout(make, only, now_s=60, broker=lambda: "".join(broker) or None)
 
 
 def run(make: sessionmaker[Session], *statements: str) -> None:
@@ -40,7 +47,8 @@ def test_with_a_worker_that_lives_all_is_well(lookout: Lookout, make: sessionmak
     assert lookout.alarms() == []
 
 
-def test_every_rule_fires_on_what_the_database_has(lookout: Lookout, make: sessionmaker[Session]) -> None:
+def test_every_rule_fires_on_what_there_is(lookout: Lookout, make: sessionmaker[Session], broker: list[str]) -> None:
+    broker.append("Connection refused")
     with make.begin() as session:
         pauses.pause(session, "paused", "their refunds are wrong", by=BY)
     run(
@@ -49,10 +57,11 @@ def test_every_rule_fires_on_what_the_database_has(lookout: Lookout, make: sessi
         "INSERT INTO heartbeats (worker, started_at, seen_at) VALUES"
         " ('host:1', now() - interval '2 hours', now() - interval '20 s')",
         "INSERT INTO webhook_events (endpoint, event_id, type, body, state, next_attempt_at) VALUES"
-        " ('stripe', 'a', 't', '', 'pending', now() - interval '31 s'), ('stripe', 'b', 't', '', 'dead', now())",
+        " ('stripe', 'a', 't', '', 'pending', now() - interval '31 s'), ('stripe', 'b', 't', '', 'dead', now()),"
+        " ('stripe', 'c', 't', '', 'quarantined', now())",
         "INSERT INTO delivery_counts VALUES ('other', date_trunc('hour', now()), 'bad_signature', 6)",
         "INSERT INTO payments (endpoint, reference, state, recorded_at) VALUES"
-        " ('stripe', 'in_1', 'unmatched', now() - interval '25 hours')",
+        " ('stripe', 'in_1', 'unmatched', now() - interval '25 hours'), ('stripe', 'in_2', 'held', now())",
         "INSERT INTO expiry_runs (state, as_of, due, usual) VALUES ('stopped', now(), 9000, 40)",
         "INSERT INTO audits (started_at, entries, findings, first_findings) VALUES"
         " (now(), 5, 2, ARRAY['grant 7: remaining is 2', 'grant 8'])",

@@ -116,10 +116,10 @@ def test_an_operator_has_a_run_undone(log_in: LogIn, gym: Gym, session: Session,
     assert (act.actor, act.verb, act.reason) == ("operator@example.com", "undo expiry", "Wrong terms")
     # The member's statement says what happened, and the entry who did it.
     operator.get(f"/members/{membership.member_id}")
-    assert "Lapse undone" in operator.text
+    assert "Expired sessions brought back" in operator.text
     (back,) = (entry for entry in entries(session, grant) if entry.kind == "expiry" and entry.quantity > 0)
     operator.get(f"/members/{membership.member_id}/entries/{back.id}")
-    assert "Lapse undone" in operator.text
+    assert "Expired sessions brought back" in operator.text
     assert "Wrong terms" in operator.text
     assert "The days of these sessions were over" not in operator.text
 

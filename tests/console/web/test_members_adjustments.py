@@ -15,7 +15,7 @@ from models.facts import Reversed
 from models.ledger import CreditGrant
 from models.members import Membership
 from models.staff import Role
-from tests.console.web.at_the_desk import entries, held, key_on, now, paying_member, spend
+from tests.console.web.at_the_desk import entries, held, key_on, now, pay, paying_member, spend
 from tests.console.web.builder import beside
 from tests.console.web.conftest import Browser
 from tests.models.gym import DUES, Gym, tell
@@ -196,8 +196,10 @@ def test_who_may_decide(gym: Gym, session: Session, log_in: LogIn) -> None:
 def test_an_adjustment_that_cannot_be_done_any_more_is_told(gym: Gym, session: Session, log_in: LogIn) -> None:
     member = paying_member(gym)
     desk, manager = log_in(Role.DESK), log_in(Role.MANAGER)
+    pay(gym, "in_2", "sub_ada", 2)
     adjust(desk, member, gym.spin.id, quantity="11", sign="minus")
     (asked,) = adjustments.waiting(session)
+    spend(gym, member, gym.spin, 8)
     manager.get("/members/adjustments")
     manager.post(f"/members/adjustments/{asked.id}/approve", to="list")
     assert "11 Spin sessions asked for, 8 usable: nothing was taken." in manager.text

@@ -10,13 +10,14 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from models import redemption
 from models.facts import Reversed
 from models.members import Membership
 from models.staff import Role
 from tests.console.web.at_the_desk import DAY, entries, held, key_on, now, pay, paying_member, spend
 from tests.console.web.builder import beside
 from tests.console.web.conftest import Browser
-from tests.models.gym import DUES, Gym, lot, tell
+from tests.models.gym import BY, DUES, Gym, expire_all, lot, tell
 
 LogIn = Callable[[Role], Browser]
 CHICAGO = ZoneInfo("America/Chicago")
@@ -255,3 +256,41 @@ def test_what_never_expires_is_not_extended(gym: Gym, session: Session, log_in: 
     assert path not in manager.page
     manager.post(path, last_day="2099-01-01", reason="x")
     assert "never expires" in beside(manager, "last_day")
+
+
+@pytest.mark.parametrize("written_down", [True, False], ids=["written down", "by the clock alone"])
+def test_a_manager_brings_back_what_has_expired(gym: Gym, session: Session, log_in: LogIn, written_down: bool) -> None:
+    member = gym.join("sub_ada")
+    session.commit()
+    pay(gym, "in_1", "sub_ada", 40)
+    if written_down:
+        expire_all(session, now())
+        session.commit()
+    path = f"/members/{member.member_id}/grants/{lot(session, member, gym.spin).id}/extend"
+    manager = log_in(Role.MANAGER)
+    manager.get(f"/members/{member.member_id}/grants")
+    assert "Bring back Spin" in manager.text
+    manager.get(path)
+    assert "expired: its last usable day was" in manager.text
+    last = now().astimezone(CHICAGO).date() + timedelta(days=14)
+    manager.post(path, last_day=last.isoformat(), reason="was in hospital")
+    assert f"8 Spin sessions of {(now() - 40 * DAY).astimezone(CHICAGO):%b %-d, %Y} can be used until" in manager.text
+    assert held(session, member)["Spin"] == 8
+    assert ("Expired sessions brought back" in manager.text) == written_down
+
+
+def test_nothing_is_offered_to_come_back_where_all_was_used(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member = gym.join("sub_ada")
+    session.commit()
+    paid_at = pay(gym, "in_1", "sub_ada", 40)
+    redemption.redeem(
+        session, member_id=member.member_id, item_id=gym.spin.id, quantity=8, key="all", by=BY, now=paid_at + DAY
+    )
+    session.commit()
+    manager = log_in(Role.MANAGER)
+    path = f"/members/{member.member_id}/grants/{lot(session, member, gym.spin).id}/extend"
+    manager.get(f"/members/{member.member_id}/grants")
+    assert path not in manager.page
+    manager.get(path)
+    manager.post(path, last_day="2099-01-01", reason="x")
+    assert "has no expired sessions that could come back" in beside(manager, "last_day")

@@ -98,6 +98,7 @@ PAGES: dict[Role, str] = {
         POST /operations/endpoints/<name>/resume
         GET /operations/unmatched/link
         POST /operations/unmatched/link
+        GET, POST /operations/unmatched/<id>/set-aside
         GET, POST /expiry/<id>/allow
         GET, POST /expiry/<id>/undo
     """,

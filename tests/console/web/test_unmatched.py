@@ -3,11 +3,15 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from models.actions import Action
 from models.members import sign_up
+from models.payments import Payment
 from models.staff import Role
 from tests.console.web.at_the_desk import held, pay
+from tests.console.web.builder import beside
 from tests.console.web.conftest import Browser
 from tests.models.gym import BY, NOW, Gym, paid, tell
 
@@ -89,3 +93,53 @@ def test_a_viewer_sees_what_waits_and_gives_nothing_away(log_in: LogIn, gym: Gym
     viewer.get("/operations/unmatched/")
     assert "in_1" in viewer.text
     assert "Give to a member" not in viewer.text
+
+
+def test_held_payments_stand_there_with_the_reason(operator: Browser, gym: Gym) -> None:
+    gym.join("sub_ada")
+    tell(gym.session, paid("in_euro", "sub_ada", currency="EUR"))
+    operator.get("/operations/unmatched/")
+    assert "Held payments" in operator.text
+    assert "€90.00 paid in EUR, but the membership is in USD" in operator.text
+
+
+def test_what_is_no_dues_is_set_aside_with_a_reason(operator: Browser, gym: Gym, session: Session) -> None:
+    gym.join("sub_ada")
+    tell(gym.session, paid("in_euro", "sub_ada", currency="EUR"), paid("in_cafe", "sub_cafe"))
+    for payment in ("in_euro", "in_cafe"):
+        row = session.scalars(select(Payment).where(Payment.reference == payment)).one()
+        path = f"/operations/unmatched/{row.id}/set-aside"
+        operator.get("/operations/unmatched/")
+        assert path in operator.page
+        operator.get(path)
+        assert operator.post(path, reason=" ").status_code == 422
+        assert "Say why" in beside(operator, "reason")
+        operator.post(path, reason="the cafe's")
+        assert f"{payment} is set aside." in operator.text
+        assert f">{payment}<" not in operator.page
+    acts = session.scalars(select(Action).where(Action.verb == "set aside").order_by(Action.id)).all()
+    assert [(act.subject.split(", ")[1], act.reason) for act in acts] == [
+        ("in_euro on stripe", "the cafe's"),
+        ("in_cafe on stripe", "the cafe's"),
+    ]
+
+
+def test_what_was_set_aside_settles_if_its_member_turns_up(operator: Browser, gym: Gym, session: Session) -> None:
+    pay(gym, "in_1", "sub_lost", 1)
+    row = session.scalars(select(Payment)).one()
+    operator.get("/operations/unmatched/")
+    operator.post(f"/operations/unmatched/{row.id}/set-aside", reason="nobody's")
+    membership = gym.join()
+    session.commit()
+    operator.post(LINK, email=membership.member.email)
+    assert held(session, membership) == {"Spin": 8, "Training": 2}
+
+
+def test_what_has_its_sessions_cannot_be_set_aside(operator: Browser, gym: Gym, session: Session) -> None:
+    gym.join("sub_ada")
+    pay(gym, "in_1", "sub_ada", 1)
+    row = session.scalars(select(Payment)).one()
+    operator.get("/operations/unmatched/")
+    assert operator.post(f"/operations/unmatched/{row.id}/set-aside", reason="x").status_code == 422
+    assert "Payment in_1 is settled, so it cannot be set aside." in operator.text
+    assert operator.post("/operations/unmatched/99/set-aside", reason="x").status_code == 404

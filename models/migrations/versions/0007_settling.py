@@ -1,4 +1,4 @@
-"""Expiries settle like sessions: how late a lot may be credited stands on it, and facts may undo an expiry."""
+"""How late a grant may be credited stands on it; facts may undo an expiry; payments can be set aside."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,3 +27,6 @@ def upgrade() -> None:
     """)
     op.drop_constraint(op.f('ck_ledger_entries_kind_and_sign'), 'ledger_entries')
     op.create_check_constraint(op.f('ck_ledger_entries_kind_and_sign'), 'ledger_entries', KIND_AND_SIGN)
+    op.add_column('payments', sa.Column('set_aside_by', sa.BigInteger(), nullable=True))
+    op.create_foreign_key(op.f('fk_payments_set_aside_by_actions'), 'payments', 'actions', ['set_aside_by'], ['id'])
+    op.add_column('webhook_events', sa.Column('let_through', sa.Boolean(), server_default='false', nullable=False))
