@@ -26,7 +26,7 @@ from models.database import make_engine, sessions
 from models.errors import NotFound
 from models.inbox import EventState, WebhookEvent
 from models.members import add_billing_reference, the_membership
-from models.wording import age
+from models.wording import age, money
 from webhooks.processors import adapter
 from worker.reconciling import Reconciling, Report
 
@@ -44,7 +44,7 @@ def unmatched(as_json: bool) -> None:
         show.as_json([row._asdict() for row in rows])
         return
     show.table(["endpoint", "payment", "amount", "paid", "waiting", "billing references"], [
-        [row.endpoint, row.payment, f"{row.amount_minor} {row.currency}", row.paid_at, age(now - row.paid_at),
+        [row.endpoint, row.payment, money(row.amount_minor, row.currency), row.paid_at, age(now - row.paid_at),
          " ".join(row.billing_references) or "none: find out whose it is, and ask the processor to name them"]
         for row in rows
     ])  # fmt: skip

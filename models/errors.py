@@ -98,7 +98,7 @@ class SessionsRefused(SppError):
 
 
 class WrongCurrencyCode(SppError):
-    """{code!r} is not a currency: give its three letters, such as USD."""
+    """{code!r} is not a currency that dues can be paid in: give its three letters, such as USD."""
 
 
 class WrongTimeZone(SppError):

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 from zoneinfo import available_timezones
 
-from babel.numbers import list_currencies
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
@@ -14,7 +13,7 @@ from wtforms.validators import Length
 from console.web.access import actor, database, done, needs
 from console.web.changes import Edit
 from console.web.forms import Form
-from models import actions, clubs
+from models import actions, clubs, currencies
 from models.catalogue import Club, ShortfallPolicy
 from models.errors import ClubInUse, NameMissing, NameTaken, NotFound, SppError, WrongCurrencyCode, WrongTimeZone
 from models.staff import Role
@@ -107,7 +106,7 @@ def _form(club: Club | None) -> ClubForm:
     # Names without a place, such as EST, are old spellings; Etc/ counts hours the other way round.
     places = sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/"))
     form.time_zone.choices = {"Common": _named(COMMON_ZONES), "All": _named([*places, "UTC"])}
-    form.currency.choices = {"Common": _named(COMMON_CURRENCIES), "All": _named(sorted(list_currencies("en_US")))}
+    form.currency.choices = {"Common": _named(COMMON_CURRENCIES), "All": _named(currencies.CURRENT)}
     return form
 
 
