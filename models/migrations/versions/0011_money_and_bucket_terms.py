@@ -27,3 +27,8 @@ def upgrade() -> None:
             WHERE m.id = membership_id
         """)
         op.execute("ALTER TABLE membership_terms ENABLE TRIGGER append_only")
+
+    op.execute("DELETE FROM bucket_terms WHERE quantity = 0")
+    op.drop_constraint(op.f('ck_bucket_terms_no_days_without_sessions'), 'bucket_terms')
+    op.drop_constraint(op.f('ck_bucket_terms_quantity'), 'bucket_terms')
+    op.create_check_constraint(op.f('ck_bucket_terms_quantity'), 'bucket_terms', 'quantity BETWEEN 1 AND 10000')
