@@ -16,6 +16,7 @@ from console.web.forms import EditForm, Form
 from console.web.offer_page import WholeNumber, memberships_by_term, page, term_of, the_offer
 from models import actions, offers, on_sale
 from models.catalogue import Club, Interval, Offer, PaymentTerm
+from models.currencies import digits
 from models.errors import (
     IntervalTooLong,
     NameMissing,
@@ -47,8 +48,7 @@ class TermForm(EditForm):
 
     name = StringField("Name", [Length(max=200)], description="Such as Monthly or Paid yearly.",
                        render_kw={"autofocus": True, "autocomplete": "off"})  # fmt: skip
-    dues = StringField("Dues", [Length(max=30)], description="What is paid each time, such as 89.00.",
-                       render_kw={"inputmode": "decimal", "autocomplete": "off"})  # fmt: skip
+    dues = StringField("Dues", [Length(max=30)], render_kw={"inputmode": "decimal", "autocomplete": "off"})
     currency = SelectField("Currency", validate_choice=False)
     interval_count = WholeNumber("Every", default=1)
     interval = SelectField("Interval", choices=INTERVALS, default=Interval.MONTH.value)
@@ -183,6 +183,8 @@ def _form(offer: Offer, term: PaymentTerm | None = None) -> TermForm:
     dues = amount(term.dues_minor, term.currency) if term else None
     form = WithSessions(obj=term, dues=dues, currency=currencies[0])
     form.currency.choices = {code: code for code in [*currencies, *([term.currency] if term else [])]}
+    example = amount(89 * 10 ** digits(form.currency.data), form.currency.data)
+    form.dues.description = f"What is paid each time, such as {example}."
     return form
 
 

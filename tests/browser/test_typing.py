@@ -225,6 +225,18 @@ class TestTheBrowserAsks:
         expect(page.get_by_role("dialog")).to_have_count(0)
         assert asked == []
 
+    def test_another_button_of_the_window_does_not_lose_a_password(self, enter: Enter, asked: list[str]) -> None:
+        page = enter(Role.ADMIN)
+        enter(Role.VIEWER)
+        page.goto("/staff/")
+        page.get_by_role("link", name="Viewer Example").click()
+        page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+        page.get_by_label("New password").press_sequentially("correct horse battery staple")
+        page.get_by_role("button", name="Save role").click()
+        page.wait_for_function("() => true")
+        expect(page.get_by_label("New password")).to_have_value("correct horse battery staple")
+        assert asked == ["beforeunload"]
+
     def test_what_is_sent_is_not_lost(self, page: Page, asked: list[str]) -> None:
         page.get_by_role("dialog").get_by_label("Item").select_option("Yoga")
         page.get_by_role("dialog").get_by_label("Sessions", exact=True).fill("11")

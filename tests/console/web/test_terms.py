@@ -76,6 +76,25 @@ def test_a_payment_term_is_added_and_shown_in_plain_words(manager: Browser, gym:
     )
 
 
+@pytest.mark.parametrize(
+    ("currency", "typed", "stored", "shown", "example"),
+    [("RSD", "89", 8900, "RSD 89.00", "89.00"), ("IQD", "89", 89000, "IQD 89.000", "89.000"),
+     ("JPY", "8900", 8900, "¥8,900", "89")],
+)  # fmt: skip
+def test_dues_are_typed_and_shown_in_the_decimals_of_the_currency(
+    manager: Browser, gym: Gym, session: Session, currency: str, typed: str, stored: int, shown: str, example: str
+) -> None:
+    gym.club.currency = currency
+    session.commit()
+    manager.get(path(gym, "new"))
+    assert f"What is paid each time, such as {example}." in manager.text
+    manager.post(path(gym, "new"), **{**WEEKLY, "dues": typed, "currency": currency}, **numbers(gym))
+    made = term(session, "Biweekly")
+    assert made is not None
+    assert made.dues_minor == stored
+    assert f"{shown} every 2 weeks" in manager.text.replace("\xa0", " ")
+
+
 def test_a_one_time_payment_has_no_count(manager: Browser, gym: Gym, session: Session) -> None:
     manager.post(path(gym, "new"), **{**WEEKLY, "interval": "once", "interval_count": "7"}, **numbers(gym))
     made = term(session, "Biweekly")
