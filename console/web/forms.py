@@ -76,6 +76,6 @@ class EditForm(Form):
 def _values(text: str | None) -> dict[str, Any]:
     try:
         values = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}

@@ -138,4 +138,4 @@ def next_step(offer: Offer) -> str | None:
         return "Add a payment term: what the dues are, and how often they fall due."
     if offer.buckets and not any(entry.quantity for term in offer.terms for entry in term.bucket_terms):
         return "Edit the payment terms, and say how many sessions each payment gives."
-    return "Publish the offer, so that members can sign up for it."
+    return str(offer.why_not_buyable or "Publish the offer, so that members can sign up for it.")

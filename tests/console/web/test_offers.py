@@ -56,6 +56,9 @@ def test_a_new_offer_is_a_draft_that_leads_to_being_published(manager: Browser, 
     (term,) = silver.terms
     manager.post(f"{here}/terms/{term.id}", **monthly | {quantity: "3"})
     assert "Next: Publish the offer" in manager.text
+    manager.post(f"{here}/buckets", minimum="0", maximum="0")
+    assert "Next: Nobody could buy 'Silver': it includes its one session item but allows at most 0" in manager.text
+    manager.post(f"{here}/buckets", minimum="0", maximum="1", then="close")
     manager.post(f"{here}/publish")
     assert "Next:" not in manager.text
     assert state(session, "Silver") == "published"
