@@ -200,7 +200,8 @@ class Offer(Base):
         """Puts the offer on sale, or back on sale. Raises WrongState, or OfferCannotBeBought with the reason."""
         if self.state == OfferState.PUBLISHED:
             raise WrongState(what=f"Offer {self.name!r}", state=self.state, verb="published")
-        _require(self.why_not_buyable)
+        if refusal := self.why_not_buyable:
+            raise refusal
         self.state = OfferState.PUBLISHED.value
 
     @property
@@ -218,8 +219,11 @@ class Offer(Base):
 
         One that is on sale since before there was such a rule can be mended step by step.
         """
-        if self.state == OfferState.PUBLISHED and not self.why_not_buyable:
-            _require(why_not_buyable(self._shape(**changed)))
+        if self.state != OfferState.PUBLISHED or self.why_not_buyable:
+            return
+        if refusal := why_not_buyable(self._shape(**changed)):
+            way_out = "To change several things, retire the offer first and put it back on sale afterwards"
+            raise type(refusal)(**refusal.details | {"reason": f"{refusal.details['reason']}. {way_out}"})
 
     def _stay_buyable_without(self, term: "PaymentTerm") -> None:
         self._stay_buyable(terms={name: used for name, used in self._terms.items() if name != term.name})
@@ -377,8 +381,3 @@ def _used_after(used: set[str], wanted: Mapping[SessionBucket, tuple[int, int]])
     """The items that a payment term gives once these numbers are set."""
     names = {bucket.item.name: quantity for bucket, (quantity, _) in wanted.items()}
     return {name for name in used | names.keys() if names.get(name, 1)}
-
-
-def _require(refusal: OfferCannotBeBought | None) -> None:
-    if refusal:
-        raise refusal

@@ -309,7 +309,7 @@ class TestUnderEachTerm:
             lambda: yearly.set_bucket(barre, quantity=0, days_to_expire=0),
             lambda: monthly.set_buckets(dict.fromkeys(offer.buckets, (0, 0))),
         ):
-            with pytest.raises(TermCannotBeBought):
+            with pytest.raises(TermCannotBeBought, match="To change several things, retire the offer first"):
                 refused()
         gym.session.flush()
         assert [len(term.bucket_terms) for term in offer.terms] == [2, 1]
