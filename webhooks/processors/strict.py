@@ -181,10 +181,13 @@ def money(
     `theirs` says how many digits the amounts of the processor have in those currencies where it departs from ISO.
     """
     code = currency(holder, currency_key)
-    amount = Decimal(minor_units(holder, amount_key)).scaleb(digits(code) - theirs.get(code, digits(code)))
-    if amount != int(amount):
+    amount = minor_units(holder, amount_key)
+    if code not in theirs:
+        return amount, code
+    whole, part = divmod(amount * 10 ** digits(code), 10 ** theirs[code])
+    if part:
         raise Unusable(f"{amount_key} is not an amount in {code}, whose minor unit has {digits(code)} digits")
-    return int(amount), code
+    return whole, code
 
 
 def unix_time(holder: Mapping[str, Any], key: str) -> datetime:
