@@ -18,6 +18,7 @@ from models.database import make_engine, sessions
 from models.errors import NotFound
 from models.event_search import EventFilter
 from models.inbox import EventState, WebhookEvent
+from models.wording import money
 
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 _FILTERS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -107,13 +108,16 @@ def show_event(number: int, as_json: bool) -> None:
     if as_json:
         show.as_json(told)
         return
+    for fact in told["facts"]:
+        minor, currency = fact["amount_minor"], fact["currency"]
+        fact["amount"] = money(minor, currency) if minor is not None and currency else None
     for name in ("id", "endpoint", "event_id", "type", "received_at", "state", "why", "attempts", "delivery"):
         click.echo(f"  {name.replace('_', ' '):12}{show.cell(told[name])}")
     for name, value in told["headers"].items():
         click.echo(f"  {name}: {value}")
     for title, key, columns in (
         ("Failed tries", "errors", ("attempt", "failed_at", "error")),
-        ("What it told", "facts", ("kind", "payment", "amount_minor", "currency", "state", "member")),
+        ("What it told", "facts", ("kind", "payment", "amount", "state", "member")),
         ("What it did", "entries", ("entry_id", "kind", "quantity", "item", "member", "recorded_at")),
     ):
         if told[key]:

@@ -19,7 +19,7 @@ from local import endpoints, home, samples
 from models.errors import NotFound
 from models.members import Membership
 from settings import Endpoint
-from webhooks.processors import Delivery, adapter
+from webhooks.processors import Delivery, adapter, processor_class
 
 _AMOUNT = re.compile(rb'((?:value|amount\w*)"?\s*[:>]\s*"?)[0-9]')
 
@@ -98,6 +98,7 @@ def _make(endpoint: Endpoint, name: str, membership: Membership, reference: str)
         amount_minor=membership.terms_at(datetime.now(UTC)).dues_minor,
         currency=membership.currency,
         account=endpoint.account,
+        digits=processor_class(endpoint).digits,
     )
 
 

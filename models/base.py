@@ -25,7 +25,7 @@ class Base(DeclarativeBase):
 Id = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
 
 MinorUnits = Annotated[int, mapped_column(BigInteger)]
-"""An amount of money in the currency's minor unit: 8900 is $89.00, and 8900 yen."""
+"""An amount of money in the currency's minor unit by ISO 4217: 8900 is $89.00, and 8900 yen (models/currencies.py)."""
 
 Currency = Annotated[str, mapped_column(String(3))]
 """ISO 4217, upper case."""

@@ -7,8 +7,11 @@ existing memberships: their terms were pinned at sign-up. Who edits an offer loc
 its row first, so that two people do it one after the other.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -23,7 +26,7 @@ from models.errors import (
 )
 from models.offer_rules import MAX_DAYS_TO_EXPIRE as MAX_DAYS_TO_EXPIRE
 from models.offer_rules import MAX_QUANTITY as MAX_QUANTITY
-from models.offer_rules import bucket_terms_refused, check_limits, why_not_buyable
+from models.offer_rules import Shape, bucket_terms_refused, check_limits, why_not_buyable
 
 
 class ItemKind(StrEnum):
@@ -160,33 +163,45 @@ class Offer(Base):
             raise ItemAlreadyAdded(item=item.name, offer=self.name)
         if item.retired_at is not None:
             raise ItemRetired(item=item.name)
-        self._stay_buyable(required=self._required + required, buckets=len(self.buckets) + 1)
+        self._stay_buyable(items={**self._items, item.name: required})
         bucket = SessionBucket(item=item, required=required)
         self.buckets.append(bucket)
         return bucket
 
     def set_required(self, bucket: "SessionBucket", required: bool) -> None:
         """Whether it must be picked at sign-up. Raises, once on sale, OfferCannotBeBought."""
-        self._stay_buyable(required=self._required + required - bucket.required)
+        self._stay_buyable(items={**self._items, bucket.item.name: required})
         bucket.required = required
 
     def remove_bucket(self, bucket: "SessionBucket") -> None:
         """Takes a session item off, with its bucket terms. Raises, once on sale, OfferCannotBeBought."""
-        self._stay_buyable(required=self._required - bucket.required, buckets=len(self.buckets) - 1)
+        left = {name: required for name, required in self._items.items() if name != bucket.item.name}
+        terms = {name: used - {bucket.item.name} for name, used in self._terms.items()}
+        self._stay_buyable(items=left, terms=terms)
         for term in self.terms:
             term.bucket_terms = [entry for entry in term.bucket_terms if entry.bucket is not bucket]
         self.buckets.remove(bucket)
 
+    def add_term(self, term: "PaymentTerm", sessions: Mapping["SessionBucket", tuple[int, int]] = {}) -> None:
+        """Adds a payment term, with quantity and days to expire of session buckets.
+
+        Raises, once on sale, OfferCannotBeBought.
+        """
+        self._stay_buyable(terms={**self._terms, term.name: _used_after(set(), sessions)})
+        self.terms.append(term)
+        term.set_buckets(sessions)
+
     def remove_term(self, term: "PaymentTerm") -> None:
         """Takes a payment term off that nobody has bought. Raises, for the last one on sale, OfferCannotBeBought."""
-        self._stay_buyable(terms=len([other for other in self.terms_on_sale if other is not term]))
+        self._stay_buyable_without(term)
         self.terms.remove(term)
 
     def publish(self) -> None:
         """Puts the offer on sale, or back on sale. Raises WrongState, or OfferCannotBeBought with the reason."""
         if self.state == OfferState.PUBLISHED:
             raise WrongState(what=f"Offer {self.name!r}", state=self.state, verb="published")
-        self._require_buyable()
+        if refusal := self.why_not_buyable:
+            raise refusal
         self.state = OfferState.PUBLISHED.value
 
     @property
@@ -194,25 +209,36 @@ class Offer(Base):
         """The payment terms that can be bought while the offer is published."""
         return [term for term in self.terms if term.retired_at is None]
 
-    def _stay_buyable(self, **changed: int) -> None:
-        """Once on sale: raises OfferCannotBeBought where nobody could buy the offer with these numbers changed."""
-        if self.state == OfferState.PUBLISHED:
-            self._require_buyable(**changed)
+    @property
+    def why_not_buyable(self) -> OfferCannotBeBought | None:
+        """Why nobody could buy it as it is, or not under one of its payment terms; None if all is well."""
+        return why_not_buyable(self._shape())
 
-    def _require_buyable(self, **changed: int) -> None:
-        numbers = {
-            "minimum": self.min_buckets,
-            "maximum": self.max_buckets,
-            "required": self._required,
-            "buckets": len(self.buckets),
-            "terms": len(self.terms_on_sale),
-        }
-        if reason := why_not_buyable(**numbers | changed):
-            raise OfferCannotBeBought(offer=self.name, reason=reason)
+    def _stay_buyable(self, **changed: Any) -> None:
+        """Once on sale: raises OfferCannotBeBought where nobody could buy the offer with these parts changed.
+
+        One that is on sale since before there was such a rule can be mended step by step.
+        """
+        if self.state != OfferState.PUBLISHED or self.why_not_buyable:
+            return
+        if refusal := why_not_buyable(self._shape(**changed)):
+            way_out = "To change several things, retire the offer first and put it back on sale afterwards"
+            raise type(refusal)(**refusal.details | {"reason": f"{refusal.details['reason']}. {way_out}"})
+
+    def _stay_buyable_without(self, term: "PaymentTerm") -> None:
+        self._stay_buyable(terms={name: used for name, used in self._terms.items() if name != term.name})
+
+    def _shape(self, **changed: Any) -> Shape:
+        whole = Shape(self.name, self.min_buckets, self.max_buckets, self._items, self._terms)
+        return replace(whole, **changed)
 
     @property
-    def _required(self) -> int:
-        return sum(bucket.required for bucket in self.buckets)
+    def _items(self) -> dict[str, bool]:
+        return {bucket.item.name: bucket.required for bucket in self.buckets}
+
+    @property
+    def _terms(self) -> dict[str, set[str]]:
+        return {term.name: term.used_items for term in self.terms_on_sale}
 
     def retire(self) -> None:
         """Takes the offer off sale; memberships that bought it go on."""
@@ -275,22 +301,49 @@ class PaymentTerm(Base):
         """Takes it off sale. Raises WrongState, or OfferCannotBeBought where the published offer has no other."""
         if self.retired_at is not None:
             raise WrongState(what=f"Payment term {self.name!r}", state="retired", verb="retired again")
-        self.offer._stay_buyable(terms=len(self.offer.terms_on_sale) - 1)
+        self.offer._stay_buyable_without(self)
         self.retired_at = now
 
     def bring_back(self) -> None:
-        """Puts it back on sale. Raises WrongState."""
+        """Puts it back on sale. Raises WrongState, or OfferCannotBeBought under this term."""
         if self.retired_at is None:
             raise WrongState(what=f"Payment term {self.name!r}", state="not retired", verb="brought back")
+        self.offer._stay_buyable(terms={**self.offer._terms, self.name: self.used_items})
         self.retired_at = None
 
-    def set_bucket(self, bucket: SessionBucket, *, quantity: int, days_to_expire: int) -> None:
-        """Sessions per paid dues (0: not used under this term) and days to expire (0: never).
+    @property
+    def used_buckets(self) -> list[SessionBucket]:
+        """The session buckets that can be picked under this term: those of which it gives sessions."""
+        used = self.used_items
+        return [bucket for bucket in self.offer.buckets if bucket.item.name in used]
 
-        Raises NegativeNumber, NumberTooLarge or DaysWithoutSessions.
-        """
+    @property
+    def used_items(self) -> set[str]:
+        """The names of their items."""
+        return {entry.bucket.item.name for entry in self.bucket_terms}
+
+    @property
+    def why_not_buyable(self) -> OfferCannotBeBought | None:
+        """Why nobody could buy the offer under this term, on sale or not; None where somebody could."""
+        return why_not_buyable(self.offer._shape(terms={self.name: self.used_items}))
+
+    def set_bucket(self, bucket: SessionBucket, *, quantity: int, days_to_expire: int) -> None:
+        """Sets one of the session buckets. Raises NegativeNumber, NumberTooLarge, DaysWithoutSessions, or as below."""
         for refusal in bucket_terms_refused(quantity, days_to_expire).values():
             raise refusal
+        self.set_buckets({bucket: (quantity, days_to_expire)})
+
+    def set_buckets(self, wanted: Mapping[SessionBucket, tuple[int, int]]) -> None:
+        """Sets sessions per paid dues (0: not used under this term) and days to expire (0: never), which make sense.
+
+        Raises, while it is on sale, OfferCannotBeBought where nobody could then buy the offer under this term.
+        """
+        if self.retired_at is None:
+            self.offer._stay_buyable(terms={**self.offer._terms, self.name: _used_after(self.used_items, wanted)})
+        for bucket, (quantity, days_to_expire) in wanted.items():
+            self._set(bucket, quantity, days_to_expire)
+
+    def _set(self, bucket: SessionBucket, quantity: int, days_to_expire: int) -> None:
         known = next((entry for entry in self.bucket_terms if entry.bucket is bucket), None)
         if known is not None and quantity:
             known.quantity, known.days_to_expire = quantity, days_to_expire
@@ -310,9 +363,8 @@ class BucketTerms(Base):
         # The shared offer_id keeps the term and the bucket on the same offer.
         ForeignKeyConstraint(["payment_term_id", "offer_id"], ["payment_terms.id", "payment_terms.offer_id"]),
         ForeignKeyConstraint(["session_bucket_id", "offer_id"], ["session_buckets.id", "session_buckets.offer_id"]),
-        CheckConstraint(f"quantity BETWEEN 0 AND {MAX_QUANTITY}", "quantity"),
+        CheckConstraint(f"quantity BETWEEN 1 AND {MAX_QUANTITY}", "quantity"),
         CheckConstraint(f"days_to_expire BETWEEN 0 AND {MAX_DAYS_TO_EXPIRE}", "days_to_expire"),
-        CheckConstraint("quantity > 0 OR days_to_expire = 0", "no_days_without_sessions"),
     )
 
     payment_term_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
@@ -323,3 +375,9 @@ class BucketTerms(Base):
 
     term: Mapped[PaymentTerm] = relationship(back_populates="bucket_terms", overlaps="bucket")
     bucket: Mapped[SessionBucket] = relationship(overlaps="term,bucket_terms")
+
+
+def _used_after(used: set[str], wanted: Mapping[SessionBucket, tuple[int, int]]) -> set[str]:
+    """The items that a payment term gives once these numbers are set."""
+    names = {bucket.item.name: quantity for bucket, (quantity, _) in wanted.items()}
+    return {name for name in used | names.keys() if names.get(name, 1)}

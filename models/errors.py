@@ -57,6 +57,10 @@ class OfferCannotBeBought(SppError):
     """Nobody could buy {offer!r}: {reason}."""
 
 
+class TermCannotBeBought(OfferCannotBeBought):
+    """Nobody could buy {offer!r} under its payment term {term!r}: {reason}."""
+
+
 class WrongState(SppError):
     """{what} is {state}, so it cannot be {verb}."""
 
@@ -98,7 +102,7 @@ class SessionsRefused(SppError):
 
 
 class WrongCurrencyCode(SppError):
-    """{code!r} is not a currency: give its three letters, such as USD."""
+    """{code!r} is not a currency that dues can be paid in: give its three letters, such as USD."""
 
 
 class WrongTimeZone(SppError):
@@ -150,6 +154,10 @@ class TooManyPicks(SppError):
 
 class PickNotOffered(SppError):
     """{item!r} is not a session item of {offer!r}; it has {offered}."""
+
+
+class PickGivesNothing(SppError):
+    """The payment term {term!r} gives no sessions of {item!r}: leave it out, or choose another payment term."""
 
 
 class WrongCurrency(SppError):

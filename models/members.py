@@ -28,6 +28,7 @@ from models.errors import (
     KeyReused,
     NameMissing,
     NotFound,
+    PickGivesNothing,
     PickNotOffered,
     PicksMissing,
     ReferenceTaken,
@@ -134,22 +135,28 @@ class BillingReference(Base):
     membership: Mapped[Membership] = relationship(back_populates="billing")
 
 
-def chosen_buckets(offer: Offer, picks: Sequence[Item]) -> list[SessionBucket]:
-    """The session buckets that these picks sign up for, by the offer's rules.
+def chosen_buckets(term: PaymentTerm, picks: Sequence[Item]) -> list[SessionBucket]:
+    """The session buckets that these picks sign up for under the payment term, by the offer's rules.
 
-    An offer with a single bucket includes it, picked or not. Elsewhere the required
-    ones must be among the picks, which number from minimum to maximum. Raises
-    PickNotOffered, PicksMissing, TooFewPicks or TooManyPicks.
+    An item of which the term gives no sessions cannot be picked. An offer with a single bucket
+    includes it, picked or not. Elsewhere the required ones must be among the picks, which number
+    from minimum to maximum. Raises OfferCannotBeBought, PickNotOffered, PickGivesNothing,
+    PicksMissing, TooFewPicks or TooManyPicks.
     """
+    offer, used = term.offer, term.used_buckets
+    if refusal := term.why_not_buyable:
+        raise refusal
     by_item = {bucket.item_id: bucket for bucket in offer.buckets}
     chosen = {}
     for item in picks:
         if item.id not in by_item:
-            offered = ", ".join(bucket.item.name for bucket in offer.buckets) or "none"
+            offered = ", ".join(bucket.item.name for bucket in used) or "none"
             raise PickNotOffered(item=item.name, offer=offer.name, offered=offered)
+        if by_item[item.id] not in used:
+            raise PickGivesNothing(item=item.name, term=term.name)
         chosen[item.id] = by_item[item.id]
     if len(offer.buckets) == 1:
-        return list(offer.buckets)
+        return used
     missing = [bucket.item.name for bucket in offer.buckets if bucket.required and bucket.item_id not in chosen]
     if missing:
         raise PicksMissing(offer=offer.name, items=" and ".join(missing))
@@ -190,7 +197,7 @@ def sign_up(
         raise InvalidEmail(email=email)
     if not name.strip():
         raise NameMissing
-    buckets = chosen_buckets(offer, picks)
+    buckets = chosen_buckets(term, picks)
     session.execute(insert(Member).values(email=email.strip(), name=name.strip()).on_conflict_do_nothing())
     member = find_member(session, email)
     assert member is not None, "inserted or already there"  # noqa: S101 -- narrows the type
@@ -224,8 +231,8 @@ def _pin(term: PaymentTerm, buckets: Iterable[SessionBucket]) -> list[PinnedTerm
     return [
         PinnedTerms(
             item_id=bucket.item_id,
-            quantity=terms[bucket.id].quantity if bucket.id in terms else 0,
-            days_to_expire=terms[bucket.id].days_to_expire if bucket.id in terms else 0,
+            quantity=terms[bucket.id].quantity,
+            days_to_expire=terms[bucket.id].days_to_expire,
         )
         for bucket in buckets
     ]
@@ -247,7 +254,7 @@ def move_to_current_terms(
         raise DateInPast(day=since)
     if term.currency != membership.currency:
         raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=membership.currency)
-    buckets = chosen_buckets(membership.offer, picks)
+    buckets = chosen_buckets(term, picks)
     subject = f"membership {membership.id} to the current terms of {membership.offer.name}, {term.name}, from {since}"
     act = actions.log(session, by, "move terms", subject, member_id=membership.member_id, reason=reason)
     start = now if since == today else end_of(since - timedelta(days=1), club.time_zone)

@@ -1,11 +1,16 @@
 """PURE: what makes an offer one that somebody can buy, and which numbers its session buckets can have."""
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
 from models.errors import (
     DaysWithoutSessions,
     MaximumBelowMinimum,
     NegativeNumber,
     NumberTooLarge,
+    OfferCannotBeBought,
     SppError,
+    TermCannotBeBought,
 )
 from models.wording import counted
 
@@ -14,19 +19,45 @@ MAX_DAYS_TO_EXPIRE = 36_500
 MAX_BUCKETS = 1_000
 
 
-def why_not_buyable(*, minimum: int, maximum: int, required: int, buckets: int, terms: int) -> str | None:
-    """Why nobody could buy an offer of these numbers, whatever they pick; None where somebody could.
+@dataclass(frozen=True)
+class Shape:
+    """What decides whether an offer can be bought: its limits, its session items, and its payment terms on sale."""
+
+    offer: str
+    minimum: int
+    maximum: int
+    items: Mapping[str, bool]
+    """Name of each session item -> whether it is required."""
+    terms: Mapping[str, Collection[str]]
+    """Name of each payment term on sale -> names of the session items of which it gives sessions."""
+
+
+def why_not_buyable(shape: Shape) -> OfferCannotBeBought | None:
+    """Why nobody could buy the offer, whatever they pick, or not under one of its payment terms; None if all is well.
 
     A single session item is included, picked or not, so the minimum says nothing about it.
     """
-    if not terms:
-        return "it has no payment term on sale"
-    if required > maximum:
-        return f"it requires {counted(required, 'session item')} but allows at most {maximum}"
-    if minimum > buckets and buckets != 1:
-        return f"it asks for at least {counted(minimum, 'session item')} but has {buckets}"
-    if buckets == 1 and maximum < 1:
-        return "it includes its one session item but allows at most 0"
+    offer, items, minimum, maximum = shape.offer, shape.items, shape.minimum, shape.maximum
+    required = [name for name, needed in items.items() if needed]
+    if not shape.terms:
+        return OfferCannotBeBought(offer=offer, reason="it has no payment term on sale")
+    if len(required) > maximum:
+        reason = f"it requires {counted(len(required), 'session item')} but allows at most {maximum}"
+        return OfferCannotBeBought(offer=offer, reason=reason)
+    if minimum > len(items) != 1:
+        reason = f"it asks for at least {counted(minimum, 'session item')} but has {len(items)}"
+        return OfferCannotBeBought(offer=offer, reason=reason)
+    if len(items) == 1 and maximum < 1:
+        return OfferCannotBeBought(offer=offer, reason="it includes its one session item but allows at most 0")
+    for term, used in shape.terms.items():
+        if missing := [name for name in required if name not in used]:
+            reason = f"it gives no sessions of {' and '.join(missing)}, required at sign-up"
+            advice = "set a session quantity, or make the item optional"
+            return TermCannotBeBought(offer=offer, term=term, reason=f"{reason}; {advice}")
+        if minimum > len(used) and len(items) != 1:
+            reason = f"it gives sessions of {counted(len(used), 'session item')}, but at least {minimum} must be picked"
+            advice = "set more session quantities, or lower the minimum"
+            return TermCannotBeBought(offer=offer, term=term, reason=f"{reason}; {advice}")
     return None
 
 

@@ -92,25 +92,30 @@ def addable_items(session: Session, offer: Offer) -> Sequence[Item]:
 
 def add_term(
     session: Session, offer: Offer, *, name: str, dues_minor: int, currency: str, interval: Interval,
-    interval_count: int,
+    interval_count: int, sessions: Mapping[SessionBucket, tuple[int, int]] = {},
 ) -> PaymentTerm:  # fmt: skip
-    """Adds a payment term, which gives no sessions yet.
+    """Adds a payment term with the sessions that each payment gives.
 
-    Raises NameMissing, TextTooLong, NameTaken, NegativeNumber, NumberTooLarge, WrongCurrencyCode, NotPositive or
-    IntervalTooLong.
+    Raises NameMissing, TextTooLong, NameTaken, NegativeNumber, NumberTooLarge, WrongCurrencyCode, NotPositive,
+    IntervalTooLong, SessionsRefused and, on sale, OfferCannotBeBought.
     """
     term = PaymentTerm(**_checked(name, dues_minor, currency, interval, interval_count))
+    _check_sessions(sessions)
     with named_once(session, _kind_of(offer), term.name):
-        offer.terms.append(term)
+        offer.add_term(term, sessions)
     return term
 
 
 def edit_term(
     session: Session, term: PaymentTerm, *, name: str, dues_minor: int, currency: str, interval: Interval,
-    interval_count: int,
+    interval_count: int, sessions: Mapping[SessionBucket, tuple[int, int]] = {},
 ) -> None:  # fmt: skip
-    """Changes a payment term for sign-ups to come: memberships keep what they bought. Raises what `add_term` raises."""
+    """Changes a payment term for sign-ups to come: memberships keep what they bought. Raises what `add_term` raises.
+
+    Session buckets that are not named keep their sessions.
+    """
     checked = _checked(name, dues_minor, currency, interval, interval_count)
+    set_buckets(term, sessions)
     with named_once(session, _kind_of(term.offer), str(checked["name"])):
         for column, value in checked.items():
             setattr(term, column, value)
@@ -129,8 +134,16 @@ def delete_term(session: Session, term: PaymentTerm) -> None:
 def set_buckets(term: PaymentTerm, wanted: Mapping[SessionBucket, tuple[int, int]]) -> None:
     """Sets quantity and days to expire of these session buckets under the payment term, all or none.
 
-    Raises SessionsRefused, whose `refused` holds every error by its bucket and the name of its field
-    (`quantity` or `days_to_expire`), so that each can stand beside what was typed.
+    Raises SessionsRefused and, on sale, OfferCannotBeBought.
+    """
+    _check_sessions(wanted)
+    term.set_buckets(wanted)
+
+
+def _check_sessions(wanted: Mapping[SessionBucket, tuple[int, int]]) -> None:
+    """Raises SessionsRefused, whose `refused` holds every error by its bucket and the name of its field.
+
+    That is `quantity` or `days_to_expire`, so that each error can stand beside what was typed.
     """
     refused = {
         (bucket, field): refusal
@@ -139,8 +152,6 @@ def set_buckets(term: PaymentTerm, wanted: Mapping[SessionBucket, tuple[int, int
     }
     if refused:
         raise SessionsRefused(refused, reasons=" ".join(map(str, refused.values())))
-    for bucket, (quantity, days_to_expire) in wanted.items():
-        term.set_bucket(bucket, quantity=quantity, days_to_expire=days_to_expire)
 
 
 def _added(session: Session, offer: Offer) -> Offer:

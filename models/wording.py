@@ -6,8 +6,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from babel.numbers import format_currency, get_currency_precision, get_currency_symbol, is_currency
+from babel.numbers import format_currency, get_currency_symbol
 
+from models.currencies import digits, is_known
 from models.errors import NotAnAmount, WrongCurrencyCode
 
 LOCALE = "en_US"
@@ -37,14 +38,16 @@ def age(waited: timedelta) -> str:
 
 
 def money(amount_minor: int, currency: str) -> str:
-    """`$89.00` for 8900 US dollars, `¥8,900` for as many yen."""
-    major = Decimal(amount_minor).scaleb(-get_currency_precision(currency))
-    return format_currency(major, currency, locale=LOCALE)
+    """`$89.00` for 8900 minor units of US dollars, `¥8,900` for as many of yen, `RSD 89.00` where there is no sign."""
+    decimals = digits(currency)
+    gap = "\xa0" if get_currency_symbol(currency, LOCALE)[-1:].isalpha() else ""
+    pattern = f"¤{gap}#,##0.{'0' * decimals}".removesuffix(".")
+    return format_currency(Decimal(amount_minor).scaleb(-decimals), currency, pattern, LOCALE, currency_digits=False)
 
 
 def amount(amount_minor: int, currency: str) -> str:
     """The amount as one types it into a form: `89.00`."""
-    return f"{Decimal(amount_minor).scaleb(-get_currency_precision(currency)):f}"
+    return f"{Decimal(amount_minor).scaleb(-digits(currency)):f}"
 
 
 def minor_units(text: str, currency: str) -> int:
@@ -52,7 +55,7 @@ def minor_units(text: str, currency: str) -> int:
 
     The decimals are all there or left out, commas stand between thousands, and there is no sign. Raises NotAnAmount.
     """
-    precision = get_currency_precision(currency)
+    precision = digits(currency)
     symbol = re.escape(get_currency_symbol(currency, locale=LOCALE))
     decimals = rf"(?:\.([0-9]{{{precision}}}))?" if precision else "()"
     typed = re.fullmatch(rf"(?:{symbol})?\s*([0-9]{{1,12}}|[0-9]{{1,3}}(?:,[0-9]{{3}}){{1,3}}){decimals}", text.strip())
@@ -65,7 +68,7 @@ def minor_units(text: str, currency: str) -> int:
 def currency_code(text: str) -> str:
     """The ISO 4217 code of a currency that somebody typed, in upper case. Raises WrongCurrencyCode."""
     code = text.strip().upper()
-    if not is_currency(code):
+    if not is_known(code):
         raise WrongCurrencyCode(code=text.strip())
     return code
 

@@ -18,6 +18,7 @@ from models import facts, inbox, reconciliation
 from models.facts import Fact, Linked, Paid
 from models.inbox import EventSource, NewEvent
 from models.reconciliation import Counts, Reconciliation
+from models.wording import money
 from webhooks.processors import Ignored, Processor, Split, Unavailable, Unusable
 from worker.crediting import brief
 
@@ -203,11 +204,16 @@ def _subject(fact: Fact) -> object:
 
 
 def _says_the_same(one: Fact, other: Fact) -> bool:
-    return type(one) is type(other) and (isinstance(one, Linked) or _amount(one) == _amount(other))
+    return type(one) is type(other) and (isinstance(one, Linked) or _sum(one) == _sum(other))
+
+
+def _sum(fact: Fact) -> tuple[int | None, str | None]:
+    return (0, None) if isinstance(fact, Linked) else (fact.amount_minor, fact.currency)
 
 
 def _amount(fact: Fact) -> str:
-    return "nothing of it" if isinstance(fact, Linked) else f"{fact.amount_minor} {fact.currency}"
+    minor, currency = _sum(fact)
+    return money(minor, currency) if minor is not None and currency else "all of it"
 
 
 def _windows(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:

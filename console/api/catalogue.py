@@ -76,7 +76,10 @@ class PaymentTerm(Answer):
     interval: Interval = field("How often dues fall due, with `interval_count`.", "month")
     interval_count: int = field("Every so many intervals.", 1)
     retired: bool = field("Whether it can no longer be bought.", False)
-    bucket_terms: list[Pinned] = field("What each paid dues give of an item that was picked; 0 is nothing.", [])
+    bucket_terms: list[Pinned] = field(
+        "What each paid dues give of an item that was picked. No other items can be picked under this term.",
+        [],
+    )  # fmt: skip
     sentence: str = field("The same in plain words.", "Each $89.00 monthly payment gives 8 Spin sessions (30 days).")
 
 
@@ -156,6 +159,7 @@ def _term(term: catalogue.PaymentTerm) -> PaymentTerm:
         bucket_terms=[
             Pinned(item_id=item_id, item=given.item, quantity=given.quantity, days_to_expire=given.days_to_expire)
             for item_id, given in on_sale.given(term).items()
+            if given.quantity
         ],
         sentence=on_sale.sentence(term),
     )  # fmt: skip

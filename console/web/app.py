@@ -47,11 +47,11 @@ CONTENT_SECURITY_POLICY = (
 NAVIGATION = (
     ("members.search", "Members", Role.VIEWER),
     ("sign_up.form", "Sign-up", Role.DESK),
-    ("offers.overview", "Offers", Role.VIEWER),
+    ("offers.overview", "Offer Builder", Role.VIEWER),
     ("operations.overview", "Operations", Role.VIEWER),
 )
 MORE_NAVIGATION = (
-    ("inventory.overview", "Inventory", Role.VIEWER),
+    ("inventory.overview", "Inventory Management", Role.VIEWER),
     ("clubs.overview", "Clubs", Role.VIEWER),
     ("log.overview", "Action log", Role.MANAGER),
     ("staff.overview", "Staff", Role.ADMIN),

@@ -1,18 +1,18 @@
 """The window Manage Session Buckets: which session items an offer has, and how many of them a member picks."""
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, RadioField
 from wtforms.validators import DataRequired
 
-from console.web.access import actor, database, done, needs, told
+from console.web.access import actor, database, done, needs
 from console.web.changes import Edit
-from console.web.forms import Form
+from console.web.forms import EditForm, Form
 from console.web.inventory import TYPES
 from console.web.offer_page import WholeNumber, bucket_of, page, the_offer
 from console.web.picks import number
 from models import actions, offers
-from models.catalogue import Item, Offer
+from models.catalogue import Item, Offer, SessionBucket
 from models.errors import (
     ItemAlreadyAdded,
     ItemRetired,
@@ -28,7 +28,7 @@ from models.staff import Role
 pages = Blueprint("buckets", __name__, url_prefix="/<id:offer_id>/buckets")
 
 
-class LimitsForm(Form):
+class LimitsForm(EditForm):
     """How many session items a member picks."""
 
     minimum = WholeNumber(
@@ -49,18 +49,48 @@ class BucketForm(Form):
 @pages.route("", methods=["GET", "POST"])
 @needs(Role.MANAGER)
 def manage(offer_id: int) -> ResponseReturnValue:
-    """The window: the limits, with the offer's session items below them."""
+    """The window: the limits, with the offer's session items below them.
+
+    Whichever of its buttons is pressed sends the limits too. They are kept before anything else
+    happens; if they are refused, nothing does, and the window comes back with what was typed.
+    """
     offer = the_offer(offer_id, lock=request.method == "POST")
     form = LimitsForm(minimum=offer.min_buckets, maximum=offer.max_buckets)
     if form.validate_on_submit():
-        edit = Edit(offer, "min_buckets", "max_buckets")
+        edit, then = Edit(offer, "min_buckets", "max_buckets"), request.form.get("then", "save")
         with form.refusals({MaximumBelowMinimum: "maximum", NegativeNumber: "minimum", NumberTooLarge: "maximum"}):
             offer.set_bucket_limits(form.minimum.data, form.maximum.data)
-            edit.log("set bucket limits", _of(offer))
+            if edit.log("set bucket limits", _of(offer)) or then == "save":
+                done(f"A member picks between {offer.min_buckets} and {offer.max_buckets} session items.")
         if not form.errors:
-            done(f"A member picks between {offer.min_buckets} and {offer.max_buckets} session items.")
-            return _back(offer)
+            return _then(offer, then)
     return page(offer, "buckets", form=form)
+
+
+def _then(offer: Offer, then: str) -> ResponseReturnValue:
+    """Does what the button said, now that the limits are kept: save, add, close, or remove-7, require-7, optional-7."""
+    if then == "add":
+        return redirect(url_for(".add", offer_id=offer.id))
+    if then == "close":
+        return redirect(url_for("offers.show", offer_id=offer.id))
+    verb, _, bucket_id = then.partition("-")
+    try:
+        with database().begin_nested():
+            if verb == "remove":
+                bucket = bucket_of(offer, number(bucket_id))
+                return redirect(url_for(".remove", offer_id=offer.id, bucket_id=bucket.id))
+            if verb in ("require", "optional"):
+                _require(offer, bucket_of(offer, number(bucket_id)), verb == "require")
+    except SppError as error:
+        flash(str(error), "danger")
+    return _back(offer)
+
+
+def _require(offer: Offer, bucket: SessionBucket, required: bool) -> None:
+    edit = Edit(bucket, "required")
+    offer.set_required(bucket, required)
+    edit.log("require session bucket", f"{bucket.item.name} of {_of(offer)}")
+    done(f"{bucket.item.name} is {'required' if required else 'optional'} at sign-up.")
 
 
 @pages.route("/new", methods=["GET", "POST"])
@@ -86,23 +116,6 @@ def add(offer_id: int) -> ResponseReturnValue:
             done(f"{item.name} is added. Set its sessions under each payment term.")
             return _back(offer)
     return page(offer, "add_bucket", form=form)
-
-
-@pages.post("/<id:bucket_id>/required")
-@needs(Role.MANAGER)
-def require(offer_id: int, bucket_id: int) -> ResponseReturnValue:
-    """Makes a session item required at sign-up, or optional."""
-    offer = the_offer(offer_id, lock=True)
-    bucket = bucket_of(offer, bucket_id)
-    required = bool(request.form.get("required"))
-    edit = Edit(bucket, "required")
-    try:
-        offer.set_required(bucket, required)
-        edit.log("require session bucket", f"{bucket.item.name} of {_of(offer)}")
-        done(f"{bucket.item.name} is {'required' if required else 'optional'} at sign-up.")
-    except SppError as error:
-        told(error)
-    return _back(offer)
 
 
 @pages.route("/<id:bucket_id>/remove", methods=["GET", "POST"])

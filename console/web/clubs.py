@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 from zoneinfo import available_timezones
 
-from babel.numbers import list_currencies
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
@@ -13,8 +12,8 @@ from wtforms.validators import Length
 
 from console.web.access import actor, database, done, needs
 from console.web.changes import Edit
-from console.web.forms import Form
-from models import actions, clubs
+from console.web.forms import EditForm
+from models import actions, clubs, currencies
 from models.catalogue import Club, ShortfallPolicy
 from models.errors import ClubInUse, NameMissing, NameTaken, NotFound, SppError, WrongCurrencyCode, WrongTimeZone
 from models.staff import Role
@@ -33,7 +32,7 @@ COMMON_ZONES = (
 COMMON_CURRENCIES = ("USD", "CAD", "GBP", "EUR", "AUD", "NZD")
 
 
-class ClubForm(Form):
+class ClubForm(EditForm):
     """A club. Zone and currency are judged by the rules, which say what to do."""
 
     name = StringField("Name", [Length(max=200)], render_kw={"autofocus": True, "autocomplete": "off"})
@@ -107,7 +106,10 @@ def _form(club: Club | None) -> ClubForm:
     # Names without a place, such as EST, are old spellings; Etc/ counts hours the other way round.
     places = sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/"))
     form.time_zone.choices = {"Common": _named(COMMON_ZONES), "All": _named([*places, "UTC"])}
-    form.currency.choices = {"Common": _named(COMMON_CURRENCIES), "All": _named(sorted(list_currencies("en_US")))}
+    # Its own is offered too, where ISO has withdrawn it: a list without it would show another one as chosen.
+    own = {club.currency} if club else set()
+    every = _named(sorted(own | currencies.CURRENT.keys()))
+    form.currency.choices = {"Common": _named(COMMON_CURRENCIES), "All": every}
     return form
 
 

@@ -102,7 +102,8 @@ def asked() -> tuple[EventFilterForm, EventFilter | None]:
 
 def query(**changes: object) -> dict[str, object]:
     """The filter of this page as query parameters, with these changed."""
-    kept = {name: text for name, text in request.args.items() if name != "before"}
+    without = {"before"} if request.args.get("find") else {"before", "by"}
+    kept = {name: text for name, text in request.args.items() if name not in without}
     return {name: value for name, value in {**kept, **changes}.items() if value not in (None, "")}
 
 

@@ -1,11 +1,13 @@
 """What all forms share: a refusal of the rules stands beside the field that it is about."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
+from wtforms import HiddenField
 
 from models.errors import SppError
 
@@ -48,3 +50,32 @@ class Form(FlaskForm):  # type: ignore[misc]
         """What was typed into a field, without blanks around it."""
         value: Any = self[name].data
         return (value or "").strip()
+
+
+class EditForm(Form):
+    """A form over values that somebody else may change while it is open.
+
+    A field that comes back as it was handed out was not edited: it gets the value that the
+    database has now, so that saving one field never takes back another person's change of another.
+    """
+
+    was = HiddenField()
+    """The values with which the fields were handed out, as JSON."""
+
+    def process(self, formdata: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Fills in the fields, then takes what was not edited from the database."""
+        super().process(formdata, *args, **kwargs)
+        fields = [field for field in self if field.type not in ("HiddenField", "CSRFTokenField")]
+        was = _values(self.was.data)
+        for field in fields:
+            if field.raw_data and field.raw_data[0] == was.get(field.name):
+                field.data, field.raw_data = field.object_data, [str(field.object_data)]
+        self.was.data = json.dumps({field.name: str(field.object_data) for field in fields})
+
+
+def _values(text: str | None) -> dict[str, Any]:
+    try:
+        values = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}

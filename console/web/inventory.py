@@ -1,18 +1,17 @@
-"""The inventory: the items that offers are made of."""
+"""Inventory Management: the items that offers are made of."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from wtforms import RadioField, SelectField, StringField
 from wtforms.validators import Length
 
-from console.web.access import actor, database, done, needs, told
+from console.web.access import actor, database, done, needs
 from console.web.changes import Edit
-from console.web.forms import Form
+from console.web.forms import EditForm
 from models import actions, inventory
 from models.catalogue import Item, ItemKind, SessionBucket, SessionType
 from models.errors import ItemInUse, NameMissing, NameTaken, NotFound, SessionTypeMissing, SppError
@@ -24,7 +23,7 @@ KINDS = {ItemKind.SCHEDULER_BUCKET.value: "Scheduler Bucket", ItemKind.OTHER.val
 TYPES = {SessionType.CLASS.value: "Class", SessionType.PERSONAL_TRAINING.value: "Personal Training"}
 
 
-class ItemForm(Form):
+class ItemForm(EditForm):
     """An item."""
 
     name = StringField("Name", [Length(max=200)], description="As members and staff see it, such as Group Class.",
@@ -69,7 +68,7 @@ def new() -> ResponseReturnValue:
             item = inventory.create_item(database(), **_given(form))
             actions.log(database(), actor(), "create item", f"{_named(item)}: {_sort(item)}")
         if not form.errors:
-            done(f"{item.name} is in the inventory.")
+            done(f"{item.name} is added.")
             return redirect(url_for(".overview"))
     return _list("item", 422 if form.errors else 200, form=form)
 
@@ -77,52 +76,44 @@ def new() -> ResponseReturnValue:
 @pages.route("/<id:item_id>", methods=["GET", "POST"])
 @needs(Role.MANAGER)
 def edit(item_id: int) -> ResponseReturnValue:
-    """Another name; while nothing uses it, another kind or type too."""
+    """Another name; while nothing uses it, another kind or type too. Its buttons Retire and Bring back save as well."""
     item = _item(item_id)
-    form = ItemForm(obj=item)
+    form, then = ItemForm(obj=item), request.form.get("then", "")
+    if form.is_submitted() and then == "delete":
+        return _delete(item, form)
     if form.validate_on_submit():
         edit = Edit(item, "name", "kind", "session_type")
         with form.refusals(BESIDE):
             inventory.edit_item(database(), item, **_given(form))
             edit.log("edit item", _named(item))
+            done(f"{item.name} {_turn(item, then)}")
         if not form.errors:
-            done(f"{item.name} is saved.")
             return redirect(url_for(".overview"))
     return _list("item", 422 if form.errors else 200, form=form, item=item)
 
 
-@pages.post("/<id:item_id>/retire")
-@needs(Role.MANAGER)
-def retire(item_id: int) -> ResponseReturnValue:
-    """Lets it be added to no further offer."""
-    text = "is retired: it can be added to no further offer."
-    return _turn(item_id, "retire item", lambda item: item.retire(datetime.now(UTC)), text)
+def _turn(item: Item, then: str) -> str:
+    """Retires the item or brings it back, where that was the button; what became of it, in words."""
+    if then == "retire":
+        item.retire(datetime.now(UTC))
+        actions.log(database(), actor(), "retire item", _named(item))
+        return "is retired: it can be added to no further offer."
+    if then == "bring-back":
+        item.bring_back()
+        actions.log(database(), actor(), "bring back item", _named(item))
+        return "can be added to offers again."
+    return "is saved."
 
 
-@pages.post("/<id:item_id>/bring-back")
-@needs(Role.MANAGER)
-def bring_back(item_id: int) -> ResponseReturnValue:
-    """Lets it be added to offers again."""
-    return _turn(item_id, "bring back item", Item.bring_back, "can be added to offers again.")
-
-
-@pages.post("/<id:item_id>/delete")
-@needs(Role.MANAGER)
-def delete(item_id: int) -> ResponseReturnValue:
-    """Deletes it, if nothing has used it."""
-    return _turn(item_id, "delete item", lambda item: inventory.delete_item(database(), item), "is deleted.")
-
-
-def _turn(item_id: int, verb: str, act: Callable[[Item], None], text: str) -> ResponseReturnValue:
-    item = _item(item_id)
+def _delete(item: Item, form: ItemForm) -> ResponseReturnValue:
+    """Deletes an item that nothing has used, with whatever was typed."""
     name, subject = item.name, _named(item)
-    try:
-        with database().begin_nested():
-            act(item)
-            actions.log(database(), actor(), verb, subject)
-        done(f"{name} {text}")
-    except SppError as error:
-        told(error)
+    with form.refusals():
+        inventory.delete_item(database(), item)
+        actions.log(database(), actor(), "delete item", subject)
+    if form.errors:
+        return _list("item", 422, form=form, item=item)
+    done(f"{name} is deleted.")
     return redirect(url_for(".overview"))
 
 

@@ -87,7 +87,7 @@ def move(membership_id: int) -> ResponseReturnValue:
     if form.validate_on_submit():
         with form.refusals(_MOVE_ERRORS):
             moved = members.move_to_current_terms(
-                database(), membership, since=form.since.data, picks=form.picked(membership.offer),
+                database(), membership, since=form.since.data, picks=form.picked(membership.term),
                 reason=form.text("reason"), by=actor(), now=now,
             )  # fmt: skip
         if not form.errors:
@@ -95,7 +95,7 @@ def move(membership_id: int) -> ResponseReturnValue:
             return redirect(url_for(".show", membership_id=membership_id))
     if request.method == "GET":
         form.since.data = now.astimezone(ZoneInfo(zone)).date()
-        form.tick(membership.offer, (pin.item_id for pin in membership.terms_at(now).pinned))
+        form.tick(membership.term, (pin.item_id for pin in membership.terms_at(now).pinned))
     return _page(membership, move_form=form), 422 if request.method == "POST" else 200
 
 

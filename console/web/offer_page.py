@@ -1,7 +1,7 @@
 """The page of one offer: what it shows, and the windows over it. What is done on it is in offers, buckets and terms."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,9 @@ from console.web.forms import Form
 from console.web.inventory import TYPES
 from models import on_sale
 from models.catalogue import BucketTerms, Offer, OfferState, PaymentTerm, SessionBucket
-from models.errors import NotFound
+from models.errors import NotFound, SppError
 from models.members import Membership
-from models.wording import price
+from models.wording import Given, price
 
 STATES = {
     OfferState.DRAFT.value: "Draft",
@@ -32,7 +32,6 @@ KINDS = {
     OfferState.RETIRED.value: "secondary",
 }
 """A state's badge."""
-SESSION_FIELDS = {"quantity": "Session Quantity", "days_to_expire": "Days to Expire"}
 TYPE_A_NUMBER = "Type a whole number, such as 8."
 
 
@@ -44,7 +43,8 @@ class TermCard:
     memberships: int
     price: str
     sentence: str
-    form: Form
+    given: Mapping[int, Given]
+    """What each payment gives of each session item of the offer, by item id."""
 
 
 class WholeNumber(IntegerField):  # type: ignore[misc]
@@ -103,27 +103,8 @@ def memberships_by_term(offer: Offer) -> dict[int, int]:
     return dict(database().execute(counted).all())
 
 
-def sessions_form(term: PaymentTerm, buckets: Sequence[SessionBucket]) -> Form:
-    """The form of a payment term's sessions: `quantity_ID` and `days_to_expire_ID` for each session bucket."""
-
-    class SessionsForm(Form):
-        """Filled in below: what it asks for depends on the offer."""
-
-    kept = {entry.session_bucket_id: entry for entry in term.bucket_terms}
-    for bucket in buckets:
-        for name, label in SESSION_FIELDS.items():
-            number = getattr(kept[bucket.id], name) if bucket.id in kept else 0
-            setattr(SessionsForm, f"{name}_{bucket.id}", WholeNumber(label, default=number))
-    return SessionsForm()
-
-
-def page(
-    offer: Offer, template: str = "offer", *, form: Form | None = None, tried: Mapping[int, Form] = {}, **window: object
-) -> ResponseReturnValue:
-    """The offer's page, perhaps with a window over it and its form; 422 where a form was refused.
-
-    `tried` holds the refused sessions forms by the id of their payment term.
-    """
+def page(offer: Offer, template: str = "offer", *, form: Form | None = None, **window: object) -> ResponseReturnValue:
+    """The offer's page, perhaps with a window over it and its form; 422 where the form was refused."""
     sold = memberships_by_term(offer)
     cards = [
         TermCard(
@@ -131,15 +112,20 @@ def page(
             sold.get(term.id, 0),
             price(term.dues_minor, term.currency, term.interval, term.interval_count),
             on_sale.sentence(term),
-            tried.get(term.id) or sessions_form(term, offer.buckets),
+            on_sale.given(term),
         )
         for term in offer.terms
     ]
     text = render_template(
         f"offers/{template}.html", offer=offer, cards=cards, memberships=sum(sold.values()), next_step=next_step(offer),
-        states=STATES, kinds=KINDS, types=TYPES, session_fields=SESSION_FIELDS, form=form, **window,
+        states=STATES, kinds=KINDS, types=TYPES, form=form, unbuyable=_unbuyable(offer), **window,
     )  # fmt: skip
-    return text, 422 if tried or (form and form.errors) else 200
+    return text, 422 if form and form.errors else 200
+
+
+def _unbuyable(offer: Offer) -> SppError | None:
+    """What is wrong with an offer that is on sale since before that was refused."""
+    return offer.why_not_buyable if offer.state == OfferState.PUBLISHED else None
 
 
 def next_step(offer: Offer) -> str | None:
@@ -151,5 +137,5 @@ def next_step(offer: Offer) -> str | None:
     if not offer.terms:
         return "Add a payment term: what the dues are, and how often they fall due."
     if offer.buckets and not any(entry.quantity for term in offer.terms for entry in term.bucket_terms):
-        return "Say under the payment terms how many sessions each payment gives."
-    return "Publish the offer, so that members can sign up for it."
+        return "Edit the payment terms, and say how many sessions each payment gives."
+    return str(offer.why_not_buyable or "Publish the offer, so that members can sign up for it.")

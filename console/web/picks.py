@@ -7,13 +7,14 @@ from wtforms import SelectMultipleField
 
 from console.web.access import database
 from console.web.forms import Form
-from models.catalogue import Item, Offer
-from models.errors import PickNotOffered, PicksMissing, SppError, TooFewPicks, TooManyPicks
+from models.catalogue import Item, PaymentTerm
+from models.errors import PickGivesNothing, PickNotOffered, PicksMissing, SppError, TooFewPicks, TooManyPicks
 
 _MAX_ID = 2**63 - 1
 
 PICK_ERRORS: Mapping[type[SppError], str] = {
-    PickNotOffered: "items", PicksMissing: "items", TooFewPicks: "items", TooManyPicks: "items",
+    PickGivesNothing: "items", PickNotOffered: "items", PicksMissing: "items", TooFewPicks: "items",
+    TooManyPicks: "items",
 }  # fmt: skip
 
 
@@ -24,21 +25,24 @@ def number(text: str) -> int:
 
 
 class PicksForm(Form):
-    """A form with session items to tick. Which may be picked together, the offer's rules say."""
+    """A form with session items to tick: those of which the payment term gives sessions."""
 
     items = SelectMultipleField("Session items", coerce=number, validate_choice=False)
 
-    def picked(self, offer: Offer) -> list[Item]:
+    def picked(self, term: PaymentTerm) -> list[Item]:
         """The items that are ticked, and those that the offer requires, which a browser does not send."""
-        wanted = {*self.items.data, *required(offer)}
-        return list(database().scalars(select(Item).where(Item.id.in_(wanted)).order_by(Item.id)))
+        return _items({*self.items.data, *_required(term)})
 
-    def tick(self, offer: Offer, item_ids: Iterable[int]) -> None:
-        """Ticks those of the items that the offer has, and the required ones."""
-        on_offer = {bucket.item_id for bucket in offer.buckets}
-        self.items.data = sorted((on_offer & {*item_ids}) | required(offer))
+    def tick(self, term: PaymentTerm, item_ids: Iterable[int]) -> list[Item]:
+        """Ticks those of the items that can be picked under the term, and the required ones; the items left out."""
+        wanted, used = {*item_ids}, {bucket.item_id for bucket in term.used_buckets}
+        self.items.data = sorted(wanted & used | _required(term))
+        return _items(wanted - used)
 
 
-def required(offer: Offer) -> set[int]:
-    """The ids of the items that everybody picks."""
-    return {bucket.item_id for bucket in offer.buckets if bucket.required}
+def _required(term: PaymentTerm) -> set[int]:
+    return {bucket.item_id for bucket in term.offer.buckets if bucket.required}
+
+
+def _items(item_ids: Iterable[int]) -> list[Item]:
+    return list(database().scalars(select(Item).where(Item.id.in_(item_ids)).order_by(Item.id)))

@@ -15,15 +15,15 @@ from console.web.access import actor, database, done, needs
 from console.web.member_forms import OnceForm
 from console.web.picks import PICK_ERRORS, PicksForm, number
 from models import members, on_sale
-from models.catalogue import Club, Offer, PaymentTerm
-from models.errors import InvalidEmail, NameMissing, ReferenceTaken, SppError
+from models.catalogue import Club, Item, Offer, PaymentTerm
+from models.errors import InvalidEmail, NameMissing, ReferenceTaken, SppError, TermCannotBeBought
 from models.members import Member, Membership
 from models.staff import Role
 
 pages = Blueprint("sign_up", __name__, url_prefix="/sign-up")
 
 _BESIDE: dict[type[SppError], str] = {
-    **PICK_ERRORS, InvalidEmail: "email", NameMissing: "name", ReferenceTaken: "reference",
+    **PICK_ERRORS, TermCannotBeBought: "term", InvalidEmail: "email", NameMissing: "name", ReferenceTaken: "reference",
 }  # fmt: skip
 
 Choice = TypeVar("Choice", Club, Offer, PaymentTerm)
@@ -85,20 +85,20 @@ def form() -> ResponseReturnValue:
         if not form.errors:
             done(f"Signed up: {membership.member.name}, {term.offer.name}, {term.name}. {told}".strip())
             return redirect(url_for("memberships.show", membership_id=membership.id))
-    if offer and not sent:
-        form.tick(offer, form.items.data or [])
-    return _page(form, club, clubs, offer, offers, terms), 422 if sent else 200
+    unticked = form.tick(term, form.items.data or []) if term and not sent else []
+    return _page(form, club, clubs, offer, offers, term, terms, unticked), 422 if sent else 200
 
 
 def _page(
     form: SignUpForm, club: Club | None, clubs: Sequence[Club], offer: Offer | None, offers: Sequence[Offer],
-    terms: Sequence[PaymentTerm],
+    term: PaymentTerm | None, terms: Sequence[PaymentTerm], unticked: Sequence[Item],
 ) -> str:  # fmt: skip
     member = _known(form)
     form.known.data = str(member.id) if member else ""
     form.name.data = form.name.data or (member.name if member else "")
     return render_template(
-        "sign_up/form.html", form=form, club=club, clubs=clubs, offer=offer, offers=offers, terms=terms,
+        "sign_up/form.html", form=form, club=club, clubs=clubs, offer=offer, offers=offers, term=term,
+        terms=terms, unticked=unticked, given=on_sale.given(term) if term else {},
         further=further(member) if member else None, sentences={term.id: on_sale.sentence(term) for term in terms},
         endpoints=billing.endpoints(),
     )  # fmt: skip
@@ -107,7 +107,7 @@ def _page(
 def _sign_up(form: SignUpForm, club: Club, term: PaymentTerm) -> Membership:
     return members.sign_up(
         database(), email=form.text("email"), name=form.text("name"), club=club, term=term,
-        picks=form.picked(term.offer), by=actor(), now=datetime.now(UTC), key=form.once,
+        picks=form.picked(term), by=actor(), now=datetime.now(UTC), key=form.once,
     )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def _complete(form: SignUpForm, club: Club | None, offer: Offer | None, term: Pa
         if choice is None:
             form[name].errors = [f"Choose {what}."]
             break
-    if offer:
-        with form.refusals(PICK_ERRORS):
-            members.chosen_buckets(offer, form.picked(offer))
+    if term:
+        with form.refusals(_BESIDE):
+            members.chosen_buckets(term, form.picked(term))
     return not form.errors

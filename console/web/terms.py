@@ -1,4 +1,4 @@
-"""Payment terms of an offer, and how many sessions each payment gives under them."""
+"""Payment terms of an offer: name, dues and interval, and how many sessions each payment gives, in one window."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,11 +11,12 @@ from wtforms import SelectField, StringField
 from wtforms.validators import Length
 
 from console.web.access import actor, database, done, needs, told
-from console.web.changes import Edit, log_changes
-from console.web.forms import Form
-from console.web.offer_page import WholeNumber, memberships_by_term, page, sessions_form, term_of, the_offer
-from models import actions, offers
+from console.web.changes import log_changes
+from console.web.forms import EditForm, Form
+from console.web.offer_page import WholeNumber, memberships_by_term, page, term_of, the_offer
+from models import actions, offers, on_sale
 from models.catalogue import Club, Interval, Offer, PaymentTerm
+from models.currencies import digits
 from models.errors import (
     IntervalTooLong,
     NameMissing,
@@ -39,16 +40,34 @@ INTERVALS = {
 }  # fmt: skip
 
 
-class TermForm(Form):
-    """A way of paying."""
+SESSION_FIELDS = {"quantity": "Session Quantity", "days_to_expire": "Days to Expire"}
+
+
+class TermForm(EditForm):
+    """A way of paying. `_form` adds `quantity_ID` and `days_to_expire_ID` for each session bucket."""
 
     name = StringField("Name", [Length(max=200)], description="Such as Monthly or Paid yearly.",
                        render_kw={"autofocus": True, "autocomplete": "off"})  # fmt: skip
-    dues = StringField("Dues", [Length(max=30)], description="What is paid each time, such as 89.00.",
-                       render_kw={"inputmode": "decimal", "autocomplete": "off"})  # fmt: skip
+    dues = StringField("Dues", [Length(max=30)], render_kw={"inputmode": "decimal", "autocomplete": "off"})
     currency = SelectField("Currency", validate_choice=False)
     interval_count = WholeNumber("Every", default=1)
     interval = SelectField("Interval", choices=INTERVALS, default=Interval.MONTH.value)
+
+    def refuse(self, error: SppError, field: str | None = None) -> None:
+        """Shows an error beside its field; of sessions, each beside the number that it is about."""
+        if isinstance(error, SessionsRefused):
+            for (bucket, name), refusal in error.refused.items():
+                super().refuse(refusal, f"{name}_{bucket.id}")
+        else:
+            super().refuse(error, field)
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Also refuses numbers for a session item that somebody has removed while they were typed."""
+        valid: bool = super().validate(extra_validators)
+        sent = (name for name in request.form if name.startswith(tuple(SESSION_FIELDS)) and name not in self)
+        if any(request.form[name].strip() not in ("", "0") for name in sent):
+            self.form_errors.append("A session item was removed from this offer meanwhile: look at the numbers again.")
+        return valid and not self.form_errors
 
 
 BESIDE: dict[type[SppError], str] = {
@@ -63,65 +82,45 @@ BESIDE: dict[type[SppError], str] = {
 def new(offer_id: int) -> ResponseReturnValue:
     """A further way of paying."""
     offer = the_offer(offer_id, lock=request.method == "POST")
-    form = _form(None)
+    form = _form(offer)
     if form.validate_on_submit():
         with form.refusals(BESIDE):
-            term = offers.add_term(database(), offer, **_given(form))
-            _log("add payment term", offer, term)
+            term = offers.add_term(database(), offer, **_given(form, offer))
+            actions.log(database(), actor(), "add payment term", f"{_of(offer, term)}: {on_sale.sentence(term)}")
         if not form.errors:
-            done(f"{term.name} is added." + (" Set its sessions below." if offer.buckets else ""))
+            done(f"{term.name} is added.")
             return _back(offer, term)
-    return page(offer, "term", form=form)
+    return page(offer, "term", form=form, session_fields=SESSION_FIELDS)
 
 
 @pages.route("/<id:term_id>", methods=["GET", "POST"])
 @needs(Role.MANAGER)
 def edit(offer_id: int, term_id: int) -> ResponseReturnValue:
-    """Another name, other dues. Memberships that bought it keep theirs."""
+    """Another name, other dues, other sessions. Memberships that bought it keep theirs."""
     offer = the_offer(offer_id, lock=request.method == "POST")
     term = term_of(offer, term_id)
-    form = _form(term)
+    form = _form(offer, term)
     if form.validate_on_submit():
-        edit = Edit(term, "name", "dues_minor", "currency", "interval", "interval_count")
+        before = _shown(term)
         with form.refusals(BESIDE):
-            offers.edit_term(database(), term, **_given(form))
-            edit.log("edit payment term", _of(offer, term))
+            offers.edit_term(database(), term, **_given(form, offer))
+            log_changes("edit payment term", _of(offer, term), before, _shown(term))
         if not form.errors:
             done(f"{term.name} is saved.")
             return _back(offer, term)
     bought = memberships_by_term(offer).get(term.id, 0)
-    return page(offer, "term", form=form, term=term, term_memberships=bought)
+    return page(offer, "term", form=form, session_fields=SESSION_FIELDS, term=term, term_memberships=bought)
 
 
-@pages.post("/<id:term_id>/sessions")
-@needs(Role.MANAGER)
-def set_sessions(offer_id: int, term_id: int) -> ResponseReturnValue:
-    """Session quantity and days to expire of every session bucket, all or none."""
-    offer = the_offer(offer_id, lock=True)
-    term = term_of(offer, term_id)
-    form = sessions_form(term, offer.buckets)
-    if form.validate_on_submit():
-        before = _sessions(term)
-        wanted = {bucket: (form[f"quantity_{bucket.id}"].data, form[f"days_to_expire_{bucket.id}"].data)
-                  for bucket in offer.buckets}  # fmt: skip
-        try:
-            offers.set_buckets(term, wanted)
-            log_changes("set sessions", _of(offer, term), before, _sessions(term))
-            done(f"The sessions of {term.name} are saved.")
-            return _back(offer, term)
-        except SessionsRefused as error:
-            for (bucket, field), refusal in error.refused.items():
-                form.refuse(refusal, f"{field}_{bucket.id}")
-    return page(offer, tried={term.id: form})
-
-
-def _sessions(term: PaymentTerm) -> dict[str, str]:
-    """What each payment gives, by item, for the action log."""
-    given = {}
-    for entry in term.bucket_terms:
-        days = counted(entry.days_to_expire, "day") if entry.days_to_expire else "ever"
-        given[entry.bucket.item.name] = f"{entry.quantity} for {days}"
-    return {bucket.item.name: given.get(bucket.item.name, "0") for bucket in term.offer.buckets}
+def _shown(term: PaymentTerm) -> dict[str, object]:
+    """The payment term for the action log: its columns, and what each payment gives by item."""
+    shown: dict[str, object] = {
+        name: getattr(term, name) for name in ("name", "dues_minor", "currency", "interval", "interval_count")
+    }
+    for given in on_sale.given(term).values():
+        days = counted(given.days_to_expire, "day") if given.days_to_expire else "ever"
+        shown[given.item] = f"{given.quantity} for {days}" if given.quantity else 0
+    return shown
 
 
 @pages.post("/<id:term_id>/retire")
@@ -169,16 +168,27 @@ def delete(offer_id: int, term_id: int) -> ResponseReturnValue:
     return page(offer, "delete", form=form, title=f"Delete {term.name}?", text=text)
 
 
-def _form(term: PaymentTerm | None) -> TermForm:
+def _form(offer: Offer, term: PaymentTerm | None = None) -> TermForm:
     """The form, in the currencies of the clubs; the first one's, unless the term has another."""
+
+    class WithSessions(TermForm):
+        """What it asks for depends on the offer."""
+
+    given = on_sale.given(term) if term else {}
+    for bucket in offer.buckets:
+        for name, label in SESSION_FIELDS.items():
+            number = getattr(given[bucket.item_id], name) if given else 0
+            setattr(WithSessions, f"{name}_{bucket.id}", WholeNumber(label, default=number))
     currencies = list(dict.fromkeys(database().scalars(select(Club.currency).order_by(Club.id)))) or ["USD"]
     dues = amount(term.dues_minor, term.currency) if term else None
-    form = TermForm(obj=term, dues=dues, currency=currencies[0])
+    form = WithSessions(obj=term, dues=dues, currency=currencies[0])
     form.currency.choices = {code: code for code in [*currencies, *([term.currency] if term else [])]}
+    example = amount(89 * 10 ** digits(form.currency.data), form.currency.data)
+    form.dues.description = f"What is paid each time, such as {example}."
     return form
 
 
-def _given(form: TermForm) -> dict[str, Any]:
+def _given(form: TermForm, offer: Offer) -> dict[str, Any]:
     """What the form says. Raises NotAnAmount or WrongCurrencyCode."""
     currency = currency_code(form.text("currency"))
     return {
@@ -187,6 +197,9 @@ def _given(form: TermForm) -> dict[str, Any]:
         "currency": currency,
         "interval": Interval(form.interval.data),
         "interval_count": form.interval_count.data,
+        "sessions": {
+            bucket: tuple(form[f"{name}_{bucket.id}"].data for name in SESSION_FIELDS) for bucket in offer.buckets
+        },
     }
 
 

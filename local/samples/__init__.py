@@ -8,11 +8,14 @@ stands for a value; a text that is nothing but `#name` becomes a number, or, as 
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
+from models import currencies
 from models.errors import NotFound
 
 FOLDER = Path(__file__).parent
@@ -28,14 +31,16 @@ class Sample(NamedTuple):
 
 def sample(
     processor: str, name: str, *, reference: str, number: str, now: datetime, amount_minor: int = 8900,
-    currency: str = "USD", account: str | None = None,
+    currency: str = "USD", account: str | None = None, digits: Mapping[str, int] = {},
 ) -> list[Sample]:  # fmt: skip
     """The deliveries of that sample, a second apart and the last one `now`.
+
+    `digits` are the processor's where it departs from ISO 4217 (`Processor.digits`).
 
     `reference` is the membership's billing reference; `number` goes into the ids of the payment and its
     events. Raises NotFound where the processor has no such sample.
     """
-    samples = _read(processor)
+    samples, iso = _read(processor), currencies.digits(currency)
     if name not in samples:
         raise NotFound(what=f"{processor} sample", name=name)
     deliveries = samples[name]
@@ -44,7 +49,8 @@ def sample(
         at = (now - timedelta(seconds=len(deliveries) - 1 - place)).astimezone(UTC).replace(microsecond=0)
         values = {
             "reference": reference, "number": number, "step": str(place), "account": account or "",
-            "amount": str(amount_minor), "decimal": f"{amount_minor / 100:.2f}",
+            "amount": f"{Decimal(amount_minor).scaleb(digits.get(currency, iso) - iso):.0f}",
+            "decimal": f"{Decimal(amount_minor).scaleb(-iso):f}",
             "currency": currency, "currency_lower": currency.lower(),
             "unix": str(int(at.timestamp())), "iso": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "date": at.strftime("%Y-%m-%d"),
         }  # fmt: skip

@@ -51,6 +51,10 @@ LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 WHAT = """run => axe.run(document, {...run, resultTypes: ["violations"]}).then(found => found.violations.flatMap(
     rule => rule.nodes.map(node => rule.id + ": " + node.target.join(" ") + " " + node.html.slice(0, 200))))"""
 
+TWICE = """() => [...document.querySelectorAll("[id]")].map(one => one.id)
+    .filter((id, place, all) => all.indexOf(id) !== place).map(id => "id twice: " + id)"""
+"""What axe leaves out: of two elements with one id, a label or a button of the second means the first."""
+
 
 @pytest.fixture(scope="module")
 def rules() -> list[Rule]:
@@ -73,12 +77,13 @@ def paths(site: Site, rules: list[Rule]) -> list[str]:
 
 def faults(page: Page) -> list[str]:
     """What axe finds, and then what it finds of the colours when it is dark."""
+    twice: list[str] = page.evaluate(TWICE)
     page.evaluate(AXE_SCRIPT)
     light: list[str] = page.evaluate(WHAT, {"runOnly": {"type": "tag", "values": LEVELS}})
     page.emulate_media(color_scheme="dark")
     dark: list[str] = page.evaluate(WHAT, {"runOnly": {"type": "rule", "values": ["color-contrast"]}})
     page.emulate_media(color_scheme="light")
-    return light + [f"dark {fault}" for fault in dark]
+    return twice + light + [f"dark {fault}" for fault in dark]
 
 
 def visited(page: Page, path: str) -> list[str]:

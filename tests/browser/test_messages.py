@@ -42,13 +42,16 @@ def test_a_maximum_below_the_minimum(page: Page) -> None:
 
 def test_days_without_sessions(page: Page) -> None:
     page.goto("/offers/1")
-    page.get_by_label("Session Quantity of Yoga").fill("0")
-    page.get_by_label("Session Quantity of Spin").fill("7")
-    page.get_by_role("button", name="Save: Monthly").click()
-    days = page.get_by_label("Days to Expire of Yoga")
+    page.get_by_role("link", name="Edit: Monthly").click()
+    window = page.get_by_role("dialog", name="Edit Monthly")
+    window.get_by_label("Session Quantity of Yoga").fill("0")
+    window.get_by_label("Session Quantity of Spin").fill("7")
+    window.get_by_label("Dues").fill("95.00")
+    window.get_by_role("button", name="Save").click()
+    days = window.get_by_label("Days to Expire of Yoga")
     refused(days, "Days to expire is 45 but session quantity is 0: set both to 0 for an item not used under this term.")
-    expect(page.get_by_label("Session Quantity of Spin")).to_have_value("7")
-    page.reload()
+    expect(window.get_by_label("Session Quantity of Spin")).to_have_value("7")
+    expect(window.get_by_label("Dues")).to_have_value("95.00")
 
 
 def test_dues_that_are_no_amount(page: Page) -> None:
@@ -141,7 +144,7 @@ def test_a_role_is_offered_what_it_may_do(enter: Enter, role: Role, redeems: int
     page.goto("/offers/1")
     expect(page.get_by_role("heading", name="Payment Terms")).to_be_visible()
     expect(page.get_by_role("link", name="Manage Session Buckets")).to_have_count(builds)
-    expect(page.get_by_role("button", name="Save: Monthly")).to_have_count(builds)
+    expect(page.get_by_role("link", name="Edit: Monthly")).to_have_count(builds)
 
 
 def test_a_wrong_password(enter: Enter) -> None:

@@ -1,4 +1,7 @@
-"""From an empty database to credited sessions as a gym's people do it, by clicking: with JavaScript, and without."""
+"""From an empty database to credited sessions as a gym's people do it, by clicking: with JavaScript, and without.
+
+Building the offer follows the client's page, sentence by sentence: "Using Sessions Per Payment".
+"""
 
 import re
 from collections.abc import Iterator
@@ -45,8 +48,9 @@ def test_dues_become_sessions(enter: Enter, site: Site, java_script: bool) -> No
     make_club(page)
     make_items(page)
     make_offer(page)
-    manage_session_buckets(page)
     make_payment_term(page)
+    manage_session_buckets(page)
+    set_up_sessions(page)
     publish(page)
     sign_up(page, java_script)
     add_billing_reference(page)
@@ -80,7 +84,10 @@ def make_club(page: Page) -> None:
 
 
 def make_items(page: Page) -> None:
-    go(page, "Inventory")
+    """ "Before sessions can be added to a membership, they first need to be created in Inventory Management." """
+    go(page, "Inventory Management")
+    expect(page).to_have_title(re.compile("^Inventory Management"))
+    expect(page.get_by_role("heading", name="Inventory Management")).to_be_visible()
     expect(page.get_by_text("There are no items yet.")).to_be_visible()
     for name in [*ITEMS, "Towel"]:
         page.get_by_role("link", name="New item").first.click()
@@ -95,7 +102,8 @@ def make_items(page: Page) -> None:
 
 
 def make_offer(page: Page) -> None:
-    go(page, "Offers")
+    """ "Navigate to the offer in Offer Builder that you wish to add the sessions to." """
+    go(page, "Offer Builder")
     expect(page.get_by_text("There are no offers yet.")).to_be_visible()
     page.get_by_role("link", name="New offer").first.click()
     page.get_by_role("dialog", name="New offer").get_by_label("Name").fill("All In")
@@ -103,40 +111,74 @@ def make_offer(page: Page) -> None:
     expect(page.get_by_role("heading", name="All In")).to_be_visible()
 
 
-def manage_session_buckets(page: Page) -> None:
-    page.get_by_role("link", name="Manage Session Buckets").click()
-    window = page.get_by_role("dialog", name="Manage Session Buckets")
-    window.get_by_label("Minimum Required Session Buckets").fill("1")
-    window.get_by_label("Maximum Allowed Session Buckets").fill("2")
-    window.get_by_role("button", name="Save").click()
-    added: list[str] = []
-    for name, (kind, _, _) in ITEMS.items():
-        window.get_by_role("link", name="Add New").click()
-        adding = page.get_by_role("dialog", name="Add New Session Bucket")
-        expect(adding.get_by_role("radio")).to_have_count(len(ITEMS) - len(added))
-        expect(adding.get_by_role("radio", name="Towel")).to_have_count(0)
-        adding.get_by_role("radio", name=f"{name} ({kind})").check()
-        adding.get_by_role("checkbox", name="Required").set_checked(name == "Personal Training")
-        adding.get_by_role("button", name="Save").click()
-        added.append(name)
-        expect(window.get_by_role("row", name=name)).to_contain_text("Yes" if name == "Personal Training" else "No")
-    window.get_by_role("link", name="Close").last.click()
-    expect(page.get_by_role("dialog")).to_have_count(0)
-
-
 def make_payment_term(page: Page) -> None:
+    """The offer that the client's page begins with has its payment terms already."""
     page.get_by_role("link", name="Add payment term").click()
     window = page.get_by_role("dialog", name="Add payment term")
     window.get_by_label("Name").fill("Monthly")
     window.get_by_label("Dues").fill("89.00")
     window.get_by_role("button", name="Save").click()
-    term = page.get_by_role("article", name="Monthly")
+    expect(page.get_by_role("article", name="Monthly")).to_contain_text("$89.00 every month")
+
+
+def manage_session_buckets(page: Page) -> None:
+    """ "Scroll down to the Payment Terms section. Start by selecting Manage Session Buckets." """
+    terms = page.get_by_role("region", name="Payment Terms")
+    terms.get_by_role("link", name="Manage Session Buckets").click()
+    window = page.get_by_role("dialog", name="Manage Session Buckets")
+    # "First, we will need to set the Minimum Required Session Buckets and the Maximum Allowed Session Buckets."
+    minimum = window.get_by_label("Minimum Required Session Buckets")
+    maximum = window.get_by_label("Maximum Allowed Session Buckets")
+    minimum.fill("1")
+    # "You cannot make the Maximum Allowed Session Buckets less than the Minimum Required Session Buckets."
+    maximum.fill("0")
+    window.get_by_role("button", name="Add New").click()
+    refusal = "Maximum allowed session buckets (0) cannot be less than minimum required (1)."
+    expect(maximum).to_have_accessible_description(refusal)
+    expect(minimum).to_have_value("1")
+    expect(maximum).to_have_value("0")
+    maximum.fill("2")
+    added: list[str] = []
+    for name, (kind, _, _) in ITEMS.items():
+        # "Next, we will need to add the actual session items. To do this, click Add New." No Save comes before.
+        window.get_by_role("button", name="Add New").click()
+        adding = page.get_by_role("dialog", name="Add New Session Bucket")
+        # "This will display a list of inventory items that were set up as Scheduler Buckets."
+        expect(adding.get_by_role("radio")).to_have_count(len(ITEMS) - len(added))
+        expect(adding.get_by_role("radio", name="Towel")).to_have_count(0)
+        # "Simply select the item. You will also be able to indicate if this is a Required item. Be sure to click Save."
+        adding.get_by_role("radio", name=f"{name} ({kind})").check()
+        adding.get_by_role("checkbox", name="Required").set_checked(name == "Personal Training")
+        adding.get_by_role("button", name="Save").click()
+        added.append(name)
+        expect(window.get_by_role("row", name=name)).to_contain_text("Yes" if name == "Personal Training" else "No")
+        expect(minimum).to_have_value("1")
+        expect(maximum).to_have_value("2")
+    # "Once you've added all session items needed, you can close the Manage Session Buckets window."
+    window.get_by_role("button", name="Close").last.click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("region", name="Session Buckets")).to_contain_text(
+        re.compile(r"Minimum Required Session Buckets\s*1\s*Maximum Allowed Session Buckets\s*2")
+    )
+
+
+def set_up_sessions(page: Page) -> None:
+    """ "Start by selecting the payment term you need to edit and scroll down to the Session Buckets section." """
+    page.get_by_role("article", name="Monthly").get_by_role("link", name="Monthly", exact=True).click()
+    window = page.get_by_role("dialog", name="Edit Monthly")
+    section = window.get_by_role("region", name="Session Buckets")
+    # "Here, you should now find the session items that you added in the Manage Session Buckets window."
+    expect(section.get_by_role("row")).to_have_count(1 + len(ITEMS))
     for name, (_, quantity, days) in ITEMS.items():
-        term.get_by_label(f"Session Quantity of {name}").fill(str(quantity))
-        term.get_by_label(f"Days to Expire of {name}").fill(str(days))
-    term.get_by_role("button", name="Save").click()
+        # "For any session items that are NOT going to be used ..., be sure to set both fields to 0." Spin is one.
+        section.get_by_label(f"Session Quantity of {name}").fill(str(quantity))
+        section.get_by_label(f"Days to Expire of {name}").fill(str(days))
+    # "Once both quantities are set up for all Session Buckets, be sure to click Save for the payment term."
+    window.get_by_role("button", name="Save").click()
+    term = page.get_by_role("article", name="Monthly")
     expect(term).to_contain_text(SENTENCE)
-    expect(term.get_by_label("Days to Expire of Yoga")).to_have_value("45")
+    expect(term.get_by_role("row", name="Yoga")).to_contain_text(re.compile(r"5\s*45"))
+    expect(term.get_by_role("row", name="Spin")).to_contain_text("not used")
 
 
 def publish(page: Page) -> None:
@@ -151,6 +193,8 @@ def sign_up(page: Page, java_script: bool) -> None:
     training, classes, yoga = (picks.get_by_role("checkbox", name=name) for name in list(ITEMS)[:3])
     expect(training).to_be_checked()
     expect(training).to_be_disabled()
+    expect(picks.get_by_role("checkbox")).to_have_count(3)
+    expect(picks.get_by_role("checkbox", name="Spin")).to_have_count(0)
     page.get_by_label("E-mail").fill("ann@example.com")
     page.get_by_label("Name", exact=True).fill("Ann Archer")
     classes.check()

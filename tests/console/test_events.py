@@ -60,7 +60,7 @@ def test_one_event_is_shown_with_what_it_told_and_did(worked: Spp, make: Make) -
     assert {(entry["kind"], entry["quantity"]) for entry in told["entries"]} == {("grant", 4), ("grant", 8)}
     assert '"sub_ann"' in told["body"]
     shown = worked("events", "show", str(first)).out
-    for said in ("evt_in_1", "processed", "What it told", "Ann Archer", "What it did", '"sub_ann"'):
+    for said in ("evt_in_1", "processed", "What it told", "$89.00", "Ann Archer", "What it did", '"sub_ann"'):
         assert said in shown
     assert worked("events", "show", "999999").code == 1
 

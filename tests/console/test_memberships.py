@@ -57,6 +57,14 @@ def test_sign_up_pins_the_terms(gym: Spp) -> None:
     ]
 
 
+def test_an_item_of_which_the_payment_term_gives_none_cannot_be_picked(gym: Spp, make: Make) -> None:
+    run(make, "DELETE FROM bucket_terms WHERE quantity = 3")  # Spin's
+    done = gym(*sign_up("--pick", "Personal Training", "--pick", "Spin"))
+    assert done.code == 1
+    assert "The payment term 'Monthly' gives no sessions of 'Spin': leave it out" in done.err
+    assert value(make, "SELECT count(*) FROM memberships") == 3
+
+
 def test_sign_up_settles_what_had_waited(gym: Spp, settings: Settings, make: Make) -> None:
     arrive(make, paid_now("in_1", "sub_dora"))
     Crediting(settings, make).drain()

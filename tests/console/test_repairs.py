@@ -40,6 +40,7 @@ class TestUnmatched:
         ]
         assert told[0]["billing_references"] == ["sub_dora", "cus_dora"]
         shown = waiting("unmatched").out
+        assert "$89.00" in shown
         assert "5 days" in shown
         assert "spp link ENDPOINT:REFERENCE EMAIL" in shown
 

@@ -1,4 +1,4 @@
-"""Whatever managers do to an offer on sale, somebody can buy it."""
+"""Whatever managers do to an offer on sale, somebody can buy it, under each of its payment terms."""
 
 from contextlib import suppress
 
@@ -22,6 +22,7 @@ class Manager(RuleBasedStateMachine):
         self.items: list[Item] = [session_item(f"Item {number}") for number in range(4)]
         for number, item in enumerate(self.items):
             item.id = number
+        self.added = 0
         self.offer = Offer(name="Gold", state=OfferState.DRAFT.value, min_buckets=0, max_buckets=1)
 
     @rule(minimum=few, maximum=few)
@@ -46,9 +47,18 @@ class Manager(RuleBasedStateMachine):
         with suppress(SppError):
             self.offer.remove_bucket(self._bucket(data))
 
-    @rule()
-    def add_term(self) -> None:
-        self.offer.terms.append(PaymentTerm(name="Monthly", dues_minor=100, currency="USD"))
+    @rule(data=st.data())
+    def add_term(self, data: st.DataObject) -> None:
+        self.added += 1
+        with suppress(SppError):
+            term = PaymentTerm(name=f"Term {self.added}", dues_minor=100, currency="USD")
+            self.offer.add_term(term, self._sessions(data))
+
+    @precondition(lambda self: self.offer.terms)
+    @rule(data=st.data())
+    def set_sessions(self, data: st.DataObject) -> None:
+        with suppress(SppError):
+            data.draw(st.sampled_from(self.offer.terms)).set_buckets(self._sessions(data))
 
     @precondition(lambda self: self.offer.terms)
     @rule(data=st.data(), act=st.sampled_from(["retire", "bring back", "remove"]))
@@ -75,15 +85,20 @@ class Manager(RuleBasedStateMachine):
         if self.offer.state != OfferState.PUBLISHED:
             return
         assert self.offer.terms_on_sale
-        wanted = sorted(self.offer.buckets, key=lambda bucket: not bucket.required)
-        at_least = max(self.offer.min_buckets, sum(bucket.required for bucket in wanted))
-        picks = [bucket.item for bucket in wanted[:at_least]]
-        chosen = chosen_buckets(self.offer, picks)
-        if len(self.offer.buckets) != 1:
-            assert self.offer.min_buckets <= len(chosen) <= self.offer.max_buckets
+        for term in self.offer.terms_on_sale:
+            wanted = sorted(term.used_buckets, key=lambda bucket: not bucket.required)
+            at_least = max(self.offer.min_buckets, sum(bucket.required for bucket in wanted))
+            chosen = chosen_buckets(term, [bucket.item for bucket in wanted[:at_least]])
+            given = {entry.bucket: entry.quantity for entry in term.bucket_terms}
+            assert all(given[bucket] > 0 for bucket in chosen), "nobody pays for a pick that gives nothing"
+            if len(self.offer.buckets) != 1:
+                assert self.offer.min_buckets <= len(chosen) <= self.offer.max_buckets
 
     def _bucket(self, data: st.DataObject) -> SessionBucket:
         return data.draw(st.sampled_from(self.offer.buckets))
+
+    def _sessions(self, data: st.DataObject) -> dict[SessionBucket, tuple[int, int]]:
+        return {bucket: (data.draw(st.integers(0, 2)), 0) for bucket in self.offer.buckets}
 
 
 TestManager = Manager.TestCase

@@ -24,19 +24,21 @@ from models.errors import (
     NumberTooLarge,
     OfferCannotBeBought,
     SppError,
+    TermCannotBeBought,
     WrongState,
 )
 from models.offer_rules import MAX_BUCKETS
-from tests.models.gym import Gym, fresh, session_item
+from tests.models.gym import NOW, Gym, fresh, session_item
 
 
 def offer_of(gym: Gym, *items: Item, required: int = 0, limits: tuple[int, int] = (0, 1), term: bool = True) -> Offer:
-    """A draft with these items, the first of them required."""
+    """A draft with these items, the first of them required, and a term by which each payment gives 1 of each."""
     offer = Offer(name=fresh("Offer"), state="draft", min_buckets=limits[0], max_buckets=limits[1])
     for number, item in enumerate(items):
         offer.add_bucket(item, required=number < required)
     if term:
-        offer.terms.append(PaymentTerm(name="Monthly", dues_minor=9000, currency="USD"))
+        monthly = PaymentTerm(name="Monthly", dues_minor=9000, currency="USD")
+        offer.add_term(monthly, dict.fromkeys(offer.buckets, (1, 0)))
     gym.session.add(offer)
     return offer
 
@@ -128,7 +130,7 @@ def test_a_bucket_that_is_not_used_under_a_term_has_no_bucket_terms(gym: Gym, se
 @pytest.mark.parametrize(
     ("quantity", "days", "error", "constraint"),
     [
-        (0, 30, DaysWithoutSessions, "no_days_without_sessions"),
+        (0, 30, DaysWithoutSessions, "quantity"),
         (-1, 0, NegativeNumber, "quantity"),
         (5, -1, NegativeNumber, "days_to_expire"),
         (MAX_QUANTITY + 1, 0, NumberTooLarge, "quantity"),
@@ -250,6 +252,8 @@ def test_an_offer_on_sale_stays_one_that_can_be_bought(gym: Gym, session: Sessio
     with pytest.raises(OfferCannotBeBought, match="requires 2 session items but allows at most 1"):
         offer.add_bucket(session_item(fresh("Item")), required=True)
     offer.set_bucket_limits(0, 2)
+    with pytest.raises(TermCannotBeBought, match="under its payment term 'Monthly': it gives no sessions of Barre"):
+        offer.add_bucket(session_item("Barre"), required=True)
     assert (offer.min_buckets, offer.max_buckets, len(offer.buckets)) == (0, 2, 2)
 
 
@@ -258,3 +262,95 @@ def test_more_session_buckets_than_anybody_needs_are_refused(gym: Gym) -> None:
     with pytest.raises(NumberTooLarge, match="Maximum allowed session buckets can be at most"):
         gym.offer.set_bucket_limits(0, MAX_BUCKETS + 1)
     assert gym.offer.max_buckets == MAX_BUCKETS
+
+
+class TestUnderEachTerm:
+    """A required item and the minimum can be met under every payment term on sale."""
+
+    @pytest.fixture
+    def offer(self, gym: Gym) -> Offer:
+        """A draft: of two items at least one is picked, under Monthly, and under Yearly, which gives none yet."""
+        draft = offer_of(gym, session_item("Barre"), session_item("Yoga"), limits=(1, 2))
+        draft.add_term(PaymentTerm(name="Yearly", dues_minor=90_000, currency="USD"))
+        gym.session.flush()
+        return draft
+
+    def test_an_offer_whose_minimum_cannot_be_met_is_not_published(self, offer: Offer) -> None:
+        reason = "'Yearly': it gives sessions of 0 session items, but at least 1 must be picked; set more session"
+        with pytest.raises(TermCannotBeBought, match=reason):
+            offer.publish()
+        assert offer.state == OfferState.DRAFT
+        offer.terms[1].set_bucket(offer.buckets[1], quantity=12, days_to_expire=0)
+        offer.publish()
+
+    def test_an_offer_whose_required_item_gives_nothing_is_not_published(self, offer: Offer) -> None:
+        offer.set_bucket_limits(0, 2)
+        offer.publish()
+        offer.retire()
+        for bucket in offer.buckets:
+            offer.set_required(bucket, True)
+        with pytest.raises(TermCannotBeBought, match="'Yearly': it gives no sessions of Barre and Yoga, required at"):
+            offer.publish()
+        offer.terms[1].retire(NOW)
+        offer.publish()
+
+    def test_what_would_make_it_so_later_is_refused(self, gym: Gym, offer: Offer) -> None:
+        monthly, yearly = offer.terms
+        barre, yoga = offer.buckets
+        yearly.set_bucket(barre, quantity=12, days_to_expire=0)
+        offer.publish()
+        offer.add_bucket(session_item("Boxing"))
+        for refused in (
+            lambda: offer.set_bucket_limits(2, 2),
+            lambda: offer.set_required(yoga, True),
+            lambda: offer.remove_bucket(barre),
+            lambda: offer.add_bucket(session_item("Aqua"), required=True),
+            lambda: offer.add_term(PaymentTerm(name="Weekly", dues_minor=1, currency="USD")),
+            lambda: yearly.set_bucket(barre, quantity=0, days_to_expire=0),
+            lambda: monthly.set_buckets(dict.fromkeys(offer.buckets, (0, 0))),
+        ):
+            with pytest.raises(TermCannotBeBought, match="To change several things, retire the offer first"):
+                refused()
+        gym.session.flush()
+        assert [len(term.bucket_terms) for term in offer.terms] == [2, 1]
+        assert (offer.min_buckets, len(offer.buckets)) == (1, 3)
+
+    def test_numbers_that_belong_together_are_judged_together(self, offer: Offer) -> None:
+        _, yearly = offer.terms
+        barre, yoga = offer.buckets
+        yearly.set_bucket(barre, quantity=12, days_to_expire=0)
+        offer.publish()
+        yearly.set_buckets({barre: (0, 0), yoga: (12, 0)})
+        assert yearly.used_buckets == [yoga]
+
+    def test_a_retired_term_may_give_nothing_until_it_is_brought_back(self, offer: Offer) -> None:
+        _, yearly = offer.terms
+        yearly.retire(NOW)
+        offer.publish()
+        with pytest.raises(TermCannotBeBought, match="'Yearly'"):
+            yearly.bring_back()
+        assert yearly.retired_at == NOW
+        yearly.set_bucket(offer.buckets[0], quantity=12, days_to_expire=0)
+        yearly.bring_back()
+
+    def test_one_on_sale_since_before_the_rule_can_be_mended_step_by_step(self, offer: Offer) -> None:
+        offer.state = OfferState.PUBLISHED.value
+        offer.set_bucket_limits(2, 2)
+        assert "'Yearly'" in str(offer.why_not_buyable)
+        for bucket in offer.buckets:
+            offer.terms[1].set_bucket(bucket, quantity=12, days_to_expire=0)
+        assert offer.why_not_buyable is None
+        with pytest.raises(TermCannotBeBought):
+            offer.terms[1].set_bucket(offer.buckets[0], quantity=0, days_to_expire=0)
+
+    def test_a_term_of_dues_alone_is_on_sale_where_nothing_must_be_picked(self, offer: Offer) -> None:
+        offer.set_bucket_limits(0, 2)
+        offer.publish()
+        assert offer.terms[1].used_buckets == []
+
+
+def test_bucket_terms_of_no_sessions_are_none(gym: Gym, session: Session) -> None:
+    gym.term.set_bucket(gym.offer.buckets[0], quantity=0, days_to_expire=0)
+    session.flush()
+    ids = {"payment_term_id": gym.term.id, "session_bucket_id": gym.offer.buckets[0].id, "offer_id": gym.offer.id}
+    refused(session, BucketTerms(**ids, quantity=0, days_to_expire=0), "ck_bucket_terms_quantity")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,7 @@ from models.facts import Reversed
 from models.members import Membership
 from models.migrations import differences, is_current, upgrade
 from models.redemption import give_back, redeem
+from models.wording import money
 from tests.models.gym import BY, fresh, paid, tell
 
 
@@ -208,3 +209,56 @@ class TestFrom0002:
 
     def test_it_is_what_the_models_declare(self, migrated: Session) -> None:
         assert differences(migrated.connection()) == []
+
+
+AT_0006 = """
+    INSERT INTO clubs (name, time_zone, currency, shortfall_policy) VALUES
+        ('Belgrade', 'Europe/Belgrade', 'RSD', 'repay'), ('Baghdad', 'Asia/Baghdad', 'IQD', 'repay'),
+        ('Tokyo', 'Asia/Tokyo', 'JPY', 'repay');
+    INSERT INTO offers (name, state, min_buckets, max_buckets) VALUES ('Gold', 'published', 0, 1);
+    INSERT INTO payment_terms (offer_id, name, dues_minor, currency, interval, interval_count)
+        SELECT 1, currency, 4500, currency, 'month', 1 FROM clubs;
+    INSERT INTO members (email, name) VALUES ('ada@example.com', 'Ada');
+    INSERT INTO memberships (member_id, club_id, offer_id, payment_term_id, currency)
+        SELECT 1, c.id, 1, t.id, c.currency FROM clubs c JOIN payment_terms t USING (currency);
+    INSERT INTO membership_terms (membership_id, since, dues_minor) SELECT id, now(), 4000 FROM memberships;
+    INSERT INTO items (name, kind, session_type)
+        VALUES ('Spin', 'scheduler_bucket', 'class'), ('Yoga', 'scheduler_bucket', 'class');
+    INSERT INTO session_buckets (offer_id, item_id, item_kind, required)
+        SELECT 1, id, kind, false FROM items;
+    INSERT INTO bucket_terms (payment_term_id, session_bucket_id, offer_id, quantity, days_to_expire)
+        VALUES (1, 1, 1, 8, 30), (1, 2, 1, 0, 0);
+"""
+
+
+class TestFrom0006:
+    @pytest.fixture
+    def session(self, empty_url: str) -> Iterator[Session]:
+        engine, config = make_engine(empty_url), models.migrations._config()
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0006")
+            connection.exec_driver_sql(AT_0006)
+        upgrade(empty_url)
+        with sessions(engine)() as session:
+            yield session
+        engine.dispose()
+
+    def test_bucket_terms_are_of_what_is_used(self, session: Session) -> None:
+        left = session.execute(text("SELECT payment_term_id, session_bucket_id, quantity FROM bucket_terms"))
+        assert list(left) == [(1, 1, 8)]
+        assert differences(session.connection()) == []
+
+    def test_dues_typed_without_decimals_are_worth_what_they_were(self, session: Session) -> None:
+        shown = {
+            one.currency: (
+                money(one.term.dues_minor, one.currency),
+                money(one.versions[0].dues_minor, one.currency),
+            )
+            for one in session.scalars(select(Membership))
+        }
+        with pytest.raises(IntegrityError, match="is append-only"), session.begin_nested():
+            session.execute(text("UPDATE membership_terms SET since = since"))
+        assert {code: (now[-8:], then[-8:]) for code, (now, then) in shown.items()} == {
+            "RSD": ("4,500.00", "4,000.00"), "IQD": (",500.000", ",000.000"), "JPY": ("¥4,500", "¥4,000"),
+        }  # fmt: skip

@@ -50,7 +50,9 @@ def test_a_removed_bucket_takes_its_bucket_terms_along_and_leaves_memberships(gy
 def test_what_an_offer_on_sale_needs_cannot_be_taken_off(gym: Gym, session: Session) -> None:
     boxing = session_item("Boxing")
     session.add(boxing)
-    third = gym.offer.add_bucket(boxing, required=True)
+    third = gym.offer.add_bucket(boxing)
+    gym.term.set_bucket(third, quantity=1, days_to_expire=0)
+    gym.offer.set_required(third, True)
     gym.offer.set_bucket_limits(3, 3)
     with pytest.raises(OfferCannotBeBought, match="asks for at least 3 session items but has 2"):
         gym.offer.remove_bucket(third)
@@ -86,7 +88,7 @@ def only_one_on_sale(offer: Offer, term: PaymentTerm) -> None:
 def test_the_last_payment_term_stays_on_sale_while_the_offer_is(gym: Gym) -> None:
     only_one_on_sale(gym.offer, gym.term)
     other = PaymentTerm(name="Weekly", dues_minor=2000, currency="USD", interval="week")
-    gym.offer.terms.append(other)
+    gym.offer.add_term(other, {gym.offer.buckets[0]: (2, 0)})
     gym.term.retire(NOW)
     with pytest.raises(WrongState, match="Payment term 'Monthly' is retired, so it cannot be retired again"):
         gym.term.retire(NOW)

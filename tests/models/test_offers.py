@@ -20,6 +20,7 @@ from models.errors import (
     OfferInUse,
     SessionsRefused,
     SppError,
+    TermCannotBeBought,
     TermInUse,
     TextTooLong,
     WrongCurrencyCode,
@@ -32,6 +33,13 @@ from tests.models.gym import CLASS_DAYS, CLASSES, DUES, NOW, TRAININGS, Gym, ses
 GIVEN: dict[str, Any] = {
     "name": "Weekly", "dues_minor": 2000, "currency": "USD", "interval": Interval.WEEK, "interval_count": 2,
 }  # fmt: skip
+
+
+@pytest.fixture
+def gym(gym: Gym) -> Gym:
+    """Nothing has to be picked, so that a payment term can be on sale before it gives anything."""
+    gym.offer.set_bucket_limits(0, 2)
+    return gym
 
 
 def kept(session: Session, term: PaymentTerm) -> dict[str, Any]:
@@ -77,14 +85,15 @@ def test_a_copy_is_a_draft_of_the_same_but_for_what_is_retired(gym: Gym, session
     session.add(boxing)
     gym.offer.add_bucket(boxing)
     gym.offer.set_required(gym.offer.buckets[1], True)
-    gone = offers.add_term(session, gym.offer, **GIVEN)
-    offers.add_term(session, gym.offer, **GIVEN | {"name": "Yearly", "interval": Interval.YEAR})
+    sessions = {gym.offer.buckets[1]: (1, 0)}
+    gone = offers.add_term(session, gym.offer, **GIVEN, sessions=sessions)
+    offers.add_term(session, gym.offer, **GIVEN | {"name": "Yearly", "interval": Interval.YEAR}, sessions=sessions)
     offers.set_buckets(gym.term, {gym.offer.buckets[2]: (3, 7)})
     boxing.retire(NOW)
     gone.retire(NOW)
     copied = offers.copy(session, gym.offer, "Gold 2")
     session.expire_all()
-    assert (copied.name, copied.state, copied.min_buckets, copied.max_buckets) == ("Gold 2", "draft", 1, 2)
+    assert (copied.name, copied.state, copied.min_buckets, copied.max_buckets) == ("Gold 2", "draft", 0, 2)
     assert [(bucket.item, bucket.required) for bucket in copied.buckets] == [(gym.spin, False), (gym.training, True)]
     monthly, yearly = copied.terms
     assert kept(session, monthly) == {
@@ -92,7 +101,7 @@ def test_a_copy_is_a_draft_of_the_same_but_for_what_is_retired(gym: Gym, session
     }  # fmt: skip
     assert kept(session, yearly) == GIVEN | {"name": "Yearly", "interval": "year"}
     assert numbers(monthly) == {"Spin": (CLASSES, CLASS_DAYS), "Training": (TRAININGS, 0)}
-    assert numbers(yearly) == {}
+    assert numbers(yearly) == {"Training": (1, 0)}
     offers.set_buckets(monthly, {copied.buckets[0]: (0, 0)})
     session.flush()
     session.expire_all()
@@ -248,3 +257,33 @@ def test_the_sentence_says_that_not_all_items_can_be_picked(gym: Gym, session: S
         "the member picks at most 1 of these."
     )
     assert "picks" not in on_sale.sentence(gym.term, [gym.spin.id])
+
+
+def test_a_payment_term_is_added_and_changed_with_its_sessions_in_one_go(gym: Gym, session: Session) -> None:
+    gym.offer.set_bucket_limits(1, 2)
+    spin, training = gym.offer.buckets
+    with pytest.raises(TermCannotBeBought, match="'Weekly'"):
+        offers.add_term(session, gym.offer, **GIVEN)
+    term = offers.add_term(session, gym.offer, **GIVEN, sessions={spin: (2, 7), training: (0, 0)})
+    session.expire_all()
+    assert numbers(term) == {"Spin": (2, 7)}
+    offers.edit_term(session, term, **GIVEN | {"dues_minor": 2500}, sessions={spin: (0, 0), training: (1, 0)})
+    session.expire_all()
+    assert (term.dues_minor, numbers(term)) == (2500, {"Training": (1, 0)})
+    offers.edit_term(session, term, **GIVEN)
+    session.expire_all()
+    assert numbers(term) == {"Training": (1, 0)}, "what is not named stays"
+
+
+@pytest.mark.parametrize("sessions", [(0, 30), (-1, 0)])
+def test_sessions_that_make_no_sense_leave_the_payment_term_as_it_is(
+    gym: Gym, session: Session, sessions: tuple[int, int]
+) -> None:
+    wanted = {gym.offer.buckets[0]: sessions}
+    with pytest.raises(SessionsRefused):
+        offers.add_term(session, gym.offer, **GIVEN, sessions=wanted)
+    with pytest.raises(SessionsRefused):
+        offers.edit_term(session, gym.term, **GIVEN, sessions=wanted)
+    session.expire_all()
+    assert [term.name for term in gym.offer.terms] == ["Monthly"]
+    assert numbers(gym.term)["Spin"] == (CLASSES, CLASS_DAYS)

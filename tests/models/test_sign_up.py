@@ -9,9 +9,11 @@ from models.actions import Action
 from models.catalogue import Club, Item, Offer, PaymentTerm
 from models.errors import (
     InvalidEmail,
+    PickGivesNothing,
     PickNotOffered,
     PicksMissing,
     ReferenceTaken,
+    TermCannotBeBought,
     TooFewPicks,
     TooManyPicks,
     WrongCurrency,
@@ -94,11 +96,66 @@ def test_a_pick_that_is_not_on_the_offer_is_refused(gym: Gym, menu: list[Item], 
         buy(gym, published(gym, menu[:offered], (0, 1)), menu[3])
 
 
-def test_a_bucket_without_terms_is_pinned_as_not_used(gym: Gym, menu: list[Item]) -> None:
-    term = published(gym, menu, (1, 2))
-    term.bucket_terms.clear()
-    gym.session.flush()
-    assert pinned(buy(gym, term, menu[0])) == {menu[0].id: (0, 0)}
+class TestPicksThatGiveNothing:
+    """An item of which the payment term gives no sessions cannot be picked under it."""
+
+    @pytest.fixture
+    def term(self, gym: Gym, menu: list[Item]) -> PaymentTerm:
+        """Of an offer of which 1 or 2 items are picked; it gives sessions of Boxing and Yoga, none of the others."""
+        term = published(gym, menu, (1, 2))
+        term.set_buckets(dict.fromkeys(term.offer.buckets[2:], (0, 0)))
+        return term
+
+    def test_such_a_pick_is_refused_beside_others_too(self, gym: Gym, menu: list[Item], term: PaymentTerm) -> None:
+        refusal = f"'{term.name}' gives no sessions of 'Pilates': leave it out, or choose another payment term"
+        for picks in (menu[2:3], [menu[0], menu[2]]):
+            with pytest.raises(PickGivesNothing, match=refusal):
+                buy(gym, term, *picks)
+        assert pinned(buy(gym, term, *menu[:2])) == {menu[0].id: (1, 0), menu[1].id: (1, 0)}
+
+    def test_it_never_counts_toward_the_minimum(self, gym: Gym, menu: list[Item], term: PaymentTerm) -> None:
+        with pytest.raises(TooFewPicks, match="at least 1 session items; 0 picked"):
+            buy(gym, term)
+        with pytest.raises(PickGivesNothing):
+            buy(gym, term, menu[3])
+
+    def test_under_another_term_it_can_be_picked(self, gym: Gym, menu: list[Item], term: PaymentTerm) -> None:
+        other = PaymentTerm(name="Yearly", dues_minor=900, currency="USD")
+        term.offer.add_term(other, {term.offer.buckets[2]: (12, 365)})
+        gym.session.flush()
+        assert pinned(buy(gym, other, menu[2])) == {menu[2].id: (12, 365)}
+        with pytest.raises(PickGivesNothing, match="'Yearly' gives no sessions of 'Boxing'"):
+            buy(gym, other, menu[0])
+
+    def test_a_single_item_is_included_under_the_terms_that_use_it_and_under_no_other(
+        self, gym: Gym, menu: list[Item]
+    ) -> None:
+        term = published(gym, menu[:1], (1, 1))
+        dues_only = PaymentTerm(name="Dues only", dues_minor=50, currency="USD")
+        term.offer.add_term(dues_only)
+        gym.session.flush()
+        assert pinned(buy(gym, term)) == {menu[0].id: (1, 0)}
+        assert pinned(buy(gym, dues_only)) == {}
+        with pytest.raises(PickGivesNothing):
+            buy(gym, dues_only, menu[0])
+
+    def test_a_term_of_dues_alone_is_bought_without_picks(self, gym: Gym, menu: list[Item]) -> None:
+        term = published(gym, menu, (0, 2))
+        dues_only = PaymentTerm(name="Dues only", dues_minor=50, currency="USD")
+        term.offer.add_term(dues_only)
+        gym.session.flush()
+        assert pinned(buy(gym, dues_only)) == {}
+        with pytest.raises(PickGivesNothing):
+            buy(gym, dues_only, menu[0])
+
+    def test_a_term_under_which_the_minimum_cannot_be_met_is_not_bought(
+        self, gym: Gym, menu: list[Item], term: PaymentTerm
+    ) -> None:
+        """As an offer can be on sale since before this was a rule."""
+        term.bucket_terms.clear()
+        gym.session.flush()
+        with pytest.raises(TermCannotBeBought, match="it gives sessions of 0 session items, but at least 1 must be"):
+            buy(gym, term)
 
 
 def test_only_published_offers_can_be_bought(gym: Gym, menu: list[Item]) -> None:

@@ -74,7 +74,7 @@ def test_the_same_key_for_something_else_is_refused(gym: Gym, session: Session, 
     yoga = session_item("Yoga")
     uptown = Club(name="Uptown", time_zone="America/Chicago", currency="USD")
     yearly = PaymentTerm(name="Yearly", dues_minor=90_000, currency="USD")
-    gym.offer.terms.append(yearly)
+    gym.offer.add_term(yearly, dict.fromkeys(gym.offer.buckets, (1, 0)))
     gym.offer.add_bucket(yoga)
     session.add_all([uptown, yoga])
     session.flush()

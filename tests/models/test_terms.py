@@ -10,19 +10,21 @@ from sqlalchemy.orm import Session
 
 from models.actions import Action
 from models.audit import audit
-from models.catalogue import Club, Item
+from models.catalogue import Club, Item, PaymentTerm
 from models.entitlement import end_of, expires_at
 from models.errors import (
     DateInPast,
+    PickGivesNothing,
     PickNotOffered,
     ReasonMissing,
+    TermCannotBeBought,
     TextTooLong,
     TooFewPicks,
     TooManyPicks,
     WrongCurrency,
 )
 from models.facts import Fact, Reversed
-from models.members import Membership, MembershipTerms, move_to_current_terms
+from models.members import Membership, MembershipTerms, PinnedTerms, move_to_current_terms
 from models.payments import Payment
 from models.redemption import redeem
 from tests.models.gym import (
@@ -193,7 +195,9 @@ def test_the_terms_say_what_they_were_moved_to_by_whom_and_why(gym: Gym, session
         ({"since": date(2024, 2, 29)}, DateInPast, "2024-02-29 is over"),
         ({"since": date.min}, DateInPast, "is over"),
         ({"picks": []}, TooFewPicks, "at least 1"),
-        ({"picks": ["towel"]}, PickNotOffered, "'Towel'"),
+        ({"picks": ["towel"]}, PickNotOffered, "'Towel' is not a session item of 'Gold'; it has Spin, Training, Yoga"),
+        ({"picks": ["spin", "barre"]}, PickGivesNothing, "'Monthly' gives no sessions of 'Barre'"),
+        ({"picks": ["barre"]}, PickGivesNothing, "leave it out, or choose another payment term"),
         ({"picks": ["spin", "training", "yoga"]}, TooManyPicks, "at most 2"),
         ({"currency": "EUR"}, WrongCurrency, "term is in EUR"),
     ],
@@ -202,10 +206,11 @@ def test_the_terms_say_what_they_were_moved_to_by_whom_and_why(gym: Gym, session
 def test_what_cannot_be_is_refused_and_leaves_nothing(
     gym: Gym, session: Session, member: Membership, changed: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    yoga = session_item("Yoga")
-    session.add(yoga)
-    gym.offer.add_bucket(yoga)
-    items = {"spin": gym.spin, "training": gym.training, "towel": gym.towel, "yoga": yoga}
+    yoga, barre = session_item("Yoga"), session_item("Barre")
+    session.add_all([yoga, barre])
+    gym.term.set_bucket(gym.offer.add_bucket(yoga), quantity=1, days_to_expire=0)
+    gym.offer.add_bucket(barre)
+    items = {"barre": barre, "spin": gym.spin, "training": gym.training, "towel": gym.towel, "yoga": yoga}
     gym.term.currency = changed.pop("currency", "USD")
     session.flush()
     if "picks" in changed:
@@ -266,9 +271,41 @@ def test_other_items_can_be_picked(gym: Gym, session: Session, member: Membershi
     assert clean(session)
 
 
-def test_terms_without_sessions_give_none(gym: Gym, session: Session, member: Membership) -> None:
-    edit(gym, 0, 0)
-    move(gym, member, picks=[gym.spin])
+def test_terms_that_give_nothing_any_more_can_be_moved_to_where_nothing_must_be_picked(
+    gym: Gym, session: Session, member: Membership
+) -> None:
+    gym.offer.set_bucket_limits(0, 2)
+    gym.term.set_buckets(dict.fromkeys(gym.offer.buckets, (0, 0)))
+    session.flush()
+    with pytest.raises(PickGivesNothing):
+        move(gym, member, picks=[gym.spin])
+    assert move(gym, member, picks=[]).pinned == []
+    pay(gym, "after", MOVED_AT)
+    assert lots(session, member) == []
+    assert clean(session)
+
+
+def test_a_retired_term_by_which_nothing_can_be_picked_is_not_moved_to(gym: Gym, member: Membership) -> None:
+    gym.offer.add_term(
+        PaymentTerm(name="Yearly", dues_minor=1, currency="USD"), dict.fromkeys(gym.offer.buckets, (1, 0))
+    )
+    gym.term.retire(NOW)
+    gym.term.set_buckets(dict.fromkeys(gym.offer.buckets, (0, 0)))
+    with pytest.raises(
+        TermCannotBeBought, match="under its payment term 'Monthly': it gives sessions of 0 session items"
+    ):
+        move(gym, member, picks=[])
+    assert len(member.versions) == 1
+
+
+def test_an_item_that_was_pinned_without_sessions_stays_and_gives_none(
+    gym: Gym, session: Session, member: Membership
+) -> None:
+    """As memberships have it that were signed up when such an item could be picked."""
+    pins = [PinnedTerms(item_id=gym.spin.id, quantity=0, days_to_expire=0)]
+    member.versions.append(MembershipTerms(since=MOVED_AT, dues_minor=DUES, pinned=pins))
+    session.flush()
+    session.refresh(member, ["versions"])
     pay(gym, "after", MOVED_AT)
     assert lots(session, member) == []
     assert session.scalars(select(Payment.state)).one() == "settled"

@@ -3,15 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from babel.numbers import get_currency_precision
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.currencies import digits
 from models.errors import NotAnAmount, WrongCurrencyCode
-from models.wording import age, amount, counted, currency_code, minor_units, money, price, sessions, term_sentence
-
-CURRENCIES = ["USD", "EUR", "GBP", "CHF", "JPY", "KRW", "ISK", "KWD"]
-amounts = st.integers(0, 10**12 - 1)
+from models.wording import age, counted, currency_code, minor_units, money, price, sessions, term_sentence
 
 
 @pytest.mark.parametrize(
@@ -29,15 +26,9 @@ def test_money_has_its_symbol_and_decimals(minor: int, currency: str, said: str)
     assert money(minor, currency).replace("\xa0", "") == said
 
 
-@given(amounts, st.sampled_from(CURRENCIES))
-def test_what_is_shown_can_be_typed(minor: int, currency: str) -> None:
-    assert minor_units(money(minor, currency), currency) == minor
-    assert minor_units(amount(minor, currency), currency) == minor
-
-
-@given(st.integers(0, 10**9), st.sampled_from(CURRENCIES))
+@given(st.integers(0, 10**9), st.sampled_from(["USD", "EUR", "GBP", "CHF", "JPY", "RSD", "ISK", "KWD", "CLF"]))
 def test_whole_amounts_can_be_typed_without_decimals(whole: int, currency: str) -> None:
-    minor = whole * 10 ** get_currency_precision(currency)
+    minor = whole * 10 ** digits(currency)
     assert minor_units(str(whole), currency) == minor_units(f" {whole:,} ", currency) == minor
 
 

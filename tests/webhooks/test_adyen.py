@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from local import samples
 from models.entitlement import Terms, entitlement
-from models.facts import Fact, Paid, Restored, Reversed
+from models.facts import Fact, Linked, Paid, Restored, Reversed
 from settings import SettingsError
 from tests.webhooks.contract import HEADER, HOSTILE, EventContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
@@ -195,13 +195,31 @@ class TestMeaning:
         with pytest.raises(Unusable, match="value"):
             TEST.interpret("AUTHORISATION", body)
 
-    @pytest.mark.parametrize(("currency", "value"), [("JPY", 8900), ("KWD", 28500), ("ISK", 279000), ("CLP", 1)])
+    @pytest.mark.parametrize(("currency", "value"), [("JPY", 8900), ("KWD", 28500), ("HUF", 1)])
     def test_amounts_are_minor_units_whatever_the_exponent(self, currency: str, value: int) -> None:
         (paid,) = meaning(PAID, amount={"value": value, "currency": currency})
         assert isinstance(paid, Paid)
         assert (paid.amount_minor, paid.currency) == (value, currency)
 
-    @pytest.mark.parametrize("currency", ["", "US", "USDD", "US1", "ÜSD", 840, None, ["USD"], ...])
+    @pytest.mark.parametrize(
+        ("currency", "value", "minor"),
+        [("CLP", 890000, 8900), ("ISK", 890000, 8900), ("IDR", 8900, 890000), ("CVE", 8900, 890000)],
+    )
+    def test_amounts_become_isos_minor_units_where_adyen_counts_in_others(
+        self, currency: str, value: int, minor: int
+    ) -> None:
+        amount = {"value": value, "currency": currency}
+        told = [*meaning(PAID, amount=amount), *meaning(RECORDED["refund"], amount=amount)]
+        told += meaning(RECORDED["capture"], MANUAL, amount=amount)
+        sums = [(fact.amount_minor, fact.currency) for fact in told if not isinstance(fact, Linked)]
+        assert len(sums) >= 3
+        assert set(sums) == {(minor, currency)}
+
+    def test_a_fraction_of_what_has_no_minor_unit_is_unusable(self) -> None:
+        with pytest.raises(Unusable, match="value is not an amount in CLP, whose minor unit has 0 digits"):
+            meaning(PAID, amount={"value": 890050, "currency": "CLP"})
+
+    @pytest.mark.parametrize("currency", ["", "US", "USDD", "US1", "ÜSD", "XAU", "XXX", "ZZZ", 840, None, ["USD"], ...])
     def test_what_is_no_currency(self, currency: object) -> None:
         for name in ("authorisation", "chargeback", "refund_failed"):
             with pytest.raises(Unusable, match="currency"):

@@ -150,7 +150,28 @@ class TestInvoicePaid:
         assert isinstance(paid, Paid)
         assert (paid.amount_minor, paid.currency) == (amount, currency.upper())
 
-    @pytest.mark.parametrize("currency", ["", "us", "usdd", "us1", "ÜSD", 840, None, ["usd"], ...])
+    @pytest.mark.parametrize(
+        ("currency", "amount", "minor"),
+        [("isk", 890000, 8900), ("ugx", 890000, 8900), ("mga", 8900, 890000), ("clp", 8900, 8900), ("huf", 8900, 8900)],
+    )
+    def test_amounts_become_isos_minor_units_where_stripe_counts_in_others(
+        self, currency: str, amount: int, minor: int
+    ) -> None:
+        money = {"data__object__currency": currency}
+        told = [
+            meaning(PAID, **money, data__object__amount_paid=amount)[0],
+            meaning(RECORDED["refund_created"], **money, data__object__amount=amount)[0],
+            meaning(RECORDED["charge_refunded"], **money, data__object__amount_refunded=amount)[0],
+            meaning(RECORDED["dispute_funds_withdrawn"], **money, data__object__amount=amount)[0],
+        ]
+        expected = [(minor, currency.upper())] * len(told)
+        assert [(fact.amount_minor, fact.currency) for fact in told if not isinstance(fact, Linked)] == expected
+
+    def test_a_fraction_of_what_has_no_minor_unit_is_unusable(self) -> None:
+        with pytest.raises(Unusable, match="amount_paid is not an amount in ISK, whose minor unit has 0 digits"):
+            meaning(PAID, data__object__currency="isk", data__object__amount_paid=890050)
+
+    @pytest.mark.parametrize("currency", ["", "us", "usdd", "us1", "ÜSD", "xau", "xxx", "zzz", 840, None, ["usd"], ...])
     def test_what_is_no_currency(self, currency: object) -> None:
         with pytest.raises(Unusable, match="currency"):
             meaning(PAID, data__object__currency=currency)

@@ -139,7 +139,7 @@ def test_what_differs_is_kept_in_quarantine_with_both_figures(
     assert credited_once(make, ["in_1"])
     [(state, reason)] = rows(make, "SELECT state, reason FROM webhook_events WHERE source = 'backfill'")
     assert state == "quarantined"
-    assert ("100 USD" in reason and "8900 USD" in reason) or "the same id with other content" in reason
+    assert ("$1.00" in reason and "$89.00" in reason) or "the same id with other content" in reason
     reconciling.run(since=SINCE)
     assert value(make, "SELECT count(*) FROM webhook_events") == 2
 

@@ -78,6 +78,8 @@ class Processor(ABC):
     """The body of the answer 200."""
     refused: ClassVar[int] = 400
     """The status of the answer to a delivery that is not authentic."""
+    digits: ClassVar[Mapping[str, int]] = {}
+    """Currency -> how many digits amounts in minor units have where the processor departs from ISO 4217."""
     options: ClassVar[frozenset[str]] = frozenset()
     """What an endpoint can set beyond mode and account."""
     library: ClassVar[str | None] = None

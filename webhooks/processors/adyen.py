@@ -31,7 +31,7 @@ import hmac
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from models.facts import Fact, Paid, Restored, Reversed
 from settings import Endpoint, SettingsError, secret_variable
@@ -56,6 +56,7 @@ class Adyen(Processor):
     answer_within_s = 10
     accepted = "[accepted]"
     refused = 401
+    digits: ClassVar = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}  # /development-resources/currency-codes
     options = frozenset({"capture"})
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -317,7 +318,7 @@ def _payment(item: Object) -> str:
 
 def _amount(item: Object) -> tuple[int, str]:
     amount = strict.mapping(item, "amount")
-    return strict.minor_units(amount, "value"), strict.currency(amount, "currency")
+    return strict.money(amount, "value", theirs=Adyen.digits)
 
 
 _SECOND = ":second"

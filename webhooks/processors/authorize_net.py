@@ -39,6 +39,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, NamedTuple
 
+from models.currencies import is_known
 from models.facts import Fact, Paid, Restored, Reversed
 from settings import Endpoint, SettingsError, api_key_variable
 from webhooks import signatures
@@ -90,7 +91,7 @@ class AuthorizeNet(Processor):
             wrong = "its secret is the signature key, 128 hexadecimal digits; one of its secrets is not."
         elif endpoint.account is not None:
             wrong = "Authorize.Net's notifications name no account; leave out account=."
-        elif re.fullmatch("[A-Z]{3}", self._currency) is None:
+        elif not is_known(self._currency):
             wrong = f"currency={self._currency} is no ISO 4217 code like USD."
         elif re.fullmatch("https?://.+", self._api) is None:
             wrong = f"api={self._api} is no address like {API['test']}."

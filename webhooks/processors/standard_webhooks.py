@@ -5,7 +5,7 @@
 
 | type | data, beside `payment` |
 |---|---|
-| payment.paid | amount (minor units), currency, references (most specific first); purpose (default "dues") |
+| payment.paid | amount (ISO 4217 minor units), currency, references (most specific first); purpose (default "dues") |
 | payment.reversed | cause (the refund's or dispute's own id); amount and currency, or neither for all |
 | payment.restored | cause: that of the reversal which came to nothing |
 | payment.linked | other: a second reference to the same payment |

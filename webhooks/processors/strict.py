@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from models.currencies import digits, is_known
 from webhooks.processors import Split, Unusable
 
 MAX_MINOR_UNITS = 10**12
@@ -153,30 +154,40 @@ def decimal_amount(holder: Mapping[str, Any], key: str, currency: str) -> int:
         value = str(value)
     if not isinstance(value, str) or _DECIMAL.fullmatch(value) is None:
         raise Unusable(f"{key} is not a decimal amount")
-    minor = Decimal(value).scaleb(_EXPONENTS.get(currency, 2))
+    minor = Decimal(value).scaleb(digits(currency))
     if minor != int(minor) or minor > MAX_MINOR_UNITS:
         raise Unusable(f"{key} is not an amount in {currency}")
     return int(minor)
 
 
 _DECIMAL = re.compile(r"[0-9]{1,13}(?:\.[0-9]{1,6})?", re.ASCII)
-_EXPONENTS = {
-    code: digits
-    for digits, codes in (
-        (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
-        (3, "BHD IQD JOD KWD LYD OMR TND"),
-    )
-    for code in codes.split()
-}
-"""ISO 4217: digits of the minor unit, where there are not two."""
 
 
 def currency(holder: Mapping[str, Any], key: str) -> str:
-    """The ISO 4217 code under `key`, upper case."""
+    """The ISO 4217 code under `key`, upper case. Raises Unusable for what dues cannot be paid in."""
     value = holder.get(key)
     if not isinstance(value, str) or _CURRENCY.fullmatch(value) is None:
         raise Unusable(f"{key} is not a currency code")
-    return value.upper()
+    if not is_known(code := value.upper()):
+        raise Unusable(f"{key} is {code}, which is no currency that we know the minor unit of")
+    return code
+
+
+def money(
+    holder: Mapping[str, Any], amount_key: str, currency_key: str = "currency", *, theirs: Mapping[str, int] = {}
+) -> tuple[int, str]:
+    """The amount in minor units of ISO 4217, and its currency. Raises Unusable.
+
+    `theirs` says how many digits the amounts of the processor have in those currencies where it departs from ISO.
+    """
+    code = currency(holder, currency_key)
+    amount = minor_units(holder, amount_key)
+    if code not in theirs:
+        return amount, code
+    whole, part = divmod(amount * 10 ** digits(code), 10 ** theirs[code])
+    if part:
+        raise Unusable(f"{amount_key} is not an amount in {code}, whose minor unit has {digits(code)} digits")
+    return whole, code
 
 
 def unix_time(holder: Mapping[str, Any], key: str) -> datetime:

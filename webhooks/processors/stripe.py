@@ -20,7 +20,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from models.facts import Fact, Linked, Paid, Restored, Reversed
 from settings import SettingsError, api_key_variable
@@ -39,6 +39,7 @@ class Stripe(Processor):
 
     dedupe = "the event's id (evt_...)"
     answer_within_s = 20
+    digits: ClassVar = {"ISK": 2, "MGA": 0, "UGX": 2}  # docs.stripe.com/currencies: zero-decimal, special cases
     options = frozenset({"api"})
     library = "stripe"
     api_key = "a secret or restricted key that may read events"
@@ -158,20 +159,14 @@ def _invoice_paid(invoice: Object, told_at: datetime) -> list[Fact]:
     reason = invoice.get("billing_reason")
     if not isinstance(reason, str) or reason not in DUES:
         raise Ignored(f"billing_reason {str(reason)[:60]} is not dues")
-    amount = strict.minor_units(invoice, "amount_paid")
+    amount, currency = strict.money(invoice, "amount_paid", theirs=Stripe.digits)
     if amount == 0:
         raise Ignored("zero-amount invoice: nothing was paid")
     reference = strict.name(invoice, "id")
     transitions = strict.mapping(invoice, "status_transitions")
     paid_at = strict.unix_time(transitions, "paid_at") if transitions.get("paid_at") else told_at
     billing = (_subscription(invoice), strict.optional_name(invoice, "customer"))
-    paid = Paid(
-        reference,
-        paid_at,
-        amount,
-        strict.currency(invoice, "currency"),
-        tuple(filter(None, dict.fromkeys(billing))),
-    )
+    paid = Paid(reference, paid_at, amount, currency, tuple(filter(None, dict.fromkeys(billing))))
     return [paid, *_links(reference, told_at, invoice, "payment_intent", "charge")]
 
 
@@ -200,7 +195,7 @@ def _refund(refund: Object, told_at: datetime) -> list[Fact]:
     reference, links = _payment(refund, told_at)
     # The charge makes the family: a running total of one charge says nothing of another's refunds.
     cause = f"refund of {strict.optional_name(refund, 'charge') or reference}:{strict.name(refund, 'id')}"
-    amount, currency = strict.minor_units(refund, "amount"), strict.currency(refund, "currency")
+    amount, currency = strict.money(refund, "amount", theirs=Stripe.digits)
     if status == "succeeded":
         return [Reversed(reference, strict.unix_time(refund, "created"), cause, amount, currency), *links]
     if status in {"failed", "canceled"}:
@@ -209,16 +204,9 @@ def _refund(refund: Object, told_at: datetime) -> list[Fact]:
 
 
 def _charge_refunded(charge: Object, told_at: datetime) -> list[Fact]:
-    amount = strict.minor_units(charge, "amount_refunded")
+    amount, currency = strict.money(charge, "amount_refunded", theirs=Stripe.digits)
     reference = strict.name(charge, "id")
-    total = Reversed(
-        reference,
-        told_at,
-        f"refund of {reference}",
-        amount,
-        strict.currency(charge, "currency"),
-        running_total=True,
-    )
+    total = Reversed(reference, told_at, f"refund of {reference}", amount, currency, running_total=True)
     return [total, *_links(reference, told_at, charge, "payment_intent", "invoice")]
 
 
@@ -232,7 +220,7 @@ def _dispute(restores: bool | None) -> Callable[[Object, datetime], list[Fact]]:
             raise Ignored(f"the dispute closed as {status[:60]}: no money moved")
         reference, links = _payment(dispute, told_at)
         fact = Restored if won else Reversed
-        amount, currency = strict.minor_units(dispute, "amount"), strict.currency(dispute, "currency")
+        amount, currency = strict.money(dispute, "amount", theirs=Stripe.digits)
         return [fact(reference, told_at, f"dispute:{strict.name(dispute, 'id')}", amount, currency), *links]
 
     return read

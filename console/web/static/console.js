@@ -3,7 +3,7 @@ addEventListener("keydown", (event) => {
   const typing = event.target.matches("input, textarea, select, [contenteditable]");
   if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
-    document.getElementById("find")?.focus();
+    document.getElementById("find-member")?.focus();
   }
 });
 
@@ -28,16 +28,28 @@ for (const dialog of document.querySelectorAll("dialog.window[open]")) {
   dialog.showModal();
   dialog.addEventListener("cancel", (event) => {
     event.preventDefault();
-    location.assign(dialog.dataset.close);
+    const closes = dialog.querySelector("[data-closes]");
+    if (closes) closes.click();
+    else location.assign(dialog.dataset.close);
   });
   const first = [".is-invalid", "[autofocus]", ".body :is(input:not([type=hidden]), select, textarea, button):enabled", "a"];
   first.map((which) => dialog.querySelector(which)).find(Boolean)?.focus();
 }
 
-// A choice that decides what else the form asks for.
+// A choice that decides what else the form asks for, or what the page shows: sent by the button beside it, if there is one.
 for (const field of document.querySelectorAll("[data-submits]")) {
-  field.addEventListener("change", () => field.form.requestSubmit());
+  field.addEventListener("change", () => field.form.requestSubmit(field.parentElement.querySelector("button[form]")));
 }
+
+// What was typed is not lost by a slip: the browser asks before it leaves. Cancel and Close say that it is not wanted.
+const typed = new Set();
+addEventListener("input", (event) => {
+  const form = event.target.form;
+  if (form && (form.method === "post" || form.matches(".sign-up")) && !form.closest(".balance, .login")) typed.add(form);
+});
+addEventListener("submit", (event) => typed.delete(event.target));
+addEventListener("click", (event) => event.target.closest("dialog header a, form a.btn-quiet") && typed.clear());
+addEventListener("beforeunload", (event) => typed.size && event.preventDefault());
 
 // Nothing is sent twice by an impatient second click.
 for (const form of document.querySelectorAll("form[method=post]")) {

@@ -28,6 +28,14 @@ def test_an_offer_is_told_whole(reader: Caller, gym: Gym) -> None:
     ]  # fmt: skip
 
 
+def test_under_a_payment_term_only_what_it_gives_is_offered(reader: Caller, gym: Gym) -> None:
+    gym.term.set_bucket(gym.offer.buckets[0], quantity=0, days_to_expire=0)
+    gym.session.commit()
+    (offer,) = reader.data("/offers")
+    assert [bucket["item"] for bucket in offer["buckets"]] == ["Spin", "Training"]
+    assert [one["item"] for one in offer["payment_terms"][0]["bucket_terms"]] == ["Training"]
+
+
 def test_offers_are_chosen_by_their_state(reader: Caller, gym: Gym) -> None:
     assert [row["name"] for row in reader.data("/offers", state="published")] == ["Gold"]
     gym.offer.retire()

@@ -100,6 +100,18 @@ def test_a_sign_up_against_the_rules_is_refused(api: Caller, wish: Json, session
     assert memberships(session) == 0
 
 
+def test_an_item_of_which_the_payment_term_gives_none_cannot_be_picked(
+    api: Caller, gym: Gym, wish: Json, session: Session
+) -> None:
+    gym.term.set_bucket(gym.offer.buckets[0], quantity=0, days_to_expire=0)
+    session.commit()
+    problem = posted(api.post("/memberships", wish, KEY), 422)
+    assert problem["type"] == "/api/v1/problems/pick-gives-nothing"
+    assert problem["details"] == {"item": "Spin", "term": "Monthly"}
+    done = posted(api.post("/memberships", {**wish, "item_ids": [gym.training.id]}, KEY))
+    assert [one["item"] for one in done["terms"][0]["sessions"]] == ["Training"]
+
+
 def test_every_wrong_field_is_named(api: Caller, wish: Json) -> None:
     wrong = {**wish, "club_id": "1", "item_ids": [1, 0], "x/y": 1, "billing_references": [{"endpoint": "stripe"}]}
     problem = posted(api.post("/memberships", wrong, KEY), 422)

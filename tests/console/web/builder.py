@@ -21,6 +21,13 @@ def beside(browser: Browser, field: str) -> str:
     return unescape(re.sub(r"<[^>]+>", "", found[1])).strip() if found else ""
 
 
+def handed_out(browser: Browser) -> str:
+    """With which values the fields of the window were handed out, as its form sends them back."""
+    found = re.search(r'name="was"[^>]*value="([^"]*)"', browser.page)
+    assert found, "no form that somebody else could be editing too"
+    return unescape(found[1])
+
+
 def acts(session: Session) -> list[str]:
     """The action log, the newest first: `who verb: subject`."""
     rows = session.execute(select(Action.actor, Action.verb, Action.subject).order_by(Action.id.desc()))

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from models.members import Membership
 from models.staff import Role
-from tests.console.web.builder import LogIn, acts, beside, buckets, sessions, the_offer
+from tests.console.web.builder import LogIn, acts, beside, buckets, handed_out, sessions, the_offer
 from tests.console.web.conftest import Browser
 from tests.models.gym import NOW, Gym, session_item
 
@@ -33,7 +33,9 @@ def test_the_window_stands_over_the_offer_and_is_left_by_close(manager: Browser,
     assert "Manage Session Buckets" in manager.text
     assert "It applies only with more than one session item" in manager.text
     assert "Payment Terms" in manager.text, "the page under it"
-    assert f'href="/offers/{gym.offer.id}">Close</a>' in manager.page
+    answer = manager.post(window(gym), minimum="1", maximum="2", then="close")
+    assert answer.request.path == f"/offers/{gym.offer.id}"
+    assert "A member picks between" not in manager.text, "nothing was changed"
 
 
 def test_limits_are_saved_and_logged(manager: Browser, gym: Gym, session: Session) -> None:
@@ -59,6 +61,58 @@ def test_a_maximum_below_the_minimum_cannot_be_saved_and_says_so_beside_the_maxi
     assert beside(manager, "minimum") == ""
     assert limits(session) == (1, 2)
     assert re.search(r'<input[^>]* name="minimum"[^>]* value="2"', manager.page), "what was typed is kept"
+
+
+@pytest.mark.parametrize("then", ["save", "close", "add", "require-{spin}", "remove-{spin}", "", "dance", "remove-77"])
+class TestWhicheverButtonComesNext:
+    """The page names no Save for the limits: they are kept by every button of the window."""
+
+    def test_the_limits_are_kept(self, manager: Browser, gym: Gym, session: Session, then: str) -> None:
+        spin = gym.offer.buckets[0].id
+        answer = manager.post(window(gym), minimum="0", maximum="1", then=then.format(spin=spin))
+        assert answer.status_code == 200
+        assert limits(session) == (0, 1)
+        assert "A member picks between 0 and 1 session items." in manager.text
+        here = f"/offers/{gym.offer.id}"
+        goes = {"close": here, "add": f"{here}/buckets/new", "remove-{spin}": f"{here}/buckets/{spin}/remove"}
+        assert answer.request.path == goes.get(then, f"{here}/buckets")
+
+    def test_limits_that_are_wrong_stop_it(self, manager: Browser, gym: Gym, session: Session, then: str) -> None:
+        spin = gym.offer.buckets[0].id
+        logged = acts(session)
+        answer = manager.post(window(gym), minimum="2", maximum="1", then=then.format(spin=spin))
+        assert answer.status_code == 422
+        assert "(1) cannot be less than minimum required (2)" in beside(manager, "maximum")
+        for field, typed in (("minimum", 2), ("maximum", 1)):
+            assert re.search(rf'<input[^>]* name="{field}"[^>]* value="{typed}"', manager.page)
+        assert limits(session) == (1, 2)
+        assert buckets(session, "Gold")["Spin"] is False
+        assert acts(session) == logged
+
+
+def test_the_limits_stay_when_what_the_button_does_is_refused(manager: Browser, gym: Gym, session: Session) -> None:
+    gym.term.set_bucket(gym.offer.buckets[0], quantity=0, days_to_expire=0)
+    session.commit()
+    manager.post(window(gym), minimum="0", maximum="1", then=f"require-{gym.offer.buckets[0].id}")
+    assert "it gives no sessions of Spin, required at sign-up" in manager.text
+    assert "A member picks between 0 and 1 session items." in manager.text
+    assert limits(session) == (0, 1)
+    assert buckets(session, "Gold")["Spin"] is False
+
+
+def test_limits_that_somebody_else_has_changed_meanwhile_are_not_taken_back(
+    manager: Browser, gym: Gym, session: Session
+) -> None:
+    was = handed_out(manager)
+    gym.offer.set_bucket_limits(0, 4)
+    session.commit()
+    manager.post(window(gym), minimum="1", maximum="2", was=was, then="add")
+    assert limits(session) == (0, 4), "nothing was edited here"
+    manager.post(window(gym), minimum="1", maximum="3", was=was, then="add")
+    assert limits(session) == (0, 3), "only the maximum was"
+    for garbage in ("", "[]", "{", '{"minimum": 1}', "[" * 100_000, "1" * 5000):
+        manager.post(window(gym), minimum="1", maximum="2", was=garbage)
+        assert limits(session) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -108,12 +162,15 @@ def test_an_item_is_added_required_or_not(manager: Browser, gym: Gym, session: S
     yoga = session_item("Yoga")
     session.add(yoga)
     session.commit()
+    if required:
+        gym.offer.retire()  # on sale, an item is required only once there are sessions of it
+        session.commit()
     manager.post(f"{window(gym)}/new", item=yoga.id, required="y" if required else "")
     assert buckets(session, "Gold")["Yoga"] is required
     assert "Yoga is added" in manager.text
     subject = f"Yoga to offer {gym.offer.id}, Gold{', required' if required else ''}"
     assert acts(session)[0] == f"manager add session bucket: {subject}"
-    manager.get(f"/offers/{gym.offer.id}")
+    manager.get(f"/offers/{gym.offer.id}/terms/{gym.term.id}")
     assert "Session Quantity of Yoga" in manager.page, "each payment term asks for its sessions"
 
 
@@ -139,22 +196,22 @@ def test_an_item_that_cannot_be_added_is_refused_beside_the_list(manager: Browse
 def test_required_is_turned_on_and_off(manager: Browser, gym: Gym, session: Session) -> None:
     spin = gym.offer.buckets[0].id
     assert "Make required" in manager.text
-    manager.post(f"{window(gym)}/{spin}/required", required="yes")
+    manager.post(window(gym), minimum="1", maximum="2", then=f"require-{spin}")
     assert buckets(session, "Gold")["Spin"] is True
     assert "Spin is required at sign-up" in manager.text
     assert acts(session)[0] == (
         f"manager require session bucket: Spin of offer {gym.offer.id}, Gold: required False -> True"
     )
-    manager.post(f"{window(gym)}/{spin}/required", required="")
+    manager.post(window(gym), minimum="1", maximum="2", then=f"optional-{spin}")
     assert buckets(session, "Gold")["Spin"] is False
 
 
 def test_more_required_than_allowed_is_refused_once_on_sale(manager: Browser, gym: Gym, session: Session) -> None:
     manager.post(window(gym), minimum="0", maximum="1")
     spin, training = (bucket.id for bucket in gym.offer.buckets)
-    manager.post(f"{window(gym)}/{spin}/required", required="yes")
+    manager.post(window(gym), minimum="0", maximum="1", then=f"require-{spin}")
     logged = acts(session)
-    manager.post(f"{window(gym)}/{training}/required", required="yes")
+    manager.post(window(gym), minimum="0", maximum="1", then=f"require-{training}")
     assert "it requires 2 session items but allows at most 1" in manager.text
     assert buckets(session, "Gold")["Training"] is False
     assert acts(session) == logged
@@ -179,6 +236,8 @@ def test_removing_says_first_what_it_affects(manager: Browser, gym: Gym, session
 
 def test_an_item_that_the_offer_on_sale_needs_is_not_removed(manager: Browser, gym: Gym, session: Session) -> None:
     barre = gym.offer.add_bucket(session_item("Barre"))
+    session.flush()
+    gym.term.set_bucket(barre, quantity=1, days_to_expire=0)
     session.commit()
     manager.post(window(gym), minimum="3", maximum="3")
     assert manager.post(f"{window(gym)}/{barre.id}/remove").status_code == 422

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from models.catalogue import Club
 from models.staff import Role
-from tests.console.web.builder import LogIn, acts, beside
+from tests.console.web.builder import LogIn, acts, beside, handed_out
 from tests.console.web.conftest import Browser
 from tests.models.gym import Gym
 
@@ -53,6 +53,29 @@ def test_a_club_is_edited_and_the_log_tells_what_changed(manager: Browser, gym: 
     for change in ("name Downtown -> Uptown", "time_zone America/Chicago -> Europe/Berlin",
                    "shortfall_policy repay -> forgive"):  # fmt: skip
         assert change in acts(session)[0]
+
+
+def test_what_was_not_edited_stays_as_somebody_else_has_saved_it(manager: Browser, gym: Gym, session: Session) -> None:
+    manager.get(f"/clubs/{gym.club.id}")
+    was = handed_out(manager)
+    gym.club.time_zone = "Europe/Berlin"
+    session.commit()
+    sent = {"time_zone": "America/Chicago", "currency": "USD", "shortfall_policy": "repay"}
+    manager.post(f"/clubs/{gym.club.id}", name="Uptown", was=was, **sent)
+    assert values(session, "Uptown") == {**sent, "name": "Uptown", "time_zone": "Europe/Berlin"}
+
+
+def test_a_currency_that_was_withdrawn_stays_the_clubs(manager: Browser, session: Session) -> None:
+    sofia = Club(name="Sofia", time_zone="Europe/Sofia", currency="BGN")
+    session.add(sofia)
+    session.commit()
+    manager.get(f"/clubs/{sofia.id}")
+    assert '<option selected value="BGN">' in manager.page
+    manager.post(f"/clubs/{sofia.id}", **{**UPTOWN, "currency": "BGN"})
+    assert values(session, "Uptown") == {**UPTOWN, "currency": "BGN"}
+    manager.get("/clubs/new")
+    assert 'value="BGN"' not in manager.page
+    assert 'value="XAU"' not in manager.page
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_a_new_item_is_kept_listed_and_logged(manager: Browser, session: Session
     made = item(session, "Yoga")
     assert made is not None
     assert (made.kind, made.session_type) == ("scheduler_bucket", "class")
-    assert "Yoga is in the inventory." in manager.text
+    assert "Yoga is added." in manager.text
     assert "Yoga Scheduler Bucket Class 0 offers" in manager.text
     assert acts(session)[0] == f"manager create item: item {made.id}, Yoga: Scheduler Bucket, Class"
 
@@ -94,13 +94,17 @@ def test_an_item_in_use_keeps_its_kind(manager: Browser, gym: Gym, session: Sess
 
 
 def test_an_item_is_retired_and_brought_back(manager: Browser, gym: Gym, session: Session) -> None:
-    manager.post(f"/inventory/{gym.spin.id}/retire")
+    window = f"/inventory/{gym.spin.id}"
+    fields: dict[str, Any] = {"name": "Spin", "kind": "scheduler_bucket", "session_type": "class"}
+    manager.post(window, **fields, then="retire")
     assert "Spin is retired" in manager.text
     kept = item(session, "Spin")
     assert kept is not None
     assert kept.retired_at is not None
     assert acts(session)[0] == f"manager retire item: item {gym.spin.id}, Spin"
-    manager.post(f"/inventory/{gym.spin.id}/bring-back")
+    manager.post(window, **fields, then="retire")
+    assert "is retired, so it cannot be retired again" in manager.text
+    manager.post(window, **fields, then="bring-back")
     assert "Spin can be added to offers again" in manager.text
     kept = item(session, "Spin")
     assert kept is not None
@@ -108,12 +112,28 @@ def test_an_item_is_retired_and_brought_back(manager: Browser, gym: Gym, session
     assert acts(session)[0] == f"manager bring back item: item {gym.spin.id}, Spin"
 
 
+def test_what_was_typed_is_kept_when_the_next_button_is_retire(manager: Browser, gym: Gym, session: Session) -> None:
+    window = f"/inventory/{gym.spin.id}"
+    fields: dict[str, Any] = {"kind": "scheduler_bucket", "session_type": "class", "then": "retire"}
+    assert manager.post(window, name="", **fields).status_code == 422
+    assert "A name is required" in beside(manager, "name")
+    kept = item(session, "Spin")
+    assert kept is not None
+    assert kept.retired_at is None, "nothing is done until what was typed is right"
+    manager.post(window, name="Cycle", **fields)
+    assert "Cycle is retired" in manager.text
+    kept = item(session, "Cycle")
+    assert kept is not None
+    assert kept.retired_at is not None
+    assert [act.partition(":")[0] for act in acts(session)[:2]] == ["manager retire item", "manager edit item"]
+
+
 def test_only_an_unused_item_is_deleted(manager: Browser, gym: Gym, session: Session) -> None:
-    manager.post(f"/inventory/{gym.spin.id}/delete")
+    assert manager.post(f"/inventory/{gym.spin.id}", name="Cycle", then="delete").status_code == 422
     assert "retire it instead" in manager.text
     assert item(session, "Spin") is not None
     towel = gym.towel.id
-    manager.post(f"/inventory/{towel}/delete")
+    manager.post(f"/inventory/{towel}", name="", then="delete")
     assert "Towel is deleted" in manager.text
     assert item(session, "Towel") is None
     assert acts(session)[0] == f"manager delete item: item {towel}, Towel"
@@ -129,14 +149,15 @@ def test_who_does_not_build_sees_no_buttons_and_may_do_nothing(log_in: LogIn, gy
     spin = f"/inventory/{gym.spin.id}"
     assert browser.get("/inventory/new").status_code == 403
     assert browser.get(spin).status_code == 403
-    for act in ("/inventory/new", spin, f"{spin}/retire", f"{spin}/bring-back", f"{spin}/delete"):
-        assert browser.post(act, follow=False, name="Mine", kind="other").status_code == 403
+    for act in ("/inventory/new", spin):
+        for then in ("", "retire", "delete"):
+            assert browser.post(act, follow=False, name="Mine", kind="other", then=then).status_code == 403
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "999999", "9223372036854775808", "x"])
 def test_an_item_that_is_not_there_is_not_found(manager: Browser, number: str) -> None:
     assert manager.get(f"/inventory/{number}").status_code == 404
-    assert manager.post(f"/inventory/{number}/delete").status_code == 404
+    assert manager.post(f"/inventory/{number}", then="delete").status_code == 404
 
 
 def test_names_are_shown_as_text(manager: Browser, session: Session) -> None:

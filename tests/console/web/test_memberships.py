@@ -211,6 +211,25 @@ class TestMoving:
         assert gave[False, gym.spin.id] == 10
         assert (False, gym.training.id) not in gave
 
+    def test_an_item_of_which_the_term_gives_none_any_more_is_not_offered(
+        self, log_in: LogIn, gym: Gym, session: Session, membership: Membership
+    ) -> None:
+        gym.term.set_bucket(bucket(gym, "Spin"), quantity=0, days_to_expire=0)
+        session.commit()
+        manager = log_in(Role.MANAGER)
+        path = f"/memberships/{membership.id}/move"
+        manager.get(path)
+        assert "Spin is not used under Monthly any more: payments from that day on give none of it." in manager.text
+        assert f'id="items-{gym.spin.id}"' not in manager.page
+        assert "1 of 1 picked; choose 1." in manager.text
+        sent: dict[str, Any] = {"since": today().date().isoformat(), "items": [gym.spin.id], "reason": "why not"}
+        assert manager.post(path, **sent).status_code == 422
+        assert "The payment term 'Monthly' gives no sessions of 'Spin'" in manager.text
+        manager.post(path, **sent | {"items": [gym.training.id]})
+        session.expire_all()
+        moved = session.get_one(Membership, membership.id).versions[-1]
+        assert [pin.item_id for pin in moved.pinned] == [gym.training.id]
+
     def test_a_move_to_come_is_announced(self, log_in: LogIn, gym: Gym, membership: Membership) -> None:
         change_terms(gym)
         manager = log_in(Role.MANAGER)

@@ -64,19 +64,14 @@ PAGES: dict[Role, str] = {
         GET, POST /offers/<id>/delete
         GET, POST /offers/<id>/buckets
         GET, POST /offers/<id>/buckets/new
-        POST /offers/<id>/buckets/<id>/required
         GET, POST /offers/<id>/buckets/<id>/remove
         GET, POST /offers/<id>/terms/new
         GET, POST /offers/<id>/terms/<id>
-        POST /offers/<id>/terms/<id>/sessions
         POST /offers/<id>/terms/<id>/retire
         POST /offers/<id>/terms/<id>/bring-back
         GET, POST /offers/<id>/terms/<id>/delete
         GET, POST /inventory/new
         GET, POST /inventory/<id>
-        POST /inventory/<id>/retire
-        POST /inventory/<id>/bring-back
-        POST /inventory/<id>/delete
         GET, POST /clubs/new
         GET, POST /clubs/<id>
         GET /log/

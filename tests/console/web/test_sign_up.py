@@ -41,10 +41,19 @@ def third_item(gym: Gym, *, required: bool = False) -> None:
     yoga = session_item("Yoga")
     gym.session.add(yoga)
     gym.session.flush()
-    bucket = gym.offer.add_bucket(yoga, required=required)
+    bucket = gym.offer.add_bucket(yoga)
     gym.session.flush()
     gym.term.set_bucket(bucket, quantity=5, days_to_expire=45)
+    gym.offer.set_required(bucket, required)
     gym.session.commit()
+
+
+def yearly(gym: Gym) -> PaymentTerm:
+    """A further term of Gold, which gives no sessions of Spin, and 24 of Training."""
+    term = PaymentTerm(name="Yearly", dues_minor=90000, currency="USD")
+    gym.offer.add_term(term, {gym.offer.buckets[1]: (24, 0)})
+    gym.session.commit()
+    return term
 
 
 class TestChoosing:
@@ -75,7 +84,7 @@ class TestChoosing:
         assert "Gold" not in desk.text
         desk.get(f"/sign-up/?club={tokyo.id}")
         assert (
-            "No offer is on sale at Tokyo: a manager publishes one under Offers, with a payment term in JPY."
+            "No offer is on sale at Tokyo: a manager publishes one in the Offer Builder, with a payment term in JPY."
             in desk.text
         )
         desk.get(f"/sign-up/?club={gym.club.id}")
@@ -85,12 +94,10 @@ class TestChoosing:
         assert "Spin" not in desk.text
 
     def test_a_retired_payment_term_is_not_offered(self, desk: Browser, gym: Gym, session: Session) -> None:
-        yearly = PaymentTerm(name="Yearly", dues_minor=90000, currency="USD")
-        gym.offer.terms.append(yearly)
-        session.commit()
+        further = yearly(gym)
         desk.get("/sign-up/")
         assert "Yearly" in desk.text
-        yearly.retired_at = NOW
+        further.retire(NOW)
         session.commit()
         desk.get("/sign-up/")
         assert "Yearly" not in desk.text
@@ -102,6 +109,44 @@ class TestChoosing:
         for kept in ("Nora N", "n@x.org", "sub_9"):
             assert f'value="{kept}"' in desk.page
         assert "1 of 2 picked" in desk.text
+
+    def test_the_items_are_those_of_the_chosen_payment_term(self, desk: Browser, gym: Gym) -> None:
+        further = yearly(gym)
+        desk.get("/sign-up/")
+        assert "Choose a payment term: it says which session items there are to pick." in desk.text
+        assert 'type="checkbox"' not in desk.page
+        desk.get(f"/sign-up/?term={gym.term.id}")
+        assert "Spin · Class · 8 per payment, 30 days" in desk.text
+        assert "0 of 2 picked; choose between 1 and 2." in desk.text
+        desk.get(f"/sign-up/?term={further.id}&items={gym.spin.id}&items={gym.training.id}&name=Nora+N")
+        assert "Spin · Class" not in desk.text
+        assert "No longer picked, because Yearly gives no sessions of it: Spin." in desk.text
+        assert "Training · Personal training · 24 per payment, never expiring" in desk.text
+        assert "1 of 1 picked; choose 1." in desk.text
+        assert 'value="Nora N"' in desk.page
+
+    def test_what_is_ticked_waits_for_a_payment_term(self, desk: Browser, gym: Gym) -> None:
+        yearly(gym)
+        desk.get(f"/sign-up/?items={gym.spin.id}&items=x")
+        assert desk.page.count('name="items"') == 1
+        assert f'<input type="hidden" name="items" value="{gym.spin.id}">' in desk.page
+
+    def test_a_club_at_which_the_offer_is_not_sold_loses_nothing(
+        self, desk: Browser, gym: Gym, session: Session
+    ) -> None:
+        tokyo = Club(name="Tokyo", time_zone="Asia/Tokyo", currency="JPY")
+        session.add(tokyo)
+        session.commit()
+        chosen = f"offer={gym.offer.id}&term={gym.term.id}&items={gym.training.id}&endpoint=standard&reference=sub_9"
+        desk.get(f"/sign-up/?club={tokyo.id}&{chosen}")
+        kept = "&".join(
+            "=".join(pair) for pair in re.findall(r'<input type="hidden" name="(\w+)" value="(\w+)">', desk.page)
+        )
+        desk.get(f"/sign-up/?club={gym.club.id}&{kept}")
+        assert "1 of 2 picked" in desk.text
+        assert re.search(rf'value="{gym.training.id}" id="items-{gym.training.id}" checked', desk.page)
+        assert 'selected value="standard"' in desk.page
+        assert 'value="sub_9"' in desk.page
 
     def test_what_the_link_brought_is_kept_before_there_is_a_field_for_it(
         self, desk: Browser, gym: Gym, session: Session
@@ -181,22 +226,21 @@ class TestSigningUp:
         assert not sold(session)
 
     def test_a_single_session_item_is_included(self, desk: Browser, gym: Gym, session: Session) -> None:
-        solo = Offer(
-            name="Solo",
-            min_buckets=0,
-            max_buckets=1,
-            terms=[PaymentTerm(name="Monthly", dues_minor=100, currency="USD")],
-        )
+        solo = Offer(name="Solo", min_buckets=0, max_buckets=1)
         session.add(solo)
         session.flush()
-        solo.add_bucket(gym.spin)
+        solo.add_term(PaymentTerm(name="Monthly", dues_minor=100, currency="USD"), {solo.add_bucket(gym.spin): (4, 30)})
+        solo.add_term(PaymentTerm(name="Dues only", dues_minor=50, currency="USD"))
         solo.publish()
         session.commit()
-        desk.get(f"/sign-up/?offer={solo.id}")
-        assert "Spin · Class · included" in desk.text
-        desk.post("/sign-up/", **fields(gym, offer=solo.id, term=solo.terms[0].id, items=[]))
-        [membership] = sold(session)
-        assert [pin.item_id for pin in membership.versions[0].pinned] == [gym.spin.id]
+        monthly, dues_only = (term.id for term in solo.terms)
+        desk.get(f"/sign-up/?offer={solo.id}&term={monthly}")
+        assert "Spin · Class · included · 4 per payment, 30 days" in desk.text
+        desk.post("/sign-up/", **fields(gym, offer=solo.id, term=monthly, items=[]))
+        desk.get(f"/sign-up/?offer={solo.id}&term={dues_only}")
+        assert "This payment term gives no sessions: there is nothing to pick." in desk.text
+        desk.post("/sign-up/", **fields(gym, offer=solo.id, term=dues_only, items=[]))
+        assert [[pin.item_id for pin in one.versions[0].pinned] for one in sold(session)] == [[gym.spin.id], []]
 
     def test_a_required_item_is_ticked_and_locked_and_need_not_be_sent(
         self, desk: Browser, gym: Gym, session: Session
@@ -229,6 +273,25 @@ class TestRefusals:
             "Type the member's name.",
         ):
             assert told in desk.text
+
+    def test_an_item_of_which_the_payment_term_gives_none(self, desk: Browser, gym: Gym, session: Session) -> None:
+        further = yearly(gym)
+        desk.get("/sign-up/")
+        assert desk.post("/sign-up/", **fields(gym, term=further.id)).status_code == 422
+        assert "The payment term 'Yearly' gives no sessions of 'Spin': leave it out, or choose another" in desk.text
+        assert not sold(session)
+
+    def test_a_payment_term_under_which_nothing_can_be_picked_enough(
+        self, desk: Browser, gym: Gym, session: Session
+    ) -> None:
+        """As an offer can be on sale since before that was refused."""
+        further = yearly(gym)
+        further.bucket_terms.clear()
+        session.commit()
+        desk.get("/sign-up/")
+        assert desk.post("/sign-up/", **fields(gym, term=further.id, items=[])).status_code == 422
+        assert "Nobody could buy 'Gold' under its payment term 'Yearly'" in desk.text
+        assert not sold(session)
 
     def test_too_few_picks(self, desk: Browser, gym: Gym, session: Session) -> None:
         desk.get("/sign-up/")
