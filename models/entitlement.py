@@ -77,36 +77,58 @@ def contradicts(paid: Paid, fact: Fact) -> bool:
 def _reversed_minor(paid: Paid, facts: Iterable[Fact]) -> int:
     """Money gone back, summed over causes; more than was paid where causes overlap.
 
-    A cause is a family and an id ("refund of ch_1:re_1", "dispute:dp_1"). The latest
-    word on each counts, and at the same moment the restoration. A running total has
-    its family alone as its cause ("refund of ch_1") and is never added to the single
-    amounts: the larger counts, less what was restored after the total was told.
+    A cause is a family and an id ("refund of ch_1:re_1", "dispute:dp_1"), or its family alone. The latest word on
+    each counts, and at the same moment the restoration. A running total is never added to the single amounts of its
+    family: the larger counts. Totals with ids of their own add up; each is less what was restored, after it was told,
+    of its cause (of its whole family, where the family alone is its cause).
+
+    Causes that end in the same " of GROUP" are a group. What is restored under a cause of a group that took nothing
+    itself undoes what the group's others took before, as far as it goes: a dispute won, and the reversal by which
+    its money went, have ids of their own.
     """
     latest: dict[str, Reversed | Restored] = {}
     totals: set[Reversed] = set()
+    singles: set[str] = set()
     for fact in facts:
         if not isinstance(fact, Reversed | Restored) or contradicts(paid, fact):
             continue
         if isinstance(fact, Reversed) and fact.running_total:
             totals.add(fact)
-        elif fact.cause not in latest or _weight(fact) > _weight(latest[fact.cause]):
+            continue
+        if isinstance(fact, Reversed):
+            singles.add(fact.cause)
+        if fact.cause not in latest or _weight(fact) > _weight(latest[fact.cause]):
             latest[fact.cause] = fact
-    single: dict[str, int] = {}
-    for cause, word in latest.items():
-        if isinstance(word, Reversed):
-            amount = paid.amount_minor if word.amount_minor is None else word.amount_minor
-            single[_family(cause)] = single.get(_family(cause), 0) + amount
     restored = [word for word in latest.values() if isinstance(word, Restored)]
+    taken = {cause: _minor(word, paid) for cause, word in latest.items() if isinstance(word, Reversed)}
+    for word in sorted(restored, key=_weight):
+        if word.cause not in singles and (group := _group(word.cause)):
+            left = _minor(word, paid)
+            for cause in taken:
+                if _group(cause) == group and latest[cause].occurred_at <= word.occurred_at:
+                    undone = min(left, taken[cause])
+                    taken[cause] -= undone
+                    left -= undone
+    told: dict[str, int] = {}
     for total in totals:
-        family = _family(total.cause)
         back = sum(
-            word.amount_minor or 0
+            _minor(word, paid)
             for word in restored
-            if _family(word.cause) == family and word.occurred_at >= total.occurred_at
+            if total.cause in {word.cause, _family(word.cause)} and word.occurred_at >= total.occurred_at
         )
-        amount = paid.amount_minor if total.amount_minor is None else total.amount_minor
-        single[family] = max(single.get(family, 0), amount - back)
-    return sum(single.values())
+        told[total.cause] = max(told.get(total.cause, 0), _minor(total, paid) - back)
+    return sum(
+        max(
+            sum(amount for cause, amount in taken.items() if _family(cause) == family),
+            sum(amount for cause, amount in told.items() if _family(cause) == family != cause),
+            told.get(family, 0),
+        )
+        for family in {_family(cause) for cause in (*taken, *told)}
+    )
+
+
+def _minor(word: Reversed | Restored, paid: Paid) -> int:
+    return paid.amount_minor if word.amount_minor is None else word.amount_minor
 
 
 def _weight(fact: Reversed | Restored) -> tuple[datetime, bool, float]:
@@ -115,6 +137,12 @@ def _weight(fact: Reversed | Restored) -> tuple[datetime, bool, float]:
 
 def _family(cause: str) -> str:
     return cause.partition(":")[0]
+
+
+def _group(cause: str) -> tuple[str, str] | None:
+    family, _, named = cause.partition(":")
+    _, of, group = named.partition(" of ")
+    return (family, group) if of else None
 
 
 def expires_at(counted_from: datetime, days_to_expire: int, time_zone: str) -> datetime | None:

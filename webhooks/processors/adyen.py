@@ -254,7 +254,7 @@ def _authorised(item: Object, at: datetime) -> list[Fact]:
 
 def _captured(item: Object, at: datetime) -> list[Fact]:
     """Pays, where the capture is manual; told again after a failure, it succeeded after all."""
-    return [_paid(item, _payment(item), at), *_change(Restored, "capture", by="originalReference")(item, at)]
+    return [_paid(item, _payment(item), at), *_part(Restored, "capture")(item, at)]
 
 
 def _paid(item: Object, payment: str, at: datetime) -> Paid:
@@ -285,6 +285,16 @@ def _change(fact: type[Reversed | Restored], family: str, *, by: str = "pspRefer
     return read
 
 
+def _part(fact: type[Reversed | Restored], family: str) -> Reading:
+    """A capture of the payment that failed or succeeded after all, perhaps under another pspReference than before."""
+
+    def read(item: Object, at: datetime) -> list[Fact]:
+        payment = _payment(item)
+        return [fact(payment, at, f"{family}:{strict.name(item, 'pspReference')} of {payment}", *_amount(item))]
+
+    return read
+
+
 def _expired(item: Object, at: datetime) -> list[Fact]:
     """Names the payment as its own pspReference, and the amount that was authorised, whatever is left of it."""
     payment = strict.optional_name(item, "originalReference") or strict.name(item, "pspReference")
@@ -308,9 +318,9 @@ def _amount(item: Object) -> tuple[int, str]:
 
 _READINGS: dict[str, Reading] = {
     "AUTHORISATION": _authorised,
-    "CAPTURE": _change(Restored, "capture", by="originalReference"),
-    "CAPTURE_FAILED": _change(Reversed, "capture", by="originalReference"),
-    "SETTLED_REVERSED": _change(Reversed, "settlement", by="originalReference"),
+    "CAPTURE": _part(Restored, "capture"),
+    "CAPTURE_FAILED": _part(Reversed, "capture"),
+    "SETTLED_REVERSED": _part(Reversed, "settlement"),
     "CANCELLATION": _change(Reversed, "cancellation", by="originalReference", whole=True),
     "TECHNICAL_CANCEL": _change(Reversed, "cancellation", by="originalReference", whole=True),
     "EXPIRE": _expired,
