@@ -38,7 +38,18 @@ class Unusable(Exception):
 
 
 class Unavailable(Exception):
-    """The processor's API does not answer, or asks us to wait: it is tried again, however long that takes."""
+    """The processor's API does not answer, or asks us to wait: it is asked again, however long that takes.
+
+    No answer is also what cannot be read (a proxy's page, cut or ambiguous JSON) and what is about something else
+    than was asked for.
+    """
+
+
+class NotYet(Exception):
+    """What was fetched is not final, and nothing is certain to tell when it is: it is fetched again until it is.
+
+    The message says what the processor says, as in "PayPal says that the sale is pending".
+    """
 
 
 class Split(NamedTuple):
@@ -110,7 +121,10 @@ class Processor(ABC):
 
     @abstractmethod
     def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:
-        """What the event means; `resource` is what was fetched for a thin one. Raises Ignored or Unusable."""
+        """What the event means; `resource` is what was fetched for a thin one.
+
+        Raises Ignored or Unusable; for a thin one also NotYet.
+        """
 
     @abstractmethod
     def sign(self, body: bytes, timestamp: int) -> Delivery:
@@ -123,7 +137,8 @@ class Processor(ABC):
     def fetch(self, type: str, body: bytes) -> bytes:
         """What a thin event names, from the processor's API, as JSON.
 
-        Bounded in time. Raises Unavailable, Unusable, or whatever else is wrong, which is tried again.
+        Bounded in time. Raises Unavailable; Unusable for an event that names nothing; LookupError for what the API does
+        not have, which is tried again like any other failure.
         """
         raise NotImplementedError
 

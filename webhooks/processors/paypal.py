@@ -7,21 +7,26 @@ stands. That is fetched again from PayPal's API, and all meaning is what was fet
 | fetched | meaning |
 |---|---|
 | a sale or capture that was completed | credits, by its id, if it names a subscription or a custom id |
-| the same, now refunded | also takes all of it back, as a running total beside the single refunds |
+| the same, now refunded or reversed | also takes all of it back, as a running total beside the single refunds |
+| the same, partly refunded, as a ...REFUNDED or ...REVERSED event says | takes back what its order lists, likewise |
 | a refund, completed | takes its amount back, by the refund's own id; failed or cancelled undoes that |
-| the refund of a ...REVERSED event, a sale that was reversed | takes back, by the one reversal a payment has |
-| a dispute that took money | takes back, as a running total; what was credited again undoes the reversal |
+| a dispute that took money | takes back, as a total of its own; what was credited undoes that, and reversals |
 
 One loss is told as a refund or a reversal, and as a dispute, and neither names the
-other. So all are one family, in which a dispute's total is never added to what single
+other. So all are one family, in which the totals of disputes are never added to what single
 refunds took. A hold moves no money: a dispute counts from its first debit, or where it
 tells of none, when it is resolved.
+
+A webhook can overtake the API: what the API still calls pending, or completed after an event
+that says that money went back, is fetched again until it is final. Only an event that itself says
+pending is not waited for, because another event tells what comes of it.
 
 Sources: developer.paypal.com, "Integrate webhooks" and "Notification messages" (signed
 text, the certificate's place, 25 tries in three days, no bound on the time) and the
 references of Payments v1 and v2 (sale, capture, refund and their states), Disputes v1
-(money_movements, fund_movements, outcomes) and Webhooks Management v1 (list of events;
-the last 30 days as the Events dashboard has it); PayPal's Python and Java libraries
+(money_movements, fund_movements, outcomes), Orders v2 (payments.refunds), and Webhooks Management v1 (list of
+events; the last 30 days as the Events dashboard has it); PayPal's OpenAPI descriptions (paypal/
+paypal-rest-api-specifications: states of sales, captures and refunds); PayPal's Python and Java libraries
 (crc32 as decimal, the certificate's name and chain).
 """
 
@@ -29,7 +34,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -42,7 +47,7 @@ from zlib import crc32
 
 from models.facts import Fact, Paid, Restored, Reversed
 from settings import Endpoint, SettingsError, api_key_variable, secret_variable
-from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
+from webhooks.processors import Delivery, Ignored, NotYet, Processor, Split, Unavailable, Unusable, strict
 from webhooks.processors.paypal_certificates import certificates
 from webhooks.signatures import TOLERANCE_S, Headers, Invalid, Verdict
 
@@ -154,7 +159,8 @@ class PayPal(Processor):
     def fetch(self, type: str, body: bytes) -> bytes:
         """The sale, capture, refund or dispute that the event's resource says to be, as the API has it now.
 
-        For a refund that is not found, the payment it is of, once that says that its money is gone.
+        For a refund that is not found, the payment it is of, once that says that its money is gone. With a payment of
+        which a part went back its refunds, as `refunds`.
         """
         resource = strict.mapping(strict.loads(body), "resource")
         rels = ("self", "sale", "capture", "up")
@@ -163,15 +169,33 @@ class PayPal(Processor):
             raise Unusable(f"its resource stands nowhere in PayPal's API for {self.endpoint.mode} mode")
         own, *payments = places
         try:
-            found = self._ask("GET", own)
+            found = self._get(own)
         except LookupError:
             for place in payments:
-                found = self._ask("GET", place)
+                found = self._get(place)
                 if _state(found) in _GONE:
                     break
             else:
                 raise
+        if type.endswith(_WENT_BACK) and _state(found) == _PARTLY:
+            found = found | {"refunds": self._refunds_of(found)}
         return json.dumps(found, default=float).encode()
+
+    def _refunds_of(self, payment: Object) -> list[Object]:
+        """The payment's refunds, by its order or parent payment; none where it has neither."""
+        parents = (_place(payment, rel, self.endpoint.mode, _PARENTS) for rel in ("up", "parent_payment"))
+        place = next(filter(None, parents), None)
+        with suppress(LookupError):
+            return _listed_refunds(self._get(place), strict.name(payment, "id")) if place else []
+        return []
+
+    def _get(self, place: str) -> Object:
+        found = self._ask("GET", place)
+        _, _, named = place.rpartition("/")
+        from webhooks.processors import http
+
+        http.check_same(named, found.get("dispute_id" if "/disputes/" in place else "id"), "PayPal's API")
+        return found
 
     def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
         """All events of the app, day by day, the oldest first."""
@@ -256,12 +280,14 @@ class PayPal(Processor):
 def _payment(payment: Object, type: str, endpoint: Endpoint) -> list[Fact]:
     _check_account(strict.mapping(payment, "payee"), endpoint)
     reference, state = strict.name(payment, "id"), _state(payment)
-    if state in {"pending", "denied", "declined", "failed"}:
+    if state in _NEVER:
         raise Ignored(f"the payment is {state}: no money moved")
-    if state not in {"completed", "partially_refunded", *_GONE}:
+    if state == "pending" and type.endswith(".PENDING"):
+        raise Ignored("the payment is pending: another event tells what comes of it")
+    if state == "pending" or (state == "completed" and type.endswith(_WENT_BACK)):
+        raise NotYet(f"PayPal says that the payment is {state}, though the event says {type}")
+    if state not in {"completed", _PARTLY, *_GONE}:
         raise Unusable(f"the payment is in a state that we do not know: {state[:60]}")
-    if state == "completed" and type.endswith((".REFUNDED", ".REVERSED")):
-        raise Unusable("PayPal tells of the payment, but not what became of it: take its sessions back by hand")
     amount, currency = _money(payment)
     if amount == 0:
         raise Ignored("zero amount: nothing was paid")
@@ -270,19 +296,58 @@ def _payment(payment: Object, type: str, endpoint: Endpoint) -> list[Fact]:
     if not references:
         raise Ignored("a single sale: it names no subscription and no custom id")
     facts: list[Fact] = [Paid(reference, strict.iso_time(payment, "create_time"), amount, currency, references)]
-    if state == "refunded":
-        facts.append(Reversed(reference, _updated(payment), "refund", amount, currency, running_total=True))
-    if state == "reversed":
-        facts.append(Reversed(reference, _updated(payment), _reversal(reference), amount, currency))
-    return facts
+    if state == _PARTLY and type.endswith(_WENT_BACK):
+        amount = _gone_of(payment, currency)
+    elif state not in _GONE:
+        return facts
+    return [*facts, Reversed(reference, _updated(payment), "refund", amount, currency, running_total=True)]
 
 
+_NEVER = {"denied", "declined", "failed", "voided", "expired"}
+"""States of a payment that never moves money."""
+_PARTLY = "partially_refunded"
 _GONE = {"refunded", "reversed"}
 """States of a payment of which nothing is left."""
+_WENT_BACK = (".REFUNDED", ".REVERSED")
+
+
+def _gone_of(payment: Object, currency: str) -> int:
+    """What of a payment went back, by its refunds."""
+    refunds = payment.get("refunds")
+    if not isinstance(refunds, list) or not all(isinstance(refund, dict) for refund in refunds):
+        refunds = []
+    states = [_state(refund) for refund in refunds]
+    if "pending" in states:
+        raise NotYet("PayPal says that a refund of the payment is pending")
+    back = [_money(refund, signed=True) for refund, state in zip(refunds, states, strict=True) if state == "completed"]
+    if not back or any(theirs != currency for _, theirs in back):
+        raise Unusable(
+            "PayPal says that a part of the payment went back, but not how much: look it up there, and take its "
+            "sessions back by hand"
+        )
+    return sum(amount for amount, _ in back)
+
+
+def _listed_refunds(parent: Object, payment: str) -> list[Object]:
+    """A payment's refunds out of its order (version 2) or its parent payment (version 1)."""
+    found = []
+    for unit in _objects(parent, "purchase_units"):
+        for refund in _objects(strict.mapping(unit, "payments"), "refunds"):
+            found += [refund for href in _links(refund, "up") if href.rpartition("/")[2] == payment]
+    for transaction in _objects(parent, "transactions"):
+        for related in _objects(transaction, "related_resources"):
+            refund = strict.mapping(related, "refund")
+            found += [refund] if payment in (refund.get("sale_id"), refund.get("capture_id")) else []
+    return found
+
+
+def _objects(holder: Object, key: str) -> list[Object]:
+    value = holder.get(key)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _refund(refund: Object, type: str, endpoint: Endpoint) -> list[Fact]:
-    state = _state(refund)
+    state, own = _state(refund), strict.name(refund, "id")
     up = _place(refund, "up", endpoint.mode) or ""
     payment = (
         strict.optional_name(refund, "sale_id")
@@ -294,32 +359,38 @@ def _refund(refund: Object, type: str, endpoint: Endpoint) -> list[Fact]:
     amount, currency = _money(refund, signed=True)  # version 1 may tell what it does to the balance
     if amount == 0:
         raise Ignored("zero amount: nothing went back")
-    cause = _reversal(payment) if type.endswith(".REVERSED") else f"refund:{strict.name(refund, 'id')}"
+    cause = f"refund:reversal {own} of {payment}" if type.endswith(".REVERSED") else f"refund:{own}"
     if state == "completed":
         return [Reversed(payment, strict.iso_time(refund, "create_time"), cause, amount, currency)]
     if state in {"failed", "cancelled"}:
         return [Restored(payment, _updated(refund), cause, amount, currency)]
-    raise Ignored(f"the refund is {state[:60]}: no money went back yet")
+    if state == "pending":
+        raise NotYet("PayPal says that the refund is pending")
+    raise Unusable(f"the refund is in a state that we do not know: {state[:60]}")
 
 
-def _dispute(dispute: Object, _type: str, endpoint: Endpoint) -> list[Fact]:
+def _dispute(dispute: Object, type: str, endpoint: Endpoint) -> list[Fact]:
     disputed = dispute.get("disputed_transactions")
     if not isinstance(disputed, list) or len(disputed) != 1 or not isinstance(disputed[0], dict):
         raise Unusable("the dispute is not about exactly one payment: see to its sessions by hand")
     _check_account(strict.mapping(disputed[0], "seller"), endpoint)
     payment, at = strict.name(disputed[0], "seller_transaction_id"), _updated(dispute)
+    status = str(dispute.get("status"))[:60]
+    if type.endswith(".RESOLVED") and status != "RESOLVED":
+        raise NotYet(f"PayPal says that the dispute is {status}, though the event says {type}")
     amount, currency = _money(dispute, "dispute_amount")
     taken, credited = _movements(dispute, amount, currency)
     if not taken and not credited:
         outcome = str(strict.mapping(dispute, "dispute_outcome").get("outcome_code"))
         taken, credited = amount * (outcome in _LOST), amount * (outcome in _WON)
-    facts: list[Fact] = []
+    # Of one group with the payment's reversals, which are the same money.
+    cause, facts = f"refund:dispute {strict.name(dispute, 'dispute_id')} of {payment}", list[Fact]()
     if taken:
-        facts.append(Reversed(payment, at, "refund", taken, currency, running_total=True))
+        facts.append(Reversed(payment, at, cause, taken, currency, running_total=True))
     if credited:
-        facts.append(Restored(payment, at, _reversal(payment), credited, currency))
+        facts.append(Restored(payment, at, cause, credited, currency))
     if not facts:
-        raise Ignored(f"the dispute is {str(dispute.get('status'))[:60]}: no money moved")
+        raise Ignored(f"the dispute is {status}: no money moved; another event tells when it does")
     return facts
 
 
@@ -345,11 +416,6 @@ def _movements(dispute: Object, amount: int, currency: str) -> tuple[int, int]:
         # In another currency than the member paid in, it is the whole disputed amount.
         moved[kind] += value if theirs == currency else amount
     return moved["DEBIT"], moved["CREDIT"]
-
-
-def _reversal(payment: str) -> str:
-    """The cause of what PayPal takes itself, once for each payment: of the family of refunds."""
-    return f"refund:reversal of {payment}"
 
 
 def _money(holder: Object, key: str = "amount", *, signed: bool = False) -> tuple[int, str]:
@@ -400,12 +466,8 @@ _WHY_IGNORED = {
     "RISK.DISPUTE.CREATED": "the same dispute as CUSTOMER.DISPUTE.CREATED",
 }
 
-_LINKS = {
-    mode: re.compile(
-        rf"https://api(?:-m)?\.{re.escape(domain)}((?:{'|'.join(_READINGS)})/[A-Za-z0-9-]{{1,64}})", re.ASCII
-    )
-    for mode, domain in DOMAINS.items()
-}
+_PARENTS = ("/v2/checkout/orders", "/v1/payments/payment")
+"""Where a payment's order or parent payment stands, which lists its refunds."""
 
 
 def _links(holder: Object, rel: str) -> Iterator[str]:
@@ -415,12 +477,13 @@ def _links(holder: Object, rel: str) -> Iterator[str]:
             yield link["href"]
 
 
-def _place(resource: Object, rel: str, mode: str) -> str | None:
-    """Where in that mode's API its link leads to, such as "/v1/payments/sale/ID"; None where it is no place we know.
+def _place(resource: Object, rel: str, mode: str, places: Iterable[str] = _READINGS) -> str | None:
+    """Where in that mode's API its link leads to, such as "/v1/payments/sale/ID"; None where it is none of the places.
 
     No more than the path is taken from a link: whom to ask is not its to say.
     """
-    found = (_LINKS[mode].fullmatch(href) for href in _links(resource, rel))
+    known = rf"https://api(?:-m)?\.{re.escape(DOMAINS[mode])}((?:{'|'.join(places)})/[A-Za-z0-9-]{{1,64}})"
+    found = (re.fullmatch(known, href, re.ASCII) for href in _links(resource, rel))
     return next((match[1] for match in found if match), None)
 
 
