@@ -13,7 +13,7 @@ from models.inbox import NewEvent, Stored
 from settings import Settings
 from webhooks.correlation import DELIVERY_ID, delivery_id, kept_headers
 from webhooks.intake import Intake, Unavailable
-from webhooks.processors import Processor
+from webhooks.processors import Processor, TooMany
 
 log = structlog.get_logger()
 
@@ -69,9 +69,14 @@ class Receiver:
         if invalid := processor.verify(body, headers, time()):
             if invalid.undecided:
                 return _later(f"Not verified: {invalid.because}."), "unverified"
+            if invalid.too_many:
+                return self._refuse(endpoint, 413, "too_many", f"Too many: {invalid.because}.")
             return self._refuse(endpoint, processor.refused, "bad_signature", f"Not authentic: {invalid.because}.")
         kept = kept_headers(request.environ)
-        parts = processor.split(body, headers)
+        try:
+            parts = dict.fromkeys(processor.split(body, headers))
+        except TooMany as why:
+            return self._refuse(endpoint, 413, "too_many", f"Too many: {why}.")
         events += [NewEvent(endpoint, *part, delivery=delivery, headers=kept) for part in parts]
         try:
             stored = self._intake.store(events)

@@ -52,6 +52,10 @@ class NotYet(Exception):
     """
 
 
+class TooMany(Exception):
+    """A delivery has more events than the processor ever delivers at once: it is refused as a whole, unread."""
+
+
 class Split(NamedTuple):
     """One event of a delivery. An id that we compose is readable, or begins with its hash ("sha256:...").
 
@@ -77,7 +81,7 @@ class Processor(ABC):
     """One processor as one endpoint hears it.
 
     What the web process calls (`verify`, `challenge`, `split`, `same_content`) does no
-    I/O but for what its docstring says, and never raises. Client libraries are imported
+    I/O but for what its docstring says, and never raises anything else than that. Client libraries are imported
     by `fetch` and `listed` only, which the worker calls, outside of any transaction.
     """
 
@@ -113,7 +117,10 @@ class Processor(ABC):
 
     @abstractmethod
     def split(self, body: bytes, headers: Headers) -> list[Split]:
-        """The events of an authentic delivery, at least one; what cannot be read is one in quarantine."""
+        """The events of an authentic delivery, at least one; what cannot be read is one in quarantine.
+
+        Raises TooMany.
+        """
 
     @abstractmethod
     def same_content(self, first: bytes, second: bytes) -> bool:

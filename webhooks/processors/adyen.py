@@ -41,6 +41,8 @@ Object = dict[str, Any]
 Reading = Callable[[Object, datetime], list[Fact]]
 
 ITEMS, ITEM = "notificationItems", "NotificationRequestItem"
+MOST_ITEMS = 100
+"""Of one delivery. Adyen sends one in JSON, and up to six in SOAP; each that came once can be repeated by anybody."""
 SHOPPER = ("shopperReference", "recurring.shopperReference", "tokenization.shopperReference")
 """Where additionalData has the shopper's reference: which one depends on the webhook's settings."""
 _TRIAL = "test_"
@@ -90,6 +92,8 @@ class Adyen(Processor):
         items = _wrapped(_read(body))
         if not items:
             return Invalid("no notificationItems: not a standard webhook in JSON")
+        if len(items) > MOST_ITEMS:
+            return Invalid(f"{len(items)} items, and no delivery of Adyen's has more than {MOST_ITEMS}", too_many=True)
         for wrapper in items:
             item = _item(wrapper)
             signed, data = _signed(item), item.get("additionalData")
@@ -116,7 +120,7 @@ class Adyen(Processor):
         return Delivery(_written(delivery) or body if items else body, headers)
 
     def split(self, body: bytes, headers: Headers) -> list[Split]:
-        """Each item as the delivery of it alone, because `live` stands beside the items.
+        """Each item as the delivery of it alone, with nothing but `live` beside it.
 
         In JSON Adyen sends one item at a time: that body is kept as it came. Out of a batch it
         is written anew. What cannot be read of an item is in quarantine and harms no other.
@@ -127,11 +131,11 @@ class Adyen(Processor):
             return [strict.unreadable(body, "unparsable: no notificationItems")]
         if len(wrapped) == 1:
             return [_event(wrapped[0], body)]
-        alone = [(wrapper, _written({**delivery, ITEMS: [wrapper]})) for wrapper in wrapped]
-        return [
-            _event(wrapper, text) if text else strict.unreadable(body, "unparsable: nested too deeply")
-            for wrapper, text in alone
-        ]
+        live = delivery.get("live")
+        live = live if live in ("true", "false") else None
+        alone = [(wrapper, _written({"live": live, ITEMS: [wrapper]})) for wrapper in wrapped]
+        deep = [strict.unreadable(body, "unparsable: nested too deeply")] if not all(text for _, text in alone) else []
+        return [_event(wrapper, text) for wrapper, text in alone if text] + deep
 
     def same_content(self, first: bytes, second: bytes) -> bool:
         """What is signed must be equal, and `live`: all else may come later, differently or signed with a new key.

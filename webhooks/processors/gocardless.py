@@ -33,13 +33,15 @@ import orjson
 from models.facts import Fact, Paid, Restored, Reversed
 from settings import api_key_variable
 from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
+from webhooks.processors import Delivery, Ignored, Processor, Split, TooMany, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict
 
 Object = dict[str, Any]
 Reading = Callable[[Object, datetime, bytes | None], list[Fact]]
 
 API = {"live": "https://api.gocardless.com", "test": "https://api-sandbox.gocardless.com"}
+MOST_EVENTS = 250
+"""Of one delivery, as documented."""
 PAGE = 500
 FETCH_AGAIN_AFTER_S: Sequence[float] = (0.5,)
 LIST_AGAIN_AFTER_S: Sequence[float] = (2, 10, 50)
@@ -89,6 +91,8 @@ class GoCardless(Processor):
             return [strict.unreadable(body, str(why))]
         if not isinstance(events, list):
             return [strict.unreadable(body, "unparsable: no list of events")]
+        if len(events) > MOST_EVENTS:
+            raise TooMany(f"{len(events)} events, and GoCardless delivers {MOST_EVENTS} at most")
         if not events:
             return [strict.unreadable(body, "")._replace(type=NO_EVENTS, quarantine_reason=None)]
         return [_event(event) for event in events]
