@@ -13,6 +13,7 @@ from models.inbox import NewEvent, Stored
 from settings import Settings
 from webhooks.correlation import DELIVERY_ID, delivery_id, kept_headers
 from webhooks.intake import Intake, Unavailable
+from webhooks.learning import Learned, source_of
 from webhooks.processors import Processor, TooMany
 
 log = structlog.get_logger()
@@ -23,9 +24,13 @@ RETRY_AFTER_S = 30
 class Receiver:
     """Answers deliveries for all configured endpoints."""
 
-    def __init__(self, settings: Settings, processors: Mapping[str, Processor], intake: Intake) -> None:
+    def __init__(
+        self, settings: Settings, processors: Mapping[str, Processor], intake: Intake, learned: Learned
+    ) -> None:
         self._processors = processors
         self._intake = intake
+        self._learned = learned
+        self._trusted_proxies = settings.trusted_proxies
         self._body_limit_bytes = settings.body_limit_bytes
 
     def receive(self, name: str) -> Response:
@@ -66,7 +71,12 @@ class Receiver:
         if encoding not in {"", "identity"}:
             return self._refuse(endpoint, 415, "encoding", "Send the body without a content encoding.")
         headers = request.headers
-        if invalid := processor.verify(body, headers, time()):
+        invalid = processor.verify(body, headers, time())
+        if invalid and invalid.undecided:
+            source = source_of(request.environ, self._trusted_proxies)
+            lacking = processor.learn(headers, time(), source, self._learned)
+            invalid = lacking or processor.verify(body, headers, time())
+        if invalid:
             if invalid.undecided:
                 return _later(f"Not verified: {invalid.because}."), "unverified"
             if invalid.too_many:

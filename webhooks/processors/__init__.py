@@ -6,11 +6,11 @@ contract tests.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple, Protocol, cast
 
 from models.facts import Fact
 from settings import Endpoint, SettingsError
@@ -77,11 +77,21 @@ class Delivery(NamedTuple):
     headers: dict[str, str]
 
 
+class Kept(Protocol):
+    """Where what one process has learned is kept for all, by name."""
+
+    def get(self, name: str) -> Sequence[bytes]:
+        """What is kept under that name, the newest first."""
+
+    def put(self, name: str, value: bytes, /) -> None:
+        """Keeps one more."""
+
+
 class Processor(ABC):
     """One processor as one endpoint hears it.
 
-    What the web process calls (`verify`, `challenge`, `split`, `same_content`) does no
-    I/O but for what its docstring says, and never raises anything else than that. Client libraries are imported
+    What the web process calls (`verify`, `challenge`, `split`, `same_content`) does no I/O, and raises no more than its
+    docstring says; only `learn` asks somebody else, within seconds. Client libraries are imported
     by `fetch` and `listed` only, which the worker calls, outside of any transaction.
     """
 
@@ -114,6 +124,14 @@ class Processor(ABC):
     @abstractmethod
     def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
         """Whether the delivery is authentic: None, or Invalid with the reason. `now` in Unix seconds."""
+
+    def learn(self, headers: Headers, now: float, source: str, kept: Kept) -> Verdict:
+        """Gets what `verify` lacked to decide on a delivery with these headers; then verify it again.
+
+        `source` is where the delivery came from: what it has us ask for is counted against it. What was learned
+        goes into `kept`. The verdict says why nothing was learned.
+        """
+        return None
 
     @abstractmethod
     def split(self, body: bytes, headers: Headers) -> list[Split]:

@@ -9,3 +9,14 @@ down_revision = '0006'
 
 def upgrade() -> None:
     op.add_column('webhook_events', sa.Column('waits_since', sa.DateTime(timezone=True), nullable=True))
+    op.create_table(
+        'learned_certificates',
+        sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column('name', sa.String(length=255), nullable=False),
+        sa.Column('pem', sa.LargeBinary(), nullable=False),
+        sa.Column('learned_at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_learned_certificates')),
+    )
+    op.create_index(
+        'uq_learned_certificates_name_pem', 'learned_certificates', ['name', sa.text('sha256(pem)')], unique=True
+    )
