@@ -97,7 +97,7 @@ AT_0002 = """
         VALUES (1, 1, 8, 30), (1, 2, 2, 0), (2, 1, 6, 30);
     INSERT INTO billing_references (endpoint, reference, membership_id) VALUES ('stripe', 'sub', 1);
     INSERT INTO webhook_events (endpoint, event_id, type, body, state)
-        SELECT 'stripe', 'evt_' || n, 'paid', 'x', 'processed' FROM generate_series(1, 3) AS n;
+        SELECT 'stripe', 'old_' || n, 'paid', 'x', 'processed' FROM generate_series(1, 3) AS n;
     INSERT INTO payments (endpoint, reference, state, membership_id)
         VALUES ('stripe', 'in_1', 'settled', 1), ('stripe', 'in_2', 'settled', 1);
     INSERT INTO payment_facts
