@@ -256,6 +256,7 @@ def test_an_endpoint_taken_out_of_the_settings_loses_nothing(
     happened(make, api, "1", "SB1")
     Crediting(settings, make, lambda: NOW).sweep()
     assert why(make) == ["its endpoint is not in SPP_ENDPOINTS: add it again, and it is fetched"]
+    assert value(make, "SELECT waits_since IS NOT NULL FROM webhook_events")
     assert Fetching(both, make, adapter(both.endpoints[-1])).drain() == 1
     assert Crediting(both, make, lambda: NOW).drain() == 1
     assert credited_once(make, ["PM001"])

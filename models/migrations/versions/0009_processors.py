@@ -9,6 +9,11 @@ down_revision = '0006'
 
 def upgrade() -> None:
     op.add_column('webhook_events', sa.Column('waits_since', sa.DateTime(timezone=True), nullable=True))
+    # Until now each wait used up a try.
+    op.execute(
+        "UPDATE webhook_events SET attempts = 0, waits_since = CASE WHEN error IS NOT NULL THEN received_at END"
+        " WHERE state = 'pending' AND thin"
+    )
     op.create_table(
         'learned_certificates',
         sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
