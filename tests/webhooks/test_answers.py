@@ -128,6 +128,11 @@ def test_one_captured_item_many_times_is_one_event(everybody: Site, processors: 
     assert everybody.count() == before + 1
     [[size]] = everybody.rows("SELECT length(body) FROM webhook_events WHERE event_id LIKE '%PSPAGAIN%'")
     assert size < 2_000, "an item is kept alone"
+    # Counts are written down in the order of the deliveries: when the refused one is there, so is the one before it.
+    refused = everybody.counts("adyen").get("bad_signature", 0)
+    assert everybody.post("adyen", b"{}", {}).status_code == 401
+    assert eventually(lambda: everybody.counts("adyen").get("bad_signature", 0) > refused)
+    assert everybody.counts("adyen").get("unfinished_duplicate", 0) < adyen.MOST_ITEMS - 1, "a repeat in it is none"
 
 
 @pytest.mark.parametrize("name", ["adyen", "gocardless"])

@@ -224,6 +224,12 @@ class TestFetch:
         with pytest.raises(Unavailable, match="was asked for GYM0001SALE"):
             fetched(on(api))
 
+    def test_nor_one_that_says_to_stand_elsewhere(self, api: StandIn) -> None:
+        elsewhere = [{"rel": "self", "href": "https://api-m.sandbox.paypal.com/v1/payments/sale/GYM0002SALE"}]
+        api.objects.put(*KINDS["sale_completed"], FETCHED["sale_completed"] | {"links": elsewhere})
+        with pytest.raises(Unavailable, match="answers about 'GYM0002SALE', but was asked for GYM0001SALE"):
+            fetched(on(api))
+
     @pytest.mark.parametrize(
         "href",
         [

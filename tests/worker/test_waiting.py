@@ -330,6 +330,16 @@ class TestReconciling:
         sales = [path for path in list(desk.api.asked)[asked:] if "/sale/" in path]
         assert sales == ["GET /v1/payments/sale/S1"], "what is final is not asked for again"
 
+    def test_what_a_person_discarded_is_not(self, desk: Desk) -> None:
+        desk.tells("sale", "S1", state="pending")
+        desk.posts("sale", "PAYMENT.SALE.COMPLETED", "S1")
+        desk.fetching.drain()
+        run(desk.make, "UPDATE webhook_events SET state = 'quarantined', reason = 'as it once was'")
+        with desk.make.begin() as session:
+            repairing.discard(session, [1], "Seen to by hand.", by=sample_gym.BY)
+        assert self.counted(desk) == Counts(seen=1, known=1)
+        assert states(desk.make) == {"ignored": 1}
+
     def test_a_dry_run_asks_nothing_again(self, desk: Desk) -> None:
         desk.tells("sale", "S1", state="pending")
         desk.posts("sale", "PAYMENT.SALE.COMPLETED", "S1")

@@ -195,6 +195,8 @@ class PayPal(Processor):
         from webhooks.processors import http
 
         http.check_same(named, found.get("dispute_id" if "/disputes/" in place else "id"), "PayPal's API")
+        if own := place_of(found, "self", self.endpoint.mode):
+            http.check_same(named, own.rpartition("/")[2], "PayPal's API")
         return found
 
     def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
