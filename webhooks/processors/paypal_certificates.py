@@ -111,7 +111,7 @@ class Certificates:
         if found and not (isinstance(found, Invalid) and found.undecided):
             return found if isinstance(found, Invalid) else None
         for pem in kept.get(url):
-            with suppress(_Unobtainable, *_refusals()):
+            with suppress(_Unobtainable, OSError, *_refusals()):
                 self._accept(url, now, pem)
                 return None
         return found if isinstance(found, Invalid) else self._fetch(url, now, source, kept)
