@@ -1,9 +1,10 @@
 """Structured logs: one JSON object a line on standard error, with no body and no secret in any of them."""
 
+import json
 import logging
 import sys
 from contextlib import suppress
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
@@ -29,6 +30,14 @@ class _Unfailing:
             self._file.flush()
 
 
+def _line(values: dict[str, object], **more: Any) -> bytes:
+    """The line as JSON; half characters, which an API's error may quote, escaped instead of refused."""
+    try:
+        return orjson.dumps(values, **more)
+    except orjson.JSONEncodeError:
+        return json.dumps(values, default=str).encode()
+
+
 def configure(level: str) -> None:
     """Sets up logging for this process; `level` is a name such as "info"."""
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -37,7 +46,7 @@ def configure(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=orjson.dumps),
+            structlog.processors.JSONRenderer(serializer=_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", _Unfailing(sys.stderr.buffer))),

@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     console_session_hours: float = Field(default=12, gt=0)
     """Who does nothing for that long is logged out."""
     trusted_proxies: int = Field(default=0, ge=0)
-    """How many reverse proxies before the console add to X-Forwarded-For; of theirs, the address is believed."""
+    """How many reverse proxies before us add to X-Forwarded-For; of theirs, the address is believed."""
     adjust_alone_up_to: int = Field(default=10, ge=0)
     """Sessions that one person may give or take by hand; more needs a second person."""
 

@@ -84,6 +84,7 @@ def _line(event: WebhookEvent) -> dict[str, Any]:
         "id": event.id, "endpoint": event.endpoint, "event_id": event.event_id, "type": event.type,
         "received_at": event.received_at, "state": event.state, "attempts": event.attempts,
         "why": event.reason or event.error, "next_attempt_at": due, "api_version": event.api_version,
+        "waits_since": event.waits_since if event.waits else None,
     }  # fmt: skip
 
 
@@ -113,6 +114,10 @@ def show_event(number: int, as_json: bool) -> None:
         fact["amount"] = money(minor, currency) if minor is not None and currency else None
     for name in ("id", "endpoint", "event_id", "type", "received_at", "state", "why", "attempts", "delivery"):
         click.echo(f"  {name.replace('_', ' '):12}{show.cell(told[name])}")
+    if event.waits:
+        click.echo(
+            f"  {'waits since':12}{show.cell(event.waits_since)}, asked again {show.cell(event.next_attempt_at)}"
+        )
     for name, value in told["headers"].items():
         click.echo(f"  {name}: {value}")
     for title, key, columns in (
@@ -153,7 +158,10 @@ def replay(ids: tuple[int, ...], **more: Any) -> None:
 @_yes
 @json_option
 def discard(ids: tuple[int, ...], **more: Any) -> None:
-    """Decide that dead or quarantined events have no effect: these, or all that match. They are kept."""
+    """Decide that dead or quarantined events have no effect: these, or all that match. They are kept.
+
+    By its id, also one that waits for its processor.
+    """
     _act(BulkVerb.DISCARD, repairing.discard, ids, **more)
 
 

@@ -21,6 +21,7 @@ BAD_SIGNATURES = 5
 BAD_SIGNATURE_RATE = 0.05
 UNMATCHED_S = 24 * 60 * 60
 PAUSED_S = 24 * 60 * 60
+WAITING_S = 24 * 60 * 60
 
 
 class Severity(StrEnum):
@@ -161,6 +162,14 @@ def _unmatched(now: Situation) -> Iterator[Found]:
             yield endpoint, f"{what}: find out whose they are, and link them.", now.ago(figures.oldest_unmatched_s)
 
 
+def _waiting_on_processor(now: Situation) -> Iterator[Found]:
+    for endpoint, figures in now.figures.endpoints.items():
+        if figures.longest_waiting_s is not None and figures.longest_waiting_s > WAITING_S:
+            what = f"{counted(figures.waiting, 'event')} on {endpoint} waiting for the processor, "
+            what += f"the first for {figures.longest_waiting_s / 3600:.0f} h"
+            yield endpoint, f"{what}: read what each waits for, and see there.", now.ago(figures.longest_waiting_s)
+
+
 def _silent(now: Situation) -> Iterator[Found]:
     for silence in now.silences:
         heard = f"last heard {silence.since:%Y-%m-%d %H}h UTC" if silence.since else "never heard"
@@ -199,6 +208,7 @@ _RULES: dict[str, tuple[Severity, Callable[[Situation], Iterator[Found]]]] = {
     "broker": (Severity.WARNING, _broker),
     "bad_signatures": (Severity.WARNING, _bad_signatures),
     "unmatched": (Severity.WARNING, _unmatched),
+    "waiting_on_processor": (Severity.WARNING, _waiting_on_processor),
     "late_jobs": (Severity.WARNING, _late_jobs),
     "stopped_expiry": (Severity.WARNING, _stopped_expiry),
     "long_paused": (Severity.WARNING, _long_paused),

@@ -1,9 +1,21 @@
 """Declarative base, constraint names and column types that all tables share."""
 
+import re
 from datetime import datetime
 from typing import Annotated
 
-from sqlalchemy import BigInteger, DateTime, Identity, MetaData, String, func
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Identity,
+    MetaData,
+    String,
+    TextClause,
+    TypeDecorator,
+    bindparam,
+    func,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 CONSTRAINT_NAMES = {
@@ -35,3 +47,26 @@ Reference = Annotated[str, mapped_column(String(255))]
 
 RecordedAt = Annotated[datetime, mapped_column(server_default=func.clock_timestamp())]
 """When we wrote it down, by the database's clock, UTC."""
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class Prose(TypeDecorator[str]):
+    """Text for people that may quote what somebody else sent: an error, a reason, a summary.
+
+    What PostgreSQL's text cannot hold, NUL and lone surrogates, is stored as U+FFFD, so that recording a failure never
+    fails because of what it says.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:  # noqa: ARG002 -- SQLAlchemy's
+        """The text as it can be stored."""
+        return value and _UNSTORABLE.sub("\ufffd", value)
+
+
+def prose(sql: str, *names: str) -> TextClause:
+    """The statement, in which these parameters are Prose; an array literal of texts is one too."""
+    return text(sql).bindparams(*(bindparam(name, type_=Prose) for name in names))

@@ -97,47 +97,64 @@ def contradicts(facts: Iterable[Fact], fact: Fact) -> bool:
 def _share_by_family(facts: Sequence[Fact]) -> dict[str, Fraction]:
     """By family of causes, the share of the payment that is away.
 
-    A cause is a family and an id ("refund of ch_1:re_1", "dispute:dp_1"). The latest
-    word on each counts, and at the same moment the restoration. A running total has
-    its family alone as its cause ("refund of ch_1") and is never added to the single
-    amounts: the larger counts, less what was restored after the total was told.
+    A cause is a family and an id ("refund of ch_1:re_1", "dispute:dp_1"), or its family alone. The latest word on
+    each counts, and at the same moment the restoration. A running total is never added to the single amounts of its
+    family: the larger counts. Totals with ids of their own add up; each is less what was restored, after it was told,
+    of its cause (of its whole family, where the family alone is its cause).
+
+    Causes that end in the same " of GROUP" are a group. What is restored under a cause of a group that took nothing
+    itself undoes what the group's others took before, as far as it goes: a dispute won, and the reversal by which
+    its money went, have ids of their own.
     """
     moves = [fact for fact in facts if isinstance(fact, Reversed | Restored)]
     if not any(isinstance(move, Reversed) for move in moves):
         return {}
     paid = least_paid(facts)
 
-    def share(move: Reversed | Restored, unsaid: int) -> Fraction:
+    def share(move: Reversed | Restored) -> Fraction:
         if move.amount_minor is None:
-            return Fraction(unsaid)
+            return Fraction(1)
         return Fraction(move.amount_minor, paid[move.currency] if move.currency else min(paid.values()))
 
     latest: dict[str, Reversed | Restored] = {}
     totals: set[Reversed] = set()
+    singles: set[str] = set()
     for move in moves:
         if move.currency not in {None, *paid}:
             continue
         if isinstance(move, Reversed) and move.running_total:
             totals.add(move)
-        elif move.cause not in latest or _weight(move) > _weight(latest[move.cause]):
+            continue
+        if isinstance(move, Reversed):
+            singles.add(move.cause)
+        if move.cause not in latest or _weight(move) > _weight(latest[move.cause]):
             latest[move.cause] = move
-    away: dict[str, Fraction] = {}
-    for cause, word in latest.items():
-        if isinstance(word, Reversed):
-            away[_family(cause)] = away.get(_family(cause), Fraction(0)) + share(word, 1)
     restored = [word for word in latest.values() if isinstance(word, Restored)]
+    taken = {cause: share(word) for cause, word in latest.items() if isinstance(word, Reversed)}
+    for word in sorted(restored, key=_weight):
+        if word.cause not in singles and (group := _group(word.cause)):
+            left = share(word)
+            for cause in taken:
+                if _group(cause) == group and latest[cause].occurred_at <= word.occurred_at:
+                    undone = min(left, taken[cause])
+                    taken[cause] -= undone
+                    left -= undone
+    running: dict[str, Fraction] = {}
     for total in totals:
-        family = _family(total.cause)
-        back = sum(
-            (
-                share(word, 0)
-                for word in restored
-                if _family(word.cause) == family and word.occurred_at >= total.occurred_at
-            ),
-            Fraction(0),
+        back = [
+            share(word)
+            for word in restored
+            if total.cause in {word.cause, _family(word.cause)} and word.occurred_at >= total.occurred_at
+        ]
+        running[total.cause] = max(running.get(total.cause, Fraction(0)), share(total) - sum(back))
+    return {
+        family: max(
+            sum((away for cause, away in taken.items() if _family(cause) == family), Fraction(0)),
+            sum((away for cause, away in running.items() if _family(cause) == family != cause), Fraction(0)),
+            running.get(family, Fraction(0)),
         )
-        away[family] = max(away.get(family, Fraction(0)), share(total, 1) - back)
-    return away
+        for family in {_family(cause) for cause in (*taken, *running)}
+    }
 
 
 def _weight(fact: Reversed | Restored) -> tuple[datetime, bool, float]:
@@ -146,6 +163,12 @@ def _weight(fact: Reversed | Restored) -> tuple[datetime, bool, float]:
 
 def _family(cause: str) -> str:
     return cause.partition(":")[0]
+
+
+def _group(cause: str) -> tuple[str, str] | None:
+    family, _, named = cause.partition(":")
+    _, of, group = named.partition(" of ")
+    return (family, group) if of else None
 
 
 Period = tuple[datetime, datetime]

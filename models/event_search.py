@@ -124,7 +124,7 @@ _LISTED = (
     WebhookEvent.id, WebhookEvent.endpoint, WebhookEvent.event_id, WebhookEvent.type, WebhookEvent.received_at,
     WebhookEvent.state, WebhookEvent.reason, WebhookEvent.attempts, WebhookEvent.next_attempt_at, WebhookEvent.error,
     WebhookEvent.finished_at, WebhookEvent.source, WebhookEvent.thin, WebhookEvent.api_version,
-    WebhookEvent.conflicts_with, WebhookEvent.pruned_at,
+    WebhookEvent.conflicts_with, WebhookEvent.pruned_at, WebhookEvent.waits_since,
 )  # fmt: skip
 """All but the bodies."""
 

@@ -36,6 +36,10 @@ class EndpointFigures:
     """Failed, and waiting for their next try."""
     thin: int = 0
     """Waiting until what they name is fetched, due or not."""
+    waiting: int = 0
+    """Of these, waiting for their processor: its API does not answer, or what they name is not final yet."""
+    longest_waiting_s: float | None = None
+    """How long the first of them has waited so."""
     dead: int = 0
     quarantined: int = 0
     unmatched: int = 0

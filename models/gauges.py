@@ -19,6 +19,8 @@ _OF_ENDPOINTS = (
     ("paused_due_events", "paused_due", "Events that are due, but whose endpoint is paused"),
     ("retrying_events", "retrying", "Events that failed and wait for their next try"),
     ("thin_events", "thin", "Events that wait until what they name is fetched"),
+    ("waiting_events", "waiting", "Thin events that wait for an API, or for what they name to be final"),
+    ("longest_waiting_seconds", "longest_waiting_s", "How long the first of the waiting events has waited"),
     ("dead_events", "dead", "Dead letters"),
     ("quarantined_events", "quarantined", "Events in quarantine"),
     ("unmatched_payments", "unmatched", "Payments that no membership has claimed"),

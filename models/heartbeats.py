@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, String, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base, RecordedAt
+from models.base import Base, Prose, RecordedAt, prose
 
 
 class Heartbeat(Base):
@@ -23,18 +23,21 @@ class Heartbeat(Base):
     events: Mapped[int] = mapped_column(BigInteger, server_default="0")
     memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     """Its resident memory."""
-    doing: Mapped[str | None] = mapped_column(String(200))
+    doing: Mapped[str | None] = mapped_column(Prose(200))
     """What it last did, for people."""
 
 
-_BEAT = text("""
+_BEAT = prose(
+    """
     INSERT INTO heartbeats (worker, events, credited_at, memory_bytes, doing)
     VALUES (:worker, :events, CASE WHEN :events > 0 THEN clock_timestamp() END, :memory_bytes, :doing)
     ON CONFLICT (worker) DO UPDATE
     SET seen_at = clock_timestamp(), events = heartbeats.events + excluded.events,
         credited_at = coalesce(excluded.credited_at, heartbeats.credited_at),
         memory_bytes = excluded.memory_bytes, doing = coalesce(excluded.doing, heartbeats.doing)
-""")
+""",
+    "doing",
+)
 
 _FORGET = text("DELETE FROM heartbeats WHERE seen_at < clock_timestamp() - make_interval(hours => 24)")
 

@@ -3,7 +3,7 @@
     pending -> processed | ignored | quarantined | dead -> (replay) -> pending
 
 A thin event names something that has to be fetched from its processor: it is pending,
-but due for fetching first, and for crediting when that is here.
+but due for fetching first, and for crediting when that is here (models/thin_events.py).
 
 Events are stored many at a time and claimed many at a time. A claim commits at
 once, with the attempt counted and the event leased, so that a worker that dies
@@ -21,7 +21,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Connection, ForeignKey, Inde
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.arrays import array, columns
-from models.base import Base, Id, RecordedAt, Reference
+from models.base import Base, Id, Prose, RecordedAt, Reference, prose
 from models.catalogue import one_of
 
 
@@ -127,13 +127,15 @@ class WebhookEvent(Base):
     """What was fetched."""
     received_at: Mapped[RecordedAt]
     state: Mapped[str] = mapped_column(server_default=EventState.PENDING.value)
-    reason: Mapped[str | None]
+    reason: Mapped[str | None] = mapped_column(Prose)
     """Why it is ignored or quarantined."""
     attempts: Mapped[int] = mapped_column(server_default="0")
     next_attempt_at: Mapped[RecordedAt]
     """When it is due; while it is being tried, when its lease ends."""
-    error: Mapped[str | None]
-    """What the last try failed with."""
+    error: Mapped[str | None] = mapped_column(Prose)
+    """What the last try failed with, or what it waits for."""
+    waits_since: Mapped[datetime | None]
+    """Since when it waits for its processor, or waited last."""
     finished_at: Mapped[datetime | None]
     conflicts_with: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("webhook_events.id"))
     """The first event of the same id, whose content differs from this one's."""
@@ -153,6 +155,16 @@ class WebhookEvent(Base):
             return self.state == EventState.QUARANTINED
         return self.state in {EventState.QUARANTINED, EventState.DEAD, EventState.IGNORED}
 
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for its processor: for an API that does not answer, or for what it names to be final."""
+        return self.state == EventState.PENDING and self.thin and self.waits_since is not None
+
+    @property
+    def can_be_discarded(self) -> bool:
+        """Whether a person may decide that it has no effect."""
+        return self.waits or self.state in {EventState.QUARANTINED, EventState.DEAD}
+
 
 class EventError(Base):
     """A try of an event that failed, and what with."""
@@ -163,7 +175,7 @@ class EventError(Base):
     event_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("webhook_events.id"), index=True)
     attempt: Mapped[int]
     failed_at: Mapped[RecordedAt]
-    error: Mapped[str]
+    error: Mapped[str] = mapped_column(Prose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +227,8 @@ class Claimed(NamedTuple):
 
 
 # The bodies come as one value, cut up here: the driver is slow at arrays of bytes.
-_INSERT = text("""
+_INSERT = prose(
+    """
     INSERT INTO webhook_events
         (endpoint, event_id, type, api_version, thin, source, delivery, headers, body, state, reason, finished_at)
     SELECT endpoint, event_id, type, api_version, thin, source, delivery, headers,
@@ -229,7 +242,9 @@ _INSERT = text("""
          AS new (endpoint, event_id, type, api_version, reason, thin, source, delivery, headers, start, size)
     ON CONFLICT (endpoint, event_id) WHERE conflicts_with IS NULL DO NOTHING
     RETURNING endpoint, event_id
-""")
+""",
+    "reasons",
+)
 
 _KNOWN = text("""
     SELECT e.endpoint, e.event_id, e.id, e.state, e.body, e.pruned_at
@@ -343,7 +358,7 @@ _CLAIM = """
               e.let_through
 """
 _WAITING = text(f"SELECT true {_DUE.format(which='NOT thin')} OFFSET :others LIMIT 1")
-_CLAIM_FRESH, _CLAIM_RETRIED, _CLAIM_THIN = (
+_CLAIM_FRESH, _CLAIM_RETRIED, CLAIM_THIN = (
     text(_CLAIM.format(due=_DUE.format(which=which)))
     for which in ("NOT thin AND attempts = 0", "NOT thin AND attempts > 0", "thin AND endpoint = :endpoint")
 )
@@ -365,24 +380,6 @@ def is_crowded(session: Session, events: int) -> bool:
     return bool(session.scalar(_WAITING, {"others": events - 1}))
 
 
-def claim_thin(session: Session, endpoint: str, *, lease_s: float) -> Claimed | None:
-    """Takes the thin event of that endpoint which has been due for fetching longest; commit at once."""
-    row = session.execute(_CLAIM_THIN, {"endpoint": endpoint, "limit": 1, "lease_s": lease_s}).one_or_none()
-    return Claimed(*row) if row else None
-
-
-_FETCHED = text("""
-    UPDATE webhook_events
-    SET thin = false, resource = :resource, attempts = 0, error = NULL, next_attempt_at = clock_timestamp()
-    WHERE id = :id AND state = 'pending' AND thin
-""")
-
-
-def fetched(session: Session, event_id: int, resource: bytes) -> None:
-    """Keeps what a thin event names, which makes it due for crediting."""
-    session.execute(_FETCHED, {"id": event_id, "resource": resource})
-
-
 class Outcome(NamedTuple):
     """How an event ended."""
 
@@ -391,12 +388,15 @@ class Outcome(NamedTuple):
     reason: str | None = None
 
 
-_FINISH = text("""
+_FINISH = prose(
+    """
     UPDATE webhook_events e
     SET state = done.state, reason = done.reason, error = NULL, finished_at = clock_timestamp()
     FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:reasons AS text[])) AS done (id, state, reason)
     WHERE e.id = done.id AND e.state = 'pending'
-""")
+""",
+    "reasons",
+)
 
 
 def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
@@ -404,31 +404,30 @@ def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
     session.execute(_FINISH, columns(("ids", "states", "reasons"), outcomes))
 
 
-_WAIT = """clock_timestamp()
-            + make_interval(secs => least(:cap_s, :base_s * 2.0 ^ least(attempts - 1, 60)) * (0.5 + random()))"""
-
-_FAIL = text(
+_FAIL = prose(
     """
     WITH failed AS (
         UPDATE webhook_events
-        SET error = :error,
-            state = CASE WHEN attempts >= CAST(:max_attempts AS int) THEN 'dead' ELSE state END,
-            finished_at = CASE WHEN attempts >= CAST(:max_attempts AS int) THEN clock_timestamp() END,
-            next_attempt_at = {wait}
+        SET error = :error, waits_since = NULL,
+            state = CASE WHEN attempts >= :max_attempts THEN 'dead' ELSE state END,
+            finished_at = CASE WHEN attempts >= :max_attempts THEN clock_timestamp() END,
+            next_attempt_at = clock_timestamp()
+                + make_interval(secs => least(:cap_s, :base_s * 2.0 ^ least(attempts - 1, 60)) * (0.5 + random()))
         WHERE id = :id AND state = 'pending'
         RETURNING id, attempts, state
     ), kept AS (
         INSERT INTO event_errors (event_id, attempt, error) SELECT id, attempts, :error FROM failed
     )
     SELECT state FROM failed
-""".replace("{wait}", _WAIT)
+""",
+    "error",
 )
 
 
 def fail(
-    session: Session, event_id: int, error: str, *, max_attempts: int | None, base_s: float, cap_s: float
+    session: Session, event_id: int, error: str, *, max_attempts: int, base_s: float, cap_s: float
 ) -> EventState | None:
-    """Keeps why a try failed, and says when the next is due; the last try, where there is one, makes a dead letter.
+    """Keeps why a try failed, and says when the next is due; the last try makes a dead letter.
 
     Call it in a transaction of its own, after the failed one was rolled back. The
     wait doubles from `base_s` up to `cap_s`, times a jitter of 0.5 to 1.5. None
@@ -439,43 +438,18 @@ def fail(
     return EventState(state) if state else None
 
 
-_POSTPONE_THIN = text(
-    """
-    UPDATE webhook_events
-    SET error = :error, attempts = attempts + 1, next_attempt_at = {wait}
-    WHERE endpoint = :endpoint AND state = 'pending' AND thin AND next_attempt_at <= clock_timestamp()
-""".replace("{wait}", _WAIT)
-)
-
-
-def postpone_thin(session: Session, endpoint: str, error: str, *, base_s: float, cap_s: float) -> int:
-    """Puts off all of an endpoint's events that are due for fetching, as `fail` would; says how many."""
-    values = {"endpoint": endpoint, "error": error, "base_s": base_s, "cap_s": cap_s}
-    return session.connection().execute(_POSTPONE_THIN, values).rowcount
-
-
-_ORPHANS = text("""
-    UPDATE webhook_events SET error = 'its endpoint is not in SPP_ENDPOINTS: add it again, and it is fetched'
-    WHERE state = 'pending' AND thin AND error IS NULL AND endpoint <> ALL (CAST(:endpoints AS text[]))
-""")
-
-
-def explain_orphans(session: Session, endpoints: Iterable[str]) -> None:
-    """Lets thin events say why they wait where nobody fetches for their endpoint, which is none of these."""
-    session.execute(_ORPHANS, {"endpoints": array(endpoints)})
-
-
 _DISCARD = text("""
     UPDATE webhook_events
     SET state = 'ignored', reason = concat_ws('; ', 'discarded: ' || :why, coalesce(reason, error)),
         finished_at = clock_timestamp()
-    WHERE id = ANY(CAST(:ids AS bigint[])) AND state IN ('quarantined', 'dead')
+    WHERE id = ANY(CAST(:ids AS bigint[]))
+      AND (state IN ('quarantined', 'dead') OR (state = 'pending' AND thin AND waits_since IS NOT NULL))
     RETURNING id
 """)
 
 
 def discard(session: Session, ids: Sequence[int], why: str) -> list[int]:
-    """A person's decision that quarantined or dead events have no effect; says which now have none."""
+    """A person's decision that quarantined, dead or waiting events have no effect; says which now have none."""
     return sorted(session.scalars(_DISCARD, {"ids": array(ids), "why": why}))
 
 
@@ -483,7 +457,7 @@ _REPLAY = text("""
     UPDATE webhook_events
     SET state = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
         thin = thin OR (resource IS NOT NULL AND state <> 'processed'), let_through = let_through OR :let_through,
-        reason = NULL, error = NULL, finished_at = NULL
+        reason = NULL, error = NULL, waits_since = NULL, finished_at = NULL
     WHERE id = ANY(CAST(:ids AS bigint[])) AND (conflicts_with IS NULL OR :let_through) AND pruned_at IS NULL
     RETURNING id
 """)

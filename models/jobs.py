@@ -10,7 +10,7 @@ from sqlalchemy import String, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 import broker
-from models.base import Base
+from models.base import Base, Prose, prose
 from models.heartbeats import Heartbeat
 from settings import Settings
 
@@ -40,9 +40,9 @@ class Job(Base):
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     """When it last came to its end without an error."""
-    summary: Mapped[str | None] = mapped_column(String(200))
+    summary: Mapped[str | None] = mapped_column(Prose(200))
     """What it did then, for people."""
-    error: Mapped[str | None] = mapped_column(String(2000))
+    error: Mapped[str | None] = mapped_column(Prose(2000))
     """Why it failed, until it comes to its end again."""
 
 
@@ -120,18 +120,24 @@ _STARTED = text("""
     ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at
 """)
 
-_FINISHED = text("""
+_FINISHED = prose(
+    """
     INSERT INTO jobs (name, started_at, finished_at, summary)
     VALUES (:name, statement_timestamp() - make_interval(secs => :took_s), statement_timestamp(), :summary)
     ON CONFLICT (name) DO UPDATE
     SET started_at = excluded.started_at, finished_at = excluded.finished_at, summary = excluded.summary, error = NULL
-""")
+""",
+    "summary",
+)
 
-_FAILED = text("""
+_FAILED = prose(
+    """
     INSERT INTO jobs (name, started_at, error)
     VALUES (:name, statement_timestamp() - make_interval(secs => :took_s), :error)
     ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at, error = excluded.error
-""")
+""",
+    "error",
+)
 
 
 def started(session: Session, name: JobName) -> None:

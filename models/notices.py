@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.alarms import Alarm, Severity
-from models.base import Base, Id
+from models.base import Base, Id, Prose
 from models.catalogue import one_of
 
 AGAIN_AFTER = timedelta(hours=4)
@@ -35,7 +35,7 @@ class KnownAlarm(Base):
     endpoint: Mapped[str] = mapped_column(String(63), server_default="")
     """Empty where it is about all of them."""
     severity: Mapped[str]
-    message: Mapped[str]
+    message: Mapped[str] = mapped_column(Prose)
     since: Mapped[datetime]
     seen_at: Mapped[datetime]
     """When it was last seen."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base, Id, RecordedAt
+from models.base import Base, Id, Prose, RecordedAt
 from models.inbox import WebhookEvent
 
 
@@ -48,7 +48,7 @@ class Reconciliation(Base):
     without_effect: Mapped[int] = mapped_column(default=0)
     started_at: Mapped[RecordedAt]
     finished_at: Mapped[datetime | None]
-    error: Mapped[str | None]
+    error: Mapped[str | None] = mapped_column(Prose)
     """Why it was given up; the next run goes on from there."""
 
     def advance(self, reached: datetime, counts: Counts) -> None:

@@ -46,13 +46,13 @@ def release(session: Session, ids: Collection[int], reason: str, *, by: Actor) -
 
 
 def discard(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
-    """Decides that quarantined or dead events have no effect; they are kept, with the reason.
+    """Decides that quarantined, dead or waiting events have no effect; they are kept, with the reason.
 
     Raises NotRepairable, ReasonMissing or TextTooLong.
     """
     why = reason_given(reason)
     for event in _locked(session, ids, "discarded"):
-        if event.state not in TROUBLED:
+        if not event.can_be_discarded:
             raise _not(event, "discarded", f"it is {event.state}")
     done = inbox.discard(session, list(ids), why)
     _log(session, by, "discard", done, why)

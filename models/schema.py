@@ -6,6 +6,7 @@ from models import (
     audits,
     bulk,
     catalogue,
+    certificates,
     chain,
     deliveries,
     expiry_runs,
@@ -34,7 +35,7 @@ TABLES = (
     deliveries.DeliveryCount, payments.Payment, facts.PaymentFact, ledger.CreditGrant,
     redemption.Redemption, expiry_runs.ExpiryRun, ledger.LedgerEntry, jobs.Job,
     chain.EntryHash, audits.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,
-    reconciliation.Reconciliation, actions.Action,
+    reconciliation.Reconciliation, actions.Action, certificates.LearnedCertificate,
     staff.Staff, logins.LoginFailures, tokens.ApiToken,
 )  # fmt: skip
 

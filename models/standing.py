@@ -7,13 +7,14 @@ from sqlalchemy import text
 
 _WAITING = text("""
     WITH pending AS (
-        SELECT endpoint, next_attempt_at, error, false AS thin
+        SELECT endpoint, next_attempt_at, error, false AS thin, NULL::timestamptz AS waits_since
         FROM webhook_events WHERE state = 'pending' AND NOT thin AND attempts = 0
         UNION ALL
-        SELECT endpoint, next_attempt_at, error, false
+        SELECT endpoint, next_attempt_at, error, false, NULL
         FROM webhook_events WHERE state = 'pending' AND NOT thin AND attempts > 0
         UNION ALL
-        SELECT endpoint, next_attempt_at, error, true FROM webhook_events WHERE state = 'pending' AND thin
+        SELECT endpoint, next_attempt_at, error, true, waits_since
+        FROM webhook_events WHERE state = 'pending' AND thin
     ), seen AS (
         SELECT p.*, p.next_attempt_at <= clock_timestamp() AS due, q.endpoint IS NOT NULL AS paused
         FROM pending p LEFT JOIN pauses q ON q.endpoint = p.endpoint
@@ -22,7 +23,10 @@ _WAITING = text("""
            extract(epoch FROM clock_timestamp() - min(next_attempt_at) FILTER (WHERE due AND NOT paused))::float8
                AS oldest_due_s,
            count(*) FILTER (WHERE due AND paused) AS paused_due,
-           count(*) FILTER (WHERE error IS NOT NULL AND NOT due) AS retrying, count(*) FILTER (WHERE thin) AS thin
+           count(*) FILTER (WHERE error IS NOT NULL AND NOT due) AS retrying, count(*) FILTER (WHERE thin) AS thin,
+           count(*) FILTER (WHERE waits_since IS NOT NULL AND NOT paused) AS waiting,
+           extract(epoch FROM clock_timestamp() - min(waits_since) FILTER (WHERE NOT paused))::float8
+               AS longest_waiting_s
     FROM seen GROUP BY GROUPING SETS ((endpoint), ())
 """)
 

@@ -50,6 +50,7 @@ def test_both_have_the_same_thresholds() -> None:
     for rule, threshold in (
         ("oldest_due", alarms.OLDEST_DUE_S), ("no_worker", alarms.HEARTBEAT_S), ("unmatched", alarms.UNMATCHED_S),
         ("long_paused", alarms.PAUSED_S), ("bad_signatures", alarms.BAD_SIGNATURE_RATE),
+        ("waiting_on_processor", alarms.WAITING_S),
     ):  # fmt: skip
         assert float(exprs[rule].rpartition(">")[2]) == threshold, rule
     assert float(exprs["bad_signatures"].split(">")[1].split()[0]) == alarms.BAD_SIGNATURES

@@ -12,6 +12,7 @@ from models.migrations import not_ready
 from settings import Settings, SettingsError
 from webhooks.endpoint import Receiver
 from webhooks.intake import Intake
+from webhooks.learning import Learned
 from webhooks.processors import adapters
 from webhooks.ring import Bell
 
@@ -38,7 +39,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask("webhooks", static_folder=None)
     # One more than the limit: a body of unknown length is cut off here without a word, and told from its length.
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
-    receiver = Receiver(settings, processors, intake)
+    receiver = Receiver(settings, processors, intake, Learned(engine))
     for method, answer in (("POST", receiver.receive), ("GET", receiver.challenge)):
         rule = "/webhooks/<name>"
         app.add_url_rule(rule, method, answer, methods=[method], provide_automatic_options=False)

@@ -13,7 +13,9 @@ from models.inbox import NewEvent, Stored
 from settings import Settings
 from webhooks.correlation import DELIVERY_ID, delivery_id, kept_headers
 from webhooks.intake import Intake, Unavailable
-from webhooks.processors import Processor
+from webhooks.learning import Learned, source_of
+from webhooks.processors import Processor, TooMany
+from webhooks.signatures import Headers, Verdict
 
 log = structlog.get_logger()
 
@@ -23,9 +25,13 @@ RETRY_AFTER_S = 30
 class Receiver:
     """Answers deliveries for all configured endpoints."""
 
-    def __init__(self, settings: Settings, processors: Mapping[str, Processor], intake: Intake) -> None:
+    def __init__(
+        self, settings: Settings, processors: Mapping[str, Processor], intake: Intake, learned: Learned
+    ) -> None:
         self._processors = processors
         self._intake = intake
+        self._learned = learned
+        self._trusted_proxies = settings.trusted_proxies
         self._body_limit_bytes = settings.body_limit_bytes
 
     def receive(self, name: str) -> Response:
@@ -66,12 +72,19 @@ class Receiver:
         if encoding not in {"", "identity"}:
             return self._refuse(endpoint, 415, "encoding", "Send the body without a content encoding.")
         headers = request.headers
-        if invalid := processor.verify(body, headers, time()):
+        if invalid := self._verify(processor, body, headers):
             if invalid.undecided:
                 return _later(f"Not verified: {invalid.because}."), "unverified"
+            if invalid.too_many:
+                return self._refuse(endpoint, 413, "too_many", f"Too many: {invalid.because}.")
             return self._refuse(endpoint, processor.refused, "bad_signature", f"Not authentic: {invalid.because}.")
         kept = kept_headers(request.environ)
-        parts = processor.split(body, headers)
+        try:
+            parts = processor.split(body, headers)
+        except TooMany as why:
+            return self._refuse(endpoint, 413, "too_many", f"Too many: {why}.")
+        if len(parts) > 1:
+            parts = list(dict.fromkeys(parts))
         events += [NewEvent(endpoint, *part, delivery=delivery, headers=kept) for part in parts]
         try:
             stored = self._intake.store(events)
@@ -79,6 +92,15 @@ class Receiver:
             return _later("Not stored; please send it again."), "unavailable"
         outcome = stored[0].value if len(stored) == 1 else f"{stored.count(Stored.NEW)} new"
         return _answer(200, processor.accepted), outcome
+
+    def _verify(self, processor: Processor, body: bytes, headers: Headers) -> Verdict:
+        """The adapter's verdict, after it has learned what it lacked."""
+        invalid = processor.verify(body, headers, time())
+        if invalid is None or not invalid.undecided:
+            return invalid
+        source = source_of(request.environ, self._trusted_proxies)
+        lacking = processor.learn(headers, time(), source, self._learned)
+        return lacking or processor.verify(body, headers, time())
 
     def _body(self) -> bytes | None:
         """The raw bytes, taken before anything parses the request; None for more than the limit."""

@@ -23,11 +23,13 @@ TOLERANCE_S = 300
 class Invalid:
     """Why a delivery is not authentic, in words without its content.
 
-    `undecided`: it could not be told now, and the processor should send it again.
+    `undecided`: it could not be told now, and the processor should send it again. `too_many`: it was not looked at,
+    because it has more items than the processor ever delivers at once.
     """
 
     because: str
     undecided: bool = False
+    too_many: bool = False
 
 
 Verdict = Invalid | None

@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 import telemetry
 from logs import first_line
-from models import inbox, settlement
+from models import inbox, settlement, thin_events
 from models.facts import FACTS_PER_EVENT, Fact, Told
 from models.inbox import Claimed, EventState, Outcome
+from models.thin_events import Waiting
 from settings import Settings
-from webhooks.processors import Ignored, Processor, Unusable, adapters
+from webhooks.processors import Ignored, NotYet, Processor, Unusable, adapters
 
 GROUP_LIMIT = 500
 CLOCK_SKEW = timedelta(days=1)
@@ -32,11 +33,12 @@ log = structlog.get_logger()
 
 @dataclass
 class Group:
-    """Claimed events and what they mean: facts told, outcomes known by event id, and adapters' failures."""
+    """Claimed events and what they mean: facts told, outcomes by event id, what is not final, adapters' failures."""
 
     events: list[Claimed] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    waiting: list[Waiting] = field(default_factory=list)
     failed: list[tuple[Claimed, Exception]] = field(default_factory=list)
 
 
@@ -82,7 +84,7 @@ class Crediting:
             with self.sessions.begin() as session:
                 matched = settlement.settle_matched(session, now=self.now(), late_credit=self._late_credit)
         with self.sessions.begin() as session:
-            inbox.explain_orphans(session, self._processors)
+            thin_events.explain_orphans(session, self._processors)
         return self.drain(keep_on)
 
     def _take(self, *, retried: bool) -> Group:
@@ -104,6 +106,8 @@ class Crediting:
                 group.outcomes[event.id] = Outcome(event.id, EventState.IGNORED, str(why))
             except Unusable as why:
                 group.outcomes[event.id] = Outcome(event.id, EventState.QUARANTINED, str(why))
+            except NotYet as why:
+                group.waiting.append(Waiting(event.id, waiting_for(self._processors[event.endpoint], why)))
             except Exception as error:  # noqa: BLE001 -- an adapter's mistake concerns its event alone
                 group.failed.append((event, error))
         return group
@@ -128,10 +132,14 @@ class Crediting:
                 if not event.let_through and (problem := problems.get(event.id)):
                     group.outcomes[event.id] = Outcome(event.id, EventState.QUARANTINED, problem)
             inbox.finish(session, list(group.outcomes.values()))
+            base_s, cap_s = self.settings.retry_base_s, self.settings.retry_cap_s
+            thin_events.wait(session, group.waiting, base_s=base_s, cap_s=cap_s)
         for event, error in group.failed:
             self._fail(event, error)
         states = Counter(outcome.state.value for outcome in group.outcomes.values())
         deliveries = list(dict.fromkeys(event.delivery for event in group.events if event.delivery))
+        if group.waiting:
+            states["waiting"] = len(group.waiting)
         log.info("credited", events=len(group.events), outcomes=states, deliveries=deliveries)
         return len(group.outcomes)
 
@@ -176,3 +184,8 @@ def brief(error: Exception) -> str:
     if isinstance(error, SQLAlchemyError):
         return f"{type(error).__name__}: {first_line(error)}"
     return f"{type(error).__name__}: {error}"[:2000]
+
+
+def waiting_for(processor: Processor, why: Exception) -> str:
+    """Why an event waits, as it is shown."""
+    return f"waits for {processor.endpoint.processor}: {why}"[:2000]

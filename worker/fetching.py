@@ -13,11 +13,12 @@ import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
 from logs import first_line
-from models import inbox
+from models import inbox, thin_events
 from models.inbox import Claimed, EventState, Outcome
+from models.thin_events import Waiting
 from settings import Settings
 from webhooks.processors import Processor, Unavailable, Unusable
-from worker.crediting import brief
+from worker.crediting import brief, waiting_for
 
 OUTAGE_CAP_S = 300.0
 """The longest wait while a processor's API is down: soon after it is back, all is fetched."""
@@ -38,9 +39,11 @@ class Fetching:
         fetched = 0
         while keep_on() and (event := self._claim()):
             try:
+                if event.attempts > self.settings.max_attempts:
+                    raise RuntimeError("no try of it could be recorded")
                 resource = self.processor.fetch(event.type, event.body)
             except Unavailable as why:
-                self._postpone(event, f"waits for {self.processor.endpoint.processor}: {why}"[:2000])
+                self._wait(event, waiting_for(self.processor, why))
                 break
             except Unusable as why:
                 with self.sessions.begin() as session:
@@ -49,19 +52,19 @@ class Fetching:
                 self._fail(event, f"cannot be fetched: {brief(error)}")
             else:
                 with self.sessions.begin() as session:
-                    inbox.fetched(session, event.id, resource)
+                    thin_events.fetched(session, event.id, resource)
                 fetched += 1
         return fetched
 
     def _claim(self) -> Claimed | None:
         with self.sessions.begin() as session:
-            return inbox.claim_thin(session, self.processor.endpoint.name, lease_s=self.settings.lease_s)
+            return thin_events.claim(session, self.processor.endpoint.name, lease_s=self.settings.lease_s)
 
-    def _postpone(self, event: Claimed, why: str) -> None:
+    def _wait(self, event: Claimed, why: str) -> None:
         base_s, cap_s = self.settings.retry_base_s, min(self.settings.retry_cap_s, OUTAGE_CAP_S)
         with self.sessions.begin() as session:
-            inbox.fail(session, event.id, why, max_attempts=None, base_s=base_s, cap_s=cap_s)
-            others = inbox.postpone_thin(session, event.endpoint, why, base_s=base_s, cap_s=cap_s)
+            thin_events.wait(session, [Waiting(event.id, why)], base_s=base_s, cap_s=cap_s)
+            others = thin_events.wait_all(session, event.endpoint, why, base_s=base_s, cap_s=cap_s)
         log.warning(
             "processor_unavailable",
             endpoint=event.endpoint,

@@ -14,12 +14,13 @@ from itertools import islice
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from models import facts, inbox, reconciliation
+from models import facts, inbox, reconciliation, thin_events
 from models.facts import Fact, Linked, Paid
 from models.inbox import EventSource, NewEvent
 from models.reconciliation import Counts, Reconciliation
+from models.thin_events import Fetched
 from models.wording import money
-from webhooks.processors import Ignored, Processor, Split, Unavailable, Unusable
+from webhooks.processors import Ignored, NotYet, Processor, Split, Unavailable, Unusable
 from worker.crediting import brief
 
 WINDOW = timedelta(days=1)
@@ -156,7 +157,24 @@ class Reconciling:
                 missing.append(event)
         if missing and not dry_run:
             inbox.store(session, missing, lambda _, first, second: self.processor.same_content(first, second))
+        if kept and not dry_run:
+            self._look_again(session, [event_id for _, event_id in kept])
         return counts
+
+    def _look_again(self, session: Session, event_ids: Sequence[str]) -> None:
+        """Has what was not final fetched again now: what waits, and what was ignored though it would wait today."""
+        endpoint = self.processor.endpoint.name
+        thin_events.hasten(session, endpoint, event_ids)
+        inbox.replay(session, [one.id for one in thin_events.ignored(session, endpoint, event_ids) if self._waits(one)])
+
+    def _waits(self, event: Fetched) -> bool:
+        try:
+            self.processor.interpret(event.type, event.body, event.resource)
+        except NotYet:
+            return True
+        except Exception:  # noqa: BLE001 -- whatever it means today, it is final
+            return False
+        return False
 
     def _meaning(self, part: Split) -> list[Fact] | None:
         """Its facts; none for what has no effect, and None where that cannot be told here: the worker will."""
@@ -164,7 +182,7 @@ class Reconciling:
             return None
         try:
             return self.processor.interpret(part.type, part.body)
-        except Ignored:
+        except (Ignored, NotYet):
             return []
         except Unusable:
             return None

@@ -69,7 +69,7 @@ def replay(event_id: int) -> ResponseReturnValue:
 @pages.route("/<id:event_id>/discard", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def discard(event_id: int) -> ResponseReturnValue:
-    """Decides that a dead or quarantined event has no effect, with a reason."""
+    """Decides that a dead, quarantined or waiting event has no effect, with a reason."""
     return _decide(event_id, "discard", repairing.discard, "has no effect.")
 
 
@@ -89,7 +89,7 @@ def _decide(event_id: int, verb: str, act: Callable[..., object], text: str) -> 
         if not form.errors:
             done(f"Event {event_id} {text}")
             return redirect(_back(event_id))
-    can = event.can_be_let_through if verb == "release" else event.state in repairing.TROUBLED
+    can = event.can_be_let_through if verb == "release" else event.can_be_discarded
     return _page(event_id, "decide", 422 if form.errors else 200, form=form, verb=verb, can=can)
 
 

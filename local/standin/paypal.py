@@ -10,6 +10,8 @@ TOKEN = "A21AA-local"  # noqa: S105 -- of a stand-in
 PLACES = (
     "/v1/payments/<any(sale, capture, refund):kind>/<id>",
     "/v2/payments/<any(captures, refunds):kind>/<id>",
+    "/v2/checkout/<any(orders):kind>/<id>",
+    "/v1/payments/<any(payment):kind>/<id>",
     "/v1/customer/<any(disputes):kind>/<id>",
 )
 

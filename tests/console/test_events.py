@@ -51,6 +51,26 @@ def test_events_can_be_narrowed(worked: Spp) -> None:
     assert worked("events", "--member", "nobody@example.com").code == 1
 
 
+def test_one_that_waits_for_its_processor_says_since_when_and_can_be_discarded_by_its_id(
+    worked: Spp, make: Make
+) -> None:
+    arrive(make, paid_now("in_3", "sub_cem"))
+    waiting = number(make, "evt_in_3")
+    run(
+        make,
+        "UPDATE webhook_events SET thin = true, waits_since = '2026-03-01 12:00Z', next_attempt_at = '2999-01-01Z',"
+        " error = 'waits for paypal: it is pending' WHERE state = 'pending'",
+    )
+    assert (
+        "waits since 2026-03-01 12:00 UTC, asked again 2999-01-01 00:00 UTC"
+        in worked("events", "show", str(waiting)).out
+    )
+    [told] = worked("events", "--state", "pending", "--error", "waits for", "--json").json
+    assert (told["id"], told["waits_since"]) == (waiting, "2026-03-01T12:00:00+00:00")
+    assert worked("discard", str(waiting), "--reason", "it never will be").code == 0
+    assert value(make, "SELECT state FROM webhook_events WHERE id = :id", id=waiting) == "ignored"
+
+
 def test_one_event_is_shown_with_what_it_told_and_did(worked: Spp, make: Make) -> None:
     first = number(make, "evt_in_1")
     told = worked("events", "show", str(first), "--json").json

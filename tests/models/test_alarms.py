@@ -80,6 +80,12 @@ CASES: list[tuple[str, Situation, Situation, timedelta | None]] = [
         DAY + SECOND,
     ),
     (
+        "waiting_on_processor",
+        situation(waiting=2, longest_waiting_s=86_400),
+        situation(waiting=2, longest_waiting_s=86_401),
+        DAY + SECOND,
+    ),
+    (
         "late_jobs",
         situation({"jobs": [job(overdue=False)]}),
         situation({"jobs": [job(overdue=False), job(overdue=True)]}),

@@ -49,7 +49,10 @@ def reversed_sessions(*facts: Fact, quantity: int = 9000) -> int:
 days = st.integers(0, 3).map(after)
 amounts = st.sampled_from([None, 0, 1000, 5000, 9000, 12_000])
 references = st.sampled_from(["in", "pi", "ch"])
-cause = st.sampled_from(["refund of ch:re_1", "refund of ch:re_2", "refund of pi:re_1", "dispute:dp_1", "dispute:dp_2"])
+cause = st.sampled_from([
+    *("refund of ch:re_1", "refund of ch:re_2", "refund of pi:re_1", "dispute:dp_1", "dispute:dp_2"),
+    *("refund of ch:r_1 of in", "refund of ch:r_2 of in", "refund of ch:r_3 of in"),
+])  # fmt: skip
 fact = st.one_of(
     st.builds(
         Paid,
@@ -65,7 +68,7 @@ fact = st.one_of(
         Reversed,
         references,
         days,
-        st.sampled_from(["refund of ch", "refund of pi"]),
+        st.sampled_from(["refund of ch", "refund of pi", "refund of ch:r_1 of in", "refund of ch:r_3 of in"]),
         amounts,
         st.just("USD"),
         st.just(True),
@@ -164,6 +167,41 @@ def test_a_running_total_is_undone_only_by_a_failure_told_at_its_time_or_later()
 def test_a_running_total_says_nothing_of_another_charge() -> None:
     other = Reversed("pi", AT, "refund of ch_2:re_9", 2000, "USD")
     assert reversed_sessions(total(3000), other) == 5000
+
+
+def of_group(number: int, amount: int | None, at: int = 1, group: str = "g", **more: bool) -> Reversed:
+    return Reversed("ch", after(at), f"refund:r_{number} of {group}", amount, "USD", **more)
+
+
+def back_in_group(number: int, amount: int | None, at: int = 2, group: str = "g") -> Restored:
+    return Restored("ch", after(at), f"refund:r_{number} of {group}", amount, "USD")
+
+
+def test_running_totals_with_ids_of_their_own_add_up_and_are_not_added_to_single_amounts() -> None:
+    one, other = of_group(1, 3000, running_total=True), of_group(2, 2000, running_total=True)
+    assert reversed_sessions(one, of_group(1, 2500, running_total=True, at=2), other) == 5000
+    assert reversed_sessions(one, other, of_group(3, 1000)) == 5000
+    assert reversed_sessions(one, other, of_group(3, 6000)) == 6000
+    assert reversed_sessions(one, other, back_in_group(1, 3000)) == 2000
+    whole = Reversed("ch", after(1), "refund", 4000, "USD", running_total=True)
+    assert reversed_sessions(whole, one, other) == 5000
+    assert reversed_sessions(whole, one, back_in_group(1, 3000)) == 1000
+
+
+def test_what_comes_back_under_an_id_of_its_own_undoes_what_its_group_took_before() -> None:
+    one, other, later = of_group(1, 3000), of_group(2, 2000), of_group(3, 1000, at=3)
+    assert reversed_sessions(one, other, back_in_group(9, 4000)) == 1000
+    assert reversed_sessions(one, other, back_in_group(9, None)) == 0
+    assert reversed_sessions(one, other, later, back_in_group(9, 9000)) == 1000
+    assert reversed_sessions(one, other, back_in_group(8, 3000), back_in_group(9, 1000)) == 1000
+    assert reversed_sessions(one, back_in_group(9, 3000, at=0)) == 3000
+    assert reversed_sessions(one, refund(1, 500), back_in_group(9, 9000)) == 500
+
+
+def test_what_comes_back_of_something_known_undoes_nothing_else() -> None:
+    assert reversed_sessions(of_group(1, 3000), of_group(2, 2000), back_in_group(1, 3000)) == 2000
+    assert reversed_sessions(of_group(1, 3000), back_in_group(9, 3000, group="other")) == 3000
+    assert reversed_sessions(refund(1, 3000), refund_failed(2, 3000)) == 3000, "without a group, each is for itself"
 
 
 def test_a_dispute_of_a_refunded_payment_reverses_once() -> None:

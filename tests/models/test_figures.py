@@ -70,6 +70,19 @@ def test_what_waits_is_told_by_why_it_waits(session: Session) -> None:
     assert found.total.oldest_due_s == pytest.approx(300, abs=10)
 
 
+def test_what_waits_for_its_processor_is_told_with_how_long(session: Session) -> None:
+    for endpoint in ("'one'", "'other'"):
+        put(session, 1, endpoint=endpoint, thin="true", waits_since=ago(90_000), next_attempt_at=ago(-60))
+        put(session, 2, endpoint=endpoint, thin="true", waits_since=ago(50), next_attempt_at=ago(5))
+        put(session, 1, endpoint=endpoint, thin="true")
+        put(session, 1, endpoint=endpoint, state="'processed'", waits_since=ago(10**6))
+    pauses.pause(session, "other", "their refunds are wrong", by=BY)
+    found = seen(session)
+    assert (found.endpoints["one"].waiting, found.endpoints["other"].waiting, found.total.waiting) == (3, 0, 3)
+    assert found.endpoints["one"].longest_waiting_s == pytest.approx(90_000, abs=10)
+    assert found.endpoints["other"].longest_waiting_s is None
+
+
 def test_what_was_given_up_and_what_is_set_aside_is_counted(session: Session, gym: Gym) -> None:
     put(session, 2, state="'dead'")
     put(session, 3, state="'quarantined'", endpoint="'other'")

@@ -98,7 +98,10 @@ AT_0002 = """
         VALUES (1, 1, 8, 30), (1, 2, 2, 0), (2, 1, 6, 30);
     INSERT INTO billing_references (endpoint, reference, membership_id) VALUES ('stripe', 'sub', 1);
     INSERT INTO webhook_events (endpoint, event_id, type, body, state)
-        SELECT 'stripe', 'evt_' || n, 'paid', 'x', 'processed' FROM generate_series(1, 3) AS n;
+        SELECT 'stripe', 'old_' || n, 'paid', 'x', 'processed' FROM generate_series(1, 3) AS n;
+    INSERT INTO webhook_events (endpoint, event_id, type, body, thin, attempts, error)
+        VALUES ('paypal', 'old_4', 'paid', 'x', true, 40, 'waits for paypal: 503'),
+               ('paypal', 'old_5', 'paid', 'x', true, 1, NULL);
     INSERT INTO payments (endpoint, reference, state, membership_id)
         VALUES ('stripe', 'in_1', 'settled', 1), ('stripe', 'in_2', 'settled', 1);
     INSERT INTO payment_facts
@@ -156,6 +159,10 @@ class TestFrom0002:
             (signed_up[0], signed_up[0], 9000, None, [Terms(1, 8, 30), Terms(2, 2, 0)]),
             (signed_up[1], signed_up[1], 9500, None, [Terms(1, 6, 30)]),
         ]
+
+    def test_what_waited_for_its_processor_has_all_its_tries_again(self, migrated: Session) -> None:
+        waiting = migrated.execute(text("SELECT attempts, waits_since = received_at FROM webhook_events WHERE thin"))
+        assert list(waiting) == [(0, True), (0, None)]
 
     def test_nobody_knows_who_redeemed_and_the_log_says_so(self, migrated: Session) -> None:
         acted = migrated.execute(

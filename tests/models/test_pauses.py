@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from models import inbox, pauses
+from models import inbox, pauses, thin_events
 from models.actions import Action
 from models.errors import AlreadyPaused, NotPaused, ReasonMissing
 from models.inbox import NewEvent, Stored
@@ -35,10 +35,10 @@ def test_neither_retries_nor_fetches_go_on(session: Session) -> None:
     arrive(session, ("stripe", "evt_thin"), thin=True)
     pauses.pause(session, "stripe", "wrong terms", by=BY)
     assert claimed(session, retried=True) == []
-    assert inbox.claim_thin(session, "stripe", lease_s=60) is None
+    assert thin_events.claim(session, "stripe", lease_s=60) is None
     pauses.resume(session, "stripe", "right again", by=BY)
     assert claimed(session, retried=True) == ["evt_retried"]
-    assert inbox.claim_thin(session, "stripe", lease_s=60) is not None
+    assert thin_events.claim(session, "stripe", lease_s=60) is not None
 
 
 def test_who_when_and_why(session: Session) -> None:

@@ -59,6 +59,8 @@ def test_every_rule_fires_on_what_there_is(lookout: Lookout, make: sessionmaker[
         "INSERT INTO webhook_events (endpoint, event_id, type, body, state, next_attempt_at) VALUES"
         " ('stripe', 'a', 't', '', 'pending', now() - interval '31 s'), ('stripe', 'b', 't', '', 'dead', now()),"
         " ('stripe', 'c', 't', '', 'quarantined', now())",
+        "INSERT INTO webhook_events (endpoint, event_id, type, body, thin, waits_since, next_attempt_at) VALUES"
+        " ('stripe', 'd', 't', '', true, now() - interval '25 hours', now() + interval '1 hour')",
         "INSERT INTO delivery_counts VALUES ('other', date_trunc('hour', now()), 'bad_signature', 6)",
         "INSERT INTO payments (endpoint, reference, state, recorded_at) VALUES"
         " ('stripe', 'in_1', 'unmatched', now() - interval '25 hours'), ('stripe', 'in_2', 'held', now())",

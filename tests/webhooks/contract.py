@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from models.facts import Fact, Linked, Paid, Restored, Reversed
 from settings import SettingsError
 from tests.webhooks.deliveries import NOW, endpoint, received, recorded
-from webhooks.processors import Delivery, Ignored, Processor, Split, Unusable, strict
+from webhooks.processors import Delivery, Ignored, NotYet, Processor, Split, Unusable, strict
 from webhooks.signatures import Invalid
 
 # Each takes the inside of a JSON object that would otherwise count, and spoils it.
@@ -202,6 +202,9 @@ class EventContract:
             try:
                 facts = self._interpret(part)
             except (Ignored, Unusable) as error:
+                why = str(error)
+            except NotYet as error:
+                assert part.thin, "what was not fetched cannot be fetched again"
                 why = str(error)
             else:
                 why = f"{len(facts)} facts"

@@ -75,15 +75,16 @@ def at(text: str) -> datetime:
 
 
 PAID_FACT = Paid(PAYMENT, at("2026-11-01"), 8900, "USD", ("membership-Gym0001", "shopper-Gym0001"))
-CAPTURED = Restored(PAYMENT, at("2026-11-02"), f"capture:{PAYMENT}", 8900, "USD")
+CAPTURE = f"capture:PGYM0001CAP00001 of {PAYMENT}"
+CAPTURED = Restored(PAYMENT, at("2026-11-02"), CAPTURE, 8900, "USD")
 CAPTURE_PAID = Paid(PAYMENT, at("2026-11-02"), 8900, "USD", ("membership-Gym0001",))
 CANCELLED_AT = datetime(2026, 11, 1, 11, tzinfo=UTC)
 CANCELLED = Reversed(PAYMENT, CANCELLED_AT, f"cancellation:{PAYMENT}")
 EXPIRED = Reversed(PAYMENT, at("2026-11-29"), f"cancellation:{PAYMENT}")
 DISPUTE = "dispute:PGYM0001DIS00001"
 MEANINGS: dict[str, list[Fact]] = {
-    "capture_failed": [Reversed(PAYMENT, at("2026-11-05"), f"capture:{PAYMENT}", 8900, "USD")],
-    "settled_reversed": [Reversed(PAYMENT, at("2026-12-05"), f"settlement:{PAYMENT}", 8900, "USD")],
+    "capture_failed": [Reversed(PAYMENT, at("2026-11-05"), CAPTURE, 8900, "USD")],
+    "settled_reversed": [Reversed(PAYMENT, at("2026-12-05"), f"settlement:PGYM0001CAP00001 of {PAYMENT}", 8900, "USD")],
     "cancel_or_refund": [Reversed(PAYMENT, at("2026-11-03"), "refund:PGYM0001REV00001")],
     "refund": [Reversed(PAYMENT, at("2026-11-03"), "refund:PGYM0001REF00001", 3000, "USD")],
     "refund_with_data": [Reversed(PAYMENT, at("2026-11-03"), "refund:PGYM0001REF00002", 3000, "USD")],
@@ -327,6 +328,22 @@ class TestWhatItComesTo:
             told = [meaning(body, on) for body in (first, RECORDED["capture_failed"], again)]
             for order in itertools.permutations(told):
                 assert self.taken_back(itertools.chain(*order)) == 0
+
+    @pytest.mark.parametrize("psp", ["PGYM0001CAP00001", "PGYM0001CAP00009"])
+    def test_each_capture_that_failed_adds_up(self, psp: str) -> None:
+        def capture(event: str, psp: str, value: int, day: int) -> list[Fact]:
+            of = {"pspReference": psp, "amount": {"value": value, "currency": "USD"}}
+            return meaning(changed(RECORDED[event], **of_item(of | {"eventDate": f"2026-11-{day:02}T09:00:00+01:00"})))
+
+        paid = meaning(PAID)
+        failed = capture("capture_failed", "PGYM0001CAP00001", 2670, 5), capture("capture_failed", "PCAP2", 6230, 6)
+        again = capture("capture", psp, 2670, 7)
+        for order in itertools.permutations([paid, *failed]):
+            assert self.taken_back(itertools.chain(*order)) == 10
+        for order in itertools.permutations([paid, *failed, again]):
+            assert self.taken_back(itertools.chain(*order)) == 7, (
+                "whether the retry has the failed capture's id or its own"
+            )
 
     def taken_back(self, facts: Any) -> int:
         (owed,) = entitlement(list(facts), [Terms(item_id=1, quantity=10, days_to_expire=0)])

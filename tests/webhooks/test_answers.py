@@ -15,8 +15,8 @@ from models.database import make_engine
 from models.inbox import NewEvent, Stored
 from settings import Settings
 from tests.webhooks.deliveries import recorded
-from tests.webhooks.site import Site
-from webhooks.processors import Delivery, Processor, adapters
+from tests.webhooks.site import Site, eventually
+from webhooks.processors import Delivery, Processor, adapters, adyen, gocardless
 
 DECLARED = {
     "stripe": (b"", 400),
@@ -118,6 +118,43 @@ def test_a_batch_with_one_forged_item_is_refused_whole(everybody: Site, processo
     forged["notificationItems"][1]["NotificationRequestItem"]["amount"]["value"] += 1
     answer = everybody.post("adyen", json.dumps(forged).encode(), delivery.headers)
     assert (answer.status_code, everybody.count()) == (401, before)
+
+
+def test_one_captured_item_many_times_is_one_event(everybody: Site, processors: dict[str, Processor]) -> None:
+    before = everybody.count()
+    delivery = processors["adyen"].sign(items(*["PSPAGAIN"] * adyen.MOST_ITEMS), 0)
+    padded = json.dumps({**json.loads(delivery.body), "padding": "x" * 900_000}).encode()
+    assert everybody.post("adyen", padded, delivery.headers).status_code == 200
+    assert everybody.count() == before + 1
+    [[size]] = everybody.rows("SELECT length(body) FROM webhook_events WHERE event_id LIKE '%PSPAGAIN%'")
+    assert size < 2_000, "an item is kept alone"
+    # Counts are written down in the order of the deliveries: when the refused one is there, so is the one before it.
+    refused = everybody.counts("adyen").get("bad_signature", 0)
+    assert everybody.post("adyen", b"{}", {}).status_code == 401
+    assert eventually(lambda: everybody.counts("adyen").get("bad_signature", 0) > refused)
+    assert everybody.counts("adyen").get("unfinished_duplicate", 0) < adyen.MOST_ITEMS - 1, "a repeat in it is none"
+
+
+@pytest.mark.parametrize("name", ["adyen", "gocardless"])
+def test_a_delivery_of_more_than_its_processor_ever_sends_is_refused_unread_and_counted(
+    everybody: Site, processors: dict[str, Processor], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    most, make = {
+        "adyen": (adyen.MOST_ITEMS, lambda number: items(*(f"PSP{number}" for number in range(number)))),
+        "gocardless": (gocardless.MOST_EVENTS, batch_of),
+    }[name]
+    delivery = processors[name].sign(make(most + 1), 0)
+    monkeypatch.setattr(adyen, "_signature", lambda *_: pytest.fail("no signature is computed of it"))
+    monkeypatch.setattr(gocardless, "_event", lambda _: pytest.fail("no event of it is read"))
+    before = everybody.count()
+    answer = everybody.post(name, delivery.body, delivery.headers)
+    assert (answer.status_code, everybody.count()) == (413, before)
+    assert str(most) in answer.text
+    assert eventually(lambda: everybody.counts(name).get("too_many") == 1)
+    monkeypatch.undo()
+    whole = processors[name].sign(make(most), 0)
+    assert everybody.post(name, whole.body, whole.headers).status_code == 200
+    assert everybody.count() == before + most
 
 
 def test_an_authentic_item_that_cannot_be_used_never_blocks_its_queue(

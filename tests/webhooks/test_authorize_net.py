@@ -12,7 +12,7 @@ from models.facts import Fact, Paid, Restored, Reversed
 from settings import SettingsError
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
-from webhooks.processors import Ignored, Processor, Split, Unusable
+from webhooks.processors import Ignored, NotYet, Processor, Split, Unusable
 from webhooks.signatures import Invalid
 
 KEY = "52CB4A002C634B84E397DC8A218E1A160BA7CAB7CBE4C05B35E9CBB05E14FE4A" * 2
@@ -254,6 +254,7 @@ def listed(status: str, details: dict[str, Any] | None = None, on: Processor = T
 
 
 SETTLED_AT = at(8, "04:10:00")
+CHARGEBACK, CHARGED_IN_PLACE = "chargeback:60020980001 of 60020980000", "chargeback:60020980001 of 60020980001"
 REFERRING = {"refTransId": "60020980000", "settleAmount": "89.00"}
 IN_PLACE = {"settleAmount": "89.00"}
 
@@ -290,10 +291,10 @@ class TestListed:
                 {"refTransId": "60020980000"},
                 Reversed("60020980000", SETTLED_AT, "return:60020980001", None, "USD"),
             ),
-            ("chargeback", REFERRING, Reversed("60020980000", SETTLED_AT, "chargeback:60020980000", 8900, "USD")),
-            ("chargeback", IN_PLACE, Reversed("60020980001", SETTLED_AT, "chargeback:60020980001", 8900, "USD")),
-            ("chargebackReversal", REFERRING, Restored("60020980000", SETTLED_AT, "chargeback:60020980000")),
-            ("chargebackReversal", IN_PLACE, Restored("60020980001", SETTLED_AT, "chargeback:60020980001")),
+            ("chargeback", REFERRING, Reversed("60020980000", SETTLED_AT, CHARGEBACK, 8900, "USD")),
+            ("chargeback", IN_PLACE, Reversed("60020980001", SETTLED_AT, CHARGED_IN_PLACE, 8900, "USD")),
+            ("chargebackReversal", REFERRING, Restored("60020980000", SETTLED_AT, CHARGEBACK, 8900, "USD")),
+            ("chargebackReversal", IN_PLACE, Restored("60020980001", SETTLED_AT, CHARGED_IN_PLACE, 8900, "USD")),
         ],
     )
     def test_what_takes_back_or_restores(self, status: str, details: dict[str, Any] | None, fact: Fact) -> None:
@@ -330,6 +331,22 @@ class TestListed:
         again = listed(told[0], details, payload__id=details["transId"])
         (owed,) = entitlement([*meaning("authcapture_created"), first, *again], [Terms(1, 8, 0)])
         assert owed.reversed == reversed_
+
+    def test_chargebacks_add_up_and_a_reversal_undoes_as_much_as_came_back(self) -> None:
+        def told(status: str, number: int, amount: str) -> list[Fact]:
+            details = {"refTransId": "60020980001", "transId": str(number), "settleAmount": amount}
+            return listed(status, details, payload__id=str(number))
+
+        paid = meaning("authcapture_created")
+        both = told("chargeback", 11, "44.50"), told("chargeback", 12, "22.25")
+        undone = told("chargebackReversal", 13, "22.25")
+        for facts, reversed_ in (([*paid, *both[0], *both[1]], 6), ([*undone, *both[0], *both[1], *paid], 4)):
+            (owed,) = entitlement(facts, [Terms(1, 8, 0)])
+            assert owed.reversed == reversed_
+
+    def test_a_capture_that_the_api_does_not_tell_of_yet_is_waited_for(self) -> None:
+        with pytest.raises(NotYet, match="still to be captured"):
+            meaning("prior_auth_capture_created", details={"transactionStatus": "authorizedPendingCapture"})
 
     def test_a_refund_that_was_voided_is_restored_after_it_was_notified(self) -> None:
         details = {"transactionType": "refundTransaction", "refTransId": "60020980001", "transId": "60020980006"}

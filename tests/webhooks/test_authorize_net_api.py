@@ -54,7 +54,10 @@ def test_what_is_fetched_is_what_is_interpreted(api: StandIn) -> None:
 
 
 def test_names_addresses_and_cards_are_not_kept(api: StandIn) -> None:
-    assert json.loads(on(api).fetch(TYPE, BODY)) == DETAILS["authcapture_created"] | {"settleAmount": "89.0"}
+    assert json.loads(on(api).fetch(TYPE, BODY)) == DETAILS["authcapture_created"] | {
+        "settleAmount": "89.0",
+        "transactionStatus": "settledSuccessfully",
+    }
 
 
 @pytest.mark.parametrize("amount", ["89.00", "1018.88", "0.1", "123456789012.34"])
@@ -92,9 +95,10 @@ def test_not_found_concerns_this_event_alone(api: StandIn) -> None:
         on(api).fetch(TYPE, changed(BODY, payload__id="60020989999"))
 
 
-def test_another_transaction(api: StandIn) -> None:
-    api.objects.put("transactions", "60020980001", WHOLE | {"transId": "60020980002"})
-    with pytest.raises(LookupError, match="another transaction"):
+@pytest.mark.parametrize("told", ["60020980002", None, 60020980001, ["60020980001"]])
+def test_another_transaction_is_no_answer(api: StandIn, told: object) -> None:
+    api.objects.put("transactions", "60020980001", WHOLE | {"transId": told})
+    with pytest.raises(Unavailable, match="was asked for 60020980001"):
         on(api).fetch(TYPE, BODY)
 
 
@@ -163,16 +167,24 @@ def test_nobody_answers() -> None:
         *(b'{"messages": 1}', b'{"messages": {"resultCode": "Ok"}}', b'{"messages": {"resultCode": "OK"}}'),
         b'{"messages": {"resultCode": "Ok"}, "transaction": [1]}',
         b'{"messages": {"resultCode": "Error", "message": [1]}}',
-        answer("E99999", "x" * 5_000),
+        b'{"messages": {"resultCode": "Error"}}',
+        b'{"messages": {"resultCode": "Ok"}, "transaction": {"transId": NaN}}',
         answer("\x00", "\ud800"),
     ],
 )
-def test_an_answer_that_is_none_concerns_this_event_alone(api: StandIn, body: bytes) -> None:
+def test_an_answer_that_is_not_their_word_is_none(api: StandIn, body: bytes) -> None:
     for mark in (b"", BOM_UTF8):
         api.fail(200, body=mark + body.removeprefix(mark))
-        with pytest.raises(LookupError) as refused:
+        with pytest.raises(Unavailable) as refused:
             on(api).fetch(TYPE, BODY)
         assert len(str(refused.value)) < 400
+
+
+def test_an_error_that_we_do_not_know_concerns_this_event_alone(api: StandIn) -> None:
+    api.fail(200, body=answer("E99999", "x" * 5_000))
+    with pytest.raises(LookupError, match="E99999") as refused:
+        on(api).fetch(TYPE, BODY)
+    assert len(str(refused.value)) < 400
 
 
 def test_the_key_is_in_no_message(api: StandIn) -> None:
@@ -334,7 +346,7 @@ class TestListed:
     )
     def test_an_answer_that_is_none_ends_it(self, api: StandIn, told: bytes) -> None:
         api.fail(200, body=told)
-        with pytest.raises((LookupError, Unusable)):
+        with pytest.raises((Unavailable, LookupError, Unusable)):
             listed(api)
 
     def test_how_far_back(self, api: StandIn) -> None:

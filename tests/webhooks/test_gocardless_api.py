@@ -125,15 +125,34 @@ class TestFetch:
         tries = 1 + len(gocardless.FETCH_AGAIN_AFTER_S)
         assert tries * sum(http.TIMEOUT_S) + sum(gocardless.FETCH_AGAIN_AFTER_S) < 30
 
-    @pytest.mark.parametrize("body", [b"null", b"[]", b"7", b'{"payments": []}', b'{"payments": {}, "payments": {}}'])
-    def test_an_answer_that_cannot_be_read(self, api: StandIn, body: bytes) -> None:
-        api.fail(200, body=body)
-        with pytest.raises(Unusable):
+    @pytest.mark.parametrize(
+        "body",
+        [
+            *(b"null", b"[]", b"7", b'{"payments": {}, "payments": {}}', b'{"payments": {"id": "PMGym0001", "amount"'),
+            *(b'{"payments": {"id": "PMGym0001", "amount": NaN}}', b'\xff{"payments": {"id": "PMGym0001"}}'),
+        ],
+    )
+    def test_an_answer_that_cannot_be_read_is_none(self, api: StandIn, body: bytes) -> None:
+        api.fail(200, times=2, body=body)
+        with pytest.raises(Unavailable, match=r"cannot be read|no JSON"):
             fetched(api, part_of("payment_confirmed"))
 
-    def test_an_answer_about_something_else(self, api: StandIn) -> None:
-        api.fail(200, body=b'{"refunds": {"id": "RF1"}}')
-        with pytest.raises(LookupError, match="without payments"):
+    @pytest.mark.parametrize(
+        "body",
+        [
+            *(b'{"refunds": {"id": "RF1"}}', b'{"payments": []}', b'{"payments": {}}', b'{"payments": {"id": 7}}'),
+            *(b'{"payments": {"id": "PMGym0002"}}', b'{"payments": null}', b"{}"),
+        ],
+    )
+    def test_an_answer_about_something_else_is_none(self, api: StandIn, body: bytes) -> None:
+        api.fail(200, body=body)
+        with pytest.raises(Unavailable, match="was asked for PMGym0001"):
+            fetched(api, part_of("payment_confirmed"))
+
+    @pytest.mark.parametrize("status", [500, 502, 504])
+    def test_an_error_in_json_from_something_before_gocardless(self, api: StandIn, status: int) -> None:
+        api.fail(status, times=2, body=b'{"error": "upstream request timeout"}')
+        with pytest.raises(Unavailable, match=str(status)):
             fetched(api, part_of("payment_confirmed"))
 
     @pytest.mark.parametrize(
@@ -237,6 +256,6 @@ class TestListed:
 
     @pytest.mark.parametrize("body", [b"{}", b'{"events": {}}', b"[]", b'{"events": [], "meta": 7}'])
     def test_an_answer_that_is_none(self, api: StandIn, body: bytes) -> None:
-        api.fail(200, body=body)
-        with pytest.raises((Unavailable, Unusable)):
+        api.fail(200, times=4, body=body)
+        with pytest.raises(Unavailable):
             listed(on(api))

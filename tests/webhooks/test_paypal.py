@@ -20,7 +20,7 @@ from models.facts import Fact, Paid, Restored, Reversed
 from settings import SettingsError
 from tests.webhooks.contract import KINDS, ProcessorContract, _places_to_change, _well_formed
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
-from webhooks.processors import Ignored, Processor, Split, Unusable
+from webhooks.processors import Ignored, NotYet, Processor, Split, Unusable
 from webhooks.signatures import Invalid
 
 WEBHOOK = "8PT59711GYM0001A"
@@ -183,7 +183,9 @@ WHOLE = (8900, "USD")
 PAID_SALE = Paid(SALE, at("2026-11-01T09:00:05"), *WHOLE, ("I-GYM0001", "member-Gym0001"))
 PAID_CAPTURE = Paid(CAPTURE, at("2026-11-01T09:00:05"), *WHOLE, ("member-Gym0001",))
 REFUNDED = at("2026-11-03T10:00:00")
-TAKEN = Reversed(SALE, at("2026-11-06T10:00:00"), "refund", *WHOLE, running_total=True)
+DISPUTE = f"refund:dispute PP-D-GYM0001 of {SALE}"
+TAKEN = Reversed(SALE, at("2026-11-06T10:00:00"), DISPUTE, *WHOLE, running_total=True)
+WON = Restored(SALE, TAKEN.occurred_at, DISPUTE, *WHOLE)
 MONEY = {
     "sale_completed": ("amount__total", "amount__currency"),
     "sale_refunded": ("amount__total", "amount__currency"),
@@ -201,15 +203,18 @@ MONEY["dispute_created"] = ("dispute_amount__value", "dispute_amount__currency_c
         ("capture_refunded", [Reversed(CAPTURE, REFUNDED, "refund:GYM0001REFUND2", 2000, "USD")]),
         (
             "sale_reversed",
-            [PAID_SALE, Reversed(SALE, at("2026-11-05T10:00:00"), f"refund:reversal of {SALE}", *WHOLE)],
+            [PAID_SALE, Reversed(SALE, at("2026-11-05T10:00:00"), "refund", *WHOLE, running_total=True)],
         ),
-        ("capture_reversed", [Reversed(CAPTURE, at("2026-11-05T10:00:00"), f"refund:reversal of {CAPTURE}", *WHOLE)]),
+        (
+            "capture_reversed",
+            [Reversed(CAPTURE, at("2026-11-05T10:00:00"), f"refund:reversal GYM0001REVERSAL of {CAPTURE}", *WHOLE)],
+        ),
         ("dispute_lost", [TAKEN]),
         (
             "dispute_won",
             [
-                Reversed(SALE, at("2026-11-20T10:00:00"), "refund", *WHOLE, running_total=True),
-                Restored(SALE, at("2026-11-20T10:00:00"), f"refund:reversal of {SALE}", *WHOLE),
+                Reversed(SALE, at("2026-11-20T10:00:00"), DISPUTE, *WHOLE, running_total=True),
+                Restored(SALE, at("2026-11-20T10:00:00"), DISPUTE, *WHOLE),
             ],
         ),
     ],
@@ -228,10 +233,21 @@ class TestPayment:
     def state(self, name: str, state: str) -> dict[str, str]:
         return {"state": state} if name.startswith("sale") else {"status": state.upper()}
 
-    @pytest.mark.parametrize("state", ["pending", "denied", "declined", "failed"])
+    @pytest.mark.parametrize("state", ["denied", "declined", "failed", "voided", "expired"])
     def test_no_money_moved(self, name: str, state: str) -> None:
         with pytest.raises(Ignored, match=f"the payment is {state}"):
             meaning(name, **self.state(name, state))
+
+    @pytest.mark.parametrize("type", ["COMPLETED", "REFUNDED", "REVERSED", "DENIED"])
+    def test_what_is_pending_is_waited_for(self, name: str, type: str) -> None:  # noqa: A002 -- the field's name
+        pending = changed(FETCHED[name], **self.state(name, "pending"))
+        with pytest.raises(NotYet, match="PayPal says that the payment is pending"):
+            on().interpret(f"PAYMENT.SALE.{type}", RECORDED[name], pending)
+
+    def test_unless_the_event_says_so_itself(self, name: str) -> None:
+        pending = changed(FETCHED[name], **self.state(name, "pending"))
+        with pytest.raises(Ignored, match="another event tells what comes of it"):
+            on().interpret("PAYMENT.SALE.PENDING", RECORDED[name], pending)
 
     def test_refunded_since(self, name: str) -> None:
         later = {"update_time": "2026-11-03T11:00:00Z"}
@@ -247,9 +263,27 @@ class TestPayment:
         assert len(str(refused.value)) < 1_000
 
     @pytest.mark.parametrize("kind", ["PAYMENT.SALE.REVERSED", "PAYMENT.CAPTURE.REFUNDED"])
-    def test_the_api_says_nothing_of_a_reversal(self, name: str, kind: str) -> None:
-        with pytest.raises(Unusable, match="by hand"):
+    def test_a_reversal_that_the_api_does_not_know_of_is_waited_for(self, name: str, kind: str) -> None:
+        with pytest.raises(NotYet, match=f"PayPal says that the payment is completed, though the event says {kind}"):
             on().interpret(kind, RECORDED[name], FETCHED[name])
+
+    @pytest.mark.parametrize("kind", ["PAYMENT.SALE.REVERSED", "PAYMENT.CAPTURE.REFUNDED"])
+    def test_a_part_that_went_back_is_what_its_refunds_come_to(self, name: str, kind: str) -> None:
+        def part(*refunds: dict[str, Any]) -> list[Fact]:
+            told = self.state(name, "partially_refunded") | {"update_time": "2026-11-03T11:00:00Z", "refunds": refunds}
+            return on().interpret(kind, RECORDED[name], changed(FETCHED[name], **told))
+
+        def refund(amount: str, state: str = "COMPLETED", currency: str = "USD") -> dict[str, Any]:
+            return {"status": state, "amount": {"value": amount, "currency_code": currency}}
+
+        paid, back = part(refund("20.00"), refund("30.00", "FAILED"), refund("10.50"))
+        assert paid == meaning(name)[0]
+        assert back == Reversed(paid.payment, at("2026-11-03T11:00:00"), "refund", 3050, "USD", running_total=True)
+        with pytest.raises(NotYet, match="a refund of the payment is pending"):
+            part(refund("20.00"), refund("1.00", "PENDING"))
+        for unknown in ((), (refund("20.00", "CANCELLED"),), (refund("20.00", currency="EUR"),)):
+            with pytest.raises(Unusable, match="not how much"):
+                part(*unknown)
 
     @pytest.mark.parametrize("reference", [None, "", "a name with blanks", 7, ["I-1"], "x" * 256])
     def test_a_single_sale_is_no_dues(self, name: str, reference: object) -> None:
@@ -309,8 +343,11 @@ class TestRefund:
             assert meaning(name, **{key: state}, **later) == [
                 Restored(back.payment, at("2026-11-04T10:00:00"), back.cause, 2000, "USD")
             ]
-        with pytest.raises(Ignored, match="pending"):
-            meaning(name, **{key: "pending"})
+        with pytest.raises(NotYet, match="PayPal says that the refund is pending"):
+            meaning(name, **{key: "PENDING"})
+        for unknown in (None, "", "settled", 7):
+            with pytest.raises(Unusable, match="do not know"):
+                meaning(name, **{key: unknown})
 
     def test_the_payment_it_is_of(self) -> None:
         assert meaning("sale_refunded", sale_id=..., capture_id="GYM2")[0].payment == "GYM2"
@@ -350,9 +387,9 @@ class TestDispute:
         [
             ("RESOLVED_BUYER_FAVOUR", [TAKEN]),
             ("ACCEPTED", [TAKEN]),
-            ("RESOLVED_SELLER_FAVOUR", [Restored(SALE, TAKEN.occurred_at, f"refund:reversal of {SALE}", *WHOLE)]),
-            ("CANCELED_BY_BUYER", [Restored(SALE, TAKEN.occurred_at, f"refund:reversal of {SALE}", *WHOLE)]),
-            ("DENIED", [Restored(SALE, TAKEN.occurred_at, f"refund:reversal of {SALE}", *WHOLE)]),
+            ("RESOLVED_SELLER_FAVOUR", [WON]),
+            ("CANCELED_BY_BUYER", [WON]),
+            ("DENIED", [WON]),
         ],
     )
     def test_where_it_tells_of_no_movement_its_outcome_counts(self, outcome: str, expected: list[Fact]) -> None:
@@ -364,6 +401,12 @@ class TestDispute:
     def test_outcomes_that_take_nothing(self, outcome: object) -> None:
         with pytest.raises(Ignored, match="no money moved"):
             meaning("dispute_created", dispute_outcome={"outcome_code": outcome})
+
+    @pytest.mark.parametrize("status", ["OPEN", "UNDER_REVIEW", "WAITING_FOR_BUYER_RESPONSE", None])
+    @pytest.mark.parametrize("name", ["dispute_lost", "dispute_won"])
+    def test_one_that_the_api_does_not_call_resolved_is_waited_for(self, name: str, status: str | None) -> None:
+        with pytest.raises(NotYet, match=r"though the event says CUSTOMER\.DISPUTE\.RESOLVED"):
+            meaning(name, status=status)
 
     @pytest.mark.parametrize("disputed", [None, [], {}, [1], [{}, {}], ...])
     def test_not_about_one_payment(self, disputed: object) -> None:
@@ -398,6 +441,54 @@ class TestWhatItComesTo:
             (owed,) = entitlement(told, [Terms(1, 9, 30)])
             assert owed.reversed == back
 
+    @pytest.mark.parametrize(
+        ("told", "back"),
+        [
+            ([("reversal", "R1", "30.00"), ("reversal", "R2", "20.00")], 50),
+            ([("reversal", "R1", "30.00"), ("reversal", "R1", "30.00")], 30),
+            ([("refund", "R1", "30.00"), ("reversal", "R2", "20.00"), ("refund", "R3", "1.00")], 51),
+            ([("lost", "D1", "30.00"), ("lost", "D2", "20.00")], 50),
+            ([("reversal", "R1", "30.00"), ("reversal", "R2", "20.00"), ("lost", "D1", "30.00")], 50),
+            ([("reversal", "R1", "30.00"), ("reversal", "R2", "20.00"), ("won", "D1", "30.00")], 20),
+            (
+                [
+                    ("reversal", "R1", "30.00"),
+                    ("reversal", "R2", "20.00"),
+                    ("won", "D1", "30.00"),
+                    ("won", "D2", "20.00"),
+                ],
+                0,
+            ),
+            ([("reversal", "R1", "30.00"), ("won", "D1", "30.00"), ("lost", "D2", "20.00")], 20),
+            ([("refund", "R1", "30.00"), ("won", "D1", "20.00")], 30),
+        ],
+    )
+    def test_what_has_an_id_of_its_own_adds_up(self, told: list[tuple[str, str, str]], back: int) -> None:
+        facts = [PAID_CAPTURE, *(fact for each in told for fact in self.one(*each))]
+        for order in (facts, facts[::-1], facts + facts):
+            assert entitlement(order, [Terms(1, 89, 30)])[0].reversed == back
+
+    @staticmethod
+    def one(kind: str, own: str, amount: str) -> list[Fact]:
+        """A refund, a reversal, or a dispute that took this and was lost or won."""
+        if kind in {"refund", "reversal"}:
+            type_ = f"PAYMENT.CAPTURE.{'REFUNDED' if kind == 'refund' else 'REVERSED'}"
+            resource = changed(FETCHED["capture_refunded"], id=own, amount__value=amount)
+            return on().interpret(type_, RECORDED["capture_refunded"], resource)
+        transactions = [{"seller_transaction_id": CAPTURE}]
+        movements = [moved("DEBIT", amount)] + [moved("CREDIT", amount)] * (kind == "won")
+        return meaning(
+            "dispute_lost", dispute_id=own, disputed_transactions=transactions, fund_movements=movements,
+            update_time="2026-11-20T10:00:00Z",
+        )  # fmt: skip
+
+    def test_after_a_dispute_was_won_the_next_reversal_counts(self) -> None:
+        reversal = self.one("reversal", "R1", "89.00") + self.one("won", "D1", "89.00")
+        again = changed(FETCHED["capture_refunded"], id="R2", amount__value="89.00", create_time="2026-11-25T10:00:00Z")
+        later = on().interpret("PAYMENT.CAPTURE.REVERSED", RECORDED["capture_refunded"], again)
+        for facts, back in (([PAID_CAPTURE, *reversal], 0), ([PAID_CAPTURE, *later, *reversal], 89)):
+            assert entitlement(facts, [Terms(1, 89, 30)])[0].reversed == back
+
     def test_a_partial_refund_that_settled_a_dispute_is_counted_once(self) -> None:
         settled = meaning("dispute_lost", fund_movements=[moved("DEBIT", "20.00")])
         facts = [PAID_SALE, *meaning("sale_refunded"), *settled]
@@ -414,7 +505,7 @@ class TestFetched:
                 try:
                     for fact in on().interpret(part.type, part.body, put(new)):
                         _well_formed(fact)
-                except (Ignored, Unusable) as error:
+                except (Ignored, NotYet, Unusable) as error:
                     why = str(error)
                 assert len(why) < 1_000
                 assert why.isprintable()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from local.standin import StandIn
+from models.facts import Reversed
 from tests.webhooks.deliveries import PAYLOADS, changed, endpoint, recorded
 from webhooks.processors import Processor, Split, Unavailable, Unusable, http, paypal
 
@@ -124,6 +125,57 @@ class TestFetch:
         with pytest.raises(Unavailable, match="429"):
             fetched(adapter, "capture_refunded")
 
+    def test_what_went_back_of_a_capture_is_in_its_order(self, api: StandIn) -> None:
+        capture = FETCHED["capture_completed"] | {"status": "PARTIALLY_REFUNDED"}
+        api.objects.put(*KINDS["capture_completed"], capture)
+        other = part_refund("R3", "5.00", "OTHERCAPTURE")
+        refunds = [part_refund("R1", "20.00", "GYM0001CAPTURE"), part_refund("R2", "10.50", "GYM0001CAPTURE")]
+        units = [
+            {"payments": {"captures": [capture], "refunds": [refunds[0], other]}},
+            {"payments": {"refunds": refunds[1:]}},
+        ]
+        api.objects.put("orders", "GYM0001ORDER", {"id": "GYM0001ORDER", "purchase_units": units})
+        self.check_reversed(api, "capture_completed", "PAYMENT.CAPTURE.REVERSED", 3050)
+
+    def test_what_went_back_of_a_sale_is_in_its_parent_payment(self, api: StandIn) -> None:
+        href = "https://api.sandbox.paypal.com/v1/payments/payment/PAY-1"
+        sale = FETCHED["sale_completed"] | {"state": "partially_refunded"}
+        sale["links"] = [*sale["links"], {"rel": "parent_payment", "href": href}]
+        api.objects.put(*KINDS["sale_completed"], sale)
+        refunds = [
+            {"id": f"R{number}", "state": "completed", "sale_id": of, "amount": {"total": "-20.00", "currency": "USD"}}
+            for number, of in enumerate(("GYM0001SALE", "OTHERSALE", "GYM0001SALE"))
+        ]
+        related = [{"sale": sale}, *({"refund": refund} for refund in refunds)]
+        api.objects.put("payment", "PAY-1", {"id": "PAY-1", "transactions": [{"related_resources": related}]})
+        self.check_reversed(api, "sale_completed", "PAYMENT.SALE.REFUNDED", 4000)
+
+    @staticmethod
+    def check_reversed(api: StandIn, name: str, kind: str, amount_minor: int) -> None:
+        adapter, body = on(api), changed(RECORDED[name], event_type=kind)
+        _, back = adapter.interpret(kind, body, adapter.fetch(kind, body))
+        assert isinstance(back, Reversed)
+        assert (back.amount_minor, back.running_total) == (amount_minor, True)
+        completed = f"{kind.rpartition('.')[0]}.COMPLETED"
+        asked = len(api.asked)
+        assert len(adapter.interpret(completed, body, adapter.fetch(completed, body))) == 1
+        assert len(api.asked) == asked + 1, "what a refund's own event tells is not looked up"
+
+    @pytest.mark.parametrize(
+        "order", [None, {}, {"purchase_units": 7}, {"purchase_units": [{"payments": {"refunds": [7]}}]}]
+    )
+    def test_where_nothing_tells_how_much_it_stands_before_staff(self, api: StandIn, order: Any) -> None:
+        capture = FETCHED["capture_completed"] | {"status": "PARTIALLY_REFUNDED"}
+        if order is None:
+            capture["links"] = capture["links"][:1]
+        elif order:
+            api.objects.put("orders", "GYM0001ORDER", {"id": "GYM0001ORDER", **order})
+        api.objects.put(*KINDS["capture_completed"], capture)
+        kind = "PAYMENT.CAPTURE.REVERSED"
+        body = changed(RECORDED["capture_completed"], event_type=kind)
+        with pytest.raises(Unusable, match="a part of the payment went back, but not how much"):
+            on(api).interpret(kind, body, on(api).fetch(kind, body))
+
     @pytest.mark.parametrize("key", [[], ["client_1"], ["client_1", "secret_1", "more"]])
     def test_no_key(self, api: StandIn, key: list[str]) -> None:
         adapter = endpoint("paypal", "WEBHOOK1", api=api.url, api_key=key)
@@ -152,14 +204,31 @@ class TestFetch:
         with api.held(), pytest.raises(Unavailable, match="does not answer"):
             fetched(on(api))
 
-    @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"null", b"[]", b"[" * 9_000])
-    def test_garbage(self, api: StandIn, body: bytes) -> None:
+    @pytest.mark.parametrize("status", [200, 302, 400, 404])
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"<html>", b"\xff", b"null", b"[]", b"[" * 9_000, b'{"id": "GYM0001SALE", "state": NaN}', b'{"id"'],
+    )
+    def test_what_cannot_be_read_is_no_answer(self, api: StandIn, status: int, body: bytes) -> None:
         adapter = on(api)
         put(api)
         fetched(adapter)
-        api.fail(200, body=body)
-        with pytest.raises(LookupError, match="unparsable"):
+        api.fail(status, body=body)
+        with pytest.raises(Unavailable, match="cannot be read"):
             fetched(adapter)
+        assert fetched(adapter) == FETCHED["sale_completed"]
+
+    @pytest.mark.parametrize("told", ["GYM0002SALE", None, 7, {"id": "GYM0001SALE"}])
+    def test_another_object_is_no_answer(self, api: StandIn, told: object) -> None:
+        api.objects.put(*KINDS["sale_completed"], FETCHED["sale_completed"] | {"id": told})
+        with pytest.raises(Unavailable, match="was asked for GYM0001SALE"):
+            fetched(on(api))
+
+    def test_nor_one_that_says_to_stand_elsewhere(self, api: StandIn) -> None:
+        elsewhere = [{"rel": "self", "href": "https://api-m.sandbox.paypal.com/v1/payments/sale/GYM0002SALE"}]
+        api.objects.put(*KINDS["sale_completed"], FETCHED["sale_completed"] | {"links": elsewhere})
+        with pytest.raises(Unavailable, match="answers about 'GYM0002SALE', but was asked for GYM0001SALE"):
+            fetched(on(api))
 
     @pytest.mark.parametrize(
         "href",
@@ -182,6 +251,12 @@ class TestFetch:
     def test_no_links(self, api: StandIn, links: object) -> None:
         with pytest.raises(Unusable, match="stands nowhere"):
             on(api).fetch(PAID, changed(RECORDED["sale_completed"], resource__links=links))
+
+
+def part_refund(name: str, amount: str, capture: str) -> dict[str, Any]:
+    """A refund as an order lists it."""
+    up = {"rel": "up", "href": f"https://api.sandbox.paypal.com/v2/payments/captures/{capture}"}
+    return {"id": name, "status": "COMPLETED", "amount": {"value": amount, "currency_code": "USD"}, "links": [up]}
 
 
 def happened(api: StandIn, number: int, at: datetime, **more: Any) -> bytes:

@@ -5,8 +5,8 @@ import functools
 import ssl
 import threading
 import zlib
-from collections import deque
-from collections.abc import Iterator
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -116,8 +116,21 @@ def adapter(internet: Internet, tmp_path: Path) -> Processor:
     return endpoint("paypal", "WEBHOOK1", certs=str(tmp_path / "certs"))
 
 
-def verdict(adapter: Processor, by: Issued, name: str = "CERT-1", now: float = NOW) -> Invalid | None:
-    """What is said to a delivery signed by that key, under the certificate of that name."""
+class Kept(dict[str, list[bytes]]):
+    """What one process has learned, for others."""
+
+    def put(self, name: str, value: bytes) -> None:
+        self.setdefault(name, []).insert(0, value)
+
+    def get(self, name: str) -> Sequence[bytes]:  # type: ignore[override]
+        return self.setdefault(name, [])
+
+
+def verdict(
+    adapter: Processor, by: Issued, name: str = "CERT-1", now: float = NOW, source: str = "10.0.0.1",
+    kept: Kept | None = None,
+) -> Invalid | None:  # fmt: skip
+    """What is said to a delivery signed by that key, under the certificate of that name, as the endpoint asks."""
     time = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     text = f"b9e98030|{time}|WEBHOOK1|{zlib.crc32(BODY)}".encode()
     headers = {
@@ -127,7 +140,11 @@ def verdict(adapter: Processor, by: Issued, name: str = "CERT-1", now: float = N
         "PAYPAL-CERT-URL": f"https://{HOST}{PLACE}{name}",
         "PAYPAL-AUTH-ALGO": "SHA256withRSA",
     }
-    return adapter.verify(BODY, received(headers), now)
+    heard = received(headers)
+    invalid = adapter.verify(BODY, heard, now)
+    if invalid is None or not invalid.undecided:
+        return invalid
+    return adapter.learn(heard, now, source, Kept() if kept is None else kept) or adapter.verify(BODY, heard, now)
 
 
 def test_fetched_once(internet: Internet, adapter: Processor) -> None:
@@ -219,28 +236,105 @@ def test_no_answer_in_time(internet: Internet, adapter: Processor, monkeypatch: 
     assert "its host does not answer" in said.because
 
 
-def test_never_two_at_once(internet: Internet, adapter: Processor) -> None:
+def test_one_is_never_fetched_twice_at_once_and_few_are(internet: Internet, adapter: Processor) -> None:
     internet.answers[f"{PLACE}CERT-1"] = signer().pem + between().pem
     internet.answering.clear()
-    with ThreadPoolExecutor(8) as threads:
+    most = paypal_certificates.AT_ONCE
+    with ThreadPoolExecutor(16) as threads:
         first = threads.submit(verdict, adapter, signer())
         assert eventually(internet.certificates)
-        said = [*threads.map(lambda number: verdict(adapter, signer(), f"CERT-{1 + number % 2}"), range(7))]
+        same = [*threads.map(lambda _: verdict(adapter, signer()), range(4))]
+        others = [threads.submit(verdict, adapter, signer(), f"CERT-0{number}", source=f"10.0.1.{number}")
+                  for number in range(8)]  # fmt: skip
+        assert eventually(lambda: len([other for other in others if other.done()]) == 8 - (most - 1))
         internet.answering.set()
     assert first.result() is None
-    assert internet.certificates() == ["CERT-1"]
-    assert all(one and one.undecided and "another certificate" in one.because for one in said)
+    assert len(internet.certificates()) == most
+    assert all(one and one.undecided for one in same)
+    refused = [said.because for other in others if (said := other.result()) and "being fetched" in said.because]
+    assert len(refused) == 8 - (most - 1)
 
 
-def test_made_up_addresses_are_asked_for_a_few_times_a_minute(internet: Internet, adapter: Processor) -> None:
-    internet.answers[f"{PLACE}CERT-1"] = signer().pem + between().pem
-    assert verdict(adapter, signer()) is None
+def test_made_up_names_use_up_the_budget_of_their_source_alone(internet: Internet, adapter: Processor) -> None:
+    own = paypal_certificates.A_MINUTE_FROM_ONE
     for number in range(50):
-        said = verdict(adapter, signer(), f"CERT-0{number}")
+        said = verdict(adapter, signer(), f"CERT-0{number}", source="10.6.6.6")
         assert said is not None
         assert said.undecided
-    assert len(internet.asked) == paypal_certificates.FETCHES_A_MINUTE
-    assert verdict(adapter, signer()) is None, "what is known stays known"
+    assert len(internet.asked) == own
+    internet.answers[f"{PLACE}CERT-1"] = signer().pem + between().pem
+    refused = verdict(adapter, signer(), source="10.6.6.6")
+    assert refused is not None
+    assert "too many" in refused.because
+    assert verdict(adapter, signer(), source="10.0.0.1") is None
+    assert verdict(adapter, signer(), source="10.6.6.6") is None, "what is known stays known, for everybody"
+
+
+def test_many_sources_together_are_bounded_too(
+    internet: Internet, adapter: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = paypal_certificates.A_MINUTE
+    for number in range(most + 10):
+        verdict(adapter, signer(), f"CERT-0{number}", source=f"10.6.{number}.6")
+    assert len(internet.asked) == most
+
+
+def test_a_budget_comes_again_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = 1000.0
+    monkeypatch.setattr(paypal_certificates, "monotonic", lambda: at)
+    budget = paypal_certificates.Budget()
+    spent = [budget.spend("10.0.0.1") for _ in range(7)]
+    assert spent == [True] * 5 + [False] * 2
+    at += 60
+    assert budget.spend("10.0.0.1")
+
+
+def test_what_is_kept_of_strangers_is_bounded(internet: Internet, adapter: Processor) -> None:
+    budget = paypal_certificates.Budget()
+    for number in range(3 * paypal_certificates.MAX_SOURCES):
+        budget.spend(f"10.{number // 65536}.{number // 256 % 256}.{number % 256}")
+    assert len(budget._of) == paypal_certificates.MAX_SOURCES
+    found: OrderedDict[str, int] = OrderedDict()
+    for number in range(3000):
+        paypal_certificates._put(found, f"CERT-{number}", number, paypal_certificates.MAX_FAILED)
+    assert len(found) == paypal_certificates.MAX_FAILED
+    assert next(iter(found.values())) == 3000 - paypal_certificates.MAX_FAILED
+
+
+def test_what_another_process_has_learned_needs_no_fetch_and_no_budget(internet: Internet, adapter: Processor) -> None:
+    kept, url = Kept(), f"https://{HOST}{PLACE}CERT-1"
+    internet.answers[f"{PLACE}CERT-1"] = signer().pem + between().pem
+    assert verdict(adapter, signer(), kept=kept) is None
+    assert kept == {url: [signer().pem + between().pem]}
+    paypal_certificates.certificates.cache_clear()
+    other = endpoint("paypal", "WEBHOOK1", certs=adapter.endpoint.options["certs"])
+    for number in range(10):
+        verdict(other, signer(), f"CERT-0{number}", kept=kept)
+    asked = len(internet.asked)
+    assert verdict(other, signer(), kept=kept) is None
+    assert len(internet.asked) == asked
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"<html>", authority().pem, issue(NAME, by=issue("Nobody")).pem])
+def test_what_is_kept_is_believed_no_more_than_what_is_fetched(
+    internet: Internet, adapter: Processor, spoilt: bytes
+) -> None:
+    kept = Kept({f"https://{HOST}{PLACE}CERT-1": [spoilt]})
+    said = verdict(adapter, signer(), kept=kept)
+    assert said is not None
+    assert said.undecided
+    internet.answers[f"{PLACE}CERT-2"] = signer().pem + between().pem
+    kept.put(f"https://{HOST}{PLACE}CERT-2", spoilt)
+    assert verdict(adapter, signer(), "CERT-2", kept=kept) is None
+    assert len(kept[f"https://{HOST}{PLACE}CERT-2"]) == 2
+
+
+def test_no_failure_is_kept(internet: Internet, adapter: Processor) -> None:
+    internet.answers[f"{PLACE}CERT-1"] = issue(NAME, by=issue("Nobody")).pem
+    kept = Kept()
+    for name in ("CERT-1", "CERT-2"):
+        assert verdict(adapter, signer(), name, kept=kept) is not None
+    assert not any(kept.values())
 
 
 def test_one_from_the_folder_is_never_fetched(internet: Internet, adapter: Processor) -> None:

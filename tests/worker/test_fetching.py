@@ -8,11 +8,13 @@ from pathlib import Path
 from time import time
 
 import pytest
+import structlog
 
+import logs
 from local import sample_gym, samples
 from local.servers import Broker
 from local.standin import StandIn
-from models import inbox
+from models import inbox, thin_events
 from models.inbox import NewEvent
 from models.members import add_billing_reference, find_member
 from settings import Endpoint, Settings
@@ -189,6 +191,32 @@ def test_what_the_api_has_not_is_tried_again_and_then_a_dead_letter(
     assert credited_once(make, ["PM001", "PM002"])
 
 
+def test_an_error_that_cannot_be_stored_as_it_is_ends_like_any_other(
+    fetching: Fetching, crediting: Crediting, make: Make, api: StandIn, monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:  # fmt: skip
+    logs.configure("info")
+    monkeypatch.setattr("worker.fetching.log", structlog.get_logger())
+    join(make, "SB1")
+    also_by(make, "SB1", "gocardless")
+    happened(make, api, "1", "SB1")
+    refusal = {"message": "no such \0payment \ud800", "type": "invalid_api_usage", "code": 404, "errors": []}
+    for _ in range(fetching.settings.max_attempts):
+        api.fail(404, body=json.dumps({"error": refusal}).encode())
+        assert fetching.drain() == 0
+        due_now(make)
+    assert states(make) == {"dead": 1}
+    assert value(make, "SELECT error FROM webhook_events").endswith("no such \ufffdpayment \ufffd")
+    written = [json.loads(line) for line in capfdbinary.readouterr().err.splitlines()]
+    assert [line["error"][-1] for line in written] == ["\ud800"] * fetching.settings.max_attempts
+    # What is known of it is shown and searched like any other's, and it is not lost.
+    with make.begin() as session:
+        inbox.replay(session, [1])
+    fetching.drain()
+    crediting.drain()
+    assert credited_once(make, ["PM001"])
+
+
 def test_what_had_no_effect_is_fetched_again_on_replay(
     fetching: Fetching, crediting: Crediting, make: Make, api: StandIn
 ) -> None:
@@ -228,6 +256,7 @@ def test_an_endpoint_taken_out_of_the_settings_loses_nothing(
     happened(make, api, "1", "SB1")
     Crediting(settings, make, lambda: NOW).sweep()
     assert why(make) == ["its endpoint is not in SPP_ENDPOINTS: add it again, and it is fetched"]
+    assert value(make, "SELECT waits_since IS NOT NULL FROM webhook_events")
     assert Fetching(both, make, adapter(both.endpoints[-1])).drain() == 1
     assert Crediting(both, make, lambda: NOW).drain() == 1
     assert credited_once(make, ["PM001"])
@@ -251,12 +280,12 @@ def test_no_transaction_is_open_while_the_api_is_asked(fetching: Fetching, make:
 def test_a_worker_killed_while_it_asks_leaves_the_event_to_the_next(make: Make, api: StandIn) -> None:
     happened(make, api, "1", "SB1")
     with make.begin() as session:
-        assert inbox.claim_thin(session, "gocardless", lease_s=60) is not None
+        assert thin_events.claim(session, "gocardless", lease_s=60) is not None
     with make.begin() as session:
-        assert inbox.claim_thin(session, "gocardless", lease_s=60) is None
+        assert thin_events.claim(session, "gocardless", lease_s=60) is None
     due_now(make)
     with make.begin() as session:
-        again = inbox.claim_thin(session, "gocardless", lease_s=60)
+        again = thin_events.claim(session, "gocardless", lease_s=60)
     assert again is not None
     assert again.attempts == 2
 

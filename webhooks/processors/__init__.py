@@ -6,11 +6,11 @@ contract tests.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple, Protocol, cast
 
 from models.facts import Fact
 from settings import Endpoint, SettingsError
@@ -38,7 +38,22 @@ class Unusable(Exception):
 
 
 class Unavailable(Exception):
-    """The processor's API does not answer, or asks us to wait: it is tried again, however long that takes."""
+    """The processor's API does not answer, or asks us to wait: it is asked again, however long that takes.
+
+    No answer is also what cannot be read (a proxy's page, cut or ambiguous JSON) and what is about something else
+    than was asked for.
+    """
+
+
+class NotYet(Exception):
+    """What was fetched is not final, and nothing is certain to tell when it is: it is fetched again until it is.
+
+    The message says what the processor says, as in "PayPal says that the sale is pending".
+    """
+
+
+class TooMany(Exception):
+    """A delivery has more events than the processor ever delivers at once: it is refused as a whole, unread."""
 
 
 class Split(NamedTuple):
@@ -62,11 +77,21 @@ class Delivery(NamedTuple):
     headers: dict[str, str]
 
 
+class Kept(Protocol):
+    """Where what one process has learned is kept for all, by name."""
+
+    def get(self, name: str) -> Sequence[bytes]:
+        """What is kept under that name, the newest first."""
+
+    def put(self, name: str, value: bytes, /) -> None:
+        """Keeps one more."""
+
+
 class Processor(ABC):
     """One processor as one endpoint hears it.
 
-    What the web process calls (`verify`, `challenge`, `split`, `same_content`) does no
-    I/O but for what its docstring says, and never raises. Client libraries are imported
+    What the web process calls (`verify`, `challenge`, `split`, `same_content`) does no I/O, and raises no more than its
+    docstring says; only `learn` asks somebody else, within seconds. Client libraries are imported
     by `fetch` and `listed` only, which the worker calls, outside of any transaction.
     """
 
@@ -102,9 +127,20 @@ class Processor(ABC):
     def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
         """Whether the delivery is authentic: None, or Invalid with the reason. `now` in Unix seconds."""
 
+    def learn(self, headers: Headers, now: float, source: str, kept: Kept) -> Verdict:
+        """Gets what `verify` lacked to decide on a delivery with these headers; then verify it again.
+
+        `source` is where the delivery came from: what it has us ask for is counted against it. What was learned
+        goes into `kept`. The verdict says why nothing was learned.
+        """
+        return None
+
     @abstractmethod
     def split(self, body: bytes, headers: Headers) -> list[Split]:
-        """The events of an authentic delivery, at least one; what cannot be read is one in quarantine."""
+        """The events of an authentic delivery, at least one; what cannot be read is one in quarantine.
+
+        Raises TooMany.
+        """
 
     @abstractmethod
     def same_content(self, first: bytes, second: bytes) -> bool:
@@ -112,7 +148,10 @@ class Processor(ABC):
 
     @abstractmethod
     def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:
-        """What the event means; `resource` is what was fetched for a thin one. Raises Ignored or Unusable."""
+        """What the event means; `resource` is what was fetched for a thin one.
+
+        Raises Ignored or Unusable; for a thin one also NotYet.
+        """
 
     @abstractmethod
     def sign(self, body: bytes, timestamp: int) -> Delivery:
@@ -125,7 +164,8 @@ class Processor(ABC):
     def fetch(self, type: str, body: bytes) -> bytes:
         """What a thin event names, from the processor's API, as JSON.
 
-        Bounded in time. Raises Unavailable, Unusable, or whatever else is wrong, which is tried again.
+        Bounded in time. Raises Unavailable; Unusable for an event that names nothing; LookupError for what the API does
+        not have, which is tried again like any other failure.
         """
         raise NotImplementedError
 

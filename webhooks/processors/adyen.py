@@ -43,6 +43,8 @@ Object = dict[str, Any]
 Reading = Callable[[Object, datetime], list[Fact]]
 
 ITEMS, ITEM = "notificationItems", "NotificationRequestItem"
+MOST_ITEMS = 100
+"""Of one delivery. Adyen sends one in JSON, and up to six in SOAP; each that came once can be repeated by anybody."""
 SHOPPER = ("shopperReference", "recurring.shopperReference", "tokenization.shopperReference")
 """Where additionalData has the shopper's reference: which one depends on the webhook's settings."""
 _TRIAL = "test_"
@@ -93,6 +95,8 @@ class Adyen(Processor):
         items = _wrapped(_read(body))
         if not items:
             return Invalid("no notificationItems: not a standard webhook in JSON")
+        if len(items) > MOST_ITEMS:
+            return Invalid(f"{len(items)} items, and no delivery of Adyen's has more than {MOST_ITEMS}", too_many=True)
         for wrapper in items:
             item = _item(wrapper)
             signed, data = _signed(item), item.get("additionalData")
@@ -119,7 +123,7 @@ class Adyen(Processor):
         return Delivery(_written(delivery) or body if items else body, headers)
 
     def split(self, body: bytes, headers: Headers) -> list[Split]:
-        """Each item as the delivery of it alone, because `live` stands beside the items.
+        """Each item as the delivery of it alone, with nothing but `live` beside it.
 
         In JSON Adyen sends one item at a time: that body is kept as it came. Out of a batch it
         is written anew. What cannot be read of an item is in quarantine and harms no other.
@@ -130,11 +134,11 @@ class Adyen(Processor):
             return [strict.unreadable(body, "unparsable: no notificationItems")]
         if len(wrapped) == 1:
             return [_event(wrapped[0], body)]
-        alone = [(wrapper, _written({**delivery, ITEMS: [wrapper]})) for wrapper in wrapped]
-        return [
-            _event(wrapper, text) if text else strict.unreadable(body, "unparsable: nested too deeply")
-            for wrapper, text in alone
-        ]
+        live = delivery.get("live")
+        live = live if live in ("true", "false") else None
+        alone = [(wrapper, _written({"live": live, ITEMS: [wrapper]})) for wrapper in wrapped]
+        deep = [strict.unreadable(body, "unparsable: nested too deeply")] if not all(text for _, text in alone) else []
+        return [_event(wrapper, text) for wrapper, text in alone if text] + deep
 
     def same_content(self, first: bytes, second: bytes) -> bool:
         """What is signed must be equal, and `live`: all else may come later, differently or signed with a new key.
@@ -257,7 +261,7 @@ def _authorised(item: Object, at: datetime) -> list[Fact]:
 
 def _captured(item: Object, at: datetime) -> list[Fact]:
     """Pays, where the capture is manual; told again after a failure, it succeeded after all."""
-    return [_paid(item, _payment(item), at), *_change(Restored, "capture", by="originalReference")(item, at)]
+    return [_paid(item, _payment(item), at), *_part(Restored, "capture")(item, at)]
 
 
 def _paid(item: Object, payment: str, at: datetime) -> Paid:
@@ -300,6 +304,16 @@ def _dispute_won(item: Object, at: datetime) -> list[Fact]:
     return [fact for stage in stages for fact in stage(item, at)]
 
 
+def _part(fact: type[Reversed | Restored], family: str) -> Reading:
+    """A capture of the payment that failed or succeeded after all, perhaps under another pspReference than before."""
+
+    def read(item: Object, at: datetime) -> list[Fact]:
+        payment = _payment(item)
+        return [fact(payment, at, f"{family}:{strict.name(item, 'pspReference')} of {payment}", *_amount(item))]
+
+    return read
+
+
 def _expired(item: Object, at: datetime) -> list[Fact]:
     """Names the payment as its own pspReference, and the amount that was authorised, whatever is left of it."""
     payment = strict.optional_name(item, "originalReference") or strict.name(item, "pspReference")
@@ -325,9 +339,9 @@ _SECOND = ":second"
 
 _READINGS: dict[str, Reading] = {
     "AUTHORISATION": _authorised,
-    "CAPTURE": _change(Restored, "capture", by="originalReference"),
-    "CAPTURE_FAILED": _change(Reversed, "capture", by="originalReference"),
-    "SETTLED_REVERSED": _change(Reversed, "settlement", by="originalReference"),
+    "CAPTURE": _part(Restored, "capture"),
+    "CAPTURE_FAILED": _part(Reversed, "capture"),
+    "SETTLED_REVERSED": _part(Reversed, "settlement"),
     "CANCELLATION": _change(Reversed, "cancellation", by="originalReference", whole=True),
     "TECHNICAL_CANCEL": _change(Reversed, "cancellation", by="originalReference", whole=True),
     "EXPIRE": _expired,

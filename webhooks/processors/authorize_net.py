@@ -5,7 +5,8 @@ the payment: both are fetched (getTransactionDetails). Credits on `authcapture`,
 and `priorAuthCapture`, and on `fraud.approved` of what was held for review, keyed by the
 transaction: capturing, approving and voiding keep its id, a refund has its own and refers to
 the payment's. Voiding a payment takes back all of it; voiding a refund restores the payment.
-The meaning depends on nothing that changes with time: not on the transaction's status.
+The meaning depends on nothing that changes with time; only a capture waits while the API still calls its transaction
+an authorisation, since it tells how much was captured.
 
 There is no currency in it, since an account has one, and neither mode nor account: an endpoint
 knows its own by its signature key and by the API it asks.
@@ -43,7 +44,7 @@ from models.currencies import is_known
 from models.facts import Fact, Paid, Restored, Reversed
 from settings import Endpoint, SettingsError, api_key_variable
 from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
+from webhooks.processors import Delivery, Ignored, NotYet, Processor, Split, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict
 
 Object = dict[str, Any]
@@ -65,7 +66,9 @@ PAGE = 1000
 _KEY = re.compile(rb"[0-9A-Fa-f]{128}")
 _SIGNATURE = re.compile("sha512=([0-9A-Fa-f]{128})")
 _LISTED_KEPT = ("submitTimeUTC", "settleAmount", "subscription", "profile")
-_KEPT = ("transId", "transactionType", "refTransId", "settleAmount", "subscription", "profile")
+_KEPT = (
+    "transId", "transactionType", "transactionStatus", "refTransId", "settleAmount", "subscription", "profile",
+)  # fmt: skip
 """What is kept of a transaction's details; the rest is names, addresses and cards."""
 
 
@@ -147,10 +150,12 @@ class AuthorizeNet(Processor):
         Errors come with status 200, and every answer begins with a byte order mark.
         Source: the reference's getTransactionDetails and its list of response codes.
         """
+        from webhooks.processors import http
+
         transaction = strict.name(strict.mapping(strict.loads(body), "payload"), "id")
-        found = self._ask("getTransactionDetailsRequest", transId=transaction).get("transaction")
-        if not isinstance(found, dict) or found.get("transId") != transaction:
-            raise LookupError(f"the API answers with another transaction than {transaction}")
+        answer = self._ask("getTransactionDetailsRequest", transId=transaction).get("transaction")
+        found = answer if isinstance(answer, dict) else {}
+        http.check_same(transaction, found.get("transId"), "Authorize.Net's API")
         # As text, amounts stay what they are.
         return json.dumps({name: found[name] for name in _KEPT if name in found}, default=str).encode()
 
@@ -189,7 +194,7 @@ class AuthorizeNet(Processor):
     def _list(self, name: str, request: str, **asked: Any) -> list[Object]:
         found = self._ask(request, **asked).get(name) or []
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-            raise LookupError(f"the API's answer cannot be read: {name} is not a list of objects")
+            raise Unavailable(f"the API's answer cannot be read: {name} is not a list of objects")
         return found
 
     def _ask(self, request: str, **asked: Any) -> Object:
@@ -202,10 +207,7 @@ class AuthorizeNet(Processor):
         # The order of the keys matters to their API.
         body = {request: {"merchantAuthentication": {"name": login, "transactionKey": key}, **asked}}
         answer = http.ask("POST", f"{self._api}/xml/v1/request.api", api_key_at=place, json=body)
-        try:
-            _check_ok(answer, place)
-        except Unusable as why:
-            raise LookupError(f"the API's answer cannot be read: {why}") from None
+        _check_ok(answer, place)
         return answer
 
 
@@ -224,12 +226,16 @@ def _signature(key: bytes, body: bytes) -> bytes:
 
 
 def _check_ok(answer: Object, api_key_at: str) -> None:
-    messages = strict.mapping(answer, "messages")
-    if messages.get("resultCode") == "Ok":
+    messages = answer.get("messages")
+    if not isinstance(messages, dict) or messages.get("resultCode") not in {"Ok", "Error"}:
+        raise Unavailable("the API's answer cannot be read: it does not say whether all went well")
+    if messages["resultCode"] == "Ok":
         return
     told = messages.get("message")
     first = told[0] if isinstance(told, list) and told and isinstance(told[0], dict) else {}
     code, why = first.get("code"), f"{first.get('code')}: {first.get('text')}"[:200]
+    if not isinstance(code, str):
+        raise Unavailable("the API's answer cannot be read: an error without a code")
     if code in _NO_ACCESS:
         raise Unavailable(
             f"the API gives no access ({why}): put a valid API login ID and transaction key into {api_key_at}, "
@@ -295,6 +301,8 @@ def _paid(told: Told) -> Fact:
 
 
 def _captured(told: Told) -> Fact:
+    if told.details.get("transactionStatus") == "authorizedPendingCapture":
+        raise NotYet("Authorize.Net's API says that the authorisation is still to be captured")
     # Less can be captured than was authorised. What was voided since settles nothing: the void takes it all back.
     return _payment(told, _settled(told) or strict.decimal_amount(told.payload, "authAmount", told.currency))
 
@@ -368,14 +376,15 @@ def _taken_back(family: str) -> Callable[[Told], Fact]:
     return read
 
 
-def _charged_back(told: Told) -> Fact:
-    payment = _referred(told) or told.transaction
-    return Reversed(payment, told.at, f"chargeback:{payment}", _settled(told) or None, told.currency)
+def _chargeback(fact: type[Reversed | Restored]) -> Callable[[Told], Fact]:
+    """A chargeback and its reversal are transactions of their own: only the payment connects them."""
 
+    def read(told: Told) -> Fact:
+        payment = _referred(told) or told.transaction
+        cause, amount = f"chargeback:{told.transaction} of {payment}", _settled(told) or None
+        return fact(payment, told.at, cause, amount, told.currency)
 
-def _chargeback_undone(told: Told) -> Fact:
-    payment = _referred(told) or told.transaction
-    return Restored(payment, told.at, f"chargeback:{payment}")
+    return read
 
 
 _READINGS: dict[str, Callable[[Told], Fact]] = {
@@ -391,8 +400,8 @@ _READINGS: dict[str, Callable[[Told], Fact]] = {
     f"{LISTED}.voided": _voided,
     f"{LISTED}.refundSettledSuccessfully": _taken_back("refund"),
     f"{LISTED}.returnedItem": _taken_back("return"),
-    f"{LISTED}.chargeback": _charged_back,
-    f"{LISTED}.chargebackReversal": _chargeback_undone,
+    f"{LISTED}.chargeback": _chargeback(Reversed),
+    f"{LISTED}.chargebackReversal": _chargeback(Restored),
 }
 
 _OF_DETAILS = _READINGS.keys() - {

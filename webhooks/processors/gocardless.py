@@ -33,13 +33,15 @@ import orjson
 from models.facts import Fact, Paid, Restored, Reversed
 from settings import api_key_variable
 from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
+from webhooks.processors import Delivery, Ignored, Processor, Split, TooMany, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict
 
 Object = dict[str, Any]
 Reading = Callable[[Object, datetime, bytes | None], list[Fact]]
 
 API = {"live": "https://api.gocardless.com", "test": "https://api-sandbox.gocardless.com"}
+MOST_EVENTS = 250
+"""Of one delivery, as documented."""
 PAGE = 500
 FETCH_AGAIN_AFTER_S: Sequence[float] = (0.5,)
 LIST_AGAIN_AFTER_S: Sequence[float] = (2, 10, 50)
@@ -89,6 +91,8 @@ class GoCardless(Processor):
             return [strict.unreadable(body, str(why))]
         if not isinstance(events, list):
             return [strict.unreadable(body, "unparsable: no list of events")]
+        if len(events) > MOST_EVENTS:
+            raise TooMany(f"{len(events)} events, and GoCardless delivers {MOST_EVENTS} at most")
         if not events:
             return [strict.unreadable(body, "")._replace(type=NO_EVENTS, quarantine_reason=None)]
         return [_event(event) for event in events]
@@ -113,13 +117,15 @@ class GoCardless(Processor):
 
     def fetch(self, type: str, body: bytes) -> bytes:
         """The payment or refund that the event names."""
+        from webhooks.processors import http
+
         event = strict.loads(body)
         self._check_account(event)
         kind = type.partition(".")[0]
-        answer = self._ask(f"{kind}/{_named(event, kind)}", {}, FETCH_AGAIN_AFTER_S)
-        if kind not in answer:
-            raise LookupError(f"GoCardless answers without {kind}")
-        return _written(strict.mapping(answer, kind))
+        named = _named(event, kind)
+        found = self._ask(f"{kind}/{named}", {}, FETCH_AGAIN_AFTER_S).get(kind)
+        http.check_same(named, found.get("id") if isinstance(found, dict) else None, "GoCardless")
+        return _written(found)
 
     def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
         """All events of that time, the newest first: so the API has it. Page by page, as they are asked for."""
@@ -127,7 +133,11 @@ class GoCardless(Processor):
         wanted = {"created_at[gte]": _iso(since), "created_at[lt]": _iso(until), "limit": str(PAGE)}
         while True:
             page = self._ask("events", wanted, LIST_AGAIN_AFTER_S)
-            events, cursors = page.get("events"), strict.mapping(strict.mapping(page, "meta"), "cursors")
+            events = page.get("events")
+            try:
+                after = strict.optional_name(strict.mapping(strict.mapping(page, "meta"), "cursors"), "after")
+            except Unusable:
+                events = None
             if not isinstance(events, list):
                 raise Unavailable("GoCardless's API answers something else than a list of events")
             for event in events:
@@ -135,7 +145,6 @@ class GoCardless(Processor):
                 if account and isinstance(event, dict) and isinstance(event.get("links"), dict):
                     event["links"].setdefault("organisation", account)
                 yield _event(event)
-            after = strict.optional_name(cursors, "after")
             if after is None or after == wanted.get("after"):
                 return
             wanted["after"] = after
@@ -170,8 +179,10 @@ class GoCardless(Processor):
         from gocardless_pro import errors
         from requests import RequestException
 
+        from webhooks.processors import http
+
         try:
-            return strict.loads(client.get(f"/{path}", params=query).content)
+            content = client.get(f"/{path}", params=query).content
         except RequestException as error:
             raise _Passing(f"its API does not answer ({type(error).__name__})") from None
         except (errors.AuthenticationError, errors.PermissionsError):
@@ -187,8 +198,14 @@ class GoCardless(Processor):
         except errors.MalformedResponseError as error:
             raise _Passing(f"GoCardless answers {error.status_code} and no JSON") from None
         except errors.GoCardlessProError as error:
-            why = str(getattr(error, "message", None) or error)
+            why, code = str(getattr(error, "message", None) or error), getattr(error, "code", None)
+            if type(code) is int and code >= 500:
+                raise _Passing(f"something before GoCardless answers {code}") from None
             raise LookupError(f"GoCardless has no answer to GET /{path}: {why[:200]}") from None
+        try:
+            return http.read(content, "GoCardless")
+        except Unavailable as why:
+            raise _Passing(str(why)) from None
 
 
 class _Passing(Unavailable):

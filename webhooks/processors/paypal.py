@@ -7,57 +7,51 @@ stands. That is fetched again from PayPal's API, and all meaning is what was fet
 | fetched | meaning |
 |---|---|
 | a sale or capture that was completed | credits, by its id, if it names a subscription or a custom id |
-| the same, now refunded | also takes all of it back, as a running total beside the single refunds |
+| the same, now refunded or reversed | also takes all of it back, as a running total beside the single refunds |
+| the same, partly refunded, as a ...REFUNDED or ...REVERSED event says | takes back what its order lists, likewise |
 | a refund, completed | takes its amount back, by the refund's own id; failed or cancelled undoes that |
-| the refund of a ...REVERSED event, a sale that was reversed | takes back, by the one reversal a payment has |
-| a dispute that took money | takes back, as a running total; what was credited again undoes the reversal |
+| a dispute that took money | takes back, as a total of its own; what was credited undoes that, and reversals |
 
 One loss is told as a refund or a reversal, and as a dispute, and neither names the
-other. So all are one family, in which a dispute's total is never added to what single
+other. So all are one family, in which the totals of disputes are never added to what single
 refunds took. A hold moves no money: a dispute counts from its first debit, or where it
 tells of none, when it is resolved.
+
+A webhook can overtake the API: what the API still calls pending, or completed after an event
+that says that money went back, is fetched again until it is final. Only an event that itself says
+pending is not waited for, because another event tells what comes of it.
 
 Sources: developer.paypal.com, "Integrate webhooks" and "Notification messages" (signed
 text, the certificate's place, 25 tries in three days, no bound on the time) and the
 references of Payments v1 and v2 (sale, capture, refund and their states), Disputes v1
-(money_movements, fund_movements, outcomes) and Webhooks Management v1 (list of events;
-the last 30 days as the Events dashboard has it); PayPal's Python and Java libraries
+(money_movements, fund_movements, outcomes), Orders v2 (payments.refunds), and Webhooks Management v1 (list of
+events; the last 30 days as the Events dashboard has it); PayPal's OpenAPI descriptions (paypal/
+paypal-rest-api-specifications: states of sales, captures and refunds); PayPal's Python and Java libraries
 (crc32 as decimal, the certificate's name and chain).
 """
 
-import base64
-import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID
-from zlib import crc32
 
-from models.facts import Fact, Paid, Restored, Reversed
+from models.facts import Fact
 from settings import Endpoint, SettingsError, api_key_variable, secret_variable
-from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
+from webhooks.processors import Delivery, Ignored, Kept, Processor, Split, Unavailable, Unusable, paypal_meaning, strict
 from webhooks.processors.paypal_certificates import certificates
-from webhooks.signatures import TOLERANCE_S, Headers, Invalid, Verdict
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from webhooks.processors.paypal_meaning import DOMAINS, FETCHED, links_of, place_of, state_of
+from webhooks.processors.paypal_signatures import Transmission, signed_headers, transmission
+from webhooks.signatures import Headers, Invalid, Verdict
 
 Object = dict[str, Any]
 
-ALGORITHM = "SHA256withRSA"
-DOMAINS = {"live": "paypal.com", "test": "sandbox.paypal.com"}
 LOCAL = "CERT-LOCAL"
 """The certificate that `sign` signs with, beside its key in the folder of the option `certs`."""
-
-MAX_AGE = timedelta(days=31)
-"""How old a transmission may be: PayPal tries for 3 days, and what is 30 days old can be sent again by hand."""
 
 HORIZON = timedelta(days=30)
 PAGE_SIZE = 100
@@ -106,72 +100,104 @@ class PayPal(Processor):
     def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
         """Source: developer.paypal.com, "Integrate webhooks", verification by oneself.
 
-        Fetches a certificate that it sees for the first time, within seconds.
+        Undecided for a certificate that was never seen here, which `learn` gets; reads one from the option `certs`.
         """
-        names = ("transmission-id", "transmission-time", "transmission-sig", "cert-url", "auth-algo")
-        transmission_id, time, text, url, algorithm = (headers.get(f"paypal-{name}") or "" for name in names)
-        if not (transmission_id and time and text and url):
-            return Invalid("a PAYPAL- header is missing")
-        if algorithm != ALGORITHM:
-            return Invalid(f"PAYPAL-AUTH-ALGO is not {ALGORITHM}")
-        if stale := _stale(time, now):
-            return stale
-        signature = _decoded(text)
-        if not signature:
-            return Invalid("PAYPAL-TRANSMISSION-SIG is not base64")
-        place = self._certificate_url.fullmatch(url)
-        if place is None:
-            return Invalid(f"PAYPAL-CERT-URL is not where PayPal keeps its certificates for {self.endpoint.mode} mode")
-        key = self._certificates.key(url, place[1], now)
+        found = self._named(headers, now)
+        if isinstance(found, Invalid):
+            return found
+        sent, name = found
+        key = self._certificates.key(sent.certificate_url, name, now)
         if isinstance(key, Invalid):
             return key
-        if any(_signed(key, signature, transmission_id, time, own, body) for own in self.endpoint.keys):
+        if any(sent.is_signed(key, own, body) for own in self.endpoint.keys):
             return None
         return Invalid("the signature is for none of the endpoint's webhook ids")
+
+    def learn(self, headers: Headers, now: float, source: str, kept: Kept) -> Verdict:
+        """Gets the certificate that the delivery names: one that is kept, or PayPal's own host's."""
+        found = self._named(headers, now)
+        return (
+            found
+            if isinstance(found, Invalid)
+            else self._certificates.learn(found[0].certificate_url, now, source, kept)
+        )
+
+    def _named(self, headers: Headers, now: float) -> tuple[Transmission, str] | Invalid:
+        """The transmission, and the name of the certificate that it is signed with."""
+        sent = transmission(headers, now)
+        if isinstance(sent, Invalid):
+            return sent
+        place = self._certificate_url.fullmatch(sent.certificate_url)
+        if place is None:
+            return Invalid(f"PAYPAL-CERT-URL is not where PayPal keeps its certificates for {self.endpoint.mode} mode")
+        return sent, place[1]
 
     def split(self, body: bytes, headers: Headers) -> list[Split]:
         """One event per delivery; what can be about money is thin, whatever else its type says."""
         part = strict.event(body, type="event_type", version="resource_version")
-        return [part._replace(thin=part.type.startswith(_FETCHED))]
+        return [part._replace(thin=part.type.startswith(FETCHED))]
 
     def same_content(self, first: bytes, second: bytes) -> bool:
         """All must be equal but the event's own links, which name the host that tells it."""
         return strict.same(first, second, without="links")
 
     def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:
-        """What the fetched resource tells. Raises Ignored or Unusable."""
+        """What the fetched resource tells. Raises Ignored, NotYet or Unusable."""
         strict.loads(body)
-        if not type.startswith(_FETCHED):
-            raise Ignored(_WHY_IGNORED.get(type, f"{type[:100]} says nothing about dues"))
+        if not type.startswith(FETCHED):
+            raise Ignored(paypal_meaning.WHY_IGNORED.get(type, f"{type[:100]} says nothing about dues"))
         if resource is None:
             raise Unusable("what it is about was not fetched")
         found = strict.loads(resource)
-        place = _place(found, "self", self.endpoint.mode)
+        place = place_of(found, "self", self.endpoint.mode)
         if place is None:
             raise Unusable(f"what PayPal answers does not say that it is of {self.endpoint.mode} mode")
-        return _READINGS[place.rpartition("/")[0]](found, type, self.endpoint)
+        return paypal_meaning.READINGS[place.rpartition("/")[0]](found, type, self.endpoint)
 
     def fetch(self, type: str, body: bytes) -> bytes:
         """The sale, capture, refund or dispute that the event's resource says to be, as the API has it now.
 
-        For a refund that is not found, the payment it is of, once that says that its money is gone.
+        For a refund that is not found, the payment it is of, once that says that its money is gone. With a payment of
+        which a part went back its refunds, as `refunds`.
         """
         resource = strict.mapping(strict.loads(body), "resource")
         rels = ("self", "sale", "capture", "up")
-        places = [place for rel in rels if (place := _place(resource, rel, self.endpoint.mode))]
+        places = [place for rel in rels if (place := place_of(resource, rel, self.endpoint.mode))]
         if not places:
             raise Unusable(f"its resource stands nowhere in PayPal's API for {self.endpoint.mode} mode")
         own, *payments = places
         try:
-            found = self._ask("GET", own)
+            found = self._get(own)
         except LookupError:
             for place in payments:
-                found = self._ask("GET", place)
-                if _state(found) in _GONE:
+                found = self._get(place)
+                if state_of(found) in paypal_meaning.GONE:
                     break
             else:
                 raise
+        if type.endswith(paypal_meaning.WENT_BACK) and state_of(found) == paypal_meaning.PARTLY:
+            found = found | {"refunds": self._refunds_of(found)}
         return json.dumps(found, default=float).encode()
+
+    def _refunds_of(self, payment: Object) -> list[Object]:
+        """The payment's refunds, by its order or parent payment; none where it has neither."""
+        parents = (
+            place_of(payment, rel, self.endpoint.mode, paypal_meaning.PARENTS) for rel in ("up", "parent_payment")
+        )
+        place = next(filter(None, parents), None)
+        with suppress(LookupError):
+            return paypal_meaning.listed_refunds(self._get(place), strict.name(payment, "id")) if place else []
+        return []
+
+    def _get(self, place: str) -> Object:
+        found = self._ask("GET", place)
+        _, _, named = place.rpartition("/")
+        from webhooks.processors import http
+
+        http.check_same(named, found.get("dispute_id" if "/disputes/" in place else "id"), "PayPal's API")
+        if own := place_of(found, "self", self.endpoint.mode):
+            http.check_same(named, own.rpartition("/")[2], "PayPal's API")
+        return found
 
     def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
         """All events of the app, day by day, the oldest first."""
@@ -186,26 +212,14 @@ class PayPal(Processor):
 
     def sign(self, body: bytes, timestamp: int) -> Delivery:
         """Signed for the first webhook id with the key in the folder `certs`. Raises SettingsError without one."""
-        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-        from cryptography.hazmat.primitives.hashes import SHA256
-
         file = self._folder / f"{LOCAL}.key" if self._folder else None
         if file is None or not file.is_file():
             raise SettingsError(
                 f"Endpoint {self.endpoint.name!r}: only PayPal can sign for it. To try it out, set certs=FOLDER to a "
                 f"folder with ca.pem, {LOCAL}.pem and {LOCAL}.key."
             )
-        transmission_id = str(UUID(bytes=hashlib.sha256(body).digest()[:16]))
-        time = datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        text = _text(transmission_id, time, self.endpoint.keys[0], body)
-        headers = {
-            "PAYPAL-TRANSMISSION-ID": transmission_id,
-            "PAYPAL-TRANSMISSION-TIME": time,
-            "PAYPAL-TRANSMISSION-SIG": base64.b64encode(_private_key(file).sign(text, PKCS1v15(), SHA256())).decode(),
-            "PAYPAL-CERT-URL": f"https://api.{DOMAINS[self.endpoint.mode]}/v1/notifications/certs/{LOCAL}",
-            "PAYPAL-AUTH-ALGO": ALGORITHM,
-        }
-        return Delivery(body, headers)
+        url = f"https://api.{DOMAINS[self.endpoint.mode]}/v1/notifications/certs/{LOCAL}"
+        return Delivery(body, signed_headers(body, timestamp, self.endpoint.keys[0], file, url))
 
     def _events(self, start: datetime, end: datetime) -> Iterator[Object]:
         moments = (moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for moment in (start, end))
@@ -217,7 +231,7 @@ class PayPal(Processor):
             if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
                 raise Unavailable("its API lists events in a way that we do not know")
             yield from events
-            query = urlsplit(next(_links(page, "next"), "")).query if events else ""
+            query = urlsplit(next(links_of(page, "next"), "")).query if events else ""
 
     def _patiently(self, path: str) -> Object:
         for wait_s in WAITS_S:
@@ -251,227 +265,3 @@ class PayPal(Processor):
         if not isinstance(token, str) or type(lasts_s) is not int:
             raise Unavailable("its API gives no access token")
         return token, monotonic() + lasts_s - 60
-
-
-def _payment(payment: Object, type: str, endpoint: Endpoint) -> list[Fact]:
-    _check_account(strict.mapping(payment, "payee"), endpoint)
-    reference, state = strict.name(payment, "id"), _state(payment)
-    if state in {"pending", "denied", "declined", "failed"}:
-        raise Ignored(f"the payment is {state}: no money moved")
-    if state not in {"completed", "partially_refunded", *_GONE}:
-        raise Unusable(f"the payment is in a state that we do not know: {state[:60]}")
-    if state == "completed" and type.endswith((".REFUNDED", ".REVERSED")):
-        raise Unusable("PayPal tells of the payment, but not what became of it: take its sessions back by hand")
-    amount, currency = _money(payment)
-    if amount == 0:
-        raise Ignored("zero amount: nothing was paid")
-    billing = (payment.get("billing_agreement_id"), payment.get("custom_id"), payment.get("custom"))
-    references = tuple(dict.fromkeys(str(name) for name in billing if strict.is_name(name)))
-    if not references:
-        raise Ignored("a single sale: it names no subscription and no custom id")
-    facts: list[Fact] = [Paid(reference, strict.iso_time(payment, "create_time"), amount, currency, references)]
-    if state == "refunded":
-        facts.append(Reversed(reference, _updated(payment), "refund", amount, currency, running_total=True))
-    if state == "reversed":
-        facts.append(Reversed(reference, _updated(payment), _reversal(reference), amount, currency))
-    return facts
-
-
-_GONE = {"refunded", "reversed"}
-"""States of a payment of which nothing is left."""
-
-
-def _refund(refund: Object, type: str, endpoint: Endpoint) -> list[Fact]:
-    state = _state(refund)
-    up = _place(refund, "up", endpoint.mode) or ""
-    payment = (
-        strict.optional_name(refund, "sale_id")
-        or strict.optional_name(refund, "capture_id")
-        or (up.rpartition("/")[2] if up.startswith("/v2/payments/captures/") else None)
-    )
-    if payment is None:
-        raise Unusable("the refund names no payment")
-    amount, currency = _money(refund, signed=True)  # version 1 may tell what it does to the balance
-    if amount == 0:
-        raise Ignored("zero amount: nothing went back")
-    cause = _reversal(payment) if type.endswith(".REVERSED") else f"refund:{strict.name(refund, 'id')}"
-    if state == "completed":
-        return [Reversed(payment, strict.iso_time(refund, "create_time"), cause, amount, currency)]
-    if state in {"failed", "cancelled"}:
-        return [Restored(payment, _updated(refund), cause, amount, currency)]
-    raise Ignored(f"the refund is {state[:60]}: no money went back yet")
-
-
-def _dispute(dispute: Object, _type: str, endpoint: Endpoint) -> list[Fact]:
-    disputed = dispute.get("disputed_transactions")
-    if not isinstance(disputed, list) or len(disputed) != 1 or not isinstance(disputed[0], dict):
-        raise Unusable("the dispute is not about exactly one payment: see to its sessions by hand")
-    _check_account(strict.mapping(disputed[0], "seller"), endpoint)
-    payment, at = strict.name(disputed[0], "seller_transaction_id"), _updated(dispute)
-    amount, currency = _money(dispute, "dispute_amount")
-    taken, credited = _movements(dispute, amount, currency)
-    if not taken and not credited:
-        outcome = str(strict.mapping(dispute, "dispute_outcome").get("outcome_code"))
-        taken, credited = amount * (outcome in _LOST), amount * (outcome in _WON)
-    facts: list[Fact] = []
-    if taken:
-        facts.append(Reversed(payment, at, "refund", taken, currency, running_total=True))
-    if credited:
-        facts.append(Restored(payment, at, _reversal(payment), credited, currency))
-    if not facts:
-        raise Ignored(f"the dispute is {str(dispute.get('status'))[:60]}: no money moved")
-    return facts
-
-
-_LOST = {"RESOLVED_BUYER_FAVOUR", "ACCEPTED"}
-_WON = {"RESOLVED_SELLER_FAVOUR", "CANCELED_BY_BUYER", "DENIED"}
-"""How disputes end, for those that tell of no money moved; all others, such as PayPal's own payout, cost us nothing."""
-
-
-def _movements(dispute: Object, amount: int, currency: str) -> tuple[int, int]:
-    """What the dispute took from the seller, and what it gave back; its fees apart."""
-    movements = dispute.get("fund_movements") or dispute.get("money_movements") or []
-    if not isinstance(movements, list) or not all(isinstance(movement, dict) for movement in movements):
-        raise Unusable("the dispute's money movements are not a list of objects")
-    moved = {"DEBIT": 0, "CREDIT": 0}
-    for movement in movements:
-        party = movement.get("party") or movement.get("affected_party")
-        if party != "SELLER" or str(movement.get("reason")).endswith("FEE"):
-            continue
-        kind = str(movement.get("type"))
-        if kind not in moved:
-            raise Unusable(f"a money movement is neither DEBIT nor CREDIT, but {kind[:60]}")
-        value, theirs = _money(movement)
-        # In another currency than the member paid in, it is the whole disputed amount.
-        moved[kind] += value if theirs == currency else amount
-    return moved["DEBIT"], moved["CREDIT"]
-
-
-def _reversal(payment: str) -> str:
-    """The cause of what PayPal takes itself, once for each payment: of the family of refunds."""
-    return f"refund:reversal of {payment}"
-
-
-def _money(holder: Object, key: str = "amount", *, signed: bool = False) -> tuple[int, str]:
-    """The amount in minor units and its currency, as version 1 or 2 of the API has them; `signed` may be negative."""
-    money = strict.mapping(holder, key)
-    amount, code = ("total", "currency") if "currency" in money else ("value", "currency_code")
-    currency, text = strict.currency(money, code), money.get(amount)
-    if not isinstance(text, str):
-        raise Unusable(f"the amount's {amount} is not a text")
-    text = text.removeprefix("-") if signed else text
-    return strict.decimal_amount({amount: text}, amount, currency), currency
-
-
-def _state(holder: Object) -> str:
-    """What version 1 calls state, and version 2 status."""
-    return str(holder.get("state") or holder.get("status")).lower()
-
-
-def _updated(holder: Object) -> datetime:
-    return strict.iso_time(holder, "update_time" if holder.get("update_time") else "create_time")
-
-
-def _check_account(party: Object, endpoint: Endpoint) -> None:
-    theirs = strict.optional_name(party, "merchant_id")
-    if endpoint.account and theirs and theirs != endpoint.account:
-        raise Unusable(f"it belongs to merchant {theirs!r}, but the endpoint's is {endpoint.account!r}")
-
-
-_READINGS: dict[str, Callable[[Object, str, Endpoint], list[Fact]]] = {
-    "/v1/payments/sale": _payment,
-    "/v1/payments/capture": _payment,
-    "/v2/payments/captures": _payment,
-    "/v1/payments/refund": _refund,
-    "/v2/payments/refunds": _refund,
-    "/v1/customer/disputes": _dispute,
-}
-"""Where a resource stands in the API -> what it means."""
-
-_FETCHED = ("PAYMENT.SALE.", "PAYMENT.CAPTURE.", "PAYMENT.REFUND.", "CUSTOMER.DISPUTE.")
-"""Beginnings of the types of which the resource is fetched; what it then tells is no matter of the type."""
-
-_WHY_IGNORED = {
-    "PAYMENTS.PAYMENT.CREATED": "the same money as PAYMENT.SALE.COMPLETED, which credits",
-    "CHECKOUT.ORDER.COMPLETED": "the same money as PAYMENT.CAPTURE.COMPLETED, which credits",
-    "CHECKOUT.ORDER.APPROVED": "no money moved yet: PAYMENT.CAPTURE.COMPLETED tells when it does",
-    "BILLING.SUBSCRIPTION.ACTIVATED": "no money moved yet: PAYMENT.SALE.COMPLETED tells when it does",
-    "BILLING.SUBSCRIPTION.PAYMENT.FAILED": "a failed attempt: no money moved",
-    "RISK.DISPUTE.CREATED": "the same dispute as CUSTOMER.DISPUTE.CREATED",
-}
-
-_LINKS = {
-    mode: re.compile(
-        rf"https://api(?:-m)?\.{re.escape(domain)}((?:{'|'.join(_READINGS)})/[A-Za-z0-9-]{{1,64}})", re.ASCII
-    )
-    for mode, domain in DOMAINS.items()
-}
-
-
-def _links(holder: Object, rel: str) -> Iterator[str]:
-    links = holder.get("links")
-    for link in links if isinstance(links, list) else ():
-        if isinstance(link, dict) and link.get("rel") == rel and isinstance(link.get("href"), str):
-            yield link["href"]
-
-
-def _place(resource: Object, rel: str, mode: str) -> str | None:
-    """Where in that mode's API its link leads to, such as "/v1/payments/sale/ID"; None where it is no place we know.
-
-    No more than the path is taken from a link: whom to ask is not its to say.
-    """
-    found = (_LINKS[mode].fullmatch(href) for href in _links(resource, rel))
-    return next((match[1] for match in found if match), None)
-
-
-# Signatures
-
-
-def _text(transmission_id: str, time: str, webhook_id: bytes, body: bytes) -> bytes:
-    first, second = (part.encode("latin-1", "replace") for part in (transmission_id, time))
-    return b"%b|%b|%b|%d" % (first, second, webhook_id, crc32(body))
-
-
-def _signed(
-    key: "RSAPublicKey", signature: bytes, transmission_id: str, time: str, webhook_id: bytes, body: bytes
-) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-    from cryptography.hazmat.primitives.hashes import SHA256
-
-    try:
-        key.verify(signature, _text(transmission_id, time, webhook_id, body), PKCS1v15(), SHA256())
-    except InvalidSignature:
-        return False
-    return True
-
-
-def _decoded(text: str) -> bytes:
-    """What base64 stands for; empty for anything else, also for another spelling of the same."""
-    try:
-        value = base64.b64decode(text, validate=True)
-    except ValueError:
-        return b""
-    return value if base64.b64encode(value).decode() == text else b""
-
-
-def _stale(time: str, now: float) -> Invalid | None:
-    try:
-        sent_at = datetime.fromisoformat(time)
-        age_s = now - sent_at.timestamp()
-    except (ValueError, OverflowError):
-        return Invalid("PAYPAL-TRANSMISSION-TIME is not a time")
-    if sent_at.tzinfo is None:
-        return Invalid("PAYPAL-TRANSMISSION-TIME has no offset")
-    if age_s > MAX_AGE.total_seconds():
-        return Invalid("PAYPAL-TRANSMISSION-TIME is too old")
-    if age_s < -TOLERANCE_S:
-        return Invalid("PAYPAL-TRANSMISSION-TIME is in the future")
-    return None
-
-
-@cache
-def _private_key(file: Path) -> Any:
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    return load_pem_private_key(file.read_bytes(), None)

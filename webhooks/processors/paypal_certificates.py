@@ -3,20 +3,25 @@
 PayPal serves a certificate without its issuer's (seen in recorded deliveries of 2024), and nothing is
 fetched from anywhere else: the issuers are those that PayPal's own Python library is pinned to, in
 paypal_issuers.pem, and those that an operator puts beside them.
+
+Anybody can name certificates that do not exist. So one that was learned is kept for all processes and never asked
+for again, and the others are fetched within a budget per source and one for all: who makes up names uses up his own.
 """
 
 import re
 import warnings
-from collections import deque
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from webhooks.signatures import Invalid
+from webhooks.processors import Kept
+from webhooks.signatures import Invalid, Verdict
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -27,45 +32,115 @@ ISSUERS = "issuers.pem"
 """Further issuers' certificates, in the folder of the option `certs`; a trusted root has to vouch for them."""
 
 FETCH_S = 3.0
-FETCHES_A_MINUTE = 10
+AT_ONCE = 4
+"""Fetches under way at once: each holds a thread that could answer deliveries."""
+WAIT_S = 0.5
+"""How long a thread waits for a certificate that another one is fetching; most answers take less."""
+A_MINUTE, A_MINUTE_FROM_ONE = 60, 5
+"""Fetches within a minute, of all sources and of one."""
 FAILED_FOR_S = 30.0
 """How long a certificate that could not be had, or is not PayPal's, is not asked for again."""
 MAX_BYTES = 64 * 1024
 MAX_KNOWN = 32
+MAX_FAILED = MAX_SOURCES = 1000
+
+NEVER_SEEN = Invalid("PayPal's certificate was never seen here", undecided=True)
 
 
 class _Unobtainable(Exception):
     """A certificate could not be had now."""
 
 
-class Certificates:
-    """The keys that PayPal signs with: each is fetched once, checked, and kept while its certificate is valid.
+class Budget:
+    """How often may be fetched: so often within a minute for one source, and so often for all together."""
 
-    Only from PayPal's own host, never two at once, and so rarely that whoever makes up
-    addresses there gets little done.
-    """
+    def __init__(self) -> None:
+        self._all: deque[float] = deque(maxlen=A_MINUTE)
+        self._of: OrderedDict[str, deque[float]] = OrderedDict()
+        self._lock = Lock()
+
+    def spend(self, source: str) -> bool:
+        """Whether the source may fetch now; that counts as one."""
+        with self._lock:
+            own = self._of.pop(source, None) or deque[float](maxlen=A_MINUTE_FROM_ONE)
+            self._of[source] = own
+            if len(self._of) > MAX_SOURCES:
+                self._of.popitem(last=False)
+            now = monotonic()
+            if any(len(spent) == spent.maxlen and now - spent[0] < 60 for spent in (own, self._all)):
+                return False
+            own.append(now)
+            self._all.append(now)
+            return True
+
+
+class Certificates:
+    """The keys that PayPal signs with: each is learned once, checked, and kept while its certificate is valid."""
 
     def __init__(self, domain: str, folder: Path | None, *, trusts_folder: bool) -> None:
         """`domain` is what they are made out to; `folder` has some on disk, and a root if that is trusted."""
         self._domain = domain
         self._folder = folder
         self._trusts_folder = trusts_folder
-        self._known: dict[str, tuple[RSAPublicKey, float, float]] = {}
-        self._failed: dict[str, tuple[float, Invalid]] = {}
-        self._fetches: deque[float] = deque(maxlen=FETCHES_A_MINUTE)
-        self._learning = Lock()
+        self._known: OrderedDict[str, tuple[RSAPublicKey, float, float]] = OrderedDict()
+        self._failed: OrderedDict[str, tuple[float, Invalid]] = OrderedDict()
+        self._budget = Budget()
+        self._fetching: dict[str, Event] = {}
+        self._lock = Lock()
 
     def key(self, url: str, name: str, now: float) -> "RSAPublicKey | Invalid":
-        """The key of the certificate at that address, which is one of PayPal's; Invalid where it has none."""
+        """The key of the certificate at that address as far as it is known here, or stands in the folder.
+
+        NEVER_SEEN where that is to be learned first; another Invalid for what is not PayPal's, or could not be had
+        lately.
+        """
         if found := self._found(url, now):
             return found
-        # Half a second is what most answers take; a thread is not held longer by what another waits for.
-        if not self._learning.acquire(timeout=0.5):
-            return Invalid("another certificate is being fetched", undecided=True)
+        file = self._folder / f"{name}.pem" if self._folder else None
+        if file is None or not file.is_file():
+            return NEVER_SEEN
+        failure = self._learn(url, now, file.read_bytes)
+        return failure or self._found(url, now) or NEVER_SEEN
+
+    def learn(self, url: str, now: float, source: str, kept: Kept) -> Verdict:
+        """Learns the certificate at that address: from what is kept, or within the source's budget from PayPal's host.
+
+        None where it is known then; else why not, undecided where it may be later.
+        """
+        found = self._found(url, now)
+        if found and not (isinstance(found, Invalid) and found.undecided):
+            return found if isinstance(found, Invalid) else None
+        for pem in kept.get(url):
+            with suppress(_Unobtainable, OSError, *_refusals()):
+                self._accept(url, now, pem)
+                return None
+        return found if isinstance(found, Invalid) else self._fetch(url, now, source, kept)
+
+    def _fetch(self, url: str, now: float, source: str, kept: Kept) -> Verdict:
+        with self._lock:
+            other = self._fetching.get(url)
+            if other is None:
+                if len(self._fetching) >= AT_ONCE:
+                    return Invalid("other certificates are being fetched", undecided=True)
+                if not self._budget.spend(source):
+                    return Invalid("too many certificates were asked for within a minute", undecided=True)
+                mine = self._fetching[url] = Event()
+        if other:
+            other.wait(WAIT_S)
+            found = self._found(url, now) or NEVER_SEEN
+            return found if isinstance(found, Invalid) else None
+
+        def served() -> bytes:
+            pem = _fetched(url)
+            self._check_issuer(pem)
+            return pem
+
         try:
-            return self._found(url, now) or self._learn(url, name, now)
+            return self._learn(url, now, served, kept)
         finally:
-            self._learning.release()
+            with self._lock:
+                del self._fetching[url]
+            mine.set()
 
     def _found(self, url: str, now: float) -> "RSAPublicKey | Invalid | None":
         known, failed = self._known.get(url), self._failed.get(url)
@@ -73,75 +148,91 @@ class Certificates:
             return known[0]
         return failed[1] if failed and monotonic() < failed[0] else None
 
-    def _learn(self, url: str, name: str, now: float) -> "RSAPublicKey | Invalid":
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-        from cryptography.x509.verification import VerificationError
-
+    def _learn(self, url: str, now: float, get: Callable[[], bytes], kept: Kept | None = None) -> Verdict:
         try:
-            leaf = self._checked(url, name, now)
-            key = leaf.public_key()
-            if not isinstance(key, RSAPublicKey):
-                raise ValueError("it has no RSA key")  # noqa: TRY004 -- it is the certificate that is wrong
+            pem = get()
+            self._accept(url, now, pem)
         except (_Unobtainable, OSError) as why:
             failure = Invalid(f"PayPal's certificate cannot be had: {why}", undecided=True)
-        except (ValueError, VerificationError, UnsupportedAlgorithm) as why:
+        except _refusals() as why:
             reason = str(why).partition(" (encountered")[0][:200]
             failure = Invalid(f"the certificate is not PayPal's, or not valid now ({reason})")
         else:
-            while len(self._known) >= MAX_KNOWN:
-                del self._known[next(iter(self._known))]
-            valid = leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
-            self._known[url] = (key, *valid)
-            return key
-        self._failed = {other: told for other, told in self._failed.items() if monotonic() < told[0]}
-        self._failed[url] = (monotonic() + FAILED_FOR_S, failure)
+            if kept:
+                kept.put(url, pem)
+            return None
+        _put(self._failed, url, (monotonic() + FAILED_FOR_S, failure), MAX_FAILED)
         return failure
 
-    def _checked(self, url: str, name: str, now: float) -> "Certificate":
-        """The certificate, when a chain leads from it to a root we trust."""
+    def _accept(self, url: str, now: float, pem: bytes) -> None:
+        """Knows the certificate from now on, when a chain leads from it to a root we trust.
+
+        Raises _Unobtainable for what is no certificate, and one of _refusals.
+        """
         from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
         from cryptography.x509.verification import PolicyBuilder, Store
 
-        file = self._folder / f"{name}.pem" if self._folder else None
-        kept = file.read_bytes() if file and file.is_file() else None
-        leaf, *issuers = _read(self._fetched(url) if kept is None else kept)
-        issuers += [*_pinned(), *self._own(ISSUERS)]
-        roots = [*_roots(), *(self._own("ca.pem") if self._trusts_folder else [])]
-        if kept is None and leaf.issuer not in {other.subject for other in [*issuers, *roots]}:
-            # It is PayPal's: its own host gave it. Who issued it is for the operator to say.
+        leaf, *issuers = _read(pem)
+        policy = PolicyBuilder().store(Store(self._trusted())).time(datetime.fromtimestamp(now, UTC))
+        verifier = policy.build_server_verifier(x509.DNSName(self._domain))
+        verifier.verify(leaf, [*issuers, *_pinned(), *self._own(ISSUERS)])
+        key = leaf.public_key()
+        if not isinstance(key, RSAPublicKey):
+            raise ValueError("it has no RSA key")  # noqa: TRY004 -- it is the certificate that is wrong
+        valid = leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
+        _put(self._known, url, (key, *valid), MAX_KNOWN)
+
+    def _check_issuer(self, served: bytes) -> None:
+        """Raises _Unobtainable for an issuer that an operator has to name: PayPal's own host gave the certificate."""
+        leaf, *issuers = _read(served)
+        known = {other.subject for other in [*issuers, *_pinned(), *self._own(ISSUERS), *self._trusted()]}
+        if leaf.issuer not in known:
             issuer = leaf.issuer.rfc4514_string()
             raise _Unobtainable(
                 f"its issuer is not known: put the certificate of {issuer} into certs=FOLDER, {ISSUERS}"
             )
-        moment = datetime.fromtimestamp(now, UTC)
-        policy = PolicyBuilder().store(Store(roots)).time(moment)
-        policy.build_server_verifier(x509.DNSName(self._domain)).verify(leaf, issuers)
-        return leaf
+
+    def _trusted(self) -> "list[Certificate]":
+        return [*_roots(), *(self._own("ca.pem") if self._trusts_folder else [])]
 
     def _own(self, name: str) -> "list[Certificate]":
         file = self._folder / name if self._folder else None
         return _read(file.read_bytes()) if file and file.is_file() else []
 
-    def _fetched(self, url: str) -> bytes:
-        import requests
 
-        started = monotonic()
-        if len(self._fetches) == FETCHES_A_MINUTE and started - self._fetches[0] < 60:
-            raise _Unobtainable("too many were asked for within a minute")
-        self._fetches.append(started)
-        found = b""
-        try:
-            with requests.get(url, timeout=FETCH_S / 2, allow_redirects=False, stream=True) as answer:
-                if answer.status_code != 200:
-                    raise _Unobtainable(f"its host answers {answer.status_code}")
-                for chunk in answer.iter_content(4096):
-                    found += chunk
-                    if len(found) > MAX_BYTES or monotonic() - started > FETCH_S:
-                        raise _Unobtainable("it is too large, or comes too slowly")
-        except requests.RequestException as error:
-            raise _Unobtainable(f"its host does not answer ({type(error).__name__})") from None
-        return found
+def _put(holder: OrderedDict[str, Any], name: str, value: Any, most: int) -> None:
+    """Puts it in, and forgets the oldest where there are too many."""
+    holder[name] = value
+    while len(holder) > most:
+        with suppress(KeyError):  # another thread was faster
+            holder.popitem(last=False)
+
+
+@cache
+def _refusals() -> tuple[type[Exception], ...]:
+    """What tells that a certificate is not PayPal's."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.x509.verification import VerificationError
+
+    return ValueError, VerificationError, UnsupportedAlgorithm
+
+
+def _fetched(url: str) -> bytes:
+    import requests
+
+    started, found = monotonic(), b""
+    try:
+        with requests.get(url, timeout=FETCH_S / 2, allow_redirects=False, stream=True) as answer:
+            if answer.status_code != 200:
+                raise _Unobtainable(f"its host answers {answer.status_code}")
+            for chunk in answer.iter_content(4096):
+                found += chunk
+                if len(found) > MAX_BYTES or monotonic() - started > FETCH_S:
+                    raise _Unobtainable("it is too large, or comes too slowly")
+    except requests.RequestException as error:
+        raise _Unobtainable(f"its host does not answer ({type(error).__name__})") from None
+    return found
 
 
 def _read(found: bytes) -> "list[Certificate]":

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
@@ -159,6 +160,17 @@ class TestOneEvent:
         assert "<first>" in viewer.text
         assert "<first>" not in viewer.page
 
+    def test_one_that_waits_for_its_processor_says_why_since_when_and_until_when(
+        self, viewer: Browser, session: Session
+    ) -> None:
+        since, again = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2999, 3, 2, 15, tzinfo=UTC)
+        why = "waits for paypal: PayPal says that the refund is pending"
+        [number] = arrived(session, "evt", thin=True, waits_since=since, next_attempt_at=again, error=why)
+        viewer.get(f"/operations/events/{number}")
+        assert re.search(r"Waits since Mar 1, 2026.* Asked again Mar 2, 2999.* Why waits for paypal", viewer.text)
+        viewer.get("/operations/events/?state=pending")
+        assert f"{why}. Asked again Mar 2, 2999" in viewer.text
+
     def test_a_contradiction_stands_beside_the_first(self, viewer: Browser, session: Session) -> None:
         for body in (b'{"amount": 1}', b'{"amount": 2}'):
             inbox.store(session, [NewEvent("stripe", "evt_1", "invoice.paid", body)], lambda *_: False)
@@ -197,6 +209,13 @@ class TestActing:
         assert f"Event {number} has no effect." in operator.text
         assert state_of(session, number) == "ignored"
         assert acts(session) == [("operator@example.com", "discard", "A test of theirs")]
+
+    def test_one_that_waits_for_its_processor_can_be_discarded(self, operator: Browser, session: Session) -> None:
+        [number] = arrived(session, "evt", thin=True, waits_since=datetime(2026, 3, 1, tzinfo=UTC))
+        operator.get(f"/operations/events/{number}")
+        assert f'aria-label="Discard event {number}"' in operator.page
+        operator.post(f"/operations/events/{number}/discard", reason="PayPal says that it never will be")
+        assert state_of(session, number) == "ignored"
 
     def test_a_quarantined_event_is_let_through(self, operator: Browser, session: Session) -> None:
         [number] = arrived(session, "evt_1", state="quarantined", reason="from the future")

@@ -1,0 +1,82 @@
+"""What a receiving process learns on the way: kept in the database for all others, and for whom it was asked.
+
+Learning is the one thing for which the process that receives asks somebody else, so it is what an attacker would
+have it do: each source of deliveries has a budget of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address, ip_network
+from threading import Lock
+from time import monotonic
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from logs import first_line
+from models import certificates
+
+READ_AGAIN_S = 1.0
+"""How often at most the database is asked for what other processes have learned."""
+
+log = structlog.get_logger()
+
+
+class Learned:
+    """The certificates that any process of this installation has learned, by name.
+
+    A database that is away knows none: what cannot be stored is not acknowledged anyway.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[str, list[bytes]] = {}
+        self._read_at = float("-inf")
+        self._reading = Lock()
+
+    def get(self, name: str) -> Sequence[bytes]:
+        """Those of that name, the newest first; what another process has learned is there within a second."""
+        if name not in self._known and self._reading.acquire(blocking=False):
+            try:
+                if monotonic() >= self._read_at + READ_AGAIN_S:
+                    self._read_at = monotonic()
+                    self._read()
+            finally:
+                self._reading.release()
+        return self._known.get(name, ())
+
+    def put(self, name: str, pem: bytes) -> None:
+        """Keeps one for all processes."""
+        try:
+            with self._engine.begin() as connection:
+                certificates.keep(connection, name, pem)
+        except SQLAlchemyError as error:
+            log.warning("certificate_not_kept", name=name, error=first_line(error))
+
+    def _read(self) -> None:
+        try:
+            with self._engine.connect() as connection:
+                self._known = certificates.learned(connection)
+        except SQLAlchemyError as error:
+            log.warning("certificates_not_read", error=first_line(error))
+
+
+def source_of(environ: Mapping[str, Any], trusted_proxies: int) -> str:
+    """Where a request comes from, as one budget sees it: an IPv4 address, or an IPv6 network of 64 bits.
+
+    The address that the outermost of the trusted proxies saw; without any, the one that this process sees. What a
+    client writes into X-Forwarded-For itself stands before what the proxies add, and is not looked at.
+    """
+    forwarded = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
+    seen = environ.get("REMOTE_ADDR", "")
+    if trusted_proxies and len(forwarded) >= trusted_proxies:
+        seen = forwarded[-trusted_proxies]
+    try:
+        address = ip_address(seen)
+    except ValueError:
+        return "unknown"
+    mapped = getattr(address, "ipv4_mapped", None)
+    if mapped or address.version == 4:
+        return str(mapped or address)
+    return str(ip_network(f"{address}/64", strict=False).network_address)
