@@ -69,6 +69,12 @@ def entitlement(facts: Sequence[Fact], terms: Iterable[Terms]) -> list[Owed]:
     ]
 
 
+def money_reversed(facts: Sequence[Fact]) -> int:
+    """How much of the payment's money went back, in minor units and as told; 0 while it was not told to be paid."""
+    paid = payment_of(facts)
+    return _reversed_minor(paid, facts) if paid else 0
+
+
 def contradicts(paid: Paid, fact: Fact) -> bool:
     """Whether the fact cannot be true of this payment: it speaks of another currency."""
     return not isinstance(fact, Linked) and fact.currency is not None and fact.currency != paid.currency
