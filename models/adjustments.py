@@ -16,13 +16,14 @@ from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relations
 from models import actions, cases, clawback, entitlement, ledger
 from models.actions import Actor
 from models.base import Base, Id, RecordedAt
-from models.catalogue import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Item, one_of
+from models.catalogue import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Item, ItemKind, one_of
 from models.clawback import Lot
 from models.errors import (
     AlreadyLapsed,
     DayTooFar,
     KeyReused,
     NeverLapses,
+    NotASessionItem,
     NotFound,
     NotLater,
     NumberTooLarge,
@@ -94,7 +95,7 @@ def adjust(
 
     Sessions given lapse after the local `last_day` at the member's club; None is never. The same
     key with the same content is no change. Raises ZeroQuantity, NumberTooLarge, ReasonMissing,
-    TextTooLong, DayTooFar, AlreadyLapsed, TooFewSessions, KeyReused, NotFound.
+    TextTooLong, DayTooFar, AlreadyLapsed, TooFewSessions, KeyReused, NotFound, NotASessionItem.
     """
     if not quantity:
         raise ZeroQuantity
@@ -104,6 +105,9 @@ def adjust(
     for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
         if session.get(table, wanted) is None:
             raise NotFound(what=what, name=wanted)
+    item = session.get_one(Item, item_id)
+    if item.kind != ItemKind.SCHEDULER_BUCKET:
+        raise NotASessionItem(item=item.name)
     expiry = _end_of(last_day, home_zone(session, member_id), now) if last_day and quantity > 0 else None
     content = {
         "member_id": member_id, "item_id": item_id, "quantity": quantity, "expires_at": expiry,

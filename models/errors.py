@@ -42,11 +42,15 @@ class NegativeNumber(SppError):
 
 
 class NotASessionItem(SppError):
-    """{item!r} is not a scheduler bucket, so it cannot be a session bucket."""
+    """{item!r} is not a scheduler bucket: it has no sessions."""
 
 
 class ItemAlreadyAdded(SppError):
     """{item!r} is already a session bucket of {offer!r}."""
+
+
+class ListedTwice(SppError):
+    """The {what} {name} is in the list twice: name it once."""
 
 
 class DaysWithoutSessions(SppError):
