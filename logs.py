@@ -5,9 +5,6 @@ import sys
 from contextlib import suppress
 from typing import BinaryIO, cast
 
-import orjson
-import structlog
-
 
 def first_line(error: Exception) -> str:
     """What an error says, in one line: a database's further ones repeat the statement and its parameters."""
@@ -31,6 +28,9 @@ class _Unfailing:
 
 def configure(level: str) -> None:
     """Sets up logging for this process; `level` is a name such as "info"."""
+    import orjson  # commands log nothing, and need not load them
+    import structlog
+
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from shutil import get_terminal_size
+from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy import select
@@ -21,16 +22,16 @@ from console.installed import (
     operator,
     settle_waiting,
 )
+from console.moments import MOMENT
 from models import masking, payments, repairing
 from models.database import make_engine, sessions
 from models.errors import NotFound
 from models.inbox import EventState, WebhookEvent
 from models.members import add_billing_reference, the_membership
 from models.wording import age
-from webhooks.processors import adapter
-from worker.reconciling import Reconciling, Report
 
-TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+if TYPE_CHECKING:
+    from worker.reconciling import Report
 
 
 @click.command()
@@ -148,7 +149,7 @@ def release(ids: tuple[int, ...], reason: str, as_json: bool) -> None:
     """Let events through after all; of two with one id both will count then, as far as they differ."""
     with database() as session:
         due = repairing.release(session, ids, reason, by=operator())
-    _tell(as_json, "due", due, "Due again: {}. A worker takes them within a second.")
+    _tell(as_json, "due", due, "due again")
 
 
 @quarantine.command("discard")
@@ -159,20 +160,20 @@ def discard(ids: tuple[int, ...], reason: str, as_json: bool) -> None:
     """Decide that events have no effect; they are kept, with the reason."""
     with database() as session:
         done = repairing.discard(session, ids, reason, by=operator())
-    _tell(as_json, "discarded", done, "Discarded: {}.")
+    _tell(as_json, "discarded", done, "discarded")
 
 
-def _tell(as_json: bool, key: str, ids: list[int], text: str) -> None:
+def _tell(as_json: bool, key: str, ids: list[int], done: str) -> None:
     if as_json:
         show.as_json({key: ids})
     else:
-        click.echo(text.format(" ".join(map(str, ids))))
+        click.echo(f"{show.events_are(ids)} {done}.")
 
 
 @click.command()
 @click.argument("endpoint", required=False)
-@click.option("--since", type=TIME, help="UTC; by default where the last run ended, less three days.")
-@click.option("--until", type=TIME, help="UTC; by default a quarter of an hour ago.")
+@click.option("--since", type=MOMENT, help="By default where the last run ended, less three days.")
+@click.option("--until", type=MOMENT, help="By default a quarter of an hour ago.")
 @click.option("--dry-run", is_flag=True, help="Compare, and store nothing.")
 @json_option
 def reconcile(
@@ -182,6 +183,9 @@ def reconcile(
 
     Of one endpoint, or of all whose processor can be asked and which have an API key. Exit 1 where one failed.
     """
+    from webhooks.processors import adapter
+    from worker.reconciling import Reconciling, Report
+
     with installed_settings() as loaded:
         wanted = [one for one in loaded.endpoints if endpoint in {None, one.name}]
         if endpoint and not wanted:
@@ -197,8 +201,8 @@ def reconcile(
                     continue
                 with show.progress(one.name) as progress:
                     report = Reconciling(sessions(engine), processor).run(
-                        since=since.replace(tzinfo=UTC) if since else None,
-                        until=until.replace(tzinfo=UTC) if until else None,
+                        since=since,
+                        until=until,
                         dry_run=dry_run,
                         progress=progress,
                     )
@@ -210,7 +214,7 @@ def reconcile(
         raise click.exceptions.Exit(1)
 
 
-def _show_reports(reports: list[Report], dry_run: bool, as_json: bool) -> None:
+def _show_reports(reports: "list[Report]", dry_run: bool, as_json: bool) -> None:
     if as_json:
         show.as_json([
             {"endpoint": report.endpoint, "since": report.since, "until": report.until, **vars(report.counts),

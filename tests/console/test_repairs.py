@@ -160,7 +160,7 @@ class TestQuarantine:
 
     def test_released_it_counts_as_far_as_it_differs(self, conflict: Spp, settings: Settings, make: Make) -> None:
         done = conflict("quarantine", "release", "2", "--reason", "the gym says so")
-        assert (done.code, done.out) == (0, "Due again: 2. A worker takes them within a second.\n")
+        assert (done.code, done.out) == (0, "Event 2 is due again.\n")
         assert Crediting(settings, make).drain() == 1
         assert states(make) == {"processed": 2}
         assert value(make, "SELECT count(*) FROM payment_facts") == 2
