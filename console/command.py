@@ -75,6 +75,14 @@ COMMANDS = (
         "give-back", "console.memberships:give_back",
         "Return sessions of a redemption to the grants they came from.",
     ),
+    Lazy(
+        "adjust", "console.adjusting:adjust",
+        "Give a member sessions, as by 2, or take some, as by -2, with a reason.",
+    ),
+    Lazy(
+        "extend", "console.adjusting:extend",
+        "Let a grant expire later: its sessions can be used until the end of LAST_DAY at the club.",
+    ),
     Lazy("send", "console.sending:send", "Sign a body as the endpoint's processor would, and post it."),
     Lazy(
         "endpoints", "console.queues:endpoints_command",
@@ -125,6 +133,7 @@ COMMANDS = (
         "user", "console.users:user",
         "List the staff accounts; add, disable or enable one, or give it a new password.",
     ),
+    Lazy("token", "console.token_commands:token", "List the tokens of the JSON API; make or revoke one."),
     Lazy("alert", "console.alert:alert", "Alarms: what lasts, and whether people can be told."),
     Lazy(
         "status", "console.status:status",

@@ -33,7 +33,7 @@ OTHERS_USE = {
 """What only servers, or single commands while they run, need."""
 WITH_LOGS = {"doctor"}
 """What also loads telemetry, and with it what makes logs."""
-ABOUT_STAFF = {"user"}
+ABOUT_STAFF = {"user", "token"}
 """What also loads the hashing of passwords."""
 
 
@@ -64,9 +64,10 @@ def test_a_commands_help_loads_nothing_that_only_others_use() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("status",), ("unmatched",), ("member", "ann@example.com")]
+    "arguments", [("status",), ("redeem", "ann@example.com", "Yoga", "--key", "k"), ("member", "ann@example.com")]
 )
 def test_nor_does_a_command_that_runs(gym: Spp, installed: dict[str, str], arguments: tuple[str, ...]) -> None:
+    assert gym("adjust", "ann@example.com", "Yoga", "1", "--reason", "other", "--note", "for the test").code == 0
     assert not loaded(arguments, **installed) & (OTHERS_USE | {"argon2", "structlog", "rich"})
 
 
