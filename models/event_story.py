@@ -65,35 +65,42 @@ class Story:
     entries: Sequence[Caused]
 
 
+# In steps, each by ids that are known: of a range of ids, a plan expects so many rows that it reads tables through.
+_FACT_IDS = text("""
+    SELECT f.id
+    FROM unnest(CAST(:events AS bigint[])) AS told (event_id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM payment_facts
+        WHERE id >= told.event_id * :each AND id < (told.event_id + 1) * :each
+        LIMIT :each
+    ) f
+""")
+
 _FACTS = text("""
     SELECT f.event_id, f.id, f.kind, f.cause, p.reference, root.state, root.problem, f.amount_minor, f.currency,
            f.occurred_at, f.billing_references, root.membership_id, m.id, m.name, root.id
-    FROM unnest(CAST(:ids AS bigint[])) AS wanted (id)
-    JOIN payment_facts f ON f.id >= wanted.id * :each AND f.id < (wanted.id + 1) * :each
+    FROM payment_facts f
     JOIN payments p ON p.id = f.payment_id
     JOIN payments root ON root.id = coalesce(p.same_as, p.id)
     LEFT JOIN memberships s ON s.id = root.membership_id
     LEFT JOIN members m ON m.id = s.member_id
+    WHERE f.id = ANY(CAST(:facts AS bigint[]))
     ORDER BY f.id
+""")
+
+_WHOLE = text("""
+    SELECT id FROM payments WHERE id = ANY(CAST(:roots AS bigint[]))
+    UNION ALL SELECT id FROM payments WHERE same_as = ANY(CAST(:roots AS bigint[]))
 """)
 
 # By way of the payments' grants: there are entries by the million, and none is looked up by its fact.
 _ENTRIES = text("""
-    WITH told AS (
-        SELECT f.id, f.event_id, coalesce(p.same_as, p.id) AS root
-        FROM unnest(CAST(:ids AS bigint[])) AS wanted (id)
-        JOIN payment_facts f ON f.id >= wanted.id * :each AND f.id < (wanted.id + 1) * :each
-        JOIN payments p ON p.id = f.payment_id
-    ), whole AS (
-        SELECT id FROM payments WHERE id IN (SELECT root FROM told) OR same_as IN (SELECT root FROM told)
-    )
-    SELECT told.event_id, e.id, e.kind, e.quantity, e.shortfall, i.name, m.id, m.name, e.recorded_at, g.id, i.id
+    SELECT e.fact_id / :each, e.id, e.kind, e.quantity, e.shortfall, i.name, m.id, m.name, e.recorded_at, g.id, i.id
     FROM credit_grants g
     JOIN ledger_entries e ON e.grant_id = g.id
-    JOIN told ON told.id = e.fact_id
     JOIN items i ON i.id = g.item_id
     JOIN members m ON m.id = g.member_id
-    WHERE g.payment_id IN (SELECT id FROM whole)
+    WHERE g.payment_id = ANY(CAST(:payments AS bigint[])) AND e.fact_id = ANY(CAST(:facts AS bigint[]))
     ORDER BY e.id
 """)
 
@@ -116,11 +123,14 @@ def stories(session: Session, events: Sequence[WebhookEvent]) -> list[Story]:
     errors: dict[int, list[EventError]] = defaultdict(list)
     for error in session.scalars(select(EventError).where(EventError.event_id.in_(ids)).order_by(EventError.id)):
         errors[error.event_id].append(error)
-    of_them = {"ids": array(ids), "each": FACTS_PER_EVENT}
+    facts = array(session.scalars(_FACT_IDS, {"events": array(ids), "each": FACTS_PER_EVENT}))
     told: dict[int, list[FactLine]] = defaultdict(list)
-    for event_id, *fact in session.execute(_FACTS, of_them):
+    for event_id, *fact in session.execute(_FACTS, {"facts": facts}):
         told[event_id].append(FactLine(*fact))
+    roots = {fact.payment_id for lines in told.values() for fact in lines}
+    payments = array(session.scalars(_WHOLE, {"roots": array(roots)}))
     caused: dict[int, list[Caused]] = defaultdict(list)
+    of_them = {"payments": payments, "facts": facts, "each": FACTS_PER_EVENT}
     for event_id, *entry in session.execute(_ENTRIES, of_them):
         caused[event_id].append(Caused(*entry))
     return [

@@ -63,9 +63,11 @@ def page(session: Session, *wanted: ColumnElement[bool], limit: int, before: int
     return Page(_stories(session, found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
 
-def of_member(member_id: int) -> ColumnElement[bool]:
+def of_member(session: Session, member_id: int) -> ColumnElement[bool]:
     """The condition that a payment is for one of the member's memberships."""
-    return Payment.membership_id.in_(select(Membership.id).where(Membership.member_id == member_id))
+    # By their ids: with a subquery, a plan would look for them among all payments.
+    held = session.scalars(select(Membership.id).where(Membership.member_id == member_id)).all()
+    return Payment.membership_id.in_(held)
 
 
 def named(reference: str) -> ColumnElement[bool]:

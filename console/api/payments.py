@@ -109,7 +109,7 @@ def list_payments(query: PaymentQuery) -> Payments:
 @read("/members/<id:member_id>/payments", Payments, TAG)
 def list_payments_of_member(path: MemberPath, query: PageQuery) -> Payments:
     """List what was paid for a member's memberships, the last heard of first."""
-    return _page(query, payment_story.of_member(path.person().id))
+    return _page(query, payment_story.of_member(database(), path.person().id))
 
 
 @read("/memberships/<id:membership_id>/payments", Payments, TAG)

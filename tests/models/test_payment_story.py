@@ -75,7 +75,7 @@ def test_pages_go_back_through_those_that_are_wanted(gym: Gym, session: Session)
     mine, others = gym.join("sub"), gym.join("other")
     tell(session, *(paid(f"in_{number}", "sub") for number in range(5)), paid("in_other", "other"), paid("in_lost"))
     tell(session, Linked("in_1", NOW, "pi_1"))
-    of_mine = payment_story.of_member(mine.member_id)
+    of_mine = payment_story.of_member(session, mine.member_id)
     for limit in (1, 2, 5, 6):
         found: list[str] = []
         cursor: int | None = None
@@ -89,7 +89,7 @@ def test_pages_go_back_through_those_that_are_wanted(gym: Gym, session: Session)
     assert {story.references[0] for story in everything} == {*found, "in_other", "in_lost"}
     unmatched = payment_story.page(session, Payment.state == PaymentState.UNMATCHED, limit=10).payments
     assert [story.references for story in unmatched] == [["in_lost"]]
-    assert payment_story.page(session, payment_story.of_member(others.member_id), limit=1).older is None
+    assert payment_story.page(session, payment_story.of_member(session, others.member_id), limit=1).older is None
 
 
 @pytest.mark.parametrize("number", [0, 404])

@@ -89,7 +89,7 @@ def test_the_action_log_has_the_person_and_the_token(
 
 
 def test_a_grant_expires_later(manager: Caller, gym: Gym, ada: Paid, session: Session) -> None:
-    spin, _ = manager.data(f"/members/{ada.id}/grants")
+    spin, training = manager.data(f"/members/{ada.id}/grants")
     assert answered(manager.get(f"/grants/{spin['id']}")) == spin
     body = {"last_day": IN_A_YEAR.isoformat(), "reason": "She was ill."}
     response = manager.post(f"/grants/{spin['id']}/extensions", body, "extend-1")
@@ -98,6 +98,8 @@ def test_a_grant_expires_later(manager: Caller, gym: Gym, ada: Paid, session: Se
     assert {**later, "expires_at": spin["expires_at"]} == spin
     midnight = datetime.fromisoformat(later["expires_at"]).astimezone(ZoneInfo("America/Chicago"))
     assert midnight.date() == IN_A_YEAR + timedelta(days=1)
+    other = manager.post(f"/grants/{training['id']}/extensions", body, "extend-1")
+    assert posted(other, 409)["type"].endswith("/key-reused")  # the same body, for another grant
     again = manager.post(f"/grants/{spin['id']}/extensions", body, "extend-1")
     assert (again.data, again.headers["Idempotency-Replayed"]) == (response.data, "true")
     [act] = session.scalars(select(Action).where(Action.verb == "extend"))

@@ -1,10 +1,14 @@
 """Clubs and items made by a program, by the rules of the pages."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from models.actions import Action
 from models.catalogue import Club, Item
@@ -91,6 +95,20 @@ def test_a_repetition_makes_no_second_one(
     assert posted(manager.post(path, {**body, "name": "Else"}, "key-1"), 409)["type"].endswith("/key-reused")
     assert posted(manager.post("/offers", {"name": "Else"}, "key-1"), 409)["type"].endswith("/key-reused")
     posted(manager.post(path, body), 422)
+
+
+def test_of_many_at_once_one_makes_it(site: Flask, manager: Caller, gym: Gym, twice: None) -> None:
+    start = Barrier(8)
+
+    def make(_: int) -> TestResponse:
+        start.wait(timeout=30)
+        return Caller(site.test_client(), manager.headers).post("/items", ITEM, "key-1")
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(make, range(8)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.data for answer in answers}) == 1
+    assert sum("Idempotency-Replayed" not in answer.headers for answer in answers) == 1
 
 
 def test_a_refusal_has_not_used_up_its_key(manager: Caller, gym: Gym) -> None:
