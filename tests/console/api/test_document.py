@@ -68,6 +68,21 @@ def test_every_field_and_parameter_is_explained(document: Json) -> None:
     assert references <= {f"#/components/schemas/{name}" for name in schemas}
 
 
+def test_every_act_takes_a_key_and_says_who_may(document: Json) -> None:
+    without_key = set()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            headers = {one["name"] for one in operation.get("parameters", []) if one["in"] == "header"}
+            if method == "post" and "Idempotency-Key" not in headers:
+                without_key.add(path)
+            assert headers == set() or method == "post"
+            may = "Any token may." if method == "get" else "Needs a token of scope write whose owner is "
+            assert may in operation["description"], operation["operationId"]
+    assert without_key == {"/api/v1/memberships/{membership_id}/billing-references"}
+    built = document["paths"]["/api/v1/clubs"]["post"]["description"]
+    assert built == "Needs a token of scope write whose owner is manager or admin."
+
+
 def test_ids_and_quantities_have_the_bounds_of_the_database(document: Json) -> None:
     schemas = document["components"]["schemas"]
     body = schemas["RedemptionBody"]

@@ -122,6 +122,9 @@ def test_what_can_be_picked_is_replaced_as_a_whole(manager: Caller, gym: Gym, se
         ("Spin", 8), ("Yoga", 0)
     ]  # fmt: skip
     before = acts(session)
+    assert [verb for verb, _ in before[-4:]] == [
+        "set bucket limits", "remove session bucket", "add session bucket", "require session bucket"
+    ]  # fmt: skip
     assert answered(manager.patch(path, buckets=buckets)) == shown
     assert acts(session) == before
 
@@ -157,6 +160,8 @@ def test_a_payment_term_is_changed_retired_and_deleted(manager: Caller, gym: Gym
         "Each $99.00 payment every 2 weeks gives 4 Spin sessions (30 days) and 2 Training sessions (never expire)."
     )
     assert answered(manager.patch(path, dues_minor=9900, bucket_terms=gives)) == shown
+    fewer = answered(manager.patch(path, bucket_terms=gives[:1]))["bucket_terms"]
+    assert [(one["item"], one["quantity"]) for one in fewer] == [("Spin", 4), ("Training", 0)]
     assert answered(manager.patch(path, interval="once"))["interval_count"] == 1
     answered(manager.patch(path, retired=True), 422)  # the only one on sale
     yearly = manager.make(f"/offers/{made['id']}/payment-terms", monthly(gym, name="Yearly", interval="year"))
@@ -166,7 +171,7 @@ def test_a_payment_term_is_changed_retired_and_deleted(manager: Caller, gym: Gym
     answered(manager.delete(path), 404)
     answered(manager.delete(f"/payment-terms/{yearly['id']}"), 422)
     assert [verb for verb, _ in acts(session)][7:] == [
-        "edit payment term", "set sessions", "edit payment term", "add payment term", "set sessions",
+        "edit payment term", "set sessions", "set sessions", "edit payment term", "add payment term", "set sessions",
         "retire payment term", "bring back payment term", "delete payment term",
     ]  # fmt: skip
 
