@@ -6,9 +6,6 @@ import sys
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
-import orjson
-import structlog
-
 
 def first_line(error: Exception) -> str:
     """What an error says, in one line: a database's further ones repeat the statement and its parameters."""
@@ -32,6 +29,8 @@ class _Unfailing:
 
 def _line(values: dict[str, object], **more: Any) -> bytes:
     """The line as JSON; half characters, which an API's error may quote, escaped instead of refused."""
+    import orjson
+
     try:
         return orjson.dumps(values, **more)
     except orjson.JSONEncodeError:
@@ -40,6 +39,8 @@ def _line(values: dict[str, object], **more: Any) -> bytes:
 
 def configure(level: str) -> None:
     """Sets up logging for this process; `level` is a name such as "info"."""
+    import structlog
+
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[

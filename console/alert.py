@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import click
 
 from console import show
-from console.channels import NOT_TOLD, channels, trial
 from console.installed import Failed, database, installed_settings, json_option
 from logs import first_line
 from models import notices
@@ -37,6 +36,8 @@ def list_lasting(as_json: bool) -> None:
 @alert.command("test")
 def test_channels() -> None:
     """Send a trial alarm by every channel that is set; exit 1 where one does not take it."""
+    from console.channels import NOT_TOLD, channels, trial
+
     with installed_settings() as loaded:
         found = channels(loaded)
     if not found:

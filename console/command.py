@@ -1,30 +1,13 @@
-"""`spp`, the command line. Every failure is a message and an exit code: 1 refused or failed, 2 wrong usage."""
+"""`spp`, the command line. Every failure is a message and an exit code: 1 refused or failed, 2 wrong usage.
 
+A command's module is loaded when the command runs, so that none waits for what others need.
+"""
+
+import gc
 import sys
+from importlib import import_module
 
 import click
-from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
-
-from console import (
-    alert,
-    check,
-    doctor,
-    events,
-    ledger_commands,
-    memberships,
-    pausing,
-    pruning,
-    queues,
-    repairs,
-    running,
-    sending,
-    status,
-    users,
-)
-from local.servers import NoEmbeddedServers, ServerFailed
-from local.stack import StackFailed
-from models.errors import SppError
-from settings import SettingsError
 
 
 def main() -> None:
@@ -37,23 +20,154 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
-    except (SppError, SettingsError, NoEmbeddedServers, ServerFailed, StackFailed) as error:
-        sys.exit(f"Error: {error}")
-    except OperationalError as error:
-        sys.exit(f"Error: the database is not reachable: {str(error.orig).strip()}")
-    except ProgrammingError as error:
-        sys.exit(f"Error: the database does not have this version's schema; run `spp migrate`. ({error.orig})")
-    except DataError as error:
-        sys.exit(f"Error: a value is too long or too large: {error.orig}")
-    except UnicodeEncodeError:
-        sys.exit("Error: an argument is not valid UTF-8.")
     except BrokenPipeError:
         sys.exit(141)
-    except OSError as error:
-        sys.exit(f"Error: {error}")
+    except Exception as error:
+        from console import failures
+
+        if (text := failures.message(error)) is None:
+            raise
+        sys.exit(f"Error: {text}")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Lazy(click.Command):
+    """A command that is known by its name and by what it does, until it is loaded from `module:attribute`."""
+
+    def __init__(self, name: str, target: str, does: str) -> None:
+        super().__init__(name, short_help=does)
+        self._target = target
+
+    def load(self) -> click.Command:
+        """The command itself."""
+        module, _, attribute = self._target.partition(":")
+        if module not in sys.modules:
+            # What modules make stays: looking it through for garbage would take a fifth of the start.
+            gc.disable()
+            try:
+                import_module(module)
+            finally:
+                gc.freeze()
+                gc.enable()
+        command: click.Command = getattr(sys.modules[module], attribute)
+        return command
+
+
+class _LazyGroup(click.Group):
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Loads the command that is asked for."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, Lazy) else command, rest
+
+
+COMMANDS = (
+    Lazy("up", "console.running:up", "Run everything on this machine until Ctrl-C; data is kept between runs."),
+    Lazy(
+        "demo", "console.running:demo_command",
+        "Tell the whole story on a real stack of its own, and check every balance.",
+    ),
+    Lazy("migrate", "console.running:migrate", "Bring the database to this version's schema."),
+    Lazy(
+        "demo-data", "console.running:demo_data",
+        "Make a small gym with three members; on an embedded database also a login for the console.",
+    ),
+    Lazy("sign-up", "console.memberships:sign_up_command", "Sign a member up for an offer, and pin its terms."),
+    Lazy(
+        "member", "console.memberships:member",
+        "Show a member's balances, grants, and entries with the cause of each.",
+    ),
+    Lazy(
+        "redeem", "console.memberships:redeem", "Take sessions of an item from a member, soonest to expire first."
+    ),
+    Lazy(
+        "give-back", "console.memberships:give_back",
+        "Return sessions of a redemption to the grants they came from.",
+    ),
+    Lazy(
+        "adjust", "console.adjusting:adjust",
+        "Give a member sessions, as by 2, or take some, as by -2, with a reason.",
+    ),
+    Lazy(
+        "extend", "console.adjusting:extend",
+        "Let a grant expire later: its sessions can be used until the end of LAST_DAY at the club.",
+    ),
+    Lazy("send", "console.sending:send", "Sign a body as the endpoint's processor would, and post it."),
+    Lazy(
+        "endpoints", "console.queues:endpoints_command",
+        "List the webhook endpoints, and what is declared of their processors.",
+    ),
+    Lazy("events", "console.events:events", "List webhook events, the newest first, or show one."),
+    Lazy(
+        "replay", "console.events:replay",
+        "Send events through the same path again: these, or all that match.",
+    ),
+    Lazy(
+        "discard", "console.events:discard",
+        "Decide that dead or quarantined events have no effect: these, or all that match.",
+    ),
+    Lazy("pause", "console.pausing:pause", "Let nothing of an endpoint be processed until it is resumed."),
+    Lazy(
+        "resume", "console.pausing:resume",
+        "Let an endpoint's events be processed again, what has waited first.",
+    ),
+    Lazy("pauses", "console.pausing:pauses_command", "List what is paused, by whom, since when and why."),
+    Lazy("expire", "console.ledger_commands:expire", "Write down the sessions that have lapsed."),
+    Lazy(
+        "lapsing", "console.ledger_commands:lapsing",
+        "Tell what lapses next, by club and item: sessions whose last usable day is one of the coming ones.",
+    ),
+    Lazy("audit", "console.ledger_commands:audit", "Check everything there is against everything else."),
+    Lazy(
+        "prune", "console.pruning:prune",
+        "Give up the bodies of old events that are done with, as workers do each night.",
+    ),
+    Lazy(
+        "unmatched", "console.repairs:unmatched",
+        "List paid dues without sessions: those that no membership has claimed yet, then those that are held.",
+    ),
+    Lazy(
+        "link", "console.repairs:link",
+        "Let a membership have the payments with this billing reference, those that wait and those to come.",
+    ),
+    Lazy(
+        "set-aside", "console.repairs:set_aside",
+        "Take an unmatched or held payment out of the lists and alarms: it is not dues of any member here.",
+    ),
+    Lazy(
+        "quarantine", "console.repairs:quarantine",
+        "List what is authentic but cannot count; show, release or discard it.",
+    ),
+    Lazy(
+        "reconcile", "console.repairs:reconcile",
+        "Ask the processors what was paid and refunded, and take in what their webhooks did not tell.",
+    ),
+    Lazy(
+        "user", "console.users:user",
+        "List the staff accounts; add, disable or enable one, or give it a new password.",
+    ),
+    Lazy("token", "console.token_commands:token", "List the tokens of the JSON API; make or revoke one."),
+    Lazy("alert", "console.alert:alert", "Alarms: what lasts, and whether people can be told."),
+    Lazy(
+        "status", "console.status:status",
+        "Show whether money is turning into sessions: queues, figures, workers, jobs, broker and alarms.",
+    ),
+    Lazy(
+        "check", "console.check:check",
+        "Say in one line how it goes, for a monitor: exit 0 well, 1 warning, 2 critical, 3 not known.",
+    ),
+    Lazy(
+        "doctor", "console.doctor:doctor",
+        "Look at settings, secrets, database, broker and clock: what is wrong, and how to mend it.",
+    ),
+)  # fmt: skip
+
+
+@click.group(
+    cls=_LazyGroup,
+    commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="sessions-per-payment")
 def spp() -> None:
     """Sessions Per Payment: paid dues become sessions, exactly once.
@@ -61,15 +175,3 @@ def spp() -> None:
     Commands use DATABASE_URL and BROKER_URL where they are set, and else embedded
     servers on the folder .spp (or SPP_DATA).
     """
-
-
-for command in (
-    running.up, running.demo_command, running.migrate, running.demo_data,
-    memberships.sign_up_command, memberships.member, memberships.redeem, memberships.give_back,
-    sending.send, queues.endpoints_command, events.events, events.replay, events.discard,
-    pausing.pause, pausing.resume, pausing.pauses_command, ledger_commands.expire, ledger_commands.lapsing,
-    ledger_commands.audit, pruning.prune,
-    repairs.unmatched, repairs.link, repairs.set_aside, repairs.quarantine, repairs.reconcile,
-    users.user, alert.alert, status.status, check.check, doctor.doctor,
-):  # fmt: skip
-    spp.add_command(command)

@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -12,21 +11,21 @@ from sqlalchemy.orm import Session
 
 from console import show
 from console.installed import Failed, database, installed_settings, json_option, operator, the_member
+from console.moments import MOMENT
 from models import bulk, event_search, event_story, masking, repairing
 from models.bulk import BulkAct, BulkVerb
 from models.database import make_engine, sessions
 from models.errors import NotFound
 from models.event_search import EventFilter
 from models.inbox import EventState, WebhookEvent
-from models.wording import money
+from models.wording import counted, money
 
-TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 _FILTERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--state", {"type": click.Choice([state.value for state in EventState])}),
     ("--endpoint", {}),
     ("--type", {}),
-    ("--since", {"type": TIME, "help": "Received from then on, UTC."}),
-    ("--until", {"type": TIME, "help": "Received before then, UTC."}),
+    ("--since", {"type": MOMENT, "help": "Received from then on."}),
+    ("--until", {"type": MOMENT, "help": "Received before then."}),
     ("--attempts", {"type": click.IntRange(min=0), "help": "Tried at least so often."}),
     ("--error", {"help": "A part of the last error or of the reason."}),
     ("--event-id", {"help": "The processor's id."}),
@@ -44,16 +43,9 @@ def filter_options(command: Command) -> Command:
     return command
 
 
-def wanted(
-    session: Session, *, member: str | None, since: datetime | None, until: datetime | None, **asked: Any
-) -> EventFilter:
+def wanted(session: Session, *, member: str | None, **asked: Any) -> EventFilter:
     """The filter that the options ask for. Raises NotFound for a member that is none."""
-    return EventFilter(
-        **asked,
-        member_id=the_member(session, member).id if member else None,
-        since=since.replace(tzinfo=UTC) if since else None,
-        until=until.replace(tzinfo=UTC) if until else None,
-    )
+    return EventFilter(**asked, member_id=the_member(session, member).id if member else None)
 
 
 @click.group(invoke_without_command=True)
@@ -178,7 +170,7 @@ def _act(
     if ids:
         with database() as session:
             done = act(session, ids, reason, by=operator())
-        show.as_json({"events": done}) if as_json else click.echo(_done(verb, " ".join(map(str, done))))
+        show.as_json({"events": done}) if as_json else click.echo(_done(verb, done))
         return
     with installed_settings() as loaded:
         engine = make_engine(loaded.database_url)
@@ -188,9 +180,12 @@ def _act(
             engine.dispose()
     if as_json:
         show.as_json(told)
+        return
+    count, is_one = counted(told["events"], "event"), told["events"] == 1
+    if "act" not in told:
+        click.echo(f"{count} {'matches' if is_one else 'match'}.")
     else:
-        count = f"{told['events']:,} events"
-        click.echo(_done(verb, count) if "act" in told else f"{count} match.")
+        click.echo(f"{count} {'is' if is_one else 'are'} {DONE[verb]}.")
 
 
 def _on_all(engine: Engine, verb: BulkVerb, asked: dict[str, Any], reason: str | None, *, sure: bool) -> dict[str, int]:
@@ -201,15 +196,16 @@ def _on_all(engine: Engine, verb: BulkVerb, asked: dict[str, Any], reason: str |
         if reason is None or not scope.events:
             return {"events": scope.events}
         if not sure:
-            click.confirm(f"{verb.capitalize()} {scope.events:,} events?", abort=True, err=True)
+            click.confirm(f"{verb.capitalize()} {counted(scope.events, 'event')}?", abort=True, err=True)
         act = bulk.ask(session, verb, chosen, scope, reason, by=operator()).id
     return {"act": act, "events": _finish(engine, act)}
 
 
-def _done(verb: BulkVerb, which: str) -> str:
-    if verb == BulkVerb.REPLAY:
-        return f"Due again: {which}. A worker takes them within a second."
-    return f"Discarded: {which}."
+DONE = {BulkVerb.REPLAY: "due again", BulkVerb.DISCARD: "discarded"}
+
+
+def _done(verb: BulkVerb, ids: Sequence[int]) -> str:
+    return f"{show.events_are(ids)} {DONE[verb]}."
 
 
 def _finish(engine: Engine, number: int) -> int:

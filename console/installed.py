@@ -1,4 +1,7 @@
-"""What commands work on: the installation's settings and its database, and things found there by name."""
+"""What commands work on: the installation's settings and its database, and things found there by name.
+
+Every command loads this module, so it loads the rules of `models` only where they are needed.
+"""
 
 import getpass
 import os
@@ -6,20 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 import settings
 from local import home
-from models import settlement
-from models.actions import Actor
-from models.catalogue import Club, Item, Offer
-from models.database import make_engine, sessions
-from models.errors import NotFound
-from models.members import Member, find_member
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from models.actions import Actor
+    from models.catalogue import Club, Item, Offer
+    from models.members import Member
+
+    Named = TypeVar("Named", Club, Item, Offer)
 
 DATA = Path(os.environ.get("SPP_DATA", ".spp"))
 
@@ -38,14 +42,18 @@ def installed_settings() -> Iterator[settings.Settings]:
         yield settings.load()
 
 
-def operator() -> Actor:
+def operator() -> "Actor":
     """Who runs this command."""
+    from models.actions import Actor
+
     return Actor(getpass.getuser(), "command line")
 
 
 @contextmanager
-def database() -> Iterator[Session]:
+def database() -> "Iterator[Session]":
     """One transaction for the whole command, committed at its end."""
+    from models.database import make_engine, sessions
+
     with installed_settings() as loaded:
         engine = make_engine(loaded.database_url)
         try:
@@ -55,8 +63,10 @@ def database() -> Iterator[Session]:
             engine.dispose()
 
 
-def settle_waiting(session: Session) -> int:
+def settle_waiting(session: "Session") -> int:
     """Settles every payment that waited for a billing reference which a membership has by now; says how many."""
+    from models import settlement
+
     late_credit = timedelta(hours=settings.load().late_credit_hours)
     total = 0
     while settled := settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit):
@@ -72,19 +82,23 @@ def billing_reference(text: str) -> tuple[str, str]:
     return endpoint, reference
 
 
-def the_member(session: Session, email: str) -> Member:
+def the_member(session: "Session", email: str) -> "Member":
     """The member with that address. Raises NotFound."""
+    from models.errors import NotFound
+    from models.members import find_member
+
     person = find_member(session, email)
     if person is None:
         raise NotFound(what="member", name=email)
     return person
 
 
-Named = TypeVar("Named", Club, Item, Offer)
-
-
-def named(session: Session, kind: type[Named], what: str, name: str) -> Named:
+def named(session: "Session", kind: "type[Named]", what: str, name: str) -> "Named":
     """The row of that name. Raises NotFound."""
+    from sqlalchemy import select
+
+    from models.errors import NotFound
+
     found = session.scalar(select(kind).where(kind.name == name))
     if found is None:
         raise NotFound(what=what, name=name)

@@ -8,15 +8,15 @@ from typing import IO
 import click
 from sqlalchemy.orm import Session, sessionmaker
 
-from console import lapsing_csv, show
+from console import show
 from console.installed import Failed, installed_settings, json_option, operator
+from console.moments import MOMENT
 from models import expiry_runs
 from models import lapsing as lapsing_next
 from models.database import make_engine, sessions
 from models.expiry_runs import Breaker, ExpiryRun
 from models.wording import counted
 from settings import Settings
-from worker.auditing import Auditing
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def _installation() -> Iterator[tuple[Settings, sessionmaker[Session]]]:
 
 
 @click.command()
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="UTC; by default now.")
+@click.option("--as-of", type=MOMENT, help="By default now.")
 @click.option("--allow", type=click.IntRange(min=1), metavar="RUN", help="Let a stopped run go on; say why.")
 @click.option("--reason", default="", help="Kept in the action log.")
 @json_option
@@ -39,7 +39,7 @@ def expire(as_of: datetime | None, allow: int | None, reason: str, as_json: bool
 
     A run that would write down far more than usual is stopped, until somebody allows it. Exit 1 while one is.
     """
-    moment = as_of.replace(tzinfo=UTC) if as_of else datetime.now(UTC)
+    moment = as_of or datetime.now(UTC)
     if moment > datetime.now(UTC):
         raise Failed(f"{moment.isoformat()} is in the future: sessions that have not lapsed are never taken.")
     with _installation() as (loaded, make):
@@ -85,6 +85,8 @@ def lapsing(days: int, file: IO[str] | None, as_json: bool) -> None:
     now = datetime.now(UTC)
     with _installation() as (_, make), make() as session:
         if file:
+            from console import lapsing_csv
+
             for piece in lapsing_csv.lines(session, now, days=days):
                 file.write(piece)
             return
@@ -99,9 +101,13 @@ def lapsing(days: int, file: IO[str] | None, as_json: bool) -> None:
 @click.command()
 @json_option
 def audit(as_json: bool) -> None:
-    """Check everything there is against everything else: entries against their seals, balances against their entries,
-    payments against their grants. The result is kept. Exit 1 where something does not add up.
+    """Check everything there is against everything else.
+
+    Entries against their seals, balances against their entries, payments against their grants. The result is kept.
+    Exit 1 where something does not add up.
     """
+    from worker.auditing import Auditing
+
     with _installation() as (_, make), show.progress("audit") as progress:
         kept = Auditing(make).run(progress=progress)
     head = kept.head.hex() if kept.head else None

@@ -9,6 +9,7 @@ import click
 import settings
 from console import show
 from console.installed import billing_reference, database, json_option, named, operator, settle_waiting, the_member
+from console.moments import MOMENT
 from models import redemption, statement
 from models.catalogue import Club, Item, Offer
 from models.errors import NotFound
@@ -23,10 +24,11 @@ from models.members import add_billing_reference, sign_up
 @click.option("--term", required=True)
 @click.option("--pick", "picks", multiple=True, metavar="ITEM", help="A session item; once per item.")
 @click.option("--billing", multiple=True, metavar="ENDPOINT:REFERENCE", help="How payments find the membership.")
+@click.option("--key", help="Idempotency key: repeating it signs nobody up again.")
 @json_option
 def sign_up_command(
     email: str, name: str, club: str, offer: str, term: str, picks: tuple[str, ...], billing: tuple[str, ...],
-    as_json: bool,
+    key: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Sign a member up for an offer, and pin its terms."""
     references = [billing_reference(text) for text in billing]
@@ -44,6 +46,7 @@ def sign_up_command(
             picks=[named(session, Item, "item", pick) for pick in picks],
             by=operator(),
             now=datetime.now(UTC),
+            key=key,
         )
         for endpoint, reference in references:
             if settings.load().endpoint(endpoint) is None:
@@ -73,15 +76,10 @@ def sign_up_command(
 
 @click.command()
 @click.argument("email")
-@click.option(
-    "--as-of",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    help="As it stood at that moment, by what was recorded by then; UTC.",
-)
+@click.option("--as-of", "at", type=MOMENT, help="As it stood at that moment, by what was recorded by then.")
 @json_option
-def member(email: str, as_of: datetime | None, as_json: bool) -> None:
+def member(email: str, at: datetime | None, as_json: bool) -> None:
     """Show a member's balances, grants, and entries with the cause of each."""
-    at = as_of and as_of.replace(tzinfo=UTC)
     with database() as session:
         person = the_member(session, email)
         if at:
@@ -134,7 +132,7 @@ def _cause(row: statement.EntryLine) -> str:
 @click.option("--key", help="Idempotency key: repeating it repeats the answer. Made up if not given.")
 @json_option
 def redeem(email: str, item: str, quantity: int, key: str | None, as_json: bool) -> None:
-    """Take sessions of an item from a member, soonest to lapse first."""
+    """Take sessions of an item from a member, soonest to expire first."""
     key = key or str(uuid.uuid4())
     with database() as session:
         answer = redemption.redeem(

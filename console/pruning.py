@@ -8,7 +8,6 @@ from models import actions
 from models.database import make_engine, sessions
 from models.prune import prunable
 from models.wording import counted
-from worker.pruning import prune_all
 
 COUNTED_WITHIN_MS = 600_000
 """A long history takes a while to count."""
@@ -18,10 +17,13 @@ COUNTED_WITHIN_MS = 600_000
 @click.option("--dry-run", is_flag=True, help="Count, and give nothing up.")
 @json_option
 def prune(dry_run: bool, as_json: bool) -> None:
-    """Give up the bodies of old events that are done with, as workers do each night; SPP_KEEP_BODIES_DAYS says how old.
+    """Give up the bodies of old events that are done with, as workers do each night.
 
-    Never of dead, quarantined or contradictory ones. The events, what they told and every entry stay.
+    SPP_KEEP_BODIES_DAYS says how old. Never of dead, quarantined or contradictory ones. The events, what they told
+    and every entry stay.
     """
+    from worker.pruning import prune_all
+
     with installed_settings() as loaded:
         engine = make_engine(loaded.database_url, statement_timeout_ms=COUNTED_WITHIN_MS)
         make, days = sessions(engine), loaded.keep_bodies_days

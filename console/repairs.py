@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from shutil import get_terminal_size
+from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy import select
@@ -21,6 +22,7 @@ from console.installed import (
     operator,
     settle_waiting,
 )
+from console.moments import MOMENT
 from models import masking, payments, repairing
 from models.database import make_engine, sessions
 from models.errors import NotFound
@@ -28,10 +30,11 @@ from models.inbox import EventState, WebhookEvent
 from models.members import add_billing_reference, the_membership
 from models.payments import Payment
 from models.wording import age, money
-from webhooks.processors import adapter
-from worker.reconciling import Reconciling, Report
 
-TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+if TYPE_CHECKING:
+    from worker.reconciling import Report
+
+reason_option = click.option("--reason", required=True, help="Kept in the action log.")
 
 
 @click.command()
@@ -80,8 +83,9 @@ def link(reference: str, email: str, membership_id: int | None, as_json: bool) -
 
 @click.command("set-aside")
 @click.argument("payment", metavar="ENDPOINT:PAYMENT")
-@click.option("--reason", required=True, help="Kept in the action log.")
-def set_aside(payment: str, reason: str) -> None:
+@reason_option
+@json_option
+def set_aside(payment: str, reason: str, as_json: bool) -> None:
     """Take an unmatched or held payment out of the lists and alarms: it is not dues of any member here."""
     endpoint, reference = billing_reference(payment)
     with database() as session:
@@ -90,7 +94,10 @@ def set_aside(payment: str, reason: str) -> None:
         if row is None:
             raise NotFound(what="payment", name=payment)
         payments.set_aside(session, row.same_as or row.id, reason=reason, by=operator())
-    click.echo(f"{payment} is set aside.")
+    if as_json:
+        show.as_json({"set_aside": payment})
+    else:
+        click.echo(f"{payment} is set aside.")
 
 
 @click.group(invoke_without_command=True)
@@ -118,7 +125,6 @@ def quarantine(context: click.Context, as_json: bool) -> None:
 
 
 event_ids = click.argument("ids", nargs=-1, required=True, type=click.IntRange(min=1), metavar="ID...")
-reason_option = click.option("--reason", required=True, help="Kept in the action log.")
 
 
 @quarantine.command("show")
@@ -168,7 +174,7 @@ def release(ids: tuple[int, ...], reason: str, as_json: bool) -> None:
     """Let events through after all; of two with one id both will count then, as far as they differ."""
     with database() as session:
         due = repairing.release(session, ids, reason, by=operator())
-    _tell(as_json, "due", due, "Due again: {}. A worker takes them within a second.")
+    _tell(as_json, "due", due, "due again")
 
 
 @quarantine.command("discard")
@@ -179,20 +185,20 @@ def discard(ids: tuple[int, ...], reason: str, as_json: bool) -> None:
     """Decide that events have no effect; they are kept, with the reason."""
     with database() as session:
         done = repairing.discard(session, ids, reason, by=operator())
-    _tell(as_json, "discarded", done, "Discarded: {}.")
+    _tell(as_json, "discarded", done, "discarded")
 
 
-def _tell(as_json: bool, key: str, ids: list[int], text: str) -> None:
+def _tell(as_json: bool, key: str, ids: list[int], done: str) -> None:
     if as_json:
         show.as_json({key: ids})
     else:
-        click.echo(text.format(" ".join(map(str, ids))))
+        click.echo(f"{show.events_are(ids)} {done}.")
 
 
 @click.command()
 @click.argument("endpoint", required=False)
-@click.option("--since", type=TIME, help="UTC; by default where the last run ended, less three days.")
-@click.option("--until", type=TIME, help="UTC; by default a quarter of an hour ago.")
+@click.option("--since", type=MOMENT, help="By default where the last run ended, less three days.")
+@click.option("--until", type=MOMENT, help="By default a quarter of an hour ago.")
 @click.option("--dry-run", is_flag=True, help="Compare, and store nothing.")
 @json_option
 def reconcile(
@@ -202,6 +208,9 @@ def reconcile(
 
     Of one endpoint, or of all whose processor can be asked and which have an API key. Exit 1 where one failed.
     """
+    from webhooks.processors import adapter
+    from worker.reconciling import Reconciling, Report
+
     with installed_settings() as loaded:
         wanted = [one for one in loaded.endpoints if endpoint in {None, one.name}]
         if endpoint and not wanted:
@@ -217,8 +226,8 @@ def reconcile(
                     continue
                 with show.progress(one.name) as progress:
                     report = Reconciling(sessions(engine), processor).run(
-                        since=since.replace(tzinfo=UTC) if since else None,
-                        until=until.replace(tzinfo=UTC) if until else None,
+                        since=since,
+                        until=until,
                         dry_run=dry_run,
                         progress=progress,
                     )
@@ -230,7 +239,7 @@ def reconcile(
         raise click.exceptions.Exit(1)
 
 
-def _show_reports(reports: list[Report], dry_run: bool, as_json: bool) -> None:
+def _show_reports(reports: "list[Report]", dry_run: bool, as_json: bool) -> None:
     if as_json:
         show.as_json([
             {"endpoint": report.endpoint, "since": report.since, "until": report.until, **vars(report.counts),

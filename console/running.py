@@ -9,10 +9,6 @@ import click
 import settings
 from console import show
 from console.installed import DATA, Failed, database, installed_settings, json_option
-from local import demo, first_login, home, sample_gym
-from local.stack import Stack
-from models.migrations import upgrade
-from webhooks.processors import adapters
 
 PORT = click.IntRange(0, 65535)
 
@@ -23,6 +19,10 @@ PORT = click.IntRange(0, 65535)
 @click.option("--console-port", type=PORT, default=8081, show_default=True, help="For the console; 0 for a free one.")
 def up(data: Path, port: int, console_port: int) -> None:
     """Run everything on this machine until Ctrl-C; data is kept between runs."""
+    from local import home
+    from local.stack import Stack
+    from webhooks.processors import adapters
+
     data.mkdir(parents=True, exist_ok=True)
     click.echo("Starting ...")
     embedded = "DATABASE_URL" not in os.environ
@@ -49,6 +49,8 @@ def up(data: Path, port: int, console_port: int) -> None:
 
 def _who_logs_in(data: Path | None) -> str:
     """The login made for trying things out, or how to make one; `data` where the database is an embedded one."""
+    from local import first_login
+
     with database() as session:
         login = first_login.told(session, data) if data else None
     if login:
@@ -59,6 +61,8 @@ def _who_logs_in(data: Path | None) -> str:
 @click.command("demo")
 def demo_command() -> None:
     """Tell the whole story on a real stack of its own, and check every balance."""
+    from local import demo
+
     if not demo.run(click.echo, show.table):
         raise Failed("The balances do not agree.")
 
@@ -66,6 +70,8 @@ def demo_command() -> None:
 @click.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
+    from models.migrations import upgrade
+
     with installed_settings() as loaded:
         upgrade(loaded.database_url)
     click.echo("The database is up to date.")
@@ -75,6 +81,8 @@ def migrate() -> None:
 @json_option
 def demo_data(as_json: bool) -> None:
     """Make a small gym with three members; on an embedded database also a login for the console."""
+    from local import first_login, sample_gym
+
     embedded = "DATABASE_URL" not in os.environ
     with database() as session:
         login = first_login.make(session, DATA, now=datetime.now(UTC)) if embedded else None

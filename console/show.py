@@ -33,6 +33,12 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         click.echo("  " + "  ".join(text.rjust(w) if r else text.ljust(w) for text, w, r in columns).rstrip())
 
 
+def events_are(ids: Sequence[int]) -> str:
+    """The subject of a sentence about events: `Event 19 is`, `Events 19 and 20 are`, `Events 1, 2 and 3 are`."""
+    *others, last = map(str, ids)
+    return f"Events {', '.join(others)} and {last} are" if others else f"Event {last} is"
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[float], None]]:
     """A bar on a terminal, and nothing elsewhere; told the share that is done, 0 to 1."""

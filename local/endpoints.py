@@ -13,9 +13,9 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+from local.api_objects import Objects
 from local.kept import kept
 from local.samples import Sample
-from local.standin import STANDINS, Objects, StandIn
 from settings import Endpoint
 from webhooks.processors import processor_class
 
@@ -54,6 +54,8 @@ def provided(data: Path, *, run: bool) -> Iterator[dict[str, str]]:
     urls_file.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         if run:
+            from local.standin import STANDINS, StandIn  # a web framework, for few of those who load us
+
             running = {kind: stack.enter_context(StandIn(kind, urls_file.parent)) for kind in STANDINS}
             urls_file.write_text(json.dumps({kind: standin.url for kind, standin in running.items()}))
         urls = json.loads(urls_file.read_text()) if urls_file.exists() else {}

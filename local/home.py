@@ -11,10 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from local import endpoints
 from local.kept import kept
-from local.servers import Broker, Postgres
-from models.migrations import upgrade
 from settings import CONSOLE_FILE, CONSOLE_VARIABLE
 
 
@@ -26,16 +23,25 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
     the test endpoints' APIs, and there is what the console needs; commands do without. Raises
     NoEmbeddedServers where the platform has none, and ServerFailed.
     """
+    # What each of these takes to load is spent by those alone who need it.
     data = data.resolve()
     environment = dict(os.environ)
     with ExitStack() as stack:
         if "DATABASE_URL" not in environment:
+            from local.postgres import Postgres
+            from models.migrations import upgrade
+
             server = stack.enter_context(Postgres(data, shared_buffers="256MB", max_wal_size="4GB"))
             environment["DATABASE_URL"] = server.url()
             upgrade(server.url())
-        if "BROKER_URL" not in environment:
-            environment["BROKER_URL"] = stack.enter_context(Broker(data)).url if broker else "unused://"
+        if "BROKER_URL" not in environment and broker:
+            from local.valkey import Broker
+
+            environment["BROKER_URL"] = stack.enter_context(Broker(data)).url
+        environment.setdefault("BROKER_URL", "unused://")
         if "SPP_ENDPOINTS" not in environment:
+            from local import endpoints
+
             environment |= stack.enter_context(endpoints.provided(data, run=broker))
         if broker:
             environment.setdefault("SPP_CONSOLE_HTTPS", "false")  # which loopback does without

@@ -17,13 +17,14 @@ from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relations
 from models import actions, cases, clawback, entitlement, ledger
 from models.actions import Actor
 from models.base import Base, Id, RecordedAt
-from models.catalogue import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Item, one_of
+from models.catalogue import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Item, ItemKind, one_of
 from models.clawback import Lot
 from models.errors import (
     DayOver,
     DayTooFar,
     KeyReused,
     NeverLapses,
+    NotASessionItem,
     NotFound,
     NothingExpired,
     NotLater,
@@ -97,7 +98,7 @@ def adjust(
     One person alone may give and take `alone_up_to` sessions of a member in a local day at the member's club, all
     acts taken together. Sessions given expire after the local `last_day` there; None is never. The same
     key with the same content is no change. Raises ZeroQuantity, NumberTooLarge, ReasonMissing,
-    TextTooLong, DayTooFar, DayOver, TooFewSessions, KeyReused, NotFound.
+    TextTooLong, DayTooFar, DayOver, TooFewSessions, KeyReused, NotFound, NotASessionItem.
     """
     if not quantity:
         raise ZeroQuantity
@@ -107,6 +108,9 @@ def adjust(
     for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
         if session.get(table, wanted) is None:
             raise NotFound(what=what, name=wanted)
+    item = session.get_one(Item, item_id)
+    if item.kind != ItemKind.SCHEDULER_BUCKET:
+        raise NotASessionItem(item=item.name)
     zone = home_zone(session, member_id)
     expiry = _end_of(last_day, zone, now) if last_day and quantity > 0 else None
     content = {

@@ -48,6 +48,8 @@ def make_engine(
         pool_pre_ping=not autocommit,
         pool_size=pool_size,
         max_overflow=0,
+        # Errors end in logs and tracebacks: members' data and webhook bodies stay out of them.
+        hide_parameters=True,
         pool_timeout=5,
         connect_args={
             "connect_timeout": 2,

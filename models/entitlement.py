@@ -70,6 +70,13 @@ def reversed_share(facts: Sequence[Fact]) -> Fraction:
     return min(Fraction(1), sum(_share_by_family(facts).values(), Fraction(0)))
 
 
+def money_reversed(facts: Sequence[Fact]) -> int:
+    """How much of the payment's money went back, in minor units and as told; 0 while it was not told to be paid."""
+    paid = payment_of(facts)
+    shares = _share_by_family(facts).values() if paid else ()
+    return int(sum(shares) * least_paid(facts)[paid.currency]) if paid else 0
+
+
 def largest_share(facts: Sequence[Fact]) -> Fraction:
     """The largest share that went back for one family of causes; over 1 where that is more than was paid."""
     return max(_share_by_family(facts).values(), default=Fraction(0))

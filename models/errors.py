@@ -6,7 +6,11 @@ from typing import Any
 
 
 class SppError(Exception):
-    """Something was asked for that the rules refuse."""
+    """Something was asked for that the rules refuse.
+
+    The message goes to callers of every role: it may repeat what they sent, but names other people's
+    rows by their ids only, never by an e-mail address or a name.
+    """
 
     def __init__(self, **details: Any) -> None:
         self.details = details
@@ -38,11 +42,15 @@ class NegativeNumber(SppError):
 
 
 class NotASessionItem(SppError):
-    """{item!r} is not a scheduler bucket, so it cannot be a session bucket."""
+    """{item!r} is not a scheduler bucket: it has no sessions."""
 
 
 class ItemAlreadyAdded(SppError):
     """{item!r} is already a session bucket of {offer!r}."""
+
+
+class ListedTwice(SppError):
+    """The {what} {name} is in the list twice: name it once."""
 
 
 class DaysWithoutSessions(SppError):
@@ -165,7 +173,7 @@ class WrongCurrency(SppError):
 
 
 class ReferenceTaken(SppError):
-    """{reference!r} on endpoint {endpoint!r} already belongs to the membership of {email}."""
+    """{reference!r} on endpoint {endpoint!r} already belongs to membership {membership}. Search for it to see whose."""
 
 
 # Sessions

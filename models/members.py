@@ -279,7 +279,7 @@ def add_billing_reference(
         actions.log(session, by, "add billing reference", subject, member_id=membership.member_id)
     owner = session.get_one(BillingReference, (endpoint, reference)).membership
     if owner.id != membership.id:
-        raise ReferenceTaken(reference=reference, endpoint=endpoint, email=owner.member.email)
+        raise ReferenceTaken(reference=reference, endpoint=endpoint, membership=owner.id)
 
 
 def the_membership(session: Session, email: str, membership_id: int | None = None) -> Membership:

@@ -4,7 +4,8 @@ What a single offer decides by itself (its session buckets, its state, which pay
 terms are on sale) are methods of `Offer` and `PaymentTerm`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
@@ -70,6 +71,20 @@ def copy(session: Session, offer: Offer, name: str) -> Offer:
             if entry.bucket in copied:
                 twin.set_bucket(copied[entry.bucket], quantity=entry.quantity, days_to_expire=entry.days_to_expire)
     return _added(session, draft)
+
+
+@contextmanager
+def changed_as_a_whole(offer: Offer) -> Iterator[None]:
+    """Judges an offer on sale by what several changes come to, not by each on the way there.
+
+    Raises OfferCannotBeBought; undo the transaction then.
+    """
+    on_sale = offer.state == OfferState.PUBLISHED
+    if on_sale:
+        offer.state = OfferState.DRAFT.value
+    yield
+    if on_sale:
+        offer.publish()
 
 
 def delete(session: Session, offer: Offer) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 
@@ -55,6 +55,21 @@ class GrantLine(NamedTuple):
     """Sessions whose money went back, whether taken, lapsed or used."""
     entry_id: int
     """The entry that opened it."""
+    membership_id: int | None
+    """The membership whose dues gave it; None where it was given by hand."""
+    club_id: int | None
+    club: str | None
+    expired: int
+    """Sessions written down as expired."""
+    forgiven: int
+    """Sessions used whose money went back, which the club has forgiven."""
+
+
+class GrantPage(NamedTuple):
+    """Some grants, the oldest first; `newer` is the cursor of the page after it, None on the last."""
+
+    grants: Sequence[GrantLine]
+    newer: int | None
 
 
 class EntryLine(NamedTuple):
@@ -134,8 +149,17 @@ _BALANCES = """
 _GRANTS = """
     SELECT g.id, g.item_id, i.name, f.reference, f.endpoint, g.quantity, f.used, g.remaining, g.shortfall,
            g.effective_at, g.expires_at, coalesce(g.expires_at <= :now, false), c.time_zone, a.actor, f.note,
-           g.reversed, f.opened_by
-    FROM ({lots}) g
+           g.reversed, f.opened_by, m.id, c.id, c.name, f.expired,
+           greatest(0, least(f.used, f.reversed_without_effect - f.gone))
+    FROM (
+        SELECT * FROM ({lots}) held
+        WHERE id = coalesce(CAST(:grant AS bigint), id)
+          AND (CAST(:after AS bigint) IS NULL OR (effective_at, id) > (
+              SELECT effective_at, id FROM credit_grants WHERE id = CAST(:after AS bigint) AND member_id = :member
+          ))
+        ORDER BY effective_at, id
+        LIMIT :limit
+    ) g
     JOIN credit_grants lot ON lot.id = g.id
     JOIN items i ON i.id = g.item_id
     LEFT JOIN payments paid ON paid.id = lot.payment_id
@@ -147,7 +171,13 @@ _GRANTS = """
         SELECT max(p.reference) AS reference, max(p.endpoint) AS endpoint,
                max(e.note) FILTER (WHERE e.kind IN ('grant', 'adjustment') AND e.quantity > 0) AS note,
                min(e.id) AS opened_by,
-               coalesce(-sum(e.quantity) FILTER (WHERE e.kind IN ('redemption', 'return')), 0) AS used
+               coalesce(-sum(e.quantity) FILTER (WHERE e.kind IN ('redemption', 'return')), 0) AS used,
+               coalesce(-sum(e.quantity) FILTER (WHERE e.kind = 'expiry'), 0) AS expired,
+               coalesce(-sum(e.quantity) FILTER (
+                   WHERE e.kind = 'expiry' OR (e.kind = 'adjustment' AND e.quantity < 0)), 0) AS gone,
+               -- Neither taken nor owed: what was gone before, and what was used and is forgiven.
+               coalesce(sum(e.reversed + e.quantity - e.shortfall) FILTER (
+                   WHERE e.kind IN ('clawback', 'reinstatement')), 0) AS reversed_without_effect
         FROM ledger_entries e
         LEFT JOIN payment_facts f ON f.id = e.fact_id AND e.kind = 'grant'
         LEFT JOIN payments p ON p.id = f.payment_id
@@ -200,12 +230,34 @@ def balances_as_of(session: Session, member_id: int, at: datetime) -> Sequence[B
 
 def grants(session: Session, member_id: int, now: datetime) -> Sequence[GrantLine]:
     """Every lot, the oldest first."""
-    return [GrantLine(*row) for row in session.execute(_GRANTS_NOW, {"member": member_id, "now": now})]
+    return _grants(session, member_id, now)
 
 
 def grants_as_of(session: Session, member_id: int, at: datetime) -> Sequence[GrantLine]:
     """What `grants` said at that moment."""
-    return [GrantLine(*row) for row in session.execute(_GRANTS_AS_OF, {"member": member_id, "now": at})]
+    return _grants(session, member_id, at, _GRANTS_AS_OF)
+
+
+def grant(session: Session, member_id: int, grant_id: int, now: datetime) -> GrantLine | None:
+    """One grant of the member; None where there is none of that id."""
+    return next(iter(_grants(session, member_id, now, grant=grant_id)), None)
+
+
+def grant_page(
+    session: Session, member_id: int, now: datetime, *, limit: int, after: int | None = None,
+    as_of: datetime | None = None,
+) -> GrantPage:  # fmt: skip
+    """Up to `limit` grants from those newer than the grant `after`; as `grants` has them, or `grants_as_of`."""
+    statement = _GRANTS_NOW if as_of is None else _GRANTS_AS_OF
+    found = _grants(session, member_id, as_of or now, statement, after=after, limit=limit + 1)
+    return GrantPage(found[:limit], found[limit - 1].grant_id if len(found) > limit else None)
+
+
+def _grants(
+    session: Session, member_id: int, now: datetime, statement: TextClause = _GRANTS_NOW, **wanted: int | None
+) -> list[GrantLine]:
+    values = {"member": member_id, "now": now, "grant": None, "after": None, "limit": None, **wanted}
+    return [GrantLine(*row) for row in session.execute(statement, values)]
 
 
 def entries(session: Session, member_id: int, *, as_of: datetime | None = None) -> Sequence[EntryLine]:

@@ -4,10 +4,25 @@ from flask import Response, request
 from flask_openapi3 import OpenAPI
 from werkzeug.exceptions import HTTPException
 
-from console.api import catalogue, document, members, memberships, problems, redemptions
+from console.api import (
+    adjustments,
+    building,
+    catalogue,
+    document,
+    events,
+    members,
+    memberships,
+    offers,
+    payment_terms,
+    payments,
+    problems,
+    redemptions,
+)
 from console.api.gate import api
 
-ROUTES = (members, memberships, redemptions, catalogue)
+ROUTES = (
+    members, memberships, redemptions, adjustments, payments, events, catalogue, building, offers, payment_terms
+)  # fmt: skip
 """What registers routes when it is loaded, in the order of the description."""
 
 
@@ -16,7 +31,7 @@ def install(app: OpenAPI) -> None:
     app.extensions["csrf"].exempt(api)
     app.register_api(api)
     app.register_blueprint(document.swagger)
-    document.describe(app, [part.TAG for part in ROUTES])
+    document.describe(app, list({part.TAG.name: part.TAG for part in ROUTES}.values()))
 
 
 for kind, handler in problems.HANDLERS.items():

@@ -1,4 +1,4 @@
-"""What gyms sell: offers, items and clubs. Read only: they are built in the console."""
+"""What gyms sell: offers, items and clubs, as they are read. `building` and `offers` make and change them."""
 
 from flask_openapi3 import Tag
 from sqlalchemy import select
@@ -9,18 +9,35 @@ from console.api.fields import Answer, Id, Path, field, id_of, parameter
 from console.api.gate import read
 from console.api.memberships import Pinned
 from console.api.paging import Listing, PageQuery
-from console.web.access import database
+from console.api.rows import row
 from models import catalogue, on_sale
 from models.catalogue import Interval, ItemKind, OfferState, SessionType, ShortfallPolicy
-from models.errors import NotFound
 
-TAG = Tag(name="Catalogue", description="What gyms sell; it is built in the console.")
+TAG = Tag(name="Catalogue", description="What gyms sell.")
+
+
+class ClubPath(Path):
+    """Which club."""
+
+    club_id: Id = parameter("The club's id.", 1)
+
+
+class ItemPath(Path):
+    """Which item."""
+
+    item_id: Id = parameter("The item's id.", 1)
 
 
 class OfferPath(Path):
     """Which offer."""
 
     offer_id: Id = parameter("The offer's id.", 1)
+
+
+class TermPath(Path):
+    """Which payment term."""
+
+    payment_term_id: Id = parameter("The payment term's id.", 1)
 
 
 class OfferQuery(PageQuery):
@@ -70,6 +87,7 @@ class PaymentTerm(Answer):
     """One way of paying for an offer, and what each paid dues give under it."""
 
     id: int = id_of("payment term")
+    offer_id: int = id_of("offer")
     name: str = field("Name.", "Monthly")
     dues_minor: int = field("The dues in minor units: 8900 is $89.00.", 8900)
     currency: str = field("ISO 4217.", "USD")
@@ -107,22 +125,31 @@ def list_offers(query: OfferQuery) -> Offers:
     rows = select(catalogue.Offer).options(buckets, terms)
     if query.state is not None:
         rows = rows.where(catalogue.Offer.state == query.state.value)
-    return Offers(**paging.page(rows, catalogue.Offer.id, query, _offer))
+    return Offers(**paging.page(rows, catalogue.Offer.id, query, offer_shown))
 
 
 @read("/offers/<id:offer_id>", Offer, TAG)
 def get_offer(path: OfferPath) -> Offer:
     """Get an offer with its session buckets and payment terms."""
-    offer = database().get(catalogue.Offer, path.offer_id)
-    if offer is None:
-        raise NotFound(what="offer", name=path.offer_id)
-    return _offer(offer)
+    return offer_shown(row(catalogue.Offer, "offer", path.offer_id))
+
+
+@read("/payment-terms/<id:payment_term_id>", PaymentTerm, TAG)
+def get_payment_term(path: TermPath) -> PaymentTerm:
+    """Get a payment term."""
+    return term_shown(row(catalogue.PaymentTerm, "payment term", path.payment_term_id))
 
 
 @read("/items", Items, TAG)
 def list_items(query: PageQuery) -> Items:
     """List inventory items."""
-    return Items(**paging.page(select(catalogue.Item), catalogue.Item.id, query, _item))
+    return Items(**paging.page(select(catalogue.Item), catalogue.Item.id, query, item_shown))
+
+
+@read("/items/<id:item_id>", Item, TAG)
+def get_item(path: ItemPath) -> Item:
+    """Get an inventory item."""
+    return item_shown(row(catalogue.Item, "item", path.item_id))
 
 
 @read("/clubs", Clubs, TAG)
@@ -131,14 +158,22 @@ def list_clubs(query: PageQuery) -> Clubs:
     return Clubs(**paging.page(select(catalogue.Club), catalogue.Club.id, query, Club.model_validate))
 
 
-def _item(item: catalogue.Item) -> Item:
+@read("/clubs/<id:club_id>", Club, TAG)
+def get_club(path: ClubPath) -> Club:
+    """Get a club."""
+    return Club.model_validate(row(catalogue.Club, "club", path.club_id))
+
+
+def item_shown(item: catalogue.Item) -> Item:
+    """An item as it is answered."""
     return Item(
         id=item.id, name=item.name, kind=ItemKind(item.kind), retired=item.retired_at is not None,
         session_type=SessionType(item.session_type) if item.session_type else None,
     )  # fmt: skip
 
 
-def _offer(offer: catalogue.Offer) -> Offer:
+def offer_shown(offer: catalogue.Offer) -> Offer:
+    """An offer as it is answered."""
     buckets = [
         SessionBucket(
             item_id=one.item_id, item=one.item.name, session_type=SessionType(str(one.item.session_type)),
@@ -148,13 +183,14 @@ def _offer(offer: catalogue.Offer) -> Offer:
     ]  # fmt: skip
     return Offer(
         id=offer.id, name=offer.name, state=OfferState(offer.state), min_buckets=offer.min_buckets,
-        max_buckets=offer.max_buckets, buckets=buckets, payment_terms=[_term(term) for term in offer.terms],
+        max_buckets=offer.max_buckets, buckets=buckets, payment_terms=[term_shown(term) for term in offer.terms],
     )  # fmt: skip
 
 
-def _term(term: catalogue.PaymentTerm) -> PaymentTerm:
+def term_shown(term: catalogue.PaymentTerm) -> PaymentTerm:
+    """A payment term as it is answered."""
     return PaymentTerm(
-        id=term.id, name=term.name, dues_minor=term.dues_minor, currency=term.currency,
+        id=term.id, offer_id=term.offer_id, name=term.name, dues_minor=term.dues_minor, currency=term.currency,
         interval=Interval(term.interval), interval_count=term.interval_count, retired=term.retired_at is not None,
         bucket_terms=[
             Pinned(item_id=item_id, item=given.item, quantity=given.quantity, days_to_expire=given.days_to_expire)

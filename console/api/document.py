@@ -15,8 +15,9 @@ from console.web import access
 from models.errors import SppError
 
 DESCRIPTION = (
-    "For the scheduler that members check in with, and for sign-up. Every request carries a bearer token, which an "
-    "admin makes in the console. What is refused is told as a problem, by RFC 9457, and changes nothing. "
+    "For the scheduler that members check in with, for sign-up, and for setting up what gyms sell. Every request "
+    "carries a bearer token, which an admin makes in the console and which may do what its owner's role may. "
+    "What is refused is told as a problem, by RFC 9457, and changes nothing. "
     "Ids are 64-bit integers, times RFC 3339 in UTC, money whole minor units."
 )
 # Swagger UI writes styles into its elements.

@@ -1,11 +1,12 @@
-"""The way into the API: a bearer token with the scope that the route needs, and its request read strictly.
+"""The way into the API: a bearer token with the scope and the role that the route needs; its request, read strictly.
 
-A route is a function whose annotations say what it takes; `read` and `write` register it, describe it,
-and turn what it returns into an answer. Cookies mean nothing here, so nothing here needs a CSRF token.
+A route is a function whose annotations say what it takes; `read`, `write`, `act`, `change` and `remove` register it,
+describe it, and turn what it returns into an answer. Cookies mean nothing here, so nothing here needs a CSRF token.
 """
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast, get_type_hints
 
@@ -16,10 +17,10 @@ from pydantic.json_schema import JsonSchemaMode
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized, UnsupportedMediaType
 
-from console.api.fields import Answer
+from console.api.fields import Answer, KeyHeader
 from console.api.problems import MEDIA_TYPE, InvalidRequest, Problem, faults
 from console.web import access
-from models import staff, tokens
+from models import kept_answers, staff, tokens
 from models.actions import Actor
 from models.staff import Role
 from models.tokens import ApiToken, TokenScope
@@ -28,9 +29,9 @@ PREFIX = "/api/v1"
 MEANINGS = {
     400: "The body is not JSON.",
     401: "No valid token: it is missing, unknown or revoked, or its owner's account is disabled.",
-    403: "The token may not write: its scope is read, or its owner's role is viewer.",
+    403: "The token may not do this: its scope is read, or its owner's role is not enough.",
     404: "What the path names does not exist.",
-    409: "The idempotency key was used with other content, or the billing reference belongs to another membership.",
+    409: "Taken by something else: the idempotency key, the name, the billing reference; or in use, so it stays.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "The request is not as described, or the rules refuse it: see type.",
@@ -38,18 +39,34 @@ MEANINGS = {
     503: "The database is not reachable, or busy: send the same request again, with the same key.",
 }
 """What each refusal means."""
-_ALWAYS, _WRITES = (401, 422, 500, 503), (400, 403, 409, 413, 415)
+_ALWAYS, _WRITES, _BODIES = (401, 422, 500, 503), (403, 409), (400, 413, 415)
 
 
 class Made(NamedTuple):
     """An answer to an act, where it can be read again, and whether an earlier request with the same key did it."""
 
-    answer: Answer
+    answer: Answer | str
+    """As a model, or as the JSON that was answered before."""
     location: str
     replayed: bool = False
 
 
-Route = Callable[..., Answer | Made]
+@dataclass(frozen=True)
+class Access:
+    """What a route asks of the token that calls it."""
+
+    scope: TokenScope
+    role: Role
+
+    def __str__(self) -> str:
+        """In words, for the description."""
+        if self.scope == TokenScope.READ:
+            return "Any token may."
+        *others, last = (role.value for role in Role if staff.may(role, self.role))
+        return f"Needs a token of scope {self.scope} whose owner is {', '.join(others)} or {last}."
+
+
+Route = Callable[..., Answer | Made | None]
 MODELS: set[tuple[type[BaseModel], JsonSchemaMode]] = {(Problem, "serialization")}
 """What the routes take and give, for the description."""
 
@@ -69,28 +86,55 @@ api = _Api(
 
 def read(rule: str, answer: type[Answer], tag: Tag) -> Callable[[Route], Route]:
     """A GET route, for tokens of either scope."""
-    return _route("get", TokenScope.READ, rule, answer, tag)
+    return _route("get", rule, answer, tag, Access(TokenScope.READ, Role.VIEWER))
 
 
-def write(rule: str, answer: type[Answer], tag: Tag) -> Callable[[Route], Route]:
-    """A POST route, for tokens that may write; committed when it answers, or nothing of it is kept."""
-    return _route("post", TokenScope.WRITE, rule, answer, tag)
+def write(rule: str, answer: type[Answer], tag: Tag, role: Role = Role.DESK) -> Callable[[Route], Route]:
+    """A POST route for tokens that may write; committed when it answers, or nothing of it is kept.
+
+    What makes it safe to repeat is its own business: a key in its own table, or that again is no change.
+    """
+    return _route("post", rule, answer, tag, Access(TokenScope.WRITE, role))
 
 
-def _route(method: str, scope: TokenScope, rule: str, answer: type[Answer], tag: Tag) -> Callable[[Route], Route]:
-    refusals = _ALWAYS + (() if method == "get" else _WRITES) + ((404,) if "<" in rule else ())
-    MODELS.add((answer, "serialization"))
+def act(rule: str, answer: type[Answer], tag: Tag, role: Role) -> Callable[[Route], Route]:
+    """A POST route like `write` that counts once per idempotency key: a repetition gets the first answer."""
+    return _route("post", rule, answer, tag, Access(TokenScope.WRITE, role), once=True)
+
+
+def change(rule: str, answer: type[Answer], tag: Tag, role: Role) -> Callable[[Route], Route]:
+    """A PATCH route, which answers with what it has changed; again, it changes nothing."""
+    return _route("patch", rule, answer, tag, Access(TokenScope.WRITE, role))
+
+
+def remove(rule: str, tag: Tag, role: Role) -> Callable[[Route], Route]:
+    """A DELETE route, which has nothing to answer; again, there is nothing of that id."""
+    return _route("delete", rule, None, tag, Access(TokenScope.WRITE, role))
+
+
+_ANSWERED = {"get": 200, "post": 201, "patch": 200, "delete": 204}
+
+
+def _route(
+    method: str, rule: str, answer: type[Answer] | None, tag: Tag, access_: Access, *, once: bool = False
+) -> Callable[[Route], Route]:
     problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    responses: dict[int, object] = {200 if method == "get" else 201: answer}
-    responses |= {status: {"description": MEANINGS[status], "content": problem} for status in sorted(refusals)}
 
     def register(route: Route) -> Route:
-        summary, _, more = inspect.cleandoc(route.__doc__ or "").partition("\n\n")
-        gated = _gate(route, scope)
-        if body := gated.__annotations__.get("body"):
+        gated = _gate(route, access_, once=once)
+        takes = gated.__annotations__
+        refusals = {*_ALWAYS, *(_WRITES if method != "get" else ()), *(_BODIES if "body" in takes else ())}
+        refusals |= {404} if "path" in takes else set()
+        responses: dict[int, object] = {_ANSWERED[method]: answer}
+        responses |= {status: {"description": MEANINGS[status], "content": problem} for status in sorted(refusals)}
+        if answer:
+            MODELS.add((answer, "serialization"))
+        if body := takes.get("body"):
             MODELS.add((body, "validation"))
+        summary, _, more = inspect.cleandoc(route.__doc__ or "").partition("\n\n")
+        description = f"{more.replace(chr(10), ' ')} {access_}".strip()
         add = getattr(api, method)(
-            rule, tags=[tag], summary=summary.rstrip("."), description=more.replace("\n", " "), responses=responses
+            rule, tags=[tag], summary=summary.rstrip("."), description=description, responses=responses
         )
         add(access.open_to_all(gated))
         return route
@@ -98,28 +142,44 @@ def _route(method: str, scope: TokenScope, rule: str, answer: type[Answer], tag:
     return register
 
 
-def _gate(route: Route, scope: TokenScope) -> Callable[..., Response]:
+def _gate(route: Route, needed: Access, *, once: bool) -> Callable[..., Response]:
     takes = get_type_hints(route)
+    read_here = {"header": KeyHeader, **takes} if once else takes
 
     def gated(**path: int) -> Response:
-        _admit(scope)
+        _admit(needed)
         arguments: dict[str, BaseModel] = {}
         if "path" in takes:
             arguments["path"] = takes["path"](**path)
         try:
             for part, take in (("header", _header), ("query", _query), ("body", _body)):
-                if part in takes:
-                    arguments[part] = take(takes[part])
+                if part in read_here:
+                    arguments[part] = take(read_here[part])
         except ValidationError as error:
             place = {"header": "header", "query": "parameter", "body": "pointer"}[part]
             raise InvalidRequest(faults(error, place)) from None
-        return _answer(route(**arguments))
+        given = {part: value for part, value in arguments.items() if part in takes}
+        if not once:
+            return _answer(route(**given))
+        return _answer(_once(arguments, lambda: cast("Made", route(**given))))
 
-    gated.__name__, gated.__annotations__ = route.__name__, takes  # what the description is made of
+    gated.__name__, gated.__annotations__ = route.__name__, read_here  # what the description is made of
     return gated
 
 
-def _admit(scope: TokenScope) -> None:
+def _once(arguments: dict[str, BaseModel], do: Callable[[], Made]) -> Made:
+    """Does it, unless an earlier request with the same key did: then what that was answered."""
+    session, key = access.database(), cast("KeyHeader", arguments["header"]).key
+    asked = arguments["body"].model_dump_json() if "body" in arguments else ""
+    if known := kept_answers.take(session, key, f"{request.method} {request.path}\n{asked}"):
+        return Made(known.answer, known.location, replayed=True)
+    made = do()
+    answer = cast("Answer", made.answer).model_dump_json()
+    kept_answers.keep(session, key, location=made.location, answer=answer)
+    return made._replace(answer=answer)
+
+
+def _admit(needed: Access) -> None:
     given = request.authorization
     text = given.token if given is not None and given.type == "bearer" else None
     token = tokens.verify(access.database(), text, datetime.now(UTC)) if text else None
@@ -128,17 +188,21 @@ def _admit(scope: TokenScope) -> None:
             "Send a valid API token: Authorization: Bearer spp_... An admin makes one in the console.",
             www_authenticate=WWWAuthenticate("bearer", {"realm": "Sessions Per Payment"}),
         )
-    if not token.allows(scope):
+    if not token.allows(needed.scope):
         raise Forbidden("This token may only read: ask an admin for one that may write.")
-    if scope == TokenScope.WRITE and not staff.may(token.owner.role, Role.DESK):
-        raise Forbidden(f"This token's owner is a {token.owner.role}, who may only read.")
+    if not staff.may(token.owner.role, needed.role):
+        raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {needed}")
     g.token = token
+    g.actor = Actor(f"token {token.id} ({token.name}) of {token.owner.email}", request.remote_addr or "")
 
 
-def caller() -> Actor:
-    """Whose token this is, for the action log."""
+def person() -> Actor:
+    """Whose token this is. For what one person may do only so much of, however many tokens they have.
+
+    The token stands in the origin.
+    """
     token = cast("ApiToken", g.token)
-    return Actor(f"token {token.id} ({token.name}) of {token.owner.email}", request.remote_addr or "")
+    return Actor(token.owner.email, f"{request.remote_addr or ''}, token {token.id} ({token.name})")
 
 
 def _header(model: type[BaseModel]) -> BaseModel:
@@ -163,8 +227,11 @@ def _body(model: type[BaseModel]) -> BaseModel:
         raise
 
 
-def _answer(given: Answer | Made) -> Response:
+def _answer(given: Answer | Made | None) -> Response:
+    if given is None:
+        return Response(status=204)
     if not isinstance(given, Made):
         return Response(given.model_dump_json(), mimetype="application/json")
     headers = {"Location": given.location} | ({"Idempotency-Replayed": "true"} if given.replayed else {})
-    return Response(given.answer.model_dump_json(), 201, headers, mimetype="application/json")
+    answer = given.answer if isinstance(given.answer, str) else given.answer.model_dump_json()
+    return Response(answer, 201, headers, mimetype="application/json")

@@ -12,9 +12,9 @@ from console.api.fields import TIME, Answer, AsOfQuery, Id, Path, field, id_of, 
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest
+from console.api.rows import row
 from console.web.access import database
 from models import search, statement
-from models.errors import NotFound
 from models.ledger import EntryKind
 from models.members import Member as Person
 from models.search import Reason
@@ -29,10 +29,7 @@ class MemberPath(Path):
 
     def person(self) -> Person:
         """The member. Raises NotFound."""
-        person = database().get(Person, self.member_id)
-        if person is None:
-            raise NotFound(what="member", name=self.member_id)
-        return person
+        return row(Person, "member", self.member_id)
 
 
 class MemberQuery(PageQuery):
@@ -86,9 +83,12 @@ class Balances(Answer):
 
 
 class Grant(Answer):
-    """A lot of sessions, from one payment or given by hand."""
+    """Sessions of one item, from one payment or given by hand."""
 
     id: int = id_of("credit grant", validation_alias="grant_id")
+    membership_id: int | None = field("The membership whose dues gave it; null where it was given by hand.", 1)
+    club_id: int | None = field("That membership's club.", 1)
+    club: str | None = field("The club's name.", "Downtown")
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
     endpoint: str | None = field("The endpoint that told of its payment.", "stripe")
@@ -97,6 +97,9 @@ class Grant(Answer):
     quantity: int = field("Sessions that it began with.", 8)
     used: int = field("Redeemed and not returned.", 1)
     remaining: int = field("Sessions left, lapsed or not.", 7)
+    expired: int = field("Sessions that expired unused, once that is written down: within a minute or so.", 0)
+    reversed: int = field("Sessions whose money went back: taken, expired before, owed or forgiven.", 0)
+    forgiven: int = field("Sessions used whose payment was reversed, which the club has forgiven.", 0)
     shortfall: int = field("Sessions used whose payment was reversed, not repaid yet.", 0)
     effective_at: datetime = field("From when it can be used.", TIME)
     expires_at: datetime | None = field("The moment at which it lapses; null is never.", TIME)
@@ -168,17 +171,13 @@ def list_balances(path: MemberPath, query: AsOfQuery) -> Balances:
 def list_grants(path: MemberPath, query: AsOfPageQuery) -> Grants:
     """List a member's credit grants, the oldest first."""
     person, last = path.person(), query.last_seen("grants")
-    if query.as_of is None:
-        rows = statement.grants(database(), person.id, datetime.now(UTC))
-    else:
-        rows = statement.grants_as_of(database(), person.id, query.as_of)
-    seen = next((place for place, row in enumerate(rows, start=1) if row.grant_id == last), 0)
-    if last is not None and not seen:
+    found = statement.grant_page(
+        database(), person.id, datetime.now(UTC), limit=query.limit, after=last, as_of=query.as_of
+    )
+    if last is not None and not found.grants:  # a cursor that we gave has rows behind it
         raise paging.wrong_cursor()
-    shown = rows[seen : seen + query.limit]
-    more = seen + query.limit < len(rows)
-    following = paging.cursor("grants", shown[-1].grant_id if more else None)
-    return Grants(data=[Grant.model_validate(row) for row in shown], next_cursor=following)
+    rows = [Grant.model_validate(one) for one in found.grants]
+    return Grants(data=rows, next_cursor=paging.cursor("grants", found.newer))
 
 
 @read("/members/<id:member_id>/entries", Entries, TAG)

@@ -1,8 +1,6 @@
 """Memberships: signing up, and the billing references by which payments find them."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from flask import current_app
 from flask_openapi3 import Tag
@@ -11,18 +9,35 @@ from sqlalchemy.orm import selectinload
 
 from console.api import paging
 from console.api.fields import TIME, Answer, Body, Id, KeyHeader, Path, Text, field, id_of, parameter
-from console.api.gate import PREFIX, Made, caller, read, write
+from console.api.gate import PREFIX, Made, read, write
 from console.api.members import MemberPath
 from console.api.paging import Listing, PageQuery
-from console.web.access import database
+from console.api.problems import Fields, beside
+from console.api.rows import row
+from console.web.access import actor, database
 from models import members
 from models.catalogue import Club, Item, PaymentTerm
-from models.errors import KeyReused, NotFound
+from models.errors import (
+    InvalidEmail,
+    KeyReused,
+    NameMissing,
+    NotFound,
+    PickNotOffered,
+    PicksMissing,
+    ReferenceTaken,
+    TooFewPicks,
+    TooManyPicks,
+    WrongCurrency,
+    WrongState,
+)
 from models.members import Membership as Bought
 from models.members import MembershipTerms, PinnedTerms, add_billing_reference
 
+_SIGN_UP: Fields = {
+    InvalidEmail: "email", NameMissing: "name", WrongCurrency: "payment_term_id", WrongState: "payment_term_id",
+    **dict.fromkeys((PickNotOffered, PicksMissing, TooFewPicks, TooManyPicks), "item_ids"),
+}  # fmt: skip
 TAG = Tag(name="Memberships", description="What members bought, and how payments find it.")
-Named = TypeVar("Named", Club, Item, PaymentTerm)
 
 
 class MembershipPath(Path):
@@ -32,10 +47,7 @@ class MembershipPath(Path):
 
     def bought(self) -> Bought:
         """The membership. Raises NotFound."""
-        bought = database().get(Bought, self.membership_id)
-        if bought is None:
-            raise NotFound(what="membership", name=self.membership_id)
-        return bought
+        return row(Bought, "membership", self.membership_id)
 
 
 class BillingReferenceBody(Body):
@@ -128,16 +140,23 @@ def sign_up(header: KeyHeader, body: SignUpBody) -> Made:
     Payments that came before are credited soon after, found by their billing references.
     """
     now = datetime.now(UTC)
-    bought = members.sign_up(
-        database(), email=body.email, name=body.name, club=_named(Club, "club", body.club_id),
-        term=_named(PaymentTerm, "payment term", body.payment_term_id),
-        picks=[_named(Item, "item", item_id) for item_id in body.item_ids], by=caller(), now=now, key=header.key,
-    )  # fmt: skip
+    with beside({NotFound: "club_id"}):
+        club = row(Club, "club", body.club_id)
+    with beside({NotFound: "payment_term_id"}):
+        term = row(PaymentTerm, "payment term", body.payment_term_id)
+    with beside({NotFound: "item_ids"}):
+        picks = [row(Item, "item", item_id) for item_id in body.item_ids]
+    with beside(_SIGN_UP):
+        bought = members.sign_up(
+            database(), email=body.email, name=body.name, club=club, term=term, picks=picks, by=actor(), now=now,
+            key=header.key,
+        )  # fmt: skip
     replayed = bought.versions[0].since != now
     wanted = {(one.endpoint, one.reference) for one in body.billing_references}
     if replayed and not wanted <= {(one.endpoint, one.reference) for one in bought.billing}:
         raise KeyReused(key=header.key)
-    _add(bought, body.billing_references)
+    for place, one in enumerate(body.billing_references):
+        _add(bought, one, f"#/billing_references/{place}")
     return Made(_shown(bought), f"{PREFIX}/memberships/{bought.id}", replayed)
 
 
@@ -148,22 +167,15 @@ def add_billing(path: MembershipPath, body: BillingReferenceBody) -> Made:
     Payments that came before are credited soon after.
     """
     bought = path.bought()
-    _add(bought, [body])
+    _add(bought, body, "#")
     return Made(_shown(bought), f"{PREFIX}/memberships/{bought.id}")
 
 
-def _add(bought: Bought, references: Sequence[BillingReferenceBody]) -> None:
-    for one in references:
+def _add(bought: Bought, one: BillingReferenceBody, within: str) -> None:
+    with beside({NotFound: "endpoint", ReferenceTaken: "reference"}, within):
         if current_app.config["SPP"].endpoint(one.endpoint) is None:
             raise NotFound(what="endpoint", name=one.endpoint)
-        add_billing_reference(database(), bought, one.endpoint, one.reference, by=caller())
-
-
-def _named(table: type[Named], what: str, wanted: int) -> Named:
-    found = database().get(table, wanted)
-    if found is None:
-        raise NotFound(what=what, name=wanted)
-    return found
+        add_billing_reference(database(), bought, one.endpoint, one.reference, by=actor())
 
 
 def _shown(bought: Bought) -> Membership:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Select
+from sqlalchemy import Select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from console.api.fields import Answer, Cursor, Id, Limit, Query, field, parameter
@@ -57,10 +57,25 @@ def cursor(what: str, last: int | None) -> str | None:
 def page(
     rows: Select[Table], by: InstrumentedAttribute[int], query: PageQuery, show: Callable[[Table], Row]
 ) -> dict[str, Any]:
-    """A page of these rows by their ids: `data` and `next_cursor`."""
+    """A page of these rows by their ids, the lowest first: `data` and `next_cursor`."""
     what = by.class_.__tablename__
-    rows = rows.order_by(by).where(by > (query.last_seen(what) or 0)).limit(query.limit + 1)
-    found: Sequence[Table] = database().scalars(rows).all()
-    more = len(found) > query.limit
-    last = getattr(found[query.limit - 1], by.key) if more else None
-    return {"data": [show(row) for row in found[: query.limit]], "next_cursor": cursor(what, last)}
+    later = rows.order_by(by).where(by > (query.last_seen(what) or 0))
+    found, last = _part(later, by, query.limit)
+    return {"data": [show(row) for row in found], "next_cursor": cursor(what, last)}
+
+
+def newest(rows: Select[Table], by: InstrumentedAttribute[int], query: PageQuery) -> tuple[Sequence[Table], str | None]:
+    """A page of these rows by their ids, the highest first, and the cursor of the next."""
+    what = by.class_.__tablename__
+    seen = query.last_seen(what)
+    earlier = rows.order_by(by.desc()).where(by < seen if seen else true())
+    found, last = _part(earlier, by, query.limit)
+    return found, cursor(what, last)
+
+
+def _part(
+    rows: Select[Table], by: InstrumentedAttribute[int], limit: int
+) -> tuple[Sequence[Table], int | None]:  # fmt: skip
+    """The first rows of these, and the id of the last where more follow."""
+    found: Sequence[Table] = database().scalars(rows.limit(limit + 1)).all()
+    return found[:limit], getattr(found[limit - 1], by.key) if len(found) > limit else None

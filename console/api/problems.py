@@ -1,7 +1,8 @@
 """Refusals as problems, by RFC 9457. What was refused has changed nothing."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -12,8 +13,19 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 
 from console.api.fields import Answer, field
-from models.errors import KeyReused, NotFound, ReferenceTaken, SppError
+from models.errors import (
+    ClubInUse,
+    ItemInUse,
+    KeyReused,
+    NameTaken,
+    NotFound,
+    OfferInUse,
+    ReferenceTaken,
+    SppError,
+    TermInUse,
+)
 
+CONFLICTS = (KeyReused, NameTaken, ReferenceTaken, ClubInUse, ItemInUse, OfferInUse, TermInUse)
 TYPES = "/api/v1/problems/"
 MEDIA_TYPE = "application/problem+json"
 AGAIN = "Send the same request again in a moment: with the same Idempotency-Key it counts once."
@@ -47,6 +59,29 @@ class InvalidRequest(Exception):
         self.errors = errors
 
 
+class Refused(Exception):
+    """The rules refuse a field of the body: their refusal, and where in the body."""
+
+    def __init__(self, error: SppError, errors: Sequence[Fault]) -> None:
+        super().__init__(error)
+        self.error, self.errors = error, errors
+
+
+Fields = Mapping[type[SppError], str]
+"""Which field of the body each refusal is about."""
+
+
+@contextmanager
+def beside(fields: Fields, within: str = "#") -> Iterator[None]:
+    """Puts a refusal of the rules beside the field of the body that it is about; `within` is the object's pointer."""
+    try:
+        yield
+    except SppError as error:
+        if type(error) not in fields:
+            raise
+        raise Refused(error, [Fault(pointer=f"{within}/{fields[type(error)]}", detail=str(error))]) from None
+
+
 def faults(error: ValidationError, place: str) -> list[Fault]:
     """What is wrong in that place: a `pointer` into the body, a query `parameter` or a `header`."""
     found = []
@@ -58,8 +93,8 @@ def faults(error: ValidationError, place: str) -> list[Fault]:
 
 
 def name(kind: type[Exception]) -> str:
-    """TooFewSessions is too-few-sessions."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
+    """TooFewSessions is too-few-sessions, NotASessionItem is not-a-session-item."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", kind.__name__).lower()
 
 
 def title(kind: type[Exception]) -> str:
@@ -83,10 +118,17 @@ def answer(
 
 def refused(error: SppError) -> Response:
     """404 for what the path names, 409 for what something else has already, 422 for what the rules forbid."""
-    status = 409 if isinstance(error, KeyReused | ReferenceTaken) else 422
+    status = 409 if isinstance(error, CONFLICTS) else 422
     if isinstance(error, NotFound) and error.details["name"] in (request.view_args or {}).values():
         status = 404
     return answer(status, str(error), kind=type(error), details=error.details)
+
+
+def refused_field(refusal: Refused) -> Response:
+    """The same, with the field; what the body names and is not there is 422."""
+    status = 409 if isinstance(refusal.error, CONFLICTS) else 422
+    kind, details = type(refusal.error), refusal.error.details
+    return answer(status, str(refusal.error), kind=kind, details=details, errors=refusal.errors)
 
 
 def invalid(error: InvalidRequest) -> Response:
@@ -117,6 +159,6 @@ def failed(error: HTTPException) -> Response:
 
 
 HANDLERS = {
-    SppError: refused, InvalidRequest: invalid, OperationalError: unreachable, NoConnection: unreachable,
-    DataError: too_large, HTTPException: failed,
+    SppError: refused, Refused: refused_field, InvalidRequest: invalid, OperationalError: unreachable,
+    NoConnection: unreachable, DataError: too_large, HTTPException: failed,
 }  # fmt: skip

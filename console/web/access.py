@@ -128,7 +128,9 @@ def undo() -> None:
 
 
 def actor() -> Actor:
-    """Who is behind the request, for the action log."""
+    """Who is behind the request, for the action log: the person logged in, or the token of the API that was let in."""
+    if "actor" in g:
+        return cast("Actor", g.actor)
     return Actor(current_user.account.email, request.remote_addr or "")
 
 

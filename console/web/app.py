@@ -12,7 +12,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.routing import IntegerConverter, Map
+from werkzeug.routing import IntegerConverter
 
 import logs
 from console import api, broker_state
@@ -62,10 +62,12 @@ MAX_FORM_BYTES = 256 * 1024
 
 
 class IdConverter(IntegerConverter):
-    """An id in a path: what could be none is not found."""
+    """An id in a path: what could be none is not found.
 
-    def __init__(self, map: Map) -> None:  # noqa: A002 -- Werkzeug's name for it
-        super().__init__(map, min=1, max=2**63 - 1)
+    By its form, because Werkzeug answers 405 where a number is out of bounds and another method takes the path.
+    """
+
+    regex = "[1-9][0-9]{0,17}"
 
 
 def create_app(settings: Settings) -> Flask:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from wtforms import RadioField, SelectChoice, StringField
+from sqlalchemy import select
+from wtforms import RadioField, SelectChoice, SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
 from console.web.access import actor, database, done, needs
@@ -17,7 +18,10 @@ from models.tokens import ApiToken, TokenScope
 
 pages = Blueprint("tokens", __name__, url_prefix="/tokens")
 
-MAY = {TokenScope.READ: "Read", TokenScope.WRITE: "Read and write: redeem, give back, sign up"}
+MAY = {
+    TokenScope.READ: "Read",
+    TokenScope.WRITE: "Read and write, as far as the role of its account allows: redeem, sign up, build offers",
+}
 
 
 class TokenForm(Form):
@@ -25,6 +29,10 @@ class TokenForm(Form):
 
     name = StringField("Name", [InputRequired("Type what the token is for."), Length(max=MAX_NAME_LENGTH)],
                        description="What it is for, such as Scheduler.", render_kw={"autocomplete": "off"})  # fmt: skip
+    owner = SelectField(
+        "It acts as", coerce=int, choices=lambda: _owners(),
+        description="Give a program an account of its own, such as one for the desk, and it can do no more than that.",
+    )  # fmt: skip
     scope = RadioField(
         "It may", choices=[SelectChoice(scope.value, text) for scope, text in MAY.items()], default=TokenScope.READ
     )
@@ -40,12 +48,12 @@ def overview() -> ResponseReturnValue:
 @pages.route("/new", methods=["GET", "POST"])
 @needs(Role.ADMIN)
 def new() -> ResponseReturnValue:
-    """A new token in one's own name. Its text stands in this answer alone, and is kept nowhere."""
-    form = TokenForm()
+    """A new token. Its text stands in this answer alone, and is kept nowhere."""
+    form = TokenForm(owner=current_user.account.id)
     if form.validate_on_submit():
         with form.refusals({NameMissing: "name", TextTooLong: "name"}):
             made = tokens.make(
-                database(), database().get_one(Staff, current_user.account.id), name=form.text("name"),
+                database(), database().get_one(Staff, form.owner.data), name=form.text("name"),
                 scope=TokenScope(form.scope.data), by=actor(),
             )  # fmt: skip
         if not form.errors:
@@ -63,6 +71,12 @@ def revoke(token_id: int) -> ResponseReturnValue:
     tokens.revoke(database(), token_id, by=actor(), now=datetime.now(UTC))
     done(f"{token.name} is revoked.")
     return redirect(url_for(".overview"))
+
+
+def _owners() -> list[SelectChoice]:
+    """The accounts that a token can act as: those in use."""
+    active = select(Staff).where(Staff.disabled_at.is_(None)).order_by(Staff.email)
+    return [SelectChoice(one.id, f"{one.email}, {one.role}") for one in database().scalars(active)]
 
 
 def _page(template: str, **window: object) -> str:

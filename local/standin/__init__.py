@@ -1,11 +1,9 @@
 """Stand-ins for the processors' APIs: small servers that speak the documented part that we use.
 
 For trying things out on one machine without an account, and for the tests. What such an
-API tells are JSON files in a folder, FOLDER/PROCESSOR/KIND/ID.json, so that another
-process can add to them. Nothing here is part of a deployment.
+API tells is in `local.api_objects`. Nothing here is part of a deployment.
 """
 
-import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,38 +12,18 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from flask import Flask, Response, request
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from local.api_objects import Objects
 
 STANDINS = {
     processor: f"local.standin.{processor}"
     for processor in ("authorize_net", "braintree", "gocardless", "paypal", "square", "stripe")
 }
 """Processor -> module here, whose `routes(app, objects)` adds what its API answers."""
-
-
-class Objects:
-    """What a processor's API knows: objects by kind and id."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def put(self, kind: str, id: str, value: Any) -> None:  # noqa: A002 -- what the APIs call it
-        """Adds or replaces an object."""
-        file = self._folder / kind / f"{id}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(value))
-
-    def get(self, kind: str, id: str) -> Any:  # noqa: A002 -- what the APIs call it
-        """The object, or None."""
-        file = self._folder / kind / f"{id}.json"
-        return json.loads(file.read_text()) if file.is_file() and file.parent.name == kind else None
-
-    def all(self, kind: str) -> list[Any]:
-        """All objects of a kind, in the order of their ids."""
-        return [json.loads(file.read_text()) for file in sorted((self._folder / kind).glob("*.json"))]
 
 
 @dataclass

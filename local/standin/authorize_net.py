@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from local.standin import Objects
+from local.api_objects import Objects
 
 LISTED = (
     "transId", "submitTimeUTC", "submitTimeLocal", "transactionStatus", "firstName", "lastName", "settleAmount",

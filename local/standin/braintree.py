@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 from flask import Flask, Response, request
 
-from local.standin import Objects
+from local.api_objects import Objects
 
 PAGE = 50
 

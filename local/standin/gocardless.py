@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, jsonify, request
 
-from local.standin import Objects
+from local.api_objects import Objects
 
 MOST = 500
 

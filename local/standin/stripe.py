@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 
-from local.standin import Objects
+from local.api_objects import Objects
 
 
 def routes(app: Flask, objects: Objects) -> None:

@@ -28,6 +28,7 @@ IDS = {
     "membership_id": "SELECT min(id) FROM memberships",
     "name": "SELECT 'stripe'",
     "offer_id": "SELECT min(id) FROM offers",
+    "payment_id": "SELECT min(id) FROM payments WHERE state = 'unmatched'",
     "redemption_id": "SELECT min(id) FROM redemptions WHERE member_id = 1",
     "run_id": "SELECT min(id) FROM expiry_runs",
     "staff_id": "SELECT min(id) FROM staff",

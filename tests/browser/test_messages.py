@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from models.staff import Role
 from tests.browser.conftest import Enter
-from tests.browser.places import MINUS, balance, rows
+from tests.browser.places import balance, rows
 from tests.browser.site import Site
 from tests.worker.scene import value
 
@@ -124,15 +124,19 @@ def test_what_needs_a_second_person(enter: Enter) -> None:
     refused(window.get_by_label("Note"), "Say why.")
     window.get_by_label("Note").fill("Counted twice")
     window.get_by_role("button", name="Adjust").click()
+    refused(window.get_by_label("Sessions", exact=True), "11 Yoga sessions asked for, 5 usable: nothing was taken.")
+    window.get_by_label("Give sessions").check()
+    window.get_by_role("button", name="Adjust").click()
     expect(manager.get_by_role("status").first).to_contain_text("It waits until a second person")
     asked = "Adjustments that wait for a second person"
     expect(rows(manager, asked).get_by_role("button", name="Withdraw")).to_be_visible()
     expect(rows(manager, asked).get_by_role("button", name="Approve")).to_have_count(0)
 
     admin.goto("/members/2")
-    expect(rows(admin, asked).filter(has_text="Counted twice")).to_contain_text(f"{MINUS}11")
+    expect(rows(admin, asked).filter(has_text="Counted twice")).to_contain_text("+11")
     rows(admin, asked).get_by_role("button", name="Approve").click()
-    expect(admin.get_by_role("alert")).to_contain_text("11 Yoga sessions asked for")
+    expect(admin.get_by_role("status").first).to_contain_text("11 Yoga")
+    expect(balance(admin, "Yoga")).to_contain_text("16 available")
 
 
 @pytest.mark.parametrize(("role", "redeems", "builds"), [(Role.VIEWER, 0, 0), (Role.DESK, 2, 0), (Role.MANAGER, 2, 1)])

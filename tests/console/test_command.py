@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from console.command import spp as group
+from console.command import COMMANDS
 from local.servers import Postgres
 from local.stack import ROOT
 from tests.console.conftest import Spp
@@ -20,7 +20,7 @@ SIGN_UP = ["sign-up", "--club", "Riverside", "--offer", "All In", "--term", "Mon
 
 
 def test_every_command_explains_itself(spp: Spp) -> None:
-    for arguments in ([], *([name] for name in group.commands)):
+    for arguments in ([], *([known.name or ""] for known in COMMANDS)):
         done = spp(*arguments, "--help")
         assert (done.code, done.err) == (0, "")
         assert "Usage:" in done.out
@@ -28,9 +28,9 @@ def test_every_command_explains_itself(spp: Spp) -> None:
 
 def test_what_prints_data_has_json() -> None:
     without = {
-        name
-        for name, command in group.commands.items()
-        if not any("--json" in option.opts for option in command.params if isinstance(option, click.Option))
+        known.name
+        for known in COMMANDS
+        if not any("--json" in option.opts for option in known.load().params if isinstance(option, click.Option))
     }
     assert without == {"up", "demo", "migrate", "pause", "resume", "check", "alert"}
 

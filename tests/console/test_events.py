@@ -93,6 +93,7 @@ class TestReplay:
         assert f"it contradicts event {first}" in refused.err
         assert "there is no such event" in worked("replay", "999999").err
         assert worked("replay", str(first), "--json").json == {"events": [first]}
+        assert worked("replay", str(first)).out == f"Event {first} is due again.\n"
         assert states(make)["pending"] == 1
 
     def test_all_that_match_after_asking_for_the_exact_number(self, worked: Spp, make: Make) -> None:
@@ -105,11 +106,21 @@ class TestReplay:
         assert (states(make)["dead"], states(make)["pending"]) == (0, 3)
         assert value(make, "SELECT reason FROM actions WHERE verb = 'replay all'") == "mended"
 
+    def test_many_are_named_in_one_sentence(self, worked: Spp, make: Make) -> None:
+        dead(make, "in_3", "in_4", "in_5")
+        one, two, three = (number(make, f"evt_in_{place}") for place in (3, 4, 5))
+        assert worked("replay", str(one), str(two)).out == f"Events {one} and {two} are due again.\n"
+        assert worked("replay", str(three), str(one), str(two)).out == (
+            f"Events {one}, {two} and {three} are due again.\n"
+        )
+        assert worked("replay", "--event-id", "evt_in_3", "--yes").out == "1 event is due again.\n"
+        assert worked("replay", "--event-id", "evt_in_3", "--dry-run").out == "1 event matches.\n"
+
     def test_nothing_is_done_without_a_yes(self, worked: Spp, make: Make) -> None:
         dead(make, "in_3")
         asked = worked("replay", "--state", "dead")
         assert asked.code != 0
-        assert "Replay 1 events?" in asked.err
+        assert "Replay 1 event?" in asked.err
         assert states(make)["dead"] == 1
 
     @pytest.mark.parametrize("words", [[], ["1", "--state", "dead"], ["1", "--dry-run"], ["--state", "gone"]])
@@ -122,8 +133,8 @@ class TestDiscard:
         dead(make, "in_3", "in_4")
         one = number(make, "evt_in_3")
         assert worked("discard", str(one)).code == 2
-        assert worked("discard", str(one), "--reason", "a test").out == f"Discarded: {one}.\n"
-        assert worked("discard", "--state", "dead", "--reason", "all tests", "--yes").out == "Discarded: 1 events.\n"
+        assert worked("discard", str(one), "--reason", "a test").out == f"Event {one} is discarded.\n"
+        assert worked("discard", "--state", "dead", "--reason", "all tests", "--yes").out == "1 event is discarded.\n"
         assert states(make)["dead"] == 0
 
     def test_only_what_is_in_trouble(self, worked: Spp, make: Make) -> None:

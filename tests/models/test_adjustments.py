@@ -19,6 +19,7 @@ from models.errors import (
     DayOver,
     DayTooFar,
     KeyReused,
+    NotASessionItem,
     NotFound,
     NumberTooLarge,
     ReasonMissing,
@@ -237,6 +238,12 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(
     with pytest.raises(error, match=message):
         adjust(gym, member, **{"quantity": 3} | changed)
     assert (acts(session), state(gym, member)) == before
+    assert session.scalars(select(Adjustment)).all() == []
+
+
+def test_only_session_items_are_given(gym: Gym, session: Session, member: Membership) -> None:
+    with pytest.raises(NotASessionItem, match="'Towel' is not a scheduler bucket: it has no sessions"):
+        adjust(gym, member, 1, item_id=gym.towel.id)
     assert session.scalars(select(Adjustment)).all() == []
 
 

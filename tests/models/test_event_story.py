@@ -5,7 +5,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models import inbox
-from models.event_story import Story, story
+from models.event_story import Story, stories, story
 from models.facts import Linked, Reversed
 from models.inbox import NewEvent, WebhookEvent
 from tests.models.gym import CLASSES, NOW, PAID_AT, TRAININGS, Event, Gym, build, deliver, paid
@@ -74,3 +74,17 @@ def test_its_failed_tries_are_told_in_order(session: Session) -> None:
 
 def test_there_is_none_of_an_unknown_event(session: Session) -> None:
     assert story(session, 1) is None
+
+
+def test_many_are_told_at_once_each_with_its_own(gym: Gym, session: Session) -> None:
+    gym.join("sub_ada")
+    deliver(session, [Event("evt_1", [paid("in_1", "sub_ada")])])
+    deliver(session, [Event("evt_back", [Reversed("in_1", NOW, "refund:re_1", 4500, "USD")])])
+    deliver(session, [Event("evt_2", [paid("in_2", "sub_ada")])])
+    events = session.scalars(select(WebhookEvent).order_by(WebhookEvent.id.desc())).all()
+    told = stories(session, events)
+    assert told == [story(session, event.id) for event in events]
+    assert [[entry.kind for entry in one.entries] for one in told] == [
+        ["grant", "grant"], ["clawback", "clawback"], ["grant", "grant"]
+    ]  # fmt: skip
+    assert stories(session, []) == []

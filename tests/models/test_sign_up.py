@@ -221,7 +221,7 @@ def test_an_edited_offer_changes_new_sign_ups_only(gym: Gym, session: Session) -
 
 def test_a_billing_reference_belongs_to_one_membership_of_an_endpoint(gym: Gym, session: Session) -> None:
     one, other = gym.join("sub"), gym.join()
-    with pytest.raises(ReferenceTaken, match=f"'sub' on endpoint 'stripe' already belongs .* {one.member.email}"):
+    with pytest.raises(ReferenceTaken, match=f"'sub' on endpoint 'stripe' already belongs to membership {one.id}\\."):
         add_billing_reference(session, other, "stripe", "sub", by=BY)
     add_billing_reference(session, other, "elsewhere", "sub", by=BY)
     add_billing_reference(session, one, "stripe", "sub", by=BY)

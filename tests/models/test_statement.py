@@ -120,6 +120,7 @@ class RememberedMember(MemberOfAGym):
             assert balance == {
                 item: sum(grant.remaining for grant in now.grants if grant.item == item) for item in balance
             }
+            assert all(grant.forgiven <= (grant.reversed if self.forgiving else 0) for grant in now.grants)
         finally:
             super().teardown()
 
@@ -247,6 +248,73 @@ def test_owed_used_and_left_as_they_stood(gym: Gym, session: Session, member: Me
     assert stood == [(0, 8, 0), (5, 3, 0), (4, 4, 0), (4, 0, 4)]
     owed = [statement.balances_as_of(session, member_id, NOW + days * DAY)[0].shortfall for days in range(4)]
     assert owed == [0, 0, 0, 4]
+
+
+def test_a_grant_says_what_became_of_it(gym: Gym, session: Session) -> None:
+    """5 used; the money of all 8 went back: owed where the club has shortfalls repaid, and else forgiven."""
+    forgiving = gym.forgiving_club()
+    for club, forgiven, owed in ((gym.club, 0, 5), (forgiving, 5, 0)):
+        membership = gym.join(reference := fresh("sub"), club=club)
+        tell_at(session, NOW, paid(f"in {reference}", reference))
+        member_id = membership.member_id
+        redeem(session, member_id=member_id, item_id=gym.spin.id, quantity=5, key=fresh("key"), by=BY, now=NOW)
+        tell_at(session, NOW + DAY, Reversed(f"in {reference}", NOW + DAY, "refund:re", DUES, "USD"))
+        spin, training = statement.grants(session, member_id, NOW + DAY)
+        assert (spin.membership_id, spin.club_id, spin.club) == (membership.id, club.id, club.name)
+        assert (spin.used, spin.reversed, spin.expired) == (5, CLASSES, 0)
+        assert (spin.shortfall, spin.forgiven) == (owed, forgiven)
+        assert (training.reversed, training.shortfall, training.forgiven) == (TRAININGS, 0, 0)
+
+
+@pytest.mark.parametrize("forgiving", [False, True], ids=["repaid", "forgiven"])
+def test_what_had_expired_or_was_taken_by_hand_is_not_forgiven(gym: Gym, session: Session, forgiving: bool) -> None:
+    membership = gym.join("sub", club=gym.forgiving_club() if forgiving else gym.club)
+    member_id, late = membership.member_id, NOW + 40 * DAY
+    tell_at(session, NOW, paid("in", "sub"))
+    redeem(session, member_id=member_id, item_id=gym.spin.id, quantity=2, key=fresh("key"), by=BY, now=NOW)
+    adjustments.adjust(
+        session, member_id=member_id, item_id=gym.spin.id, quantity=-1, last_day=None, reason=AdjustmentReason.OTHER,
+        note="for the test", alone_up_to=3, key=fresh("key"), by=BY, now=NOW,
+    )  # fmt: skip
+    expire_all(session, late)
+    tell_at(session, late, Reversed("in", late, "refund:re", DUES, "USD"))
+    spin = statement.grants(session, member_id, late)[0]
+    assert (spin.used, spin.expired, spin.reversed) == (2, CLASSES - 3, CLASSES)
+    assert (spin.shortfall, spin.forgiven) == ((0, 2) if forgiving else (2, 0))
+
+
+def test_a_grant_given_by_hand_is_of_no_membership(gym: Gym, session: Session, member: Membership) -> None:
+    adjustments.adjust(
+        session, member_id=member.member_id, item_id=gym.spin.id, quantity=1, last_day=None,
+        reason=AdjustmentReason.GOODWILL, note="for the test", alone_up_to=3, key=fresh("key"), by=BY, now=NOW,
+    )  # fmt: skip
+    *_, given = statement.grants(session, member.member_id, NOW)
+    assert (given.membership_id, given.club_id, given.club, given.given_by) == (None, None, None, BY.name)
+    assert statement.grant(session, member.member_id, given.grant_id, NOW) == given
+    assert statement.grant(session, gym.join().member_id, given.grant_id, NOW) is None
+
+
+def test_pages_go_forward_through_all_grants(gym: Gym, session: Session, member: Membership) -> None:
+    """The oldest first, by when they begin, whatever order they were made in."""
+    for days in (3, 1, 2):
+        tell_at(session, NOW + 4 * DAY, paid(f"in_{days}", "sub", at=PAID_AT + days * DAY))
+    every = statement.grants(session, member.member_id, NOW)
+    assert [grant.effective_at for grant in every] == sorted(grant.effective_at for grant in every)
+    assert [grant.grant_id for grant in every] != sorted(grant.grant_id for grant in every)
+    for as_of, expected in ((None, every), (NOW, statement.grants_as_of(session, member.member_id, NOW))):
+        for limit in (1, 2, 3, len(expected), 100):
+            found: list[GrantLine] = []
+            cursor = None
+            while True:
+                page = statement.grant_page(
+                    session, member.member_id, NOW, limit=limit, after=cursor, as_of=as_of
+                )  # fmt: skip
+                assert 0 < len(page.grants) <= limit
+                found += page.grants
+                cursor = page.newer
+                if cursor is None:
+                    break
+            assert found == list(expected)
 
 
 def test_pages_go_back_through_all_entries(gym: Gym, session: Session, member: Membership) -> None:

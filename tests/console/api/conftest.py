@@ -59,6 +59,16 @@ class Caller:
         more = {} if key is None else {"Idempotency-Key": key}
         return self.client.post(ROOT + path, json=body, headers={**self.headers, **more, **headers})
 
+    def make(self, path: str, body: object) -> Json:
+        """What a body makes, under a key of its own."""
+        return posted(self.post(path, body, fresh("key")))
+
+    def patch(self, path: str, **changes: object) -> TestResponse:
+        return self.client.patch(ROOT + path, json=changes, headers=self.headers)
+
+    def delete(self, path: str) -> TestResponse:
+        return self.client.delete(ROOT + path, headers=self.headers)
+
     def data(self, path: str, **query: Any) -> list[Json]:
         """What a list has on its page."""
         rows: list[Json] = answered(self.get(path, **query))["data"]
@@ -128,15 +138,21 @@ class Token:
     caller: Caller
 
 
-Issue = Callable[[TokenScope], Token]
+Issue = Callable[..., Token]
 
 
 @pytest.fixture
 def issue(site: Flask, session: Session, owner: Staff) -> Issue:
-    """Makes a token of that scope."""
+    """Makes a token of that scope, for an account of that role."""
 
-    def make(scope: TokenScope) -> Token:
-        token, text = tokens.make(session, owner, name=fresh("Scheduler"), scope=scope, by=BY)
+    def make(scope: TokenScope, role: Role = Role.DESK) -> Token:
+        person = owner
+        if role != Role.DESK:
+            person = staff.add(
+                session, email=f"{fresh(role)}@example.com", name=role, role=role, password=PASSWORD, by=BY,
+                now=PAID_AT,
+            )  # fmt: skip
+        token, text = tokens.make(session, person, name=fresh("Scheduler"), scope=scope, by=BY)
         session.commit()
         return Token(token, Caller(site.test_client(), {"Authorization": f"Bearer {text}"}))
 
@@ -152,6 +168,12 @@ def reader(issue: Issue) -> Caller:
 def api(issue: Issue) -> Caller:
     """One that may write."""
     return issue(TokenScope.WRITE).caller
+
+
+@pytest.fixture
+def manager(issue: Issue) -> Caller:
+    """One that may also build offers and put expiries off."""
+    return issue(TokenScope.WRITE, Role.MANAGER).caller
 
 
 @pytest.fixture

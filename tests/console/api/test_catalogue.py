@@ -16,8 +16,8 @@ def test_an_offer_is_told_whole(reader: Caller, gym: Gym) -> None:
     ]
     assert offer["payment_terms"] == [
         {
-            "id": gym.term.id, "name": "Monthly", "dues_minor": 9000, "currency": "USD", "interval": "month",
-            "interval_count": 1, "retired": False,
+            "id": gym.term.id, "offer_id": gym.offer.id, "name": "Monthly", "dues_minor": 9000, "currency": "USD",
+            "interval": "month", "interval_count": 1, "retired": False,
             "sentence": "Each $90.00 monthly payment gives 8 Spin sessions (30 days)"
             " and 2 Training sessions (never expire).",
             "bucket_terms": [

@@ -9,7 +9,11 @@ from models import ledger
 from tests.console.api.conftest import PAID_AT, Caller, Paid, answered, posted
 from tests.models.gym import CLASSES, TRAININGS, Gym, paid, tell
 
-PAGED = ["/members", "/offers", "/items", "/clubs", "/members/1/memberships", "/members/1/grants", "/members/1/entries"]
+PAGED = [
+    "/members", "/offers", "/items", "/clubs", "/members/1/memberships", "/members/1/grants", "/members/1/entries",
+    "/payments", "/members/1/payments", "/memberships/1/payments", "/events", "/redemptions",
+    "/members/1/redemptions", "/adjustments",
+]  # fmt: skip
 
 
 def test_a_member_is_found_by_what_the_desk_has_in_hand(reader: Caller, gym: Gym, ada: Paid) -> None:
@@ -87,7 +91,7 @@ def test_pages_neither_repeat_nor_skip(reader: Caller, gym: Gym, ada: Paid) -> N
         paged = list(reader.pages(path, limit=2))
         assert [row for rows in paged for row in rows] == reader.data(path), path
         assert all(len(rows) == 2 for rows in paged[:-1]), path
-        assert paged[-1], path
+        assert paged[-1] or len(paged) == 1, path
 
 
 @pytest.mark.parametrize("path", ["/members", "/members/1/grants", "/members/1/entries"])

@@ -66,7 +66,10 @@ def test_a_key_used_for_another_sign_up_is_a_conflict(api: Caller, wish: Json, s
 
 def test_a_reference_of_somebody_else_undoes_the_sign_up(api: Caller, ada: Paid, wish: Json, session: Session) -> None:
     wish["billing_references"].append({"endpoint": "stripe", "reference": "sub_ada"})
-    assert posted(api.post("/memberships", wish, KEY), 409)["type"].endswith("/reference-taken")
+    problem = posted(api.post("/memberships", wish, KEY), 409)
+    assert problem["type"].endswith("/reference-taken")
+    assert problem["details"] == {"reference": "sub_ada", "endpoint": "stripe", "membership": ada.membership.id}
+    assert ada.membership.member.email not in str(problem)
     assert memberships(session) == 1
     assert session.scalar(select(Member).where(Member.email == "grace@example.com")) is None
     assert not api.data("/members", q="sub_grace")

@@ -102,7 +102,7 @@ def test_what_is_returned_goes_back_to_where_it_came_from(api: Caller, gym: Gym,
     assert one.headers["Location"] == f"/api/v1/redemptions/{spent['id']}"
     assert api.usable(ada.id, "Spin") == CLASSES
     shown = answered(api.get(f"/redemptions/{spent['id']}"))
-    assert shown == {**spent, "returns": [posted(one), rest]}
+    assert shown == {**spent, "item": "Spin", "returned": 3, "returns": [posted(one), rest]}
     posted(api.post(path, {"quantity": 1}, "cancel-3"), 422)
 
 
@@ -123,6 +123,36 @@ def test_a_redemption_that_is_none_is_not_found(api: Caller, gym: Gym, ada: Paid
     for number in (404, back["id"]):
         answered(api.get(f"/redemptions/{number}"), 404)
         posted(api.post(f"/redemptions/{number}/returns", {}, "cancel-2"), 404)
+
+
+def test_redemptions_are_listed_with_what_was_returned(api: Caller, gym: Gym, ada: Paid, session: Session) -> None:
+    first = posted(api.post("/redemptions", wish(ada, gym, 3), "check-in-1"))
+    back = posted(api.post(f"/redemptions/{first['id']}/returns", {"quantity": 2}, "cancel-1"))
+    second = posted(api.post("/redemptions", wish(ada, gym), "check-in-2"))
+    other = gym.join("sub_other")
+    session.commit()
+    listed = api.data(f"/members/{ada.id}/redemptions")
+    assert listed == [
+        {**second, "item": "Spin", "returned": 0, "returns": []},
+        {**first, "item": "Spin", "returned": 2, "returns": [back]},
+    ]
+    assert (first["idempotency_key"], back["idempotency_key"]) == ("check-in-1", "cancel-1")
+    assert api.data("/redemptions") == listed
+    assert list(api.pages("/redemptions", limit=1)) == [[row] for row in listed]
+    assert api.data(f"/members/{other.member_id}/redemptions") == []
+    answered(api.get("/members/404/redemptions"), 404)
+
+
+def test_a_redemption_is_found_by_its_key_or_that_of_its_return(api: Caller, gym: Gym, ada: Paid) -> None:
+    """What a program asks that does not know whether its check-in arrived."""
+    done = posted(api.post("/redemptions", wish(ada, gym, 3), "check-in-1"))
+    posted(api.post("/redemptions", wish(ada, gym), "check-in-2"))
+    posted(api.post(f"/redemptions/{done['id']}/returns", {}, "cancel-1"))
+    for key in ("check-in-1", "cancel-1"):
+        assert [row["id"] for row in api.data("/redemptions", idempotency_key=key)] == [done["id"]]
+    assert api.data("/redemptions", idempotency_key="check-in-3") == []
+    for key in ("", "with blank", "x" * 256):
+        answered(api.get("/redemptions", idempotency_key=key), 422)
 
 
 def test_the_action_log_names_the_token_and_its_owner(api: Caller, gym: Gym, ada: Paid, session: Session) -> None:

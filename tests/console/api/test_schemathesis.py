@@ -26,7 +26,7 @@ from tests.models.gym import Gym
 def what_fits_the_description_is_no_invalid_request(ctx: CheckContext, response: Response, case: "Case[Any]") -> None:
     """A request that fits may be against the rules, but not badly formed; save for a cursor that we never gave."""
     fits = case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE
-    if fits and response.status_code == 422:
+    if fits and response.status_code == 422 and response.json()["type"].endswith("/invalid-request"):
         wrong = [fault for fault in response.json()["errors"] if fault.get("parameter") != "cursor"]
         assert not wrong, wrong
 
@@ -44,12 +44,12 @@ def url(site: Flask) -> Iterator[str]:
     server.server_close()
 
 
-def test_no_request_finds_the_api_other_than_described(url: str, api: Caller, gym: Gym, ada: Paid) -> None:
+def test_no_request_finds_the_api_other_than_described(url: str, manager: Caller, gym: Gym, ada: Paid) -> None:
     body = {"member_id": ada.id, "item_id": gym.spin.id, "quantity": 1}
-    assert posted(api.post("/redemptions", body, "check-in-1"))["id"] == 1  # the one in the examples
+    assert posted(manager.post("/redemptions", body, "check-in-1"))["id"] == 1  # the one in the examples
     config = SchemathesisConfig.from_dict({
         "seed": 1,
-        "auth": {"openapi": {"token": {"bearer": api.headers["Authorization"].removeprefix("Bearer ")}}},
+        "auth": {"openapi": {"token": {"bearer": manager.headers["Authorization"].removeprefix("Bearer ")}}},
         "generation": {"deterministic": True, "max-examples": 30, "no-shrink": True},
         "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "404", "409", "422"]}},
     })  # fmt: skip

@@ -112,7 +112,7 @@ class TestBilling:
     @pytest.mark.parametrize(
         ("endpoint", "reference", "told"),
         [
-            ("stripe", "sub_2", "'sub_2' on endpoint 'stripe' already belongs to the membership of"),
+            ("stripe", "sub_2", "'sub_2' on endpoint 'stripe' already belongs to membership "),
             ("nowhere", "sub_3", "Choose the endpoint that the reference is of."),
             ("stripe", "", "Type the reference as the processor has it."),
             ("stripe", "   ", "Type the reference as the processor has it."),

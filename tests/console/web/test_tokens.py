@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models import tokens
-from models.actions import Action
-from models.staff import Role
+from models import staff, tokens
+from models.actions import Action, Actor
+from models.staff import Role, Staff
 from models.tokens import ApiToken
 from tests.console.web.conftest import Browser
 
@@ -44,6 +44,34 @@ def test_a_new_one_is_shown_once_and_works(admin: Browser, session: Session) -> 
 def test_an_empty_list_says_what_tokens_are_for(admin: Browser) -> None:
     admin.get("/tokens/")
     assert "No tokens yet. A program such as a scheduler needs one" in admin.text
+
+
+def test_one_can_act_as_another_account_that_may_do_less(
+    admin: Browser, log_in: Callable[[Role], Browser], session: Session
+) -> None:
+    log_in(Role.DESK)
+    desk = session.scalars(select(Staff).where(Staff.role == Role.DESK)).one()
+    session.commit()
+    admin.get("/tokens/new")
+    assert f"{desk.email}, desk" in admin.text
+    admin.post("/tokens/new", name="Kiosk", scope="write", owner=str(desk.id))
+    [token] = session.scalars(select(ApiToken))
+    assert token.owner.email == desk.email
+    act = session.scalars(select(Action).where(Action.verb == "make token")).one()
+    assert (act.actor, act.subject.endswith(f"of {desk.email}")) == ("admin@example.com", True)
+
+
+def test_none_acts_as_an_account_that_is_disabled_or_not_there(
+    admin: Browser, log_in: Callable[[Role], Browser], session: Session
+) -> None:
+    log_in(Role.DESK)
+    desk = session.scalars(select(Staff).where(Staff.role == Role.DESK)).one()
+    staff.disable(session, desk, by=Actor("tests", "here"), now=datetime.now(UTC))
+    session.commit()
+    for owner in (str(desk.id), "77"):
+        assert admin.post("/tokens/new", name="Kiosk", scope="write", owner=owner).status_code == 422
+        assert "Not a valid choice." in admin.text
+    assert not session.scalars(select(ApiToken)).all()
 
 
 @pytest.mark.parametrize(

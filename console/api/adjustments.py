@@ -1,0 +1,204 @@
+"""What staff change by hand: sessions given or taken with a reason, and expiries put off."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+from flask import current_app
+from flask_openapi3 import Tag
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from console.api import paging
+from console.api.fields import TIME, Answer, Body, Day, Id, KeyHeader, Path, Text, field, id_of, parameter, whole
+from console.api.gate import PREFIX, Made, act, person, read
+from console.api.members import Grant
+from console.api.paging import Listing, PageQuery
+from console.api.problems import Fields, beside
+from console.api.rows import row
+from console.web.access import database
+from models import adjustments, statement
+from models.actions import MAX_REASON_LENGTH
+from models.adjustments import Adjustment as Asked
+from models.adjustments import AdjustmentReason
+from models.catalogue import MAX_QUANTITY, Item
+from models.errors import (
+    DayOver,
+    DayTooFar,
+    NotASessionItem,
+    NotFound,
+    NotLater,
+    ReasonMissing,
+    TextTooLong,
+    TooFewSessions,
+    ZeroQuantity,
+)
+from models.ledger import CreditGrant
+from models.members import Member
+from models.staff import Role
+
+TAG = Tag(name="Adjustments", description="Sessions given, taken or extended by hand, each with its reason.")
+
+_ADJUST: Fields = {
+    ZeroQuantity: "quantity", TooFewSessions: "quantity", ReasonMissing: "note", TextTooLong: "note",
+    DayTooFar: "last_day", DayOver: "last_day", NotASessionItem: "item_id",
+}  # fmt: skip
+_EXTEND: Fields = {
+    ReasonMissing: "reason", TextTooLong: "reason", **dict.fromkeys((NotLater, DayTooFar, DayOver), "last_day"),
+}  # fmt: skip
+
+
+Note = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
+
+
+class AdjustmentState(StrEnum):
+    """What became of the wish to adjust."""
+
+    WAITING = "waiting"
+    APPLIED = "applied"
+    DECLINED = "declined"
+
+
+class GrantPath(Path):
+    """Which grant."""
+
+    grant_id: Id = parameter("The credit grant's id.", 1)
+
+    def grant(self) -> Grant:
+        """The grant as it stands. Raises NotFound."""
+        found = database().get(CreditGrant, self.grant_id)
+        line = found and statement.grant(database(), found.member_id, found.id, datetime.now(UTC))
+        if line is None:
+            raise NotFound(what="grant", name=self.grant_id)
+        return Grant.model_validate(line)
+
+
+class AdjustmentPath(Path):
+    """Which adjustment."""
+
+    adjustment_id: Id = parameter("The adjustment's id.", 1)
+
+
+class AdjustmentQuery(PageQuery):
+    """Which adjustments."""
+
+    member_id: Id | None = parameter("Of that member.", 1, default=None)
+    state: AdjustmentState | None = parameter("In that state.", "waiting", default=None)
+
+
+class AdjustmentBody(Body):
+    """Sessions to give or to take."""
+
+    member_id: Id = field("Whose.", 1)
+    item_id: Id = field("The session item.", 1)
+    quantity: Annotated[int, Field(ge=-MAX_QUANTITY, le=MAX_QUANTITY), whole] = field(
+        "Sessions to give (plus) or to take (minus).", 2
+    )
+    last_day: Day | None = field(
+        "The last day, at the member's club, on which given sessions can be used; null or left out, for ever.",
+        None, default=None,
+    )  # fmt: skip
+    reason: AdjustmentReason = field("Why, in a word.", "goodwill")
+    note: Note = field("Why, in a sentence.", "The coach was ill.")
+
+
+class ExtensionBody(Body):
+    """An expiry to put off."""
+
+    last_day: Day = field("The new last day on which the sessions can be used, at the club.", "2026-12-31")
+    reason: Note = field("Why.", "The club was closed.")
+
+
+class Adjustment(Answer):
+    """Sessions given or taken by hand, or the wish to do so."""
+
+    id: int = id_of("adjustment")
+    member_id: int = id_of("member")
+    item_id: int = id_of("item")
+    item: str = field("The item's name.", "Spin")
+    quantity: int = field("Sessions given (plus) or taken (minus).", 2)
+    expires_at: datetime | None = field("When given sessions expire; null is never.", None)
+    reason: AdjustmentReason = field("Why, in a word.", "goodwill")
+    note: str = field("Why, in a sentence.", "The coach was ill.")
+    state: AdjustmentState = field(
+        "Whether it has taken effect (`applied`), waits until a second person approves it in the console (`waiting`), "
+        "or one has declined it (`declined`).",
+        "applied",
+    )
+    asked_by: str = field("Whose account asked for it.", "manager@example.com")
+    asked_at: datetime = field("When.", TIME)
+    decided_by: str | None = field("Whose account let it take effect or declined it.", "manager@example.com")
+    decided_at: datetime | None = field("When; null while it waits.", TIME)
+
+
+class Adjustments(Listing[Adjustment]):
+    """Adjustments, the newest first."""
+
+
+@read("/adjustments", Adjustments, TAG)
+def list_adjustments(query: AdjustmentQuery) -> Adjustments:
+    """List adjustments; those that wait for a second person, with `state=waiting`."""
+    rows = select(Asked).options(selectinload(Asked.item))
+    if query.member_id is not None:
+        rows = rows.where(Asked.member_id == query.member_id)
+    if query.state is not None:
+        rows = (
+            rows.where(Asked.decided_at.is_(None))
+            if query.state == AdjustmentState.WAITING
+            else rows.where(Asked.approved.is_(query.state == AdjustmentState.APPLIED))
+        )
+    found, following = paging.newest(rows, Asked.id, query)
+    return Adjustments(data=[_shown(one) for one in found], next_cursor=following)
+
+
+@read("/adjustments/<id:adjustment_id>", Adjustment, TAG)
+def get_adjustment(path: AdjustmentPath) -> Adjustment:
+    """Get an adjustment."""
+    return _shown(row(Asked, "adjustment", path.adjustment_id))
+
+
+@act("/adjustments", Adjustment, TAG, Role.DESK)
+def adjust(header: KeyHeader, body: AdjustmentBody) -> Made:
+    """Give a member sessions or take some, with a reason.
+
+    More than one person may do alone waits until a second person, a manager, approves it in the console.
+    """
+    with beside({NotFound: "member_id"}):
+        row(Member, "member", body.member_id)
+    with beside({NotFound: "item_id"}):
+        row(Item, "item", body.item_id)
+    with beside(_ADJUST):
+        made = adjustments.adjust(
+            database(), member_id=body.member_id, item_id=body.item_id, quantity=body.quantity,
+            last_day=body.last_day, reason=body.reason, note=body.note,
+            alone_up_to=current_app.config["SPP"].adjust_alone_up_to, key=header.key, by=person(),
+            now=datetime.now(UTC),
+        )  # fmt: skip
+    return Made(_shown(made), f"{PREFIX}/adjustments/{made.id}")
+
+
+@read("/grants/<id:grant_id>", Grant, TAG)
+def get_grant(path: GrantPath) -> Grant:
+    """Get a credit grant."""
+    return path.grant()
+
+
+@act("/grants/<id:grant_id>/extensions", Grant, TAG, Role.MANAGER)
+def extend(path: GrantPath, body: ExtensionBody) -> Made:
+    """Let a credit grant expire later, with a reason."""
+    path.grant()
+    with beside(_EXTEND):
+        adjustments.extend(
+            database(), path.grant_id, last_day=body.last_day, reason=body.reason, by=person(), now=datetime.now(UTC)
+        )
+    return Made(path.grant(), f"{PREFIX}/grants/{path.grant_id}")
+
+
+def _shown(one: Asked) -> Adjustment:
+    states = {None: AdjustmentState.WAITING, True: AdjustmentState.APPLIED, False: AdjustmentState.DECLINED}
+    return Adjustment(
+        id=one.id, member_id=one.member_id, item_id=one.item_id, item=one.item.name, quantity=one.quantity,
+        expires_at=one.expires_at, reason=AdjustmentReason(one.reason), note=one.note, state=states[one.approved],
+        asked_by=one.asked_by, asked_at=one.asked_at, decided_by=one.decided_by, decided_at=one.decided_at,
+    )  # fmt: skip

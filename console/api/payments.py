@@ -1,0 +1,156 @@
+"""Payments: what was told of each, where it stands, and what it gave."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+from flask_openapi3 import Tag
+from pydantic import Field
+from sqlalchemy import ColumnElement
+
+from console.api import paging
+from console.api.fields import TIME, Answer, Id, Path, field, id_of, parameter
+from console.api.gate import read
+from console.api.members import MemberPath
+from console.api.memberships import MembershipPath
+from console.api.paging import Listing, PageQuery
+from console.web.access import database
+from models import payment_story
+from models.errors import NotFound
+from models.facts import FACTS_PER_EVENT, KIND_OF, Fact, FactKind, KnownFact, Linked, Paid
+from models.payment_story import PaymentStory
+from models.payments import Payment as Row
+from models.payments import PaymentState
+
+TAG = Tag(name="Payments", description="Members' dues as their processors told of them, and what each gave.")
+
+Text = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
+
+
+class PaymentPath(Path):
+    """Which payment."""
+
+    payment_id: Id = parameter("The payment's id.", 1)
+
+
+class PaymentQuery(PageQuery):
+    """Which payments."""
+
+    endpoint: Text | None = parameter("That the endpoint told of.", "stripe", default=None)
+    reference: Text | None = parameter("That the processor calls so.", "in_1Qx7", default=None)
+    state: Literal["unmatched", "settled", "held"] | None = parameter("Only those.", "unmatched", default=None)
+
+
+class GivenSessions(Answer):
+    """Sessions of an item that a payment gave."""
+
+    item_id: int = id_of("item")
+    item: str = field("The item's name.", "Spin")
+    quantity: int = field("Sessions given.", 8)
+    reversed: int = field("Those of them that were reversed, because money went back.", 0)
+
+
+class Payment(Answer):
+    """A payment of dues."""
+
+    id: int = id_of("payment")
+    endpoint: str = field("The endpoint that told of it.", "stripe")
+    reference: str = field("The processor's id.", "in_1Qx7")
+    references: list[str] = field("All that the processor calls it.", ["in_1Qx7", "pi_3Mt"])
+    state: PaymentState = field(
+        "Whether its sessions are credited as it says (`settled`), no membership has its billing reference yet "
+        "(`unmatched`), what was told contradicts itself or the membership (`held`: `problem` says how), or it was "
+        "not told to be paid yet (`heard_of`).",
+        "settled",
+    )
+    problem: str | None = field("What is wrong with it.", None)
+    amount_minor: int | None = field("What was paid, in minor units; null while it was not told to be.", 8900)
+    currency: str | None = field("ISO 4217.", "USD")
+    paid_at: datetime | None = field("When it was paid, by the processor's clock.", TIME)
+    reversed_minor: int = field("How much of that went back, as told: refunded, disputed or failed after all.", 0)
+    membership_id: int | None = field("The membership that it is for.", 1)
+    member_id: int | None = field("That membership's member.", 1)
+    billing_references: list[str] = field("By which an unmatched payment would be found.", [])
+    sessions: list[GivenSessions] = field("What it gave.", [])
+    recorded_at: datetime = field("When it was first heard of.", TIME)
+
+
+class Telling(Answer):
+    """One thing that an event told of a payment."""
+
+    event_id: int = id_of("event")
+    kind: FactKind = field("What it means.", "paid")
+    reference: str = field("By which of its names.", "in_1Qx7")
+    occurred_at: datetime = field("When it happened, by the processor's clock.", TIME)
+    cause: str | None = field("The refund or dispute that it is about.", None)
+    amount_minor: int | None = field("In minor units; null is the whole amount, or none.", 8900)
+    currency: str | None = field("ISO 4217.", "USD")
+
+
+class PaymentWithTellings(Payment):
+    """A payment of dues, and all that was told of it."""
+
+    tellings: list[Telling] = field("In the order in which they came.", [])
+
+
+class Payments(Listing[Payment]):
+    """Payments, the last heard of first."""
+
+
+@read("/payments", Payments, TAG)
+def list_payments(query: PaymentQuery) -> Payments:
+    """List payments, or find one by the processor's id."""
+    wanted = [column == value for column, value in ((Row.state, query.state), (Row.endpoint, query.endpoint)) if value]
+    if query.reference is not None:
+        wanted.append(payment_story.named(query.reference))
+    return _page(query, *wanted)
+
+
+@read("/members/<id:member_id>/payments", Payments, TAG)
+def list_payments_of_member(path: MemberPath, query: PageQuery) -> Payments:
+    """List what was paid for a member's memberships, the last heard of first."""
+    return _page(query, payment_story.of_member(database(), path.person().id))
+
+
+@read("/memberships/<id:membership_id>/payments", Payments, TAG)
+def list_payments_of_membership(path: MembershipPath, query: PageQuery) -> Payments:
+    """List what was paid for a membership, the last heard of first."""
+    return _page(query, Row.membership_id == path.bought().id)
+
+
+@read("/payments/<id:payment_id>", PaymentWithTellings, TAG)
+def get_payment(path: PaymentPath) -> PaymentWithTellings:
+    """Get a payment and all that was told of it."""
+    story = payment_story.story(database(), path.payment_id)
+    if story is None:
+        raise NotFound(what="payment", name=path.payment_id)
+    return PaymentWithTellings(**dict(_shown(story)), tellings=[_telling(known) for known in story.facts])
+
+
+def _page(query: PageQuery, *wanted: ColumnElement[bool]) -> Payments:
+    found = payment_story.page(database(), *wanted, limit=query.limit, before=query.last_seen("payments"))
+    rows: Sequence[PaymentStory] = found.payments
+    return Payments(data=[_shown(row) for row in rows], next_cursor=paging.cursor("payments", found.older))
+
+
+def _shown(story: PaymentStory) -> Payment:
+    root, paid = story.root, story.paid
+    return Payment(
+        id=root.id, endpoint=root.endpoint, reference=paid.payment if paid else root.reference,
+        references=list(story.references), state=PaymentState(root.state), problem=root.problem,
+        amount_minor=paid.amount_minor if paid else None, currency=paid.currency if paid else None,
+        paid_at=paid.occurred_at if paid else None,
+        reversed_minor=story.reversed_minor, membership_id=root.membership_id, member_id=story.member_id,
+        billing_references=root.billing_references or [], recorded_at=root.recorded_at,
+        sessions=[GivenSessions.model_validate(given) for given in story.gave],
+    )  # fmt: skip
+
+
+def _telling(known: KnownFact[Fact]) -> Telling:
+    fact = known.fact
+    amount, currency = (None, None) if isinstance(fact, Linked) else (fact.amount_minor, fact.currency)
+    return Telling(
+        event_id=known.id // FACTS_PER_EVENT, kind=KIND_OF[type(fact)], reference=fact.payment,
+        occurred_at=fact.occurred_at, cause=None if isinstance(fact, Paid | Linked) else fact.cause,
+        amount_minor=amount, currency=currency,
+    )  # fmt: skip

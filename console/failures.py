@@ -1,0 +1,26 @@
+"""What can go wrong in any command, as a message. Loaded once something has: most of these classes load slowly."""
+
+from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
+
+from local.shared import NoEmbeddedServers, ServerFailed
+from local.stack import StackFailed
+from models.errors import SppError
+from settings import SettingsError
+
+
+def message(error: Exception) -> str | None:
+    """What to tell the user; None for a mistake of ours."""
+    match error:
+        case SppError() | SettingsError() | NoEmbeddedServers() | ServerFailed() | StackFailed():
+            return str(error)
+        case OperationalError():
+            return f"the database is not reachable: {str(error.orig).strip()}"
+        case ProgrammingError():
+            return f"the database does not have this version's schema; run `spp migrate`. ({error.orig})"
+        case DataError():
+            return f"a value is too long or too large: {error.orig}"
+        case UnicodeEncodeError():
+            return "an argument is not valid UTF-8."
+        case OSError():
+            return str(error)
+    return None

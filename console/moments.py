@@ -1,0 +1,33 @@
+"""Times as they are given to commands."""
+
+import re
+from datetime import UTC, datetime
+
+import click
+
+_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
+
+
+class Moment(click.ParamType[datetime]):
+    """An ISO 8601 day or time. A day is its first moment; without an offset it is UTC, and so is what comes out."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Raises BadParameter."""
+        if isinstance(value, datetime):
+            return value
+        text = str(value)
+        try:
+            if not _WRITTEN.fullmatch(text):
+                raise ValueError(text)
+            moment = datetime.fromisoformat(text.upper())
+            return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        except (ValueError, OverflowError):
+            wanted = (
+                "a day, such as 2026-03-01, or a time, such as 2026-03-01T15:04:05-06:00; in UTC, without an offset"
+            )
+            raise click.BadParameter(f"{text!r} is no time. Give {wanted}.", ctx, param) from None
+
+
+MOMENT = Moment()

@@ -1,0 +1,30 @@
+"""What a processor's API knows, as far as its stand-in tells: JSON files in a folder, PROCESSOR/KIND/ID.json.
+
+Files, so that another process can add to them.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+class Objects:
+    """What a processor's API knows: objects by kind and id."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, kind: str, id: str, value: Any) -> None:  # noqa: A002 -- what the APIs call it
+        """Adds or replaces an object."""
+        file = self._folder / kind / f"{id}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(value))
+
+    def get(self, kind: str, id: str) -> Any:  # noqa: A002 -- what the APIs call it
+        """The object, or None."""
+        file = self._folder / kind / f"{id}.json"
+        return json.loads(file.read_text()) if file.is_file() and file.parent.name == kind else None
+
+    def all(self, kind: str) -> list[Any]:
+        """All objects of a kind, in the order of their ids."""
+        return [json.loads(file.read_text()) for file in sorted((self._folder / kind).glob("*.json"))]

@@ -1,0 +1,31 @@
+"""What a refusal says, and what it keeps to itself."""
+
+import re
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from models.errors import SppError
+
+TYPED_BY_THE_CALLER = {"InvalidEmail", "SeveralMemberships", "StaffExists"}
+FOR_ADMINS = {"LastAdmin"}
+"""Whom only an admin can ask to change; they see every account."""
+
+
+def test_no_refusal_names_another_person() -> None:
+    """Any token, page and command may meet a refusal: it says an e-mail address only where its caller sent it."""
+    naming = {
+        kind.__name__
+        for kind in SppError.__subclasses__()
+        if re.search(r"{(e?mail|person|member)\b", kind.__doc__ or "")
+    }
+    assert naming == TYPED_BY_THE_CALLER | FOR_ADMINS
+
+
+def test_an_error_of_the_database_does_not_repeat_what_it_was_given(session: Session) -> None:
+    session.execute(text("SET LOCAL statement_timeout = 1"))
+    with pytest.raises(OperationalError) as caught:
+        session.execute(text("SELECT pg_sleep(60), :email"), {"email": "ada@example.com"})
+    assert "ada@example.com" not in str(caught.value)
