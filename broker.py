@@ -13,6 +13,7 @@ MAINTENANCE = "maintenance"
 
 CREDIT_SESSIONS = "worker.tasks.credit_sessions"
 EXPIRE_SESSIONS = "worker.tasks.expire_sessions"
+SEAL_ENTRIES = "worker.tasks.seal_entries"
 RECONCILE_PAYMENTS = "worker.tasks.reconcile_payments"
 AUDIT_LEDGER = "worker.tasks.audit_ledger"
 PRUNE_BODIES = "worker.tasks.prune_bodies"
@@ -43,6 +44,7 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         "task_routes": {
             CREDIT_SESSIONS: {"queue": EVENTS},
             EXPIRE_SESSIONS: {"queue": MAINTENANCE},
+            SEAL_ENTRIES: {"queue": MAINTENANCE},
             RECONCILE_PAYMENTS: {"queue": MAINTENANCE},
             AUDIT_LEDGER: {"queue": MAINTENANCE},
             PRUNE_BODIES: {"queue": MAINTENANCE},

@@ -79,6 +79,8 @@ class Adjustment(Base):
     decided_by: Mapped[str | None] = mapped_column(String(200))
     decided_at: Mapped[datetime | None]
     approved: Mapped[bool | None]
+    action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"), unique=True)
+    """The act that applied it."""
 
     member: Mapped[Member] = relationship()
     item: Mapped[Item] = relationship()
@@ -193,12 +195,13 @@ def count_waiting(session: Session) -> int:
 
 
 def _apply(session: Session, adjustment: Adjustment, verb: str, by: Actor, now: datetime) -> None:
-    _decided(adjustment, True, by, now)
     member_id, item_id, quantity = adjustment.member_id, adjustment.item_id, adjustment.quantity
     _require_future(adjustment.expires_at, now)
     reason = f"{adjustment.reason}: {adjustment.note}"
     note = reason if adjustment.asked_by == by.name else f"{reason} (asked for by {adjustment.asked_by})"
     act = actions.log(session, by, verb, adjustment.subject, member_id=member_id, reason=note)
+    adjustment.action_id = act
+    _decided(adjustment, True, by, now)
     if quantity < 0:
         draws = ledger.draw(session, member_id=member_id, item_id=item_id, quantity=-quantity, now=now)
         moves = [Move(lot, EntryKind.ADJUSTMENT, -taken, now, action_id=act, note=reason) for lot, taken in draws]

@@ -14,6 +14,7 @@ from models.base import Base, Prose, prose
 from models.heartbeats import Heartbeat
 from settings import Settings
 
+SEAL_EVERY_S = 3600
 LATE_AFTER_INTERVALS = 3
 LATE_AFTER = timedelta(seconds=60)
 """How late a job of an interval may be; the longer of the two counts."""
@@ -26,6 +27,7 @@ class JobName(StrEnum):
 
     SWEEP = "sweep"
     EXPIRE = "expire"
+    SEAL = "seal"
     RECONCILE = "reconcile"
     AUDIT = "audit"
     PRUNE = "prune"
@@ -74,6 +76,7 @@ def schedule(settings: Settings) -> tuple[Scheduled, ...]:
     return (
         Scheduled(JobName.SWEEP, broker.CREDIT_SESSIONS, every_s=settings.sweep_every_s),
         Scheduled(JobName.EXPIRE, broker.EXPIRE_SESSIONS, every_s=settings.expire_every_s),
+        Scheduled(JobName.SEAL, broker.SEAL_ENTRIES, every_s=SEAL_EVERY_S),
         Scheduled(JobName.RECONCILE, broker.RECONCILE_PAYMENTS, at=time(settings.reconcile_hour_utc, 17)),
         Scheduled(JobName.AUDIT, broker.AUDIT_LEDGER, at=time(settings.audit_hour_utc, 27)),
         Scheduled(JobName.PRUNE, broker.PRUNE_BODIES, at=time(settings.prune_hour_utc, 37)),

@@ -44,6 +44,7 @@ app.task(name=broker.CREDIT_SESSIONS)(tasks.credit_sessions)
 app.task(name=broker.EXPIRE_SESSIONS)(tasks.expire_sessions)
 # It waits for processors' APIs; meanwhile the process's timer goes on crediting.
 app.task(name=broker.RECONCILE_PAYMENTS, time_limit=3600, soft_time_limit=3500)(tasks.reconcile_payments)
+app.task(name=broker.SEAL_ENTRIES, time_limit=3600, soft_time_limit=3500)(tasks.seal_entries)
 # It looks at everything there is, in small statements.
 app.task(name=broker.AUDIT_LEDGER, time_limit=3600, soft_time_limit=3500)(tasks.audit_ledger)
 app.task(name=broker.PRUNE_BODIES, time_limit=3600, soft_time_limit=3500)(tasks.prune_bodies)

@@ -1,13 +1,22 @@
-"""Auditing: every check from beginning to end, a batch in each transaction; the result is kept."""
+"""Auditing: every check from beginning to end, a batch in each transaction; the result is kept. Sealing beside it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from models import audit, chain
 from models.audits import KEPT, Audit
+
+
+class HeadChecked(NamedTuple):
+    """The entry with a head that was kept, when it was written, and the sealed entries up to it with the findings."""
+
+    sealed: chain.Sealed
+    entries: int
+    findings: list[str]
 
 
 @dataclass(frozen=True)
@@ -27,14 +36,39 @@ class Auditing:
             after: int | None = 0
             while after is not None:
                 with self.sessions.begin() as session:
-                    findings, after, entries = check(session, after, self.batch)
+                    findings, after, entries, head = check(session, after, self.batch)
                 kept.entries += entries
+                if head:
+                    kept.head_entry, kept.head = head
                 kept.findings += len(findings)
                 kept.first_findings += [one.what for one in findings][: KEPT - len(kept.first_findings)]
                 progress((before + min(size, after or size)) / max(1, sum(sizes)))
             before += size
         with self.sessions.begin() as session:
-            if head := chain.head(session):
-                kept.head_entry, kept.head = head
             session.add(kept)
         return kept
+
+    def seal(self) -> int:
+        """Seals the entries that are old enough, and says how many."""
+        total, more = 0, True
+        while more:
+            with self.sessions.begin() as session:
+                sealed = chain.seal(session, limit=self.batch)
+            total, more = total + sealed, sealed == self.batch
+        return total
+
+    def check_head(self, kept: bytes, *, progress: Callable[[float], object] = lambda _: None) -> HeadChecked | None:
+        """Verifies every sealed entry up to the one with that hash, and changes nothing; None if the chain has none."""
+        with self.sessions() as session:
+            found = chain.find(session, kept)
+        if found is None:
+            return None
+        total, findings = 0, list[str]()
+        after: int | None = 0
+        while after is not None:
+            with self.sessions() as session:
+                checked = audit.sealed(session, after, self.batch, up_to=found.entry_id)
+            total, after = total + checked.entries, checked.reached
+            findings += [one.what for one in checked.findings]
+            progress(min(1.0, (after or found.entry_id) / found.entry_id))
+        return HeadChecked(found, total, findings)

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 import telemetry
 from logs import first_line
-from models import bulk, expiry_runs, expiry_undo, heartbeats
+from models import bulk, chain, expiry_runs, expiry_undo, heartbeats
 from models.database import make_engine, sessions
 from models.expiry_runs import Breaker
 from models.jobs import JobName
@@ -112,6 +112,17 @@ class WorkerProcess:
                     self._did = f"reconciled {report.endpoint}"
                     tell("reconciled", endpoint=report.endpoint, **counts, warnings=report.warnings, error=report.error)
             outcome.summary = f"{counted(asked, 'endpoint')} asked" + (f", {failed} failed" if failed else "")
+
+    def seal(self) -> None:
+        """Seals the entries that are old enough; the log is one place where the chain's head is kept."""
+        with recorded(self._sessions, JobName.SEAL, long=True) as outcome:
+            sealed = Auditing(self._sessions).seal()
+            outcome.summary = f"sealed: {sealed:,} new ledger entries"
+        if sealed:
+            with self._sessions() as session:
+                head = chain.head(session)
+            log.info("sealed", entries=sealed, head_entry=head and head.entry_id, head=head and head.hash.hex())
+            self._did = outcome.summary
 
     def audit(self) -> None:
         """Checks everything there is against everything else; the result is kept."""

@@ -32,6 +32,11 @@ def expire_sessions() -> None:
     process().expire()
 
 
+def seal_entries() -> None:
+    """Seals the entries that are old enough."""
+    process().seal()
+
+
 def audit_ledger() -> None:
     """Checks the ledger and keeps what it finds."""
     process().audit()

@@ -75,12 +75,14 @@ def found(session: Session, batch: int = 1000) -> list[Finding]:
 
 def test_every_entry_is_sealed_with_the_one_before_it(sealed: list[int], session: Session) -> None:
     canonical = session.execute(
-        text("SELECT id, jsonb_strip_nulls(to_jsonb(e))::text FROM ledger_entries e ORDER BY id")
+        text(
+            "SELECT id, jsonb_strip_nulls(to_jsonb(e))::text, hash, cause FROM ledger_entries e"
+            " JOIN entry_chain c ON c.entry_id = e.id ORDER BY id"
+        )
     ).all()
     previous = bytes(32)
-    for entry_id, content in canonical:
-        previous = sha256(previous + content.encode()).digest()
-        stored = session.scalar(text("SELECT hash FROM entry_chain WHERE entry_id = :id"), {"id": entry_id})
+    for _, content, stored, cause in canonical:
+        previous = sha256(previous + content.encode() + cause).digest()
         assert bytes(stored) == previous
     assert chain.head(session) == Head(sealed[-1], previous)
 
