@@ -15,8 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from console import broker_state
 from console.channels import NOT_TOLD, Channel
 from logs import first_line
-from models import notices
+from models import audits, notices
 from models.alarms import DATABASE, RULES, Alarm
+from models.audits import Audit
 from models.database import make_engine, sessions
 from models.notices import KnownAlarm, News, Told
 from models.situation import Lookout
@@ -78,11 +79,16 @@ class Watcher:
         for channel in self._channels:
             with self._make() as session:
                 news = notices.to_tell(session, channel.name, now)
+                audit = audits.to_send(session, channel.name)
             for told in news:
                 if not _tell(channel, told):
                     break
                 with self._make.begin() as session:
                     notices.was_told(session, channel.name, [told], now)
+            else:
+                if audit and _tell(channel, audit):
+                    with self._make.begin() as session:
+                        audits.was_sent(session, channel.name, audit)
 
     def _unreachable(self, why: str) -> None:
         """Nothing can be kept now: who was told is remembered until the database is back."""
@@ -120,13 +126,16 @@ def _made(alarm: Alarm, now: datetime) -> KnownAlarm:
     )
 
 
-def _tell(channel: Channel, told: Told) -> bool:
+def _tell(channel: Channel, news: Told | Audit) -> bool:
     """Whether it could be told."""
-    rule, endpoint = told.alarm.rule, told.alarm.endpoint
+    if isinstance(news, Audit):
+        what, about = "audit", dict[str, object](audit=news.id)
+    else:
+        what, about = "alarm", {"rule": news.alarm.rule, "endpoint": news.alarm.endpoint, "news": news.news.value}
     try:
-        channel.tell(told)
+        channel.tell(news)
     except NOT_TOLD as error:
-        log.warning("alarm_not_told", channel=channel.name, rule=rule, endpoint=endpoint, error=first_line(error))
+        log.warning(f"{what}_not_told", channel=channel.name, **about, error=first_line(error))
         return False
-    log.info("alarm_told", channel=channel.name, rule=rule, endpoint=endpoint, news=told.news.value)
+    log.info(f"{what}_told", channel=channel.name, **about)
     return True

@@ -1,4 +1,4 @@
-"""The ways by which people are told of alarms: a webhook of theirs, and e-mail. Each raises where it cannot."""
+"""The ways by which people are told of alarms and audits: a webhook, and e-mail. Each raises where it cannot."""
 
 import base64
 import hashlib
@@ -12,14 +12,27 @@ from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime, make_msgid
 from http.client import HTTPException
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from models.audits import Audit
 from models.notices import AGAIN_AFTER, KnownAlarm, News, Told
+from models.wording import counted
 from settings import ALERT_SECRET, SMTP_URL, Settings, SettingsError
 
 TIMEOUT_S = 10
 NOT_TOLD = (OSError, HTTPException, smtplib.SMTPException)
+
+
+class Message(NamedTuple):
+    """What a channel sends: `id`, `kind`, `at` and `data` as JSON, or a mail."""
+
+    id: str
+    kind: str
+    at: datetime
+    data: dict[str, object]
+    subject: str
+    text: str
 
 
 class Channel(Protocol):
@@ -27,7 +40,7 @@ class Channel(Protocol):
 
     name: str
 
-    def tell(self, told: Told) -> None: ...
+    def tell(self, news: Told | Audit) -> None: ...
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -37,7 +50,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 class Webhook:
-    """Posts each alarm as JSON, signed as Standard Webhooks has it; news that is sent again keeps its id."""
+    """Posts all news as JSON, signed as Standard Webhooks has it; news that is sent again keeps its id."""
 
     name = "webhook"
 
@@ -55,10 +68,11 @@ class Webhook:
             )
         self._open = urllib.request.build_opener(_NoRedirects).open
 
-    def tell(self, told: Told) -> None:
+    def tell(self, news: Told | Audit) -> None:
         """Done when it is answered 2xx within 10 s."""
-        body = json.dumps(_as_json(told)).encode()
-        identity, at = _identity(told), int(time.time())
+        message = _message(news)
+        body = json.dumps({"type": message.kind, "timestamp": _time(message.at), "data": message.data}).encode()
+        identity, at = message.id, int(time.time())
         signature = hmac.digest(self._key, f"{identity}.{at}.".encode() + body, hashlib.sha256)
         headers = {
             "Content-Type": "application/json",
@@ -73,7 +87,7 @@ class Webhook:
 
 
 class Mail:
-    """Mails each alarm to all addresses; a password travels only over TLS."""
+    """Mails all news to all addresses; a password travels only over TLS."""
 
     name = "e-mail"
 
@@ -81,17 +95,14 @@ class Mail:
         """Raises SettingsError where the URL is not that of a mail server."""
         self._server, self._to, self._from = _mail_server(url), ", ".join(to.split()), sender
 
-    def tell(self, told: Told) -> None:
+    def tell(self, news: Told | Audit) -> None:
         """Done when the server has taken it for every address."""
-        alarm = told.alarm
-        message = EmailMessage()
-        where = f" {alarm.endpoint}" if alarm.endpoint else ""
-        message["Subject"] = f"[spp] {told.news.upper()}: {alarm.rule}{where} ({alarm.severity})"
+        content, message = _message(news), EmailMessage()
+        message["Subject"] = f"[spp] {content.subject}"
         message["From"], message["To"] = self._from, self._to
         message["Date"], message["Message-ID"] = format_datetime(localtime()), make_msgid(domain="spp")
         message["Auto-Submitted"] = "auto-generated"
-        over = f"\nOver since {_time(alarm.resolved_at)}." if alarm.resolved_at else ""
-        message.set_content(f"{alarm.message}\n\nSince {_time(alarm.since)}.{over}\n")
+        message.set_content(content.text)
         server = self._server
         implicit, host = server.scheme == "smtps", server.hostname or ""
         context = ssl.create_default_context()
@@ -151,20 +162,42 @@ def _identity(told: Told) -> str:
     return f"alarm_{alarm.id or 0}_{int(alarm.since.timestamp())}_{told.news}_{times}"
 
 
-def _as_json(told: Told) -> dict[str, object]:
-    alarm = told.alarm
-    return {
-        "type": f"alarm.{told.news}",
-        "timestamp": _time(alarm.resolved_at or alarm.seen_at),
-        "data": {
-            "rule": alarm.rule,
-            "severity": alarm.severity,
-            "endpoint": alarm.endpoint or None,
-            "message": alarm.message,
-            "since": _time(alarm.since),
-            "resolved_at": alarm.resolved_at and _time(alarm.resolved_at),
-        },
+def _message(news: Told | Audit) -> Message:
+    if isinstance(news, Audit):
+        return _of_audit(news)
+    alarm = news.alarm
+    data: dict[str, object] = {
+        "rule": alarm.rule,
+        "severity": alarm.severity,
+        "endpoint": alarm.endpoint or None,
+        "message": alarm.message,
+        "since": _time(alarm.since),
+        "resolved_at": alarm.resolved_at and _time(alarm.resolved_at),
     }
+    where = f" {alarm.endpoint}" if alarm.endpoint else ""
+    over = f"\nOver since {_time(alarm.resolved_at)}." if alarm.resolved_at else ""
+    return Message(
+        _identity(news), f"alarm.{news.news}", alarm.resolved_at or alarm.seen_at, data,
+        f"{news.news.upper()}: {alarm.rule}{where} ({alarm.severity})",
+        f"{alarm.message}\n\nSince {_time(alarm.since)}.{over}\n",
+    )  # fmt: skip
+
+
+def _of_audit(audit: Audit) -> Message:
+    result = counted(audit.findings, "difference") if audit.findings else "everything adds up"
+    head, at = audit.head.hex() if audit.head else None, audit.finished_at
+    data: dict[str, object] = {
+        "audit": audit.id, "findings": audit.findings, "entries": audit.entries,
+        "head_entry": audit.head_entry, "head": head,
+    }  # fmt: skip
+    # Lines of less than 78 characters: mail keeps them as they are, so that the head can be searched for and copied.
+    text = (
+        f"Audit {audit.id} of {_time(at)}: {result}.\n\n"
+        f"Head of the chain over {audit.entries:,} ledger entries, at entry {audit.head_entry}:\n{head}\n\n"
+        "Keep this where nobody who can write to the database can change it.\n"
+        "`spp audit --head HASH` tells whether any of these entries was changed since.\n"
+    )
+    return Message(f"audit_{audit.id}_{int(at.timestamp())}", "audit.finished", at, data, f"Audit: {result}", text)
 
 
 def _time(moment: datetime) -> str:

@@ -1,5 +1,6 @@
 """Commands about the ledger as a whole: expire, lapsing, audit."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from console.installed import Failed, installed_settings, json_option, operator
 from console.moments import MOMENT
 from models import expiry_runs
 from models import lapsing as lapsing_next
+from models.audits import KEPT
 from models.database import make_engine, sessions
 from models.expiry_runs import Breaker, ExpiryRun
 from models.wording import counted
@@ -98,14 +100,74 @@ def lapsing(days: int, file: IO[str] | None, as_json: bool) -> None:
     show.table(headings, [list(row.values()) for row in rows])
 
 
+class Hash(click.ParamType[bytes]):
+    """A hash of the chain, as it is printed."""
+
+    name = "hash"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """Raises BadParameter."""
+        written = str(value).strip()
+        if not re.fullmatch("[0-9a-fA-F]{64}", written):
+            raise click.BadParameter(
+                f"{written!r} is no head of a chain. Give all 64 digits (0-9, a-f) of it.", ctx, param
+            )
+        return bytes.fromhex(written)
+
+
 @click.command()
+@click.option(
+    "--head",
+    "kept",
+    type=Hash(),
+    metavar="HASH",
+    help="Check only that nothing up to this head, kept elsewhere, changed.",
+)
 @json_option
-def audit(as_json: bool) -> None:
+def audit(kept: bytes | None, as_json: bool) -> None:
     """Check everything there is against everything else.
 
-    Entries against their seals, balances against their entries, payments against their grants. The result is kept.
-    Exit 1 where something does not add up.
+    Entries and their causes against their seals, balances against their entries, payments against their grants. The
+    result is kept. Exit 1 where something does not add up.
+
+    With --head: look a head of the chain up that was kept elsewhere (in the daily message, say), and check every entry
+    up to it against its seal. Nothing is written. Exit 1 where the chain has no such head, or an entry was changed.
     """
+    if kept is None:
+        _audit(as_json)
+    else:
+        _check_head(kept, as_json)
+
+
+def _check_head(kept: bytes, as_json: bool) -> None:
+    from worker.auditing import Auditing
+
+    with _installation() as (_, make), show.progress("audit") as progress:
+        checked = Auditing(make).check_head(kept, progress=progress)
+    if as_json:
+        show.as_json({
+            "head": kept.hex(), "known": checked is not None,
+            "head_entry": checked and checked.sealed.entry_id, "recorded_at": checked and checked.sealed.recorded_at,
+            "entries": checked and checked.entries, "findings": checked and len(checked.findings),
+            "first_findings": checked and checked.findings[:KEPT],
+        })  # fmt: skip
+    if checked is None:
+        raise Failed(
+            "The chain of this database has no such head. Its history was rewritten since that head was sent, or the "
+            "head is of another database, or of after the moment to which this one was restored."
+        )
+    entry, written = checked.sealed
+    if not as_json:
+        for what in checked.findings[:KEPT]:
+            click.echo(what)
+        when = f", written {written:%Y-%m-%d %H:%M} UTC" if written else ""
+        result = counted(len(checked.findings), "difference") if checked.findings else "all are what was sealed"
+        click.echo(f"It is the head at entry {entry}{when}. Sealed entries up to it: {checked.entries:,}; {result}.")
+    if checked.findings:
+        raise click.exceptions.Exit(1)
+
+
+def _audit(as_json: bool) -> None:
     from worker.auditing import Auditing
 
     with _installation() as (_, make), show.progress("audit") as progress:
@@ -121,6 +183,6 @@ def audit(as_json: bool) -> None:
             click.echo(what)
         click.echo(f"{counted(kept.findings, 'difference')}." if kept.findings else "Everything adds up.")
         if head:
-            click.echo(f"Head of the chain: {head} at entry {kept.head_entry}.")
+            click.echo(f"Head of the chain: {head} at entry {kept.head_entry}, over {kept.entries:,} entries.")
     if kept.findings:
         raise click.exceptions.Exit(1)

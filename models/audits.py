@@ -1,10 +1,14 @@
-"""Audits that came to their end: what each looked at and what it found, kept for ever."""
+"""Audits that came to their end: what each looked at and what it found, kept for ever.
+
+The first of each day (UTC) is sent to every channel of the alarms, so that the head of the chain is kept elsewhere.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, LargeBinary, String, select, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, LargeBinary, String, func, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, Id, RecordedAt
@@ -29,6 +33,33 @@ class Audit(Base):
     """The hash at the head of the chain; NULL before anything was sealed."""
     findings: Mapped[int] = mapped_column(BigInteger)
     first_findings: Mapped[list[str]] = mapped_column(ARRAY(String))
+
+
+class AuditNotice(Base):
+    """That a channel was sent an audit."""
+
+    __tablename__ = "audit_notices"
+
+    audit_id: Mapped[int] = mapped_column(ForeignKey("audits.id"), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(20), primary_key=True)
+    sent_at: Mapped[RecordedAt]
+
+
+def to_send(session: Session, channel: str) -> Audit | None:
+    """The first audit with a head of the last day that has one (UTC), until the channel was sent it.
+
+    Days that went by while the channel did not work are passed over: the later head covers them.
+    """
+    with_head = Audit.head.is_not(None)
+    last = select(func.max(Audit.finished_at)).where(with_head).scalar_subquery()
+    of_day = select(Audit).where(with_head, Audit.finished_at >= func.date_trunc("day", last, "UTC"))
+    audit = session.scalar(of_day.order_by(Audit.id).limit(1))
+    return audit if audit and session.get(AuditNotice, (audit.id, channel)) is None else None
+
+
+def was_sent(session: Session, channel: str, audit: Audit) -> None:
+    """Keeps that the channel has been sent the audit."""
+    session.execute(insert(AuditNotice).values(audit_id=audit.id, channel=channel).on_conflict_do_nothing())
 
 
 def latest(session: Session) -> Audit | None:

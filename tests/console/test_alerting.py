@@ -17,6 +17,7 @@ from console.web.app import create_app
 from local.servers import Broker, Postgres
 from local.stack import ROOT
 from models import heartbeats
+from models.audits import Audit
 from models.database import make_engine, sessions
 from models.notices import Told
 from settings import Settings
@@ -27,6 +28,7 @@ from tests.worker.conftest import environment
 from tests.worker.scene import Make, until
 
 HOUR = timedelta(hours=1)
+HEAD = bytes(range(32))
 
 
 class Clock:
@@ -115,6 +117,64 @@ def test_a_channel_that_is_down_is_tried_again_and_does_not_hold_up_the_other(
     assert rules(heard) == [("alarm.fired", "no_worker")]
 
 
+def audited(make: Make, at: datetime, findings: int = 0, head: bytes | None = HEAD) -> int:
+    with make.begin() as session:
+        audit = Audit(
+            started_at=at, finished_at=at, entries=12, head=head, head_entry=head and 9, findings=findings,
+            first_findings=["one"] * findings,
+        )  # fmt: skip
+        session.add(audit)
+        session.flush()
+        return audit.id
+
+
+def test_the_head_of_the_chain_is_sent_once_a_day_by_every_channel(
+    watching: Watching, heard: Heard, make: Make, clock: Clock
+) -> None:
+    live(make)
+    day = datetime(2026, 3, 4, tzinfo=UTC)
+    audited(make, day + timedelta(hours=3), head=None)
+    with listening.smtp() as box:
+        channels = Webhook(heard.url, SECRET), Mail(f"smtp://127.0.0.1:{box.port}", "a@b.example", "spp@b.example")
+        watching(*channels).look()
+        assert (heard.posts, box.mails) == ([], []), "before anything was sealed there is nothing to send"
+        first = audited(make, day + timedelta(hours=4))
+        watching(*channels).look()
+        # Neither another process nor another audit of that day sends it again.
+        audited(make, day + timedelta(hours=23), head=bytes(32))
+        watching(*channels).look()
+        assert len(box.mails) == 1
+        later = audited(make, day + timedelta(hours=28), findings=2)
+        watching(*channels).look()
+        watching(*channels).look()
+        mail, second = (mail for _, mail in box.mails if mail["Subject"].startswith("[spp] Audit:"))
+    sent = [(headers["webhook-id"], *one) for (headers, _), one in zip(heard.posts, heard.said, strict=True)]
+    sent = [one for one in sent if one[1] != "alarm.fired"]
+    assert [one[1:] for one in sent] == [
+        ("audit.finished", {"audit": one, "findings": findings, "entries": 12, "head_entry": 9, "head": HEAD.hex()})
+        for one, findings in ((first, 0), (later, 2))
+    ]
+    assert len({one[0] for one in sent}) == 2
+    assert mail["Subject"] == "[spp] Audit: everything adds up"
+    assert second["Subject"] == "[spp] Audit: 2 differences"
+    text = mail.get_payload()
+    assert f"over 12 ledger entries, at entry 9:\r\n{HEAD.hex()}\r\n" in text
+
+
+def test_a_head_that_a_channel_does_not_take_is_sent_again(
+    watching: Watching, heard: Heard, make: Make, clock: Clock
+) -> None:
+    live(make)
+    audited(make, clock.now)
+    watcher = watching(Webhook(heard.url, SECRET))
+    heard.status = 500
+    watcher.look()
+    heard.status = 200
+    watcher.look()
+    watcher.look()
+    assert [kind for kind, _ in heard.said] == ["audit.finished"]
+
+
 class Slow:
     """A channel that waits until it is let go."""
 
@@ -124,8 +184,9 @@ class Slow:
         self.told: list[str] = []
         self.asked, self.go = Event(), Event()
 
-    def tell(self, told: Told) -> None:
-        self.told.append(told.alarm.rule)
+    def tell(self, news: Told | Audit) -> None:
+        assert isinstance(news, Told)
+        self.told.append(news.alarm.rule)
         self.asked.set()
         assert self.go.wait(30)
 

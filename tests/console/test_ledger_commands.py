@@ -1,12 +1,14 @@
 """expire, lapsing, audit: what operators see and do."""
 
+from collections.abc import Callable
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
 from settings import Settings
 from tests.console.conftest import Spp
-from tests.worker.scene import Make, arrive, paid_now, run, value
+from tests.worker.scene import Make, arrive, paid_now, rows, run, value
 from worker.crediting import Crediting
 
 
@@ -107,7 +109,7 @@ def test_audit_seals_what_is_an_hour_old_and_prints_the_head(worked: Spp, make: 
         value(make, "SELECT encode(head, 'hex') FROM audits"),
         value(make, "SELECT max(id) FROM ledger_entries"),
     )
-    assert done.out == f"Everything adds up.\nHead of the chain: {head} at entry {last}.\n"
+    assert done.out == f"Everything adds up.\nHead of the chain: {head} at entry {last}, over 2 entries.\n"
     assert worked("audit", "--json").json["head"] == head
     run(
         make,
@@ -119,6 +121,105 @@ def test_audit_seals_what_is_an_hour_old_and_prints_the_head(worked: Spp, make: 
     done = worked("audit")
     assert done.code == 1
     assert done.out.startswith(f"entry {last}, of grant ")
+
+
+@pytest.fixture
+def sealed(worked: Spp, make: Make) -> Spp:
+    """All entries were written two hours ago, and are sealed."""
+    age(make, 2)
+    assert worked("audit").code == 0
+    return worked
+
+
+def age(make: Make, hours: int) -> None:
+    run(
+        make,
+        "ALTER TABLE ledger_entries DISABLE TRIGGER append_only",
+        f"UPDATE ledger_entries SET recorded_at = recorded_at - interval '{hours} hours'"
+        " WHERE id NOT IN (SELECT entry_id FROM entry_chain)",
+        "ALTER TABLE ledger_entries ENABLE TRIGGER append_only",
+    )
+
+
+def forge(make: Make, table: str, change: str) -> None:
+    run(
+        make,
+        f"ALTER TABLE {table} DISABLE TRIGGER append_only",
+        change,
+        f"ALTER TABLE {table} ENABLE TRIGGER append_only",
+    )
+
+
+@pytest.mark.parametrize("written", [str, str.upper, "  {} \n".format])
+def test_a_head_that_was_kept_is_found_with_all_up_to_it(
+    sealed: Spp, make: Make, written: Callable[[str], str], settings: Settings
+) -> None:
+    kept = sealed("audit", "--json").json["head"]
+    arrive(make, paid_now("in_3", "sub_ann"))
+    Crediting(settings, make).drain()
+    age(make, 2)
+    assert sealed("audit", "--json").json["entries"] == 4
+    audits = value(make, "SELECT count(*) FROM audits")
+    done = sealed("audit", "--head", written(kept))
+    last, when = rows(make, "SELECT id, recorded_at FROM ledger_entries ORDER BY id OFFSET 1 LIMIT 1")[0]
+    at = f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    assert (done.code, done.out) == (
+        0, f"It is the head at entry {last}, written {at}. Sealed entries up to it: 2; all are what was sealed.\n"
+    )  # fmt: skip
+    told = sealed("audit", "--json", "--head", written(kept))
+    assert told.code == 0
+    assert (told.json["head"], told.json["known"], told.json["head_entry"]) == (kept, True, last)
+    assert (told.json["entries"], told.json["findings"]) == (2, 0)
+    assert value(make, "SELECT count(*) FROM audits") == audits, "it only looks"
+
+
+def test_a_head_with_changes_before_it_says_which(sealed: Spp, make: Make) -> None:
+    kept = value(make, "SELECT encode(head, 'hex') FROM audits")
+    first, fact, last = rows(make, "SELECT min(id), min(fact_id), max(id) FROM ledger_entries")[0]
+    forge(make, "payment_facts", f"UPDATE payment_facts SET amount_minor = 1 WHERE id = {fact}")
+    done = sealed("audit", "--head", kept)
+    assert done.code == 1
+    assert done.out.startswith(f"entry {first}, of grant ")
+    assert f"or fact {fact}" in done.out.splitlines()[0]
+    assert f"It is the head at entry {last}, written " in done.out
+    assert done.out.endswith("Sealed entries up to it: 2; 2 differences.\n")
+    told = sealed("audit", "--head", kept, "--json")
+    assert (told.code, told.json["findings"], len(told.json["first_findings"])) == (1, 2, 2)
+
+
+def test_what_changed_after_a_head_does_not_concern_it(sealed: Spp, make: Make, settings: Settings) -> None:
+    kept = value(make, "SELECT encode(head, 'hex') FROM audits")
+    arrive(make, paid_now("in_3", "sub_ann"))
+    Crediting(settings, make).drain()
+    age(make, 2)
+    assert sealed("audit").code == 0
+    forge(
+        make, "ledger_entries", "UPDATE ledger_entries SET note = 'x' WHERE id = (SELECT max(id) FROM ledger_entries)"
+    )
+    assert sealed("audit").code == 1
+    assert sealed("audit", "--head", kept).code == 0
+
+
+def test_a_head_of_a_chain_that_was_rewritten_is_unknown(sealed: Spp, make: Make) -> None:
+    """Everything in the database agrees, kept audits too; who has the head knows better."""
+    kept = value(make, "SELECT encode(head, 'hex') FROM audits")
+    forge(make, "ledger_entries", "UPDATE ledger_entries SET note = 'forged'")
+    forge(make, "entry_chain", "DELETE FROM entry_chain")
+    forge(make, "audits", "DELETE FROM audits")
+    fine = sealed("audit", "--json")
+    assert (fine.code, fine.json["entries"]) == (0, 2)
+    done = sealed("audit", "--head", kept)
+    assert (done.code, done.out) == (1, "")
+    assert "The chain of this database has no such head. Its history was rewritten" in done.err
+    told = sealed("audit", "--head", kept, "--json")
+    assert (told.code, told.json["known"], told.json["head_entry"]) == (1, False, None)
+
+
+@pytest.mark.parametrize("written", ["", "abc", "g" * 64, "0" * 63, "0" * 65, "0x" + "0" * 62, "\u0661" * 64])
+def test_what_is_no_hash_is_a_usage_error(sealed: Spp, written: str) -> None:
+    done = sealed("audit", "--head", written)
+    assert (done.code, done.out) == (2, "")
+    assert "is no head of a chain. Give all 64 digits" in done.err
 
 
 def test_audit_finds_a_payment_that_was_not_settled(worked: Spp, make: Make) -> None:

@@ -1,28 +1,36 @@
 """The chain over the entries: what was changed, taken away or slipped in is found, and the first such row is named."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from models import audits, chain
+from models import adjustments, audits, chain, expiry_runs, expiry_undo
+from models.actions import Actor
+from models.adjustments import AdjustmentReason
 from models.audit import Finding, audit
 from models.audits import Audit
 from models.chain import Head
-from models.redemption import redeem
-from tests.models.gym import BY, NOW, Gym, fresh, paid, tell
+from models.database import make_engine, sessions
+from models.expiry_runs import Breaker
+from models.facts import Reversed
+from models.redemption import give_back, redeem
+from tests.models.gym import BY, DUES, NOW, PAID_AT, Gym, fresh, paid, tell
 
 
 @contextmanager
 def without_triggers(session: Session) -> Iterator[None]:
     """As somebody who owns the database could."""
-    tables = ("ledger_entries", "entry_chain", "credit_grants")
+    tables = (
+        "ledger_entries", "entry_chain", "credit_grants", "payment_facts", "actions", "adjustments", "redemptions"
+    )  # fmt: skip
     for table in tables:
         session.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
     yield
@@ -121,6 +129,144 @@ def test_a_changed_entry_is_named_first(sealed: list[int], session: Session, cha
     assert (first.entry_id, first.grant_id) == (changed, now_of)
     assert first.what.startswith(f"entry {changed}, of grant {now_of} and member {member}, is not what was sealed")
     assert [one.entry_id for one in found(session, batch)] == [changed, again]
+
+
+@pytest.fixture
+def causes(gym: Gym, session: Session) -> Gym:
+    """Sealed entries of every kind of cause."""
+    membership = gym.join("sub")
+    member, other = membership.member_id, gym.join("other").member_id
+    tell(session, paid("in_1", "sub"), paid("in_2", "sub"))
+    used = redeem(session, member_id=member, item_id=gym.spin.id, quantity=2, key=fresh("key"), by=BY, now=NOW)
+    give_back(session, redemption_id=used.redemption_id, quantity=1, key=fresh("key"), by=BY, now=NOW)
+    tell(session, Reversed("in_2", PAID_AT, "refund of in_2:re", DUES, "USD"))
+    for quantity, alone_up_to in ((3, 20), (-2, 20), (4, 0)):
+        asked = adjustments.adjust(
+            session, member_id=member, item_id=gym.training.id, quantity=quantity, last_day=None,
+            reason=AdjustmentReason.GOODWILL, note="the shower was cold", alone_up_to=alone_up_to, key=fresh("key"),
+            by=BY, now=NOW,
+        )  # fmt: skip
+    adjustments.decide(session, asked.id, approve=True, by=Actor("bob@example.com", "192.0.2.8"), now=NOW)
+    while expiry_runs.step(session, as_of=datetime.now(UTC), breaker=Breaker(1000, 5)).more:
+        pass
+    aged(session)
+    assert list(audit(session)) == []
+    assert other
+    return gym
+
+
+@pytest.mark.parametrize("batch", [1, 1000])
+@pytest.mark.parametrize(
+    ("what", "column", "table", "change", "entries"),
+    [
+        ("fact", "fact_id", "payment_facts", "amount_minor = amount_minor - 1", 2),
+        ("fact", "fact_id", "payment_facts", "occurred_at = occurred_at + interval '1 us'", 2),
+        ("action", "action_id", "actions", "reason = 'because'", 1),
+        ("action", "action_id", "actions", "actor = 'mallory@example.com'", 1),
+        ("redemption", "redemption_id", "redemptions", "occurred_at = occurred_at - interval '1 day'", 1),
+        ("redemption", "redemption_id", "redemptions", "member_id = (SELECT max(id) FROM members)", 1),
+        ("adjustment", "adjustment", "adjustments", "reason = 'correction'", 1),
+        ("adjustment", "adjustment", "adjustments", "note = 'the sauna was cold'", 1),
+        ("adjustment", "adjustment", "adjustments", "decided_by = 'mallory@example.com'", 1),
+        ("expiry run", "expiry_run_id", "expiry_runs", "as_of = as_of + interval '1 day'", 1),
+        ("grant", "grant_id", "credit_grants", "member_id = (SELECT max(id) FROM members)", None),
+    ],
+)
+def test_a_changed_cause_is_found_with_its_entries(
+    causes: Gym, session: Session, what: str, column: str, table: str, change: str, entries: int | None, batch: int
+) -> None:
+    of_entry = "(SELECT d.id FROM adjustments d WHERE d.action_id = e.action_id)" if what == "adjustment" else column
+    cause, first = session.execute(
+        text(f"SELECT {of_entry}, e.id FROM ledger_entries e WHERE {of_entry} IS NOT NULL ORDER BY e.id LIMIT 1")
+    ).one()
+    with without_triggers(session):
+        session.execute(text(f"UPDATE {table} SET {change} WHERE id = :id"), {"id": cause})
+    of_it = f"SELECT e.id FROM ledger_entries e WHERE {of_entry} = :id ORDER BY e.id"
+    concerned = list(session.scalars(text(of_it), {"id": cause}))
+    findings = found(session, batch)
+    assert [one.entry_id for one in findings] == concerned
+    assert concerned[0] == first
+    assert entries is None or len(concerned) >= entries
+    for one in findings:
+        assert " has not the cause that was sealed: changed was " in one.what
+        assert re.search(rf"\b{what} {cause}\b", one.what)
+
+
+def test_a_fact_that_is_gone_is_found(causes: Gym, session: Session) -> None:
+    fact = session.scalars(text("SELECT min(fact_id) FROM ledger_entries")).one()
+    session.execute(text("SET LOCAL session_replication_role = replica"))
+    session.execute(text("DELETE FROM payment_facts WHERE id = :id"), {"id": fact})
+    session.execute(text("SET LOCAL session_replication_role = origin"))
+    assert {one.what.rpartition(" ")[2] for one in found(session)} == {str(fact)}
+
+
+def test_what_may_happen_to_a_cause_afterwards_breaks_no_seal(causes: Gym, session: Session) -> None:
+    """Sessions used, grants extended, an expiry run undone, a redemption returned."""
+    run = session.scalars(text("SELECT min(expiry_run_id) FROM ledger_entries")).one()
+    day = datetime.now(UTC).date() + timedelta(days=7)
+    expiry_undo.undo(session, run, last_day=day, reason="Wrong days", by=BY, now=datetime.now(UTC))
+    while expiry_undo.step(session, now=datetime.now(UTC)):
+        pass
+    used = session.scalars(text("SELECT min(redemption_id) FROM ledger_entries")).one()
+    give_back(session, redemption_id=used, key=fresh("key"), by=BY, now=NOW)
+    assert list(audit(session)) == []
+    aged(session, hours=0)
+
+
+def test_a_seal_whose_cause_is_forged_with_it_is_found(causes: Gym, session: Session) -> None:
+    """Or left out, as seals of older versions have none."""
+    first = entry_ids(session)[0]
+    for forged in ("sha256('x')", "NULL"):
+        with without_triggers(session), session.begin_nested() as attempt:
+            session.execute(text(f"UPDATE entry_chain SET cause = {forged} WHERE entry_id = :e"), {"e": first})
+            assert [one.entry_id for one in found(session)] == [first]
+            attempt.rollback()
+
+
+def test_seals_of_before_causes_were_sealed_stay_good(causes: Gym, session: Session) -> None:
+    """And cover what they did then: the entry alone."""
+    previous, seals = bytes(32), []
+    for entry, content in session.execute(
+        text("SELECT id, jsonb_strip_nulls(to_jsonb(e))::text FROM ledger_entries e ORDER BY id")
+    ):
+        previous = sha256(previous + content.encode()).digest()
+        seals.append({"e": entry, "hash": previous})
+    fact = session.scalars(text("SELECT min(fact_id) FROM ledger_entries")).one()
+    with without_triggers(session):
+        session.execute(text("UPDATE entry_chain SET cause = NULL, hash = :hash WHERE entry_id = :e"), seals)
+        assert found(session) == []
+        session.execute(text("UPDATE payment_facts SET amount_minor = 1 WHERE id = :id"), {"id": fact})
+        assert found(session) == []
+        session.execute(text("UPDATE ledger_entries SET note = 'x' WHERE id = :e"), {"e": seals[3]["e"]})
+        assert [one.entry_id for one in found(session)] == [seals[3]["e"]]
+
+
+def test_what_is_sealed_beside_an_audit_is_no_finding(open_gym: Gym, database_url: str) -> None:
+    """Between what the walk reads of the ledger and what it reads of the chain."""
+    engine, session = make_engine(database_url), open_gym.session
+    make = sessions(engine)
+    open_gym.join("sub")
+    tell(session, paid("in_1", "sub"), paid("in_2", "sub"))
+    aged(session)
+    chain.seal(session, limit=1)
+    session.commit()
+    sealing: list[int] = []
+
+    def seal_beside(*arguments: object) -> None:
+        if "SELECT entry_id, hash, cause" in str(arguments[2]) and not sealing:
+            sealing.append(0)
+            with make.begin() as other:
+                sealing.append(chain.seal(other))
+
+    event.listen(engine, "before_cursor_execute", seal_beside)
+    with make.begin() as session:
+        walked = chain.walk(session, 0)
+    with make.begin() as session:
+        after = chain.walk(session, 0)
+    engine.dispose()
+    assert sealing == [0, 3]
+    assert (walked.broken, walked.entries) == ([], 1)
+    assert (after.broken, after.entries) == ([], 4)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 1000])

@@ -95,6 +95,25 @@ def test_the_nightly_reconciliation_credits_what_no_webhook_told(
     assert rows(waiting, "SELECT endpoint, added, error FROM reconciliations") == [("stripe", 1, None)]
 
 
+def test_entries_are_sealed_every_hour(database_url: str, own_broker: Broker) -> None:
+    show = (
+        "from worker.app import app; e = app.conf.beat_schedule['seal'];"
+        " print(e['task'], e['schedule'], e['task'] in app.tasks, e['task'] in app.conf.task_routes)"
+    )
+    ours = environment(database_url, own_broker.url)
+    told = subprocess.run([sys.executable, "-c", show], env=ours, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == f"{broker.SEAL_ENTRIES} 3600 True True\n"
+
+
+def test_a_worker_seals_when_beat_rings(running: Running, database_url: str, own_broker: Broker, make: Make) -> None:
+    with running(database_url, own_broker.url, "worker"):
+        app = Celery(set_as_current=False)
+        app.conf.update(broker.celery_config(own_broker.url))
+        app.conf.task_queues = [Queue(broker.MAINTENANCE)]
+        app.send_task(broker.SEAL_ENTRIES)
+        until(lambda: value(make, "SELECT finished_at FROM jobs WHERE name = 'seal'"))
+
+
 @pytest.mark.parametrize(
     ("job", "task", "minute"),
     [

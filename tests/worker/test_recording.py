@@ -60,6 +60,27 @@ def test_the_audit_is_recorded_and_its_result_kept(worker: WorkerProcess, make: 
     assert rows(make, "SELECT findings, first_findings FROM audits") == [(0, [])]
 
 
+def test_sealing_is_recorded_and_needs_no_audit(worker: WorkerProcess, make: Make) -> None:
+    join(make, "sub_1")
+    arrive(make, paid_now("in_1", "sub_1"), paid_now("in_2", "sub_1"))
+    until(lambda: value(make, "SELECT count(*) FROM ledger_entries") == 4)
+    worker.seal()
+    assert job(make, "seal").summary == "sealed: 0 new ledger entries"
+    run(
+        make,
+        "ALTER TABLE ledger_entries DISABLE TRIGGER append_only",
+        "UPDATE ledger_entries SET recorded_at = recorded_at - interval '61 min'",
+        "ALTER TABLE ledger_entries ENABLE TRIGGER append_only",
+    )
+    worker.seal()
+    assert job(make, "seal").summary == "sealed: 4 new ledger entries"
+    entries = rows(make, "SELECT id FROM ledger_entries ORDER BY id")
+    assert rows(make, "SELECT entry_id FROM entry_chain ORDER BY entry_id") == entries
+    assert value(make, "SELECT count(*) FROM audits") == 0
+    worker.audit()
+    assert rows(make, "SELECT findings, entries, head_entry FROM audits") == [(0, 4, entries[-1].id)]
+
+
 def test_a_failure_is_kept_outside_of_what_failed(make: Make) -> None:
     def fail() -> None:
         with recorded(make, JobName.AUDIT, long=True):

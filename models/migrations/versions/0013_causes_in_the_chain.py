@@ -1,4 +1,4 @@
-"""The chain covers causes; an adjustment names the act that applied it; redemptions never change."""
+"""The chain covers causes, and its head is sent; an adjustment names the act that applied it; redemptions never change."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,6 +24,15 @@ def upgrade() -> None:
     )
     op.execute("ALTER TABLE adjustments ENABLE TRIGGER decided_once")
     op.create_unique_constraint(op.f('uq_adjustments_action_id'), 'adjustments', ['action_id'])
+
+    op.create_table(
+        'audit_notices',
+        sa.Column('audit_id', sa.BigInteger(), nullable=False),
+        sa.Column('channel', sa.String(length=20), nullable=False),
+        sa.Column('sent_at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False),
+        sa.ForeignKeyConstraint(['audit_id'], ['audits.id'], name=op.f('fk_audit_notices_audit_id_audits')),
+        sa.PrimaryKeyConstraint('audit_id', 'channel', name=op.f('pk_audit_notices')),
+    )
 
     op.execute(
         "CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON redemptions "
