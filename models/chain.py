@@ -77,7 +77,7 @@ _SEALS = text("""
 """)
 _FIND = text("""
     SELECT c.entry_id, e.recorded_at FROM entry_chain c LEFT JOIN ledger_entries e ON e.id = c.entry_id
-    WHERE c.hash = :hash
+    WHERE c.hash = :hash ORDER BY c.entry_id LIMIT 1
 """)
 
 # Every column that is not NULL, by its name: a further column keeps the hashes, while it is nullable. Times as
