@@ -135,7 +135,8 @@ def test_a_changed_entry_is_named_first(sealed: list[int], session: Session, cha
 def causes(gym: Gym, session: Session) -> Gym:
     """Sealed entries of every kind of cause."""
     membership = gym.join("sub")
-    member, other = membership.member_id, gym.join("other").member_id
+    member = membership.member_id
+    gym.join("other")
     tell(session, paid("in_1", "sub"), paid("in_2", "sub"))
     used = redeem(session, member_id=member, item_id=gym.spin.id, quantity=2, key=fresh("key"), by=BY, now=NOW)
     give_back(session, redemption_id=used.redemption_id, quantity=1, key=fresh("key"), by=BY, now=NOW)
@@ -151,7 +152,6 @@ def causes(gym: Gym, session: Session) -> Gym:
         pass
     aged(session)
     assert list(audit(session)) == []
-    assert other
     return gym
 
 
@@ -210,7 +210,6 @@ def test_what_may_happen_to_a_cause_afterwards_breaks_no_seal(causes: Gym, sessi
     used = session.scalars(text("SELECT min(redemption_id) FROM ledger_entries")).one()
     give_back(session, redemption_id=used, key=fresh("key"), by=BY, now=NOW)
     assert list(audit(session)) == []
-    aged(session, hours=0)
 
 
 def test_a_seal_whose_cause_is_forged_with_it_is_found(causes: Gym, session: Session) -> None:

@@ -235,6 +235,16 @@ AT_0006 = """
         SELECT 1, id, kind, false FROM items;
     INSERT INTO bucket_terms (payment_term_id, session_bucket_id, offer_id, quantity, days_to_expire)
         VALUES (1, 1, 1, 8, 30), (1, 2, 1, 0, 0);
+    INSERT INTO adjustments (idempotency_key, member_id, item_id, quantity, reason, note, needs_second_person, asked_by,
+                             decided_by, decided_at, approved)
+        VALUES ('a', 1, 1, 3, 'goodwill', 'x', false, 'ada', 'ada', now(), true),
+               ('b', 1, 1, 90, 'goodwill', 'x', true, 'ada', 'bob', now(), true),
+               ('c', 1, 1, 80, 'goodwill', 'x', true, 'ada', 'bob', now(), false),
+               ('d', 1, 1, 70, 'goodwill', 'x', true, 'ada', NULL, NULL, NULL);
+    INSERT INTO actions (actor, verb, subject)
+        VALUES ('ada', 'adjust', 'adjustment 1: +3 Spin'), ('ada', 'ask to adjust', 'adjustment 2: +90 Spin'),
+               ('bob', 'approve', 'adjustment 2: +90 Spin'), ('bob', 'decline', 'adjustment 3: +80 Spin'),
+               ('ada', 'ask to adjust', 'adjustment 4: +70 Spin'), ('ada', 'redeem', '1 Spin, redemption 1');
 """
 
 
@@ -255,6 +265,12 @@ class TestFrom0006:
         left = session.execute(text("SELECT payment_term_id, session_bucket_id, quantity FROM bucket_terms"))
         assert list(left) == [(1, 1, 8)]
         assert differences(session.connection()) == []
+
+    def test_adjustments_name_the_act_that_applied_them(self, session: Session) -> None:
+        acts = session.execute(text("SELECT id, action_id FROM adjustments ORDER BY id"))
+        assert [tuple(row) for row in acts] == [(1, 1), (2, 3), (3, None), (4, None)]
+        with pytest.raises(IntegrityError, match="is append-only"), session.begin_nested():
+            session.execute(text("UPDATE adjustments SET action_id = NULL WHERE id = 1"))
 
     def test_dues_typed_without_decimals_are_worth_what_they_were(self, session: Session) -> None:
         shown = {
