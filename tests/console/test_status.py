@@ -171,8 +171,8 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
     rows = [line for line in lines if line.startswith("a-very-long")]
     assert len(rows) == 6
     assert "1,234,567     5 d" in rows[0]
-    jobs_at = lines.index("Jobs     sweep 60 min, expire 60 min, reconcile 60 min, audit 60 min ago; never")
-    assert lines[jobs_at + 1] == "         prune!"
+    jobs_at = lines.index("Jobs     sweep 60 min, expire 60 min, seal 60 min, reconcile 60 min, audit 60")
+    assert lines[jobs_at + 1] == "         min ago; never prune!"
     loud = Seen(quiet.now, alarms.fired(quiet.now), BrokerState(error="nobody there"))
     assert loud.alarms
     assert lines[0].endswith("OK")
