@@ -1,0 +1,34 @@
+"""A small app for the server's own tests: it tells what it was asked, or answers more than a client may read."""
+
+from flask import Flask, Response, jsonify, request
+
+app = Flask(__name__)
+app.config["MAX_CONTENT_LENGTH"] = 100_000
+
+
+@app.post("/webhooks/stripe")
+@app.route("/echo", methods=["GET", "POST"])
+def echo() -> Response:
+    body = request.get_data()
+    return jsonify(
+        body=body.decode("latin-1"), headers=[*request.headers], address=request.remote_addr, path=request.path
+    )
+
+
+@app.get("/large")
+def large() -> Response:
+    return Response(b"x" * 50_000_000)
+
+
+@app.get("/broken")
+def broken() -> Response:
+    def pieces():
+        yield b"as if it were well"
+        raise RuntimeError
+
+    return Response(pieces())
+
+
+@app.get("/healthz")
+def healthz() -> str:
+    return "alive"
