@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from console.api.fields import Answer, field
 from models.errors import KeyReused, NotFound, ReferenceTaken, SppError
+from outages import DATABASE, is_away
 
 TYPES = "/api/v1/problems/"
 MEDIA_TYPE = "application/problem+json"
@@ -95,8 +96,10 @@ def invalid(error: InvalidRequest) -> Response:
     return answer(422, "; ".join(wrong), kind=InvalidRequest, errors=error.errors)
 
 
-def unreachable(error: Exception) -> Response:  # noqa: ARG001 -- a handler's signature
+def unreachable(error: Exception) -> Response:
     """503: perhaps nothing was done, perhaps only the answer was lost; the same request can be sent again."""
+    if is_away(error):
+        DATABASE.failed(error, "requests")
     return answer(503, f"The database is not reachable, or busy. {AGAIN}", headers={"Retry-After": "2"})
 
 

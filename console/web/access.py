@@ -21,6 +21,7 @@ from models import logins, staff
 from models.actions import Actor
 from models.errors import SppError, WrongLogin
 from models.staff import Role, Staff
+from outages import DATABASE
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -109,6 +110,7 @@ def _commits(view: View) -> View:
         answer = view(*args, **kwargs)
         if "database" in g:
             g.database.commit()
+            DATABASE.works()
         return answer
 
     return cast("View", wrapped)

@@ -10,6 +10,7 @@ from flask_openapi3 import Info, OpenAPI
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
@@ -38,6 +39,7 @@ from models.errors import NotFound, SppError
 from models.migrations import not_ready
 from models.situation import Lookout
 from models.staff import Role
+from outages import DATABASE, is_away
 from settings import Settings
 
 CONTENT_SECURITY_POLICY = (
@@ -180,7 +182,10 @@ def _errors(app: Flask) -> None:
         return message(422, "That is not possible", "A number or a text is too large.")
 
     @app.errorhandler(OperationalError)
-    def unreachable(error: OperationalError) -> ResponseReturnValue:  # noqa: ARG001
+    @app.errorhandler(NoConnection)
+    def unreachable(error: OperationalError | NoConnection) -> ResponseReturnValue:
+        if is_away(error):
+            DATABASE.failed(error, "pages")
         text = "The database is not reachable, or busy. Nothing was changed. Try again in a moment."
         return message(503, "Not available", text)
 

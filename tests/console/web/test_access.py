@@ -8,8 +8,8 @@ from urllib.parse import quote
 import psycopg
 import pytest
 import time_machine
-from flask import Flask
-from sqlalchemy import event, select, text
+from flask import Flask, Response
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
 from console.web.access import database, needs
@@ -33,6 +33,27 @@ def ada(log_in: LogIn) -> Browser:
 def attempt(browser: Browser, email: str = "admin@example.com", password: str = PASSWORD, to: str = LOG_IN) -> int:
     browser.get(LOG_IN)
     return browser.post(to, follow=False, email=email, password=password).status_code
+
+
+@pytest.mark.parametrize("path", ["/members/", "/nowhere", "/api/v1/members/1"])
+def test_a_connection_that_dies_at_the_very_end_changes_no_answer(
+    site: Flask, log_in: LogIn, engine: Engine, path: str
+) -> None:
+    cutting = []
+
+    @site.after_request
+    def cut(response: Response) -> Response:
+        if cutting:
+            pid = database().scalar(text("SELECT pg_backend_pid()"))
+            with engine.connect() as other:
+                cutting.append(other.scalar(text("SELECT pg_terminate_backend(:pid, 30000)"), {"pid": pid}))
+        return response
+
+    ada = log_in(Role.ADMIN)
+    expected = ada.get(path).status_code
+    cutting.append(path)
+    assert ada.get(path).status_code == expected
+    assert cutting == [path, True]
 
 
 def test_who_logs_in_sees_the_start(ada: Browser) -> None:
