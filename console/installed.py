@@ -1,7 +1,7 @@
 """What commands work on: the installation's settings and its database, and things found there by name."""
 
-import getpass
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -39,8 +39,13 @@ def installed_settings() -> Iterator[settings.Settings]:
 
 
 def operator() -> Actor:
-    """Who runs this command."""
-    return Actor(getpass.getuser(), "command line")
+    """The operating system's user who runs this command; not what a variable such as LOGNAME says."""
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"user {uid}"
+    return Actor(name, "command line")
 
 
 @contextmanager

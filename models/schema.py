@@ -35,7 +35,7 @@ TABLES = (
     redemption.Redemption, expiry_runs.ExpiryRun, ledger.LedgerEntry, jobs.Job,
     chain.EntryHash, audits.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,
     reconciliation.Reconciliation, actions.Action,
-    staff.Staff, logins.LoginFailures, tokens.ApiToken,
+    staff.Staff, logins.Login, logins.LoginFailures, tokens.ApiToken,
 )  # fmt: skip
 
 INDEXES = (search.NAME_WORDS, search.EMAIL_PREFIX, search.NAME_ORDER)

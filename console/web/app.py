@@ -90,7 +90,8 @@ def create_app(settings: Settings) -> Flask:
     )
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        # The address and whether it was HTTPS, and nothing else that a client could make up.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     engine = make_engine(settings.database_url, pool_size=16)
     app.url_map.converters["id"] = IdConverter
     app.extensions["spp_engine"] = engine
