@@ -4,10 +4,14 @@ import argparse
 from collections.abc import Callable
 from ipaddress import ip_address
 
+from models.heartbeats import ProcessKind
 from serving.server import Served, serve
 
-APPS = {"webhooks": ("webhooks.wsgi:app", 8080), "console": ("console.wsgi:app", 8081)}
-"""What can be served, and the usual port of each."""
+APPS = {
+    "webhooks": ("webhooks.wsgi:app", ProcessKind.RECEIVER, 8080),
+    "console": ("console.wsgi:app", ProcessKind.CONSOLE, 8081),
+}
+"""What can be served: the app, what its processes are, and its usual port."""
 
 
 def main() -> None:
@@ -16,7 +20,7 @@ def main() -> None:
     parser.add_argument("app", choices=APPS)
     add = parser.add_argument
     add("--host", type=ip_address, default="127.0.0.1", help="IP address to listen on (default: %(default)s)")
-    usual = ", ".join(f"{port} for {app}" for app, (_, port) in APPS.items())
+    usual = ", ".join(f"{port} for {app}" for app, (_, _, port) in APPS.items())
     add("--port", type=_number(65535), help=f"default: {usual}")
     add("--workers", type=_number(256), default=1, help="processes; each uses up to one core (default: %(default)s)")
     add(
@@ -24,8 +28,8 @@ def main() -> None:
         help="how long a process may finish what it is at (default: %(default)s)",
     )  # fmt: skip
     given = parser.parse_args()
-    app, port = APPS[given.app]
-    serve(Served(app, str(given.host), given.port or port, given.workers, given.stop_timeout))
+    app, kind, port = APPS[given.app]
+    serve(Served(app, str(given.host), given.port or port, kind, given.workers, given.stop_timeout))
 
 
 def _number(limit: int) -> Callable[[str], int]:

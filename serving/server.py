@@ -7,6 +7,7 @@ may change with its minor version: pyproject.toml allows one.
 """
 
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -17,16 +18,18 @@ from functools import partial
 from typing import Any
 
 from granian import Granian
-from granian._granian import CallbackScheduler, RSGIWorker
-from granian._signals import set_sync_signals
+from granian._granian import CallbackScheduler, RSGIWorker, WorkerSignal
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.server.common import WORKERS_METHODS
 from granian.server.mp import WorkerProcess
 
+import settings
+from models.heartbeats import ProcessKind
 from serving.bodies import Bodies
 from serving.environ import Environs
 from serving.front import Front
+from serving.watch import Heartbeats, Watch
 
 THREADS = 16
 """Request threads of a process."""
@@ -47,16 +50,19 @@ class Limits:
     """For reading some of an answer. Linux only."""
     connections: int = 1024
     """Open connections of a process; further ones wait until one ends."""
+    hung_after_s: float = 30
+    """A process that has answered no request for so long ends itself."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """One app on one address."""
+    """One app on one address; `kind` is what its heartbeats say that it is, None for an app without a database."""
 
     app: str
-    """module:name of a Flask app; its MAX_CONTENT_LENGTH is the largest body."""
+    """module:name of a Flask app. Its MAX_CONTENT_LENGTH is the largest body; it answers GET /healthz from a thread."""
     host: str
     port: int
+    kind: ProcessKind | None = None
     workers: int = 1
     stop_timeout_s: int = 30
     """How long a process may finish what it is at."""
@@ -115,8 +121,17 @@ def _work(
     limit_bytes = app.config["MAX_CONTENT_LENGTH"]
     front = Front(app, limit_bytes, Environs(served.host, served.port), bodies)
     bodies.start()
-    stop, stopped = set_sync_signals(), threading.Event()
+    beat = Heartbeats(served.kind, settings.load().database_url).beat if served.kind else lambda _: None
+    watch = Watch(front, served.host, served.port, served.workers, limits.hung_after_s, beat)
+    stop, stopped = WorkerSignal(), threading.Event()
     stop.add_cb(stopped.set)
+
+    def end(*_: object) -> None:
+        watch.end()
+        stop.set()
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, end)
     sockets = _cutting_off_who_does_not_read(sockets, limits.unread_s)
     worker = RSGIWorker(
         worker_id, sockets, ipc, runtime_threads, runtime_blocking_threads, THREADS, idle_timeout_s, backpressure,
@@ -126,6 +141,7 @@ def _work(
     scheduler = CallbackScheduler(loop, None, None, None, None)
     scheduler._schedule_fn = front
     getattr(worker, WORKERS_METHODS[runtime_mode][False])(scheduler, loop, stop)
+    watch.start()
     stopped.wait()
 
 

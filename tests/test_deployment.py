@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from serving.server import Limits
 from settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +94,14 @@ def test_secrets_are_made_once_and_for_nobody_else_to_read(tmp_path: Path) -> No
     assert min(len(text) for text in made.values()) >= 32
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o440}
     assert folder.stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize("name", ["webhooks", "console"])
+def test_systemd_watches_over_what_tells_it_that_it_lives(name: str) -> None:
+    lines = (ROOT / "deploy" / "systemd" / f"spp-{name}.service").read_text().splitlines()
+    assert {"Type=notify", "NotifyAccess=all"} <= {*lines}
+    [seconds] = [int(line.partition("=")[2]) for line in lines if line.startswith("WatchdogSec=")]
+    assert seconds > Limits().hung_after_s, "it ends itself first, and says where it hung"
 
 
 def test_the_units_start_what_compose_starts() -> None:

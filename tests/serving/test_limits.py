@@ -22,20 +22,20 @@ HEAD = b"POST /echo HTTP/1.1\r\nHost: here\r\n"
 @pytest.mark.parametrize("sent", [b"", b"POST /echo HT", HEAD, b"GET /echo HTTP/1.1\r\nHost: here\r\n\r\n"])
 def test_a_head_that_does_not_come(serving: Serving, sent: bytes) -> None:
     """Nor the first one, nor its rest, nor one after an answer."""
-    with serving(head_deadline_s=0.5) as port, connect(port, sent) as client:
+    with serving(head_deadline_s=0.5) as server, connect(server.port, sent) as client:
         assert status(client) == (200 if sent.startswith(b"GET") else 0)
 
 
 @pytest.mark.parametrize("lines", [b"Content-Length: 9\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"])
 def test_a_body_that_does_not_come(serving: Serving, lines: bytes) -> None:
-    with serving(body_deadline_s=0.5) as port, connect(port, HEAD + lines) as client:
+    with serving(body_deadline_s=0.5) as server, connect(server.port, HEAD + lines) as client:
         heard = answer(client)
         assert heard.startswith(b"HTTP/1.1 408 ")
         assert b"too long" in heard
 
 
 def test_a_body_that_comes_byte_by_byte_has_no_longer(serving: Serving) -> None:
-    with serving(body_deadline_s=1) as port, connect(port, HEAD + b"Content-Length: 100000\r\n\r\n") as client:
+    with serving(body_deadline_s=1) as server, connect(server.port, HEAD + b"Content-Length: 100000\r\n\r\n") as client:
         client.settimeout(0.1)
         heard = b""
         while not heard:
@@ -49,13 +49,11 @@ def test_a_body_that_comes_byte_by_byte_has_no_longer(serving: Serving) -> None:
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system does not bound it")
 def test_an_answer_that_nobody_reads_ends_with_its_connection(serving: Serving) -> None:
-    with (
-        serving(unread_s=1, connections=1) as port,
-        connect(port, b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n") as client,
-    ):
+    large = b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n"
+    with serving(unread_s=1, connections=1) as server, connect(server.port, large) as client:
         assert client.recv(1)
         # There is one connection, so this one is accepted when the other has ended.
-        assert ask(port, "/healthz")[0] == 200
+        assert ask(server.port, "/healthz")[0] == 200
 
 
 class Arriving:
