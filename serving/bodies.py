@@ -5,7 +5,7 @@ processor does is done long before it comes to that.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum
 from time import monotonic
 from typing import Any, Protocol
@@ -108,9 +108,10 @@ class Bodies:
             self._arriving[arrival] = None
             self._claimed_bytes += arrival.claim_bytes
             over_bytes = self._claimed_bytes - self._budget_bytes
-            oldest = self._oldest(over_bytes) if over_bytes > 0 else ()
+            oldest = self._oldest(over_bytes) if over_bytes > 0 else None
         arrival.start()
-        self._give_up(oldest)
+        if oldest:
+            self._give_up(oldest)
 
     def _oldest(self, claim_bytes: int) -> "list[_Arrival]":
         """The first that began, as many as claim that much together."""
@@ -122,7 +123,7 @@ class Bodies:
             claim_bytes -= arrival.claim_bytes
         return found
 
-    def _give_up(self, arrivals: "Iterable[_Arrival]") -> None:
+    def _give_up(self, arrivals: "list[_Arrival]") -> None:
         self._given_up += sum(arrival.give_up() for arrival in arrivals)
 
     def _sweep_on(self) -> None:
@@ -133,6 +134,8 @@ class Bodies:
 
 class _Arrival:
     """One body on its way."""
+
+    __slots__ = ("_bodies", "_future", "_late", "_source", "_then", "began", "claim_bytes")
 
     def __init__(self, bodies: Bodies, source: Source, claim_bytes: int, then: Then) -> None:
         self.began = monotonic()
