@@ -21,6 +21,11 @@ RING_EXPIRES_S = 30
 """A ring nobody heard in this time is dropped; the sweep rings again."""
 
 
+def speaks_redis(broker_url: str) -> bool:
+    """Whether the broker is Redis or Valkey."""
+    return broker_url.startswith(("redis", "valkey"))
+
+
 def celery_config(broker_url: str) -> dict[str, Any]:
     """Celery's configuration, the same for those who ring and those who work."""
     config: dict[str, Any] = {
@@ -54,6 +59,8 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_max_tasks_per_child": 20_000,
         "worker_max_memory_per_child": 256_000,
+        # Whoever reaches the broker could end the workers by it; their heartbeats say how they are.
+        "worker_enable_remote_control": False,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "timezone": "UTC",
@@ -62,7 +69,7 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         # Written down with each message that it sends, beat's schedule is its sign of life too.
         "beat_sync_every": 1,
     }
-    if broker_url.startswith(("redis", "valkey", "rediss", "valkeys")):
+    if speaks_redis(broker_url):
         config["broker_transport_options"] = {
             "ack_emulation": False,
             "priority_steps": [0],

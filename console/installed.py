@@ -3,8 +3,8 @@
 Every command loads this module, so it loads the rules of `models` only where they are needed.
 """
 
-import getpass
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -43,10 +43,15 @@ def installed_settings() -> Iterator[settings.Settings]:
 
 
 def operator() -> "Actor":
-    """Who runs this command."""
+    """The operating system's user who runs this command; not what a variable such as LOGNAME says."""
     from models.actions import Actor
 
-    return Actor(getpass.getuser(), "command line")
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"user {uid}"
+    return Actor(name, "command line")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from serving.server import Limits
 from settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -50,9 +51,19 @@ def test_what_nobody_outside_needs_is_on_the_inner_network_alone(name: str) -> N
     assert COMPOSE["networks"]["inside"]["internal"] is True
 
 
-def test_nothing_but_webhooks_is_open_to_other_machines() -> None:
+def test_nothing_is_open_to_other_machines() -> None:
     ports = {name: port for name, service in SERVICES.items() for port in service.get("ports", ())}
-    assert {name for name, port in ports.items() if not port.startswith("127.0.0.1:")} == {"webhooks"}
+    assert ports.keys() >= {"webhooks", "console"}
+    assert {port.partition(":")[0] for port in ports.values()} == {"127.0.0.1"}
+
+
+def test_granian_is_started_with_our_limits_everywhere() -> None:
+    """Its own command would let HTTP/2 in, and slow bodies hold its threads; only the bench measures it."""
+    named = subprocess.run(["git", "grep", "-lw", "granian"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if named.returncode:
+        pytest.skip("this is no clone")
+    files = {name for name in named.stdout.split() if not name.startswith(("docs/", "tests/"))}
+    assert files <= {"bench/peers.py", "pyproject.toml", "requirements.lock", "serving/server.py", "README.md"}
 
 
 def test_no_secret_is_a_variable() -> None:
@@ -85,8 +96,16 @@ def test_secrets_are_made_once_and_for_nobody_else_to_read(tmp_path: Path) -> No
     assert folder.stat().st_mode & 0o777 == 0o750
 
 
+@pytest.mark.parametrize("name", ["webhooks", "console"])
+def test_systemd_watches_over_what_tells_it_that_it_lives(name: str) -> None:
+    lines = (ROOT / "deploy" / "systemd" / f"spp-{name}.service").read_text().splitlines()
+    assert {"Type=notify", "NotifyAccess=all"} <= {*lines}
+    [seconds] = [int(line.partition("=")[2]) for line in lines if line.startswith("WatchdogSec=")]
+    assert seconds > Limits().hung_after_s, "it ends itself first, and says where it hung"
+
+
 def test_the_units_start_what_compose_starts() -> None:
     units = {path.name: path.read_text() for path in (ROOT / "deploy" / "systemd").glob("*.service")}
-    for app in ("webhooks.wsgi:app", "console.wsgi:app", "worker.app worker", "worker.app beat"):
+    for app in ("spp-serve webhooks", "spp-serve console", "worker.app worker", "worker.app beat"):
         assert sum(app in text for text in units.values()) == 1
         assert any(app in " ".join(SERVICES[name]["command"]) for name in OURS)

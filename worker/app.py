@@ -30,6 +30,9 @@ NIGHTLY_RING_EXPIRES_S = 3600
 
 app = Celery("spp")
 app.conf.update(broker.celery_config(_settings.broker_url))
+app.conf.worker_consumer = "worker.messages:RingConsumer"
+if broker.speaks_redis(_settings.broker_url):
+    app.conf.broker_transport = "worker.messages:RingTransport"
 app.conf.task_queues = [Queue(broker.EVENTS), Queue(broker.MAINTENANCE)]
 app.conf.beat_schedule = {
     job.name.value: {
