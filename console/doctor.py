@@ -126,7 +126,7 @@ def _broker(loaded: Settings) -> Iterator[Finding]:
         return
     state = broker_state.look(loaded.broker_url)
     if not state.reachable:
-        yield Finding(False, f"Broker: not reached: {state.error}. Look at BROKER_URL, and whether it runs.")
+        yield Finding(False, f"Broker: cannot be used: {state.error}. Look at BROKER_URL, and whether it runs.")
         return
     waiting = ", ".join(f"{name} {count}" for name, count in (state.queues or {}).items())
     yield Finding(True, f"Broker: reached; queues: {waiting}.")

@@ -6,7 +6,6 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.schedules import crontab
-from kombu import Queue
 
 import broker
 import logs
@@ -30,13 +29,13 @@ NIGHTLY_RING_EXPIRES_S = 3600
 
 app = Celery("spp")
 app.conf.update(broker.celery_config(_settings.broker_url))
-app.conf.task_queues = [Queue(broker.EVENTS), Queue(broker.MAINTENANCE)]
 app.conf.beat_schedule = {
     job.name.value: {
         "task": job.task,
         "schedule": crontab(hour=job.at.hour, minute=job.at.minute) if job.at else job.every_s,
         "kwargs": {"sweep": True} if job.name == JobName.SWEEP else {},
-        "options": {"expires": job.every_s or NIGHTLY_RING_EXPIRES_S},
+        # Beside rings, a sweep would take the place of one, or one its.
+        "options": {"expires": job.every_s or NIGHTLY_RING_EXPIRES_S, "queue": broker.MAINTENANCE},
     }
     for job in schedule(_settings)
 }

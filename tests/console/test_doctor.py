@@ -84,7 +84,7 @@ def test_a_database_that_is_away_hides_no_other_fault(spp: Spp, sound: Path, mon
     monkeypatch.setenv("BROKER_URL", f"redis://:{PASSWORD}@127.0.0.1:9/0")
     found = wrong(spp)
     assert any(line.startswith("Database: ") for line in found)
-    assert any(line.startswith("Broker: not reached") for line in found)
+    assert any(line.startswith("Broker: cannot be used") for line in found)
 
 
 def test_an_older_schema_is_told(spp: Spp, sound: Path, make: Make) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
-from kombu import Queue
 
 import broker
 from local.servers import Broker
@@ -89,7 +88,6 @@ def test_the_nightly_reconciliation_credits_what_no_webhook_told(
         with running(database_url, own_broker.url, "worker", **endpoint):
             app = Celery(set_as_current=False)
             app.conf.update(broker.celery_config(own_broker.url))
-            app.conf.task_queues = [Queue(broker.MAINTENANCE)]
             app.send_task(broker.RECONCILE_PAYMENTS)
             until(lambda: credited(waiting, ["in_lost"]))
     assert rows(waiting, "SELECT endpoint, added, error FROM reconciliations") == [("stripe", 1, None)]
