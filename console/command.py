@@ -3,6 +3,7 @@
 import sys
 
 import click
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from console import (
@@ -42,6 +43,11 @@ def main() -> None:
     except OperationalError as error:
         sys.exit(f"Error: the database is not reachable: {str(error.orig).strip()}")
     except ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            sys.exit(
+                f"Error: {error.orig.diag.message_primary}: this command needs another database role's password, "
+                "or what the roles may do is not up to date: run `spp migrate`."
+            )
         sys.exit(f"Error: the database does not have this version's schema; run `spp migrate`. ({error.orig})")
     except DataError as error:
         sys.exit(f"Error: a value is too long or too large: {error.orig}")

@@ -41,7 +41,7 @@ def doctor(as_json: bool) -> None:
 
 def _examine() -> Iterator[Finding]:
     try:
-        with installed_settings() as loaded:
+        with installed_settings(None) as loaded:
             yield Finding(True, f"Settings: {len(loaded.endpoints)} endpoints.")
             for check in (_endpoints, *_OTHERS):
                 yield from _carefully(check, loaded)

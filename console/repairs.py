@@ -27,6 +27,7 @@ from models.errors import NotFound
 from models.inbox import EventState, WebhookEvent
 from models.members import add_billing_reference, the_membership
 from models.wording import age
+from settings import DatabaseRole
 from webhooks.processors import adapter
 from worker.reconciling import Reconciling, Report
 
@@ -61,7 +62,7 @@ def link(reference: str, email: str, membership_id: int | None, as_json: bool) -
     """Let a membership have the payments with this billing reference, those that wait and those to come."""
     endpoint, name = billing_reference(reference)
     with database() as session:
-        if settings.load().endpoint(endpoint) is None:
+        if settings.load(DatabaseRole.CONSOLE).endpoint(endpoint) is None:
             raise NotFound(what="endpoint", name=endpoint)
         membership = the_membership(session, email, membership_id)
         add_billing_reference(session, membership, endpoint, name, by=operator())
@@ -182,7 +183,7 @@ def reconcile(
 
     Of one endpoint, or of all whose processor can be asked and which have an API key. Exit 1 where one failed.
     """
-    with installed_settings() as loaded:
+    with installed_settings(DatabaseRole.WORKER) as loaded:
         wanted = [one for one in loaded.endpoints if endpoint in {None, one.name}]
         if endpoint and not wanted:
             raise NotFound(what="endpoint", name=endpoint)

@@ -14,8 +14,13 @@ from pathlib import Path
 from local import endpoints
 from local.kept import kept
 from local.servers import Broker, Postgres
+from models import privileges
+from models.database import make_engine
 from models.migrations import upgrade
 from settings import CONSOLE_FILE, CONSOLE_VARIABLE
+
+ROLES = "spp"
+"""What the names of the embedded database's roles begin with. Nobody else reaches it, so they have no passwords."""
 
 
 @contextmanager
@@ -33,6 +38,9 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
             server = stack.enter_context(Postgres(data, shared_buffers="256MB", max_wal_size="4GB"))
             environment["DATABASE_URL"] = server.url()
             upgrade(server.url())
+            if broker:
+                _make_roles(server.url())
+                environment.setdefault("SPP_DATABASE_ROLES", ROLES)
         if "BROKER_URL" not in environment:
             environment["BROKER_URL"] = stack.enter_context(Broker(data)).url if broker else "unused://"
         if "SPP_ENDPOINTS" not in environment:
@@ -42,6 +50,15 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
             if not _has_console_secret(environment):
                 environment[CONSOLE_VARIABLE] = kept(data / "secrets" / CONSOLE_FILE, lambda: secrets.token_hex(32))
         yield environment
+
+
+def _make_roles(url: str) -> None:
+    engine = make_engine(url)
+    try:
+        with engine.begin() as connection:
+            privileges.grant(connection, ROLES)
+    finally:
+        engine.dispose()
 
 
 def remember_url(data: Path, url: str) -> None:

@@ -16,7 +16,9 @@ from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from local.home import ROLES
 from local.servers import Broker, Postgres
+from models import privileges
 from models.database import make_engine, sessions
 from models.migrations import upgrade
 from settings import Endpoint, Settings
@@ -97,9 +99,13 @@ def broker_server(servers_folder: Path) -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def template(postgres: Postgres) -> str:
-    """A database with the schema in it, to copy."""
+    """A database with the schema in it, to copy, in which the roles may do what they may."""
     postgres.create(TEMPLATE)
     upgrade(postgres.url(TEMPLATE))
+    engine = make_engine(postgres.url(TEMPLATE))
+    with engine.begin() as connection:
+        privileges.grant(connection, ROLES)
+    engine.dispose()
     return TEMPLATE
 
 

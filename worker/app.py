@@ -18,10 +18,9 @@ from webhooks.processors import adapters
 from worker import tasks
 
 try:
-    _settings = settings.load()
+    _settings = settings.load(settings.DatabaseRole.WORKER)
     adapters(_settings.endpoints)
     telemetry.check(_settings)
-    check_reachable(_settings.database_url)
 except (settings.SettingsError, SppError) as error:
     sys.exit(f"The worker cannot start.\n{error}")
 
@@ -48,6 +47,14 @@ app.task(name=broker.AUDIT_LEDGER, time_limit=3600, soft_time_limit=3500)(tasks.
 app.task(name=broker.PRUNE_BODIES, time_limit=3600, soft_time_limit=3500)(tasks.prune_bodies)
 
 
+def _look(**_: Any) -> None:
+    # Not for beat, which asks nothing of the database and has no password for it.
+    try:
+        check_reachable(_settings.database_url)
+    except SppError as error:
+        sys.exit(f"The worker cannot start.\n{error}")
+
+
 def _log(**_: Any) -> None:
     logs.configure(_settings.log_level)
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
@@ -67,5 +74,6 @@ def _stop(**_: Any) -> None:
 
 
 signals.setup_logging.connect(_log, weak=False)
+signals.worker_init.connect(_look, weak=False)
 signals.worker_process_init.connect(_start, weak=False)
 signals.worker_process_shutdown.connect(_stop, weak=False)

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import redis
 from celery import Celery
 
 import broker
 from local.servers import Broker
-from local.stack import ROOT
+from local.stack import ROOT, Stack
 from local.standin import StandIn
 from tests.worker.conftest import Running, environment
 from tests.worker.scene import Make, arrive, credited, join, paid, paid_now, rows, run, until, usable_now, value
@@ -54,6 +55,19 @@ def test_beat_sweeps_and_expires(running: Running, database_url: str, own_broker
         per_lot = "SELECT count(*), sum(quantity) FROM ledger_entries WHERE kind = 'expiry' GROUP BY grant_id"
         assert rows(waiting, per_lot) == [(1, -4), (1, -4)]
         assert usable_now(waiting, "sub_1") == (0, 16)
+
+
+def test_beat_needs_no_database_and_no_secret(own_broker: Broker, tmp_path: Path) -> None:
+    nobody = {"SPP_SECRET_STRIPE": "", "SPP_SWEEP_EVERY_S": "1"}
+    stack = Stack(environment("postgresql://nobody@127.0.0.1:1/none", own_broker.url, **nobody), tmp_path)
+    with redis.Redis.from_url(own_broker.url) as client:
+        client.flushall()
+        try:
+            stack.start("beat")
+            until(lambda: client.llen("spp:maintenance"))
+        finally:
+            stack.stop()
+            client.flushall()
 
 
 def test_the_timer_sweeps_and_gives_signs_of_life_without_a_broker(
