@@ -39,7 +39,7 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
             environment["DATABASE_URL"] = server.url()
             upgrade(server.url())
             if broker:
-                _make_roles(server.url())
+                make_roles(server.url())
                 environment.setdefault("SPP_DATABASE_ROLES", ROLES)
         if "BROKER_URL" not in environment:
             environment["BROKER_URL"] = stack.enter_context(Broker(data)).url if broker else "unused://"
@@ -52,7 +52,8 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
         yield environment
 
 
-def _make_roles(url: str) -> None:
+def make_roles(url: str) -> None:
+    """Lets processes log in to this database, an embedded and migrated one, by roles of their own."""
     engine = make_engine(url)
     try:
         with engine.begin() as connection:

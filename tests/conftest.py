@@ -16,9 +16,8 @@ from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from local.home import ROLES
+from local.home import make_roles
 from local.servers import Broker, Postgres
-from models import privileges
 from models.database import make_engine, sessions
 from models.migrations import upgrade
 from settings import Endpoint, Settings
@@ -102,10 +101,7 @@ def template(postgres: Postgres) -> str:
     """A database with the schema in it, to copy, in which the roles may do what they may."""
     postgres.create(TEMPLATE)
     upgrade(postgres.url(TEMPLATE))
-    engine = make_engine(postgres.url(TEMPLATE))
-    with engine.begin() as connection:
-        privileges.grant(connection, ROLES)
-    engine.dispose()
+    make_roles(postgres.url(TEMPLATE))
     return TEMPLATE
 
 
