@@ -106,7 +106,9 @@ def screen(seen: Seen) -> list[str]:
     lines.append(f"Web      {_web(now)}")
     lines += wrap(f"Jobs     {_jobs(now)}", WIDTH, subsequent_indent=" " * 9)
     broker = ", ".join(f"{name} {count}" for name, count in (seen.broker.queues or {}).items())
-    lines.append("Broker   " + (f"queues: {broker}" if seen.broker.reachable else f"not reached: {seen.broker.error}"))
+    lines.append(
+        "Broker   " + (f"queues: {broker}" if seen.broker.reachable else f"cannot be used: {seen.broker.error}")
+    )
     lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_lots:,} lots")
     lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
     for alarm in seen.alarms:

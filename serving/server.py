@@ -54,6 +54,10 @@ class Limits:
     """A process that has answered no request for so long ends itself."""
 
 
+ROLES = {ProcessKind.RECEIVER: settings.DatabaseRole.WEB, ProcessKind.CONSOLE: settings.DatabaseRole.CONSOLE}
+"""By which role of the database a process writes its heartbeats."""
+
+
 @dataclass(frozen=True)
 class Served:
     """One app on one address; `kind` is what its heartbeats say that it is, None for an app without a database."""
@@ -121,7 +125,9 @@ def _work(
     limit_bytes = app.config["MAX_CONTENT_LENGTH"]
     front = Front(app, limit_bytes, Environs(served.host, served.port), bodies)
     bodies.start()
-    beat = Heartbeats(served.kind, settings.load().database_url).beat if served.kind else lambda _: None
+    beat = None
+    if served.kind:
+        beat = Heartbeats(served.kind, settings.load(ROLES[served.kind]).database_url).beat
     watch = Watch(front, served.host, served.port, served.workers, limits.hung_after_s, beat)
     stop, stopped = WorkerSignal(), threading.Event()
     stop.add_cb(stopped.set)

@@ -32,12 +32,14 @@ ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what is listened on
 class Watch(threading.Thread):
     """Watches over the front of this process until `end`.
 
-    `beat` is called with the number of requests answered since it was last called; it must neither wait nor raise.
+    `beat`, where there is one, is called with the number of requests answered since it was last called; it must
+    neither wait nor raise.
     """
 
     def __init__(
-        self, front: Front, host: str, port: int, workers: int, hung_after_s: float, beat: Callable[[int], None]
-    ) -> None:
+        self, front: Front, host: str, port: int, workers: int, hung_after_s: float,
+        beat: Callable[[int], None] | None,
+    ) -> None:  # fmt: skip
         super().__init__(name="watchdog", daemon=True)
         self._front = front
         self._address = ANY.get(host, host), port
@@ -54,7 +56,8 @@ class Watch(threading.Thread):
             if answered := self._answers():
                 self._wind_up()
                 notify("READY=1\nWATCHDOG=1")
-                self._beat(answered)
+                if self._beat:
+                    self._beat(answered)
             self._ended.wait(self._hung_after_s / LOOKS)
 
     def end(self) -> None:

@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from console.web.app import create_app as console
+from console.web.app import create_app as console_app
 from local.servers import Broker
 from models import heartbeats
 from models.heartbeats import ProcessKind
-from settings import Settings
-from webhooks.app import create_app as webhooks
+from settings import DatabaseRole, Settings
+from tests.database_roles import as_role
+from webhooks.app import create_app as webhooks_app
 
 TOKEN = "a-long-token-of-the-tests"
 Create = Callable[[Settings], Flask]
@@ -29,7 +31,19 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def scraped(settings: Settings, tmp_path: Path) -> Settings:
     """With a token in the secrets' folder."""
     (tmp_path / "metrics.token").write_text(TOKEN + "\n")
-    return Settings(**{**settings.model_dump(), "secrets_dir": tmp_path, "console_secret": "x" * 32})
+    # Of live endpoints it is asked whether they are silent.
+    endpoints = [one.model_copy(update={"mode": "live"}) for one in settings.endpoints]
+    return settings.model_copy(
+        update={"secrets_dir": tmp_path, "console_secret": SecretStr("x" * 32), "endpoints": tuple(endpoints)}
+    )
+
+
+def console(settings: Settings) -> Flask:
+    return console_app(as_role(settings, DatabaseRole.CONSOLE))
+
+
+def webhooks(settings: Settings) -> Flask:
+    return webhooks_app(as_role(settings, DatabaseRole.WEB))
 
 
 def get(app: Flask, authorization: str | None = f"Bearer {TOKEN}") -> TestResponse:

@@ -1,8 +1,8 @@
 """The bell: tells the workers that there is work, without ever making an answer wait.
 
-One message when none was sent lately, then at most one per 20 ms. A broker that is
-down or hung costs nothing but a few lines in the log: the sweep and the workers' own
-timers find the work.
+One message when none was sent lately, then at most one per 20 ms; only the last one
+waits in the broker. A broker that is down, full or hung costs nothing but a few lines in
+the log: the sweep and the workers' own timers find the work.
 """
 
 import threading
@@ -35,7 +35,7 @@ class Bell:
             self._due.wait()
             self._due.clear()
             try:
-                self._app.send_task(broker.CREDIT_SESSIONS, expires=broker.RING_EXPIRES_S, retry=False)
+                self._app.send_task(broker.CREDIT_SESSIONS, retry=False)
             except Exception as error:  # noqa: BLE001 -- whatever the broker does, receiving goes on
                 self._outage.failed(repr(error)[:200], "rings")
             else:

@@ -25,7 +25,7 @@ def process() -> WorkerProcess:
     pid = os.getpid()
     if pid not in _processes:
         _processes.clear()
-        _processes[pid] = WorkerProcess(settings.load())
+        _processes[pid] = WorkerProcess(settings.load(settings.DatabaseRole.WORKER))
     return _processes[pid]
 
 

@@ -113,6 +113,6 @@ def test_nobody_ends_a_worker_by_the_broker(
     sender.control.shutdown()
     join(module_make, "sub_2")
     arrive(module_make, paid_now("in_2", "sub_2"))
-    sender.send_task(broker.CREDIT_SESSIONS, expires=broker.RING_EXPIRES_S)
+    sender.send_task(broker.CREDIT_SESSIONS)
     until(lambda: credited(module_make, ["in_2"]))
     assert stack.alive() == {"worker"}

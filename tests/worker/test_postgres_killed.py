@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.home import make_roles
 from local.servers import Broker, Postgres
 from local.stack import Stack
 from models.database import make_engine
@@ -32,6 +33,7 @@ def outages(stack: Stack) -> list[list[str]]:
 def test_postgres_is_killed_under_load(own_postgres: Postgres, own_broker: Broker, running: Running) -> None:
     own_postgres.create("spp")
     upgrade(own_postgres.url("spp"))
+    make_roles(own_postgres.url("spp"))
     engine = make_engine(own_postgres.url("spp"))
     make = open_gym(engine)
     deliveries = new_payments(make, 8000)
