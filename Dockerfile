@@ -31,5 +31,4 @@ WORKDIR /tmp
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8080/readyz', timeout=3)"]
-CMD ["granian", "--interface", "wsgi", "--no-ws", "--host", "0.0.0.0", "--port", "8080", "--blocking-threads", "16", \
-     "--workers-kill-timeout", "30", "webhooks.wsgi:app"]
+CMD ["spp-serve", "webhooks", "--host", "0.0.0.0"]

@@ -18,14 +18,28 @@ RECONCILE_PAYMENTS = "worker.tasks.reconcile_payments"
 AUDIT_LEDGER = "worker.tasks.audit_ledger"
 PRUNE_BODIES = "worker.tasks.prune_bodies"
 
-RING_EXPIRES_S = 30
-"""A ring nobody heard in this time is dropped; the sweep rings again."""
+KEPT = {EVENTS: 1, MAINTENANCE: 100}
+"""How many messages wait in each queue: the newest. One ring says all; the clock's jobs come a few in a minute."""
+KEY_PREFIX = "spp:"
+"""What the names of our keys in Redis or Valkey begin with."""
+
+
+def is_redis(broker_url: str) -> bool:
+    """Whether the broker speaks the protocol of Redis."""
+    return broker_url.startswith(("redis:", "rediss:", "valkey:", "valkeys:"))
+
+
+def redis_url(broker_url: str) -> str:
+    """The URL as Redis's client libraries know it: `valkey://` is a name of ours for `redis://`."""
+    return "redis" + broker_url.removeprefix("valkey") if broker_url.startswith("valkey") else broker_url
 
 
 def celery_config(broker_url: str) -> dict[str, Any]:
     """Celery's configuration, the same for those who ring and those who work."""
+    from kombu import Queue
+
     config: dict[str, Any] = {
-        "broker_url": broker_url,
+        "broker_url": redis_url(broker_url),
         "broker_connection_timeout": 1,
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
@@ -41,6 +55,8 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         "task_soft_time_limit": 20,
         "task_create_missing_queues": False,
         "task_default_queue": EVENTS,
+        # RabbitMQ keeps to the limits by itself; for Redis and Valkey, broker_redis does.
+        "task_queues": [Queue(name, max_length=kept) for name, kept in KEPT.items()],
         "task_routes": {
             CREDIT_SESSIONS: {"queue": EVENTS},
             EXPIRE_SESSIONS: {"queue": MAINTENANCE},
@@ -53,9 +69,13 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         "worker_send_task_events": False,
         "worker_disable_prefetch": True,
         "worker_prefetch_multiplier": 1,
-        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # Concerns late acknowledgements, of which there are none; unset, or False, it warns at each lost connection.
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_enable_prefetch_count_reduction": False,
         "worker_max_tasks_per_child": 20_000,
         "worker_max_memory_per_child": 256_000,
+        # Whoever reaches the broker could end the workers by it; their heartbeats say how they are.
+        "worker_enable_remote_control": False,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "timezone": "UTC",
@@ -63,8 +83,13 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         "beat_max_loop_interval": 2,
         # Written down with each message that it sends, beat's schedule is its sign of life too.
         "beat_sync_every": 1,
+        "worker_consumer": "worker.consumer:Consumer",
     }
-    if broker_url.startswith(("redis", "valkey", "rediss", "valkeys")):
+    if is_redis(broker_url):
+        from kombu.transport import TRANSPORT_ALIASES
+
+        # By the URL's scheme and not by `broker_transport`, with which kombu would forget the TLS of rediss://.
+        TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "broker_redis:Transport"))
         config["broker_transport_options"] = {
             "ack_emulation": False,
             "priority_steps": [0],
@@ -76,7 +101,7 @@ def celery_config(broker_url: str) -> dict[str, Any]:
             "interval_start": 0,
             "interval_step": 0.05,
             "interval_max": 0.1,
-            "global_keyprefix": "spp:",
+            "global_keyprefix": KEY_PREFIX,
             "client_name": "spp",
         }
     return config

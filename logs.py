@@ -69,3 +69,5 @@ def configure(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=number, force=True)
+    # A connection that dies on its way back to the pool: outages.py tells of that, without a traceback.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)

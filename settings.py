@@ -7,6 +7,7 @@ ends the start with a `SettingsError` that names the variable and the remedy.
 import os
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -20,9 +21,25 @@ MIN_CONSOLE_SECRET_LENGTH = 32
 CONSOLE_VARIABLE, CONSOLE_FILE = "SPP_CONSOLE_SECRET", "console.secret"
 
 DATABASE_PASSWORD = ("SPP_DATABASE_PASSWORD", "postgres.password")
+BROKER_PASSWORD = ("SPP_BROKER_PASSWORD", "broker.password")
 METRICS_TOKEN = ("SPP_METRICS_TOKEN", "metrics.token")
 ALERT_SECRET = ("SPP_ALERT_WEBHOOK_SECRET", "alert.secret")
 SMTP_URL = ("SPP_SMTP_URL", "smtp.url")
+
+
+class DatabaseRole(StrEnum):
+    """What a process may do in the database: see models/privileges.py. Who migrates has none: it owns the tables."""
+
+    WEB = "web"
+    """Receives webhooks."""
+    WORKER = "worker"
+    CONSOLE = "console"
+    """The pages, the API, and the commands of `spp` that do the same."""
+
+    @property
+    def password(self) -> tuple[str, str]:
+        """Where its password stands: the variable, or the file."""
+        return f"SPP_DATABASE_PASSWORD_{self.upper()}", f"postgres.{self}.password"
 
 
 class SettingsError(Exception):
@@ -60,6 +77,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SPP_", frozen=True, extra="ignore")
 
     database_url: str = Field(repr=False, validation_alias=AliasChoices("DATABASE_URL", "database_url"))
+    database_roles: str = Field(default="", pattern=r"^([a-z][a-z0-9_]{0,49})?$")
+    """What the names of the roles begin with, by which processes log in to the database: `spp` is for spp_web,
+    spp_worker and spp_console. Where it is empty, all are who DATABASE_URL says."""
     broker_url: str = Field(repr=False, validation_alias=AliasChoices("BROKER_URL", "broker_url"))
     endpoints: Annotated[tuple[Endpoint, ...], NoDecode] = ()
     secrets_dir: Path | None = None
@@ -133,25 +153,47 @@ class Settings(BaseSettings):
             return value
         return [_parse_endpoint(word) for word in value.split()]
 
-    def with_secrets(self) -> Self:
-        """These settings with the database's password, and every endpoint's secrets and API key, filled in.
+    def with_secrets(self, role: DatabaseRole | None = None) -> Self:
+        """These settings with the passwords of database and broker, and each endpoint's secrets and API key, filled in.
 
-        Raises SettingsError naming the first endpoint without a secret.
+        With a role, as its process needs them: it logs in to the database by that role, and only the web process
+        has to have the webhook secrets. Raises SettingsError naming the first endpoint without one.
         """
-        database_url = self.database_url
-        if password := self.one_secret(DATABASE_PASSWORD):
-            database_url += f"{'&' if '?' in database_url else '?'}password={quote(password, safe='')}"
         found = tuple(
             endpoint
             if endpoint.secrets
-            else endpoint.model_copy(update={"secrets": self._secrets(endpoint), "api_key": self._api_key(endpoint)})
+            else endpoint.model_copy(
+                update={"secrets": self._secrets(endpoint, role), "api_key": self._api_key(endpoint)}
+            )
             for endpoint in self.endpoints
         )
-        return self.model_copy(update={"database_url": database_url, "endpoints": found})
+        return self.model_copy(
+            update={"database_url": self._login(role), "broker_url": self._broker(), "endpoints": found}
+        )
 
-    def _secrets(self, endpoint: Endpoint) -> tuple[SecretStr, ...]:
+    def role_name(self, role: DatabaseRole) -> str:
+        """What the role is called in the database."""
+        return f"{self.database_roles}_{role}"
+
+    def _login(self, role: DatabaseRole | None) -> str:
+        user = self.role_name(role) if role and self.database_roles else None
+        password = self.one_secret(role.password if role and user else DATABASE_PASSWORD)
+        # What stands in the query counts more than what stands before the @.
+        said = {"user": user, "password": password}
+        more = "&".join(f"{name}={quote(value, safe='')}" for name, value in said.items() if value)
+        return self.database_url + (("&" if "?" in self.database_url else "?") + more if more else "")
+
+    def _broker(self) -> str:
+        password = self.one_secret(BROKER_PASSWORD)
+        scheme, _, rest = self.broker_url.partition("://")
+        user, _, host = rest.rpartition("@")
+        if not password or ":" in user:
+            return self.broker_url
+        return f"{scheme}://{user}:{quote(password, safe='')}@{host}"
+
+    def _secrets(self, endpoint: Endpoint, role: DatabaseRole | None) -> tuple[SecretStr, ...]:
         secrets = self._read(secret_variable(endpoint.name), endpoint.name)
-        if not secrets:
+        if not secrets and role in {None, DatabaseRole.WEB}:
             raise SettingsError(
                 f"Endpoint {endpoint.name!r} has no webhook secret. Put it (several, separated by white space, "
                 f"while rotating) into {self.places(secret_variable(endpoint.name), endpoint.name)}."
@@ -222,8 +264,10 @@ def api_key_variable(endpoint: str) -> str:
     return "SPP_API_KEY_" + endpoint.upper().replace("-", "_")
 
 
-def load() -> Settings:
-    """The settings of this process, complete and checked. Raises SettingsError."""
+def load(role: DatabaseRole | None = None) -> Settings:
+    """The settings of this process, complete and checked; of no role where it may do everything, or asks nothing of the
+    database. Raises SettingsError.
+    """
     try:
         settings = Settings()  # type: ignore[call-arg]
     except ValidationError as error:
@@ -232,7 +276,7 @@ def load() -> Settings:
     variables = [secret_variable(name) for name in names]
     if len(set(variables)) < len(variables):
         raise SettingsError(f"SPP_ENDPOINTS names an endpoint twice: {' '.join(names)}. Rename one.")
-    return settings.with_secrets()
+    return settings.with_secrets(role)
 
 
 def _explain(item: dict[str, object]) -> str:

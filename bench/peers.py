@@ -1,4 +1,4 @@
-"""How each peer is started: on the same interpreter, and with our own flags where it shares our server."""
+"""How each peer is started: on the same interpreter, and with as many threads as ours where it shares our server."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -6,15 +6,13 @@ from pathlib import Path
 import psutil
 
 from bench.processes import listening, running, says
+from serving.server import THREADS
 
 
-def bare_web(
-    ours: psutil.Process, port: int, environment: dict[str, str], folder: Path
-) -> AbstractContextManager[psutil.Process]:
-    """The bare app under the very command line of our web process."""
-    argv = ours.cmdline()[2:]
-    argv[argv.index("--port") + 1] = str(port)
-    argv[argv.index("webhooks.wsgi:app")] = "bench.bare:app"
+def bare_web(port: int, environment: dict[str, str], folder: Path) -> AbstractContextManager[psutil.Process]:
+    """The bare app under Granian's own WSGI mode, with as many threads as our web process has."""
+    argv = ["granian", "--interface", "wsgi", "--http", "1", "--no-ws", "--port", str(port)]
+    argv += ["--blocking-threads", str(THREADS), "bench.bare:app"]
     return running("bare-web", argv, environment, listening(port), folder)
 
 

@@ -32,7 +32,7 @@ def measure(site: Site) -> list[report.Result]:
         tutorial_port, bare_port = free_port(), free_port()
         environment = site.tutorial_environment("receive_tutorial")
         running.enter_context(peers.tutorial_web(tutorial_port, environment, site.folder))
-        running.enter_context(peers.bare_web(ours, bare_port, environment, site.folder))
+        running.enter_context(peers.bare_web(bare_port, environment, site.folder))
         for _ in range(site.rounds):
             found["tutorial"].append(_top(site, tutorial_port, 2_000))
             found["ours"].append(_top(site, stack.port, TOP_RATE_PER_S))

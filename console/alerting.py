@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+import outages
 from console import broker_state
 from console.channels import NOT_TOLD, Channel
 from logs import first_line
@@ -21,6 +22,7 @@ from models.audits import Audit
 from models.database import make_engine, sessions
 from models.notices import KnownAlarm, News, Told
 from models.situation import Lookout
+from outages import Outage
 from settings import Settings
 
 EVERY_S = 30
@@ -45,6 +47,7 @@ class Watcher:
         self._closed = threading.Event()
         self._away: KnownAlarm | None = None
         self._told_away: set[str] = set()
+        self._outage = Outage("watcher")
 
     def start(self, every_s: float = EVERY_S) -> None:
         """Looks so often for as long as the process lives; first after that time, when all others have started too."""
@@ -63,8 +66,11 @@ class Watcher:
                 finally:
                     lock.scalar(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
         except SQLAlchemyError as error:
+            self._outage.failed(error, "looks")
             self._unreachable(first_line(error))
         else:
+            outages.DATABASE.works()
+            self._outage.works()
             self._reachable()
 
     def close(self) -> None:
@@ -94,7 +100,6 @@ class Watcher:
         """Nothing can be kept now: who was told is remembered until the database is back."""
         now = self._clock()
         if self._away is None:
-            log.error("watcher_failed", error=why)
             message = f"The database does not answer: {why}. Nothing is received or credited; bring it back."
             self._away = _made(Alarm(DATABASE, RULES[DATABASE], None, message, now), now)
         self._away.seen_at = now
@@ -116,7 +121,7 @@ class Watcher:
             try:
                 self.look()
             except Exception as error:  # noqa: BLE001 -- whoever watches must not fall asleep
-                log.error("watcher_failed", error=first_line(error))
+                self._outage.failed(error, "looks")
 
 
 def _made(alarm: Alarm, now: datetime) -> KnownAlarm:

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broker import EVENTS, MAINTENANCE, celery_config
+from broker import EVENTS, KEY_PREFIX, MAINTENANCE, is_redis, redis_url
 from logs import first_line
 from models.figures import NOW_S
 from models.recent import Recent
 
 TIMEOUT_S = 1.0
-REDIS_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +17,17 @@ class BrokerState:
     """What the broker said."""
 
     error: str | None = None
-    """Why it was not reached."""
+    """Why it cannot be used."""
     wanted: bool = True
     """Whether this installation has one."""
     queues: Mapping[str, int] | None = None
-    """How many messages wait in each, where it was reached."""
+    """How many messages wait in each, where it answered."""
     eviction: str | None = None
     """What Redis or Valkey does when its memory is full; None where it does not tell."""
 
     @property
     def reachable(self) -> bool:
-        """Whether it answered."""
+        """Whether it answered, and takes messages."""
         return self.error is None
 
     @property
@@ -42,7 +41,7 @@ def look(broker_url: str) -> BrokerState:
     if broker_url.startswith("unused:"):
         return BrokerState(error="none is set here; `spp up` has one of its own", wanted=False)
     try:
-        return _look_at_redis(broker_url) if broker_url.startswith(REDIS_SCHEMES) else _look_at_amqp(broker_url)
+        return _look_at_redis(broker_url) if is_redis(broker_url) else _look_at_amqp(broker_url)
     except Exception as error:  # noqa: BLE001 -- whatever a client library raises, the broker was not reached
         return BrokerState(error=first_line(error))
 
@@ -53,15 +52,15 @@ def _look_at_redis(url: str) -> BrokerState:
     from redis.retry import Retry
 
     options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
-    prefix = celery_config(url)["broker_transport_options"]["global_keyprefix"]
-    known = "redis" + url.removeprefix("valkey") if url.startswith("valkey") else url
-    with Redis.from_url(known, retry=Retry(NoBackoff(), 0), **options) as client:
-        queues = {name: int(client.llen(prefix + name)) for name in (EVENTS, MAINTENANCE)}
+    with Redis.from_url(redis_url(url), retry=Retry(NoBackoff(), 0), **options) as client:
+        queues = {name: int(client.llen(KEY_PREFIX + name)) for name in (EVENTS, MAINTENANCE)}
         try:
-            eviction = client.config_get("maxmemory-policy").get("maxmemory-policy")
-        except RedisError:  # a server for hire keeps its configuration to itself
-            eviction = None
-    return BrokerState(queues=queues, eviction=eviction)
+            memory = client.info("memory")
+        except RedisError:  # a server for hire may keep that to itself
+            memory = {}
+    full = 0 < memory.get("maxmemory", 0) <= memory.get("used_memory", 0)
+    error = f"its memory of {memory['maxmemory'] / 1e6:.0f} MB is full, so it takes no messages" if full else None
+    return BrokerState(error, queues=queues, eviction=memory.get("maxmemory_policy"))
 
 
 def _look_at_amqp(url: str) -> BrokerState:

@@ -41,7 +41,7 @@ def doctor(as_json: bool) -> None:
 
 def _examine() -> Iterator[Finding]:
     try:
-        with installed_settings() as loaded:
+        with installed_settings(None) as loaded:
             yield Finding(True, f"Settings: {len(loaded.endpoints)} endpoints.")
             for check in (_endpoints, *_OTHERS):
                 yield from _carefully(check, loaded)
@@ -126,7 +126,7 @@ def _broker(loaded: Settings) -> Iterator[Finding]:
         return
     state = broker_state.look(loaded.broker_url)
     if not state.reachable:
-        yield Finding(False, f"Broker: not reached: {state.error}. Look at BROKER_URL, and whether it runs.")
+        yield Finding(False, f"Broker: cannot be used: {state.error}. Look at BROKER_URL, and whether it runs.")
         return
     waiting = ", ".join(f"{name} {count}" for name, count in (state.queues or {}).items())
     yield Finding(True, f"Broker: reached; queues: {waiting}.")

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from models import privileges
 from models.database import make_engine
 from models.migrations import is_current
-from settings import Settings
+from settings import DatabaseRole, Settings
 from webhooks.processors import adapter
 
 VERSIONS = range(15, 19)
@@ -33,9 +34,22 @@ def database(loaded: Settings) -> Iterator[Finding]:
             yield from _connections(connection, loaded)
             yield from _clock(connection)
             ready = is_current(connection)
-        yield Finding(ready, f"Schema: {'current' if ready else 'not that of this version; run spp migrate'}.")
+            yield Finding(ready, f"Schema: {'current' if ready else 'not that of this version; run spp migrate'}.")
+            yield from _roles(connection, loaded.database_roles) if ready else ()
     finally:
         engine.dispose()
+
+
+def _roles(connection: Connection, prefix: str) -> Iterator[Finding]:
+    if not prefix:
+        yield Finding(True, "Roles: none; every process may do all that DATABASE_URL's user may.")
+        return
+    wrong = privileges.differences(connection, prefix)
+    for what in wrong:
+        yield Finding(False, f"Roles: {what}; run spp migrate.")
+    if not wrong:
+        names = ", ".join(f"{prefix}_{role}" for role in DatabaseRole)
+        yield Finding(True, f"Roles: {names} may do what their processes need, and no more.")
 
 
 def _server(connection: Connection) -> Iterator[Finding]:

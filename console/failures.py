@@ -1,5 +1,6 @@
 """What can go wrong in any command, as a message. Loaded once something has: most of these classes load slowly."""
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from local.shared import NoEmbeddedServers, ServerFailed
@@ -15,6 +16,11 @@ def message(error: Exception) -> str | None:
             return str(error)
         case OperationalError():
             return f"the database is not reachable: {str(error.orig).strip()}"
+        case ProgrammingError(orig=InsufficientPrivilege() as refused):
+            return (
+                f"{refused.diag.message_primary}: this command needs another database role's password, or what the "
+                "roles may do is not up to date: run `spp migrate`."
+            )
         case ProgrammingError():
             return f"the database does not have this version's schema; run `spp migrate`. ({error.orig})"
         case DataError():

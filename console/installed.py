@@ -3,8 +3,8 @@
 Every command loads this module, so it loads the rules of `models` only where they are needed.
 """
 
-import getpass
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ import click
 
 import settings
 from local import home
+from settings import DatabaseRole
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -35,18 +36,26 @@ class Failed(click.ClickException):
 
 
 @contextmanager
-def installed_settings() -> Iterator[settings.Settings]:
-    """The settings; where DATABASE_URL is not set, with an embedded server for as long as the block."""
+def installed_settings(role: DatabaseRole | None = DatabaseRole.CONSOLE) -> Iterator[settings.Settings]:
+    """The settings; where DATABASE_URL is not set, with an embedded server for as long as the block.
+
+    Most commands do what the console does; those that do the worker's jobs by hand ask for its role.
+    """
     with home.installation(DATA) as environment:
         os.environ.update(environment)
-        yield settings.load()
+        yield settings.load(role)
 
 
 def operator() -> "Actor":
-    """Who runs this command."""
+    """The operating system's user who runs this command; not what a variable such as LOGNAME says."""
     from models.actions import Actor
 
-    return Actor(getpass.getuser(), "command line")
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"user {uid}"
+    return Actor(name, "command line")
 
 
 @contextmanager
@@ -67,7 +76,7 @@ def settle_waiting(session: "Session") -> int:
     """Settles every payment that waited for a billing reference which a membership has by now; says how many."""
     from models import settlement
 
-    late_credit = timedelta(hours=settings.load().late_credit_hours)
+    late_credit = timedelta(hours=settings.load(DatabaseRole.CONSOLE).late_credit_hours)
     total = 0
     while settled := settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit):
         total += settled

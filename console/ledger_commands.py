@@ -18,12 +18,12 @@ from models.audits import KEPT
 from models.database import make_engine, sessions
 from models.expiry_runs import Breaker, ExpiryRun
 from models.wording import counted
-from settings import Settings
+from settings import DatabaseRole, Settings
 
 
 @contextmanager
-def _installation() -> Iterator[tuple[Settings, sessionmaker[Session]]]:
-    with installed_settings() as loaded:
+def _installation(role: DatabaseRole) -> Iterator[tuple[Settings, sessionmaker[Session]]]:
+    with installed_settings(role) as loaded:
         engine = make_engine(loaded.database_url)
         try:
             yield loaded, sessions(engine)
@@ -44,7 +44,7 @@ def expire(as_of: datetime | None, allow: int | None, reason: str, as_json: bool
     moment = as_of or datetime.now(UTC)
     if moment > datetime.now(UTC):
         raise Failed(f"{moment.isoformat()} is in the future: sessions that have not lapsed are never taken.")
-    with _installation() as (loaded, make):
+    with _installation(DatabaseRole.WORKER) as (loaded, make):
         if allow:
             with make.begin() as session:
                 expiry_runs.allow(session, allow, reason=reason, by=operator())
@@ -85,7 +85,7 @@ def _figures(run: ExpiryRun) -> dict[str, object]:
 def lapsing(days: int, file: IO[str] | None, as_json: bool) -> None:
     """Tell what lapses next, by club and item: sessions whose last usable day is one of the coming ones."""
     now = datetime.now(UTC)
-    with _installation() as (_, make), make() as session:
+    with _installation(DatabaseRole.CONSOLE) as (_, make), make() as session:
         if file:
             from console import lapsing_csv
 
@@ -142,7 +142,7 @@ def audit(kept: bytes | None, as_json: bool) -> None:
 def _check_head(kept: bytes, as_json: bool) -> None:
     from worker.auditing import Auditing
 
-    with _installation() as (_, make), show.progress("audit") as progress:
+    with _installation(DatabaseRole.WORKER) as (_, make), show.progress("audit") as progress:
         checked = Auditing(make).check_head(kept, progress=progress)
     if as_json:
         show.as_json({
@@ -170,7 +170,7 @@ def _check_head(kept: bytes, as_json: bool) -> None:
 def _audit(as_json: bool) -> None:
     from worker.auditing import Auditing
 
-    with _installation() as (_, make), show.progress("audit") as progress:
+    with _installation(DatabaseRole.WORKER) as (_, make), show.progress("audit") as progress:
         kept = Auditing(make).run(progress=progress)
     head = kept.head.hex() if kept.head else None
     if as_json:

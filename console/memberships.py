@@ -14,6 +14,7 @@ from models import redemption, statement
 from models.catalogue import Club, Item, Offer
 from models.errors import NotFound
 from models.members import add_billing_reference, sign_up
+from settings import DatabaseRole
 
 
 @click.command("sign-up")
@@ -49,7 +50,7 @@ def sign_up_command(
             key=key,
         )
         for endpoint, reference in references:
-            if settings.load().endpoint(endpoint) is None:
+            if settings.load(DatabaseRole.CONSOLE).endpoint(endpoint) is None:
                 raise NotFound(what="endpoint", name=endpoint)
             add_billing_reference(session, membership, endpoint, reference, by=operator())
         settled = settle_waiting(session)

@@ -8,6 +8,7 @@ from models import actions
 from models.database import make_engine, sessions
 from models.prune import prunable
 from models.wording import counted
+from settings import DatabaseRole
 
 COUNTED_WITHIN_MS = 600_000
 """A long history takes a while to count."""
@@ -24,7 +25,7 @@ def prune(dry_run: bool, as_json: bool) -> None:
     """
     from worker.pruning import prune_all
 
-    with installed_settings() as loaded:
+    with installed_settings(DatabaseRole.WORKER) as loaded:
         engine = make_engine(loaded.database_url, statement_timeout_ms=COUNTED_WITHIN_MS)
         make, days = sessions(engine), loaded.keep_bodies_days
         try:

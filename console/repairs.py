@@ -30,6 +30,7 @@ from models.inbox import EventState, WebhookEvent
 from models.members import add_billing_reference, the_membership
 from models.payments import Payment
 from models.wording import age, money
+from settings import DatabaseRole
 
 if TYPE_CHECKING:
     from worker.reconciling import Report
@@ -69,7 +70,7 @@ def link(reference: str, email: str, membership_id: int | None, as_json: bool) -
     """Let a membership have the payments with this billing reference, those that wait and those to come."""
     endpoint, name = billing_reference(reference)
     with database() as session:
-        if settings.load().endpoint(endpoint) is None:
+        if settings.load(DatabaseRole.CONSOLE).endpoint(endpoint) is None:
             raise NotFound(what="endpoint", name=endpoint)
         membership = the_membership(session, email, membership_id)
         add_billing_reference(session, membership, endpoint, name, by=operator())
@@ -211,7 +212,7 @@ def reconcile(
     from webhooks.processors import adapter
     from worker.reconciling import Reconciling, Report
 
-    with installed_settings() as loaded:
+    with installed_settings(DatabaseRole.WORKER) as loaded:
         wanted = [one for one in loaded.endpoints if endpoint in {None, one.name}]
         if endpoint and not wanted:
             raise NotFound(what="endpoint", name=endpoint)

@@ -69,12 +69,30 @@ def demo_command() -> None:
 
 @click.command()
 def migrate() -> None:
-    """Bring the database to this version's schema."""
+    """Bring the database to this version's schema.
+
+    Where SPP_DATABASE_ROLES is set, the roles by which processes log in are made, and may do what they may.
+    """
     from models.migrations import upgrade
 
-    with installed_settings() as loaded:
+    with installed_settings(None) as loaded:
         upgrade(loaded.database_url)
+        if loaded.database_roles:
+            _make_roles(loaded)
     click.echo("The database is up to date.")
+
+
+def _make_roles(loaded: settings.Settings) -> None:
+    from models import privileges
+    from models.database import make_engine
+
+    passwords = {role: password for role in settings.DatabaseRole if (password := loaded.one_secret(role.password))}
+    engine = make_engine(loaded.database_url)
+    try:
+        with engine.begin() as connection:
+            privileges.grant(connection, loaded.database_roles, passwords)
+    finally:
+        engine.dispose()
 
 
 @click.command("demo-data")

@@ -19,6 +19,7 @@ from models import alarms
 from models.alarms import Alarm, Situation
 from models.database import make_engine, sessions
 from models.figures import EndpointFigures
+from models.heartbeats import ProcessKind
 from models.situation import Lookout
 from models.wording import counted
 from settings import Settings
@@ -80,6 +81,7 @@ def _json(seen: Seen) -> str:
         "alarms": [alarm._asdict() for alarm in seen.alarms],
         **asdict(now.figures),
         "workers": [worker._asdict() for worker in now.workers],
+        "web": [process._asdict() for process in now.web],
         "jobs": [asdict(job) for job in now.jobs],
         "broker": asdict(seen.broker),
     }
@@ -101,9 +103,12 @@ def screen(seen: Seen) -> list[str]:
     ]
     more = f" (the latest 3 of {len(seen_of)})" if len(seen_of) > 3 else ""
     lines += [f"Workers{more}{'' if seen_of else ': none'}", *(f"  {line}" for line in seen_of[:3])]
+    lines.append(f"Web      {_web(now)}")
     lines += wrap(f"Jobs     {_jobs(now)}", WIDTH, subsequent_indent=" " * 9)
     broker = ", ".join(f"{name} {count}" for name, count in (seen.broker.queues or {}).items())
-    lines.append("Broker   " + (f"queues: {broker}" if seen.broker.reachable else f"not reached: {seen.broker.error}"))
+    lines.append(
+        "Broker   " + (f"queues: {broker}" if seen.broker.reachable else f"cannot be used: {seen.broker.error}")
+    )
     lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_lots:,} lots")
     lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
     for alarm in seen.alarms:
@@ -128,6 +133,18 @@ _MOVED = {
 def _table(columns: dict[str, Any], rows: Sequence[tuple[str, EndpointFigures]]) -> list[str]:
     lines = [f"{'':14}" + "".join(f"{name:>8}" for name in columns)]
     return lines + [f"{name[:13]:14}" + "".join(f"{of(one):>8}" for of in columns.values()) for name, one in rows]
+
+
+def _web(now: Situation) -> str:
+    """How many processes of each kind there were within a day, and when the latest of them answered."""
+    ages = {
+        kind: [one.age_s for one in now.web if one.kind == kind] for kind in (ProcessKind.RECEIVER, ProcessKind.CONSOLE)
+    }
+    return "; ".join(
+        f"{counted(len(some), kind)}, {'the latest ' * (len(some) > 1)}answered {brief(min(some))} ago"
+        if some else f"no {kind}"
+        for kind, some in ages.items()
+    )  # fmt: skip
 
 
 def _jobs(now: Situation) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from console import show
 from console.installed import Failed, database, json_option, operator
-from models import staff
+from models import logins, staff
 from models.errors import NotFound
 from models.staff import Role, Staff
 
@@ -88,7 +88,7 @@ def password_command(email: str, from_stdin: bool) -> None:
     password = _new_password(from_stdin)
     with database() as session:
         person = _account(session, email)
-        staff.change_password(session, person, password, by=operator(), now=datetime.now(UTC))
+        logins.change_password(session, person, password, by=operator(), now=datetime.now(UTC))
     click.echo(f"{person.email} has a new password.")
 
 

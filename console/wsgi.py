@@ -11,7 +11,7 @@ from models.database import check_reachable
 from models.errors import SppError
 
 try:
-    loaded = settings.load()
+    loaded = settings.load(settings.DatabaseRole.CONSOLE)
     check_reachable(loaded.database_url)
     app = create_app(loaded)
     telemetry.start(loaded, "console")

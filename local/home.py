@@ -14,6 +14,9 @@ from pathlib import Path
 from local.kept import kept
 from settings import CONSOLE_FILE, CONSOLE_VARIABLE
 
+ROLES = "spp"
+"""What the names of the embedded database's roles begin with. Nobody else reaches it, so they have no passwords."""
+
 
 @contextmanager
 def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]]:
@@ -34,6 +37,9 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
             server = stack.enter_context(Postgres(data, shared_buffers="256MB", max_wal_size="4GB"))
             environment["DATABASE_URL"] = server.url()
             upgrade(server.url())
+            if broker:
+                make_roles(server.url())
+                environment.setdefault("SPP_DATABASE_ROLES", ROLES)
         if "BROKER_URL" not in environment and broker:
             from local.valkey import Broker
 
@@ -48,6 +54,19 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
             if not _has_console_secret(environment):
                 environment[CONSOLE_VARIABLE] = kept(data / "secrets" / CONSOLE_FILE, lambda: secrets.token_hex(32))
         yield environment
+
+
+def make_roles(url: str) -> None:
+    """Lets processes log in to this database, an embedded and migrated one, by roles of their own."""
+    from models import privileges
+    from models.database import make_engine
+
+    engine = make_engine(url)
+    try:
+        with engine.begin() as connection:
+            privileges.grant(connection, ROLES)
+    finally:
+        engine.dispose()
 
 
 def remember_url(data: Path, url: str) -> None:

@@ -50,9 +50,8 @@ class Stack:
         self._log_start: dict[str, int] = {}
         python = [sys.executable, "-m"]
         celery = [*python, "celery", "-A", "worker.app:app"]
-        granian = "granian --interface wsgi --no-ws --host 127.0.0.1 --blocking-threads 16 --workers-kill-timeout 5 "
-        web = granian + f"--port {self.port} --workers {web_workers} webhooks.wsgi:app"
-        console = granian + f"--port {self.console_port} console.wsgi:app"
+        web = f"serving webhooks --port {self.port} --workers {web_workers} --stop-timeout 5"
+        console = f"serving console --port {self.console_port} --stop-timeout 5"
         worker = f"worker --pool prefork --concurrency {worker_concurrency} --loglevel info "
         worker += f"-Q {EVENTS},{MAINTENANCE} --without-gossip --without-mingle --without-heartbeat"
         beat = ["beat", "--loglevel", "info", "-s", str(self._logs / "beat-schedule")]

@@ -9,9 +9,12 @@ from pathlib import Path
 from local import processes
 from local.shared import Server, ServerFailed, last_lines, wheel_file
 
+MEMORY = "64mb"
+"""Rings and the clock's jobs need a hundredth of it."""
+
 
 class Broker(Server):
-    """Valkey on a loopback port, for rings alone: nothing on disk, nothing evicted.
+    """Valkey on a loopback port, for rings alone: nothing on disk, nothing evicted, bounded memory.
 
     The port and the password are chosen at the first start and kept.
     """
@@ -67,7 +70,12 @@ class Broker(Server):
             'save ""',
             "appendonly no",
         ]
-        lines += ["maxmemory-policy noeviction", f'dir "{self.data}"', f'pidfile "{self._pid_file}"']
+        lines += [
+            f"maxmemory {MEMORY}",
+            "maxmemory-policy noeviction",
+            f'dir "{self.data}"',
+            f'pidfile "{self._pid_file}"',
+        ]
         lines += [f'logfile "{self._log}"']
         self._configuration.touch(mode=0o600)
         self._configuration.write_text("\n".join(lines) + "\n")

@@ -10,13 +10,14 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from models.figures import EndpointFigures, Figures
-from models.heartbeats import Worker
+from models.heartbeats import ProcessKind, WebProcess, Worker
 from models.jobs import JobLine
 from models.silence import Silence
 from models.wording import counted
 
 OLDEST_DUE_S = 30
 HEARTBEAT_S = 15
+RECEIVER_HEARTBEAT_S = 30
 BAD_SIGNATURES = 5
 BAD_SIGNATURE_RATE = 0.05
 UNMATCHED_S = 24 * 60 * 60
@@ -82,6 +83,12 @@ class Situation:
     paused: Sequence[Paused] = ()
     broker_error: str | None = None
     """Why the broker does not answer; None where it does, and where nobody asked it."""
+    web: Sequence[WebProcess] = ()
+
+    @property
+    def receiver_age_s(self) -> float | None:
+        """Since any receiver's last heartbeat; None where there was none within a day."""
+        return min((one.age_s for one in self.web if one.kind == ProcessKind.RECEIVER), default=None)
 
     def ago(self, seconds: float) -> datetime:
         """That long before the figures' moment."""
@@ -105,6 +112,17 @@ def _no_worker(now: Situation) -> Iterator[Found]:
         yield None, "No worker has given a sign of life within a day: start one.", None
     elif age > HEARTBEAT_S:
         yield None, f"No worker has given a sign of life for {age:.0f} s: start one.", now.ago(age)
+
+
+def _no_receiver(now: Situation) -> Iterator[Found]:
+    if not now.figures.endpoints:
+        return
+    mend = "start it, or see what it logs. Payments are not received meanwhile; processors send them again"
+    if now.receiver_age_s is None:
+        yield None, f"No webhook server has answered within a day: {mend}.", None
+    elif now.receiver_age_s > RECEIVER_HEARTBEAT_S:
+        what = f"No webhook server has answered for {now.receiver_age_s:.0f} s"
+        yield None, f"{what}: {mend}.", now.ago(now.receiver_age_s)
 
 
 def _dead_letters(now: Situation) -> Iterator[Found]:
@@ -199,6 +217,7 @@ def _long_paused(now: Situation) -> Iterator[Found]:
 _RULES: dict[str, tuple[Severity, Callable[[Situation], Iterator[Found]]]] = {
     "oldest_due": (Severity.CRITICAL, _oldest_due),
     "no_worker": (Severity.CRITICAL, _no_worker),
+    "no_receiver": (Severity.CRITICAL, _no_receiver),
     "dead_letters": (Severity.CRITICAL, _dead_letters),
     "double_credits": (Severity.CRITICAL, _double_credits),
     "audit": (Severity.CRITICAL, _audit),

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from models.errors import DatabaseUnreachable, WrongDatabaseUrl
@@ -72,6 +72,25 @@ def check_reachable(database_url: str) -> None:
         engine.dispose()
 
 
+class _Session(Session):
+    """A session whose end raises nothing: what was committed is kept, whatever becomes of its connection then."""
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except DBAPIError:
+            self.invalidate()
+
+    def rollback(self) -> None:
+        try:
+            super().rollback()
+        except DBAPIError:
+            self.invalidate()
+
+
 def sessions(engine: Engine) -> sessionmaker[Session]:
-    """Sessions of that engine: `with sessions(engine).begin() as session: ...` commits at the end."""
-    return sessionmaker(engine, expire_on_commit=False)
+    """Sessions of that engine: `with sessions(engine).begin() as session: ...` commits at the end.
+
+    A connection that dies when all is done makes neither `close` nor `rollback` fail.
+    """
+    return sessionmaker(engine, class_=_Session, expire_on_commit=False)

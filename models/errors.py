@@ -26,6 +26,11 @@ class MigrationLockedOut(SppError):
     `SELECT * FROM pg_stat_activity WHERE state <> 'idle' ORDER BY xact_start` tells who; then `spp migrate` again."""
 
 
+class RoleNotMade(SppError):
+    """The database role {role} could not be made, or its password not be set: {why} Let somebody who may do it run
+    `CREATE ROLE {role} LOGIN PASSWORD '...'`, take its password's file away from `spp migrate`, and migrate again."""
+
+
 class WrongDatabaseUrl(SppError):
     """DATABASE_URL is not the URL of a PostgreSQL database: postgresql://USER:PASSWORD@HOST:PORT/DATABASE."""
 

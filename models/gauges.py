@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from models.alarms import HEARTBEAT_S, Situation
+from models.alarms import HEARTBEAT_S, RECEIVER_HEARTBEAT_S, Situation
 from models.figures import EndpointFigures
+from models.heartbeats import ProcessKind
 
 OTHER = "other"
 QUANTILES = {"0.5": "p50", "0.99": "p99"}
@@ -94,6 +95,12 @@ def _of_the_whole(now: Situation, names: Iterable[str]) -> Iterator[Gauge]:
     yield plain("workers_alive", f"Worker processes seen within {HEARTBEAT_S} s", len(alive))
     memory = sum(worker.memory_bytes or 0 for worker in alive)
     yield plain("workers_memory_bytes", "Resident memory of the living worker processes together", memory)
+    fresh = [one for one in now.web if one.kind == ProcessKind.RECEIVER and one.age_s <= RECEIVER_HEARTBEAT_S]
+    what = f"Processes of the webhook server that answered within {RECEIVER_HEARTBEAT_S} s"
+    yield plain("receivers_alive", what, len(fresh))
+    if now.figures.endpoints:
+        receiver_age = float("inf") if now.receiver_age_s is None else now.receiver_age_s
+        yield plain("receiver_heartbeat_age_seconds", "Since any webhook server last answered", receiver_age)
     overdue = {(job.name.value,): job.overdue for job in now.jobs}
     yield Gauge("job_overdue", "Whether the job did not run when it was due", ("name",), overdue)
     took = {(job.name.value,): job.took_s for job in now.jobs if job.took_s is not None}

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 import broker
 from models.base import Base, Prose, prose
-from models.heartbeats import Heartbeat
+from models.heartbeats import Heartbeat, ProcessKind
 from settings import Settings
 
 SEAL_EVERY_S = 3600
@@ -103,7 +103,7 @@ def listed(session: Session, settings: Settings, now: datetime) -> list[JobLine]
     """Every job. One that never ran counts from the start of the first worker that we know of."""
     query = select(Job).execution_options(populate_existing=True)
     rows: Mapping[str, Job] = {job.name: job for job in session.scalars(query)}
-    since = session.scalar(select(func.min(Heartbeat.started_at)))
+    since = session.scalar(select(func.min(Heartbeat.started_at)).where(Heartbeat.kind == ProcessKind.WORKER))
     return [_line(one, rows.get(one.name), since, now) for one in schedule(settings)]
 
 

@@ -37,7 +37,7 @@ TABLES = (
     redemption.Redemption, expiry_runs.ExpiryRun, ledger.LedgerEntry, jobs.Job,
     chain.EntryHash, audits.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,
     reconciliation.Reconciliation, actions.Action, certificates.LearnedCertificate,
-    staff.Staff, logins.LoginFailures, tokens.ApiToken, kept_answers.KeptAnswer,
+    staff.Staff, logins.Login, logins.LoginFailures, tokens.ApiToken, kept_answers.KeptAnswer,
 )  # fmt: skip
 
 INDEXES = (search.NAME_WORDS, search.EMAIL_PREFIX, search.NAME_ORDER)

@@ -48,6 +48,7 @@ class Lookout:
             return Situation(
                 figures=figures,
                 workers=heartbeats.workers(session),
+                web=heartbeats.web_processes(session),
                 jobs=jobs.listed(session, self._settings, _now(session)),
                 silences=silences,
                 stopped=Stopped(*stopped) if stopped else None,

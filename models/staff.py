@@ -6,6 +6,7 @@ Every act is written to the action log in the transaction that does it.
 import re
 from datetime import datetime
 from enum import StrEnum
+from threading import BoundedSemaphore
 from unicodedata import normalize
 
 from argon2 import PasswordHasher
@@ -34,8 +35,10 @@ MAX_NAME_LENGTH = 200
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
-HASHER = PasswordHasher()
-"""How passwords are hashed, argon2id. Those hashed otherwise are hashed anew when they next log in."""
+HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+"""How passwords are hashed: argon2id with OWASP's parameters. Those hashed otherwise are hashed anew at their login."""
+_HASHING = BoundedSemaphore(2)
+"""Nobody needs an account to have a password hashed: at most two hashes at a time take memory in a process."""
 
 
 class Role(StrEnum):
@@ -80,7 +83,7 @@ class Staff(Base):
     role: Mapped[str]
     password_hash: Mapped[str]
     password_changed_at: Mapped[datetime]
-    """What was logged in before that should be asked again."""
+    """Logins that began with an earlier password are over."""
     recorded_at: Mapped[RecordedAt]
     last_login_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
@@ -175,7 +178,8 @@ def change_password(session: Session, person: Staff, password: str, *, by: Actor
 def verify(person: Staff | None, password: str) -> bool:
     """Whether that is the account's password. Where there is no account it is not, and takes as long to say."""
     try:
-        HASHER.verify(person.password_hash if person else _nobodys_hash(), _typed(password))
+        with _HASHING:
+            HASHER.verify(person.password_hash if person else _nobodys_hash(), _typed(password))
     except VerifyMismatchError:
         return False
     return person is not None
@@ -184,7 +188,7 @@ def verify(person: Staff | None, password: str) -> bool:
 def rehash(person: Staff, password: str) -> None:
     """Hashes the right password anew if the cost of hashing has changed since."""
     if HASHER.check_needs_rehash(person.password_hash):
-        person.password_hash = HASHER.hash(_typed(password))
+        person.password_hash = _hashed(password)
 
 
 def _nobodys_hash() -> str:
@@ -197,7 +201,12 @@ def _hash(login: str, password: str) -> str:
         raise PasswordTooShort(length=len(password), minimum=MIN_PASSWORD_LENGTH)
     if login_name(password) == login:
         raise PasswordIsLoginName
-    return HASHER.hash(_typed(password))
+    return _hashed(password)
+
+
+def _hashed(password: str) -> str:
+    with _HASHING:
+        return HASHER.hash(_typed(password))
 
 
 def _typed(password: str) -> bytes:

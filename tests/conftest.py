@@ -16,6 +16,7 @@ from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from local.home import make_roles
 from local.servers import Broker, Postgres
 from models.database import make_engine, sessions
 from models.migrations import upgrade
@@ -97,9 +98,10 @@ def broker_server(servers_folder: Path) -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def template(postgres: Postgres) -> str:
-    """A database with the schema in it, to copy."""
+    """A database with the schema in it, to copy, in which the roles may do what they may."""
     postgres.create(TEMPLATE)
     upgrade(postgres.url(TEMPLATE))
+    make_roles(postgres.url(TEMPLATE))
     return TEMPLATE
 
 

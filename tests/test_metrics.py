@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from console.web.app import create_app as console
+from console.web.app import create_app as console_app
 from local.servers import Broker
 from models import heartbeats
-from settings import Settings
-from webhooks.app import create_app as webhooks
+from models.heartbeats import ProcessKind
+from settings import DatabaseRole, Settings
+from tests.database_roles import as_role
+from webhooks.app import create_app as webhooks_app
 
 TOKEN = "a-long-token-of-the-tests"
 Create = Callable[[Settings], Flask]
@@ -28,7 +31,19 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def scraped(settings: Settings, tmp_path: Path) -> Settings:
     """With a token in the secrets' folder."""
     (tmp_path / "metrics.token").write_text(TOKEN + "\n")
-    return Settings(**{**settings.model_dump(), "secrets_dir": tmp_path, "console_secret": "x" * 32})
+    # Of live endpoints it is asked whether they are silent.
+    endpoints = [one.model_copy(update={"mode": "live"}) for one in settings.endpoints]
+    return settings.model_copy(
+        update={"secrets_dir": tmp_path, "console_secret": SecretStr("x" * 32), "endpoints": tuple(endpoints)}
+    )
+
+
+def console(settings: Settings) -> Flask:
+    return console_app(as_role(settings, DatabaseRole.CONSOLE))
+
+
+def webhooks(settings: Settings) -> Flask:
+    return webhooks_app(as_role(settings, DatabaseRole.WEB))
 
 
 def get(app: Flask, authorization: str | None = f"Bearer {TOKEN}") -> TestResponse:
@@ -93,6 +108,7 @@ def test_it_tells_the_figures_of_every_endpoint(scraped: Settings, create: Creat
              " ('stripe', 'p', 't', '', 'processed', now(), now() - interval '5 s', now() - interval '3 s')")
     )  # fmt: skip
     heartbeats.beat(session, "host:1", 0, memory_bytes=70_000_000)
+    heartbeats.beat(session, "host:2", 0, kind=ProcessKind.RECEIVER, memory_bytes=1)
     session.commit()
     found = samples(create(scraped))
     assert of(found, "dead_events", endpoint="stripe") == 2
@@ -108,6 +124,8 @@ def test_it_tells_the_figures_of_every_endpoint(scraped: Settings, create: Creat
     assert of(found, "workers_alive") == 1
     assert of(found, "workers_memory_bytes") == 70_000_000
     assert of(found, "worker_heartbeat_age_seconds") < 60
+    assert of(found, "receivers_alive") == 1
+    assert of(found, "receiver_heartbeat_age_seconds") < 60
     assert of(found, "job_overdue", name="sweep") == 0
     assert of(found, "endpoint_silent", endpoint="stripe") == 0
     assert of(found, "double_credits") == 0
@@ -128,8 +146,15 @@ def test_without_a_database_it_says_so(scraped: Settings, create: Create) -> Non
     assert ("spp_workers_alive", frozenset()) not in found
 
 
-def test_no_worker_ever_is_a_heartbeat_long_ago(scraped: Settings) -> None:
-    assert of(samples(webhooks(scraped)), "worker_heartbeat_age_seconds") == inf
+def test_no_worker_or_receiver_ever_is_a_heartbeat_long_ago(scraped: Settings) -> None:
+    found = samples(webhooks(scraped))
+    assert of(found, "worker_heartbeat_age_seconds") == inf
+    assert of(found, "receiver_heartbeat_age_seconds") == inf
+
+
+def test_without_an_endpoint_no_receiver_is_looked_for(scraped: Settings) -> None:
+    found = samples(webhooks(scraped.model_copy(update={"endpoints": ()})))
+    assert ("spp_receiver_heartbeat_age_seconds", frozenset()) not in found
 
 
 def test_the_console_tells_of_the_broker(scraped: Settings, broker_server: Broker) -> None:

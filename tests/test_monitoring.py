@@ -49,6 +49,7 @@ def test_both_have_the_same_thresholds() -> None:
     exprs = {rule["labels"]["rule"]: rule["expr"] for rule in ALERTS}
     for rule, threshold in (
         ("oldest_due", alarms.OLDEST_DUE_S), ("no_worker", alarms.HEARTBEAT_S), ("unmatched", alarms.UNMATCHED_S),
+        ("no_receiver", alarms.RECEIVER_HEARTBEAT_S),
         ("long_paused", alarms.PAUSED_S), ("bad_signatures", alarms.BAD_SIGNATURE_RATE),
         ("waiting_on_processor", alarms.WAITING_S),
     ):  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from console.command import spp
+from console.command import Lazy, spp
 from models.alarms import RULES
 from settings import ALERT_SECRET, METRICS_TOKEN, SMTP_URL, Settings
 
@@ -25,9 +25,9 @@ def test_a_command_and_its_options_exist(words: str) -> None:
         if word.startswith("--"):
             assert word in {name for option in command.params for name in option.opts}
         elif isinstance(command, click.Group):
-            found = command.commands.get(word)
-            assert found, f"there is no `spp {words}`"
-            command = found
+            assert word in command.commands, f"there is no `spp {words}`"
+            command = command.commands[word]
+            command = command.load() if isinstance(command, Lazy) else command
 
 
 def test_every_setting_exists() -> None:

@@ -10,20 +10,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from time import monotonic, sleep
 
-import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from logs import first_line
 from models import deliveries, inbox
 from models.inbox import NewEvent, SameContent, Stored
+from outages import DATABASE, Outage
 
 GROUP_LIMIT = 500
 GROUP_BYTES = 16 * 1024 * 1024
 GATHER_S = 0.001
 FLUSH_EVERY_S = 1.0
-
-log = structlog.get_logger()
 
 
 class Unavailable(Exception):
@@ -62,6 +59,7 @@ class Intake:
         self._counting = threading.Lock()
         self._flush_at = 0.0
         self._crowded = False
+        self._outage = Outage("intake")
         self._writer = threading.Thread(target=self._write, name="intake", daemon=True)
         self._writer.start()
 
@@ -71,6 +69,7 @@ class Intake:
         self._waiting.put(ticket)
         if not ticket.done.acquire(timeout=self._timeout_s):
             ticket.abandoned = True
+            DATABASE.failed(f"nothing was stored within {self._timeout_s:g} s", "deliveries")
             raise Unavailable
         if ticket.outcomes is None:
             raise Unavailable
@@ -88,8 +87,13 @@ class Intake:
             try:
                 outcomes = self._commit(tickets)
             except Exception as error:  # noqa: BLE001 -- whatever it is, the next group must find its writer
-                log.error("intake_failed", events=sum(len(t.events) for t in tickets), error=first_line(error))
+                for _ in tickets:
+                    self._outage.failed(error, "deliveries")
+                if not tickets:
+                    self._outage.failed(error, "counts")
             else:
+                DATABASE.works()
+                self._outage.works()
                 for ticket in tickets:
                     ticket.outcomes = outcomes[: len(ticket.events)]
                     del outcomes[: len(ticket.events)]

@@ -1,21 +1,19 @@
 """The bell: tells the workers that there is work, without ever making an answer wait.
 
-One message when none was sent lately, then at most one per 20 ms. A broker that is
-down or hung is logged once and costs nothing else: the sweep and the workers' own
-timers find the work.
+One message when none was sent lately, then at most one per 20 ms; only the last one
+waits in the broker. A broker that is down, full or hung costs nothing but a few lines in
+the log: the sweep and the workers' own timers find the work.
 """
 
 import threading
 from time import sleep
 
-import structlog
 from celery import Celery
 
 import broker
+from outages import Outage
 
 QUIET_S = 0.02
-
-log = structlog.get_logger()
 
 
 class Bell:
@@ -25,7 +23,7 @@ class Bell:
         self._app = Celery("spp-bell", set_as_current=False)
         self._app.conf.update(broker.celery_config(broker_url))
         self._due = threading.Event()
-        self._reachable = True
+        self._outage = Outage("broker", "warning", settled_s=0)
         threading.Thread(target=self._run, name="bell", daemon=True).start()
 
     def ring(self) -> None:
@@ -37,13 +35,9 @@ class Bell:
             self._due.wait()
             self._due.clear()
             try:
-                self._app.send_task(broker.CREDIT_SESSIONS, expires=broker.RING_EXPIRES_S, retry=False)
+                self._app.send_task(broker.CREDIT_SESSIONS, retry=False)
             except Exception as error:  # noqa: BLE001 -- whatever the broker does, receiving goes on
-                if self._reachable:
-                    log.warning("ring_failed", error=repr(error)[:200])
-                self._reachable = False
+                self._outage.failed(repr(error)[:200], "rings")
             else:
-                if not self._reachable:
-                    log.info("ring_works_again")
-                self._reachable = True
+                self._outage.works()
             sleep(QUIET_S)

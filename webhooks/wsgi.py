@@ -9,7 +9,7 @@ from models.errors import SppError
 from webhooks.app import create_app
 
 try:
-    loaded = settings.load()
+    loaded = settings.load(settings.DatabaseRole.WEB)
     check_reachable(loaded.database_url)
     app = create_app(loaded)
     telemetry.start(loaded, "webhooks")

@@ -21,7 +21,7 @@ def main() -> None:
     """The entry point."""
     here = socket.gethostname() + ":"
     try:
-        with sessions(make_engine(settings.load().database_url)).begin() as session:
+        with sessions(make_engine(settings.load(settings.DatabaseRole.WORKER).database_url)).begin() as session:
             ages = [
                 worker.age_s for worker in heartbeats.workers(session, limit=10_000) if worker.worker.startswith(here)
             ]

@@ -6,7 +6,6 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.schedules import crontab
-from kombu import Queue
 
 import broker
 import logs
@@ -19,10 +18,9 @@ from webhooks.processors import adapters
 from worker import tasks
 
 try:
-    _settings = settings.load()
+    _settings = settings.load(settings.DatabaseRole.WORKER)
     adapters(_settings.endpoints)
     telemetry.check(_settings)
-    check_reachable(_settings.database_url)
 except (settings.SettingsError, SppError) as error:
     sys.exit(f"The worker cannot start.\n{error}")
 
@@ -30,13 +28,13 @@ NIGHTLY_RING_EXPIRES_S = 3600
 
 app = Celery("spp")
 app.conf.update(broker.celery_config(_settings.broker_url))
-app.conf.task_queues = [Queue(broker.EVENTS), Queue(broker.MAINTENANCE)]
 app.conf.beat_schedule = {
     job.name.value: {
         "task": job.task,
         "schedule": crontab(hour=job.at.hour, minute=job.at.minute) if job.at else job.every_s,
         "kwargs": {"sweep": True} if job.name == JobName.SWEEP else {},
-        "options": {"expires": job.every_s or NIGHTLY_RING_EXPIRES_S},
+        # Beside rings, a sweep would take the place of one, or one its.
+        "options": {"expires": job.every_s or NIGHTLY_RING_EXPIRES_S, "queue": broker.MAINTENANCE},
     }
     for job in schedule(_settings)
 }
@@ -48,6 +46,14 @@ app.task(name=broker.SEAL_ENTRIES, time_limit=3600, soft_time_limit=3500)(tasks.
 # It looks at everything there is, in small statements.
 app.task(name=broker.AUDIT_LEDGER, time_limit=3600, soft_time_limit=3500)(tasks.audit_ledger)
 app.task(name=broker.PRUNE_BODIES, time_limit=3600, soft_time_limit=3500)(tasks.prune_bodies)
+
+
+def _look(**_: Any) -> None:
+    # Not for beat, which asks nothing of the database and has no password for it.
+    try:
+        check_reachable(_settings.database_url)
+    except SppError as error:
+        sys.exit(f"The worker cannot start.\n{error}")
 
 
 def _log(**_: Any) -> None:
@@ -69,5 +75,6 @@ def _stop(**_: Any) -> None:
 
 
 signals.setup_logging.connect(_log, weak=False)
+signals.worker_init.connect(_look, weak=False)
 signals.worker_process_init.connect(_start, weak=False)
 signals.worker_process_shutdown.connect(_stop, weak=False)

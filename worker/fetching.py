@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
-from logs import first_line
 from models import inbox, thin_events
 from models.inbox import Claimed, EventState, Outcome
 from models.thin_events import Waiting
+from outages import Outage
 from settings import Settings
 from webhooks.processors import Processor, Unavailable, Unusable
 from worker.crediting import brief, waiting_for
@@ -110,12 +110,11 @@ class Fetcher(threading.Thread):
         self._due.set()
 
     def run(self) -> None:
-        """Until the process stops."""
+        """Until the process stops; a database that is away comes back, and the thread must be there."""
+        outage = Outage(f"fetcher_{self._fetching.processor.endpoint.name}")
         while not self._stopping.is_set():
             self._due.wait(self._fetching.settings.timer_every_s)
             self._due.clear()
-            try:
+            with outage.survived("fetches"):
                 if self._fetching.drain(lambda: not self._stopping.is_set()):
                     self._credit()
-            except Exception as error:  # noqa: BLE001 -- a database that is away comes back; the thread must be there
-                log.error("fetcher_failed", endpoint=self._fetching.processor.endpoint.name, error=first_line(error))

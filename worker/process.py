@@ -19,12 +19,12 @@ import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
 import telemetry
-from logs import first_line
 from models import bulk, chain, expiry_runs, expiry_undo, heartbeats
 from models.database import make_engine, sessions
 from models.expiry_runs import Breaker
 from models.jobs import JobName
 from models.wording import counted
+from outages import Outage
 from settings import Settings
 from webhooks.processors import adapters
 from worker.auditing import Auditing
@@ -175,16 +175,11 @@ class WorkerProcess:
         return finished
 
     def _tick_on(self) -> None:
-        working = True
+        # A database that is away comes back, and the timer must be there.
+        outage = Outage("timer")
         while not self._stopping.wait(self._settings.timer_every_s):
-            try:
+            with outage.survived("ticks"):
                 self._tick()
-            except Exception as error:  # noqa: BLE001 -- a database that is away comes back; the timer must be there
-                if working:
-                    log.error("timer_failed", error=first_line(error))
-                working = False
-            else:
-                working = True
 
     def _tick(self) -> None:
         sweep = monotonic() - self._swept_at >= self._settings.sweep_every_s

@@ -24,6 +24,7 @@ from models.errors import (
     SppError,
     TermInUse,
 )
+from outages import DATABASE, is_away
 
 CONFLICTS = (KeyReused, NameTaken, ReferenceTaken, ClubInUse, ItemInUse, OfferInUse, TermInUse)
 TYPES = "/api/v1/problems/"
@@ -137,8 +138,10 @@ def invalid(error: InvalidRequest) -> Response:
     return answer(422, "; ".join(wrong), kind=InvalidRequest, errors=error.errors)
 
 
-def unreachable(error: Exception) -> Response:  # noqa: ARG001 -- a handler's signature
+def unreachable(error: Exception) -> Response:
     """503: perhaps nothing was done, perhaps only the answer was lost; the same request can be sent again."""
+    if is_away(error):
+        DATABASE.failed(error, "requests")
     return answer(503, f"The database is not reachable, or busy. {AGAIN}", headers={"Retry-After": "2"})
 
 

@@ -5,10 +5,12 @@ A page or route that does not say whom it is open to is closed to everybody.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import wraps
 from typing import TypeVar, cast
+from uuid import UUID
 
+import structlog
 from flask import Blueprint, Flask, abort, flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
@@ -21,24 +23,24 @@ from models import logins, staff
 from models.actions import Actor
 from models.errors import SppError, WrongLogin
 from models.staff import Role, Staff
+from outages import DATABASE
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 pages = Blueprint("access", __name__)
-
-LOGGED_IN_FOR = timedelta(days=7)
-"""However busy somebody is, they log in anew after that."""
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class User(UserMixin):  # type: ignore[misc]
-    """Who is logged in. The cookie names the account and the time of its password, so a changed one ends it."""
+    """Who is logged in. The cookie names a login that the database keeps: once that is ended, no copy of it counts."""
 
     account: Staff
+    login: UUID
 
     def get_id(self) -> str:
         """What the cookie says."""
-        return f"{self.account.id} {self.account.password_changed_at.timestamp()}"
+        return self.login.hex
 
     def may(self, needed: str) -> bool:
         """Whether the account's role is enough for what needs that one."""
@@ -51,16 +53,18 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
 
     @manager.user_loader  # type: ignore[untyped-decorator]
     def load(text: str) -> User | None:
-        number, _, _ = text.partition(" ")
-        if "asked" in g or _too_long_ago() or not (number.isascii() and number.isdigit() and len(number) < 19):
+        if "asked" in g:
             return None
         g.asked = True  # if the database fails to answer, the page that says so does not ask again
-        account = database().get(Staff, int(number))
-        if account is None or not account.active:
+        try:
+            login = UUID(text)
+        except ValueError:
+            return None
+        account = logins.account(database(), login, datetime.now(UTC))
+        if account is None:
             return None
         database().expunge(account)  # undoing what a request has done leaves it as it is
-        user = User(account)
-        return user if user.get_id() == text else None
+        return User(account, login)
 
     @app.before_request
     def admit() -> ResponseReturnValue | None:
@@ -109,6 +113,7 @@ def _commits(view: View) -> View:
         answer = view(*args, **kwargs)
         if "database" in g:
             g.database.commit()
+            DATABASE.works()
         return answer
 
     return cast("View", wrapped)
@@ -158,6 +163,7 @@ def log_in() -> ResponseReturnValue:
             session.clear()
             begin_session(known)
             return redirect(_local(request.args.get("next")) or url_for("start.home"))
+        login_failed(known)
         form.refuse(known)
         if isinstance(known, WrongLogin):
             return render_template("login.html", form=form), 401
@@ -165,22 +171,24 @@ def log_in() -> ResponseReturnValue:
     return render_template("login.html", form=form)
 
 
+def login_failed(refusal: SppError) -> None:
+    """Logs that somebody did not get in, and from where; what they typed may be a password in the wrong field."""
+    log.warning("login_failed", why=type(refusal).__name__, address=request.remote_addr, **refusal.details)
+
+
 def begin_session(person: Staff) -> None:
-    """Makes the request's session that of the person, as they are now; a session they had goes on."""
+    """Logs the request's browser in as the person, as they are now; a login that it had ends."""
     session.permanent = True
-    session.setdefault("since", int(datetime.now(UTC).timestamp()))
-    login_user(User(person))
-
-
-def _too_long_ago() -> bool:
-    since = session.get("since")
-    return not isinstance(since, int) or datetime.now(UTC) - datetime.fromtimestamp(since, UTC) > LOGGED_IN_FOR
+    before = current_user.login if current_user.is_authenticated else None
+    login_user(User(person, logins.begin(database(), person, datetime.now(UTC), instead_of=before)))
 
 
 @pages.post("/logout")
 @open_to_all
 def log_out() -> ResponseReturnValue:
-    """The way out."""
+    """The way out, of this browser: its login ends, wherever its cookie was copied to."""
+    if current_user.is_authenticated:
+        logins.end(database(), current_user.login)
     logout_user()
     session.clear()
     return redirect(url_for("access.log_in"))

@@ -10,6 +10,7 @@ from flask_openapi3 import Info, OpenAPI
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
@@ -38,6 +39,7 @@ from models.errors import NotFound, SppError
 from models.migrations import not_ready
 from models.situation import Lookout
 from models.staff import Role
+from outages import DATABASE, is_away
 from settings import Settings
 
 CONTENT_SECURITY_POLICY = (
@@ -90,7 +92,8 @@ def create_app(settings: Settings) -> Flask:
     )
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        # The address and whether it was HTTPS, and nothing else that a client could make up.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     engine = make_engine(settings.database_url, pool_size=16)
     app.url_map.converters["id"] = IdConverter
     app.extensions["spp_engine"] = engine
@@ -183,7 +186,10 @@ def _errors(app: Flask) -> None:
         return message(422, "That is not possible", "A number or a text is too large.")
 
     @app.errorhandler(OperationalError)
-    def unreachable(error: OperationalError) -> ResponseReturnValue:  # noqa: ARG001
+    @app.errorhandler(NoConnection)
+    def unreachable(error: OperationalError | NoConnection) -> ResponseReturnValue:
+        if is_away(error):
+            DATABASE.failed(error, "pages")
         text = "The database is not reachable, or busy. Nothing was changed. Try again in a moment."
         return message(503, "Not available", text)
 

@@ -79,8 +79,8 @@ def overview() -> ResponseReturnValue:
     situation = lookout.now()
     hour, day = current_app.extensions["spp_charts"]
     return render_template(
-        "operations/overview.html", figures=situation.figures, workers=situation.workers, alarms=lookout.alarms(),
-        unsettled=alarms.unsettled(situation.figures.total),
+        "operations/overview.html", figures=situation.figures, workers=situation.workers, web=situation.web,
+        alarms=lookout.alarms(), unsettled=alarms.unsettled(situation.figures.total),
         zone=house_zone(), hour=_drawn(hour()), day=_drawn(day()),
         configured=billing.endpoints(), paused_names=[pause.endpoint for pause in pauses.paused(session)],
         jobs=jobs.listed(session, current_app.config["SPP"], now),

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from wtforms import PasswordField, SelectChoice, SelectField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from console.web.access import actor, begin_session, database, done, needs, told
+from console.web.access import actor, begin_session, database, done, login_failed, needs, told
 from console.web.forms import Form
 from models import logins
 from models import staff as accounts
@@ -141,7 +141,7 @@ def change_password(staff_id: int) -> ResponseReturnValue:
     person, form = _find(staff_id), PasswordForm()
     if form.validate_on_submit():
         with form.refusals(_PASSWORD_ERRORS):
-            accounts.change_password(database(), person, form.password.data, by=actor(), now=datetime.now(UTC))
+            logins.change_password(database(), person, form.password.data, by=actor(), now=datetime.now(UTC))
         if not form.errors:
             done(f"{person.name} has a new password, and has to log in with it.")
             return _back(person)
@@ -185,12 +185,13 @@ def own_password() -> ResponseReturnValue:
         )
         if isinstance(known, Staff):
             with form.refusals(_PASSWORD_ERRORS):
-                accounts.change_password(session, known, form.password.data, by=actor(), now=now)
+                logins.change_password(session, known, form.password.data, by=actor(), now=now)
             if not form.errors:
                 begin_session(known)
                 done("Your password is changed. Wherever else you were logged in, you are logged out.")
                 return redirect(url_for("start.home"))
         else:
+            login_failed(known)
             form.refuse(WrongPassword() if isinstance(known, WrongLogin) else known, "current")
     return render_template("staff/password.html", form=form), _status()
 

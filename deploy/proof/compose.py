@@ -57,8 +57,8 @@ class Compose:
         return self("exec", "-T", service, *command, stdin=stdin)
 
     def spp(self, *command: str, stdin: str | None = None) -> str:
-        """`spp COMMAND` in the console's container."""
-        return self.run("console", "spp", *command, stdin=stdin)
+        """`spp COMMAND` in a container of its own, as people run it."""
+        return self("run", "--rm", "-T", "spp", *command, stdin=stdin)
 
     def sql(self, query: str) -> list[list[str]]:
         """The rows of a query, read in PostgreSQL's own container."""

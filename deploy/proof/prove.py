@@ -100,7 +100,7 @@ def first_start(compose: Compose) -> None:
         "sign-up", "--member", "dan@example.com", "--name", "Dan", "--club", "Riverside", "--offer", "All In", "--term",
         "Monthly", "--pick", "Personal Training", "--pick", "Yoga", "--billing", f"{ENDPOINT}:{SUBSCRIPTION}",
     )  # fmt: skip
-    require("is signed up" in told, "signed up by `spp` in the console's container")
+    require("is signed up" in told, "signed up by `spp`")
     sign_up_by_api(compose)
     compose.spp("send", ENDPOINT, "--sample", "paid", "--member", "dan@example.com")
     compose.spp("send", ENDPOINT, "--sample", "paid", "--member", "eve@example.com")
@@ -202,7 +202,7 @@ def inside(compose: Compose) -> None:
     print("Inside")
     secrets = [
         SECRET,
-        *((compose.secrets / name).read_text() for name in ("postgres.password", "console.secret", "metrics.token")),
+        *(file.read_text() for file in compose.secrets.iterdir() if file.is_file()),
     ]
     for service in ("postgres", "valkey", *OURS):
         container = compose.containers(service)[0]
@@ -221,6 +221,7 @@ def inside(compose: Compose) -> None:
             service, "sh", "-c", "touch /etc/x /usr/x /opt/x 2>/dev/null; ls /etc/x /usr/x /opt/x 2>/dev/null; true"
         )
         require(not written.strip(), f"{service}: its root file system is read-only")
+    separate(compose)
     published = [
         line
         for line in docker("ps", "--format", "{{.Names}} {{.Ports}}").splitlines()
@@ -230,6 +231,35 @@ def inside(compose: Compose) -> None:
         len(published) == 2 and all(re.search("webhooks|console", line) for line in published),
         "only webhooks and console are published",
     )
+
+
+AS_ROLE = """
+import settings
+from models.database import make_engine
+with make_engine(settings.load(settings.DatabaseRole.{}).database_url).connect() as connection:
+    print(connection.exec_driver_sql("SELECT current_user").scalar())
+    try:
+        print(connection.exec_driver_sql("{}").rowcount)
+    except Exception as error:
+        print(type(error.orig).__name__)
+"""
+
+
+def separate(compose: Compose) -> None:
+    """Each service sees its own secrets, and logs in to database and broker as what it is."""
+    for service, role, may_not in (
+        ("webhooks", "WEB", "SELECT FROM members"),
+        ("console", "CONSOLE", "INSERT INTO payment_facts DEFAULT VALUES"),
+        ("worker", "WORKER", "SELECT FROM staff"),
+    ):
+        seen = set(compose.run(service, "ls", "/run/secrets/spp").split())
+        others = {file.name for file in compose.secrets.iterdir() if file.is_file()} - seen
+        require({"postgres.password", "grafana.password"} <= others, f"{service}: sees {len(seen)} secrets of its own")
+        user, outcome = compose.run(service, "python", "-c", AS_ROLE.format(role, may_not)).split()
+        require((user, outcome) == (f"spp_{role.lower()}", "InsufficientPrivilege"), f"{service}: is {user}")
+    require(compose.run("beat", "ls", "/run/secrets/spp").split() == ["broker.password"], "beat: sees one secret")
+    told = compose.run("valkey", "sh", "-c", "valkey-cli ping 2>&1; true")
+    require("NOAUTH" in told, "the broker asks for its password")
 
 
 def monitoring(compose: Compose, *, grafana: bool) -> None:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import sync_playwright
 
+from local.home import make_roles
 from local.servers import Broker, Postgres
 from local.stack import ROOT
 from models.migrations import upgrade
@@ -32,6 +33,7 @@ def main() -> int:
         Broker(Path(folder, "broker")) as broker,
     ):
         upgrade(postgres.url())
+        make_roles(postgres.url())
         environment = {**os.environ, **console_environment(postgres.url(), broker.url)}
         environment["SPP_ENDPOINTS"] += " gocardless=gocardless:test"
         environment |= {"SPP_SECRET_GOCARDLESS": "of these pictures", "SPP_API_KEY_GOCARDLESS": "none"}

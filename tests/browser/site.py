@@ -8,6 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
+from local.home import ROLES
 from local.stack import Stack
 from models import staff
 from models.actions import Actor
@@ -48,6 +49,7 @@ def console_environment(database_url: str, broker_url: str) -> dict[str, str]:
     """The settings of a stack with the console and a test endpoint of Stripe's."""
     return {
         "DATABASE_URL": database_url,
+        "SPP_DATABASE_ROLES": ROLES,
         "BROKER_URL": broker_url,
         "SPP_ENDPOINTS": "stripe=stripe:test",
         "SPP_SECRET_STRIPE": SECRET.decode(),

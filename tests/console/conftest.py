@@ -12,6 +12,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import Engine
 
 from console.command import main
+from local.home import ROLES
 from models import staff
 from models.database import sessions
 from tests.worker.scene import Make
@@ -41,6 +42,7 @@ def installed(database_url: str) -> Iterator[dict[str, str]]:
     before = dict(os.environ)
     ours = {
         "DATABASE_URL": database_url,
+        "SPP_DATABASE_ROLES": ROLES,
         "BROKER_URL": "unused://",
         "SPP_ENDPOINTS": "stripe=stripe:test standard=standard_webhooks:test",
         "SPP_SECRET_STRIPE": "whsec_test",

@@ -19,6 +19,7 @@ from local.stack import ROOT
 from models import heartbeats
 from models.audits import Audit
 from models.database import make_engine, sessions
+from models.heartbeats import ProcessKind
 from models.notices import Told
 from settings import Settings
 from tests.console import listening
@@ -72,11 +73,13 @@ def watching(settings: Settings, clock: Clock) -> Iterator[Watching]:
 def live(make: Make) -> None:
     with make.begin() as session:
         heartbeats.beat(session, "host:1", 0)
+        heartbeats.beat(session, "host:2", 0, kind=ProcessKind.RECEIVER)
 
 
 def die(make: Make) -> None:
+    """The worker alone."""
     with make.begin() as session:
-        session.execute(text("UPDATE heartbeats SET seen_at = seen_at - interval '1 minute'"))
+        session.execute(text("UPDATE heartbeats SET seen_at = seen_at - interval '1 minute' WHERE kind = 'worker'"))
 
 
 def rules(heard: Heard) -> list[tuple[str, str]]:
@@ -103,6 +106,8 @@ def test_people_are_told_when_it_begins_and_when_it_is_over(
 def test_a_channel_that_is_down_is_tried_again_and_does_not_hold_up_the_other(
     watching: Watching, heard: Heard, make: Make, clock: Clock
 ) -> None:
+    live(make)
+    die(make)
     with listening.smtp() as box:
         mail = Mail(f"smtp://127.0.0.1:{box.port}", "a@b.example", "spp@b.example")
         watcher = watching(Webhook(heard.url, SECRET), mail)
@@ -192,6 +197,8 @@ class Slow:
 
 
 def test_of_several_consoles_one_speaks(watching: Watching, engine: Engine, make: Make) -> None:
+    live(make)
+    die(make)
     slow = Slow()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(watching(slow).look)

@@ -1,10 +1,10 @@
 """Asking the broker, a real one."""
 
 import socket
+from pathlib import Path
 
 import pytest
 from celery import Celery
-from kombu import Queue
 from redis import Redis
 
 import broker
@@ -19,13 +19,12 @@ def test_it_tells_how_much_is_queued(broker_server: Broker) -> None:
     assert look(broker_server.url) == BrokerState(queues={"events": 0, "maintenance": 0}, eviction="noeviction")
     app = Celery(set_as_current=False)
     app.conf.update(broker.celery_config(broker_server.url))
-    app.conf.task_queues = [Queue(broker.EVENTS), Queue(broker.MAINTENANCE)]
-    for task in (broker.CREDIT_SESSIONS, broker.CREDIT_SESSIONS, broker.EXPIRE_SESSIONS):
+    for task in (broker.CREDIT_SESSIONS, broker.EXPIRE_SESSIONS, broker.EXPIRE_SESSIONS):
         app.send_task(task)
     try:
         state = look(broker_server.url)
         assert state.reachable
-        assert state.queues == {"events": 2, "maintenance": 1}
+        assert state.queues == {"events": 1, "maintenance": 2}
     finally:
         client.delete("spp:events", "spp:maintenance")
         client.close()
@@ -46,6 +45,14 @@ def test_one_that_hangs_is_given_up(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         state = look(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/")
     assert not state.reachable
+
+
+def test_one_that_is_full_is_told(tmp_path: Path) -> None:
+    with Broker(tmp_path) as server, Redis.from_url(server.url) as client:
+        client.config_set("maxmemory", 1)
+        state = look(server.url)
+    assert not state.reachable
+    assert "full" in (state.error or "")
 
 
 def test_a_scheme_is_no_part_of_a_host() -> None:

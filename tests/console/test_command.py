@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 import pytest
+from sqlalchemy import Engine, text
 
 from console.command import COMMANDS
 from local.servers import Postgres
 from local.stack import ROOT
+from settings import DatabaseRole
 from tests.console.conftest import Spp
 from tests.console.processes import spp as spp_process
 
@@ -138,6 +140,31 @@ def test_migrate_makes_an_empty_database_usable(spp: Spp, postgres: Postgres) ->
         assert spp("events", "--json").json == []
     finally:
         postgres.drop("empty")
+
+
+def test_migrate_makes_the_roles_with_their_passwords(spp: Spp, engine: Engine) -> None:
+    os.environ.update(SPP_DATABASE_ROLES="made", SPP_DATABASE_PASSWORD_WEB="of-the-web-process")
+    passwords = text("SELECT rolname, rolpassword FROM pg_authid WHERE rolname LIKE 'made%'")
+    try:
+        assert spp("migrate").code == 0
+        with engine.connect() as connection:
+            kept = {row.rolname: row.rolpassword for row in connection.execute(passwords)}
+        assert str(kept.pop("made_web")).startswith("SCRAM-SHA-256$")
+        assert kept == {"made_worker": None, "made_console": None}
+    finally:
+        with engine.begin() as connection:
+            for role in DatabaseRole:
+                connection.exec_driver_sql(f"DROP OWNED BY made_{role}")
+                connection.exec_driver_sql(f"DROP ROLE made_{role}")
+
+
+def test_what_the_commands_role_may_not_do_is_told_with_what_to_do(spp: Spp, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("REVOKE ALL ON payments FROM spp_console")
+    done = spp("unmatched")
+    assert done.code == 1
+    assert done.err.startswith("Error: permission denied for table payments: ")
+    assert "run `spp migrate`" in done.err
 
 
 @pytest.mark.parametrize("command", [["events"], ["migrate"], ["expire"], ["demo-data"]])

@@ -41,7 +41,8 @@ def test_a_sound_installation_is_found_sound(spp: Spp, sound: Path) -> None:
     assert all(line.startswith("ok     ") for line in lines)
     for what in ("Settings: 2 endpoints", "Endpoint stripe: stripe, test, 1 secret", "Secret files: nobody else",
                  "Console: has its secret", "PostgreSQL 1", "encoding UTF8", "time zone UTC", "worker processes at 4",
-                 "Clock: the database's is", "Schema: current", "Broker: reached", "noeviction", "Disk: "):  # fmt: skip
+                 "Clock: the database's is", "Schema: current", "Roles: spp_web, spp_worker, spp_console may",
+                 "Broker: reached", "noeviction", "Disk: "):  # fmt: skip
         assert sum(what in line for line in lines) == 1, what
 
 
@@ -84,7 +85,7 @@ def test_a_database_that_is_away_hides_no_other_fault(spp: Spp, sound: Path, mon
     monkeypatch.setenv("BROKER_URL", f"redis://:{PASSWORD}@127.0.0.1:9/0")
     found = wrong(spp)
     assert any(line.startswith("Database: ") for line in found)
-    assert any(line.startswith("Broker: not reached") for line in found)
+    assert any(line.startswith("Broker: cannot be used") for line in found)
 
 
 def test_an_older_schema_is_told(spp: Spp, sound: Path, make: Make) -> None:
@@ -92,6 +93,30 @@ def test_an_older_schema_is_told(spp: Spp, sound: Path, make: Make) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     (found,) = wrong(spp)
     assert "run spp migrate" in found
+
+
+def test_a_role_that_may_too_much_or_too_little_is_told(spp: Spp, sound: Path, make: Make) -> None:
+    with make.begin() as session:
+        session.execute(text("GRANT UPDATE (note) ON ledger_entries TO spp_console"))
+        session.execute(text("REVOKE INSERT ON webhook_events FROM spp_web"))
+    assert [line.partition(";")[0] for line in wrong(spp)] == [
+        "Roles: spp_web may do more or less than it should with webhook_events",
+        "Roles: spp_console may do more or less than it should with ledger_entries",
+    ]
+    assert spp("migrate").code == 0
+    assert wrong(spp) == []
+
+
+def test_roles_that_are_not_there_or_own_something_are_told(
+    spp: Spp, sound: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with make.begin() as session:
+        session.execute(text("ALTER TABLE pauses OWNER TO spp_worker"))
+    assert any("spp_worker has rights beside" in line for line in wrong(spp))
+    monkeypatch.setenv("SPP_DATABASE_ROLES", "other")
+    assert [line.split()[1] for line in wrong(spp)] == ["other_web", "other_worker", "other_console"]
+    monkeypatch.setenv("SPP_DATABASE_ROLES", "")
+    assert "ok     Roles: none" in spp("doctor").out
 
 
 def test_too_few_connections_are_told(
@@ -102,6 +127,7 @@ def test_too_few_connections_are_told(
     with Postgres(tmp_path_factory.mktemp("small"), max_connections="20") as server:
         upgrade(server.url())
         monkeypatch.setenv("DATABASE_URL", server.url())
+        monkeypatch.setenv("SPP_DATABASE_ROLES", "")
         (found,) = wrong(spp)
     assert "Raise max_connections" in found
 

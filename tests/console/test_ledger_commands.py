@@ -76,7 +76,9 @@ def test_lapsing_tells_what_comes_and_exports_it(worked: Spp, make: Make, tmp_pa
     assert worked("lapsing", "--days", "1").out == "  (none)\n"
     assert "within 7 days" in worked("lapsing").out
     written = worked("lapsing", "--csv", "-").out
-    assert written.startswith("member,e-mail,club,item,sessions,last usable day\r\n'+Ann,ann@example.com,")
+    assert written.startswith(
+        '"member","e-mail","club","item","sessions","last usable day"\r\n"\'+Ann","ann@example.com",'
+    )
     assert worked("lapsing", "--csv", str(tmp_path / "lapsing.csv")).out == ""
     assert (tmp_path / "lapsing.csv").read_bytes().decode() == written
 

@@ -1,8 +1,9 @@
 """unmatched, link, quarantine, reconcile: no payment is left behind, and nothing is decided without a trace."""
 
 import json
+import os
+import pwd
 from datetime import UTC, datetime, timedelta
-from getpass import getuser
 from typing import Any
 
 import pytest
@@ -72,7 +73,7 @@ class TestUnmatched:
             "SELECT a.actor, a.origin, m.email FROM actions a JOIN members m ON m.id = a.member_id ORDER BY a.id DESC"
             " LIMIT 1",
         )
-        assert (actor, origin, email) == (getuser(), "command line", ANN)
+        assert (actor, origin, email) == (pwd.getpwuid(os.getuid()).pw_name, "command line", ANN)
 
     def test_without_late_credit_protection_days_count_from_the_payment(
         self, waiting: Spp, monkeypatch: pytest.MonkeyPatch

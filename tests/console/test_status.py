@@ -20,7 +20,7 @@ from local.stack import ROOT
 from models import alarms, heartbeats
 from models.alarms import Situation
 from models.figures import EndpointFigures, Figures
-from models.heartbeats import Worker
+from models.heartbeats import ProcessKind, WebProcess, Worker
 from models.jobs import JobLine, JobName
 from tests.console.conftest import Spp
 from tests.console.processes import SPP
@@ -32,8 +32,9 @@ NOW = datetime(2026, 3, 10, 12, 0, 5, tzinfo=UTC)
 
 @pytest.fixture
 def alive(make: Make) -> Make:
-    """A worker that has just given a sign of life, and jobs that ran."""
+    """A worker and a receiver that have just given a sign of life."""
     with make.begin() as session:
+        heartbeats.beat(session, "host:2", 5, kind=ProcessKind.RECEIVER, memory_bytes=90_000_000)
         heartbeats.beat(session, "host:1", 3, memory_bytes=70_000_000, doing="finished 3 events")
     return make
 
@@ -143,6 +144,7 @@ def test_the_overview_tells_programs_everything(spp: Spp, alive: Make) -> None:
     assert shown["endpoints"]["standard"]["due"] == 0
     assert shown["total"]["oldest_due_s"] > 80
     assert [worker["doing"] for worker in shown["workers"]] == ["finished 3 events"]
+    assert [(one["kind"], one["answered"]) for one in shown["web"]] == [("receiver", 5)]
     assert [job["name"] for job in shown["jobs"]] == [name.value for name in JobName]
     assert [alarm["rule"] for alarm in shown["alarms"]] == ["oldest_due"]
     assert shown["broker"]["error"]
@@ -164,13 +166,16 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
     jobs = [JobLine(name, NOW - timedelta(hours=1), 1, None, None, NOW, False) for name in JobName]
     jobs[-1] = replace(jobs[-1], started_at=None, overdue=True)
     figures = Figures(NOW, endpoints, many, 12_345, 123_456, 0)
-    quiet = Seen(Situation(figures, [worker(n) for n in range(9)], jobs), [], BrokerState(queues={"events": 5}))
+    web = [WebProcess(f"host:{number}", ProcessKind.RECEIVER, 1.2 + number, NOW, 5, None) for number in range(4)]
+    now = Situation(figures, [worker(n) for n in range(9)], jobs, web=web)
+    quiet = Seen(now, [], BrokerState(queues={"events": 5}))
     lines = screen(quiet)
     assert len(lines) <= 23  # and the prompt
     assert max(map(len, lines)) <= 80
     rows = [line for line in lines if line.startswith("a-very-long")]
     assert len(rows) == 6
     assert "1,234,567     5 d" in rows[0]
+    assert "Web      4 receivers, the latest answered 1.2 s ago; no console" in lines
     jobs_at = lines.index("Jobs     sweep 60 min, expire 60 min, seal 60 min, reconcile 60 min, audit 60")
     assert lines[jobs_at + 1] == "         min ago; never prune!"
     loud = Seen(quiet.now, alarms.fired(quiet.now), BrokerState(error="nobody there"))

@@ -45,7 +45,8 @@ def stops(running: Up, signum: signal.Signals) -> bool:
     family = running.processes()
     started = " ".join(map(traces, family))
     assert all(
-        name in started for name in ("webhooks.wsgi", "console.wsgi", "worker", "beat", "postgres", "valkey-server")
+        name in started
+        for name in ("serving webhooks", "serving console", "worker", "beat", "postgres", "valkey-server")
     )
     assert running.interrupt(signum) == 0
     assert wait_gone(family, timeout_s=60)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Callable
@@ -54,6 +55,19 @@ def test_the_first_admin(piped: Piped, spp: Spp, make: Make) -> None:
     }  # fmt: skip
     [(actor, verb)] = rows(make, "SELECT actor, verb FROM actions")
     assert (bool(actor), verb) == (True, "add account")
+
+
+def test_the_log_names_the_user_of_the_system_and_not_of_a_variable(
+    piped: Piped, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "somebody-else")
+    piped("user", "add", *ADA)
+    monkeypatch.setattr(os, "getuid", lambda: 4_123_456_789)
+    piped("user", "add", "zoe@example.com", "--name", "Zoe", "--role", "desk")
+    mine = pwd.getpwuid(os.geteuid()).pw_name
+    acts = rows(make, "SELECT actor, origin FROM actions ORDER BY id")
+    assert acts == [(mine, "command line"), ("user 4123456789", "command line")]
 
 
 def test_the_list(piped: Piped, spp: Spp) -> None:

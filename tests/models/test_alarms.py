@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models import notices
 from models.alarms import RULES, Alarm, Audited, Paused, Severity, Situation, Stopped, fired, unsettled
 from models.figures import EndpointFigures, Figures
-from models.heartbeats import Worker
+from models.heartbeats import ProcessKind, WebProcess, Worker
 from models.jobs import JobLine, JobName
 from models.notices import News, to_tell, was_told
 from models.silence import Silence
@@ -23,11 +23,15 @@ def worker(age_s: float) -> Worker:
     return Worker("host:1", age_s, NOW, NOW, None, 0, None, None)
 
 
+def receiver(age_s: float, kind: ProcessKind = ProcessKind.RECEIVER) -> WebProcess:
+    return WebProcess("host:2", kind, age_s, NOW, 7, None)
+
+
 def situation(also: dict[str, Any] | None = None, **figures: Any) -> Situation:
-    """One endpoint with these figures, a worker that lives, and what else is given."""
+    """One endpoint with these figures, a worker and a receiver that live, and what else is given."""
     one = EndpointFigures(**figures)
     known = Figures(NOW, {"stripe": one}, one, 0, 0, 0)
-    return replace(Situation(known, workers=[worker(1)]), **(also or {}))
+    return replace(Situation(known, workers=[worker(1)], web=[receiver(1)]), **(also or {}))
 
 
 def job(*, overdue: bool) -> JobLine:
@@ -44,6 +48,9 @@ CASES: list[tuple[str, Situation, Situation, timedelta | None]] = [
     ("oldest_due", situation(due=2, oldest_due_s=30), situation(due=2, oldest_due_s=31), 31 * SECOND),
     ("no_worker", situation({"workers": [worker(15), worker(90)]}), situation({"workers": [worker(16)]}), 16 * SECOND),
     ("no_worker", situation(), situation({"workers": []}), None),
+    ("no_receiver", situation({"web": [receiver(30), receiver(90)]}), situation({"web": [receiver(31)]}), 31 * SECOND),
+    ("no_receiver", situation(), situation({"web": [receiver(1, ProcessKind.CONSOLE)]}), None),
+    ("no_receiver", situation({**double(0), "web": []}), situation({"web": []}), None),
     ("dead_letters", situation(dead=0), situation(dead=1), None),
     ("quarantined", situation(quarantined=0), situation(quarantined=1), None),
     ("held", situation(held=0), situation(held=1), None),

@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session
 from models import logins, staff
 from models.actions import Action, Actor
 from models.database import make_engine, sessions
-from models.errors import TooManyFailures, WrongLogin
-from models.logins import LoginFailures, log_in
-from models.staff import Staff
+from models.errors import PasswordTooShort, TooManyFailures, WrongLogin
+from models.logins import Login, LoginFailures, log_in
+from models.staff import Role, Staff
 from tests.models.gym import fresh, together, wait_until_blocked
 from tests.models.test_staff import NOW, PASSWORD, account
 
 ADA = "ada@example.com"
-MINUTE = timedelta(minutes=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +122,70 @@ def test_logging_in_hashes_anew_what_was_hashed_at_another_cost(session: Session
     assert attempt(session) is ada
     assert ada.password_hash.split("$")[3] == usual
     assert attempt(session) is ada
+
+
+def test_a_new_password_unlocks_a_locked_login(session: Session, ada: Staff) -> None:
+    account(session, "ben@example.com")
+    fail(session, 5)
+    fail(session, 5, "ben@example.com")
+    assert type(attempt(session)) is TooManyFailures
+    logins.change_password(session, ada, "battery staple", by=Actor("root", "here"), now=NOW)
+    assert attempt(session, password="battery staple") is ada
+    assert type(attempt(session, "ben@example.com")) is TooManyFailures
+    with pytest.raises(PasswordTooShort):
+        logins.change_password(session, ada, "short", by=Actor("root", "here"), now=NOW)
+
+
+def test_the_action_log_tells_whose_login_was_locked_and_from_where(session: Session, ada: Staff) -> None:
+    fail(session, 4, address="192.0.2.1")
+    fail(session, 5, "nobody@example.com")
+    assert not session.scalars(select(Action).where(Action.verb == "lock login")).all()
+    fail(session, 1, address="192.0.2.2")
+    attempt(session, password="wrong")
+    [act] = session.scalars(select(Action).where(Action.verb == "lock login"))
+    assert (act.actor, act.origin) == ("somebody unknown", "192.0.2.2")
+    assert act.subject == f"staff account {ada.id}, {ADA}"
+    assert act.reason == "5 failed logins, the last from there: closed for 15 min"
+
+
+class TestLogins:
+    """What lasts after logging in."""
+
+    def test_it_lasts_for_seven_days_and_is_forgotten_then(self, session: Session, ada: Staff) -> None:
+        first = logins.begin(session, ada, NOW)
+        last = NOW + logins.LASTS - timedelta(microseconds=1)
+        assert logins.account(session, first, last) is ada
+        assert logins.account(session, first, NOW + logins.LASTS) is None
+        second = logins.begin(session, ada, NOW + logins.LASTS)
+        assert session.scalars(select(Login.id)).all() == [second]
+
+    def test_it_ends_alone(self, session: Session, ada: Staff) -> None:
+        first, second = logins.begin(session, ada, NOW), logins.begin(session, ada, NOW)
+        logins.end(session, first)
+        logins.end(session, first)
+        assert [logins.account(session, login, NOW) for login in (first, second)] == [None, ada]
+
+    def test_a_new_password_ends_all(self, session: Session, ada: Staff) -> None:
+        first = logins.begin(session, ada, NOW)
+        logins.change_password(session, ada, "battery staple", by=Actor("root", "here"), now=NOW + MINUTE)
+        assert logins.account(session, first, NOW) is None
+
+    def test_so_does_disabling_and_enabling_brings_none_back(self, session: Session, ada: Staff) -> None:
+        account(session, "ben@example.com", role=Role.ADMIN)
+        first = logins.begin(session, ada, NOW)
+        staff.disable(session, ada, by=Actor("root", "here"), now=NOW)
+        session.flush()
+        assert logins.account(session, first, NOW) is None
+        staff.enable(session, ada, by=Actor("root", "here"), now=NOW + MINUTE)
+        session.flush()
+        assert logins.account(session, first, NOW) is None
+
+    def test_one_that_takes_the_place_of_another_lasts_no_longer(self, session: Session, ada: Staff) -> None:
+        first = logins.begin(session, ada, NOW)
+        second = logins.begin(session, ada, NOW + 6 * DAY, instead_of=first)
+        assert logins.account(session, first, NOW) is None
+        assert logins.account(session, second, NOW + 6 * DAY) is ada
+        assert logins.account(session, second, NOW + 7 * DAY) is None
 
 
 def test_a_password_changed_while_the_old_one_logs_in_stays_changed(engine: Engine) -> None:

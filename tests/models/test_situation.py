@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from models import heartbeats, pauses
 from models.alarms import RULES
 from models.database import sessions
+from models.heartbeats import ProcessKind
 from models.situation import Lookout
 from settings import Endpoint, Settings
 from tests.models.gym import BY
@@ -37,13 +38,19 @@ def run(make: sessionmaker[Session], *statements: str) -> None:
             session.execute(text(statement))
 
 
-def test_an_installation_without_a_worker_has_that_alarm_alone(lookout: Lookout) -> None:
+def test_an_installation_of_which_nothing_runs_has_these_alarms_alone(lookout: Lookout) -> None:
+    assert [alarm.rule for alarm in lookout.alarms()] == ["no_worker", "no_receiver"]
+
+
+def test_without_an_endpoint_nobody_misses_a_receiver(make: sessionmaker[Session], settings: Settings) -> None:
+    lookout = Lookout(make, settings.model_copy(update={"endpoints": ()}), now_s=60)
     assert [alarm.rule for alarm in lookout.alarms()] == ["no_worker"]
 
 
-def test_with_a_worker_that_lives_all_is_well(lookout: Lookout, make: sessionmaker[Session]) -> None:
+def test_with_a_worker_and_a_receiver_that_live_all_is_well(lookout: Lookout, make: sessionmaker[Session]) -> None:
     with make.begin() as session:
         heartbeats.beat(session, "host:1", 0)
+        heartbeats.beat(session, "host:2", 0, kind=ProcessKind.RECEIVER)
     assert lookout.alarms() == []
 
 
@@ -54,8 +61,9 @@ def test_every_rule_fires_on_what_there_is(lookout: Lookout, make: sessionmaker[
     run(
         make,
         "UPDATE pauses SET paused_at = now() - interval '25 hours'",
-        "INSERT INTO heartbeats (worker, started_at, seen_at) VALUES"
-        " ('host:1', now() - interval '2 hours', now() - interval '20 s')",
+        "INSERT INTO heartbeats (worker, kind, started_at, seen_at) VALUES"
+        " ('host:1', 'worker', now() - interval '2 hours', now() - interval '20 s'),"
+        " ('host:2', 'receiver', now() - interval '2 hours', now() - interval '40 s')",
         "INSERT INTO webhook_events (endpoint, event_id, type, body, state, next_attempt_at) VALUES"
         " ('stripe', 'a', 't', '', 'pending', now() - interval '31 s'), ('stripe', 'b', 't', '', 'dead', now()),"
         " ('stripe', 'c', 't', '', 'quarantined', now())",
@@ -90,7 +98,7 @@ def test_every_rule_fires_on_what_there_is(lookout: Lookout, make: sessionmaker[
 def test_an_allowed_run_and_a_later_clean_audit_end_their_alarms(lookout: Lookout, make: sessionmaker[Session]) -> None:
     run(
         make,
-        "INSERT INTO heartbeats (worker) VALUES ('host:1')",
+        "INSERT INTO heartbeats (worker, kind) VALUES ('host:1', 'worker'), ('host:2', 'receiver')",
         "INSERT INTO expiry_runs (state, as_of, due, usual, finished_at) VALUES ('finished', now(), 9000, 40, now())",
         "INSERT INTO audits (started_at, entries, findings, first_findings) VALUES"
         " (now(), 5, 2, ARRAY['grant 7']), (now(), 5, 0, '{}')",

@@ -1,12 +1,15 @@
 """Staff accounts: who may do what, passwords, and an admin who always remains."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import combinations
+from threading import Semaphore
+from typing import Literal
 
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, Type, extract_parameters
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -120,6 +123,56 @@ class TestAdd:
             staff.add(
                 session, email=email, name=name, role=Role.DESK, password=PASSWORD, by=Actor("root", "here"), now=NOW
             )
+
+
+EARNEST = staff.HASHER
+
+
+class OneByOne(PasswordHasher):
+    """Which hashes as long as it is not told to go on, and says when it has begun."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.begun, self.go_on = Semaphore(0), Semaphore(0)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002 -- argon2's name for it
+        self._take_time()
+        return super().verify(hash, password)
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        self._take_time()
+        return super().hash(password, salt=salt)
+
+    def _take_time(self) -> None:
+        self.begun.release()
+        assert self.go_on.acquire(timeout=60)
+
+
+class TestHashing:
+    """Whoever can reach the login page can have passwords hashed."""
+
+    def test_it_takes_19_mib_each(self) -> None:
+        cost = extract_parameters(EARNEST.hash("correct horse"))
+        assert (cost.type, cost.memory_cost, cost.time_cost, cost.parallelism) == (Type.ID, 19 * 1024, 2, 1)
+
+    def test_what_was_hashed_at_a_greater_cost_still_counts(self) -> None:
+        before = PasswordHasher().hash("correct horse")
+        assert EARNEST.verify(before, "correct horse")
+        assert EARNEST.check_needs_rehash(before)
+
+    def test_two_at_a_time(self, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+        person = account(session)
+        hasher = OneByOne()
+        monkeypatch.setattr(staff, "HASHER", hasher)
+        with ThreadPoolExecutor(6) as pool:
+            tried = [pool.submit(staff.verify, person, PASSWORD) for _ in range(4)]
+            tried += [pool.submit(staff._hash, "ada@example.com", PASSWORD) for _ in range(2)]
+            for left in range(6, 0, -1):
+                for _ in range(2 if left == 6 else left > 1):
+                    assert hasher.begun.acquire(timeout=60)
+                assert not hasher.begun.acquire(timeout=0.05)
+                hasher.go_on.release()
+            assert all(one.result() for one in tried)
 
 
 class TestPasswords:

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Row, text
 from werkzeug.test import TestResponse
 
 from models.database import make_engine
-from settings import Settings
+from settings import DatabaseRole, Settings
+from tests.database_roles import as_role
 from tests.webhooks.deliveries import changed, recorded
 from webhooks.app import create_app
 from webhooks.signatures import sign_stripe
@@ -27,7 +28,7 @@ class Site:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.app = create_app(settings)
+        self.app = create_app(as_role(settings, DatabaseRole.WEB))
         self._engine = make_engine(settings.database_url)
 
     def close(self) -> None:

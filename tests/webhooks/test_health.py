@@ -2,13 +2,14 @@ import pytest
 from werkzeug.test import TestResponse
 
 from local.servers import Postgres
-from settings import Settings
+from settings import DatabaseRole, Settings
+from tests.database_roles import as_role
 from tests.webhooks.site import Site
 from webhooks.app import create_app
 
 
 def get(settings: Settings, path: str) -> TestResponse:
-    return create_app(settings).test_client().get(path)
+    return create_app(as_role(settings, DatabaseRole.WEB)).test_client().get(path)
 
 
 def test_ready(site: Site) -> None:

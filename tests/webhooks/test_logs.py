@@ -116,9 +116,9 @@ def test_trouble_is_told_without_what_it_was_about(settings: Settings, postgres:
     finally:
         postgres.drop("not_migrated")
     nowhere = lines_after(deliveries, f"postgresql://spp:{PASSWORD}@127.0.0.1:1/spp", settings.broker_url)
-    for lines in (no_table, nowhere):
+    for lines, event in ((no_table, "intake_failing"), (nowhere, "database_failing")):
         assert [line["outcome"] for line in lines if line["event"] == "delivery"] == ["unavailable"]
-        (failure,) = [line for line in lines if line["event"] == "intake_failed"]
+        (failure,) = [line for line in lines if line["event"] == event]
         assert failure["level"] == "error"
         assert failure["error"]
     assert "webhook_events" in no_table[0]["error"]
@@ -127,8 +127,8 @@ def test_trouble_is_told_without_what_it_was_about(settings: Settings, postgres:
 def test_a_broker_that_is_down_is_told_once(settings: Settings) -> None:
     bodies = [new_event()[1] for _ in range(5)]
     deliveries = [("/webhooks/stripe", body, signed(body, SECRET.encode())) for body in bodies]
-    lines = lines_after(deliveries, settings.database_url, f"redis://:{PASSWORD}@127.0.0.1:1/0", "ring_failed")
-    assert [line["event"] for line in lines if line["event"] != "delivery"] == ["ring_failed"]
+    lines = lines_after(deliveries, settings.database_url, f"redis://:{PASSWORD}@127.0.0.1:1/0", "broker_failing")
+    assert [line["event"] for line in lines if line["event"] != "delivery"] == ["broker_failing"]
 
 
 def test_deliveries_are_answered_where_nobody_reads_the_log(settings: Settings, postgres: Postgres) -> None:

@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import Engine
 
 from local import sample_gym
+from local.home import ROLES
 from local.servers import Broker, Postgres
 from local.stack import Stack
 from models.database import make_engine, sessions
-from settings import Settings
+from settings import DatabaseRole, Settings
+from tests.database_roles import as_role
 from tests.worker.scene import NOW, SECRET, Make
 from worker.crediting import Crediting
 
@@ -30,8 +32,10 @@ def make(engine: Engine) -> Make:
 
 
 @pytest.fixture
-def crediting(settings: Settings, make: Make) -> Crediting:
-    return Crediting(settings, make, lambda: NOW)
+def crediting(settings: Settings, make: Make) -> Iterator[Crediting]:
+    engine = make_engine(as_role(settings.database_url, DatabaseRole.WORKER))
+    yield Crediting(settings, sessions(engine), lambda: NOW)
+    engine.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +65,7 @@ def environment(database_url: str, broker_url: str, **changed: str) -> dict[str,
     """What our processes are started with; `changed` are variables."""
     ours = {
         "DATABASE_URL": database_url,
+        "SPP_DATABASE_ROLES": ROLES,
         "BROKER_URL": broker_url,
         "SPP_ENDPOINTS": "stripe=stripe:test",
         "SPP_SECRET_STRIPE": SECRET.decode(),

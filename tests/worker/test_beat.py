@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import redis
 from celery import Celery
-from kombu import Queue
 
 import broker
 from local.servers import Broker
-from local.stack import ROOT
+from local.stack import ROOT, Stack
 from local.standin import StandIn
 from tests.worker.conftest import Running, environment
 from tests.worker.scene import Make, arrive, credited, join, paid, paid_now, rows, run, until, usable_now, value
@@ -57,6 +57,19 @@ def test_beat_sweeps_and_expires(running: Running, database_url: str, own_broker
         assert usable_now(waiting, "sub_1") == (0, 16)
 
 
+def test_beat_needs_no_database_and_no_secret(own_broker: Broker, tmp_path: Path) -> None:
+    nobody = {"SPP_SECRET_STRIPE": "", "SPP_SWEEP_EVERY_S": "1"}
+    stack = Stack(environment("postgresql://nobody@127.0.0.1:1/none", own_broker.url, **nobody), tmp_path)
+    with redis.Redis.from_url(own_broker.url) as client:
+        client.flushall()
+        try:
+            stack.start("beat")
+            until(lambda: client.llen("spp:maintenance"))
+        finally:
+            stack.stop()
+            client.flushall()
+
+
 def test_the_timer_sweeps_and_gives_signs_of_life_without_a_broker(
     running: Running, database_url: str, own_broker: Broker, waiting: Make
 ) -> None:
@@ -89,7 +102,6 @@ def test_the_nightly_reconciliation_credits_what_no_webhook_told(
         with running(database_url, own_broker.url, "worker", **endpoint):
             app = Celery(set_as_current=False)
             app.conf.update(broker.celery_config(own_broker.url))
-            app.conf.task_queues = [Queue(broker.MAINTENANCE)]
             app.send_task(broker.RECONCILE_PAYMENTS)
             until(lambda: credited(waiting, ["in_lost"]))
     assert rows(waiting, "SELECT endpoint, added, error FROM reconciliations") == [("stripe", 1, None)]
@@ -109,7 +121,6 @@ def test_a_worker_seals_when_beat_rings(running: Running, database_url: str, own
     with running(database_url, own_broker.url, "worker"):
         app = Celery(set_as_current=False)
         app.conf.update(broker.celery_config(own_broker.url))
-        app.conf.task_queues = [Queue(broker.MAINTENANCE)]
         app.send_task(broker.SEAL_ENTRIES)
         until(lambda: value(make, "SELECT finished_at FROM jobs WHERE name = 'seal'"))
 

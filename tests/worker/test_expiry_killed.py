@@ -8,7 +8,8 @@ from sqlalchemy import text
 
 from local.stack import ROOT
 from models.audit import audit
-from settings import Settings
+from settings import DatabaseRole, Settings
+from tests.database_roles import as_role
 from tests.worker.conftest import environment
 from tests.worker.scene import Make, rows, run, until, value
 from worker.process import WorkerProcess
@@ -77,7 +78,7 @@ def test_the_next_run_picks_up_where_a_killed_one_stopped(settings: Settings, la
         process.kill()
     assert written_down(lapsed) == 3 * BATCH
 
-    worker = WorkerProcess(settings)
+    worker = WorkerProcess(as_role(settings, DatabaseRole.WORKER))
     try:
         # Until the database has noticed the death, the batch in hand is locked, and passed over.
         until(lambda: worker.expire() == 0 and written_down(lapsed) == LOTS)
@@ -101,7 +102,7 @@ def test_what_has_not_lapsed_stays(settings: Settings, lapsed: Make) -> None:
         "UPDATE credit_grants SET expires_at = NULL WHERE id % 5 = 0",
     )
     live = value(lapsed, "SELECT count(*) FROM credit_grants WHERE id % 2 = 0 OR id % 5 = 0")
-    worker = WorkerProcess(settings)
+    worker = WorkerProcess(as_role(settings, DatabaseRole.WORKER))
     try:
         assert worker.expire() == LOTS - live
     finally:

@@ -2,7 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from settings import Settings
+from settings import DatabaseRole, Settings
+from tests.database_roles import as_role
 from tests.worker.scene import Make, arrive, credited_once, join, paid_now, rows, run, value
 from worker.crediting import Crediting
 from worker.process import WorkerProcess
@@ -20,7 +21,7 @@ def credited(make: Make, settings: Settings, payments: int) -> None:
 
 def test_a_night_prunes_all_there_is_and_is_recorded(make: Make, settings: Settings) -> None:
     credited(make, settings, 3)
-    worker = WorkerProcess(settings)
+    worker = WorkerProcess(as_role(settings, DatabaseRole.WORKER))
     try:
         worker.prune()
     finally:

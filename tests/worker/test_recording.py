@@ -9,7 +9,8 @@ import pytest
 from models import expiry_undo
 from models.actions import Actor
 from models.jobs import JobName
-from settings import Settings
+from settings import DatabaseRole, Settings
+from tests.database_roles import as_role
 from tests.worker.scene import Make, arrive, join, paid_now, rows, run, until, value
 from worker.process import WorkerProcess
 from worker.recording import recorded
@@ -19,7 +20,9 @@ OFTEN = {"timer_every_s": 0.05, "sweep_every_s": 0.1}
 
 @pytest.fixture
 def worker(settings: Settings, make: Make) -> Iterator[WorkerProcess]:
-    worker = WorkerProcess(Settings(**{**settings.model_dump(), **OFTEN, "expire_breaker_from": 2}))
+    worker = WorkerProcess(
+        as_role(Settings(**{**settings.model_dump(), **OFTEN, "expire_breaker_from": 2}), DatabaseRole.WORKER)
+    )
     yield worker
     worker.stop()
 

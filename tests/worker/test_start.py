@@ -11,7 +11,6 @@ from local.stack import ROOT
 COMMANDS = {
     "webhooks": ["-c", "import webhooks.wsgi"],
     "worker": ["-m", "celery", "-A", "worker.app:app", "worker"],
-    "beat": ["-m", "celery", "-A", "worker.app:app", "beat"],
 }
 
 

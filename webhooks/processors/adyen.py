@@ -75,7 +75,8 @@ class Adyen(Processor):
             self._keys = [binascii.unhexlify(key) for key in endpoint.keys if b":" not in key]
         except ValueError:
             self._keys = []
-        if not self._keys or not all(self._keys):
+        # Without any secret nothing is ever authentic; the web process does not start so.
+        if endpoint.keys and (not self._keys or not all(self._keys)):
             raise SettingsError(
                 f"Endpoint {name!r}: put the webhook's HMAC key, in hexadecimal as the Customer Area shows it, into "
                 f"{secret_variable(name)}; what is no user:password there has to be one."

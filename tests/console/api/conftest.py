@@ -17,7 +17,8 @@ from models.actions import Actor
 from models.members import Membership
 from models.staff import Role, Staff
 from models.tokens import ApiToken, TokenScope
-from settings import Settings
+from settings import DatabaseRole, Settings
+from tests.database_roles import as_role
 from tests.models.gym import Gym, build, fresh, paid, tell
 
 BY = Actor("tests", "here")
@@ -90,7 +91,8 @@ class Caller:
 @pytest.fixture
 def site(settings: Settings) -> Iterator[Flask]:
     """The console's app, which has the API."""
-    app = create_app(Settings(**{**settings.model_dump(), "console_secret": "x" * 32, "console_https": False}))
+    changes = {"console_secret": "x" * 32, "console_https": False}
+    app = create_app(as_role(Settings(**{**settings.model_dump(), **changes}), DatabaseRole.CONSOLE))
     yield app
     app.extensions["spp_engine"].dispose()
 

@@ -17,7 +17,8 @@ from console.web.app import create_app
 from models import staff
 from models.actions import Actor
 from models.staff import Role
-from settings import Settings
+from settings import DatabaseRole, Settings
+from tests.database_roles import as_role
 from tests.models.gym import Gym, build
 
 PASSWORD = "correct horse battery"
@@ -66,7 +67,7 @@ def gym(session: Session) -> Gym:
 def site(settings: Settings) -> Iterator[Flask]:
     """The console, without HTTPS, as on one machine."""
     changes = {"console_secret": "x" * 32, "console_https": False}
-    app = create_app(Settings(**{**settings.model_dump(), **changes}))
+    app = create_app(as_role(Settings(**{**settings.model_dump(), **changes}), DatabaseRole.CONSOLE))
     app.testing = True
     yield app
     app.extensions["spp_engine"].dispose()

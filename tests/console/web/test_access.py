@@ -8,14 +8,16 @@ from urllib.parse import quote
 import psycopg
 import pytest
 import time_machine
-from flask import Flask
-from sqlalchemy import event, select, text
+from flask import Flask, Response, request
+from sqlalchemy import Engine, event, func, select, text
 from sqlalchemy.orm import Session
 
-from console.web.access import database, needs
+from console.web import access
+from console.web.access import database, needs, open_to_all
 from console.web.app import CONTENT_SECURITY_POLICY, create_app
 from models import staff
 from models.actions import Action
+from models.logins import Login
 from models.staff import Role
 from settings import Settings
 from tests.console.web.conftest import LOG_IN, NOW, PASSWORD, Browser
@@ -33,6 +35,27 @@ def ada(log_in: LogIn) -> Browser:
 def attempt(browser: Browser, email: str = "admin@example.com", password: str = PASSWORD, to: str = LOG_IN) -> int:
     browser.get(LOG_IN)
     return browser.post(to, follow=False, email=email, password=password).status_code
+
+
+@pytest.mark.parametrize("path", ["/members/", "/nowhere", "/api/v1/members/1"])
+def test_a_connection_that_dies_at_the_very_end_changes_no_answer(
+    site: Flask, log_in: LogIn, engine: Engine, path: str
+) -> None:
+    cutting = []
+
+    @site.after_request
+    def cut(response: Response) -> Response:
+        if cutting:
+            pid = database().scalar(text("SELECT pg_backend_pid()"))
+            with engine.connect() as other:
+                cutting.append(other.scalar(text("SELECT pg_terminate_backend(:pid, 30000)"), {"pid": pid}))
+        return response
+
+    ada = log_in(Role.ADMIN)
+    expected = ada.get(path).status_code
+    cutting.append(path)
+    assert ada.get(path).status_code == expected
+    assert cutting == [path, True]
 
 
 def test_who_logs_in_sees_the_start(ada: Browser) -> None:
@@ -103,6 +126,34 @@ class TestLoggingIn:
         assert 0 < int(answer.headers["Retry-After"]) <= 900
         assert "Too many failed logins: try again in 15 min." in stranger.text
 
+    def test_a_failure_is_logged_with_its_address_and_without_what_was_typed(
+        self, ada: Browser, stranger: Browser, session: Session, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lines = []
+        monkeypatch.setattr(access.log, "warning", lambda event, **said: lines.append((event, said)))
+        attempt(stranger, "not-an-account", "typed secret")
+        for _ in range(6):
+            attempt(stranger, password="typed secret")
+        ada.get("/staff/password")
+        ada.post("/staff/password", current="typed secret", password=PASSWORD + "!", again=PASSWORD + "!")
+        person = staff.find(session, "admin@example.com")
+        assert person
+        assert [said["account"] for _, said in lines[:6]] == [None, *[person.id] * 5]
+        assert [said["why"] for _, said in lines] == ["WrongLogin"] * 6 + ["TooManyFailures"] * 2
+        assert {(event, said["address"]) for event, said in lines} == {("login_failed", "127.0.0.1")}
+        assert "typed secret" not in str(lines)
+
+    def test_an_admin_unlocks_a_login_with_a_new_password(
+        self, ada: Browser, log_in: LogIn, stranger: Browser, session: Session
+    ) -> None:
+        log_in(Role.DESK)
+        assert [attempt(stranger, "desk@example.com", "wrong") for _ in range(6)] == [401] * 5 + [429]
+        person = staff.find(session, "desk@example.com")
+        assert person
+        ada.get(f"/staff/{person.id}")
+        ada.post(f"/staff/{person.id}/password", password="battery staple")
+        assert attempt(stranger, "desk@example.com", "battery staple") == 302
+
     def test_a_disabled_account_does_not_log_in(self, ada: Browser, log_in: LogIn, session: Session) -> None:
         log_in(Role.DESK)
         person = staff.find(session, "desk@example.com")
@@ -115,6 +166,15 @@ class TestLoggingIn:
         attempt(stranger, password="wrong")
         acts = session.scalars(select(Action).where(Action.verb == "log in")).all()
         assert [(act.actor, act.origin) for act in acts] == [("admin@example.com", "127.0.0.1")]
+
+
+def copied(browser: Browser) -> Browser:
+    """Another browser with the same cookie."""
+    cookie = browser.client.get_cookie("spp")
+    assert cookie
+    copy = Browser(browser.client.application.test_client())
+    copy.client.set_cookie("spp", cookie.value)
+    return copy
 
 
 class TestSessions:
@@ -167,13 +227,34 @@ class TestSessions:
             clock.shift(10 * HOUR)
             assert busy.get("/members/").status_code == 302
 
-    @pytest.mark.parametrize("since", [None, "yesterday", 1])
-    def test_a_session_without_a_sensible_beginning_is_none(self, ada: Browser, since: object) -> None:
-        with ada.client.session_transaction() as kept:
-            kept["since"] = since
-        assert ada.get("/members/").status_code == 302
+    def test_logging_out_ends_every_copy_of_its_cookie_and_no_other_login(self, ada: Browser, log_in: LogIn) -> None:
+        copy, elsewhere = copied(ada), log_in(Role.ADMIN)
+        assert copy.get("/members/").status_code == 200
+        ada.get("/members/")
+        ada.post("/logout")
+        assert copy.get("/members/").status_code == 302
+        assert elsewhere.get("/members/").status_code == 200
 
-    @pytest.mark.parametrize("user", ["x", "", "77 1.0", "1", "1 1.0", "9" * 30 + " 1.0", "\u0661 1.0"])
+    def test_a_new_password_of_ones_own_ends_copies_and_other_logins(self, ada: Browser, log_in: LogIn) -> None:
+        copy, elsewhere = copied(ada), log_in(Role.ADMIN)
+        ada.get("/staff/password")
+        ada.post("/staff/password", current=PASSWORD, password=PASSWORD + "!", again=PASSWORD + "!")
+        assert ada.get("/members/").status_code == 200
+        assert copy.get("/members/").status_code == 302
+        assert elsewhere.get("/members/").status_code == 302
+
+    def test_logging_out_without_being_logged_in_does_no_harm(self, stranger: Browser) -> None:
+        stranger.get(LOG_IN)
+        assert stranger.post("/logout", follow=False).headers["Location"] == LOG_IN
+
+    def test_of_logins_that_are_over_none_stay(self, site: Flask, ada: Browser, session: Session) -> None:
+        with time_machine.travel(NOW, tick=True) as clock:
+            attempt(Browser(site.test_client()))
+            clock.shift(8 * DAY)
+            attempt(Browser(site.test_client()))
+        assert session.scalar(select(func.count()).select_from(Login)) == 1
+
+    @pytest.mark.parametrize("user", ["x", "", "77 1.0", "1", "\u0661" * 32, "0" * 32])
     def test_a_session_of_nobody_is_none(self, ada: Browser, user: str) -> None:
         with ada.client.session_transaction() as kept:
             kept["_user_id"] = user
@@ -310,6 +391,15 @@ def test_forwarded_addresses_are_believed_of_trusted_proxies_only(
     assert browser.client.post(LOG_IN, data=data, headers=forwarded).status_code == 302
     act = session.scalars(select(Action).where(Action.verb == "log in").order_by(Action.id.desc()).limit(1)).one()
     assert act.origin == origin
+
+
+def test_no_other_host_or_path_is_believed(behind: Callable[[int], Browser]) -> None:
+    browser = behind(1)
+    told = lambda: f"{request.host} {request.script_root} {request.host_url}"  # noqa: E731
+    browser.client.application.view_functions["members.search"] = open_to_all(told)
+    made_up = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Prefix": "/evil", "X-Forwarded-Port": "666"}
+    assert browser.get("/members/", headers=made_up).text == "localhost  http://localhost/"
+    assert browser.get("/members/", headers={"X-Forwarded-Proto": "https"}).text == "localhost  https://localhost/"
 
 
 def test_a_database_that_goes_away_during_a_page_is_told(site: Flask, ada: Browser) -> None:

@@ -1,10 +1,13 @@
 """The overview of Operations: what it shows of a known scene."""
 
+import re
 from collections.abc import Callable
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models import heartbeats
+from models.heartbeats import ProcessKind
 from models.staff import Role
 from tests.console.web.at_the_desk import pay, paying_member
 from tests.console.web.conftest import Browser
@@ -18,6 +21,7 @@ def test_nothing_has_happened_yet(log_in: LogIn) -> None:
     assert viewer.get("/operations/").status_code == 200
     assert "Due now 0 nothing waits" in viewer.text
     assert "No worker has been seen in the last day" in viewer.text
+    assert "No webhook server or console has answered in the last day." in viewer.text
     assert "Yes. Nothing is wrong." not in viewer.text
 
 
@@ -34,6 +38,22 @@ def test_the_figures_of_a_scene(log_in: LogIn, gym: Gym, session: Session) -> No
         assert said in viewer.text, said
     assert "1 dead letter on stripe" in viewer.text
     assert "2 received" in viewer.text
+
+
+def test_web_processes_stand_beside_the_workers(log_in: LogIn, session: Session) -> None:
+    heartbeats.beat(session, "host:1", 0)
+    heartbeats.beat(session, "host:3", 4, kind=ProcessKind.CONSOLE)
+    heartbeats.beat(session, "host:2", 1234, kind=ProcessKind.RECEIVER, memory_bytes=91_000_000)
+    session.execute(text("UPDATE heartbeats SET seen_at = seen_at - interval '40 s' WHERE worker = 'host:2'"))
+    session.commit()
+    viewer = log_in(Role.VIEWER)
+    viewer.get("/operations/")
+    workers, web = viewer.text.split("Web processes")
+    assert ("host:1" in workers, "host:2" in workers) == (True, False)
+    assert re.search(r"host:2 Webhooks 4\d s ago 1,234 91 MB", web)
+    assert re.search(r"host:3 Console .* ago 4 ", web)
+    assert "host:1" not in web
+    assert re.search(r"No webhook server has answered for 4\d s", workers)
 
 
 def test_only_who_operates_sees_the_buttons(log_in: LogIn) -> None:

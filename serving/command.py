@@ -1,0 +1,41 @@
+"""`spp-serve webhooks` and `spp-serve console`: the two apps on their ports, with the same limits wherever they run."""
+
+import argparse
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from models.heartbeats import ProcessKind
+from serving.server import Served, serve
+
+APPS = {
+    "webhooks": ("webhooks.wsgi:app", ProcessKind.RECEIVER, 8080),
+    "console": ("console.wsgi:app", ProcessKind.CONSOLE, 8081),
+}
+"""What can be served: the app, what its processes are, and its usual port."""
+
+
+def main() -> None:
+    """The entry point."""
+    parser = argparse.ArgumentParser(prog="spp-serve", description="Serves the webhook server or the console.")
+    parser.add_argument("app", choices=APPS)
+    add = parser.add_argument
+    add("--host", type=ip_address, default="127.0.0.1", help="IP address to listen on (default: %(default)s)")
+    usual = ", ".join(f"{port} for {app}" for app, (_, _, port) in APPS.items())
+    add("--port", type=_number(65535), help=f"default: {usual}")
+    add("--workers", type=_number(256), default=1, help="processes; each uses up to one core (default: %(default)s)")
+    add(
+        "--stop-timeout", type=_number(1800), default=30, metavar="SECONDS",
+        help="how long a process may finish what it is at (default: %(default)s)",
+    )  # fmt: skip
+    given = parser.parse_args()
+    app, kind, port = APPS[given.app]
+    serve(Served(app, str(given.host), given.port or port, kind, given.workers, given.stop_timeout))
+
+
+def _number(limit: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= limit):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {limit}")
+        return int(text)
+
+    return number

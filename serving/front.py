@@ -1,0 +1,126 @@
+"""The front: lets a request's body arrive, then has the WSGI app answer it in one go.
+
+Granian calls it in one of its threads when a request's headers are here, and again when its body is; no thread waits
+in between. The answer is made whole before it is sent, so no thread waits for a client that reads slowly either.
+"""
+
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any, Protocol, cast
+
+import structlog
+
+from serving.bodies import Bodies, Lost, Source
+from serving.environ import Environ, Environs, Scope
+
+App = Callable[[Environ, Any], Iterable[bytes]]
+"""A WSGI app."""
+Header = tuple[str, str]
+
+log = structlog.get_logger()
+
+
+class Proto(Source, Protocol):
+    """Granian's side of one request."""
+
+    def response_bytes(self, status: int, headers: list[Header], body: bytes) -> None:
+        """Answers it, without waiting."""
+
+
+class Request(Protocol):
+    """A request as Granian hands it over."""
+
+    scope: Scope
+    proto: Proto
+
+
+class Front:
+    """Takes the requests of one process, for an app that takes bodies of up to `limit_bytes`.
+
+    A longer body is not read: the app is to refuse it by its CONTENT_LENGTH.
+    """
+
+    def __init__(self, app: App, limit_bytes: int, environs: Environs, bodies: Bodies) -> None:
+        self.app = app
+        self._limit_bytes = limit_bytes
+        self._environs = environs
+        self._bodies = bodies
+        self.answered = 0
+        """How many requests the app has answered; of two at the same moment perhaps one."""
+
+    def __call__(self, request: Request) -> None:
+        """Takes a request. Never raises: Granian would not notice."""
+        scope, exchange = request.scope, _Exchange(self, request.proto)
+        del request  # see _Exchange._send
+        try:
+            exchange.environ = environ = self._environs.of(scope)
+            length_bytes = int(environ.get("CONTENT_LENGTH", 0))
+            # The app gets the body as a whole, however it came.
+            if environ.pop("HTTP_TRANSFER_ENCODING", None):
+                self._bodies.pieces(exchange.source, self._limit_bytes, exchange.arrived)
+            elif 0 < length_bytes <= self._limit_bytes:
+                self._bodies.whole(exchange.source, length_bytes, exchange.arrived)
+            else:
+                exchange.answer(b"")
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the client is answered
+            exchange.fail(error)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    __slots__ = ("_front", "_proto", "environ")
+
+    def __init__(self, front: Front, proto: Proto) -> None:
+        self._front = front
+        self._proto: Proto | None = proto
+        self.environ: Environ = {}
+
+    @property
+    def source(self) -> Source:
+        """The body, before there is an answer."""
+        return cast("Source", self._proto)
+
+    def arrived(self, body: bytes | Lost) -> None:
+        """Goes on with the body, or answers why there is none."""
+        if isinstance(body, Lost):
+            self._refuse(*body.value)
+            return
+        self.environ["CONTENT_LENGTH"] = str(len(body))
+        self.answer(body)
+
+    def answer(self, body: bytes) -> None:
+        """Has the app answer, and sends what it says."""
+        self.environ["wsgi.input"] = BytesIO(body)
+        status, headers = 500, []
+
+        def start(line: str, given: list[Header], _error: object = None) -> None:
+            nonlocal status, headers
+            status, headers = int(line[:3]), given
+
+        try:
+            parts = self._front.app(self.environ, start)
+            try:
+                self._send(status, headers, b"".join(parts))
+            finally:
+                if close := getattr(parts, "close", None):
+                    close()
+        except Exception as error:  # noqa: BLE001 -- as above
+            self.fail(error)
+        self._front.answered += 1
+
+    def fail(self, error: Exception) -> None:
+        """Logs what went wrong; 500, where there was no answer yet."""
+        log.error("request_failed", exc_info=error)
+        self._refuse(500, "Something went wrong.")
+
+    def _refuse(self, status: int, why: str) -> None:
+        headers = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
+        self._send(status, headers, why.encode())
+
+    def _send(self, status: int, headers: list[Header], body: bytes) -> None:
+        # Let go of at once: Granian closes the connection of a body that is not read when nobody can read it any more,
+        # and errors, which keep their frames, may stay until Python's collector comes by.
+        proto, self._proto = self._proto, None
+        if proto is not None:
+            proto.response_bytes(status, headers, body)
