@@ -87,7 +87,7 @@ def test_the_theme_is_the_systems_until_one_is_chosen(enter: Enter, scheme: str,
             POLICY,
         ),
         ("document.body.setAttribute('style', 'color: red')", POLICY),
-        ("fetch('/static/missing.js')", "404 from"),
+        ("return fetch('/static/missing.js')", "404 from"),
     ],
     ids=["error", "exception", "inline script", "inline style", "missing file"],
 )
