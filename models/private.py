@@ -49,11 +49,11 @@ _ID = r"""(?:\b|(?<=_)|(?<=[a-z])(?=[A-Z]))(?i:ids?|uu?id|guid|arn
 _ID_NAME = re.compile(f"{_ID}$ | ^(?:payment|cause|charge|refund|subscription)$", re.VERBOSE)
 _ONE_WORD = re.compile(r"\s*\"?[\w.:/|#+-]*\"?\s*")
 _BEFORE_ID = re.compile(
-    rf"""(?: (?<![\\\w]) (?: \w*[A-Z] | \w*[A-Za-z]\w*_ | [A-Z]{{1,6}}- )
+    rf"""(?: (?<!\w) (?: \w*[A-Z] | \w*[A-Za-z]\w*_ | [A-Z]{{1,6}}- )
            | {_ID} ["'\]]{{0,2}}\s{{0,3}}[:=]\s{{0,3}}["']? )$""",
     re.VERBOSE | re.ASCII,
 )
-"""Ends as `BARC`, `in_`, `WH-`, `order_id=` do; but not as the letter of an escape, nor where a card is named:"""
+"""Ends as `BARC`, `in_`, `WH-`, `order_id=` do; but not where a card is named:"""
 _CARD_WORD = re.compile(
     r"card|kart|carte|credit|debit|visa|master|maestro|amex|(?<![a-z])(?:pan|cc|jcb|n[or]|num|number)(?![a-z])",
     re.IGNORECASE,
