@@ -127,20 +127,18 @@ def _without_named(match: re.Match[str]) -> str:
 def _starred(match: re.Match[str], rule: Rule, escaped: bool = False) -> str:
     text = match[0]
     groups = [group.span() for group in _GROUP.finditer(text)]
+    numbers = ["".join(str(int(digit)) for digit in text[start:end]) for start, end in groups]
     hidden: set[int] = set()
     for first in range(len(groups)):
-        places: list[int] = []
-        for last, (start, end) in enumerate(groups[first : first + _LONGEST_CARD], first):
-            if len(places) + end - start > _LONGEST_CARD:
+        number = ""
+        for last in range(first, len(groups)):
+            number += numbers[last]
+            if len(number) > _LONGEST_CARD:
                 break
-            places += range(start, end)
-            if (
-                len(places) >= _SHORTEST_CARD
-                and _is_card("".join(str(int(text[place])) for place in places), rule)
-                and not _is_id(match, groups[first : last + 1], rule, escaped)
-            ):
-                hidden.update(places[:-SHOWN_AT_THE_END])
-            if end - start < _SHORTEST_GROUP:
+            among = groups[first : last + 1]
+            if len(number) >= _SHORTEST_CARD and _is_card(number, rule) and not _is_id(match, among, rule, escaped):
+                hidden.update([place for start, end in among for place in range(start, end)][:-SHOWN_AT_THE_END])
+            if len(numbers[last]) < _SHORTEST_GROUP:
                 break
     return "".join("*" if place in hidden else letter for place, letter in enumerate(text)) if hidden else text
 
