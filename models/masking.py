@@ -83,7 +83,7 @@ def _json(text: str) -> Iterator[str]:
         elif piece == ",":
             rule = inherited
         elif piece == ":":
-            rule = rule_of(_unescaped(before)) if inherited is Rule.ALL else inherited
+            rule = rule_of(_unescaped(before), inherited)
         yield ": " if piece == ":" else _token(piece, Rule.ALL if is_name else rule)
         before = piece
 
@@ -93,9 +93,9 @@ def _token(piece: str, rule: Rule) -> str:
         return _as_sent(piece, rule, _unescaped, partial(json.dumps, ensure_ascii="\\" in piece))
     if piece in ("null", "true", "false", "{", "[", "}", "]", ","):
         return piece
-    if rule is Rule.ALL and (number := _FRACTION.fullmatch(piece)):
+    if rule not in (Rule.NOTHING, Rule.END) and (number := _FRACTION.fullmatch(piece)):
         # Digits behind a point are nobody's card, however many there are.
-        return masked(number[1]) + number[2]
+        return masked(number[1], rule) + number[2]
     return masked(piece, rule)
 
 
@@ -121,7 +121,7 @@ def _xml(text: str) -> Iterator[str]:
         yield _as_sent(piece, rule if is_text else Rule.ALL, html.unescape, str if piece.startswith("<") else _escaped)
         name = _XML_NAME.match(piece)
         if name and not is_text and not piece.startswith(("<!", "<?")) and not piece.endswith("/>"):
-            around.append(rule_of(name[1]) if rule is Rule.ALL else rule)
+            around.append(rule_of(name[1], rule))
             within = True
         elif not is_text:
             within = False
@@ -155,7 +155,7 @@ def _as_sent(piece: str, rule: Rule, read: Callable[[str], str], write: Callable
     """The piece itself where nothing of what it says has to be masked."""
     value = read(piece)
     seen = masked(value, rule)
-    return without_cards(piece if seen == value else write(seen))
+    return without_cards(piece if seen == value else write(seen), rule)
 
 
 def _new_line(depth: int) -> str:
