@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Sequence
 from importlib import resources
+from typing import cast
 
 from flask import Blueprint, Response, abort, current_app
 from flask_openapi3 import OpenAPI, Tag
@@ -40,11 +41,14 @@ swagger = Blueprint(
 
 
 def describe(app: OpenAPI, tags: Sequence[Tag]) -> None:
-    """Completes the description of an app that has all routes."""
+    """Says what the description of an app begins with; what the routes say is added when somebody asks for it."""
     app.info.description = DESCRIPTION
     app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": "An API token: spp_..."}}
     app.validation_error_model = problems.Problem
     app.tags = list(tags)
+
+
+def _described(app: OpenAPI) -> str:
     document = app.api_doc
     # The library keeps only part of what the models say of themselves.
     _, schemas = models_json_schema(sorted(gate.MODELS, key=str), ref_template="#/components/schemas/{model}")
@@ -60,13 +64,17 @@ def describe(app: OpenAPI, tags: Sequence[Tag]) -> None:
             made["headers"] = {
                 name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()
             }
+    return json.dumps(document)
 
 
 @api.get("/openapi.json", doc_ui=False)  # type: ignore[untyped-decorator]
 @access.open_to_all
 def openapi() -> Response:
     """The description."""
-    return Response(json.dumps(current_app.api_doc), mimetype="application/json")  # type: ignore[attr-defined]
+    kept = current_app.extensions
+    if "spp_description" not in kept:
+        kept["spp_description"] = _described(cast("OpenAPI", current_app))
+    return Response(kept["spp_description"], mimetype="application/json")
 
 
 @api.get("/docs", doc_ui=False)  # type: ignore[untyped-decorator]
