@@ -24,6 +24,9 @@ class Terms:
     days_to_expire: int
 
 
+_NONE = Fraction(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Owed:
     """What one payment comes to for one item: `quantity` given, `reversed` of them taken back again."""
@@ -57,9 +60,9 @@ def entitlement(facts: Sequence[Fact], terms: Iterable[Terms]) -> list[Owed]:
     """
     if payment_of(facts) is None:
         return []
-    share = reversed_share(facts) if len(facts) > 1 else Fraction(0)
+    share = reversed_share(facts)
     return [
-        Owed(term.item_id, term.quantity, term.days_to_expire, int(term.quantity * share))
+        Owed(term.item_id, term.quantity, term.days_to_expire, int(term.quantity * share) if share else 0)
         for term in terms
         if term.quantity
     ]
@@ -67,7 +70,8 @@ def entitlement(facts: Sequence[Fact], terms: Iterable[Terms]) -> list[Owed]:
 
 def reversed_share(facts: Sequence[Fact]) -> Fraction:
     """The share of the payment that went back and stayed away, 0 to 1; overlapping causes reverse once."""
-    return min(Fraction(1), sum(_share_by_family(facts).values(), Fraction(0)))
+    shares = _share_by_family(facts).values()
+    return min(Fraction(1), sum(shares, Fraction(0))) if shares else _NONE
 
 
 def money_reversed(facts: Sequence[Fact]) -> int:
@@ -113,7 +117,7 @@ def _share_by_family(facts: Sequence[Fact]) -> dict[str, Fraction]:
     itself undoes what the group's others took before, as far as it goes: a dispute won, and the reversal by which
     its money went, have ids of their own.
     """
-    moves = [fact for fact in facts if isinstance(fact, Reversed | Restored)]
+    moves = [fact for fact in facts if isinstance(fact, (Reversed, Restored))]
     if not any(isinstance(move, Reversed) for move in moves):
         return {}
     paid = least_paid(facts)
