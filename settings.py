@@ -153,17 +153,19 @@ class Settings(BaseSettings):
             return value
         return [_parse_endpoint(word) for word in value.split()]
 
-    def with_secrets(self, role: DatabaseRole | None = None) -> Self:
+    def with_secrets(self, role: DatabaseRole | None = None, *, receives: bool = True) -> Self:
         """These settings with the passwords of database and broker, and each endpoint's secrets and API key, filled in.
 
-        With a role, as its process needs them: it logs in to the database by that role, and only the web process
-        has to have the webhook secrets. Raises SettingsError naming the first endpoint without one.
+        With a role, as its process needs them: it logs in to the database by that role. A process that `receives`,
+        the web's or one without a role, has to have the webhook secrets. Raises SettingsError naming the first
+        endpoint without one.
         """
+        receives = receives and role in {None, DatabaseRole.WEB}
         found = tuple(
             endpoint
             if endpoint.secrets
             else endpoint.model_copy(
-                update={"secrets": self._secrets(endpoint, role), "api_key": self._api_key(endpoint)}
+                update={"secrets": self._secrets(endpoint, needed=receives), "api_key": self._api_key(endpoint)}
             )
             for endpoint in self.endpoints
         )
@@ -191,9 +193,9 @@ class Settings(BaseSettings):
             return self.broker_url
         return f"{scheme}://{user}:{quote(password, safe='')}@{host}"
 
-    def _secrets(self, endpoint: Endpoint, role: DatabaseRole | None) -> tuple[SecretStr, ...]:
+    def _secrets(self, endpoint: Endpoint, *, needed: bool) -> tuple[SecretStr, ...]:
         secrets = self._read(secret_variable(endpoint.name), endpoint.name)
-        if not secrets and role in {None, DatabaseRole.WEB}:
+        if not secrets and needed:
             raise SettingsError(
                 f"Endpoint {endpoint.name!r} has no webhook secret. Put it (several, separated by white space, "
                 f"while rotating) into {self.places(secret_variable(endpoint.name), endpoint.name)}."
@@ -264,9 +266,9 @@ def api_key_variable(endpoint: str) -> str:
     return "SPP_API_KEY_" + endpoint.upper().replace("-", "_")
 
 
-def load(role: DatabaseRole | None = None) -> Settings:
+def load(role: DatabaseRole | None = None, *, receives: bool = True) -> Settings:
     """The settings of this process, complete and checked; of no role where it may do everything, or asks nothing of the
-    database. Raises SettingsError.
+    database. See Settings.with_secrets. Raises SettingsError.
     """
     try:
         settings = Settings()  # type: ignore[call-arg]
@@ -276,7 +278,7 @@ def load(role: DatabaseRole | None = None) -> Settings:
     variables = [secret_variable(name) for name in names]
     if len(set(variables)) < len(variables):
         raise SettingsError(f"SPP_ENDPOINTS names an endpoint twice: {' '.join(names)}. Rename one.")
-    return settings.with_secrets(role)
+    return settings.with_secrets(role, receives=receives)
 
 
 def _explain(item: dict[str, object]) -> str:

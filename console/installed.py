@@ -36,14 +36,16 @@ class Failed(click.ClickException):
 
 
 @contextmanager
-def installed_settings(role: DatabaseRole | None = DatabaseRole.CONSOLE) -> Iterator[settings.Settings]:
+def installed_settings(
+    role: DatabaseRole | None = DatabaseRole.CONSOLE, *, receives: bool = True
+) -> Iterator[settings.Settings]:
     """The settings; where DATABASE_URL is not set, with an embedded server for as long as the block.
 
     Most commands do what the console does; those that do the worker's jobs by hand ask for its role.
     """
     with home.installation(DATA) as environment:
         os.environ.update(environment)
-        yield settings.load(role)
+        yield settings.load(role, receives=receives)
 
 
 def operator() -> "Actor":

@@ -75,7 +75,7 @@ def migrate() -> None:
     """
     from models.migrations import upgrade
 
-    with installed_settings(None) as loaded:
+    with installed_settings(None, receives=False) as loaded:
         upgrade(loaded.database_url)
         if loaded.database_roles:
             _make_roles(loaded)

@@ -129,7 +129,10 @@ class Bodies:
     def _sweep_on(self) -> None:
         pause = threading.Event()
         while not pause.wait(SWEEP_EVERY_S):
-            self.sweep()
+            try:
+                self.sweep()
+            except Exception as error:
+                log.error("sweep_failed", exc_info=error)
 
 
 class _Arrival:
@@ -153,7 +156,8 @@ class _Arrival:
     def give_up(self) -> bool:
         """Ends it; False where it has just ended by itself."""
         self._late = True
-        return self._future is not None and self._future.cancel()
+        future = getattr(self, "_future", None)  # gone where another thread has just ended it
+        return future is not None and future.cancel()
 
     def _done(self, future: Future) -> None:
         self._end(self._bytes(future))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from serving.server import Limits
-from settings import BROKER_PASSWORD, DATABASE_PASSWORD, DatabaseRole, Settings
+from settings import BROKER_PASSWORD, DATABASE_PASSWORD, DatabaseRole, Settings, load
 
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -129,6 +129,24 @@ def test_a_service_sees_its_own_secrets_alone(folder: Path, service: str) -> Non
     assert SERVICES[service]["volumes"] == [f"${{SPP_SECRETS:-./secrets}}/.{service}:/run/secrets/spp:ro"]
     assert not SERVICES[service].get("secrets")
     assert files(folder / f".{service}") == {name: files(folder)[name] for name in SEES[service]}
+
+
+@pytest.mark.parametrize(
+    ("service", "role"),
+    [("migrate", None), ("webhooks", DatabaseRole.WEB), ("worker", DatabaseRole.WORKER),
+     ("beat", DatabaseRole.WORKER), ("console", DatabaseRole.CONSOLE)],
+)  # fmt: skip
+def test_a_service_starts_with_its_own_secrets(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, service: str, role: DatabaseRole | None
+) -> None:
+    for name in [name for name in os.environ if name.startswith("SPP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://spp@postgres/spp")
+    monkeypatch.setenv("BROKER_URL", "redis://valkey:6379/0")
+    monkeypatch.setenv("SPP_DATABASE_ROLES", "spp")
+    monkeypatch.setenv("SPP_ENDPOINTS", "stripe=stripe:live old-stripe=stripe:live")
+    monkeypatch.setenv("SPP_SECRETS_DIR", str(folder / f".{service}"))
+    assert load(role, receives=service != "migrate").endpoints
 
 
 def test_what_is_changed_and_taken_away_is_so_for_the_services(folder: Path) -> None:
