@@ -79,6 +79,8 @@ class Broker(Server):
         lines += [f'logfile "{self._log}"']
         self._configuration.touch(mode=0o600)
         self._configuration.write_text("\n".join(lines) + "\n")
+        if self._child is not None:
+            self._child.wait()  # the one before, which has ended
         self._child = subprocess.Popen(
             [self._binary, self._configuration],
             cwd=self.data,
