@@ -14,7 +14,7 @@ from webhooks.processors import adapter
 
 VERSIONS = range(15, 19)
 CLOCKS_APART_S = 2.0
-WEB_PROCESS, CONSOLE_PROCESS = 8, 18
+WEB_PROCESS, CONSOLE_PROCESS = 9, 19
 """Connections that a process may open; the console's with its watcher."""
 
 
@@ -62,7 +62,9 @@ def _server(connection: Connection) -> Iterator[Finding]:
     yield Finding(encoding == "UTF8", f"Database: encoding {encoding}{mend}.")
     zone = connection.exec_driver_sql("SHOW timezone").scalar_one()
     what = (
-        "sessions have their settings" if zone == "UTC" else "sessions lose their settings; see pooling in the runbook"
+        "sessions have their settings"
+        if zone == "UTC"
+        else "sessions lose their settings; see pgbouncer in docs/operations.md"
     )
     yield Finding(zone == "UTC", f"Database: {what} (time zone {zone}).")
 

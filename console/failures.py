@@ -6,6 +6,7 @@ from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 from local.shared import NoEmbeddedServers, ServerFailed
 from local.stack import StackFailed
 from models.errors import SppError
+from outages import is_away
 from settings import SettingsError
 
 
@@ -14,6 +15,8 @@ def message(error: Exception) -> str | None:
     match error:
         case SppError() | SettingsError() | NoEmbeddedServers() | ServerFailed() | StackFailed():
             return str(error)
+        case OperationalError() if not is_away(error):
+            return f"the database is busy: {str(error.orig).strip()}. Try again in a moment."
         case OperationalError():
             return f"the database is not reachable: {str(error.orig).strip()}"
         case ProgrammingError(orig=InsufficientPrivilege() as refused):
