@@ -1,13 +1,11 @@
 """Webhook events: what became of each, why, and what it did. Bodies are for the console, which masks them."""
 
 from datetime import datetime
-from typing import Annotated
 
 from flask_openapi3 import Tag
-from pydantic import Field
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Id, Moment, Path, field, id_of, parameter
+from console.api.fields import TIME, Answer, Id, Moment, Path, Sought, field, id_of, parameter
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
 from console.web.access import database
@@ -22,8 +20,6 @@ from models.payments import PaymentState
 
 TAG = Tag(name="Events", description="What the processors' webhooks said, and what became of it.")
 
-Text = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
-
 
 class EventPath(Path):
     """Which event."""
@@ -34,9 +30,9 @@ class EventPath(Path):
 class EventQuery(PageQuery):
     """Which events."""
 
-    endpoint: Text | None = parameter("Received by that endpoint.", "stripe", default=None)
-    event_id: Text | None = parameter("With that id of the processor's.", "evt_1", default=None)
-    payment: Text | None = parameter("About the payment that the processor calls so.", "in_1Qx7", default=None)
+    endpoint: Sought | None = parameter("Received by that endpoint.", "stripe", default=None)
+    event_id: Sought | None = parameter("With that id of the processor's.", "evt_1", default=None)
+    payment: Sought | None = parameter("About the payment that the processor calls so.", "in_1Qx7", default=None)
     member_id: Id | None = parameter("About that member's payments.", 1, default=None)
     state: EventState | None = parameter("In that state.", "quarantined", default=None)
     since: Moment | None = parameter("Received from then on.", TIME, default=None)

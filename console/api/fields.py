@@ -89,6 +89,8 @@ whole = BeforeValidator(_whole)
 Id = Annotated[int, Field(ge=1, le=MAX_ID), whole]
 Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Text without control characters."""
+Sought = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
+"""What an endpoint or a processor calls something, to find it by."""
 Name = Annotated[Text, Field(max_length=MAX_NAME_LENGTH)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY), whole]

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from flask_openapi3 import Tag
-from pydantic import Field
 from sqlalchemy import ColumnElement
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Id, Path, field, id_of, parameter
+from console.api.fields import TIME, Answer, Id, Path, Sought, field, id_of, parameter
 from console.api.gate import read
 from console.api.members import MemberPath
 from console.api.memberships import MembershipPath
@@ -24,8 +23,6 @@ from models.payments import PaymentState
 
 TAG = Tag(name="Payments", description="Members' dues as their processors told of them, and what each gave.")
 
-Text = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
-
 
 class PaymentPath(Path):
     """Which payment."""
@@ -36,8 +33,8 @@ class PaymentPath(Path):
 class PaymentQuery(PageQuery):
     """Which payments."""
 
-    endpoint: Text | None = parameter("That the endpoint told of.", "stripe", default=None)
-    reference: Text | None = parameter("That the processor calls so.", "in_1Qx7", default=None)
+    endpoint: Sought | None = parameter("That the endpoint told of.", "stripe", default=None)
+    reference: Sought | None = parameter("That the processor calls so.", "in_1Qx7", default=None)
     state: Literal["unmatched", "settled", "held"] | None = parameter("Only those.", "unmatched", default=None)
 
 
