@@ -4,8 +4,9 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import click
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from console.failures import message
 from console.installed import installed_settings
 from console.status import lookout_of
 from logs import first_line
@@ -54,10 +55,8 @@ def _judge() -> Verdict:
             now = lookout.now()
     except OperationalError as error:
         return Verdict(Code.CRITICAL, f"the database does not answer: {first_line(error)}")
-    except ProgrammingError:
-        return Verdict(Code.UNKNOWN, "the database does not have this version's schema; run `spp migrate`")
     except (SQLAlchemyError, SettingsError, SppError) as error:
-        return Verdict(Code.UNKNOWN, str(error))
+        return Verdict(Code.UNKNOWN, message(error) or str(error))
     total = now.figures.total
     if found := alarms.fired(now):
         grave = any(alarm.severity == Severity.CRITICAL for alarm in found)

@@ -49,7 +49,11 @@ def installed_settings(
 
 
 def operator() -> "Actor":
-    """The operating system's user who runs this command; not what a variable such as LOGNAME says."""
+    """The operating system's user who runs this command; not what a variable such as LOGNAME says.
+
+    Where several people are one user (in a container, as root), SPP_OPERATOR names the person: a claim, so it stands
+    beside the user.
+    """
     from models.actions import Actor
 
     uid = os.getuid()
@@ -57,7 +61,8 @@ def operator() -> "Actor":
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = f"user {uid}"
-    return Actor(name, "command line")
+    person = os.environ.get("SPP_OPERATOR")
+    return Actor(name, f"command line, for {person}" if person else "command line")
 
 
 @contextmanager

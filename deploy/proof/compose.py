@@ -28,12 +28,13 @@ class Compose:
     """The project, with its secrets in `folder`. `settings` are added to the environment of `docker compose`."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        self.secrets = folder / "secrets"
+        self.secrets, self.backup = folder / "secrets", folder / "backup"
         self.port, self.console_port = _free_port(), _free_port()
         self._command = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
         self._environment = {
             **os.environ,
             "SPP_SECRETS": str(self.secrets),
+            "SPP_BACKUP": str(self.backup),
             "SPP_ENDPOINTS": f"{ENDPOINT}=stripe:test",
             "SPP_PORT": str(self.port),
             "SPP_CONSOLE_PORT": str(self.console_port),
@@ -41,6 +42,7 @@ class Compose:
             **settings,
         }
         self.secrets.mkdir()
+        self.backup.mkdir()
         (self.secrets / ENDPOINT).write_text(SECRET)
         subprocess.run([ROOT / "deploy" / "secrets.sh", self.secrets], check=True)
 

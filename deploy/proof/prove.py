@@ -49,6 +49,7 @@ def main() -> None:
             acknowledged = kills(compose)
             scale_and_stop(compose, acknowledged)
             inside(compose)
+            point_in_time(compose)
             monitoring(compose, grafana=not options.stand_ins)
         with tempfile.TemporaryDirectory(prefix="spp-proof-") as folder:
             more = {"BROKER_URL": "amqp://guest:guest@rabbitmq//"}
@@ -195,6 +196,45 @@ def scale_and_stop(compose: Compose, acknowledged: set[str]) -> None:
             docker("start", *ids)
         compose.wait_healthy(*OURS)
     require_credited_once(compose, acknowledged | stream.acknowledged, LOTS_EACH)
+
+
+def point_in_time(compose: Compose) -> None:
+    """Archive, base backup, a mistake, and back to the moment before it, as docs/operations.md has it."""
+    print("Point in time")
+    for folder in ("wal", "base"):
+        (compose.backup / folder).mkdir()
+    owner = int(compose("run", "--rm", "-T", "--no-deps", "postgres", "id", "-u"))
+    for path in (compose.backup, *compose.backup.iterdir()):
+        os.chown(path, owner, owner)
+    compose.run("postgres", "psql", "-U", "spp", stdin=(ROOT / "deploy" / "archive.sql").read_text())
+    compose("restart", "postgres")
+    compose.wait_healthy("postgres")
+    compose.run("postgres", "pg_basebackup", "-U", "spp", "-D", "/backup/base/1", "--checkpoint=fast")
+    compose.spp("adjust", "eve@example.com", "Spin", "1", "--reason", "goodwill", "--note", "The class was cancelled")
+    ledger = "SELECT count(*), (SELECT count(*) FROM actions) FROM ledger_entries"
+    before = compose.sql(ledger)
+    [[moment]] = compose.sql("SELECT clock_timestamp()")
+    time.sleep(1)
+    compose.sql("DROP TABLE billing_references CASCADE")
+    compose.sql("SELECT pg_switch_wal()")
+    compose("stop", "--timeout", "45")
+    restore = (
+        "mv $PGDATA $PGDATA.mistaken && cp -a /backup/base/1 $PGDATA &&"
+        " cat >> $PGDATA/postgresql.auto.conf && touch $PGDATA/recovery.signal"
+    )
+    settings = (
+        "restore_command = 'cp /backup/wal/%f %p'\n"
+        f"recovery_target_time = '{moment}'\nrecovery_target_action = promote\n"
+    )
+    compose("run", "--rm", "-T", "--no-deps", "postgres", "sh", "-c", restore, stdin=settings)
+    compose("up", "--detach", "--no-build", "postgres")
+    compose.wait_healthy("postgres")
+    until(lambda: compose.sql("SELECT pg_is_in_recovery()") == [["f"]], "PostgreSQL is at the moment before the mistake")
+    require(compose.sql(ledger) == before, "what came between the base backup and that moment is there")
+    compose("up", "--detach", "--no-build")
+    compose.wait_healthy(*OURS)
+    compose.spp("audit")
+    require(True, "`spp audit` finds nothing wrong")
 
 
 def inside(compose: Compose) -> None:

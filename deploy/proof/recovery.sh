@@ -2,6 +2,7 @@
 # Backup and restore tried for real: pg_dump, and a base backup with the WAL after it, restored to a moment before a mistake.
 # The commands are those of docs/operations.md. Needs PostgreSQL's server programs (PGBIN) and `spp`; as root it becomes `postgres`.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 PGBIN=${PGBIN:-$(ls -d /usr/lib/postgresql/*/bin | tail -1)}
 SPP=${SPP:-$PWD/.venv/bin/spp}
 site=$(mktemp -d)
@@ -16,13 +17,9 @@ trap 'as "$PGBIN/pg_ctl" -D "$site/data" -m immediate stop > /dev/null 2>&1; as 
 
 as "$PGBIN/initdb" -D "$site/data" --auth=trust > "$site/initdb.log"
 as mkdir "$site/wal" "$site/base"
-as tee -a "$site/data/postgresql.conf" > /dev/null <<CONF
-wal_level = replica
-archive_mode = on
-archive_command = 'test ! -f $site/wal/%f && cp %p $site/wal/%f'
-archive_timeout = 60
-CONF
 server "$site/data" start
+sed "s,/backup,$site,g" "$here/../archive.sql" | ask -d postgres
+server "$site/data" restart
 ask -d postgres -c "CREATE DATABASE spp"
 chmod 755 "$site"
 export DATABASE_URL="postgresql://postgres@/spp?host=$site" SPP_DATA="$site/home"
@@ -65,11 +62,10 @@ ask -d spp -c "ALTER TABLE billing_references DISABLE TRIGGER ALL" -c "DELETE FR
 ask -d spp -c "SELECT pg_switch_wal()" > /dev/null
 server "$site/data" stop
 as cp -a "$site/base/1" "$site/restored"
-as tee -a "$site/restored/postgresql.conf" > /dev/null <<CONF
+as tee -a "$site/restored/postgresql.auto.conf" > /dev/null <<CONF
 restore_command = 'cp $site/wal/%f %p'
 recovery_target_time = '$moment'
 recovery_target_action = promote
-archive_mode = off
 CONF
 as touch "$site/restored/recovery.signal"
 server "$site/restored" start

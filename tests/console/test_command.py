@@ -167,6 +167,15 @@ def test_what_the_commands_role_may_not_do_is_told_with_what_to_do(spp: Spp, eng
     assert "run `spp migrate`" in done.err
 
 
+def test_a_database_that_is_busy_is_not_told_as_away(spp: Spp, engine: Engine) -> None:
+    with engine.begin() as other:
+        other.exec_driver_sql("LOCK TABLE staff")
+        done = spp("user", "list")
+    assert done.code == 1
+    assert done.err.startswith("Error: the database is busy: ")
+    assert "Try again in a moment." in done.err
+
+
 @pytest.mark.parametrize("command", [["events"], ["migrate"], ["expire"], ["demo-data"]])
 def test_a_database_that_is_not_reachable(spp: Spp, tmp_path: Path, command: list[str]) -> None:
     os.environ["DATABASE_URL"] = f"postgresql://postgres@/spp?host={tmp_path}"

@@ -55,6 +55,7 @@ class TestUnmatched:
 
     @pytest.mark.parametrize("reference", ["sub_dora", "cus_dora"])
     def test_linking_settles_all_that_waited(self, waiting: Spp, make: Make, reference: str) -> None:
+        os.environ["SPP_OPERATOR"] = "Ada"
         done = waiting("link", f"stripe:{reference}", ANN, "--json")
         assert done.json["waiting_payments_settled"] == 2
         assert waiting("unmatched", "--json").json == []
@@ -73,7 +74,7 @@ class TestUnmatched:
             "SELECT a.actor, a.origin, m.email FROM actions a JOIN members m ON m.id = a.member_id ORDER BY a.id DESC"
             " LIMIT 1",
         )
-        assert (actor, origin, email) == (pwd.getpwuid(os.getuid()).pw_name, "command line", ANN)
+        assert (actor, origin, email) == (pwd.getpwuid(os.getuid()).pw_name, "command line, for Ada", ANN)
 
     def test_without_late_credit_protection_days_count_from_the_payment(
         self, waiting: Spp, monkeypatch: pytest.MonkeyPatch
