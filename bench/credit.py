@@ -15,7 +15,7 @@ from bench import commits, loading, peers, report
 from bench.commits import OURS, TUTORIAL
 from bench.processes import resident_mb
 from bench.site import SQL, Site
-from broker import CREDIT_SESSIONS, EVENTS, celery_config
+from runtime.broker import CREDIT_SESSIONS, EVENTS, celery_config
 
 DATABASE = "credit_ours"
 MEMBERSHIPS = 50_000

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from bench import loading, report
 from bench.site import SQL, Site
-from models import expiry_runs
-from models.database import make_engine, sessions
-from models.expiry_runs import Breaker
+from models.database.engine import make_engine, sessions
+from models.ledger import expiry
+from models.ledger.expiry import Breaker
 
 MEMBERSHIPS = 50_000
 GRANTS = 500_000
@@ -38,7 +38,7 @@ def _ours(site: Site) -> int:
     lots = 0
     while True:
         with sessions(engine).begin() as session:
-            written, more = expiry_runs.step(session, as_of=datetime.now(UTC), breaker=Breaker(GRANTS, 1))
+            written, more = expiry.step(session, as_of=datetime.now(UTC), breaker=Breaker(GRANTS, 1))
         lots += written
         if not more:
             break

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 from bench import stripe_events
 from bench.site import Site
 from bench.tutorial.models import Base as TutorialBase
-from models import migrations
+from models.database import migrations
 
 _COPY_EVENTS = b"COPY webhook_events (endpoint, type, api_version, event_id, body) FROM STDIN"
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from bench import stripe_events
 from local import samples
 from local.endpoints import ENDPOINTS
-from settings import Endpoint
+from runtime.settings import Endpoint
 from webhooks.processors import Processor, adapter
 
 ENDINGS = ("paid",) * 16 + ("refunded",) * 2 + ("disputed", "late_failure")

@@ -15,10 +15,10 @@ from urllib.parse import quote, urlencode
 
 from bench import loading, report
 from bench.site import Site
-from models import staff
-from models.actions import Actor
-from models.database import make_engine, sessions
-from models.staff import Role
+from models.database.engine import make_engine, sessions
+from models.staff import accounts
+from models.staff.accounts import Role
+from models.staff.actions import Actor
 
 DATABASE = "pages"
 MEMBERSHIPS = 5_000
@@ -111,7 +111,7 @@ class Browser:
 def _make_account(site: Site) -> None:
     engine = make_engine(site.postgres.url(DATABASE))
     with sessions(engine).begin() as session:
-        staff.add(
+        accounts.add(
             session, email=EMAIL, name="Bench", role=Role.VIEWER, password=PASSWORD,
             by=Actor("bench", "command line"), now=datetime.now(UTC),
         )  # fmt: skip

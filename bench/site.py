@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from bench.stripe_events import ENDPOINT, SECRET
 from local.servers import Broker, Postgres
 from local.stack import Stack
-from settings import secret_variable
+from runtime.settings import secret_variable
 
 SQL = Path(__file__).with_name("sql")
 MANY_STACKS = {"max_connections": "200", "track_commit_timestamp": "on"}

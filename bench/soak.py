@@ -23,9 +23,9 @@ from bench import load, loading, mix
 from bench.site import Site, made
 from local import endpoints
 from local.stack import Stack
-from models.database import make_engine, sessions
-from models.prune import prune
-from settings import load as load_settings
+from models.database.engine import make_engine, sessions
+from models.inbox.pruning import prune
+from runtime.settings import load as load_settings
 
 DATABASE = "soak"
 MINUTES = 10

@@ -14,7 +14,7 @@ from werkzeug.test import create_environ
 from bench import report
 from bench.site import Site
 from local import endpoints, samples
-from settings import Settings
+from runtime.settings import Settings
 from webhooks.processors import Processor, adapters
 
 BYTES = 2_000

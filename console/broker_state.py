@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broker import EVENTS, KEY_PREFIX, MAINTENANCE, is_redis, redis_url
-from logs import first_line
-from models.figures import NOW_S
-from models.recent import Recent
+from models.operations.figures import NOW_S
+from models.operations.recent import Recent
+from runtime.broker import EVENTS, KEY_PREFIX, MAINTENANCE, is_redis, redis_url
+from runtime.logs import first_line
 
 TIMEOUT_S = 1.0
 

@@ -2,13 +2,12 @@
 
 import sys
 
-import settings
-import telemetry
-from console.alerting import Watcher
-from console.channels import channels
+from console.alerts.channels import channels
+from console.alerts.watcher import Watcher
 from console.web.app import create_app
-from models.database import check_reachable
+from models.database.engine import check_reachable
 from models.errors import SppError
+from runtime import settings, telemetry
 
 try:
     loaded = settings.load(settings.DatabaseRole.CONSOLE)

@@ -5,8 +5,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from local.servers import Postgres
-from models.database import make_engine
-from models.migrations import differences, upgrade
+from models.database.engine import make_engine
+from models.database.migrations import upgrade
+from models.schema import differences
 
 
 def main() -> int:

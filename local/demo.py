@@ -23,13 +23,14 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-import settings
 from local import demo_processors, home, sample_gym, samples, stripe_bodies
 from local.stack import Stack
-from models import ledger, redemption, statement
-from models.audit import audit
-from models.database import make_engine, sessions
-from models.members import find_member
+from models.audit.checks import audit
+from models.database.engine import make_engine, sessions
+from models.ledger import entries, redemptions
+from models.members.memberships import find_member
+from models.statements import statement
+from runtime import settings
 from webhooks.signatures import sign_stripe
 
 Say = Callable[[str], None]
@@ -130,7 +131,7 @@ def run(say: Say, table: Table) -> bool:
 
         say("5. What lapsed is written down.")
         with make.begin() as session:
-            say(f"   {ledger.expire(session, as_of=datetime.now(UTC))} grants had lapsed")
+            say(f"   {entries.expire(session, as_of=datetime.now(UTC))} grants had lapsed")
             say(f"   events: {_states(session)}\n")
             agreed = _compare(session, people, table)
             rows, all_agree = demo_processors.compare(session, everybody)
@@ -239,7 +240,7 @@ def _use(session: Session, person: Person) -> None:
     )
     if member and (balance := held.get(sample_gym.PERSONAL_TRAINING)):
         person.used = 3
-        redemption.redeem(
+        redemptions.redeem(
             session,
             member_id=member.id,
             item_id=balance.item_id,

@@ -9,9 +9,9 @@ from time import time
 from sqlalchemy.orm import Session
 
 from local import endpoints, sample_gym, samples
-from models import statement
-from models.members import find_member
-from settings import Endpoint
+from models.members.memberships import find_member
+from models.statements import statement
+from runtime.settings import Endpoint
 from webhooks.processors import adapter
 
 PICKS = [sample_gym.PERSONAL_TRAINING, sample_gym.CLASSES]

@@ -16,7 +16,7 @@ from pathlib import Path
 from local.api_objects import Objects
 from local.kept import kept
 from local.samples import Sample
-from settings import Endpoint
+from runtime.settings import Endpoint
 from webhooks.processors import processor_class
 
 

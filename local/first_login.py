@@ -8,27 +8,27 @@ from sqlalchemy.orm import Session
 
 from local.kept import kept
 from local.sample_gym import BY
-from models import staff
-from models.staff import Role
+from models.staff import accounts
+from models.staff.accounts import Role
 
 EMAIL, NAME = "admin@example.com", "Alex Admin"
 
 
 def make(session: Session, data: Path, *, now: datetime) -> str | None:
     """Makes an admin account where there is none of that address; what to log in with, as `told` says it."""
-    if staff.find(session, EMAIL) is None:
+    if accounts.find(session, EMAIL) is None:
         password = kept(_file(data), lambda: secrets.token_urlsafe(12))
-        staff.add(session, email=EMAIL, name=NAME, role=Role.ADMIN, password=password, by=BY, now=now)
+        accounts.add(session, email=EMAIL, name=NAME, role=Role.ADMIN, password=password, by=BY, now=now)
     return told(session, data)
 
 
 def told(session: Session, data: Path) -> str | None:
     """`admin@example.com with password ...`; None where there is no such account, or it has another password by now."""
-    person = staff.find(session, EMAIL)
+    person = accounts.find(session, EMAIL)
     if person is None or not person.active or not _file(data).exists():
         return None
     password = _file(data).read_text().strip()
-    return f"{EMAIL} with password {password}" if staff.verify(person, password) else None
+    return f"{EMAIL} with password {password}" if accounts.verify(person, password) else None
 
 
 def _file(data: Path) -> Path:

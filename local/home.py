@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from local.kept import kept
-from settings import CONSOLE_FILE, CONSOLE_VARIABLE
+from runtime.settings import CONSOLE_FILE, CONSOLE_VARIABLE
 
 ROLES = "spp"
 """What the names of the embedded database's roles begin with. Nobody else reaches it, so they have no passwords."""
@@ -32,7 +32,7 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
     with ExitStack() as stack:
         if "DATABASE_URL" not in environment:
             from local.postgres import Postgres
-            from models.migrations import upgrade
+            from models.database.migrations import upgrade
 
             server = stack.enter_context(Postgres(data, shared_buffers="256MB", max_wal_size="4GB"))
             environment["DATABASE_URL"] = server.url()
@@ -58,8 +58,8 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[dict[str, str]
 
 def make_roles(url: str) -> None:
     """Lets processes log in to this database, an embedded and migrated one, by roles of their own."""
-    from models import privileges
-    from models.database import make_engine
+    from models.database import privileges
+    from models.database.engine import make_engine
 
     engine = make_engine(url)
     try:

@@ -6,9 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from local import endpoints
-from models.actions import Actor
-from models.catalogue import Club, Item, Offer, PaymentTerm
-from models.members import Membership, add_billing_reference, find_member, sign_up
+from models.catalogue.tables import Club, Item, Offer, PaymentTerm
+from models.members.memberships import Membership, add_billing_reference, find_member, sign_up
+from models.staff.actions import Actor
 
 CLUB, OFFER, TERM = "Riverside", "All In", "Monthly"
 PERSONAL_TRAINING, CLASSES, YOGA, SPIN = "Personal Training", "Group Class", "Yoga", "Spin"

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-from broker import EVENTS, MAINTENANCE
 from local import processes
 from local.shared import last_lines
+from runtime.broker import EVENTS, MAINTENANCE
 
 CREDITING = ("web", "worker", "beat")
 """The processes that turn payments into sessions; people need the console, payments do not."""

@@ -1,43 +1,36 @@
-"""Every table, in one import."""
+"""Every table, in one import; and whether a database has them all."""
 
-from models import (
-    actions,
-    adjustments,
-    audits,
-    bulk,
-    catalogue,
-    certificates,
-    chain,
-    deliveries,
-    expiry_runs,
-    facts,
-    heartbeats,
-    inbox,
-    jobs,
-    kept_answers,
-    ledger,
-    logins,
-    members,
-    notices,
-    pauses,
-    payments,
-    reconciliation,
-    redemption,
-    search,
-    staff,
-    tokens,
-)
+from sqlalchemy import Connection
+
+from models.audit import chain, results
+from models.catalogue import tables
+from models.database.base import Base
+from models.inbox import bulk, certificates, deliveries, events, pauses, reconciliation
+from models.ledger import adjustments, entries, expiry, redemptions
+from models.members import memberships, search
+from models.operations import heartbeats, jobs, notices
+from models.payments import facts, references
+from models.staff import accounts, actions, kept_answers, logins, tokens
 
 TABLES = (
-    catalogue.Club, catalogue.Item, catalogue.Offer, catalogue.SessionBucket, catalogue.PaymentTerm,
-    catalogue.BucketTerms, members.Member, members.Membership,
-    members.MembershipTerms, members.PinnedTerms, members.BillingReference, adjustments.Adjustment,
-    inbox.WebhookEvent, inbox.EventError, bulk.BulkAct, pauses.Pause,
-    deliveries.DeliveryCount, payments.Payment, facts.PaymentFact, ledger.CreditGrant,
-    redemption.Redemption, expiry_runs.ExpiryRun, ledger.LedgerEntry, jobs.Job,
-    chain.EntryHash, audits.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,
+    tables.Club, tables.Item, tables.Offer, tables.SessionBucket, tables.PaymentTerm,
+    tables.BucketTerms, memberships.Member, memberships.Membership,
+    memberships.MembershipTerms, memberships.PinnedTerms, memberships.BillingReference, adjustments.Adjustment,
+    events.WebhookEvent, events.EventError, bulk.BulkAct, pauses.Pause,
+    deliveries.DeliveryCount, references.Payment, facts.PaymentFact, entries.CreditGrant,
+    redemptions.Redemption, expiry.ExpiryRun, entries.LedgerEntry, jobs.Job,
+    chain.EntryHash, results.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,
     reconciliation.Reconciliation, actions.Action, certificates.LearnedCertificate,
-    staff.Staff, logins.Login, logins.LoginFailures, tokens.ApiToken, kept_answers.KeptAnswer,
+    accounts.Staff, logins.Login, logins.LoginFailures, tokens.ApiToken, kept_answers.KeptAnswer,
 )  # fmt: skip
 
 INDEXES = (search.NAME_WORDS, search.EMAIL_PREFIX, search.NAME_ORDER)
+
+
+def differences(connection: Connection) -> list[object]:
+    """What the models have that the migrated database has not, or the other way round."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, Base.metadata))

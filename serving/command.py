@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from models.heartbeats import ProcessKind
+from models.operations.heartbeats import ProcessKind
 from serving.server import Served, serve
 
 APPS = {

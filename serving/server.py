@@ -24,8 +24,8 @@ from granian.http import HTTP1Settings
 from granian.server.common import WORKERS_METHODS
 from granian.server.mp import WorkerProcess
 
-import settings
-from models.heartbeats import ProcessKind
+from models.operations.heartbeats import ProcessKind
+from runtime import settings
 from serving.bodies import Bodies
 from serving.environ import Environs
 from serving.front import Front

@@ -17,10 +17,10 @@ from contextlib import suppress
 
 import psutil
 
-from models import heartbeats
-from models.database import make_engine, sessions
-from models.heartbeats import ProcessKind
-from outages import Outage
+from models.database.engine import make_engine, sessions
+from models.operations import heartbeats
+from models.operations.heartbeats import ProcessKind
+from runtime.outages import Outage
 from serving.front import Front
 
 LOOKS, ASKS = 6, 15

@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 
 from local.home import make_roles
 from local.servers import Broker, Postgres
-from models.database import make_engine, sessions
-from models.migrations import upgrade
-from settings import Endpoint, Settings
+from models.database.engine import make_engine, sessions
+from models.database.migrations import upgrade
+from runtime.settings import Endpoint, Settings
 
 TEMPLATE = "migrated"
 MEMORY = Path("/dev/shm")

@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from local.home import ROLES
-from settings import DatabaseRole, Settings
+from runtime.settings import DatabaseRole, Settings
 
 Of = TypeVar("Of", str, Settings)
 

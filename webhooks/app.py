@@ -5,11 +5,11 @@ import gc
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-import logs
-from metrics import Metrics
-from models.database import make_engine, sessions
-from models.migrations import not_ready
-from settings import Settings, SettingsError
+from models.database.engine import make_engine, sessions
+from models.database.migrations import not_ready
+from runtime import logs
+from runtime.settings import Settings, SettingsError
+from serving.metrics import Metrics
 from webhooks.endpoint import Receiver
 from webhooks.intake import Intake
 from webhooks.learning import Learned

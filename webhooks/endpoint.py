@@ -8,9 +8,9 @@ import structlog
 from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-import telemetry
-from models.inbox import NewEvent, Stored
-from settings import Settings
+from models.inbox.events import NewEvent, Stored
+from runtime import telemetry
+from runtime.settings import Settings
 from webhooks.correlation import DELIVERY_ID, delivery_id, kept_headers
 from webhooks.intake import Intake, Unavailable
 from webhooks.learning import Learned, source_of

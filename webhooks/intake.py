@@ -13,9 +13,10 @@ from time import monotonic, sleep
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from models import deliveries, inbox
-from models.inbox import NewEvent, SameContent, Stored
-from outages import DATABASE, Outage
+from models.inbox import deliveries
+from models.inbox import events as inbox
+from models.inbox.events import NewEvent, SameContent, Stored
+from runtime.outages import DATABASE, Outage
 
 GROUP_LIMIT = 500
 GROUP_BYTES = 16 * 1024 * 1024

@@ -14,8 +14,8 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from logs import first_line
-from models import certificates
+from models.inbox import certificates
+from runtime.logs import first_line
 
 READ_AGAIN_S = 1.0
 """How often at most the database is asked for what other processes have learned."""

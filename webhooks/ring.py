@@ -10,8 +10,8 @@ from time import sleep
 
 from celery import Celery
 
-import broker
-from outages import Outage
+from runtime import broker
+from runtime.outages import Outage
 
 QUIET_S = 0.02
 

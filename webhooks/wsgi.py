@@ -2,10 +2,9 @@
 
 import sys
 
-import settings
-import telemetry
-from models.database import check_reachable
+from models.database.engine import check_reachable
 from models.errors import SppError
+from runtime import settings, telemetry
 from webhooks.app import create_app
 
 try:

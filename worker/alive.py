@@ -9,10 +9,10 @@ import sys
 
 from sqlalchemy.exc import SQLAlchemyError
 
-import settings
-from models import heartbeats
-from models.database import make_engine, sessions
+from models.database.engine import make_engine, sessions
 from models.errors import SppError
+from models.operations import heartbeats
+from runtime import settings
 
 FRESH_S = 15.0
 

@@ -7,13 +7,10 @@ from typing import Any
 from celery import Celery, signals
 from celery.schedules import crontab
 
-import broker
-import logs
-import settings
-import telemetry
-from models.database import check_reachable
+from models.database.engine import check_reachable
 from models.errors import SppError
-from models.jobs import JobName, schedule
+from models.operations.jobs import JobName, schedule
+from runtime import broker, logs, settings, telemetry
 from webhooks.processors import adapters
 from worker import tasks
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from models import audit, chain
-from models.audits import KEPT, Audit
+from models.audit import chain, checks
+from models.audit.results import KEPT, Audit
 
 
 class HeadChecked(NamedTuple):
@@ -24,15 +24,15 @@ class Auditing:
     """One audit of an installation."""
 
     sessions: sessionmaker[Session]
-    batch: int = audit.BATCH
+    batch: int = checks.BATCH
 
     def run(self, *, progress: Callable[[float], object] = lambda _: None) -> Audit:
         """Goes over everything there is; `progress` is told the share that is done. Keeps what it found."""
         kept = Audit(started_at=datetime.now(UTC), entries=0, findings=0, first_findings=[])
         with self.sessions.begin() as session:
-            sizes = audit.sizes(session)
+            sizes = checks.sizes(session)
         before = 0
-        for check, size in zip(audit.CHECKS, sizes, strict=True):
+        for check, size in zip(checks.CHECKS, sizes, strict=True):
             after: int | None = 0
             while after is not None:
                 with self.sessions.begin() as session:
@@ -67,7 +67,7 @@ class Auditing:
         after: int | None = 0
         while after is not None:
             with self.sessions() as session:
-                checked = audit.sealed(session, after, self.batch, up_to=found.entry_id)
+                checked = checks.sealed(session, after, self.batch, up_to=found.entry_id)
             total, after = total + checked.entries, checked.reached
             findings += [one.what for one in checked.findings]
             progress(min(1.0, (after or found.entry_id) / found.entry_id))

@@ -16,7 +16,7 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.consumer import consumer
 
-from broker_redis import GARBAGE
+from runtime.broker_redis import GARBAGE
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 15.0
 

@@ -16,13 +16,15 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-import telemetry
-from logs import first_line
-from models import inbox, settlement, thin_events
-from models.facts import FACTS_PER_EVENT, Fact, Told
-from models.inbox import Claimed, EventState, Outcome
-from models.thin_events import Waiting
-from settings import Settings
+from models.inbox import events as inbox
+from models.inbox import thin_events
+from models.inbox.events import Claimed, EventState, Outcome
+from models.inbox.thin_events import Waiting
+from models.payments import settlement
+from models.payments.facts import FACTS_PER_EVENT, Fact, Told
+from runtime import telemetry
+from runtime.logs import first_line
+from runtime.settings import Settings
 from webhooks.processors import Ignored, NotYet, Processor, Unusable, adapters
 
 GROUP_LIMIT = 500

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
-from models import inbox, thin_events
-from models.inbox import Claimed, EventState, Outcome
-from models.thin_events import Waiting
-from outages import Outage
-from settings import Settings
+from models.inbox import events, thin_events
+from models.inbox.events import Claimed, EventState, Outcome
+from models.inbox.thin_events import Waiting
+from runtime.outages import Outage
+from runtime.settings import Settings
 from webhooks.processors import Processor, Unavailable, Unusable
 from worker.crediting import brief, waiting_for
 
@@ -47,7 +47,7 @@ class Fetching:
                 break
             except Unusable as why:
                 with self.sessions.begin() as session:
-                    inbox.finish(session, [Outcome(event.id, EventState.QUARANTINED, str(why))])
+                    events.finish(session, [Outcome(event.id, EventState.QUARANTINED, str(why))])
             except Exception as error:  # noqa: BLE001 -- whatever it is concerns this event alone
                 self._fail(event, f"cannot be fetched: {brief(error)}")
             else:
@@ -76,7 +76,7 @@ class Fetching:
     def _fail(self, event: Claimed, why: str) -> None:
         settings = self.settings
         with self.sessions.begin() as session:
-            state = inbox.fail(
+            state = events.fail(
                 session,
                 event.id,
                 why,

@@ -18,14 +18,17 @@ import psutil
 import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
-import telemetry
-from models import bulk, chain, expiry_runs, expiry_undo, heartbeats
-from models.database import make_engine, sessions
-from models.expiry_runs import Breaker
-from models.jobs import JobName
+from models.audit import chain
+from models.database.engine import make_engine, sessions
+from models.inbox import bulk
+from models.ledger import expiry, expiry_undo
+from models.ledger.expiry import Breaker
+from models.operations import heartbeats
+from models.operations.jobs import JobName
 from models.wording import counted
-from outages import Outage
-from settings import Settings
+from runtime import telemetry
+from runtime.outages import Outage
+from runtime.settings import Settings
 from webhooks.processors import adapters
 from worker.auditing import Auditing
 from worker.crediting import Crediting
@@ -87,10 +90,10 @@ class WorkerProcess:
             more = True
             while more and keep_on():
                 with self._sessions.begin() as session:
-                    lots, more = expiry_runs.step(session, as_of=datetime.now(UTC), breaker=breaker)
+                    lots, more = expiry.step(session, as_of=datetime.now(UTC), breaker=breaker)
                 total += lots
             with self._sessions.begin() as session:
-                stopped = expiry_runs.stopped(session)
+                stopped = expiry.stopped(session)
             outcome.summary = f"run {stopped.id} is stopped" if stopped else f"{counted(total, 'lot')} written down"
         if stopped:
             log.warning("expiry_stopped", run=stopped.id, lots=stopped.due, usual=stopped.usual)

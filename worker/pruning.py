@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from models.prune import prune, prune_counts
+from models.inbox.pruning import prune, prune_counts
 
 BATCH = 1_000
 

@@ -8,8 +8,8 @@ from time import monotonic
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from models import jobs
-from models.jobs import JobName
+from models.operations import jobs
+from models.operations.jobs import JobName
 from worker.crediting import brief
 
 

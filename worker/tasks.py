@@ -8,9 +8,9 @@ from typing import ParamSpec
 import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-import settings
-from logs import first_line
-from outages import DATABASE, is_away
+from runtime import settings
+from runtime.logs import first_line
+from runtime.outages import DATABASE, is_away
 from worker.process import WorkerProcess
 
 Arguments = ParamSpec("Arguments")

@@ -18,11 +18,7 @@ from console.api.paging import Listing, PageQuery
 from console.api.problems import Fields, beside
 from console.api.rows import row
 from console.web.access import database
-from models import adjustments, statement
-from models.actions import MAX_REASON_LENGTH
-from models.adjustments import Adjustment as Asked
-from models.adjustments import AdjustmentReason
-from models.catalogue import MAX_QUANTITY, Item
+from models.catalogue.tables import MAX_QUANTITY, Item
 from models.errors import (
     DayOver,
     DayTooFar,
@@ -34,9 +30,14 @@ from models.errors import (
     TooFewSessions,
     ZeroQuantity,
 )
-from models.ledger import CreditGrant
-from models.members import Member
-from models.staff import Role
+from models.ledger import adjustments
+from models.ledger.adjustments import Adjustment as Asked
+from models.ledger.adjustments import AdjustmentReason
+from models.ledger.entries import CreditGrant
+from models.members.memberships import Member
+from models.staff.accounts import Role
+from models.staff.actions import MAX_REASON_LENGTH
+from models.statements import statement
 
 TAG = Tag(name="Adjustments", description="Sessions given, taken or extended by hand, each with its reason.")
 

@@ -13,8 +13,8 @@ from console.api.problems import Fields, beside
 from console.api.rows import row
 from console.web.access import actor, database
 from console.web.changes import Edit
-from models import actions, catalogue, clubs, inventory
-from models.catalogue import ItemKind, SessionType, ShortfallPolicy
+from models.catalogue import clubs, items, tables
+from models.catalogue.tables import ItemKind, SessionType, ShortfallPolicy
 from models.errors import (
     ClubInUse,
     ItemInUse,
@@ -24,7 +24,8 @@ from models.errors import (
     WrongCurrencyCode,
     WrongTimeZone,
 )
-from models.staff import Role
+from models.staff import actions
+from models.staff.accounts import Role
 
 Zone = Annotated[Text, Field(max_length=64)]
 
@@ -91,7 +92,7 @@ def create_club(body: ClubBody) -> Made:
 @change("/clubs/<id:club_id>", Club, TAG, Role.MANAGER)
 def change_club(path: ClubPath, body: ClubChange) -> Club:
     """Change a club."""
-    club = row(catalogue.Club, "club", path.club_id, lock=True)
+    club = row(tables.Club, "club", path.club_id, lock=True)
     edit = Edit(club, "name", "time_zone", "currency", "shortfall_policy")
     wanted: dict[str, Any] = {**edit.before, "shortfall_policy": ShortfallPolicy(club.shortfall_policy), **body.given}
     with beside(_CLUB):
@@ -103,7 +104,7 @@ def change_club(path: ClubPath, body: ClubChange) -> Club:
 @remove("/clubs/<id:club_id>", TAG, Role.MANAGER)
 def delete_club(path: ClubPath) -> None:
     """Delete a club at which nobody has signed up."""
-    club = row(catalogue.Club, "club", path.club_id, lock=True)
+    club = row(tables.Club, "club", path.club_id, lock=True)
     actions.log(database(), actor(), "delete club", f"club {club.id}, {club.name}")
     clubs.delete_club(database(), club)
 
@@ -112,7 +113,7 @@ def delete_club(path: ClubPath) -> None:
 def create_item(body: ItemBody) -> Made:
     """Make an inventory item."""
     with beside(_ITEM):
-        item = inventory.create_item(database(), **dict(body))
+        item = items.create_item(database(), **dict(body))
     actions.log(database(), actor(), "create item", f"{_named(item)}: {_sort([item.kind, item.session_type])}")
     return Made(item_shown(item), f"{PREFIX}/items/{item.id}")
 
@@ -120,13 +121,13 @@ def create_item(body: ItemBody) -> Made:
 @change("/items/<id:item_id>", Item, TAG, Role.MANAGER)
 def change_item(path: ItemPath, body: ItemChange) -> Item:
     """Change an inventory item, retire it or bring it back."""
-    item, given = row(catalogue.Item, "item", path.item_id, lock=True), body.given
+    item, given = row(tables.Item, "item", path.item_id, lock=True), body.given
     retired = given.pop("retired", item.retired_at is not None)
     edit = Edit(item, "name", "kind", "session_type")
     kept = SessionType(item.session_type) if item.session_type else None
     wanted: dict[str, Any] = {"name": item.name, "kind": ItemKind(item.kind), "session_type": kept, **given}
     with beside(_ITEM):
-        inventory.edit_item(database(), item, **wanted)
+        items.edit_item(database(), item, **wanted)
     edit.log("edit item", _named(item))
     if retired != (item.retired_at is not None):
         item.retire(datetime.now(UTC)) if retired else item.bring_back()
@@ -137,12 +138,12 @@ def change_item(path: ItemPath, body: ItemChange) -> Item:
 @remove("/items/<id:item_id>", TAG, Role.MANAGER)
 def delete_item(path: ItemPath) -> None:
     """Delete an inventory item that nothing has used."""
-    item = row(catalogue.Item, "item", path.item_id, lock=True)
+    item = row(tables.Item, "item", path.item_id, lock=True)
     actions.log(database(), actor(), "delete item", _named(item))
-    inventory.delete_item(database(), item)
+    items.delete_item(database(), item)
 
 
-def _named(item: catalogue.Item) -> str:
+def _named(item: tables.Item) -> str:
     return f"item {item.id}, {item.name}"
 
 

@@ -10,8 +10,8 @@ from console.api.gate import read
 from console.api.memberships import Pinned
 from console.api.paging import Listing, PageQuery
 from console.api.rows import row
-from models import catalogue, on_sale
-from models.catalogue import Interval, ItemKind, OfferState, SessionType, ShortfallPolicy
+from models.catalogue import on_sale, tables
+from models.catalogue.tables import Interval, ItemKind, OfferState, SessionType, ShortfallPolicy
 
 TAG = Tag(name="Catalogue", description="What gyms sell.")
 
@@ -120,51 +120,51 @@ class Offers(Listing[Offer]):
 @read("/offers", Offers, TAG)
 def list_offers(query: OfferQuery) -> Offers:
     """List offers with their session buckets and payment terms."""
-    buckets = selectinload(catalogue.Offer.buckets).selectinload(catalogue.SessionBucket.item)
-    terms = selectinload(catalogue.Offer.terms).selectinload(catalogue.PaymentTerm.bucket_terms)
-    rows = select(catalogue.Offer).options(buckets, terms)
+    buckets = selectinload(tables.Offer.buckets).selectinload(tables.SessionBucket.item)
+    terms = selectinload(tables.Offer.terms).selectinload(tables.PaymentTerm.bucket_terms)
+    rows = select(tables.Offer).options(buckets, terms)
     if query.state is not None:
-        rows = rows.where(catalogue.Offer.state == query.state.value)
-    return Offers(**paging.page(rows, catalogue.Offer.id, query, offer_shown))
+        rows = rows.where(tables.Offer.state == query.state.value)
+    return Offers(**paging.page(rows, tables.Offer.id, query, offer_shown))
 
 
 @read("/offers/<id:offer_id>", Offer, TAG)
 def get_offer(path: OfferPath) -> Offer:
     """Get an offer with its session buckets and payment terms."""
-    return offer_shown(row(catalogue.Offer, "offer", path.offer_id))
+    return offer_shown(row(tables.Offer, "offer", path.offer_id))
 
 
 @read("/payment-terms/<id:payment_term_id>", PaymentTerm, TAG)
 def get_payment_term(path: TermPath) -> PaymentTerm:
     """Get a payment term."""
-    return term_shown(row(catalogue.PaymentTerm, "payment term", path.payment_term_id))
+    return term_shown(row(tables.PaymentTerm, "payment term", path.payment_term_id))
 
 
 @read("/items", Items, TAG)
 def list_items(query: PageQuery) -> Items:
     """List inventory items."""
-    return Items(**paging.page(select(catalogue.Item), catalogue.Item.id, query, item_shown))
+    return Items(**paging.page(select(tables.Item), tables.Item.id, query, item_shown))
 
 
 @read("/items/<id:item_id>", Item, TAG)
 def get_item(path: ItemPath) -> Item:
     """Get an inventory item."""
-    return item_shown(row(catalogue.Item, "item", path.item_id))
+    return item_shown(row(tables.Item, "item", path.item_id))
 
 
 @read("/clubs", Clubs, TAG)
 def list_clubs(query: PageQuery) -> Clubs:
     """List clubs."""
-    return Clubs(**paging.page(select(catalogue.Club), catalogue.Club.id, query, Club.model_validate))
+    return Clubs(**paging.page(select(tables.Club), tables.Club.id, query, Club.model_validate))
 
 
 @read("/clubs/<id:club_id>", Club, TAG)
 def get_club(path: ClubPath) -> Club:
     """Get a club."""
-    return Club.model_validate(row(catalogue.Club, "club", path.club_id))
+    return Club.model_validate(row(tables.Club, "club", path.club_id))
 
 
-def item_shown(item: catalogue.Item) -> Item:
+def item_shown(item: tables.Item) -> Item:
     """An item as it is answered."""
     return Item(
         id=item.id, name=item.name, kind=ItemKind(item.kind), retired=item.retired_at is not None,
@@ -172,7 +172,7 @@ def item_shown(item: catalogue.Item) -> Item:
     )  # fmt: skip
 
 
-def offer_shown(offer: catalogue.Offer) -> Offer:
+def offer_shown(offer: tables.Offer) -> Offer:
     """An offer as it is answered."""
     buckets = [
         SessionBucket(
@@ -187,7 +187,7 @@ def offer_shown(offer: catalogue.Offer) -> Offer:
     )  # fmt: skip
 
 
-def term_shown(term: catalogue.PaymentTerm) -> PaymentTerm:
+def term_shown(term: tables.PaymentTerm) -> PaymentTerm:
     """A payment term as it is answered."""
     return PaymentTerm(
         id=term.id, offer_id=term.offer_id, name=term.name, dues_minor=term.dues_minor, currency=term.currency,

@@ -9,14 +9,15 @@ from console.api.fields import TIME, Answer, Id, Moment, Path, Sought, field, id
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
 from console.web.access import database
-from models import event_search, event_story
 from models.errors import NotFound
-from models.event_search import EventFilter
-from models.event_story import Story
-from models.facts import FactKind
-from models.inbox import EventSource, EventState
-from models.ledger import EntryKind
-from models.payments import PaymentState
+from models.inbox import search
+from models.inbox import story as event_story
+from models.inbox.events import EventSource, EventState
+from models.inbox.search import EventFilter
+from models.inbox.story import Story
+from models.ledger.entries import EntryKind
+from models.payments.facts import FactKind
+from models.payments.references import PaymentState
 
 TAG = Tag(name="Events", description="What the processors' webhooks said, and what became of it.")
 
@@ -114,7 +115,7 @@ def list_events(query: EventQuery) -> Events:
     A search through a long history looks at a part of it at a time: a page may have few rows, or none, and a cursor.
     """
     wanted = EventFilter(**query.model_dump(exclude={"cursor", "limit"}))
-    found = event_search.page(database(), wanted, limit=query.limit, before=query.last_seen("webhook_events"))
+    found = search.page(database(), wanted, limit=query.limit, before=query.last_seen("webhook_events"))
     rows = [_shown(story) for story in event_story.stories(database(), found.events)]
     return Events(data=rows, next_cursor=paging.cursor("webhook_events", found.older))
 

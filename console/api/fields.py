@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from models.catalogue import MAX_QUANTITY
-from models.naming import MAX_NAME_LENGTH
+from models.catalogue.tables import MAX_QUANTITY
+from models.database.naming import MAX_NAME_LENGTH
 
 MAX_ID = 2**63 - 1
 TIME = "2026-03-01T15:04:05Z"

@@ -20,10 +20,10 @@ from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized, Unsupported
 from console.api.fields import Answer, KeyHeader
 from console.api.problems import MEDIA_TYPE, InvalidRequest, Problem, faults
 from console.web import access
-from models import kept_answers, staff, tokens
-from models.actions import Actor
-from models.staff import Role
-from models.tokens import ApiToken, TokenScope
+from models.staff import accounts, kept_answers, tokens
+from models.staff.accounts import Role
+from models.staff.actions import Actor
+from models.staff.tokens import ApiToken, TokenScope
 
 PREFIX = "/api/v1"
 MEANINGS = {
@@ -62,7 +62,7 @@ class Access:
         """In words, for the description."""
         if self.scope == TokenScope.READ:
             return "Any token may."
-        *others, last = (role.value for role in Role if staff.may(role, self.role))
+        *others, last = (role.value for role in Role if accounts.may(role, self.role))
         return f"Needs a token of scope {self.scope} whose owner is {', '.join(others)} or {last}."
 
 
@@ -190,7 +190,7 @@ def _admit(needed: Access) -> None:
         )
     if not token.allows(needed.scope):
         raise Forbidden("This token may only read: ask an admin for one that may write.")
-    if not staff.may(token.owner.role, needed.role):
+    if not accounts.may(token.owner.role, needed.role):
         raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {needed}")
     g.token = token
     g.actor = Actor(f"token {token.id} ({token.name}) of {token.owner.email}", request.remote_addr or "")

@@ -14,10 +14,11 @@ from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest
 from console.api.rows import row
 from console.web.access import database
-from models import search, statement
-from models.ledger import EntryKind
-from models.members import Member as Person
-from models.search import Reason
+from models.ledger.entries import EntryKind
+from models.members import search
+from models.members.memberships import Member as Person
+from models.members.search import Reason
+from models.statements import statement
 
 TAG = Tag(name="Members", description="People, and what each has, or had, and why.")
 

@@ -15,8 +15,7 @@ from console.api.paging import Listing, PageQuery
 from console.api.problems import Fields, beside
 from console.api.rows import row
 from console.web.access import actor, database
-from models import members
-from models.catalogue import Club, Item, PaymentTerm
+from models.catalogue.tables import Club, Item, PaymentTerm
 from models.errors import (
     InvalidEmail,
     KeyReused,
@@ -30,8 +29,9 @@ from models.errors import (
     WrongCurrency,
     WrongState,
 )
-from models.members import Membership as Bought
-from models.members import MembershipTerms, PinnedTerms, add_billing_reference
+from models.members import memberships
+from models.members.memberships import Membership as Bought
+from models.members.memberships import MembershipTerms, PinnedTerms, add_billing_reference
 
 _SIGN_UP: Fields = {
     InvalidEmail: "email", NameMissing: "name", WrongCurrency: "payment_term_id", WrongState: "payment_term_id",
@@ -147,7 +147,7 @@ def sign_up(header: KeyHeader, body: SignUpBody) -> Made:
     with beside({NotFound: "item_ids"}):
         picks = [row(Item, "item", item_id) for item_id in body.item_ids]
     with beside(_SIGN_UP):
-        bought = members.sign_up(
+        bought = memberships.sign_up(
             database(), email=body.email, name=body.name, club=club, term=term, picks=picks, by=actor(), now=now,
             key=header.key,
         )  # fmt: skip

@@ -17,8 +17,9 @@ from console.api.rows import row
 from console.web.access import actor, database
 from console.web.changes import Edit
 from console.web.offer_page import the_offer
-from models import actions, catalogue, offers
-from models.catalogue import OfferState
+from models.catalogue import offers, tables
+from models.catalogue.rules import MAX_BUCKETS
+from models.catalogue.tables import OfferState
 from models.errors import (
     ItemRetired,
     MaximumBelowMinimum,
@@ -29,8 +30,8 @@ from models.errors import (
     OfferCannotBeBought,
     WrongState,
 )
-from models.offer_rules import MAX_BUCKETS
-from models.staff import Role
+from models.staff import actions
+from models.staff.accounts import Role
 
 Limit = Annotated[int, Field(ge=0, le=MAX_BUCKETS), whole]
 
@@ -119,13 +120,13 @@ def delete_offer(path: OfferPath) -> None:
     offers.delete(database(), offer)
 
 
-def _set_limits(offer: catalogue.Offer, minimum: int, maximum: int) -> None:
+def _set_limits(offer: tables.Offer, minimum: int, maximum: int) -> None:
     edit = Edit(offer, "min_buckets", "max_buckets")
     offer.set_bucket_limits(minimum, maximum)
     edit.log("set bucket limits", _named(offer))
 
 
-def _set_buckets(offer: catalogue.Offer, wanted: Sequence[BucketBody]) -> None:
+def _set_buckets(offer: tables.Offer, wanted: Sequence[BucketBody]) -> None:
     """Makes these the offer's session buckets, and no others; those that stay keep their bucket terms."""
     each_once((one.item_id for one in wanted), "#/buckets")
     held = {bucket.item_id: bucket for bucket in offer.buckets}
@@ -140,19 +141,19 @@ def _set_buckets(offer: catalogue.Offer, wanted: Sequence[BucketBody]) -> None:
             edit.log("require session bucket", f"{bucket.item.name} of {_named(offer)}")
             continue
         with beside(_BUCKET, f"#/buckets/{place}"):
-            item = row(catalogue.Item, "item", one.item_id)
+            item = row(tables.Item, "item", one.item_id)
             offer.add_bucket(item, required=one.required)
         subject = f"{item.name} to {_named(offer)}{', required' if one.required else ''}"
         actions.log(database(), actor(), "add session bucket", subject)
     database().flush()  # new buckets get their ids
 
 
-def _turn(offer: catalogue.Offer, turn: Callable[[], None], verb: str) -> None:
+def _turn(offer: tables.Offer, turn: Callable[[], None], verb: str) -> None:
     edit = Edit(offer, "state")
     with beside(_STATE):
         turn()
     edit.log(verb, _named(offer))
 
 
-def _named(offer: catalogue.Offer) -> str:
+def _named(offer: tables.Offer) -> str:
     return f"offer {offer.id}, {offer.name}"

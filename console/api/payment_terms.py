@@ -14,8 +14,9 @@ from console.api.rows import row
 from console.web.access import actor, database
 from console.web.changes import Edit, log_changes
 from console.web.offer_page import the_offer
-from models import actions, catalogue, offers
-from models.catalogue import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Interval, SessionBucket
+from models.catalogue import offers, tables
+from models.catalogue.rules import MAX_BUCKETS
+from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Interval, SessionBucket
 from models.errors import (
     ListedTwice,
     NameMissing,
@@ -25,8 +26,8 @@ from models.errors import (
     SessionsRefused,
     WrongCurrencyCode,
 )
-from models.offer_rules import MAX_BUCKETS
-from models.staff import Role
+from models.staff import actions
+from models.staff.accounts import Role
 from models.wording import counted
 
 Dues = Annotated[int, Field(ge=0, le=offers.MAX_DUES_MINOR), whole]
@@ -115,7 +116,7 @@ def delete_payment_term(path: TermPath) -> None:
     offers.delete_term(database(), term)
 
 
-def add_term(offer: catalogue.Offer, wanted: TermBody, within: str) -> catalogue.PaymentTerm:
+def add_term(offer: tables.Offer, wanted: TermBody, within: str) -> tables.PaymentTerm:
     """Adds a payment term to the offer, which is locked; `within` is the pointer to what is wanted of it."""
     with beside({OfferCannotBeBought: "bucket_terms"}, within), offers.changed_as_a_whole(offer):
         with beside(_TERM, within):
@@ -138,17 +139,17 @@ def each_once(items: Iterable[int], within: str) -> None:
         seen.add(item_id)
 
 
-def _locked(path: TermPath) -> catalogue.PaymentTerm:
+def _locked(path: TermPath) -> tables.PaymentTerm:
     """The payment term with its offer, which nobody else edits meanwhile. Raises NotFound."""
     wanted = path.payment_term_id
-    offer = the_offer(row(catalogue.PaymentTerm, "payment term", wanted).offer_id, lock=True)
+    offer = the_offer(row(tables.PaymentTerm, "payment term", wanted).offer_id, lock=True)
     found = next((term for term in offer.terms if term.id == wanted), None)
     if found is None:  # deleted while we waited
         raise NotFound(what="payment term", name=wanted)
     return found
 
 
-def _set_bucket_terms(term: catalogue.PaymentTerm, wanted: Sequence[BucketTermsBody], within: str) -> None:
+def _set_bucket_terms(term: tables.PaymentTerm, wanted: Sequence[BucketTermsBody], within: str) -> None:
     """Makes these what the payment term gives, and nothing else."""
     within = f"{within}/bucket_terms"
     each_once((one.item_id for one in wanted), within)
@@ -173,7 +174,7 @@ def _set_bucket_terms(term: catalogue.PaymentTerm, wanted: Sequence[BucketTermsB
     log_changes("set sessions", _named(term), before, _given(term))
 
 
-def _given(term: catalogue.PaymentTerm) -> Mapping[str, str]:
+def _given(term: tables.PaymentTerm) -> Mapping[str, str]:
     """What each payment gives, by item, for the action log."""
     given = {bucket.item.name: "0" for bucket in term.offer.buckets}
     for entry in term.bucket_terms:
@@ -182,9 +183,9 @@ def _given(term: catalogue.PaymentTerm) -> Mapping[str, str]:
     return given
 
 
-def _log(verb: str, term: catalogue.PaymentTerm) -> None:
+def _log(verb: str, term: tables.PaymentTerm) -> None:
     actions.log(database(), actor(), verb, _named(term))
 
 
-def _named(term: catalogue.PaymentTerm) -> str:
+def _named(term: tables.PaymentTerm) -> str:
     return f"payment term {term.id}, {term.name}, of offer {term.offer.id}, {term.offer.name}"

@@ -14,12 +14,12 @@ from console.api.members import MemberPath
 from console.api.memberships import MembershipPath
 from console.api.paging import Listing, PageQuery
 from console.web.access import database
-from models import payment_story
 from models.errors import NotFound
-from models.facts import FACTS_PER_EVENT, KIND_OF, Fact, FactKind, KnownFact, Linked, Paid
-from models.payment_story import PaymentStory
-from models.payments import Payment as Row
-from models.payments import PaymentState
+from models.payments.facts import FACTS_PER_EVENT, KIND_OF, Fact, FactKind, KnownFact, Linked, Paid
+from models.payments.references import Payment as Row
+from models.payments.references import PaymentState
+from models.statements import payment_story
+from models.statements.payment_story import PaymentStory
 
 TAG = Tag(name="Payments", description="Members' dues as their processors told of them, and what each gave.")
 

@@ -24,7 +24,7 @@ from models.errors import (
     SppError,
     TermInUse,
 )
-from outages import DATABASE, is_away
+from runtime.outages import DATABASE, is_away
 
 CONFLICTS = (KeyReused, NameTaken, ReferenceTaken, ClubInUse, ItemInUse, OfferInUse, TermInUse)
 TYPES = "/api/v1/problems/"

@@ -15,12 +15,12 @@ from console.api.paging import Listing, PageQuery
 from console.api.problems import beside
 from console.api.rows import row
 from console.web.access import actor, database
-from models import redemption
-from models.catalogue import Item
+from models.catalogue.tables import Item
 from models.errors import NotFound, NothingToReturn, TooFewSessions
-from models.ledger import EntryKind, LedgerEntry
-from models.members import Member as Person
-from models.redemption import Redemption as Spent
+from models.ledger import redemptions as redemption
+from models.ledger.entries import EntryKind, LedgerEntry
+from models.ledger.redemptions import Redemption as Spent
+from models.members.memberships import Member as Person
 
 TAG = Tag(name="Redemptions", description="Members spend sessions and get them back.")
 

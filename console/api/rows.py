@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from console.web.access import database
-from models.base import Base
+from models.database.base import Base
 from models.errors import NotFound
 
 Row = TypeVar("Row", bound=Base)

@@ -19,11 +19,11 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
 
 from console.web.forms import Form
-from models import logins, staff
-from models.actions import Actor
 from models.errors import SppError, WrongLogin
-from models.staff import Role, Staff
-from outages import DATABASE
+from models.staff import accounts, logins
+from models.staff.accounts import Role, Staff
+from models.staff.actions import Actor
+from runtime.outages import DATABASE
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -44,7 +44,7 @@ class User(UserMixin):  # type: ignore[misc]
 
     def may(self, needed: str) -> bool:
         """Whether the account's role is enough for what needs that one."""
-        return staff.may(self.account.role, Role(needed))
+        return accounts.may(self.account.role, Role(needed))
 
 
 def install(app: Flask, factory: sessionmaker[Session]) -> None:

@@ -13,9 +13,7 @@ from console.web import member_page
 from console.web.access import actor, database, done, needs, told
 from console.web.formats import house_zone, signed
 from console.web.member_forms import AdjustForm
-from models import adjustments, statement
-from models.adjustments import Adjustment, AdjustmentReason
-from models.catalogue import Item, ItemKind
+from models.catalogue.tables import Item, ItemKind
 from models.errors import (
     DayOver,
     DayTooFar,
@@ -26,8 +24,11 @@ from models.errors import (
     TooFewSessions,
     ZeroQuantity,
 )
-from models.staff import Role
-from models.statement import Balance
+from models.ledger import adjustments
+from models.ledger.adjustments import Adjustment, AdjustmentReason
+from models.staff.accounts import Role
+from models.statements import statement
+from models.statements.statement import Balance
 from models.wording import sessions_of
 
 pages = Blueprint("adjustments", __name__)

@@ -15,7 +15,6 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-import logs
 from console import api, broker_state
 from console.web import (
     access,
@@ -33,14 +32,15 @@ from console.web import (
     staff,
     tokens,
 )
-from metrics import Metrics
-from models.database import make_engine, sessions
+from models.database.engine import make_engine, sessions
+from models.database.migrations import not_ready
 from models.errors import NotFound, SppError
-from models.migrations import not_ready
-from models.situation import Lookout
-from models.staff import Role
-from outages import DATABASE, is_away
-from settings import Settings
+from models.operations.situation import Lookout
+from models.staff.accounts import Role
+from runtime import logs
+from runtime.outages import DATABASE, is_away
+from runtime.settings import Settings
+from serving.metrics import Metrics
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "

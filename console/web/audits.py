@@ -6,9 +6,9 @@ from flask.typing import ResponseReturnValue
 from console.web.access import database, needs
 from console.web.formats import house_zone
 from console.web.member_page import number
-from models import audits
-from models.audits import Audit
-from models.staff import Role
+from models.audit import results
+from models.audit.results import Audit
+from models.staff.accounts import Role
 
 pages = Blueprint("audits", __name__, url_prefix="/audits")
 
@@ -20,8 +20,8 @@ LISTED = 25
 def overview() -> ResponseReturnValue:
     """The last audit, and all of them, the newest first."""
     session = database()
-    page = audits.page(session, limit=LISTED, before=number("before"))
-    return render_template("audits/overview.html", latest=audits.latest(session), page=page, zone=house_zone())
+    page = results.page(session, limit=LISTED, before=number("before"))
+    return render_template("audits/overview.html", latest=results.latest(session), page=page, zone=house_zone())
 
 
 @pages.get("/<id:audit_id>")

@@ -8,8 +8,10 @@ from wtforms.validators import Length, ValidationError
 
 from console.web.access import actor, database
 from console.web.forms import Form
-from models import dues, members, settlement
-from models.members import Membership
+from models.members import memberships
+from models.members.memberships import Membership
+from models.payments import settlement
+from models.statements import dues
 from models.wording import counted
 
 REFERENCE_LENGTH = 255
@@ -47,7 +49,7 @@ def add(membership: Membership, endpoint: str, reference: str) -> str:
     """
     session = database()
     waiting = dues.waiting(session, endpoint, reference)
-    members.add_billing_reference(session, membership, endpoint, reference, by=actor())
+    memberships.add_billing_reference(session, membership, endpoint, reference, by=actor())
     if not waiting:
         return ""
     late_credit = timedelta(hours=current_app.config["SPP"].late_credit_hours)

@@ -11,8 +11,8 @@ from console.web.forms import EditForm, Form
 from console.web.inventory import TYPES
 from console.web.offer_page import WholeNumber, bucket_of, page, the_offer
 from console.web.picks import number
-from models import actions, offers
-from models.catalogue import Item, Offer, SessionBucket
+from models.catalogue import offers
+from models.catalogue.tables import Item, Offer, SessionBucket
 from models.errors import (
     ItemAlreadyAdded,
     ItemRetired,
@@ -23,7 +23,8 @@ from models.errors import (
     NumberTooLarge,
     SppError,
 )
-from models.staff import Role
+from models.staff import actions
+from models.staff.accounts import Role
 
 pages = Blueprint("buckets", __name__, url_prefix="/<id:offer_id>/buckets")
 

@@ -9,11 +9,11 @@ from console.web import event_filter
 from console.web.access import actor, database, done, needs, told, undo
 from console.web.formats import house_zone, link
 from console.web.reasons import BESIDE, ReasonForm
-from models import bulk
-from models.bulk import BulkAct, BulkVerb
 from models.errors import SppError
-from models.event_search import EventFilter, Scope
-from models.staff import Role
+from models.inbox import bulk
+from models.inbox.bulk import BulkAct, BulkVerb
+from models.inbox.search import EventFilter, Scope
+from models.staff.accounts import Role
 
 pages = Blueprint("bulk", __name__, url_prefix="/acts")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from console.web.access import actor, database
-from models import actions
+from models.staff import actions
 
 
 class Edit:

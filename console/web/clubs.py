@@ -13,10 +13,12 @@ from wtforms.validators import Length
 from console.web.access import actor, database, done, needs
 from console.web.changes import Edit
 from console.web.forms import EditForm
-from models import actions, clubs, currencies
-from models.catalogue import Club, ShortfallPolicy
+from models import currencies
+from models.catalogue import clubs
+from models.catalogue.tables import Club, ShortfallPolicy
 from models.errors import ClubInUse, NameMissing, NameTaken, NotFound, SppError, WrongCurrencyCode, WrongTimeZone
-from models.staff import Role
+from models.staff import actions
+from models.staff.accounts import Role
 
 pages = Blueprint("clubs", __name__, url_prefix="/clubs")
 

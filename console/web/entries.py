@@ -7,8 +7,9 @@ from flask.typing import ResponseReturnValue
 
 from console.web import member_page
 from console.web.access import database, needs
-from models import explanation, masking, statement
-from models.staff import Role
+from models.inbox import masking
+from models.staff.accounts import Role
+from models.statements import explanation, statement
 
 pages = Blueprint("entries", __name__)
 

@@ -11,11 +11,11 @@ from wtforms.validators import Length, NumberRange, Optional, ValidationError
 from console.web.access import database
 from console.web.formats import house_zone, moment
 from console.web.forms import Form
-from models import event_search
 from models.errors import NotFound
-from models.event_search import EventFilter
-from models.inbox import EventState
-from models.members import find_member
+from models.inbox import search
+from models.inbox.events import EventState
+from models.inbox.search import EventFilter
+from models.members.memberships import find_member
 
 STATES: dict[str, str] = {
     EventState.PENDING: "Waiting", EventState.PROCESSED: "Processed", EventState.IGNORED: "Without effect",
@@ -132,4 +132,4 @@ def told(wanted: EventFilter, zone: str) -> list[str]:
 
 def types() -> list[str]:
     """Types to choose from."""
-    return list(event_search.types(database()))
+    return list(search.types(database()))

@@ -13,10 +13,11 @@ from console.web.event_filter import STATES
 from console.web.formats import house_zone
 from console.web.member_page import number
 from console.web.reasons import BESIDE, ReasonForm
-from models import event_search, event_story, masking, repairing
 from models.errors import SppError
-from models.inbox import EventState, WebhookEvent
-from models.staff import Role
+from models.inbox import masking, repairs, search
+from models.inbox import story as event_story
+from models.inbox.events import EventState, WebhookEvent
+from models.staff.accounts import Role
 
 pages = Blueprint("events", __name__, url_prefix="/events")
 
@@ -32,7 +33,7 @@ def overview() -> ResponseReturnValue:
     """The events that are asked for, the newest first."""
     form, wanted = event_filter.asked()
     before = number("before")
-    page = event_search.page(database(), wanted, limit=LISTED, before=before) if wanted else None
+    page = search.page(database(), wanted, limit=LISTED, before=before) if wanted else None
     return render_template(
         "operations/events.html", form=form, wanted=wanted, page=page, zone=house_zone(), states=STATES, before=before,
         query=event_filter.query, types=event_filter.types(), now=datetime.now(UTC),
@@ -59,7 +60,7 @@ def _page(event_id: int, template: str = "event", status: int = 200, **window: o
 def replay(event_id: int) -> ResponseReturnValue:
     """Sends it through the same path again, at once; that asks for nothing, because it does no harm."""
     try:
-        repairing.replay(database(), [event_id], ONE_CLICK, by=actor())
+        repairs.replay(database(), [event_id], ONE_CLICK, by=actor())
         done(f"Event {event_id} is due again. A worker takes it within a second.")
     except SppError as error:
         told(error)
@@ -70,14 +71,14 @@ def replay(event_id: int) -> ResponseReturnValue:
 @needs(Role.OPERATOR)
 def discard(event_id: int) -> ResponseReturnValue:
     """Decides that a dead, quarantined or waiting event has no effect, with a reason."""
-    return _decide(event_id, "discard", repairing.discard, "has no effect.")
+    return _decide(event_id, "discard", repairs.discard, "has no effect.")
 
 
 @pages.route("/<id:event_id>/release", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def release(event_id: int) -> ResponseReturnValue:
     """Lets a quarantined event count after all, with a reason."""
-    return _decide(event_id, "release", repairing.release, "is due. A worker takes it within a second.")
+    return _decide(event_id, "release", repairs.release, "is due. A worker takes it within a second.")
 
 
 def _decide(event_id: int, verb: str, act: Callable[..., object], text: str) -> ResponseReturnValue:

@@ -9,17 +9,18 @@ from flask.typing import ResponseReturnValue
 from wtforms import RadioField, SelectChoice
 from wtforms.validators import Optional
 
-from console import lapsing_csv
+from console import expiring_csv
 from console.web.access import actor, database, done, needs
 from console.web.formats import house_zone
 from console.web.member_forms import Day
 from console.web.member_page import number
 from console.web.reasons import BESIDE, ReasonForm, why
-from models import expiry_runs, expiry_undo, lapsing
-from models.actions import Action
 from models.errors import DayOver, DayTooFar, NotFound
-from models.expiry_runs import ExpiryRun
-from models.staff import Role
+from models.ledger import expiry, expiry_undo
+from models.ledger.expiry import ExpiryRun
+from models.staff.accounts import Role
+from models.staff.actions import Action
+from models.statements import expiring
 
 pages = Blueprint("expiry", __name__, url_prefix="/expiry")
 
@@ -45,11 +46,11 @@ class UndoForm(ReasonForm):
 def overview() -> ResponseReturnValue:
     """What lapses next, the stopped run if there is one, and all runs, the newest first."""
     session, now = database(), datetime.now(UTC)
-    page = expiry_runs.page(session, limit=LISTED, before=number("before"))
+    page = expiry.page(session, limit=LISTED, before=number("before"))
     acts = {act for run in page.runs for act in (run.allowed_by, run.undone_by) if act}
     return render_template(
-        "expiry/overview.html", stopped=expiry_runs.stopped(session), page=page, zone=house_zone(), days=DAYS,
-        acts={act: session.get_one(Action, act) for act in acts}, lapsing=lapsing.summary(session, now, days=DAYS),
+        "expiry/overview.html", stopped=expiry.stopped(session), page=page, zone=house_zone(), days=DAYS,
+        acts={act: session.get_one(Action, act) for act in acts}, lapsing=expiring.summary(session, now, days=DAYS),
         undoing=any(run.state == "undoing" for run in page.runs),
     )  # fmt: skip
 
@@ -63,7 +64,7 @@ def export() -> ResponseReturnValue:
     def lines() -> Iterator[str]:
         # The request's own session is over before the last line is sent.
         with factory() as session:
-            yield from lapsing_csv.lines(session, now, days=DAYS)
+            yield from expiring_csv.lines(session, now, days=DAYS)
 
     headers = {"Content-Disposition": f'attachment; filename="lapsing-{now:%Y-%m-%d}.csv"'}
     return Response(lines(), mimetype="text/csv", headers=headers)
@@ -76,7 +77,7 @@ def allow(run_id: int) -> ResponseReturnValue:
     run, form = _run(run_id), ReasonForm()
     if form.validate_on_submit():
         with form.refusals(BESIDE):
-            expiry_runs.allow(database(), run_id, reason=form.text("reason"), by=actor())
+            expiry.allow(database(), run_id, reason=form.text("reason"), by=actor())
         if not form.errors:
             done(f"Run {run_id} goes on. What has lapsed is written down within a minute.")
             return redirect(url_for(".overview"))

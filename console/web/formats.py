@@ -9,8 +9,8 @@ from flask import Flask, g, url_for
 from sqlalchemy import select
 
 from console.web.access import database
-from models import entitlement
-from models.catalogue import Club
+from models.catalogue import days
+from models.catalogue.tables import Club
 from models.wording import age, money
 
 LOCALE = "en_US"
@@ -45,7 +45,7 @@ def clock(value: datetime, zone: str, pattern: str = "h:mm:ss a") -> str:
 
 def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
     """The last day on which what lapses then can be used; `never` for what does not lapse."""
-    return "never" if expires_at is None else day(entitlement.last_day(expires_at, zone or house_zone()))
+    return "never" if expires_at is None else day(days.last_day(expires_at, zone or house_zone()))
 
 
 def zone_name(zone: str) -> str:

@@ -12,10 +12,11 @@ from wtforms.validators import Length
 from console.web.access import actor, database, done, needs
 from console.web.changes import Edit
 from console.web.forms import EditForm
-from models import actions, inventory
-from models.catalogue import Item, ItemKind, SessionBucket, SessionType
+from models.catalogue import items as inventory
+from models.catalogue.tables import Item, ItemKind, SessionBucket, SessionType
 from models.errors import ItemInUse, NameMissing, NameTaken, NotFound, SessionTypeMissing, SppError
-from models.staff import Role
+from models.staff import actions
+from models.staff.accounts import Role
 
 pages = Blueprint("inventory", __name__, url_prefix="/inventory")
 

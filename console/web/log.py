@@ -15,11 +15,11 @@ from console.web.formats import house_zone
 from console.web.forms import Form
 from console.web.member_forms import Day
 from console.web.member_page import number
-from models import actions
-from models.entitlement import end_of
+from models.catalogue.days import end_of
 from models.errors import NotFound
-from models.members import Member, find_member
-from models.staff import Role
+from models.members.memberships import Member, find_member
+from models.staff import actions
+from models.staff.accounts import Role
 
 pages = Blueprint("log", __name__, url_prefix="/log")
 

@@ -10,10 +10,10 @@ from wtforms import DateField, HiddenField, IntegerField, RadioField, SelectChoi
 from wtforms.validators import InputRequired, NumberRange, Optional
 
 from console.web.forms import Form
-from models.actions import MAX_REASON_LENGTH
-from models.adjustments import AdjustmentReason
-from models.catalogue import MAX_QUANTITY
+from models.catalogue.tables import MAX_QUANTITY
 from models.errors import KeyReused, SentBefore
+from models.ledger.adjustments import AdjustmentReason
+from models.staff.actions import MAX_REASON_LENGTH
 
 _COUNT = {"min": 1, "max": MAX_QUANTITY, "inputmode": "numeric"}
 _FIRST = {"autofocus": True}

@@ -12,9 +12,11 @@ from sqlalchemy.orm import joinedload, selectinload
 from console.web.access import database
 from console.web.formats import house_zone
 from console.web.member_forms import RedeemForm
-from models import adjustments, explanation, redemption, statement
-from models.members import Member, Membership
-from models.statement import EntryLine, GrantLine
+from models.ledger import adjustments
+from models.ledger import redemptions as redemption
+from models.members.memberships import Member, Membership
+from models.statements import explanation, statement
+from models.statements.statement import EntryLine, GrantLine
 
 ENTRIES = 25
 """Of the statement on one page."""

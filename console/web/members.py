@@ -10,11 +10,12 @@ from flask.typing import ResponseReturnValue
 
 from console.web import adjustments, entries, member_page, sessions
 from console.web.access import database, needs
-from models import adjustments as adjusting
-from models import entry_wording, statement, wording
-from models import search as finding
-from models.search import Reason
-from models.staff import Role
+from models import wording
+from models.ledger import adjustments as adjusting
+from models.members import search as finding
+from models.members.search import Reason
+from models.staff.accounts import Role
+from models.statements import entry_wording, statement
 
 pages = Blueprint("members", __name__, url_prefix="/members")
 for part in (sessions, adjustments, entries):

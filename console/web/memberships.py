@@ -17,12 +17,14 @@ from console.web.forms import Form
 from console.web.member_forms import Day
 from console.web.member_page import number
 from console.web.picks import PICK_ERRORS, PicksForm
-from models import changed_terms, dues, members, on_sale
-from models.actions import MAX_REASON_LENGTH, Action
-from models.catalogue import BucketTerms, Offer, PaymentTerm, SessionBucket
+from models.catalogue import on_sale
+from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
 from models.errors import DateInPast, ReasonMissing, ReferenceTaken, SppError, TextTooLong
-from models.members import Membership, MembershipTerms, PinnedTerms
-from models.staff import Role
+from models.members import changed_terms, memberships
+from models.members.memberships import Membership, MembershipTerms, PinnedTerms
+from models.staff.accounts import Role
+from models.staff.actions import MAX_REASON_LENGTH, Action
+from models.statements import dues
 from models.wording import Given, term_sentence
 
 pages = Blueprint("memberships", __name__, url_prefix="/memberships")
@@ -86,7 +88,7 @@ def move(membership_id: int) -> ResponseReturnValue:
     zone = membership.club.time_zone
     if form.validate_on_submit():
         with form.refusals(_MOVE_ERRORS):
-            moved = members.move_to_current_terms(
+            moved = memberships.move_to_current_terms(
                 database(), membership, since=form.since.data, picks=form.picked(membership.term),
                 reason=form.text("reason"), by=actor(), now=now,
             )  # fmt: skip

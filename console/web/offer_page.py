@@ -15,10 +15,10 @@ from wtforms.validators import InputRequired
 from console.web.access import database
 from console.web.forms import Form
 from console.web.inventory import TYPES
-from models import on_sale
-from models.catalogue import BucketTerms, Offer, OfferState, PaymentTerm, SessionBucket
+from models.catalogue import on_sale
+from models.catalogue.tables import BucketTerms, Offer, OfferState, PaymentTerm, SessionBucket
 from models.errors import NotFound, SppError
-from models.members import Membership
+from models.members.memberships import Membership
 from models.wording import Given, price
 
 STATES = {

@@ -13,11 +13,12 @@ from console.web.access import actor, database, done, needs, told
 from console.web.changes import Edit
 from console.web.forms import Form
 from console.web.offer_page import KINDS, STATES, page, the_offer
-from models import actions, offers
-from models.catalogue import Offer, PaymentTerm, SessionBucket
+from models.catalogue import offers
+from models.catalogue.tables import Offer, PaymentTerm, SessionBucket
 from models.errors import NameMissing, NameTaken, SppError
-from models.members import Membership
-from models.staff import Role
+from models.members.memberships import Membership
+from models.staff import actions
+from models.staff.accounts import Role
 
 pages = Blueprint("offers", __name__, url_prefix="/offers")
 pages.register_blueprint(buckets.pages)

@@ -15,14 +15,15 @@ from console.web import pauses as pausing
 from console.web.access import database, needs, undo
 from console.web.charts import Chart, chart
 from console.web.formats import clock, house_zone
-from models import alarms, jobs, pauses, traffic
-from models.database import sessions
-from models.figures import DAY_S, NOW_S
-from models.inbox import EventState
-from models.pauses import Pause
-from models.recent import Recent
-from models.situation import Lookout
-from models.staff import Role
+from models.database.engine import sessions
+from models.inbox import pauses
+from models.inbox.events import EventState
+from models.inbox.pauses import Pause
+from models.operations import alarms, jobs, traffic
+from models.operations.figures import DAY_S, NOW_S
+from models.operations.recent import Recent
+from models.operations.situation import Lookout
+from models.staff.accounts import Role
 
 pages = Blueprint("operations", __name__, url_prefix="/operations")
 for _part in (events, bulk_acts, unmatched, pausing):

@@ -8,9 +8,9 @@ from flask.typing import ResponseReturnValue
 from console.web import billing
 from console.web.access import actor, database, done, needs
 from console.web.reasons import BESIDE, ReasonForm
-from models import pauses
 from models.errors import NotFound
-from models.staff import Role
+from models.inbox import pauses
+from models.staff.accounts import Role
 
 pages = Blueprint("pauses", __name__, url_prefix="/endpoints")
 

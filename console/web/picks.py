@@ -7,7 +7,7 @@ from wtforms import SelectMultipleField
 
 from console.web.access import database
 from console.web.forms import Form
-from models.catalogue import Item, PaymentTerm
+from models.catalogue.tables import Item, PaymentTerm
 from models.errors import PickGivesNothing, PickNotOffered, PicksMissing, SppError, TooFewPicks, TooManyPicks
 
 _MAX_ID = 2**63 - 1

@@ -4,8 +4,8 @@ from wtforms import TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from console.web.forms import Form
-from models.actions import MAX_REASON_LENGTH
 from models.errors import ReasonMissing, SppError, TextTooLong
+from models.staff.actions import MAX_REASON_LENGTH
 
 BESIDE: dict[type[SppError], str] = {ReasonMissing: "reason", TextTooLong: "reason"}
 """Which field each refusal is about."""

@@ -11,9 +11,8 @@ from console.web import member_page
 from console.web.access import actor, database, done, needs
 from console.web.formats import day
 from console.web.member_forms import ExtendForm, GiveBackForm, RedeemForm
-from models import adjustments, entitlement, redemption, statement
-from models.burn_order import Draw
-from models.catalogue import Item
+from models.catalogue.days import last_day
+from models.catalogue.tables import Item
 from models.errors import (
     DayOver,
     DayTooFar,
@@ -24,9 +23,12 @@ from models.errors import (
     ReasonMissing,
     TextTooLong,
 )
-from models.ledger import CreditGrant
-from models.redemption import Redemption
-from models.staff import Role
+from models.ledger import adjustments, redemptions
+from models.ledger.burn_order import Draw
+from models.ledger.entries import CreditGrant
+from models.ledger.redemptions import Redemption
+from models.staff.accounts import Role
+from models.statements import statement
 from models.wording import sessions_of
 
 pages = Blueprint("sessions", __name__)
@@ -41,7 +43,7 @@ def redeem(member_id: int) -> ResponseReturnValue:
     item = _item(form.item_id.data)
     if form.validate_on_submit():
         with form.refusals(), form.sent_once():
-            answer = redemption.redeem(
+            answer = redemptions.redeem(
                 database(), member_id=member_id, item_id=item.id, quantity=form.quantity.data, key=form.once,
                 by=actor(), now=datetime.now(UTC),
             )  # fmt: skip
@@ -60,12 +62,12 @@ def give_back(member_id: int, redemption_id: int) -> ResponseReturnValue:
     origin = database().get(Redemption, redemption_id)
     if origin is None or origin.member_id != member_id or origin.undoes is not None:
         abort(404)
-    left = redemption.returnable(database(), [redemption_id]).get(redemption_id, 0)
+    left = redemptions.returnable(database(), [redemption_id]).get(redemption_id, 0)
     item = database().get_one(Item, origin.item_id)
     form = GiveBackForm(quantity=left)
     if form.validate_on_submit():
         with form.refusals({NothingToReturn: "quantity"}), form.sent_once():
-            answer = redemption.give_back(
+            answer = redemptions.give_back(
                 database(), redemption_id=redemption_id, quantity=form.quantity.data, key=form.once, by=actor(),
                 now=datetime.now(UTC),
             )  # fmt: skip
@@ -98,7 +100,7 @@ def extend(member_id: int, grant_id: int) -> ResponseReturnValue:
             done(f"{what} of {day(lot.effective_at, zone)} can be used until {last}.")
             return redirect(url_for("members.show", member_id=member_id))
     elif not form.is_submitted() and lot.expires_at and not lot.lapsed:
-        form.last_day.data = entitlement.last_day(lot.expires_at, zone)
+        form.last_day.data = last_day(lot.expires_at, zone)
     status = 422 if request.method == "POST" else 200
     return member_page.show(member_id, status=status, window="members/extend.html", form=form, lot=lot)
 

@@ -14,11 +14,12 @@ from console.web import billing
 from console.web.access import actor, database, done, needs
 from console.web.member_forms import OnceForm
 from console.web.picks import PICK_ERRORS, PicksForm, number
-from models import members, on_sale
-from models.catalogue import Club, Item, Offer, PaymentTerm
+from models.catalogue import on_sale
+from models.catalogue.tables import Club, Item, Offer, PaymentTerm
 from models.errors import InvalidEmail, NameMissing, ReferenceTaken, SppError, TermCannotBeBought
-from models.members import Member, Membership
-from models.staff import Role
+from models.members import memberships
+from models.members.memberships import Member, Membership
+from models.staff.accounts import Role
 
 pages = Blueprint("sign_up", __name__, url_prefix="/sign-up")
 
@@ -105,14 +106,14 @@ def _page(
 
 
 def _sign_up(form: SignUpForm, club: Club, term: PaymentTerm) -> Membership:
-    return members.sign_up(
+    return memberships.sign_up(
         database(), email=form.text("email"), name=form.text("name"), club=club, term=term,
         picks=form.picked(term), by=actor(), now=datetime.now(UTC), key=form.once,
     )  # fmt: skip
 
 
 def _known(form: SignUpForm) -> Member | None:
-    return members.find_member(database(), form.text("email")) if form.text("email") else None
+    return memberships.find_member(database(), form.text("email")) if form.text("email") else None
 
 
 def _chosen(field: SelectField, choices: Sequence[Choice]) -> Choice | None:
@@ -135,5 +136,5 @@ def _complete(form: SignUpForm, club: Club | None, offer: Offer | None, term: Pa
             break
     if term:
         with form.refusals(_BESIDE):
-            members.chosen_buckets(term, form.picked(term))
+            memberships.chosen_buckets(term, form.picked(term))
     return not form.errors

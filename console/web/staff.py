@@ -11,8 +11,6 @@ from wtforms.validators import EqualTo, InputRequired, Length
 
 from console.web.access import actor, begin_session, database, done, login_failed, needs, told
 from console.web.forms import Form
-from models import logins
-from models import staff as accounts
 from models.errors import (
     InvalidEmail,
     LastAdmin,
@@ -25,8 +23,9 @@ from models.errors import (
     WrongLogin,
     WrongPassword,
 )
-from models.staff import MAX_NAME_LENGTH, MIN_PASSWORD_LENGTH, Role, Staff
-from models.tokens import ApiToken
+from models.staff import accounts, logins
+from models.staff.accounts import MAX_NAME_LENGTH, MIN_PASSWORD_LENGTH, Role, Staff
+from models.staff.tokens import ApiToken
 
 pages = Blueprint("staff", __name__, url_prefix="/staff")
 

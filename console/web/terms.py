@@ -14,8 +14,8 @@ from console.web.access import actor, database, done, needs, told
 from console.web.changes import log_changes
 from console.web.forms import EditForm, Form
 from console.web.offer_page import WholeNumber, memberships_by_term, page, term_of, the_offer
-from models import actions, offers, on_sale
-from models.catalogue import Club, Interval, Offer, PaymentTerm
+from models.catalogue import offers, on_sale
+from models.catalogue.tables import Club, Interval, Offer, PaymentTerm
 from models.currencies import digits
 from models.errors import (
     IntervalTooLong,
@@ -29,7 +29,8 @@ from models.errors import (
     SppError,
     WrongCurrencyCode,
 )
-from models.staff import Role
+from models.staff import actions
+from models.staff.accounts import Role
 from models.wording import amount, counted, currency_code, minor_units
 
 pages = Blueprint("terms", __name__, url_prefix="/<id:offer_id>/terms")

@@ -11,10 +11,10 @@ from wtforms.validators import InputRequired, Length
 
 from console.web.access import actor, database, done, needs
 from console.web.forms import Form
-from models import tokens
 from models.errors import NameMissing, TextTooLong
-from models.staff import MAX_NAME_LENGTH, Role, Staff
-from models.tokens import ApiToken, TokenScope
+from models.staff import tokens
+from models.staff.accounts import MAX_NAME_LENGTH, Role, Staff
+from models.staff.tokens import ApiToken, TokenScope
 
 pages = Blueprint("tokens", __name__, url_prefix="/tokens")
 

@@ -13,11 +13,12 @@ from console.web.access import actor, database, done, needs
 from console.web.formats import house_zone
 from console.web.forms import Form
 from console.web.reasons import BESIDE, ReasonForm
-from models import members, payments
 from models.errors import NotFound, ReferenceTaken, SeveralMemberships
-from models.members import find_member
-from models.payments import Payment
-from models.staff import Role
+from models.members import memberships
+from models.members.memberships import find_member
+from models.payments import references
+from models.payments.references import Payment
+from models.staff.accounts import Role
 
 pages = Blueprint("unmatched", __name__, url_prefix="/unmatched")
 
@@ -49,10 +50,10 @@ def overview() -> ResponseReturnValue:
 
 def _list(template: str = "unmatched", status: int = 200, **window: object) -> ResponseReturnValue:
     session = database()
-    waiting = (Payment.state == payments.PaymentState.UNMATCHED) & Payment.set_aside_by.is_(None)
+    waiting = (Payment.state == references.PaymentState.UNMATCHED) & Payment.set_aside_by.is_(None)
     return render_template(
-        f"operations/{template}.html", waiting=payments.unmatched(session, limit=LISTED),
-        total=session.scalar(select(func.count()).where(waiting)), held=payments.held(session, limit=LISTED),
+        f"operations/{template}.html", waiting=references.unmatched(session, limit=LISTED),
+        total=session.scalar(select(func.count()).where(waiting)), held=references.held(session, limit=LISTED),
         now=datetime.now(UTC), zone=house_zone(), known=billing.endpoints(), **window,
     ), status  # fmt: skip
 
@@ -70,7 +71,7 @@ def link() -> ResponseReturnValue:
     form.membership.choices = [SelectChoice(one.id, f"{one.offer.name}, {one.club.name}") for one in held]
     if form.validate_on_submit():
         with form.refusals({NotFound: "email", ReferenceTaken: "email", SeveralMemberships: "membership"}):
-            membership = members.the_membership(database(), form.text("email"), form.membership.data)
+            membership = memberships.the_membership(database(), form.text("email"), form.membership.data)
             settled = billing.add(membership, endpoint, reference)
         if not form.errors:
             done(f"{reference} is {membership.member.name}'s. {settled}".strip())
@@ -87,7 +88,7 @@ def set_aside(payment_id: int) -> ResponseReturnValue:
     form = ReasonForm()
     if form.validate_on_submit():
         with form.refusals(BESIDE):
-            payments.set_aside(database(), payment_id, reason=form.text("reason"), by=actor())
+            references.set_aside(database(), payment_id, reason=form.text("reason"), by=actor())
         if not form.errors:
             done(f"{payment.reference} is set aside.")
             return redirect(url_for(".overview"))

@@ -229,7 +229,9 @@ def point_in_time(compose: Compose) -> None:
     compose("run", "--rm", "-T", "--no-deps", "postgres", "sh", "-c", restore, stdin=settings)
     compose("up", "--detach", "--no-build", "postgres")
     compose.wait_healthy("postgres")
-    until(lambda: compose.sql("SELECT pg_is_in_recovery()") == [["f"]], "PostgreSQL is at the moment before the mistake")
+    until(
+        lambda: compose.sql("SELECT pg_is_in_recovery()") == [["f"]], "PostgreSQL is at the moment before the mistake"
+    )
     require(compose.sql(ledger) == before, "what came between the base backup and that moment is there")
     compose("up", "--detach", "--no-build")
     compose.wait_healthy(*OURS)
@@ -274,8 +276,8 @@ def inside(compose: Compose) -> None:
 
 
 AS_ROLE = """
-import settings
-from models.database import make_engine
+from models.database.engine import make_engine
+from runtime import settings
 with make_engine(settings.load(settings.DatabaseRole.{}).database_url).connect() as connection:
     print(connection.exec_driver_sql("SELECT current_user").scalar())
     try:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from local.servers import Broker, Postgres
-from models.staff import Role
+from models.staff.accounts import Role
 from tests.browser import chromium, sample
 from tests.browser.site import Site, Visit, console_environment, log_in, running, visit
 

@@ -6,15 +6,18 @@ from sqlalchemy import select, text
 
 from local import sample_gym, stripe_bodies
 from local.sample_gym import CLASSES, PERSONAL_TRAINING
-from models import adjustments, bulk, expiry_runs, heartbeats, inbox, redemption, statement
-from models.actions import Actor
-from models.adjustments import AdjustmentReason
-from models.bulk import BulkVerb
-from models.event_search import EventFilter, Scope
-from models.expiry_runs import Breaker
-from models.inbox import EventState, WebhookEvent
-from models.members import find_member
-from settings import Settings
+from models.inbox import bulk, events
+from models.inbox.bulk import BulkVerb
+from models.inbox.events import EventState, WebhookEvent
+from models.inbox.search import EventFilter, Scope
+from models.ledger import adjustments, expiry, redemptions
+from models.ledger.adjustments import AdjustmentReason
+from models.ledger.expiry import Breaker
+from models.members.memberships import find_member
+from models.operations import heartbeats
+from models.staff.actions import Actor
+from models.statements import statement
+from runtime.settings import Settings
 from tests.worker.scene import STRIPE, Make, arrive, event, paid
 from worker.auditing import Auditing
 from worker.crediting import Crediting
@@ -47,8 +50,8 @@ def fill(make: Make, now: datetime) -> None:
                 session, member_id=ann.id, item_id=item.item_id, quantity=quantity, last_day=None, note=why,
                 reason=AdjustmentReason.GOODWILL, alone_up_to=10, key=why, by=DESK, now=now,
             )  # fmt: skip
-        expiry_runs.step(session, as_of=now, breaker=Breaker(1000, 5))
-        expiry_runs.step(session, as_of=now, breaker=Breaker(1000, 5))
+        expiry.step(session, as_of=now, breaker=Breaker(1000, 5))
+        expiry.step(session, as_of=now, breaker=Breaker(1000, 5))
     trouble(make, now)
 
 
@@ -59,7 +62,7 @@ def trouble(make: Make, now: datetime) -> None:
     with make.begin() as session:
         numbers = session.scalars(select(WebhookEvent.id).where(WebhookEvent.event_id.like("evt_in_dead%"))).all()
         for number in numbers:
-            inbox.fail(session, number, "RuntimeError: the plan is unknown", max_attempts=0, base_s=1, cap_s=1)
+            events.fail(session, number, "RuntimeError: the plan is unknown", max_attempts=0, base_s=1, cap_s=1)
         wanted = EventFilter(state=EventState.DEAD, until=now)
         scope = Scope(3, min(numbers), max(numbers))
         bulk.ask(session, BulkVerb.REPLAY, wanted, scope, "The plan is known now", by=OPERATOR)
@@ -106,11 +109,11 @@ def use(make: Make, email: str, item: str, quantity: int, at: datetime) -> None:
         item_id = next(line.item_id for line in statement.balances(session, member.id, at) if line.item == item)
         for number in range(quantity):
             when, key = at + timedelta(hours=number), f"{email} {item} {number}"
-            used = redemption.redeem(
+            used = redemptions.redeem(
                 session, member_id=member.id, item_id=item_id, quantity=1, key=key, by=DESK, now=when
             )
         if quantity > 2:
-            redemption.give_back(session, redemption_id=used.redemption_id, key="back " + key, by=DESK, now=when)
+            redemptions.give_back(session, redemption_id=used.redemption_id, key="back " + key, by=DESK, now=when)
 
 
 def _tell(make: Make, at: datetime, *bodies: bytes) -> None:

@@ -11,8 +11,8 @@ from playwright.sync_api import sync_playwright
 from local.home import make_roles
 from local.servers import Broker, Postgres
 from local.stack import ROOT
-from models.migrations import upgrade
-from models.staff import Role
+from models.database.migrations import upgrade
+from models.staff.accounts import Role
 from tests.browser import chromium, sample
 from tests.browser.site import console_environment, log_in, running, visit
 

@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
 from local.home import ROLES
 from local.stack import Stack
-from models import staff
-from models.actions import Actor
-from models.database import make_engine, sessions
-from models.staff import Role
+from models.database.engine import make_engine, sessions
+from models.staff import accounts
+from models.staff.accounts import Role
+from models.staff.actions import Actor
 from tests.worker.scene import SECRET, Make
 
 PASSWORD = "correct horse battery"
@@ -38,10 +38,10 @@ class Site:
         """The login name of an account of that role, made when first asked for."""
         email = f"{role}@example.com"
         with self.make.begin() as session:
-            if staff.find(session, email) is None:
+            if accounts.find(session, email) is None:
                 by, name = Actor("tests", "command line"), f"{role.title()} Example"
                 now = datetime.now(UTC)
-                staff.add(session, email=email, name=name, role=role, password=PASSWORD, by=by, now=now)
+                accounts.add(session, email=email, name=name, role=role, password=PASSWORD, by=by, now=now)
         return email
 
 

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from werkzeug.routing import Rule
 
 from console.web.app import create_app
-from models.staff import Role
-from settings import Settings
+from models.staff.accounts import Role
+from runtime.settings import Settings
 from tests.browser.conftest import Enter
 from tests.browser.site import Site
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from models import inbox
-from models.inbox import EventState, WebhookEvent
-from models.staff import Role
+from models.inbox import events
+from models.inbox.events import EventState, WebhookEvent
+from models.staff.accounts import Role
 from tests.browser.conftest import Enter
 from tests.browser.places import go
 from tests.browser.site import Site
@@ -21,7 +21,7 @@ def dead(site: Site, payment: str) -> int:
     arrive(site.make, paid(payment, "sub_ann", at=datetime.now(UTC)))
     with site.make.begin() as session:
         number = session.scalars(select(WebhookEvent.id).where(WebhookEvent.event_id == f"evt_{payment}")).one()
-        inbox.fail(session, number, "RuntimeError: a bug of ours", max_attempts=0, base_s=1, cap_s=1)
+        events.fail(session, number, "RuntimeError: a bug of ours", max_attempts=0, base_s=1, cap_s=1)
     return number
 
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from local import stripe_bodies
-from models.staff import Role
+from models.staff.accounts import Role
 from tests.browser.conftest import Enter, Open
 from tests.browser.places import MINUS, balance, go, rows, written
 from tests.browser.site import Site

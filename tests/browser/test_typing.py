@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Dialog, Locator, Page, expect
 
-from models.staff import Role
+from models.staff.accounts import Role
 from tests.browser.conftest import Enter
 from tests.browser.places import rows
 

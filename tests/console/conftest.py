@@ -11,10 +11,10 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import Engine
 
-from console.command import main
+from console.cli.command import main
 from local.home import ROLES
-from models import staff
-from models.database import sessions
+from models.database.engine import sessions
+from models.staff import accounts
 from tests.worker.scene import Make
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -88,6 +88,6 @@ def gym(spp: Spp) -> Spp:
 @pytest.fixture(scope="module", autouse=True)
 def quick_hashing() -> Iterator[None]:
     """Passwords are hashed as cheaply as argon2 can: what it costs in earnest is tested in tests/models."""
-    earnest, staff.HASHER = staff.HASHER, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    earnest, accounts.HASHER = accounts.HASHER, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     yield
-    staff.HASHER = earnest
+    accounts.HASHER = earnest

@@ -13,7 +13,7 @@ import psutil
 from local.processes import wait_gone
 from local.stack import ROOT
 
-SPP = [sys.executable, "-c", "from console.command import main; main()"]
+SPP = [sys.executable, "-c", "from console.cli.command import main; main()"]
 
 
 def spp(*arguments: str, stdin: bytes = b"", tree: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:

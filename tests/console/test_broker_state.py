@@ -7,9 +7,9 @@ import pytest
 from celery import Celery
 from redis import Redis
 
-import broker
 from console.broker_state import BrokerState, look
 from local.servers import Broker
+from runtime import broker
 
 
 def test_it_tells_how_much_is_queued(broker_server: Broker) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from local import first_login
 from local.sample_gym import BY
-from models import staff
-from models.staff import Role
+from models.staff import accounts
+from models.staff.accounts import Role
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -19,17 +19,17 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashing that costs next to nothing."""
-    monkeypatch.setattr(staff, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(accounts, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 def test_it_is_an_admin_whose_password_only_the_folder_knows(session: Session, tmp_path: Path) -> None:
     made = first_login.make(session, tmp_path, now=NOW)
     password = (tmp_path / "first-login").read_text().strip()
-    person = staff.find(session, first_login.EMAIL)
+    person = accounts.find(session, first_login.EMAIL)
     assert made == f"admin@example.com with password {password}"
     assert (tmp_path / "first-login").stat().st_mode & 0o777 == 0o600
     assert person is not None
-    assert (person.role, staff.verify(person, password)) == (Role.ADMIN, True)
+    assert (person.role, accounts.verify(person, password)) == (Role.ADMIN, True)
     assert session.scalar(text("SELECT verb FROM actions")) == "add account"
 
 
@@ -42,16 +42,16 @@ def test_it_is_made_once_and_told_again(session: Session, tmp_path: Path) -> Non
 
 def test_a_new_password_is_not_told_and_stays(session: Session, tmp_path: Path) -> None:
     first_login.make(session, tmp_path, now=NOW)
-    person = staff.find(session, first_login.EMAIL)
+    person = accounts.find(session, first_login.EMAIL)
     assert person is not None
-    staff.change_password(session, person, "of their own choice", by=BY, now=NOW)
+    accounts.change_password(session, person, "of their own choice", by=BY, now=NOW)
     assert first_login.make(session, tmp_path, now=NOW) is None
     assert first_login.told(session, tmp_path) is None
-    assert staff.verify(person, "of their own choice")
+    assert accounts.verify(person, "of their own choice")
 
 
 def test_an_account_of_somebody_elses_is_left_alone(session: Session, tmp_path: Path) -> None:
-    staff.add(
+    accounts.add(
         session, email=first_login.EMAIL, name="Ada", role=Role.VIEWER, password="of their own choice", by=BY, now=NOW
     )
     assert first_login.make(session, tmp_path, now=NOW) is None
@@ -60,7 +60,7 @@ def test_an_account_of_somebody_elses_is_left_alone(session: Session, tmp_path: 
 
 def test_a_disabled_one_is_not_told(session: Session, tmp_path: Path) -> None:
     first_login.make(session, tmp_path, now=NOW)
-    person = staff.find(session, first_login.EMAIL)
+    person = accounts.find(session, first_login.EMAIL)
     assert person is not None
     person.disabled_at = NOW
     assert first_login.told(session, tmp_path) is None

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from local.servers import Postgres
-from models.database import make_engine, sessions
+from models.database.engine import make_engine, sessions
 from models.schema import TABLES
 from tests.models.gym import Gym, build
 

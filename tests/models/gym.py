@@ -11,14 +11,16 @@ from typing import TypeVar
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from models import inbox, ledger, settlement
-from models.actions import Actor
-from models.catalogue import Club, Item, ItemKind, Offer, PaymentTerm, SessionType
-from models.database import sessions
-from models.facts import Fact, Paid, Told
-from models.inbox import NewEvent, WebhookEvent
-from models.ledger import CreditGrant, LedgerEntry
-from models.members import Membership, add_billing_reference, sign_up
+from models.catalogue.tables import Club, Item, ItemKind, Offer, PaymentTerm, SessionType
+from models.database.engine import sessions
+from models.inbox import events as inbox
+from models.inbox.events import NewEvent, WebhookEvent
+from models.ledger import entries as ledger
+from models.ledger.entries import CreditGrant, LedgerEntry
+from models.members.memberships import Membership, add_billing_reference, sign_up
+from models.payments import settlement
+from models.payments.facts import Fact, Paid, Told
+from models.staff.actions import Actor
 
 ENDPOINT = "stripe"
 PAID_AT = datetime(2024, 3, 1, 15, tzinfo=UTC)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from local.servers import Broker, Postgres
-from settings import Endpoint, Settings
+from runtime.settings import Endpoint, Settings
 from tests.webhooks.proxy import Wire
 from tests.webhooks.site import Site
 

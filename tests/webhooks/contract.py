@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.facts import Fact, Linked, Paid, Restored, Reversed
-from settings import SettingsError
+from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from runtime.settings import SettingsError
 from tests.webhooks.deliveries import NOW, endpoint, received, recorded
 from webhooks.processors import Delivery, Ignored, NotYet, Processor, Split, Unusable, strict
 from webhooks.signatures import Invalid

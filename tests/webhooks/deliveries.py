@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import SecretStr
 from werkzeug.datastructures import Headers
 
-from settings import Endpoint
+from runtime.settings import Endpoint
 from webhooks.processors import Processor, adapter
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"

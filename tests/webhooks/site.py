@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, text
 from werkzeug.test import TestResponse
 
-from models.database import make_engine
-from settings import DatabaseRole, Settings
+from models.database.engine import make_engine
+from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.webhooks.deliveries import changed, recorded
 from webhooks.app import create_app

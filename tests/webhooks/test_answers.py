@@ -10,10 +10,10 @@ import urllib3.util.connection
 from sqlalchemy import event
 
 from local import endpoints, samples
-from models import inbox
-from models.database import make_engine
-from models.inbox import NewEvent, Stored
-from settings import Settings
+from models.database.engine import make_engine
+from models.inbox import events as inbox
+from models.inbox.events import NewEvent, Stored
+from runtime.settings import Settings
 from tests.webhooks.deliveries import recorded
 from tests.webhooks.site import Site, eventually
 from webhooks.processors import Delivery, Processor, adapters, adyen, gocardless

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from werkzeug.routing import Rule
 
 from console.web.app import create_app
-from settings import Settings
+from runtime.settings import Settings
 from tests.webhooks.site import Site
 
 BOTH = {"/healthz", "/readyz", "/metrics"}

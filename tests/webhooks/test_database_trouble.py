@@ -8,8 +8,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from local.servers import Postgres
-from models.inbox import EventState
-from settings import Settings
+from models.inbox.events import EventState
+from runtime.settings import Settings
 from tests.webhooks.proxy import Wire
 from tests.webhooks.site import Site, eventually, new_event
 

@@ -2,7 +2,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from local.servers import Postgres
-from settings import DatabaseRole, Settings
+from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.webhooks.site import Site
 from webhooks.app import create_app

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 LIBRARIES = {"Adyen", "braintree", "cryptography", "gocardless_pro", "httpx", "requests", "square", "stripe"}
 START = """
 import json, sys
-import settings
+from runtime import settings
 from webhooks.app import create_app
 
 found = settings.load()

@@ -8,9 +8,9 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, text
 
-from models.database import make_engine
-from models.inbox import NewEvent, Stored
-from settings import Settings
+from models.database.engine import make_engine
+from models.inbox.events import NewEvent, Stored
+from runtime.settings import Settings
 from tests.webhooks.site import eventually
 from webhooks.intake import Intake, Unavailable
 

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, text
 
 from local import samples
 from local.paypal_certificates import make
-from models.database import make_engine
-from settings import Endpoint, Settings
+from models.database.engine import make_engine
+from runtime.settings import Endpoint, Settings
 from tests.webhooks.site import Site, eventually
 from webhooks import learning
 from webhooks.learning import Learned, source_of

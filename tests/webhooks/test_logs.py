@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from local.servers import Postgres
-from models.migrations import upgrade
-from settings import Settings
+from models.database.migrations import upgrade
+from runtime.settings import Settings
 from tests.webhooks.deliveries import changed
 from tests.webhooks.site import new_event, signed
 
@@ -18,7 +18,7 @@ PASSWORD = "pass_never_to_be_seen"
 PRIVATE = ("never_to_be_seen", "Ångström", "cus_Gym0001", "in_Gym0001")
 POST = """
 import json, sys, time
-import settings
+from runtime import settings
 from webhooks.app import create_app
 app = create_app(settings.load())
 for line in sys.stdin:

@@ -3,7 +3,7 @@ from time import time
 
 import pytest
 
-from models.inbox import EventState
+from models.inbox.events import EventState
 from tests.webhooks.contract import HOSTILE
 from tests.webhooks.deliveries import changed, recorded
 from tests.webhooks.site import PAID, Site, eventually, new_event, signed

@@ -8,10 +8,10 @@ from time import monotonic, sleep
 import pytest
 import redis
 
-import broker
 from local import processes
 from local.servers import Broker
-from settings import Settings
+from runtime import broker
+from runtime.settings import Settings
 from tests.webhooks.site import Site, eventually, new_event
 from webhooks.ring import QUIET_S, Bell
 

@@ -1,6 +1,6 @@
 """An adapter with a mistake in it: it cannot divide by zero. All else it does as Stripe's."""
 
-from models.facts import Fact
+from models.payments.facts import Fact
 from webhooks.processors.stripe import Stripe
 
 

@@ -12,8 +12,8 @@ from local import sample_gym
 from local.home import ROLES
 from local.servers import Broker, Postgres
 from local.stack import Stack
-from models.database import make_engine, sessions
-from settings import DatabaseRole, Settings
+from models.database.engine import make_engine, sessions
+from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.worker.scene import NOW, SECRET, Make
 from worker.crediting import Crediting

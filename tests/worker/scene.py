@@ -11,11 +11,12 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from local import sample_gym, stripe_bodies
-from models import inbox, statement
-from models.audit import audit
-from models.inbox import NewEvent
-from models.members import find_member
-from settings import Endpoint
+from models.audit.checks import audit
+from models.inbox import events as inbox
+from models.inbox.events import NewEvent
+from models.members.memberships import find_member
+from models.statements import statement
+from runtime.settings import Endpoint
 from webhooks.processors import adapter
 from webhooks.signatures import sign_stripe
 

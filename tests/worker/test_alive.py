@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import heartbeats
+from models.operations import heartbeats
 from worker import alive
 
 

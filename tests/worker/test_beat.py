@@ -10,10 +10,10 @@ import pytest
 import redis
 from celery import Celery
 
-import broker
 from local.servers import Broker
 from local.stack import ROOT, Stack
 from local.standin import StandIn
+from runtime import broker
 from tests.worker.conftest import Running, environment
 from tests.worker.scene import Make, arrive, credited, join, paid, paid_now, rows, run, until, usable_now, value
 

@@ -10,8 +10,8 @@ import pytest
 
 from local.servers import Broker
 from local.stack import Stack
-from models import inbox
-from models.inbox import EventSource, NewEvent
+from models.inbox import events as inbox
+from models.inbox.events import EventSource, NewEvent
 from tests.worker.conftest import Running
 from tests.worker.scene import SECRET, Make, credited, rows, until
 from tests.worker.stream import new_payments

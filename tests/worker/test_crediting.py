@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from local import stripe_bodies
-from models import statement
-from models.inbox import Stored
-from models.members import find_member
-from settings import Endpoint, Settings
+from models.inbox.events import Stored
+from models.members.memberships import find_member
+from models.statements import statement
+from runtime.settings import Endpoint, Settings
 from tests.worker.scene import (
     NOW,
     PAID_AT,

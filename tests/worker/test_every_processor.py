@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from local import endpoints, sample_gym, samples
 from local.samples import Sample
 from local.servers import Broker
-from models import inbox, statement
-from models.audit import audit
-from models.inbox import NewEvent
-from models.members import find_member
-from settings import Endpoint, Settings
+from models.audit.checks import audit
+from models.inbox import events as inbox
+from models.inbox.events import NewEvent
+from models.members.memberships import find_member
+from models.statements import statement
+from runtime.settings import Endpoint, Settings
 from tests.webhooks.deliveries import received
 from tests.worker.scene import NOW, PER_DUES, PICKS, Make, rows
 from webhooks.processors import ADAPTERS, Processor, adapters

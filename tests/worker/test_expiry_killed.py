@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from local.stack import ROOT
-from models.audit import audit
-from settings import DatabaseRole, Settings
+from models.audit.checks import audit
+from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.worker.conftest import environment
 from tests.worker.scene import Make, rows, run, until, value
@@ -20,14 +20,14 @@ BATCH = 10
 EXPIRE = f"""
 from datetime import UTC, datetime
 from time import sleep
-import settings
-from models import ledger
-from models.database import make_engine, sessions
+from runtime import settings
+from models.ledger import entries
+from models.database.engine import make_engine, sessions
 
 make = sessions(make_engine(settings.load().database_url))
 for batch in range(4):
     with make.begin() as session:
-        assert ledger.expire(session, as_of=datetime.now(UTC), limit={BATCH}) == {BATCH}
+        assert entries.expire(session, as_of=datetime.now(UTC), limit={BATCH}) == {BATCH}
         if batch == 3:
             print("half-way", flush=True)
             sleep(600)

@@ -10,14 +10,15 @@ from time import time
 import pytest
 import structlog
 
-import logs
 from local import sample_gym, samples
 from local.servers import Broker
 from local.standin import StandIn
-from models import inbox, thin_events
-from models.inbox import NewEvent
-from models.members import add_billing_reference, find_member
-from settings import Endpoint, Settings
+from models.inbox import events as inbox
+from models.inbox import thin_events
+from models.inbox.events import NewEvent
+from models.members.memberships import add_billing_reference, find_member
+from runtime import logs
+from runtime.settings import Endpoint, Settings
 from tests.worker.conftest import Running
 from tests.worker.scene import (
     NOW,

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from local.stack import ROOT
-from models.audit import audit
-from settings import Settings
+from models.audit.checks import audit
+from runtime.settings import Settings
 from tests.worker.conftest import environment
 from tests.worker.scene import (
     Make,
@@ -36,9 +36,9 @@ import sys
 from datetime import UTC, datetime
 from time import sleep
 from sqlalchemy import text
-import logs
-import settings
-from models.database import make_engine, sessions
+from runtime import logs
+from runtime import settings
+from models.database.engine import make_engine, sessions
 from worker.crediting import Crediting
 
 point = sys.argv[1]

@@ -10,9 +10,9 @@ import pytest
 import redis
 from celery import Celery
 
-import broker
 from local.servers import Broker
 from local.stack import Stack
+from runtime import broker
 from tests.worker.conftest import Running
 from tests.worker.scene import Make, arrive, credited, join, paid_now, until
 

@@ -7,12 +7,12 @@ from sqlalchemy import text
 
 from local.servers import Broker
 from local.stack import Stack
-from models import bulk, pauses
-from models.actions import Actor
-from models.bulk import BulkAct, BulkVerb
-from models.event_search import EventFilter
-from models.inbox import EventState
-from models.members import add_billing_reference, find_member
+from models.inbox import bulk, pauses
+from models.inbox.bulk import BulkAct, BulkVerb
+from models.inbox.events import EventState
+from models.inbox.search import EventFilter
+from models.members.memberships import add_billing_reference, find_member
+from models.staff.actions import Actor
 from tests.worker.conftest import Running
 from tests.worker.scene import SECRET, Make, arrive, credited, join, paid_now, states, until
 

@@ -8,8 +8,8 @@ import pytest
 from local.home import make_roles
 from local.servers import Broker, Postgres
 from local.stack import Stack
-from models.database import make_engine
-from models.migrations import upgrade
+from models.database.engine import make_engine
+from models.database.migrations import upgrade
 from tests.worker.conftest import Running, open_gym
 from tests.worker.scene import credited_once, post, rows, until, value
 from tests.worker.stream import Stream, new_payments

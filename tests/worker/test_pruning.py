@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from settings import DatabaseRole, Settings
+from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.worker.scene import Make, arrive, credited_once, join, paid_now, rows, run, value
 from worker.crediting import Crediting

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from local.standin import StandIn
-from models import reconciliation
-from models.reconciliation import Counts
-from settings import Endpoint, Settings
+from models.inbox import reconciliation
+from models.inbox.reconciliation import Counts
+from runtime.settings import Endpoint, Settings
 from tests.worker.scene import NOW, SECRET, Make, arrive, credited_once, event, join, paid, rows, run, states, value
 from webhooks.processors import Processor, adapter
 from worker.crediting import Crediting

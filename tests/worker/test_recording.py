@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from models import expiry_undo
-from models.actions import Actor
-from models.jobs import JobName
-from settings import DatabaseRole, Settings
+from models.ledger import expiry_undo
+from models.operations.jobs import JobName
+from models.staff.actions import Actor
+from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.worker.scene import Make, arrive, join, paid_now, rows, run, until, value
 from worker.process import WorkerProcess

@@ -2,8 +2,8 @@
 
 import pytest
 
-from models import inbox
-from settings import Settings
+from models.inbox import events as inbox
+from runtime.settings import Settings
 from tests.worker.scene import NOW, Make, arrive, attempts, credited_once, due_now, join, paid, rows, run, states, value
 from worker.crediting import Crediting
 

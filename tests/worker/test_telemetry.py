@@ -7,7 +7,7 @@ import pytest
 from local.servers import Broker
 from tests.console import listening
 from tests.console.listening import Heard
-from tests.test_telemetry import spans
+from tests.runtime.test_telemetry import spans
 from tests.worker.conftest import Running
 from tests.worker.scene import Make, credited_once, join, paid_now, post, run, until, value
 

@@ -11,7 +11,7 @@ import redis
 from local.processes import runs
 from local.servers import Broker
 from local.stack import Stack
-from tests.test_broker_redis import fill
+from tests.runtime.test_broker_redis import fill
 from tests.worker.conftest import environment
 from tests.worker.scene import Make, credited, credited_once, until
 from tests.worker.stream import deliver, new_payments

@@ -10,11 +10,12 @@ import pytest
 
 from local import sample_gym
 from local.standin import StandIn
-from models import inbox, repairing, thin_events
-from models.inbox import NewEvent
-from models.members import add_billing_reference, find_member
-from models.reconciliation import Counts
-from settings import Endpoint, Settings
+from models.inbox import events as inbox
+from models.inbox import repairs, thin_events
+from models.inbox.events import NewEvent
+from models.inbox.reconciliation import Counts
+from models.members.memberships import add_billing_reference, find_member
+from runtime.settings import Endpoint, Settings
 from tests.worker.scene import NOW, Make, credited_once, due_now, join, rows, run, states, usable, value
 from webhooks.processors import Processor, adapter
 from worker.crediting import Crediting
@@ -263,7 +264,7 @@ class TestPeople:
         desk.posts("sale", "PAYMENT.SALE.COMPLETED", "S1")
         desk.work()
         with desk.make.begin() as session:
-            repairing.replay(session, [1], "Asked again.", by=sample_gym.BY)
+            repairs.replay(session, [1], "Asked again.", by=sample_gym.BY)
         assert rows(desk.make, "SELECT waits_since, error FROM webhook_events") == [(None, None)]
         desk.tells("sale", "S1", state="completed")
         desk.work()
@@ -274,7 +275,7 @@ class TestPeople:
         desk.posts("sale", "PAYMENT.SALE.COMPLETED", "S1")
         desk.work()
         with desk.make.begin() as session:
-            assert repairing.discard(session, [1], "PayPal says that it never will be.", by=sample_gym.BY) == [1]
+            assert repairs.discard(session, [1], "PayPal says that it never will be.", by=sample_gym.BY) == [1]
         asked = len(desk.api.asked)
         desk.later()
         desk.reconciling.run(since=NOW - timedelta(days=1))
@@ -291,8 +292,8 @@ class TestPeople:
         desk.tells("sale", "S1", state="completed")
         due_now(desk.make)
         desk.fetching.drain()
-        with desk.make.begin() as session, pytest.raises(repairing.NotRepairable, match="it is pending"):
-            repairing.discard(session, [1], "Too late.", by=sample_gym.BY)
+        with desk.make.begin() as session, pytest.raises(repairs.NotRepairable, match="it is pending"):
+            repairs.discard(session, [1], "Too late.", by=sample_gym.BY)
         desk.crediting.drain()
         assert credited_once(desk.make, ["S1"])
 
@@ -336,7 +337,7 @@ class TestReconciling:
         desk.fetching.drain()
         run(desk.make, "UPDATE webhook_events SET state = 'quarantined', reason = 'as it once was'")
         with desk.make.begin() as session:
-            repairing.discard(session, [1], "Seen to by hand.", by=sample_gym.BY)
+            repairs.discard(session, [1], "Seen to by hand.", by=sample_gym.BY)
         assert self.counted(desk) == Counts(seen=1, known=1)
         assert states(desk.make) == {"ignored": 1}
 

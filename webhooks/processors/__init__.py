@@ -12,8 +12,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import ClassVar, NamedTuple, Protocol, cast
 
-from models.facts import Fact
-from settings import Endpoint, SettingsError
+from models.payments.facts import Fact
+from runtime.settings import Endpoint, SettingsError
 from webhooks.signatures import Headers, Verdict
 
 ADAPTERS = {

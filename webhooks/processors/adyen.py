@@ -33,8 +33,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
 
-from models.facts import Fact, Paid, Restored, Reversed
-from settings import Endpoint, SettingsError, secret_variable
+from models.payments.facts import Fact, Paid, Restored, Reversed
+from runtime.settings import Endpoint, SettingsError, secret_variable
 from webhooks import signatures
 from webhooks.processors import Delivery, Ignored, Processor, Split, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict

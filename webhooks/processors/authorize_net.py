@@ -41,8 +41,8 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from models.currencies import is_known
-from models.facts import Fact, Paid, Restored, Reversed
-from settings import Endpoint, SettingsError, api_key_variable
+from models.payments.facts import Fact, Paid, Restored, Reversed
+from runtime.settings import Endpoint, SettingsError, api_key_variable
 from webhooks import signatures
 from webhooks.processors import Delivery, Ignored, NotYet, Processor, Split, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict

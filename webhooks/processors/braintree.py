@@ -34,8 +34,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlencode
 from xml.parsers import expat
 
-from models.facts import Fact, Paid, Restored, Reversed
-from settings import Endpoint, SettingsError, api_key_variable, secret_variable
+from models.payments.facts import Fact, Paid, Restored, Reversed
+from runtime.settings import Endpoint, SettingsError, api_key_variable, secret_variable
 from webhooks import signatures
 from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict

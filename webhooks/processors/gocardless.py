@@ -30,8 +30,8 @@ from typing import Any
 
 import orjson
 
-from models.facts import Fact, Paid, Restored, Reversed
-from settings import api_key_variable
+from models.payments.facts import Fact, Paid, Restored, Reversed
+from runtime.settings import api_key_variable
 from webhooks import signatures
 from webhooks.processors import Delivery, Ignored, Processor, Split, TooMany, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict

@@ -40,8 +40,8 @@ from time import monotonic, sleep
 from typing import Any
 from urllib.parse import urlsplit
 
-from models.facts import Fact
-from settings import Endpoint, SettingsError, api_key_variable, secret_variable
+from models.payments.facts import Fact
+from runtime.settings import Endpoint, SettingsError, api_key_variable, secret_variable
 from webhooks.processors import Delivery, Ignored, Kept, Processor, Split, Unavailable, Unusable, paypal_meaning, strict
 from webhooks.processors.paypal_certificates import certificates
 from webhooks.processors.paypal_meaning import DOMAINS, FETCHED, links_of, place_of, state_of

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from models.facts import Fact, Paid, Restored, Reversed
-from settings import Endpoint
+from models.payments.facts import Fact, Paid, Restored, Reversed
+from runtime.settings import Endpoint
 from webhooks.processors import Ignored, NotYet, Unusable, strict
 
 Object = dict[str, Any]

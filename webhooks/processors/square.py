@@ -37,8 +37,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from models.facts import Fact, Linked, Paid, Restored, Reversed
-from settings import Endpoint, SettingsError, api_key_variable
+from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from runtime.settings import Endpoint, SettingsError, api_key_variable
 from webhooks import signatures
 from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict

@@ -15,8 +15,8 @@ held against the endpoint's where they are given. The event's id is the signed
 `webhook-id` header. Source of the envelope: the Standard Webhooks specification.
 """
 
-from models.facts import Fact, Linked, Paid, Restored, Reversed
-from settings import Endpoint, SettingsError
+from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from runtime.settings import Endpoint, SettingsError
 from webhooks import signatures
 from webhooks.processors import Delivery, Ignored, Processor, Split, Unusable, strict
 from webhooks.signatures import Headers, Verdict

@@ -22,8 +22,8 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from models.facts import Fact, Linked, Paid, Restored, Reversed
-from settings import SettingsError, api_key_variable
+from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from runtime.settings import SettingsError, api_key_variable
 from webhooks import signatures
 from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Verdict

@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from console.web.app import create_app
-from models import staff, tokens
-from models.actions import Actor
-from models.members import Membership
-from models.staff import Role, Staff
-from models.tokens import ApiToken, TokenScope
-from settings import DatabaseRole, Settings
+from models.members.memberships import Membership
+from models.staff import accounts, tokens
+from models.staff.accounts import Role, Staff
+from models.staff.actions import Actor
+from models.staff.tokens import ApiToken, TokenScope
+from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.models.gym import Gym, build, fresh, paid, tell
 
@@ -124,7 +124,7 @@ def ada(session: Session, gym: Gym) -> Paid:
 @pytest.fixture
 def owner(session: Session) -> Staff:
     """Whose tokens they are."""
-    person = staff.add(
+    person = accounts.add(
         session, email="desk@example.com", name="Desk", role=Role.DESK, password=PASSWORD, by=BY,
         now=PAID_AT,
     )  # fmt: skip
@@ -150,7 +150,7 @@ def issue(site: Flask, session: Session, owner: Staff) -> Issue:
     def make(scope: TokenScope, role: Role = Role.DESK) -> Token:
         person = owner
         if role != Role.DESK:
-            person = staff.add(
+            person = accounts.add(
                 session, email=f"{fresh(role)}@example.com", name=role, role=role, password=PASSWORD, by=BY,
                 now=PAID_AT,
             )  # fmt: skip

@@ -8,9 +8,9 @@ from flask import Flask
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from models import staff, tokens
-from models.staff import Role, Staff
-from models.tokens import ApiToken, TokenScope
+from models.staff import accounts, tokens
+from models.staff.accounts import Role, Staff
+from models.staff.tokens import ApiToken, TokenScope
 from tests.console.api.conftest import BY, PASSWORD, Caller, Issue, Paid, answered, posted
 from tests.models.gym import Gym
 
@@ -102,11 +102,11 @@ def test_a_revoked_token_is_none(issue: Issue, session: Session) -> None:
 
 def test_a_token_is_as_good_as_its_owner(api: Caller, owner: Staff, session: Session, gym: Gym, ada: Paid) -> None:
     body = {"member_id": ada.id, "item_id": gym.spin.id, "quantity": 1}
-    staff.change_role(session, owner, Role.VIEWER, by=BY)
+    accounts.change_role(session, owner, Role.VIEWER, by=BY)
     session.commit()
     answered(api.get("/clubs"))
     assert "viewer" in posted(api.post("/redemptions", body, "check-in-1"), 403)["detail"]
-    staff.disable(session, owner, by=BY, now=datetime.now(UTC))
+    accounts.disable(session, owner, by=BY, now=datetime.now(UTC))
     session.commit()
     answered(api.get("/clubs"), 401)
     assert api.client.get("/api/v1/openapi.json").status_code == 200

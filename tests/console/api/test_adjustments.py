@@ -8,12 +8,13 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models import adjustments, tokens
-from models.actions import Action, Actor
-from models.adjustments import Adjustment
 from models.errors import SamePerson
-from models.staff import Staff
-from models.tokens import TokenScope
+from models.ledger import adjustments
+from models.ledger.adjustments import Adjustment
+from models.staff import tokens
+from models.staff.accounts import Staff
+from models.staff.actions import Action, Actor
+from models.staff.tokens import TokenScope
 from tests.console.api.conftest import BY, Caller, Issue, Json, Paid, answered, posted
 from tests.models.gym import CLASSES, Gym
 

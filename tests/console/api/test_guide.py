@@ -10,11 +10,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models import inbox, settlement
-from models.facts import Told
-from models.inbox import EventState, NewEvent, Outcome
-from models.staff import Role
-from models.tokens import TokenScope
+from models.inbox import events
+from models.inbox.events import EventState, NewEvent, Outcome
+from models.payments import settlement
+from models.payments.facts import Told
+from models.staff.accounts import Role
+from models.staff.tokens import TokenScope
 from tests.console.api.conftest import Caller, Issue
 from tests.models.gym import paid
 
@@ -37,11 +38,11 @@ def comparable(text: str) -> Any:
 def pay(session: Session) -> None:
     """Her dues are paid: the webhook comes in and is credited."""
     at = datetime.now(UTC) - timedelta(hours=1)
-    inbox.store(session, [NewEvent("stripe", "evt_1", "invoice.paid", b"{}")], lambda *_: True)
-    [event] = inbox.claim(session, retried=False, limit=1, lease_s=60)
+    events.store(session, [NewEvent("stripe", "evt_1", "invoice.paid", b"{}")], lambda *_: True)
+    [event] = events.claim(session, retried=False, limit=1, lease_s=60)
     told = [Told(event.id, "stripe", [paid("in_1", "sub_8Hx2", at=at)])]
     assert settlement.take_in(session, told, now=at, late_credit=timedelta(0)) == {}
-    inbox.finish(session, [Outcome(event.id, EventState.PROCESSED)])
+    events.finish(session, [Outcome(event.id, EventState.PROCESSED)])
     session.commit()
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from models import ledger
+from models.ledger import entries
 from tests.console.api.conftest import PAID_AT, Caller, Paid, answered, posted
 from tests.models.gym import CLASSES, TRAININGS, Gym, paid, tell
 
@@ -73,7 +73,7 @@ def test_a_moment_must_be_exact(reader: Caller, ada: Paid) -> None:
 
 def test_an_entry_says_what_caused_it(api: Caller, gym: Gym, ada: Paid, session: Session) -> None:
     posted(api.post("/redemptions", {"member_id": ada.id, "item_id": gym.spin.id, "quantity": 3}, "check-in-1"))
-    ledger.expire(session, as_of=datetime.now(UTC))
+    entries.expire(session, as_of=datetime.now(UTC))
     spent, _, given = api.data(f"/members/{ada.id}/entries")
     assert (given["kind"], given["item"], given["quantity"], given["balance"]) == ("grant", "Spin", CLASSES, CLASSES)
     assert (given["endpoint"], given["payment"], given["redemption_id"]) == ("stripe", "in_1", None)

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models.actions import Action
-from models.members import Member, Membership
+from models.members.memberships import Member, Membership
+from models.staff.actions import Action
 from tests.console.api.conftest import Caller, Json, Paid, answered, posted
 from tests.models.gym import CLASS_DAYS, CLASSES, DUES, NEVER, TRAININGS, Gym
 

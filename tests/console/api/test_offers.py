@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models.catalogue import Offer, PaymentTerm
+from models.catalogue.tables import Offer, PaymentTerm
 from tests.console.api.conftest import Caller, Json, Paid, answered, posted
 from tests.console.api.test_building import acts, pointers
 from tests.models.gym import Gym

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models import inbox
-from models.facts import Linked, Reversed
-from models.inbox import EventState, NewEvent, Outcome, WebhookEvent
+from models.inbox import events as inbox
+from models.inbox.events import EventState, NewEvent, Outcome, WebhookEvent
+from models.payments.facts import Linked, Reversed
 from tests.console.api.conftest import PAID_AT, Caller, Json, Paid, answered
 from tests.models.gym import CLASSES, DUES, TRAININGS, Event, Gym, deliver, paid, tell
 

@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 
 from console.api.document import KINDS
 from console.web.app import MAX_FORM_BYTES, create_app
-from models.database import make_engine
-from settings import Settings
+from models.database.engine import make_engine
+from runtime.settings import Settings
 from tests.console.api.conftest import Caller, Json, Paid, answered, posted
 from tests.models.gym import CLASSES, Gym
 

@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from models.actions import Action
-from models.redemption import Redemption
+from models.ledger.redemptions import Redemption
+from models.staff.actions import Action
 from tests.console.api.conftest import Caller, Json, Paid, answered, posted
 from tests.models.gym import CLASSES, Gym
 

@@ -8,11 +8,11 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.catalogue import Item
-from models.ledger import CreditGrant, LedgerEntry
-from models.members import Membership
-from models.redemption import redeem
-from models.statement import balances
+from models.catalogue.tables import Item
+from models.ledger.entries import CreditGrant, LedgerEntry
+from models.ledger.redemptions import redeem
+from models.members.memberships import Membership
+from models.statements.statement import balances
 from tests.models.gym import BY, Gym, paid, tell
 
 DAY = timedelta(days=1)

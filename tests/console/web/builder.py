@@ -7,9 +7,9 @@ from html import unescape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.actions import Action
-from models.catalogue import Offer
-from models.staff import Role
+from models.catalogue.tables import Offer
+from models.staff.accounts import Role
+from models.staff.actions import Action
 from tests.console.web.conftest import Browser
 
 LogIn = Callable[[Role], Browser]

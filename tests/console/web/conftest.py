@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from console.web.app import create_app
-from models import staff
-from models.actions import Actor
-from models.staff import Role
-from settings import DatabaseRole, Settings
+from models.staff import accounts
+from models.staff.accounts import Role
+from models.staff.actions import Actor
+from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.models.gym import Gym, build
 
@@ -79,9 +79,9 @@ def log_in(site: Flask, session: Session) -> Callable[[Role], Browser]:
 
     def enter(role: Role = Role.ADMIN) -> Browser:
         email = f"{role}@example.com"
-        if staff.find(session, email) is None:
+        if accounts.find(session, email) is None:
             by = Actor("tests", "here")
-            staff.add(session, email=email, name=role.title(), role=role, password=PASSWORD, by=by, now=NOW)
+            accounts.add(session, email=email, name=role.title(), role=role, password=PASSWORD, by=by, now=NOW)
             session.commit()
         browser = Browser(site.test_client())
         browser.get(LOG_IN)

@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 from console.web import access
 from console.web.access import database, needs, open_to_all
 from console.web.app import CONTENT_SECURITY_POLICY, create_app
-from models import staff
-from models.actions import Action
-from models.logins import Login
-from models.staff import Role
-from settings import Settings
+from models.staff import accounts
+from models.staff.accounts import Role
+from models.staff.actions import Action
+from models.staff.logins import Login
+from runtime.settings import Settings
 from tests.console.web.conftest import LOG_IN, NOW, PASSWORD, Browser
 
 LogIn = Callable[[Role], Browser]
@@ -136,7 +136,7 @@ class TestLoggingIn:
             attempt(stranger, password="typed secret")
         ada.get("/staff/password")
         ada.post("/staff/password", current="typed secret", password=PASSWORD + "!", again=PASSWORD + "!")
-        person = staff.find(session, "admin@example.com")
+        person = accounts.find(session, "admin@example.com")
         assert person
         assert [said["account"] for _, said in lines[:6]] == [None, *[person.id] * 5]
         assert [said["why"] for _, said in lines] == ["WrongLogin"] * 6 + ["TooManyFailures"] * 2
@@ -148,7 +148,7 @@ class TestLoggingIn:
     ) -> None:
         log_in(Role.DESK)
         assert [attempt(stranger, "desk@example.com", "wrong") for _ in range(6)] == [401] * 5 + [429]
-        person = staff.find(session, "desk@example.com")
+        person = accounts.find(session, "desk@example.com")
         assert person
         ada.get(f"/staff/{person.id}")
         ada.post(f"/staff/{person.id}/password", password="battery staple")
@@ -156,7 +156,7 @@ class TestLoggingIn:
 
     def test_a_disabled_account_does_not_log_in(self, ada: Browser, log_in: LogIn, session: Session) -> None:
         log_in(Role.DESK)
-        person = staff.find(session, "desk@example.com")
+        person = accounts.find(session, "desk@example.com")
         assert person
         person.disabled_at = NOW
         session.commit()
@@ -275,7 +275,7 @@ class TestForms:
         sent: dict[str, Any] = {"email": "zoe@example.com", "name": "Zoe", "role": "desk", "password": PASSWORD}
         assert ada.post("/staff/new", **sent).status_code == 400
         assert "This form is too old" in ada.text
-        assert staff.find(session, "zoe@example.com") is None
+        assert accounts.find(session, "zoe@example.com") is None
 
     def test_another_persons_token_is_none(self, ada: Browser, log_in: LogIn) -> None:
         other = log_in(Role.MANAGER)

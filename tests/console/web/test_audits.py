@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from models.audits import Audit
-from models.staff import Role
+from models.audit.results import Audit
+from models.staff.accounts import Role
 from tests.console.web.conftest import Browser
 from tests.models.gym import Gym
 

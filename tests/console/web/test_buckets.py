@@ -5,8 +5,8 @@ import re
 import pytest
 from sqlalchemy.orm import Session
 
-from models.members import Membership
-from models.staff import Role
+from models.members.memberships import Membership
+from models.staff.accounts import Role
 from tests.console.web.builder import LogIn, acts, beside, buckets, handed_out, sessions, the_offer
 from tests.console.web.conftest import Browser
 from tests.models.gym import NOW, Gym, session_item

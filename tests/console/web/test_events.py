@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from models import bulk, inbox
-from models.actions import Action
-from models.bulk import BulkAct
-from models.inbox import EventError, NewEvent, WebhookEvent
-from models.staff import Role
+from models.inbox import bulk
+from models.inbox import events as inbox
+from models.inbox.bulk import BulkAct
+from models.inbox.events import EventError, NewEvent, WebhookEvent
+from models.staff.accounts import Role
+from models.staff.actions import Action
 from tests.console.web.at_the_desk import paying_member
 from tests.console.web.conftest import Browser
 from tests.models.gym import Gym

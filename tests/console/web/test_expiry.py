@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models import expiry_runs, expiry_undo
-from models.actions import Action
-from models.expiry_runs import Breaker, ExpiryRun
-from models.members import Membership
-from models.staff import Role
+from models.ledger import expiry, expiry_undo
+from models.ledger.expiry import Breaker, ExpiryRun
+from models.members.memberships import Membership
+from models.staff.accounts import Role
+from models.staff.actions import Action
 from tests.console.web.conftest import Browser
 from tests.models.gym import CLASSES, Gym, entries, lot, paid, tell
 
@@ -35,7 +35,7 @@ def pay(gym: Gym, reference: str, *, days_ago: int) -> Membership:
 def lapse(session: Session, lots_from: int = 1000) -> ExpiryRun:
     more = True
     while more:
-        _, more = expiry_runs.step(session, as_of=datetime.now(UTC), breaker=Breaker(lots_from, 5))
+        _, more = expiry.step(session, as_of=datetime.now(UTC), breaker=Breaker(lots_from, 5))
         session.commit()
     query = select(ExpiryRun).execution_options(populate_existing=True)
     return session.scalars(query).one()

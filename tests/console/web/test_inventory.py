@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.catalogue import Item
-from models.staff import Role
+from models.catalogue.tables import Item
+from models.staff.accounts import Role
 from tests.console.web.builder import LogIn, acts, beside
 from tests.console.web.conftest import Browser
 from tests.models.gym import Gym

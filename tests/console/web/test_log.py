@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import actions
-from models.actions import Actor
-from models.staff import Role
+from models.staff import actions
+from models.staff.accounts import Role
+from models.staff.actions import Actor
 from tests.console.web.conftest import NOW, Browser
 from tests.models.gym import Gym
 

@@ -9,9 +9,9 @@ from flask import Flask
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
-from models.facts import Reversed
-from models.members import Member, Membership, sign_up
-from models.staff import Role
+from models.members.memberships import Member, Membership, sign_up
+from models.payments.facts import Reversed
+from models.staff.accounts import Role
 from tests.console.web.at_the_desk import DAY, now, pay, paying_member, spend
 from tests.console.web.conftest import Browser
 from tests.models.gym import BY, DUES, Gym, paid, tell

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models import adjustments
-from models.adjustments import Adjustment
-from models.facts import Reversed
-from models.ledger import CreditGrant
-from models.members import Membership
-from models.staff import Role
+from models.ledger import adjustments
+from models.ledger.adjustments import Adjustment
+from models.ledger.entries import CreditGrant
+from models.members.memberships import Membership
+from models.payments.facts import Reversed
+from models.staff.accounts import Role
 from tests.console.web.at_the_desk import entries, held, key_on, now, pay, paying_member, spend
 from tests.console.web.builder import beside
 from tests.console.web.conftest import Browser

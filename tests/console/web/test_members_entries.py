@@ -9,14 +9,15 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from models import adjustments, settlement
-from models.adjustments import AdjustmentReason
-from models.facts import Linked, Paid, Restored, Reversed, Told
-from models.inbox import NewEvent, WebhookEvent, store
-from models.ledger import expire
-from models.members import Membership
-from models.redemption import give_back
-from models.staff import Role
+from models.inbox.events import NewEvent, WebhookEvent, store
+from models.ledger import adjustments
+from models.ledger.adjustments import AdjustmentReason
+from models.ledger.entries import expire
+from models.ledger.redemptions import give_back
+from models.members.memberships import Membership
+from models.payments import settlement
+from models.payments.facts import Linked, Paid, Restored, Reversed, Told
+from models.staff.accounts import Role
 from tests.console.web.at_the_desk import DAY, entries, now, pay, paying_member, spend
 from tests.console.web.conftest import Browser
 from tests.models.gym import BY, DUES, Gym, fresh, lot, paid, tell

@@ -10,10 +10,10 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from models import redemption
-from models.facts import Reversed
-from models.members import Membership
-from models.staff import Role
+from models.ledger import redemptions
+from models.members.memberships import Membership
+from models.payments.facts import Reversed
+from models.staff.accounts import Role
 from tests.console.web.at_the_desk import DAY, entries, held, key_on, now, pay, paying_member, spend
 from tests.console.web.builder import beside
 from tests.console.web.conftest import Browser
@@ -283,7 +283,7 @@ def test_nothing_is_offered_to_come_back_where_all_was_used(gym: Gym, session: S
     member = gym.join("sub_ada")
     session.commit()
     paid_at = pay(gym, "in_1", "sub_ada", 40)
-    redemption.redeem(
+    redemptions.redeem(
         session, member_id=member.member_id, item_id=gym.spin.id, quantity=8, key="all", by=BY, now=paid_at + DAY
     )
     session.commit()

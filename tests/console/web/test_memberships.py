@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.actions import Action
-from models.catalogue import SessionBucket
-from models.facts import Reversed
-from models.members import BillingReference, Membership
-from models.staff import Role
+from models.catalogue.tables import SessionBucket
+from models.members.memberships import BillingReference, Membership
+from models.payments.facts import Reversed
+from models.staff.accounts import Role
+from models.staff.actions import Action
 from tests.console.web.conftest import Browser
 from tests.models.gym import CLASSES, DUES, PAID_AT, Gym, lots, paid, session_item, tell
 

@@ -7,8 +7,8 @@ from flask import Flask
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from models.catalogue import PaymentTerm
-from models.staff import Role
+from models.catalogue.tables import PaymentTerm
+from models.staff.accounts import Role
 from tests.console.web.builder import LogIn, acts, beside, buckets, sessions, the_offer
 from tests.console.web.conftest import Browser
 from tests.models.gym import CLASS_DAYS, CLASSES, TRAININGS, Gym, session_item

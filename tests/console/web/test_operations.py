@@ -6,9 +6,9 @@ from collections.abc import Callable
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import heartbeats
-from models.heartbeats import ProcessKind
-from models.staff import Role
+from models.operations import heartbeats
+from models.operations.heartbeats import ProcessKind
+from models.staff.accounts import Role
 from tests.console.web.at_the_desk import pay, paying_member
 from tests.console.web.conftest import Browser
 from tests.models.gym import Gym

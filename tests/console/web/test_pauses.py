@@ -5,9 +5,9 @@ from collections.abc import Callable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.actions import Action
-from models.pauses import paused
-from models.staff import Role
+from models.inbox.pauses import paused
+from models.staff.accounts import Role
+from models.staff.actions import Action
 from tests.console.web.conftest import Browser
 
 LogIn = Callable[[Role], Browser]

@@ -9,8 +9,8 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from console.web.access import needs
-from models import staff
-from models.staff import Role
+from models.staff import accounts
+from models.staff.accounts import Role
 from tests.console.web.conftest import Browser
 from tests.models.gym import Gym
 
@@ -141,7 +141,7 @@ def somewhere(path: str) -> str:
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashing that costs next to nothing."""
-    monkeypatch.setattr(staff, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(accounts, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 def test_the_tables_have_every_page_once(site: Flask) -> None:
@@ -156,7 +156,7 @@ def test_each_role_opens_its_own_pages_and_those_of_the_roles_below(log_in: LogI
     person = log_in(role)
     person.get("/staff/password")
     for needed, table in PAGES.items():
-        allowed = staff.may(role, needed)
+        allowed = accounts.may(role, needed)
         for method, path in routes(table):
             data = {"csrf_token": person.token} if method == "POST" else None
             answer = person.client.open(somewhere(path), method=method, data=data)

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.actions import Action
-from models.catalogue import Club, Offer, PaymentTerm
-from models.members import BillingReference, Member, Membership, find_member
-from models.staff import Role
+from models.catalogue.tables import Club, Offer, PaymentTerm
+from models.members.memberships import BillingReference, Member, Membership, find_member
+from models.staff.accounts import Role
+from models.staff.actions import Action
 from tests.console.web.conftest import Browser
 from tests.models.gym import CLASSES, NOW, Gym, fresh, lots, paid, session_item, tell
 

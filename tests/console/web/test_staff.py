@@ -8,10 +8,10 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models import staff, tokens
-from models.actions import Action, Actor
-from models.staff import Role, Staff
-from models.tokens import TokenScope
+from models.staff import accounts, tokens
+from models.staff.accounts import Role, Staff
+from models.staff.actions import Action, Actor
+from models.staff.tokens import TokenScope
 from tests.console.web.conftest import LOG_IN, NOW, PASSWORD, Browser
 
 LogIn = Callable[[Role], Browser]
@@ -27,7 +27,7 @@ def admin(log_in: LogIn) -> Browser:
 
 @pytest.fixture
 def ben(session: Session) -> Staff:
-    person = staff.add(
+    person = accounts.add(
         session,
         email="ben@example.com",
         name="Ben",
@@ -135,7 +135,7 @@ class TestDisabling:
         session.commit()
         admin.get(f"/staff/{ben.id}")
         assert "Ben is logged out and cannot log in, and 1 API token stops working." in admin.text
-        staff.disable(session, ben, by=Actor("tests", "here"), now=NOW)
+        accounts.disable(session, ben, by=Actor("tests", "here"), now=NOW)
         session.commit()
         admin.get(f"/staff/{ben.id}")
         assert "and 1 API token works again." in admin.text
@@ -158,7 +158,7 @@ class TestPasswords:
         admin.post(f"/staff/{ben.id}/password", password=NEW)
         assert "Ben has a new password, and has to log in with it." in admin.text
         assert theirs.get("/members/").status_code == 302
-        assert staff.verify(reread(session, ben), NEW)
+        assert accounts.verify(reread(session, ben), NEW)
 
     def test_ones_own_ends_the_other_sessions_and_not_this_one(
         self, ben: Staff, session: Session, as_ben: Callable[[], Browser]
@@ -169,7 +169,7 @@ class TestPasswords:
         assert "Your password is changed." in here.text
         assert here.get("/members/").status_code == 200
         assert there.get("/members/").status_code == 302
-        assert staff.verify(reread(session, ben), NEW)
+        assert accounts.verify(reread(session, ben), NEW)
         act = session.scalars(select(Action).where(Action.verb == "change password")).one()
         assert act.actor == "ben@example.com"
 
@@ -192,7 +192,7 @@ class TestPasswords:
         sent = {"current": PASSWORD, "password": NEW, "again": NEW}
         assert here.post("/staff/password", **sent | wrong).status_code == 422
         assert told in here.text
-        assert staff.verify(reread(session, ben), PASSWORD)
+        assert accounts.verify(reread(session, ben), PASSWORD)
 
     def test_it_cannot_be_guessed_from_a_session_left_open(
         self, ben: Staff, session: Session, as_ben: Callable[[], Browser]
@@ -203,7 +203,7 @@ class TestPasswords:
             here.post("/staff/password", current="wrong", password=NEW, again=NEW)
         assert here.post("/staff/password", current=PASSWORD, password=NEW, again=NEW).status_code == 422
         assert "Too many failed logins: try again in 15 min." in here.text
-        assert staff.verify(reread(session, ben), PASSWORD)
+        assert accounts.verify(reread(session, ben), PASSWORD)
 
 
 @pytest.fixture

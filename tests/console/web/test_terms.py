@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from models.catalogue import Offer, PaymentTerm
-from models.members import Membership
-from models.staff import Role
+from models.catalogue.tables import Offer, PaymentTerm
+from models.members.memberships import Membership
+from models.staff.accounts import Role
 from tests.console.web.builder import LogIn, acts, beside, handed_out, sessions, the_offer
 from tests.console.web.conftest import Browser
 from tests.models.gym import CLASS_DAYS, CLASSES, NEVER, TRAININGS, Gym, session_item, wait_until_blocked

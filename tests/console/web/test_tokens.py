@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models import staff, tokens
-from models.actions import Action, Actor
-from models.staff import Role, Staff
-from models.tokens import ApiToken
+from models.staff import accounts, tokens
+from models.staff.accounts import Role, Staff
+from models.staff.actions import Action, Actor
+from models.staff.tokens import ApiToken
 from tests.console.web.conftest import Browser
 
 TEXT = re.compile(r"spp_[A-Za-z0-9_-]{43}")
@@ -66,7 +66,7 @@ def test_none_acts_as_an_account_that_is_disabled_or_not_there(
 ) -> None:
     log_in(Role.DESK)
     desk = session.scalars(select(Staff).where(Staff.role == Role.DESK)).one()
-    staff.disable(session, desk, by=Actor("tests", "here"), now=datetime.now(UTC))
+    accounts.disable(session, desk, by=Actor("tests", "here"), now=datetime.now(UTC))
     session.commit()
     for owner in (str(desk.id), "77"):
         assert admin.post("/tokens/new", name="Kiosk", scope="write", owner=owner).status_code == 422

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.actions import Action
-from models.members import sign_up
-from models.payments import Payment
-from models.staff import Role
+from models.members.memberships import sign_up
+from models.payments.references import Payment
+from models.staff.accounts import Role
+from models.staff.actions import Action
 from tests.console.web.at_the_desk import held, pay
 from tests.console.web.builder import beside
 from tests.console.web.conftest import Browser

@@ -1,0 +1,204 @@
+"""The ways by which people are told of alarms and audits: a webhook, and e-mail. Each raises where it cannot."""
+
+import base64
+import hashlib
+import hmac
+import json
+import smtplib
+import ssl
+import time
+import urllib.request
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime, localtime, make_msgid
+from http.client import HTTPException
+from typing import NamedTuple, Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from models.audit.results import Audit
+from models.operations.notices import AGAIN_AFTER, KnownAlarm, News, Told
+from models.wording import counted
+from runtime.settings import ALERT_SECRET, SMTP_URL, Settings, SettingsError
+
+TIMEOUT_S = 10
+NOT_TOLD = (OSError, HTTPException, smtplib.SMTPException)
+
+
+class Message(NamedTuple):
+    """What a channel sends: `id`, `kind`, `at` and `data` as JSON, or a mail."""
+
+    id: str
+    kind: str
+    at: datetime
+    data: dict[str, object]
+    subject: str
+    text: str
+
+
+class Channel(Protocol):
+    """A way to tell people. `tell` returns when it is told, and raises one of NOT_TOLD where it is not."""
+
+    name: str
+
+    def tell(self, news: Told | Audit) -> None: ...
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: object) -> None:  # noqa: ARG002
+        """Follows none: what is signed for one address is told to no other."""
+        return
+
+
+class Webhook:
+    """Posts all news as JSON, signed as Standard Webhooks has it; news that is sent again keeps its id."""
+
+    name = "webhook"
+
+    def __init__(self, url: str, secret: str) -> None:
+        """Raises SettingsError where the secret is not `whsec_` and base64."""
+        self._url = url
+        try:
+            self._key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            self._key = b""
+        if len(self._key) < 24:
+            raise SettingsError(
+                "The secret of SPP_ALERT_WEBHOOK_URL is to be `whsec_` and at least 24 random bytes in base64; "
+                "`echo whsec_$(openssl rand -base64 32)` makes one."
+            )
+        self._open = urllib.request.build_opener(_NoRedirects).open
+
+    def tell(self, news: Told | Audit) -> None:
+        """Done when it is answered 2xx within 10 s."""
+        message = _message(news)
+        body = json.dumps({"type": message.kind, "timestamp": _time(message.at), "data": message.data}).encode()
+        identity, at = message.id, int(time.time())
+        signature = hmac.digest(self._key, f"{identity}.{at}.".encode() + body, hashlib.sha256)
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "spp",
+            "webhook-id": identity,
+            "webhook-timestamp": str(at),
+            "webhook-signature": f"v1,{base64.b64encode(signature).decode()}",
+        }
+        request = urllib.request.Request(self._url, body, headers, method="POST")  # noqa: S310 -- HTTP by its setting
+        with self._open(request, timeout=TIMEOUT_S):
+            pass
+
+
+class Mail:
+    """Mails all news to all addresses; a password travels only over TLS."""
+
+    name = "e-mail"
+
+    def __init__(self, url: str, to: str, sender: str) -> None:
+        """Raises SettingsError where the URL is not that of a mail server."""
+        self._server, self._to, self._from = _mail_server(url), ", ".join(to.split()), sender
+
+    def tell(self, news: Told | Audit) -> None:
+        """Done when the server has taken it for every address."""
+        content, message = _message(news), EmailMessage()
+        message["Subject"] = f"[spp] {content.subject}"
+        message["From"], message["To"] = self._from, self._to
+        message["Date"], message["Message-ID"] = format_datetime(localtime()), make_msgid(domain="spp")
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(content.text)
+        server = self._server
+        implicit, host = server.scheme == "smtps", server.hostname or ""
+        context = ssl.create_default_context()
+        with (
+            smtplib.SMTP_SSL(host, server.port or 465, timeout=TIMEOUT_S, context=context)
+            if implicit
+            else smtplib.SMTP(host, server.port or 587, timeout=TIMEOUT_S)
+        ) as connection:
+            connection.ehlo_or_helo_if_needed()
+            if not implicit and (server.username or connection.has_extn("starttls")):
+                connection.starttls(context=context)
+            if server.username:
+                connection.login(unquote(server.username), unquote(server.password or ""))
+            if refused := connection.send_message(message):
+                raise smtplib.SMTPRecipientsRefused(refused)
+
+
+def channels(settings: Settings) -> list[Channel]:
+    """The channels that are set. Raises SettingsError where one is set by half."""
+    found: list[Channel] = []
+    if settings.alert_webhook_url:
+        secret = settings.one_secret(ALERT_SECRET)
+        if not secret:
+            raise SettingsError(f"SPP_ALERT_WEBHOOK_URL needs a secret. Put it into {settings.places(*ALERT_SECRET)}.")
+        found.append(Webhook(str(settings.alert_webhook_url), secret))
+    if settings.alert_email_to.strip():
+        url = settings.one_secret(SMTP_URL)
+        if not url:
+            raise SettingsError(
+                f"SPP_ALERT_EMAIL_TO needs a mail server. Put its URL into {settings.places(*SMTP_URL)}."
+            )
+        found.append(Mail(url, settings.alert_email_to, settings.alert_email_from))
+    return found
+
+
+def trial(now: datetime) -> Told:
+    """News that says that it is a trial."""
+    message = "This is a trial: alarms of Sessions Per Payment reach you by this way."
+    alarm = KnownAlarm(rule="trial", endpoint="", severity="warning", message=message, since=now, seen_at=now)
+    return Told(alarm, News.FIRED)
+
+
+def _mail_server(url: str) -> SplitResult:
+    try:
+        server = urlsplit(url)
+        usable = server.scheme in {"smtp", "smtps"} and bool(server.hostname) and server.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError("SPP_SMTP_URL is not of the form smtp://USER:PASSWORD@HOST:587 (smtps:// for TLS at once).")
+    return server
+
+
+def _identity(told: Told) -> str:
+    alarm = told.alarm
+    times = (alarm.seen_at - alarm.since) // AGAIN_AFTER if told.news == News.LASTS else 0
+    return f"alarm_{alarm.id or 0}_{int(alarm.since.timestamp())}_{told.news}_{times}"
+
+
+def _message(news: Told | Audit) -> Message:
+    if isinstance(news, Audit):
+        return _of_audit(news)
+    alarm = news.alarm
+    data: dict[str, object] = {
+        "rule": alarm.rule,
+        "severity": alarm.severity,
+        "endpoint": alarm.endpoint or None,
+        "message": alarm.message,
+        "since": _time(alarm.since),
+        "resolved_at": alarm.resolved_at and _time(alarm.resolved_at),
+    }
+    where = f" {alarm.endpoint}" if alarm.endpoint else ""
+    over = f"\nOver since {_time(alarm.resolved_at)}." if alarm.resolved_at else ""
+    return Message(
+        _identity(news), f"alarm.{news.news}", alarm.resolved_at or alarm.seen_at, data,
+        f"{news.news.upper()}: {alarm.rule}{where} ({alarm.severity})",
+        f"{alarm.message}\n\nSince {_time(alarm.since)}.{over}\n",
+    )  # fmt: skip
+
+
+def _of_audit(audit: Audit) -> Message:
+    result = counted(audit.findings, "difference") if audit.findings else "everything adds up"
+    head, at = audit.head.hex() if audit.head else None, audit.finished_at
+    data: dict[str, object] = {
+        "audit": audit.id, "findings": audit.findings, "entries": audit.entries,
+        "head_entry": audit.head_entry, "head": head,
+    }  # fmt: skip
+    # Lines of less than 78 characters: mail keeps them as they are, so that the head can be searched for and copied.
+    text = (
+        f"Audit {audit.id} of {_time(at)}: {result}.\n\n"
+        f"Head of the chain over {audit.entries:,} ledger entries, at entry {audit.head_entry}:\n{head}\n\n"
+        "Keep this where nobody who can write to the database can change it.\n"
+        "`spp audit --head HASH` tells whether any of these entries was changed since.\n"
+    )
+    return Message(f"audit_{audit.id}_{int(at.timestamp())}", "audit.finished", at, data, f"Audit: {result}", text)
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

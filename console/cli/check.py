@@ -1,0 +1,77 @@
+"""`spp check`: how it goes, in one line for a monitor of Nagios' kind."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import click
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from console.cli.failures import message
+from console.cli.installed import installed_settings
+from console.cli.status import lookout_of
+from models.errors import SppError
+from models.operations import alarms
+from models.operations.alarms import OLDEST_DUE_S, Severity
+from models.operations.figures import EndpointFigures
+from models.wording import counted
+from runtime.logs import first_line
+from runtime.settings import SettingsError
+
+
+class Code(IntEnum):
+    """How such monitors read an exit code."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+class Verdict(NamedTuple):
+    """How it goes, in words; and the total of the figures where they are known."""
+
+    code: Code
+    what: str
+    total: EndpointFigures | None = None
+
+
+@click.command()
+@click.option("--perfdata", is_flag=True, help="Add figures for a graph, after a |.")
+def check(perfdata: bool) -> None:
+    """Say in one line how it goes, for a monitor: exit 0 well, 1 warning, 2 critical, 3 not known.
+
+    A database that does not answer is critical: nothing is received or credited without it.
+    """
+    verdict = _judge()
+    figures = _performance(verdict.total) if perfdata and verdict.total else ""
+    # What stands after a bar is figures to a monitor, and only the first line is shown.
+    click.echo(f"{verdict.code.name}: {' '.join(verdict.what.split()).replace('|', '/')}{figures}")
+    raise click.exceptions.Exit(verdict.code)
+
+
+def _judge() -> Verdict:
+    try:
+        with installed_settings() as loaded, lookout_of(loaded) as lookout:
+            now = lookout.now()
+    except OperationalError as error:
+        return Verdict(Code.CRITICAL, f"the database does not answer: {first_line(error)}")
+    except (SQLAlchemyError, SettingsError, SppError) as error:
+        return Verdict(Code.UNKNOWN, message(error) or str(error))
+    total = now.figures.total
+    if found := alarms.fired(now):
+        grave = any(alarm.severity == Severity.CRITICAL for alarm in found)
+        told = "; ".join(alarm.message.rstrip(".") for alarm in found)
+        return Verdict(Code.CRITICAL if grave else Code.WARNING, told, total)
+    credited = counted(total.credited_hour, "event")
+    waiting = [one.what for one in alarms.unsettled(total)]
+    return Verdict(Code.OK, ", ".join([f"{total.due:,} due, {credited} credited in the last hour", *waiting]), total)
+
+
+def _performance(total: EndpointFigures) -> str:
+    values = {
+        "due": f"{total.due};;;0", "oldest_due": f"{total.oldest_due_s or 0:.1f}s;;{OLDEST_DUE_S};0",
+        "received_hour": f"{total.received_hour};;;0", "credited_hour": f"{total.credited_hour};;;0",
+        "p99_hour": f"{total.p99_hour_s or 0:.3f}s;;;0", "dead": f"{total.dead};;0;0",
+        "quarantined": f"{total.quarantined};;;0", "unmatched": f"{total.unmatched};;;0",
+    }  # fmt: skip
+    return " | " + " ".join(f"{name}={value}" for name, value in values.items())

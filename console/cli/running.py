@@ -1,0 +1,125 @@
+"""Commands that run the system on this machine: up, demo, migrate, demo-data."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from console.cli import show
+from console.cli.installed import DATA, Failed, database, installed_settings, json_option
+from runtime import settings
+
+PORT = click.IntRange(0, 65535)
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True, help="Where all is kept.")
+@click.option("--port", type=PORT, default=8080, show_default=True, help="For webhooks; 0 for a free one.")
+@click.option("--console-port", type=PORT, default=8081, show_default=True, help="For the console; 0 for a free one.")
+def up(data: Path, port: int, console_port: int) -> None:
+    """Run everything on this machine until Ctrl-C; data is kept between runs."""
+    from local import home
+    from local.stack import Stack
+    from webhooks.processors import adapters
+
+    data.mkdir(parents=True, exist_ok=True)
+    click.echo("Starting ...")
+    embedded = "DATABASE_URL" not in os.environ
+    with home.installation(data, broker=True) as environment:
+        os.environ.update(environment)
+        adapters(settings.load().endpoints)
+        stack = Stack(environment, data / "logs", port=port, console_port=console_port)
+        try:
+            stack.start(*stack.commands)
+            stack.wait_ready()
+            home.remember_url(data, stack.url)
+            for endpoint in settings.load().endpoints:
+                click.echo(f"  POST {stack.url}/webhooks/{endpoint.name}   {endpoint.processor}, {endpoint.mode} mode")
+            click.echo(f"  console at {stack.console_url}   {_who_logs_in(data if embedded else None)}")
+            click.echo(f"  DATABASE_URL={environment['DATABASE_URL']}")
+            click.echo(f"  logs and data in {data.resolve()}")
+            click.echo("Running. Ctrl-C stops it; `spp demo-data` makes a gym to try, `spp send` posts a webhook.")
+            stack.run_until_interrupted(click.echo)
+        finally:
+            click.echo("Stopping ...")
+            stack.stop()
+    click.echo("Stopped.")
+
+
+def _who_logs_in(data: Path | None) -> str:
+    """The login made for trying things out, or how to make one; `data` where the database is an embedded one."""
+    from local import first_login
+
+    with database() as session:
+        login = first_login.told(session, data) if data else None
+    if login:
+        return f"log in as {login}"
+    return "`spp demo-data` or `spp user add` makes an account" if data else "`spp user add` makes an account"
+
+
+@click.command("demo")
+def demo_command() -> None:
+    """Tell the whole story on a real stack of its own, and check every balance."""
+    from local import demo
+
+    if not demo.run(click.echo, show.table):
+        raise Failed("The balances do not agree.")
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database to this version's schema.
+
+    Where SPP_DATABASE_ROLES is set, the roles by which processes log in are made, and may do what they may.
+    """
+    from models.database.migrations import upgrade
+
+    with installed_settings(None, receives=False) as loaded:
+        upgrade(loaded.database_url)
+        if loaded.database_roles:
+            _make_roles(loaded)
+    click.echo("The database is up to date.")
+
+
+def _make_roles(loaded: settings.Settings) -> None:
+    from models.database import privileges
+    from models.database.engine import make_engine
+
+    passwords = {role: password for role in settings.DatabaseRole if (password := loaded.one_secret(role.password))}
+    engine = make_engine(loaded.database_url)
+    try:
+        with engine.begin() as connection:
+            privileges.grant(connection, loaded.database_roles, passwords)
+    finally:
+        engine.dispose()
+
+
+@click.command("demo-data")
+@json_option
+def demo_data(as_json: bool) -> None:
+    """Make a small gym with three members; on an embedded database also a login for the console."""
+    from local import first_login, sample_gym
+
+    embedded = "DATABASE_URL" not in os.environ
+    with database() as session:
+        login = first_login.make(session, DATA, now=datetime.now(UTC)) if embedded else None
+        made = [
+            {
+                "member": membership.member.email,
+                "offer": membership.offer.name,
+                "items": [pinned.item.name for pinned in membership.versions[-1].pinned],
+                "billing": [f"{billing.endpoint}:{billing.reference}" for billing in membership.billing],
+            }
+            for membership in sample_gym.make(session)
+        ]
+    if as_json:
+        show.as_json(made)
+    else:
+        show.table(["member", "offer", "items", "billing references"], [
+            [row["member"], row["offer"], ", ".join(row["items"]),
+             " ".join({billing.partition(":")[2]: None for billing in row["billing"]})] for row in made
+        ])  # fmt: skip
+        click.echo("\nEach reference holds on every endpoint that `spp up` provides.")
+        if login:
+            click.echo(f"Log in to the console as {login}.")

@@ -1,0 +1,172 @@
+"""`spp status`: the overview in a terminal."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from textwrap import wrap
+from typing import Any
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from console import broker_state
+from console.broker_state import BrokerState
+from console.cli import show
+from console.cli.installed import installed_settings, json_option
+from models.database.engine import make_engine, sessions
+from models.operations import alarms
+from models.operations.alarms import Alarm, Situation
+from models.operations.figures import EndpointFigures
+from models.operations.heartbeats import ProcessKind
+from models.operations.situation import Lookout
+from models.wording import counted
+from runtime.logs import first_line
+from runtime.settings import Settings
+
+EVERY_S = 2
+WIDTH = 80
+CLEAR = "\x1b[H\x1b[2J"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is to be shown at one moment."""
+
+    now: Situation
+    alarms: Sequence[Alarm]
+    broker: BrokerState
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Redraw every 2 s, until Ctrl-C.")
+@json_option
+def status(watch: bool, as_json: bool) -> None:
+    """Show whether money is turning into sessions: queues, figures, workers, jobs, broker and alarms."""
+    with installed_settings() as loaded, lookout_of(loaded) as lookout:
+        if not watch:
+            seen = _look(lookout, loaded)
+            click.echo(_json(seen) if as_json else "\n".join(screen(seen)))
+            return
+        with suppress(KeyboardInterrupt):
+            while True:
+                try:
+                    seen = _look(lookout, loaded)
+                    shown = _json(seen) if as_json else "\n".join(screen(seen))
+                except SQLAlchemyError as error:
+                    shown = f"The database does not answer: {first_line(error)}"
+                click.echo(shown if as_json else CLEAR + shown)
+                time.sleep(EVERY_S)
+
+
+@contextmanager
+def lookout_of(settings: Settings) -> Iterator[Lookout]:
+    """What sees the figures of the very moment, over one connection."""
+    engine = make_engine(settings.database_url, pool_size=1)
+    try:
+        broker = broker_state.recent(settings.broker_url)
+        yield Lookout(sessions(engine), settings, now_s=0, broker=lambda: broker().trouble)
+    finally:
+        engine.dispose()
+
+
+def _look(lookout: Lookout, settings: Settings) -> Seen:
+    now = lookout.now()
+    return Seen(now, alarms.fired(now), broker_state.look(settings.broker_url))
+
+
+def _json(seen: Seen) -> str:
+    now = seen.now
+    shown: dict[str, Any] = {
+        "alarms": [alarm._asdict() for alarm in seen.alarms],
+        **asdict(now.figures),
+        "workers": [worker._asdict() for worker in now.workers],
+        "web": [process._asdict() for process in now.web],
+        "jobs": [asdict(job) for job in now.jobs],
+        "broker": asdict(seen.broker),
+    }
+    return json.dumps(shown, indent=2, default=show.plain)
+
+
+def screen(seen: Seen) -> list[str]:
+    """The overview as lines of at most 80 characters; 24 of them for three endpoints where all is well."""
+    now, figures = seen.now, seen.now.figures
+    rows = [("total", figures.total), *figures.endpoints.items()]
+    grave = next((alarm.severity.upper() for alarm in seen.alarms), "OK")
+    waiting = ", ".join(one.what for one in alarms.unsettled(figures.total))
+    lines = [f"Sessions Per Payment   {figures.at:%Y-%m-%d %H:%M:%S} UTC   {grave}", waiting]
+    lines += [*_table(_STANDING, rows), "", *_table(_MOVED, rows), ""]
+    seen_of = [
+        f"{worker.worker[:30]:30} {brief(worker.age_s)} ago, {worker.events:,} events, "
+        f"{(worker.memory_bytes or 0) / 1e6:.0f} MB" + (f", {worker.doing}" if worker.doing else "")
+        for worker in now.workers
+    ]
+    more = f" (the latest 3 of {len(seen_of)})" if len(seen_of) > 3 else ""
+    lines += [f"Workers{more}{'' if seen_of else ': none'}", *(f"  {line}" for line in seen_of[:3])]
+    lines.append(f"Web      {_web(now)}")
+    lines += wrap(f"Jobs     {_jobs(now)}", WIDTH, subsequent_indent=" " * 9)
+    broker = ", ".join(f"{name} {count}" for name, count in (seen.broker.queues or {}).items())
+    lines.append(
+        "Broker   " + (f"queues: {broker}" if seen.broker.reachable else f"cannot be used: {seen.broker.error}")
+    )
+    lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_lots:,} lots")
+    lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
+    for alarm in seen.alarms:
+        lines += wrap(f"{alarm.severity.upper():8} {alarm.message}", WIDTH, subsequent_indent=" " * 9)
+    return lines
+
+
+_STANDING = {
+    "due": lambda one: f"{one.due:,}", "oldest": lambda one: brief(one.oldest_due_s),
+    "paused": lambda one: f"{one.paused_due:,}", "retry": lambda one: f"{one.retrying:,}",
+    "thin": lambda one: f"{one.thin:,}", "dead": lambda one: f"{one.dead:,}",
+    "quarant": lambda one: f"{one.quarantined:,}", "unmatch": lambda one: f"{one.unmatched:,}",
+}  # fmt: skip
+_MOVED = {
+    "in/s": lambda one: f"{one.received_per_s:.1f}", "cred/s": lambda one: f"{one.credited_per_s:.1f}",
+    "in/h": lambda one: f"{one.received_hour:,}", "cred/h": lambda one: f"{one.credited_hour:,}",
+    "p50/h": lambda one: brief(one.p50_hour_s), "p99/h": lambda one: brief(one.p99_hour_s),
+    "dupl/h": lambda one: f"{one.duplicates_hour:,}", "bad/h": lambda one: f"{one.bad_signatures_hour:,}",
+}  # fmt: skip
+
+
+def _table(columns: dict[str, Any], rows: Sequence[tuple[str, EndpointFigures]]) -> list[str]:
+    lines = [f"{'':14}" + "".join(f"{name:>8}" for name in columns)]
+    return lines + [f"{name[:13]:14}" + "".join(f"{of(one):>8}" for of in columns.values()) for name, one in rows]
+
+
+def _web(now: Situation) -> str:
+    """How many processes of each kind there were within a day, and when the latest of them answered."""
+    ages = {
+        kind: [one.age_s for one in now.web if one.kind == kind] for kind in (ProcessKind.RECEIVER, ProcessKind.CONSOLE)
+    }
+    return "; ".join(
+        f"{counted(len(some), kind)}, {'the latest ' * (len(some) > 1)}answered {brief(min(some))} ago"
+        if some else f"no {kind}"
+        for kind, some in ages.items()
+    )  # fmt: skip
+
+
+def _jobs(now: Situation) -> str:
+    """Since when each has last begun, with those that are overdue marked, and those that never ran."""
+    ran = [
+        f"{job.name}{'!' if job.overdue else ''} {brief((now.figures.at - job.started_at).total_seconds())}"
+        for job in now.jobs
+        if job.started_at
+    ]
+    never = [f"{job.name}{'!' if job.overdue else ''}" for job in now.jobs if not job.started_at]
+    told = [", ".join(ran) + " ago"] if ran else []
+    return "; ".join([*told, f"never {', '.join(never)}"] if never else told)
+
+
+def brief(seconds: float | None) -> str:
+    """A duration in few characters: `12 ms`, `3.4 s`, `12 min`, `5 h`, `3 d`; a dash for None."""
+    if seconds is None:
+        return "-"
+    for unit, size in (("d", 172_800), ("h", 7200), ("min", 120)):
+        if seconds >= size:
+            return f"{seconds / {'d': 86_400, 'h': 3600, 'min': 60}[unit]:.0f} {unit}"
+    if seconds < 0.9995:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"

@@ -1,0 +1,72 @@
+"""Commands about API tokens: token list, make, revoke."""
+
+from datetime import UTC, datetime
+
+import click
+
+from console.cli import show
+from console.cli.installed import database, json_option, operator
+from models.errors import NotFound
+from models.staff import accounts, tokens
+from models.staff.tokens import TokenScope
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+@json_option
+def token(context: click.Context, as_json: bool) -> None:
+    """List the tokens of the JSON API; make or revoke one."""
+    if not context.invoked_subcommand:
+        context.invoke(list_tokens, as_json=as_json)
+
+
+@token.command("list")
+@json_option
+def list_tokens(as_json: bool) -> None:
+    """List the tokens, those in use first, then the newest."""
+    with database() as session:
+        rows = [
+            {
+                "id": one.id, "name": one.name, "scope": one.scope, "starts_with": one.start,
+                "owner": one.owner.email, "role": one.owner.role, "created_at": one.recorded_at,
+                "last_used_at": one.last_used_at, "revoked_at": one.revoked_at,
+            }
+            for one in tokens.listed(session)
+        ]  # fmt: skip
+    if as_json:
+        show.as_json(rows)
+        return
+    headings = ["id", "name", "scope", "starts with", "owner", "role", "created", "last used", "revoked"]
+    show.table(headings, [list(row.values()) for row in rows])
+
+
+@token.command("make")
+@click.argument("name")
+@click.option("--owner", required=True, metavar="EMAIL", help="The staff account in whose name, and role, it acts.")
+@click.option("--scope", type=click.Choice([scope.value for scope in TokenScope]), default="read", show_default=True)
+@json_option
+def make(name: str, owner: str, scope: str, as_json: bool) -> None:
+    """Make a token and print it, this once: only its hash is kept.
+
+    NAME says what it is for, such as Scheduler. It can do no more than its owner's role allows on the console's pages.
+    """
+    with database() as session:
+        person = accounts.find(session, owner)
+        if person is None:
+            raise NotFound(what="staff account", name=owner)
+        made = tokens.make(session, person, name=name, scope=TokenScope(scope), by=operator())
+        number, told = made.token.id, f"{made.token.name}, to {scope} as {person.email}, who is {person.role}"
+    if as_json:
+        show.as_json({"id": number, "token": made.text})
+        return
+    click.echo(f"Token {number}: {told}. It is shown this once:", err=True)
+    click.echo(made.text)
+
+
+@token.command("revoke")
+@click.argument("number", type=click.IntRange(min=1), metavar="ID")
+def revoke(number: int) -> None:
+    """End a token's use. It cannot be brought back."""
+    with database() as session:
+        tokens.revoke(session, number, by=operator(), now=datetime.now(UTC))
+    click.echo(f"Token {number} is revoked.")

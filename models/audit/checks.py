@@ -1,0 +1,223 @@
+"""The audit: the chain over the entries, every projection against its entries, every payment against its grants.
+
+What members are shown is read by the very function that shows it, and has to be what their entries come to.
+Each check goes on by ids in batches, so that no statement grows with the history.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.audit import chain, results
+from models.database.arrays import array
+from models.payments.settlement import unsettled
+from models.statements import statement
+
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that does not add up; `what` names the row, and both figures where there are two."""
+
+    grant_id: int | None
+    payment_id: int | None
+    what: str
+    entry_id: int | None = None
+
+
+class Checked(NamedTuple):
+    """What one batch of a check came to: up to which id, None at the end; sealed entries verified, and the last."""
+
+    findings: list[Finding]
+    reached: int | None
+    entries: int = 0
+    head: chain.Head | None = None
+
+
+_OF_ENTRIES = text("""
+    SELECT e.id, e.grant_id, g.member_id FROM ledger_entries e JOIN credit_grants g ON g.id = e.grant_id
+    WHERE e.id = ANY(CAST(:ids AS bigint[]))
+""")
+
+
+def seal(session: Session, after: int, limit: int) -> Checked:
+    """Seals what is old enough, as the hourly job does; finds nothing."""
+    return Checked([], after + 1 if chain.seal(session, limit=limit) == limit else None)
+
+
+def sealed(session: Session, after: int, limit: int, *, up_to: int = chain.LAST_ID) -> Checked:
+    """The sealed entries after that one, none beyond `up_to`, against their chain."""
+    walked = chain.walk(session, after, up_to=up_to, limit=limit)
+    known = {}
+    if walked.broken:
+        rows = session.execute(_OF_ENTRIES, {"ids": array(one.entry_id for one in walked.broken)})
+        known = {row.id: row for row in rows}
+    findings = []
+    for entry_id, what in walked.broken:
+        whose = f", of grant {row.grant_id} and member {row.member_id}," if (row := known.get(entry_id)) else ""
+        findings.append(Finding(row.grant_id if row else None, None, f"entry {entry_id}{whose} {what}", entry_id))
+    return Checked(findings, walked.reached, walked.entries, walked.head)
+
+
+def heads(session: Session, after: int, limit: int) -> Checked:  # noqa: ARG001 -- all at once: there is one a night
+    """What earlier audits have kept of the chain's head against the chain."""
+    return Checked(
+        [
+            Finding(None, None, f"entry {entry}: the chain is not what audit {number} kept; it was rewritten", entry)
+            for number, entry in results.lost_heads(session)
+        ],
+        None,
+    )
+
+
+_LAST_GRANT = text("SELECT max(id) FROM (SELECT id FROM credit_grants WHERE id > :after ORDER BY id LIMIT :limit) g")
+
+_GRANTS = text("""
+    SELECT g.id, g.payment_id, g.remaining, g.shortfall, g.reversed, g.quantity, g.expires_at,
+           e.remaining AS entered, e.shortfall AS entered_shortfall, e.reversed AS entered_reversed,
+           e.grants, e.granted, e.expires_at AS entered_expiry
+    FROM credit_grants g
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(quantity), 0) AS remaining, coalesce(sum(shortfall), 0) AS shortfall,
+               coalesce(sum(reversed), 0) AS reversed, count(*) FILTER (WHERE opens) AS grants,
+               coalesce(sum(quantity) FILTER (WHERE opens), 0) AS granted,
+               (array_agg(expires_at ORDER BY id DESC) FILTER (WHERE opens OR kind = 'extension'))[1] AS expires_at
+        FROM (
+            SELECT *, kind = 'grant' OR (kind = 'adjustment' AND quantity > 0) AS opens
+            FROM ledger_entries WHERE grant_id = g.id
+        ) entries
+    ) e
+    WHERE g.id > :after AND g.id <= :last
+      AND (g.remaining, g.shortfall, g.reversed, 1, g.quantity, g.expires_at)
+          IS DISTINCT FROM (e.remaining, e.shortfall, e.reversed, e.grants, e.granted, e.expires_at)
+    ORDER BY g.id
+""")
+
+
+def grants(session: Session, after: int, limit: int) -> Checked:
+    """What lots show (remaining, shortfall, reversed, expiry) against the sums of their entries."""
+    last = session.scalar(_LAST_GRANT, {"after": after, "limit": limit})
+    if last is None:
+        return Checked([], None)
+    findings = []
+    for row in session.execute(_GRANTS, {"after": after, "last": last}):
+        shown = (("remaining", row.remaining, row.entered), ("shortfall", row.shortfall, row.entered_shortfall),
+                 ("reversed", row.reversed, row.entered_reversed), ("quantity", row.quantity, row.granted))  # fmt: skip
+        wrong = [
+            f"{name} is {value}, its entries sum to {entered}" for name, value, entered in shown if value != entered
+        ]
+        if row.grants != 1:
+            wrong.append(f"{row.grants} entries made it, not 1")
+        elif row.expires_at != row.entered_expiry:
+            says, entered = _when(row.expires_at), _when(row.entered_expiry)
+            wrong.append(f"it expires {says}, by its entries {entered}")
+        findings.append(Finding(row.id, row.payment_id, f"grant {row.id}: {'; '.join(wrong)}"))
+    return Checked(findings, last)
+
+
+def _when(expires_at: datetime | None) -> str:
+    return f"{expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "never"
+
+
+_LAST_MEMBER = text("SELECT max(id) FROM (SELECT id FROM members WHERE id > :after ORDER BY id LIMIT :limit) m")
+
+_ENTERED = text("""
+    SELECT member_id, item_id,
+           CAST(coalesce(sum(remaining) FILTER (
+               WHERE effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)), 0) AS bigint) AS usable,
+           CAST(sum(shortfall) AS bigint) AS shortfall
+    FROM (
+        SELECT g.member_id, g.item_id, g.effective_at, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall,
+               (array_agg(e.expires_at ORDER BY e.id DESC) FILTER (
+                   WHERE e.kind IN ('grant', 'extension') OR (e.kind = 'adjustment' AND e.quantity > 0)
+               ))[1] AS expires_at
+        FROM credit_grants g JOIN ledger_entries e ON e.grant_id = g.id
+        WHERE g.member_id > :after AND g.member_id <= :last
+        GROUP BY g.id
+    ) lots
+    GROUP BY member_id, item_id
+""")
+
+
+def shown(session: Session, after: int, limit: int) -> Checked:
+    """What the member page and the API say that members have, against what their entries come to."""
+    last = session.scalar(_LAST_MEMBER, {"after": after, "limit": limit})
+    if last is None:
+        return Checked([], None)
+    # Whoever redeems between the two looks is looked at once more.
+    wrong = {one for one in _misread(session, after, last) if list(_misread(session, one[0] - 1, one[0]))}
+    return Checked([Finding(None, None, f"member {member} is shown {told}") for member, told in sorted(wrong)], last)
+
+
+def _misread(session: Session, after: int, last: int) -> Iterator[tuple[int, str]]:
+    now = datetime.now(UTC)
+    entered: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
+    for row in session.execute(_ENTERED, {"after": after, "last": last, "now": now}):
+        entered[row.member_id][row.item_id] = (row.usable, row.shortfall)
+    for member, items in entered.items():
+        page = {one.item_id: (one.usable, one.shortfall) for one in statement.balances(session, member, now)}
+        for item in items.keys() | page.keys():
+            (usable, short), (summed, owed) = page.get(item, (0, 0)), items.get(item, (0, 0))
+            if (usable, short) != (summed, owed):
+                what = f"{usable} of item {item}, short {short}; the entries come to {summed}, short {owed}"
+                yield member, what
+
+
+_ROOTS = text("""
+    SELECT id FROM payments WHERE same_as IS NULL AND id > :after ORDER BY id LIMIT :limit
+""")
+
+_TWICE = text("""
+    SELECT coalesce(p.same_as, p.id) AS root, array_agg(g.id ORDER BY g.id) AS lots
+    FROM payments p JOIN credit_grants g ON g.payment_id = p.id AND g.reversed < g.quantity
+    WHERE p.id = ANY(CAST(:roots AS bigint[])) OR p.same_as = ANY(CAST(:roots AS bigint[]))
+    GROUP BY 1, g.item_id HAVING count(*) > 1
+    ORDER BY 1
+""")
+
+
+def payments(session: Session, after: int, limit: int) -> Checked:
+    """What payments' facts say against their grants, and that no payment was credited twice.
+
+    They are locked, and let go again at once.
+    """
+    roots = list(session.scalars(_ROOTS, {"after": after, "limit": limit}))
+    if not roots:
+        return Checked([], None)
+    locks = session.begin_nested()
+    differing = [case.payment.root for case in unsettled(session, roots)]
+    twice = session.execute(_TWICE, {"roots": array(roots)}).all()
+    locks.rollback()
+    found = [(root, "its facts and the ledger differ; settling would change it") for root in differing]
+    found += [(row.root, f"credited twice, by grants {' and '.join(map(str, row.lots))}") for row in twice]
+    return Checked([Finding(None, root, f"payment {root}: {what}") for root, what in sorted(found)], roots[-1])
+
+
+CHECKS: tuple[Callable[[Session, int, int], Checked], ...] = (seal, sealed, heads, grants, shown, payments)
+"""In the order of how exactly they name a wrong row."""
+
+_SIZES = text("""
+    SELECT 0, coalesce((SELECT max(id) FROM ledger_entries), 0), 0, coalesce((SELECT max(id) FROM credit_grants), 0),
+           coalesce((SELECT max(id) FROM members), 0), coalesce((SELECT max(id) FROM payments), 0)
+""")
+
+
+def sizes(session: Session) -> list[int]:
+    """How far each check has to go: its highest id."""
+    return list(session.execute(_SIZES).one())
+
+
+def audit(session: Session, *, batch: int = BATCH) -> Iterator[Finding]:
+    """Everything that does not add up, in the order of the checks; nothing where all is well. One transaction."""
+    for check in CHECKS:
+        after: int | None = 0
+        while after is not None:
+            found = check(session, after, batch)
+            yield from found.findings
+            after = found.reached

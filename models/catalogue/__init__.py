@@ -1,0 +1,4 @@
+"""What gyms sell: clubs, items, offers and payment terms, and the rules of building them.
+
+Imports the database and wording. Main verb: `offers.create`.
+"""

@@ -1,0 +1,165 @@
+"""What each role may do in the database, table by table; whoever migrates owns the tables and is none of the roles.
+
+No role owns anything, so none may truncate a table, disable a trigger or change the schema. What a table keeps for ever
+(facts, entries, the action log, audits, the chain) can be added to and read, and nothing else.
+"""
+
+import re
+from collections.abc import Mapping
+
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+
+from models.errors import RoleNotMade
+from runtime.settings import DatabaseRole
+
+READ, ADD, CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
+ANY = "SELECT, INSERT, UPDATE, DELETE"
+_PROJECTIONS = "UPDATE (remaining, shortfall, reversed, expires_at)"
+"""Of a grant; its definition never changes."""
+_LOCK = "UPDATE (recorded_at)"
+"""What PostgreSQL asks for to lock rows; a redemption's trigger refuses the change itself."""
+_STATE = "UPDATE (state, reason, attempts, next_attempt_at, thin, error, waits_since, finished_at, let_through)"
+"""Of an event; never what the processor sent."""
+
+# What the web process reads beside the inbox is what the figures of /metrics are made of. No table with a person's
+# name or address is among that.
+WEB, WORKER, CONSOLE = DatabaseRole.WEB, DatabaseRole.WORKER, DatabaseRole.CONSOLE
+MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
+    "actions": {WORKER: ADD, CONSOLE: ADD},
+    "adjustments": {WORKER: READ, CONSOLE: CHANGE},
+    "alarms": {CONSOLE: ANY},
+    "alembic_version": {WEB: READ, CONSOLE: READ},
+    "api_tokens": {CONSOLE: CHANGE},
+    "audit_notices": {CONSOLE: ADD},
+    "audits": {WEB: READ, WORKER: ADD, CONSOLE: READ},
+    "billing_references": {WEB: READ, WORKER: READ, CONSOLE: ADD},
+    "bucket_terms": {CONSOLE: ANY},
+    "bulk_acts": {WORKER: "SELECT, UPDATE", CONSOLE: CHANGE},
+    "clubs": {WEB: READ, WORKER: READ, CONSOLE: ANY},
+    "credit_grants": {
+        WEB: READ, WORKER: f"SELECT, INSERT, {_PROJECTIONS}", CONSOLE: f"SELECT, INSERT, {_PROJECTIONS}"
+    },
+    "delivery_counts": {WEB: CHANGE, WORKER: "SELECT, DELETE", CONSOLE: READ},
+    "entry_chain": {WORKER: ADD},
+    "event_errors": {WORKER: "SELECT, INSERT, DELETE", CONSOLE: READ},
+    "expiry_runs": {WEB: READ, WORKER: CHANGE, CONSOLE: "SELECT, UPDATE"},
+    "heartbeats": {WEB: ANY, WORKER: ANY, CONSOLE: ANY},
+    "items": {WORKER: READ, CONSOLE: ANY},
+    "jobs": {WEB: READ, WORKER: CHANGE, CONSOLE: READ},
+    "kept_answers": {CONSOLE: CHANGE},
+    "learned_certificates": {WEB: ADD},
+    "ledger_entries": {WORKER: ADD, CONSOLE: ADD},
+    "login_failures": {CONSOLE: ANY},
+    "logins": {CONSOLE: ANY},
+    "members": {WORKER: READ, CONSOLE: f"{ADD}, {_LOCK}"},
+    "membership_terms": {WORKER: READ, CONSOLE: ADD},
+    "memberships": {WEB: READ, WORKER: READ, CONSOLE: ADD},
+    "notices": {CONSOLE: ANY},
+    "offers": {CONSOLE: ANY},
+    "pauses": {WEB: READ, WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
+    "payment_facts": {WEB: READ, WORKER: ADD, CONSOLE: READ},
+    "payment_terms": {WEB: READ, CONSOLE: ANY},
+    "payments": {WEB: READ, WORKER: CHANGE, CONSOLE: "SELECT, UPDATE"},
+    "pinned_terms": {WORKER: READ, CONSOLE: ADD},
+    "reconciliations": {WORKER: CHANGE},
+    "redemptions": {WORKER: READ, CONSOLE: f"{ADD}, {_LOCK}"},
+    "session_buckets": {CONSOLE: ANY},
+    "staff": {CONSOLE: CHANGE},
+    "webhook_events": {WEB: ADD, WORKER: CHANGE, CONSOLE: f"SELECT, {_STATE}"},
+}  # fmt: skip
+"""By table, what each role may do; a role that is not there may do nothing."""
+
+
+def grant(connection: Connection, prefix: str, passwords: Mapping[DatabaseRole, str] | None = None) -> None:
+    """Makes the roles that are missing, gives each its password where there is one, and lets each do what it may.
+
+    `prefix` is what their names begin with (SPP_DATABASE_ROLES). Done twice, it changes nothing; done while processes
+    run, they notice nothing. Raises RoleNotMade where the owner of the tables may not make roles.
+    """
+    raw = connection.connection.driver_connection
+    assert raw is not None  # noqa: S101 -- narrows the type
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('spp migrations'))"))
+    for role in DatabaseRole:
+        name = f"{prefix}_{role}"
+        known = connection.scalar(text("SELECT true FROM pg_roles WHERE rolname = :name"), {"name": name})
+        password = (passwords or {}).get(role)
+        change = sql.SQL("ALTER" if known else "CREATE") + sql.SQL(" ROLE {} LOGIN").format(sql.Identifier(name))
+        if password:
+            # Hashed here, so that the password itself is in no log of the server's.
+            hashed = raw.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+            change += sql.SQL(" PASSWORD {}").format(sql.Literal(hashed))
+        if password or not known:
+            try:
+                connection.exec_driver_sql(change.as_string())
+            except ProgrammingError as error:
+                if isinstance(error.orig, InsufficientPrivilege):
+                    raise RoleNotMade(role=name, why=str(error.orig).strip()) from None
+                raise
+        for statement in _grants(connection, role, name):
+            connection.exec_driver_sql(statement.as_string())
+
+
+def _grants(connection: Connection, role: DatabaseRole, name: str) -> list[sql.Composed]:
+    schema, database = connection.execute(text("SELECT current_schema(), current_database()")).one()
+    names = {"role": sql.Identifier(name), "schema": sql.Identifier(schema), "database": sql.Identifier(database)}
+    statements = [
+        "REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC",
+        "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}",
+        "REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {role}",
+        "GRANT CONNECT ON DATABASE {database} TO {role}",
+        "GRANT USAGE ON SCHEMA {schema} TO {role}",
+    ]
+    statements += [f"GRANT {may[role]} ON {table} TO {{role}}" for table, may in sorted(MAY.items()) if role in may]
+    return [sql.SQL(statement).format(**names) for statement in statements]
+
+
+_MAY_NOW = text("""
+    SELECT c.relname AS table, lower(acl.privilege_type) || coalesce(' ' || acl.attname, '') AS privilege
+    FROM pg_class c
+    CROSS JOIN LATERAL (
+        SELECT (aclexplode(c.relacl)).*, CAST(NULL AS text) AS attname
+        UNION ALL
+        SELECT (aclexplode(a.attacl)).*, CAST(a.attname AS text) FROM pg_attribute a WHERE a.attrelid = c.oid
+    ) acl
+    JOIN pg_roles r ON r.oid = acl.grantee
+    WHERE c.relnamespace = CAST(current_schema() AS regnamespace) AND r.rolname = :role
+""")
+
+_TOO_MIGHTY = text("""
+    SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication
+           OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid)
+           OR EXISTS (SELECT FROM pg_class c WHERE c.relowner = r.oid)
+    FROM pg_roles r WHERE rolname = :role
+""")
+
+
+def differences(connection: Connection, prefix: str) -> list[str]:
+    """Where what the roles may do in this database is not what they are to, a sentence each."""
+    found = []
+    for role in DatabaseRole:
+        name = {"role": f"{prefix}_{role}"}
+        mighty = connection.scalar(_TOO_MIGHTY, name)
+        if mighty is None:
+            found.append("{role} is not there".format(**name))
+            continue
+        if mighty:
+            found.append("{role} has rights beside those on tables, or owns some".format(**name))
+        now = {(row.table, row.privilege) for row in connection.execute(_MAY_NOW, name)}
+        if tables := sorted({table for table, _ in now ^ _decided(role)}):
+            found.append(f"{name['role']} may do more or less than it should with {', '.join(tables)}")
+    return found
+
+
+def _decided(role: DatabaseRole) -> set[tuple[str, str]]:
+    words = (
+        (table, *word) for table, may in MAY.items()
+        for word in re.findall(r"([A-Z]+)(?: [(]([^)]*)[)])?", may.get(role, ""))
+    )  # fmt: skip
+    return {
+        (table, " ".join(filter(None, [privilege.lower(), column])))
+        for table, privilege, columns in words
+        for column in columns.split(", ")
+    }

@@ -1,0 +1,141 @@
+"""Acts on all events that match a filter, done in the background and gone on with after a restart.
+
+An act keeps its filter and the highest event id that there was, so what arrives later is never in it; and how far
+it has come, so that whoever goes on takes no event twice. Several workers do one act between them, a batch each.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, CheckConstraint, ColumnElement, Index, String, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database.base import Base, Id, RecordedAt, one_of
+from models.errors import NotFound, NothingMatches, OnlyTroubledDiscarded, WrongState
+from models.inbox import events, search
+from models.inbox.events import WebhookEvent
+from models.inbox.repairs import TROUBLED
+from models.inbox.search import LOOKED_AT, EventFilter, Scope
+from models.staff import actions
+from models.staff.actions import MAX_REASON_LENGTH, Actor, reason_given
+
+BATCH = 500
+CROWD = 5_000
+"""While so many events are due, none is added by a replay: what arrives now is not to wait behind it for long."""
+
+
+class BulkVerb(StrEnum):
+    """What is done to each."""
+
+    REPLAY = "replay"
+    DISCARD = "discard"
+
+
+class BulkAct(Base):
+    """One act on all events that matched when it was asked for; `done` of `total` up to the id `reached`."""
+
+    __tablename__ = "bulk_acts"
+    __table_args__ = (
+        CheckConstraint(one_of("verb", BulkVerb), "verb"),
+        Index("ix_bulk_acts_unfinished", "id", postgresql_where=text("finished_at IS NULL")),
+    )
+
+    id: Mapped[Id]
+    verb: Mapped[str]
+    filter: Mapped[str]
+    """An EventFilter as JSON."""
+    up_to: Mapped[int] = mapped_column(BigInteger)
+    """The highest event id in its scope."""
+    total: Mapped[int] = mapped_column(BigInteger)
+    """How many the person was shown and confirmed."""
+    done: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    reached: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    reason: Mapped[str] = mapped_column(String(MAX_REASON_LENGTH))
+    asked_by: Mapped[str] = mapped_column(String(200))
+    asked_at: Mapped[RecordedAt]
+    finished_at: Mapped[datetime | None]
+    cancelled: Mapped[bool] = mapped_column(server_default="false")
+
+    @property
+    def wanted(self) -> EventFilter:
+        """Which events it is on."""
+        return EventFilter.from_json(self.filter)
+
+
+def scope(session: Session, verb: BulkVerb, wanted: EventFilter) -> Scope:
+    """What the act would be on now, exactly: of what matches, those that it can be done to."""
+    return search.scope(session, wanted, *_possible(verb))
+
+
+def _possible(verb: str) -> tuple[ColumnElement[bool], ...]:
+    event = WebhookEvent
+    if verb == BulkVerb.DISCARD:
+        return (event.state.in_(TROUBLED),)
+    return event.conflicts_with.is_(None), event.pruned_at.is_(None)
+
+
+def ask(session: Session, verb: BulkVerb, wanted: EventFilter, scope: Scope, reason: str, *, by: Actor) -> BulkAct:
+    """Has it done to all events in the scope, by whichever worker takes it next.
+
+    Raises NothingMatches, OnlyTroubledDiscarded, ReasonMissing or TextTooLong.
+    """
+    why = reason_given(reason)
+    if not scope.events:
+        raise NothingMatches(verb=verb)
+    if verb == BulkVerb.DISCARD and wanted.state not in TROUBLED:
+        raise OnlyTroubledDiscarded
+    new = insert(BulkAct).values(
+        verb=verb.value, filter=wanted.as_json(), reached=scope.first - 1, up_to=scope.up_to, total=scope.events,
+        reason=why, asked_by=by.name[:200],
+    )  # fmt: skip
+    act = session.scalars(new.returning(BulkAct)).one()
+    subject = f"act {act.id} on {scope.events:,} events: {act.filter}"
+    actions.log(session, by, f"{verb} all", subject, reason=why)
+    return act
+
+
+def work(session: Session, *, limit: int = BATCH) -> bool:
+    """Does the next batch of the oldest act that is not finished; whether there may be more to do.
+
+    Commit, and call again. What another worker is at is left to it, and a replay waits while CROWD events are due.
+    """
+    waiting = select(BulkAct).where(BulkAct.finished_at.is_(None)).order_by(BulkAct.id).limit(1)
+    act = session.scalar(waiting.with_for_update(skip_locked=True).execution_options(populate_existing=True))
+    if act is None or (act.verb == BulkVerb.REPLAY and events.is_crowded(session, CROWD)):
+        return False
+    event, end = WebhookEvent, _end_of_step(act)
+    query = select(event.id).where(
+        event.id > act.reached, event.id <= end, *act.wanted.conditions(), *_possible(act.verb)
+    )
+    ids = session.scalars(query.order_by(event.id).limit(limit)).all()
+    done = events.replay(session, ids) if act.verb == BulkVerb.REPLAY else events.discard(session, ids, act.reason)
+    act.done += len(done)
+    act.reached = ids[-1] if len(ids) == limit else end
+    if act.reached >= act.up_to:
+        act.finished_at = session.scalars(select(func.clock_timestamp())).one()
+    session.flush()
+    return True
+
+
+def _end_of_step(act: BulkAct) -> int:
+    """How far one batch may look: a filter that no index helps walks through the inbox in bounded steps."""
+    return act.up_to if act.wanted.is_selective else min(act.up_to, act.reached + LOOKED_AT)
+
+
+def cancel(session: Session, act_id: int, *, by: Actor) -> None:
+    """Leaves what is not done yet as it is. Raises NotFound or WrongState."""
+    act = session.get(BulkAct, act_id, with_for_update=True, populate_existing=True)
+    if act is None:
+        raise NotFound(what="act", name=act_id)
+    if act.finished_at is not None:
+        raise WrongState(what=f"Act {act_id}", state="finished", verb="stopped")
+    act.cancelled, act.finished_at = True, session.scalars(select(func.clock_timestamp())).one()
+    actions.log(session, by, f"stop {act.verb} all", f"act {act_id}, {act.done:,} of {act.total:,} done")
+    session.flush()
+
+
+def listed(session: Session, *, limit: int = 100) -> Sequence[BulkAct]:
+    """The latest acts, the newest first."""
+    return session.scalars(select(BulkAct).order_by(BulkAct.id.desc()).limit(limit)).all()

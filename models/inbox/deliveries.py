@@ -1,0 +1,39 @@
+"""Counts of what was answered, per endpoint, hour and outcome; kept in PostgreSQL so that they survive restarts."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Connection, Index, String, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database.arrays import columns
+from models.database.base import Base
+
+
+class DeliveryCount(Base):
+    """How many events or refused deliveries one endpoint had in one hour (UTC) with one outcome."""
+
+    __tablename__ = "delivery_counts"
+    __table_args__ = (Index("ix_delivery_counts_hour", "hour"),)
+
+    endpoint: Mapped[str] = mapped_column(String(63), primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(40), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+
+
+_ADD = text("""
+    INSERT INTO delivery_counts (endpoint, hour, outcome, count)
+    SELECT endpoint, date_trunc('hour', now(), 'UTC'), outcome, count
+    FROM unnest(CAST(:endpoints AS text[]), CAST(:outcomes AS text[]), CAST(:counts AS bigint[]))
+         AS new (endpoint, outcome, count)
+    ORDER BY endpoint, outcome
+    ON CONFLICT (endpoint, hour, outcome) DO UPDATE SET count = delivery_counts.count + excluded.count
+""")
+
+
+def add(session: Session | Connection, counts: Mapping[tuple[str, str], int]) -> None:
+    """Adds counts by (endpoint, outcome) to this hour's."""
+    if counts:
+        rows = [(endpoint, outcome, count) for (endpoint, outcome), count in counts.items()]
+        session.execute(_ADD, columns(("endpoints", "outcomes", "counts"), rows))

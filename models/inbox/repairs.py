@@ -1,0 +1,80 @@
+"""What a person does about events that went wrong: send them through again, let them through, lay them aside.
+
+All or none of the events named; each act stands in the action log, with its reason.
+"""
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models.errors import NotRepairable
+from models.inbox import events
+from models.inbox.events import EventState, WebhookEvent
+from models.staff import actions
+from models.staff.actions import Actor, reason_given
+
+TROUBLED = frozenset({EventState.QUARANTINED, EventState.DEAD})
+
+
+def replay(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
+    """Sends events through the same path again, whatever their state; which these are, in order.
+
+    Raises NotRepairable, ReasonMissing or TextTooLong.
+    """
+    why = reason_given(reason)
+    for event in _locked(session, ids, "replayed"):
+        if event.conflicts_with is not None:
+            raise _not(event, "replayed", f"it contradicts event {event.conflicts_with}, so it has to be let through")
+    done = events.replay(session, list(ids))
+    _log(session, by, "replay", done, why)
+    return done
+
+
+def release(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
+    """Lets quarantined events through after all; of two with one id both will count then, as far as they differ.
+
+    What contradicts another event is let through again where it was discarded, or was let through and failed.
+    Raises NotRepairable, ReasonMissing or TextTooLong.
+    """
+    why = reason_given(reason)
+    for event in _locked(session, ids, "let through"):
+        if not event.can_be_let_through:
+            raise _not(event, "let through", f"it is {event.state}")
+    done = events.replay(session, list(ids), let_through=True)
+    _log(session, by, "release", done, why)
+    return done
+
+
+def discard(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
+    """Decides that quarantined, dead or waiting events have no effect; they are kept, with the reason.
+
+    Raises NotRepairable, ReasonMissing or TextTooLong.
+    """
+    why = reason_given(reason)
+    for event in _locked(session, ids, "discarded"):
+        if not event.can_be_discarded:
+            raise _not(event, "discarded", f"it is {event.state}")
+    done = events.discard(session, list(ids), why)
+    _log(session, by, "discard", done, why)
+    return done
+
+
+def _locked(session: Session, ids: Collection[int], verb: str) -> Sequence[WebhookEvent]:
+    query = select(WebhookEvent).where(WebhookEvent.id.in_(ids)).order_by(WebhookEvent.id).with_for_update()
+    found = session.scalars(query.execution_options(populate_existing=True)).all()
+    if missing := sorted(set(ids) - {event.id for event in found}):
+        raise NotRepairable(ids=", ".join(map(str, missing)), verb=verb, why="there is no such event")
+    for event in found:
+        if event.pruned_at is not None:
+            raise _not(event, verb, "its body was pruned")
+    return found
+
+
+def _not(event: WebhookEvent, verb: str, why: str) -> NotRepairable:
+    return NotRepairable(ids=event.id, verb=verb, why=why)
+
+
+def _log(session: Session, by: Actor, verb: str, ids: Sequence[int], reason: str) -> None:
+    for number in ids:
+        actions.log(session, by, verb, f"event {number}", reason=reason)

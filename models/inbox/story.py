@@ -1,0 +1,142 @@
+"""What became of events: their tries, the facts they told, and the entries that these caused. Read only."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from models.database.arrays import array
+from models.inbox.events import EventError, WebhookEvent
+from models.payments.facts import FACTS_PER_EVENT
+
+
+class FactLine(NamedTuple):
+    """One fact of the event, and the payment that it is about."""
+
+    fact_id: int
+    kind: str
+    cause: str | None
+    payment: str
+    state: str
+    """Of the whole payment, by whatever reference."""
+    problem: str | None
+    amount_minor: int | None
+    currency: str | None
+    occurred_at: datetime
+    billing_references: list[str] | None
+    membership_id: int | None
+    member_id: int | None
+    member: str | None
+    payment_id: int
+    """Of the whole payment."""
+
+
+class Caused(NamedTuple):
+    """One entry that a fact of the event caused."""
+
+    entry_id: int
+    kind: str
+    quantity: int
+    shortfall: int
+    item: str
+    member_id: int
+    member: str
+    recorded_at: datetime
+    grant_id: int
+    item_id: int
+
+
+@dataclass(frozen=True)
+class Story:
+    """An event and all that is known of it."""
+
+    event: WebhookEvent
+    first: WebhookEvent | None
+    """The first event of its id, where this one contradicts it."""
+    others: Sequence[WebhookEvent]
+    """Those that contradict this one."""
+    errors: Sequence[EventError]
+    """Its failed tries, the first first."""
+    facts: Sequence[FactLine]
+    entries: Sequence[Caused]
+
+
+# In steps, each by ids that are known: of a range of ids, a plan expects so many rows that it reads tables through.
+_FACT_IDS = text("""
+    SELECT f.id
+    FROM unnest(CAST(:events AS bigint[])) AS told (event_id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM payment_facts
+        WHERE id >= told.event_id * :each AND id < (told.event_id + 1) * :each
+        LIMIT :each
+    ) f
+""")
+
+_FACTS = text("""
+    SELECT f.event_id, f.id, f.kind, f.cause, p.reference, root.state, root.problem, f.amount_minor, f.currency,
+           f.occurred_at, f.billing_references, root.membership_id, m.id, m.name, root.id
+    FROM payment_facts f
+    JOIN payments p ON p.id = f.payment_id
+    JOIN payments root ON root.id = coalesce(p.same_as, p.id)
+    LEFT JOIN memberships s ON s.id = root.membership_id
+    LEFT JOIN members m ON m.id = s.member_id
+    WHERE f.id = ANY(CAST(:facts AS bigint[]))
+    ORDER BY f.id
+""")
+
+_WHOLE = text("""
+    SELECT id FROM payments WHERE id = ANY(CAST(:roots AS bigint[]))
+    UNION ALL SELECT id FROM payments WHERE same_as = ANY(CAST(:roots AS bigint[]))
+""")
+
+# By way of the payments' grants: there are entries by the million, and none is looked up by its fact.
+_ENTRIES = text("""
+    SELECT e.fact_id / :each, e.id, e.kind, e.quantity, e.shortfall, i.name, m.id, m.name, e.recorded_at, g.id, i.id
+    FROM credit_grants g
+    JOIN ledger_entries e ON e.grant_id = g.id
+    JOIN items i ON i.id = g.item_id
+    JOIN members m ON m.id = g.member_id
+    WHERE g.payment_id = ANY(CAST(:payments AS bigint[])) AND e.fact_id = ANY(CAST(:facts AS bigint[]))
+    ORDER BY e.id
+""")
+
+
+def story(session: Session, event_id: int) -> Story | None:
+    """What became of the event; None where there is none of that id."""
+    event = session.get(WebhookEvent, event_id)
+    return stories(session, [event])[0] if event else None
+
+
+def stories(session: Session, events: Sequence[WebhookEvent]) -> list[Story]:
+    """What became of these events, in their order; a fixed number of statements, however many."""
+    ids = [event.id for event in events]
+    firsts = {event.conflicts_with for event in events if event.conflicts_with}
+    first_of = {event.id: event for event in session.scalars(select(WebhookEvent).where(WebhookEvent.id.in_(firsts)))}
+    others: dict[int | None, list[WebhookEvent]] = defaultdict(list)
+    contradicting = select(WebhookEvent).where(WebhookEvent.conflicts_with.in_(ids))
+    for event in session.scalars(contradicting.order_by(WebhookEvent.id)):
+        others[event.conflicts_with].append(event)
+    errors: dict[int, list[EventError]] = defaultdict(list)
+    for error in session.scalars(select(EventError).where(EventError.event_id.in_(ids)).order_by(EventError.id)):
+        errors[error.event_id].append(error)
+    facts = array(session.scalars(_FACT_IDS, {"events": array(ids), "each": FACTS_PER_EVENT}))
+    told: dict[int, list[FactLine]] = defaultdict(list)
+    for event_id, *fact in session.execute(_FACTS, {"facts": facts}):
+        told[event_id].append(FactLine(*fact))
+    roots = {fact.payment_id for lines in told.values() for fact in lines}
+    payments = array(session.scalars(_WHOLE, {"roots": array(roots)}))
+    caused: dict[int, list[Caused]] = defaultdict(list)
+    of_them = {"payments": payments, "facts": facts, "each": FACTS_PER_EVENT}
+    for event_id, *entry in session.execute(_ENTRIES, of_them):
+        caused[event_id].append(Caused(*entry))
+    return [
+        Story(
+            event, first_of.get(event.conflicts_with or 0), others[event.id], errors[event.id], told[event.id],
+            caused[event.id],
+        )
+        for event in events
+    ]  # fmt: skip

@@ -1,0 +1,289 @@
+"""What staff change by hand: sessions given or taken with a reason, and expiries put off.
+
+Sessions given are a grant of their own, which like any other first repays an open shortfall of that item;
+sessions taken are drawn in burn order. What one person adjusts of one member in one local day is bounded:
+an adjustment that goes beyond has no effect until a second person approves it.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
+
+from models.catalogue import days
+from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Item, ItemKind
+from models.database.base import Base, Id, RecordedAt, one_of
+from models.errors import (
+    DayOver,
+    DayTooFar,
+    KeyReused,
+    NeverLapses,
+    NotASessionItem,
+    NotFound,
+    NothingExpired,
+    NotLater,
+    NumberTooLarge,
+    SamePerson,
+    WrongState,
+    ZeroQuantity,
+)
+from models.ledger import clawback, entries, grants
+from models.ledger.clawback import Lot
+from models.ledger.entries import CreditGrant, EntryKind, Move
+from models.members.memberships import Member
+from models.staff import actions
+from models.staff.actions import Actor
+
+
+class AdjustmentReason(StrEnum):
+    """Why sessions are given or taken by hand."""
+
+    GOODWILL = "goodwill"
+    CORRECTION = "correction"
+    TRANSFER = "transfer"
+    """Sessions that a member brings from another club or system."""
+    NO_SHOW = "no_show"
+    OTHER = "other"
+
+
+class Adjustment(Base):
+    """Sessions given (plus) or taken (minus) by hand, or the wish to do so. Its decision is written once."""
+
+    __tablename__ = "adjustments"
+    __table_args__ = (
+        CheckConstraint("quantity <> 0", "quantity_not_zero"),
+        CheckConstraint("quantity > 0 OR expires_at IS NULL", "taken_sessions_have_no_expiry"),
+        CheckConstraint(one_of("reason", AdjustmentReason), "reason"),
+        CheckConstraint("note <> ''", "note"),
+        CheckConstraint(
+            "(decided_by IS NULL) = (decided_at IS NULL) AND (decided_by IS NULL) = (approved IS NULL)", "decided_whole"
+        ),
+        CheckConstraint("NOT needs_second_person OR decided_by <> asked_by OR NOT approved", "second_person"),
+        Index("ix_adjustments_waiting", "id", postgresql_where=text("decided_at IS NULL")),
+    )
+
+    id: Mapped[Id]
+    idempotency_key: Mapped[str] = mapped_column(String(255), unique=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    quantity: Mapped[int]
+    expires_at: Mapped[datetime | None]
+    """Of sessions given; NULL is never."""
+    reason: Mapped[str]
+    note: Mapped[str] = mapped_column(String(2000))
+    needs_second_person: Mapped[bool]
+    asked_by: Mapped[str] = mapped_column(String(200))
+    asked_at: Mapped[RecordedAt]
+    decided_by: Mapped[str | None] = mapped_column(String(200))
+    decided_at: Mapped[datetime | None]
+    approved: Mapped[bool | None]
+    action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"), unique=True)
+    """The act that applied it."""
+
+    member: Mapped[Member] = relationship()
+    item: Mapped[Item] = relationship()
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for the action log."""
+        return f"adjustment {self.id}: {self.quantity:+d} {self.item.name}"
+
+
+def adjust(
+    session: Session, *, member_id: int, item_id: int, quantity: int, last_day: date | None, reason: AdjustmentReason,
+    note: str, alone_up_to: int, key: str, by: Actor, now: datetime,
+) -> Adjustment:  # fmt: skip
+    """Gives (plus) or takes (minus) sessions at once, or asks a second person to approve it.
+
+    One person alone may give and take `alone_up_to` sessions of a member in a local day at the member's club, all
+    acts taken together. Sessions given expire after the local `last_day` there; None is never. The same
+    key with the same content is no change. Raises ZeroQuantity, NumberTooLarge, ReasonMissing,
+    TextTooLong, DayTooFar, DayOver, TooFewSessions, KeyReused, NotFound, NotASessionItem.
+    """
+    if not quantity:
+        raise ZeroQuantity
+    if abs(quantity) > MAX_QUANTITY:
+        raise NumberTooLarge(what="Sessions", value=abs(quantity), limit=MAX_QUANTITY)
+    note = actions.reason_given(note)
+    for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
+        if session.get(table, wanted) is None:
+            raise NotFound(what=what, name=wanted)
+    item = session.get_one(Item, item_id)
+    if item.kind != ItemKind.SCHEDULER_BUCKET:
+        raise NotASessionItem(item=item.name)
+    zone = home_zone(session, member_id)
+    expiry = _end_of(last_day, zone, now) if last_day and quantity > 0 else None
+    content = {
+        "member_id": member_id, "item_id": item_id, "quantity": quantity, "expires_at": expiry,
+        "reason": reason.value, "note": note,
+    }  # fmt: skip
+    with session.begin_nested():
+        # Two at once count one after the other.
+        session.get_one(Member, member_id, with_for_update={"key_share": True})
+        alone = _alone_today(session, member_id, by, zone, now) + abs(quantity)
+        needs_second_person = alone > alone_up_to
+        new = insert(Adjustment).values(
+            idempotency_key=key, asked_by=by.name, asked_at=now, needs_second_person=needs_second_person, **content
+        )
+        adjustment = session.scalar(new.on_conflict_do_nothing().returning(Adjustment))
+        if adjustment is None:
+            adjustment = session.scalars(select(Adjustment).where(Adjustment.idempotency_key == key)).one()
+            if any(getattr(adjustment, name) != value for name, value in content.items()):
+                raise KeyReused(key=key)
+        elif needs_second_person:
+            _require_future(expiry, now)
+            if quantity < 0:
+                entries.draw(session, member_id=member_id, item_id=item_id, quantity=-quantity, now=now)
+            reason_given = f"{adjustment.reason}: {note}"
+            actions.log(session, by, "ask to adjust", adjustment.subject, member_id=member_id, reason=reason_given)
+        else:
+            _apply(session, adjustment, "adjust", by, now)
+    return adjustment
+
+
+_ALONE_TODAY = text("""
+    SELECT coalesce(sum(abs(quantity)), 0)::int FROM adjustments
+    WHERE member_id = :member AND asked_by = :person AND NOT needs_second_person AND asked_at >= :since
+""")
+
+
+def _alone_today(session: Session, member_id: int, by: Actor, time_zone: str, now: datetime) -> int:
+    """Sessions of the member that this person has given or taken alone since the local midnight."""
+    yesterday = now.astimezone(ZoneInfo(time_zone)).date() - timedelta(days=1)
+    since = days.end_of(yesterday, time_zone)
+    values = {"member": member_id, "person": by.name, "since": since}
+    alone: int = session.scalars(_ALONE_TODAY, values).one()
+    return alone
+
+
+def decide(session: Session, adjustment_id: int, *, approve: bool, by: Actor, now: datetime) -> Adjustment:
+    """Applies an adjustment that waits for a second person, or declines it, which the asker may do too.
+
+    Raises NotFound, WrongState where it was decided before, SamePerson, DayOver, TooFewSessions.
+    """
+    adjustment = session.get(Adjustment, adjustment_id, with_for_update=True, populate_existing=True)
+    if adjustment is None:
+        raise NotFound(what="adjustment", name=adjustment_id)
+    if adjustment.approved is not None:
+        state = f"{'approved' if adjustment.approved else 'declined'} by {adjustment.decided_by}"
+        raise WrongState(what=f"Adjustment {adjustment_id}", state=state, verb="decided again")
+    with session.begin_nested():
+        if not approve:
+            _decided(adjustment, False, by, now)
+            actions.log(session, by, "decline", adjustment.subject, member_id=adjustment.member_id)
+        elif by.name == adjustment.asked_by:
+            raise SamePerson(adjustment=adjustment_id)
+        else:
+            _apply(session, adjustment, "approve", by, now)
+    return adjustment
+
+
+def waiting(session: Session, member_id: int | None = None) -> Sequence[Adjustment]:
+    """The adjustments that wait for a second person, the oldest first; all, or one member's."""
+    query = select(Adjustment).where(Adjustment.decided_at.is_(None)).order_by(Adjustment.id)
+    query = query.options(joinedload(Adjustment.member), joinedload(Adjustment.item))
+    if member_id is not None:
+        query = query.where(Adjustment.member_id == member_id)
+    return session.scalars(query).all()
+
+
+def count_waiting(session: Session) -> int:
+    """How many adjustments wait for a second person."""
+    return session.scalar(select(func.count()).where(Adjustment.decided_at.is_(None))) or 0
+
+
+def _apply(session: Session, adjustment: Adjustment, verb: str, by: Actor, now: datetime) -> None:
+    member_id, item_id, quantity = adjustment.member_id, adjustment.item_id, adjustment.quantity
+    _require_future(adjustment.expires_at, now)
+    reason = f"{adjustment.reason}: {adjustment.note}"
+    note = reason if adjustment.asked_by == by.name else f"{reason} (asked for by {adjustment.asked_by})"
+    act = actions.log(session, by, verb, adjustment.subject, member_id=member_id, reason=note)
+    adjustment.action_id = act
+    _decided(adjustment, True, by, now)
+    if quantity < 0:
+        draws = entries.draw(session, member_id=member_id, item_id=item_id, quantity=-quantity, now=now)
+        moves = [Move(lot, EntryKind.ADJUSTMENT, -taken, now, action_id=act, note=reason) for lot, taken in draws]
+    else:
+        debts = grants.open_debts(session, member_id, item_id)
+        lot_id = entries.add(
+            session, member_id=member_id, item_id=item_id, quantity=quantity, expires_at=adjustment.expires_at,
+            action_id=act, note=reason, now=now,
+        )  # fmt: skip
+        lot = Lot(lot_id, None, member_id, item_id, quantity, quantity, 0, 0, adjustment.expires_at, now)
+        moves = list(clawback.repay(lot, debts, now))
+    entries.post(session, moves)
+    session.flush()
+
+
+def _decided(adjustment: Adjustment, approved: bool, by: Actor, now: datetime) -> None:
+    adjustment.approved, adjustment.decided_by, adjustment.decided_at = approved, by.name, now
+
+
+def _require_future(expiry: datetime | None, now: datetime) -> None:
+    if expiry is not None and expiry <= now:
+        raise DayOver
+
+
+def _end_of(last_day: date, time_zone: str, now: datetime) -> datetime:
+    limit = now.date() + timedelta(days=MAX_DAYS_TO_EXPIRE)
+    if last_day > limit:
+        raise DayTooFar(day=last_day, limit=limit)
+    return days.end_of(last_day, time_zone)
+
+
+_ZONE_OF_GRANT = text("""
+    SELECT c.time_zone FROM credit_grants g
+    JOIN payments p ON p.id = g.payment_id
+    JOIN memberships m ON m.id = coalesce(
+        p.membership_id, (SELECT root.membership_id FROM payments root WHERE root.id = p.same_as))
+    JOIN clubs c ON c.id = m.club_id
+    WHERE g.id = :grant
+""")
+
+_HOME_ZONE = text("""
+    SELECT c.time_zone FROM memberships m JOIN clubs c ON c.id = m.club_id
+    WHERE m.member_id = :member ORDER BY m.id DESC LIMIT 1
+""")
+
+
+def home_zone(session: Session, member_id: int) -> str:
+    """The time zone of the club of the member's newest membership. Raises NotFound."""
+    zone: str | None = session.scalar(_HOME_ZONE, {"member": member_id})
+    if zone is None:
+        raise NotFound(what="member", name=member_id)
+    return zone
+
+
+def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: Actor, now: datetime) -> int:
+    """Lets a grant expire later: after the local `last_day` at the club of its membership.
+
+    What of it has expired comes back, but for what counts as reversed; returns how many sessions did. Raises NotFound,
+    ReasonMissing, TextTooLong, NeverLapses, DayOver, NotLater, DayTooFar, or NothingExpired for a grant whose time
+    is over and of which nothing is left to bring back.
+    """
+    reason = actions.reason_given(reason)
+    grant = session.get(CreditGrant, grant_id, with_for_update=True, populate_existing=True)
+    if grant is None:
+        raise NotFound(what="grant", name=grant_id)
+    if grant.expires_at is None:
+        raise NeverLapses(grant=grant_id)
+    zone = session.scalar(_ZONE_OF_GRANT, {"grant": grant_id}) or home_zone(session, grant.member_id)
+    expiry = _end_of(last_day, zone, now)
+    if expiry <= grant.expires_at:
+        raise NotLater(last_day=days.last_day(grant.expires_at, zone))
+    _require_future(expiry, now)
+    lot = grants.lot_with_entries(session, grant_id)
+    with session.begin_nested():
+        subject = f"grant {grant_id}, to the end of {last_day}"
+        act = actions.log(session, by, "extend", subject, member_id=grant.member_id, reason=reason)
+        back = list(clawback.bring_back(lot, now, action_id=act, note=reason))
+        if grant.expires_at <= now and not lot.remaining:
+            raise NothingExpired(grant=grant_id)
+        extension = Move(grant_id, EntryKind.EXTENSION, 0, now, expires_at=expiry, action_id=act, note=reason)
+        entries.post(session, [*back, extension])
+    session.refresh(grant)
+    return sum(move.quantity for move in back)

@@ -1,0 +1,311 @@
+"""The ledger: grants, and the only writer of the entries that move them.
+
+A grant's definition never changes; `remaining`, `shortfall`, `reversed` and
+`expires_at` are projections that only entries move, in the same statement. The
+database refuses a remaining below zero or above the quantity, and every change
+of an entry.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.catalogue.tables import Item
+from models.database.arrays import columns
+from models.database.base import Base, Id, RecordedAt, one_of
+from models.errors import TooFewSessions
+from models.ledger import burn_order
+from models.ledger.burn_order import Draw, UsableLot
+
+
+class EntryKind(StrEnum):
+    """Why sessions moved."""
+
+    GRANT = "grant"
+    REDEMPTION = "redemption"
+    RETURN = "return"
+    EXPIRY = "expiry"
+    CLAWBACK = "clawback"
+    REINSTATEMENT = "reinstatement"
+    ADJUSTMENT = "adjustment"
+    DEBT_REPAYMENT = "debt_repayment"
+    EXTENSION = "extension"
+
+
+class CreditGrant(Base):
+    """A lot: sessions of one item, from one payment or one adjustment, with one expiry.
+
+    Usable while effective_at <= t < expires_at.
+    """
+
+    __tablename__ = "credit_grants"
+    __table_args__ = (
+        UniqueConstraint("payment_id", "item_id"),
+        Index("ix_credit_grants_member_id_item_id", "member_id", "item_id"),
+        Index("ix_credit_grants_lapsing", "expires_at", postgresql_where=text("remaining > 0")),
+        Index("ix_credit_grants_shortfall", "member_id", postgresql_where=text("shortfall > 0")),
+        CheckConstraint("num_nonnulls(payment_id, action_id) = 1", "one_origin"),
+        CheckConstraint("0 <= remaining AND remaining <= quantity", "remaining"),
+        CheckConstraint("0 <= shortfall AND shortfall <= quantity", "shortfall"),
+        CheckConstraint("0 <= reversed AND reversed <= quantity", "reversed"),
+    )
+
+    id: Mapped[Id]
+    payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
+    """The act that gave it by hand, where no payment did."""
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    quantity: Mapped[int]
+    effective_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    """UTC; NULL is never."""
+    remaining: Mapped[int]
+    shortfall: Mapped[int] = mapped_column(server_default="0")
+    """Sessions already used when their payment was reversed, neither repaid nor forgiven yet."""
+    reversed: Mapped[int] = mapped_column(server_default="0")
+    """Sessions whose money went back, whether taken, lapsed or used."""
+    recorded_at: Mapped[RecordedAt]
+    """When it was credited, by the worker's clock."""
+    late_after_s: Mapped[int] = mapped_column(server_default="0")
+    """Credited longer than this after its payment, it counts its days from its crediting; 0 is never."""
+
+
+class LedgerEntry(Base):
+    """A signed, immutable movement on one grant, and its cause."""
+
+    __tablename__ = "ledger_entries"
+    __table_args__ = (
+        Index("ix_ledger_entries_grant_id", "grant_id"),
+        Index(
+            "ix_ledger_entries_redemption_id",
+            "redemption_id",
+            postgresql_where=text("redemption_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_ledger_entries_expiry_run_id",
+            "expiry_run_id",
+            "grant_id",
+            postgresql_where=text("expiry_run_id IS NOT NULL"),
+        ),
+        CheckConstraint(one_of("kind", EntryKind), "kind"),
+        CheckConstraint(
+            "CASE kind WHEN 'grant' THEN quantity > 0 WHEN 'redemption' THEN quantity < 0"
+            " WHEN 'return' THEN quantity > 0"
+            " WHEN 'expiry' THEN quantity < 0 OR (quantity > 0 AND num_nonnulls(fact_id, action_id) = 1)"
+            " WHEN 'clawback' THEN quantity <= 0 AND reversed > 0"
+            " WHEN 'reinstatement' THEN quantity >= 0 AND reversed < 0"
+            " WHEN 'debt_repayment' THEN counter_grant_id IS NOT NULL"
+            " WHEN 'extension' THEN quantity = 0 AND (expires_at IS NOT NULL OR expiry_run_id IS NOT NULL)"
+            " ELSE true END",
+            "kind_and_sign",
+        ),
+        CheckConstraint(
+            "(kind IN ('grant', 'clawback', 'reinstatement')) <= (fact_id IS NOT NULL)", "caused_by_a_fact"
+        ),
+        CheckConstraint("(kind IN ('redemption', 'return')) = (redemption_id IS NOT NULL)", "caused_by_a_redemption"),
+        CheckConstraint(
+            "(kind IN ('redemption', 'return', 'adjustment')) <= (action_id IS NOT NULL)", "caused_by_a_person"
+        ),
+        CheckConstraint("kind <> 'extension' OR num_nonnulls(fact_id, action_id) = 1", "cause_of_an_extension"),
+        CheckConstraint("kind <> 'adjustment' OR quantity <> 0", "adjustments_move"),
+    )
+
+    id: Mapped[Id]
+    grant_id: Mapped[int] = mapped_column(ForeignKey("credit_grants.id"))
+    kind: Mapped[str]
+    quantity: Mapped[int]
+    """Moves remaining."""
+    shortfall: Mapped[int] = mapped_column(server_default="0")
+    """Moves the grant's shortfall."""
+    reversed: Mapped[int] = mapped_column(server_default="0")
+    """Moves the grant's reversed."""
+    expires_at: Mapped[datetime | None]
+    """The expiry that a lot begins with, and an extension's new one; NULL is never."""
+    occurred_at: Mapped[datetime]
+    """By the clock of whoever caused it; an expiry's is the lot's expires_at."""
+    recorded_at: Mapped[RecordedAt]
+    fact_id: Mapped[int | None] = mapped_column(ForeignKey("payment_facts.id"))
+    redemption_id: Mapped[int | None] = mapped_column(ForeignKey("redemptions.id"))
+    action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
+    """Who did it by hand, and why."""
+    counter_grant_id: Mapped[int | None] = mapped_column(ForeignKey("credit_grants.id"))
+    """The other grant of a debt repayment: whose shortfall it repays, or who repaid it."""
+    note: Mapped[str | None]
+    expiry_run_id: Mapped[int | None] = mapped_column(ForeignKey("expiry_runs.id"))
+    """The run that wrote an expiry down, or that its undo is of."""
+
+
+class NewGrant(NamedTuple):
+    """A grant to be made, with the fact that causes it."""
+
+    payment_id: int
+    member_id: int
+    item_id: int
+    quantity: int
+    effective_at: datetime
+    expires_at: datetime | None
+    occurred_at: datetime
+    recorded_at: datetime
+    fact_id: int
+    note: str | None
+    late_after_s: int
+
+
+class Move(NamedTuple):
+    """An entry to be posted on an existing grant."""
+
+    grant_id: int
+    kind: EntryKind
+    quantity: int
+    occurred_at: datetime
+    shortfall: int = 0
+    reversed: int = 0
+    expires_at: datetime | None = None
+    fact_id: int | None = None
+    redemption_id: int | None = None
+    action_id: int | None = None
+    counter_grant_id: int | None = None
+    note: str | None = None
+    expiry_run_id: int | None = None
+
+
+_GRANT = text("""
+    WITH new AS (
+        SELECT * FROM unnest(
+            CAST(:payment_id AS bigint[]), CAST(:member_id AS bigint[]), CAST(:item_id AS bigint[]),
+            CAST(:quantity AS int[]), CAST(:effective_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]),
+            CAST(:occurred_at AS timestamptz[]), CAST(:recorded_at AS timestamptz[]), CAST(:fact_id AS bigint[]),
+            CAST(:note AS text[]), CAST(:late_after_s AS int[]))
+          AS new (payment_id, member_id, item_id, quantity, effective_at, expires_at, occurred_at, recorded_at,
+                  fact_id, note, late_after_s)
+    ), granted AS (
+        INSERT INTO credit_grants
+            (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at, recorded_at, late_after_s)
+        SELECT payment_id, member_id, item_id, quantity, quantity, effective_at, expires_at, recorded_at, late_after_s
+        FROM new
+        RETURNING id, payment_id, item_id
+    ), entered AS (
+        INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, fact_id, note)
+        SELECT granted.id, 'grant', new.quantity, new.expires_at, new.occurred_at, new.fact_id, new.note
+        FROM granted JOIN new USING (payment_id, item_id)
+    )
+    SELECT id, payment_id, item_id FROM granted
+""")
+
+
+def grant(session: Session, grants: Sequence[NewGrant]) -> dict[tuple[int, int], int]:
+    """Makes grants, each with its `grant` entry; their ids by (payment id, item id).
+
+    A second grant of an item by the same payment violates a unique constraint.
+    """
+    rows = session.execute(_GRANT, columns(NewGrant._fields, grants)).all()
+    return {(payment_id, item_id): grant_id for grant_id, payment_id, item_id in rows}
+
+
+_POST = text("""
+    WITH entered AS (
+        INSERT INTO ledger_entries
+            (grant_id, kind, quantity, occurred_at, shortfall, reversed, expires_at, fact_id, redemption_id,
+             action_id, counter_grant_id, note, expiry_run_id)
+        SELECT * FROM unnest(
+            CAST(:grant_id AS bigint[]), CAST(:kind AS text[]), CAST(:quantity AS int[]),
+            CAST(:occurred_at AS timestamptz[]), CAST(:shortfall AS int[]), CAST(:reversed AS int[]),
+            CAST(:expires_at AS timestamptz[]), CAST(:fact_id AS bigint[]), CAST(:redemption_id AS bigint[]),
+            CAST(:action_id AS bigint[]), CAST(:counter_grant_id AS bigint[]), CAST(:note AS text[]),
+            CAST(:expiry_run_id AS bigint[]))
+        RETURNING grant_id, kind, quantity, shortfall, reversed, expires_at
+    ), moved AS (
+        SELECT grant_id, sum(quantity) AS quantity, sum(shortfall) AS shortfall, sum(reversed) AS reversed,
+               max(expires_at) AS expires_at, bool_or(kind = 'extension') AS extended
+        FROM entered GROUP BY grant_id
+    )
+    UPDATE credit_grants g
+    SET remaining = g.remaining + moved.quantity, shortfall = g.shortfall + moved.shortfall,
+        reversed = g.reversed + moved.reversed,
+        expires_at = CASE WHEN moved.extended THEN moved.expires_at ELSE g.expires_at END
+    FROM moved WHERE g.id = moved.grant_id
+""")
+
+
+def post(session: Session, moves: Sequence[Move]) -> None:
+    """Writes entries and moves their grants, which the caller holds locked; nothing for no moves.
+
+    Of one grant at most one extension can be among them.
+    """
+    if moves:
+        session.execute(_POST, columns(Move._fields, moves))
+
+
+def add(
+    session: Session, *, member_id: int, item_id: int, quantity: int, expires_at: datetime | None, action_id: int,
+    note: str | None, now: datetime,
+) -> int:  # fmt: skip
+    """Makes a lot by hand, which no payment gave, with the `adjustment` entry that fills it; its id."""
+    new = insert(CreditGrant).values(
+        action_id=action_id, member_id=member_id, item_id=item_id, quantity=quantity, remaining=0,
+        effective_at=now, expires_at=expires_at, recorded_at=now,
+    )  # fmt: skip
+    lot = session.scalars(new.returning(CreditGrant.id)).one()
+    kind = EntryKind.ADJUSTMENT
+    post(session, [Move(lot, kind, quantity, now, expires_at=expires_at, action_id=action_id, note=note)])
+    return lot
+
+
+_USABLE = text("""
+    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for
+    FROM credit_grants
+    WHERE member_id = :member AND item_id = :item AND remaining > 0
+      AND effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)
+    ORDER BY id
+    FOR UPDATE
+""")
+
+
+def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime) -> list[Draw]:
+    """What to take from which of the member's usable lots, in burn order; they are locked.
+
+    Raises TooFewSessions.
+    """
+    lots = [UsableLot(*row) for row in session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now})]
+    draws = burn_order.draw(lots, quantity)
+    if draws is None:
+        usable = sum(lot.remaining for lot in lots)
+        raise TooFewSessions(asked=quantity, item=session.get_one(Item, item_id).name, usable=usable)
+    return draws
+
+
+# By `as_of` the index finds them; the database's clock, which it cannot be searched by, has the last word.
+_EXPIRE = text("""
+    WITH lapsed AS MATERIALIZED (
+        SELECT id, remaining, expires_at FROM credit_grants
+        WHERE remaining > 0 AND expires_at <= CAST(:as_of AS timestamptz) AND expires_at <= clock_timestamp()
+        ORDER BY expires_at
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    ), emptied AS (
+        UPDATE credit_grants g SET remaining = 0 FROM lapsed WHERE g.id = lapsed.id
+    ), counted AS (
+        UPDATE expiry_runs r SET lots = r.lots + l.lots, sessions = r.sessions + l.sessions
+        FROM (SELECT count(*) AS lots, sum(remaining) AS sessions FROM lapsed) l
+        WHERE r.id = CAST(:run AS bigint) AND l.lots > 0
+    )
+    INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, expiry_run_id)
+    SELECT id, 'expiry', -remaining, expires_at, CAST(:run AS bigint) FROM lapsed
+""")
+
+
+def expire(session: Session, *, as_of: datetime, limit: int = 20_000, run_id: int | None = None) -> int:
+    """Writes down up to `limit` lots that have lapsed by `as_of`, as part of that run, and says how many.
+
+    One entry per lot, dated at its expires_at. Never takes a lot before its time by
+    the database's clock, whatever `as_of` says. Safe to run twice at once, and to
+    be killed: a lot is either untouched or done. Commit and call again until it
+    returns 0.
+    """
+    return session.connection().execute(_EXPIRE, {"as_of": as_of, "limit": limit, "run": run_id}).rowcount

@@ -1,0 +1,206 @@
+"""Expiry runs: what lapsed is written down run by run, and a run that would write down far too much is stopped.
+
+What can be used is exact by the clock, written down or not: a stopped run gives nobody a session more. It
+keeps a wrong mass lapse (an import, a term with the wrong days) out of the ledger until a person has looked.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, select, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database.base import Base, Id, RecordedAt, one_of
+from models.errors import NotFound, WrongState
+from models.ledger import entries
+from models.staff import actions
+from models.staff.actions import Actor
+
+BATCH = 20_000
+"""Lots written down in one transaction."""
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    """By its breaker; a person has to allow it."""
+    FINISHED = "finished"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+class ExpiryRun(Base):
+    """One writing down of what had lapsed by `as_of`. At most one is open, running or stopped, at a time."""
+
+    __tablename__ = "expiry_runs"
+    __table_args__ = (
+        CheckConstraint(one_of("state", RunState), "state"),
+        CheckConstraint("(state IN ('undoing', 'undone')) = (undone_by IS NOT NULL)", "undone_by_a_person"),
+        CheckConstraint("(state IN ('running', 'stopped')) = (finished_at IS NULL)", "finished"),
+        Index("ix_expiry_runs_open", text("(true)"), unique=True, postgresql_where=text("finished_at IS NULL")),
+        Index("ix_expiry_runs_undoing", "id", postgresql_where=text("state = 'undoing'")),
+    )
+
+    id: Mapped[Id]
+    state: Mapped[str]
+    as_of: Mapped[datetime]
+    started_at: Mapped[RecordedAt] = mapped_column(index=True)
+    finished_at: Mapped[datetime | None]
+    due: Mapped[int] = mapped_column(BigInteger)
+    """Lots that it found, counted no further than its breaker had to know."""
+    usual: Mapped[int] = mapped_column(BigInteger)
+    """The most lots of one day (UTC) in the five weeks before."""
+    lots: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    sessions: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    allowed_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
+    """The act of the person who let a stopped run go on."""
+    undone_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
+    """The act of the person who had it undone."""
+    undone_until: Mapped[date | None]
+    """The last local day on which its sessions can be used again; NULL is for ever."""
+    undone_up_to: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """The highest grant that the undo has come to."""
+    undone_at: Mapped[datetime | None]
+    undone_lots: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    undone_sessions: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    left_lots: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Lots that the undo left as they are, because their payment was reversed."""
+
+
+class Breaker(NamedTuple):
+    """A run is stopped if its day came to more lots than `lots_from` and than `times` the usual most of a day."""
+
+    lots_from: int
+    times: int
+
+
+class Step(NamedTuple):
+    """What one transaction wrote down; `more` says that there may be more to do."""
+
+    lots: int
+    more: bool
+
+
+# Started days ago counts for that day; what a person has allowed is not held against the rest of its day.
+_DAYS = text("""
+    SELECT CAST(coalesce(max(lots) FILTER (WHERE day < today), 0) AS bigint),
+           CAST(coalesce(max(unasked) FILTER (WHERE day = today), 0) AS bigint)
+    FROM (
+        SELECT CAST(started_at AS date) AS day, CAST(clock_timestamp() AS date) AS today, sum(lots) AS lots,
+               sum(lots) FILTER (WHERE allowed_by IS NULL) AS unasked
+        FROM expiry_runs
+        WHERE started_at >= CAST(clock_timestamp() AS date) - 35 AND state NOT IN ('undoing', 'undone')
+        GROUP BY 1
+    ) days
+""")
+
+_COUNT = text("""
+    SELECT count(*) FROM (
+        SELECT FROM credit_grants
+        WHERE remaining > 0 AND expires_at <= CAST(:as_of AS timestamptz) AND expires_at <= clock_timestamp()
+        LIMIT :most
+    ) lapsed
+""")
+
+_BEGIN = text("""
+    INSERT INTO expiry_runs (state, as_of, due, usual)
+    VALUES (:state, least(CAST(:as_of AS timestamptz), clock_timestamp()), :due, :usual)
+""")
+
+_FINISH = text("""
+    UPDATE expiry_runs r SET state = 'finished', finished_at = clock_timestamp()
+    WHERE id = :run AND state = 'running'
+      AND NOT EXISTS (SELECT FROM credit_grants WHERE remaining > 0 AND expires_at <= r.as_of)
+""")
+
+COUNT_LIMIT = 1_000_000
+"""Of lots told of a stopped run."""
+
+
+def step(session: Session, *, as_of: datetime, breaker: Breaker, limit: int = BATCH) -> Step:
+    """Writes down up to `limit` lots: of the run under way, or else of a new one over what has lapsed by `as_of`.
+
+    Nothing while a run is stopped. Commit, and call again while there is more. Safe to
+    run twice at once, and to be killed: the next call goes on with the run.
+    """
+    run = open_run(session) or _begun(session, as_of, breaker)
+    if run is None or run.state == RunState.STOPPED:
+        return Step(0, False)
+    lots = entries.expire(session, as_of=run.as_of, limit=limit, run_id=run.id)
+    if lots:
+        return Step(lots, True)
+    # Where it is not finished, another process holds some of its lots.
+    return Step(0, session.connection().execute(_FINISH, {"run": run.id}).rowcount > 0)
+
+
+def _begun(session: Session, as_of: datetime, breaker: Breaker) -> ExpiryRun | None:
+    """A new run, if anything has lapsed; or the one that another process was just beginning."""
+    # What is counted is still to be done when the run begins: nobody else begins and ends one in between.
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('spp expiry run'))"))
+    if run := open_run(session):
+        return run
+    usual, today = session.execute(_DAYS).one()
+    allowed = max(breaker.lots_from, breaker.times * usual)
+    due = session.scalars(_COUNT, {"as_of": as_of, "most": COUNT_LIMIT}).one()
+    if not due:
+        return None
+    state = RunState.STOPPED if today + due > allowed else RunState.RUNNING
+    session.execute(_BEGIN, {"state": state.value, "as_of": as_of, "due": due, "usual": usual})
+    return open_run(session)
+
+
+def open_run(session: Session) -> ExpiryRun | None:
+    """The run that is under way or stopped."""
+    query = select(ExpiryRun).where(ExpiryRun.finished_at.is_(None))
+    return session.scalar(query.execution_options(populate_existing=True))
+
+
+def stopped(session: Session) -> ExpiryRun | None:
+    """The run that its breaker has stopped and nobody has allowed yet."""
+    run = open_run(session)
+    return run if run and run.state == RunState.STOPPED else None
+
+
+def allow(session: Session, run_id: int, *, reason: str, by: Actor) -> ExpiryRun:
+    """Lets a stopped run go on, over the lots that had lapsed by its `as_of` and no others.
+
+    Raises NotFound, WrongState, ReasonMissing or TextTooLong.
+    """
+    reason = actions.reason_given(reason)
+    run = locked(session, run_id)
+    if run.state != RunState.STOPPED:
+        raise WrongState(what=f"Expiry run {run_id}", state=run.state, verb="allowed")
+    run.allowed_by = actions.log(
+        session, by, "allow expiry", f"expiry run {run_id}, {run.due} lots where {run.usual} are usual", reason=reason
+    )
+    run.state = RunState.RUNNING
+    session.flush()
+    return run
+
+
+def locked(session: Session, run_id: int) -> ExpiryRun:
+    """The run, locked. Raises NotFound."""
+    run = session.get(ExpiryRun, run_id, with_for_update=True, populate_existing=True)
+    if run is None:
+        raise NotFound(what="expiry run", name=run_id)
+    return run
+
+
+class Page(NamedTuple):
+    """Some runs, the newest first; `older` is the cursor of the page after it, None on the last."""
+
+    runs: Sequence[ExpiryRun]
+    older: int | None
+
+
+def page(session: Session, *, limit: int, before: int | None = None) -> Page:
+    """Up to `limit` runs, the newest first, from those older than the cursor `before`."""
+    query = select(ExpiryRun).order_by(ExpiryRun.id.desc()).limit(limit + 1)
+    if before is not None:
+        query = query.where(ExpiryRun.id < before)
+    found = session.scalars(query).all()
+    return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)

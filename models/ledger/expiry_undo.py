@@ -1,0 +1,104 @@
+"""Undoing an expiry run by counter-entries: its sessions are given back, to the end of a day that a person chose.
+
+Done in the background, a batch in each transaction. What the run's own entries come to per lot says what is
+still to do, so it can be killed and gone on with, and never gives anything back twice.
+"""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from models.catalogue import days
+from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, Club
+from models.errors import DayOver, DayTooFar, WrongState
+from models.ledger import entries
+from models.ledger.entries import EntryKind, Move
+from models.ledger.expiry import ExpiryRun, RunState, locked
+from models.staff import actions
+from models.staff.actions import Action, Actor
+
+BATCH = 1000
+
+
+def undo(session: Session, run_id: int, *, last_day: date | None, reason: str, by: Actor, now: datetime) -> ExpiryRun:
+    """Has a finished run undone; its sessions lapse after `last_day` at their club, or with None never.
+
+    Raises NotFound, WrongState, ReasonMissing, TextTooLong, DayOver or DayTooFar.
+    """
+    reason = actions.reason_given(reason)
+    run = locked(session, run_id)
+    if run.state != RunState.FINISHED:
+        raise WrongState(what=f"Expiry run {run_id}", state=run.state, verb="undone")
+    if last_day is not None:
+        limit = now.date() + timedelta(days=MAX_DAYS_TO_EXPIRE)
+        if last_day > limit:
+            raise DayTooFar(day=last_day, limit=limit)
+        zones = session.scalars(select(Club.time_zone).distinct())
+        if any(days.end_of(last_day, zone) <= now for zone in zones):
+            raise DayOver
+    until = f"usable to the end of {last_day}" if last_day else "never to lapse"
+    run.undone_by = actions.log(session, by, "undo expiry", f"expiry run {run_id}, {until}", reason=reason)
+    run.undone_until = last_day
+    run.state = RunState.UNDOING
+    session.flush()
+    return run
+
+
+# Locked in the order of ids. Lots given by hand have the days of their member's newest membership.
+_LOTS = text("""
+    WITH lapsed AS (
+        SELECT grant_id, -sum(quantity) AS quantity FROM ledger_entries
+        WHERE expiry_run_id = :run AND grant_id > :after AND kind = 'expiry'
+        GROUP BY grant_id HAVING sum(quantity) < 0
+        ORDER BY grant_id LIMIT :limit
+    )
+    SELECT g.id, CAST(l.quantity AS int) AS quantity, g.reversed, g.expires_at, c.time_zone
+    FROM lapsed l
+    JOIN credit_grants g ON g.id = l.grant_id
+    LEFT JOIN payments p ON p.id = g.payment_id
+    LEFT JOIN payments root ON root.id = p.same_as
+    JOIN memberships m ON m.id = coalesce(p.membership_id, root.membership_id,
+        (SELECT max(id) FROM memberships home WHERE home.member_id = g.member_id))
+    JOIN clubs c ON c.id = m.club_id
+    ORDER BY g.id
+    FOR UPDATE OF g
+""")
+
+
+def step(session: Session, *, now: datetime, limit: int = BATCH) -> bool:
+    """Does the next batch of the oldest undo; whether there may be more to do. Commit, and call again.
+
+    An undo that another process is at is passed over.
+    """
+    query = select(ExpiryRun).where(ExpiryRun.state == RunState.UNDOING.value).order_by(ExpiryRun.id).limit(1)
+    run = session.scalar(query.with_for_update(skip_locked=True).execution_options(populate_existing=True))
+    if run is None or run.undone_by is None:
+        return False
+    rows = session.execute(_LOTS, {"run": run.id, "after": run.undone_up_to, "limit": limit}).all()
+    if not rows:
+        run.state, run.undone_at = RunState.UNDONE, now
+        session.flush()
+        return True
+    act = session.get_one(Action, run.undone_by)
+    cause: dict[str, Any] = {"action_id": act.id, "note": act.reason, "expiry_run_id": run.id}
+    done, moves = [row for row in rows if not row.reversed], list[Move]()
+    for row in done:
+        until = _until(run, row.expires_at, row.time_zone)
+        moves.append(Move(row.id, EntryKind.EXPIRY, row.quantity, now, **cause))
+        moves.append(Move(row.id, EntryKind.EXTENSION, 0, now, expires_at=until, **cause))
+    entries.post(session, moves)
+    run.undone_up_to = rows[-1].id
+    run.undone_lots += len(done)
+    run.undone_sessions += sum(row.quantity for row in done)
+    run.left_lots += len(rows) - len(done)
+    session.flush()
+    return True
+
+
+def _until(run: ExpiryRun, expires_at: datetime | None, time_zone: str) -> datetime | None:
+    """When the lot lapses instead; one that lapses later already keeps that."""
+    if run.undone_until is None or expires_at is None:
+        return None
+    return max(expires_at, days.end_of(run.undone_until, time_zone))

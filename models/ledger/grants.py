@@ -1,0 +1,114 @@
+"""Grants as they stand, read with locks for those who are about to move them, with what their entries come to."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.catalogue.days import last_day
+from models.database.arrays import array
+from models.ledger.clawback import Lot
+
+_LOT = """
+    SELECT id, payment_id, member_id, item_id, quantity, remaining, shortfall, reversed, expires_at, recorded_at,
+           late_after_s
+    FROM credit_grants
+"""
+
+_LOTS_BY_ID = text(f"""{_LOT}
+    WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
+""")
+
+
+_LOTS = text(f"""{_LOT}
+    WHERE payment_id = ANY(CAST(:payment_ids AS bigint[]))
+       OR (shortfall > 0 AND member_id = ANY(CAST(:member_ids AS bigint[])))
+    ORDER BY id
+    FOR UPDATE
+""")
+
+
+def of_payments(session: Session, payment_ids: Iterable[int], member_ids: Iterable[int]) -> dict[int, Lot]:
+    """The lots of these payments, and those of these members with an open shortfall, locked, by id."""
+    values = {"payment_ids": array(payment_ids), "member_ids": array(member_ids)}
+    return {row.id: Lot(*row) for row in session.execute(_LOTS, values)}
+
+
+_DEBTS = text(f"""{_LOT}
+    WHERE shortfall > 0 AND member_id = :member AND item_id = :item ORDER BY id FOR UPDATE
+""")
+
+
+def open_debts(session: Session, member_id: int, item_id: int) -> list[Lot]:
+    """The member's lots of that item with an open shortfall, locked, in the order of ids."""
+    return [Lot(*row) for row in session.execute(_DEBTS, {"member": member_id, "item": item_id})]
+
+
+_ENTERED = text("""
+    SELECT grant_id, coalesce(-sum(quantity) FILTER (WHERE kind = 'adjustment' AND quantity < 0), 0) AS taken_by_hand,
+           coalesce(-sum(quantity) FILTER (WHERE kind IN ('clawback', 'reinstatement')), 0) AS clawed_back
+    FROM ledger_entries
+    WHERE grant_id = ANY(CAST(:ids AS bigint[]))
+    GROUP BY grant_id
+""")
+
+_EXPIRED = text("""
+    SELECT grant_id, expiry_run_id, -sum(quantity) AS expired
+    FROM ledger_entries
+    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND kind = 'expiry'
+    GROUP BY grant_id, expiry_run_id
+    ORDER BY grant_id, max(id) DESC
+""")
+
+_REPAYMENTS = text("""
+    SELECT grant_id, counter_grant_id, -sum(shortfall) AS repaid
+    FROM ledger_entries
+    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND kind = 'debt_repayment'
+    GROUP BY grant_id, counter_grant_id
+    HAVING sum(shortfall) < 0
+    ORDER BY grant_id, max(id) DESC
+""")
+
+
+def read_entries(session: Session, wanted: Collection[int], lots: dict[int, Lot]) -> None:
+    """Fills in what the entries of the wanted lots come to, and lays out the lots that repaid their shortfalls."""
+    if not wanted:
+        return
+    ids = {"ids": array(wanted)}
+    for grant_id, taken_by_hand, clawed_back in session.execute(_ENTERED, ids).all():
+        lots[grant_id].taken_by_hand, lots[grant_id].clawed_back = taken_by_hand, clawed_back
+    for grant_id, run, expired in session.execute(_EXPIRED, ids).all():
+        lots[grant_id].expired[run] = expired
+    repayments = session.execute(_REPAYMENTS, ids).all()
+    if missing := {payer for _, payer, _ in repayments} - lots.keys():
+        lots |= {row.id: Lot(*row) for row in session.execute(_LOTS_BY_ID, {"ids": array(missing)}).all()}
+    for grant_id, payer, repaid in repayments:
+        lots[grant_id].repayments.append((lots[payer], repaid))
+
+
+def lot_with_entries(session: Session, grant_id: int) -> Lot:
+    """One lot, locked, and what its entries come to."""
+    lots = {row.id: Lot(*row) for row in session.execute(_LOTS_BY_ID, {"ids": array([grant_id])})}
+    read_entries(session, [grant_id], lots)
+    return lots[grant_id]
+
+
+_DATES = text("""
+    SELECT grant_id, expires_at, action_id IS NOT NULL AS by_hand
+    FROM ledger_entries
+    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND kind IN ('grant', 'extension')
+    ORDER BY grant_id, id
+""")
+
+
+def extended_by_hand(session: Session, zones: Mapping[int, str]) -> dict[int, timedelta]:
+    """By how many days people have put off the expiry of each of these lots, whose club's time zone is given."""
+    days: dict[int, timedelta] = {}
+    before: dict[int, date | None] = {}
+    for grant_id, expires_at, by_hand in session.execute(_DATES, {"ids": array(zones)}).all():
+        last = last_day(expires_at, zones[grant_id]) if expires_at else None
+        if by_hand and last and (first := before[grant_id]):
+            days[grant_id] = days.get(grant_id, timedelta(0)) + (last - first)
+        before[grant_id] = last
+    return days

@@ -1,0 +1,178 @@
+"""Members spend sessions and get them back: redeem and give_back, each once per idempotency key."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.catalogue.tables import Item
+from models.database.arrays import array
+from models.database.base import Base, Id, RecordedAt
+from models.errors import KeyReused, NotFound, NothingToReturn, NotPositive
+from models.ledger import entries
+from models.ledger.burn_order import Draw
+from models.ledger.entries import EntryKind, Move
+from models.members.memberships import Member
+from models.staff import actions
+from models.staff.actions import Actor
+
+
+class Redemption(Base):
+    """One spending of sessions or, with `undoes`, the return of one."""
+
+    __tablename__ = "redemptions"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", "quantity_positive"),
+        Index("ix_redemptions_undoes", "undoes", postgresql_where=text("undoes IS NOT NULL")),
+    )
+
+    id: Mapped[Id]
+    idempotency_key: Mapped[str] = mapped_column(String(255), unique=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    quantity: Mapped[int]
+    undoes: Mapped[int | None] = mapped_column(ForeignKey("redemptions.id"))
+    occurred_at: Mapped[datetime]
+    recorded_at: Mapped[RecordedAt]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a redemption or return did: its id, and the sessions moved on each grant."""
+
+    redemption_id: int
+    draws: list[Draw]
+
+
+def redeem(
+    session: Session, *, member_id: int, item_id: int, quantity: int, key: str, by: Actor, now: datetime
+) -> Answer:
+    """Takes sessions from the member's usable lots, in burn order.
+
+    The same key with the same content gives the first answer again. Raises NotFound,
+    KeyReused for other content, TooFewSessions (nothing is taken), NotPositive.
+    """
+    if quantity < 1:
+        raise NotPositive(what="Quantity", value=quantity)
+    for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
+        if session.get(table, wanted) is None:
+            raise NotFound(what=what, name=wanted)
+    with session.begin_nested():
+        redemption_id, first = _begin(session, key, member_id, item_id, quantity, None, now)
+        if not first:
+            return _first_answer(session, redemption_id)
+        draws = entries.draw(session, member_id=member_id, item_id=item_id, quantity=quantity, now=now)
+        subject = f"{quantity} {session.get_one(Item, item_id).name}, redemption {redemption_id}"
+        act = actions.log(session, by, "redeem", subject, member_id=member_id)
+        kind = EntryKind.REDEMPTION
+        entries.post(
+            session,
+            [Move(lot, kind, -taken, now, redemption_id=redemption_id, action_id=act) for lot, taken in draws],
+        )
+        return Answer(redemption_id, draws)
+
+
+_DRAWN = text("""
+    SELECT e.grant_id, -sum(e.quantity) AS left
+    FROM ledger_entries e
+    JOIN redemptions r ON r.id = e.redemption_id
+    WHERE r.id = :redemption OR r.undoes = :redemption
+    GROUP BY e.grant_id
+    HAVING sum(e.quantity) < 0
+    ORDER BY min(e.id) DESC
+""")
+
+_LOCK_LOTS = text("""
+    SELECT id, shortfall FROM credit_grants WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
+""")
+
+
+def give_back(
+    session: Session, *, redemption_id: int, key: str, by: Actor, now: datetime, quantity: int | None = None
+) -> Answer:
+    """Returns sessions of a redemption, all that are left of it by default, to the lots they came from.
+
+    The lot drawn on last gets its sessions first. Where a lot's payment was reversed
+    meanwhile, a returned session goes to its shortfall. Keys as in `redeem`. Raises
+    NotFound, NothingToReturn, KeyReused, NotPositive.
+    """
+    if quantity is not None and quantity < 1:
+        raise NotPositive(what="Quantity", value=quantity)
+    with session.begin_nested():
+        # The lock makes two returns of one redemption wait for each other.
+        origin = session.get(Redemption, redemption_id, with_for_update=True)
+        if origin is None or origin.undoes is not None:
+            raise NotFound(what="redemption", name=redemption_id)
+        known = session.scalar(select(Redemption).where(Redemption.idempotency_key == key))
+        drawn = [Draw(*row) for row in session.execute(_DRAWN, {"redemption": redemption_id})]
+        left = sum(lot.quantity for lot in drawn)
+        asked = quantity or (known.quantity if known else left)
+        if known is None and not 0 < asked <= left:
+            raise NothingToReturn(asked=asked or "Further", redemption=redemption_id, left=left)
+        return_id, first = _begin(session, key, origin.member_id, origin.item_id, asked, redemption_id, now)
+        if not first:
+            return _first_answer(session, return_id)
+        draws = []
+        for lot, most in drawn:
+            if asked:
+                draws.append(Draw(lot, min(asked, most)))
+                asked -= draws[-1].quantity
+        locked = session.execute(_LOCK_LOTS, {"ids": array(lot for lot, _ in draws)})
+        shortfalls = {row.id: row.shortfall for row in locked}
+        given = f"{sum(draw.quantity for draw in draws)} {session.get_one(Item, origin.item_id).name}"
+        subject = f"{given}, return {return_id} of redemption {redemption_id}"
+        act = actions.log(session, by, "give back", subject, member_id=origin.member_id)
+        moves = []
+        for lot, returned in draws:
+            moves.append(Move(lot, EntryKind.RETURN, returned, now, redemption_id=return_id, action_id=act))
+            if owed := min(returned, shortfalls[lot]):
+                kind = EntryKind.DEBT_REPAYMENT
+                repayment = Move(lot, kind, -owed, now, shortfall=-owed, action_id=act, counter_grant_id=lot)
+                moves.append(repayment._replace(note="returned to a lot whose payment was reversed"))
+        entries.post(session, moves)
+        return Answer(return_id, draws)
+
+
+def _begin(
+    session: Session, key: str, member_id: int, item_id: int, quantity: int, undoes: int | None, now: datetime
+) -> tuple[int, bool]:
+    """The id under this key, and whether this is the first time. Raises KeyReused."""
+    content = {"member_id": member_id, "item_id": item_id, "quantity": quantity, "undoes": undoes}
+    new = insert(Redemption).values(idempotency_key=key, occurred_at=now, **content)
+    redemption_id = session.scalar(new.on_conflict_do_nothing().returning(Redemption.id))
+    if redemption_id is not None:
+        return redemption_id, True
+    known = session.scalars(select(Redemption).where(Redemption.idempotency_key == key)).one()
+    if any(getattr(known, name) != value for name, value in content.items()):
+        raise KeyReused(key=key)
+    return known.id, False
+
+
+_ANSWERED = text("""
+    SELECT grant_id, abs(quantity) FROM ledger_entries
+    WHERE redemption_id = :redemption AND kind IN ('redemption', 'return')
+    ORDER BY id
+""")
+
+
+def _first_answer(session: Session, redemption_id: int) -> Answer:
+    drawn = session.execute(_ANSWERED, {"redemption": redemption_id})
+    return Answer(redemption_id, [Draw(*row) for row in drawn])
+
+
+_RETURNABLE = text("""
+    SELECT coalesce(r.undoes, r.id) AS redemption, -sum(e.quantity) AS left
+    FROM redemptions r
+    JOIN ledger_entries e ON e.redemption_id = r.id
+    WHERE r.id = ANY(CAST(:ids AS bigint[])) OR r.undoes = ANY(CAST(:ids AS bigint[]))
+    GROUP BY 1
+    HAVING sum(e.quantity) < 0
+""")
+
+
+def returnable(session: Session, redemption_ids: Collection[int]) -> dict[int, int]:
+    """How many sessions of each of these redemptions can still be given back; those with none are left out."""
+    return {row.redemption: row.left for row in session.execute(_RETURNABLE, {"ids": array(redemption_ids)})}

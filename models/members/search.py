@@ -1,0 +1,172 @@
+"""Finding members: by what somebody at the desk has in hand (a name, an e-mail address, a reference), or by leafing.
+
+Read only. Each way of looking has an index that finds it, however many members and payments there are.
+"""
+
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import Index, func, select, text, tuple_
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from models.members.memberships import Member, Membership
+
+
+class Reason(StrEnum):
+    """Why a member was found, the surest first."""
+
+    BILLING_REFERENCE = "billing reference"
+    PAYMENT = "payment"
+    EMAIL = "e-mail"
+    NAME = "name"
+
+
+_BOUGHT = selectinload(Member.memberships).options(joinedload(Membership.offer), joinedload(Membership.club))
+
+
+class Found(NamedTuple):
+    """A member and the surest reason why they were found."""
+
+    member_id: int
+    name: str
+    email: str
+    reason: Reason
+    endpoint: str | None
+    """Whose reference it is, where it is one."""
+
+
+class Leaf(NamedTuple):
+    """Some members by name; the cursors are those of the leaf before and the one after, None at the ends."""
+
+    members: Sequence[Member]
+    before: int | None
+    after: int | None
+
+
+class Waiting(NamedTuple):
+    """A payment that no membership has claimed yet, and the billing references by which one could."""
+
+    endpoint: str
+    payment: str
+    billing_references: Sequence[str]
+
+
+# The words of a name, without case or accents, as the migration's name_words() makes them.
+NAME_WORDS = Index(
+    "ix_members_name_words", func.name_words(Member.name), postgresql_using="gin", postgresql_with={"fastupdate": "off"}
+)
+# For prefixes, whatever the database's collation; that of uq_members_email is the database's own.
+EMAIL_PREFIX = Index(
+    "ix_members_email_prefix", func.lower(Member.email).label("email"), postgresql_ops={"email": "text_pattern_ops"}
+)
+NAME_ORDER = Index("ix_members_name", func.lower(Member.name), Member.id)
+
+# References are unique by endpoint, of which there are few: stepping from one to the next finds a
+# reference on any of them without a further index on a table that every payment writes to. What is found
+# is few: subqueries and LIMIT 1 have it looked up row by row, where a join might be planned to read a table through.
+_SEARCH = text("""
+    WITH RECURSIVE payment_endpoints AS (
+        (SELECT endpoint FROM payments ORDER BY endpoint LIMIT 1)
+        UNION ALL
+        SELECT (SELECT p.endpoint FROM payments p WHERE p.endpoint > e.endpoint ORDER BY p.endpoint LIMIT 1)
+        FROM payment_endpoints e WHERE e.endpoint IS NOT NULL
+    ), billing_endpoints AS (
+        (SELECT endpoint FROM billing_references ORDER BY endpoint LIMIT 1)
+        UNION ALL
+        SELECT (SELECT b.endpoint FROM billing_references b WHERE b.endpoint > e.endpoint ORDER BY b.endpoint LIMIT 1)
+        FROM billing_endpoints e WHERE e.endpoint IS NOT NULL
+    ), named AS MATERIALIZED (
+        SELECT CAST(string_agg(quote_literal(lexeme) || ':*', ' & ') AS tsquery) AS words
+        FROM unnest(name_words(:text))
+    ), found AS (
+        SELECT (SELECT member_id FROM memberships WHERE id = b.membership_id) AS member_id, 1 AS rank, b.endpoint
+        FROM billing_endpoints e
+        CROSS JOIN LATERAL (
+            SELECT * FROM billing_references WHERE endpoint = e.endpoint AND reference = :text LIMIT 1
+        ) b
+        UNION ALL
+        SELECT (SELECT member_id FROM memberships WHERE id = coalesce(
+                    (SELECT root.membership_id FROM payments root WHERE root.id = p.same_as), p.membership_id)),
+               2, p.endpoint
+        FROM payment_endpoints e
+        CROSS JOIN LATERAL (SELECT * FROM payments WHERE endpoint = e.endpoint AND reference = :text LIMIT 1) p
+        UNION ALL
+        (SELECT id, 3, NULL FROM members
+         WHERE lower(email) ~>=~ lower(:text) AND lower(email) ~<~ (lower(:text) || :last)
+         ORDER BY lower(email) USING ~<~ LIMIT :limit)
+        UNION ALL
+        (SELECT id, 4, NULL FROM members WHERE name_words(name) @@ (SELECT words FROM named)
+         ORDER BY lower(name), id LIMIT :limit)
+    ), surest AS (
+        SELECT DISTINCT ON (member_id) member_id, rank, endpoint FROM found ORDER BY member_id, rank, endpoint
+    )
+    SELECT m.id, m.name, m.email, s.rank, s.endpoint
+    FROM surest s CROSS JOIN LATERAL (SELECT * FROM members WHERE id = s.member_id LIMIT 1) m
+    ORDER BY s.rank, CASE s.rank WHEN 4 THEN lower(m.name) ELSE lower(m.email) END, m.id
+    LIMIT :limit
+""")
+
+_REASONS = dict(enumerate(Reason, start=1))
+_LAST_CHARACTER = chr(0x10FFFF)
+
+
+def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
+    """Up to `limit` members that the text finds, each once, the surest reason first.
+
+    A billing or payment reference counts whole and as written; an e-mail address by how it
+    begins; a name by how its words begin, in any order. Neither case nor, in names, accents
+    matter. Nothing finds nothing.
+    """
+    wanted = sought.replace("\0", "").strip()
+    if not wanted:
+        return []
+    values = {"text": wanted, "limit": limit, "last": _LAST_CHARACTER}
+    return [
+        Found(member_id, name, email, _REASONS[rank], endpoint)
+        for member_id, name, email, rank, endpoint in session.execute(_SEARCH, values)
+    ]
+
+
+def listed(session: Session, *, limit: int, after: int | None = None, before: int | None = None) -> Leaf:
+    """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first."""
+    name = func.lower(Member.name)
+    query = select(Member).options(_BOUGHT).limit(limit + 1)
+    cursor = before or after
+    known = session.get(Member, cursor) if cursor else None
+    backwards = bool(known and before)
+    if known:
+        here, place = tuple_(func.lower(known.name), known.id), tuple_(name, Member.id)
+        query = query.where(place < here if backwards else place > here)
+    query = query.order_by(name.desc(), Member.id.desc()) if backwards else query.order_by(name, Member.id)
+    found = list(session.scalars(query))
+    more, found = len(found) > limit, found[:limit]
+    if not found:
+        return Leaf([], None, None)
+    if backwards:
+        return Leaf(found[::-1], found[-1].id if more else None, found[0].id)
+    return Leaf(found, found[0].id if known else None, found[-1].id if more else None)
+
+
+def with_memberships(session: Session, member_ids: Collection[int]) -> dict[int, Member]:
+    """These members with what they bought, by id."""
+    query = select(Member).where(Member.id.in_(member_ids)).options(_BOUGHT)
+    return {member.id: member for member in session.scalars(query)}
+
+
+# Those that wait are few, and have an index of their own.
+_WAITING = text("""
+    SELECT p.endpoint, p.reference, coalesce(p.billing_references, '{}')
+    FROM payments p
+    WHERE p.state = 'unmatched'
+      AND (p.reference = :text OR :text = ANY(p.billing_references)
+           OR EXISTS (SELECT FROM payments other WHERE other.same_as = p.id AND other.reference = :text))
+    ORDER BY p.id
+    LIMIT :limit
+""")
+
+
+def waiting(session: Session, sought: str, limit: int) -> Sequence[Waiting]:
+    """Up to `limit` payments that wait for a membership, by one of their own or their billing references."""
+    values = {"text": sought.replace("\0", "").strip(), "limit": limit}
+    return [Waiting(*row) for row in session.execute(_WAITING, values)]

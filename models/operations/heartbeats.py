@@ -1,0 +1,128 @@
+"""Signs of life: one row per process, written without the broker.
+
+A worker's timer writes it; a web process writes it when one of its request threads has answered.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, CheckConstraint, String, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database.base import Base, Prose, RecordedAt, one_of, prose
+
+
+class ProcessKind(StrEnum):
+    """What a process is here for."""
+
+    WORKER = "worker"
+    RECEIVER = "receiver"
+    """A process of the webhook server."""
+    CONSOLE = "console"
+
+
+class Heartbeat(Base):
+    """When a process was last alive, and what it has done since its start."""
+
+    __tablename__ = "heartbeats"
+    __table_args__ = (CheckConstraint(one_of("kind", ProcessKind), "kind"),)
+
+    process: Mapped[str] = mapped_column("worker", String(200), primary_key=True)
+    """`HOST:PID`. The column's name is older than the other kinds."""
+    kind: Mapped[str] = mapped_column(server_default=ProcessKind.WORKER.value)
+    started_at: Mapped[RecordedAt]
+    seen_at: Mapped[RecordedAt]
+    credited_at: Mapped[datetime | None]
+    """When a worker last finished events."""
+    events: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """What a worker has finished, or how many requests a web process has answered."""
+    memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    """Its resident memory."""
+    doing: Mapped[str | None] = mapped_column(Prose(200))
+    """What a worker last did, for people."""
+
+
+_BEAT = prose(
+    """
+    INSERT INTO heartbeats (worker, kind, events, credited_at, memory_bytes, doing)
+    VALUES (:process, :kind, :events, CASE WHEN :events > 0 THEN clock_timestamp() END, :memory_bytes, :doing)
+    ON CONFLICT (worker) DO UPDATE
+    SET kind = excluded.kind, seen_at = clock_timestamp(), events = heartbeats.events + excluded.events,
+        credited_at = coalesce(excluded.credited_at, heartbeats.credited_at),
+        memory_bytes = excluded.memory_bytes, doing = coalesce(excluded.doing, heartbeats.doing)
+""",
+    "doing",
+)
+
+_FORGET = text("DELETE FROM heartbeats WHERE seen_at < clock_timestamp() - make_interval(hours => 24)")
+
+
+def beat(
+    session: Session, process: str, events: int, *, kind: ProcessKind = ProcessKind.WORKER,
+    memory_bytes: int | None = None, doing: str | None = None,
+) -> None:  # fmt: skip
+    """Says that `process` is alive and has finished `events` more; forgets processes unseen for a day.
+
+    `memory_bytes` is its resident memory, `doing` what it did since the last beat, None for nothing.
+    """
+    values = {
+        "process": process, "kind": kind.value, "events": events, "memory_bytes": memory_bytes,
+        "doing": doing and doing[:200],
+    }  # fmt: skip
+    session.execute(_BEAT, values)
+    session.execute(_FORGET)
+
+
+class Worker(NamedTuple):
+    """A worker process as its last heartbeat left it; times UTC, by the database's clock."""
+
+    worker: str
+    age_s: float
+    """Since its last heartbeat."""
+    started_at: datetime
+    seen_at: datetime
+    credited_at: datetime | None
+    events: int
+    """Finished since its start."""
+    memory_bytes: int | None
+    doing: str | None
+
+
+_WORKERS = text("""
+    SELECT worker, greatest(0, extract(epoch FROM clock_timestamp() - seen_at))::float8, started_at, seen_at,
+           credited_at, events, memory_bytes, doing
+    FROM heartbeats WHERE kind = 'worker' ORDER BY seen_at DESC, worker LIMIT :limit
+""")
+
+
+def workers(session: Session, *, limit: int = 100) -> Sequence[Worker]:
+    """The worker processes seen within the last day, the latest seen first."""
+    return [Worker(*row) for row in session.execute(_WORKERS, {"limit": limit})]
+
+
+class WebProcess(NamedTuple):
+    """A process of the webhook server or of the console as its last heartbeat left it; times as a worker's."""
+
+    process: str
+    kind: ProcessKind
+    age_s: float
+    """Since its last heartbeat, which says that a request thread had answered."""
+    started_at: datetime
+    answered: int
+    """Requests since its start, the watchdog's own included."""
+    memory_bytes: int | None
+
+
+_WEB = text("""
+    SELECT worker, kind, greatest(0, extract(epoch FROM clock_timestamp() - seen_at))::float8, started_at, events,
+           memory_bytes
+    FROM heartbeats WHERE kind <> 'worker' ORDER BY kind DESC, seen_at DESC, worker LIMIT :limit
+""")
+
+
+def web_processes(session: Session, *, limit: int = 100) -> Sequence[WebProcess]:
+    """The web processes seen within the last day: webhook servers first, and of each kind the latest seen."""
+    rows = session.execute(_WEB, {"limit": limit})
+    return [WebProcess(process, ProcessKind(kind), *more) for process, kind, *more in rows]

@@ -1,0 +1,158 @@
+"""Jobs: what runs by the clock, when each is due, when it last ran, and whether it is overdue."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import String, func, select, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database.base import Base, Prose, prose
+from models.operations.heartbeats import Heartbeat, ProcessKind
+from runtime import broker
+from runtime.settings import Settings
+
+SEAL_EVERY_S = 3600
+LATE_AFTER_INTERVALS = 3
+LATE_AFTER = timedelta(seconds=60)
+"""How late a job of an interval may be; the longer of the two counts."""
+NIGHTLY_LATE_AFTER = timedelta(hours=2)
+"""How late a nightly job may come to its end."""
+
+
+class JobName(StrEnum):
+    """What runs by the clock."""
+
+    SWEEP = "sweep"
+    EXPIRE = "expire"
+    SEAL = "seal"
+    RECONCILE = "reconcile"
+    AUDIT = "audit"
+    PRUNE = "prune"
+
+
+class Job(Base):
+    """When a job last ran; one row for each, of whichever process ran it last."""
+
+    __tablename__ = "jobs"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    """When it last came to its end without an error."""
+    summary: Mapped[str | None] = mapped_column(Prose(200))
+    """What it did then, for people."""
+    error: Mapped[str | None] = mapped_column(Prose(2000))
+    """Why it failed, until it comes to its end again."""
+
+
+class Scheduled(NamedTuple):
+    """When a job is due: every so many seconds, or once a day at a time, UTC."""
+
+    name: JobName
+    task: str
+    every_s: float | None = None
+    at: time | None = None
+
+    def due_after(self, moment: datetime) -> datetime:
+        """The first moment after that one at which it is due."""
+        if self.at is None:
+            return moment + timedelta(seconds=self.every_s or 0)
+        today = datetime.combine(moment.astimezone(UTC).date(), self.at, UTC)
+        return today if today > moment else today + timedelta(days=1)
+
+    @property
+    def may_be_late(self) -> timedelta:
+        """After that long it is overdue."""
+        if self.every_s is None:
+            return NIGHTLY_LATE_AFTER
+        return max(LATE_AFTER, LATE_AFTER_INTERVALS * timedelta(seconds=self.every_s))
+
+
+def schedule(settings: Settings) -> tuple[Scheduled, ...]:
+    """Every job. Beat rings by this; the workers' timers sweep by it too."""
+    return (
+        Scheduled(JobName.SWEEP, broker.CREDIT_SESSIONS, every_s=settings.sweep_every_s),
+        Scheduled(JobName.EXPIRE, broker.EXPIRE_SESSIONS, every_s=settings.expire_every_s),
+        Scheduled(JobName.SEAL, broker.SEAL_ENTRIES, every_s=SEAL_EVERY_S),
+        Scheduled(JobName.RECONCILE, broker.RECONCILE_PAYMENTS, at=time(settings.reconcile_hour_utc, 17)),
+        Scheduled(JobName.AUDIT, broker.AUDIT_LEDGER, at=time(settings.audit_hour_utc, 27)),
+        Scheduled(JobName.PRUNE, broker.PRUNE_BODIES, at=time(settings.prune_hour_utc, 37)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """A job for people: when it last ran, how that went, and when it is due. Times UTC."""
+
+    name: JobName
+    started_at: datetime | None
+    """None where it never ran."""
+    took_s: float | None
+    """None while it runs, and where it did not come to its end."""
+    summary: str | None
+    error: str | None
+    due_at: datetime | None
+    """When it is due, or was, if it did not run since; None before any worker has started."""
+    overdue: bool
+
+
+def listed(session: Session, settings: Settings, now: datetime) -> list[JobLine]:
+    """Every job. One that never ran counts from the start of the first worker that we know of."""
+    query = select(Job).execution_options(populate_existing=True)
+    rows: Mapping[str, Job] = {job.name: job for job in session.scalars(query)}
+    since = session.scalar(select(func.min(Heartbeat.started_at)).where(Heartbeat.kind == ProcessKind.WORKER))
+    return [_line(one, rows.get(one.name), since, now) for one in schedule(settings)]
+
+
+def _line(one: Scheduled, job: Job | None, since: datetime | None, now: datetime) -> JobLine:
+    done_at = job.finished_at if job and job.finished_at else since
+    due_at = one.due_after(done_at) if done_at else None
+    overdue = due_at is not None and now - due_at > one.may_be_late
+    if job is None:
+        return JobLine(one.name, None, None, None, None, due_at, overdue)
+    ended = job.finished_at is not None and job.finished_at >= job.started_at
+    took_s = (job.finished_at - job.started_at).total_seconds() if job.finished_at and ended else None
+    return JobLine(one.name, job.started_at, took_s, job.summary, job.error, due_at, overdue)
+
+
+_STARTED = text("""
+    INSERT INTO jobs (name, started_at) VALUES (:name, statement_timestamp())
+    ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at
+""")
+
+_FINISHED = prose(
+    """
+    INSERT INTO jobs (name, started_at, finished_at, summary)
+    VALUES (:name, statement_timestamp() - make_interval(secs => :took_s), statement_timestamp(), :summary)
+    ON CONFLICT (name) DO UPDATE
+    SET started_at = excluded.started_at, finished_at = excluded.finished_at, summary = excluded.summary, error = NULL
+""",
+    "summary",
+)
+
+_FAILED = prose(
+    """
+    INSERT INTO jobs (name, started_at, error)
+    VALUES (:name, statement_timestamp() - make_interval(secs => :took_s), :error)
+    ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at, error = excluded.error
+""",
+    "error",
+)
+
+
+def started(session: Session, name: JobName) -> None:
+    """Says that the job has begun."""
+    session.execute(_STARTED, {"name": name.value})
+
+
+def finished(session: Session, name: JobName, *, took_s: float, summary: str | None) -> None:
+    """Says that the job has just come to its end, and what it did."""
+    session.execute(_FINISHED, {"name": name.value, "took_s": took_s, "summary": summary and summary[:200]})
+
+
+def failed(session: Session, name: JobName, *, took_s: float, error: str) -> None:
+    """Says that the job has just failed; when it last came to its end stays known."""
+    session.execute(_FAILED, {"name": name.value, "took_s": took_s, "error": error[:2000]})

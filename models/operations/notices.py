@@ -1,0 +1,119 @@
+"""Who was told of which alarm: an alarm lasts from the first time it is seen until it stays away, and each channel is
+told when it begins, every 4 hours while it lasts, and when it is over.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, delete, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database.base import Base, Id, Prose, one_of
+from models.operations.alarms import Alarm, Severity
+
+AGAIN_AFTER = timedelta(hours=4)
+OVER_AFTER = timedelta(minutes=2)
+"""So long an alarm has to stay away before it is over: one that comes and goes is told once."""
+KEPT = timedelta(days=400)
+
+
+class KnownAlarm(Base):
+    """An alarm from when it was first seen until it was over."""
+
+    __tablename__ = "alarms"
+    __table_args__ = (
+        Index("uq_alarms_open", "rule", "endpoint", unique=True, postgresql_where=text("resolved_at IS NULL")),
+        CheckConstraint(one_of("severity", Severity), "severity"),
+    )
+
+    id: Mapped[Id]
+    rule: Mapped[str] = mapped_column(String(40))
+    endpoint: Mapped[str] = mapped_column(String(63), server_default="")
+    """Empty where it is about all of them."""
+    severity: Mapped[str]
+    message: Mapped[str] = mapped_column(Prose)
+    since: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    """When it was last seen."""
+    resolved_at: Mapped[datetime | None] = mapped_column(index=True)
+
+
+class Notice(Base):
+    """That a channel was told of an alarm."""
+
+    __tablename__ = "notices"
+
+    alarm_id: Mapped[int] = mapped_column(ForeignKey("alarms.id"), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(20), primary_key=True)
+    told_at: Mapped[datetime]
+    told_end: Mapped[bool] = mapped_column(server_default="false")
+    """Whether it was told that the alarm is over."""
+
+
+class News(StrEnum):
+    """What there is to tell of an alarm."""
+
+    FIRED = "fired"
+    LASTS = "lasts"
+    RESOLVED = "resolved"
+
+
+class Told(NamedTuple):
+    """Something to tell a channel."""
+
+    alarm: KnownAlarm
+    news: News
+
+
+def see(session: Session, fired: Sequence[Alarm], now: datetime) -> None:
+    """Keeps what has fired, and ends what has stayed away for two minutes."""
+    for alarm in fired:
+        new = insert(KnownAlarm).values(
+            rule=alarm.rule,
+            endpoint=alarm.endpoint or "",
+            severity=alarm.severity.value,
+            message=alarm.message,
+            since=alarm.since or now,
+            seen_at=now,
+        )
+        known = {"message": new.excluded.message, "severity": new.excluded.severity, "seen_at": now}
+        keys = [KnownAlarm.rule, KnownAlarm.endpoint]
+        is_open = KnownAlarm.resolved_at.is_(None)
+        session.execute(new.on_conflict_do_update(index_elements=keys, index_where=is_open, set_=known))
+    gone = KnownAlarm.resolved_at.is_(None) & (KnownAlarm.seen_at <= now - OVER_AFTER)
+    session.execute(update(KnownAlarm).where(gone).values(resolved_at=now))
+    old = select(KnownAlarm.id).where(KnownAlarm.resolved_at < now - KEPT)
+    session.execute(delete(Notice).where(Notice.alarm_id.in_(old)))
+    session.execute(delete(KnownAlarm).where(KnownAlarm.id.in_(old)))
+
+
+def to_tell(session: Session, channel: str, now: datetime) -> list[Told]:
+    """What the channel has to be told now, the oldest alarm first.
+
+    What was over before the channel could be told that it began is not told at all.
+    """
+    told = (Notice.alarm_id == KnownAlarm.id) & (Notice.channel == channel)
+    lasts = KnownAlarm.resolved_at.is_(None)
+    untold = Notice.told_at.is_(None) | (Notice.told_at <= now - AGAIN_AFTER)
+    lasting = select(KnownAlarm, Notice.told_at).outerjoin(Notice, told).where(lasts, untold)
+    ended = select(KnownAlarm).join(Notice, told).where(~lasts, ~Notice.told_end)
+    found = [Told(alarm, News.LASTS if told_at else News.FIRED) for alarm, told_at in session.execute(lasting)]
+    found += [Told(alarm, News.RESOLVED) for alarm in session.scalars(ended)]
+    return sorted(found, key=lambda one: one.alarm.id)
+
+
+def was_told(session: Session, channel: str, told: Iterable[Told], now: datetime) -> None:
+    """Keeps that the channel has been told."""
+    for alarm, news in told:
+        values = {"told_at": now, "told_end": news == News.RESOLVED}
+        new = insert(Notice).values(alarm_id=alarm.id, channel=channel, **values)
+        session.execute(new.on_conflict_do_update(index_elements=[Notice.alarm_id, Notice.channel], set_=values))
+
+
+def lasting(session: Session) -> Sequence[KnownAlarm]:
+    """The alarms that last, the longest first."""
+    query = select(KnownAlarm).where(KnownAlarm.resolved_at.is_(None)).order_by(KnownAlarm.since, KnownAlarm.id)
+    return session.scalars(query).all()

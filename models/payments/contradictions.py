@@ -1,0 +1,56 @@
+"""PURE: what the facts of one payment say that cannot all be true, in words for staff.
+
+A contradiction never decides anything: what counts is the same in every order of arrival. It puts the payment
+before people, with both figures.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from models.payments import entitlement
+from models.payments.facts import Fact, Linked, Paid, Reversed
+from models.wording import money
+
+
+class Contradiction(NamedTuple):
+    """What is contradictory, and the facts that say so."""
+
+    what: str
+    facts: frozenset[Fact]
+
+
+def contradictions(facts: Sequence[Fact]) -> list[Contradiction]:
+    """All that contradicts itself among the facts of a payment; nothing while it was not paid."""
+    if len(facts) < 2 or all(isinstance(fact, Linked) for fact in facts[1:]):
+        return []
+    counts = entitlement.payment_of(facts)
+    return [*_of_tellings(facts, counts), *_of_money_back(facts, counts)] if counts else []
+
+
+def _of_tellings(facts: Sequence[Fact], counts: Paid) -> Iterator[Contradiction]:
+    """Two events that tell one payment with different amounts, or for different billing references."""
+    tellings = frozenset(fact for fact in facts if isinstance(fact, Paid))
+    if len(tellings) < 2:
+        return
+    amount = money(counts.amount_minor, counts.currency)
+    others = {money(one.amount_minor, one.currency) for one in tellings} - {amount}
+    if others:
+        yield Contradiction(f"paid {amount} by one event, but {' and '.join(sorted(others))} by another", tellings)
+    ours = counts.billing_references
+    for theirs in sorted({one.billing_references for one in tellings if ours and one.billing_references}):
+        if theirs[0] not in ours and ours[0] not in theirs:
+            yield Contradiction(f"paid for {ours[0]} by one event, but for {theirs[0]} by another", tellings)
+
+
+def _of_money_back(facts: Sequence[Fact], counts: Paid) -> Iterator[Contradiction]:
+    """Money that came back in a currency in which none was paid, or more of it than was paid."""
+    if foreign := frozenset(fact for fact in facts if entitlement.contradicts(facts, fact)):
+        what = f"paid in {counts.currency}, but reversed in another currency: that reversal has no effect"
+        yield Contradiction(what, foreign)
+    refunds = [fact for fact in facts if isinstance(fact, Paid) or entitlement.is_of_a_refund(fact)]
+    share = entitlement.largest_share(refunds)
+    if share > 1:
+        paid = entitlement.least_paid(facts)[counts.currency]
+        back, whole = money(int(share * paid), counts.currency), money(paid, counts.currency)
+        what = f"{back} was refunded, but only {whole} was paid"
+        yield Contradiction(what, frozenset(fact for fact in refunds if isinstance(fact, Reversed)))

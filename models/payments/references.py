@@ -1,0 +1,245 @@
+"""Payments: one row per reference we have heard of, joined where two name the same payment.
+
+A payment may be known by several references (Stripe's invoice, payment intent and
+charge). Each has a row; joined rows point to the lowest id among them, the root,
+which carries the payment's state and is locked while it settles. Facts stay with
+the reference they spoke of, so that joining rewrites nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database.arrays import array, columns
+from models.database.base import Base, Id, RecordedAt, Reference, one_of
+from models.errors import NotFound, WrongState
+from models.staff import actions
+from models.staff.actions import Actor
+
+
+class PaymentState(StrEnum):
+    """Where a payment (its root) stands."""
+
+    HEARD_OF = "heard_of"
+    """Something was said of it, but not yet that it was paid."""
+    UNMATCHED = "unmatched"
+    """Paid, and no membership has any of its billing references yet."""
+    SETTLED = "settled"
+    """The ledger shows what its facts say."""
+    HELD = "held"
+    """Its facts contradict each other or its membership: no effect until that is mended."""
+
+
+class Payment(Base):
+    """A payment as one of the processor's references names it."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        UniqueConstraint("endpoint", "reference"),
+        Index("ix_payments_same_as", "same_as", postgresql_where=text("same_as IS NOT NULL")),
+        Index("ix_payments_unmatched", "id", postgresql_where=text("state = 'unmatched'")),
+        Index("ix_payments_held", "id", postgresql_where=text("state = 'held'")),
+        CheckConstraint(one_of("state", PaymentState), "state"),
+        CheckConstraint("same_as < id", "root_is_lowest"),
+        CheckConstraint("state <> 'settled' OR membership_id IS NOT NULL", "settled_is_matched"),
+    )
+
+    id: Mapped[Id]
+    endpoint: Mapped[str] = mapped_column(String(63))
+    reference: Mapped[Reference]
+    same_as: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    state: Mapped[str] = mapped_column(server_default=PaymentState.HEARD_OF.value)
+    problem: Mapped[str | None]
+    """Why it is held, or what contradicts it."""
+    set_aside_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
+    """The act of the person who decided that nobody has to look at it any more: unmatched or held, it is not dues."""
+    membership_id: Mapped[int | None] = mapped_column(ForeignKey("memberships.id"), index=True)
+    billing_references: Mapped[list[str] | None] = mapped_column(ARRAY(String))
+    """What an unmatched payment waits for."""
+    recorded_at: Mapped[RecordedAt]
+
+
+Key = tuple[str, str]
+"""An endpoint and a payment reference."""
+
+_INSERT = text("""
+    INSERT INTO payments (endpoint, reference)
+    SELECT * FROM unnest(CAST(:endpoints AS text[]), CAST(:references AS text[]))
+    ON CONFLICT DO NOTHING
+    RETURNING endpoint, reference, id, id AS root
+""")
+
+_KNOWN = text("""
+    SELECT p.endpoint, p.reference, p.id, coalesce(p.same_as, p.id) AS root
+    FROM payments p
+    JOIN unnest(CAST(:endpoints AS text[]), CAST(:references AS text[])) AS known (endpoint, reference)
+      ON (p.endpoint, p.reference) = (known.endpoint, known.reference)
+""")
+
+
+def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set[int]]:
+    """Ids of the payments with these references, new ones made, and the roots of all."""
+    # Sorted, so that two workers that make the same rows wait for each other instead of deadlocking.
+    wanted = sorted(keys)
+    ids: dict[Key, int] = {}
+    roots: set[int] = set()
+    for statement in (_INSERT, _KNOWN):
+        missing = [key for key in wanted if key not in ids]
+        if missing:
+            rows = session.execute(statement, columns(("endpoints", "references"), missing)).all()
+            for endpoint, reference, payment_id, root in rows:
+                ids[endpoint, reference] = payment_id
+                roots.add(root)
+    return ids, roots
+
+
+_LOCK = text("""
+    SELECT id, coalesce(same_as, id) AS root, endpoint, state, membership_id
+    FROM payments
+    WHERE id = ANY(CAST(:roots AS bigint[]))
+    ORDER BY id
+    FOR NO KEY UPDATE
+""")
+
+_JOINED = text("""
+    SELECT id, same_as AS root, membership_id FROM payments WHERE same_as = ANY(CAST(:roots AS bigint[])) ORDER BY id
+""")
+
+
+@dataclass(slots=True)
+class Locked:
+    """One payment under lock: its root, the membership it was matched to, and the ids of all its rows."""
+
+    root: int
+    endpoint: str
+    state: PaymentState
+    membership_id: int | None
+    ids: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ids = [self.root]
+
+
+def lock(session: Session, roots: Collection[int]) -> list[Locked]:
+    """Locks whole payments by their roots, in the order of ids, and returns them.
+
+    Joining takes the locks of both roots, so that rows joined to one that is locked stay as they are.
+    """
+    wanted = set(roots)
+    while True:
+        rows = session.execute(_LOCK, {"roots": array(wanted)}).all()
+        found = {root for _, root, *_ in rows}
+        if found <= wanted:
+            break
+        # Somebody joined one of them to a lower root while we waited for its lock.
+        wanted |= found
+    payments = {
+        root: Locked(root, endpoint, PaymentState(state), membership_id)
+        for payment_id, root, endpoint, state, membership_id in rows
+        if payment_id == root
+    }
+    # A statement of its own, because one that waited for a lock does not see what was joined meanwhile.
+    for payment_id, root, membership_id in session.execute(_JOINED, {"roots": array(payments)}):
+        payments[root].ids.append(payment_id)
+        payments[root].membership_id = payments[root].membership_id or membership_id
+    return list(payments.values())
+
+
+_JOIN = text("""
+    UPDATE payments p
+    SET same_as = joined.root, state = 'heard_of', problem = NULL, billing_references = NULL
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:roots AS bigint[])) AS joined (id, root)
+    WHERE p.id = joined.id
+""")
+
+
+def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[int]) -> set[int]:
+    """Makes one payment of each pair of ids, and returns the roots of all after that.
+
+    `roots` are those of every payment in the pairs, as `identify` gave them.
+    """
+    locked = lock(session, roots)
+    root_of = {payment_id: payment.root for payment in locked for payment_id in payment.ids}
+    members = defaultdict(set, {payment.root: set(payment.ids) for payment in locked})
+    moved: set[int] = set()
+    for one, other in pairs:
+        low, high = sorted((root_of[one], root_of[other]))
+        if low != high:
+            for payment_id in members.pop(high):
+                root_of[payment_id] = low
+                members[low].add(payment_id)
+                moved.add(payment_id)
+    if moved:
+        rows = [(payment_id, root_of[payment_id]) for payment_id in sorted(moved)]
+        session.execute(_JOIN, columns(("ids", "roots"), rows))
+    return set(root_of.values())
+
+
+class Waiting(NamedTuple):
+    """A paid payment without sessions: unmatched or held."""
+
+    payment_id: int
+    endpoint: str
+    payment: str
+    amount_minor: int
+    currency: str
+    paid_at: datetime
+    billing_references: list[str]
+    problem: str | None
+    """Why it is held; what contradicts it."""
+    member_id: int | None
+    """Whose it is, where it is held."""
+
+
+_WAITING = text("""
+    SELECT p.id, p.endpoint, told.reference, told.amount_minor, told.currency, told.occurred_at,
+           coalesce(p.billing_references, '{}'), p.problem, m.member_id
+    FROM payments p
+    LEFT JOIN memberships m ON m.id = p.membership_id
+    CROSS JOIN LATERAL (
+        SELECT t.reference, f.amount_minor, f.currency, f.occurred_at
+        FROM payments t JOIN payment_facts f ON f.payment_id = t.id
+        WHERE f.kind = 'paid' AND (t.id = p.id OR t.same_as = p.id)
+        ORDER BY f.occurred_at, t.reference, f.amount_minor DESC LIMIT 1
+    ) told
+    WHERE p.state = :state AND p.set_aside_by IS NULL
+    ORDER BY told.occurred_at, p.id
+    LIMIT :limit
+""")
+
+
+def unmatched(session: Session, *, limit: int | None = None) -> list[Waiting]:
+    """Every payment that no membership has claimed yet and nobody has set aside, the longest waiting first."""
+    values = {"state": PaymentState.UNMATCHED.value, "limit": limit}
+    return [Waiting(*row) for row in session.execute(_WAITING, values)]
+
+
+def held(session: Session, *, limit: int | None = None) -> list[Waiting]:
+    """Every payment that is held and that nobody has set aside, the longest waiting first."""
+    return [Waiting(*row) for row in session.execute(_WAITING, {"state": PaymentState.HELD.value, "limit": limit})]
+
+
+def set_aside(session: Session, payment_id: int, *, reason: str, by: Actor) -> None:
+    """Decides that nobody has to look at an unmatched or held payment any more; again is no change.
+
+    It still settles if a membership gets its billing reference. Raises NotFound, WrongState, ReasonMissing or
+    TextTooLong.
+    """
+    reason = actions.reason_given(reason)
+    payment = session.get(Payment, payment_id, with_for_update={"key_share": True}, populate_existing=True)
+    if payment is None or payment.same_as is not None:
+        raise NotFound(what="payment", name=payment_id)
+    if payment.state not in {PaymentState.UNMATCHED, PaymentState.HELD}:
+        state = payment.state.replace("_", " ")
+        raise WrongState(what=f"Payment {payment.reference}", state=state, verb="set aside")
+    if payment.set_aside_by is None:
+        subject = f"payment {payment.id}, {payment.reference} on {payment.endpoint}"
+        payment.set_aside_by = actions.log(session, by, "set aside", subject, reason=reason)
+        session.flush()

@@ -1,0 +1,231 @@
+"""Who works here: staff accounts, what their roles allow, and their passwords.
+
+Every act is written to the action log in the transaction that does it.
+"""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from threading import BoundedSemaphore
+from unicodedata import normalize
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+from sqlalchemy import CheckConstraint, String, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database.base import Base, Id, RecordedAt, one_of
+from models.errors import (
+    InvalidEmail,
+    LastAdmin,
+    NameMissing,
+    PasswordIsLoginName,
+    PasswordTooShort,
+    StaffExists,
+    TextTooLong,
+)
+from models.staff import actions
+from models.staff.actions import Actor
+
+MIN_PASSWORD_LENGTH = 12
+MAX_NAME_LENGTH = 200
+"""Of login names and of people's: an actor in the action log has no more."""
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+"""How passwords are hashed: argon2id with OWASP's parameters. Those hashed otherwise are hashed anew at their login."""
+_HASHING = BoundedSemaphore(2)
+"""Nobody needs an account to have a password hashed: at most two hashes at a time take memory in a process."""
+
+
+class Role(StrEnum):
+    """What a person is here to do. `may` says what each is allowed."""
+
+    VIEWER = "viewer"
+    DESK = "desk"
+    MANAGER = "manager"
+    OPERATOR = "operator"
+    """Sees to the queues; has nothing to do at the desk."""
+    ADMIN = "admin"
+
+
+_ALSO = {
+    Role.VIEWER: frozenset[Role](),
+    Role.DESK: frozenset({Role.VIEWER}),
+    Role.MANAGER: frozenset({Role.VIEWER, Role.DESK}),
+    Role.OPERATOR: frozenset({Role.VIEWER}),
+    Role.ADMIN: frozenset(Role),
+}
+"""Whose work each role may do beside its own."""
+
+
+def may(role: str, needed: Role) -> bool:
+    """Whether a role is enough for what needs that one."""
+    return role == needed or needed in _ALSO[Role(role)]
+
+
+class Staff(Base):
+    """The account of a person who works here, known by an e-mail address."""
+
+    __tablename__ = "staff"
+    __table_args__ = (
+        CheckConstraint("email = lower(email) AND email ~ '^[^@[:space:]]+@[^@[:space:]]+$'", "email"),
+        CheckConstraint(one_of("role", Role), "role"),
+    )
+
+    id: Mapped[Id]
+    email: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH), unique=True)
+    """The login name, in lower case."""
+    name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
+    role: Mapped[str]
+    password_hash: Mapped[str]
+    password_changed_at: Mapped[datetime]
+    """Logins that began with an earlier password are over."""
+    recorded_at: Mapped[RecordedAt]
+    last_login_at: Mapped[datetime | None]
+    disabled_at: Mapped[datetime | None]
+
+    @property
+    def active(self) -> bool:
+        """Whether the account can be used."""
+        return self.disabled_at is None
+
+
+def login_name(email: str) -> str:
+    """How an address is written as a login name: in lower case, without blanks around it."""
+    return email.strip().lower()
+
+
+def add(session: Session, *, email: str, name: str, role: Role, password: str, by: Actor, now: datetime) -> Staff:
+    """Makes an active account.
+
+    Raises InvalidEmail, NameMissing, TextTooLong, StaffExists, PasswordTooShort or PasswordIsLoginName.
+    """
+    login, name = login_name(email), name.strip()
+    if not _EMAIL.fullmatch(login) or not login.isprintable():
+        raise InvalidEmail(email=email)
+    if not name:
+        raise NameMissing
+    for what, given in (("The e-mail address", login), ("The name", name)):
+        if len(given) > MAX_NAME_LENGTH:
+            raise TextTooLong(what=what, limit=MAX_NAME_LENGTH, length=len(given))
+    new = insert(Staff).values(
+        email=login, name=name, role=role.value, password_hash=_hash(login, password), password_changed_at=now
+    )
+    person: Staff | None = session.scalar(new.on_conflict_do_nothing().returning(Staff))
+    if person is None:
+        raise StaffExists(email=login)
+    actions.log(session, by, "add account", f"{named(person)} as {role}")
+    return person
+
+
+def find(session: Session, email: str, *, lock: bool = False) -> Staff | None:
+    """The account with that login name, active or not, in whatever case; with `lock`, nobody changes it meanwhile."""
+    login = login_name(email)
+    if not login.isprintable():  # which PostgreSQL may not take as text at all
+        return None
+    query = select(Staff).where(Staff.email == login)
+    if lock:
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return session.scalar(query)
+
+
+def change_role(session: Session, person: Staff, role: Role, *, by: Actor) -> None:
+    """Gives the person another role; the one they have is no change. Raises LastAdmin."""
+    another = _lock(session, person)
+    if person.role == role:
+        return
+    if not another:
+        raise LastAdmin(email=person.email)
+    actions.log(session, by, "change role", f"{named(person)} from {person.role} to {role}")
+    person.role = role.value
+
+
+def disable(session: Session, person: Staff, *, by: Actor, now: datetime) -> None:
+    """Ends the account's use, by its password and by its tokens; again is no change. Raises LastAdmin."""
+    another = _lock(session, person)
+    if not person.active:
+        return
+    if not another:
+        raise LastAdmin(email=person.email)
+    person.disabled_at = now
+    actions.log(session, by, "disable account", named(person))
+
+
+def enable(session: Session, person: Staff, *, by: Actor, now: datetime) -> None:
+    """Lets a disabled account be used again, with its password and its tokens; one that is not is no change.
+
+    Who was logged in when it was disabled has to log in anew.
+    """
+    _lock(session, person)
+    if person.active:
+        return
+    person.disabled_at = None
+    person.password_changed_at = now
+    actions.log(session, by, "enable account", named(person))
+
+
+def change_password(session: Session, person: Staff, password: str, *, by: Actor, now: datetime) -> None:
+    """Sets a new password. Raises PasswordTooShort or PasswordIsLoginName."""
+    person.password_hash = _hash(person.email, password)
+    person.password_changed_at = now
+    actions.log(session, by, "change password", named(person))
+
+
+def verify(person: Staff | None, password: str) -> bool:
+    """Whether that is the account's password. Where there is no account it is not, and takes as long to say."""
+    try:
+        with _HASHING:
+            HASHER.verify(person.password_hash if person else _nobodys_hash(), _typed(password))
+    except VerifyMismatchError:
+        return False
+    return person is not None
+
+
+def rehash(person: Staff, password: str) -> None:
+    """Hashes the right password anew if the cost of hashing has changed since."""
+    if HASHER.check_needs_rehash(person.password_hash):
+        person.password_hash = _hashed(password)
+
+
+def _nobodys_hash() -> str:
+    """Costs as much to compare with as a real one, and no password has it."""
+    return f"$argon2id$v=19$m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}${'A' * 22}${'A' * 43}"
+
+
+def _hash(login: str, password: str) -> str:
+    if len(password) < MIN_PASSWORD_LENGTH:
+        raise PasswordTooShort(length=len(password), minimum=MIN_PASSWORD_LENGTH)
+    if login_name(password) == login:
+        raise PasswordIsLoginName
+    return _hashed(password)
+
+
+def _hashed(password: str) -> str:
+    with _HASHING:
+        return HASHER.hash(_typed(password))
+
+
+def _typed(password: str) -> bytes:
+    # Keyboards and systems differ in how they compose the same letter.
+    return normalize("NFKC", password).encode(errors="surrogatepass")
+
+
+def _lock(session: Session, person: Staff) -> bool:
+    """Locks and rereads the account; whether an active admin remains without it.
+
+    All active admins are locked with it, in the order of ids, so that of two who would
+    each leave the other as the last one, the second waits and then sees what the first did.
+    """
+    admins = (Staff.role == Role.ADMIN) & Staff.disabled_at.is_(None)
+    query = select(Staff).where(or_(Staff.id == person.id, admins)).order_by(Staff.id)
+    locked = session.scalars(query.with_for_update(key_share=True).execution_options(populate_existing=True)).all()
+    others = [one for one in locked if one.id != person.id]
+    return bool(others) or person.role != Role.ADMIN
+
+
+def named(person: Staff) -> str:
+    """The account, for the action log."""
+    return f"staff account {person.id}, {person.email}"

@@ -1,0 +1,111 @@
+"""The action log: who did what, when, from where and why, to which member. What people do is kept like all else."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ForeignKey, Index, String, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database.base import Base, Id, RecordedAt
+from models.errors import ReasonMissing, TextTooLong
+
+MAX_REASON_LENGTH = 1000
+"""Of what a person writes; what is kept may say more beside it."""
+
+
+class Actor(NamedTuple):
+    """Who acts: a staff account's login name, an API token, or a user of the machine; and from where."""
+
+    name: str
+    origin: str
+    """An address, or `command line`."""
+
+
+class Action(Base):
+    """One act of a person, or of a program with that person's token. A trigger refuses every change."""
+
+    __tablename__ = "actions"
+    __table_args__ = (Index("ix_actions_actor_id", "actor", "id"), Index("ix_actions_verb_id", "verb", "id"))
+
+    id: Mapped[Id]
+    recorded_at: Mapped[RecordedAt]
+    actor: Mapped[str] = mapped_column(String(200))
+    origin: Mapped[str | None] = mapped_column(String(64))
+    verb: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(600))
+    """What it was done to, in words with the ids in them."""
+    member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"), index=True)
+    reason: Mapped[str | None] = mapped_column(String(2000))
+
+
+def reason_given(text: str) -> str:
+    """A person's reason as it is kept, without blanks around it. Raises ReasonMissing or TextTooLong."""
+    reason = text.strip()
+    if not reason:
+        raise ReasonMissing
+    if len(reason) > MAX_REASON_LENGTH:
+        raise TextTooLong(what="The note", limit=MAX_REASON_LENGTH, length=len(reason))
+    return reason
+
+
+def log(
+    session: Session, by: Actor, verb: str, subject: str, *, member_id: int | None = None, reason: str | None = None
+) -> int:
+    """Writes an act down, in the transaction that does it, and returns its id."""
+    values = {"actor": by.name[:200], "origin": by.origin[:64], "verb": verb, "subject": subject[:600]}
+    new = insert(Action).values(**values, member_id=member_id, reason=reason)
+    return session.scalars(new.returning(Action.id)).one()
+
+
+class Page(NamedTuple):
+    """Some acts, the newest first; `older` is the cursor of the page after it, None on the last."""
+
+    acts: Sequence[Action]
+    older: int | None
+
+
+def page(
+    session: Session, *, limit: int, before: int | None = None, actor: str | None = None, verb: str | None = None,
+    member_id: int | None = None, since: datetime | None = None, until: datetime | None = None,
+) -> Page:  # fmt: skip
+    """Up to `limit` acts, the newest first, from those older than the cursor `before`.
+
+    Those of one actor, verb or member, and recorded from `since` on and before `until`, UTC, where that is given.
+    """
+    query = select(Action).order_by(Action.id.desc()).limit(limit + 1)
+    for column, wanted in ((Action.actor, actor), (Action.verb, verb), (Action.member_id, member_id)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if since is not None:
+        query = query.where(Action.recorded_at >= since)
+    if until is not None:
+        query = query.where(Action.recorded_at < until)
+    if before is not None:
+        query = query.where(Action.id < before)
+    found = session.scalars(query).all()
+    return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+
+# Stepping from one value to the next by its index: they are few, the acts many.
+_DISTINCT = """
+    WITH RECURSIVE known AS (
+        (SELECT {column} AS value FROM actions ORDER BY {column} LIMIT 1)
+        UNION ALL
+        SELECT (SELECT a.{column} FROM actions a WHERE a.{column} > k.value ORDER BY a.{column} LIMIT 1)
+        FROM known k WHERE k.value IS NOT NULL
+    )
+    SELECT value FROM known WHERE value IS NOT NULL
+"""
+_ACTORS, _VERBS = text(_DISTINCT.format(column="actor")), text(_DISTINCT.format(column="verb"))
+
+
+def actors(session: Session) -> Sequence[str]:
+    """Everybody who ever acted, in order."""
+    return session.scalars(_ACTORS).all()
+
+
+def verbs(session: Session) -> Sequence[str]:
+    """Everything that was ever done, in order."""
+    return session.scalars(_VERBS).all()

@@ -1,0 +1,51 @@
+"""Acts that count once per idempotency key: the key, what was asked under it, and what was answered.
+
+For acts whose own tables keep no key. The key is taken in the transaction that does the act, so one that was
+refused or rolled back leaves the key free, and of two at once the second waits for what the first comes to.
+"""
+
+from hashlib import sha256
+
+from sqlalchemy import CheckConstraint, LargeBinary, String, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database.base import Base, RecordedAt
+from models.errors import KeyReused
+
+
+class KeptAnswer(Base):
+    """What one key has done. Kept for good, as all keys are."""
+
+    __tablename__ = "kept_answers"
+    __table_args__ = (CheckConstraint("length(content) = 32", "content"),)
+
+    idempotency_key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    """SHA-256 of what was asked."""
+    location: Mapped[str] = mapped_column(server_default="")
+    """Where it can be read again."""
+    answer: Mapped[str] = mapped_column(server_default="")
+    recorded_at: Mapped[RecordedAt]
+
+
+def take(session: Session, key: str, asked: str) -> KeptAnswer | None:
+    """Takes the key for this act; what was answered before, or None where this is the first time.
+
+    After the first time `keep` has to follow, in the same transaction. Raises KeyReused where the key
+    was used for something else.
+    """
+    content = sha256(asked.encode()).digest()
+    new = insert(KeptAnswer).values(idempotency_key=key, content=content).on_conflict_do_nothing()
+    if session.scalar(new.returning(KeptAnswer.idempotency_key)):
+        return None
+    known = session.scalars(select(KeptAnswer).where(KeptAnswer.idempotency_key == key)).one()
+    if known.content != content:
+        raise KeyReused(key=key)
+    return known
+
+
+def keep(session: Session, key: str, *, location: str, answer: str) -> None:
+    """Keeps what a repetition with that key is answered."""
+    kept = session.get_one(KeptAnswer, key)
+    kept.location, kept.answer = location, answer

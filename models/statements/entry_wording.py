@@ -1,0 +1,127 @@
+"""PURE: what an entry, a grant or a fact says, in the words of the desk."""
+
+from datetime import datetime, timedelta
+
+from models.ledger.entries import EntryKind
+from models.payments.facts import FactKind
+from models.statements.statement import EntryLine, GrantLine
+
+_CAUSES = {
+    "refund": ("refunded", "the refund failed"),
+    "dispute": ("disputed", "the dispute was won"),
+    "chargeback": ("charged back", "the chargeback was undone"),
+    "void": ("voided", "the void was undone"),
+    "cancellation": ("cancelled", "the cancellation was undone"),
+    "failure": ("failed after all", "it was paid after all"),
+}
+"""By the family of a cause: what became of the payment, and what it is called when the money comes back."""
+
+
+def entry_told(entry: EntryLine) -> str:
+    """What happened, in a few words: `Taken back: payment in_1 refunded`."""
+    match EntryKind(entry.kind):
+        case EntryKind.GRANT:
+            return f"Payment {entry.payment} credited"
+        case EntryKind.REDEMPTION:
+            return "Redeemed"
+        case EntryKind.RETURN:
+            return "Given back"
+        case EntryKind.EXPIRY:
+            return "Expired" if entry.quantity < 0 else "Expired sessions brought back"
+        case EntryKind.CLAWBACK:
+            return f"Taken back: payment {entry.payment} {_what_became(entry.cause)}"
+        case EntryKind.REINSTATEMENT:
+            return f"Given again: payment {entry.payment}, {_what_came_back(entry.cause)}"
+        case EntryKind.ADJUSTMENT:
+            return f"Adjusted: {reason_told(entry.note)[0]}"
+        case EntryKind.EXTENSION:
+            return "Expires later" if entry.expires_at else "Never expires any more"
+        case EntryKind.DEBT_REPAYMENT:
+            return _repayment(entry)
+
+
+def reason_told(note: str | None) -> tuple[str, str]:
+    """An adjustment's reason in words, and what was noted beside it."""
+    reason, _, noted = (note or "").partition(": ")
+    return reason.replace("_", " "), noted
+
+
+def note_told(entry: EntryLine) -> str:
+    """What is noted on an entry, without what `entry_told` says already."""
+    if entry.kind == EntryKind.DEBT_REPAYMENT:
+        return ""
+    return reason_told(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
+
+
+def entered_later(entry: EntryLine) -> bool:
+    """Whether it was written down so much later than it happened that its place in a statement needs explaining."""
+    return entry.recorded_at - entry.occurred_at >= timedelta(days=1)
+
+
+def _repayment(entry: EntryLine) -> str:
+    if entry.counter_grant_id == entry.grant_id:
+        return "Shortfall repaid by the returned sessions"
+    if entry.quantity < 0:
+        return "Shortfall of another grant repaid"
+    if entry.quantity > 0 or entry.shortfall > 0:
+        return "Repayment of a shortfall undone"
+    return "Shortfall repaid by another grant"
+
+
+def repayment_told(entry: EntryLine) -> str:
+    """What a debt repayment means."""
+    if entry.counter_grant_id == entry.grant_id:
+        return "The payment of the returned sessions had been reversed, so they repaid what was owed for it."
+    if entry.quantity < 0:
+        return "Sessions of another grant had been used before their payment was reversed. These repaid them."
+    if entry.quantity > 0 or entry.shortfall > 0:
+        return "The money of the reversed payment came back, so what another grant had repaid was undone."
+    return "These sessions had been used before their payment was reversed. Another grant repaid them."
+
+
+def fact_told(kind: str, cause: str | None) -> str:
+    """What a payment fact means: `Paid`, `Refunded`, `The dispute was won`."""
+    match FactKind(kind):
+        case FactKind.PAID:
+            return "Paid"
+        case FactKind.LINKED:
+            return "Known by a second reference"
+        case FactKind.REVERSED:
+            words = _what_became(cause)
+        case FactKind.RESTORED:
+            words = _what_came_back(cause)
+    return words[0].upper() + words[1:]
+
+
+def _what_became(cause: str | None) -> str:
+    return _CAUSES.get(_family(cause), ("reversed", ""))[0]
+
+
+def _what_came_back(cause: str | None) -> str:
+    return _CAUSES.get(_family(cause), ("", "the money came back"))[1]
+
+
+def _family(cause: str | None) -> str:
+    return (cause or "").partition(":")[0].partition(" ")[0]
+
+
+def shortfall_told(number: int) -> str:
+    """What a shortfall means for the member."""
+    used = "1 session was" if number == 1 else f"{number} sessions were"
+    return f"{used} used before the payment was reversed; the next grant repays {'it' if number == 1 else 'them'}."
+
+
+def grant_states(grant: GrantLine, now: datetime) -> list[str]:
+    """What is special about a grant at that moment: that it is over, used up, reversed or short; often nothing."""
+    states = []
+    if grant.effective_at > now:
+        states.append("not usable yet")
+    if grant.lapsed:
+        states.append("expired")
+    elif not grant.remaining and grant.used == grant.quantity:
+        states.append("used up")
+    if grant.reversed:
+        states.append("reversed" if grant.reversed == grant.quantity else f"{grant.reversed} reversed")
+    if grant.shortfall:
+        states.append(f"shortfall {grant.shortfall}")
+    return states

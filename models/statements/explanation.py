@@ -1,0 +1,118 @@
+"""Where an entry came from: its payment, what was told of that, and the webhook event; or the person. Read only.
+
+A fixed number of statements, however long the member's history is.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import or_, select, text
+from sqlalchemy.orm import Session
+
+from models.inbox.events import WebhookEvent
+from models.ledger.entries import CreditGrant, LedgerEntry
+from models.ledger.redemptions import Redemption
+from models.payments import entitlement, facts
+from models.payments.facts import Paid, PaymentFact
+from models.payments.references import Payment
+from models.staff.accounts import Staff
+from models.staff.actions import Action
+from models.statements import statement
+from models.statements.statement import EntryLine, GrantLine
+
+
+@dataclass(frozen=True)
+class Told:
+    """The payment behind an entry, the fact that caused it, and the event that told it."""
+
+    payment: Payment
+    """The root, which has the state."""
+    references: list[str]
+    """All that the payment is known by, the first heard of first."""
+    paid: Paid | None
+    fact: PaymentFact
+    event: WebhookEvent
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An entry, the grant that it moved, and all that is known of why."""
+
+    entry: EntryLine
+    grant: GrantLine
+    told: Told | None
+    action: Action | None
+    person: Staff | None
+    """The staff account that acted, where it was one."""
+    redemption: Redemption | None
+    """Of a return: the redemption that it undoes."""
+    given_back: Redemption | None
+    """The return, where the entry is one."""
+    returns: list[Redemption]
+    """All that was given back of the redemption, the first first."""
+    other: GrantLine | None
+    """The other grant of a debt repayment."""
+
+
+def explain(session: Session, member_id: int, entry_id: int, now: datetime) -> Explanation | None:
+    """Why the member has this entry; None where it is not one of theirs."""
+    known = session.get(LedgerEntry, entry_id)
+    grant = session.get(CreditGrant, known.grant_id) if known else None
+    if known is None or grant is None or grant.member_id != member_id:
+        return None
+    lots = {line.grant_id: line for line in statement.grants(session, member_id, now)}
+    (entry,) = statement.page(
+        session, member_id, limit=1, before=entry_id + 1, item_id=grant.item_id, grant_id=grant.id
+    ).entries
+    action = session.get(Action, known.action_id) if known.action_id else None
+    spent = session.get(Redemption, known.redemption_id) if known.redemption_id else None
+    given_back, redemption = None, spent
+    if spent and spent.undoes:
+        given_back, redemption = spent, session.get(Redemption, spent.undoes)
+    returns = select(Redemption).where(Redemption.undoes == (redemption.id if redemption else None))
+    return Explanation(
+        entry,
+        lots[grant.id],
+        _told(session, known.fact_id) if known.fact_id else None,
+        action,
+        session.scalar(select(Staff).where(Staff.email == action.actor)) if action else None,
+        redemption,
+        given_back,
+        list(session.scalars(returns.order_by(Redemption.id))) if redemption else [],
+        lots.get(known.counter_grant_id) if known.counter_grant_id else None,
+    )
+
+
+def _told(session: Session, fact_id: int) -> Told:
+    fact = session.get_one(PaymentFact, fact_id)
+    named = session.get_one(Payment, fact.payment_id)
+    root = session.get_one(Payment, named.same_as) if named.same_as else named
+    every = select(Payment).where(or_(Payment.id == root.id, Payment.same_as == root.id)).order_by(Payment.id)
+    rows = session.scalars(every).all()
+    said = [known.fact for _, known in facts.of_payments(session, [row.id for row in rows])]
+    event = session.get_one(WebhookEvent, fact.event_id)
+    return Told(root, [row.reference for row in rows], entitlement.payment_of(said), fact, event)
+
+
+class Troubled(NamedTuple):
+    """A payment of the member's that gave no sessions, or has something wrong with it, and why."""
+
+    endpoint: str
+    payment: str
+    problem: str
+
+
+_TROUBLED = text("""
+    SELECT p.endpoint, p.reference, p.problem
+    FROM memberships m
+    JOIN payments p ON p.membership_id = m.id
+    WHERE m.member_id = :member AND p.problem IS NOT NULL AND p.same_as IS NULL
+    ORDER BY p.id DESC
+    LIMIT :limit
+""")
+
+
+def troubled(session: Session, member_id: int, limit: int) -> list[Troubled]:
+    """Up to `limit` payments of the member's that have a problem, the newest first."""
+    return [Troubled(*row) for row in session.execute(_TROUBLED, {"member": member_id, "limit": limit})]

@@ -1,0 +1,131 @@
+"""Payments as programs and people ask for them: what was told of each, where it stands, and what it gave. Read only.
+
+What counts of several tellings, and how much went back, is said by `models.payments.entitlement`, as settling has it.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy.orm import Session, aliased
+
+from models.database.arrays import array
+from models.members.memberships import Membership
+from models.payments import entitlement, facts
+from models.payments.facts import Fact, KnownFact, Paid
+from models.payments.references import Payment
+
+
+class Gave(NamedTuple):
+    """Sessions of an item that a payment gave, and how many of them were reversed because its money went back."""
+
+    item_id: int
+    item: str
+    quantity: int
+    reversed: int
+
+
+@dataclass(frozen=True)
+class PaymentStory:
+    """One payment, by whatever reference."""
+
+    root: Payment
+    """Which has the state."""
+    references: Sequence[str]
+    """All that the processor calls it, the first heard of first."""
+    facts: Sequence[KnownFact[Fact]]
+    """All that was told of it, in the order in which it came."""
+    paid: Paid | None
+    """The telling that counts; None while it was not told that it was paid."""
+    reversed_minor: int
+    """How much of it went back, as told."""
+    member_id: int | None
+    gave: Sequence[Gave]
+    """Sessions by item."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some payments, the last heard of first; `older` is the cursor of the page after it, None on the last."""
+
+    payments: Sequence[PaymentStory]
+    older: int | None
+
+
+def page(session: Session, *wanted: ColumnElement[bool], limit: int, before: int | None = None) -> Page:
+    """Up to `limit` payments that meet these conditions on `Payment`, from those before the cursor `before`."""
+    query = select(Payment).where(Payment.same_as.is_(None), *wanted).order_by(Payment.id.desc()).limit(limit + 1)
+    if before is not None:
+        query = query.where(Payment.id < before)
+    found = session.scalars(query).all()
+    return Page(_stories(session, found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+
+def of_member(session: Session, member_id: int) -> ColumnElement[bool]:
+    """The condition that a payment is for one of the member's memberships."""
+    # By their ids: with a subquery, a plan would look for them among all payments.
+    held = session.scalars(select(Membership.id).where(Membership.member_id == member_id)).all()
+    return Payment.membership_id.in_(held)
+
+
+def named(reference: str) -> ColumnElement[bool]:
+    """The condition that the processor calls the payment so, by any of its references."""
+    row = aliased(Payment)
+    return Payment.id.in_(select(func.coalesce(row.same_as, row.id)).where(row.reference == reference))
+
+
+def story(session: Session, payment_id: int) -> PaymentStory | None:
+    """The payment of that id; None where there is none."""
+    known = session.get(Payment, payment_id)
+    root = session.get_one(Payment, known.same_as) if known and known.same_as else known
+    return _stories(session, [root])[0] if root else None
+
+
+def _stories(session: Session, roots: Sequence[Payment]) -> list[PaymentStory]:
+    """A fixed number of statements, however many payments."""
+    ids = [root.id for root in roots]
+    root_of = dict(zip(ids, ids, strict=True))
+    references = {root.id: [root.reference] for root in roots}
+    for joined in session.scalars(select(Payment).where(Payment.same_as.in_(ids)).order_by(Payment.id)):
+        root_of[joined.id] = joined.same_as or joined.id
+        references[root_of[joined.id]].append(joined.reference)
+    told: dict[int, list[KnownFact[Fact]]] = defaultdict(list)
+    for payment_id, known in facts.of_payments(session, list(root_of)):
+        told[root_of[payment_id]].append(known)
+    gave = _given(session, root_of)
+    bought = [root.membership_id for root in roots if root.membership_id]
+    members = select(Membership.id, Membership.member_id).where(Membership.id.in_(bought))
+    member_of: dict[int | None, int] = dict(session.execute(members).all())
+    return [
+        PaymentStory(
+            root, references[root.id], told[root.id], entitlement.payment_of(known.fact for known in told[root.id]),
+            entitlement.money_reversed([known.fact for known in told[root.id]]), member_of.get(root.membership_id),
+            gave[root.id],
+        )
+        for root in roots
+    ]  # fmt: skip
+
+
+_GIVEN = text("""
+    SELECT g.payment_id, i.id, i.name, g.quantity, g.reversed
+    FROM credit_grants g JOIN items i ON i.id = g.item_id
+    WHERE g.payment_id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY i.name, g.id
+""")
+
+
+def _given(session: Session, root_of: Mapping[int, int]) -> dict[int, list[Gave]]:
+    """What each root's rows gave together, by item."""
+    sums: dict[tuple[int, int], Gave] = {}
+    for payment_id, *grant in session.execute(_GIVEN, {"ids": array(root_of)}):
+        given = Gave(*grant)
+        key = root_of[payment_id], given.item_id
+        known = sums.get(key, given._replace(quantity=0, reversed=0))
+        quantity, gone = known.quantity + given.quantity, known.reversed + given.reversed
+        sums[key] = given._replace(quantity=quantity, reversed=gone)
+    gave: dict[int, list[Gave]] = defaultdict(list)
+    for (root, _), given in sums.items():
+        gave[root].append(given)
+    return gave

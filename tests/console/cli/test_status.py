@@ -1,0 +1,253 @@
+"""`spp status` and `spp check`, on real databases and as monitors read them."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, text
+
+from console.broker_state import BrokerState
+from console.cli.status import Seen, brief, screen
+from local.stack import ROOT
+from models.operations import alarms, heartbeats
+from models.operations.alarms import Situation
+from models.operations.figures import EndpointFigures, Figures
+from models.operations.heartbeats import ProcessKind, WebProcess, Worker
+from models.operations.jobs import JobLine, JobName
+from tests.console.conftest import Spp
+from tests.console.processes import SPP
+from tests.models.gym import wait_until_blocked
+from tests.worker.scene import Make
+
+NOW = datetime(2026, 3, 10, 12, 0, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def alive(make: Make) -> Make:
+    """A worker and a receiver that have just given a sign of life."""
+    with make.begin() as session:
+        heartbeats.beat(session, "host:2", 5, kind=ProcessKind.RECEIVER, memory_bytes=90_000_000)
+        heartbeats.beat(session, "host:1", 3, memory_bytes=70_000_000, doing="finished 3 events")
+    return make
+
+
+def put(make: Make, **columns: str) -> None:
+    given = {"endpoint": "'stripe'", "event_id": "gen_random_uuid()", "type": "'test'", "body": "''", **columns}
+    with make.begin() as session:
+        session.execute(text(f"INSERT INTO webhook_events ({', '.join(given)}) VALUES ({', '.join(given.values())})"))
+
+
+def test_a_monitor_is_told_in_one_line_that_all_is_well(spp: Spp, alive: Make) -> None:
+    done = spp("check")
+    assert (done.code, done.out) == (0, "OK: 0 due, 0 events credited in the last hour\n")
+
+
+def test_a_monitor_is_told_what_waits_from_the_first_minute(spp: Spp, alive: Make) -> None:
+    with alive.begin() as session:
+        session.execute(text("INSERT INTO payments (endpoint, reference, state) VALUES ('stripe', 'in', 'unmatched')"))
+    done = spp("check")
+    assert (done.code, done.out) == (
+        0, "OK: 0 due, 0 events credited in the last hour, 1 payment unmatched\n"
+    )  # fmt: skip
+    assert "1 payment unmatched" in spp("status").out.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE payments SET state = 'held'", "1 payment on stripe held, without sessions"),
+        ("UPDATE payments SET recorded_at = now() - interval '25 hours'", "1 payment on stripe without a membership"),
+    ],
+)
+def test_a_monitor_is_warned_of_payments_without_sessions_until_they_are_set_aside(
+    spp: Spp, alive: Make, statement: str, told: str
+) -> None:
+    with alive.begin() as session:
+        session.execute(text("INSERT INTO payments (endpoint, reference, state) VALUES ('stripe', 'in', 'unmatched')"))
+        session.execute(text(statement))
+    done = spp("check")
+    assert (done.code, told in done.out) == (1, True)
+    assert spp("set-aside", "stripe:in", "--reason", "the cafe's").out == "stripe:in is set aside.\n"
+    done = spp("check")
+    assert (done.code, done.out) == (0, "OK: 0 due, 0 events credited in the last hour\n")
+
+
+def test_a_monitor_is_warned_of_events_in_quarantine(spp: Spp, alive: Make) -> None:
+    put(alive, state="'quarantined'")
+    done = spp("check")
+    assert (done.code, done.out.startswith("WARNING: 1 event in quarantine on stripe: read why")) == (1, True)
+
+
+def test_a_monitor_is_warned_of_a_broker_that_does_not_answer(
+    spp: Spp, alive: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKER_URL", "redis://127.0.0.1:9/0")
+    done = spp("check")
+    assert (done.code, done.out.startswith("WARNING: The broker does not answer (")) == (1, True)
+    assert "WARNING  The broker does not answer" in spp("status").out
+
+
+def test_a_monitor_is_warned_of_what_can_wait(spp: Spp, alive: Make) -> None:
+    with alive.begin() as session:
+        session.execute(text("INSERT INTO pauses VALUES ('stripe', now() - interval '2 days', 'ann|bob', 'why')"))
+    done = spp("check")
+    assert done.code == 1
+    assert re.fullmatch(r"WARNING: stripe has been paused since .* by ann/bob: .*\n", done.out)
+
+
+def test_a_monitor_is_alarmed_where_money_does_not_turn_into_sessions(spp: Spp, alive: Make) -> None:
+    put(alive, state="'dead'")
+    put(alive, next_attempt_at="now() - interval '90 s'")
+    done = spp("check", "--perfdata")
+    assert done.code == 2
+    line, bar, figures = done.out.partition(" | ")
+    assert bar
+    assert re.match(r"CRITICAL: 1 event due, the first for \d+ s", line)
+    assert "; 1 dead letter on stripe" in line
+    found = dict(word.split("=") for word in figures.split())
+    assert found["due"] == "1;;;0"
+    assert found["dead"] == "1;;0;0"
+    oldest_s, _, limits = found["oldest_due"].partition("s;")
+    assert float(oldest_s) >= 90
+    assert limits == ";30;0"
+
+
+def test_a_database_that_is_away_is_critical(spp: Spp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody:geheim@127.0.0.1:9/none")
+    done = spp("check")
+    assert done.code == 2
+    assert done.out.startswith("CRITICAL: the database does not answer: ")
+    assert len(done.out.splitlines()) == 1
+    assert "geheim" not in done.out + done.err
+
+
+def test_a_monitor_is_told_that_nothing_can_be_known(spp: Spp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPP_ENDPOINTS", "nonsense")
+    done = spp("check")
+    assert done.code == 3
+    assert done.out.startswith("UNKNOWN: ")
+    assert len(done.out.splitlines()) == 1
+
+
+def test_the_overview_tells_programs_everything(spp: Spp, alive: Make) -> None:
+    put(alive, next_attempt_at="now() - interval '90 s'")
+    shown = spp("status", "--json").json
+    assert shown["endpoints"]["stripe"]["due"] == 1
+    assert shown["endpoints"]["standard"]["due"] == 0
+    assert shown["total"]["oldest_due_s"] > 80
+    assert [worker["doing"] for worker in shown["workers"]] == ["finished 3 events"]
+    assert [(one["kind"], one["answered"]) for one in shown["web"]] == [("receiver", 5)]
+    assert [job["name"] for job in shown["jobs"]] == [name.value for name in JobName]
+    assert [alarm["rule"] for alarm in shown["alarms"]] == ["oldest_due"]
+    assert shown["broker"]["error"]
+
+
+def worker(number: int) -> Worker:
+    doing = "finished 12,345 events of a very long description that goes on"
+    return Worker(f"a-host-with-quite-a-long-name:{number}", 0.8, NOW, NOW, NOW, 1_234_567, 123_456_789, doing)
+
+
+def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
+    many = EndpointFigures(
+        due=1_234_567, oldest_due_s=400_000, paused_due=99_999, retrying=12_345, thin=12_345, dead=99_999,
+        quarantined=99_999, unmatched=99_999, received_minute=90_000, credited_minute=90_000,
+        received_hour=1_234_567, credited_hour=1_234_567, p50_hour_s=0.034, p99_hour_s=250, duplicates_hour=99_999,
+        bad_signatures_hour=99_999,
+    )  # fmt: skip
+    endpoints = {f"a-very-long-endpoint-name-{number}": many for number in range(3)}
+    jobs = [JobLine(name, NOW - timedelta(hours=1), 1, None, None, NOW, False) for name in JobName]
+    jobs[-1] = replace(jobs[-1], started_at=None, overdue=True)
+    figures = Figures(NOW, endpoints, many, 12_345, 123_456, 0)
+    web = [WebProcess(f"host:{number}", ProcessKind.RECEIVER, 1.2 + number, NOW, 5, None) for number in range(4)]
+    now = Situation(figures, [worker(n) for n in range(9)], jobs, web=web)
+    quiet = Seen(now, [], BrokerState(queues={"events": 5}))
+    lines = screen(quiet)
+    assert len(lines) <= 23  # and the prompt
+    assert max(map(len, lines)) <= 80
+    rows = [line for line in lines if line.startswith("a-very-long")]
+    assert len(rows) == 6
+    assert "1,234,567     5 d" in rows[0]
+    assert "Web      4 receivers, the latest answered 1.2 s ago; no console" in lines
+    jobs_at = lines.index("Jobs     sweep 60 min, expire 60 min, seal 60 min, reconcile 60 min, audit 60")
+    assert lines[jobs_at + 1] == "         min ago; never prune!"
+    loud = Seen(quiet.now, alarms.fired(quiet.now), BrokerState(error="nobody there"))
+    assert loud.alarms
+    assert lines[0].endswith("OK")
+    assert screen(loud)[0].endswith("CRITICAL")
+    assert max(map(len, screen(loud))) <= 80
+
+
+@contextmanager
+def watching(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`spp status --watch` on a terminal, and where that terminal is read."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*SPP, "status", "--watch"], cwd=ROOT, env=environment, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def read_screens(terminal: int, number: int) -> bytes:
+    shown = b""
+    while shown.count(b"\x1b[H\x1b[2JSessions Per Payment") < number:
+        shown += os.read(terminal, 4096)
+    return shown
+
+
+def read_to_the_end(terminal: int) -> bytes:
+    shown = b""
+    while True:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:  # it has ended
+            return shown
+
+
+def test_the_overview_is_redrawn_until_it_is_interrupted(installed: dict[str, str], alive: Make) -> None:
+    with watching(installed) as (process, terminal):
+        shown = read_screens(terminal, 2)
+        process.send_signal(signal.SIGINT)
+        shown += read_to_the_end(terminal)
+        assert process.wait() == 0
+    assert b"Traceback" not in shown
+    assert b"finished 3 events" in shown
+
+
+def test_an_interrupt_while_the_database_is_asked_ends_it_as_well(
+    installed: dict[str, str], alive: Make, engine: Engine
+) -> None:
+    with watching(installed) as (process, terminal):
+        read_screens(terminal, 1)
+        with alive() as session:
+            session.execute(text("LOCK TABLE webhook_events IN ACCESS EXCLUSIVE MODE"))
+            wait_until_blocked(engine, lambda: process.poll() is not None)
+            process.send_signal(signal.SIGINT)
+            shown = read_to_the_end(terminal)
+        assert process.wait() == 0
+    assert b"Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "-"), (0, "0 ms"), (0.0344, "34 ms"), (0.9999, "1.0 s"), (9.96, "10 s"), (119, "119 s"), (120, "2 min"),
+     (7199, "120 min"), (7200, "2 h"), (172_800, "2 d"), (-0.5, "0 ms")],
+)  # fmt: skip
+def test_a_duration_is_short(seconds: float | None, shown: str) -> None:
+    assert brief(seconds) == shown
+
+
+def test_programs_read_times_as_rfc_3339(spp: Spp, alive: Make) -> None:
+    at = json.loads(spp("status", "--json").out)["at"]
+    assert datetime.fromisoformat(at).utcoffset() == timedelta(0)

@@ -1,0 +1,147 @@
+"""The audit finds one wrong unit, and names the row that has it."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.audit.checks import audit
+from models.ledger.redemptions import give_back, redeem
+from models.members.memberships import add_billing_reference
+from models.payments import settlement
+from models.payments.facts import Linked, Reversed
+from models.statements import statement
+from tests.models.gym import BY, DUES, NOW, PAID_AT, Gym, expire_all, fresh, lot, paid, tell
+
+
+@pytest.fixture
+def busy_gym(gym: Gym, session: Session) -> Gym:
+    """Two members, with a bit of everything on their accounts."""
+    one = gym.join("one")
+    gym.join("two")
+    tell(session, *(paid(f"in_{reference}_{number}", reference) for number in range(3) for reference in ("one", "two")))
+    tell(session, paid("lonely", "unknown"), paid("foreign", "two", currency="EUR"), Linked("in_one_1", PAID_AT, "pi"))
+    used = redeem(session, member_id=one.member_id, item_id=gym.spin.id, quantity=5, key=fresh("key"), by=BY, now=NOW)
+    give_back(session, redemption_id=used.redemption_id, key=fresh("key"), by=BY, now=NOW, quantity=1)
+    tell(session, Reversed("pi", PAID_AT, "refund of pi:re", DUES // 2, "USD"))
+    expire_all(session, PAID_AT)
+    return gym
+
+
+def test_a_clean_ledger_has_no_findings(busy_gym: Gym, session: Session) -> None:
+    assert list(audit(session)) == []
+    assert list(audit(session, batch=1)) == []
+
+
+@pytest.mark.parametrize("batch", [1, 1000])
+@pytest.mark.parametrize("column", ["remaining", "shortfall", "reversed"])
+def test_one_wrong_unit_is_found(busy_gym: Gym, session: Session, column: str, batch: int) -> None:
+    grant, value = session.execute(
+        text(f"SELECT id, {column} FROM credit_grants WHERE 0 < remaining AND remaining < quantity ORDER BY id LIMIT 1")
+    ).one()
+    session.execute(text(f"UPDATE credit_grants SET {column} = {column} + 1 WHERE id = {grant}"))
+    first, *others = audit(session, batch=batch)
+    assert first.grant_id == grant
+    assert first.what == f"grant {grant}: {column} is {value + 1}, its entries sum to {value}"
+    assert all(other.grant_id is None for other in others)
+
+
+def test_a_wrong_unit_in_an_entry_is_found(busy_gym: Gym, session: Session) -> None:
+    grant = session.scalars(text("SELECT max(id) FROM credit_grants")).one()
+    session.execute(
+        text(
+            "INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, action_id)"
+            " SELECT :grant, 'adjustment', -1, now(), max(id) FROM actions"
+        ),
+        {"grant": grant},
+    )
+    finding, shown = audit(session)
+    assert (finding.grant_id, "remaining is" in finding.what) == (grant, True)
+    member = session.scalars(text("SELECT member_id FROM credit_grants WHERE id = :grant"), {"grant": grant}).one()
+    usable = statement.balances(session, member, NOW)[-1].usable
+    told = (
+        f"member {member} is shown {usable} of item {busy_gym.training.id}, short 0; the entries come to {usable - 1}"
+    )
+    assert shown.what == f"{told}, short 0"
+
+
+def test_a_grant_without_its_entry_is_found(busy_gym: Gym, session: Session) -> None:
+    grant = session.scalars(
+        text(
+            "INSERT INTO credit_grants (payment_id, member_id, item_id, quantity, remaining, effective_at, recorded_at)"
+            " SELECT payment_id, member_id, :item, 1, 0, now(), now() FROM credit_grants LIMIT 1 RETURNING id"
+        ),
+        {"item": busy_gym.towel.id},
+    ).one()
+    found = {finding.grant_id: finding.what for finding in audit(session)}
+    assert "0 entries made it, not 1" in found[grant]
+
+
+def test_a_settled_payment_without_its_grant_is_found(busy_gym: Gym, session: Session) -> None:
+    tell(session, paid("seeded", "unknown as well"))
+    session.execute(
+        text(
+            "UPDATE payments SET state = 'settled', membership_id = (SELECT min(id) FROM memberships)"
+            " WHERE reference = 'seeded'"
+        )
+    )
+    payment = session.scalars(text("SELECT id FROM payments WHERE reference = 'seeded'")).one()
+    (finding,) = audit(session)
+    assert (finding.payment_id, finding.grant_id) == (payment, None)
+    assert finding.what.startswith(f"payment {payment}: ")
+
+
+def test_a_reversal_that_the_ledger_does_not_show_is_found(busy_gym: Gym, session: Session) -> None:
+    payment = session.scalars(text("SELECT id FROM payments WHERE reference = 'in_two_1'")).one()
+    session.execute(
+        text(
+            "INSERT INTO payment_facts (id, event_id, payment_id, kind, occurred_at, cause, running_total)"
+            " SELECT max(id) + 1, max(event_id), :payment, 'reversed', now(), 'dispute:dp_9', false FROM payment_facts"
+        ),
+        {"payment": payment},
+    )
+    (finding,) = audit(session)
+    assert finding.payment_id == payment
+
+
+def test_a_payment_that_the_next_sweep_will_match_is_no_finding(busy_gym: Gym, session: Session) -> None:
+    add_billing_reference(session, busy_gym.join(), "stripe", "unknown", by=BY)
+    assert list(audit(session)) == []
+    assert settlement.settle_matched(session, now=NOW, late_credit=timedelta(days=1)) == 1
+    assert list(audit(session)) == []
+
+
+def test_the_audit_changes_nothing(busy_gym: Gym, session: Session) -> None:
+    membership = busy_gym.join("late")
+    tell(session, paid("in_late", "late"))
+    grant = lot(session, membership, busy_gym.spin)
+    session.execute(text(f"UPDATE credit_grants SET remaining = remaining - 1 WHERE id = {grant.id}"))
+    assert len(list(audit(session))) == len(list(audit(session))) == 1
+
+
+@pytest.mark.parametrize("change", ["expires_at + interval '1 day'", "NULL"])
+def test_an_expiry_that_no_entry_set_is_found(busy_gym: Gym, session: Session, change: str) -> None:
+    grant = session.scalars(text("SELECT min(id) FROM credit_grants WHERE expires_at IS NOT NULL")).one()
+    session.execute(text(f"UPDATE credit_grants SET expires_at = {change} WHERE id = {grant}"))
+    finding, *others = audit(session)
+    assert finding.grant_id == grant
+    assert finding.what.startswith(f"grant {grant}: it expires ")
+    # Sessions that ought to have lapsed are shown, where it never does.
+    assert ["is shown" in other.what for other in others] == ([True] if change == "NULL" else [])
+    assert "by its entries 2024-" in finding.what
+
+
+def test_a_payment_credited_twice_is_found(busy_gym: Gym, session: Session) -> None:
+    """Two references of one payment, both with lots of the same item that nobody took back."""
+    one, other = session.scalars(
+        text("SELECT id FROM payments WHERE reference IN ('in_two_0', 'in_two_1') ORDER BY id")
+    ).all()
+    session.execute(text("UPDATE payments SET same_as = :one, state = 'heard_of' WHERE id = :other"),
+                    {"one": one, "other": other})  # fmt: skip
+    first, second = session.scalars(
+        text("SELECT id FROM credit_grants WHERE payment_id = ANY(:ids) AND item_id = :spin ORDER BY id"),
+        {"ids": [one, other], "spin": busy_gym.spin.id},
+    ).all()
+    told = [finding.what for finding in audit(session) if finding.payment_id == one]
+    assert f"payment {one}: credited twice, by grants {first} and {second}" in told

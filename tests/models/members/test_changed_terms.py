@@ -1,0 +1,38 @@
+"""How a membership's terms differ from its offer's, in words."""
+
+import pytest
+
+from models.members.changed_terms import compare
+from models.wording import Given
+
+
+@pytest.mark.parametrize(
+    ("pinned", "current", "difference"),
+    [
+        (Given("Spin", 8, 30), Given("Spin", 8, 30), "The same"),
+        (Given("Spin", 0, 0), Given("Spin", 0, 0), "The same"),
+        (Given("Spin", 8, 30), Given("Spin", 9, 30), "1 more session"),
+        (Given("Spin", 8, 30), Given("Spin", 6, 30), "2 fewer sessions"),
+        (Given("Spin", 8, 30), Given("Spin", 8, 1), "1 day instead of 30 days"),
+        (Given("Spin", 8, 30), Given("Spin", 8, 0), "never expiring instead of 30 days"),
+        (Given("Spin", 8, 0), Given("Spin", 10, 45), "2 more sessions; 45 days instead of never expiring"),
+        (Given("Spin", 8, 30), Given("Spin", 0, 0), "8 fewer sessions"),
+        (Given("Spin", 0, 0), Given("Spin", 8, 30), "8 more sessions"),
+    ],
+)
+def test_an_item_in_both(pinned: Given, current: Given, difference: str) -> None:
+    [line] = compare({1: pinned}, {1: current})
+    assert (line.difference, line.differs) == (difference, difference != "The same")
+
+
+def test_an_item_in_one_of_them() -> None:
+    spin, yoga, gone = Given("Spin", 8, 30), Given("Yoga", 5, 0), Given("Aqua", 4, 0)
+    lines = compare({1: spin, 3: gone}, {1: spin, 2: yoga})
+    assert [(line.item, line.difference, line.differs) for line in lines] == [
+        ("Aqua", "Not in the offer any more", True), ("Spin", "The same", False), ("Yoga", "Not picked", False)
+    ]  # fmt: skip
+
+
+def test_one_that_gave_nothing_and_is_gone_makes_no_difference() -> None:
+    [line] = compare({1: Given("Spin", 0, 0)}, {})
+    assert not line.differs

@@ -1,0 +1,603 @@
+import base64
+import json
+import tempfile
+import zlib
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from local.paypal_certificates import make
+from local.samples import NAMES, sample
+from models.payments.entitlement import Terms, entitlement
+from models.payments.facts import Fact, Paid, Restored, Reversed
+from runtime.settings import SettingsError
+from tests.webhooks.contract import KINDS, ProcessorContract, _places_to_change, _well_formed
+from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
+from webhooks.processors import Ignored, NotYet, Processor, Split, Unusable
+from webhooks.signatures import Invalid
+
+WEBHOOK = "8PT59711GYM0001A"
+RECORDED = recorded("paypal")
+FETCHED = {file.stem: file.read_bytes() for file in sorted((PAYLOADS / "paypal" / "resources").glob("*.json"))}
+
+
+@cache
+def certificates() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="spp-"))
+    make(folder)
+    return folder
+
+
+def on(*secrets: str, **more: Any) -> Processor:
+    return endpoint("paypal", *(secrets or [WEBHOOK]), **{"certs": str(certificates()), **more})
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+class TestContract(ProcessorContract):
+    processor = "paypal"
+    key = WEBHOOK.encode()
+    other_key = b"0EH40505U7160970P"
+    signature_header = "PAYPAL-TRANSMISSION-SIG"
+    tolerance_s = 300
+
+    def adapter(self, *keys: bytes) -> Processor:
+        return on(*(key.decode() for key in keys))
+
+    def resource(self, part: Split) -> bytes | None:
+        by_type = {json.loads(body)["event_type"]: name for name, body in RECORDED.items() if name in FETCHED}
+        return FETCHED[by_type.get(part.type, "sale_completed")]
+
+    def _parts(self, body: bytes, timestamp: int = NOW) -> list[Split]:
+        # Nothing of a delivery but its body is in an event, and signing takes time.
+        return self.adapter().split(body, {})
+
+    def test_stale_and_future(self) -> None:
+        # PayPal names no bound; it tries for three days, and can be told to send again what is a month old.
+        body = RECORDED["sale_completed"]
+        for age in (-300, 0, 31 * 86400):
+            assert self._verify(body, self._sign(body, timestamp=NOW - age)) is None
+        for age in (-301, 31 * 86400 + 1, -NOW, NOW):
+            self._refused(body, self._sign(body, timestamp=NOW - age))
+
+
+class TestSignature:
+    """As PayPal says what is signed: the headers are put together here once more."""
+
+    def headers(self, body: bytes, webhook: str = WEBHOOK, **changes: str) -> dict[str, str]:
+        time = datetime.fromtimestamp(NOW, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        text = f"b9e98030-d9b3|{time}|{webhook}|{zlib.crc32(body)}"
+        key = load_pem_private_key((certificates() / "CERT-LOCAL.key").read_bytes(), None)
+        assert isinstance(key, RSAPrivateKey)
+        signature = key.sign(text.encode(), PKCS1v15(), SHA256())
+        return {
+            "Paypal-Transmission-Id": "b9e98030-d9b3",
+            "Paypal-Transmission-Time": time,
+            "Paypal-Transmission-Sig": base64.b64encode(signature).decode(),
+            "Paypal-Cert-Url": "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
+            "Paypal-Auth-Algo": "SHA256withRSA",
+            **{name.replace("_", "-"): value for name, value in changes.items()},
+        }
+
+    def verdict(self, body: bytes, headers: dict[str, str], adapter: Processor | None = None) -> Invalid | None:
+        return (adapter or on()).verify(body, received(headers), NOW)
+
+    @pytest.mark.parametrize("body", [b"", b"{}", "Zahlung über 89 €".encode(), b"\xff" * 100, b"\0"])
+    def test_as_paypal_signs(self, body: bytes) -> None:
+        assert self.verdict(body, self.headers(body)) is None
+        assert self.verdict(body, self.headers(body, "0EH40505U7160970P")) is not None
+        assert self.verdict(body, self.headers(body, "0EH40505U7160970P"), on(WEBHOOK, "0EH40505U7160970P")) is None
+
+    def test_only_the_crc_of_the_body_is_signed(self) -> None:
+        # Why all that counts is fetched: this is not the body that was signed.
+        body, other = b'{"id":"WH-1","x":"plumless"}', b'{"id":"WH-1","x":"buckeroo"}'
+        assert zlib.crc32(body) == zlib.crc32(other)
+        assert self.verdict(other, self.headers(body)) is None
+        (part,) = on().split(changed(RECORDED["sale_completed"], resource__amount__total="9999.00"), {})
+        assert part.thin
+        assert on().interpret(part.type, part.body, FETCHED["sale_completed"]) == meaning("sale_completed")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
+            "https://api.paypal.com/v1/notifications/certs/CERT-LOCAL",
+            "https://api.sandbox.paypal.com:443/v1/notifications/certs/CERT-LOCAL",
+            "https://api.sandbox.paypal.com.evil.example/v1/notifications/certs/CERT-LOCAL",
+            "https://evil.example/api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
+            "https://api.sandbox.paypal.com@evil.example/v1/notifications/certs/CERT-LOCAL",
+            "https://user:word@api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
+            "https://apixsandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
+            "https://api.sandbox.paypal.com/v1/notifications/certs/../CERT-LOCAL",
+            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-../../ca",
+            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-%2e%2e",
+            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL?x=1",
+            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL#x",
+            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL ",
+            " https://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
+            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-\u00c9",
+            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-" + "A" * 65,
+            "https://api.sandbox.paypal.com/v1/notifications/certs/ca",
+            "https://169.254.169.254/v1/notifications/certs/CERT-LOCAL",
+            "file:///v1/notifications/certs/CERT-LOCAL",
+            "CERT-LOCAL",
+        ],
+    )
+    def test_a_certificate_of_another_place_is_never_asked_for(self, url: str) -> None:
+        verdict = self.verdict(b"{}", self.headers(b"{}", Paypal_Cert_Url=url))
+        assert verdict is not None
+        assert "where PayPal keeps its certificates" in verdict.because
+        assert not verdict.undecided
+
+    def test_the_same_place_under_its_other_name(self) -> None:
+        url = "https://api-m.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL"
+        assert self.verdict(b"{}", self.headers(b"{}", Paypal_Cert_Url=url)) is None
+
+    @pytest.mark.parametrize("algorithm", ["SHA1withRSA", "SHA256WithRSA", "sha256withrsa", "none", "SHA256withRSA "])
+    def test_another_algorithm(self, algorithm: str) -> None:
+        assert self.verdict(b"{}", self.headers(b"{}", Paypal_Auth_Algo=algorithm)) is not None
+
+    @pytest.mark.parametrize("time", ["2026-11-02T05:33:20", "2026-13-01T00:00:00Z", "1793600000", "0001-01-01T00:00Z"])
+    def test_what_is_no_time(self, time: str) -> None:
+        assert self.verdict(b"{}", self.headers(b"{}", Paypal_Transmission_Time=time)) is not None
+
+    def test_without_the_key_of_the_certificate_nobody_can_sign(self) -> None:
+        for adapter in (endpoint("paypal", WEBHOOK), on(certs=str(PAYLOADS))):
+            with pytest.raises(SettingsError, match=r"only PayPal can sign.*certs="):
+                adapter.sign(b"{}", NOW)
+
+
+class TestSettings:
+    @pytest.mark.parametrize("secret", ["", "WEBHOOK_ID", "a b", "8PT|", "https://gym.example", "é", "x" * 51])
+    def test_what_is_no_webhook_id(self, secret: str) -> None:
+        with pytest.raises(SettingsError, match=r"a webhook id is.*SPP_SECRET_PAYPAL"):
+            endpoint("paypal", WEBHOOK, secret)
+
+    def test_a_folder_that_is_none(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match="is no folder"):
+            on(certs=str(tmp_path / "nowhere"))
+
+    def test_live_trusts_no_authority_of_ours(self) -> None:
+        with pytest.raises(SettingsError, match=r"take ca.pem out"):
+            on(mode="live")
+
+
+def meaning(name: str, adapter: Any = None, **changes: Any) -> list[Fact]:
+    """What the recorded event of that name means, with other values in what was fetched."""
+    (part,) = on().split(RECORDED[name], {})
+    assert part.thin
+    return (adapter or on()).interpret(part.type, part.body, changed(FETCHED[name], **changes))
+
+
+SALE, CAPTURE = "GYM0001SALE", "GYM0001CAPTURE"
+WHOLE = (8900, "USD")
+PAID_SALE = Paid(SALE, at("2026-11-01T09:00:05"), *WHOLE, ("I-GYM0001", "member-Gym0001"))
+PAID_CAPTURE = Paid(CAPTURE, at("2026-11-01T09:00:05"), *WHOLE, ("member-Gym0001",))
+REFUNDED = at("2026-11-03T10:00:00")
+DISPUTE = f"refund:dispute PP-D-GYM0001 of {SALE}"
+TAKEN = Reversed(SALE, at("2026-11-06T10:00:00"), DISPUTE, *WHOLE, running_total=True)
+WON = Restored(SALE, TAKEN.occurred_at, DISPUTE, *WHOLE)
+MONEY = {
+    "sale_completed": ("amount__total", "amount__currency"),
+    "sale_refunded": ("amount__total", "amount__currency"),
+}
+MONEY |= dict.fromkeys(("capture_completed", "capture_refunded"), ("amount__value", "amount__currency_code"))
+MONEY["dispute_created"] = ("dispute_amount__value", "dispute_amount__currency_code")
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("sale_completed", [PAID_SALE]),
+        ("capture_completed", [PAID_CAPTURE]),
+        ("sale_refunded", [Reversed(SALE, REFUNDED, "refund:GYM0001REFUND", 2000, "USD")]),
+        ("capture_refunded", [Reversed(CAPTURE, REFUNDED, "refund:GYM0001REFUND2", 2000, "USD")]),
+        (
+            "sale_reversed",
+            [PAID_SALE, Reversed(SALE, at("2026-11-05T10:00:00"), "refund", *WHOLE, running_total=True)],
+        ),
+        (
+            "capture_reversed",
+            [Reversed(CAPTURE, at("2026-11-05T10:00:00"), f"refund:reversal GYM0001REVERSAL of {CAPTURE}", *WHOLE)],
+        ),
+        ("dispute_lost", [TAKEN]),
+        (
+            "dispute_won",
+            [
+                Reversed(SALE, at("2026-11-20T10:00:00"), DISPUTE, *WHOLE, running_total=True),
+                Restored(SALE, at("2026-11-20T10:00:00"), DISPUTE, *WHOLE),
+            ],
+        ),
+    ],
+)
+def test_meanings(name: str, facts: list[Fact]) -> None:
+    assert meaning(name) == facts
+
+
+def test_a_dispute_takes_nothing_while_no_money_moved() -> None:
+    with pytest.raises(Ignored, match="dispute is WAITING_FOR_SELLER_RESPONSE: no money moved"):
+        meaning("dispute_created")
+
+
+@pytest.mark.parametrize("name", ["sale_completed", "capture_completed"])
+class TestPayment:
+    def state(self, name: str, state: str) -> dict[str, str]:
+        return {"state": state} if name.startswith("sale") else {"status": state.upper()}
+
+    @pytest.mark.parametrize("state", ["denied", "declined", "failed", "voided", "expired"])
+    def test_no_money_moved(self, name: str, state: str) -> None:
+        with pytest.raises(Ignored, match=f"the payment is {state}"):
+            meaning(name, **self.state(name, state))
+
+    @pytest.mark.parametrize("type", ["COMPLETED", "REFUNDED", "REVERSED", "DENIED"])
+    def test_what_is_pending_is_waited_for(self, name: str, type: str) -> None:  # noqa: A002 -- the field's name
+        pending = changed(FETCHED[name], **self.state(name, "pending"))
+        with pytest.raises(NotYet, match="PayPal says that the payment is pending"):
+            on().interpret(f"PAYMENT.SALE.{type}", RECORDED[name], pending)
+
+    def test_unless_the_event_says_so_itself(self, name: str) -> None:
+        pending = changed(FETCHED[name], **self.state(name, "pending"))
+        with pytest.raises(Ignored, match="another event tells what comes of it"):
+            on().interpret("PAYMENT.SALE.PENDING", RECORDED[name], pending)
+
+    def test_refunded_since(self, name: str) -> None:
+        later = {"update_time": "2026-11-03T11:00:00Z"}
+        paid, back = meaning(name, **self.state(name, "refunded"), **later)
+        assert paid == meaning(name)[0]
+        assert back == Reversed(paid.payment, at("2026-11-03T11:00:00"), "refund", *WHOLE, running_total=True)
+        assert meaning(name, **self.state(name, "partially_refunded")) == meaning(name)
+
+    @pytest.mark.parametrize("state", [None, "", "settled", 7, "x" * 5_000])
+    def test_a_state_that_we_do_not_know(self, name: str, state: object) -> None:
+        with pytest.raises(Unusable, match="do not know") as refused:
+            meaning(name, **{"state" if name.startswith("sale") else "status": state})
+        assert len(str(refused.value)) < 1_000
+
+    @pytest.mark.parametrize("kind", ["PAYMENT.SALE.REVERSED", "PAYMENT.CAPTURE.REFUNDED"])
+    def test_a_reversal_that_the_api_does_not_know_of_is_waited_for(self, name: str, kind: str) -> None:
+        with pytest.raises(NotYet, match=f"PayPal says that the payment is completed, though the event says {kind}"):
+            on().interpret(kind, RECORDED[name], FETCHED[name])
+
+    @pytest.mark.parametrize("kind", ["PAYMENT.SALE.REVERSED", "PAYMENT.CAPTURE.REFUNDED"])
+    def test_a_part_that_went_back_is_what_its_refunds_come_to(self, name: str, kind: str) -> None:
+        def part(*refunds: dict[str, Any]) -> list[Fact]:
+            told = self.state(name, "partially_refunded") | {"update_time": "2026-11-03T11:00:00Z", "refunds": refunds}
+            return on().interpret(kind, RECORDED[name], changed(FETCHED[name], **told))
+
+        def refund(amount: str, state: str = "COMPLETED", currency: str = "USD") -> dict[str, Any]:
+            return {"status": state, "amount": {"value": amount, "currency_code": currency}}
+
+        paid, back = part(refund("20.00"), refund("30.00", "FAILED"), refund("10.50"))
+        assert paid == meaning(name)[0]
+        assert back == Reversed(paid.payment, at("2026-11-03T11:00:00"), "refund", 3050, "USD", running_total=True)
+        with pytest.raises(NotYet, match="a refund of the payment is pending"):
+            part(refund("20.00"), refund("1.00", "PENDING"))
+        for unknown in ((), (refund("20.00", "CANCELLED"),), (refund("20.00", currency="EUR"),)):
+            with pytest.raises(Unusable, match="not how much"):
+                part(*unknown)
+
+    @pytest.mark.parametrize("reference", [None, "", "a name with blanks", 7, ["I-1"], "x" * 256])
+    def test_a_single_sale_is_no_dues(self, name: str, reference: object) -> None:
+        own = (
+            {"billing_agreement_id": ..., "custom": reference} if name.startswith("sale") else {"custom_id": reference}
+        )
+        with pytest.raises(Ignored, match="a single sale"):
+            meaning(name, **own)
+
+
+class TestMoney:
+    @pytest.mark.parametrize("name", MONEY)
+    @pytest.mark.parametrize(
+        "amount", ["89.001", "1e3", "--89", "89,00", "", " 89", 89, 89.0, None, True, [], {}, "9" * 14, ...]
+    )
+    def test_what_is_no_amount(self, name: str, amount: object) -> None:
+        with pytest.raises(Unusable, match="amount"):
+            meaning(name, **{MONEY[name][0]: amount})
+
+    @pytest.mark.parametrize("name", ["sale_completed", "capture_completed", "dispute_created"])
+    def test_below_nothing(self, name: str) -> None:
+        with pytest.raises(Unusable, match="amount"):
+            meaning(name, **{MONEY[name][0]: "-89.00"})
+
+    @pytest.mark.parametrize("name", MONEY)
+    @pytest.mark.parametrize("currency", [None, "", "US", "DOLLARS", "U$D", 840, ["USD"], ...])
+    def test_what_is_no_currency(self, name: str, currency: object) -> None:
+        with pytest.raises(Unusable, match="currency"):
+            meaning(name, **{MONEY[name][1]: currency})
+
+    @pytest.mark.parametrize(
+        ("amount", "currency", "minor"),
+        [("8900", "JPY", 8900), ("8900.00", "jpy", 8900), ("28.500", "KWD", 28500), ("0.01", "EUR", 1)],
+    )
+    def test_minor_units(self, amount: str, currency: str, minor: int) -> None:
+        for name in ("sale_completed", "capture_completed", "sale_refunded"):
+            fact = meaning(name, **dict(zip(MONEY[name], (amount, currency), strict=True)))[0]
+            assert isinstance(fact, Paid | Reversed)
+            assert (fact.amount_minor, fact.currency) == (minor, currency.upper())
+
+    @pytest.mark.parametrize("name", MONEY)
+    def test_zero(self, name: str) -> None:
+        with pytest.raises(Ignored, match=r"zero amount|no money moved"):
+            meaning(name, **{MONEY[name][0]: "0.00"})
+
+    def test_a_refund_as_what_it_does_to_the_balance(self) -> None:
+        assert meaning("sale_refunded", amount__total="-20.00") == meaning("sale_refunded")
+
+
+class TestRefund:
+    @pytest.mark.parametrize(("name", "key"), [("sale_refunded", "state"), ("capture_refunded", "status")])
+    def test_states(self, name: str, key: str) -> None:
+        (back,) = meaning(name)
+        assert isinstance(back, Reversed)
+        for state in ("failed", "CANCELLED"):
+            later = {"update_time": "2026-11-04T10:00:00Z"}
+            assert meaning(name, **{key: state}, **later) == [
+                Restored(back.payment, at("2026-11-04T10:00:00"), back.cause, 2000, "USD")
+            ]
+        with pytest.raises(NotYet, match="PayPal says that the refund is pending"):
+            meaning(name, **{key: "PENDING"})
+        for unknown in (None, "", "settled", 7):
+            with pytest.raises(Unusable, match="do not know"):
+                meaning(name, **{key: unknown})
+
+    def test_the_payment_it_is_of(self) -> None:
+        assert meaning("sale_refunded", sale_id=..., capture_id="GYM2")[0].payment == "GYM2"
+        for name, changes in (("sale_refunded", {"sale_id": None}), ("capture_refunded", {"links__1__rel": "x"})):
+            with pytest.raises(Unusable, match="names no payment"):
+                meaning(name, **changes)
+
+
+def moved(kind: str, amount: str, currency: str = "USD", **more: str) -> dict[str, Any]:
+    of = {"party": "SELLER", "reason": "DISPUTE_SETTLEMENT", **more}
+    return {"type": kind, "amount": {"value": amount, "currency_code": currency}, **of}
+
+
+class TestDispute:
+    @pytest.mark.parametrize(
+        ("movements", "taken", "credited"),
+        [
+            ([moved("DEBIT", "89.00")], 8900, 0),
+            ([moved("DEBIT", "89.00"), moved("CREDIT", "89.00")], 8900, 8900),
+            ([moved("DEBIT", "50.00"), moved("DEBIT", "39.00"), moved("CREDIT", "10.00")], 8900, 1000),
+            ([moved("DEBIT", "89.00", reason="REVERSED_TRANSACTION_FEE"), moved("DEBIT", "20.00")], 2000, 0),
+            ([moved("DEBIT", "89.00", party="BUYER"), moved("DEBIT", "20.00")], 2000, 0),
+            ([moved("DEBIT", "81.12", "EUR")], 8900, 0),
+        ],
+    )
+    def test_what_it_moved(self, movements: list[object], taken: int, credited: int) -> None:
+        for told in ({"fund_movements": movements}, {"money_movements": self.formerly(movements)}):
+            facts = meaning("dispute_created", **told)
+            amounts = {type(fact): fact.amount_minor for fact in facts if isinstance(fact, Reversed | Restored)}
+            assert amounts == {kind: amount for kind, amount in ((Reversed, taken), (Restored, credited)) if amount}
+
+    def formerly(self, movements: Any) -> list[object]:
+        return [{**movement, "party": None, "affected_party": movement["party"]} for movement in movements]
+
+    @pytest.mark.parametrize(
+        ("outcome", "expected"),
+        [
+            ("RESOLVED_BUYER_FAVOUR", [TAKEN]),
+            ("ACCEPTED", [TAKEN]),
+            ("RESOLVED_SELLER_FAVOUR", [WON]),
+            ("CANCELED_BY_BUYER", [WON]),
+            ("DENIED", [WON]),
+        ],
+    )
+    def test_where_it_tells_of_no_movement_its_outcome_counts(self, outcome: str, expected: list[Fact]) -> None:
+        assert meaning("dispute_created", dispute_outcome={"outcome_code": outcome}) == expected
+        fee = [moved("DEBIT", "15.00", reason="CHARGEBACK_FEE")]
+        assert meaning("dispute_created", dispute_outcome={"outcome_code": outcome}, fund_movements=fee) == expected
+
+    @pytest.mark.parametrize("outcome", ["RESOLVED_WITH_PAYOUT", "NONE", None, 7])
+    def test_outcomes_that_take_nothing(self, outcome: object) -> None:
+        with pytest.raises(Ignored, match="no money moved"):
+            meaning("dispute_created", dispute_outcome={"outcome_code": outcome})
+
+    @pytest.mark.parametrize("status", ["OPEN", "UNDER_REVIEW", "WAITING_FOR_BUYER_RESPONSE", None])
+    @pytest.mark.parametrize("name", ["dispute_lost", "dispute_won"])
+    def test_one_that_the_api_does_not_call_resolved_is_waited_for(self, name: str, status: str | None) -> None:
+        with pytest.raises(NotYet, match=r"though the event says CUSTOMER\.DISPUTE\.RESOLVED"):
+            meaning(name, status=status)
+
+    @pytest.mark.parametrize("disputed", [None, [], {}, [1], [{}, {}], ...])
+    def test_not_about_one_payment(self, disputed: object) -> None:
+        with pytest.raises(Unusable, match="exactly one payment"):
+            meaning("dispute_lost", disputed_transactions=disputed)
+
+    @pytest.mark.parametrize("movements", [7, [7], [moved("HOLD", "1.00")], [moved("DEBIT", "-1.00")]])
+    def test_movements_that_cannot_be_read(self, movements: object) -> None:
+        with pytest.raises(Unusable):
+            meaning("dispute_lost", fund_movements=movements)
+
+
+class TestWhatItComesTo:
+    """The one loss told twice, in any order."""
+
+    @pytest.mark.parametrize(
+        ("names", "back"),
+        [
+            (["sale_refunded"], 2),
+            (["sale_refunded", "sale_refunded"], 2),
+            (["sale_reversed"], 9),
+            (["dispute_lost"], 9),
+            (["sale_reversed", "dispute_lost"], 9),
+            (["sale_reversed", "dispute_lost", "dispute_won"], 0),
+            (["dispute_lost", "dispute_won"], 0),
+            (["dispute_lost", "sale_refunded", "dispute_won"], 2),
+        ],
+    )
+    def test_sessions_taken_back(self, names: list[str], back: int) -> None:
+        facts = [PAID_SALE, *(fact for name in names for fact in meaning(name))]
+        for told in (facts, facts[::-1], facts + facts):
+            (owed,) = entitlement(told, [Terms(1, 9, 30)])
+            assert owed.reversed == back
+
+    @pytest.mark.parametrize(
+        ("told", "back"),
+        [
+            ([("reversal", "R1", "30.00"), ("reversal", "R2", "20.00")], 50),
+            ([("reversal", "R1", "30.00"), ("reversal", "R1", "30.00")], 30),
+            ([("refund", "R1", "30.00"), ("reversal", "R2", "20.00"), ("refund", "R3", "1.00")], 51),
+            ([("lost", "D1", "30.00"), ("lost", "D2", "20.00")], 50),
+            ([("reversal", "R1", "30.00"), ("reversal", "R2", "20.00"), ("lost", "D1", "30.00")], 50),
+            ([("reversal", "R1", "30.00"), ("reversal", "R2", "20.00"), ("won", "D1", "30.00")], 20),
+            (
+                [
+                    ("reversal", "R1", "30.00"),
+                    ("reversal", "R2", "20.00"),
+                    ("won", "D1", "30.00"),
+                    ("won", "D2", "20.00"),
+                ],
+                0,
+            ),
+            ([("reversal", "R1", "30.00"), ("won", "D1", "30.00"), ("lost", "D2", "20.00")], 20),
+            ([("refund", "R1", "30.00"), ("won", "D1", "20.00")], 30),
+        ],
+    )
+    def test_what_has_an_id_of_its_own_adds_up(self, told: list[tuple[str, str, str]], back: int) -> None:
+        facts = [PAID_CAPTURE, *(fact for each in told for fact in self.one(*each))]
+        for order in (facts, facts[::-1], facts + facts):
+            assert entitlement(order, [Terms(1, 89, 30)])[0].reversed == back
+
+    @staticmethod
+    def one(kind: str, own: str, amount: str) -> list[Fact]:
+        """A refund, a reversal, or a dispute that took this and was lost or won."""
+        if kind in {"refund", "reversal"}:
+            type_ = f"PAYMENT.CAPTURE.{'REFUNDED' if kind == 'refund' else 'REVERSED'}"
+            resource = changed(FETCHED["capture_refunded"], id=own, amount__value=amount)
+            return on().interpret(type_, RECORDED["capture_refunded"], resource)
+        transactions = [{"seller_transaction_id": CAPTURE}]
+        movements = [moved("DEBIT", amount)] + [moved("CREDIT", amount)] * (kind == "won")
+        return meaning(
+            "dispute_lost", dispute_id=own, disputed_transactions=transactions, fund_movements=movements,
+            update_time="2026-11-20T10:00:00Z",
+        )  # fmt: skip
+
+    def test_after_a_dispute_was_won_the_next_reversal_counts(self) -> None:
+        reversal = self.one("reversal", "R1", "89.00") + self.one("won", "D1", "89.00")
+        again = changed(FETCHED["capture_refunded"], id="R2", amount__value="89.00", create_time="2026-11-25T10:00:00Z")
+        later = on().interpret("PAYMENT.CAPTURE.REVERSED", RECORDED["capture_refunded"], again)
+        for facts, back in (([PAID_CAPTURE, *reversal], 0), ([PAID_CAPTURE, *later, *reversal], 89)):
+            assert entitlement(facts, [Terms(1, 89, 30)])[0].reversed == back
+
+    def test_a_partial_refund_that_settled_a_dispute_is_counted_once(self) -> None:
+        settled = meaning("dispute_lost", fund_movements=[moved("DEBIT", "20.00")])
+        facts = [PAID_SALE, *meaning("sale_refunded"), *settled]
+        assert entitlement(facts, [Terms(1, 89, 30)])[0].reversed == 20
+
+
+@pytest.mark.parametrize("name", FETCHED)
+class TestFetched:
+    def test_any_value_anywhere_is_facts_or_ignored_or_unusable(self, name: str) -> None:
+        (part,) = on().split(RECORDED[name], {})
+        for _, first, put in _places_to_change(FETCHED[name]):
+            for new in (*KINDS, {"id": first}, [first]):
+                why = "facts"
+                try:
+                    for fact in on().interpret(part.type, part.body, put(new)):
+                        _well_formed(fact)
+                except (Ignored, NotYet, Unusable) as error:
+                    why = str(error)
+                assert len(why) < 1_000
+                assert why.isprintable()
+
+    def test_of_the_other_mode(self, name: str) -> None:
+        live = endpoint("paypal", WEBHOOK, mode="live")
+        (part,) = on().split(RECORDED[name], {})
+        with pytest.raises(Unusable, match="live mode"):
+            live.interpret(part.type, part.body, FETCHED[name])
+        with pytest.raises(Unusable, match="live mode"):
+            live.fetch(part.type, part.body)
+        there = FETCHED[name].replace(b"api.sandbox.paypal.com", b"api-m.paypal.com")
+        expected: object = None
+        try:
+            expected = meaning(name)
+        except Ignored:
+            return
+        assert live.interpret(part.type, part.body, there) == expected
+
+    def test_without_what_was_fetched(self, name: str) -> None:
+        with pytest.raises(Unusable, match="not fetched"):
+            on().interpret("PAYMENT.SALE.COMPLETED", RECORDED[name])
+
+
+@pytest.mark.parametrize("name", ["capture_completed", "dispute_lost"])
+def test_of_another_merchant(name: str) -> None:
+    assert meaning(name, on(account="MERCHANTGYM")) == meaning(name)
+    with pytest.raises(Unusable, match="belongs to merchant 'MERCHANTGYM'"):
+        meaning(name, on(account="MERCHANTX"))
+
+
+@pytest.mark.parametrize("path", ["create_time", "update_time"])
+@pytest.mark.parametrize("time", ["2026-11-01", "2026-11-01T09:00:05", "yesterday", 1793523605, True])
+def test_what_is_no_time(path: str, time: object) -> None:
+    for name in ("sale_completed", "sale_refunded", "dispute_lost"):
+        if path == "create_time" and name == "dispute_lost":
+            continue
+        changes = {path: time} | ({"state": "failed" if "refund" in name else "refunded"} if path[0] == "u" else {})
+        with pytest.raises(Unusable, match=path):
+            meaning(name, **changes)
+
+
+@pytest.mark.parametrize(
+    ("type", "why"),
+    [
+        ("CHECKOUT.ORDER.COMPLETED", "same money"),
+        ("BILLING.SUBSCRIPTION.PAYMENT.FAILED", "failed attempt"),
+        ("BILLING.SUBSCRIPTION.ACTIVATED", "no money moved"),
+        ("payment.sale.completed", "nothing about dues"),
+        ("X" * 255, "nothing about dues"),
+    ],
+)
+def test_types_without_effect(type: str, why: str) -> None:  # noqa: A002 -- the field's name
+    (part,) = on().split(changed(RECORDED["sale_completed"], event_type=type), {})
+    assert not part.thin
+    with pytest.raises(Ignored, match=why):
+        on().interpret(part.type, part.body)
+
+
+def test_an_event() -> None:
+    body = RECORDED["capture_refunded"]
+    assert on().split(body, {}) == [("WH-GYM000104-EVENT", "PAYMENT.CAPTURE.REFUNDED", body, "2.0", None, True)]
+    for key in ("id", "event_type"):
+        (part,) = on().split(changed(body, **{key: None}), {})
+        assert part.event_id.startswith("sha256:")
+        assert not part.thin
+
+
+def test_the_events_own_links_may_name_another_host() -> None:
+    body = RECORDED["sale_completed"]
+    one, other = (changed(body, links=[{"rel": "self", "href": host}]) for host in ("https://a", "https://b"))
+    assert on().same_content(one, other)
+    assert on().same_content(body, one)
+    assert not on().same_content(body, changed(body, resource__links=[]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("amount", [8900, 1])
+def test_samples(name: str, amount: int) -> None:
+    facts: list[Fact] = []
+    now = datetime.fromtimestamp(NOW, UTC)
+    deliveries = sample("paypal", name, reference="I-1", number="7", now=now, amount_minor=amount, currency="EUR")
+    for one in deliveries:
+        delivery = on().sign(one.content, NOW)
+        assert on().verify(delivery.body, received(delivery.headers), NOW) is None
+        (part,) = on().split(delivery.body, received(delivery.headers))
+        ((_, told),) = one.api.items()
+        facts += on().interpret(part.type, part.body, json.dumps(told).encode())
+    paid = facts[0]
+    assert isinstance(paid, Paid)
+    assert (paid.billing_references, paid.amount_minor, paid.currency) == (("I-1",), amount, "EUR")
+    assert abs(paid.occurred_at - now) < timedelta(minutes=1)
+    (owed,) = entitlement(facts, [Terms(1, 8, 30)])
+    assert owed.reversed == (0 if name == "paid" else 8)
+    assert len({json.loads(one.content)["id"] for one in deliveries}) == len(deliveries)

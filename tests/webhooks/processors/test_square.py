@@ -1,0 +1,434 @@
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import permutations
+from typing import Any, ClassVar
+
+import pytest
+
+from local import samples
+from models.payments.entitlement import Terms, entitlement
+from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from runtime.settings import Endpoint, SettingsError
+from tests.webhooks.contract import ProcessorContract
+from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
+from webhooks.processors import Ignored, Processor, Unusable, adapter
+from webhooks.signatures import Invalid
+
+URL = "https://gym.example/webhooks/square?from=square:1"
+TEST, LIVE = (endpoint("square", "secret", mode=mode, url=URL) for mode in ("test", "live"))
+RECORDED = recorded("square")
+INVOICE, INVOICE_UPDATED = RECORDED["invoice_payment_made"], RECORDED["invoice_updated"]
+PAYMENT, PAYMENT_FAILED = RECORDED["payment_updated"], RECORDED["payment_failed"]
+REFUND, REFUND_FAILED = RECORDED["refund_updated"], RECORDED["refund_failed"]
+DISPUTED, LOST, WON = RECORDED["dispute_created"], RECORDED["dispute_lost"], RECORDED["dispute_won"]
+ACCEPTED = RECORDED["dispute_state_changed"]
+
+
+class TestContract(ProcessorContract):
+    processor = "square"
+    key = b"secret-key"
+    other_key = b"other-key"
+    signature_header = "x-square-hmacsha256-signature"
+    tolerance_s = None
+    options: ClassVar[Mapping[str, str]] = {"url": URL}
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def meaning(body: bytes, on: Processor = TEST, **changes: Any) -> list[Fact]:
+    """Changes are those of the payment, refund, dispute or invoice in it, or with `event__` of what is around it."""
+    (part,) = TEST.split(body, {})
+    prefix = f"data__object__{part.type.partition('.')[0]}__"
+    whole = {path.removeprefix("event__") if "event__" in path else prefix + path: changes[path] for path in changes}
+    (part,) = TEST.split(changed(body, **whole), {})
+    assert part.quarantine_reason is None
+    return on.interpret(part.type, part.body)
+
+
+def reversed_of_100(*told: list[Fact], order: str = "orderGym0001") -> int | None:
+    """What of 100 sessions is taken back for the order, joined with all that is linked to it; None without credit."""
+    facts, same = [fact for one in told for fact in one], {order}
+    for _ in facts:
+        same |= {name for fact in facts if isinstance(fact, Linked) and {fact.payment, fact.other} & same
+                 for name in (fact.payment, fact.other)}  # fmt: skip
+    owed = entitlement([fact for fact in facts if fact.payment in same], [Terms(1, 100, 30)])
+    return owed[0].reversed if owed else None
+
+
+class TestInvoice:
+    PAID = Paid("orderGym0001", at("2026-11-01T09:00:05Z"), 8900, "USD", ("0d5f7c2e-Gym0001", "CUSTGym0001"))
+
+    @pytest.mark.parametrize("body", [INVOICE, INVOICE_UPDATED])
+    def test_paid_in_full(self, body: bytes) -> None:
+        assert meaning(body) == [self.PAID]
+
+    def test_of_no_subscription(self) -> None:
+        for none in ("", None, ...):
+            with pytest.raises(Ignored, match="not a subscription's"):
+                meaning(INVOICE, subscription_id=none)
+        with pytest.raises(Ignored, match="not a subscription's"):
+            meaning(RECORDED["invoice_without_subscription"])
+
+    @pytest.mark.parametrize("body", [INVOICE, INVOICE_UPDATED])
+    @pytest.mark.parametrize(
+        "status",
+        ["PARTIALLY_PAID", "PAYMENT_PENDING", "UNPAID", "SCHEDULED", "CANCELED", "FAILED", "paid", None, [], ...],
+    )
+    def test_not_paid_in_full(self, body: bytes, status: object) -> None:
+        with pytest.raises(Ignored, match="paid in full"):
+            meaning(body, status=status)
+
+    @pytest.mark.parametrize("status", ["REFUNDED", "PARTIALLY_REFUNDED"])
+    def test_refunded_before_it_was_told(self, status: str) -> None:
+        assert meaning(INVOICE, status=status) == [self.PAID]
+        with pytest.raises(Ignored, match="never paid in full"):
+            meaning(INVOICE, status=status, payment_requests__0__computed_amount_money__amount=8901)
+        with pytest.raises(Ignored, match="counts when"):
+            meaning(INVOICE_UPDATED, status=status)
+
+    def test_in_parts_it_counts_once_with_their_sum(self) -> None:
+        part = {"computed_amount_money": {"amount": 4450, "currency": "USD"},
+                "total_completed_amount_money": {"amount": 4450, "currency": "USD"}}  # fmt: skip
+        with pytest.raises(Ignored, match="PARTIALLY_PAID"):
+            meaning(RECORDED["invoice_partially_paid"])
+        assert meaning(INVOICE, payment_requests=[part, part]) == [self.PAID]
+
+    def test_zero_amount(self) -> None:
+        with pytest.raises(Ignored, match="zero"):
+            meaning(INVOICE, payment_requests__0__total_completed_amount_money__amount=0)
+
+    @pytest.mark.parametrize("requests", [None, [], {}, "x", [7], [None], [{}], [{"total_completed_amount_money": 5}]])
+    def test_payment_requests_that_are_none(self, requests: object) -> None:
+        with pytest.raises(Unusable):
+            meaning(INVOICE, payment_requests=requests)
+
+    def test_parts_in_two_currencies(self) -> None:
+        parts = [{"total_completed_amount_money": {"amount": 1, "currency": currency}} for currency in ("USD", "CAD")]
+        with pytest.raises(Unusable, match="one currency"):
+            meaning(INVOICE, payment_requests=parts)
+
+    @pytest.mark.parametrize(
+        ("changes", "references"),
+        [
+            ({"primary_recipient": None}, ("0d5f7c2e-Gym0001",)),
+            ({"primary_recipient__customer_id": ...}, ("0d5f7c2e-Gym0001",)),
+            ({"primary_recipient__customer_id": ""}, ("0d5f7c2e-Gym0001",)),
+            ({"primary_recipient__customer_id": "0d5f7c2e-Gym0001"}, ("0d5f7c2e-Gym0001",)),
+        ],
+    )
+    def test_without_a_customer(self, changes: dict[str, Any], references: tuple[str, ...]) -> None:
+        (paid,) = meaning(INVOICE, **changes)
+        assert isinstance(paid, Paid)
+        assert paid.billing_references == references
+
+
+class TestPayment:
+    TIME = at("2026-11-01T09:00:04Z")
+
+    @pytest.mark.parametrize("type", ["payment.created", "payment.updated"])
+    def test_completed_is_a_link_and_holds(self, type: str) -> None:  # noqa: A002 -- the field's name
+        assert meaning(PAYMENT, event__type=type) == [
+            Linked("payGym0001", self.TIME, "orderGym0001"),
+            Restored("payGym0001", self.TIME, "failure:payGym0001", 8900, "USD"),
+        ]
+
+    @pytest.mark.parametrize("product", ["INVOICES", "SQUARE_POS", "ECOMMERCE_API", ...])
+    def test_no_payment_credits_alone(self, product: object) -> None:
+        told = meaning(PAYMENT, application_details__square_product=product)
+        assert reversed_of_100(told) is None
+
+    @pytest.mark.parametrize("order", [None, "", ...])
+    def test_without_an_order(self, order: object) -> None:
+        with pytest.raises(Ignored, match="no invoice's"):
+            meaning(PAYMENT, order_id=order)
+
+    @pytest.mark.parametrize("status", ["APPROVED", "PENDING", "completed", "", None, [], "x" * 5_000, ...])
+    def test_not_completed_yet(self, status: object) -> None:
+        for body in (PAYMENT, RECORDED["payment_created"]):
+            with pytest.raises(Ignored, match="no money moved yet"):
+                meaning(body, status=status)
+
+    @pytest.mark.parametrize("status", ["FAILED", "CANCELED"])
+    def test_failed_takes_the_payment_back_and_links_nothing(self, status: str) -> None:
+        assert meaning(PAYMENT_FAILED, status=status) == [
+            Reversed("payGym0001", at("2026-11-06T12:00:00.500Z"), "failure:payGym0001", 8900, "USD")
+        ]
+
+
+class TestRefund:
+    def test_completed(self) -> None:
+        for type in ("refund.created", "refund.updated"):  # noqa: A001 -- the field's name
+            assert meaning(REFUND, event__type=type) == [
+                Reversed("payGym0001", at("2026-11-03T10:05:00.250Z"), "refund:payGym0001_refGym0001", 8900, "USD")
+            ]
+
+    @pytest.mark.parametrize("status", ["FAILED", "REJECTED"])
+    def test_failed(self, status: str) -> None:
+        assert meaning(REFUND_FAILED, status=status) == [
+            Restored("payGym0001", at("2026-11-04T11:00:00Z"), "refund:payGym0001_refGym0001", 8900, "USD")
+        ]
+
+    @pytest.mark.parametrize("status", ["PENDING", "APPROVED", "", None, {}, "x" * 5_000, ...])
+    def test_otherwise_no_money_went_back_yet(self, status: object) -> None:
+        for body in (REFUND, RECORDED["refund_created"]):
+            with pytest.raises(Ignored, match="no money went back"):
+                meaning(body, status=status)
+
+    @pytest.mark.parametrize("payment", [None, "", ...])
+    def test_of_no_payment(self, payment: object) -> None:
+        with pytest.raises(Ignored, match="no payment"):
+            meaning(REFUND, payment_id=payment)
+
+
+class TestDispute:
+    @pytest.mark.parametrize("type", ["dispute.created", "dispute.state.updated", "dispute.state.changed"])
+    @pytest.mark.parametrize("state", ["EVIDENCE_REQUIRED", "PROCESSING", "LOST", "ACCEPTED"])
+    def test_withheld_from_the_first_day(self, type: str, state: str) -> None:  # noqa: A002 -- the field's name
+        time = at("2026-12-10T08:00:00Z")
+        assert meaning(LOST, event__type=type, state=state) == [
+            Reversed("payGym0001", time, "dispute:dpGym0001", 8900, "USD")
+        ]
+
+    def test_won(self) -> None:
+        time = at("2026-12-11T08:00:00Z")
+        assert meaning(WON) == [Restored("payGym0001", time, "dispute:dpGym0001", 8900, "USD")]
+
+    @pytest.mark.parametrize("state", ["INQUIRY_EVIDENCE_REQUIRED", "INQUIRY_PROCESSING", "INQUIRY_CLOSED"])
+    def test_an_inquiry_takes_nothing(self, state: str) -> None:
+        for body in (DISPUTED, LOST, WON):
+            with pytest.raises(Ignored, match="inquiry"):
+                meaning(body, state=state)
+
+    @pytest.mark.parametrize("state", ["", "won", None, [], "x" * 5_000, ...])
+    def test_any_other_state(self, state: object) -> None:
+        with pytest.raises(Ignored, match="no money moved"):
+            meaning(LOST, state=state)
+
+    def test_under_its_older_name(self) -> None:
+        assert meaning(ACCEPTED, id=...) == meaning(ACCEPTED) == meaning(LOST)
+        with pytest.raises(Unusable, match="dispute_id is missing"):
+            meaning(LOST, id=None)
+
+    @pytest.mark.parametrize("payment", [None, {}, {"payment_id": None}, [], "pay", {"payment_id": "a b"}, ...])
+    def test_of_what_payment_it_must_say(self, payment: object) -> None:
+        with pytest.raises(Unusable, match="payment"):
+            meaning(LOST, disputed_payment=payment)
+
+
+AMOUNT = {INVOICE: "payment_requests__0__total_completed_amount_money__"}
+EACH = pytest.mark.parametrize(
+    "body", [INVOICE, PAYMENT, PAYMENT_FAILED, REFUND, REFUND_FAILED, LOST, WON],
+    ids=["invoice", "payment", "failed payment", "refund", "failed refund", "lost", "won"],
+)  # fmt: skip
+
+
+@EACH
+class TestWhatIsNone:
+    """Of every object that counts: amounts, currencies, times and ids that are none."""
+
+    @pytest.mark.parametrize("amount", [89.0, 8900.5, "8900", "1e3", True, -1, None, [8900], 10**13, ...])
+    def test_amount(self, body: bytes, amount: object) -> None:
+        with pytest.raises(Unusable, match="amount is not an amount"):
+            meaning(body, **{AMOUNT.get(body, "amount_money__") + "amount": amount})
+
+    def test_amount_in_exponent_notation(self, body: bytes) -> None:
+        (part,) = TEST.split(body.replace(b'"amount": 8900', b'"amount": 1e3'), {})
+        with pytest.raises(Unusable, match="amount is not an amount"):
+            TEST.interpret(part.type, part.body)
+
+    @pytest.mark.parametrize("currency", ["", "US", "USDD", "US1", "ÜSD", 840, None, ["USD"], ...])
+    def test_currency(self, body: bytes, currency: object) -> None:
+        with pytest.raises(Unusable, match="currency"):
+            meaning(body, **{AMOUNT.get(body, "amount_money__") + "currency": currency})
+
+    @pytest.mark.parametrize(("currency", "amount"), [("JPY", 8900), ("kwd", 28500), ("USD", 1)])
+    def test_amounts_are_minor_units_whatever_the_exponent(self, body: bytes, currency: str, amount: int) -> None:
+        key = AMOUNT.get(body, "amount_money__")
+        fact = meaning(body, **{key + "amount": amount, key + "currency": currency})[-1]
+        assert not isinstance(fact, Linked)
+        assert (fact.amount_minor, fact.currency) == (amount, currency.upper())
+
+    @pytest.mark.parametrize("time", [None, "", 1793527205, "2026-11-01", "2026-11-01T09:00:00", "yesterday", [], ...])
+    def test_time(self, body: bytes, time: object) -> None:
+        with pytest.raises(Unusable, match="updated_at"):
+            meaning(body, updated_at=time)
+
+    @pytest.mark.parametrize("id", ["a b", "\n", "x" * 256, 7, ["x"], True])
+    def test_id(self, body: bytes, id: object) -> None:  # noqa: A002 -- the field's name
+        with pytest.raises(Unusable, match="is not an identifier"):
+            meaning(body, **{"order_id" if body == INVOICE else "id": id})
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [(INVOICE, "subscription_id"), (INVOICE, "primary_recipient__customer_id"), (PAYMENT, "order_id"),
+     (REFUND, "payment_id"), (LOST, "disputed_payment__payment_id")],
+)  # fmt: skip
+@pytest.mark.parametrize("value", ["a b", "é", 7, ["x"], {"id": 7}])
+def test_a_reference_that_is_none_is_not_left_out_in_silence(body: bytes, path: str, value: object) -> None:
+    with pytest.raises(Unusable, match=f"{path.rpartition('__')[2]} is not an identifier"):
+        meaning(body, **{path: value})
+
+
+class TestTogether:
+    """What the facts of several deliveries come to: the same in every order, and without those that were missed."""
+
+    def test_an_invoice_counts_without_the_word_of_its_payment(self) -> None:
+        assert reversed_of_100(meaning(INVOICE)) == 0
+        assert reversed_of_100(meaning(INVOICE_UPDATED)) == 0
+
+    @pytest.mark.parametrize(
+        ("bodies", "reversed"),
+        [
+            ([INVOICE, INVOICE_UPDATED, PAYMENT], 0),
+            ([INVOICE, PAYMENT, REFUND], 100),
+            ([INVOICE, PAYMENT, REFUND, REFUND_FAILED], 0),
+            ([INVOICE, PAYMENT, DISPUTED], 100),
+            ([INVOICE, PAYMENT, DISPUTED, LOST, WON], 0),
+            ([INVOICE, PAYMENT, REFUND, DISPUTED, WON], 100),
+            ([INVOICE, PAYMENT, PAYMENT_FAILED], 100),
+            ([INVOICE, PAYMENT_FAILED], 0),
+            ([INVOICE, REFUND], 0),
+        ],
+    )  # fmt: skip
+    def test_in_any_order_and_number(self, bodies: list[bytes], reversed: int) -> None:  # noqa: A002
+        for order in permutations(bodies):
+            assert reversed_of_100(*map(meaning, [*order, order[0]])) == reversed
+
+    def test_completed_after_it_had_failed(self) -> None:
+        later = meaning(PAYMENT, updated_at="2026-11-09T12:00:00Z")
+        for order in permutations([meaning(INVOICE), meaning(PAYMENT), meaning(PAYMENT_FAILED), later]):
+            assert reversed_of_100(*order) == 0
+
+    def test_a_first_attempt_that_failed_takes_nothing_from_the_second(self) -> None:
+        failed = meaning(PAYMENT_FAILED, id="payGym0000", updated_at="2026-11-01T08:00:00Z")
+        failed_late = meaning(PAYMENT_FAILED, id="payGym0000", updated_at="2026-11-20T08:00:00Z")
+        assert reversed_of_100(meaning(INVOICE), meaning(PAYMENT), failed, failed_late) == 0
+
+    def test_of_an_invoice_paid_in_two_parts_a_refund_takes_its_part(self) -> None:
+        half = {"amount_money__amount": 4450}
+        payments = [meaning(PAYMENT, id=f"pay{number}", **half) for number in (1, 2)]
+        refund = meaning(REFUND, payment_id="pay2", **half)
+        failed = meaning(PAYMENT_FAILED, id="pay1", **half)
+        for order in permutations([meaning(INVOICE), *payments, refund]):
+            assert reversed_of_100(*order) == 50
+        assert reversed_of_100(meaning(INVOICE), *payments, refund, failed) == 100
+
+    def test_a_refund_with_the_tip_takes_no_more_than_all(self) -> None:
+        assert reversed_of_100(meaning(INVOICE), meaning(PAYMENT), meaning(REFUND, amount_money__amount=9900)) == 100
+
+    def test_two_refunds_are_two_and_one_told_twice_is_one(self) -> None:
+        one = meaning(REFUND, amount_money__amount=2225)
+        again = meaning(REFUND, amount_money__amount=2225, updated_at="2026-11-03T12:00:00Z")
+        other = meaning(REFUND, amount_money__amount=2225, id="payGym0001_refGym0002")
+        assert reversed_of_100(meaning(INVOICE), meaning(PAYMENT), one, again) == 25
+        assert reversed_of_100(meaning(INVOICE), meaning(PAYMENT), one, again, other) == 50
+
+
+@pytest.mark.parametrize(
+    ("type", "why"),
+    [
+        ("invoice.created", "nothing was paid"),
+        ("invoice.published", "nothing was paid"),
+        ("invoice.scheduled_charge_failed", "failed attempt"),
+        ("invoice.refunded", "same money"),
+        ("invoice.canceled", "no money moved"),
+        ("order.updated", "same money"),
+        ("dispute.evidence.created", "no money moved"),
+        ("payout.paid", "club's own"),
+        ("subscription.updated", "nothing about dues"),
+        ("payment.completed", "nothing about dues"),
+        ("INVOICE.PAYMENT_MADE", "nothing about dues"),
+    ],
+)
+def test_types_without_effect(type: str, why: str) -> None:  # noqa: A002 -- the field's name
+    for body in (INVOICE, PAYMENT):
+        with pytest.raises(Ignored, match=why):
+            TEST.interpret(type, body)
+
+
+class TestAccountAndMode:
+    OURS = endpoint("square", "secret", account="MERCHANTGym0001", url=URL)
+
+    @pytest.mark.parametrize("body", RECORDED.values(), ids=RECORDED)
+    def test_another_merchant(self, body: bytes) -> None:
+        for theirs in ("MERCHANTGym0002", "", None, 7, ["MERCHANTGym0001"], ...):
+            with pytest.raises(Unusable, match="merchant_id"):
+                meaning(body, self.OURS, event__merchant_id=theirs)
+
+    def test_ours_counts(self) -> None:
+        assert meaning(INVOICE, self.OURS) == meaning(INVOICE)
+
+    def test_any_merchant_where_none_is_set(self) -> None:
+        assert meaning(INVOICE, event__merchant_id="MERCHANTGym0002") == meaning(INVOICE)
+
+    def test_from_the_other_environment(self) -> None:
+        for on, ours, other in ((TEST, "Sandbox", "Production"), (LIVE, "Production", "Sandbox")):
+            (part,) = on.split(INVOICE, received({"Square-Environment": other}))
+            assert part.event_id == "0b3e1f6a-Gym0001-0004"
+            assert "environment, but the endpoint is in" in str(part.quarantine_reason)
+            for fine in (ours, "", "elsewhere"):
+                assert on.split(INVOICE, received({"square-environment": fine})) == on.split(INVOICE, {})
+
+
+class TestSplit:
+    def test_an_event(self) -> None:
+        assert TEST.split(INVOICE, {}) == [
+            ("0b3e1f6a-Gym0001-0004", "invoice.payment_made", INVOICE, None, None, False)
+        ]
+
+    @pytest.mark.parametrize("key", ["event_id", "type"])
+    @pytest.mark.parametrize("value", [None, "", 7, "a b", "x" * 256, ...])
+    def test_without_an_id_or_type_it_is_kept_under_its_hash(self, key: str, value: object) -> None:
+        (part,) = TEST.split(changed(INVOICE, **{key: value}), {})
+        assert part.event_id.startswith("sha256:")
+        assert str(part.quarantine_reason).startswith("unparsable")
+
+
+class TestNotificationUrl:
+    @pytest.mark.parametrize("options", [{}, {"url": ""}, {"url": "gym.example"}, {"url": "httpx://gym.example"}])
+    def test_it_must_be_set(self, options: dict[str, str]) -> None:
+        with pytest.raises(SettingsError, match=r"'gym'.*exactly.*Developer Dashboard.*gym=square:live,url=https"):
+            adapter(Endpoint(name="gym", processor="square", mode="live", options=options))
+
+    def test_it_is_part_of_what_is_signed_whatever_the_host_says(self) -> None:
+        headers = received(TEST.sign(INVOICE, NOW).headers | {"Host": "proxy.internal"})
+        assert TEST.verify(INVOICE, headers, NOW) is None
+        for other in (URL + "/", URL.replace("https", "http"), URL.upper().replace("HTTPS", "https"), URL[:-1]):
+            assert isinstance(endpoint("square", "secret", url=other).verify(INVOICE, headers, NOW), Invalid)
+
+    def test_it_ends_where_the_body_begins(self) -> None:
+        # Nothing separates the two; a shorter address with a longer body is another body, and no JSON.
+        shorter = endpoint("square", "secret", url=URL[:-1])
+        headers = received(TEST.sign(INVOICE, NOW).headers)
+        assert shorter.verify(b"1" + INVOICE, headers, NOW) is None
+        assert shorter.split(b"1" + INVOICE, headers)[0].quarantine_reason
+
+
+class TestSamples:
+    @pytest.mark.parametrize(
+        ("name", "taken_back"), [("paid", 0), ("refunded", 100), ("disputed", 100), ("late_failure", 100)]
+    )
+    def test_what_they_come_to(self, name: str, taken_back: int) -> None:
+        told = [
+            TEST.interpret(part.type, part.body)
+            for one in samples.sample(
+                "square", name, reference="sub_1", number="Gym0001", now=at("2026-11-01T09:00:00Z")
+            )
+            for delivery in [TEST.sign(one.content, NOW)]
+            for part in TEST.split(delivery.body, received(delivery.headers))
+            if TEST.verify(delivery.body, received(delivery.headers), NOW) is None
+        ]
+        paid = [fact for facts in told for fact in facts if isinstance(fact, Paid)]
+        assert [(fact.amount_minor, fact.currency, fact.billing_references[0]) for fact in paid] == [
+            (8900, "USD", "sub_1")
+        ]
+        assert reversed_of_100(*told, order="order_Gym0001") == taken_back
+
+    def test_they_are_events_of_their_own(self) -> None:
+        for name in samples.NAMES:
+            made = samples.sample("square", name, reference="sub_1", number="1", now=at("2026-11-01T09:00:00Z"))
+            ids = [TEST.split(one.content, {})[0].event_id for one in made]
+            assert len(set(ids)) == len(made)

@@ -1,0 +1,520 @@
+import hashlib
+import hmac
+import json
+import re
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+
+from local import samples
+from models.payments.entitlement import Terms, entitlement
+from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from tests.webhooks.contract import ProcessorContract
+from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
+from webhooks import signatures
+from webhooks.processors import Ignored, Processor, Unusable
+
+TEST, LIVE = (endpoint("stripe", "whsec_test", mode=mode) for mode in ("test", "live"))
+RECORDED = recorded("stripe")
+PAID, PAID_BEFORE_BASIL = RECORDED["invoice_paid"], RECORDED["invoice_paid_before_basil"]
+LINK = RECORDED["invoice_payment_paid"]
+REFUND, REFUND_FAILED = RECORDED["refund_created"], RECORDED["refund_failed"]
+TOTAL, TOTAL_BEFORE_BASIL = RECORDED["charge_refunded"], RECORDED["charge_refunded_before_basil"]
+WITHDRAWN, REINSTATED = RECORDED["dispute_funds_withdrawn"], RECORDED["dispute_funds_reinstated"]
+CLOSED = RECORDED["dispute_closed"]
+
+
+class TestContract(ProcessorContract):
+    processor = "stripe"
+    key = b"whsec_test"
+    other_key = b"whsec_other"
+    signature_header = "Stripe-Signature"
+    tolerance_s = 300
+    # Of another API version only the meaning counts: see TestVersions.
+    varies: ClassVar[frozenset[str]] = frozenset({"pending_webhooks", "api_version"})
+
+    def both_signatures(self, first: dict[str, str], second: dict[str, str]) -> dict[str, str]:
+        (one,), (other,) = first.values(), second.values()
+        return {"Stripe-Signature": f"{one},{other.partition(',')[2]},v0=test"}
+
+
+def at(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def meaning(body: bytes, on: Processor = TEST, **changes: Any) -> list[Fact]:
+    (part,) = TEST.split(changed(body, **changes), {})
+    assert part.quarantine_reason is None
+    return on.interpret(part.type, part.body)
+
+
+def of_object(changes: dict[str, Any]) -> dict[str, Any]:
+    return {f"data__object__{path}": value for path, value in changes.items()}
+
+
+NO_SUBSCRIPTION = {
+    "parent": None,
+    "subscription": None,
+    "lines__data__0__parent": None,
+    "lines__data__0__subscription": None,
+}
+LINE_ITEM = {"type": "subscription_item_details", "subscription_item_details": {"subscription": "sub_L"}}
+
+
+class TestInvoicePaid:
+    def test_of_an_api_since_basil(self) -> None:
+        assert meaning(PAID) == [Paid("in_Gym0001", at(1793527205), 8900, "USD", ("sub_Gym0001", "cus_Gym0001"))]
+
+    def test_of_an_api_before_basil_names_the_charge_too(self) -> None:
+        told = at(1793527210)
+        assert meaning(PAID_BEFORE_BASIL) == [
+            Paid("in_Gym0001", at(1793527205), 8900, "USD", ("sub_Gym0001", "cus_Gym0001")),
+            Linked("in_Gym0001", told, "pi_Gym0001"),
+            Linked("in_Gym0001", told, "ch_Gym0001"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("changes", "references"),
+        [
+            ({"parent": {"subscription_details": {"subscription": "sub_P"}}}, ("sub_P", "cus_Gym0001")),
+            ({"parent": {"subscription_details": {"subscription": {"id": "sub_X"}}}}, ("sub_X", "cus_Gym0001")),
+            ({"subscription": "sub_I"}, ("sub_I", "cus_Gym0001")),
+            ({"lines__data__0__parent": LINE_ITEM}, ("sub_L", "cus_Gym0001")),
+            ({"lines__data__0__subscription": "sub_O"}, ("sub_O", "cus_Gym0001")),
+            ({"lines__data": [{"id": "il_fee"}, {"parent": LINE_ITEM}]}, ("sub_L", "cus_Gym0001")),
+            (
+                {"parent": {"subscription_details": {"subscription": "sub_P"}}, "subscription": "sub_I"},
+                ("sub_P", "cus_Gym0001"),
+            ),
+            ({"subscription": "sub_I", "lines__data__0__subscription": "sub_O"}, ("sub_I", "cus_Gym0001")),
+            ({"subscription": "sub_I", "customer": {"id": "cus_X", "object": "customer"}}, ("sub_I", "cus_X")),
+            ({"customer": "cus_1"}, ("cus_1",)),
+            ({"subscription": "sub_I", "customer": None}, ("sub_I",)),
+            ({"customer": None}, ()),
+            ({"customer": ..., "lines": ...}, ()),
+            ({"lines": None}, ("cus_Gym0001",)),
+        ],
+    )
+    def test_where_the_subscription_stands(self, changes: dict[str, Any], references: tuple[str, ...]) -> None:
+        for body in (PAID, PAID_BEFORE_BASIL):
+            bare = changed(body, **of_object(NO_SUBSCRIPTION))
+            paid = meaning(bare, **of_object(changes))[0]
+            assert isinstance(paid, Paid)
+            assert paid.billing_references == references
+
+    @pytest.mark.parametrize("reason", ["subscription_create", "subscription_cycle"])
+    def test_dues(self, reason: str) -> None:
+        assert meaning(PAID, data__object__billing_reason=reason) == meaning(PAID)
+
+    @pytest.mark.parametrize(
+        "reason",
+        [
+            "manual",
+            "subscription_update",
+            "subscription_threshold",
+            "quote_accept",
+            "upcoming",
+            "automatic_pending_invoice_item_invoice",
+            None,
+            "",
+            [],
+            {"id": "subscription_cycle"},
+            True,
+        ],
+    )
+    def test_fees_and_add_ons_are_not_dues(self, reason: object) -> None:
+        with pytest.raises(Ignored, match="not dues"):
+            meaning(PAID, data__object__billing_reason=reason)
+
+    def test_zero_amount(self) -> None:
+        with pytest.raises(Ignored, match="zero"):
+            meaning(PAID, data__object__amount_paid=0)
+
+    @pytest.mark.parametrize("amount", [89.0, 8900.5, "8900", "1000", True, -1, -8900, None, [8900], 10**13, ...])
+    def test_what_is_no_amount(self, amount: object) -> None:
+        with pytest.raises(Unusable, match="amount_paid"):
+            meaning(PAID, data__object__amount_paid=amount)
+
+    def test_an_amount_in_exponent_notation(self) -> None:
+        body = PAID.replace(b'"amount_paid": 8900', b'"amount_paid": 1e3')
+        assert body != PAID
+        with pytest.raises(Unusable, match="amount_paid"):
+            TEST.interpret("invoice.paid", body)
+
+    @pytest.mark.parametrize(("currency", "amount"), [("jpy", 8900), ("JPY", 1), ("kwd", 28500), ("usd", 1)])
+    def test_amounts_are_minor_units_whatever_the_exponent(self, currency: str, amount: int) -> None:
+        paid = meaning(PAID, data__object__currency=currency, data__object__amount_paid=amount)[0]
+        assert isinstance(paid, Paid)
+        assert (paid.amount_minor, paid.currency) == (amount, currency.upper())
+
+    @pytest.mark.parametrize(
+        ("currency", "amount", "minor"),
+        [("isk", 890000, 8900), ("ugx", 890000, 8900), ("mga", 8900, 890000), ("clp", 8900, 8900), ("huf", 8900, 8900)],
+    )
+    def test_amounts_become_isos_minor_units_where_stripe_counts_in_others(
+        self, currency: str, amount: int, minor: int
+    ) -> None:
+        money = {"data__object__currency": currency}
+        told = [
+            meaning(PAID, **money, data__object__amount_paid=amount)[0],
+            meaning(RECORDED["refund_created"], **money, data__object__amount=amount)[0],
+            meaning(RECORDED["charge_refunded"], **money, data__object__amount_refunded=amount)[0],
+            meaning(RECORDED["dispute_funds_withdrawn"], **money, data__object__amount=amount)[0],
+        ]
+        expected = [(minor, currency.upper())] * len(told)
+        assert [(fact.amount_minor, fact.currency) for fact in told if not isinstance(fact, Linked)] == expected
+
+    def test_a_fraction_of_what_has_no_minor_unit_is_unusable(self) -> None:
+        with pytest.raises(Unusable, match="amount_paid is not an amount in ISK, whose minor unit has 0 digits"):
+            meaning(PAID, data__object__currency="isk", data__object__amount_paid=890050)
+
+    @pytest.mark.parametrize("currency", ["", "us", "usdd", "us1", "ÜSD", "xau", "xxx", "zzz", 840, None, ["usd"], ...])
+    def test_what_is_no_currency(self, currency: object) -> None:
+        with pytest.raises(Unusable, match="currency"):
+            meaning(PAID, data__object__currency=currency)
+
+    @pytest.mark.parametrize("paid_at", [None, 0, ...])
+    def test_paid_when_the_event_was_made_where_the_invoice_does_not_say(self, paid_at: object) -> None:
+        paid = meaning(PAID, data__object__status_transitions__paid_at=paid_at)[0]
+        assert paid.occurred_at == at(1793527210)
+
+    @pytest.mark.parametrize("path", ["created", "data__object__status_transitions__paid_at"])
+    @pytest.mark.parametrize("time", [-1, 1793527205.5, "1793527205", True, 10**11, 10**18, [1]])
+    def test_what_is_no_time(self, path: str, time: object) -> None:
+        with pytest.raises(Unusable, match="Unix time"):
+            meaning(PAID, **{path: time})
+
+    @pytest.mark.parametrize("id", [None, "", "in 1", "in_\n1", "x" * 256, 7, ["in_1"], ...])
+    def test_what_is_no_id(self, id: object) -> None:  # noqa: A002 -- the field's name
+        with pytest.raises(Unusable, match="id is"):
+            meaning(PAID, data__object__id=id)
+
+    @pytest.mark.parametrize("customer", ["cus 1", "cus_\x7f", 7, ["cus_1"], {"id": 7}])
+    def test_a_reference_that_is_none_is_not_left_out_in_silence(self, customer: object) -> None:
+        with pytest.raises(Unusable, match="customer"):
+            meaning(PAID, data__object__customer=customer)
+
+    def test_paid_outside_stripe(self) -> None:
+        # "Mark as paid": the invoice was paid in cash, no charge and no payment intent.
+        changes = of_object({"paid_out_of_band": True, "payment_intent": None, "charge": None})
+        assert meaning(PAID_BEFORE_BASIL, **changes) == meaning(PAID)
+
+    @pytest.mark.parametrize(
+        "path", ["data", "data__object", "data__object__status_transitions", "data__object__parent"]
+    )
+    @pytest.mark.parametrize("value", ["text", 7, [1], True])
+    def test_what_should_be_an_object_is_none(self, path: str, value: object) -> None:
+        with pytest.raises(Unusable):
+            meaning(PAID, **{path: value})
+
+
+class TestLink:
+    def test_invoice_payment_paid(self) -> None:
+        assert meaning(LINK) == [Linked("in_Gym0001", at(1793527211), "pi_Gym0001")]
+
+    def test_by_charge(self) -> None:
+        payment = {"type": "charge", "charge": "ch_Gym0001"}
+        assert meaning(LINK, data__object__payment=payment) == [Linked("in_Gym0001", at(1793527211), "ch_Gym0001")]
+
+    def test_paid_outside_stripe_links_nothing(self) -> None:
+        with pytest.raises(Ignored, match="outside Stripe"):
+            meaning(LINK, data__object__payment={"type": "payment_record", "payment_record": "prec_1"})
+
+    def test_without_an_invoice(self) -> None:
+        with pytest.raises(Unusable, match="invoice"):
+            meaning(LINK, data__object__invoice=None)
+
+
+class TestRefund:
+    CAUSE = "refund of ch_Gym0001:re_Gym0001"
+
+    @pytest.mark.parametrize("type", ["refund.created", "refund.updated", "charge.refund.updated"])
+    def test_succeeded(self, type: str) -> None:  # noqa: A002 -- the field's name
+        assert meaning(REFUND, type=type) == [
+            Reversed("pi_Gym0001", at(1793613600), self.CAUSE, 3000, "USD"),
+            Linked("pi_Gym0001", at(1793613601), "ch_Gym0001"),
+        ]
+
+    @pytest.mark.parametrize("status", ["failed", "canceled"])
+    @pytest.mark.parametrize("type", ["refund.failed", "refund.updated", "charge.refund.updated"])
+    def test_failed(self, type: str, status: str) -> None:  # noqa: A002 -- the field's name
+        assert meaning(REFUND_FAILED, type=type, data__object__status=status) == [
+            Restored("pi_Gym0001", at(1793786400), self.CAUSE, 3000, "USD"),
+            Linked("pi_Gym0001", at(1793786400), "ch_Gym0001"),
+        ]
+
+    @pytest.mark.parametrize("status", ["pending", "requires_action", None, "", ["succeeded"], {}, True, ...])
+    def test_not_yet(self, status: object) -> None:
+        with pytest.raises(Ignored, match="no money went back"):
+            meaning(REFUND, data__object__status=status)
+
+    def test_of_a_charge_without_payment_intent(self) -> None:
+        (refund,) = meaning(REFUND, data__object__payment_intent=None)
+        assert refund == Reversed("ch_Gym0001", at(1793613600), self.CAUSE, 3000, "USD")
+
+    def test_of_a_payment_intent_alone(self) -> None:
+        (refund,) = meaning(REFUND, data__object__charge=None)
+        cause = "refund of pi_Gym0001:re_Gym0001"
+        assert refund == Reversed("pi_Gym0001", at(1793613600), cause, 3000, "USD")
+
+    def test_of_nothing(self) -> None:
+        with pytest.raises(Unusable, match="neither"):
+            meaning(REFUND, data__object__charge=None, data__object__payment_intent="")
+
+    @pytest.mark.parametrize("amount", [30.0, "3000", True, -3000, None])
+    def test_what_is_no_amount(self, amount: object) -> None:
+        for body in (REFUND, REFUND_FAILED, WITHDRAWN, REINSTATED):
+            with pytest.raises(Unusable, match="amount"):
+                meaning(body, data__object__amount=amount)
+
+    def test_the_running_total_of_a_charge(self) -> None:
+        told = at(1793613602)
+        total = Reversed("ch_Gym0001", told, "refund of ch_Gym0001", 3000, "USD", running_total=True)
+        assert meaning(TOTAL) == [total, Linked("ch_Gym0001", told, "pi_Gym0001")]
+        assert meaning(TOTAL_BEFORE_BASIL) == [*meaning(TOTAL), Linked("ch_Gym0001", told, "in_Gym0001")]
+
+    def test_total_and_single_refunds_of_one_charge_are_of_one_family(self) -> None:
+        total, single = meaning(TOTAL)[0], meaning(REFUND)[0]
+        assert isinstance(total, Reversed)
+        assert isinstance(single, Reversed)
+        assert single.cause.partition(":")[0] == total.cause
+
+
+class TestDispute:
+    @pytest.mark.parametrize("status", ["needs_response", "under_review", "lost", "won"])
+    def test_funds_withdrawn(self, status: str) -> None:
+        assert meaning(WITHDRAWN, data__object__status=status) == [
+            Reversed("pi_Gym0001", at(1794000001), "dispute:dp_Gym0001", 8900, "USD"),
+            Linked("pi_Gym0001", at(1794000001), "ch_Gym0001"),
+        ]
+
+    def test_funds_reinstated(self) -> None:
+        assert meaning(REINSTATED) == [
+            Restored("pi_Gym0001", at(1796000001), "dispute:dp_Gym0001", 8900, "USD"),
+            Linked("pi_Gym0001", at(1796000001), "ch_Gym0001"),
+        ]
+
+    @pytest.mark.parametrize(("status", "kind"), [("won", Restored), ("lost", Reversed)])
+    def test_closed(self, status: str, kind: type[Reversed | Restored]) -> None:
+        assert meaning(CLOSED, data__object__status=status) == [
+            kind("pi_Gym0001", at(1796000000), "dispute:dp_Gym0001", 8900, "USD"),
+            Linked("pi_Gym0001", at(1796000000), "ch_Gym0001"),
+        ]
+
+    @pytest.mark.parametrize("status", ["needs_response", "under_review", "prevented", None, ["won"], {}, ...])
+    def test_closed_as_something_else(self, status: object) -> None:
+        with pytest.raises(Ignored, match="no money moved"):
+            meaning(CLOSED, data__object__status=status)
+
+    @pytest.mark.parametrize("status", ["warning_needs_response", "warning_under_review", "warning_closed"])
+    def test_an_inquiry_takes_nothing(self, status: str) -> None:
+        for body in (WITHDRAWN, REINSTATED, CLOSED):
+            with pytest.raises(Ignored, match="inquiry"):
+                meaning(body, data__object__status=status)
+
+
+@pytest.mark.parametrize(
+    ("type", "why"),
+    [
+        ("invoice.payment_succeeded", "same money"),
+        ("payment_intent.succeeded", "same money"),
+        ("charge.succeeded", "same money"),
+        ("checkout.session.completed", "same money"),
+        ("invoice.payment_failed", "failed attempt"),
+        ("charge.failed", "failed attempt"),
+        ("invoice.created", "nothing about dues"),
+        ("charge.dispute.created", "no money moved"),
+        ("charge.dispute.updated", "no money moved"),
+        ("charge.updated", "no money moved"),
+        ("charge.pending", "no money moved yet"),
+        ("payment_intent.processing", "no money moved yet"),
+        ("invoice.paid.", "nothing about dues"),
+        ("INVOICE.PAID", "nothing about dues"),
+    ],
+)
+def test_types_without_effect(type: str, why: str) -> None:  # noqa: A002 -- the field's name
+    for body in (PAID, TOTAL):
+        with pytest.raises(Ignored, match=why):
+            meaning(body, type=type)
+
+
+@pytest.mark.parametrize("body", RECORDED.values(), ids=RECORDED)
+class TestModeAndAccount:
+    def test_live_on_a_test_endpoint(self, body: bytes) -> None:
+        with pytest.raises(Unusable, match="mode"):
+            meaning(body, livemode=True)
+
+    def test_test_on_a_live_endpoint(self, body: bytes) -> None:
+        with pytest.raises(Unusable, match="mode"):
+            meaning(body, LIVE)
+
+    @pytest.mark.parametrize("livemode", [None, 0, 1, "false", "true", [], "x" * 100_000, ...])
+    def test_neither(self, body: bytes, livemode: object) -> None:
+        for on in (TEST, LIVE):
+            with pytest.raises(Unusable, match="mode") as refused:
+                meaning(body, on, livemode=livemode)
+            assert len(str(refused.value)) < 1_000
+
+    def test_another_account(self, body: bytes) -> None:
+        for theirs in ("acct_2", None, ""):
+            with pytest.raises(Unusable, match="account"):
+                meaning(body, _with_account("acct_1"), account=theirs)
+        for theirs in ("acct_1", 7, ["acct_1"]):
+            with pytest.raises(Unusable, match="account"):
+                meaning(body, TEST, account=theirs)
+
+
+def _with_account(account: str) -> Processor:
+    return endpoint("stripe", "whsec_test", account=account)
+
+
+def test_on_its_own_account_and_mode_it_counts() -> None:
+    assert meaning(PAID, _with_account("acct_1"), account="acct_1") == meaning(PAID)
+    assert meaning(PAID, LIVE, livemode=True) == meaning(PAID)
+
+
+class TestSplit:
+    def test_an_event(self) -> None:
+        assert TEST.split(PAID, {}) == [("evt_Gym0001", "invoice.paid", PAID, "2025-06-30.basil", None, False)]
+
+    @pytest.mark.parametrize("version", [None, "", 7, [], "x" * 256, "with blank", ...])
+    def test_an_api_version_that_is_none_does_not_matter(self, version: object) -> None:
+        body = changed(PAID, api_version=version)
+        assert TEST.split(body, {}) == [("evt_Gym0001", "invoice.paid", body, None, None, False)]
+
+    @pytest.mark.parametrize("key", ["id", "type"])
+    @pytest.mark.parametrize(
+        "value", [None, "", 7, True, ["evt_1"], "x" * 256, "a b", "evt_\x00", "évt", "\ud800", ...]
+    )
+    def test_without_an_id_or_type_it_is_kept_under_its_hash(self, key: str, value: object) -> None:
+        body = changed(PAID, **{key: value})
+        (part,) = TEST.split(body, {})
+        assert re.fullmatch("sha256:[0-9a-f]{64}", part.event_id)
+        assert str(part.quarantine_reason).startswith("unparsable")
+        assert TEST.split(changed(body, created=1), {})[0].event_id != part.event_id
+
+
+def test_pending_webhooks_count_down_between_redeliveries() -> None:
+    for left in (0, 1, 7, None):
+        assert TEST.same_content(PAID, changed(PAID, pending_webhooks=left))
+    assert not TEST.same_content(PAID, changed(PAID, pending_webhooks=1, data__object__amount_paid=1))
+    assert not TEST.same_content(PAID, changed(PAID, data__object__pending_webhooks=1))
+
+
+class TestVersions:
+    """The API lists an event in the account's version, which may not be the one that was delivered."""
+
+    BASIL, CLOVER, BEFORE = "2025-06-30.basil", "2026-09-30.clover", "2024-06-20"
+
+    @pytest.mark.parametrize("body", RECORDED.values(), ids=RECORDED)
+    def test_another_version_that_means_the_same(self, body: bytes) -> None:
+        for more in ({}, {"data__object__object": "other"}, {"request": None}):
+            assert TEST.same_content(body, changed(body, api_version=self.CLOVER, **more))
+            assert TEST.same_content(changed(body, api_version=self.CLOVER, **more), body)
+            assert not more or not TEST.same_content(body, changed(body, **more))
+
+    @pytest.mark.parametrize(
+        ("first", "second"), [(PAID, PAID_BEFORE_BASIL), (TOTAL, TOTAL_BEFORE_BASIL)], ids=["invoice", "charge"]
+    )
+    def test_across_basil_the_links_may_be_told_or_not(self, first: bytes, second: bytes) -> None:
+        second = changed(second, id=json.loads(first)["id"])
+        assert meaning(first) != meaning(second)
+        assert TEST.same_content(first, second)
+        assert TEST.same_content(second, first)
+        assert not TEST.same_content(first, changed(second, api_version=self.BASIL))
+
+    @pytest.mark.parametrize(
+        ("body", "changes"),
+        [
+            (PAID, {"data__object__amount_paid": 1}),
+            (PAID, {"data__object__amount_paid": 0}),
+            (PAID, {"data__object__id": "in_2"}),
+            (PAID, {"data__object__customer": "cus_2"}),
+            (PAID, {"data__object__status_transitions__paid_at": 1}),
+            (PAID, {"id": "evt_2"}),
+            (PAID, {"type": "invoice.finalized"}),
+            (PAID_BEFORE_BASIL, {"data__object__payment_intent": "pi_2"}),
+            (LINK, {"data__object__payment": None}),
+            (LINK, {"data__object__payment__payment_intent": "pi_2"}),
+            (REFUND, {"data__object__status": "failed"}),
+            (REFUND, {"data__object__amount": "3000"}),
+            (TOTAL, {"data__object__amount_refunded": 8900}),
+            (WITHDRAWN, {"livemode": True}),
+            (WITHDRAWN, {"account": "acct_1"}),
+            (RECORDED["unknown_type"], {"type": "invoice.created"}),
+        ],
+    )
+    def test_another_version_that_means_something_else(self, body: bytes, changes: dict[str, Any]) -> None:
+        other = changed(body, api_version=self.BEFORE if body != PAID_BEFORE_BASIL else self.BASIL, **changes)
+        assert not TEST.same_content(body, other)
+        assert not TEST.same_content(other, body)
+
+
+TOLD_AT = datetime(2026, 11, 1, 9, tzinfo=UTC)
+SAMPLE_PAID = Paid("in_7", TOLD_AT, 8900, "USD", ("sub_1", "cus_7"))
+SAMPLE_LINKS = {("in_7", "pi_7"), ("pi_7", "ch_7"), ("ch_7", "pi_7")}
+
+
+@pytest.mark.parametrize(
+    ("name", "money"),
+    [
+        ("paid", []),
+        ("refunded", [("pi_7", "refund of ch_7:re_7"), ("ch_7", "refund of ch_7")]),
+        ("disputed", [("pi_7", "dispute:du_7")]),
+        ("late_failure", [("pi_7", "dispute:du_7"), ("pi_7", "dispute:du_7")]),
+    ],
+)
+@pytest.mark.parametrize("account", [None, "acct_1"])
+def test_samples(name: str, money: list[tuple[str, str]], account: str | None) -> None:
+    on = endpoint("stripe", "whsec_test", account=account)
+    facts: list[Fact] = []
+    ids = []
+    for content, _ in samples.sample("stripe", name, reference="sub_1", number="7", now=TOLD_AT, account=account):
+        delivery = on.sign(content, NOW)
+        assert on.verify(delivery.body, received(delivery.headers), NOW) is None
+        (part,) = on.split(delivery.body, received(delivery.headers))
+        ids.append(part.event_id)
+        with nullcontext() if part.type != "charge.dispute.created" else pytest.raises(Ignored):
+            facts += on.interpret(part.type, part.body)
+    assert len(set(ids)) == len(ids)
+    paid, *others = facts
+    assert paid == replace(SAMPLE_PAID, occurred_at=TOLD_AT - timedelta(seconds=len(ids) - 1))
+    assert {(fact.payment, fact.other) for fact in others if isinstance(fact, Linked)} <= SAMPLE_LINKS
+    reversals = [fact for fact in others if isinstance(fact, Reversed)]
+    assert [(fact.payment, fact.cause) for fact in reversals] == money
+    assert all((fact.amount_minor, fact.currency) == (8900, "USD") for fact in reversals)
+    (owed,) = entitlement(facts, [Terms(1, 8, 0)])
+    assert owed.reversed == (8 if money else 0)
+
+
+class TestHeader:
+    """What is Stripe's own about it; the contract has the rest."""
+
+    GOOD = TEST.sign(PAID, NOW).headers["Stripe-Signature"]
+
+    def verdict(self, header: str) -> signatures.Verdict:
+        return TEST.verify(PAID, received({"Stripe-Signature": header}), NOW)
+
+    def test_only_v1_counts(self) -> None:
+        assert self.verdict(self.GOOD) is None
+        for scheme in ("v0", "v2", "V1", "v11", ""):
+            assert self.verdict(self.GOOD.replace("v1=", f"{scheme}=")) is not None
+
+    def test_two_timestamps(self) -> None:
+        for header in (f"t={NOW},{self.GOOD}", f"{self.GOOD},t={NOW}", f"{self.GOOD}, t=1"):
+            assert self.verdict(header) == signatures.Invalid("not exactly one timestamp in Stripe-Signature")
+
+    @pytest.mark.parametrize("time", ["", "0{}", "+{}", " {}", "{}.0", "{}e0", "١٧٩", "1_7", "-{}", "0x1", "9" * 5_000])
+    def test_what_is_no_timestamp(self, time: str) -> None:
+        assert self.verdict(self.GOOD.replace(f"t={NOW}", f"t={time.format(NOW)}")) is not None
+        signed = time.format(NOW).encode()
+        signature = hmac.digest(b"whsec_test", signed + b"." + PAID, hashlib.sha256).hex()
+        assert self.verdict(f"t={time.format(NOW)},v1={signature}") is not None
+
+    def test_a_header_stuffed_with_signatures(self) -> None:
+        wrong = ",v1=" + "0" * 64
+        assert self.verdict(self.GOOD + wrong * 1_000) is None
+        assert self.verdict(f"t={NOW}" + wrong * 1_000) is not None
