@@ -70,4 +70,4 @@ def zone_name(typed: str) -> str:
 
 
 def _memberships(session: Session, club_id: int) -> int:
-    return session.scalars(_MEMBERSHIPS, {"club": club_id}).one()
+    return int(session.scalars(_MEMBERSHIPS, {"club": club_id}).one())
