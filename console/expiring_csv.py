@@ -1,4 +1,4 @@
-"""What lapses next as CSV, a line per lot."""
+"""What expires next as CSV, a line per grant."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +12,7 @@ HEADINGS = ("member", "e-mail", "club", "item", "sessions", "last usable day")
 
 
 def lines(session: Session, now: datetime, *, days: int, limit: int = expiring.BATCH) -> Iterator[str]:
-    """The file in pieces, a batch of lots in each, the next to lapse first.
+    """The file in pieces, a batch of grants in each, the next to expire first.
 
     Each batch is a transaction of its own, so that whoever takes them slowly keeps nothing open.
     """
@@ -21,7 +21,10 @@ def lines(session: Session, now: datetime, *, days: int, limit: int = expiring.B
 
 def _batches(session: Session, now: datetime, days: int, limit: int) -> Iterator[list[tuple[str | int, ...]]]:
     last = None
-    while lots := expiring.batch(session, now, days=days, after=last, limit=limit):
+    while grants := expiring.batch(session, now, days=days, after=last, limit=limit):
         session.commit()
-        yield [(lot.member, lot.email, lot.club, lot.item, lot.sessions, lot.last_day.isoformat()) for lot in lots]
-        last = lots[-1]
+        yield [
+            (grant.member, grant.email, grant.club, grant.item, grant.sessions, grant.last_day.isoformat())
+            for grant in grants
+        ]
+        last = grants[-1]

@@ -129,9 +129,9 @@ def run(say: Say, table: Table) -> bool:
         say(f"   {len(theirs)} signed deliveries, answered: {_counted(theirs)}")
         _wait_until(make, ALL_DONE)
 
-        say("5. What lapsed is written down.")
+        say("5. What expired is written down.")
         with make.begin() as session:
-            say(f"   {entries.expire(session, as_of=datetime.now(UTC))} grants had lapsed")
+            say(f"   {entries.expire(session, as_of=datetime.now(UTC))} grants had expired")
             say(f"   events: {_states(session)}\n")
             agreed = _compare(session, people, table)
             rows, all_agree = demo_processors.compare(session, everybody)

@@ -228,7 +228,7 @@ class NothingExpired(SppError):
     """Grant {grant} has no expired sessions that could come back: they were used, or taken back."""
 
 
-class NeverLapses(SppError):
+class NeverExpires(SppError):
     """Grant {grant} never expires."""
 
 

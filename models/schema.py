@@ -16,7 +16,7 @@ TABLES = (
     tables.Club, tables.Item, tables.Offer, tables.SessionBucket, tables.PaymentTerm,
     tables.BucketTerms, memberships.Member, memberships.Membership,
     memberships.MembershipTerms, memberships.PinnedTerms, memberships.BillingReference, adjustments.Adjustment,
-    events.WebhookEvent, events.EventError, bulk.BulkAct, pauses.Pause,
+    events.WebhookEvent, events.EventError, bulk.BulkAction, pauses.Pause,
     deliveries.DeliveryCount, references.Payment, facts.PaymentFact, entries.CreditGrant,
     redemptions.Redemption, expiry.ExpiryRun, entries.LedgerEntry, jobs.Job,
     chain.EntryHash, results.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,

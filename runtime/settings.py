@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     """So long the bodies of events that are done with are kept. Processors repeat them for up to 30 days."""
 
     expire_breaker_from: int = Field(default=1000, gt=0)
-    """So many lots may always lapse in a day; more is stopped where it is also unusual."""
+    """So many grants may always expire in a day; more is stopped where it is also unusual."""
     expire_breaker_times: int = Field(default=5, gt=0)
     """So many times the largest day of the last five weeks is unusual."""
 

@@ -80,7 +80,7 @@ class Receiver:
             return self._refuse(endpoint, processor.refused, "bad_signature", f"Not authentic: {invalid.because}.")
         kept = kept_headers(request.environ)
         try:
-            parts = processor.split(body, headers)
+            parts = processor.parse(body, headers)
         except TooMany as why:
             return self._refuse(endpoint, 413, "too_many", f"Too many: {why}.")
         if len(parts) > 1:

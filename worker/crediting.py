@@ -21,7 +21,7 @@ from models.inbox import thin_events
 from models.inbox.events import Claimed, EventState, Outcome
 from models.inbox.thin_events import Waiting
 from models.payments import settlement
-from models.payments.facts import FACTS_PER_EVENT, Fact, Told
+from models.payments.facts import FACTS_PER_EVENT, EventFacts, Fact
 from runtime import telemetry
 from runtime.logs import first_line
 from runtime.settings import Settings
@@ -38,7 +38,7 @@ class Group:
     """Claimed events and what they mean: facts told, outcomes by event id, what is not final, adapters' failures."""
 
     events: list[Claimed] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
+    told: list[EventFacts] = field(default_factory=list)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
     failed: list[tuple[Claimed, Exception]] = field(default_factory=list)
@@ -102,7 +102,7 @@ class Crediting:
             try:
                 if event.attempts > self.settings.max_attempts:
                     raise RuntimeError("its worker died in every try")
-                group.told.append(Told(event.id, event.endpoint, self._interpret(event, now)))
+                group.told.append(EventFacts(event.id, event.endpoint, self._interpret(event, now)))
                 group.outcomes[event.id] = Outcome(event.id, EventState.PROCESSED)
             except Ignored as why:
                 group.outcomes[event.id] = Outcome(event.id, EventState.IGNORED, str(why))

@@ -82,7 +82,7 @@ class WorkerProcess:
             return self._drain(sweep)
 
     def expire(self) -> int:
-        """Writes down what has lapsed, unless a run is stopped; returns lots."""
+        """Writes down what has expired, unless a run is stopped; returns grants."""
         keep_on = _for_seconds(TASK_S)
         breaker = Breaker(self._settings.expire_breaker_from, self._settings.expire_breaker_times)
         total = 0
@@ -90,16 +90,16 @@ class WorkerProcess:
             more = True
             while more and keep_on():
                 with self._sessions.begin() as session:
-                    lots, more = expiry.step(session, as_of=datetime.now(UTC), breaker=breaker)
-                total += lots
+                    grants, more = expiry.step(session, as_of=datetime.now(UTC), breaker=breaker)
+                total += grants
             with self._sessions.begin() as session:
                 stopped = expiry.stopped(session)
-            outcome.summary = f"run {stopped.id} is stopped" if stopped else f"{counted(total, 'lot')} written down"
+            outcome.summary = f"run {stopped.id} is stopped" if stopped else f"{counted(total, 'grant')} written down"
         if stopped:
-            log.warning("expiry_stopped", run=stopped.id, lots=stopped.due, usual=stopped.usual)
+            log.warning("expiry_stopped", run=stopped.id, grants=stopped.due, usual=stopped.usual)
         if total:
-            log.info("expired", lots=total)
-            self._did = f"wrote down {counted(total, 'lapsed lot')}"
+            log.info("expired", grants=total)
+            self._did = f"wrote down {counted(total, 'expired grant')}"
         return total
 
     def reconcile(self) -> None:

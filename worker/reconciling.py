@@ -21,7 +21,7 @@ from models.inbox.thin_events import Fetched
 from models.payments import facts
 from models.payments.facts import Fact, Linked, Paid
 from models.wording import money
-from webhooks.processors import Ignored, NotYet, Processor, Split, Unavailable, Unusable
+from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unavailable, Unusable
 from worker.crediting import brief
 
 WINDOW = timedelta(days=1)
@@ -121,14 +121,14 @@ class Reconciling:
 
     def _window(self, start: datetime, end: datetime, dry_run: bool) -> Counts:
         counts = Counts()
-        listed = self.processor.listed(start, end)
+        listed = self.processor.fetch_history(start, end)
         # Listed first, outside of any transaction; then looked up and stored.
         while parts := list(islice(listed, BATCH)):
             with self.sessions.begin() as session:
                 counts += self._batch(session, parts, dry_run)
         return counts
 
-    def _batch(self, session: Session, parts: Sequence[Split], dry_run: bool) -> Counts:
+    def _batch(self, session: Session, parts: Sequence[ParsedEvent], dry_run: bool) -> Counts:
         endpoint = self.processor.endpoint.name
         counts = Counts(seen=len(parts))
         missing: list[NewEvent] = []
@@ -179,7 +179,7 @@ class Reconciling:
             return False
         return False
 
-    def _meaning(self, part: Split) -> list[Fact] | None:
+    def _meaning(self, part: ParsedEvent) -> list[Fact] | None:
         """Its facts; none for what has no effect, and None where that cannot be told here: the worker will."""
         if part.thin or part.quarantine_reason:
             return None

@@ -63,7 +63,7 @@ def reconcile_payments() -> None:
 
 @_needs_database
 def expire_sessions() -> None:
-    """Writes down the lots that have lapsed."""
+    """Writes down the grants that have expired."""
     process().expire()
 
 

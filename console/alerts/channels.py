@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from models.audit.results import Audit
-from models.operations.notices import AGAIN_AFTER, KnownAlarm, News, Told
+from models.operations.notices import AGAIN_AFTER, AlarmNews, KnownAlarm, News
 from models.wording import counted
 from runtime.settings import ALERT_SECRET, SMTP_URL, Settings, SettingsError
 
@@ -40,7 +40,7 @@ class Channel(Protocol):
 
     name: str
 
-    def tell(self, news: Told | Audit) -> None: ...
+    def tell(self, news: AlarmNews | Audit) -> None: ...
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -68,7 +68,7 @@ class Webhook:
             )
         self._open = urllib.request.build_opener(_NoRedirects).open
 
-    def tell(self, news: Told | Audit) -> None:
+    def tell(self, news: AlarmNews | Audit) -> None:
         """Done when it is answered 2xx within 10 s."""
         message = _message(news)
         body = json.dumps({"type": message.kind, "timestamp": _time(message.at), "data": message.data}).encode()
@@ -95,7 +95,7 @@ class Mail:
         """Raises SettingsError where the URL is not that of a mail server."""
         self._server, self._to, self._from = _mail_server(url), ", ".join(to.split()), sender
 
-    def tell(self, news: Told | Audit) -> None:
+    def tell(self, news: AlarmNews | Audit) -> None:
         """Done when the server has taken it for every address."""
         content, message = _message(news), EmailMessage()
         message["Subject"] = f"[spp] {content.subject}"
@@ -138,11 +138,11 @@ def channels(settings: Settings) -> list[Channel]:
     return found
 
 
-def trial(now: datetime) -> Told:
+def trial(now: datetime) -> AlarmNews:
     """News that says that it is a trial."""
     message = "This is a trial: alarms of Sessions Per Payment reach you by this way."
     alarm = KnownAlarm(rule="trial", endpoint="", severity="warning", message=message, since=now, seen_at=now)
-    return Told(alarm, News.FIRED)
+    return AlarmNews(alarm, News.FIRED)
 
 
 def _mail_server(url: str) -> SplitResult:
@@ -156,13 +156,13 @@ def _mail_server(url: str) -> SplitResult:
     return server
 
 
-def _identity(told: Told) -> str:
+def _identity(told: AlarmNews) -> str:
     alarm = told.alarm
     times = (alarm.seen_at - alarm.since) // AGAIN_AFTER if told.news == News.LASTS else 0
     return f"alarm_{alarm.id or 0}_{int(alarm.since.timestamp())}_{told.news}_{times}"
 
 
-def _message(news: Told | Audit) -> Message:
+def _message(news: AlarmNews | Audit) -> Message:
     if isinstance(news, Audit):
         return _of_audit(news)
     alarm = news.alarm

@@ -19,7 +19,7 @@ from models.audit.results import Audit
 from models.database.engine import make_engine, sessions
 from models.operations import notices
 from models.operations.alarms import DATABASE, RULES, Alarm
-from models.operations.notices import KnownAlarm, News, Told
+from models.operations.notices import AlarmNews, KnownAlarm, News
 from models.operations.situation import Lookout
 from runtime import outages
 from runtime.logs import first_line
@@ -106,7 +106,7 @@ class Watcher:
         self._away.seen_at = now
         if now - self._away.since >= UNREACHABLE_FOR:
             for channel in self._channels:
-                if channel.name not in self._told_away and _tell(channel, Told(self._away, News.FIRED)):
+                if channel.name not in self._told_away and _tell(channel, AlarmNews(self._away, News.FIRED)):
                     self._told_away.add(channel.name)
 
     def _reachable(self) -> None:
@@ -114,7 +114,7 @@ class Watcher:
             self._away.resolved_at = self._clock()
             for channel in self._channels:
                 if channel.name in self._told_away:
-                    _tell(channel, Told(self._away, News.RESOLVED))
+                    _tell(channel, AlarmNews(self._away, News.RESOLVED))
             self._away, self._told_away = None, set()
 
     def _go_on(self, every_s: float) -> None:
@@ -132,7 +132,7 @@ def _made(alarm: Alarm, now: datetime) -> KnownAlarm:
     )
 
 
-def _tell(channel: Channel, news: Told | Audit) -> bool:
+def _tell(channel: Channel, news: AlarmNews | Audit) -> bool:
     """Whether it could be told."""
     if isinstance(news, Audit):
         what, about = "audit", dict[str, object](audit=news.id)

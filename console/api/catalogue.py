@@ -61,7 +61,7 @@ class Items(Listing[Item]):
 
 
 class Club(Answer):
-    """A gym; its local days decide when sessions lapse."""
+    """A gym; its local days decide when sessions expire."""
 
     id: int = id_of("club")
     name: str = field("Name.", "Downtown")

@@ -71,8 +71,8 @@ class Balance(Answer):
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
     usable: int = field("Sessions that can be redeemed.", 8)
-    expires_next: int = field("How many of them lapse at `next_expiry`.", 8)
-    next_expiry: datetime | None = field("Null where nothing usable ever lapses.", TIME)
+    expires_next: int = field("How many of them expire at `next_expiry`.", 8)
+    next_expiry: datetime | None = field("Null where nothing usable ever expires.", TIME)
     shortfall: int = field("Sessions used whose payment was reversed, not repaid yet.", 0)
 
 
@@ -97,15 +97,15 @@ class Grant(Answer):
     given_by: str | None = field("Who gave it by hand.", None)
     quantity: int = field("Sessions that it began with.", 8)
     used: int = field("Redeemed and not returned.", 1)
-    remaining: int = field("Sessions left, lapsed or not.", 7)
+    remaining: int = field("Sessions left, expired or not.", 7)
     expired: int = field("Sessions that expired unused, once that is written down: within a minute or so.", 0)
     reversed: int = field("Sessions whose money went back: taken, expired before, owed or forgiven.", 0)
     forgiven: int = field("Sessions used whose payment was reversed, which the club has forgiven.", 0)
     shortfall: int = field("Sessions used whose payment was reversed, not repaid yet.", 0)
     effective_at: datetime = field("From when it can be used.", TIME)
-    expires_at: datetime | None = field("The moment at which it lapses; null is never.", TIME)
-    lapsed: bool = field("Whether its time is over.", False)
-    time_zone: str | None = field("IANA name of the zone by whose days it lapses: the club's.", "America/Chicago")
+    expires_at: datetime | None = field("The moment at which it expires; null is never.", TIME)
+    is_expired: bool = field("Whether its time is over.", False)
+    time_zone: str | None = field("IANA name of the zone by whose days it expires: the club's.", "America/Chicago")
     note: str | None = field("What was written beside it.", None)
 
 

@@ -112,10 +112,10 @@ COMMANDS = (
         "Let an endpoint's events be processed again, what has waited first.",
     ),
     Lazy("pauses", "console.cli.pausing:pauses_command", "List what is paused, by whom, since when and why."),
-    Lazy("expire", "console.cli.ledger_commands:expire", "Write down the sessions that have lapsed."),
+    Lazy("expire", "console.cli.ledger_commands:expire", "Write down the sessions that have expired."),
     Lazy(
-        "lapsing", "console.cli.ledger_commands:lapsing",
-        "Tell what lapses next, by club and item: sessions whose last usable day is one of the coming ones.",
+        "expiring", "console.cli.ledger_commands:expiring",
+        "Tell what expires next, by club and item: sessions whose last usable day is one of the coming ones.",
     ),
     Lazy("audit", "console.cli.ledger_commands:audit", "Check everything there is against everything else."),
     Lazy(

@@ -16,7 +16,7 @@ from models.database.engine import make_engine, sessions
 from models.errors import NotFound
 from models.inbox import bulk, masking, repairs, search
 from models.inbox import story as event_story
-from models.inbox.bulk import BulkAct, BulkVerb
+from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.events import EventState, WebhookEvent
 from models.inbox.search import EventFilter
 from models.wording import counted, money
@@ -222,7 +222,7 @@ def _finish(engine: Engine, number: int) -> int:
             if not worked:
                 time.sleep(0.2)
             with make() as session:
-                act = session.get_one(BulkAct, number)
+                act = session.get_one(BulkAction, number)
                 told(act.done / act.total)
                 if act.finished_at is not None:
                     break

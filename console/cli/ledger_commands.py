@@ -1,4 +1,4 @@
-"""Commands about the ledger as a whole: expire, lapsing, audit."""
+"""Commands about the ledger as a whole: expire, expiring, audit."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from models.audit.results import KEPT
 from models.database.engine import make_engine, sessions
 from models.ledger import expiry
 from models.ledger.expiry import Breaker, ExpiryRun
-from models.statements import expiring as lapsing_next
+from models.statements import expiring as expiring_next
 from models.wording import counted
 from runtime.settings import DatabaseRole, Settings
 
@@ -37,13 +37,13 @@ def _installation(role: DatabaseRole) -> Iterator[tuple[Settings, sessionmaker[S
 @click.option("--reason", default="", help="Kept in the action log.")
 @json_option
 def expire(as_of: datetime | None, allow: int | None, reason: str, as_json: bool) -> None:
-    """Write down the sessions that have lapsed. Nothing is ever taken before its time.
+    """Write down the sessions that have expired. Nothing is ever taken before its time.
 
     A run that would write down far more than usual is stopped, until somebody allows it. Exit 1 while one is.
     """
     moment = as_of or datetime.now(UTC)
     if moment > datetime.now(UTC):
-        raise Failed(f"{moment.isoformat()} is in the future: sessions that have not lapsed are never taken.")
+        raise Failed(f"{moment.isoformat()} is in the future: sessions that have not expired are never taken.")
     with _installation(DatabaseRole.WORKER) as (loaded, make):
         if allow:
             with make.begin() as session:
@@ -52,12 +52,12 @@ def expire(as_of: datetime | None, allow: int | None, reason: str, as_json: bool
         with make.begin() as session:
             stopped = expiry.stopped(session)
     if as_json:
-        show.as_json({"lots": total, "stopped": _figures(stopped) if stopped else None})
+        show.as_json({"grants": total, "stopped": _figures(stopped) if stopped else None})
     else:
-        click.echo(f"{total} grants had lapsed and are written down.")
+        click.echo(f"{total} grants had expired and are written down.")
     if stopped:
         raise Failed(
-            f"Run {stopped.id} is stopped: {stopped.due:,} grants have lapsed, and the most of a day lately was "
+            f"Run {stopped.id} is stopped: {stopped.due:,} grants have expired, and the most of a day lately was "
             f"{stopped.usual:,}. Look at what they are; `spp expire --allow {stopped.id} --reason TEXT` lets it go on."
         )
 
@@ -67,23 +67,23 @@ def _write_down(make: sessionmaker[Session], as_of: datetime, breaker: Breaker) 
     with show.progress("expire") as progress:
         while more:
             with make.begin() as session:
-                lots, more = expiry.step(session, as_of=as_of, breaker=breaker)
+                grants, more = expiry.step(session, as_of=as_of, breaker=breaker)
                 run = expiry.open_run(session)
-            total += lots
-            progress(min(1.0, run.lots / run.due) if run else 1.0)
+            total += grants
+            progress(min(1.0, run.grants / run.due) if run else 1.0)
     return total
 
 
 def _figures(run: ExpiryRun) -> dict[str, object]:
-    return {"run": run.id, "as_of": run.as_of, "lots": run.due, "usual": run.usual}
+    return {"run": run.id, "as_of": run.as_of, "grants": run.due, "usual": run.usual}
 
 
 @click.command()
 @click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="Today is the first of them.")
-@click.option("--csv", "file", type=click.File("w", encoding="utf-8", lazy=False), help="Every lot; - is the output.")
+@click.option("--csv", "file", type=click.File("w", encoding="utf-8", lazy=False), help="Every grant; - is the output.")
 @json_option
-def lapsing(days: int, file: IO[str] | None, as_json: bool) -> None:
-    """Tell what lapses next, by club and item: sessions whose last usable day is one of the coming ones."""
+def expiring(days: int, file: IO[str] | None, as_json: bool) -> None:
+    """Tell what expires next, by club and item: sessions whose last usable day is one of the coming ones."""
     now = datetime.now(UTC)
     with _installation(DatabaseRole.CONSOLE) as (_, make), make() as session:
         if file:
@@ -92,11 +92,11 @@ def lapsing(days: int, file: IO[str] | None, as_json: bool) -> None:
             for piece in expiring_csv.lines(session, now, days=days):
                 file.write(piece)
             return
-        rows = [row._asdict() for row in lapsing_next.summary(session, now, days=days)]
+        rows = [row._asdict() for row in expiring_next.summary(session, now, days=days)]
     if as_json:
         show.as_json(rows)
         return
-    headings = ["club", "item", "today", "tomorrow", f"within {days} days", "lots", "members"]
+    headings = ["club", "item", "today", "tomorrow", f"within {days} days", "grants", "members"]
     show.table(headings, [list(row.values()) for row in rows])
 
 

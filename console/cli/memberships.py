@@ -103,11 +103,11 @@ def member(email: str, at: datetime | None, as_json: bool) -> None:
         })  # fmt: skip
         return
     click.echo(f"{person.name} <{person.email}>\n\nUsable {f'as of {show.cell(at)}' if at else 'now'}")
-    show.table(["item", "sessions", "next to lapse", "when", "shortfall"], [
+    show.table(["item", "sessions", "next to expire", "when", "shortfall"], [
         [row.item, row.usable, row.expires_next, row.next_expiry or "never", row.shortfall] for row in balances
     ])  # fmt: skip
     click.echo("\nGrants")
-    show.table(["grant", "item", "payment", "given", "used", "left", "usable from", "lapses"], [
+    show.table(["grant", "item", "payment", "given", "used", "left", "usable from", "expires"], [
         [row.grant_id, row.item, row.payment or f"by {row.given_by}", row.quantity, row.used, row.remaining,
          row.effective_at, row.expires_at or "never"]
         for row in grants

@@ -110,7 +110,7 @@ def screen(seen: Seen) -> list[str]:
     lines.append(
         "Broker   " + (f"queues: {broker}" if seen.broker.reachable else f"cannot be used: {seen.broker.error}")
     )
-    lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_lots:,} lots")
+    lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_grants:,} grants")
     lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
     for alarm in seen.alarms:
         lines += wrap(f"{alarm.severity.upper():8} {alarm.message}", WIDTH, subsequent_indent=" " * 9)

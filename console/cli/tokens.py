@@ -31,7 +31,7 @@ def list_tokens(as_json: bool) -> None:
                 "owner": one.owner.email, "role": one.owner.role, "created_at": one.recorded_at,
                 "last_used_at": one.last_used_at, "revoked_at": one.revoked_at,
             }
-            for one in tokens.listed(session)
+            for one in tokens.list_tokens(session)
         ]  # fmt: skip
     if as_json:
         show.as_json(rows)

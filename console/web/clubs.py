@@ -1,4 +1,4 @@
-"""The clubs: where members sign up, in whose local time sessions lapse, and in whose currency dues are paid."""
+"""The clubs: where members sign up, in whose local time sessions expire, and in whose currency dues are paid."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -38,7 +38,7 @@ class ClubForm(EditForm):
     """A club. Zone and currency are judged by the rules, which say what to do."""
 
     name = StringField("Name", [Length(max=200)], render_kw={"autofocus": True, "autocomplete": "off"})
-    time_zone = SelectField("Time zone", validate_choice=False, description="Sessions lapse at midnight there.")
+    time_zone = SelectField("Time zone", validate_choice=False, description="Sessions expire at midnight there.")
     currency = SelectField(
         "Currency", validate_choice=False,
         description="What dues are paid in. It cannot change once members have signed up.",

@@ -1,4 +1,4 @@
-"""Expiry: what lapses next, the runs that wrote down what has lapsed, and the two that need a person: a stopped one
+"""Expiry: what expires next, the runs that wrote down what has expired, and the two that need a person: a stopped one
 to be allowed, and a wrong one to be undone."""
 
 from collections.abc import Iterator
@@ -44,21 +44,21 @@ class UndoForm(ReasonForm):
 @pages.get("/")
 @needs(Role.VIEWER)
 def overview() -> ResponseReturnValue:
-    """What lapses next, the stopped run if there is one, and all runs, the newest first."""
+    """What expires next, the stopped run if there is one, and all runs, the newest first."""
     session, now = database(), datetime.now(UTC)
     page = expiry.page(session, limit=LISTED, before=number("before"))
     acts = {act for run in page.runs for act in (run.allowed_by, run.undone_by) if act}
     return render_template(
         "expiry/overview.html", stopped=expiry.stopped(session), page=page, zone=house_zone(), days=DAYS,
-        acts={act: session.get_one(Action, act) for act in acts}, lapsing=expiring.summary(session, now, days=DAYS),
+        acts={act: session.get_one(Action, act) for act in acts}, expiring=expiring.summary(session, now, days=DAYS),
         undoing=any(run.state == "undoing" for run in page.runs),
     )  # fmt: skip
 
 
-@pages.get("/lapsing.csv")
+@pages.get("/expiring.csv")
 @needs(Role.VIEWER)
 def export() -> ResponseReturnValue:
-    """Every lot that lapses within the week, as it is read."""
+    """Every grant that expires within the week, as it is read."""
     factory, now = g.factory, datetime.now(UTC)
 
     def lines() -> Iterator[str]:
@@ -66,7 +66,7 @@ def export() -> ResponseReturnValue:
         with factory() as session:
             yield from expiring_csv.lines(session, now, days=DAYS)
 
-    headers = {"Content-Disposition": f'attachment; filename="lapsing-{now:%Y-%m-%d}.csv"'}
+    headers = {"Content-Disposition": f'attachment; filename="expiring-{now:%Y-%m-%d}.csv"'}
     return Response(lines(), mimetype="text/csv", headers=headers)
 
 
@@ -79,7 +79,7 @@ def allow(run_id: int) -> ResponseReturnValue:
         with form.refusals(BESIDE):
             expiry.allow(database(), run_id, reason=form.text("reason"), by=actor())
         if not form.errors:
-            done(f"Run {run_id} goes on. What has lapsed is written down within a minute.")
+            done(f"Run {run_id} goes on. What has expired is written down within a minute.")
             return redirect(url_for(".overview"))
     return render_template("expiry/allow.html", form=form, run=run, zone=house_zone()), 422 if form.errors else 200
 

@@ -44,7 +44,7 @@ def clock(value: datetime, zone: str, pattern: str = "h:mm:ss a") -> str:
 
 
 def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
-    """The last day on which what lapses then can be used; `never` for what does not lapse."""
+    """The last day on which what expires then can be used; `never` for what does not expire."""
     return "never" if expires_at is None else day(days.last_day(expires_at, zone or house_zone()))
 
 

@@ -83,7 +83,7 @@ class GiveBackForm(OnceForm):
 
 
 class ExtendForm(Form):
-    """A grant lapses later."""
+    """A grant expires later."""
 
     last_day = Day(
         "Last usable day", [InputRequired("Choose the last day on which the sessions can be used.")], render_kw=_FIRST

@@ -78,7 +78,7 @@ def as_of(zone: str) -> AsOf:
 def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
     """The grants that matter at the desk: with sessions to use, or short; the next to be used first."""
     never = datetime.max.replace(tzinfo=UTC)
-    open_ones = [grant for grant in grants if grant.shortfall or (grant.remaining and not grant.lapsed)]
+    open_ones = [grant for grant in grants if grant.shortfall or (grant.remaining and not grant.is_expired)]
     return sorted(open_ones, key=lambda grant: (grant.item, grant.expires_at or never, grant.effective_at))
 
 

@@ -46,7 +46,7 @@ def search() -> ResponseReturnValue:
     sought = request.args.get("q", "").strip()[:SOUGHT]
     asked = adjusting.count_waiting(session)
     if not sought:
-        leaf = finding.listed(
+        leaf = finding.browse(
             session, limit=LISTED, after=member_page.number("after"), before=member_page.number("before")
         )
         return render_template("members/list.html", sought="", leaf=leaf, people=leaf.members, asked=asked)

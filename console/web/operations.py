@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from console.web import billing, bulk_acts, events, unmatched
+from console.web import billing, bulk_actions, events, unmatched
 from console.web import pauses as pausing
 from console.web.access import database, needs, undo
 from console.web.charts import Chart, chart
@@ -26,7 +26,7 @@ from models.operations.situation import Lookout
 from models.staff.accounts import Role
 
 pages = Blueprint("operations", __name__, url_prefix="/operations")
-for _part in (events, bulk_acts, unmatched, pausing):
+for _part in (events, bulk_actions, unmatched, pausing):
     pages.register_blueprint(_part.pages)
 
 PARTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
@@ -84,7 +84,7 @@ def overview() -> ResponseReturnValue:
         alarms=lookout.alarms(), unsettled=alarms.unsettled(situation.figures.total),
         zone=house_zone(), hour=_drawn(hour()), day=_drawn(day()),
         configured=billing.endpoints(), paused_names=[pause.endpoint for pause in pauses.paused(session)],
-        jobs=jobs.listed(session, current_app.config["SPP"], now),
+        jobs=jobs.timetable(session, current_app.config["SPP"], now),
         broker=current_app.extensions["spp_broker"](),
     )  # fmt: skip
 

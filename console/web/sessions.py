@@ -16,7 +16,7 @@ from models.catalogue.tables import Item
 from models.errors import (
     DayOver,
     DayTooFar,
-    NeverLapses,
+    NeverExpires,
     NothingExpired,
     NothingToReturn,
     NotLater,
@@ -84,25 +84,25 @@ def give_back(member_id: int, redemption_id: int) -> ResponseReturnValue:
 @needs(Role.MANAGER)
 def extend(member_id: int, grant_id: int) -> ResponseReturnValue:
     """Lets a grant expire later, and brings back what of it has expired."""
-    lots = statement.grants(database(), member_id, datetime.now(UTC))
-    lot = next((line for line in lots if line.grant_id == grant_id), None) or abort(404)
-    zone = lot.time_zone or member_page.zone_of(member_page.find(member_id))
+    grants = statement.grants(database(), member_id, datetime.now(UTC))
+    grant = next((line for line in grants if line.grant_id == grant_id), None) or abort(404)
+    zone = grant.time_zone or member_page.zone_of(member_page.find(member_id))
     form = ExtendForm()
     if form.validate_on_submit():
-        days = (NotLater, DayTooFar, DayOver, NeverLapses, NothingExpired)
+        days = (NotLater, DayTooFar, DayOver, NeverExpires, NothingExpired)
         with form.refusals(dict.fromkeys(days, "last_day") | dict.fromkeys((ReasonMissing, TextTooLong), "reason")):
             back = adjustments.extend(
                 database(), grant_id, last_day=form.last_day.data, reason=form.text("reason"), by=actor(),
                 now=datetime.now(UTC),
             )  # fmt: skip
         if not form.errors:
-            what, last = sessions_of(lot.item, lot.remaining + back), day(form.last_day.data)
-            done(f"{what} of {day(lot.effective_at, zone)} can be used until {last}.")
+            what, last = sessions_of(grant.item, grant.remaining + back), day(form.last_day.data)
+            done(f"{what} of {day(grant.effective_at, zone)} can be used until {last}.")
             return redirect(url_for("members.show", member_id=member_id))
-    elif not form.is_submitted() and lot.expires_at and not lot.lapsed:
-        form.last_day.data = last_day(lot.expires_at, zone)
+    elif not form.is_submitted() and grant.expires_at and not grant.is_expired:
+        form.last_day.data = last_day(grant.expires_at, zone)
     status = 422 if request.method == "POST" else 200
-    return member_page.show(member_id, status=status, window="members/extend.html", form=form, lot=lot)
+    return member_page.show(member_id, status=status, window="members/extend.html", form=form, grant=grant)
 
 
 def _item(given: str | None) -> Item:

@@ -80,4 +80,4 @@ def _owners() -> list[SelectChoice]:
 
 
 def _page(template: str, **window: object) -> str:
-    return render_template(f"tokens/{template}.html", tokens=tokens.listed(database()), **window)
+    return render_template(f"tokens/{template}.html", tokens=tokens.list_tokens(database()), **window)

@@ -28,7 +28,7 @@ IMAGE = "sessions-per-payment"
 OURS = ("webhooks", "console", "worker", "beat")
 ADMIN, PASSWORD = "root@example.com", "correct horse battery staple"
 STAND_INS = {f"{name.upper()}_IMAGE": f"spp-proof/{name}" for name in ("postgres", "valkey", "rabbitmq", "prometheus")}
-LOTS_EACH = 2
+GRANTS_EACH = 2
 """The sample gym's dues give sessions of two items."""
 
 
@@ -154,7 +154,7 @@ def kills(compose: Compose) -> set[str]:
             time.sleep(2)
             compose.wait_healthy(service)
         acknowledged |= stream.acknowledged
-        require_credited_once(compose, acknowledged, LOTS_EACH)
+        require_credited_once(compose, acknowledged, GRANTS_EACH)
     print("kill -9 all of them at once, then down and up again")
     with Stream(compose.port) as stream:
         time.sleep(1)
@@ -166,7 +166,7 @@ def kills(compose: Compose) -> set[str]:
     compose("down", "--timeout", "45")
     compose("up", "--detach", "--no-build")
     compose.wait_healthy("postgres", "valkey", *OURS)
-    require_credited_once(compose, acknowledged, LOTS_EACH)
+    require_credited_once(compose, acknowledged, GRANTS_EACH)
     compose.spp("audit")
     require(True, "`spp audit` finds nothing wrong")
     return acknowledged
@@ -195,7 +195,7 @@ def scale_and_stop(compose: Compose, acknowledged: set[str]) -> None:
             require(137 not in codes and took < 45, f"{service} stops by itself under load: {took:.1f} s, exit {codes}")
             docker("start", *ids)
         compose.wait_healthy(*OURS)
-    require_credited_once(compose, acknowledged | stream.acknowledged, LOTS_EACH)
+    require_credited_once(compose, acknowledged | stream.acknowledged, GRANTS_EACH)
 
 
 def point_in_time(compose: Compose) -> None:
@@ -331,7 +331,7 @@ def rabbitmq(compose: Compose) -> None:
         kill(compose, "rabbitmq")
         time.sleep(3)
         compose.wait_healthy("rabbitmq", *OURS)
-    require_credited_once(compose, stream.acknowledged, LOTS_EACH)
+    require_credited_once(compose, stream.acknowledged, GRANTS_EACH)
     listed = compose.run("rabbitmq", "rabbitmqctl", "--quiet", "list_queues", "name", "consumers")
     require(re.search(r"events\s+[1-9]", listed), "the worker listens to RabbitMQ again")
 

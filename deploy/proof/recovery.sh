@@ -34,8 +34,8 @@ pay() { python3 -c "
 import time; from local.stripe_bodies import event, invoice; at = $began + $1
 print(event('evt_$1', 'invoice.paid', at, invoice('in_$1', 'sub_ann', at)).decode())" > "$site/event.json"
     run send stripe "$site/event.json"
-    for _ in $(seq 100); do [ "$(lots "$1")" != 0 ] && return; sleep 0.1; done; echo "NOT PROVEN: payment $1 is not credited"; exit 1; }
-lots() { ask -d spp -c "SELECT count(*) FROM credit_grants g JOIN payments p ON p.id = g.payment_id WHERE p.reference = 'in_$1'"; }
+    for _ in $(seq 100); do [ "$(grants "$1")" != 0 ] && return; sleep 0.1; done; echo "NOT PROVEN: payment $1 is not credited"; exit 1; }
+grants() { ask -d spp -c "SELECT count(*) FROM credit_grants g JOIN payments p ON p.id = g.payment_id WHERE p.reference = 'in_$1'"; }
 began=$(date +%s)
 run migrate
 run demo-data
@@ -71,12 +71,12 @@ as touch "$site/restored/recovery.signal"
 server "$site/restored" start
 until [ "$(ask -d spp -c 'SELECT pg_is_in_recovery()')" = f ]; do sleep 0.2; done
 require "$(ledger spp)" "$before" "restored to the moment before the mistake"
-require "$(lots 1) $(lots 2) $(lots 3)" "2 2 0" "what came after the base backup is there; what came after that moment is not"
+require "$(grants 1) $(grants 2) $(grants 3)" "2 2 0" "what came after the base backup is there; what came after that moment is not"
 up
 pay 3
 pay 2
 down
-require "$(lots 2) $(lots 3)" "2 2" "delivered again, what was lost is credited, and what was not is not credited twice"
+require "$(grants 2) $(grants 3)" "2 2" "delivered again, what was lost is credited, and what was not is not credited twice"
 run audit
 echo "  ok  \`spp audit\` finds nothing wrong in it"
 echo "Proven."

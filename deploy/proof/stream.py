@@ -69,20 +69,20 @@ class Stream:
         return True
 
 
-def require_credited_once(compose: Compose, acknowledged: set[str], lots_each: int, seconds: float = 120) -> None:
-    """Each acknowledged payment has its lots, and none has more. Waits for the last of them. Raises NotProven."""
+def require_credited_once(compose: Compose, acknowledged: set[str], grants_each: int, seconds: float = 120) -> None:
+    """Each acknowledged payment has its grants, and none has more. Waits for the last of them. Raises NotProven."""
     query = """SELECT p.reference, count(g.id) FROM payments p LEFT JOIN credit_grants g ON g.payment_id = p.id
                WHERE p.reference LIKE 'in_proof%' GROUP BY 1"""
     deadline = time.monotonic() + seconds
     while True:
-        lots = Counter({reference: int(number) for reference, number in compose.sql(query)})
-        missing = [reference for reference in acknowledged if lots[reference] < lots_each]
+        grants = Counter({reference: int(number) for reference, number in compose.sql(query)})
+        missing = [reference for reference in acknowledged if grants[reference] < grants_each]
         if not missing or time.monotonic() > deadline:
             break
         time.sleep(0.5)
     require(
         not missing, f"nothing lost: {len(acknowledged)} acknowledged payments are credited {missing[:5] or ''}".strip()
     )
-    double = [reference for reference, number in lots.items() if number > lots_each]
+    double = [reference for reference, number in grants.items() if number > grants_each]
     require(not double, f"nothing double {double[:5] or ''}".strip())
-    require(set(lots) <= acknowledged, "nothing credited that was not acknowledged")
+    require(set(grants) <= acknowledged, "nothing credited that was not acknowledged")

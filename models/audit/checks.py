@@ -101,7 +101,7 @@ _GRANTS = text("""
 
 
 def grants(session: Session, after: int, limit: int) -> Checked:
-    """What lots show (remaining, shortfall, reversed, expiry) against the sums of their entries."""
+    """What grants show (remaining, shortfall, reversed, expiry) against the sums of their entries."""
     last = session.scalar(_LAST_GRANT, {"after": after, "limit": limit})
     if last is None:
         return Checked([], None)
@@ -140,7 +140,7 @@ _ENTERED = text("""
         FROM credit_grants g JOIN ledger_entries e ON e.grant_id = g.id
         WHERE g.member_id > :after AND g.member_id <= :last
         GROUP BY g.id
-    ) lots
+    ) grants
     GROUP BY member_id, item_id
 """)
 
@@ -174,7 +174,7 @@ _ROOTS = text("""
 """)
 
 _TWICE = text("""
-    SELECT coalesce(p.same_as, p.id) AS root, array_agg(g.id ORDER BY g.id) AS lots
+    SELECT coalesce(p.same_as, p.id) AS root, array_agg(g.id ORDER BY g.id) AS grants
     FROM payments p JOIN credit_grants g ON g.payment_id = p.id AND g.reversed < g.quantity
     WHERE p.id = ANY(CAST(:roots AS bigint[])) OR p.same_as = ANY(CAST(:roots AS bigint[]))
     GROUP BY 1, g.item_id HAVING count(*) > 1
@@ -195,7 +195,7 @@ def payments(session: Session, after: int, limit: int) -> Checked:
     twice = session.execute(_TWICE, {"roots": array(roots)}).all()
     locks.rollback()
     found = [(root, "its facts and the ledger differ; settling would change it") for root in differing]
-    found += [(row.root, f"credited twice, by grants {' and '.join(map(str, row.lots))}") for row in twice]
+    found += [(row.root, f"credited twice, by grants {' and '.join(map(str, row.grants))}") for row in twice]
     return Checked([Finding(None, root, f"payment {root}: {what}") for root, what in sorted(found)], roots[-1])
 
 

@@ -36,5 +36,5 @@ def end_of(day: date, time_zone: str) -> datetime:
 
 
 def last_day(expires_at: datetime, time_zone: str) -> date:
-    """The last local day on which what lapses then can be used."""
+    """The last local day on which what expires then can be used."""
     return (expires_at - timedelta(microseconds=1)).astimezone(ZoneInfo(time_zone)).date()

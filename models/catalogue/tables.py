@@ -70,7 +70,7 @@ class Interval(StrEnum):
 
 
 class Club(Base):
-    """A gym: its local days decide when sessions lapse."""
+    """A gym: its local days decide when sessions expire."""
 
     __tablename__ = "clubs"
     __table_args__ = (

@@ -37,7 +37,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "audits": {WEB: READ, WORKER: ADD, CONSOLE: READ},
     "billing_references": {WEB: READ, WORKER: READ, CONSOLE: ADD},
     "bucket_terms": {CONSOLE: ANY},
-    "bulk_acts": {WORKER: "SELECT, UPDATE", CONSOLE: CHANGE},
+    "bulk_actions": {WORKER: "SELECT, UPDATE", CONSOLE: CHANGE},
     "clubs": {WEB: READ, WORKER: READ, CONSOLE: ANY},
     "credit_grants": {
         WEB: READ, WORKER: f"SELECT, INSERT, {_PROJECTIONS}", CONSOLE: f"SELECT, INSERT, {_PROJECTIONS}"

@@ -33,13 +33,13 @@ class BulkVerb(StrEnum):
     DISCARD = "discard"
 
 
-class BulkAct(Base):
+class BulkAction(Base):
     """One act on all events that matched when it was asked for; `done` of `total` up to the id `reached`."""
 
-    __tablename__ = "bulk_acts"
+    __tablename__ = "bulk_actions"
     __table_args__ = (
         CheckConstraint(one_of("verb", BulkVerb), "verb"),
-        Index("ix_bulk_acts_unfinished", "id", postgresql_where=text("finished_at IS NULL")),
+        Index("ix_bulk_actions_unfinished", "id", postgresql_where=text("finished_at IS NULL")),
     )
 
     id: Mapped[Id]
@@ -76,7 +76,7 @@ def _possible(verb: str) -> tuple[ColumnElement[bool], ...]:
     return event.conflicts_with.is_(None), event.pruned_at.is_(None)
 
 
-def ask(session: Session, verb: BulkVerb, wanted: EventFilter, scope: Scope, reason: str, *, by: Actor) -> BulkAct:
+def ask(session: Session, verb: BulkVerb, wanted: EventFilter, scope: Scope, reason: str, *, by: Actor) -> BulkAction:
     """Has it done to all events in the scope, by whichever worker takes it next.
 
     Raises NothingMatches, OnlyTroubledDiscarded, ReasonMissing or TextTooLong.
@@ -86,11 +86,11 @@ def ask(session: Session, verb: BulkVerb, wanted: EventFilter, scope: Scope, rea
         raise NothingMatches(verb=verb)
     if verb == BulkVerb.DISCARD and wanted.state not in TROUBLED:
         raise OnlyTroubledDiscarded
-    new = insert(BulkAct).values(
+    new = insert(BulkAction).values(
         verb=verb.value, filter=wanted.as_json(), reached=scope.first - 1, up_to=scope.up_to, total=scope.events,
         reason=why, asked_by=by.name[:200],
     )  # fmt: skip
-    act = session.scalars(new.returning(BulkAct)).one()
+    act = session.scalars(new.returning(BulkAction)).one()
     subject = f"act {act.id} on {scope.events:,} events: {act.filter}"
     actions.log(session, by, f"{verb} all", subject, reason=why)
     return act
@@ -101,7 +101,7 @@ def work(session: Session, *, limit: int = BATCH) -> bool:
 
     Commit, and call again. What another worker is at is left to it, and a replay waits while CROWD events are due.
     """
-    waiting = select(BulkAct).where(BulkAct.finished_at.is_(None)).order_by(BulkAct.id).limit(1)
+    waiting = select(BulkAction).where(BulkAction.finished_at.is_(None)).order_by(BulkAction.id).limit(1)
     act = session.scalar(waiting.with_for_update(skip_locked=True).execution_options(populate_existing=True))
     if act is None or (act.verb == BulkVerb.REPLAY and events.is_crowded(session, CROWD)):
         return False
@@ -119,14 +119,14 @@ def work(session: Session, *, limit: int = BATCH) -> bool:
     return True
 
 
-def _end_of_step(act: BulkAct) -> int:
+def _end_of_step(act: BulkAction) -> int:
     """How far one batch may look: a filter that no index helps walks through the inbox in bounded steps."""
     return act.up_to if act.wanted.is_selective else min(act.up_to, act.reached + LOOKED_AT)
 
 
 def cancel(session: Session, act_id: int, *, by: Actor) -> None:
     """Leaves what is not done yet as it is. Raises NotFound or WrongState."""
-    act = session.get(BulkAct, act_id, with_for_update=True, populate_existing=True)
+    act = session.get(BulkAction, act_id, with_for_update=True, populate_existing=True)
     if act is None:
         raise NotFound(what="act", name=act_id)
     if act.finished_at is not None:
@@ -136,6 +136,6 @@ def cancel(session: Session, act_id: int, *, by: Actor) -> None:
     session.flush()
 
 
-def listed(session: Session, *, limit: int = 100) -> Sequence[BulkAct]:
+def latest(session: Session, *, limit: int = 100) -> Sequence[BulkAction]:
     """The latest acts, the newest first."""
-    return session.scalars(select(BulkAct).order_by(BulkAct.id.desc()).limit(limit)).all()
+    return session.scalars(select(BulkAction).order_by(BulkAction.id.desc()).limit(limit)).all()

@@ -21,7 +21,7 @@ from models.errors import (
     DayOver,
     DayTooFar,
     KeyReused,
-    NeverLapses,
+    NeverExpires,
     NotASessionItem,
     NotFound,
     NothingExpired,
@@ -31,8 +31,8 @@ from models.errors import (
     WrongState,
     ZeroQuantity,
 )
-from models.ledger import clawback, entries, grants
-from models.ledger.clawback import Lot
+from models.ledger import clawback, entries, held_grants
+from models.ledger.clawback import Grant
 from models.ledger.entries import CreditGrant, EntryKind, Move
 from models.members.memberships import Member
 from models.staff import actions
@@ -206,15 +206,15 @@ def _apply(session: Session, adjustment: Adjustment, verb: str, by: Actor, now: 
     _decided(adjustment, True, by, now)
     if quantity < 0:
         draws = entries.draw(session, member_id=member_id, item_id=item_id, quantity=-quantity, now=now)
-        moves = [Move(lot, EntryKind.ADJUSTMENT, -taken, now, action_id=act, note=reason) for lot, taken in draws]
+        moves = [Move(grant, EntryKind.ADJUSTMENT, -taken, now, action_id=act, note=reason) for grant, taken in draws]
     else:
-        debts = grants.open_debts(session, member_id, item_id)
-        lot_id = entries.add(
+        debts = held_grants.open_debts(session, member_id, item_id)
+        grant_id = entries.add(
             session, member_id=member_id, item_id=item_id, quantity=quantity, expires_at=adjustment.expires_at,
             action_id=act, note=reason, now=now,
         )  # fmt: skip
-        lot = Lot(lot_id, None, member_id, item_id, quantity, quantity, 0, 0, adjustment.expires_at, now)
-        moves = list(clawback.repay(lot, debts, now))
+        grant = Grant(grant_id, None, member_id, item_id, quantity, quantity, 0, 0, adjustment.expires_at, now)
+        moves = list(clawback.repay(grant, debts, now))
     entries.post(session, moves)
     session.flush()
 
@@ -262,7 +262,7 @@ def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: 
     """Lets a grant expire later: after the local `last_day` at the club of its membership.
 
     What of it has expired comes back, but for what counts as reversed; returns how many sessions did. Raises NotFound,
-    ReasonMissing, TextTooLong, NeverLapses, DayOver, NotLater, DayTooFar, or NothingExpired for a grant whose time
+    ReasonMissing, TextTooLong, NeverExpires, DayOver, NotLater, DayTooFar, or NothingExpired for a grant whose time
     is over and of which nothing is left to bring back.
     """
     reason = actions.reason_given(reason)
@@ -270,18 +270,18 @@ def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: 
     if grant is None:
         raise NotFound(what="grant", name=grant_id)
     if grant.expires_at is None:
-        raise NeverLapses(grant=grant_id)
+        raise NeverExpires(grant=grant_id)
     zone = session.scalar(_ZONE_OF_GRANT, {"grant": grant_id}) or home_zone(session, grant.member_id)
     expiry = _end_of(last_day, zone, now)
     if expiry <= grant.expires_at:
         raise NotLater(last_day=days.last_day(grant.expires_at, zone))
     _require_future(expiry, now)
-    lot = grants.lot_with_entries(session, grant_id)
+    held = held_grants.with_entries(session, grant_id)
     with session.begin_nested():
         subject = f"grant {grant_id}, to the end of {last_day}"
         act = actions.log(session, by, "extend", subject, member_id=grant.member_id, reason=reason)
-        back = list(clawback.bring_back(lot, now, action_id=act, note=reason))
-        if grant.expires_at <= now and not lot.remaining:
+        back = list(clawback.bring_back(held, now, action_id=act, note=reason))
+        if grant.expires_at <= now and not held.remaining:
             raise NothingExpired(grant=grant_id)
         extension = Move(grant_id, EntryKind.EXTENSION, 0, now, expires_at=expiry, action_id=act, note=reason)
         entries.post(session, [*back, extension])

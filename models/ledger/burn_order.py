@@ -10,7 +10,7 @@ from typing import NamedTuple
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-class UsableLot(NamedTuple):
+class UsableGrant(NamedTuple):
     """A grant with sessions that can be used now."""
 
     grant_id: int
@@ -28,17 +28,17 @@ class Draw(NamedTuple):
     quantity: int
 
 
-def draw(lots: Iterable[UsableLot], quantity: int) -> list[Draw] | None:
-    """The draws that make up `quantity`, in burn order; None where the lots hold fewer."""
+def draw(grants: Iterable[UsableGrant], quantity: int) -> list[Draw] | None:
+    """The draws that make up `quantity`, in burn order; None where the grants hold fewer."""
     draws = []
-    for lot in sorted(lots, key=_place):
+    for grant in sorted(grants, key=_place):
         if quantity == 0:
             break
-        taken = min(quantity, lot.remaining)
-        draws.append(Draw(lot.grant_id, taken))
+        taken = min(quantity, grant.remaining)
+        draws.append(Draw(grant.grant_id, taken))
         quantity -= taken
     return draws if quantity == 0 else None
 
 
-def _place(lot: UsableLot) -> tuple[datetime, bool, datetime, int]:
-    return lot.expires_at or NEVER, lot.paid_for, lot.effective_at, lot.grant_id
+def _place(grant: UsableGrant) -> tuple[datetime, bool, datetime, int]:
+    return grant.expires_at or NEVER, grant.paid_for, grant.effective_at, grant.grant_id

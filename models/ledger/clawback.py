@@ -1,9 +1,9 @@
-"""PURE: how a lot gives up sessions whose money went back, and gets them again.
+"""PURE: how a grant gives up sessions whose money went back, and gets them again.
 
 A clawback takes what remains, leaves what had expired or been taken by hand, and what was used becomes
 shortfall. A reinstatement undoes that in the opposite order: it cancels shortfall
 first, then what had been left, and gives back the rest. Expired sessions come back when their
-lot expires later after all, but for those that count as reversed.
+grant expires later after all, but for those that count as reversed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from models.ledger.entries import EntryKind, Move
 
 
 @dataclass(slots=True)
-class Lot:
+class Grant:
     """A grant as it stands while its moves are planned; `apply` keeps it in step with them."""
 
     id: int
@@ -29,16 +29,16 @@ class Lot:
     expires_at: datetime | None
     recorded_at: datetime
     late_after_s: int = 0
-    # What its entries come to so far; read only for lots of which more than that is to change.
+    # What its entries come to so far; read only for grants of which more than that is to change.
     expired: "dict[int | None, int]" = field(default_factory=dict)
     """Sessions that have expired, by the expiry run that wrote them down; None: no run did."""
     taken_by_hand: int = 0
     clawed_back: int = 0
-    repayments: "list[tuple[Lot, int]]" = field(default_factory=list)
+    repayments: "list[tuple[Grant, int]]" = field(default_factory=list)
     """Who repaid how much of its shortfall, the last first."""
 
     def apply(self, move: Move) -> Move:
-        """Books the move on this lot and hands it on."""
+        """Books the move on this grant and hands it on."""
         self.remaining += move.quantity
         self.shortfall += move.shortfall
         self.reversed += move.reversed
@@ -56,23 +56,23 @@ class Lot:
 
 
 def reverse(
-    lot: Lot, target: int, *, policy: str, fact_id: int, occurred_at: datetime, now: datetime
+    grant: Grant, target: int, *, policy: str, fact_id: int, occurred_at: datetime, now: datetime
 ) -> Iterator[Move]:
-    """The moves that bring `lot.reversed` to `target`: none where it is there already."""
-    if target > lot.reversed:
-        yield from _claw_back(lot, target - lot.reversed, policy, fact_id, occurred_at, now)
-    elif target < lot.reversed:
-        yield from _reinstate(lot, lot.reversed - target, fact_id, occurred_at)
+    """The moves that bring `grant.reversed` to `target`: none where it is there already."""
+    if target > grant.reversed:
+        yield from _claw_back(grant, target - grant.reversed, policy, fact_id, occurred_at, now)
+    elif target < grant.reversed:
+        yield from _reinstate(grant, grant.reversed - target, fact_id, occurred_at)
 
 
 def _claw_back(
-    lot: Lot, quantity: int, policy: str, fact_id: int, occurred_at: datetime, now: datetime
+    grant: Grant, quantity: int, policy: str, fact_id: int, occurred_at: datetime, now: datetime
 ) -> Iterator[Move]:
-    if lot.remaining and lot.expires_at is not None and lot.expires_at <= now:
+    if grant.remaining and grant.expires_at is not None and grant.expires_at <= now:
         # It had expired by the clock; writing that down first keeps a late expiry job from mattering.
-        yield lot.apply(Move(lot.id, EntryKind.EXPIRY, -lot.remaining, lot.expires_at))
-    taken = min(quantity, lot.remaining)
-    left = min(quantity - taken, max(0, lot.gone - _left_before(lot)))
+        yield grant.apply(Move(grant.id, EntryKind.EXPIRY, -grant.remaining, grant.expires_at))
+    taken = min(quantity, grant.remaining)
+    left = min(quantity - taken, max(0, grant.gone - _left_before(grant)))
     used = quantity - taken - left
     notes = []
     if left:
@@ -80,9 +80,9 @@ def _claw_back(
     if used:
         forgiven = policy == ShortfallPolicy.FORGIVE
         notes.append(f"{used} already used, forgiven by the club" if forgiven else f"{used} already used: shortfall")
-    yield lot.apply(
+    yield grant.apply(
         Move(
-            lot.id,
+            grant.id,
             EntryKind.CLAWBACK,
             -taken,
             occurred_at,
@@ -94,13 +94,13 @@ def _claw_back(
     )
 
 
-def _reinstate(lot: Lot, quantity: int, fact_id: int, occurred_at: datetime) -> Iterator[Move]:
-    cancelled = min(quantity, lot.shortfall)
-    left = min(quantity - cancelled, _left_before(lot))
+def _reinstate(grant: Grant, quantity: int, fact_id: int, occurred_at: datetime) -> Iterator[Move]:
+    cancelled = min(quantity, grant.shortfall)
+    left = min(quantity - cancelled, _left_before(grant))
     given = quantity - cancelled - left
-    for payer, paid in lot.repayments:
+    for payer, paid in grant.repayments:
         if undone := min(given, paid):
-            yield from _repay(payer, lot, -undone, occurred_at)
+            yield from _repay(payer, grant, -undone, occurred_at)
             given -= undone
             cancelled += undone
     notes = []
@@ -108,9 +108,9 @@ def _reinstate(lot: Lot, quantity: int, fact_id: int, occurred_at: datetime) -> 
         notes.append(f"{cancelled} of shortfall cancelled")
     if left:
         notes.append(f"{left} had expired, been taken by hand or been forgiven")
-    yield lot.apply(
+    yield grant.apply(
         Move(
-            lot.id,
+            grant.id,
             EntryKind.REINSTATEMENT,
             given,
             occurred_at,
@@ -122,37 +122,37 @@ def _reinstate(lot: Lot, quantity: int, fact_id: int, occurred_at: datetime) -> 
     )
 
 
-def _left_before(lot: Lot) -> int:
+def _left_before(grant: Grant) -> int:
     """Reversed sessions that were neither taken, nor repaid since, nor are owed: gone, or forgiven."""
-    return lot.reversed - lot.shortfall - lot.clawed_back - sum(paid for _, paid in lot.repayments)
+    return grant.reversed - grant.shortfall - grant.clawed_back - sum(paid for _, paid in grant.repayments)
 
 
 def bring_back(
-    lot: Lot, occurred_at: datetime, *, fact_id: int | None = None, action_id: int | None = None, note: str
+    grant: Grant, occurred_at: datetime, *, fact_id: int | None = None, action_id: int | None = None, note: str
 ) -> Iterator[Move]:
-    """The moves that undo the expiry of a lot which can be used again, for all that does not count as reversed."""
-    wanted = max(0, sum(lot.expired.values()) - _left_before(lot))
-    for run, expired in list(lot.expired.items()):
+    """The moves that undo the expiry of a grant which can be used again, for all that does not count as reversed."""
+    wanted = max(0, sum(grant.expired.values()) - _left_before(grant))
+    for run, expired in list(grant.expired.items()):
         if back := min(wanted, expired):
             wanted -= back
-            yield lot.apply(
+            yield grant.apply(
                 Move(
-                    lot.id, EntryKind.EXPIRY, back, occurred_at, fact_id=fact_id, action_id=action_id, note=note,
+                    grant.id, EntryKind.EXPIRY, back, occurred_at, fact_id=fact_id, action_id=action_id, note=note,
                     expiry_run_id=run,
                 )
             )  # fmt: skip
 
 
-def repay(lot: Lot, debts: Iterable[Lot], occurred_at: datetime) -> Iterator[Move]:
-    """The moves by which a new lot repays open shortfalls, in the order given, as far as it goes."""
+def repay(grant: Grant, debts: Iterable[Grant], occurred_at: datetime) -> Iterator[Move]:
+    """The moves by which a new grant repays open shortfalls, in the order given, as far as it goes."""
     for debt in debts:
-        if paid := min(lot.remaining, debt.shortfall):
-            yield from _repay(lot, debt, paid, occurred_at)
+        if paid := min(grant.remaining, debt.shortfall):
+            yield from _repay(grant, debt, paid, occurred_at)
 
 
-def _repay(payer: Lot, debtor: Lot, quantity: int, occurred_at: datetime) -> Iterator[Move]:
-    """The pair of entries by which one lot repays another's shortfall; a negative quantity undoes that."""
-    # Sessions that come back to a lot which is itself short go to its shortfall.
+def _repay(payer: Grant, debtor: Grant, quantity: int, occurred_at: datetime) -> Iterator[Move]:
+    """The pair of entries by which one grant repays another's shortfall; a negative quantity undoes that."""
+    # Sessions that come back to a grant which is itself short go to its shortfall.
     own = min(-quantity, payer.shortfall) if quantity < 0 and payer is not debtor else 0
     note = f"shortfall of grant {debtor.id} repaid" if quantity > 0 else f"its repayment to grant {debtor.id} undone"
     kind = EntryKind.DEBT_REPAYMENT

@@ -20,7 +20,7 @@ from models.database.arrays import columns
 from models.database.base import Base, Id, RecordedAt, one_of
 from models.errors import TooFewSessions
 from models.ledger import burn_order
-from models.ledger.burn_order import Draw, UsableLot
+from models.ledger.burn_order import Draw, UsableGrant
 
 
 class EntryKind(StrEnum):
@@ -38,7 +38,7 @@ class EntryKind(StrEnum):
 
 
 class CreditGrant(Base):
-    """A lot: sessions of one item, from one payment or one adjustment, with one expiry.
+    """A grant: sessions of one item, from one payment or one adjustment, with one expiry.
 
     Usable while effective_at <= t < expires_at.
     """
@@ -47,7 +47,7 @@ class CreditGrant(Base):
     __table_args__ = (
         UniqueConstraint("payment_id", "item_id"),
         Index("ix_credit_grants_member_id_item_id", "member_id", "item_id"),
-        Index("ix_credit_grants_lapsing", "expires_at", postgresql_where=text("remaining > 0")),
+        Index("ix_credit_grants_expiring", "expires_at", postgresql_where=text("remaining > 0")),
         Index("ix_credit_grants_shortfall", "member_id", postgresql_where=text("shortfall > 0")),
         CheckConstraint("num_nonnulls(payment_id, action_id) = 1", "one_origin"),
         CheckConstraint("0 <= remaining AND remaining <= quantity", "remaining"),
@@ -69,7 +69,7 @@ class CreditGrant(Base):
     shortfall: Mapped[int] = mapped_column(server_default="0")
     """Sessions already used when their payment was reversed, neither repaid nor forgiven yet."""
     reversed: Mapped[int] = mapped_column(server_default="0")
-    """Sessions whose money went back, whether taken, lapsed or used."""
+    """Sessions whose money went back, whether taken, expired or used."""
     recorded_at: Mapped[RecordedAt]
     """When it was credited, by the worker's clock."""
     late_after_s: Mapped[int] = mapped_column(server_default="0")
@@ -126,9 +126,9 @@ class LedgerEntry(Base):
     reversed: Mapped[int] = mapped_column(server_default="0")
     """Moves the grant's reversed."""
     expires_at: Mapped[datetime | None]
-    """The expiry that a lot begins with, and an extension's new one; NULL is never."""
+    """The expiry that a grant begins with, and an extension's new one; NULL is never."""
     occurred_at: Mapped[datetime]
-    """By the clock of whoever caused it; an expiry's is the lot's expires_at."""
+    """By the clock of whoever caused it; an expiry's is the grant's expires_at."""
     recorded_at: Mapped[RecordedAt]
     fact_id: Mapped[int | None] = mapped_column(ForeignKey("payment_facts.id"))
     redemption_id: Mapped[int | None] = mapped_column(ForeignKey("redemptions.id"))
@@ -246,15 +246,15 @@ def add(
     session: Session, *, member_id: int, item_id: int, quantity: int, expires_at: datetime | None, action_id: int,
     note: str | None, now: datetime,
 ) -> int:  # fmt: skip
-    """Makes a lot by hand, which no payment gave, with the `adjustment` entry that fills it; its id."""
+    """Makes a grant by hand, which no payment gave, with the `adjustment` entry that fills it; its id."""
     new = insert(CreditGrant).values(
         action_id=action_id, member_id=member_id, item_id=item_id, quantity=quantity, remaining=0,
         effective_at=now, expires_at=expires_at, recorded_at=now,
     )  # fmt: skip
-    lot = session.scalars(new.returning(CreditGrant.id)).one()
+    grant = session.scalars(new.returning(CreditGrant.id)).one()
     kind = EntryKind.ADJUSTMENT
-    post(session, [Move(lot, kind, quantity, now, expires_at=expires_at, action_id=action_id, note=note)])
-    return lot
+    post(session, [Move(grant, kind, quantity, now, expires_at=expires_at, action_id=action_id, note=note)])
+    return grant
 
 
 _USABLE = text("""
@@ -268,44 +268,44 @@ _USABLE = text("""
 
 
 def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime) -> list[Draw]:
-    """What to take from which of the member's usable lots, in burn order; they are locked.
+    """What to take from which of the member's usable grants, in burn order; they are locked.
 
     Raises TooFewSessions.
     """
-    lots = [UsableLot(*row) for row in session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now})]
-    draws = burn_order.draw(lots, quantity)
+    grants = [UsableGrant(*row) for row in session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now})]
+    draws = burn_order.draw(grants, quantity)
     if draws is None:
-        usable = sum(lot.remaining for lot in lots)
+        usable = sum(grant.remaining for grant in grants)
         raise TooFewSessions(asked=quantity, item=session.get_one(Item, item_id).name, usable=usable)
     return draws
 
 
 # By `as_of` the index finds them; the database's clock, which it cannot be searched by, has the last word.
 _EXPIRE = text("""
-    WITH lapsed AS MATERIALIZED (
+    WITH expired AS MATERIALIZED (
         SELECT id, remaining, expires_at FROM credit_grants
         WHERE remaining > 0 AND expires_at <= CAST(:as_of AS timestamptz) AND expires_at <= clock_timestamp()
         ORDER BY expires_at
         LIMIT :limit
         FOR UPDATE SKIP LOCKED
     ), emptied AS (
-        UPDATE credit_grants g SET remaining = 0 FROM lapsed WHERE g.id = lapsed.id
+        UPDATE credit_grants g SET remaining = 0 FROM expired WHERE g.id = expired.id
     ), counted AS (
-        UPDATE expiry_runs r SET lots = r.lots + l.lots, sessions = r.sessions + l.sessions
-        FROM (SELECT count(*) AS lots, sum(remaining) AS sessions FROM lapsed) l
-        WHERE r.id = CAST(:run AS bigint) AND l.lots > 0
+        UPDATE expiry_runs r SET grants = r.grants + l.grants, sessions = r.sessions + l.sessions
+        FROM (SELECT count(*) AS grants, sum(remaining) AS sessions FROM expired) l
+        WHERE r.id = CAST(:run AS bigint) AND l.grants > 0
     )
     INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, expiry_run_id)
-    SELECT id, 'expiry', -remaining, expires_at, CAST(:run AS bigint) FROM lapsed
+    SELECT id, 'expiry', -remaining, expires_at, CAST(:run AS bigint) FROM expired
 """)
 
 
 def expire(session: Session, *, as_of: datetime, limit: int = 20_000, run_id: int | None = None) -> int:
-    """Writes down up to `limit` lots that have lapsed by `as_of`, as part of that run, and says how many.
+    """Writes down up to `limit` grants that have expired by `as_of`, as part of that run, and says how many.
 
-    One entry per lot, dated at its expires_at. Never takes a lot before its time by
+    One entry per grant, dated at its expires_at. Never takes a grant before its time by
     the database's clock, whatever `as_of` says. Safe to run twice at once, and to
-    be killed: a lot is either untouched or done. Commit and call again until it
+    be killed: a grant is either untouched or done. Commit and call again until it
     returns 0.
     """
     return session.connection().execute(_EXPIRE, {"as_of": as_of, "limit": limit, "run": run_id}).rowcount

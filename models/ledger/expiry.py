@@ -1,7 +1,7 @@
-"""Expiry runs: what lapsed is written down run by run, and a run that would write down far too much is stopped.
+"""Expiry runs: what expired is written down run by run, and a run that would write down far too much is stopped.
 
 What can be used is exact by the clock, written down or not: a stopped run gives nobody a session more. It
-keeps a wrong mass lapse (an import, a term with the wrong days) out of the ledger until a person has looked.
+keeps a wrong mass expire (an import, a term with the wrong days) out of the ledger until a person has looked.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from models.staff import actions
 from models.staff.actions import Actor
 
 BATCH = 20_000
-"""Lots written down in one transaction."""
+"""Grants written down in one transaction."""
 
 
 class RunState(StrEnum):
@@ -34,7 +34,7 @@ class RunState(StrEnum):
 
 
 class ExpiryRun(Base):
-    """One writing down of what had lapsed by `as_of`. At most one is open, running or stopped, at a time."""
+    """One writing down of what had expired by `as_of`. At most one is open, running or stopped, at a time."""
 
     __tablename__ = "expiry_runs"
     __table_args__ = (
@@ -51,10 +51,10 @@ class ExpiryRun(Base):
     started_at: Mapped[RecordedAt] = mapped_column(index=True)
     finished_at: Mapped[datetime | None]
     due: Mapped[int] = mapped_column(BigInteger)
-    """Lots that it found, counted no further than its breaker had to know."""
+    """Grants that it found, counted no further than its breaker had to know."""
     usual: Mapped[int] = mapped_column(BigInteger)
-    """The most lots of one day (UTC) in the five weeks before."""
-    lots: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """The most grants of one day (UTC) in the five weeks before."""
+    grants: Mapped[int] = mapped_column(BigInteger, server_default="0")
     sessions: Mapped[int] = mapped_column(BigInteger, server_default="0")
     allowed_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
     """The act of the person who let a stopped run go on."""
@@ -65,33 +65,33 @@ class ExpiryRun(Base):
     undone_up_to: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """The highest grant that the undo has come to."""
     undone_at: Mapped[datetime | None]
-    undone_lots: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    undone_grants: Mapped[int] = mapped_column(BigInteger, server_default="0")
     undone_sessions: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    left_lots: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    """Lots that the undo left as they are, because their payment was reversed."""
+    left_grants: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Grants that the undo left as they are, because their payment was reversed."""
 
 
 class Breaker(NamedTuple):
-    """A run is stopped if its day came to more lots than `lots_from` and than `times` the usual most of a day."""
+    """A run is stopped if its day came to more grants than `grants_from` and than `times` the usual most of a day."""
 
-    lots_from: int
+    grants_from: int
     times: int
 
 
 class Step(NamedTuple):
     """What one transaction wrote down; `more` says that there may be more to do."""
 
-    lots: int
+    grants: int
     more: bool
 
 
 # Started days ago counts for that day; what a person has allowed is not held against the rest of its day.
 _DAYS = text("""
-    SELECT CAST(coalesce(max(lots) FILTER (WHERE day < today), 0) AS bigint),
+    SELECT CAST(coalesce(max(grants) FILTER (WHERE day < today), 0) AS bigint),
            CAST(coalesce(max(unasked) FILTER (WHERE day = today), 0) AS bigint)
     FROM (
-        SELECT CAST(started_at AS date) AS day, CAST(clock_timestamp() AS date) AS today, sum(lots) AS lots,
-               sum(lots) FILTER (WHERE allowed_by IS NULL) AS unasked
+        SELECT CAST(started_at AS date) AS day, CAST(clock_timestamp() AS date) AS today, sum(grants) AS grants,
+               sum(grants) FILTER (WHERE allowed_by IS NULL) AS unasked
         FROM expiry_runs
         WHERE started_at >= CAST(clock_timestamp() AS date) - 35 AND state NOT IN ('undoing', 'undone')
         GROUP BY 1
@@ -103,7 +103,7 @@ _COUNT = text("""
         SELECT FROM credit_grants
         WHERE remaining > 0 AND expires_at <= CAST(:as_of AS timestamptz) AND expires_at <= clock_timestamp()
         LIMIT :most
-    ) lapsed
+    ) expired
 """)
 
 _BEGIN = text("""
@@ -118,11 +118,11 @@ _FINISH = text("""
 """)
 
 COUNT_LIMIT = 1_000_000
-"""Of lots told of a stopped run."""
+"""Of grants told of a stopped run."""
 
 
 def step(session: Session, *, as_of: datetime, breaker: Breaker, limit: int = BATCH) -> Step:
-    """Writes down up to `limit` lots: of the run under way, or else of a new one over what has lapsed by `as_of`.
+    """Writes down up to `limit` grants: of the run under way, or else of a new one over what has expired by `as_of`.
 
     Nothing while a run is stopped. Commit, and call again while there is more. Safe to
     run twice at once, and to be killed: the next call goes on with the run.
@@ -130,21 +130,21 @@ def step(session: Session, *, as_of: datetime, breaker: Breaker, limit: int = BA
     run = open_run(session) or _begun(session, as_of, breaker)
     if run is None or run.state == RunState.STOPPED:
         return Step(0, False)
-    lots = entries.expire(session, as_of=run.as_of, limit=limit, run_id=run.id)
-    if lots:
-        return Step(lots, True)
-    # Where it is not finished, another process holds some of its lots.
+    grants = entries.expire(session, as_of=run.as_of, limit=limit, run_id=run.id)
+    if grants:
+        return Step(grants, True)
+    # Where it is not finished, another process holds some of its grants.
     return Step(0, session.connection().execute(_FINISH, {"run": run.id}).rowcount > 0)
 
 
 def _begun(session: Session, as_of: datetime, breaker: Breaker) -> ExpiryRun | None:
-    """A new run, if anything has lapsed; or the one that another process was just beginning."""
+    """A new run, if anything has expired; or the one that another process was just beginning."""
     # What is counted is still to be done when the run begins: nobody else begins and ends one in between.
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext('spp expiry run'))"))
     if run := open_run(session):
         return run
     usual, today = session.execute(_DAYS).one()
-    allowed = max(breaker.lots_from, breaker.times * usual)
+    allowed = max(breaker.grants_from, breaker.times * usual)
     due = session.scalars(_COUNT, {"as_of": as_of, "most": COUNT_LIMIT}).one()
     if not due:
         return None
@@ -166,7 +166,7 @@ def stopped(session: Session) -> ExpiryRun | None:
 
 
 def allow(session: Session, run_id: int, *, reason: str, by: Actor) -> ExpiryRun:
-    """Lets a stopped run go on, over the lots that had lapsed by its `as_of` and no others.
+    """Lets a stopped run go on, over the grants that had expired by its `as_of` and no others.
 
     Raises NotFound, WrongState, ReasonMissing or TextTooLong.
     """
@@ -175,7 +175,7 @@ def allow(session: Session, run_id: int, *, reason: str, by: Actor) -> ExpiryRun
     if run.state != RunState.STOPPED:
         raise WrongState(what=f"Expiry run {run_id}", state=run.state, verb="allowed")
     run.allowed_by = actions.log(
-        session, by, "allow expiry", f"expiry run {run_id}, {run.due} lots where {run.usual} are usual", reason=reason
+        session, by, "allow expiry", f"expiry run {run_id}, {run.due} grants where {run.usual} are usual", reason=reason
     )
     run.state = RunState.RUNNING
     session.flush()

@@ -1,6 +1,6 @@
 """Undoing an expiry run by counter-entries: its sessions are given back, to the end of a day that a person chose.
 
-Done in the background, a batch in each transaction. What the run's own entries come to per lot says what is
+Done in the background, a batch in each transaction. What the run's own entries come to per grant says what is
 still to do, so it can be killed and gone on with, and never gives anything back twice.
 """
 
@@ -23,7 +23,7 @@ BATCH = 1000
 
 
 def undo(session: Session, run_id: int, *, last_day: date | None, reason: str, by: Actor, now: datetime) -> ExpiryRun:
-    """Has a finished run undone; its sessions lapse after `last_day` at their club, or with None never.
+    """Has a finished run undone; its sessions expire after `last_day` at their club, or with None never.
 
     Raises NotFound, WrongState, ReasonMissing, TextTooLong, DayOver or DayTooFar.
     """
@@ -38,7 +38,7 @@ def undo(session: Session, run_id: int, *, last_day: date | None, reason: str, b
         zones = session.scalars(select(Club.time_zone).distinct())
         if any(days.end_of(last_day, zone) <= now for zone in zones):
             raise DayOver
-    until = f"usable to the end of {last_day}" if last_day else "never to lapse"
+    until = f"usable to the end of {last_day}" if last_day else "never to expire"
     run.undone_by = actions.log(session, by, "undo expiry", f"expiry run {run_id}, {until}", reason=reason)
     run.undone_until = last_day
     run.state = RunState.UNDOING
@@ -46,16 +46,16 @@ def undo(session: Session, run_id: int, *, last_day: date | None, reason: str, b
     return run
 
 
-# Locked in the order of ids. Lots given by hand have the days of their member's newest membership.
-_LOTS = text("""
-    WITH lapsed AS (
+# Locked in the order of ids. Grants given by hand have the days of their member's newest membership.
+_GRANTS = text("""
+    WITH expired AS (
         SELECT grant_id, -sum(quantity) AS quantity FROM ledger_entries
         WHERE expiry_run_id = :run AND grant_id > :after AND kind = 'expiry'
         GROUP BY grant_id HAVING sum(quantity) < 0
         ORDER BY grant_id LIMIT :limit
     )
     SELECT g.id, CAST(l.quantity AS int) AS quantity, g.reversed, g.expires_at, c.time_zone
-    FROM lapsed l
+    FROM expired l
     JOIN credit_grants g ON g.id = l.grant_id
     LEFT JOIN payments p ON p.id = g.payment_id
     LEFT JOIN payments root ON root.id = p.same_as
@@ -76,7 +76,7 @@ def step(session: Session, *, now: datetime, limit: int = BATCH) -> bool:
     run = session.scalar(query.with_for_update(skip_locked=True).execution_options(populate_existing=True))
     if run is None or run.undone_by is None:
         return False
-    rows = session.execute(_LOTS, {"run": run.id, "after": run.undone_up_to, "limit": limit}).all()
+    rows = session.execute(_GRANTS, {"run": run.id, "after": run.undone_up_to, "limit": limit}).all()
     if not rows:
         run.state, run.undone_at = RunState.UNDONE, now
         session.flush()
@@ -90,15 +90,15 @@ def step(session: Session, *, now: datetime, limit: int = BATCH) -> bool:
         moves.append(Move(row.id, EntryKind.EXTENSION, 0, now, expires_at=until, **cause))
     entries.post(session, moves)
     run.undone_up_to = rows[-1].id
-    run.undone_lots += len(done)
+    run.undone_grants += len(done)
     run.undone_sessions += sum(row.quantity for row in done)
-    run.left_lots += len(rows) - len(done)
+    run.left_grants += len(rows) - len(done)
     session.flush()
     return True
 
 
 def _until(run: ExpiryRun, expires_at: datetime | None, time_zone: str) -> datetime | None:
-    """When the lot lapses instead; one that lapses later already keeps that."""
+    """When the grant expires instead; one that expires later already keeps that."""
     if run.undone_until is None or expires_at is None:
         return None
     return max(expires_at, days.end_of(run.undone_until, time_zone))

@@ -50,7 +50,7 @@ class Answer:
 def redeem(
     session: Session, *, member_id: int, item_id: int, quantity: int, key: str, by: Actor, now: datetime
 ) -> Answer:
-    """Takes sessions from the member's usable lots, in burn order.
+    """Takes sessions from the member's usable grants, in burn order.
 
     The same key with the same content gives the first answer again. Raises NotFound,
     KeyReused for other content, TooFewSessions (nothing is taken), NotPositive.
@@ -70,7 +70,7 @@ def redeem(
         kind = EntryKind.REDEMPTION
         entries.post(
             session,
-            [Move(lot, kind, -taken, now, redemption_id=redemption_id, action_id=act) for lot, taken in draws],
+            [Move(grant, kind, -taken, now, redemption_id=redemption_id, action_id=act) for grant, taken in draws],
         )
         return Answer(redemption_id, draws)
 
@@ -85,7 +85,7 @@ _DRAWN = text("""
     ORDER BY min(e.id) DESC
 """)
 
-_LOCK_LOTS = text("""
+_LOCK_GRANTS = text("""
     SELECT id, shortfall FROM credit_grants WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
 """)
 
@@ -93,9 +93,9 @@ _LOCK_LOTS = text("""
 def give_back(
     session: Session, *, redemption_id: int, key: str, by: Actor, now: datetime, quantity: int | None = None
 ) -> Answer:
-    """Returns sessions of a redemption, all that are left of it by default, to the lots they came from.
+    """Returns sessions of a redemption, all that are left of it by default, to the grants they came from.
 
-    The lot drawn on last gets its sessions first. Where a lot's payment was reversed
+    The grant drawn on last gets its sessions first. Where a grant's payment was reversed
     meanwhile, a returned session goes to its shortfall. Keys as in `redeem`. Raises
     NotFound, NothingToReturn, KeyReused, NotPositive.
     """
@@ -108,7 +108,7 @@ def give_back(
             raise NotFound(what="redemption", name=redemption_id)
         known = session.scalar(select(Redemption).where(Redemption.idempotency_key == key))
         drawn = [Draw(*row) for row in session.execute(_DRAWN, {"redemption": redemption_id})]
-        left = sum(lot.quantity for lot in drawn)
+        left = sum(grant.quantity for grant in drawn)
         asked = quantity or (known.quantity if known else left)
         if known is None and not 0 < asked <= left:
             raise NothingToReturn(asked=asked or "Further", redemption=redemption_id, left=left)
@@ -116,22 +116,22 @@ def give_back(
         if not first:
             return _first_answer(session, return_id)
         draws = []
-        for lot, most in drawn:
+        for grant, most in drawn:
             if asked:
-                draws.append(Draw(lot, min(asked, most)))
+                draws.append(Draw(grant, min(asked, most)))
                 asked -= draws[-1].quantity
-        locked = session.execute(_LOCK_LOTS, {"ids": array(lot for lot, _ in draws)})
+        locked = session.execute(_LOCK_GRANTS, {"ids": array(grant for grant, _ in draws)})
         shortfalls = {row.id: row.shortfall for row in locked}
         given = f"{sum(draw.quantity for draw in draws)} {session.get_one(Item, origin.item_id).name}"
         subject = f"{given}, return {return_id} of redemption {redemption_id}"
         act = actions.log(session, by, "give back", subject, member_id=origin.member_id)
         moves = []
-        for lot, returned in draws:
-            moves.append(Move(lot, EntryKind.RETURN, returned, now, redemption_id=return_id, action_id=act))
-            if owed := min(returned, shortfalls[lot]):
+        for grant, returned in draws:
+            moves.append(Move(grant, EntryKind.RETURN, returned, now, redemption_id=return_id, action_id=act))
+            if owed := min(returned, shortfalls[grant]):
                 kind = EntryKind.DEBT_REPAYMENT
-                repayment = Move(lot, kind, -owed, now, shortfall=-owed, action_id=act, counter_grant_id=lot)
-                moves.append(repayment._replace(note="returned to a lot whose payment was reversed"))
+                repayment = Move(grant, kind, -owed, now, shortfall=-owed, action_id=act, counter_grant_id=grant)
+                moves.append(repayment._replace(note="returned to a grant whose payment was reversed"))
         entries.post(session, moves)
         return Answer(return_id, draws)
 

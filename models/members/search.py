@@ -128,7 +128,7 @@ def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
     ]
 
 
-def listed(session: Session, *, limit: int, after: int | None = None, before: int | None = None) -> Leaf:
+def browse(session: Session, *, limit: int, after: int | None = None, before: int | None = None) -> Leaf:
     """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first."""
     name = func.lower(Member.name)
     query = select(Member).options(_BOUGHT).limit(limit + 1)

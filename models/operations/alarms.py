@@ -46,11 +46,11 @@ class Alarm(NamedTuple):
 
 
 class Stopped(NamedTuple):
-    """An expiry run that its breaker has stopped: what it would have lapsed, and what is usual."""
+    """An expiry run that its breaker has stopped: what it would have expired, and what is usual."""
 
     run_id: int
     at: datetime
-    lots: int
+    grants: int
     usual: int
 
 
@@ -169,7 +169,7 @@ def _bad_signatures(now: Situation) -> Iterator[Found]:
 
 def _double_credits(now: Situation) -> Iterator[Found]:
     if now.figures.double_credits:
-        yield None, f"{counted(now.figures.double_credits, 'lot')} more than payments: run `spp audit`.", None
+        yield None, f"{counted(now.figures.double_credits, 'grant')} more than payments: run `spp audit`.", None
 
 
 def _unmatched(now: Situation) -> Iterator[Found]:
@@ -197,8 +197,8 @@ def _silent(now: Situation) -> Iterator[Found]:
 
 def _stopped_expiry(now: Situation) -> Iterator[Found]:
     if run := now.stopped:
-        what = f"Expiry run {run.run_id} was stopped: {run.lots:,} lots would lapse, usual are {run.usual:,}"
-        yield None, f"{what}. See whether that is right, and allow it, or extend the lots.", run.at
+        what = f"Expiry run {run.run_id} was stopped: {run.grants:,} grants would expire, usual are {run.usual:,}"
+        yield None, f"{what}. See whether that is right, and allow it, or extend the grants.", run.at
 
 
 def _audit(now: Situation) -> Iterator[Found]:

@@ -93,11 +93,11 @@ class Figures:
     endpoints: Mapping[str, EndpointFigures]
     """The configured ones in their order, then what is configured no more but still has figures."""
     total: EndpointFigures
-    expired_lots: int
-    """Lapsed and written down since midnight UTC, without what was undone."""
+    expired_grants: int
+    """Expired and written down since midnight UTC, without what was undone."""
     expired_sessions: int
     double_credits: int
-    """Lots more than there are payments for them, among the latest lots: must be 0. The audit looks at all."""
+    """Grants more than there are payments for them, among the latest grants: must be 0. The audit looks at all."""
 
 
 @dataclass(slots=True)
@@ -108,10 +108,10 @@ class _Part:
     whole: dict[str, Any] = field(default_factory=dict)
 
 
-# One lot of an item for one reference is the database's own constraint: only references that are joined can have two.
+# One grant of an item for one reference is the database's own constraint: only references that are joined can have two.
 _DOUBLE = text("""
-    SELECT coalesce(sum(lots - 1), 0)::bigint AS double_credits FROM (
-        SELECT count(*) AS lots
+    SELECT coalesce(sum(grants - 1), 0)::bigint AS double_credits FROM (
+        SELECT count(*) AS grants
         FROM (
             SELECT payment_id, item_id FROM credit_grants WHERE reversed < quantity AND payment_id IS NOT NULL
             ORDER BY id DESC LIMIT 20000
@@ -122,7 +122,7 @@ _DOUBLE = text("""
 """)
 
 _EXPIRED = text("""
-    SELECT coalesce(sum(lots - undone_lots), 0)::bigint AS expired_lots,
+    SELECT coalesce(sum(grants - undone_grants), 0)::bigint AS expired_grants,
            coalesce(sum(sessions - undone_sessions), 0)::bigint AS expired_sessions
     FROM expiry_runs WHERE started_at >= date_trunc('day', now(), 'UTC')
 """)

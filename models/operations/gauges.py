@@ -111,9 +111,11 @@ def _of_the_whole(now: Situation, names: Iterable[str]) -> Iterator[Gauge]:
     since = {(name,): (now.figures.at - paused[name]).total_seconds() if name in paused else 0 for name in names}
     yield Gauge("endpoint_paused_seconds", "For how long the endpoint has been paused", ("endpoint",), since)
     yield plain("expiry_stopped", "Whether an expiry run was stopped by its breaker", now.stopped is not None)
-    yield plain("expired_lots_today", "Lots lapsed and written down since midnight UTC", now.figures.expired_lots)
-    yield plain("expired_sessions_today", "Sessions of these lots", now.figures.expired_sessions)
-    yield plain("double_credits", "Lots more than payments for them: must be 0", now.figures.double_credits)
+    yield plain(
+        "expired_grants_today", "Grants expired and written down since midnight UTC", now.figures.expired_grants
+    )
+    yield plain("expired_sessions_today", "Sessions of these grants", now.figures.expired_sessions)
+    yield plain("double_credits", "Grants more than payments for them: must be 0", now.figures.double_credits)
     if now.audited:
         yield plain("audit_findings", "Differences that the last audit found", now.audited.findings)
         audit_age = (now.figures.at - now.audited.at).total_seconds()

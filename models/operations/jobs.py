@@ -99,7 +99,7 @@ class JobLine:
     overdue: bool
 
 
-def listed(session: Session, settings: Settings, now: datetime) -> list[JobLine]:
+def timetable(session: Session, settings: Settings, now: datetime) -> list[JobLine]:
     """Every job. One that never ran counts from the start of the first worker that we know of."""
     query = select(Job).execution_options(populate_existing=True)
     rows: Mapping[str, Job] = {job.name: job for job in session.scalars(query)}

@@ -61,7 +61,7 @@ class News(StrEnum):
     RESOLVED = "resolved"
 
 
-class Told(NamedTuple):
+class AlarmNews(NamedTuple):
     """Something to tell a channel."""
 
     alarm: KnownAlarm
@@ -90,7 +90,7 @@ def see(session: Session, fired: Sequence[Alarm], now: datetime) -> None:
     session.execute(delete(KnownAlarm).where(KnownAlarm.id.in_(old)))
 
 
-def to_tell(session: Session, channel: str, now: datetime) -> list[Told]:
+def to_tell(session: Session, channel: str, now: datetime) -> list[AlarmNews]:
     """What the channel has to be told now, the oldest alarm first.
 
     What was over before the channel could be told that it began is not told at all.
@@ -100,12 +100,12 @@ def to_tell(session: Session, channel: str, now: datetime) -> list[Told]:
     untold = Notice.told_at.is_(None) | (Notice.told_at <= now - AGAIN_AFTER)
     lasting = select(KnownAlarm, Notice.told_at).outerjoin(Notice, told).where(lasts, untold)
     ended = select(KnownAlarm).join(Notice, told).where(~lasts, ~Notice.told_end)
-    found = [Told(alarm, News.LASTS if told_at else News.FIRED) for alarm, told_at in session.execute(lasting)]
-    found += [Told(alarm, News.RESOLVED) for alarm in session.scalars(ended)]
+    found = [AlarmNews(alarm, News.LASTS if told_at else News.FIRED) for alarm, told_at in session.execute(lasting)]
+    found += [AlarmNews(alarm, News.RESOLVED) for alarm in session.scalars(ended)]
     return sorted(found, key=lambda one: one.alarm.id)
 
 
-def was_told(session: Session, channel: str, told: Iterable[Told], now: datetime) -> None:
+def was_told(session: Session, channel: str, told: Iterable[AlarmNews], now: datetime) -> None:
     """Keeps that the channel has been told."""
     for alarm, news in told:
         values = {"told_at": now, "told_end": news == News.RESOLVED}

@@ -50,7 +50,7 @@ class Lookout:
                 figures=figures,
                 workers=heartbeats.workers(session),
                 web=heartbeats.web_processes(session),
-                jobs=jobs.listed(session, self._settings, _now(session)),
+                jobs=jobs.timetable(session, self._settings, _now(session)),
                 silences=silences,
                 stopped=Stopped(*stopped) if stopped else None,
                 audited=Audited(*audited) if audited else None,

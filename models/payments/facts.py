@@ -132,7 +132,7 @@ _INSERT = text("""
 """)
 
 
-class Told(NamedTuple):
+class EventFacts(NamedTuple):
     """What one event says."""
 
     event_id: int
@@ -140,7 +140,7 @@ class Told(NamedTuple):
     facts: Sequence[Fact]
 
 
-def references(told: Iterable[Told]) -> set[tuple[str, str]]:
+def references(told: Iterable[EventFacts]) -> set[tuple[str, str]]:
     """Every (endpoint, payment reference) that the events name."""
     keys = set()
     for _, endpoint, facts in told:
@@ -151,7 +151,9 @@ def references(told: Iterable[Told]) -> set[tuple[str, str]]:
     return keys
 
 
-def record(session: Session, told: Iterable[Told], payment_ids: Mapping[tuple[str, str], int], now: datetime) -> None:
+def record(
+    session: Session, told: Iterable[EventFacts], payment_ids: Mapping[tuple[str, str], int], now: datetime
+) -> None:
     """Writes down the facts of many events in one statement; a fact already written is left alone.
 
     `payment_ids` has every reference that the facts name.

@@ -88,7 +88,7 @@ def make(session: Session, owner: Staff, *, name: str, scope: TokenScope, by: Ac
     return NewToken(token, secret)
 
 
-def listed(session: Session) -> Sequence[ApiToken]:
+def list_tokens(session: Session) -> Sequence[ApiToken]:
     """Every token with its owner, those in use first, then the newest."""
     query = select(ApiToken).options(joinedload(ApiToken.owner))
     return session.scalars(query.order_by(ApiToken.revoked_at.is_not(None), ApiToken.id.desc())).all()

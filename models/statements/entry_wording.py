@@ -116,7 +116,7 @@ def grant_states(grant: GrantLine, now: datetime) -> list[str]:
     states = []
     if grant.effective_at > now:
         states.append("not usable yet")
-    if grant.lapsed:
+    if grant.is_expired:
         states.append("expired")
     elif not grant.remaining and grant.used == grant.quantity:
         states.append("used up")

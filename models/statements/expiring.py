@@ -1,4 +1,4 @@
-"""What lapses next: sessions by club and item over the coming local days, and each lot of them. Read only."""
+"""What expires next: sessions by club and item over the coming local days, and each grant of them. Read only."""
 
 from datetime import date, datetime
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 BATCH = 2000
 
 
-class Lapsing(NamedTuple):
+class Expiring(NamedTuple):
     """Of one item at one club: what can be used for the last time today, tomorrow, and within the days asked for."""
 
     club: str
@@ -18,12 +18,12 @@ class Lapsing(NamedTuple):
     """Sessions."""
     tomorrow: int
     sessions: int
-    lots: int
+    grants: int
     members: int
 
 
-class LapsingLot(NamedTuple):
-    """One lot that lapses within the days asked for; `last_day` is local at the club."""
+class ExpiringLot(NamedTuple):
+    """One grant that expires within the days asked for; `last_day` is local at the club."""
 
     grant_id: int
     expires_at: datetime
@@ -35,9 +35,9 @@ class LapsingLot(NamedTuple):
     last_day: date
 
 
-# The club is that of the membership that paid, or of the member's newest; the index on expires_at bounds the lots: no
+# The club is that of the membership that paid, or of the member's newest; the index on expires_at bounds the grants: no
 # local day ends later than 15 h after the UTC day of its date.
-_LOTS = """
+_GRANTS = """
     SELECT g.id, g.member_id, g.item_id, g.remaining, g.expires_at, c.name AS club,
            CAST((g.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date) AS last_day,
            CAST(CAST(:now AS timestamptz) AT TIME ZONE c.time_zone AS date) AS today
@@ -56,7 +56,7 @@ _SUMMARY = text(f"""
            CAST(coalesce(sum(l.remaining) FILTER (WHERE last_day = today), 0) AS bigint),
            CAST(coalesce(sum(l.remaining) FILTER (WHERE last_day = today + 1), 0) AS bigint),
            CAST(sum(l.remaining) AS bigint), count(*), count(DISTINCT l.member_id)
-    FROM ({_LOTS}) l JOIN items i ON i.id = l.item_id
+    FROM ({_GRANTS}) l JOIN items i ON i.id = l.item_id
     WHERE l.last_day < l.today + :days
     GROUP BY l.club, i.name
     ORDER BY l.club, i.name
@@ -64,7 +64,7 @@ _SUMMARY = text(f"""
 
 _PAGE = text(f"""
     SELECT l.id, l.expires_at, m.name, m.email, l.club, i.name, l.remaining, l.last_day
-    FROM ({_LOTS} AND g.expires_at >= :after AND (g.expires_at, g.id) > (:after, :after_id)) l
+    FROM ({_GRANTS} AND g.expires_at >= :after AND (g.expires_at, g.id) > (:after, :after_id)) l
     JOIN items i ON i.id = l.item_id
     JOIN members m ON m.id = l.member_id
     WHERE l.last_day < l.today + :days
@@ -73,15 +73,15 @@ _PAGE = text(f"""
 """)  # noqa: S608 -- our own text
 
 
-def summary(session: Session, now: datetime, *, days: int = 7) -> list[Lapsing]:
+def summary(session: Session, now: datetime, *, days: int = 7) -> list[Expiring]:
     """By club and item: the sessions usable now whose last usable day is today or one of the next, `days` in all."""
-    return [Lapsing(*row) for row in session.execute(_SUMMARY, {"now": now, "days": days})]
+    return [Expiring(*row) for row in session.execute(_SUMMARY, {"now": now, "days": days})]
 
 
 def batch(
-    session: Session, now: datetime, *, days: int = 7, after: LapsingLot | None = None, limit: int = BATCH
-) -> list[LapsingLot]:
-    """Up to `limit` of these lots, the next to lapse first, from those that come after that one."""
+    session: Session, now: datetime, *, days: int = 7, after: ExpiringLot | None = None, limit: int = BATCH
+) -> list[ExpiringLot]:
+    """Up to `limit` of these grants, the next to expire first, from those that come after that one."""
     start = {"after": after.expires_at if after else now, "after_id": after.grant_id if after else 0}
     window = {"now": now, "days": days, "limit": limit, **start}
-    return [LapsingLot(*row) for row in session.execute(_PAGE, window)]
+    return [ExpiringLot(*row) for row in session.execute(_PAGE, window)]

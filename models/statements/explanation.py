@@ -23,7 +23,7 @@ from models.statements.statement import EntryLine, GrantLine
 
 
 @dataclass(frozen=True)
-class Told:
+class PaymentHistory:
     """The payment behind an entry, the fact that caused it, and the event that told it."""
 
     payment: Payment
@@ -41,7 +41,7 @@ class Explanation:
 
     entry: EntryLine
     grant: GrantLine
-    told: Told | None
+    told: PaymentHistory | None
     action: Action | None
     person: Staff | None
     """The staff account that acted, where it was one."""
@@ -61,7 +61,7 @@ def explain(session: Session, member_id: int, entry_id: int, now: datetime) -> E
     grant = session.get(CreditGrant, known.grant_id) if known else None
     if known is None or grant is None or grant.member_id != member_id:
         return None
-    lots = {line.grant_id: line for line in statement.grants(session, member_id, now)}
+    lines = {line.grant_id: line for line in statement.grants(session, member_id, now)}
     (entry,) = statement.page(
         session, member_id, limit=1, before=entry_id + 1, item_id=grant.item_id, grant_id=grant.id
     ).entries
@@ -73,18 +73,18 @@ def explain(session: Session, member_id: int, entry_id: int, now: datetime) -> E
     returns = select(Redemption).where(Redemption.undoes == (redemption.id if redemption else None))
     return Explanation(
         entry,
-        lots[grant.id],
+        lines[grant.id],
         _told(session, known.fact_id) if known.fact_id else None,
         action,
         session.scalar(select(Staff).where(Staff.email == action.actor)) if action else None,
         redemption,
         given_back,
         list(session.scalars(returns.order_by(Redemption.id))) if redemption else [],
-        lots.get(known.counter_grant_id) if known.counter_grant_id else None,
+        lines.get(known.counter_grant_id) if known.counter_grant_id else None,
     )
 
 
-def _told(session: Session, fact_id: int) -> Told:
+def _told(session: Session, fact_id: int) -> PaymentHistory:
     fact = session.get_one(PaymentFact, fact_id)
     named = session.get_one(Payment, fact.payment_id)
     root = session.get_one(Payment, named.same_as) if named.same_as else named
@@ -92,7 +92,7 @@ def _told(session: Session, fact_id: int) -> Told:
     rows = session.scalars(every).all()
     said = [known.fact for _, known in facts.of_payments(session, [row.id for row in rows])]
     event = session.get_one(WebhookEvent, fact.event_id)
-    return Told(root, [row.reference for row in rows], entitlement.payment_of(said), fact, event)
+    return PaymentHistory(root, [row.reference for row in rows], entitlement.payment_of(said), fact, event)
 
 
 class Troubled(NamedTuple):

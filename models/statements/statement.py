@@ -3,7 +3,7 @@
 The present is read from the grants' projections. What a member had *as of* a moment is
 made from the entries alone: those that we had recorded by then, since that is what we
 knew and would have shown. An event of Monday that reached us on Wednesday is not in
-Tuesday's balance, and an extension counts from when it was entered. Only lapsing goes by
+Tuesday's balance, and an extension counts from when it was entered. Only expiring goes by
 the moment itself, written down or not. A moment to come shows what will be left if nothing
 more happens.
 """
@@ -23,14 +23,14 @@ class Balance(NamedTuple):
     item: str
     usable: int
     expires_next: int
-    """Sessions that lapse at `next_expiry`."""
+    """Sessions that expire at `next_expiry`."""
     next_expiry: datetime | None
-    """UTC; None where nothing usable ever lapses."""
+    """UTC; None where nothing usable ever expires."""
     shortfall: int
 
 
 class GrantLine(NamedTuple):
-    """One lot; `lapsed` says that its time is over, written down or not."""
+    """One grant; `is_expired` says that its time is over, written down or not."""
 
     grant_id: int
     item_id: int
@@ -45,14 +45,14 @@ class GrantLine(NamedTuple):
     shortfall: int
     effective_at: datetime
     expires_at: datetime | None
-    lapsed: bool
+    is_expired: bool
     time_zone: str | None
-    """Of the club whose dues gave it, by whose days it lapses."""
+    """Of the club whose dues gave it, by whose days it expires."""
     given_by: str | None
     """Who gave it by hand."""
     note: str | None
     reversed: int
-    """Sessions whose money went back, whether taken, lapsed or used."""
+    """Sessions whose money went back, whether taken, expired or used."""
     entry_id: int
     """The entry that opened it."""
     membership_id: int | None
@@ -83,7 +83,7 @@ class EntryLine(NamedTuple):
     grant_id: int
     quantity: int
     balance: int
-    """Sessions of the item on all the member's lots after this entry."""
+    """Sessions of the item on all the member's grants after this entry."""
     shortfall: int
     payment: str | None
     fact_id: int | None
@@ -94,13 +94,13 @@ class EntryLine(NamedTuple):
     actor: str | None
     """Who did it by hand."""
     expires_at: datetime | None
-    """What a lot begins with, or an extension has made of it."""
+    """What a grant begins with, or an extension has made of it."""
     note: str | None
     item_id: int
     cause: str | None
     """What a reversal or restoration is about, as the processor's adapter names it."""
     counter_grant_id: int | None
-    """The other lot of a debt repayment."""
+    """The other grant of a debt repayment."""
 
 
 class Page(NamedTuple):
@@ -110,12 +110,12 @@ class Page(NamedTuple):
     older: int | None
 
 
-_LOTS = """
+_GRANT_ROWS = """
     SELECT id, item_id, quantity, remaining, shortfall, reversed, effective_at, expires_at
     FROM credit_grants WHERE member_id = :member
 """
 
-_LOTS_AS_OF = """
+_GRANT_ROWS_AS_OF = """
     SELECT g.id, g.item_id, g.quantity, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall,
            sum(e.reversed) AS reversed, g.effective_at,
            (array_agg(e.expires_at ORDER BY e.id DESC) FILTER (
@@ -128,18 +128,18 @@ _LOTS_AS_OF = """
 """
 
 _BALANCES = """
-    WITH held AS ({lots}), lots AS (
+    WITH held AS ({grants}), grants AS (
         SELECT item_id, remaining, shortfall, expires_at,
                effective_at <= :now AND (expires_at IS NULL OR :now < expires_at) AS usable
         FROM held
     ), next AS (
-        SELECT item_id, min(expires_at) AS expires_at FROM lots WHERE usable AND remaining > 0 GROUP BY item_id
+        SELECT item_id, min(expires_at) AS expires_at FROM grants WHERE usable AND remaining > 0 GROUP BY item_id
     )
     SELECT i.id, i.name,
            CAST(coalesce(sum(l.remaining) FILTER (WHERE l.usable), 0) AS bigint),
            CAST(coalesce(sum(l.remaining) FILTER (WHERE l.usable AND l.expires_at = n.expires_at), 0) AS bigint),
            n.expires_at, CAST(sum(l.shortfall) AS bigint)
-    FROM lots l
+    FROM grants l
     JOIN items i ON i.id = l.item_id
     LEFT JOIN next n ON n.item_id = l.item_id
     GROUP BY i.id, i.name, n.expires_at
@@ -152,7 +152,7 @@ _GRANTS = """
            g.reversed, f.opened_by, m.id, c.id, c.name, f.expired,
            greatest(0, least(f.used, f.reversed_without_effect - f.gone))
     FROM (
-        SELECT * FROM ({lots}) held
+        SELECT * FROM ({grants}) held
         WHERE id = coalesce(CAST(:grant AS bigint), id)
           AND (CAST(:after AS bigint) IS NULL OR (effective_at, id) > (
               SELECT effective_at, id FROM credit_grants WHERE id = CAST(:after AS bigint) AND member_id = :member
@@ -160,13 +160,13 @@ _GRANTS = """
         ORDER BY effective_at, id
         LIMIT :limit
     ) g
-    JOIN credit_grants lot ON lot.id = g.id
+    JOIN credit_grants held ON held.id = g.id
     JOIN items i ON i.id = g.item_id
-    LEFT JOIN payments paid ON paid.id = lot.payment_id
+    LEFT JOIN payments paid ON paid.id = held.payment_id
     LEFT JOIN payments root ON root.id = paid.same_as
     LEFT JOIN memberships m ON m.id = coalesce(paid.membership_id, root.membership_id)
     LEFT JOIN clubs c ON c.id = m.club_id
-    LEFT JOIN actions a ON a.id = lot.action_id
+    LEFT JOIN actions a ON a.id = held.action_id
     CROSS JOIN LATERAL (
         SELECT max(p.reference) AS reference, max(p.endpoint) AS endpoint,
                max(e.note) FILTER (WHERE e.kind IN ('grant', 'adjustment') AND e.quantity > 0) AS note,
@@ -186,9 +186,10 @@ _GRANTS = """
     ORDER BY g.effective_at, g.id
 """
 
-_BALANCES_NOW, _GRANTS_NOW = text(_BALANCES.format(lots=_LOTS)), text(_GRANTS.format(lots=_LOTS, entered=""))
-_BALANCES_AS_OF = text(_BALANCES.format(lots=_LOTS_AS_OF))
-_GRANTS_AS_OF = text(_GRANTS.format(lots=_LOTS_AS_OF, entered="AND e.recorded_at <= :now"))
+_BALANCES_NOW = text(_BALANCES.format(grants=_GRANT_ROWS))
+_GRANTS_NOW = text(_GRANTS.format(grants=_GRANT_ROWS, entered=""))
+_BALANCES_AS_OF = text(_BALANCES.format(grants=_GRANT_ROWS_AS_OF))
+_GRANTS_AS_OF = text(_GRANTS.format(grants=_GRANT_ROWS_AS_OF, entered="AND e.recorded_at <= :now"))
 
 _ENTRIES = text("""
     WITH entered AS (
@@ -229,7 +230,7 @@ def balances_as_of(session: Session, member_id: int, at: datetime) -> Sequence[B
 
 
 def grants(session: Session, member_id: int, now: datetime) -> Sequence[GrantLine]:
-    """Every lot, the oldest first."""
+    """Every grant, the oldest first."""
     return _grants(session, member_id, now)
 
 
@@ -271,7 +272,7 @@ def page(
 ) -> Page:  # fmt: skip
     """Up to `limit` of the same entries, the newest first, from those older than the cursor `before`.
 
-    Those of one item or one lot, if that is given.
+    Those of one item or one grant, if that is given.
     """
     found = _entries(session, member_id, at=as_of, before=before, limit=limit + 1, item=item_id, grant=grant_id)
     return Page(found[:limit], found[limit - 1].entry_id if len(found) > limit else None)

@@ -14,14 +14,14 @@ from tests.browser.conftest import Enter
 from tests.browser.site import Site
 
 IDS = {
-    "act_id": "SELECT min(id) FROM bulk_acts",
+    "act_id": "SELECT min(id) FROM bulk_actions",
     "adjustment_id": "SELECT min(id) FROM adjustments",
     "audit_id": "SELECT min(id) FROM audits",
     "bucket_id": "SELECT min(id) FROM session_buckets",
     "club_id": "SELECT min(id) FROM clubs",
     "event_id": "SELECT min(id) FROM webhook_events WHERE state = 'quarantined'",
-    "entry_id": "SELECT min(entry.id) FROM ledger_entries entry JOIN credit_grants lot ON lot.id = grant_id"
-    " WHERE lot.member_id = 1",
+    "entry_id": "SELECT min(entry.id) FROM ledger_entries entry JOIN credit_grants g ON g.id = grant_id"
+    " WHERE g.member_id = 1",
     "grant_id": "SELECT max(id) FROM credit_grants WHERE expires_at > now() AND member_id = 1",
     "item_id": "SELECT min(id) FROM items",
     "member_id": "SELECT min(id) FROM members",

@@ -241,8 +241,8 @@ def sees_sessions(page: Page, paid_at: datetime) -> None:
     expect(balance(page, "Personal Training")).to_contain_text("4 available")
     last_day = bought + timedelta(days=30)
     for name, lasts, number in (("Group Class", "never", "8"), ("Personal Training", written(last_day), "4")):
-        lot = rows(page, "Grants").filter(has_text=name)
-        expect(lot.get_by_role("cell")).to_contain_text([written(bought), name, "payment in_1", lasts, number])
+        grant = rows(page, "Grants").filter(has_text=name)
+        expect(grant.get_by_role("cell")).to_contain_text([written(bought), name, "payment in_1", lasts, number])
 
 
 def redeem_classes(page: Page) -> None:

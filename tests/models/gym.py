@@ -19,7 +19,7 @@ from models.ledger import entries as ledger
 from models.ledger.entries import CreditGrant, LedgerEntry
 from models.members.memberships import Membership, add_billing_reference, sign_up
 from models.payments import settlement
-from models.payments.facts import Fact, Paid, Told
+from models.payments.facts import EventFacts, Fact, Paid
 from models.staff.actions import Actor
 
 ENDPOINT = "stripe"
@@ -112,7 +112,7 @@ def events(*said: Fact, endpoint: str = ENDPOINT) -> list[Event]:
     return [Event(fresh("evt"), [fact], endpoint) for fact in said]
 
 
-def store(session: Session, wanted: Iterable[Event]) -> list[Told]:
+def store(session: Session, wanted: Iterable[Event]) -> list[EventFacts]:
     """Stores the events that are not in the inbox yet; what they tell, each event once."""
     by_key = {(event.endpoint, event.id): event for event in wanted}
     inbox.store(session, [NewEvent(*key, "test", key[1].encode()) for key in by_key], lambda *_: True)
@@ -122,7 +122,7 @@ def store(session: Session, wanted: Iterable[Event]) -> list[Told]:
         )
     )
     ids = {(endpoint, event_id): row for row, endpoint, event_id in stored}
-    return [Told(ids[key], key[0], event.facts) for key, event in by_key.items()]
+    return [EventFacts(ids[key], key[0], event.facts) for key, event in by_key.items()]
 
 
 def deliver(
@@ -139,7 +139,7 @@ def tell(session: Session, *said: Fact, now: datetime = NOW, late_credit: timede
     return problems
 
 
-def lots(session: Session, membership: Membership, item: Item | None = None) -> list[CreditGrant]:
+def grants_of(session: Session, membership: Membership, item: Item | None = None) -> list[CreditGrant]:
     """The member's grants as the database has them, the oldest first."""
     wanted = select(CreditGrant).where(CreditGrant.member_id == membership.member_id).order_by(CreditGrant.id)
     if item is not None:
@@ -147,9 +147,9 @@ def lots(session: Session, membership: Membership, item: Item | None = None) -> 
     return list(session.scalars(wanted.execution_options(populate_existing=True)))
 
 
-def lot(session: Session, membership: Membership, item: Item) -> CreditGrant:
+def grant_of(session: Session, membership: Membership, item: Item) -> CreditGrant:
     """The member's only grant of that item."""
-    (only,) = lots(session, membership, item)
+    (only,) = grants_of(session, membership, item)
     return only
 
 
@@ -159,8 +159,8 @@ def entries(session: Session, grant: CreditGrant) -> list[LedgerEntry]:
 
 def expire_all(session: Session, as_of: datetime) -> int:
     total = 0
-    while lapsed := ledger.expire(session, as_of=as_of):
-        total += lapsed
+    while expired := ledger.expire(session, as_of=as_of):
+        total += expired
     return total
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from runtime.settings import SettingsError
 from tests.webhooks.deliveries import NOW, endpoint, received, recorded
-from webhooks.processors import Delivery, Ignored, NotYet, Processor, Split, Unusable, strict
+from webhooks.processors import Delivery, Ignored, NotYet, ParsedEvent, Processor, Unusable, strict
 from webhooks.signatures import Invalid
 
 # Each takes the inside of a JSON object that would otherwise count, and spoils it.
@@ -74,7 +74,7 @@ class EventContract:
     varies: ClassVar[frozenset[str]] = frozenset()
     """Keys whose value may differ between redeliveries of one event."""
 
-    def resource(self, part: Split) -> bytes | None:
+    def resource(self, part: ParsedEvent) -> bytes | None:
         """What would be fetched for a thin event."""
         raise NotImplementedError
 
@@ -189,12 +189,12 @@ class EventContract:
     def _deliver(self, body: bytes, key: bytes | None = None, timestamp: int = NOW) -> Delivery:
         return self.adapter(*([] if key is None else [key])).sign(body, timestamp)
 
-    def _parts(self, body: bytes, timestamp: int = NOW) -> list[Split]:
+    def _parts(self, body: bytes, timestamp: int = NOW) -> list[ParsedEvent]:
         """The events of the delivery of this content."""
         delivery = self._deliver(body, timestamp=timestamp)
-        return self.adapter().split(delivery.body, received(delivery.headers))
+        return self.adapter().parse(delivery.body, received(delivery.headers))
 
-    def _interpret(self, part: Split) -> list[Fact]:
+    def _interpret(self, part: ParsedEvent) -> list[Fact]:
         return self.adapter().interpret(part.type, part.body, self.resource(part) if part.thin else None)
 
     def _check_meaning(self, body: bytes) -> None:
@@ -339,7 +339,7 @@ class ProcessorContract(EventContract):
     def test_random_deliveries_are_refused_and_raise_nothing(self, body: bytes, values: list[str]) -> None:
         headers = dict(zip(self._sign(body), values, strict=False))
         self._refused(body, headers)
-        assert self.adapter().split(body, received(headers))
+        assert self.adapter().parse(body, received(headers))
 
     def _sign(self, body: bytes, key: bytes | None = None, timestamp: int = NOW) -> dict[str, str]:
         return self._deliver(body, key, timestamp).headers

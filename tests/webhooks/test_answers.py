@@ -77,7 +77,7 @@ def test_a_batch_of_250_is_stored_in_one_statement(
     everybody: Site, processors: dict[str, Processor], settings: Settings
 ) -> None:
     gocardless = processors["gocardless"]
-    parts = gocardless.split(*gocardless.sign(batch_of(250), 0))
+    parts = gocardless.parse(*gocardless.sign(batch_of(250), 0))
     statements: list[str] = []
     engine = make_engine(settings.database_url, autocommit=True)
     event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))

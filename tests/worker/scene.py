@@ -71,7 +71,7 @@ def arrive(make: Make, *bodies: bytes, endpoint: str = "stripe") -> list[inbox.S
     for body in bodies:
         headers = {name.lower(): value for name, value in sign_stripe(body, SECRET, int(time())).items()}
         assert STRIPE.verify(body, headers, time()) is None
-        events += [NewEvent(endpoint, *part) for part in STRIPE.split(body, headers)]
+        events += [NewEvent(endpoint, *part) for part in STRIPE.parse(body, headers)]
     with make.begin() as session:
         return inbox.store(session, events, lambda endpoint, first, second: STRIPE.same_content(first, second))
 

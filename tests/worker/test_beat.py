@@ -52,8 +52,8 @@ def test_beat_sweeps_and_expires(running: Running, database_url: str, own_broker
 
         run(waiting, "UPDATE credit_grants SET expires_at = clock_timestamp() WHERE expires_at IS NOT NULL")
         until(lambda: value(waiting, "SELECT count(*) FROM ledger_entries WHERE kind = 'expiry'"))
-        per_lot = "SELECT count(*), sum(quantity) FROM ledger_entries WHERE kind = 'expiry' GROUP BY grant_id"
-        assert rows(waiting, per_lot) == [(1, -4), (1, -4)]
+        per_grant = "SELECT count(*), sum(quantity) FROM ledger_entries WHERE kind = 'expiry' GROUP BY grant_id"
+        assert rows(waiting, per_grant) == [(1, -4), (1, -4)]
         assert usable_now(waiting, "sub_1") == (0, 16)
 
 

@@ -136,7 +136,7 @@ def test_late_crediting_counts_days_from_the_day_of_crediting(crediting: Crediti
     late = NOW - timedelta(hours=25)
     arrive(make, paid("in_1", "sub_1", at=PAID_AT), paid("in_2", "sub_2", at=late))
     crediting.drain()
-    lapses = {
+    expires = {
         payment: (str(expires_at), note)
         for payment, expires_at, note in rows(
             make,
@@ -148,9 +148,9 @@ def test_late_crediting_counts_days_from_the_day_of_crediting(crediting: Crediti
         )
     }
     # Both are the midnight after 9 April in Chicago: 30 days after 10 March, whatever day in_2 was paid on.
-    assert lapses["in_1"] == ("2026-04-10 05:00:00+00:00", None)
-    assert lapses["in_2"][0] == "2026-04-10 05:00:00+00:00"
-    assert "credited late" in lapses["in_2"][1]
+    assert expires["in_1"] == ("2026-04-10 05:00:00+00:00", None)
+    assert expires["in_2"][0] == "2026-04-10 05:00:00+00:00"
+    assert "credited late" in expires["in_2"][1]
 
 
 def test_an_adapters_mistake_concerns_its_event_alone(

@@ -83,7 +83,7 @@ class Gym:
             delivery = adapter.sign(content, now)
             headers = received(delivery.headers)
             assert adapter.verify(delivery.body, headers, now) is None
-            events += [NewEvent(adapter.endpoint.name, *part) for part in adapter.split(delivery.body, headers)]
+            events += [NewEvent(adapter.endpoint.name, *part) for part in adapter.parse(delivery.body, headers)]
         with self.make.begin() as session:
             inbox.store(session, events, lambda _, first, second: adapter.same_content(first, second))
 

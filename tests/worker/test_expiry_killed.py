@@ -14,7 +14,7 @@ from tests.worker.conftest import environment
 from tests.worker.scene import Make, rows, run, until, value
 from worker.process import WorkerProcess
 
-LOTS = 100
+GRANTS = 100
 BATCH = 10
 
 EXPIRE = f"""
@@ -34,14 +34,14 @@ for batch in range(4):
 """
 
 # As crediting would have left them long ago: a payment, its fact, its grant and the grant's entry.
-LAPSED = """
+EXPIRED = """
     WITH member AS (SELECT id FROM members ORDER BY id LIMIT 1),
     item AS (SELECT id FROM items WHERE kind = 'scheduler_bucket' ORDER BY id LIMIT 1),
     event AS (
         INSERT INTO webhook_events (endpoint, event_id, type, body, state)
         VALUES ('stripe', 'evt_1', 'invoice.paid', '', 'processed') RETURNING id
     ), payment AS (
-        INSERT INTO payments (endpoint, reference) SELECT 'stripe', 'in_' || n FROM generate_series(1, :lots) n
+        INSERT INTO payments (endpoint, reference) SELECT 'stripe', 'in_' || n FROM generate_series(1, :grants) n
         RETURNING id
     ), fact AS (
         INSERT INTO payment_facts
@@ -59,8 +59,8 @@ LAPSED = """
 
 
 @pytest.fixture
-def lapsed(make: Make) -> Make:
-    run(make, LAPSED, lots=LOTS)
+def expired(make: Make) -> Make:
+    run(make, EXPIRED, grants=GRANTS)
     return make
 
 
@@ -68,7 +68,7 @@ def written_down(make: Make) -> int:
     return int(value(make, "SELECT count(*) FROM ledger_entries WHERE kind = 'expiry'"))
 
 
-def test_the_next_run_picks_up_where_a_killed_one_stopped(settings: Settings, lapsed: Make) -> None:
+def test_the_next_run_picks_up_where_a_killed_one_stopped(settings: Settings, expired: Make) -> None:
     variables = environment(settings.database_url, settings.broker_url)
     with subprocess.Popen(
         [sys.executable, "-c", EXPIRE], cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True
@@ -76,37 +76,37 @@ def test_the_next_run_picks_up_where_a_killed_one_stopped(settings: Settings, la
         assert process.stdout is not None
         assert process.stdout.readline() == "half-way\n"
         process.kill()
-    assert written_down(lapsed) == 3 * BATCH
+    assert written_down(expired) == 3 * BATCH
 
     worker = WorkerProcess(as_role(settings, DatabaseRole.WORKER))
     try:
         # Until the database has noticed the death, the batch in hand is locked, and passed over.
-        until(lambda: worker.expire() == 0 and written_down(lapsed) == LOTS)
+        until(lambda: worker.expire() == 0 and written_down(expired) == GRANTS)
     finally:
         worker.stop()
-    per_lot = """
+    per_grant = """
         SELECT g.remaining, count(*), sum(e.quantity), min(e.occurred_at) = g.expires_at
         FROM credit_grants g JOIN ledger_entries e ON e.grant_id = g.id AND e.kind = 'expiry'
         GROUP BY g.id
     """
-    assert rows(lapsed, per_lot) == [(0, 1, -4, True)] * LOTS
-    with lapsed() as session:
+    assert rows(expired, per_grant) == [(0, 1, -4, True)] * GRANTS
+    with expired() as session:
         findings = [finding for finding in audit(session) if finding.grant_id is not None]
     assert not findings
 
 
-def test_what_has_not_lapsed_stays(settings: Settings, lapsed: Make) -> None:
+def test_what_has_not_expired_stays(settings: Settings, expired: Make) -> None:
     run(
-        lapsed,
+        expired,
         "UPDATE credit_grants SET expires_at = clock_timestamp() + interval '1 day' WHERE id % 2 = 0",
         "UPDATE credit_grants SET expires_at = NULL WHERE id % 5 = 0",
     )
-    live = value(lapsed, "SELECT count(*) FROM credit_grants WHERE id % 2 = 0 OR id % 5 = 0")
+    live = value(expired, "SELECT count(*) FROM credit_grants WHERE id % 2 = 0 OR id % 5 = 0")
     worker = WorkerProcess(as_role(settings, DatabaseRole.WORKER))
     try:
-        assert worker.expire() == LOTS - live
+        assert worker.expire() == GRANTS - live
     finally:
         worker.stop()
-    assert value(lapsed, "SELECT sum(remaining) FROM credit_grants") == 4 * live
-    with lapsed() as session:
+    assert value(expired, "SELECT sum(remaining) FROM credit_grants") == 4 * live
+    with expired() as session:
         assert session.scalar(text("SELECT count(*) FROM credit_grants WHERE remaining = 4")) == live

@@ -84,7 +84,7 @@ def happened(
         delivery = processor.sign(sample.content, int(time()))
         headers = {name.lower(): text for name, text in delivery.headers.items()}
         assert processor.verify(delivery.body, headers, time()) is None
-        events = [NewEvent(endpoint, *part) for part in processor.split(delivery.body, headers)]
+        events = [NewEvent(endpoint, *part) for part in processor.parse(delivery.body, headers)]
         with make.begin() as session:
             inbox.store(session, events, lambda _, first, second: processor.same_content(first, second))
 

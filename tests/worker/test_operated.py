@@ -8,7 +8,7 @@ from sqlalchemy import text
 from local.servers import Broker
 from local.stack import Stack
 from models.inbox import bulk, pauses
-from models.inbox.bulk import BulkAct, BulkVerb
+from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.events import EventState
 from models.inbox.search import EventFilter
 from models.members.memberships import add_billing_reference, find_member
@@ -58,5 +58,5 @@ def test_dead_letters_are_replayed_all_at_once_and_credited(module_make: Make) -
         number = act.id
     until(lambda: credited(module_make, payments))
     with module_make() as session:
-        done = session.get_one(BulkAct, number)
+        done = session.get_one(BulkAction, number)
         assert (done.total, done.done, done.finished_at is None) == (30, 30, False)

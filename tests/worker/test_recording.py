@@ -32,8 +32,8 @@ def job(make: Make, name: str) -> Any:
     return found
 
 
-def lapsed(make: Make, member: str, number: int) -> None:
-    """So many payments of a new member are credited, and their sessions lapse at once."""
+def expired(make: Make, member: str, number: int) -> None:
+    """So many payments of a new member are credited, and their sessions expire at once."""
     join(make, member)
     arrive(make, *(paid_now(f"in_{member}_{one}", member) for one in range(number)))
     until(lambda: value(make, "SELECT count(*) FROM credit_grants WHERE expires_at > clock_timestamp()") == number)
@@ -48,10 +48,10 @@ def test_the_timers_own_sweep_is_recorded(worker: WorkerProcess, make: Make) -> 
 
 
 def test_expiry_is_recorded_with_what_it_did_or_why_it_did_not(worker: WorkerProcess, make: Make) -> None:
-    lapsed(make, "sub_1", 2)
+    expired(make, "sub_1", 2)
     assert worker.expire() == 2
-    assert job(make, "expire").summary == "2 lots written down"
-    lapsed(make, "sub_2", 1)
+    assert job(make, "expire").summary == "2 grants written down"
+    expired(make, "sub_2", 1)
     assert worker.expire() == 0
     number = value(make, "SELECT id FROM expiry_runs WHERE state = 'stopped'")
     assert job(make, "expire").summary == f"run {number} is stopped"
@@ -107,7 +107,7 @@ def test_where_the_database_is_away_its_own_error_is_what_is_told(make: Make) ->
 
 
 def test_a_tick_undoes_what_is_to_be_undone(worker: WorkerProcess, make: Make) -> None:
-    lapsed(make, "sub_1", 2)
+    expired(make, "sub_1", 2)
     worker.expire()
     with make.begin() as session:
         number = value(make, "SELECT id FROM expiry_runs")

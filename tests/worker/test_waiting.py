@@ -84,7 +84,7 @@ class Desk:
         }
         self.api.objects.put("webhooks-events", f"WH-{number}", told)
         with self.make.begin() as session:
-            events = [NewEvent("paypal", *part) for part in self.paypal.split(json.dumps(told).encode(), {})]
+            events = [NewEvent("paypal", *part) for part in self.paypal.parse(json.dumps(told).encode(), {})]
             inbox.store(session, events, lambda _, first, second: self.paypal.same_content(first, second))
 
     def work(self) -> None:

@@ -56,7 +56,7 @@ class TooMany(Exception):
     """A delivery has more events than the processor ever delivers at once: it is refused as a whole, unread."""
 
 
-class Split(NamedTuple):
+class ParsedEvent(NamedTuple):
     """One event of a delivery. An id that we compose is readable, or begins with its hash ("sha256:...").
 
     A thin one names something that has to be fetched before it can be interpreted.
@@ -92,7 +92,7 @@ class Processor(ABC):
 
     What the web process calls (`verify`, `challenge`, `split`, `same_content`) does no I/O, and raises no more than its
     docstring says; only `learn` asks somebody else, within seconds. Client libraries are imported
-    by `fetch` and `listed` only, which the worker calls, outside of any transaction.
+    by `fetch` and `fetch_history` only, which the worker calls, outside of any transaction.
     """
 
     dedupe: ClassVar[str]
@@ -136,7 +136,7 @@ class Processor(ABC):
         return None
 
     @abstractmethod
-    def split(self, body: bytes, headers: Headers) -> list[Split]:
+    def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """The events of an authentic delivery, at least one; what cannot be read is one in quarantine.
 
         Raises TooMany.
@@ -169,7 +169,7 @@ class Processor(ABC):
         """
         raise NotImplementedError
 
-    def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
+    def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """What the API lists for that time as events, the oldest first as far as the API allows.
 
         An event that the processor also delivers has the same id here. Raises as `fetch` does.

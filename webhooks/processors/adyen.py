@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 from models.payments.facts import Fact, Paid, Restored, Reversed
 from runtime.settings import Endpoint, SettingsError, secret_variable
 from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, Processor, Split, Unusable, strict
+from webhooks.processors import Delivery, Ignored, ParsedEvent, Processor, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict
 
 Object = dict[str, Any]
@@ -123,7 +123,7 @@ class Adyen(Processor):
             headers["Authorization"] = f"Basic {base64.b64encode(self._credentials[0]).decode()}"
         return Delivery(_written(delivery) or body if items else body, headers)
 
-    def split(self, body: bytes, headers: Headers) -> list[Split]:
+    def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """Each item as the delivery of it alone, with nothing but `live` beside it.
 
         In JSON Adyen sends one item at a time: that body is kept as it came. Out of a batch it
@@ -234,7 +234,7 @@ def _signature(signed: bytes, key: bytes) -> bytes:
     return base64.b64encode(hmac.digest(key, signed, hashlib.sha256))
 
 
-def _event(wrapper: Any, body: bytes) -> Split:
+def _event(wrapper: Any, body: bytes) -> ParsedEvent:
     """The item under the id that its signed values make: readable, so that it is found by Adyen's pspReference."""
     psp, original, account, _, value, currency, code, success = _values(_item(wrapper))
     if any(isinstance(part, str) and ":" in part for part in (psp, original, account, value, currency, code, success)):
@@ -243,7 +243,7 @@ def _event(wrapper: Any, body: bytes) -> Split:
     event_id = f"{account or ''}:{psp}:{code}:{success}"
     if not all(map(strict.is_name, (psp, code, success, event_id))):
         return strict.unreadable(body, "unparsable: no pspReference, eventCode or success")
-    return Split(event_id, str(code), body)
+    return ParsedEvent(event_id, str(code), body)
 
 
 def _told(body: bytes) -> bytes | None:

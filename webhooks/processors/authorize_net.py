@@ -44,7 +44,7 @@ from models.currencies import is_known
 from models.payments.facts import Fact, Paid, Restored, Reversed
 from runtime.settings import Endpoint, SettingsError, api_key_variable
 from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, NotYet, Processor, Split, Unavailable, Unusable, strict
+from webhooks.processors import Delivery, Ignored, NotYet, ParsedEvent, Processor, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict
 
 Object = dict[str, Any]
@@ -118,7 +118,7 @@ class AuthorizeNet(Processor):
         """Signed with the first of the endpoint's secrets; the time does not go in."""
         return Delivery(body, {HEADER: f"sha512={_signature(self.endpoint.keys[0], body).decode()}"})
 
-    def split(self, body: bytes, headers: Headers) -> list[Split]:
+    def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """One event per delivery, under its notificationId; thin where its meaning needs the transaction's details."""
         event = strict.event(body, event_id="notificationId", type="eventType")
         payload = (strict.peek(body) or {}).get("payload")
@@ -142,7 +142,11 @@ class AuthorizeNet(Processor):
         if transaction == "0":
             raise Unusable("the transaction has no id: the account was in test mode")
         details = _details(transaction, resource) if type in _OF_DETAILS else {}
-        return [reading(Told(transaction, strict.iso_time(event, "eventDate"), payload, details, self._currency))]
+        return [
+            reading(
+                TransactionEvent(transaction, strict.iso_time(event, "eventDate"), payload, details, self._currency)
+            )
+        ]
 
     def fetch(self, type: str, body: bytes) -> bytes:
         """The details of the event's transaction, as far as they are needed.
@@ -159,7 +163,7 @@ class AuthorizeNet(Processor):
         # As text, amounts stay what they are.
         return json.dumps({name: found[name] for name in _KEPT if name in found}, default=str).encode()
 
-    def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
+    def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """The transactions of each batch that settled or failed in that time.
 
         What was paid today is listed when it has settled.
@@ -211,7 +215,7 @@ class AuthorizeNet(Processor):
         return answer
 
 
-class Told(NamedTuple):
+class TransactionEvent(NamedTuple):
     """What an event tells of a transaction, with its details where they are needed."""
 
     transaction: str
@@ -250,7 +254,7 @@ _NO_ACCESS = {"E00005", "E00006", "E00007", "E00008", "E00009", "E00010", "E0001
 _LATER = {"E00001", "E00053", "E00104"}
 
 
-def _listed_event(transaction: Object, batch: Object) -> Split:
+def _listed_event(transaction: Object, batch: Object) -> ParsedEvent:
     kind = f"{LISTED}.{transaction.get('transactionStatus')}"
     payload = {"id": transaction.get("transId")} | {name: transaction.get(name) for name in _LISTED_KEPT}
     body = _event(kind, batch, payload)
@@ -258,12 +262,12 @@ def _listed_event(transaction: Object, batch: Object) -> Split:
     event_id = f"backfill:{transaction.get('transId')}:{transaction.get('transactionStatus')}:{batch.get('batchId')}"
     if not strict.is_name(event_id):
         return strict.unreadable(body, "unparsable: the transaction's id or status is none")
-    return Split(event_id, kind, body, thin=kind in _OF_DETAILS)
+    return ParsedEvent(event_id, kind, body, thin=kind in _OF_DETAILS)
 
 
-def _failed_batch(batch: Object) -> Split:
+def _failed_batch(batch: Object) -> ParsedEvent:
     body = _event(BATCH_FAILED, batch, {"id": batch.get("batchId")})
-    return Split(f"backfill:batch:{batch.get('batchId')}", BATCH_FAILED, body, quarantine_reason=_FAILED)
+    return ParsedEvent(f"backfill:batch:{batch.get('batchId')}", BATCH_FAILED, body, quarantine_reason=_FAILED)
 
 
 def _event(kind: str, batch: Object, payload: Object) -> bytes:
@@ -296,34 +300,34 @@ def _details(transaction: str, resource: bytes | None) -> Object:
     return details
 
 
-def _paid(told: Told) -> Fact:
+def _paid(told: TransactionEvent) -> Fact:
     return _payment(told, strict.decimal_amount(told.payload, "authAmount", told.currency))
 
 
-def _captured(told: Told) -> Fact:
+def _captured(told: TransactionEvent) -> Fact:
     if told.details.get("transactionStatus") == "authorizedPendingCapture":
         raise NotYet("Authorize.Net's API says that the authorisation is still to be captured")
     # Less can be captured than was authorised. What was voided since settles nothing: the void takes it all back.
     return _payment(told, _settled(told) or strict.decimal_amount(told.payload, "authAmount", told.currency))
 
 
-def _settled(told: Told) -> int:
+def _settled(told: TransactionEvent) -> int:
     known = "settleAmount" in told.details
     return strict.decimal_amount(told.details, "settleAmount", told.currency) if known else 0
 
 
-def _paid_as_listed(told: Told) -> Fact:
+def _paid_as_listed(told: TransactionEvent) -> Fact:
     told = told._replace(at=strict.iso_time(told.payload, "submitTimeUTC"), details=told.payload)
     return _payment(told, strict.decimal_amount(told.payload, "settleAmount", told.currency))
 
 
-def _approved(told: Told) -> Fact:
+def _approved(told: TransactionEvent) -> Fact:
     if told.details.get("transactionType") == "authOnlyTransaction":
         raise Ignored("authorised only: no money moved until it is captured")
     return _paid(told)
 
 
-def _payment(told: Told, amount_minor: int) -> Paid:
+def _payment(told: TransactionEvent, amount_minor: int) -> Paid:
     if amount_minor == 0:
         raise Ignored("zero amount: nothing was paid")
     references = (
@@ -341,45 +345,45 @@ def _reference(holder: Object, key: str) -> str | None:
     return strict.optional_name({key: str(value)} if type(value) is int else holder, key)
 
 
-def _refunded(told: Told) -> Fact:
+def _refunded(told: TransactionEvent) -> Fact:
     amount = strict.decimal_amount(told.payload, "authAmount", told.currency)
     return Reversed(_refunded_payment(told), told.at, f"refund:{told.transaction}", amount, told.currency)
 
 
-def _voided(told: Told) -> Fact:
+def _voided(told: TransactionEvent) -> Fact:
     if told.details.get("transactionType") == "refundTransaction":
         return Restored(_refunded_payment(told), told.at, f"refund:{told.transaction}")
     return _undone(told)
 
 
-def _undone(told: Told) -> Fact:
+def _undone(told: TransactionEvent) -> Fact:
     return Reversed(told.transaction, told.at, f"void:{told.transaction}")
 
 
-def _refunded_payment(told: Told) -> str:
+def _refunded_payment(told: TransactionEvent) -> str:
     payment = _referred(told)
     if payment is None:
         raise Unusable("a refund or return that names no payment: there is nothing to take back for it")
     return payment
 
 
-def _referred(told: Told) -> str | None:
+def _referred(told: TransactionEvent) -> str | None:
     payment = strict.optional_name(told.details, "refTransId")
     return None if payment == "0" else payment
 
 
-def _taken_back(family: str) -> Callable[[Told], Fact]:
-    def read(told: Told) -> Fact:
+def _taken_back(family: str) -> Callable[[TransactionEvent], Fact]:
+    def read(told: TransactionEvent) -> Fact:
         cause, amount = f"{family}:{told.transaction}", _settled(told) or None
         return Reversed(_refunded_payment(told), told.at, cause, amount, told.currency)
 
     return read
 
 
-def _chargeback(fact: type[Reversed | Restored]) -> Callable[[Told], Fact]:
+def _chargeback(fact: type[Reversed | Restored]) -> Callable[[TransactionEvent], Fact]:
     """A chargeback and its reversal are transactions of their own: only the payment connects them."""
 
-    def read(told: Told) -> Fact:
+    def read(told: TransactionEvent) -> Fact:
         payment = _referred(told) or told.transaction
         cause, amount = f"chargeback:{told.transaction} of {payment}", _settled(told) or None
         return fact(payment, told.at, cause, amount, told.currency)
@@ -387,7 +391,7 @@ def _chargeback(fact: type[Reversed | Restored]) -> Callable[[Told], Fact]:
     return read
 
 
-_READINGS: dict[str, Callable[[Told], Fact]] = {
+_READINGS: dict[str, Callable[[TransactionEvent], Fact]] = {
     "net.authorize.payment.authcapture.created": _paid,
     "net.authorize.payment.capture.created": _paid,
     "net.authorize.payment.priorAuthCapture.created": _captured,

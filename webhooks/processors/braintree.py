@@ -37,7 +37,7 @@ from xml.parsers import expat
 from models.payments.facts import Fact, Paid, Restored, Reversed
 from runtime.settings import Endpoint, SettingsError, api_key_variable, secret_variable
 from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
+from webhooks.processors import Delivery, Ignored, ParsedEvent, Processor, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict
 
 Object = dict[str, Any]
@@ -118,7 +118,7 @@ class Braintree(Processor):
         public_key, key = self._keys[0]
         return f"{public_key}|{_signature(key, asked).decode()}"
 
-    def split(self, body: bytes, headers: Headers) -> list[Split]:
+    def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """One notice per delivery, its XML being the event's body."""
         form = _form(body)
         if form is None:
@@ -135,7 +135,7 @@ class Braintree(Processor):
         kind = notice.get("kind")
         if not strict.is_name(kind) or not strict.is_name(notice.get("timestamp")):
             return [strict.unreadable(xml, "unparsable: no kind or no timestamp")]
-        return [Split(_event_id(notice, xml), str(kind), xml)]
+        return [ParsedEvent(_event_id(notice, xml), str(kind), xml)]
 
     def same_content(self, first: bytes, second: bytes) -> bool:
         """Spacing, and spelling that XML leaves open, do not matter."""
@@ -165,7 +165,7 @@ class Braintree(Processor):
         form = urlencode({"bt_signature": signature, "bt_payload": payload})
         return Delivery(form.encode(), {"Content-Type": "application/x-www-form-urlencoded"})
 
-    def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
+    def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """Charges of subscriptions and refunds that were made, or came to nothing, each once per status.
 
         The newest first: so the API has it.
@@ -529,7 +529,7 @@ def _text(value: Any) -> str | None:
     return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, date) else None if value is None else str(value)
 
 
-def _listed_event(transaction: Object) -> Split:
+def _listed_event(transaction: Object) -> ParsedEvent:
     from braintree.util.xml_util import XmlUtil
 
     notice = {"timestamp": transaction["status_since"], "kind": LISTED, "subject": {"transaction": transaction}}
@@ -537,7 +537,7 @@ def _listed_event(transaction: Object) -> Split:
     event_id = f"backfill:{transaction['id']}:{transaction['status']}"
     if not strict.is_name(event_id):
         return strict.unreadable(body, "unparsable: the transaction's id or status is none")
-    return Split(event_id, LISTED, body)
+    return ParsedEvent(event_id, LISTED, body)
 
 
 def _dashed(value: Any) -> Any:

@@ -33,7 +33,7 @@ import orjson
 from models.payments.facts import Fact, Paid, Restored, Reversed
 from runtime.settings import api_key_variable
 from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, Processor, Split, TooMany, Unavailable, Unusable, strict
+from webhooks.processors import Delivery, Ignored, ParsedEvent, Processor, TooMany, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict
 
 Object = dict[str, Any]
@@ -83,7 +83,7 @@ class GoCardless(Processor):
         """Signed with the first of the endpoint's secrets."""
         return Delivery(body, {"Webhook-Signature": _signature(body, self.endpoint.keys[0])})
 
-    def split(self, body: bytes, headers: Headers) -> list[Split]:
+    def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """Each event of the batch for itself; what cannot be read of it is in quarantine and harms no other."""
         try:
             events = strict.loads(body).get("events")
@@ -127,7 +127,7 @@ class GoCardless(Processor):
         http.check_same(named, found.get("id") if isinstance(found, dict) else None, "GoCardless")
         return _written(found)
 
-    def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
+    def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """All events of that time, the newest first: so the API has it. Page by page, as they are asked for."""
         account = self.endpoint.account
         wanted = {"created_at[gte]": _iso(since), "created_at[lt]": _iso(until), "limit": str(PAGE)}
@@ -216,7 +216,7 @@ def _signature(body: bytes, key: bytes) -> str:
     return hmac.digest(key, body, hashlib.sha256).hex()
 
 
-def _event(event: object) -> Split:
+def _event(event: object) -> ParsedEvent:
     body = _written(event)
     if not isinstance(event, dict):
         return strict.unreadable(body, "unparsable: an event that is no object")
@@ -224,7 +224,7 @@ def _event(event: object) -> Split:
     kind = ".".join(map(str, what))
     if not all(map(strict.is_name, (event_id, *what, kind))):
         return strict.unreadable(body, "unparsable: an event without an id, a resource_type or an action")
-    return Split(str(event_id), kind, body, thin=kind in _THIN and not str(event_id).startswith(_TEST_EVENT))
+    return ParsedEvent(str(event_id), kind, body, thin=kind in _THIN and not str(event_id).startswith(_TEST_EVENT))
 
 
 def _written(value: object) -> bytes:

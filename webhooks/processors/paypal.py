@@ -42,7 +42,17 @@ from urllib.parse import urlsplit
 
 from models.payments.facts import Fact
 from runtime.settings import Endpoint, SettingsError, api_key_variable, secret_variable
-from webhooks.processors import Delivery, Ignored, Kept, Processor, Split, Unavailable, Unusable, paypal_meaning, strict
+from webhooks.processors import (
+    Delivery,
+    Ignored,
+    Kept,
+    ParsedEvent,
+    Processor,
+    Unavailable,
+    Unusable,
+    paypal_meaning,
+    strict,
+)
 from webhooks.processors.paypal_certificates import certificates
 from webhooks.processors.paypal_meaning import DOMAINS, FETCHED, links_of, place_of, state_of
 from webhooks.processors.paypal_signatures import Transmission, signed_headers, transmission
@@ -132,7 +142,7 @@ class PayPal(Processor):
             return Invalid(f"PAYPAL-CERT-URL is not where PayPal keeps its certificates for {self.endpoint.mode} mode")
         return sent, place[1]
 
-    def split(self, body: bytes, headers: Headers) -> list[Split]:
+    def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """One event per delivery; what can be about money is thin, whatever else its type says."""
         part = strict.event(body, type="event_type", version="resource_version")
         return [part._replace(thin=part.type.startswith(FETCHED))]
@@ -199,7 +209,7 @@ class PayPal(Processor):
             http.check_same(named, own.rpartition("/")[2], "PayPal's API")
         return found
 
-    def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
+    def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """All events of the app, day by day, the oldest first."""
         start = since
         while start < until:
@@ -207,7 +217,7 @@ class PayPal(Processor):
             events = sorted(self._events(start, end), key=lambda event: str(event.get("create_time")))
             for event in events:
                 event.pop("transmissions", None)  # what we answered, which no delivery tells
-                yield self.split(json.dumps(event, default=float).encode(), {})[0]
+                yield self.parse(json.dumps(event, default=float).encode(), {})[0]
             start = end
 
     def sign(self, body: bytes, timestamp: int) -> Delivery:

@@ -40,7 +40,7 @@ from typing import Any
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from runtime.settings import Endpoint, SettingsError, api_key_variable
 from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
+from webhooks.processors import Delivery, Ignored, ParsedEvent, Processor, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Invalid, Verdict
 
 Object = dict[str, Any]
@@ -95,7 +95,7 @@ class Square(Processor):
         """Signed with the first of the endpoint's secrets."""
         return Delivery(body, {_SIGNATURE: self._signature(body, self.endpoint.keys[0]).decode()})
 
-    def split(self, body: bytes, headers: Headers) -> list[Split]:
+    def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """One event at a time. Only the header square-environment tells sandbox from production."""
         event = strict.event(body, event_id="event_id")
         if (headers.get("square-environment") or "").lower() == _OTHER_ENVIRONMENT[self.endpoint.mode]:
@@ -119,7 +119,7 @@ class Square(Processor):
         kind = type.partition(".")[0]
         return reading(strict.mapping(strict.mapping(strict.mapping(event, "data"), "object"), kind))
 
-    def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
+    def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """Payments made or changed in that time, with the invoices they paid, and refunds and disputes that changed.
 
         Location by location, each as the webhook that would have told it. Where Square limits us or fails, its library
@@ -210,7 +210,7 @@ class Square(Processor):
         return self.endpoint.api_key[0].get_secret_value()
 
 
-def _split(type: str, found: Object, merchant: object) -> Split:
+def _split(type: str, found: Object, merchant: object) -> ParsedEvent:
     """The event that would have told of an object's present version."""
     kind = type.partition(".")[0]
     event = {

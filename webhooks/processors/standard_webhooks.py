@@ -18,7 +18,7 @@ held against the endpoint's where they are given. The event's id is the signed
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from runtime.settings import Endpoint, SettingsError
 from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, Processor, Split, Unusable, strict
+from webhooks.processors import Delivery, Ignored, ParsedEvent, Processor, Unusable, strict
 from webhooks.signatures import Headers, Verdict
 
 
@@ -38,7 +38,7 @@ class StandardWebhooks(Processor):
         """Source: the Standard Webhooks specification, "Signature scheme"."""
         return signatures.standard_webhooks(body, headers, self.endpoint.keys, now)
 
-    def split(self, body: bytes, headers: Headers) -> list[Split]:
+    def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """One event per delivery; a body without a type is kept, in quarantine, under its webhook-id."""
         event_id = headers.get("webhook-id") or headers.get("svix-id")
         if not strict.is_name(event_id):
@@ -47,9 +47,11 @@ class StandardWebhooks(Processor):
         kind = event.get("type") if event else None
         if not strict.is_name(kind):
             return [
-                Split(str(event_id), "unparsable", body, quarantine_reason="unparsable: no JSON object with a type")
+                ParsedEvent(
+                    str(event_id), "unparsable", body, quarantine_reason="unparsable: no JSON object with a type"
+                )
             ]
-        return [Split(str(event_id), str(kind), body)]
+        return [ParsedEvent(str(event_id), str(kind), body)]
 
     def same_content(self, first: bytes, second: bytes) -> bool:
         """A redelivery repeats the body; spacing and the order of keys do not matter."""

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from models.currencies import digits, is_known
-from webhooks.processors import Split, Unusable
+from webhooks.processors import ParsedEvent, Unusable
 
 MAX_MINOR_UNITS = 10**12
 _NAME = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
@@ -85,7 +85,7 @@ def same(first: bytes, second: bytes, *, without: str | None = None) -> bool:
     return one is not None and one == canonical(second, without=without)
 
 
-def event(body: bytes, *, event_id: str = "id", type: str = "type", version: str = "") -> Split:
+def event(body: bytes, *, event_id: str = "id", type: str = "type", version: str = "") -> ParsedEvent:
     """The one event that a JSON body is, its id, type and API version under these keys."""
     found = peek(body)
     if found is None:
@@ -93,12 +93,12 @@ def event(body: bytes, *, event_id: str = "id", type: str = "type", version: str
     named, kind, api_version = found.get(event_id), found.get(type), found.get(version)
     if not is_name(named) or not is_name(kind):
         return unreadable(body, "unparsable: no event id or type")
-    return Split(str(named), str(kind), body, str(api_version) if is_name(api_version) else None)
+    return ParsedEvent(str(named), str(kind), body, str(api_version) if is_name(api_version) else None)
 
 
-def unreadable(body: bytes, reason: str) -> Split:
+def unreadable(body: bytes, reason: str) -> ParsedEvent:
     """An authentic body that is no event we can read: kept under its own hash, in quarantine."""
-    return Split(f"sha256:{hashlib.sha256(body).hexdigest()}", "unparsable", body, quarantine_reason=reason)
+    return ParsedEvent(f"sha256:{hashlib.sha256(body).hexdigest()}", "unparsable", body, quarantine_reason=reason)
 
 
 def is_name(value: object) -> bool:

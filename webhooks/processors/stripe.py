@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from runtime.settings import SettingsError, api_key_variable
 from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, Processor, Split, Unavailable, Unusable, strict
+from webhooks.processors import Delivery, Ignored, ParsedEvent, Processor, Unavailable, Unusable, strict
 from webhooks.signatures import Headers, Verdict
 
 Object = dict[str, Any]
@@ -49,7 +49,7 @@ class Stripe(Processor):
         """Source: docs.stripe.com/webhooks, "Verify webhook signatures manually"."""
         return signatures.stripe(body, headers, self.endpoint.keys, now)
 
-    def split(self, body: bytes, headers: Headers) -> list[Split]:
+    def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """Stripe delivers one event at a time, under an id of its own."""
         return [strict.event(body, version="api_version")]
 
@@ -93,7 +93,7 @@ class Stripe(Processor):
         """Signed with the first of the endpoint's secrets."""
         return Delivery(body, signatures.sign_stripe(body, self.endpoint.keys[0], timestamp))
 
-    def listed(self, since: datetime, until: datetime) -> Iterator[Split]:
+    def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """The events of the types that say something about dues, the newest first: so the API has it.
 
         Page by page, as they are asked for. A time-out or an error of Stripe's is tried twice more by its library.

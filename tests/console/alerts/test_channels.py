@@ -8,7 +8,7 @@ import pytest
 from standardwebhooks import Webhook as Oracle
 
 from console.alerts.channels import NOT_TOLD, Channel, Mail, Webhook, channels, trial
-from models.operations.notices import KnownAlarm, News, Told
+from models.operations.notices import AlarmNews, KnownAlarm, News
 from runtime.settings import Settings, SettingsError, load
 from tests.console import listening
 from tests.console.conftest import Spp
@@ -19,13 +19,13 @@ AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
 LATE = "2 events due, the first for 31 s: see whether workers run."
 
 
-def told(news: News = News.FIRED, after: timedelta = timedelta(0), endpoint: str = "stripe") -> Told:
+def told(news: News = News.FIRED, after: timedelta = timedelta(0), endpoint: str = "stripe") -> AlarmNews:
     over = AT + after if news == News.RESOLVED else None
     alarm = KnownAlarm(
         id=7, rule="oldest_due", endpoint=endpoint, severity="critical", message=LATE, since=AT, seen_at=AT + after,
         resolved_at=over,
     )  # fmt: skip
-    return Told(alarm, news)
+    return AlarmNews(alarm, news)
 
 
 @pytest.fixture

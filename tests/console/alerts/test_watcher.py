@@ -20,7 +20,7 @@ from models.audit.results import Audit
 from models.database.engine import make_engine, sessions
 from models.operations import heartbeats
 from models.operations.heartbeats import ProcessKind
-from models.operations.notices import Told
+from models.operations.notices import AlarmNews
 from runtime.settings import Settings
 from tests.console import listening
 from tests.console.alerts.test_channels import SECRET
@@ -189,8 +189,8 @@ class Slow:
         self.told: list[str] = []
         self.asked, self.go = Event(), Event()
 
-    def tell(self, news: Told | Audit) -> None:
-        assert isinstance(news, Told)
+    def tell(self, news: AlarmNews | Audit) -> None:
+        assert isinstance(news, AlarmNews)
         self.told.append(news.alarm.rule)
         self.asked.set()
         assert self.go.wait(30)

@@ -132,7 +132,7 @@ def test_what_is_refused_names_its_field(manager: Caller, gym: Gym, ada: Paid, s
         ("/adjustments", wish(ada, gym, item_id=gym.towel.id), 422, "not-a-session-item", ["#/item_id"]),
         (f"/grants/{spin}/extensions", {**extended, "last_day": yesterday}, 422, "not-later", ["#/last_day"]),
         (f"/grants/{spin}/extensions", {**extended, "reason": " "}, 422, "reason-missing", ["#/reason"]),
-        (f"/grants/{training}/extensions", extended, 422, "never-lapses", []),
+        (f"/grants/{training}/extensions", extended, 422, "never-expires", []),
         ("/grants/404/extensions", extended, 404, "not-found", []),
     ]
     for path, body, status, kind, at in refused:
@@ -152,4 +152,4 @@ def test_two_tokens_of_one_owner_are_one_person(
     mine, other = (issue(TokenScope.WRITE).caller for _ in range(2))
     asked_by = {caller.make("/adjustments", wish(ada, gym, 1))["asked_by"] for caller in (mine, other)}
     assert asked_by == {owner.email}
-    assert len(tokens.listed(session)) == 2
+    assert len(tokens.list_tokens(session)) == 2

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from models.inbox import events
 from models.inbox.events import EventState, NewEvent, Outcome
 from models.payments import settlement
-from models.payments.facts import Told
+from models.payments.facts import EventFacts
 from models.staff.accounts import Role
 from models.staff.tokens import TokenScope
 from tests.console.api.conftest import Caller, Issue
@@ -40,7 +40,7 @@ def pay(session: Session) -> None:
     at = datetime.now(UTC) - timedelta(hours=1)
     events.store(session, [NewEvent("stripe", "evt_1", "invoice.paid", b"{}")], lambda *_: True)
     [event] = events.claim(session, retried=False, limit=1, lease_s=60)
-    told = [Told(event.id, "stripe", [paid("in_1", "sub_8Hx2", at=at)])]
+    told = [EventFacts(event.id, "stripe", [paid("in_1", "sub_8Hx2", at=at)])]
     assert settlement.take_in(session, told, now=at, late_credit=timedelta(0)) == {}
     events.finish(session, [Outcome(event.id, EventState.PROCESSED)])
     session.commit()

@@ -36,7 +36,7 @@ def test_a_member_who_is_none_is_not_found(reader: Caller, ada: Paid) -> None:
             answered(reader.get(f"/members/{number}{path}"), 404)
 
 
-def test_balances_say_what_can_be_used_and_what_lapses_next(reader: Caller, ada: Paid) -> None:
+def test_balances_say_what_can_be_used_and_what_expires_next(reader: Caller, ada: Paid) -> None:
     spin, training = reader.data(f"/members/{ada.id}/balances")
     assert (spin["item"], spin["usable"], spin["expires_next"], spin["shortfall"]) == ("Spin", CLASSES, CLASSES, 0)
     assert spin["next_expiry"].endswith("Z")

@@ -100,7 +100,7 @@ def test_our_own_mistake_is_a_problem_without_its_details(site: Flask, api: Call
 
 @pytest.fixture
 def locked(database_url: str, ada: Paid) -> Iterator[Connection]:
-    """Holds the lots of all members."""
+    """Holds the grants of all members."""
     engine = make_engine(database_url)
     with engine.connect() as connection:
         connection.execute(text("SELECT FROM credit_grants FOR UPDATE"))

@@ -22,7 +22,7 @@ BY_HAND = {
     "paid while unknown, signs up later": (4, 8, 0),
     "webhook came 45 days late: protected": (4, 8, 0),
 }
-"""Plot -> usable training, usable classes, training owed, when the story is over."""
+"""Pgrant -> usable training, usable classes, training owed, when the story is over."""
 
 RULE = "int(term.quantity * share)"
 
@@ -46,7 +46,7 @@ def test_the_demos_count_is_what_we_count_by_hand() -> None:
         (demo.Person("", "", [demo.Paid(5, demo.DUES)], used=3), (0, 0, 3)),
         (demo.Person("", "", [demo.Paid(5), demo.Paid(4, demo.DUES // 3)]), (7, 14, 0)),
     ],
-    ids=["lapsed", "used and refunded", "a third refunded"],
+    ids=["expired", "used and refunded", "a third refunded"],
 )
 def test_the_demos_count_of_other_stories(person: demo.Person, expected: tuple[int, int, int]) -> None:
     assert person.expected() == expected

@@ -1,4 +1,4 @@
-"""expire, lapsing, audit: what operators see and do."""
+"""expire, expiring, audit: what operators see and do."""
 
 from collections.abc import Callable
 from datetime import UTC
@@ -25,12 +25,12 @@ def worked(gym: Spp, settings: Settings, make: Make) -> Spp:
     return gym
 
 
-def test_expire_writes_down_what_has_lapsed(worked: Spp, make: Make) -> None:
-    assert worked("expire").out == "0 grants had lapsed and are written down.\n"
+def test_expire_writes_down_what_has_expired(worked: Spp, make: Make) -> None:
+    assert worked("expire").out == "0 grants had expired and are written down.\n"
     run(make, "UPDATE credit_grants SET expires_at = '2026-03-01' WHERE expires_at IS NOT NULL")
-    nothing = {"lots": 0, "stopped": None}
+    nothing = {"grants": 0, "stopped": None}
     assert worked("expire", "--as-of", "2026-02-28", "--json").json == nothing
-    assert worked("expire", "--as-of", "2026-03-01T00:00:00", "--json").json == {"lots": 1, "stopped": None}
+    assert worked("expire", "--as-of", "2026-03-01T00:00:00", "--json").json == {"grants": 1, "stopped": None}
     assert worked("expire", "--json").json == nothing
     entries = worked("member", "ann@example.com", "--json").json["entries"]
     assert [(entry["quantity"], entry["occurred_at"]) for entry in entries if entry["kind"] == "expiry"] == [
@@ -41,7 +41,7 @@ def test_expire_writes_down_what_has_lapsed(worked: Spp, make: Make) -> None:
 def test_expire_never_looks_into_the_future(worked: Spp, make: Make) -> None:
     done = worked("expire", "--as-of", "2999-01-01")
     assert (done.code, done.out) == (1, "")
-    assert "is in the future: sessions that have not lapsed are never taken" in done.err
+    assert "is in the future: sessions that have not expired are never taken" in done.err
     assert value(make, "SELECT count(*) FROM ledger_entries WHERE kind = 'expiry'") == 0
 
 
@@ -53,34 +53,34 @@ def test_a_run_over_far_too_much_is_stopped_until_somebody_allows_it(
     run(make, "UPDATE credit_grants SET expires_at = '2026-03-01' WHERE expires_at IS NOT NULL")
     monkeypatch.setenv("SPP_EXPIRE_BREAKER_FROM", "1")
     done = worked("expire")
-    assert (done.code, done.out) == (1, "0 grants had lapsed and are written down.\n")
+    assert (done.code, done.out) == (1, "0 grants had expired and are written down.\n")
     number = value(make, "SELECT id FROM expiry_runs")
-    assert f"Run {number} is stopped: 2 grants have lapsed, and the most of a day lately was 0." in done.err
+    assert f"Run {number} is stopped: 2 grants have expired, and the most of a day lately was 0." in done.err
     again = worked("expire", "--json")
-    assert (again.code, again.json["lots"], again.json["stopped"]["run"]) == (1, 0, number)
+    assert (again.code, again.json["grants"], again.json["stopped"]["run"]) == (1, 0, number)
     assert "Say why: a note is required." in worked("expire", "--allow", str(number)).err
     assert worked("expire", "--allow", "99", "--reason", "Right").code == 1
     allowed = worked("expire", "--allow", str(number), "--reason", "A season ended")
-    assert (allowed.code, allowed.out) == (0, "2 grants had lapsed and are written down.\n")
+    assert (allowed.code, allowed.out) == (0, "2 grants had expired and are written down.\n")
     assert value(make, "SELECT reason FROM actions WHERE verb = 'allow expiry'") == "A season ended"
 
 
-def test_lapsing_tells_what_comes_and_exports_it(worked: Spp, make: Make, tmp_path: Path) -> None:
+def test_expiring_tells_what_comes_and_exports_it(worked: Spp, make: Make, tmp_path: Path) -> None:
     run(
         make,
         "UPDATE credit_grants SET expires_at = clock_timestamp() + interval '2 days' WHERE expires_at IS NOT NULL",
         "UPDATE members SET name = '+Ann' WHERE email = 'ann@example.com'",
     )
-    (told,) = worked("lapsing", "--json").json
-    assert (told["today"], told["tomorrow"], told["sessions"], told["lots"], told["members"]) == (0, 0, 4, 1, 1)
-    assert worked("lapsing", "--days", "1").out == "  (none)\n"
-    assert "within 7 days" in worked("lapsing").out
-    written = worked("lapsing", "--csv", "-").out
+    (told,) = worked("expiring", "--json").json
+    assert (told["today"], told["tomorrow"], told["sessions"], told["grants"], told["members"]) == (0, 0, 4, 1, 1)
+    assert worked("expiring", "--days", "1").out == "  (none)\n"
+    assert "within 7 days" in worked("expiring").out
+    written = worked("expiring", "--csv", "-").out
     assert written.startswith(
         '"member","e-mail","club","item","sessions","last usable day"\r\n"\'+Ann","ann@example.com",'
     )
-    assert worked("lapsing", "--csv", str(tmp_path / "lapsing.csv")).out == ""
-    assert (tmp_path / "lapsing.csv").read_bytes().decode() == written
+    assert worked("expiring", "--csv", str(tmp_path / "expiring.csv")).out == ""
+    assert (tmp_path / "expiring.csv").read_bytes().decode() == written
 
 
 def test_audit_finds_one_wrong_unit_and_keeps_what_it_found(worked: Spp, make: Make) -> None:

@@ -64,8 +64,8 @@ class TestUnmatched:
             ("in_new", 4), ("in_new", 8), ("in_old", 4), ("in_old", 8)
         ]  # fmt: skip
         # The old one was credited late, so its days count from today, and the new one's from its payment.
-        lapses = {row["payment"]: row["expires_at"] for row in grants if row["quantity"] == 4}
-        assert lapses["in_old"] >= lapses["in_new"]
+        expires = {row["payment"]: row["expires_at"] for row in grants if row["quantity"] == 4}
+        assert expires["in_old"] >= expires["in_new"]
         notes = [row["note"] for row in waiting("member", ANN, "--json").json["entries"] if row["payment"] == "in_old"]
         assert any("credited late" in (note or "") for note in notes)
         assert acts(make) == [("add billing reference", f"{reference} on stripe to membership 1", None)]
@@ -81,12 +81,12 @@ class TestUnmatched:
     ) -> None:
         monkeypatch.setenv("SPP_LATE_CREDIT_HOURS", "0")
         waiting("link", "stripe:sub_dora", ANN)
-        lapses = {
+        expires = {
             row["payment"]: datetime.fromisoformat(row["expires_at"])
             for row in waiting("member", ANN, "--json").json["grants"]
             if row["expires_at"]
         }
-        assert timedelta(days=4) < lapses["in_new"] - lapses["in_old"] < timedelta(days=6)
+        assert timedelta(days=4) < expires["in_new"] - expires["in_old"] < timedelta(days=6)
 
     def test_all_of_them_however_many(self, gym: Spp, settings: Settings, make: Make) -> None:
         arrive(make, *(paid_now(f"in_{number}", "sub_dora") for number in range(501)))

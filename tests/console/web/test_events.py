@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from models.inbox import bulk
 from models.inbox import events as inbox
-from models.inbox.bulk import BulkAct
+from models.inbox.bulk import BulkAction
 from models.inbox.events import EventError, NewEvent, WebhookEvent
 from models.staff.accounts import Role
 from models.staff.actions import Action
@@ -264,7 +264,7 @@ class TestAllThatMatch:
         while bulk.work(session):
             session.commit()
         session.commit()
-        act = session.scalars(select(BulkAct)).one()
+        act = session.scalars(select(BulkAction)).one()
         operator.get(f"/operations/acts/{act.id}")
         assert "3 of 3, finished" in operator.text
         operator.get("/operations/acts/")
@@ -278,7 +278,7 @@ class TestAllThatMatch:
         arrived(session, "evt_2", state="dead")
         assert operator.post("/operations/acts/discard-all?state=dead", reason="Why", count="1").status_code == 422
         assert "It was 1 events when you were asked, and is 2 now." in operator.text
-        assert session.scalars(select(BulkAct)).all() == []
+        assert session.scalars(select(BulkAction)).all() == []
 
     def test_it_asks_why_and_refuses_nothing_at_all(self, operator: Browser, session: Session) -> None:
         arrived(session, "evt_1", state="dead")
@@ -292,7 +292,7 @@ class TestAllThatMatch:
         arrived(session, "evt_1", state="dead")
         operator.get("/operations/acts/replay-all?state=dead")
         operator.post("/operations/acts/replay-all?state=dead", reason="Why", count="1")
-        act = session.scalars(select(BulkAct)).one()
+        act = session.scalars(select(BulkAction)).one()
         operator.post(f"/operations/acts/{act.id}/cancel")
         assert "It is stopped." in operator.text
         assert "0 of 1, stopped" in operator.text

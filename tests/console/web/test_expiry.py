@@ -1,4 +1,4 @@
-"""Expiry in the console: what lapses next, a stopped run that a person allows, and a run that is undone."""
+"""Expiry in the console: what expires next, a stopped run that a person allows, and a run that is undone."""
 
 import csv
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from models.members.memberships import Membership
 from models.staff.accounts import Role
 from models.staff.actions import Action
 from tests.console.web.conftest import Browser
-from tests.models.gym import CLASSES, Gym, entries, lot, paid, tell
+from tests.models.gym import CLASSES, Gym, entries, grant_of, paid, tell
 
 LogIn = Callable[[Role], Browser]
 NOW = datetime.now(ZoneInfo("America/Chicago"))
@@ -32,16 +32,16 @@ def pay(gym: Gym, reference: str, *, days_ago: int) -> Membership:
     return membership
 
 
-def lapse(session: Session, lots_from: int = 1000) -> ExpiryRun:
+def expire(session: Session, grants_from: int = 1000) -> ExpiryRun:
     more = True
     while more:
-        _, more = expiry.step(session, as_of=datetime.now(UTC), breaker=Breaker(lots_from, 5))
+        _, more = expiry.step(session, as_of=datetime.now(UTC), breaker=Breaker(grants_from, 5))
         session.commit()
     query = select(ExpiryRun).execution_options(populate_existing=True)
     return session.scalars(query).one()
 
 
-def test_what_lapses_next_and_nothing_else(log_in: LogIn, gym: Gym) -> None:
+def test_what_expires_next_and_nothing_else(log_in: LogIn, gym: Gym) -> None:
     for reference, days_ago in (("over", 40), ("today", 30), ("tomorrow", 29), ("next", 24), ("later", 23)):
         pay(gym, reference, days_ago=days_ago)
     viewer = log_in(Role.VIEWER)
@@ -56,9 +56,9 @@ def test_the_export_has_each_lot_and_no_formula(log_in: LogIn, gym: Gym, session
     first.member.name, second.member.name = '=HYPERLINK("http://evil", "x")', "Ünal, Ada"
     gym.club.name = "@Downtown"
     session.commit()
-    answer = log_in(Role.VIEWER).get("/expiry/lapsing.csv")
+    answer = log_in(Role.VIEWER).get("/expiry/expiring.csv")
     assert answer.mimetype == "text/csv"
-    assert answer.headers["Content-Disposition"].startswith('attachment; filename="lapsing-')
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="expiring-')
     today = NOW.date()
     assert list(csv.reader(StringIO(answer.get_data(as_text=True)))) == [
         ["member", "e-mail", "club", "item", "sessions", "last usable day"],
@@ -70,20 +70,20 @@ def test_the_export_has_each_lot_and_no_formula(log_in: LogIn, gym: Gym, session
 def test_a_stopped_run_is_told_and_an_operator_allows_it(log_in: LogIn, gym: Gym, session: Session) -> None:
     for number in range(3):
         pay(gym, f"sub_{number}", days_ago=60)
-    run = lapse(session, lots_from=2)
+    run = expire(session, grants_from=2)
     viewer, operator = log_in(Role.VIEWER), log_in(Role.OPERATOR)
     viewer.get("/expiry/")
-    assert f"Run {run.id} was stopped: 3 grants have lapsed and are not written down" in viewer.text
+    assert f"Run {run.id} was stopped: 3 grants have expired and are not written down" in viewer.text
     assert "Allow" not in viewer.text
     operator.get(f"/expiry/{run.id}/allow")
     assert operator.post(f"/expiry/{run.id}/allow", reason=" ").status_code == 422
     assert "Say why: a note is required." in operator.text
     operator.post(f"/expiry/{run.id}/allow", reason="A season <ended>")
-    assert "goes on. What has lapsed is written down within a minute." in operator.text
+    assert "goes on. What has expired is written down within a minute." in operator.text
     assert "was stopped" not in operator.text
     assert "Allowed by operator@example.com" in operator.text
     assert "“A season <ended>”" in operator.text
-    assert lapse(session, lots_from=2).lots == 3
+    assert expire(session, grants_from=2).grants == 3
     operator.get(f"/expiry/{run.id}/allow")
     assert "there is nothing to allow" in operator.text
     operator.post(f"/expiry/{run.id}/allow", reason="Again")
@@ -93,7 +93,7 @@ def test_a_stopped_run_is_told_and_an_operator_allows_it(log_in: LogIn, gym: Gym
 @pytest.mark.parametrize("until", ["day", "never"])
 def test_an_operator_has_a_run_undone(log_in: LogIn, gym: Gym, session: Session, until: str) -> None:
     membership = pay(gym, "sub", days_ago=60)
-    run = lapse(session)
+    run = expire(session)
     operator = log_in(Role.OPERATOR)
     operator.get("/expiry/")
     assert "Undo" in operator.text
@@ -110,9 +110,9 @@ def test_an_operator_has_a_run_undone(log_in: LogIn, gym: Gym, session: Session,
     operator.get("/expiry/")
     assert "1 of 1 grants undone, 8 sessions" in operator.text
     assert ("Usable to the end of" if until == "day" else "They never expire") in operator.text
-    grant = lot(session, membership, gym.spin)
+    grant = grant_of(session, membership, gym.spin)
     assert (grant.remaining, grant.expires_at is None) == (CLASSES, until == "never")
-    act = session.get_one(Action, lapse(session).undone_by)
+    act = session.get_one(Action, expire(session).undone_by)
     assert (act.actor, act.verb, act.reason) == ("operator@example.com", "undo expiry", "Wrong terms")
     # The member's statement says what happened, and the entry who did it.
     operator.get(f"/members/{membership.member_id}")

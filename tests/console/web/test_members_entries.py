@@ -16,11 +16,11 @@ from models.ledger.entries import expire
 from models.ledger.redemptions import give_back
 from models.members.memberships import Membership
 from models.payments import settlement
-from models.payments.facts import Linked, Paid, Restored, Reversed, Told
+from models.payments.facts import EventFacts, Linked, Paid, Restored, Reversed
 from models.staff.accounts import Role
 from tests.console.web.at_the_desk import DAY, entries, now, pay, paying_member, spend
 from tests.console.web.conftest import Browser
-from tests.models.gym import BY, DUES, Gym, fresh, lot, paid, tell
+from tests.models.gym import BY, DUES, Gym, fresh, grant_of, paid, tell
 
 LogIn = Callable[[Role], Browser]
 
@@ -54,7 +54,7 @@ def credit(gym: Gym, body: bytes, *said: Paid | Linked, resource: bytes | None =
     event.resource = resource
     gym.session.flush()
     settlement.take_in(
-        gym.session, [Told(event.id, "stripe", said)], now=now(), late_credit=timedelta(0)
+        gym.session, [EventFacts(event.id, "stripe", said)], now=now(), late_credit=timedelta(0)
     )  # fmt: skip
     gym.session.commit()
 
@@ -149,7 +149,7 @@ def test_an_adjustment_says_who_and_why(gym: Gym, session: Session, member: Memb
 
 def test_an_extension_says_until_when(gym: Gym, session: Session, member: Membership, viewer: Browser) -> None:
     last = now().date() + timedelta(days=90)
-    grant = lot(session, member, gym.spin).id
+    grant = grant_of(session, member, gym.spin).id
     adjustments.extend(session, grant, last_day=last, reason="ill", by=BY, now=now())
     session.commit()
     page = explained(viewer, session, member, "extension")
@@ -162,7 +162,7 @@ def test_an_expiry_says_that_its_days_were_over(gym: Gym, session: Session, view
     pay(gym, "in_old", "sub_old", 50)
     expire(session, as_of=now())
     session.commit()
-    last = lot(session, member, gym.spin).expires_at
+    last = grant_of(session, member, gym.spin).expires_at
     assert last is not None
     page = explained(viewer, session, member, "expiry")
     assert f"their last usable day was {last - DAY / 2:%b %-d, %Y}." in page

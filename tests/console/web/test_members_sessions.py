@@ -17,7 +17,7 @@ from models.staff.accounts import Role
 from tests.console.web.at_the_desk import DAY, entries, held, key_on, now, pay, paying_member, spend
 from tests.console.web.builder import beside
 from tests.console.web.conftest import Browser
-from tests.models.gym import BY, DUES, Gym, expire_all, lot, tell
+from tests.models.gym import BY, DUES, Gym, expire_all, grant_of, tell
 
 LogIn = Callable[[Role], Browser]
 CHICAGO = ZoneInfo("America/Chicago")
@@ -137,7 +137,7 @@ def test_a_form_without_its_key_is_not_done(gym: Gym, session: Session, log_in: 
 def test_a_viewer_sees_no_forms_and_may_not_send_them(gym: Gym, session: Session, log_in: LogIn) -> None:
     member = paying_member(gym)
     redemption_id = spend(gym, member, gym.spin, 1)
-    grant = lot(session, member, gym.spin).id
+    grant = grant_of(session, member, gym.spin).id
     viewer, desk = log_in(Role.VIEWER), log_in(Role.DESK)
     viewer.get(f"/members/{member.member_id}")
     assert not {"Redeem Spin", "Give back", "Extend", "Adjust"} & {
@@ -186,7 +186,7 @@ def test_nobody_elses_redemption_or_grant_is_found(gym: Gym, session: Session, l
     member, other = paying_member(gym), gym.join("sub_other")
     gym.session.commit()
     pay(gym, "in_other", "sub_other", 1)
-    redemption_id, grant = spend(gym, other, gym.spin, 1), lot(session, other, gym.spin).id
+    redemption_id, grant = spend(gym, other, gym.spin, 1), grant_of(session, other, gym.spin).id
     admin = log_in(Role.ADMIN)
     for what, act, numbers in (("redemptions", "give-back", (redemption_id, 99)), ("grants", "extend", (grant, 99))):
         for number in numbers:
@@ -209,7 +209,7 @@ def test_a_return_to_a_reversed_payment_is_told(gym: Gym, log_in: LogIn) -> None
 
 def test_a_manager_extends_a_grant(gym: Gym, session: Session, log_in: LogIn) -> None:
     member = paying_member(gym)
-    path = f"/members/{member.member_id}/grants/{lot(session, member, gym.spin).id}/extend"
+    path = f"/members/{member.member_id}/grants/{grant_of(session, member, gym.spin).id}/extend"
     manager = log_in(Role.MANAGER)
     manager.get(f"/members/{member.member_id}")
     assert path in manager.page
@@ -242,7 +242,9 @@ def test_what_is_refused_of_an_extension(
     member = paying_member(gym)
     manager = log_in(Role.MANAGER)
     manager.get(f"/members/{member.member_id}")
-    answer = manager.post(f"/members/{member.member_id}/grants/{lot(session, member, gym.spin).id}/extend", **fields)
+    answer = manager.post(
+        f"/members/{member.member_id}/grants/{grant_of(session, member, gym.spin).id}/extend", **fields
+    )
     assert answer.status_code == 422
     assert told in beside(manager, field)
     assert entries(session, member, "extension") == []
@@ -252,7 +254,7 @@ def test_what_never_expires_is_not_extended(gym: Gym, session: Session, log_in: 
     member = paying_member(gym)
     manager = log_in(Role.MANAGER)
     manager.get(f"/members/{member.member_id}")
-    path = f"/members/{member.member_id}/grants/{lot(session, member, gym.training).id}/extend"
+    path = f"/members/{member.member_id}/grants/{grant_of(session, member, gym.training).id}/extend"
     assert path not in manager.page
     manager.post(path, last_day="2099-01-01", reason="x")
     assert "never expires" in beside(manager, "last_day")
@@ -266,7 +268,7 @@ def test_a_manager_brings_back_what_has_expired(gym: Gym, session: Session, log_
     if written_down:
         expire_all(session, now())
         session.commit()
-    path = f"/members/{member.member_id}/grants/{lot(session, member, gym.spin).id}/extend"
+    path = f"/members/{member.member_id}/grants/{grant_of(session, member, gym.spin).id}/extend"
     manager = log_in(Role.MANAGER)
     manager.get(f"/members/{member.member_id}/grants")
     assert "Bring back Spin" in manager.text
@@ -288,7 +290,7 @@ def test_nothing_is_offered_to_come_back_where_all_was_used(gym: Gym, session: S
     )
     session.commit()
     manager = log_in(Role.MANAGER)
-    path = f"/members/{member.member_id}/grants/{lot(session, member, gym.spin).id}/extend"
+    path = f"/members/{member.member_id}/grants/{grant_of(session, member, gym.spin).id}/extend"
     manager.get(f"/members/{member.member_id}/grants")
     assert path not in manager.page
     manager.get(path)

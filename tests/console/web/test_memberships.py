@@ -15,7 +15,7 @@ from models.payments.facts import Reversed
 from models.staff.accounts import Role
 from models.staff.actions import Action
 from tests.console.web.conftest import Browser
-from tests.models.gym import CLASSES, DUES, PAID_AT, Gym, lots, paid, session_item, tell
+from tests.models.gym import CLASSES, DUES, PAID_AT, Gym, grants_of, paid, session_item, tell
 
 LogIn = Callable[[Role], Browser]
 DAY = timedelta(days=1)
@@ -93,7 +93,7 @@ class TestBilling:
         told = "Payments with sub_9 count for this membership. 1 payment that had waited for it is settled now."
         assert told in desk.text
         assert "in_1 stripe $90.00 8 Spin 2 Training" in desk.text
-        assert len(lots(session, membership)) == 2
+        assert len(grants_of(session, membership)) == 2
         act = session.scalars(select(Action).order_by(Action.id.desc()).limit(1)).one()
         assert (act.actor, act.verb, act.member_id) == (
             "desk@example.com",
@@ -206,7 +206,9 @@ class TestMoving:
         assert "asked for yoga" in manager.text
         now = datetime.now(UTC)
         tell(session, paid("in_old", "sub_1"), paid("in_new", "sub_1", at=now), now=now)
-        gave = {(lot.effective_at == PAID_AT, lot.item_id): lot.quantity for lot in lots(session, membership)}
+        gave = {
+            (grant.effective_at == PAID_AT, grant.item_id): grant.quantity for grant in grants_of(session, membership)
+        }
         assert gave[True, gym.spin.id] == CLASSES
         assert gave[False, gym.spin.id] == 10
         assert (False, gym.training.id) not in gave

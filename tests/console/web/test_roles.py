@@ -37,7 +37,7 @@ PAGES: dict[Role, str] = {
         GET /clubs/
         GET, POST /staff/password
         GET /expiry/
-        GET /expiry/lapsing.csv
+        GET /expiry/expiring.csv
         GET /audits/
         GET /audits/<id>
     """,

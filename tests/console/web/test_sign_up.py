@@ -14,7 +14,7 @@ from models.members.memberships import BillingReference, Member, Membership, fin
 from models.staff.accounts import Role
 from models.staff.actions import Action
 from tests.console.web.conftest import Browser
-from tests.models.gym import CLASSES, NOW, Gym, fresh, lots, paid, session_item, tell
+from tests.models.gym import CLASSES, NOW, Gym, fresh, grants_of, paid, session_item, tell
 
 LogIn = Callable[[Role], Browser]
 
@@ -391,7 +391,7 @@ class TestBilling:
         desk.post("/sign-up/", **fields(gym, endpoint="stripe", reference=" sub_9 "))
         assert "Signed up: Nora New, Gold, Monthly. 2 payments that had waited for it are settled now." in desk.text
         [membership] = sold(session)
-        assert [lot.quantity for lot in lots(session, membership)] == [CLASSES, CLASSES]
+        assert [grant.quantity for grant in grants_of(session, membership)] == [CLASSES, CLASSES]
         assert session.get(BillingReference, ("stripe", "sub_9"))
 
     def test_without_a_reference_none_is_added(self, desk: Browser, gym: Gym, session: Session) -> None:

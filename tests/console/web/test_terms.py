@@ -107,7 +107,7 @@ def test_a_one_time_payment_has_no_count(manager: Browser, gym: Gym, session: Se
     [
         ({"name": ""}, "name", "A name is required"),
         ({"name": "Monthly"}, "name", "There is already a payment term of 'Gold' named 'Monthly'"),
-        ({"dues": "a lot"}, "dues", "'a lot' is not an amount in USD: type it like 89.00"),
+        ({"dues": "a grant"}, "dues", "'a grant' is not an amount in USD: type it like 89.00"),
         ({"dues": ""}, "dues", "is not an amount"),
         ({"dues": "-5"}, "dues", "is not an amount"),
         ({"dues": "89.5"}, "dues", "is not an amount"),

@@ -12,7 +12,7 @@ from models.members.memberships import add_billing_reference
 from models.payments import settlement
 from models.payments.facts import Linked, Reversed
 from models.statements import statement
-from tests.models.gym import BY, DUES, NOW, PAID_AT, Gym, expire_all, fresh, lot, paid, tell
+from tests.models.gym import BY, DUES, NOW, PAID_AT, Gym, expire_all, fresh, grant_of, paid, tell
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_payment_that_the_next_sweep_will_match_is_no_finding(busy_gym: Gym, s
 def test_the_audit_changes_nothing(busy_gym: Gym, session: Session) -> None:
     membership = busy_gym.join("late")
     tell(session, paid("in_late", "late"))
-    grant = lot(session, membership, busy_gym.spin)
+    grant = grant_of(session, membership, busy_gym.spin)
     session.execute(text(f"UPDATE credit_grants SET remaining = remaining - 1 WHERE id = {grant.id}"))
     assert len(list(audit(session))) == len(list(audit(session))) == 1
 
@@ -127,13 +127,13 @@ def test_an_expiry_that_no_entry_set_is_found(busy_gym: Gym, session: Session, c
     finding, *others = audit(session)
     assert finding.grant_id == grant
     assert finding.what.startswith(f"grant {grant}: it expires ")
-    # Sessions that ought to have lapsed are shown, where it never does.
+    # Sessions that ought to have expired are shown, where it never does.
     assert ["is shown" in other.what for other in others] == ([True] if change == "NULL" else [])
     assert "by its entries 2024-" in finding.what
 
 
 def test_a_payment_credited_twice_is_found(busy_gym: Gym, session: Session) -> None:
-    """Two references of one payment, both with lots of the same item that nobody took back."""
+    """Two references of one payment, both with grants of the same item that nobody took back."""
     one, other = session.scalars(
         text("SELECT id FROM payments WHERE reference IN ('in_two_0', 'in_two_1') ORDER BY id")
     ).all()

@@ -1,4 +1,4 @@
-"""When sessions lapse: the midnight after the last usable local day, through clock changes."""
+"""When sessions expire: the midnight after the last usable local day, through clock changes."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ def at(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("paid_at", "days", "zone", "lapses"),
+    ("paid_at", "days", "zone", "expires"),
     [
         # Paid on the 1st with 30 days, the 31st is the last day.
         ("2024-01-01T12:00-06:00", 30, "America/Chicago", "2024-02-01T00:00-06:00"),
@@ -45,8 +45,8 @@ def at(text: str) -> datetime:
         ("2024-02-28T12:00Z", 1, "UTC", "2024-03-01T00:00Z"),
     ],
 )
-def test_the_midnight_after_the_last_usable_day(paid_at: str, days: int, zone: str, lapses: str) -> None:
-    assert expires_at(at(paid_at), days, zone) == at(lapses)
+def test_the_midnight_after_the_last_usable_day(paid_at: str, days: int, zone: str, expires: str) -> None:
+    assert expires_at(at(paid_at), days, zone) == at(expires)
 
 
 def test_zero_days_is_never() -> None:
@@ -65,11 +65,11 @@ def test_the_moment_before_is_the_last_usable_day_and_the_moment_itself_is_not(
 ) -> None:
     local = ZoneInfo(zone)
     last_day = paid_at.astimezone(local).date() + timedelta(days=days)
-    lapses = expires_at(paid_at, days, zone)
-    assert lapses is not None
-    assert lapses.tzinfo is UTC
-    assert (lapses - timedelta(microseconds=1)).astimezone(local).date() == last_day
-    assert lapses.astimezone(local).date() == last_day + timedelta(days=1)
+    expires = expires_at(paid_at, days, zone)
+    assert expires is not None
+    assert expires.tzinfo is UTC
+    assert (expires - timedelta(microseconds=1)).astimezone(local).date() == last_day
+    assert expires.astimezone(local).date() == last_day + timedelta(days=1)
 
 
 @pytest.mark.parametrize(

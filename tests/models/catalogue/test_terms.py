@@ -38,8 +38,8 @@ from tests.models.gym import (
     entries,
     events,
     fresh,
-    lot,
-    lots,
+    grant_of,
+    grants_of,
     paid,
     session_item,
     tell,
@@ -89,7 +89,7 @@ def half_back(payment: str) -> Reversed:
 
 
 def given(gym: Gym, member: Membership, item: Item | None = None) -> list[int]:
-    return [grant.quantity for grant in lots(gym.session, member, item or gym.spin)]
+    return [grant.quantity for grant in grants_of(gym.session, member, item or gym.spin)]
 
 
 def clean(session: Session) -> bool:
@@ -110,7 +110,7 @@ def test_a_payment_counts_by_the_terms_in_force_when_it_was_paid(
     edit(gym, FEWER, FEWER_DAYS)
     move(gym, member)
     pay(gym, "in", at)
-    grant = lot(session, member, gym.spin)
+    grant = grant_of(session, member, gym.spin)
     assert (grant.quantity, grant.expires_at) == (quantity, expires_at(at, days, CHICAGO))
     assert {pinned.item_id: pinned.quantity for pinned in member.terms_at(at).pinned}[gym.spin.id] == quantity
     assert clean(session)
@@ -123,7 +123,7 @@ def test_what_was_settled_stays(gym: Gym, session: Session, member: Membership, 
     move(gym, member)
     pay(gym, "in", at)
     tell(session, paid("in", "sub", at=MOVED_AT + DAY), now=LATER)
-    grant = lot(session, member, gym.spin)
+    grant = grant_of(session, member, gym.spin)
     assert (grant.quantity, grant.reversed, len(entries(session, grant))) == (CLASSES, 0, 1)
     assert clean(session)
 
@@ -254,10 +254,13 @@ def test_a_refund_goes_by_the_terms_of_its_payment(
     move(gym, member)
     pay(gym, "in", at)
     tell(session, half_back("in"), now=at)
-    grant = lot(session, member, gym.spin)
+    grant = grant_of(session, member, gym.spin)
     assert (grant.reversed, grant.remaining) == (quantity // 2, quantity // 2)
     tell(session, Reversed("in", LATER, "dispute:dp", DUES, "USD"), now=at)
-    assert (lot(session, member, gym.spin).reversed, lot(session, member, gym.spin).remaining) == (quantity, 0)
+    assert (grant_of(session, member, gym.spin).reversed, grant_of(session, member, gym.spin).remaining) == (
+        quantity,
+        0,
+    )
     assert clean(session)
 
 
@@ -267,7 +270,7 @@ def test_other_items_can_be_picked(gym: Gym, session: Session, member: Membershi
     pay(gym, "after", MOVED_AT)
     assert (given(gym, member), given(gym, member, gym.training)) == ([CLASSES], [2, 2])
     tell(session, half_back("before"), half_back("after"), now=LATER)
-    assert [grant.reversed for grant in lots(session, member)] == [CLASSES // 2, 1, 1]
+    assert [grant.reversed for grant in grants_of(session, member)] == [CLASSES // 2, 1, 1]
     assert clean(session)
 
 
@@ -281,7 +284,7 @@ def test_terms_that_give_nothing_any_more_can_be_moved_to_where_nothing_must_be_
         move(gym, member, picks=[gym.spin])
     assert move(gym, member, picks=[]).pinned == []
     pay(gym, "after", MOVED_AT)
-    assert lots(session, member) == []
+    assert grants_of(session, member) == []
     assert clean(session)
 
 
@@ -307,13 +310,13 @@ def test_an_item_that_was_pinned_without_sessions_stays_and_gives_none(
     session.flush()
     session.refresh(member, ["versions"])
     pay(gym, "after", MOVED_AT)
-    assert lots(session, member) == []
+    assert grants_of(session, member) == []
     assert session.scalars(select(Payment.state)).one() == "settled"
     assert clean(session)
 
 
 class TestToldEarlierAcrossAMove:
-    """The earliest telling of a payment counts, and so may other terms; a lot that is there can only shrink."""
+    """The earliest telling of a payment counts, and so may other terms; a grant that is there can only shrink."""
 
     def test_to_terms_that_give_fewer(self, gym: Gym, session: Session, member: Membership) -> None:
         edit(gym, 12, 30)
@@ -323,11 +326,11 @@ class TestToldEarlierAcrossAMove:
             session, member_id=member.member_id, item_id=gym.spin.id, quantity=10, key=fresh("key"), by=BY, now=LATER
         )
         pay(gym, "in", MOVED_AT - DAY)
-        grant = lot(session, member, gym.spin)
+        grant = grant_of(session, member, gym.spin)
         assert (grant.quantity, grant.reversed, grant.remaining, grant.shortfall) == (12, 12 - CLASSES, 0, 2)
         assert clean(session)
         tell(session, half_back("in"), now=LATER)
-        assert lot(session, member, gym.spin).reversed == 12 - CLASSES // 2
+        assert grant_of(session, member, gym.spin).reversed == 12 - CLASSES // 2
         assert clean(session)
 
     def test_to_terms_that_give_more_it_keeps_what_it_has(self, gym: Gym, session: Session, member: Membership) -> None:
@@ -335,14 +338,14 @@ class TestToldEarlierAcrossAMove:
         move(gym, member)
         pay(gym, "in", MOVED_AT + DAY)
         pay(gym, "in", MOVED_AT - DAY)
-        grant = lot(session, member, gym.spin)
+        grant = grant_of(session, member, gym.spin)
         assert (grant.quantity, grant.reversed) == (FEWER, 0)
         assert grant.expires_at == expires_at(MOVED_AT - DAY, CLASS_DAYS, CHICAGO)
         assert clean(session)
         tell(session, half_back("in"), now=LATER)
-        assert lot(session, member, gym.spin).reversed == 0, "4 of 8 are left to it, and it has 4"
+        assert grant_of(session, member, gym.spin).reversed == 0, "4 of 8 are left to it, and it has 4"
         tell(session, Reversed("in", LATER, "dispute:dp", DUES, "USD"), now=LATER)
-        assert lot(session, member, gym.spin).reversed == FEWER
+        assert grant_of(session, member, gym.spin).reversed == FEWER
         assert clean(session)
 
     def test_to_terms_of_other_items(self, gym: Gym, session: Session, member: Membership) -> None:
@@ -360,7 +363,7 @@ class TestToldEarlierAcrossAMove:
         move(gym, member, picks=[yoga])
         pay(gym, "in", MOVED_AT + DAY)
         pay(gym, "in", MOVED_AT - DAY)
-        shown = {grant.item_id: (grant.quantity, grant.reversed) for grant in lots(session, member)}
+        shown = {grant.item_id: (grant.quantity, grant.reversed) for grant in grants_of(session, member)}
         assert shown == {yoga.id: (5, 5), gym.spin.id: (CLASSES, 0), gym.training.id: (2, 0)}
         assert clean(session)
 
@@ -368,7 +371,7 @@ class TestToldEarlierAcrossAMove:
 def shown(session: Session, member: Membership) -> list[tuple[object, ...]]:
     return sorted(
         (grant.item_id, grant.effective_at, grant.quantity, grant.reversed, grant.remaining, grant.expires_at)
-        for grant in lots(session, member)
+        for grant in grants_of(session, member)
         if grant.expires_at
     )
 

@@ -104,9 +104,9 @@ def test_an_entry_has_its_cause(gym: Gym, session: Session, values: str, constra
 def test_a_lot_comes_from_a_payment_or_from_a_person(gym: Gym, session: Session, origin: str) -> None:
     gym.join("sub")
     tell(session, paid("in", "sub"))
-    lot = text(
+    grant = text(
         "INSERT INTO credit_grants (payment_id, action_id, member_id, item_id, quantity, remaining, effective_at)"
         f" SELECT {origin}, member_id, item_id, 1, 1, now() FROM credit_grants LIMIT 1"
     )
     with pytest.raises(IntegrityError, match="ck_credit_grants_one_origin"), session.begin_nested():
-        session.execute(lot)
+        session.execute(grant)

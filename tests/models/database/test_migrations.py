@@ -177,8 +177,8 @@ class TestFrom0002:
         kept = migrated.execute(text("SELECT actor, verb, subject, reason FROM actions WHERE id = 1")).one()
         assert kept == ("root", "discard", "event 3", "a test")
 
-    def test_lots_begin_with_the_expiry_that_they_had(self, migrated: Session) -> None:
-        """Where it is known: not of a lot that was dated anew since."""
+    def test_grants_begin_with_the_expiry_that_they_had(self, migrated: Session) -> None:
+        """Where it is known: not of a grant that was dated anew since."""
         opened = migrated.scalars(text("SELECT expires_at FROM ledger_entries WHERE kind = 'grant' ORDER BY id"))
         assert list(opened) == [FIRST_EXPIRY, None, None, None]
         asked = FIRST_EXPIRY - timedelta(microseconds=1)
@@ -196,8 +196,8 @@ class TestFrom0002:
         give_back(migrated, redemption_id=1, key="the old", by=BY, now=now, quantity=1)
         half = Reversed("in_2", now, "refund of in_2:re", 4500, "USD")
         tell(migrated, paid("in_1", "sub"), half, paid("in_3", "sub", at=now), now=now)
-        lots = migrated.execute(text("SELECT quantity, reversed, remaining FROM credit_grants ORDER BY id"))
-        assert list(lots) == [(8, 0, 1), (2, 0, 2), (8, 4, 3), (2, 1, 1), (8, 0, 8), (2, 0, 2)]
+        grants = migrated.execute(text("SELECT quantity, reversed, remaining FROM credit_grants ORDER BY id"))
+        assert list(grants) == [(8, 0, 1), (2, 0, 2), (8, 4, 3), (2, 1, 1), (8, 0, 8), (2, 0, 2)]
         assert list(audit(migrated)) == []
 
     @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from models.database.engine import sessions
 from models.errors import NotFound, NothingMatches, OnlyTroubledDiscarded, ReasonMissing, WrongState
 from models.inbox import bulk, events, pauses, search
-from models.inbox.bulk import BulkAct, BulkVerb
+from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.events import EventState, NewEvent
 from models.inbox.search import EventFilter
 from models.staff.actions import Action
@@ -29,7 +29,7 @@ def arrived(session: Session, number: int, state: EventState = EventState.DEAD, 
     session.commit()
 
 
-def asked(session: Session, verb: BulkVerb = BulkVerb.REPLAY, wanted: EventFilter = DEAD) -> BulkAct:
+def asked(session: Session, verb: BulkVerb = BulkVerb.REPLAY, wanted: EventFilter = DEAD) -> BulkAction:
     act = bulk.ask(session, verb, wanted, bulk.scope(session, verb, wanted), "mended", by=BY)
     session.commit()
     return act
@@ -185,7 +185,7 @@ def test_nothing_is_asked_for_without_a_reason_or_without_events(session: Sessio
 def test_the_newest_acts_are_listed_first(session: Session) -> None:
     arrived(session, 1)
     first, second = asked(session), asked(session)
-    assert [act.id for act in bulk.listed(session)] == [second.id, first.id]
+    assert [act.id for act in bulk.latest(session)] == [second.id, first.id]
 
 
 def test_a_filter_is_kept_as_it_was() -> None:

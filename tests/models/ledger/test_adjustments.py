@@ -42,8 +42,8 @@ from tests.models.gym import (
     entries,
     expire_all,
     fresh,
-    lot,
-    lots,
+    grant_of,
+    grants_of,
     paid,
     tell,
     together,
@@ -77,14 +77,14 @@ def use(gym: Gym, member: Membership, quantity: int) -> Answer:
     )  # fmt: skip
 
 
-def adjusted_lot(gym: Gym, member: Membership) -> CreditGrant:
+def adjusted_grant(gym: Gym, member: Membership) -> CreditGrant:
     """The newest of classes."""
-    return lots(gym.session, member, gym.spin)[-1]
+    return grants_of(gym.session, member, gym.spin)[-1]
 
 
 def state(gym: Gym, member: Membership) -> list[tuple[int, int]]:
-    """Remaining and shortfall of each lot of classes, the oldest first."""
-    return [(grant.remaining, grant.shortfall) for grant in lots(gym.session, member, gym.spin)]
+    """Remaining and shortfall of each grant of classes, the oldest first."""
+    return [(grant.remaining, grant.shortfall) for grant in grants_of(gym.session, member, gym.spin)]
 
 
 def acts(session: Session) -> int:
@@ -97,7 +97,7 @@ def last_act(session: Session) -> Action:
 
 def test_sessions_given_are_a_lot_of_their_own(gym: Gym, session: Session, member: Membership) -> None:
     adjustment = adjust(gym, member, 3)
-    grant = adjusted_lot(gym, member)
+    grant = adjusted_grant(gym, member)
     assert (grant.quantity, grant.remaining, grant.payment_id) == (3, 3, None)
     assert (grant.effective_at, grant.expires_at) == (NOW, None)
     (entry,) = entries(session, grant)
@@ -131,7 +131,7 @@ def test_the_members_page_says_who_gave_and_took_them(gym: Gym, session: Session
 
 
 @pytest.mark.parametrize(
-    ("zone", "last_day", "lapses"),
+    ("zone", "last_day", "expires"),
     [
         ("America/Chicago", date(2024, 3, 9), "2024-03-10T00:00-06:00"),
         # The day on which the clock goes forward has 23 hours.
@@ -144,16 +144,16 @@ def test_the_members_page_says_who_gave_and_took_them(gym: Gym, session: Session
     ],
 )
 def test_they_can_be_used_until_the_end_of_the_last_day_at_the_club(
-    gym: Gym, session: Session, zone: str, last_day: date, lapses: str
+    gym: Gym, session: Session, zone: str, last_day: date, expires: str
 ) -> None:
     club = Club(name=fresh("Club"), time_zone=zone, currency="USD")
     session.add(club)
     session.flush()
     member = gym.join(club=club)
     adjust(gym, member, 3, last_day=last_day)
-    assert adjusted_lot(gym, member).expires_at == datetime.fromisoformat(lapses).astimezone(UTC)
-    assert expire_all(session, datetime.fromisoformat(lapses) - timedelta(microseconds=1)) == 0
-    assert expire_all(session, datetime.fromisoformat(lapses)) == 1
+    assert adjusted_grant(gym, member).expires_at == datetime.fromisoformat(expires).astimezone(UTC)
+    assert expire_all(session, datetime.fromisoformat(expires) - timedelta(microseconds=1)) == 0
+    assert expire_all(session, datetime.fromisoformat(expires)) == 1
     assert list(audit(session)) == []
 
 
@@ -164,7 +164,7 @@ def test_the_club_is_that_of_the_newest_membership(gym: Gym, session: Session, m
     member.member.memberships.append(gym.join(club=club))
     session.flush()
     adjust(gym, member, 1, last_day=date(2024, 3, 2))
-    assert adjusted_lot(gym, member).expires_at == datetime(2024, 3, 2, 10, tzinfo=UTC)
+    assert adjusted_grant(gym, member).expires_at == datetime(2024, 3, 2, 10, tzinfo=UTC)
 
 
 def test_an_open_shortfall_of_that_item_is_repaid_first(gym: Gym, session: Session, member: Membership) -> None:
@@ -197,7 +197,7 @@ def test_sessions_taken_are_drawn_in_burn_order(gym: Gym, session: Session, memb
     assert state(gym, member) == [(CLASSES - 1, 0), (0, 0), (2, 0)]
     adjust(gym, member, -CLASSES)
     assert state(gym, member) == [(0, 0), (0, 0), (1, 0)]
-    first, soonest, never = lots(session, member, gym.spin)
+    first, soonest, never = grants_of(session, member, gym.spin)
     assert [[entry.quantity for entry in entries(session, grant)] for grant in (first, soonest, never)] == [
         [CLASSES, -1, 1 - CLASSES],
         [4, -4],
@@ -324,12 +324,12 @@ def test_the_last_session_is_taken_or_used_and_not_both(open_gym: Gym, database_
 
 
 @pytest.mark.parametrize("column", ["remaining", "shortfall", "reversed"])
-def test_the_audit_finds_one_wrong_unit_on_an_adjusted_lot(
+def test_the_audit_finds_one_wrong_unit_on_an_adjusted_grant(
     gym: Gym, session: Session, member: Membership, column: str
 ) -> None:
     adjust(gym, member, 3)
     adjust(gym, member, -9)
-    grant = adjusted_lot(gym, member)
+    grant = adjusted_grant(gym, member)
     assert list(audit(session)) == []
     session.execute(text(f"UPDATE credit_grants SET {column} = {column} + 1 WHERE id = {grant.id}"))
     finding, *_ = audit(session)
@@ -339,7 +339,7 @@ def test_the_audit_finds_one_wrong_unit_on_an_adjusted_lot(
 
 def test_the_audit_finds_a_lot_that_was_filled_twice(gym: Gym, session: Session, member: Membership) -> None:
     adjust(gym, member, 2)
-    grant = adjusted_lot(gym, member)
+    grant = adjusted_grant(gym, member)
     session.add(
         LedgerEntry(grant_id=grant.id, kind="adjustment", quantity=1, occurred_at=NOW, action_id=grant.action_id)
     )
@@ -356,7 +356,7 @@ def test_what_was_taken_by_hand_is_not_owed_when_the_money_goes_back(gym: Gym, s
         reason=AdjustmentReason.CORRECTION, note="credited twice", alone_up_to=10, key=fresh("key"), by=BY, now=NOW,
     )  # fmt: skip
     tell(session, Reversed("in", NOW, "refund:re", DUES, "USD"))
-    grant = lot(session, membership, gym.spin)
+    grant = grant_of(session, membership, gym.spin)
     assert (grant.remaining, grant.shortfall, grant.reversed) == (0, 0, CLASSES)
     tell(session, Restored("in", NOW + timedelta(hours=1), "refund:re", DUES, "USD"))
     session.refresh(grant)

@@ -14,7 +14,7 @@ from models.audit.checks import audit
 from models.database.engine import make_engine, sessions
 from models.payments import references as payments
 from models.payments import settlement
-from models.payments.facts import Fact, Linked, Reversed, Told, references
+from models.payments.facts import EventFacts, Fact, Linked, Reversed, references
 from tests.models.gym import (
     CLASSES,
     DUES,
@@ -23,8 +23,8 @@ from tests.models.gym import (
     Gym,
     deliver,
     events,
-    lot,
-    lots,
+    grant_of,
+    grants_of,
     paid,
     store,
     tell,
@@ -33,7 +33,7 @@ from tests.models.gym import (
 )
 
 
-def heard_of(session: Session, facts: list[Fact]) -> list[Told]:
+def heard_of(session: Session, facts: list[Fact]) -> list[EventFacts]:
     """An event for each fact, stored, and their payments known: nothing but settling makes workers wait."""
     told = store(session, events(*facts))
     payments.identify(session, references(told))
@@ -70,7 +70,7 @@ def test_overlapping_payments_taken_in_at_once_are_credited_once(open_gym: Gym, 
     engine = make_engine(database_url, pool_size=6)
     assert together(engine, [worker(number) for number in range(6)]) == [None] * 6
     engine.dispose()
-    standing = [grant for grant in lots(session, membership, gym.spin) if grant.reversed < grant.quantity]
+    standing = [grant for grant in grants_of(session, membership, gym.spin) if grant.reversed < grant.quantity]
     assert [(grant.quantity, grant.reversed, grant.remaining) for grant in standing] == [(8, 4, 4)] * 20
     assert list(audit(session)) == []
 
@@ -83,7 +83,7 @@ def test_one_payment_told_by_many_workers_at_once_is_credited_once(open_gym: Gym
     jobs = [partial(settlement.take_in, told=[one], now=NOW, late_credit=timedelta(0)) for one in told]
     assert together(engine, jobs) == [{}] * 8
     engine.dispose()
-    assert lot(session, membership, gym.spin).remaining == CLASSES
+    assert grant_of(session, membership, gym.spin).remaining == CLASSES
 
 
 def test_one_event_taken_in_by_many_workers_at_once_counts_once(open_gym: Gym, database_url: str) -> None:
@@ -95,7 +95,7 @@ def test_one_event_taken_in_by_many_workers_at_once_counts_once(open_gym: Gym, d
     jobs = [partial(settlement.take_in, told=told, now=NOW, late_credit=timedelta(0))] * 8
     assert together(engine, jobs) == [{}] * 8
     engine.dispose()
-    assert lot(session, membership, gym.spin).remaining == CLASSES
+    assert grant_of(session, membership, gym.spin).remaining == CLASSES
 
 
 def test_a_link_committed_while_we_waited_for_its_payment_brings_its_refund(open_gym: Gym, engine: Engine) -> None:
@@ -114,5 +114,5 @@ def test_a_link_committed_while_we_waited_for_its_payment_brings_its_refund(open
         wait_until_blocked(engine, paying.done)
         session.commit()
         paying.result()
-    assert lot(session, membership, gym.spin).remaining == 0
+    assert grant_of(session, membership, gym.spin).remaining == 0
     assert list(audit(session)) == []

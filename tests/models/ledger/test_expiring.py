@@ -1,4 +1,4 @@
-"""Writing down what has lapsed: exact, bounded, and safe to run twice or to be killed."""
+"""Writing down what has expired: exact, bounded, and safe to run twice or to be killed."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,45 +12,57 @@ from models.audit.checks import audit
 from models.database.engine import sessions
 from models.ledger import entries as ledger
 from models.ledger.entries import CreditGrant, LedgerEntry
-from tests.models.gym import CLASSES, PAID_AT, TRAININGS, Gym, entries, expire_all, lot, lots, paid, tell, together
+from tests.models.gym import (
+    CLASSES,
+    PAID_AT,
+    TRAININGS,
+    Gym,
+    entries,
+    expire_all,
+    grant_of,
+    grants_of,
+    paid,
+    tell,
+    together,
+)
 
 MONTHS_LATER = PAID_AT + timedelta(days=90)
 
 
 def payments(gym: Gym, number: int) -> list[CreditGrant]:
-    """So many lots of classes, each lapsing on a day of its own, the last paid first."""
+    """So many grants of classes, each expiring on a day of its own, the last paid first."""
     membership = gym.join("sub")
     tell(gym.session, *(paid(f"in_{day}", "sub", at=PAID_AT - timedelta(days=day)) for day in range(number)))
-    return lots(gym.session, membership, gym.spin)
+    return grants_of(gym.session, membership, gym.spin)
 
 
-def lapses(grant: CreditGrant) -> datetime:
+def expires(grant: CreditGrant) -> datetime:
     assert grant.expires_at is not None
     return grant.expires_at
 
 
 def expiries(session: Session) -> list[int]:
-    """The lots that have an expiry entry, once for each."""
+    """The grants that have an expiry entry, once for each."""
     return list(
         session.scalars(select(LedgerEntry.grant_id).where(LedgerEntry.kind == "expiry").order_by(LedgerEntry.grant_id))
     )
 
 
-def test_a_lapsed_lot_gets_one_entry_dated_at_its_expiry(gym: Gym, session: Session) -> None:
+def test_a_expired_lot_gets_one_entry_dated_at_its_expiry(gym: Gym, session: Session) -> None:
     (grant,) = payments(gym, 1)
     assert ledger.expire(session, as_of=MONTHS_LATER) == 1
     expiry = entries(session, grant)[-1]
-    assert (expiry.kind, expiry.quantity, expiry.occurred_at) == ("expiry", -CLASSES, lapses(grant))
+    assert (expiry.kind, expiry.quantity, expiry.occurred_at) == ("expiry", -CLASSES, expires(grant))
     session.refresh(grant)
     assert grant.remaining == 0
     assert ledger.expire(session, as_of=MONTHS_LATER) == 0
     assert list(audit(session)) == []
 
 
-def test_a_lot_lapses_at_its_moment_and_not_before(gym: Gym, session: Session) -> None:
+def test_a_lot_expires_at_its_moment_and_not_before(gym: Gym, session: Session) -> None:
     (grant,) = payments(gym, 1)
-    assert ledger.expire(session, as_of=lapses(grant) - timedelta(microseconds=1)) == 0
-    assert ledger.expire(session, as_of=lapses(grant)) == 1
+    assert ledger.expire(session, as_of=expires(grant) - timedelta(microseconds=1)) == 0
+    assert ledger.expire(session, as_of=expires(grant)) == 1
 
 
 def test_what_never_expires_and_what_is_used_up_stays(gym: Gym, session: Session) -> None:
@@ -58,34 +70,34 @@ def test_what_never_expires_and_what_is_used_up_stays(gym: Gym, session: Session
     tell(session, paid("in", "sub"))
     expire_all(session, MONTHS_LATER)
     assert expire_all(session, MONTHS_LATER + timedelta(days=1)) == 0
-    assert lot(session, membership, gym.training).remaining == TRAININGS
+    assert grant_of(session, membership, gym.training).remaining == TRAININGS
 
 
 def test_nothing_is_taken_before_its_time_by_the_databases_clock(gym: Gym, session: Session) -> None:
     membership = gym.join("sub")
     tell(session, paid("in", "sub", at=datetime.now(UTC)))
     assert ledger.expire(session, as_of=datetime.now(UTC) + timedelta(days=1000)) == 0
-    assert lot(session, membership, gym.spin).remaining == CLASSES
+    assert grant_of(session, membership, gym.spin).remaining == CLASSES
 
 
-def test_a_run_is_bounded_and_takes_the_longest_lapsed_first(gym: Gym, session: Session) -> None:
+def test_a_run_is_bounded_and_takes_the_longest_expired_first(gym: Gym, session: Session) -> None:
     grants = payments(gym, 5)
-    by_age = sorted(grants, key=lapses)
+    by_age = sorted(grants, key=expires)
     assert ledger.expire(session, as_of=MONTHS_LATER, limit=2) == 2
     assert expiries(session) == sorted(grant.id for grant in by_age[:2])
     assert [ledger.expire(session, as_of=MONTHS_LATER, limit=2) for _ in range(3)] == [2, 1, 0]
     assert expiries(session) == sorted(grant.id for grant in grants)
 
 
-def test_two_runs_at_once_write_one_entry_per_lot(open_gym: Gym, engine: Engine) -> None:
+def test_two_runs_at_once_write_one_entry_per_grant(open_gym: Gym, engine: Engine) -> None:
     grants = payments(open_gym, 60)
     open_gym.session.commit()
 
     def run(session: Session) -> int:
         total = 0
-        while lapsed := ledger.expire(session, as_of=MONTHS_LATER, limit=7):
+        while expired := ledger.expire(session, as_of=MONTHS_LATER, limit=7):
             session.commit()
-            total += lapsed
+            total += expired
         return total
 
     one, other = together(engine, [run, run])
@@ -96,7 +108,7 @@ def test_two_runs_at_once_write_one_entry_per_lot(open_gym: Gym, engine: Engine)
     assert list(audit(open_gym.session)) == []
 
 
-def test_a_run_passes_over_lots_that_another_holds(open_gym: Gym, engine: Engine) -> None:
+def test_a_run_passes_over_grants_that_another_holds(open_gym: Gym, engine: Engine) -> None:
     payments(open_gym, 3)
     open_gym.session.commit()
     with sessions(engine)() as other:

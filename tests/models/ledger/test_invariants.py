@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from models.audit.checks import audit
 from models.catalogue.days import end_of, last_day
 from models.catalogue.tables import Item
-from models.errors import DayOver, NeverLapses, NothingExpired, NothingToReturn, NotLater, TooFewSessions
+from models.errors import DayOver, NeverExpires, NothingExpired, NothingToReturn, NotLater, TooFewSessions
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.redemptions import give_back, redeem
@@ -36,7 +36,7 @@ from tests.models.gym import (
     events,
     expire_all,
     fresh,
-    lots,
+    grants_of,
     paid,
 )
 from tests.models.payments.test_convergence import last_usable_day
@@ -45,7 +45,7 @@ MODEST = settings(max_examples=40, stateful_step_count=25)
 
 _SUMS = text("""
     SELECT g.id, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall, sum(e.reversed) AS reversed,
-           coalesce(-sum(e.quantity) FILTER (WHERE e.kind = 'expiry'), 0) AS lapsed,
+           coalesce(-sum(e.quantity) FILTER (WHERE e.kind = 'expiry'), 0) AS expired,
            coalesce(-sum(e.quantity) FILTER (WHERE e.kind IN ('redemption', 'return')), 0) AS used
     FROM credit_grants g JOIN ledger_entries e ON e.grant_id = g.id
     WHERE g.member_id = :member GROUP BY g.id
@@ -61,7 +61,7 @@ SECOND_PERSON = Actor("ben@example.com", "192.0.2.8")
 
 
 class MemberOfAGym(RuleBasedStateMachine):
-    """One member, whose dues are paid, refunded, disputed and restored while sessions are used, returned and lapse.
+    """One member, whose dues are paid, refunded, disputed and restored while sessions are used, returned and expire.
 
     Staff give and take some by hand, and put expiries off.
     """
@@ -135,9 +135,9 @@ class MemberOfAGym(RuleBasedStateMachine):
 
     def usable(self, item: Item) -> int:
         return sum(
-            lot.remaining
-            for lot in lots(self.session, self.membership, item)
-            if lot.effective_at <= self.now and (lot.expires_at is None or self.now < lot.expires_at)
+            grant.remaining
+            for grant in grants_of(self.session, self.membership, item)
+            if grant.effective_at <= self.now and (grant.expires_at is None or self.now < grant.expires_at)
         )
 
     @rule(target=redemptions, quantity=st.none() | st.integers(1, 10), which=st.sampled_from(["spin", "training"]))
@@ -222,18 +222,18 @@ class MemberOfAGym(RuleBasedStateMachine):
 
     @rule(days=st.integers(0, 40), which=st.integers(0, 20))
     def extend(self, days: int, which: int) -> None:
-        """Any lot by so many days, expired or not, where that is possible."""
-        grants = lots(self.session, self.membership)
+        """Any grant by so many days, expired or not, where that is possible."""
+        grants = grants_of(self.session, self.membership)
         if not grants:
             return
-        lot = grants[which % len(grants)]
-        until = last_day(lot.expires_at, self.gym.club.time_zone) if lot.expires_at else self.today
+        grant = grants[which % len(grants)]
+        until = last_day(grant.expires_at, self.gym.club.time_zone) if grant.expires_at else self.today
         asked = partial(
-            adjustments.extend, self.session, lot.id, last_day=until + timedelta(days=days), reason="ill", by=BY,
+            adjustments.extend, self.session, grant.id, last_day=until + timedelta(days=days), reason="ill", by=BY,
             now=self.now,
         )  # fmt: skip
-        if lot.expires_at is None:
-            with pytest.raises(NeverLapses):
+        if grant.expires_at is None:
+            with pytest.raises(NeverExpires):
                 asked()
         elif not days:
             with pytest.raises(NotLater):
@@ -245,11 +245,11 @@ class MemberOfAGym(RuleBasedStateMachine):
             try:
                 asked()
             except NothingExpired:
-                assert lot.expires_at <= self.now
-                assert lot.remaining == 0
+                assert grant.expires_at <= self.now
+                assert grant.remaining == 0
                 return
-            self.extended.add(lot.id)
-            assert lot.expires_at == end_of(until + timedelta(days=days), self.gym.club.time_zone)
+            self.extended.add(grant.id)
+            assert grant.expires_at == end_of(until + timedelta(days=days), self.gym.club.time_zone)
 
     @property
     def today(self) -> date:
@@ -266,18 +266,18 @@ class MemberOfAGym(RuleBasedStateMachine):
     @invariant()
     def projections_are_the_sums_of_their_entries(self) -> None:
         sums = {row.id: row for row in self.session.execute(_SUMS, {"member": self.member})}
-        for lot in lots(self.session, self.membership):
-            entered = sums[lot.id]
-            assert (lot.remaining, lot.shortfall, lot.reversed) == (
+        for grant in grants_of(self.session, self.membership):
+            entered = sums[grant.id]
+            assert (grant.remaining, grant.shortfall, grant.reversed) == (
                 entered.remaining,
                 entered.shortfall,
                 entered.reversed,
             )
-            assert 0 <= lot.remaining <= lot.quantity
-            assert not (lot.remaining and lot.shortfall), "sessions are there while used ones are owed"
+            assert 0 <= grant.remaining <= grant.quantity
+            assert not (grant.remaining and grant.shortfall), "sessions are there while used ones are owed"
             assert entered.used >= 0
             if self.forgiving:
-                assert lot.shortfall == 0
+                assert grant.shortfall == 0
 
     @invariant()
     def reversed_is_what_the_facts_say(self) -> None:
@@ -290,19 +290,19 @@ class MemberOfAGym(RuleBasedStateMachine):
             for owed in entitlement(facts, terms):
                 expected[owed.item_id] += owed.quantity - owed.reversed
         standing = dict.fromkeys(expected, 0)
-        for lot in lots(self.session, self.membership):
-            if lot.payment_id:
-                standing[lot.item_id] += lot.quantity - lot.reversed
+        for grant in grants_of(self.session, self.membership):
+            if grant.payment_id:
+                standing[grant.item_id] += grant.quantity - grant.reversed
         assert standing == expected
 
     @invariant()
     def days_are_what_the_facts_say(self) -> None:
         names = {row.id: row.reference for row in self.session.scalars(select(Payment))}
-        for lot in lots(self.session, self.membership, self.gym.spin):
-            facts = self.facts.get(names.get(lot.payment_id or 0, ""))
-            if facts and lot.id not in self.extended:
+        for grant in grants_of(self.session, self.membership, self.gym.spin):
+            facts = self.facts.get(names.get(grant.payment_id or 0, ""))
+            if facts and grant.id not in self.extended:
                 (owed,) = entitlement(facts, [Terms(self.gym.spin.id, CLASSES, CLASS_DAYS)])
-                assert lot.expires_at == end_of(last_usable_day(facts, owed), self.gym.club.time_zone)
+                assert grant.expires_at == end_of(last_usable_day(facts, owed), self.gym.club.time_zone)
 
     @invariant()
     def adjusted_is_what_was_applied(self) -> None:

@@ -26,8 +26,8 @@ from tests.models.gym import (
     Gym,
     entries,
     fresh,
-    lot,
-    lots,
+    grant_of,
+    grants_of,
     paid,
     tell,
     together,
@@ -66,11 +66,11 @@ def put_back(session: Session, used: Answer, quantity: int | None = None, *, key
 
 
 def remaining(session: Session, member: Membership) -> dict[int, int]:
-    return {grant.id: grant.remaining for grant in lots(session, member)}
+    return {grant.id: grant.remaining for grant in grants_of(session, member)}
 
 
-def three_lots(gym: Gym, session: Session) -> tuple[Membership, list[CreditGrant]]:
-    """Classes: the oldest grant lapses last, the second never, the youngest first."""
+def three_grants(gym: Gym, session: Session) -> tuple[Membership, list[CreditGrant]]:
+    """Classes: the oldest grant expires last, the second never, the youngest first."""
     membership = gym.join("sub")
     spin = gym.offer.buckets[0]
     tell(session, paid("one", "sub", at=PAID_AT - DAY))
@@ -79,24 +79,24 @@ def three_lots(gym: Gym, session: Session) -> tuple[Membership, list[CreditGrant
         picks = [gym.spin, gym.training]
         move_to_current_terms(session, membership, since=at.date(), picks=picks, reason="test", by=BY, now=at)
         tell(session, paid(payment, "sub", at=at))
-    return membership, lots(session, membership, gym.spin)
+    return membership, grants_of(session, membership, gym.spin)
 
 
 def test_soonest_expiry_is_used_first_and_never_last(gym: Gym, session: Session) -> None:
-    member, (last, never, soonest) = three_lots(gym, session)
+    member, (last, never, soonest) = three_grants(gym, session)
     assert never.expires_at is None
     answer = use(gym, member, 2 * CLASSES + 3)
     assert answer.draws == [Draw(soonest.id, CLASSES), Draw(last.id, CLASSES), Draw(never.id, 3)]
-    assert [grant.remaining for grant in lots(session, member, gym.spin)] == [0, CLASSES - 3, 0]
+    assert [grant.remaining for grant in grants_of(session, member, gym.spin)] == [0, CLASSES - 3, 0]
 
 
-def test_of_lots_that_lapse_together_the_oldest_is_used_first(gym: Gym, session: Session) -> None:
+def test_of_grants_that_expire_together_the_oldest_is_used_first(gym: Gym, session: Session) -> None:
     member = gym.join("sub")
     tell(session, paid("late", "sub", at=PAID_AT + timedelta(minutes=30)))
     tell(session, paid("early", "sub", at=PAID_AT))
-    late, early = lots(session, member, gym.spin)
+    late, early = grants_of(session, member, gym.spin)
     assert use(gym, member, CLASSES + 1).draws == [Draw(early.id, CLASSES), Draw(late.id, 1)]
-    never_late, never_early = lots(session, member, gym.training)
+    never_late, never_early = grants_of(session, member, gym.training)
     assert use(gym, member, TRAININGS + 1, item="training").draws == [Draw(never_early.id, 2), Draw(never_late.id, 1)]
 
 
@@ -104,21 +104,21 @@ def test_of_equal_expiry_what_was_free_is_used_before_what_was_paid_for(
     gym: Gym, session: Session, member: Membership
 ) -> None:
     """Though it was given later."""
-    paid_for = lot(session, member, gym.spin)
+    paid_for = grant_of(session, member, gym.spin)
     values = {"member_id": member.member_id, "reason": AdjustmentReason.GOODWILL, "note": "late trainer", "by": BY}
     for item, last_day in ((gym.spin, date(2024, 3, 31)), (gym.training, None)):
         given = {"item_id": item.id, "quantity": 2, "last_day": last_day, "key": fresh("key"), "alone_up_to": 9}
         adjustments.adjust(session, **values, **given, now=NOW)
-    free = lots(session, member, gym.spin)[-1]
+    free = grants_of(session, member, gym.spin)[-1]
     assert free.expires_at == paid_for.expires_at
     assert use(gym, member, 3).draws == [Draw(free.id, 2), Draw(paid_for.id, 1)]
-    bought, never = lots(session, member, gym.training)
+    bought, never = grants_of(session, member, gym.training)
     assert use(gym, member, 3, item="training").draws == [Draw(never.id, 2), Draw(bought.id, 1)]
 
 
-def test_a_redemption_is_entered_on_each_lot(gym: Gym, session: Session, member: Membership) -> None:
+def test_a_redemption_is_entered_on_each_grant(gym: Gym, session: Session, member: Membership) -> None:
     answer = use(gym, member, 3)
-    entry = entries(session, lot(session, member, gym.spin))[-1]
+    entry = entries(session, grant_of(session, member, gym.spin))[-1]
     assert (entry.kind, entry.quantity, entry.redemption_id) == ("redemption", -3, answer.redemption_id)
     assert entry.occurred_at == NOW
 
@@ -134,7 +134,7 @@ def test_who_used_and_returned_them_is_written_down_once(gym: Gym, session: Sess
     assert gave_back.subject == f"1 Spin, return {returned.redemption_id} of redemption {used.redemption_id}"
     for act in (redeemed, gave_back):
         assert (act.actor, act.origin, act.member_id, act.reason) == (*BY, member.member_id, None)
-    _, *moved = entries(session, lot(session, member, gym.spin))
+    _, *moved = entries(session, grant_of(session, member, gym.spin))
     assert [entry.action_id for entry in moved] == [redeemed.id, gave_back.id]
 
 
@@ -164,19 +164,19 @@ def test_less_than_one_is_refused(gym: Gym, session: Session, member: Membership
 def test_sessions_are_usable_from_their_effective_moment_until_their_expiry(
     gym: Gym, session: Session, member: Membership
 ) -> None:
-    lapses = lot(session, member, gym.spin).expires_at
-    assert lapses is not None
+    expires = grant_of(session, member, gym.spin).expires_at
+    assert expires is not None
     instant = timedelta(microseconds=1)
-    for now in (PAID_AT - instant, lapses, lapses + instant):
+    for now in (PAID_AT - instant, expires, expires + instant):
         with pytest.raises(TooFewSessions, match="0 usable"):
             use(gym, member, 1, now=now)
     use(gym, member, 1, now=PAID_AT)
-    use(gym, member, 1, now=lapses - instant)
-    assert use(gym, member, 1, now=lapses + 1000 * DAY, item="training").draws
+    use(gym, member, 1, now=expires - instant)
+    assert use(gym, member, 1, now=expires + 1000 * DAY, item="training").draws
 
 
 def test_the_same_key_and_content_give_the_first_answer_again(gym: Gym, session: Session) -> None:
-    member, _ = three_lots(gym, session)
+    member, _ = three_grants(gym, session)
     first = use(gym, member, CLASSES + 1, key="once")
     before = remaining(session, member)
     assert use(gym, member, CLASSES + 1, key="once", now=NOW + DAY) == first
@@ -191,7 +191,7 @@ def test_a_return_of_all_is_answered_again_the_same(gym: Gym, session: Session, 
     used = use(gym, member, 3)
     first = put_back(session, used, key="back")
     assert put_back(session, used, key="back") == first
-    assert lot(session, member, gym.spin).remaining == CLASSES
+    assert grant_of(session, member, gym.spin).remaining == CLASSES
 
 
 def test_the_same_key_with_other_content_is_refused(gym: Gym, session: Session, member: Membership) -> None:
@@ -221,13 +221,13 @@ def test_a_refused_try_does_not_use_up_its_key(gym: Gym, session: Session, membe
     assert sum(draw.quantity for draw in put_back(session, used, 1, key="back").draws) == 1
 
 
-def test_sessions_return_to_the_lots_they_came_from_in_reverse_order(gym: Gym, session: Session) -> None:
-    member, (last, never, soonest) = three_lots(gym, session)
+def test_sessions_return_to_the_grants_they_came_from_in_reverse_order(gym: Gym, session: Session) -> None:
+    member, (last, never, soonest) = three_grants(gym, session)
     used = use(gym, member, 2 * CLASSES + 3)
     assert put_back(session, used, 4).draws == [Draw(never.id, 3), Draw(last.id, 1)]
     assert put_back(session, used, CLASSES).draws == [Draw(last.id, CLASSES - 1), Draw(soonest.id, 1)]
     assert put_back(session, used).draws == [Draw(soonest.id, CLASSES - 1)]
-    assert [grant.remaining for grant in lots(session, member, gym.spin)] == [CLASSES] * 3
+    assert [grant.remaining for grant in grants_of(session, member, gym.spin)] == [CLASSES] * 3
     assert list(audit(session)) == []
 
 
@@ -242,7 +242,7 @@ def test_no_more_returns_than_was_taken(gym: Gym, session: Session, member: Memb
     for quantity in (None, 1):
         with pytest.raises(NothingToReturn, match="has 0 left"):
             put_back(session, used, quantity)
-    assert lot(session, member, gym.spin).remaining == CLASSES
+    assert grant_of(session, member, gym.spin).remaining == CLASSES
 
 
 def test_only_a_redemption_can_be_returned(gym: Gym, session: Session, member: Membership) -> None:
@@ -270,7 +270,7 @@ def test_of_fifty_redemptions_of_the_last_session_at_once_one_succeeds(open_gym:
     engine.dispose()
     kinds = [type(result) for result in results]
     assert (kinds.count(Answer), kinds.count(TooFewSessions)) == (1, 49)
-    grant = lot(open_gym.session, member, open_gym.spin)
+    grant = grant_of(open_gym.session, member, open_gym.spin)
     assert grant.remaining == 0
     assert sum(entry.quantity for entry in entries(open_gym.session, grant)) == 0
 
@@ -282,13 +282,13 @@ def test_the_same_key_many_times_at_once_takes_once(open_gym: Gym, database_url:
     answers = together(engine, [partial(three, key="once")] * 10)
     assert answers == [answers[0]] * 10
     assert isinstance(answers[0], Answer)
-    assert lot(open_gym.session, member, open_gym.spin).remaining == CLASSES - 4
+    assert grant_of(open_gym.session, member, open_gym.spin).remaining == CLASSES - 4
     open_gym.session.commit()
     back = partial(give_back, redemption_id=answers[0].redemption_id, key="back", by=BY, now=NOW)
     returns = together(engine, [back] * 10)
     engine.dispose()
     assert returns == [returns[0]] * 10
-    assert lot(open_gym.session, member, open_gym.spin).remaining == CLASSES - 1
+    assert grant_of(open_gym.session, member, open_gym.spin).remaining == CLASSES - 1
 
 
 def test_one_redemption_returned_many_times_at_once_returns_once(open_gym: Gym, database_url: str) -> None:
@@ -300,4 +300,4 @@ def test_one_redemption_returned_many_times_at_once_returns_once(open_gym: Gym, 
     kinds = [type(result) for result in together(engine, [partial(back, key=f"b{number}") for number in range(10)])]
     engine.dispose()
     assert (kinds.count(Answer), kinds.count(NothingToReturn)) == (1, 9)
-    assert lot(open_gym.session, member, open_gym.spin).remaining == CLASSES - 1
+    assert grant_of(open_gym.session, member, open_gym.spin).remaining == CLASSES - 1

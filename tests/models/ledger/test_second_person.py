@@ -18,7 +18,7 @@ from models.ledger.adjustments import Adjustment, AdjustmentReason
 from models.members.memberships import Membership
 from models.staff.actions import Actor
 from tests.models.gym import BY, CLASSES, NOW, Gym, entries, paid, tell, together
-from tests.models.ledger.test_adjustments import NOTE, acts, adjust, adjusted_lot, last_act, state, use
+from tests.models.ledger.test_adjustments import NOTE, acts, adjust, adjusted_grant, last_act, state, use
 
 DAY = timedelta(days=1)
 OTHER = Actor("ben@example.com", "192.0.2.8")
@@ -138,7 +138,7 @@ def test_taking_more_than_there_is_is_refused_at_once(gym: Gym, session: Session
 
 def test_sessions_are_usable_from_their_approval(gym: Gym, session: Session, member: Membership) -> None:
     decide(gym, ask(gym, member), now=NOW + DAY)
-    grant = adjusted_lot(gym, member)
+    grant = adjusted_grant(gym, member)
     assert (grant.effective_at, grant.quantity) == (NOW + DAY, 5)
     assert [entry.occurred_at for entry in entries(session, grant)] == [NOW + DAY]
 
@@ -155,7 +155,7 @@ def test_both_persons_are_written_down(gym: Gym, session: Session, member: Membe
     assert (approved.actor, approved.origin, approved.verb, approved.member_id) == (*OTHER, "approve", member.member_id)
     assert approved.reason == f"goodwill: {NOTE} (asked for by {BY.name})"
     assert asked.subject == approved.subject == f"adjustment {adjustment.id}: +5 Spin"
-    (entry,) = entries(session, adjusted_lot(gym, member))
+    (entry,) = entries(session, adjusted_grant(gym, member))
     assert entry.action_id == approved.id
 
 

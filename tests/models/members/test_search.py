@@ -10,7 +10,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.orm import Session
 
 from models.members.memberships import Membership, add_billing_reference, sign_up
-from models.members.search import Reason, listed, search, waiting
+from models.members.search import Reason, browse, search, waiting
 from models.payments.facts import Linked
 from tests.models.gym import BY, NOW, Gym, paid, tell
 
@@ -231,10 +231,10 @@ def test_no_search_reads_a_table_through(gym: Gym, session: Session, setting: st
 
 def test_leafing_reads_no_more_than_it_shows(gym: Gym, session: Session) -> None:
     crowd(gym)
-    names = [member.name.lower() for member in listed(session, limit=MEMBERS).members]
+    names = [member.name.lower() for member in browse(session, limit=MEMBERS).members]
     assert names == sorted(names)
-    middle = listed(session, limit=MEMBERS // 2).members[-1].id
-    for leaf in (partial(listed, session, limit=20, after=middle), partial(listed, session, limit=20, before=middle)):
+    middle = browse(session, limit=MEMBERS // 2).members[-1].id
+    for leaf in (partial(browse, session, limit=20, after=middle), partial(browse, session, limit=20, before=middle)):
         members = [node for node in plans(session, leaf) if node.get("Relation Name") == "members"]
         assert [node["Index Name"] for node in members if "Index Name" in node and "name" in node["Index Name"]]
         assert all(node["Actual Rows"] * node["Actual Loops"] <= 21 for node in members), members
@@ -243,22 +243,22 @@ def test_leafing_reads_no_more_than_it_shows(gym: Gym, session: Session) -> None
 def test_leaves_meet_without_a_gap(gym: Gym, session: Session) -> None:
     for name in ("bo", "Al", "al", "Cy", "bo", "Di"):
         join(gym, name, f"{name}{len(name)}{session.scalar(text('SELECT count(*) FROM members'))}@example.com")
-    every = [member.id for member in listed(session, limit=10).members]
+    every = [member.id for member in browse(session, limit=10).members]
     for limit in (1, 2, 3, 6, 7):
-        forth, leaf = [], listed(session, limit=limit)
+        forth, leaf = [], browse(session, limit=limit)
         assert leaf.before is None
         while True:
             forth.append([member.id for member in leaf.members])
             if leaf.after is None:
                 break
-            leaf = listed(session, limit=limit, after=leaf.after)
+            leaf = browse(session, limit=limit, after=leaf.after)
         assert [member for leaf_of in forth for member in leaf_of] == every
         back = [forth[-1]]
         while leaf.before is not None:
-            leaf = listed(session, limit=limit, before=leaf.before)
+            leaf = browse(session, limit=limit, before=leaf.before)
             back.insert(0, [member.id for member in leaf.members])
         assert back == forth
-    assert listed(session, limit=10, after=10**9).members == listed(session, limit=10, before=10**9).members
+    assert browse(session, limit=10, after=10**9).members == browse(session, limit=10, before=10**9).members
 
 
 def test_payments_that_wait_are_found_by_any_of_their_references(gym: Gym, session: Session) -> None:

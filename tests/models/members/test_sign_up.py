@@ -20,7 +20,7 @@ from models.errors import (
 )
 from models.members.memberships import Member, Membership, add_billing_reference, find_member, sign_up
 from models.staff.actions import Action
-from tests.models.gym import BY, CLASSES, NOW, TRAININGS, Gym, fresh, lot, lots, paid, session_item, tell
+from tests.models.gym import BY, CLASSES, NOW, TRAININGS, Gym, fresh, grant_of, grants_of, paid, session_item, tell
 
 
 @pytest.fixture
@@ -214,9 +214,9 @@ def test_an_edited_offer_changes_new_sign_ups_only(gym: Gym, session: Session) -
     assert (before.versions[0].dues_minor, after.versions[0].dues_minor) == (9000, 1)
     assert pinned(after)[gym.spin.id] == (99, 1)
     tell(session, paid("one", "before"), paid("two", "after"))
-    assert [grant.quantity for grant in lots(session, before)] == [CLASSES, TRAININGS]
-    assert lot(session, before, gym.training).expires_at is None
-    assert [grant.quantity for grant in lots(session, after)] == [99, 99]
+    assert [grant.quantity for grant in grants_of(session, before)] == [CLASSES, TRAININGS]
+    assert grant_of(session, before, gym.training).expires_at is None
+    assert [grant.quantity for grant in grants_of(session, after)] == [99, 99]
 
 
 def test_a_billing_reference_belongs_to_one_membership_of_an_endpoint(gym: Gym, session: Session) -> None:

@@ -38,8 +38,8 @@ def job(*, overdue: bool) -> JobLine:
     return JobLine(JobName.SWEEP, NOW, None, None, None, NOW - HOUR, overdue)
 
 
-def double(lots: int) -> dict[str, Any]:
-    return {"figures": Figures(NOW, {}, EndpointFigures(), 0, 0, lots)}
+def double(grants: int) -> dict[str, Any]:
+    return {"figures": Figures(NOW, {}, EndpointFigures(), 0, 0, grants)}
 
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)

@@ -47,7 +47,7 @@ def test_an_empty_installation_has_zeros_for_every_endpoint(session: Session) ->
     found = seen(session)
     assert found.endpoints == {"one": EndpointFigures(), "other": EndpointFigures()}
     assert found.total == EndpointFigures()
-    assert (found.expired_lots, found.expired_sessions, found.double_credits) == (0, 0, 0)
+    assert (found.expired_grants, found.expired_sessions, found.double_credits) == (0, 0, 0)
 
 
 def test_what_waits_is_told_by_why_it_waits(session: Session) -> None:
@@ -167,17 +167,17 @@ def test_a_payment_credited_twice_is_a_double_credit(session: Session, gym: Gym)
     assert seen(session).double_credits == 0
 
 
-def test_what_lapsed_today_is_counted_without_what_was_undone(session: Session) -> None:
+def test_what_expired_today_is_counted_without_what_was_undone(session: Session) -> None:
     session.execute(
-        text("INSERT INTO expiry_runs (state, as_of, started_at, finished_at, due, usual, lots, sessions) VALUES"
+        text("INSERT INTO expiry_runs (state, as_of, started_at, finished_at, due, usual, grants, sessions) VALUES"
              " ('finished', now(), now(), now(), 5, 9, 5, 40), ('finished', now(), now(), now(), 2, 9, 2, 3),"
              " ('finished', now(), now() - interval '1 day', now(), 7, 9, 7, 70)")
     )  # fmt: skip
     found = seen(session)
-    assert (found.expired_lots, found.expired_sessions) == (7, 43)
-    session.execute(text("UPDATE expiry_runs SET undone_lots = 1, undone_sessions = 8 WHERE lots = 5"))
+    assert (found.expired_grants, found.expired_sessions) == (7, 43)
+    session.execute(text("UPDATE expiry_runs SET undone_grants = 1, undone_sessions = 8 WHERE grants = 5"))
     found = seen(session)
-    assert (found.expired_lots, found.expired_sessions) == (6, 35)
+    assert (found.expired_grants, found.expired_sessions) == (6, 35)
 
 
 def test_every_minute_and_hour_has_its_place_in_a_chart(session: Session) -> None:

@@ -17,7 +17,7 @@ NIGHT = datetime(2026, 3, 4, 3, 17, tzinfo=UTC)
 
 
 def line(session: Session, settings: Settings, name: JobName, now: datetime) -> JobLine:
-    return next(one for one in jobs.listed(session, settings, now) if one.name == name)
+    return next(one for one in jobs.timetable(session, settings, now) if one.name == name)
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def finished(session: Session, name: JobName, at: datetime) -> Iterator[None]:
 
 def test_every_job_is_listed_with_its_task(session: Session, settings: Settings) -> None:
     assert [one.name for one in jobs.schedule(settings)] == list(JobName)
-    assert [one.name for one in jobs.listed(session, settings, NIGHT)] == list(JobName)
+    assert [one.name for one in jobs.timetable(session, settings, NIGHT)] == list(JobName)
     assert len({one.task for one in jobs.schedule(settings)}) == len(JobName)
 
 
@@ -81,13 +81,13 @@ def test_a_nightly_job_has_two_hours(
 
 
 def test_what_never_ran_counts_from_the_first_worker(session: Session, settings: Settings) -> None:
-    before = jobs.listed(session, settings, NIGHT)
+    before = jobs.timetable(session, settings, NIGHT)
     assert [(one.due_at, one.overdue) for one in before] == [(None, False)] * len(JobName)
     heartbeats.beat(session, "worker", 0)
     session.execute(text("UPDATE heartbeats SET started_at = :at"), {"at": NIGHT})
-    told = {one.name: one.overdue for one in jobs.listed(session, settings, NIGHT + timedelta(minutes=30))}
+    told = {one.name: one.overdue for one in jobs.timetable(session, settings, NIGHT + timedelta(minutes=30))}
     assert told == {name: name in (JobName.SWEEP, JobName.EXPIRE) for name in JobName}
-    assert all(one.overdue for one in jobs.listed(session, settings, NIGHT + timedelta(days=2)))
+    assert all(one.overdue for one in jobs.timetable(session, settings, NIGHT + timedelta(days=2)))
 
 
 def test_an_error_is_kept_until_the_next_good_end_and_the_last_one_stays_known(

@@ -90,7 +90,7 @@ def test_every_rule_fires_on_what_there_is(lookout: Lookout, make: sessionmaker[
     # No payment is credited twice here: that takes a broken ledger; and a database that is away tells nothing.
     assert found.keys() == RULES.keys() - {"double_credits", "database"}
     assert "sweep" in found["late_jobs"].message
-    assert "9,000 lots would lapse, usual are 40" in found["stopped_expiry"].message
+    assert "9,000 grants would expire, usual are 40" in found["stopped_expiry"].message
     assert found["audit"].message.endswith("2 differences, first: grant 7: remaining is 2")
     assert {found[rule].endpoint for rule in ("silence", "dead_letters", "unmatched")} == {"stripe"}
     assert (found["bad_signatures"].endpoint, found["long_paused"].endpoint) == ("other", "paused")

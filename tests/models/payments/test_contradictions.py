@@ -14,7 +14,7 @@ from models.payments import settlement
 from models.payments.contradictions import contradictions
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from models.payments.references import Payment
-from tests.models.gym import BY, CLASSES, DUES, NOW, PAID_AT, Gym, deliver, events, fresh, lot, paid, store
+from tests.models.gym import BY, CLASSES, DUES, NOW, PAID_AT, Gym, deliver, events, fresh, grant_of, paid, store
 
 DAY = timedelta(days=1)
 REAL, LARGER = 10_000, 99_900
@@ -109,7 +109,7 @@ def test_a_refund_of_all_that_one_telling_says_takes_all(
         endpoint = play(gym, facts)
         add_billing_reference(session, membership, endpoint, "sub", by=BY)
         settlement.settle_matched(session, now=NOW, late_credit=timedelta(0))
-        assert lot(session, membership, gym.spin).remaining == left
+        assert grant_of(session, membership, gym.spin).remaining == left
         row = session.scalars(select(Payment).where(Payment.endpoint == endpoint)).one()
         assert (row.state, (row.problem or "").startswith(TWO_AMOUNTS)) == ("settled", True)
     assert list(audit(session)) == []
@@ -122,7 +122,7 @@ def test_a_refund_in_the_other_currency_that_was_told_takes_its_share(gym: Gym, 
         endpoint = fresh("endpoint")
         membership = gym.join("sub", endpoint=endpoint)
         deliver(session, events(*order, endpoint=endpoint))
-        assert lot(session, membership, gym.spin).remaining == CLASSES // 2
+        assert grant_of(session, membership, gym.spin).remaining == CLASSES // 2
 
 
 def test_the_event_that_contradicts_stands_before_staff_matched_or_not(gym: Gym, session: Session) -> None:
@@ -142,5 +142,5 @@ def test_refunds_beyond_what_was_paid_take_all_and_stand_before_staff(gym: Gym, 
     told = store(session, events(refund(15_000)))
     problems = settlement.take_in(session, told, now=NOW, late_credit=DAY)
     assert problems == {told[0].event_id: "$150.00 was refunded, but only $90.00 was paid"}
-    assert lot(session, membership, gym.spin).remaining == 0
+    assert grant_of(session, membership, gym.spin).remaining == 0
     assert list(audit(session)) == []

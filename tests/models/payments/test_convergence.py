@@ -33,8 +33,8 @@ from tests.models.gym import (
     events,
     expire_all,
     fresh,
-    lot,
-    lots,
+    grant_of,
+    grants_of,
     paid,
     tell,
 )
@@ -123,9 +123,9 @@ Shown = dict[int, tuple[int, int, int, int, datetime | None]]
 
 
 def shown(session: Session, membership: Membership) -> Shown:
-    """Per item: granted and reversed net of doubles, remaining, shortfall, and when the standing lot lapses."""
+    """Per item: granted and reversed net of doubles, remaining, shortfall, and when the standing grant expires."""
     held: defaultdict[int, list[CreditGrant]] = defaultdict(list)
-    for grant in lots(session, membership):
+    for grant in grants_of(session, membership):
         held[grant.item_id].append(grant)
     result: Shown = {}
     for item_id, (standing, *doubles) in held.items():
@@ -163,10 +163,10 @@ def expected(gym: Gym, scenario: Scenario) -> Shown:
     terms = [Terms(gym.spin.id, CLASSES, CLASS_DAYS), Terms(gym.training.id, TRAININGS, NEVER)]
     result: Shown = {}
     for owed in entitlement(scenario.facts, terms):
-        lapses = end_of(last_usable_day(scenario.facts, owed), "America/Chicago") if owed.days_to_expire else None
-        lapsed = lapses is not None and lapses <= scenario.now
-        remaining = 0 if lapsed else owed.quantity - owed.reversed
-        result[owed.item_id] = (owed.quantity, owed.reversed, remaining, 0, lapses)
+        expires = end_of(last_usable_day(scenario.facts, owed), "America/Chicago") if owed.days_to_expire else None
+        expired = expires is not None and expires <= scenario.now
+        remaining = 0 if expired else owed.quantity - owed.reversed
+        result[owed.item_id] = (owed.quantity, owed.reversed, remaining, 0, expires)
     return result
 
 
@@ -226,9 +226,9 @@ def test_any_arrival_after_sessions_were_used_ends_in_the_same_balance(open_gym:
 def test_a_refund_before_its_payment_nets_at_once(gym: Gym, session: Session) -> None:
     membership = gym.join("sub")
     tell(session, Reversed("in", PAID_AT, "refund of in:re_1", 4500, "USD"))
-    assert lots(session, membership) == []
+    assert grants_of(session, membership) == []
     tell(session, paid("in", "sub"))
-    grant = lot(session, membership, gym.spin)
+    grant = grant_of(session, membership, gym.spin)
     assert (grant.quantity, grant.reversed, grant.remaining) == (CLASSES, CLASSES // 2, CLASSES // 2)
 
 
@@ -237,9 +237,9 @@ def test_a_link_that_comes_last_brings_the_refund_to_its_payment(gym: Gym, sessi
     tell(session, Reversed("ch", PAID_AT, "refund of ch:re_1", 9000, "USD"))
     tell(session, paid("in", "sub"))
     tell(session, Linked("pi", PAID_AT, "ch"))
-    assert lot(session, membership, gym.spin).remaining == CLASSES
+    assert grant_of(session, membership, gym.spin).remaining == CLASSES
     tell(session, Linked("in", PAID_AT, "pi"))
-    assert lot(session, membership, gym.spin).remaining == 0
+    assert grant_of(session, membership, gym.spin).remaining == 0
     assert list(audit(session)) == []
 
 
@@ -247,9 +247,9 @@ def test_of_two_references_credited_before_they_were_linked_one_stands(gym: Gym,
     membership = gym.join("sub")
     tell(session, paid("in", "sub"))
     tell(session, paid("pi", "sub"))
-    assert sum(grant.remaining for grant in lots(session, membership, gym.spin)) == 2 * CLASSES
+    assert sum(grant.remaining for grant in grants_of(session, membership, gym.spin)) == 2 * CLASSES
     tell(session, Linked("pi", PAID_AT, "in"))
-    standing, double = lots(session, membership, gym.spin)
+    standing, double = grants_of(session, membership, gym.spin)
     assert (standing.reversed, standing.remaining) == (0, CLASSES)
     assert (double.reversed, double.remaining) == (CLASSES, 0)
     assert list(audit(session)) == []
@@ -259,8 +259,8 @@ def test_the_earliest_telling_counts_whenever_it_arrives(gym: Gym, session: Sess
     membership = gym.join("sub")
     tell(session, paid("in", "sub", at=PAID_AT + timedelta(days=5)), now=LATER)
     tell(session, paid("in", "sub", at=PAID_AT), now=LATER)
-    lapses = expires_at(PAID_AT, CLASS_DAYS, "America/Chicago")
-    assert lot(session, membership, gym.spin).expires_at == lapses
+    expires = expires_at(PAID_AT, CLASS_DAYS, "America/Chicago")
+    assert grant_of(session, membership, gym.spin).expires_at == expires
 
 
 @pytest.mark.parametrize("tellings", [[0], [5, 0]], ids=["told once", "told earlier since"])
@@ -269,7 +269,7 @@ def test_a_setting_that_changes_moves_no_expiry_that_stands(gym: Gym, session: S
     for days_later in tellings:
         tell(session, paid("in", "sub", at=PAID_AT + timedelta(days=days_later)), now=LATER)
     tell(session, paid("in", "sub", at=PAID_AT), now=LATER, late_credit=timedelta(days=1))
-    grant = lot(session, membership, gym.spin)
+    grant = grant_of(session, membership, gym.spin)
     assert grant.expires_at == expires_at(PAID_AT, CLASS_DAYS, "America/Chicago")
     assert len(entries(session, grant)) == len(tellings)
 

@@ -29,8 +29,8 @@ from tests.models.gym import (
     entries,
     events,
     fresh,
-    lot,
-    lots,
+    grant_of,
+    grants_of,
     paid,
     store,
     tell,
@@ -83,7 +83,7 @@ def test_the_number_of_statements_does_not_grow_with_the_group(
         with statements(shared_engine) as noted:
             settlement.take_in(session, told, now=NOW, late_credit=DAY)
         executed.append(noted)
-    assert len(lots(session, membership)) == 2 * 302
+    assert len(grants_of(session, membership)) == 2 * 302
     assert executed[0] == executed[1]
 
 
@@ -91,7 +91,7 @@ def test_a_payment_gives_each_pinned_item_once(gym: Gym, session: Session) -> No
     membership = gym.join("sub")
     assert tell(session, paid("in", "sub")) == {}
     assert tell(session, paid("in", "sub")) == {}
-    spin, training = lot(session, membership, gym.spin), lot(session, membership, gym.training)
+    spin, training = grant_of(session, membership, gym.spin), grant_of(session, membership, gym.training)
     assert (spin.remaining, spin.expires_at) == (CLASSES, expires_at(PAID_AT, CLASS_DAYS, "America/Chicago"))
     assert (training.remaining, training.expires_at) == (TRAININGS, None)
     assert (spin.effective_at, [entry.kind for entry in entries(session, spin)]) == (PAID_AT, ["grant"])
@@ -100,8 +100,8 @@ def test_a_payment_gives_each_pinned_item_once(gym: Gym, session: Session) -> No
 def test_the_most_specific_billing_reference_decides(gym: Gym, session: Session) -> None:
     by_customer, by_subscription = gym.join("cus"), gym.join("sub")
     tell(session, paid("in", "sub", "cus"))
-    assert lots(session, by_customer) == []
-    assert len(lots(session, by_subscription)) == 2
+    assert grants_of(session, by_customer) == []
+    assert len(grants_of(session, by_subscription)) == 2
 
 
 def test_an_unmatched_payment_settles_once_its_reference_is_known(gym: Gym, session: Session) -> None:
@@ -112,7 +112,7 @@ def test_an_unmatched_payment_settles_once_its_reference_is_known(gym: Gym, sess
     membership = gym.join("sub")
     assert settlement.settle_matched(session, now=NOW, late_credit=DAY) == 1
     assert payment_row(session, "in").state == "settled"
-    assert lot(session, membership, gym.spin).remaining == CLASSES
+    assert grant_of(session, membership, gym.spin).remaining == CLASSES
     assert settlement.settle_matched(session, now=NOW, late_credit=DAY) == 0
 
 
@@ -128,7 +128,7 @@ def test_an_unmatched_payment_waits_for_references_told_later_too(gym: Gym, sess
     tell(session, paid("in", "sub", "cus"))
     membership = gym.join("sub")
     assert settlement.settle_matched(session, now=NOW, late_credit=DAY) == 1
-    assert lot(session, membership, gym.spin).remaining == CLASSES
+    assert grant_of(session, membership, gym.spin).remaining == CLASSES
 
 
 def test_two_unmatched_payments_that_are_linked_wait_for_the_references_of_both(gym: Gym, session: Session) -> None:
@@ -137,7 +137,7 @@ def test_two_unmatched_payments_that_are_linked_wait_for_the_references_of_both(
     tell(session, Linked("in", PAID_AT, "pi"))
     membership = gym.join("sub")
     assert settlement.settle_matched(session, now=NOW, late_credit=DAY) == 1
-    assert lot(session, membership, gym.spin).remaining == CLASSES
+    assert grant_of(session, membership, gym.spin).remaining == CLASSES
 
 
 def test_dues_in_another_currency_are_held(gym: Gym, session: Session) -> None:
@@ -146,7 +146,7 @@ def test_dues_in_another_currency_are_held(gym: Gym, session: Session) -> None:
     assert problem == "paid in EUR, but the membership is in USD"
     row = payment_row(session, "in")
     assert (row.state, row.problem) == ("held", problem)
-    assert lots(session, membership) == []
+    assert grants_of(session, membership) == []
     assert list(audit(session)) == []
 
 
@@ -169,7 +169,7 @@ def test_a_refund_in_another_currency_has_no_effect_but_on_its_own_event(gym: Gy
     assert "another currency" in problems[told[0].event_id]
     row = payment_row(session, "in")
     assert (row.state, row.problem) == ("settled", problems[told[0].event_id])
-    assert lot(session, membership, gym.spin).remaining == CLASSES // 2
+    assert grant_of(session, membership, gym.spin).remaining == CLASSES // 2
     assert list(audit(session)) == []
 
 
@@ -177,7 +177,7 @@ def test_one_reference_on_two_endpoints_is_two_payments(gym: Gym, session: Sessi
     membership = gym.join("sub")
     add_billing_reference(session, membership, "other", "sub", by=BY)
     deliver(session, [*events(paid("in", "sub")), *events(paid("in", "sub"), endpoint="other")])
-    assert [grant.remaining for grant in lots(session, membership, gym.spin)] == [CLASSES, CLASSES]
+    assert [grant.remaining for grant in grants_of(session, membership, gym.spin)] == [CLASSES, CLASSES]
     assert {row.endpoint for row in session.scalars(select(Payment))} == {ENDPOINT, "other"}
 
 
@@ -195,19 +195,19 @@ def test_days_of_sessions_credited_late_count_from_crediting(
 ) -> None:
     membership = gym.join("sub")
     tell(session, paid("in", "sub"), now=PAID_AT + late_by, late_credit=protection)
-    grant = lot(session, membership, gym.spin)
+    grant = grant_of(session, membership, gym.spin)
     assert grant.expires_at == expires_at(counted_from, CLASS_DAYS, "America/Chicago")
     (entry,) = entries(session, grant)
     assert (entry.note is not None) == (counted_from != PAID_AT)
     assert "late" in (entry.note or "late")
-    (never,) = entries(session, lot(session, membership, gym.training))
+    (never,) = entries(session, grant_of(session, membership, gym.training))
     assert never.note is None
 
 
 def test_dues_of_the_near_future_are_usable_at_once(gym: Gym, session: Session) -> None:
     membership = gym.join("sub")
     tell(session, paid("in", "sub", at=NOW + timedelta(minutes=5)))
-    assert lot(session, membership, gym.spin).effective_at == NOW
+    assert grant_of(session, membership, gym.spin).effective_at == NOW
 
 
 def test_of_what_one_event_told_the_reversal_is_the_cause_and_not_the_link(gym: Gym, session: Session) -> None:
@@ -215,6 +215,6 @@ def test_of_what_one_event_told_the_reversal_is_the_cause_and_not_the_link(gym: 
     deliver(session, events(paid("in", "sub")))
     told = (Reversed("ch", PAID_AT, "refund:re", DUES, "USD"), Linked("ch", PAID_AT, "in"))
     deliver(session, [Event(fresh("evt"), told)])
-    clawback = entries(session, lot(session, membership, gym.spin))[-1]
+    clawback = entries(session, grant_of(session, membership, gym.spin))[-1]
     kind = session.scalar(select(PaymentFact.kind).where(PaymentFact.id == clawback.fact_id))
     assert (clawback.kind, kind) == ("clawback", "reversed")

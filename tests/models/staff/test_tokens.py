@@ -60,7 +60,7 @@ def test_those_in_use_are_listed_before_the_revoked_ones(session: Session, ada: 
     for token in (second, fourth):
         tokens.revoke(session, token.id, by=Actor("root", "here"), now=NOW)
     session.flush()
-    assert tokens.listed(session) == [third, first, fourth, second]
+    assert tokens.list_tokens(session) == [third, first, fourth, second]
 
 
 def test_writing_includes_reading(session: Session, ada: Staff) -> None:

@@ -1,4 +1,4 @@
-"""What lapses next, by the local days of each club, and its export in batches."""
+"""What expires next, by the local days of each club, and its export in batches."""
 
 import csv
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def test_days_are_those_of_the_club(gym: Gym, session: Session) -> None:
     pay(gym, "here", datetime(2024, 2, 29, 18, tzinfo=UTC))  # to the 30th, which is today
     pay(gym, "there", datetime(2024, 2, 29, 18, tzinfo=UTC), tokyo)  # the 1st in Tokyo: to the 31st, today there
     pay(gym, "tomorrow", datetime(2024, 3, 1, 18, tzinfo=UTC))
-    told = [(one.club, one.today, one.tomorrow, one.sessions, one.lots) for one in expiring.summary(session, NOW)]
+    told = [(one.club, one.today, one.tomorrow, one.sessions, one.grants) for one in expiring.summary(session, NOW)]
     assert told == [("Downtown", CLASSES, CLASSES, 2 * CLASSES, 2), ("Tokyo", CLASSES, 0, CLASSES, 1)]
     assert [one.sessions for one in expiring.summary(session, NOW, days=1)] == [CLASSES, CLASSES]
 
@@ -47,7 +47,7 @@ def test_what_was_given_by_hand_has_the_days_of_the_members_newest_club(gym: Gym
 
 
 def test_the_export_has_every_lot_once_however_it_is_cut(gym: Gym, session: Session) -> None:
-    """Many lapse at the same midnight."""
+    """Many expire at the same midnight."""
     for number in range(7):
         pay(gym, f"sub_{number}", datetime(2024, 3, 1 + number // 4, 18, tzinfo=UTC))
     whole = "".join(expiring_csv.lines(session, NOW, days=7))

@@ -32,7 +32,7 @@ from tests.models.gym import (
     events,
     expire_all,
     fresh,
-    lot,
+    grant_of,
     paid,
 )
 from tests.models.ledger.test_invariants import MemberOfAGym
@@ -158,23 +158,23 @@ def test_what_was_recorded_later_is_not_in_it(gym: Gym, session: Session, member
         assert {entry.kind for entry in statement.entries(session, member.member_id, as_of=at)} == kinds
 
 
-def test_lapsing_goes_by_the_moment_written_down_or_not(gym: Gym, session: Session, member: Membership) -> None:
-    lapses = lot(session, member, gym.spin).expires_at
-    assert lapses is not None
+def test_expiring_goes_by_the_moment_written_down_or_not(gym: Gym, session: Session, member: Membership) -> None:
+    expires = grant_of(session, member, gym.spin).expires_at
+    assert expires is not None
     for _ in range(2):
-        assert usable(session, member, lapses - INSTANT) == {"Spin": CLASSES, "Training": TRAININGS}
-        assert usable(session, member, lapses) == {"Spin": 0, "Training": TRAININGS}
-        record_at(session, lapses + DAY)
-        expire_all(session, lapses + DAY)
+        assert usable(session, member, expires - INSTANT) == {"Spin": CLASSES, "Training": TRAININGS}
+        assert usable(session, member, expires) == {"Spin": 0, "Training": TRAININGS}
+        record_at(session, expires + DAY)
+        expire_all(session, expires + DAY)
     (before, _), (after, _) = (
-        statement.grants_as_of(session, member.member_id, at) for at in (lapses, lapses + DAY)
+        statement.grants_as_of(session, member.member_id, at) for at in (expires, expires + DAY)
     )  # fmt: skip
-    assert (before.lapsed, before.remaining) == (True, CLASSES)
-    assert (after.lapsed, after.remaining) == (True, 0)
+    assert (before.is_expired, before.remaining) == (True, CLASSES)
+    assert (after.is_expired, after.remaining) == (True, 0)
 
 
 def test_an_extension_counts_from_when_it_was_recorded(gym: Gym, session: Session, member: Membership) -> None:
-    spin = lot(session, member, gym.spin)
+    spin = grant_of(session, member, gym.spin)
     first = spin.expires_at
     assert first is not None
     extend(session, spin, date(2024, 4, 5), NOW + DAY)
@@ -211,7 +211,7 @@ def test_the_first_expiry_of_late_credited_sessions(gym: Gym, session: Session) 
     membership = gym.join("late")
     credited = PAID_AT + 10 * DAY
     tell_at(session, credited, paid("in_late", "late"), late_credit=DAY)
-    spin = lot(session, membership, gym.spin)
+    spin = grant_of(session, membership, gym.spin)
     first = spin.expires_at
     assert first is not None
     assert first - credited > 30 * DAY
@@ -219,7 +219,7 @@ def test_the_first_expiry_of_late_credited_sessions(gym: Gym, session: Session) 
     assert statement.grants_as_of(session, membership.member_id, credited)[0].expires_at == first
 
 
-def test_a_lot_says_by_which_clubs_days_it_lapses(gym: Gym, session: Session, member: Membership) -> None:
+def test_a_lot_says_by_which_clubs_days_it_expires(gym: Gym, session: Session, member: Membership) -> None:
     """Of whose dues gave it, though they turned out to be part of another's payment."""
     island = Club(name="Island", time_zone="Pacific/Kiritimati", currency="USD")
     session.add(island)

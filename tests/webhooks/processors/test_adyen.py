@@ -48,11 +48,11 @@ class TestContract(EventContract):
         # The signatures stand in what cannot be read: where they cannot be found, it is not authentic.
         good = TEST.sign(PAID, NOW).body
         body = HOSTILE[hostile](good.removeprefix(b"{").removesuffix(b"}"))
-        (part,) = TEST.split(body, {})
+        (part,) = TEST.parse(body, {})
         assert part.body == body
         assert strict.is_name(part.event_id)
         if TEST.verify(body, {}, NOW) is None:
-            assert part.event_id == TEST.split(good, {})[0].event_id
+            assert part.event_id == TEST.parse(good, {})[0].event_id
             with pytest.raises(Unusable, match="unparsable"):
                 TEST.interpret(part.type, part.body)
         else:
@@ -65,7 +65,7 @@ def of_item(changes: dict[str, Any], place: int = 0) -> dict[str, Any]:
 
 def meaning(body: bytes, on: Processor = TEST, **changes: Any) -> list[Fact]:
     """Of the one item of this delivery, with other values in it."""
-    (part,) = TEST.split(changed(body, **of_item(changes)), {})
+    (part,) = TEST.parse(changed(body, **of_item(changes)), {})
     assert part.quarantine_reason is None
     return on.interpret(part.type, part.body)
 
@@ -373,7 +373,7 @@ class TestModeAndAccount:
             assert self.outcome(on, changed(body, live=live)) == self.outcome(TEST, body)
 
     def event(self, body: bytes) -> tuple[str, bytes]:
-        (part,) = TEST.split(body, {})
+        (part,) = TEST.parse(body, {})
         return part.type, part.body
 
     def outcome(self, on: Processor, body: bytes) -> object:
@@ -386,12 +386,12 @@ class TestModeAndAccount:
 class TestSplit:
     def test_one_item_is_kept_as_it_came(self) -> None:
         event_id = "Gym0001:PGYM0001PAY00001:AUTHORISATION:true"
-        assert TEST.split(PAID, {}) == [(event_id, "AUTHORISATION", PAID, None, None, False)]
+        assert TEST.parse(PAID, {}) == [(event_id, "AUTHORISATION", PAID, None, None, False)]
 
     def test_a_batch_is_the_same_as_its_items_one_by_one(self) -> None:
         items = json.loads(BATCH)["notificationItems"]
-        alone = [TEST.split(changed(BATCH, notificationItems=[item]), {}) for item in items]
-        together = TEST.split(BATCH, {})
+        alone = [TEST.parse(changed(BATCH, notificationItems=[item]), {}) for item in items]
+        together = TEST.parse(BATCH, {})
         assert [[part._replace(body=b"")] for part in together] == [[part._replace(body=b"")] for (part,) in alone]
         for part, (single,) in zip(together, alone, strict=True):
             assert json.loads(part.body) == json.loads(single.body)
@@ -399,7 +399,7 @@ class TestSplit:
 
     @pytest.mark.parametrize("garbage", [None, 7, "x", [], {}, {"NotificationRequestItem": 7}, {"id": "x"}])
     def test_an_item_that_is_none_harms_no_other(self, garbage: object) -> None:
-        good, bad = TEST.split(changed(BATCH, notificationItems__1=garbage), {})
+        good, bad = TEST.parse(changed(BATCH, notificationItems__1=garbage), {})
         assert TEST.interpret(good.type, good.body)
         assert str(bad.quarantine_reason).startswith("unparsable")
 
@@ -411,8 +411,8 @@ class TestSplit:
         body = signed.replace(place, place + unsigned.encode("latin-1"))
         assert body != signed
         assert TEST.verify(body, {}, NOW) is None
-        parts = TEST.split(body, {})
-        assert [part.event_id for part in parts] == [part.event_id for part in TEST.split(signed, {})]
+        parts = TEST.parse(body, {})
+        assert [part.event_id for part in parts] == [part.event_id for part in TEST.parse(signed, {})]
         spoilt, good = parts if at_first else parts[::-1]
         assert TEST.interpret(good.type, good.body)
         with pytest.raises(Unusable, match="unparsable"):
@@ -422,7 +422,7 @@ class TestSplit:
     @pytest.mark.parametrize("value", NO_IDS)
     def test_without_an_id_it_is_kept_under_its_hash(self, path: str, value: object) -> None:
         body = changed(PAID, **of_item({path: value}))
-        (part,) = TEST.split(body, {})
+        (part,) = TEST.parse(body, {})
         assert part == strict.unreadable(body, str(part.quarantine_reason))
         assert str(part.quarantine_reason).startswith("unparsable")
 
@@ -437,18 +437,18 @@ class TestSplit:
         one, other = (TEST.sign(changed(PAID, **of_item(changes)), NOW).body for changes in (real, forged))
         signatures = [json.loads(body)["notificationItems"][0] for body in (one, other)]
         assert len({item["NotificationRequestItem"]["additionalData"]["hmacSignature"] for item in signatures}) == 1
-        assert [part.quarantine_reason for part in TEST.split(one, {})] == [None]
+        assert [part.quarantine_reason for part in TEST.parse(one, {})] == [None]
         for path in SIGNED:
-            (part,) = TEST.split(changed(PAID, **of_item({path: "a:b"})), {})
+            (part,) = TEST.parse(changed(PAID, **of_item({path: "a:b"})), {})
             assert ("colon" in str(part.quarantine_reason)) == (path != "merchantReference"), path
-        assert "colon" in str(TEST.split(other, {})[0].quarantine_reason)
+        assert "colon" in str(TEST.parse(other, {})[0].quarantine_reason)
 
     def test_a_batch_as_deep_as_can_be_read(self) -> None:
         # Writing takes a little more of the stack than reading.
         for depth in range(850, 1_000):
             deep = b'"reason": ' + b"[" * depth + b"]" * depth
             body = BATCH.replace(b'"reason": ""', deep)
-            assert all(part.quarantine_reason or part.body != body for part in TEST.split(body, {}))
+            assert all(part.quarantine_reason or part.body != body for part in TEST.parse(body, {}))
 
     def test_what_is_more_than_one_item_means_nothing(self) -> None:
         for body in (BATCH, changed(BATCH, notificationItems=[]), changed(BATCH, notificationItems=[7])):
@@ -458,7 +458,7 @@ class TestSplit:
 
     def test_what_has_no_items(self) -> None:
         for body in (b"{}", b'{"notificationItems": []}', b'{"notificationItems": {}}', b"[]", b"\xff", b""):
-            assert TEST.split(body, {}) == [strict.unreadable(body, "unparsable: no notificationItems")]
+            assert TEST.parse(body, {}) == [strict.unreadable(body, "unparsable: no notificationItems")]
             assert isinstance(TEST.verify(body, {}, NOW), Invalid)
 
 
@@ -485,7 +485,7 @@ class TestRedeliveries:
 
     @pytest.mark.parametrize("name", RECORDED)
     def test_told_again_at_another_time(self, name: str) -> None:
-        body = TEST.split(RECORDED[name], {})[-1].body
+        body = TEST.parse(RECORDED[name], {})[-1].body
         later = changed(body, **of_item({"eventDate": "2027-01-01T09:00:00+01:00"}))
         latest_word_counts = name.upper() in _READINGS.keys() - {"AUTHORISATION"} or name == "batch"
         assert TEST.same_content(body, later) is not latest_word_counts
@@ -588,7 +588,7 @@ class TestSignature:
     @given(st.binary(max_size=300), HEADER)
     def test_random_deliveries_are_refused_and_raise_nothing(self, body: bytes, header: str) -> None:
         self.refused(body, {"Authorization": header}, KEY, "user:password")
-        assert TEST.split(body, {})
+        assert TEST.parse(body, {})
 
     @pytest.mark.parametrize(
         "content", ["", "{", "[]", "{}", '{"notificationItems": 7}', '{"notificationItems": [7, {"x": 1}]}']
@@ -682,7 +682,7 @@ class TestSamples:
             delivery = on.sign(content, NOW)
             assert on.verify(delivery.body, received(delivery.headers), NOW) is None
             assert not api
-            for part in on.split(delivery.body, received(delivery.headers)):
+            for part in on.parse(delivery.body, received(delivery.headers)):
                 assert part.quarantine_reason is None
                 try:
                     facts += on.interpret(part.type, part.body)

@@ -12,7 +12,7 @@ from models.payments.facts import Fact, Paid, Restored, Reversed
 from runtime.settings import SettingsError
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
-from webhooks.processors import Ignored, NotYet, Processor, Split, Unusable
+from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unusable
 from webhooks.signatures import Invalid
 
 KEY = "52CB4A002C634B84E397DC8A218E1A160BA7CAB7CBE4C05B35E9CBB05E14FE4A" * 2
@@ -32,7 +32,7 @@ class TestContract(ProcessorContract):
     signature_header = "X-ANET-Signature"
     tolerance_s = None
 
-    def resource(self, part: Split) -> bytes | None:
+    def resource(self, part: ParsedEvent) -> bytes | None:
         voided_refund = b'"60020980006"' in part.body and part.type == TYPES["void_created_of_refund"]
         if voided_refund:
             return DETAILS["void_created_of_refund"]
@@ -46,7 +46,7 @@ def at(day: int, time: str) -> datetime:
 def meaning(name: str, on: Processor = TEST, details: dict[str, Any] | None = None, **changes: Any) -> list[Fact]:
     """What the recorded event means, changed, with the recorded details, changed."""
     body = changed(RECORDED[name], **changes) if changes else RECORDED[name]
-    (part,) = on.split(body, {})
+    (part,) = on.parse(body, {})
     return on.interpret(part.type, part.body, changed(DETAILS[name], **details or {}) if part.thin else None)
 
 
@@ -238,7 +238,7 @@ class TestWhenItIsFetched:
         assert (owed.quantity, owed.reversed) == (8, 0)
 
 
-def listed(status: str, details: dict[str, Any] | None = None, on: Processor = TEST, **changes: object) -> list[Fact]:
+def history(status: str, details: dict[str, Any] | None = None, on: Processor = TEST, **changes: object) -> list[Fact]:
     """What a transaction of that status means that the API lists in a batch, changed; or by these details."""
     payload = {
         "id": "60020980001",
@@ -263,7 +263,7 @@ class TestListed:
     """What no notification told is found in the lists of settled batches."""
 
     def test_a_payment_is_the_one_that_the_notification_told(self) -> None:
-        (paid,) = listed("settledSuccessfully")
+        (paid,) = history("settledSuccessfully")
         assert paid == Paid("60020980001", at(1, "10:00:09"), 8900, "USD", MEMBER)
         (told,) = meaning("authcapture_created")
         for order in permutations([paid, told]):
@@ -298,7 +298,7 @@ class TestListed:
         ],
     )
     def test_what_takes_back_or_restores(self, status: str, details: dict[str, Any] | None, fact: Fact) -> None:
-        assert listed(status, details) == [fact]
+        assert history(status, details) == [fact]
 
     @pytest.mark.parametrize(
         "status",
@@ -309,7 +309,7 @@ class TestListed:
     )
     def test_other_statuses_say_nothing(self, status: str) -> None:
         with pytest.raises(Ignored, match="nothing about dues"):
-            listed(status)
+            history(status)
 
     def test_a_failed_batch_takes_nothing_back(self) -> None:
         with pytest.raises(Ignored, match=r"failed to settle: have Authorize\.Net reset it"):
@@ -328,14 +328,14 @@ class TestListed:
         (first,) = meaning(notified)
         assert isinstance(first, Reversed)
         details = told[1] | {"transId": first.cause.partition(":")[2], "refTransId": "60020980001"}
-        again = listed(told[0], details, payload__id=details["transId"])
+        again = history(told[0], details, payload__id=details["transId"])
         (owed,) = entitlement([*meaning("authcapture_created"), first, *again], [Terms(1, 8, 0)])
         assert owed.reversed == reversed_
 
     def test_chargebacks_add_up_and_a_reversal_undoes_as_much_as_came_back(self) -> None:
         def told(status: str, number: int, amount: str) -> list[Fact]:
             details = {"refTransId": "60020980001", "transId": str(number), "settleAmount": amount}
-            return listed(status, details, payload__id=str(number))
+            return history(status, details, payload__id=str(number))
 
         paid = meaning("authcapture_created")
         both = told("chargeback", 11, "44.50"), told("chargeback", 12, "22.25")
@@ -350,7 +350,7 @@ class TestListed:
 
     def test_a_refund_that_was_voided_is_restored_after_it_was_notified(self) -> None:
         details = {"transactionType": "refundTransaction", "refTransId": "60020980001", "transId": "60020980006"}
-        voided = listed("voided", details, payload__id="60020980006")
+        voided = history("voided", details, payload__id="60020980006")
         paid, refunded = meaning("authcapture_created"), meaning("refund_created")
         (owed,) = entitlement([*paid, *refunded, *voided], [Terms(1, 8, 0)])
         assert owed.reversed == 0
@@ -359,33 +359,33 @@ class TestListed:
     @pytest.mark.parametrize("status", ["refundSettledSuccessfully", "returnedItem"])
     def test_what_refers_to_no_payment(self, status: str, payment: object) -> None:
         with pytest.raises(Unusable, match="names no payment"):
-            listed(status, {"refTransId": payment, "settleAmount": "89.00"})
+            history(status, {"refTransId": payment, "settleAmount": "89.00"})
 
     @pytest.mark.parametrize("status", ["voided", "refundSettledSuccessfully", "returnedItem", "chargeback"])
     def test_without_its_details(self, status: str) -> None:
         with pytest.raises(Unusable, match="not this transaction's"):
-            listed(status)
+            history(status)
 
     @pytest.mark.parametrize("amount", ["1e3", -89.0, True, None, "", 89.005, ...])
     def test_what_is_no_amount(self, amount: object) -> None:
         with pytest.raises(Unusable, match="settleAmount"):
-            listed("settledSuccessfully", payload__settleAmount=amount)
+            history("settledSuccessfully", payload__settleAmount=amount)
 
     @pytest.mark.parametrize("time", [None, "", "2026-11-01T10:00:09", 1793527205, ...])
     def test_what_is_no_time(self, time: object) -> None:
         with pytest.raises(Unusable, match="submitTimeUTC"):
-            listed("settledSuccessfully", payload__submitTimeUTC=time)
+            history("settledSuccessfully", payload__submitTimeUTC=time)
         with pytest.raises(Unusable, match="eventDate"):
-            listed("failedReview", eventDate=time)
+            history("failedReview", eventDate=time)
 
     def test_what_is_no_dues(self) -> None:
         with pytest.raises(Ignored, match="zero amount"):
-            listed("settledSuccessfully", payload__settleAmount="0.00")
+            history("settledSuccessfully", payload__settleAmount="0.00")
         with pytest.raises(Ignored, match="nobody who is known"):
-            listed("settledSuccessfully", payload__subscription=None, payload__profile=None)
+            history("settledSuccessfully", payload__subscription=None, payload__profile=None)
 
     def test_in_the_endpoints_currency(self) -> None:
-        (paid,) = listed("settledSuccessfully", on=endpoint("authorize_net", KEY, currency="CAD"))
+        (paid,) = history("settledSuccessfully", on=endpoint("authorize_net", KEY, currency="CAD"))
         assert isinstance(paid, Paid)
         assert paid.currency == "CAD"
 
@@ -394,21 +394,21 @@ class TestSplit:
     def test_an_event(self) -> None:
         for name, body in RECORDED.items():
             event = json.loads(body)
-            assert TEST.split(body, {}) == [
-                Split(event["notificationId"], event["eventType"], body, thin=name in DETAILS)
+            assert TEST.parse(body, {}) == [
+                ParsedEvent(event["notificationId"], event["eventType"], body, thin=name in DETAILS)
             ]
 
     def test_only_what_counts_is_fetched(self) -> None:
         for code in (0, 2, 3, 4, None, "1"):
-            assert not TEST.split(changed(RECORDED["authcapture_created"], payload__responseCode=code), {})[0].thin
+            assert not TEST.parse(changed(RECORDED["authcapture_created"], payload__responseCode=code), {})[0].thin
         payloads: list[object] = [None, [], "text", 1]
         for payload in payloads:
-            assert not TEST.split(changed(RECORDED["authcapture_created"], payload=payload), {})[0].thin
+            assert not TEST.parse(changed(RECORDED["authcapture_created"], payload=payload), {})[0].thin
 
     @pytest.mark.parametrize("key", ["notificationId", "eventType"])
     @pytest.mark.parametrize("value", [None, "", 7, ["x"], "x" * 256, "a b", ...])
     def test_without_an_id_or_type_it_is_in_quarantine(self, key: str, value: object) -> None:
-        (part,) = TEST.split(changed(RECORDED["authcapture_created"], **{key: value}), {})
+        (part,) = TEST.parse(changed(RECORDED["authcapture_created"], **{key: value}), {})
         assert part.event_id.startswith("sha256:")
         assert part.quarantine_reason
         assert not part.thin
@@ -481,7 +481,7 @@ def test_samples(name: str, reversals: list[Fact]) -> None:
     for content, api in samples.sample("authorize_net", name, reference="sub_1", number="7", now=TOLD_AT):
         delivery = TEST.sign(content, NOW)
         assert TEST.verify(delivery.body, received(delivery.headers), NOW) is None
-        (part,) = TEST.split(delivery.body, received(delivery.headers))
+        (part,) = TEST.parse(delivery.body, received(delivery.headers))
         assert part.thin
         ids.append(part.event_id)
         ((_, details),) = api.items()

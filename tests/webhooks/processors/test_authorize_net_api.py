@@ -13,7 +13,7 @@ from local import samples
 from local.standin import StandIn
 from models.payments.facts import Paid, Reversed
 from tests.webhooks.deliveries import PAYLOADS, changed, endpoint, recorded
-from webhooks.processors import Processor, Split, Unavailable, Unusable, authorize_net, http
+from webhooks.processors import ParsedEvent, Processor, Unavailable, Unusable, authorize_net, http
 
 KEY = "52CB4A002C634B84E397DC8A218E1A160BA7CAB7CBE4C05B35E9CBB05E14FE4A" * 2
 RECORDED = recorded("authorize_net")
@@ -83,7 +83,7 @@ def test_samples(api: StandIn, name: str) -> None:
     for content, objects in told:
         for (kind, id_), value in objects.items():
             api.objects.put(kind, id_, value)
-        (part,) = adapter.split(content, {})
+        (part,) = adapter.parse(content, {})
         facts += adapter.interpret(part.type, part.body, adapter.fetch(part.type, part.body))
     assert isinstance(facts[0], Paid)
     assert facts[0].billing_references == ("sub_1", "18117")
@@ -220,14 +220,14 @@ def transaction(number: int, status: str = "settledSuccessfully", **changes: Any
     return {"transId": str(number), **submitted, **member, **changes}
 
 
-def listed(api: StandIn, since: datetime = START, until: datetime = END) -> list[Split]:
-    return list(on(api).listed(since, until))
+def history(api: StandIn, since: datetime = START, until: datetime = END) -> list[ParsedEvent]:
+    return list(on(api).fetch_history(since, until))
 
 
 class TestListed:
     def test_a_payment_is_told_whole(self, api: StandIn) -> None:
         settled(api, "7", transaction(60020980002))
-        (part,) = listed(api)
+        (part,) = history(api)
         assert part[:2] == ("backfill:60020980002:settledSuccessfully:7", "transaction_listed.settledSuccessfully")
         assert not part.thin
         at = datetime(2026, 11, 1, 10, 0, 9, 757000, tzinfo=UTC)
@@ -237,7 +237,7 @@ class TestListed:
     @pytest.mark.parametrize("status", ["returnedItem", "refundSettledSuccessfully", "voided", "chargeback"])
     def test_what_the_list_does_not_tell_is_fetched(self, api: StandIn, status: str) -> None:
         settled(api, "7", transaction(60020980002, status, refTransId="60020980001"))
-        (part,) = listed(api)
+        (part,) = history(api)
         assert part.thin
         adapter = on(api)
         (fact,) = adapter.interpret(part.type, part.body, adapter.fetch(part.type, part.body))
@@ -247,46 +247,46 @@ class TestListed:
 
     def test_it_is_the_same_each_time_whatever_happened_since(self, api: StandIn) -> None:
         settled(api, "7", transaction(1))
-        first = listed(api)
+        first = history(api)
         api.objects.put("transactions", "1", api.objects.get("transactions", "1") | {"hasReturnedItems": True})
-        assert listed(api) == first
+        assert history(api) == first
 
     def test_only_what_settled_in_that_time_the_oldest_batch_first(self, api: StandIn) -> None:
         for day in (1, 2, 3):
             settled(api, str(day), transaction(10 + day), day=day)
-        assert [part.event_id.split(":")[1] for part in listed(api)] == ["11", "12"]
-        assert [part.event_id.split(":")[1] for part in listed(api, END, END + timedelta(days=1))] == ["13"]
-        assert listed(api, END, END) == []
+        assert [part.event_id.split(":")[1] for part in history(api)] == ["11", "12"]
+        assert [part.event_id.split(":")[1] for part in history(api, END, END + timedelta(days=1))] == ["13"]
+        assert history(api, END, END) == []
 
     def test_times_are_asked_in_utc(self, api: StandIn) -> None:
         settled(api, "7", transaction(1))
         for since, count in (("2026-11-01T22:00:00-06:00", 1), ("2026-11-01T22:30:00-06:00", 0)):
-            assert len(listed(api, datetime.fromisoformat(since), END)) == count
+            assert len(history(api, datetime.fromisoformat(since), END)) == count
 
     def test_nothing_settled(self, api: StandIn) -> None:
-        assert listed(api) == []
+        assert history(api) == []
         settled(api, "7")
-        assert listed(api) == []
+        assert history(api) == []
 
     def test_a_failed_batch_waits_for_someone_who_knows(self, api: StandIn) -> None:
         settled(api, "7", transaction(1, "settlementError"), settlementState="settlementError")
-        batch, payment = listed(api)
+        batch, payment = history(api)
         assert (batch.event_id, batch.type) == ("backfill:batch:7", "batch_failed")
         assert "have Authorize.Net reset it" in str(batch.quarantine_reason)
         assert (payment.type, payment.quarantine_reason) == ("transaction_listed.settlementError", None)
 
     def test_what_settles_after_a_reset_is_another_event(self, api: StandIn) -> None:
         settled(api, "7", transaction(1, "voided"), settlementState="settlementError", day=1)
-        first = listed(api)
+        first = history(api)
         settled(api, "8", transaction(1, "voided"))
-        assert not {part.event_id for part in first} & {part.event_id for part in listed(api)[1:]}
+        assert not {part.event_id for part in first} & {part.event_id for part in history(api)[1:]}
 
     @pytest.mark.parametrize("in_all", [0, 1, 2, 3, 4, 7])
     def test_pages(self, api: StandIn, monkeypatch: pytest.MonkeyPatch, in_all: int) -> None:
         monkeypatch.setattr(authorize_net, "PAGE", 2)
         settled(api, "7", *(transaction(10 + number) for number in range(in_all)))
         settled(api, "8", transaction(99), day=1)
-        told = [part.event_id.split(":")[1] for part in listed(api)]
+        told = [part.event_id.split(":")[1] for part in history(api)]
         assert told == ["99", *(str(10 + number) for number in range(in_all))]
 
     def test_a_page_that_tells_nothing_new_is_the_last(self, api: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,13 +297,13 @@ class TestListed:
         api.fail(200, body=json.dumps(batches).encode())
         page = {"transactions": [transaction(1), transaction(2)], **NOTHING}
         api.fail(200, body=json.dumps(page).encode(), times=2)
-        assert len(listed(api)) == 2
+        assert len(history(api)) == 2
         assert len(api.asked) == 3
 
     def test_no_more_than_31_days_at_once(self, api: StandIn) -> None:
         for day in (1, 30):
             settled(api, str(day), transaction(day), day=day)
-        told = {part.event_id for part in listed(api, START - timedelta(days=70), START + timedelta(days=70))}
+        told = {part.event_id for part in history(api, START - timedelta(days=70), START + timedelta(days=70))}
         assert told == {"backfill:1:settledSuccessfully:1", "backfill:30:settledSuccessfully:30"}
 
     @pytest.mark.parametrize("told", [{"transId": "a b"}, {"transId": "x" * 256}, {"transactionStatus": "a b"}])
@@ -311,7 +311,7 @@ class TestListed:
         settled(api, "7")
         api.fail(200, body=json.dumps({"batchList": api.objects.all("batches"), **NOTHING}).encode())
         api.fail(200, body=json.dumps({"transactions": [transaction(1) | told], **NOTHING}).encode())
-        (part,) = listed(api)
+        (part,) = history(api)
         assert part.event_id.startswith("sha256:")
         assert part.quarantine_reason
 
@@ -319,7 +319,7 @@ class TestListed:
     def test_an_api_that_is_unavailable(self, api: StandIn, status: int) -> None:
         api.fail(status)
         with pytest.raises(Unavailable, match=str(status)):
-            listed(api)
+            history(api)
 
     @pytest.mark.parametrize("code", ["E00007", "E00011", "E00053"])
     def test_an_api_that_gives_no_access_or_is_busy(self, api: StandIn, code: str) -> None:
@@ -327,12 +327,12 @@ class TestListed:
         api.fail(0)
         api.fail(200, body=answer(code))
         with pytest.raises(Unavailable, match=code):
-            listed(api)
+            history(api)
 
     def test_no_key(self, api: StandIn) -> None:
         adapter = endpoint("authorize_net", KEY, api=api.url)
         with pytest.raises(Unavailable, match="SPP_API_KEY_AUTHORIZE_NET"):
-            list(adapter.listed(START, END))
+            list(adapter.fetch_history(START, END))
 
     @pytest.mark.parametrize(
         "told",
@@ -347,7 +347,7 @@ class TestListed:
     def test_an_answer_that_is_none_ends_it(self, api: StandIn, told: bytes) -> None:
         api.fail(200, body=told)
         with pytest.raises((Unavailable, LookupError, Unusable)):
-            listed(api)
+            history(api)
 
     def test_how_far_back(self, api: StandIn) -> None:
         assert on(api).horizon == timedelta(days=730)

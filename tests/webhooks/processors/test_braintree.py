@@ -234,7 +234,7 @@ class TestXml:
 def split(xml: bytes, on: Processor = ON) -> list[Any]:
     delivery = on.sign(xml, NOW)
     assert on.verify(delivery.body, received(delivery.headers), NOW) is None
-    return on.split(delivery.body, received(delivery.headers))
+    return on.parse(delivery.body, received(delivery.headers))
 
 
 def meaning(xml: bytes, changes: dict[str, Any] | None = None, on: Processor = ON) -> list[Fact]:
@@ -518,7 +518,7 @@ class TestSplit:
     def test_what_is_not_base64_is_kept_as_it_came(self, payload: str) -> None:
         delivery = deliver(payload)
         assert ON.verify(delivery, {}, NOW) is None
-        (part,) = ON.split(delivery, {})
+        (part,) = ON.parse(delivery, {})
         assert (part.body, part.quarantine_reason) == (payload.encode(), "unparsable: not base64")
 
 
@@ -640,7 +640,7 @@ class TestSignature:
     @given(st.binary(max_size=300))
     def test_random_deliveries_are_refused_and_raise_nothing(self, body: bytes) -> None:
         self.refused(body)
-        assert ON.split(body, received({}))[0].quarantine_reason
+        assert ON.parse(body, received({}))[0].quarantine_reason
 
 
 class TestChallenge:

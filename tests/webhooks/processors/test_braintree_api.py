@@ -14,7 +14,7 @@ from local.standin import StandIn
 from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Paid, Restored, Reversed
 from tests.webhooks.deliveries import endpoint
-from webhooks.processors import Ignored, Processor, Split, Unavailable, http
+from webhooks.processors import Ignored, ParsedEvent, Processor, Unavailable, http
 from webhooks.processors import braintree as ours
 
 with warnings.catch_warnings():
@@ -53,11 +53,11 @@ def reached(status: str, at: str) -> dict[str, Any]:
     return {"status": status, "status_history": [{"status": status, "timestamp": at, "amount": "89.00"}]}
 
 
-def listed(adapter: Processor, since: datetime = SINCE, until: datetime = UNTIL) -> list[Split]:
-    return list(adapter.listed(since, until))
+def history(adapter: Processor, since: datetime = SINCE, until: datetime = UNTIL) -> list[ParsedEvent]:
+    return list(adapter.fetch_history(since, until))
 
 
-def meanings(adapter: Processor, parts: list[Split]) -> list[Fact | str]:
+def meanings(adapter: Processor, parts: list[ParsedEvent]) -> list[Fact | str]:
     said: list[Fact | str] = []
     for part in parts:
         try:
@@ -69,7 +69,7 @@ def meanings(adapter: Processor, parts: list[Split]) -> list[Fact | str]:
 
 def test_a_charge(api: StandIn) -> None:
     put(api)
-    (part,) = listed(on(api))
+    (part,) = history(on(api))
     assert (part.event_id, part.type, part.quarantine_reason) == ("backfill:tx_1:settled", "transaction_listed", None)
     at = datetime(2026, 11, 1, 9, tzinfo=UTC)
     assert meanings(on(api), [part]) == [Paid("tx_1", at, 8900, "USD", ("sub_1", "cus_1"))]
@@ -77,11 +77,11 @@ def test_a_charge(api: StandIn) -> None:
 
 def test_listed_again_it_is_the_same_until_its_status_changes(api: StandIn) -> None:
     put(api)
-    first = listed(on(api))
+    first = history(on(api))
     put(api, updated_at="2026-11-09T00:00:00Z", disbursement_details={"success": "true"})
-    assert listed(on(api)) == first
+    assert history(on(api)) == first
     put(api, **reached("voided", "2026-11-01T10:00:00Z"))
-    (part,) = listed(on(api))
+    (part,) = history(on(api))
     assert part.event_id == "backfill:tx_1:voided"
     assert meanings(on(api), [part]) == [Reversed("tx_1", datetime(2026, 11, 1, 10, tzinfo=UTC), "void:tx_1")]
 
@@ -95,9 +95,9 @@ def test_what_a_sample_delivers_is_found_as_well(api: StandIn, name: str) -> Non
         for (kind, key), value in delivery.api.items():
             api.objects.put(kind, key, value)
         form = adapter.sign(delivery.content, 0)
-        (part,) = adapter.split(form.body, form.headers)
+        (part,) = adapter.parse(form.body, form.headers)
         delivered += adapter.interpret(part.type, part.body)
-    found = [fact for fact in meanings(adapter, listed(adapter)) if not isinstance(fact, str)]
+    found = [fact for fact in meanings(adapter, history(adapter)) if not isinstance(fact, str)]
     # A charge that was declined meanwhile is listed as that alone.
     assert {fact for fact in delivered if name != "late_failure" or isinstance(fact, Reversed)} == set(found)
     (owed,) = entitlement([*delivered, *found], [Terms(1, 8, 30)])
@@ -108,12 +108,12 @@ def test_a_refund_and_what_becomes_of_it(api: StandIn) -> None:
     refund = {"type": "credit", "refunded_transaction_id": "tx_0", "subscription_id": None, "amount": "30.00"}
     put(api, "re_1", **refund)
     at = datetime(2026, 11, 1, 9, tzinfo=UTC)
-    assert meanings(on(api), listed(on(api))) == [Reversed("tx_0", at, "refund:re_1", 3000, "USD")]
+    assert meanings(on(api), history(on(api))) == [Reversed("tx_0", at, "refund:re_1", 3000, "USD")]
     later = UNTIL + timedelta(days=30)
-    assert listed(on(api), UNTIL, later) == []
+    assert history(on(api), UNTIL, later) == []
     for status in ("failed", "processor_declined", "settlement_declined", "voided"):
         put(api, "re_1", **refund | reached(status, "2026-11-20T09:00:00Z"))
-        assert meanings(on(api), listed(on(api), UNTIL, later)) == [
+        assert meanings(on(api), history(on(api), UNTIL, later)) == [
             Restored("tx_0", datetime(2026, 11, 20, 9, tzinfo=UTC), "refund:re_1", 3000, "USD")
         ]
 
@@ -123,22 +123,22 @@ def test_a_charge_that_came_back_weeks_later(api: StandIn) -> None:
     put(api, "tx_2", at="2026-07-01T09:00:00Z", **reached("settlement_declined", "2026-11-01T02:00:00Z"))
     put(api, "tx_3", at="2026-10-01T09:00:00Z", status="failed")
     at = datetime(2026, 11, 1, 2, tzinfo=UTC)
-    assert meanings(on(api), listed(on(api))) == [Reversed("tx_1", at, "settlement:tx_1")]
+    assert meanings(on(api), history(on(api))) == [Reversed("tx_1", at, "settlement:tx_1")]
 
 
 def test_a_charge_submitted_after_its_day(api: StandIn) -> None:
     put(api, at="2026-10-30T09:00:00Z", **reached("submitted_for_settlement", "2026-11-01T09:00:00Z"))
-    assert [part.event_id for part in listed(on(api))] == ["backfill:tx_1:submitted_for_settlement"]
+    assert [part.event_id for part in history(on(api))] == ["backfill:tx_1:submitted_for_settlement"]
 
 
 def test_a_second_charge_in_one_period_is_a_proration(api: StandIn) -> None:
     put(api, at="2026-10-20T09:00:00Z")
     second = {"subscription": {"billing_period_start_date": "2026-10-20"}, "amount": "10.00"}
     put(api, "tx_2", **second)
-    assert meanings(on(api), listed(on(api))) == ["a proration: tx_1 had paid the dues of this billing period"]
+    assert meanings(on(api), history(on(api))) == ["a proration: tx_1 had paid the dues of this billing period"]
     # Where the first came to nothing, the second is the same dues tried again.
     put(api, at="2026-10-20T09:00:00Z", status="failed")
-    (paid,) = meanings(on(api), listed(on(api)))
+    (paid,) = meanings(on(api), history(on(api)))
     assert isinstance(paid, Paid)
     assert paid.payment == "tx_2"
     assert "GET /merchants/gym/subscriptions/sub_1" in api.asked
@@ -146,35 +146,35 @@ def test_a_second_charge_in_one_period_is_a_proration(api: StandIn) -> None:
 
 def test_a_subscription_that_is_gone(api: StandIn) -> None:
     put(api, subscription_id="sub/1", subscription={"billing_period_start_date": "2026-10-20"})
-    (paid,) = meanings(on(api), listed(on(api)))
+    (paid,) = meanings(on(api), history(on(api)))
     assert isinstance(paid, Paid)
 
 
 def test_sales_without_a_subscription_have_no_effect(api: StandIn) -> None:
     put(api, subscription_id=None)
-    assert meanings(on(api), listed(on(api))) == ["a charge without a subscription is not dues"]
+    assert meanings(on(api), history(on(api))) == ["a charge without a subscription is not dues"]
 
 
 def test_of_one_merchant_account(api: StandIn) -> None:
     put(api)
     put(api, "tx_2", merchant_account_id="gym_eur")
-    assert [part.event_id for part in listed(on(api, "gym_usd"))] == ["backfill:tx_1:settled"]
-    assert len(listed(on(api))) == 2
+    assert [part.event_id for part in history(on(api, "gym_usd"))] == ["backfill:tx_1:settled"]
+    assert len(history(on(api))) == 2
 
 
 def test_from_one_moment_to_another(api: StandIn) -> None:
     for number, at in enumerate(("2026-10-31T23:59:59Z", "2026-11-01T00:00:00Z", "2026-11-02T00:00:01Z")):
         put(api, f"tx_{number}", at=at)
-    assert [part.event_id for part in listed(on(api))] == ["backfill:tx_1:settled"]
+    assert [part.event_id for part in history(on(api))] == ["backfill:tx_1:settled"]
     here = datetime.fromisoformat("2026-10-31T19:00:00-05:00")
-    assert len(listed(on(api), here, here + timedelta(days=1))) == 1
+    assert len(history(on(api), here, here + timedelta(days=1))) == 1
 
 
 @pytest.mark.parametrize(("count", "pages"), [(0, 0), (1, 1), (50, 1), (51, 2)])
 def test_page_by_page(api: StandIn, count: int, pages: int) -> None:
     for number in range(count):
         put(api, f"tx_{number:03}", at=f"2026-11-01T09:{number:02}:00Z", status_history=[])
-    found = listed(on(api))
+    found = history(on(api))
     assert [part.event_id for part in found] == [f"backfill:tx_{n:03}:settled" for n in reversed(range(count))]
     assert api.asked.count("POST /merchants/gym/transactions/advanced_search") == pages
     assert len(api.asked) == SEARCHES + pages
@@ -185,21 +185,21 @@ def test_more_than_the_search_finds_is_asked_for_in_parts(api: StandIn, monkeypa
     times = [f"2026-11-01T{hour:02}:00:00Z" for hour in range(24)] + ["2026-11-01T07:00:00Z"] * 5
     for number, at in enumerate(times):
         put(api, f"tx_{number:02}", at=at)
-    assert {part.event_id for part in listed(on(api))} == {f"backfill:tx_{n:02}:settled" for n in range(29)}
+    assert {part.event_id for part in history(on(api))} == {f"backfill:tx_{n:02}:settled" for n in range(29)}
     # What found three or more was asked for again, in halves.
     assert api.asked.count("POST /merchants/gym/transactions/advanced_search_ids") > 24 / 2
 
 
 def test_an_id_that_is_none_is_kept_in_quarantine(api: StandIn) -> None:
     put(api, status="a b")
-    (part,) = listed(on(api))
+    (part,) = history(on(api))
     assert str(part.quarantine_reason).startswith("unparsable")
 
 
 @pytest.mark.parametrize("key", [(), ("gym",), ("gym", "public"), ("gym", "public", "private", "more")])
 def test_no_key(api: StandIn, key: tuple[str, ...]) -> None:
     with pytest.raises(Unavailable, match="put MERCHANT_ID PUBLIC_KEY PRIVATE_KEY into SPP_API_KEY_BRAINTREE"):
-        listed(on(api, key=key))
+        history(on(api, key=key))
     assert not api.asked
 
 
@@ -207,7 +207,7 @@ def test_no_key(api: StandIn, key: tuple[str, ...]) -> None:
 def test_a_key_that_is_refused(api: StandIn, status: int) -> None:
     api.fail(status)
     with pytest.raises(Unavailable, match=f"status {status}.*SPP_API_KEY_BRAINTREE"):
-        listed(on(api))
+        history(on(api))
     assert len(api.asked) == 1
 
 
@@ -215,7 +215,7 @@ def test_a_rate_limit_is_waited_for_as_long_as_it_says(api: StandIn) -> None:
     put(api)
     api.fail(429, **{"Retry-After": "1"})
     begun = monotonic()
-    assert len(listed(on(api))) == 1
+    assert len(history(on(api))) == 1
     assert monotonic() - begun >= 1
 
 
@@ -231,20 +231,20 @@ def test_the_wait_is_bounded() -> None:
 def test_it_is_not_there(api: StandIn, status: int) -> None:
     put(api)
     api.fail(status, times=2, **{"Retry-After": "0"})
-    assert len(listed(on(api))) == 1, "twice more is tried"
+    assert len(history(on(api))) == 1, "twice more is tried"
     api.asked.clear()
     api.fail(status, times=3, **{"Retry-After": "0"})
     with pytest.raises(Unavailable, match=f"answers {status}"):
-        listed(on(api))
+        history(on(api))
     assert len(api.asked) == 3
 
 
 def test_nobody_answers(api: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "TIMEOUT_S", (0.2, 0.2))
     with api.held(), pytest.raises(Unavailable, match="does not answer"):
-        listed(on(api))
+        history(on(api))
     with pytest.raises(Unavailable, match="does not answer"):
-        listed(endpoint("braintree", api="http://127.0.0.1:9", api_key=("gym", "public", "private")))
+        history(endpoint("braintree", api="http://127.0.0.1:9", api_key=("gym", "public", "private")))
 
 
 XML = b"<search-results><page-size type='integer'>%d</page-size>%b</search-results>"
@@ -263,14 +263,14 @@ def test_an_answer_that_is_none(api: StandIn, status: int, body: bytes) -> None:
     put(api)
     api.fail(status, body=body)
     with pytest.raises(Unavailable, match="something else") as refused:
-        listed(on(api))
+        history(on(api))
     assert len(str(refused.value)) < 300
 
 
 def test_nobody_sends_us_elsewhere(api: StandIn) -> None:
     api.fail(307, Location="/merchants/other/transactions/advanced_search_ids")
     with pytest.raises(Unavailable, match="something else"):
-        listed(on(api))
+        history(on(api))
     assert len(api.asked) == 1
 
 
@@ -284,5 +284,5 @@ def test_the_api_is_braintrees_own_without_an_option(monkeypatch: pytest.MonkeyP
         configuration = ours._configuration(adapter.endpoint, None)
         assert configuration.base_url() == f"https://{host}:443"
         with pytest.raises(Unavailable, match="ProxyError"):
-            listed(adapter)
+            history(adapter)
     assert braintree.Environment.Production.is_ssl

@@ -159,7 +159,7 @@ class TestReading:
         form = THEIRS["public_1"].webhook_testing.sample_notification(kind, id)
         body = urlencode(form).encode()
         assert OURS["public_1"].verify(body, received({}), NOW) is None
-        (part,) = OURS["public_1"].split(body, received({}))
+        (part,) = OURS["public_1"].parse(body, received({}))
         assert (part.type, part.quarantine_reason) == (kind, None)
         assert part.body == base64.decodebytes(form["bt_payload"])
         notice = THEIRS["public_1"].webhook_notification.parse(form["bt_signature"], form["bt_payload"])

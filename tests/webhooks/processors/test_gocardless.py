@@ -13,7 +13,7 @@ from models.payments.facts import Fact, Paid, Restored, Reversed
 from runtime.settings import SettingsError
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
-from webhooks.processors import Ignored, Processor, Split, Unusable, strict
+from webhooks.processors import Ignored, ParsedEvent, Processor, Unusable, strict
 
 TEST = endpoint("gocardless", "secret")
 RECORDED = recorded("gocardless")
@@ -38,7 +38,7 @@ class TestContract(ProcessorContract):
         ]
     )
 
-    def resource(self, part: Split) -> bytes:
+    def resource(self, part: ParsedEvent) -> bytes:
         return RESOURCES[part.type.partition(".")[0]]
 
 
@@ -50,8 +50,8 @@ def of_event(**changes: object) -> dict[str, Any]:
     return {f"events__0__{path}": value for path, value in changes.items()}
 
 
-def part_of(body: bytes, **changes: object) -> Split:
-    (part,) = TEST.split(changed(body, **of_event(**changes)), {})
+def part_of(body: bytes, **changes: object) -> ParsedEvent:
+    (part,) = TEST.parse(changed(body, **of_event(**changes)), {})
     assert part.quarantine_reason is None
     return part
 
@@ -302,7 +302,7 @@ def test_what_the_dashboard_makes_up() -> None:
 
 class TestSplit:
     def test_a_batch(self) -> None:
-        parts = TEST.split(RECORDED["batch"], {})
+        parts = TEST.parse(RECORDED["batch"], {})
         assert [(part.event_id, part.type, part.thin) for part in parts] == [
             ("EVGym0021", "payments.submitted", False),
             ("EVGym0022", "payments.confirmed", True),
@@ -313,14 +313,14 @@ class TestSplit:
     def test_in_another_order(self) -> None:
         batch = json.loads(RECORDED["batch"])
         turned = json.dumps({"events": batch["events"][::-1]}).encode()
-        assert TEST.split(turned, {}) == TEST.split(RECORDED["batch"], {})[::-1]
+        assert TEST.parse(turned, {}) == TEST.parse(RECORDED["batch"], {})[::-1]
 
     @pytest.mark.parametrize("event", [{}, None, [], "EV1", 7, 10**400, True, 1.5, [[[]]], {"id": "EV1"}])
     def test_one_that_cannot_be_read_harms_no_other(self, event: object) -> None:
         batch = json.loads(RECORDED["batch"])
         batch["events"].insert(1, event)
-        first, poisonous, *others = TEST.split(json.dumps(batch).encode(), {})
-        assert [first, *others] == TEST.split(RECORDED["batch"], {})
+        first, poisonous, *others = TEST.parse(json.dumps(batch).encode(), {})
+        assert [first, *others] == TEST.parse(RECORDED["batch"], {})
         assert json.loads(poisonous.body) == event
         assert poisonous.event_id == strict.unreadable(poisonous.body, "").event_id
         assert str(poisonous.quarantine_reason).startswith("unparsable")
@@ -330,25 +330,25 @@ class TestSplit:
     @pytest.mark.parametrize("key", ["id", "resource_type", "action"])
     @pytest.mark.parametrize("value", [None, "", 7, True, ["EV1"], {}, "x" * 256, "a b", "évt", 10**400, ...])
     def test_an_event_without_an_id_or_type(self, key: str, value: object) -> None:
-        (part,) = TEST.split(changed(CONFIRMED, **of_event(**{key: value})), {})
+        (part,) = TEST.parse(changed(CONFIRMED, **of_event(**{key: value})), {})
         assert str(part.quarantine_reason).startswith("unparsable")
         assert not part.thin
-        (other,) = TEST.split(changed(CONFIRMED, **of_event(**{key: value, "created_at": "now"})), {})
+        (other,) = TEST.parse(changed(CONFIRMED, **of_event(**{key: value, "created_at": "now"})), {})
         assert other.event_id != part.event_id
 
     def test_a_type_that_is_too_long(self) -> None:
-        (part,) = TEST.split(changed(CONFIRMED, **of_event(resource_type="x" * 200, action="y" * 200)), {})
+        (part,) = TEST.parse(changed(CONFIRMED, **of_event(resource_type="x" * 200, action="y" * 200)), {})
         assert part.quarantine_reason
 
     @pytest.mark.parametrize(
         "body", [b"{}", b'{"events": null}', b'{"events": {}}', b'{"events": "x"}', b'{"event": []}']
     )
     def test_without_a_list_of_events(self, body: bytes) -> None:
-        (part,) = TEST.split(body, {})
+        (part,) = TEST.parse(body, {})
         assert part == strict.unreadable(body, "unparsable: no list of events")
 
     def test_a_delivery_without_events(self) -> None:
-        (part,) = TEST.split(RECORDED["no_events"], {})
+        (part,) = TEST.parse(RECORDED["no_events"], {})
         assert part.event_id.startswith("sha256:")
         for on in (TEST, TestAccount.OURS):
             with pytest.raises(Ignored, match="without events"):
@@ -363,16 +363,16 @@ class TestSplit:
     )
     def test_is_kept_digit_for_digit(self, written: str) -> None:
         body = b'{"events": [{"id": "EV1", "resource_type": "x", "action": "y", "z": [' + written.encode() + b"]}]}"
-        (part,) = TEST.split(body, {})
+        (part,) = TEST.parse(body, {})
         assert part.quarantine_reason is None
         first, kept = (json.loads(text, parse_float=Decimal) for text in (body, part.body))
         assert kept == first["events"][0]
         assert [str(number) for number in kept["z"]] == [str(number) for number in first["events"][0]["z"]]
 
     def test_events_as_deep_as_can_be_read(self) -> None:
-        def parts(depth: int) -> list[Split]:
+        def parts(depth: int) -> list[ParsedEvent]:
             deep = CONFIRMED.replace(b'"EVGym0001"', b'"EVGym0001", "x": ' + b"[" * depth + b"]" * depth)
-            return TEST.split(deep, {})
+            return TEST.parse(deep, {})
 
         deepest = bisect_left(range(100_000), True, key=lambda depth: bool(parts(depth)[0].quarantine_reason)) - 1
         assert deepest > 100
@@ -433,7 +433,7 @@ def test_samples(name: str, types: list[str], account: str | None) -> None:
     ):
         delivery = on.sign(content, NOW)
         assert on.verify(delivery.body, received(delivery.headers), NOW) is None
-        (part,) = on.split(delivery.body, received(delivery.headers))
+        (part,) = on.parse(delivery.body, received(delivery.headers))
         kind = part.type.partition(".")[0]
         link = json.loads(part.body)["links"][kind[:-1]]
         resource = json.dumps(api[kind, link]).encode() if part.thin else None

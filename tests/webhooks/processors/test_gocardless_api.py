@@ -11,7 +11,7 @@ import pytest
 from local.standin import StandIn
 from models.payments.facts import Paid, Reversed
 from tests.webhooks.deliveries import PAYLOADS, changed, endpoint, recorded
-from webhooks.processors import Processor, Split, Unavailable, Unusable, gocardless, http
+from webhooks.processors import ParsedEvent, Processor, Unavailable, Unusable, gocardless, http
 
 RECORDED = recorded("gocardless")
 SINGLE = sorted(RECORDED.keys() - {"batch", "no_events"})
@@ -36,13 +36,13 @@ def on(api: StandIn, *token: str, account: str | None = None) -> Processor:
     return endpoint("gocardless", "secret", api=api.url, api_key=token or ["token"], account=account)
 
 
-def part_of(name: str, **changes: object) -> Split:
+def part_of(name: str, **changes: object) -> ParsedEvent:
     body = changed(RECORDED[name], **{f"events__0__{path}": value for path, value in changes.items()})
-    (part,) = endpoint("gocardless", "secret").split(body, {})
+    (part,) = endpoint("gocardless", "secret").parse(body, {})
     return part
 
 
-def fetched(api: StandIn, part: Split) -> bytes:
+def fetched(api: StandIn, part: ParsedEvent) -> bytes:
     return on(api).fetch(part.type, part.body)
 
 
@@ -53,8 +53,8 @@ def put(api: StandIn, number: int, seconds: float = 0) -> None:
     api.objects.put("events", event["id"], event | {"created_at": made.replace("+00:00", "Z")})
 
 
-def listed(adapter: Processor, since: datetime = SINCE, until: datetime = UNTIL) -> list[Split]:
-    return list(adapter.listed(since, until))
+def history(adapter: Processor, since: datetime = SINCE, until: datetime = UNTIL) -> list[ParsedEvent]:
+    return list(adapter.fetch_history(since, until))
 
 
 class TestFetch:
@@ -177,7 +177,7 @@ class TestListed:
         adapter, parts = on(api), [part_of(name) for name in SINGLE]
         for part in parts:
             api.objects.put("events", part.event_id, json.loads(part.body))
-        found = {part.event_id: part for part in listed(adapter, SINCE, SINCE + timedelta(days=30))}
+        found = {part.event_id: part for part in history(adapter, SINCE, SINCE + timedelta(days=30))}
         assert found.keys() == {part.event_id for part in parts}
         for part in parts:
             assert found[part.event_id]._replace(body=part.body) == part
@@ -187,23 +187,23 @@ class TestListed:
     def test_page_by_page_the_newest_first(self, api: StandIn, count: int, pages: int) -> None:
         for number in range(count):
             put(api, number, number)
-        assert [part.event_id for part in listed(on(api))] == [f"EV{number:04}" for number in reversed(range(count))]
+        assert [part.event_id for part in history(on(api))] == [f"EV{number:04}" for number in reversed(range(count))]
         assert len(api.asked) == pages
 
     def test_from_one_moment_to_before_another(self, api: StandIn) -> None:
         for number, seconds in enumerate((-0.001, 0, 43_200, 86_399.999, 86_400)):
             put(api, number, seconds)
-        assert [part.event_id for part in listed(on(api))] == ["EV0003", "EV0002", "EV0001"]
+        assert [part.event_id for part in history(on(api))] == ["EV0003", "EV0002", "EV0001"]
         window = {"created_at[gte]": ["2026-11-01T00:00:00.000Z"], "created_at[lt]": ["2026-11-02T00:00:00.000Z"]}
         assert parse_qs(urlsplit(api.asked[0]).query) == {**window, "limit": ["500"]}
         noon = SINCE + timedelta(hours=12, microseconds=700)
-        found = [part.event_id for window in ((SINCE, noon), (noon, UNTIL)) for part in listed(on(api), *window)]
+        found = [part.event_id for window in ((SINCE, noon), (noon, UNTIL)) for part in history(on(api), *window)]
         assert sorted(found) == ["EV0001", "EV0002", "EV0003"]
 
     def test_of_an_app_for_one_organisation(self, api: StandIn) -> None:
         put(api, 1)
         adapter = on(api, account="OR1")
-        (part,) = listed(adapter)
+        (part,) = history(adapter)
         delivered = part_of("payment_confirmed", id="EV0001", created_at="2026-11-01T00:00:00.000Z")
         assert not adapter.same_content(delivered.body, part.body)
         named = json.loads(delivered.body)
@@ -214,14 +214,14 @@ class TestListed:
     def test_an_organisation_that_is_named_stays(self, api: StandIn) -> None:
         event = json.loads(part_of("payment_failed", links__organisation="OR2").body)
         api.fail(200, body=json.dumps({"events": [event], "meta": {}}).encode())
-        (part,) = listed(on(api, account="OR1"))
+        (part,) = history(on(api, account="OR1"))
         with pytest.raises(Unusable, match="OR2"):
             on(api, account="OR1").interpret(part.type, part.body)
 
     def test_one_that_cannot_be_read_harms_no_other(self, api: StandIn) -> None:
         event = json.loads(part_of("payment_failed").body)
         api.fail(200, body=json.dumps({"events": [7, event, {"id": "EV1", "links": 1}], "meta": {}}).encode())
-        first, part, last = listed(on(api, account="OR1"))
+        first, part, last = history(on(api, account="OR1"))
         assert first.quarantine_reason
         assert last.quarantine_reason
         assert isinstance(on(api, account="OR1").interpret(part.type, part.body)[0], Reversed)
@@ -229,10 +229,10 @@ class TestListed:
     def test_a_rate_limit_is_waited_for(self, api: StandIn) -> None:
         put(api, 1)
         api.fail(429, times=3, body=ERROR % (b"invalid_api_usage", 429))
-        assert [part.event_id for part in listed(on(api))] == ["EV0001"]
+        assert [part.event_id for part in history(on(api))] == ["EV0001"]
         api.fail(429, times=4, body=ERROR % (b"invalid_api_usage", 429))
         with pytest.raises(Unavailable, match="429"):
-            listed(on(api))
+            history(on(api))
 
     def test_the_wait_is_longer_than_a_minute_in_all(self) -> None:
         assert sum(gocardless.LIST_AGAIN_AFTER_S) >= 60
@@ -241,7 +241,7 @@ class TestListed:
     def test_an_error_on_a_later_page(self, api: StandIn) -> None:
         for number in range(501):
             put(api, number)
-        found = on(api).listed(SINCE, UNTIL)
+        found = on(api).fetch_history(SINCE, UNTIL)
         assert len([next(found) for _ in range(500)]) == 500
         assert len(api.asked) == 1
         api.fail(401, body=ERROR % (b"invalid_api_usage", 401))
@@ -251,11 +251,11 @@ class TestListed:
     def test_a_cursor_that_leads_nowhere(self, api: StandIn) -> None:
         body = json.dumps({"events": [], "meta": {"cursors": {"after": "EV1"}}}).encode()
         api.fail(200, times=2, body=body)
-        assert listed(on(api)) == []
+        assert history(on(api)) == []
         assert len(api.asked) == 2
 
     @pytest.mark.parametrize("body", [b"{}", b'{"events": {}}', b"[]", b'{"events": [], "meta": 7}'])
     def test_an_answer_that_is_none(self, api: StandIn, body: bytes) -> None:
         api.fail(200, times=4, body=body)
         with pytest.raises(Unavailable):
-            listed(on(api))
+            history(on(api))

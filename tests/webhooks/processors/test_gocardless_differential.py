@@ -99,7 +99,7 @@ def test_the_same_events_to_both(name: str) -> None:
     body, adapter = recorded("gocardless")[name], endpoint("gocardless", "secret")
     (header,) = adapter.sign(body, NOW).headers.values()
     events = [event.attributes for event in webhooks.parse(body, "secret", header)]
-    parts = [part for part in adapter.split(body, {}) if part.type != "no_events"]
+    parts = [part for part in adapter.parse(body, {}) if part.type != "no_events"]
     assert [json.loads(part.body) for part in parts] == events
     assert [(part.event_id, part.type) for part in parts] == [
         (event["id"], f"{event['resource_type']}.{event['action']}") for event in events

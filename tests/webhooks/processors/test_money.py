@@ -45,7 +45,7 @@ def told(on: Processor, name: str, currency: str) -> list[Fact]:
         # PayPal's signature takes a certificate, which says nothing of money.
         signed = on.sign(content, int(NOW.timestamp())) if on.endpoint.processor != "paypal" else Delivery(content, {})
         named = [json.dumps(found).encode() for (kind, _), found in api.items() if kind != "events"]
-        for part in on.split(signed.body, received(signed.headers)):
+        for part in on.parse(signed.body, received(signed.headers)):
             facts += on.interpret(part.type, part.body, named[0] if part.thin else None)
     return facts
 

@@ -20,7 +20,7 @@ from models.payments.facts import Fact, Paid, Restored, Reversed
 from runtime.settings import SettingsError
 from tests.webhooks.contract import KINDS, ProcessorContract, _places_to_change, _well_formed
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
-from webhooks.processors import Ignored, NotYet, Processor, Split, Unusable
+from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unusable
 from webhooks.signatures import Invalid
 
 WEBHOOK = "8PT59711GYM0001A"
@@ -53,13 +53,13 @@ class TestContract(ProcessorContract):
     def adapter(self, *keys: bytes) -> Processor:
         return on(*(key.decode() for key in keys))
 
-    def resource(self, part: Split) -> bytes | None:
+    def resource(self, part: ParsedEvent) -> bytes | None:
         by_type = {json.loads(body)["event_type"]: name for name, body in RECORDED.items() if name in FETCHED}
         return FETCHED[by_type.get(part.type, "sale_completed")]
 
-    def _parts(self, body: bytes, timestamp: int = NOW) -> list[Split]:
+    def _parts(self, body: bytes, timestamp: int = NOW) -> list[ParsedEvent]:
         # Nothing of a delivery but its body is in an event, and signing takes time.
-        return self.adapter().split(body, {})
+        return self.adapter().parse(body, {})
 
     def test_stale_and_future(self) -> None:
         # PayPal names no bound; it tries for three days, and can be told to send again what is a month old.
@@ -102,7 +102,7 @@ class TestSignature:
         body, other = b'{"id":"WH-1","x":"plumless"}', b'{"id":"WH-1","x":"buckeroo"}'
         assert zlib.crc32(body) == zlib.crc32(other)
         assert self.verdict(other, self.headers(body)) is None
-        (part,) = on().split(changed(RECORDED["sale_completed"], resource__amount__total="9999.00"), {})
+        (part,) = on().parse(changed(RECORDED["sale_completed"], resource__amount__total="9999.00"), {})
         assert part.thin
         assert on().interpret(part.type, part.body, FETCHED["sale_completed"]) == meaning("sale_completed")
 
@@ -173,7 +173,7 @@ class TestSettings:
 
 def meaning(name: str, adapter: Any = None, **changes: Any) -> list[Fact]:
     """What the recorded event of that name means, with other values in what was fetched."""
-    (part,) = on().split(RECORDED[name], {})
+    (part,) = on().parse(RECORDED[name], {})
     assert part.thin
     return (adapter or on()).interpret(part.type, part.body, changed(FETCHED[name], **changes))
 
@@ -498,7 +498,7 @@ class TestWhatItComesTo:
 @pytest.mark.parametrize("name", FETCHED)
 class TestFetched:
     def test_any_value_anywhere_is_facts_or_ignored_or_unusable(self, name: str) -> None:
-        (part,) = on().split(RECORDED[name], {})
+        (part,) = on().parse(RECORDED[name], {})
         for _, first, put in _places_to_change(FETCHED[name]):
             for new in (*KINDS, {"id": first}, [first]):
                 why = "facts"
@@ -512,7 +512,7 @@ class TestFetched:
 
     def test_of_the_other_mode(self, name: str) -> None:
         live = endpoint("paypal", WEBHOOK, mode="live")
-        (part,) = on().split(RECORDED[name], {})
+        (part,) = on().parse(RECORDED[name], {})
         with pytest.raises(Unusable, match="live mode"):
             live.interpret(part.type, part.body, FETCHED[name])
         with pytest.raises(Unusable, match="live mode"):
@@ -559,7 +559,7 @@ def test_what_is_no_time(path: str, time: object) -> None:
     ],
 )
 def test_types_without_effect(type: str, why: str) -> None:  # noqa: A002 -- the field's name
-    (part,) = on().split(changed(RECORDED["sale_completed"], event_type=type), {})
+    (part,) = on().parse(changed(RECORDED["sale_completed"], event_type=type), {})
     assert not part.thin
     with pytest.raises(Ignored, match=why):
         on().interpret(part.type, part.body)
@@ -567,9 +567,9 @@ def test_types_without_effect(type: str, why: str) -> None:  # noqa: A002 -- the
 
 def test_an_event() -> None:
     body = RECORDED["capture_refunded"]
-    assert on().split(body, {}) == [("WH-GYM000104-EVENT", "PAYMENT.CAPTURE.REFUNDED", body, "2.0", None, True)]
+    assert on().parse(body, {}) == [("WH-GYM000104-EVENT", "PAYMENT.CAPTURE.REFUNDED", body, "2.0", None, True)]
     for key in ("id", "event_type"):
-        (part,) = on().split(changed(body, **{key: None}), {})
+        (part,) = on().parse(changed(body, **{key: None}), {})
         assert part.event_id.startswith("sha256:")
         assert not part.thin
 
@@ -591,7 +591,7 @@ def test_samples(name: str, amount: int) -> None:
     for one in deliveries:
         delivery = on().sign(one.content, NOW)
         assert on().verify(delivery.body, received(delivery.headers), NOW) is None
-        (part,) = on().split(delivery.body, received(delivery.headers))
+        (part,) = on().parse(delivery.body, received(delivery.headers))
         ((_, told),) = one.api.items()
         facts += on().interpret(part.type, part.body, json.dumps(told).encode())
     paid = facts[0]

@@ -11,7 +11,7 @@ import pytest
 from local.standin import StandIn
 from models.payments.facts import Reversed
 from tests.webhooks.deliveries import PAYLOADS, changed, endpoint, recorded
-from webhooks.processors import Processor, Split, Unavailable, Unusable, http, paypal
+from webhooks.processors import ParsedEvent, Processor, Unavailable, Unusable, http, paypal
 
 RECORDED = recorded("paypal")
 FETCHED = {file.stem: json.loads(file.read_text()) for file in (PAYLOADS / "paypal" / "resources").glob("*.json")}
@@ -57,7 +57,7 @@ class TestFetch:
     @pytest.mark.parametrize("name", KINDS)
     def test_what_the_event_names(self, api: StandIn, name: str) -> None:
         assert put(api, name) == fetched(on(api), name)
-        (part,) = on(api).split(RECORDED[name], {})
+        (part,) = on(api).parse(RECORDED[name], {})
         expected = json.dumps(FETCHED[name]).encode()
         resource = on(api).fetch(part.type, part.body)
         assert on(api).interpret(part.type, part.body, resource) == on(api).interpret(part.type, part.body, expected)
@@ -267,8 +267,8 @@ def happened(api: StandIn, number: int, at: datetime, **more: Any) -> bytes:
     return body
 
 
-def listed(adapter: Processor, since: datetime = SINCE, days: float = 1) -> list[Split]:
-    return list(adapter.listed(since, since + timedelta(days=days)))
+def history(adapter: Processor, since: datetime = SINCE, days: float = 1) -> list[ParsedEvent]:
+    return list(adapter.fetch_history(since, since + timedelta(days=days)))
 
 
 def pages(api: StandIn) -> int:
@@ -280,26 +280,26 @@ class TestListed:
         links = [{"rel": "self", "href": "https://api-m.sandbox.paypal.com/v1/notifications/webhooks-events/WH-0001"}]
         answers = [{"webhook_url": "https://gym.example/webhooks/paypal", "status": "PENDING"}]
         body = happened(api, 1, SINCE, links=links, transmissions=answers)
-        (part,) = listed(on(api))
+        (part,) = history(on(api))
         assert part.thin
-        assert on(api).split(body, {}) == [part._replace(body=body)]
+        assert on(api).parse(body, {}) == [part._replace(body=body)]
         assert on(api).same_content(body, part.body)
 
     def test_nothing(self, api: StandIn) -> None:
-        assert listed(on(api)) == []
+        assert history(on(api)) == []
         assert pages(api) == 1
 
     @pytest.mark.parametrize(("count", "asked"), [(100, 1), (101, 2), (250, 3)])
     def test_page_by_page_the_oldest_first(self, api: StandIn, count: int, asked: int) -> None:
         for number in range(count):
             happened(api, number, SINCE + timedelta(minutes=number))
-        assert [part.event_id for part in listed(on(api))] == [f"WH-{number:04}" for number in range(count)]
+        assert [part.event_id for part in history(on(api))] == [f"WH-{number:04}" for number in range(count)]
         assert pages(api) == asked
 
     def test_day_by_day(self, api: StandIn) -> None:
         for number in range(6):
             happened(api, number, SINCE + timedelta(hours=13 * number))
-        found = on(api).listed(SINCE, SINCE + timedelta(days=2.5))
+        found = on(api).fetch_history(SINCE, SINCE + timedelta(days=2.5))
         assert next(found).event_id == "WH-0000"
         assert pages(api) == 1
         assert [part.event_id for part in found] == [f"WH-{number:04}" for number in range(1, 5)]
@@ -310,29 +310,29 @@ class TestListed:
             happened(api, number, SINCE + timedelta(minutes=number))
         adapter = on(api)
         api.fail(429, times=2)
-        assert len(listed(adapter)) == 101
+        assert len(history(adapter)) == 101
         api.fail(500)
-        assert len(listed(adapter)) == 101
+        assert len(history(adapter)) == 101
 
     def test_a_limit_that_lasts(self, api: StandIn) -> None:
         api.fail(429, times=4)
         with pytest.raises(Unavailable, match="429"):
-            listed(on(api))
-        assert listed(on(api)) == []
+            history(on(api))
+        assert history(on(api)) == []
 
     @pytest.mark.parametrize("body", [b'{"events": {}}', b'{"events": [1]}', b'{"events": null}'])
     def test_a_list_that_we_do_not_know(self, api: StandIn, body: bytes) -> None:
         adapter = on(api)
-        listed(adapter)
+        history(adapter)
         api.fail(200, body=body)
         with pytest.raises(Unavailable, match="in a way that we do not know"):
-            listed(adapter)
+            history(adapter)
 
     def test_pages_that_go_round_in_circles(self, api: StandIn) -> None:
         happened(api, 1, SINCE)
         adapter = on(api)
-        listed(adapter)
+        history(adapter)
         page = {"events": [{"id": "WH-1"}], "links": [{"rel": "next", "href": "https://elsewhere.example/x?page=2"}]}
         api.fail(200, times=2, body=json.dumps(page).encode())
-        assert len(listed(adapter)) == 2
+        assert len(history(adapter)) == 2
         assert api.asked[-1] == "GET /v1/notifications/webhooks-events?page=2", "of a link, only the query is taken"

@@ -197,7 +197,7 @@ def _read(one: Published) -> Iterator[Read]:
     delivery = on.sign(one.content, NOW)
     headers = received(delivery.headers)
     assert on.verify(delivery.body, headers, NOW) is None
-    for part in on.split(delivery.body, headers):
+    for part in on.parse(delivery.body, headers):
         assert part.quarantine_reason is None
         resource = one.resources[part.type.partition(".")[0]] if part.thin else None
         try:

@@ -39,10 +39,10 @@ def at(text: str) -> datetime:
 
 def meaning(body: bytes, on: Processor = TEST, **changes: Any) -> list[Fact]:
     """Changes are those of the payment, refund, dispute or invoice in it, or with `event__` of what is around it."""
-    (part,) = TEST.split(body, {})
+    (part,) = TEST.parse(body, {})
     prefix = f"data__object__{part.type.partition('.')[0]}__"
     whole = {path.removeprefix("event__") if "event__" in path else prefix + path: changes[path] for path in changes}
-    (part,) = TEST.split(changed(body, **whole), {})
+    (part,) = TEST.parse(changed(body, **whole), {})
     assert part.quarantine_reason is None
     return on.interpret(part.type, part.body)
 
@@ -234,7 +234,7 @@ class TestWhatIsNone:
             meaning(body, **{AMOUNT.get(body, "amount_money__") + "amount": amount})
 
     def test_amount_in_exponent_notation(self, body: bytes) -> None:
-        (part,) = TEST.split(body.replace(b'"amount": 8900', b'"amount": 1e3'), {})
+        (part,) = TEST.parse(body.replace(b'"amount": 8900', b'"amount": 1e3'), {})
         with pytest.raises(Unusable, match="amount is not an amount"):
             TEST.interpret(part.type, part.body)
 
@@ -366,23 +366,23 @@ class TestAccountAndMode:
 
     def test_from_the_other_environment(self) -> None:
         for on, ours, other in ((TEST, "Sandbox", "Production"), (LIVE, "Production", "Sandbox")):
-            (part,) = on.split(INVOICE, received({"Square-Environment": other}))
+            (part,) = on.parse(INVOICE, received({"Square-Environment": other}))
             assert part.event_id == "0b3e1f6a-Gym0001-0004"
             assert "environment, but the endpoint is in" in str(part.quarantine_reason)
             for fine in (ours, "", "elsewhere"):
-                assert on.split(INVOICE, received({"square-environment": fine})) == on.split(INVOICE, {})
+                assert on.parse(INVOICE, received({"square-environment": fine})) == on.parse(INVOICE, {})
 
 
 class TestSplit:
     def test_an_event(self) -> None:
-        assert TEST.split(INVOICE, {}) == [
+        assert TEST.parse(INVOICE, {}) == [
             ("0b3e1f6a-Gym0001-0004", "invoice.payment_made", INVOICE, None, None, False)
         ]
 
     @pytest.mark.parametrize("key", ["event_id", "type"])
     @pytest.mark.parametrize("value", [None, "", 7, "a b", "x" * 256, ...])
     def test_without_an_id_or_type_it_is_kept_under_its_hash(self, key: str, value: object) -> None:
-        (part,) = TEST.split(changed(INVOICE, **{key: value}), {})
+        (part,) = TEST.parse(changed(INVOICE, **{key: value}), {})
         assert part.event_id.startswith("sha256:")
         assert str(part.quarantine_reason).startswith("unparsable")
 
@@ -404,7 +404,7 @@ class TestNotificationUrl:
         shorter = endpoint("square", "secret", url=URL[:-1])
         headers = received(TEST.sign(INVOICE, NOW).headers)
         assert shorter.verify(b"1" + INVOICE, headers, NOW) is None
-        assert shorter.split(b"1" + INVOICE, headers)[0].quarantine_reason
+        assert shorter.parse(b"1" + INVOICE, headers)[0].quarantine_reason
 
 
 class TestSamples:
@@ -418,7 +418,7 @@ class TestSamples:
                 "square", name, reference="sub_1", number="Gym0001", now=at("2026-11-01T09:00:00Z")
             )
             for delivery in [TEST.sign(one.content, NOW)]
-            for part in TEST.split(delivery.body, received(delivery.headers))
+            for part in TEST.parse(delivery.body, received(delivery.headers))
             if TEST.verify(delivery.body, received(delivery.headers), NOW) is None
         ]
         paid = [fact for facts in told for fact in facts if isinstance(fact, Paid)]
@@ -430,5 +430,5 @@ class TestSamples:
     def test_they_are_events_of_their_own(self) -> None:
         for name in samples.NAMES:
             made = samples.sample("square", name, reference="sub_1", number="1", now=at("2026-11-01T09:00:00Z"))
-            ids = [TEST.split(one.content, {})[0].event_id for one in made]
+            ids = [TEST.parse(one.content, {})[0].event_id for one in made]
             assert len(set(ids)) == len(made)

@@ -14,7 +14,7 @@ from square.core import http_client
 from local.standin import StandIn
 from models.payments.facts import Fact
 from tests.webhooks.deliveries import endpoint, recorded
-from webhooks.processors import Ignored, Processor, Split, Unavailable, square
+from webhooks.processors import Ignored, ParsedEvent, Processor, Unavailable, square
 
 URL = "https://gym.example/webhooks/square"
 RECORDED = recorded("square")
@@ -46,23 +46,23 @@ def put(api: StandIn, name: str, **changes: Any) -> bytes:
     return json.dumps(event).encode()
 
 
-def listed(adapter: Processor, since: datetime = SINCE, until: datetime = UNTIL) -> list[Split]:
-    return list(adapter.listed(since, until))
+def history(adapter: Processor, since: datetime = SINCE, until: datetime = UNTIL) -> list[ParsedEvent]:
+    return list(adapter.fetch_history(since, until))
 
 
-def types(parts: list[Split]) -> list[str]:
+def types(parts: list[ParsedEvent]) -> list[str]:
     return [part.type for part in parts]
 
 
-def facts(adapter: Processor, part: Split) -> list[Fact]:
+def facts(adapter: Processor, part: ParsedEvent) -> list[Fact]:
     return adapter.interpret(part.type, part.body)
 
 
 def test_what_is_listed_means_what_was_delivered(api: StandIn) -> None:
     adapter = on(api)
     names = ("payment_updated", "invoice_payment_made", "refund_updated", "dispute_lost")
-    delivered = [adapter.split(put(api, name), {})[0] for name in names]
-    parts = listed(adapter, until=MONTHS_LATER)
+    delivered = [adapter.parse(put(api, name), {})[0] for name in names]
+    parts = history(adapter, until=MONTHS_LATER)
     assert types(parts) == types(delivered)
     for ours, theirs in zip(parts, delivered, strict=True):
         assert facts(adapter, ours) == facts(adapter, theirs)
@@ -71,22 +71,22 @@ def test_what_is_listed_means_what_was_delivered(api: StandIn) -> None:
         assert told.keys() | {"location_id"} == was.keys() | {"location_id"}
         assert told["merchant_id"] == was["merchant_id"]
         assert ours.event_id == told["event_id"]
-    assert parts == listed(adapter, until=MONTHS_LATER), "listed again, they are the same events"
+    assert parts == history(adapter, until=MONTHS_LATER), "listed again, they are the same events"
     assert parts[0].event_id == "backfill:payment:payGym0001:2026-11-01T09:00:04.000Z"
 
 
 def test_another_version_is_another_event(api: StandIn) -> None:
     put(api, "payment_updated")
-    (first, *_) = listed(on(api))
+    (first, *_) = history(on(api))
     put(api, "payment_updated", updated_at="2026-11-01T10:00:00Z")
-    (second, *_) = listed(on(api))
+    (second, *_) = history(on(api))
     assert first.event_id != second.event_id
 
 
 def test_nothing(api: StandIn) -> None:
-    assert listed(on(api)) == []
+    assert history(on(api)) == []
     api.fail(200, body=b'{"locations": []}')
-    assert listed(on(api)) == []
+    assert history(on(api)) == []
 
 
 def test_of_every_location(api: StandIn) -> None:
@@ -95,7 +95,7 @@ def test_of_every_location(api: StandIn) -> None:
         put(api, "payment_updated", id=f"pay{number}", location_id=f"LOCGym000{number}", customer_id=None)
         put(api, "refund_updated", id=f"ref{number}", location_id=f"LOCGym000{number}")
         put(api, "dispute_lost", id=f"dp{number}", location_id=f"LOCGym000{number}")
-    parts = listed(on(api), until=MONTHS_LATER)
+    parts = history(on(api), until=MONTHS_LATER)
     ids = [json.loads(part.body)["data"]["id"] for part in parts]
     assert ids == ["pay1", "ref1", "dp1", "pay2", "ref2", "dp2"]
 
@@ -106,7 +106,7 @@ def test_payments_made_or_changed_in_that_time(api: StandIn, field: str) -> None
     times = ("2026-10-31T23:59:59Z", "2026-11-01T00:00:00Z", "2026-11-01T23:59:59Z", "2026-11-02T00:00:00Z")
     for number, time in enumerate(times):
         put(api, "payment_updated", id=f"pay{number}", **{**other, field: time})
-    assert [part.event_id.split(":")[2] for part in listed(on(api))] == ["pay1", "pay2"]
+    assert [part.event_id.split(":")[2] for part in history(on(api))] == ["pay1", "pay2"]
 
 
 @pytest.mark.parametrize("name", ["refund_updated", "dispute_lost"])
@@ -114,7 +114,7 @@ def test_refunds_and_disputes_changed_in_that_time(api: StandIn, name: str) -> N
     times = ("2026-10-31T23:59:59Z", "2026-11-01T00:00:00Z", "2026-11-01T23:59:59Z", "2026-11-02T00:00:00Z")
     for number, time in enumerate(times):
         put(api, name, id=f"id{number}", created_at="2026-10-20T00:00:00Z", updated_at=time)
-    assert [part.event_id.split(":")[2] for part in listed(on(api))] == ["id1", "id2"]
+    assert [part.event_id.split(":")[2] for part in history(on(api))] == ["id1", "id2"]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_refunds_and_disputes_changed_in_that_time(api: StandIn, name: str) -> N
 def test_the_invoice_of_a_payment_that_was_made_then(api: StandIn, changes: dict[str, Any], credited: bool) -> None:
     put(api, "payment_updated", **changes)
     put(api, "invoice_payment_made")
-    assert types(listed(on(api))) == ["payment.updated", "invoice.payment_made"][: 1 + credited]
+    assert types(history(on(api))) == ["payment.updated", "invoice.payment_made"][: 1 + credited]
     if None in changes.values():
         assert not [path for path in api.asked if "search" in path], "there is nothing to search by"
 
@@ -145,7 +145,7 @@ def test_a_towel_is_listed_and_credits_nothing(api: StandIn) -> None:
     adapter = on(api)
     put(api, "payment_updated")
     put(api, "invoice_without_subscription")
-    _, invoice = listed(adapter)
+    _, invoice = history(adapter)
     with pytest.raises(Ignored, match="not a subscription's"):
         facts(adapter, invoice)
 
@@ -154,7 +154,7 @@ def test_a_towel_is_listed_and_credits_nothing(api: StandIn) -> None:
 def test_page_by_page(api: StandIn, count: int, pages: int) -> None:
     for number in range(count):
         put(api, "refund_updated", id=f"ref{number:04}", updated_at="2026-11-01T10:00:00Z")
-    assert len(listed(on(api))) == count
+    assert len(history(on(api))) == count
     assert len([path for path in api.asked if "/v2/refunds" in path]) == pages
 
 
@@ -164,7 +164,7 @@ def test_a_page_with_nothing_on_it_is_not_the_last(api: StandIn) -> None:
     for _ in range(2):
         api.fail(200, body=b"{}")
     api.fail(200, body=b'{"refunds": [], "cursor": "0"}')
-    assert types(listed(on(api))) == ["refund.updated"]
+    assert types(history(on(api))) == ["refund.updated"]
 
 
 def test_an_invoice_on_a_later_page(api: StandIn) -> None:
@@ -172,7 +172,7 @@ def test_an_invoice_on_a_later_page(api: StandIn) -> None:
     for number in range(200):
         put(api, "invoice_payment_made", id=f"inv:{number:04}", order_id=f"order{number}")
     put(api, "invoice_payment_made", id="inv:9999")
-    assert types(listed(on(api))) == ["payment.updated", "invoice.payment_made"]
+    assert types(history(on(api))) == ["payment.updated", "invoice.payment_made"]
     assert len([path for path in api.asked if "search" in path]) == 2
 
 
@@ -180,13 +180,13 @@ def test_an_invoice_on_a_later_page(api: StandIn) -> None:
 def test_a_token_that_square_refuses(api: StandIn, status: int) -> None:
     api.fail(status, body=b'{"errors": [{"category": "AUTHENTICATION_ERROR", "code": "UNAUTHORIZED"}]}')
     with pytest.raises(Unavailable, match=f"status {status}.*put an access token .*test mode into SPP_API_KEY_SQUARE"):
-        listed(on(api))
+        history(on(api))
     assert len(api.asked) == 1
 
 
 def test_no_token(api: StandIn) -> None:
     with pytest.raises(Unavailable, match=r"put an access token .* into SPP_API_KEY_SQUARE"):
-        listed(endpoint("square", "secret", url=URL, api=api.url))
+        history(endpoint("square", "secret", url=URL, api=api.url))
     assert not api.asked
 
 
@@ -195,7 +195,7 @@ def test_a_rate_limit_and_an_outage_that_pass(api: StandIn) -> None:
     for status in (429, 503):
         api.fail(status, body=b"<html>", **FAST)
     begun = monotonic()
-    assert types(listed(on(api))) == ["refund.updated"]
+    assert types(history(on(api))) == ["refund.updated"]
     assert monotonic() - begun > 2, "it waits as long as it was told"
     assert http_client.MAX_RETRY_DELAY_SECONDS <= 60
 
@@ -203,7 +203,7 @@ def test_a_rate_limit_and_an_outage_that_pass(api: StandIn) -> None:
 def test_an_outage_that_lasts(api: StandIn) -> None:
     api.fail(500, times=3, body=b'{"errors": []}', **FAST)
     with pytest.raises(Unavailable, match="status 500"):
-        listed(on(api))
+        history(on(api))
     assert len(api.asked) == 3
 
 
@@ -211,7 +211,7 @@ def test_an_outage_that_lasts(api: StandIn) -> None:
 def test_what_should_not_be_answered(api: StandIn, status: int) -> None:
     api.fail(status, body=b'{"errors": [{"code": "INVALID_CURSOR"}]}', Location=f"{api.url}/elsewhere")
     with pytest.raises(Unavailable, match=f"status {status}"):
-        listed(on(api))
+        history(on(api))
     assert len(api.asked) == 1
 
 
@@ -224,7 +224,7 @@ def test_what_should_not_be_answered(api: StandIn, status: int) -> None:
 def test_an_answer_that_is_none(api: StandIn, body: bytes) -> None:
     api.fail(200, body=body)
     with pytest.raises(Unavailable) as refused:
-        listed(on(api))
+        history(on(api))
     assert len(str(refused.value)) < 300
 
 
@@ -232,9 +232,9 @@ def test_nobody_answers(api: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     assert square.TIMEOUT_S <= 10
     monkeypatch.setattr(square, "TIMEOUT_S", 0.2)
     with api.held(), pytest.raises(Unavailable, match="ReadTimeout"):
-        listed(on(api))
+        history(on(api))
     with pytest.raises(Unavailable, match="ConnectError"):
-        listed(endpoint("square", "secret", url=URL, api="http://127.0.0.1:9", api_key=["token_1"]))
+        history(endpoint("square", "secret", url=URL, api="http://127.0.0.1:9", api_key=["token_1"]))
 
 
 @pytest.mark.parametrize(("mode", "host"), [("live", "connect.squareup.com"), ("test", "connect.squareupsandbox.com")])
@@ -249,5 +249,5 @@ def test_without_an_option_it_asks_squares_own(
 
     real = httpx.Client
     monkeypatch.setattr(httpx, "Client", lambda **how: real(transport=httpx.MockTransport(answer), **how))
-    assert listed(endpoint("square", "secret", mode=mode, url=URL, api_key=["token_1"])) == []
+    assert history(endpoint("square", "secret", mode=mode, url=URL, api_key=["token_1"])) == []
     assert asked == [(host, "Bearer token_1")]

@@ -33,7 +33,7 @@ class TestContract(ProcessorContract):
 
 def meaning(body: bytes, on: Processor = TEST, **changes: Any) -> list[Fact]:
     body = changed(body, **changes)
-    (part,) = TEST.split(body, received(TEST.sign(body, NOW).headers))
+    (part,) = TEST.parse(body, received(TEST.sign(body, NOW).headers))
     assert part.quarantine_reason is None
     return on.interpret(part.type, part.body)
 
@@ -180,17 +180,17 @@ def test_types_without_effect(type: str) -> None:  # noqa: A002 -- the field's n
 class TestSplit:
     def test_the_event_is_its_signed_id(self) -> None:
         for name in ("webhook-id", "svix-id"):
-            assert TEST.split(PAID, received({name: "msg_1"})) == [("msg_1", "payment.paid", PAID, None, None, False)]
+            assert TEST.parse(PAID, received({name: "msg_1"})) == [("msg_1", "payment.paid", PAID, None, None, False)]
 
     @pytest.mark.parametrize("value", [None, "", 7, [], "x" * 256, "a b", "\x00", ...])
     def test_a_body_without_a_type_is_kept_under_its_id(self, value: object) -> None:
         body = changed(PAID, type=value)
-        (part,) = TEST.split(body, received({"webhook-id": "msg_1"}))
+        (part,) = TEST.parse(body, received({"webhook-id": "msg_1"}))
         assert part == ("msg_1", "unparsable", body, None, "unparsable: no JSON object with a type", False)
 
     @pytest.mark.parametrize("id", ["", " ", "a b", "x" * 256, "é"])
     def test_an_id_that_is_none(self, id: str) -> None:  # noqa: A002 -- the header's name
-        (part,) = TEST.split(PAID, received({"webhook-id": id}))
+        (part,) = TEST.parse(PAID, received({"webhook-id": id}))
         assert part.event_id.startswith("sha256:")
         assert part.quarantine_reason
 
@@ -217,7 +217,7 @@ def test_samples(name: str, reversed_: list[Fact], account: str | None) -> None:
     for content, _ in samples.sample("standard_webhooks", name, reference="sub_1", number="7", now=AT, account=account):
         delivery = on.sign(content, NOW)
         assert on.verify(delivery.body, received(delivery.headers), NOW) is None
-        (part,) = on.split(delivery.body, received(delivery.headers))
+        (part,) = on.parse(delivery.body, received(delivery.headers))
         facts += on.interpret(part.type, part.body)
     paid_at = AT - timedelta(seconds=len(reversed_))
     assert facts == [Paid("pay_7", paid_at, 8900, "USD", ("sub_1",)), *reversed_]

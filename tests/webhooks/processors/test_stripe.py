@@ -46,7 +46,7 @@ def at(seconds: int) -> datetime:
 
 
 def meaning(body: bytes, on: Processor = TEST, **changes: Any) -> list[Fact]:
-    (part,) = TEST.split(changed(body, **changes), {})
+    (part,) = TEST.parse(changed(body, **changes), {})
     assert part.quarantine_reason is None
     return on.interpret(part.type, part.body)
 
@@ -378,12 +378,12 @@ def test_on_its_own_account_and_mode_it_counts() -> None:
 
 class TestSplit:
     def test_an_event(self) -> None:
-        assert TEST.split(PAID, {}) == [("evt_Gym0001", "invoice.paid", PAID, "2025-06-30.basil", None, False)]
+        assert TEST.parse(PAID, {}) == [("evt_Gym0001", "invoice.paid", PAID, "2025-06-30.basil", None, False)]
 
     @pytest.mark.parametrize("version", [None, "", 7, [], "x" * 256, "with blank", ...])
     def test_an_api_version_that_is_none_does_not_matter(self, version: object) -> None:
         body = changed(PAID, api_version=version)
-        assert TEST.split(body, {}) == [("evt_Gym0001", "invoice.paid", body, None, None, False)]
+        assert TEST.parse(body, {}) == [("evt_Gym0001", "invoice.paid", body, None, None, False)]
 
     @pytest.mark.parametrize("key", ["id", "type"])
     @pytest.mark.parametrize(
@@ -391,10 +391,10 @@ class TestSplit:
     )
     def test_without_an_id_or_type_it_is_kept_under_its_hash(self, key: str, value: object) -> None:
         body = changed(PAID, **{key: value})
-        (part,) = TEST.split(body, {})
+        (part,) = TEST.parse(body, {})
         assert re.fullmatch("sha256:[0-9a-f]{64}", part.event_id)
         assert str(part.quarantine_reason).startswith("unparsable")
-        assert TEST.split(changed(body, created=1), {})[0].event_id != part.event_id
+        assert TEST.parse(changed(body, created=1), {})[0].event_id != part.event_id
 
 
 def test_pending_webhooks_count_down_between_redeliveries() -> None:
@@ -475,7 +475,7 @@ def test_samples(name: str, money: list[tuple[str, str]], account: str | None) -
     for content, _ in samples.sample("stripe", name, reference="sub_1", number="7", now=TOLD_AT, account=account):
         delivery = on.sign(content, NOW)
         assert on.verify(delivery.body, received(delivery.headers), NOW) is None
-        (part,) = on.split(delivery.body, received(delivery.headers))
+        (part,) = on.parse(delivery.body, received(delivery.headers))
         ids.append(part.event_id)
         with nullcontext() if part.type != "charge.dispute.created" else pytest.raises(Ignored):
             facts += on.interpret(part.type, part.body)

@@ -12,7 +12,7 @@ import pytest
 from local.standin import StandIn
 from runtime.settings import SettingsError
 from tests.webhooks.deliveries import changed, endpoint, recorded
-from webhooks.processors import ADAPTERS, Processor, Split, Unavailable, http
+from webhooks.processors import ADAPTERS, ParsedEvent, Processor, Unavailable, http
 
 RECORDED = recorded("stripe")
 AT = 1_793_527_210
@@ -40,15 +40,15 @@ def put(stripe: StandIn, number: int, at: int = AT, **changes: Any) -> bytes:
     return body
 
 
-def listed(adapter: Processor, since: datetime = SINCE, until: datetime = UNTIL) -> list[Split]:
-    return list(adapter.listed(since, until))
+def history(adapter: Processor, since: datetime = SINCE, until: datetime = UNTIL) -> list[ParsedEvent]:
+    return list(adapter.fetch_history(since, until))
 
 
 def test_what_is_listed_is_what_was_delivered(stripe: StandIn) -> None:
     delivered = put(stripe, 1)
-    (part,) = listed(on(stripe))
+    (part,) = history(on(stripe))
     adapter = on(stripe)
-    assert adapter.split(delivered, {}) == [part._replace(body=delivered)]
+    assert adapter.parse(delivered, {}) == [part._replace(body=delivered)]
     assert adapter.same_content(delivered, part.body)
     assert adapter.interpret(part.type, part.body) == adapter.interpret("invoice.paid", delivered)
 
@@ -60,7 +60,7 @@ def test_of_every_type_that_counts_and_no_other(stripe: StandIn) -> None:
         stripe.objects.put("events", f"evt_{number}", event | {"id": f"evt_{number}", "created": AT})
         if event["type"] != json.loads(RECORDED["unknown_type"])["type"]:
             counting.add(event["type"])
-    assert {part.type for part in listed(adapter)} == counting
+    assert {part.type for part in history(adapter)} == counting
     asked = parse_qs(urlsplit(stripe.asked[0]).query)
     assert counting <= {values[0] for name, values in asked.items() if name.startswith("types[")}
     assert len([name for name in asked if name.startswith("types[")]) <= 20, "more than Stripe takes"
@@ -70,7 +70,7 @@ def test_of_every_type_that_counts_and_no_other(stripe: StandIn) -> None:
 def test_page_by_page_the_newest_first(stripe: StandIn, count: int, pages: int) -> None:
     for number in range(count):
         put(stripe, number, at=AT + number)
-    found = listed(on(stripe))
+    found = history(on(stripe))
     assert [part.event_id for part in found] == [f"evt_{number:04}" for number in reversed(range(count))]
     assert len(stripe.asked) == pages
 
@@ -78,7 +78,7 @@ def test_page_by_page_the_newest_first(stripe: StandIn, count: int, pages: int) 
 def test_pages_are_asked_for_when_they_are_needed(stripe: StandIn) -> None:
     for number in range(250):
         put(stripe, number, at=AT + number)
-    found = on(stripe).listed(SINCE, UNTIL)
+    found = on(stripe).fetch_history(SINCE, UNTIL)
     next(found)
     assert len(stripe.asked) == 1
 
@@ -86,27 +86,27 @@ def test_pages_are_asked_for_when_they_are_needed(stripe: StandIn) -> None:
 def test_from_one_moment_to_before_another(stripe: StandIn) -> None:
     for number, at in enumerate((AT - 1, AT, AT + 999, AT + 1_000)):
         put(stripe, number, at=at)
-    assert [part.event_id for part in listed(on(stripe))] == ["evt_0002", "evt_0001"]
+    assert [part.event_id for part in history(on(stripe))] == ["evt_0002", "evt_0001"]
     half = timedelta(seconds=0.5)
     windows = [(SINCE + half, SINCE + 999 * half), (SINCE + 999 * half, UNTIL + half)]
-    assert [part.event_id for window in windows for part in listed(on(stripe), *window)] == ["evt_0001", "evt_0002"]
+    assert [part.event_id for window in windows for part in history(on(stripe), *window)] == ["evt_0001", "evt_0002"]
 
 
 def test_of_a_connected_account(stripe: StandIn) -> None:
     ours, _ = put(stripe, 1, account="acct_1"), put(stripe, 2, account="acct_2")
     put(stripe, 3)
     adapter = on(stripe, account="acct_1")
-    (part,) = listed(adapter)
+    (part,) = history(adapter)
     assert part.event_id == "evt_0001"
     assert adapter.same_content(ours, part.body)
     assert adapter.interpret(part.type, part.body) == adapter.interpret("invoice.paid", ours)
-    assert [part.event_id for part in listed(on(stripe))] == ["evt_0003"]
+    assert [part.event_id for part in history(on(stripe))] == ["evt_0003"]
 
 
 def test_an_account_that_stripe_names_stays(stripe: StandIn) -> None:
     event = json.loads(changed(RECORDED["invoice_paid"], account="acct_2"))
     stripe.fail(200, body=json.dumps({"data": [event], "has_more": False}).encode())
-    (part,) = listed(on(stripe, account="acct_1"))
+    (part,) = history(on(stripe, account="acct_1"))
     assert json.loads(part.body)["account"] == "acct_2"
 
 
@@ -114,50 +114,50 @@ def test_an_account_that_stripe_names_stays(stripe: StandIn) -> None:
 def test_a_key_that_stripe_refuses(stripe: StandIn, status: int) -> None:
     stripe.fail(status, body=json.dumps({"error": {"message": "No such key"}}).encode())
     with pytest.raises(Unavailable, match=f"status {status}.*SPP_API_KEY_STRIPE"):
-        listed(on(stripe))
+        history(on(stripe))
     assert len(stripe.asked) == 1
 
 
 def test_no_key(stripe: StandIn) -> None:
     adapter = endpoint("stripe", "whsec_test", api=stripe.url)
     with pytest.raises(Unavailable, match=r"put a secret or restricted key .* into SPP_API_KEY_STRIPE"):
-        listed(adapter)
+        history(adapter)
 
 
 @pytest.mark.parametrize(("mode", "key"), [("test", "sk_live_1"), ("live", "rk_test_1")])
 def test_a_key_of_the_other_mode_asks_nothing(stripe: StandIn, mode: Literal["live", "test"], key: str) -> None:
     with pytest.raises(SettingsError, match=f"SPP_API_KEY_STRIPE is not a {mode}-mode key"):
-        listed(on(stripe, key, mode=mode))
+        history(on(stripe, key, mode=mode))
     assert not stripe.asked
-    assert listed(on(stripe, "rk_live_1", mode="live")) == []
+    assert history(on(stripe, "rk_live_1", mode="live")) == []
 
 
 def test_a_rate_limit(stripe: StandIn) -> None:
     stripe.fail(429, body=json.dumps({"error": {"message": "Too many requests"}}).encode())
     with pytest.raises(Unavailable, match="429"):
-        listed(on(stripe))
+        history(on(stripe))
 
 
 def test_a_rate_limit_that_stripe_says_to_try_again(stripe: StandIn) -> None:
     put(stripe, 1)
     stripe.fail(429, body=b'{"error": {"message": "lock"}}', **{"Stripe-Should-Retry": "true"})
-    assert [part.event_id for part in listed(on(stripe))] == ["evt_0001"]
+    assert [part.event_id for part in history(on(stripe))] == ["evt_0001"]
 
 
 def test_an_error_of_stripes(stripe: StandIn) -> None:
     put(stripe, 1)
     stripe.fail(500, body=b'{"error": {"message": "Something is broken"}}')
     stripe.fail(502, body=b"<html>")
-    assert [part.event_id for part in listed(on(stripe))] == ["evt_0001"], "twice more is tried"
+    assert [part.event_id for part in history(on(stripe))] == ["evt_0001"], "twice more is tried"
     stripe.fail(503, times=3, body=b"<html>")
     with pytest.raises(Unavailable, match="503"):
-        listed(on(stripe))
+        history(on(stripe))
 
 
 def test_an_error_on_a_later_page(stripe: StandIn) -> None:
     for number in range(101):
         put(stripe, number, at=AT + number)
-    found = on(stripe).listed(SINCE, UNTIL)
+    found = on(stripe).fetch_history(SINCE, UNTIL)
     assert len([next(found) for _ in range(100)]) == 100
     stripe.fail(401, body=b'{"error": {"message": "revoked"}}')
     with pytest.raises(Unavailable, match="401"):
@@ -182,23 +182,23 @@ def test_an_error_on_a_later_page(stripe: StandIn) -> None:
 def test_an_answer_that_is_none(stripe: StandIn, body: bytes) -> None:
     stripe.fail(200, body=body)
     with pytest.raises(Unavailable) as refused:
-        listed(on(stripe))
+        history(on(stripe))
     assert len(str(refused.value)) < 300
 
 
 def test_an_event_that_is_none_is_kept_in_quarantine(stripe: StandIn) -> None:
     put(stripe, 1)
     stripe.fail(200, body=b'{"data": [{"id": "evt_2", "type": 7}], "has_more": false}')
-    (part,) = listed(on(stripe))
+    (part,) = history(on(stripe))
     assert part.quarantine_reason
 
 
 def test_nobody_answers(stripe: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "TIMEOUT_S", (0.2, 0.2))
     with stripe.held(), pytest.raises(Unavailable, match="APIConnectionError"):
-        listed(on(stripe))
+        history(on(stripe))
     with pytest.raises(Unavailable, match="APIConnectionError"):
-        listed(endpoint("stripe", "whsec_test", api="http://127.0.0.1:9", api_key=["sk_test_1"]))
+        history(endpoint("stripe", "whsec_test", api="http://127.0.0.1:9", api_key=["sk_test_1"]))
 
 
 def test_the_time_for_an_answer_is_bounded() -> None:

@@ -11,7 +11,7 @@ from console.web.formats import house_zone, link
 from console.web.reasons import BESIDE, ReasonForm
 from models.errors import SppError
 from models.inbox import bulk
-from models.inbox.bulk import BulkAct, BulkVerb
+from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.search import EventFilter, Scope
 from models.staff.accounts import Role
 
@@ -29,7 +29,7 @@ class BulkForm(ReasonForm):
 def overview() -> ResponseReturnValue:
     """Every act on many events, the newest first."""
     return render_template(
-        "operations/acts.html", acts=bulk.listed(database()), told=event_filter.told, zone=house_zone()
+        "operations/acts.html", acts=bulk.latest(database()), told=event_filter.told, zone=house_zone()
     )
 
 
@@ -82,7 +82,7 @@ def _scope(verb: BulkVerb, wanted: EventFilter) -> Scope | None:
 @needs(Role.VIEWER)
 def show(act_id: int) -> ResponseReturnValue:
     """How far one act is."""
-    act = database().get(BulkAct, act_id) or abort(404)
+    act = database().get(BulkAction, act_id) or abort(404)
     said = event_filter.told(act.wanted, house_zone())
     return render_template("operations/act.html", act=act, said=said, zone=house_zone())
 

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database.arrays import columns
-from models.ledger import grants
-from models.ledger.clawback import Lot
+from models.ledger import held_grants
+from models.ledger.clawback import Grant
 from models.payments import entitlement, facts, references
 from models.payments.contradictions import contradictions
 from models.payments.entitlement import Owed, Terms
@@ -31,8 +31,8 @@ class Match:
 
 
 @dataclass(slots=True)
-class Case:
-    """What is known of one payment, the state it ought to have, what it owes, and the lots it has.
+class Position:
+    """What is known of one payment, the state it ought to have, what it owes, and the grants it has.
 
     A problem is either why the payment is held, or what its facts say that cannot be.
     """
@@ -46,7 +46,7 @@ class Case:
     contradicting: frozenset[Fact] = frozenset()
     """The facts that the problem is about, where the payment is not held."""
     owed: list[Owed] = field(default_factory=list)
-    lots: list[Lot] = field(default_factory=list)
+    grants: list[Grant] = field(default_factory=list)
 
     def problem_with(self, fact: Fact) -> str | None:
         """The problem, as far as the fact is part of it."""
@@ -68,40 +68,40 @@ class Case:
         return list(dict.fromkeys(reference for paid in told for reference in paid.billing_references))
 
 
-def read(session: Session, roots: Collection[int]) -> list[Case]:
-    """The cases of these payments, which stay locked until the transaction ends, in the order of ids."""
+def read(session: Session, roots: Collection[int]) -> list[Position]:
+    """The positions of these payments, which stay locked until the transaction ends, in the order of ids."""
     locked = references.lock(session, roots)
     root_of = {row: payment.root for payment in locked for row in payment.ids}
     known: defaultdict[int, list[KnownFact[Fact]]] = defaultdict(list)
     for row, fact in facts.of_payments(session, list(root_of)):
         known[root_of[row]].append(fact)
-    cases = [Case(payment, known[payment.root]) for payment in locked]
-    for case in cases:
-        paid = entitlement.payment_of(case.facts)
-        told = (known for known in case.known if isinstance(known.fact, Paid) and known.fact == paid)
-        case.paid = cast("KnownFact[Paid] | None", next(told, None))
-    _match(session, [case for case in cases if case.paid])
-    for case in cases:
-        _judge(case)
-    return cases
+    positions = [Position(payment, known[payment.root]) for payment in locked]
+    for position in positions:
+        paid = entitlement.payment_of(position.facts)
+        told = (known for known in position.known if isinstance(known.fact, Paid) and known.fact == paid)
+        position.paid = cast("KnownFact[Paid] | None", next(told, None))
+    _match(session, [position for position in positions if position.paid])
+    for position in positions:
+        _judge(position)
+    return positions
 
 
-def _judge(case: Case) -> None:
-    if case.paid is None:
+def _judge(position: Position) -> None:
+    if position.paid is None:
         return
-    paid = case.paid.fact
-    found = contradictions(case.facts)
-    case.problem = "; ".join(one.what for one in found) or None
-    case.contradicting = frozenset(fact for one in found for fact in one.facts)
-    if case.match is None:
-        case.state = PaymentState.UNMATCHED
+    paid = position.paid.fact
+    found = contradictions(position.facts)
+    position.problem = "; ".join(one.what for one in found) or None
+    position.contradicting = frozenset(fact for one in found for fact in one.facts)
+    if position.match is None:
+        position.state = PaymentState.UNMATCHED
         return
-    if paid.currency != case.match.currency:
-        case.state = PaymentState.HELD
-        case.problem = f"paid in {paid.currency}, but the membership is in {case.match.currency}"
+    if paid.currency != position.match.currency:
+        position.state = PaymentState.HELD
+        position.problem = f"paid in {paid.currency}, but the membership is in {position.match.currency}"
         return
-    case.state = PaymentState.SETTLED
-    case.owed = entitlement.entitlement(case.facts, case.match.terms)
+    position.state = PaymentState.SETTLED
+    position.owed = entitlement.entitlement(position.facts, position.match.terms)
 
 
 _MEMBERSHIPS = text("""
@@ -130,14 +130,14 @@ _TERMS = text("""
 """)
 
 
-def _match(session: Session, cases: list[Case]) -> None:
+def _match(session: Session, positions: list[Position]) -> None:
     """Finds each payment's membership; one that it was matched to before is kept."""
-    chosen = {case.payment.root: case.payment.membership_id for case in cases}
+    chosen = {position.payment.root: position.payment.membership_id for position in positions}
     wanted = [
-        (case.payment.endpoint, reference, case.payment.root)
-        for case in cases
-        if case.payment.membership_id is None
-        for reference in case.billing_references
+        (position.payment.endpoint, reference, position.payment.root)
+        for position in positions
+        if position.payment.membership_id is None
+        for reference in position.billing_references
     ]
     if wanted:
         rows = session.execute(_MEMBERSHIPS, columns(("endpoints", "references", "roots"), wanted)).all()
@@ -145,26 +145,28 @@ def _match(session: Session, cases: list[Case]) -> None:
         for endpoint, reference, root in wanted:
             chosen[root] = chosen[root] or found.get((endpoint, reference))
     matched = [
-        (case.payment.root, chosen[case.payment.root], case.paid.fact.occurred_at)
-        for case in cases
-        if case.paid and chosen[case.payment.root]
+        (position.payment.root, chosen[position.payment.root], position.paid.fact.occurred_at)
+        for position in positions
+        if position.paid and chosen[position.payment.root]
     ]
-    case_of = {case.payment.root: case for case in cases}
+    position_of = {position.payment.root: position for position in positions}
     for root, *membership, item_id, quantity, days in session.execute(
         _TERMS, columns(("roots", "ids", "moments"), matched)
     ).all():
-        case = case_of[root]
-        if case.match is None:
-            case.match = Match(*membership)
+        position = position_of[root]
+        if position.match is None:
+            position.match = Match(*membership)
         if item_id is not None:
-            case.match.terms.append(Terms(item_id, quantity, days))
+            position.match.terms.append(Terms(item_id, quantity, days))
 
 
-def lay_out_lots(session: Session, cases: list[Case]) -> dict[int, Lot]:
-    """Gives each case its lots; returns them and those of its members with an open shortfall, all locked, by id."""
-    case_of = {row: case for case in cases for row in case.payment.ids}
-    lots = grants.of_payments(session, case_of, {case.match.member_id for case in cases if case.match})
-    for lot in lots.values():
-        if lot.payment_id in case_of:
-            case_of[lot.payment_id].lots.append(lot)
-    return lots
+def lay_out_grants(session: Session, positions: list[Position]) -> dict[int, Grant]:
+    """Gives each position its grants; returns these and its members' grants with an open shortfall, locked, by id."""
+    position_of = {row: position for position in positions for row in position.payment.ids}
+    grants = held_grants.of_payments(
+        session, position_of, {position.match.member_id for position in positions if position.match}
+    )
+    for grant in grants.values():
+        if grant.payment_id in position_of:
+            position_of[grant.payment_id].grants.append(grant)
+    return grants

@@ -8,20 +8,20 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.days import last_day
 from models.database.arrays import array
-from models.ledger.clawback import Lot
+from models.ledger.clawback import Grant
 
-_LOT = """
+_GRANT = """
     SELECT id, payment_id, member_id, item_id, quantity, remaining, shortfall, reversed, expires_at, recorded_at,
            late_after_s
     FROM credit_grants
 """
 
-_LOTS_BY_ID = text(f"""{_LOT}
+_GRANTS_BY_ID = text(f"""{_GRANT}
     WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
 """)
 
 
-_LOTS = text(f"""{_LOT}
+_GRANTS = text(f"""{_GRANT}
     WHERE payment_id = ANY(CAST(:payment_ids AS bigint[]))
        OR (shortfall > 0 AND member_id = ANY(CAST(:member_ids AS bigint[])))
     ORDER BY id
@@ -29,20 +29,20 @@ _LOTS = text(f"""{_LOT}
 """)
 
 
-def of_payments(session: Session, payment_ids: Iterable[int], member_ids: Iterable[int]) -> dict[int, Lot]:
-    """The lots of these payments, and those of these members with an open shortfall, locked, by id."""
+def of_payments(session: Session, payment_ids: Iterable[int], member_ids: Iterable[int]) -> dict[int, Grant]:
+    """The grants of these payments, and those of these members with an open shortfall, locked, by id."""
     values = {"payment_ids": array(payment_ids), "member_ids": array(member_ids)}
-    return {row.id: Lot(*row) for row in session.execute(_LOTS, values)}
+    return {row.id: Grant(*row) for row in session.execute(_GRANTS, values)}
 
 
-_DEBTS = text(f"""{_LOT}
+_DEBTS = text(f"""{_GRANT}
     WHERE shortfall > 0 AND member_id = :member AND item_id = :item ORDER BY id FOR UPDATE
 """)
 
 
-def open_debts(session: Session, member_id: int, item_id: int) -> list[Lot]:
-    """The member's lots of that item with an open shortfall, locked, in the order of ids."""
-    return [Lot(*row) for row in session.execute(_DEBTS, {"member": member_id, "item": item_id})]
+def open_debts(session: Session, member_id: int, item_id: int) -> list[Grant]:
+    """The member's grants of that item with an open shortfall, locked, in the order of ids."""
+    return [Grant(*row) for row in session.execute(_DEBTS, {"member": member_id, "item": item_id})]
 
 
 _ENTERED = text("""
@@ -71,27 +71,27 @@ _REPAYMENTS = text("""
 """)
 
 
-def read_entries(session: Session, wanted: Collection[int], lots: dict[int, Lot]) -> None:
-    """Fills in what the entries of the wanted lots come to, and lays out the lots that repaid their shortfalls."""
+def read_entries(session: Session, wanted: Collection[int], grants: dict[int, Grant]) -> None:
+    """Fills in what the entries of the wanted grants come to, and lays out the grants that repaid their shortfalls."""
     if not wanted:
         return
     ids = {"ids": array(wanted)}
     for grant_id, taken_by_hand, clawed_back in session.execute(_ENTERED, ids).all():
-        lots[grant_id].taken_by_hand, lots[grant_id].clawed_back = taken_by_hand, clawed_back
+        grants[grant_id].taken_by_hand, grants[grant_id].clawed_back = taken_by_hand, clawed_back
     for grant_id, run, expired in session.execute(_EXPIRED, ids).all():
-        lots[grant_id].expired[run] = expired
+        grants[grant_id].expired[run] = expired
     repayments = session.execute(_REPAYMENTS, ids).all()
-    if missing := {payer for _, payer, _ in repayments} - lots.keys():
-        lots |= {row.id: Lot(*row) for row in session.execute(_LOTS_BY_ID, {"ids": array(missing)}).all()}
+    if missing := {payer for _, payer, _ in repayments} - grants.keys():
+        grants |= {row.id: Grant(*row) for row in session.execute(_GRANTS_BY_ID, {"ids": array(missing)}).all()}
     for grant_id, payer, repaid in repayments:
-        lots[grant_id].repayments.append((lots[payer], repaid))
+        grants[grant_id].repayments.append((grants[payer], repaid))
 
 
-def lot_with_entries(session: Session, grant_id: int) -> Lot:
-    """One lot, locked, and what its entries come to."""
-    lots = {row.id: Lot(*row) for row in session.execute(_LOTS_BY_ID, {"ids": array([grant_id])})}
-    read_entries(session, [grant_id], lots)
-    return lots[grant_id]
+def with_entries(session: Session, grant_id: int) -> Grant:
+    """One grant, locked, and what its entries come to."""
+    grants = {row.id: Grant(*row) for row in session.execute(_GRANTS_BY_ID, {"ids": array([grant_id])})}
+    read_entries(session, [grant_id], grants)
+    return grants[grant_id]
 
 
 _DATES = text("""
@@ -103,7 +103,7 @@ _DATES = text("""
 
 
 def extended_by_hand(session: Session, zones: Mapping[int, str]) -> dict[int, timedelta]:
-    """By how many days people have put off the expiry of each of these lots, whose club's time zone is given."""
+    """By how many days people have put off the expiry of each of these grants, whose club's time zone is given."""
     days: dict[int, timedelta] = {}
     before: dict[int, date | None] = {}
     for grant_id, expires_at, by_hand in session.execute(_DATES, {"ids": array(zones)}).all():
