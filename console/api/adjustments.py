@@ -16,8 +16,8 @@ from console.api.gate import PREFIX, Made, act, person, read
 from console.api.members import Grant
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fields, beside
-from console.api.rows import row
-from console.web.access import database
+from console.request import database
+from console.rows import row
 from models.catalogue.tables import MAX_QUANTITY, Item
 from models.errors import (
     DayOver,

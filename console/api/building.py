@@ -10,9 +10,9 @@ from console.api.catalogue import TAG, Club, ClubPath, Item, ItemPath, item_show
 from console.api.fields import Body, Change, Currency, Name, Text, changed, field
 from console.api.gate import PREFIX, Made, act, change, remove
 from console.api.problems import Fields, beside
-from console.api.rows import row
-from console.web.access import actor, database
-from console.web.changes import Edit
+from console.edits import Edit
+from console.request import actor, database
+from console.rows import row
 from models.catalogue import clubs, items, tables
 from models.catalogue.tables import ItemKind, SessionType, ShortfallPolicy
 from models.errors import (

@@ -9,7 +9,7 @@ from console.api.fields import Answer, Id, Path, field, id_of, parameter
 from console.api.gate import read
 from console.api.memberships import Pinned
 from console.api.paging import Listing, PageQuery
-from console.api.rows import row
+from console.rows import row
 from models.catalogue import on_sale, tables
 from models.catalogue.tables import Interval, ItemKind, OfferState, SessionType, ShortfallPolicy
 

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from console.api import gate, problems
 from console.api.gate import PREFIX, api
-from console.web import access
+from console.request import open_to_all
 from models.errors import SppError
 
 DESCRIPTION = (
@@ -68,7 +68,7 @@ def _described(app: OpenAPI) -> str:
 
 
 @api.get("/openapi.json", doc_ui=False)  # type: ignore[untyped-decorator]
-@access.open_to_all
+@open_to_all
 def openapi() -> Response:
     """The description."""
     kept = current_app.extensions
@@ -78,7 +78,7 @@ def openapi() -> Response:
 
 
 @api.get("/docs", doc_ui=False)  # type: ignore[untyped-decorator]
-@access.open_to_all
+@open_to_all
 def docs() -> Response:
     """The description as a page."""
     page: Response = api.send_static_file("docs.html")
@@ -87,7 +87,7 @@ def docs() -> Response:
 
 
 @api.get("/problems/<name>", doc_ui=False)  # type: ignore[untyped-decorator]
-@access.open_to_all
+@open_to_all
 def explain(name: str) -> Response:
     """What a type of problem means."""
     kind = KINDS.get(name)

@@ -8,7 +8,7 @@ from console.api import paging
 from console.api.fields import TIME, Answer, Id, Moment, Path, Sought, field, id_of, parameter
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
-from console.web.access import database
+from console.request import database
 from models.errors import NotFound
 from models.inbox import search
 from models.inbox import story as event_story

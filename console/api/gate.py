@@ -19,7 +19,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized, Unsupported
 
 from console.api.fields import Answer, KeyHeader
 from console.api.problems import MEDIA_TYPE, InvalidRequest, Problem, faults
-from console.web import access
+from console.request import database, open_to_all
 from models.staff import accounts, kept_answers, tokens
 from models.staff.accounts import Role
 from models.staff.actions import Actor
@@ -136,7 +136,7 @@ def _route(
         add = getattr(api, method)(
             rule, tags=[tag], summary=summary.rstrip("."), description=description, responses=responses
         )
-        add(access.open_to_all(gated))
+        add(open_to_all(gated))
         return route
 
     return register
@@ -169,7 +169,7 @@ def _gate(route: Route, needed: Access, *, once: bool) -> Callable[..., Response
 
 def _once(arguments: dict[str, BaseModel], do: Callable[[], Made]) -> Made:
     """Does it, unless an earlier request with the same key did: then what that was answered."""
-    session, key = access.database(), cast("KeyHeader", arguments["header"]).key
+    session, key = database(), cast("KeyHeader", arguments["header"]).key
     asked = arguments["body"].model_dump_json() if "body" in arguments else ""
     if known := kept_answers.take(session, key, f"{request.method} {request.path}\n{asked}"):
         return Made(known.answer, known.location, replayed=True)
@@ -182,7 +182,7 @@ def _once(arguments: dict[str, BaseModel], do: Callable[[], Made]) -> Made:
 def _admit(needed: Access) -> None:
     given = request.authorization
     text = given.token if given is not None and given.type == "bearer" else None
-    token = tokens.verify(access.database(), text, datetime.now(UTC)) if text else None
+    token = tokens.verify(database(), text, datetime.now(UTC)) if text else None
     if token is None:
         raise Unauthorized(
             "Send a valid API token: Authorization: Bearer spp_... An admin makes one in the console.",

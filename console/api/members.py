@@ -12,8 +12,8 @@ from console.api.fields import TIME, Answer, AsOfQuery, Id, Path, field, id_of, 
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest
-from console.api.rows import row
-from console.web.access import database
+from console.request import database
+from console.rows import row
 from models.ledger.entries import EntryKind
 from models.members import search
 from models.members.memberships import Member as Person

@@ -13,8 +13,8 @@ from console.api.gate import PREFIX, Made, read, write
 from console.api.members import MemberPath
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fields, beside
-from console.api.rows import row
-from console.web.access import actor, database
+from console.request import actor, database
+from console.rows import row
 from models.catalogue.tables import Club, Item, PaymentTerm
 from models.errors import (
     InvalidEmail,

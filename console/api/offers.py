@@ -13,10 +13,9 @@ from console.api.fields import Body, Change, Id, Name, changed, field, whole
 from console.api.gate import PREFIX, Made, act, change, remove
 from console.api.payment_terms import TermBody, add_term, each_once
 from console.api.problems import Fields, beside
-from console.api.rows import row
-from console.web.access import actor, database
-from console.web.changes import Edit
-from console.web.offer_page import the_offer
+from console.edits import Edit
+from console.request import actor, database
+from console.rows import row, the_offer
 from models.catalogue import offers, tables
 from models.catalogue.rules import MAX_BUCKETS
 from models.catalogue.tables import OfferState

@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from console.api.fields import Answer, Cursor, Id, Limit, Query, field, parameter
 from console.api.problems import Fault, InvalidRequest
-from console.web.access import database
+from console.request import database
 
 Row = TypeVar("Row", bound=Answer)
 Table = TypeVar("Table")

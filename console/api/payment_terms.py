@@ -10,10 +10,9 @@ from console.api.catalogue import TAG, OfferPath, PaymentTerm, TermPath, term_sh
 from console.api.fields import Body, Change, Currency, Id, Name, changed, field, whole
 from console.api.gate import PREFIX, Made, act, change, remove
 from console.api.problems import Fault, Fields, Refused, beside
-from console.api.rows import row
-from console.web.access import actor, database
-from console.web.changes import Edit, log_changes
-from console.web.offer_page import the_offer
+from console.edits import Edit, log_changes
+from console.request import actor, database
+from console.rows import row, the_offer
 from models.catalogue import offers, tables
 from models.catalogue.rules import MAX_BUCKETS
 from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Interval, SessionBucket

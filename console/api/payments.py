@@ -13,7 +13,7 @@ from console.api.gate import read
 from console.api.members import MemberPath
 from console.api.memberships import MembershipPath
 from console.api.paging import Listing, PageQuery
-from console.web.access import database
+from console.request import database
 from models.errors import NotFound
 from models.payments.facts import FACTS_PER_EVENT, KIND_OF, Fact, FactKind, KnownFact, Linked, Paid
 from models.payments.references import Payment as Row

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from console.web.access import actor, database
+from console.request import actor, database
 from models.staff import actions
 
 

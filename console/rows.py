@@ -1,0 +1,40 @@
+"""Rows that a request names by their ids."""
+
+from typing import TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from console.request import database
+from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
+from models.database.base import Base
+from models.errors import NotFound
+
+Row = TypeVar("Row", bound=Base)
+
+
+def row(table: type[Row], what: str, wanted: int, *, lock: bool = False, field: str | None = None) -> Row:
+    """The row with that id, locked against other edits with `lock`. Raises NotFound, for that field of a body."""
+    found = database().get(table, wanted, with_for_update=lock or None)
+    if found is None:
+        raise NotFound(field=field, what=what, name=wanted)
+    return found
+
+
+def the_offer(offer_id: int, *, lock: bool = False) -> Offer:
+    """The offer with its parts, locked against other edits with `lock`. Raises NotFound."""
+    query = select(Offer).where(Offer.id == offer_id)
+    if lock:
+        # First the lock, then what it protects. Sign-ups need not wait for it.
+        database().execute(query.with_for_update(key_share=True))
+    parts = (
+        selectinload(Offer.buckets).joinedload(SessionBucket.item),
+        selectinload(Offer.terms)
+        .selectinload(PaymentTerm.bucket_terms)
+        .joinedload(BucketTerms.bucket)
+        .joinedload(SessionBucket.item),
+    )
+    offer = database().scalar(query.options(*parts).execution_options(populate_existing=True))
+    if offer is None:
+        raise NotFound(what="offer", name=offer_id)
+    return offer
