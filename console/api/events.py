@@ -124,12 +124,6 @@ def get_event(event_id: int) -> Event:
 
 
 def _shown(story: Story) -> Event:
-    event = story.event
-    return Event.of(
-        event,
-        next_attempt_at=event.next_attempt_at if event.state == EventState.PENDING else None,
-        contradicted_by=[other.id for other in story.others],
-        facts=story.facts,
-        entries=story.entries,
-        failed_tries=story.errors,
-    )
+    event, others = story.event, [other.id for other in story.others]
+    due = event.next_attempt_at if event.state == EventState.PENDING else None
+    return Event.of(event, story, next_attempt_at=due, contradicted_by=others, failed_tries=story.errors)

@@ -73,10 +73,11 @@ def _utc(value: datetime) -> datetime:
 
 
 def _key(value: str) -> str:
-    if not 1 <= len(value) <= MAX_KEY_LENGTH:
-        raise ValueError(f"write 1 to {MAX_KEY_LENGTH} characters (it has {len(value)})")
-    if wrong := re.search("[^!-~]", value):
-        raise ValueError(f"use ASCII letters, digits and punctuation only, without blanks (it has {wrong[0]!a})")
+    wrong = re.search("[^!-~]", value)
+    if wrong or not 1 <= len(value) <= MAX_KEY_LENGTH:
+        found = f"it has {wrong[0]!a}" if wrong else f"it has {len(value)}" if value else "it is missing or empty"
+        allowed = f"1 to {MAX_KEY_LENGTH} ASCII letters, digits and punctuation characters, without blanks"
+        raise ValueError(f"send {allowed} ({found})")
     return value
 
 
@@ -161,6 +162,11 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     @classmethod
-    def of(cls, row: object, **more: Any) -> Self:
-        """The answer from an object's attributes of the same names; `more` gives those that differ."""
-        return cls(**{name: getattr(row, name) for name in cls.model_fields if name not in more}, **more)
+    def of(cls, *rows: Any, **more: Any) -> Self:
+        """The answer from `more`, and else from the first of the objects that has an attribute of a field's name.
+
+        None of them has it: null.
+        """
+        for name in cls.model_fields.keys() - more.keys():
+            more[name] = next((getattr(one, name) for one in rows if hasattr(one, name)), None)
+        return cls(**more)

@@ -118,16 +118,11 @@ def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
     Payments that came before are credited soon after, found by their billing references.
     """
     now = datetime.now(UTC)
+    club, term = row(Club, body.club_id), row(PaymentTerm, body.payment_term_id)
+    picks = [row(Item, item_id, field="item_ids") for item_id in body.item_ids]
+    member = {"email": body.email, "name": body.name}
     bought = memberships.sign_up(
-        database(),
-        email=body.email,
-        name=body.name,
-        club=row(Club, body.club_id),
-        term=row(PaymentTerm, body.payment_term_id),
-        picks=[row(Item, item_id, field="item_ids") for item_id in body.item_ids],
-        by=actor(),
-        now=now,
-        key=header.key,
+        database(), **member, club=club, term=term, picks=picks, by=actor(), now=now, key=header.key
     )
     replayed = bought.versions[0].since != now
     wanted = {(one.endpoint, one.reference) for one in body.billing_references}
@@ -161,10 +156,5 @@ def _shown(bought: Bought) -> Membership:
         Terms.of(one, sessions=[Pinned.of(pin, item=pin.item.name) for pin in one.pinned]) for one in bought.versions
     ]
     billing = sorted(bought.billing, key=lambda one: (one.endpoint, one.reference))
-    return Membership.of(
-        bought,
-        offer=bought.offer.name,
-        payment_term=bought.term.name,
-        terms=terms,
-        billing_references=[BillingReference.of(one) for one in billing],
-    )
+    offer, term = bought.offer.name, bought.term.name
+    return Membership.of(bought, offer=offer, payment_term=term, terms=terms, billing_references=billing)

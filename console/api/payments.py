@@ -64,7 +64,7 @@ class Payment(Answer):
     recorded_at: datetime = field("When it was first heard of.", TIME)
 
 
-class Telling(Answer):
+class PaymentFact(Answer):
     """One thing that an event told of a payment."""
 
     event_id: int = id_of("event")
@@ -76,10 +76,10 @@ class Telling(Answer):
     currency: str | None = field("ISO 4217.", "USD")
 
 
-class PaymentWithTellings(Payment):
+class PaymentWithFacts(Payment):
     """A payment of dues, and all that was told of it."""
 
-    tellings: list[Telling] = field("In the order in which they came.", [])
+    facts: list[PaymentFact] = field("In the order in which they came.", [])
 
 
 class Payments(Listing[Payment]):
@@ -108,45 +108,28 @@ def list_payments_of_membership(membership: Membership, query: PageQuery) -> Pay
 
 
 @read("/payments/<id:payment_id>", TAG)
-def get_payment(payment_id: int) -> PaymentWithTellings:
+def get_payment(payment_id: int) -> PaymentWithFacts:
     """Get a payment and all facts about it."""
     story = payment_story.story(database(), payment_id)
     if story is None:
         raise NotFound(what="payment", name=payment_id)
-    return PaymentWithTellings(**dict(_shown(story)), tellings=[_telling(known) for known in story.facts])
+    return PaymentWithFacts(**dict(_shown(story)), facts=[_fact(known) for known in story.facts])
 
 
 def _page(query: PageQuery, *wanted: ColumnElement[bool]) -> Payments:
     found = payment_story.page(database(), *wanted, limit=query.limit, before=query.last_seen("payments"))
-    return Payments(
-        data=[_shown(story) for story in found.payments], next_cursor=paging.cursor("payments", found.older)
-    )
+    rows = [_shown(story) for story in found.payments]
+    return Payments(data=rows, next_cursor=paging.cursor("payments", found.older))
 
 
 def _shown(story: PaymentStory) -> Payment:
     root, paid = story.root, story.paid
-    return Payment.of(
-        root,
-        reference=paid.payment if paid else root.reference,
-        references=story.references,
-        amount_minor=paid.amount_minor if paid else None,
-        currency=paid.currency if paid else None,
-        paid_at=paid.occurred_at if paid else None,
-        reversed_minor=story.reversed_minor,
-        member_id=story.member_id,
-        billing_references=root.billing_references or [],
-        sessions=story.gave,
-    )
+    reference, paid_at = (paid.payment, paid.occurred_at) if paid else (root.reference, None)
+    waits_for = root.billing_references or []
+    more = {"reference": reference, "paid_at": paid_at, "billing_references": waits_for, "sessions": story.gave}
+    return Payment.of(root, story, paid, **more)
 
 
-def _telling(known: KnownFact[Fact]) -> Telling:
-    fact = known.fact
-    return Telling(
-        event_id=known.id // FACTS_PER_EVENT,
-        kind=KIND_OF[type(fact)],
-        reference=fact.payment,
-        occurred_at=fact.occurred_at,
-        cause=getattr(fact, "cause", None),
-        amount_minor=getattr(fact, "amount_minor", None),
-        currency=getattr(fact, "currency", None),
-    )
+def _fact(known: KnownFact[Fact]) -> PaymentFact:
+    event_id, fact = known.id // FACTS_PER_EVENT, known.fact
+    return PaymentFact.of(fact, event_id=event_id, kind=KIND_OF[type(fact)], reference=fact.payment)

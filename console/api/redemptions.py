@@ -147,20 +147,17 @@ def _with_returns(redemptions: Sequence[Spent]) -> list[RedemptionWithReturns]:
     returns: dict[int | None, list[Spent]] = defaultdict(list)
     for one in database().scalars(undone):
         returns[one.undoes].append(one)
-    draws = _draws([*ids, *(one.id for back in returns.values() for one in back)])
+        ids.append(one.id)
+    draws = _draws(ids)
     items = dict(
         database().execute(select(Item.id, Item.name).where(Item.id.in_({one.item_id for one in redemptions}))).all()
     )
-    return [
-        RedemptionWithReturns.of(
-            one,
-            draws=draws[one.id],
-            item=items[one.item_id],
-            returned=sum(back.quantity for back in returns[one.id]),
-            returns=[Return.of(back, redemption_id=one.id, draws=draws[back.id]) for back in returns[one.id]],
-        )
-        for one in redemptions
-    ]
+    shown = []
+    for one in redemptions:
+        back = [Return.of(undo, redemption_id=one.id, draws=draws[undo.id]) for undo in returns[one.id]]
+        more = {"item": items[one.item_id], "returned": sum(undo.quantity for undo in back), "returns": back}
+        shown.append(RedemptionWithReturns.of(one, draws=draws[one.id], **more))
+    return shown
 
 
 def _draws(ids: list[int]) -> dict[int, list[Draw]]:
