@@ -21,7 +21,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized, Unsupported
 from console.api.fields import Answer, Id, KeyHeader, parameter
 from console.api.problems import MEDIA_TYPE, InvalidRequest, Problem, faults
 from console.request import database, open_to_all
-from console.rows import row, the_offer, the_term
+from console.rows import noun, row, the_offer, the_term
 from models.catalogue.tables import Offer, PaymentTerm
 from models.database.base import Base
 from models.staff import accounts, kept_answers, tokens
@@ -200,7 +200,7 @@ def _row(table: type[Base], wanted: int, *, lock: bool) -> Base:
     """The row with that id. Of an offer, and of a payment term with its offer, the whole is locked."""
     if lock and table is Offer:
         return the_offer(wanted, lock=True)
-    return the_term(wanted) if lock and table is PaymentTerm else row(table, wanted, lock=lock)
+    return the_term(wanted) if lock and table is PaymentTerm else row(table, noun(table), wanted, lock=lock)
 
 
 def _once(given: dict[str, BaseModel], run: Callable[[], Answer | None], at: str) -> Response:
