@@ -1,105 +1,18 @@
-"""The inbox: storing once, claiming, finishing, failing and replaying."""
-
-from collections.abc import Sequence
-from datetime import datetime
+"""The queue: claiming, finishing, failing, replaying and discarding."""
 
 import pytest
-from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.database.engine import sessions
-from models.inbox import queue, storing
+from models.inbox import queue
 from models.inbox.events import EventState, WebhookEvent
 from models.inbox.queue import Claimed, Outcome
-from models.inbox.storing import NewEvent, Stored
 from tests.models.gym import Gym
 
 LEASE_S = 60.0
-
-
-def arriving(event_id: str, body: bytes = b"{}", endpoint: str = "stripe", reason: str | None = None) -> NewEvent:
-    return NewEvent(endpoint, event_id, "paid", body, "2025-03-31", reason)
-
-
-def same(endpoint: str, first: bytes, second: bytes) -> bool:
-    """White space does not matter."""
-    return first.split() == second.split()
-
-
-def store(session: Session, *arrived: NewEvent) -> list[Stored]:
-    return storing.store(session, arrived, same)
-
-
-def claim(session: Session, *, retried: bool = False, limit: int = 100, lease_s: float = LEASE_S) -> list[str]:
-    return [event.event_id for event in queue.claim(session, retried=retried, limit=limit, lease_s=lease_s)]
-
-
-def row(session: Session, event_id: str) -> WebhookEvent:
-    wanted = select(WebhookEvent).where(WebhookEvent.event_id == event_id, WebhookEvent.conflicts_with.is_(None))
-    return session.scalars(wanted.execution_options(populate_existing=True)).one()
-
-
-def due_since(session: Session, event_ids: Sequence[str], seconds: float) -> None:
-    """Moves the moment at which the events are due into the past."""
-    ago = func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-    session.execute(update(WebhookEvent).where(WebhookEvent.event_id.in_(event_ids)).values(next_attempt_at=ago))
-
-
-def database_time(session: Session) -> datetime:
-    now: datetime = session.scalars(select(func.clock_timestamp())).one()
-    return now
-
-
-def test_an_event_is_stored_once_as_it_came(session: Session) -> None:
-    body = b'\x00\xff {"id": "evt"}'
-    assert store(session, arriving("a", body), arriving("b")) == [Stored.NEW, Stored.NEW]
-    assert store(session, arriving("a", body), arriving("c")) == [Stored.UNFINISHED_DUPLICATE, Stored.NEW]
-    kept = row(session, "a")
-    assert (bytes(kept.body), kept.state, kept.attempts, kept.api_version) == (body, "pending", 0, "2025-03-31")
-
-
-def test_repeats_within_one_group_are_told_apart(session: Session) -> None:
-    outcomes = store(session, arriving("a"), arriving("a"), arriving("b"), arriving("a", b" {}"), arriving("a", b"{1}"))
-    assert outcomes == [
-        Stored.NEW,
-        Stored.UNFINISHED_DUPLICATE,
-        Stored.NEW,
-        Stored.UNFINISHED_DUPLICATE,
-        Stored.CONFLICT,
-    ]
-
-
-def test_a_repeat_of_a_finished_event_needs_no_bell(session: Session) -> None:
-    store(session, arriving("a"))
-    queue.finish(session, [Outcome(row(session, "a").id, EventState.PROCESSED)])
-    assert store(session, arriving("a")) == [Stored.DUPLICATE]
-
-
-def test_one_id_on_two_endpoints_is_two_events(session: Session) -> None:
-    assert store(session, arriving("a"), arriving("a", endpoint="other")) == [Stored.NEW, Stored.NEW]
-
-
-def test_the_same_id_with_other_content_is_kept_beside_the_first_which_stands(session: Session) -> None:
-    store(session, arriving("a", b"one"))
-    assert (
-        store(session, arriving("a", b"two"), arriving("a", b"two"), arriving("a", b"three")) == [Stored.CONFLICT] * 3
-    )
-    first = row(session, "a")
-    conflicts = session.scalars(select(WebhookEvent).where(WebhookEvent.conflicts_with == first.id)).all()
-    assert sorted(bytes(conflict.body) for conflict in conflicts) == [b"three", b"two"]
-    assert {conflict.state for conflict in conflicts} == {"quarantined"}
-    assert all(f"event {first.id}" in (conflict.reason or "") for conflict in conflicts)
-    assert (bytes(first.body), first.state) == (b"one", "pending")
-    assert claim(session) == ["a"]
-
-
-def test_an_unusable_event_goes_into_quarantine_at_once(session: Session) -> None:
-    assert store(session, arriving("a", reason="unparsable")) == [Stored.NEW]
-    kept = row(session, "a")
-    assert (kept.state, kept.reason) == ("quarantined", "unparsable")
-    assert kept.finished_at is not None
-    assert claim(session) == []
+from tests.models.inbox.arrivals import LEASE_S, arriving, claim, database_time, due_since, row, store
 
 
 def test_fresh_events_are_claimed_in_groups_the_oldest_first(session: Session) -> None:
