@@ -10,8 +10,6 @@ from models.inbox import queue
 from models.inbox.events import EventState, WebhookEvent
 from models.inbox.queue import Claimed, Outcome
 from tests.models.gym import Gym
-
-LEASE_S = 60.0
 from tests.models.inbox.arrivals import LEASE_S, arriving, claim, database_time, due_since, row, store
 
 

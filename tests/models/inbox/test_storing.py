@@ -7,8 +7,6 @@ from models.inbox import queue
 from models.inbox.events import EventState, WebhookEvent
 from models.inbox.queue import Outcome
 from models.inbox.storing import Stored
-
-LEASE_S = 60.0
 from tests.models.inbox.arrivals import arriving, claim, row, store
 
 
