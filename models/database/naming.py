@@ -18,7 +18,7 @@ def name_given(text: str) -> str:
     if not name:
         raise NameMissing
     if len(name) > MAX_NAME_LENGTH:
-        raise TextTooLong(what="The name", limit=MAX_NAME_LENGTH, length=len(name))
+        raise TextTooLong(field="name", what="The name", limit=MAX_NAME_LENGTH, length=len(name))
     return name
 
 

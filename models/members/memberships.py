@@ -187,9 +187,9 @@ def sign_up(
         return _same(known, email, club, term, picks)
     offer = term.offer
     if term.retired_at is not None:
-        raise WrongState(what=f"Payment term {term.name!r}", state="retired", verb="bought")
+        raise WrongState(field="payment_term_id", what=f"Payment term {term.name!r}", state="retired", verb="bought")
     if offer.state != OfferState.PUBLISHED:
-        raise WrongState(what=f"Offer {offer.name!r}", state=offer.state, verb="bought")
+        raise WrongState(field="payment_term_id", what=f"Offer {offer.name!r}", state=offer.state, verb="bought")
     if term.currency != club.currency:
         raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=club.currency)
     local, _, domain = email.strip().partition("@")
@@ -289,12 +289,12 @@ def the_membership(session: Session, email: str, membership_id: int | None = Non
     """
     person = find_member(session, email)
     if person is None:
-        raise NotFound(what="member", name=email)
+        raise NotFound(field="email", what="member", name=email)
     held = {membership.id: membership for membership in person.memberships}
     if membership_id is None and len(held) > 1:
         choice = ", ".join(f"{number} ({one.offer.name}, {one.club.name})" for number, one in held.items())
         raise SeveralMemberships(email=email, memberships=choice)
     membership = held.get(membership_id) if membership_id else next(iter(held.values()), None)
     if membership is None:
-        raise NotFound(what=f"membership of {email}", name=membership_id or "at all")
+        raise NotFound(field="email", what=f"membership of {email}", name=membership_id or "at all")
     return membership

@@ -108,9 +108,9 @@ def add(session: Session, *, email: str, name: str, role: Role, password: str, b
         raise InvalidEmail(email=email)
     if not name:
         raise NameMissing
-    for what, given in (("The e-mail address", login), ("The name", name)):
+    for field, what, given in (("email", "The e-mail address", login), ("name", "The name", name)):
         if len(given) > MAX_NAME_LENGTH:
-            raise TextTooLong(what=what, limit=MAX_NAME_LENGTH, length=len(given))
+            raise TextTooLong(field=field, what=what, limit=MAX_NAME_LENGTH, length=len(given))
     new = insert(Staff).values(
         email=login, name=name, role=role.value, password_hash=_hash(login, password), password_changed_at=now
     )

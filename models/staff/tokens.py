@@ -77,7 +77,7 @@ def make(session: Session, owner: Staff, *, name: str, scope: TokenScope, by: Ac
     if not name:
         raise NameMissing
     if len(name) > MAX_NAME_LENGTH:
-        raise TextTooLong(what="The name", limit=MAX_NAME_LENGTH, length=len(name))
+        raise TextTooLong(field="name", what="The name", limit=MAX_NAME_LENGTH, length=len(name))
     if not owner.active:
         raise WrongState(what=f"Account {owner.email}", state="disabled", verb="given a token")
     secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
