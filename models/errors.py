@@ -192,6 +192,10 @@ class WrongCurrency(SppError, field="payment_term_id"):
     """The payment term is in {term_currency}, the club {club!r} in {club_currency}."""
 
 
+class ReferenceUnusable(SppError, field="reference"):
+    """No processor makes such a reference: {why}. It is 1 to 255 ASCII characters without blanks: copy it again."""
+
+
 class ReferenceTaken(SppError, field="reference", status=409):
     """{reference!r} on endpoint {endpoint!r} already belongs to membership {membership}. Search for it to see whose."""
 
