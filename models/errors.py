@@ -1,23 +1,38 @@
-"""Every error that the rules raise. The docstring is the message, filled with what is at hand."""
+"""Every error that the rules raise: its docstring is the message, filled with the details given when it is raised.
+
+An error names the form field that it belongs to, and the HTTP status that answers it.
+"""
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 
 class SppError(Exception):
-    """Something was asked for that the rules refuse.
+    """A request that the rules refuse.
 
-    The message goes to callers of every role: it may repeat what they sent, but names other people's
-    rows by their ids only, never by an e-mail address or a name.
+    The message goes to callers of every role. It may repeat what they sent, but it names other people's rows
+    by id only, never by an e-mail address or a name.
     """
 
-    def __init__(self, **details: Any) -> None:
+    field: str | None = None
+    """The field of a form or JSON body that the error belongs to; None for the whole form.
+
+    A form without that field shows the error above the form. Set per class, or where the error is raised.
+    """
+    status: ClassVar[int] = 422
+
+    def __init_subclass__(cls, *, field: str | None = None, status: int | None = None) -> None:
+        """Set both as class arguments, so that an error stays one line and its message."""
+        cls.field, cls.status = field or cls.field, status or cls.status
+
+    def __init__(self, *, field: str | None = None, **details: Any) -> None:
+        self.field = field or self.field
         self.details = details
         super().__init__(inspect.cleandoc(type(self).__doc__ or "").format(**details))
 
 
-class DatabaseUnreachable(SppError):
+class DatabaseUnreachable(SppError, status=503):
     """The database of DATABASE_URL is not reachable: {reason}"""
 
 
@@ -38,7 +53,7 @@ class WrongDatabaseUrl(SppError):
 # Catalogue
 
 
-class MaximumBelowMinimum(SppError):
+class MaximumBelowMinimum(SppError, field="max_buckets"):
     """Maximum allowed session buckets ({maximum}) cannot be less than minimum required ({minimum})."""
 
 
@@ -46,19 +61,19 @@ class NegativeNumber(SppError):
     """{what} cannot be negative (it is {value})."""
 
 
-class NotASessionItem(SppError):
+class NotASessionItem(SppError, field="item_id"):
     """{item!r} is not a scheduler bucket: it has no sessions."""
 
 
-class ItemAlreadyAdded(SppError):
+class ItemAlreadyAdded(SppError, field="item_id"):
     """{item!r} is already a session bucket of {offer!r}."""
 
 
-class ListedTwice(SppError):
+class ListedTwice(SppError, field="item_id"):
     """The {what} {name} is in the list twice: name it once."""
 
 
-class DaysWithoutSessions(SppError):
+class DaysWithoutSessions(SppError, field="days_to_expire"):
     """Days to expire is {days} but session quantity is 0: set both to 0 for an item not used under this term."""
 
 
@@ -66,43 +81,43 @@ class NumberTooLarge(SppError):
     """{what} can be at most {limit} (it is {value})."""
 
 
-class OfferCannotBeBought(SppError):
+class OfferCannotBeBought(SppError, field="state"):
     """Nobody could buy {offer!r}: {reason}."""
 
 
-class TermCannotBeBought(OfferCannotBeBought):
+class TermCannotBeBought(OfferCannotBeBought, field="payment_term_id"):
     """Nobody could buy {offer!r} under its payment term {term!r}: {reason}."""
 
 
-class WrongState(SppError):
+class WrongState(SppError, field="state"):
     """{what} is {state}, so it cannot be {verb}."""
 
 
-class NameTaken(SppError):
+class NameTaken(SppError, field="name", status=409):
     """There is already {what} {name!r}: choose another name."""
 
 
-class ItemRetired(SppError):
+class ItemRetired(SppError, field="item_id"):
     """{item!r} is retired: bring it back before adding it to an offer."""
 
 
-class SessionTypeMissing(SppError):
+class SessionTypeMissing(SppError, field="session_type"):
     """Say what the sessions are good for: class or personal training."""
 
 
-class ItemInUse(SppError):
+class ItemInUse(SppError, field="kind", status=409):
     """{item!r} is in use ({uses}): {advice}."""
 
 
-class TermInUse(SppError):
+class TermInUse(SppError, status=409):
     """{term!r} was bought by {memberships}: retire it instead."""
 
 
-class OfferInUse(SppError):
+class OfferInUse(SppError, status=409):
     """{offer!r} was bought by {memberships}: it can be retired, but not deleted."""
 
 
-class ClubInUse(SppError):
+class ClubInUse(SppError, field="currency", status=409):
     """{club!r} has {memberships}, so {consequence}."""
 
 
@@ -114,101 +129,105 @@ class SessionsRefused(SppError):
         super().__init__(**details)
 
 
-class WrongCurrencyCode(SppError):
+class WrongCurrencyCode(SppError, field="currency"):
     """{code!r} is not a currency that dues can be paid in: give its three letters, such as USD."""
 
 
-class WrongTimeZone(SppError):
+class WrongTimeZone(SppError, field="time_zone"):
     """{name!r} is not a time zone: give its IANA name, such as America/Chicago."""
 
 
-class NotAnAmount(SppError):
+class NotAnAmount(SppError, field="dues_minor"):
     """{text!r} is not an amount in {currency}: type it like {example}."""
 
 
-class IntervalTooLong(SppError):
+class IntervalTooLong(SppError, field="interval_count"):
     """Dues can fall due every {limit} {interval}s at most (it is every {count})."""
 
 
 # Members
 
 
-class NotFound(SppError):
+class NotFound(SppError, status=404):
     """There is no {what} {name!r}."""
 
 
-class SeveralMemberships(SppError):
+class SeveralMemberships(SppError, field="membership_id"):
     """{email} has several memberships, say which one: {memberships}."""
 
 
-class InvalidEmail(SppError):
+class InvalidEmail(SppError, field="email"):
     """{email!r} is not an e-mail address."""
 
 
-class NameMissing(SppError):
+class NameMissing(SppError, field="name"):
     """A name is required."""
 
 
-class DateInPast(SppError):
+class DateInPast(SppError, field="since"):
     """{day} is over: choose today or a later day."""
 
 
-class PicksMissing(SppError):
+class PicksMissing(SppError, field="item_ids"):
     """{offer!r} requires {items}: pick it too."""
 
 
-class TooFewPicks(SppError):
+class TooFewPicks(SppError, field="item_ids"):
     """{offer!r} asks for at least {minimum} session items; {picked} picked."""
 
 
-class TooManyPicks(SppError):
+class TooManyPicks(SppError, field="item_ids"):
     """{offer!r} allows at most {maximum} session items; {picked} picked."""
 
 
-class PickNotOffered(SppError):
+class PickNotOffered(SppError, field="item_ids"):
     """{item!r} is not a session item of {offer!r}; it has {offered}."""
 
 
-class PickGivesNothing(SppError):
+class PickGivesNothing(SppError, field="item_ids"):
     """The payment term {term!r} gives no sessions of {item!r}: leave it out, or choose another payment term."""
 
 
-class WrongCurrency(SppError):
+class WrongCurrency(SppError, field="payment_term_id"):
     """The payment term is in {term_currency}, the club {club!r} in {club_currency}."""
 
 
-class ReferenceTaken(SppError):
+class ReferenceUnusable(SppError, field="reference"):
+    """No processor makes such a reference: {why}. It is 1 to 255 ASCII characters without blanks: copy it again."""
+
+
+class ReferenceTaken(SppError, field="reference", status=409):
     """{reference!r} on endpoint {endpoint!r} already belongs to membership {membership}. Search for it to see whose."""
 
 
 # Sessions
 
 
-class TooFewSessions(SppError):
+class TooFewSessions(SppError, field="quantity"):
     """{asked} {item} sessions asked for, {usable} usable: nothing was taken."""
 
 
-class NothingToReturn(SppError):
+class NothingToReturn(SppError, field="quantity"):
     """{asked} sessions cannot be returned: redemption {redemption} has {left} left to return."""
 
 
-class KeyReused(SppError):
+class KeyReused(SppError, status=409):
     """Idempotency key {key!r} was used before with other content: use a new key."""
 
 
-class SentBefore(SppError):
+class SentBefore(SppError, status=409):
     """This form was sent before, with other content: look at what it did, and send it again if more is meant."""
 
 
-class NotPositive(SppError):
+class NotPositive(SppError, field="quantity"):
     """{what} must be 1 or more (it is {value})."""
 
 
-class ZeroQuantity(SppError):
+class ZeroQuantity(SppError, field="quantity"):
     """Say how many sessions: plus to give, minus to take."""
 
 
-class ReasonMissing(SppError):
+class ReasonMissing(SppError, field="reason"):
     """Say why: a note is required."""
 
 
@@ -216,23 +235,23 @@ class TextTooLong(SppError):
     """{what} can have at most {limit} characters (it has {length}): shorten it."""
 
 
-class DayTooFar(SppError):
+class DayTooFar(SppError, field="last_day"):
     """{day} is too far away: choose a day up to {limit}, or let the sessions never expire."""
 
 
-class DayOver(SppError):
+class DayOver(SppError, field="last_day"):
     """That day is over: choose one to come."""
 
 
-class NothingExpired(SppError):
+class NothingExpired(SppError, field="last_day"):
     """Grant {grant} has no expired sessions that could come back: they were used, or taken back."""
 
 
-class NeverExpires(SppError):
+class NeverExpires(SppError, field="last_day"):
     """Grant {grant} never expires."""
 
 
-class NotLater(SppError):
+class NotLater(SppError, field="last_day"):
     """It can be used until {last_day} already: choose a later day."""
 
 
@@ -243,31 +262,31 @@ class SamePerson(SppError):
 # Staff
 
 
-class StaffExists(SppError):
+class StaffExists(SppError, field="email", status=409):
     """There is already a staff account {email!r}."""
 
 
-class PasswordTooShort(SppError):
+class PasswordTooShort(SppError, field="password"):
     """The password has {length} characters: choose one of at least {minimum}."""
 
 
-class PasswordIsLoginName(SppError):
+class PasswordIsLoginName(SppError, field="password"):
     """The password is the login name: choose another one."""
 
 
-class LastAdmin(SppError):
+class LastAdmin(SppError, field="role"):
     """{email} is the last active admin: make somebody else an admin first."""
 
 
-class WrongLogin(SppError):
+class WrongLogin(SppError, status=401):
     """The e-mail address or the password is wrong."""
 
 
-class WrongPassword(SppError):
+class WrongPassword(SppError, field="current"):
     """That is not your password: type the one that you log in with."""
 
 
-class TooManyFailures(SppError):
+class TooManyFailures(SppError, status=429):
     """Too many failed logins: try again in {minutes} min."""
 
 

@@ -11,6 +11,7 @@ from wtforms.validators import EqualTo, InputRequired, Length
 
 from console.web.access import actor, begin_session, database, done, login_failed, needs, told
 from console.web.forms import Form
+from models.database.naming import MAX_NAME_LENGTH
 from models.errors import (
     InvalidEmail,
     LastAdmin,
@@ -24,7 +25,7 @@ from models.errors import (
     WrongPassword,
 )
 from models.staff import accounts, logins
-from models.staff.accounts import MAX_NAME_LENGTH, MIN_PASSWORD_LENGTH, Role, Staff
+from models.staff.accounts import MIN_PASSWORD_LENGTH, Role, Staff
 from models.staff.tokens import ApiToken
 
 pages = Blueprint("staff", __name__, url_prefix="/staff")

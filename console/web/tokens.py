@@ -11,9 +11,10 @@ from wtforms.validators import InputRequired, Length
 
 from console.web.access import actor, database, done, needs
 from console.web.forms import Form
+from models.database.naming import MAX_NAME_LENGTH
 from models.errors import NameMissing, TextTooLong
 from models.staff import tokens
-from models.staff.accounts import MAX_NAME_LENGTH, Role, Staff
+from models.staff.accounts import Role, Staff
 from models.staff.tokens import ApiToken, TokenScope
 
 pages = Blueprint("tokens", __name__, url_prefix="/tokens")

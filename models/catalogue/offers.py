@@ -182,13 +182,15 @@ def _checked(
 ) -> dict[str, str | int]:
     code = currency_code(currency)
     if dues_minor < 0:
-        raise NegativeNumber(what="Dues", value=money(dues_minor, code))
+        raise NegativeNumber(field="dues_minor", what="Dues", value=money(dues_minor, code))
     if dues_minor > MAX_DUES_MINOR:
-        raise NumberTooLarge(what="Dues", value=money(dues_minor, code), limit=money(MAX_DUES_MINOR, code))
+        limit = money(MAX_DUES_MINOR, code)
+        raise NumberTooLarge(field="dues_minor", what="Dues", value=money(dues_minor, code), limit=limit)
     if interval == Interval.ONCE:
         interval_count = 1
     if interval_count < 1:
-        raise NotPositive(what="The number of weeks, months or years between dues", value=interval_count)
+        what = "The number of weeks, months or years between dues"
+        raise NotPositive(field="interval_count", what=what, value=interval_count)
     if interval_count > MAX_INTERVAL_COUNT:
         raise IntervalTooLong(limit=MAX_INTERVAL_COUNT, interval=interval.value, count=interval_count)
     return {

@@ -67,11 +67,13 @@ def check_limits(minimum: int, maximum: int) -> None:
     Raises NegativeNumber, MaximumBelowMinimum or NumberTooLarge.
     """
     if minimum < 0:
-        raise NegativeNumber(what="Minimum required session buckets", value=minimum)
+        raise NegativeNumber(field="min_buckets", what="Minimum required session buckets", value=minimum)
     if maximum < minimum:
         raise MaximumBelowMinimum(minimum=minimum, maximum=maximum)
     if maximum > MAX_BUCKETS:
-        raise NumberTooLarge(what="Maximum allowed session buckets", value=maximum, limit=MAX_BUCKETS)
+        raise NumberTooLarge(
+            field="max_buckets", what="Maximum allowed session buckets", value=maximum, limit=MAX_BUCKETS
+        )
 
 
 def bucket_terms_refused(quantity: int, days_to_expire: int) -> dict[str, SppError]:
@@ -82,9 +84,9 @@ def bucket_terms_refused(quantity: int, days_to_expire: int) -> dict[str, SppErr
         ("days_to_expire", "Days to expire", days_to_expire, MAX_DAYS_TO_EXPIRE),
     ):
         if value < 0:
-            refused[field] = NegativeNumber(what=what, value=value)
+            refused[field] = NegativeNumber(field=field, what=what, value=value)
         elif value > limit:
-            refused[field] = NumberTooLarge(what=what, value=value, limit=limit)
+            refused[field] = NumberTooLarge(field=field, what=what, value=value, limit=limit)
     if not refused and days_to_expire and not quantity:
         refused["days_to_expire"] = DaysWithoutSessions(days=days_to_expire)
     return refused

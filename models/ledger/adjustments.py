@@ -107,11 +107,11 @@ def adjust(
     if not quantity:
         raise ZeroQuantity
     if abs(quantity) > MAX_QUANTITY:
-        raise NumberTooLarge(what="Sessions", value=abs(quantity), limit=MAX_QUANTITY)
-    note = actions.reason_given(note)
+        raise NumberTooLarge(field="quantity", what="Sessions", value=abs(quantity), limit=MAX_QUANTITY)
+    note = actions.reason_given(note, field="note")
     for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
         if session.get(table, wanted) is None:
-            raise NotFound(what=what, name=wanted)
+            raise NotFound(field=f"{what}_id", what=what, name=wanted)
     item = session.get_one(Item, item_id)
     if item.kind != ItemKind.SCHEDULER_BUCKET:
         raise NotASessionItem(item=item.name)

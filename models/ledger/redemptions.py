@@ -59,7 +59,7 @@ def redeem(
         raise NotPositive(what="Quantity", value=quantity)
     for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
         if session.get(table, wanted) is None:
-            raise NotFound(what=what, name=wanted)
+            raise NotFound(field=f"{what}_id", what=what, name=wanted)
     with session.begin_nested():
         redemption_id, first = _begin(session, key, member_id, item_id, quantity, None, now)
         if not first:

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Id, RecordedAt
+from models.database.naming import visible
 from models.errors import ReasonMissing, TextTooLong
 
 MAX_REASON_LENGTH = 1000
@@ -40,13 +41,13 @@ class Action(Base):
     reason: Mapped[str | None] = mapped_column(String(2000))
 
 
-def reason_given(text: str) -> str:
-    """A person's reason as it is kept, without blanks around it. Raises ReasonMissing or TextTooLong."""
-    reason = text.strip()
+def reason_given(text: str, field: str = "reason") -> str:
+    """A person's reason without surrounding blanks. Raises ReasonMissing or TextTooLong, for that form field."""
+    reason = visible(text)
     if not reason:
-        raise ReasonMissing
+        raise ReasonMissing(field=field)
     if len(reason) > MAX_REASON_LENGTH:
-        raise TextTooLong(what="The note", limit=MAX_REASON_LENGTH, length=len(reason))
+        raise TextTooLong(field=field, what="The note", limit=MAX_REASON_LENGTH, length=len(reason))
     return reason
 
 

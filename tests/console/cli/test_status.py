@@ -63,8 +63,8 @@ def test_a_monitor_is_told_what_waits_from_the_first_minute(spp: Spp, alive: Mak
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
-        ("UPDATE payments SET state = 'held'", "1 payment on stripe held, without sessions"),
-        ("UPDATE payments SET recorded_at = now() - interval '25 hours'", "1 payment on stripe without a membership"),
+        ("UPDATE payments SET state = 'held'", "1 payment held on stripe"),
+        ("UPDATE payments SET recorded_at = now() - interval '25 hours'", "1 payment unmatched on stripe"),
     ],
 )
 def test_a_monitor_is_warned_of_payments_without_sessions_until_they_are_set_aside(
