@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.audit import chain, results
 from models.database.arrays import array
+from models.ledger import kinds
 from models.payments.settlement import unsettled
 from models.statements import statement
 
@@ -78,21 +79,16 @@ def heads(session: Session, after: int, limit: int) -> Checked:  # noqa: ARG001 
 
 _LAST_GRANT = text("SELECT max(id) FROM (SELECT id FROM credit_grants WHERE id > :after ORDER BY id LIMIT :limit) g")
 
-_GRANTS = text("""
+_GRANTS = text(f"""
     SELECT g.id, g.payment_id, g.remaining, g.shortfall, g.reversed, g.quantity, g.expires_at,
            e.remaining AS entered, e.shortfall AS entered_shortfall, e.reversed AS entered_reversed,
            e.grants, e.granted, e.expires_at AS entered_expiry
     FROM credit_grants g
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(quantity), 0) AS remaining, coalesce(sum(shortfall), 0) AS shortfall,
-               coalesce(sum(reversed), 0) AS reversed, count(*) FILTER (WHERE opens) AS grants,
-               coalesce(sum(quantity) FILTER (WHERE opens), 0) AS granted,
-               (array_agg(expires_at ORDER BY id DESC) FILTER (WHERE opens OR kind = 'extension'))[1] AS expires_at
-        FROM (
-            SELECT *, kind = 'grant' OR (kind = 'adjustment' AND quantity > 0) AS opens
-            FROM ledger_entries WHERE grant_id = g.id
-        ) entries
-    ) e
+    LEFT JOIN LATERAL (
+        SELECT {kinds.SUMS}, count(*) FILTER (WHERE {kinds.OPENS}) AS grants,
+               coalesce(sum(e.quantity) FILTER (WHERE {kinds.OPENS}), 0) AS granted
+        FROM ledger_entries e WHERE e.grant_id = g.id
+    ) e ON true
     WHERE g.id > :after AND g.id <= :last
       AND (g.remaining, g.shortfall, g.reversed, 1, g.quantity, g.expires_at)
           IS DISTINCT FROM (e.remaining, e.shortfall, e.reversed, e.grants, e.granted, e.expires_at)
@@ -127,16 +123,13 @@ def _when(expires_at: datetime | None) -> str:
 
 _LAST_MEMBER = text("SELECT max(id) FROM (SELECT id FROM members WHERE id > :after ORDER BY id LIMIT :limit) m")
 
-_ENTERED = text("""
+_ENTERED = text(f"""
     SELECT member_id, item_id,
            CAST(coalesce(sum(remaining) FILTER (
                WHERE effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)), 0) AS bigint) AS usable,
            CAST(sum(shortfall) AS bigint) AS shortfall
     FROM (
-        SELECT g.member_id, g.item_id, g.effective_at, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall,
-               (array_agg(e.expires_at ORDER BY e.id DESC) FILTER (
-                   WHERE e.kind IN ('grant', 'extension') OR (e.kind = 'adjustment' AND e.quantity > 0)
-               ))[1] AS expires_at
+        SELECT g.member_id, g.item_id, g.effective_at, {kinds.SUMS}
         FROM credit_grants g JOIN ledger_entries e ON e.grant_id = g.id
         WHERE g.member_id > :after AND g.member_id <= :last
         GROUP BY g.id

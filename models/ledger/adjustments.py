@@ -33,7 +33,8 @@ from models.errors import (
 )
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
-from models.ledger.entries import CreditGrant, EntryKind, Move
+from models.ledger.entries import CreditGrant, Move
+from models.ledger.kinds import EntryKind
 from models.members.memberships import Member
 from models.staff import actions
 from models.staff.actions import Actor

@@ -14,8 +14,9 @@ from models.catalogue import days
 from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, Club
 from models.errors import DayOver, DayTooFar, WrongState
 from models.ledger import entries
-from models.ledger.entries import EntryKind, Move
+from models.ledger.entries import Move
 from models.ledger.expiry import ExpiryRun, RunState, locked
+from models.ledger.kinds import EntryKind
 from models.staff import actions
 from models.staff.actions import Action, Actor
 

@@ -98,7 +98,7 @@ _EXPECTED = text(f"""
     ) dues
     WHERE expected > coalesce(CAST(:heard AS timestamptz), '-infinity') AND expected <= CAST(:until AS timestamptz)
     LIMIT 1
-""")  # noqa: S608 -- of constants
+""")
 
 
 def silences(session: Session, endpoints: Iterable[Endpoint], now: datetime) -> list[Silence]:

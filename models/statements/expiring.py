@@ -60,7 +60,7 @@ _SUMMARY = text(f"""
     WHERE l.last_day < l.today + :days
     GROUP BY l.club, i.name
     ORDER BY l.club, i.name
-""")  # noqa: S608 -- our own text
+""")
 
 _PAGE = text(f"""
     SELECT l.id, l.expires_at, m.name, m.email, l.club, i.name, l.remaining, l.last_day
@@ -70,7 +70,7 @@ _PAGE = text(f"""
     WHERE l.last_day < l.today + :days
     ORDER BY l.expires_at, l.id
     LIMIT :limit
-""")  # noqa: S608 -- our own text
+""")
 
 
 def summary(session: Session, now: datetime, *, days: int = 7) -> list[Expiring]:

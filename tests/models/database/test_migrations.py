@@ -182,11 +182,15 @@ class TestFrom0002:
         opened = migrated.scalars(text("SELECT expires_at FROM ledger_entries WHERE kind = 'grant' ORDER BY id"))
         assert list(opened) == [FIRST_EXPIRY, None, None, None]
         asked = FIRST_EXPIRY - timedelta(microseconds=1)
-        assert [(row.item, row.usable, row.next_expiry) for row in statement.balances_as_of(migrated, 1, asked)] == [
+        assert [
+            (row.item, row.usable, row.next_expiry) for row in statement.balances(migrated, 1, asked, as_of=asked)
+        ] == [
             ("Spin", 6 + 8, FIRST_EXPIRY),
             ("Training", 4, None),
         ]
-        assert statement.grants_as_of(migrated, 1, FIRST_EXPIRY) == statement.grants(migrated, 1, FIRST_EXPIRY)
+        assert statement.grants(migrated, 1, FIRST_EXPIRY, as_of=FIRST_EXPIRY) == statement.grants(
+            migrated, 1, FIRST_EXPIRY
+        )
 
     def test_the_ledger_is_right_and_goes_on(self, migrated: Session) -> None:
         assert list(audit(migrated)) == []
