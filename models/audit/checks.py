@@ -163,13 +163,13 @@ def _misread(session: Session, after: int, last: int) -> Iterator[tuple[int, str
 
 
 _ROOTS = text("""
-    SELECT id FROM payments WHERE same_as IS NULL AND id > :after ORDER BY id LIMIT :limit
+    SELECT id FROM payments WHERE root_id = id AND id > :after ORDER BY id LIMIT :limit
 """)
 
 _TWICE = text("""
-    SELECT coalesce(p.same_as, p.id) AS root, array_agg(g.id ORDER BY g.id) AS grants
+    SELECT p.root_id, array_agg(g.id ORDER BY g.id) AS grants
     FROM payments p JOIN credit_grants g ON g.payment_id = p.id AND g.reversed < g.quantity
-    WHERE p.id = ANY(CAST(:roots AS bigint[])) OR p.same_as = ANY(CAST(:roots AS bigint[]))
+    WHERE p.root_id = ANY(CAST(:roots AS bigint[]))
     GROUP BY 1, g.item_id HAVING count(*) > 1
     ORDER BY 1
 """)
@@ -188,7 +188,7 @@ def payments(session: Session, after: int, limit: int) -> Checked:
     twice = session.execute(_TWICE, {"roots": array(roots)}).all()
     locks.rollback()
     found = [(root, "its facts and the ledger differ; settling would change it") for root in differing]
-    found += [(row.root, f"credited twice, by grants {' and '.join(map(str, row.grants))}") for row in twice]
+    found += [(row.root_id, f"credited twice, by grants {' and '.join(map(str, row.grants))}") for row in twice]
     return Checked([Finding(None, root, f"payment {root}: {what}") for root, what in sorted(found)], roots[-1])
 
 

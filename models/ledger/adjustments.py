@@ -236,14 +236,7 @@ def _end_of(last_day: date, time_zone: str, now: datetime) -> datetime:
     return days.end_of(last_day, time_zone)
 
 
-_ZONE_OF_GRANT = text("""
-    SELECT c.time_zone FROM credit_grants g
-    JOIN payments p ON p.id = g.payment_id
-    JOIN memberships m ON m.id = coalesce(
-        p.membership_id, (SELECT root.membership_id FROM payments root WHERE root.id = p.same_as))
-    JOIN clubs c ON c.id = m.club_id
-    WHERE g.id = :grant
-""")
+_ZONE_OF_GRANT = text("SELECT time_zone FROM grant_clubs WHERE grant_id = :grant")
 
 _HOME_ZONE = text("""
     SELECT c.time_zone FROM memberships m JOIN clubs c ON c.id = m.club_id
@@ -272,7 +265,7 @@ def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: 
         raise NotFound(what="grant", name=grant_id)
     if grant.expires_at is None:
         raise NeverExpires(grant=grant_id)
-    zone = session.scalar(_ZONE_OF_GRANT, {"grant": grant_id}) or home_zone(session, grant.member_id)
+    zone = session.scalars(_ZONE_OF_GRANT, {"grant": grant_id}).one()
     expiry = _end_of(last_day, zone, now)
     if expiry <= grant.expires_at:
         raise NotLater(last_day=days.last_day(grant.expires_at, zone))

@@ -151,7 +151,7 @@ def _grants(grants: str, entered: str = "true") -> TextClause:
     return text(f"""
     SELECT g.id, g.item_id, i.name, f.reference, f.endpoint, g.quantity, f.used, g.remaining, g.shortfall,
            g.effective_at, g.expires_at, coalesce(g.expires_at <= :now, false), c.time_zone, a.actor, f.note,
-           g.reversed, f.opened_by, m.id, c.id, c.name, f.expired,
+           g.reversed, f.opened_by, c.membership_id, c.club_id, c.club, f.expired,
            greatest(0, least(f.used, f.reversed_without_effect - f.gone))
     FROM (
         SELECT * FROM ({grants}) held
@@ -164,10 +164,7 @@ def _grants(grants: str, entered: str = "true") -> TextClause:
     ) g
     JOIN credit_grants held ON held.id = g.id
     JOIN items i ON i.id = g.item_id
-    LEFT JOIN payments paid ON paid.id = held.payment_id
-    LEFT JOIN payments root ON root.id = paid.same_as
-    LEFT JOIN memberships m ON m.id = coalesce(paid.membership_id, root.membership_id)
-    LEFT JOIN clubs c ON c.id = m.club_id
+    LEFT JOIN grant_clubs c ON c.grant_id = g.id AND c.membership_id IS NOT NULL
     LEFT JOIN actions a ON a.id = held.action_id
     CROSS JOIN LATERAL (
         SELECT max(p.reference) AS reference, max(p.endpoint) AS endpoint,
