@@ -41,6 +41,11 @@ class MigrationLockedOut(SppError):
     `SELECT * FROM pg_stat_activity WHERE state <> 'idle' ORDER BY xact_start` tells who; then `spp migrate` again."""
 
 
+class SchemaTooOld(SppError):
+    """The database is at revision {revision}, which is too old for this version of the code: it migrates from 0012 on.
+    Run `spp migrate` of the last version that brings it to 0012 first, then `spp migrate` of this one."""
+
+
 class RoleNotMade(SppError):
     """The database role {role} could not be made, or its password not be set: {why} Let somebody who may do it run
     `CREATE ROLE {role} LOGIN PASSWORD '...'`, take its password's file away from `spp migrate`, and migrate again."""

@@ -14,7 +14,7 @@ from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest
 from console.api.rows import row
 from console.web.access import database
-from models.ledger.entries import EntryKind
+from models.ledger.kinds import EntryKind
 from models.members import search
 from models.members.memberships import Member as Person
 from models.members.search import Reason
@@ -161,10 +161,7 @@ def get_member(path: MemberPath) -> Member:
 def list_balances(path: MemberPath, query: AsOfQuery) -> Balances:
     """Say what a member has, item by item."""
     person, now = path.person(), datetime.now(UTC)
-    if query.as_of is None:
-        rows = statement.balances(database(), person.id, now)
-    else:
-        rows = statement.balances_as_of(database(), person.id, query.as_of)
+    rows = statement.balances(database(), person.id, now, as_of=query.as_of)
     return Balances(as_of=query.as_of or now, data=[Balance.model_validate(row) for row in rows])
 
 

@@ -18,7 +18,8 @@ from console.web.access import actor, database
 from models.catalogue.tables import Item
 from models.errors import NotFound, NothingToReturn, TooFewSessions
 from models.ledger import redemptions as redemption
-from models.ledger.entries import EntryKind, LedgerEntry
+from models.ledger.entries import LedgerEntry
+from models.ledger.kinds import EntryKind
 from models.ledger.redemptions import Redemption as Spent
 from models.members.memberships import Member as Person
 

@@ -84,13 +84,9 @@ def member(email: str, at: datetime | None, as_json: bool) -> None:
     """Show a member's balances, grants, and entries with the cause of each."""
     with database() as session:
         person = the_member(session, email)
-        if at:
-            balances = statement.balances_as_of(session, person.id, at)
-            grants = statement.grants_as_of(session, person.id, at)
-        else:
-            now = datetime.now(UTC)
-            balances = statement.balances(session, person.id, now)
-            grants = statement.grants(session, person.id, now)
+        now = datetime.now(UTC)
+        balances = statement.balances(session, person.id, now, as_of=at)
+        grants = statement.grants(session, person.id, now, as_of=at)
         entries = statement.entries(session, person.id, as_of=at)
     if as_json:
         show.as_json({

@@ -85,10 +85,10 @@ def set_aside(payment: str, reason: str, as_json: bool) -> None:
     endpoint, reference = billing_reference(payment)
     with database() as session:
         named = (Payment.endpoint == endpoint) & (Payment.reference == reference)
-        row = session.execute(select(Payment.id, Payment.same_as).where(named)).one_or_none()
-        if row is None:
+        root = session.scalar(select(Payment.root_id).where(named))
+        if root is None:
             raise NotFound(what="payment", name=payment)
-        references.set_aside(session, row.same_as or row.id, reason=reason, by=operator())
+        references.set_aside(session, root, reason=reason, by=operator())
     if as_json:
         show.as_json({"set_aside": payment})
     else:

@@ -91,11 +91,8 @@ def show(
     zone = zone_of(member)
     moment = as_of(zone)
     item_id, before = number("item"), number("before")
-    if moment.at is None:
-        balances, grants = statement.balances(session, member_id, now), statement.grants(session, member_id, now)
-    else:
-        balances = statement.balances_as_of(session, member_id, moment.at)
-        grants = statement.grants_as_of(session, member_id, moment.at)
+    balances = statement.balances(session, member_id, now, as_of=moment.at)
+    grants = statement.grants(session, member_id, now, as_of=moment.at)
     page = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
     shown = current(grants)
     zones = {(grant.item_id, grant.expires_at): grant.time_zone or zone for grant in grants}
