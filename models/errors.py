@@ -86,7 +86,7 @@ class NumberTooLarge(SppError):
     """{what} can be at most {limit} (it is {value})."""
 
 
-class OfferCannotBeBought(SppError, field="state"):
+class OfferCannotBeBought(SppError):
     """Nobody could buy {offer!r}: {reason}."""
 
 

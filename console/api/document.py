@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from console.api import gate, problems
 from console.api.gate import PREFIX, api
-from console.web import access
+from console.request import open_to_all
 from models.errors import SppError
 
 DESCRIPTION = (
@@ -30,8 +30,14 @@ _HEADERS = {
     "Location": "Where it can be read again.",
     "Idempotency-Replayed": "`true` where an earlier request with the same key did it, and this one nothing.",
 }
-_TOLD: list[type[Exception]] = [problems.InvalidRequest, *SppError.__subclasses__()]
-KINDS = {problems.name(kind): kind for kind in _TOLD}
+
+
+def _kinds(kind: type[Exception]) -> list[type[Exception]]:
+    return [one for sub in kind.__subclasses__() for one in (sub, *_kinds(sub))]
+
+
+_ALL: list[type[Exception]] = [problems.InvalidRequest, *_kinds(SppError)]
+KINDS = {problems.name(kind): kind for kind in _ALL}
 """The types of problems by their names."""
 
 swagger = Blueprint(
@@ -68,7 +74,7 @@ def _described(app: OpenAPI) -> str:
 
 
 @api.get("/openapi.json", doc_ui=False)  # type: ignore[untyped-decorator]
-@access.open_to_all
+@open_to_all
 def openapi() -> Response:
     """The description."""
     kept = current_app.extensions
@@ -78,7 +84,7 @@ def openapi() -> Response:
 
 
 @api.get("/docs", doc_ui=False)  # type: ignore[untyped-decorator]
-@access.open_to_all
+@open_to_all
 def docs() -> Response:
     """The description as a page."""
     page: Response = api.send_static_file("docs.html")
@@ -87,7 +93,7 @@ def docs() -> Response:
 
 
 @api.get("/problems/<name>", doc_ui=False)  # type: ignore[untyped-decorator]
-@access.open_to_all
+@open_to_all
 def explain(name: str) -> Response:
     """What a type of problem means."""
     kind = KINDS.get(name)

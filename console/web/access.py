@@ -6,8 +6,6 @@ A page or route that does not say whom it is open to is closed to everybody.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import wraps
-from typing import TypeVar, cast
 from uuid import UUID
 
 import structlog
@@ -18,14 +16,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
 
+from console.request import View, open_to
+from console.request import actor as actor
+from console.request import database as database
+from console.request import open_to_all as open_to_all
+from console.request import undo as undo
 from console.web.forms import Form
 from models.errors import SppError, WrongLogin
 from models.staff import accounts, logins
 from models.staff.accounts import Role, Staff
-from models.staff.actions import Actor
-from runtime.outages import DATABASE
-
-View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 pages = Blueprint("access", __name__)
 log = structlog.get_logger()
@@ -90,53 +89,8 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
 
 
 def needs(role: Role) -> Callable[[View], View]:
-    """Opens a page to people of at least that role. What it did is committed when it has answered without an error."""
-
-    def mark(view: View) -> View:
-        marked = _commits(view)
-        marked.needs = role.value  # type: ignore[attr-defined]
-        return marked
-
-    return mark
-
-
-def open_to_all(view: View) -> View:
-    """Opens a page or route to everybody, known or not; one that answers for its callers itself."""
-    marked = _commits(view)
-    marked.needs = ""  # type: ignore[attr-defined]
-    return marked
-
-
-def _commits(view: View) -> View:
-    @wraps(view)
-    def wrapped(*args: object, **kwargs: object) -> ResponseReturnValue:
-        answer = view(*args, **kwargs)
-        if "database" in g:
-            g.database.commit()
-            DATABASE.works()
-        return answer
-
-    return cast("View", wrapped)
-
-
-def database() -> Session:
-    """The request's database session; nothing is kept unless its page answers."""
-    if "database" not in g:
-        g.database = g.factory()
-    return cast("Session", g.database)
-
-
-def undo() -> None:
-    """Forgets what the request has done so far."""
-    if "database" in g:
-        g.database.rollback()
-
-
-def actor() -> Actor:
-    """Who is behind the request, for the action log: the person logged in, or the token of the API that was let in."""
-    if "actor" in g:
-        return cast("Actor", g.actor)
-    return Actor(current_user.account.email, request.remote_addr or "")
+    """Open a page to people of at least that role. Commit when it has answered without an error."""
+    return lambda view: open_to(view, role.value)
 
 
 class LoginForm(Form):

@@ -5,11 +5,12 @@ from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, RadioField
 from wtforms.validators import DataRequired
 
+from console.edits import Edit
+from console.rows import the_offer
 from console.web.access import actor, database, done, needs
-from console.web.changes import Edit
 from console.web.forms import EditForm, Form
 from console.web.inventory import TYPES
-from console.web.offer_page import WholeNumber, bucket_of, page, the_offer
+from console.web.offer_page import WholeNumber, bucket_of, page
 from console.web.picks import number
 from models.catalogue import offers
 from models.catalogue.tables import Item, Offer, SessionBucket

@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from wtforms import RadioField, SelectField, StringField
 from wtforms.validators import Length
 
+from console.edits import Edit
 from console.web.access import actor, database, done, needs
-from console.web.changes import Edit
 from console.web.forms import EditForm
 from models import currencies
 from models.catalogue import clubs

@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from wtforms import RadioField, SelectField, StringField
 from wtforms.validators import Length
 
+from console.edits import Edit
 from console.web.access import actor, database, done, needs
-from console.web.changes import Edit
 from console.web.forms import EditForm
 from models.catalogue import items as inventory
 from models.catalogue.tables import Item, ItemKind, SessionBucket, SessionType

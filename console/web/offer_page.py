@@ -8,7 +8,6 @@ from typing import Any
 from flask import render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
-from sqlalchemy.orm import selectinload
 from wtforms import IntegerField
 from wtforms.validators import InputRequired
 
@@ -16,7 +15,7 @@ from console.web.access import database
 from console.web.forms import Form
 from console.web.inventory import TYPES
 from models.catalogue import on_sale
-from models.catalogue.tables import BucketTerms, Offer, OfferState, PaymentTerm, SessionBucket
+from models.catalogue.tables import Offer, OfferState, PaymentTerm, SessionBucket
 from models.errors import NotFound, SppError
 from models.members.memberships import Membership
 from models.wording import Given, price
@@ -59,25 +58,6 @@ class WholeNumber(IntegerField):  # type: ignore[misc]
             if not re.fullmatch(r"-?[0-9]{1,9}", valuelist[0].strip()):
                 raise ValueError(TYPE_A_NUMBER)
             self.data = int(valuelist[0])
-
-
-def the_offer(offer_id: int, *, lock: bool = False) -> Offer:
-    """The offer with all that it is made of; with `lock`, nobody else edits it meanwhile. Raises NotFound."""
-    query = select(Offer).where(Offer.id == offer_id)
-    if lock:
-        # First the lock, then what it protects. Sign-ups need not wait for it.
-        database().execute(query.with_for_update(key_share=True))
-    parts = (
-        selectinload(Offer.buckets).joinedload(SessionBucket.item),
-        selectinload(Offer.terms)
-        .selectinload(PaymentTerm.bucket_terms)
-        .joinedload(BucketTerms.bucket)
-        .joinedload(SessionBucket.item),
-    )
-    offer = database().scalar(query.options(*parts).execution_options(populate_existing=True))
-    if offer is None:
-        raise NotFound(what="offer", name=offer_id)
-    return offer
 
 
 def bucket_of(offer: Offer, bucket_id: int) -> SessionBucket:

@@ -8,11 +8,12 @@ from sqlalchemy import func, select
 from wtforms import StringField
 from wtforms.validators import Length
 
+from console.edits import Edit
+from console.rows import the_offer
 from console.web import buckets, terms
 from console.web.access import actor, database, done, needs, told
-from console.web.changes import Edit
 from console.web.forms import Form
-from console.web.offer_page import KINDS, STATES, page, the_offer
+from console.web.offer_page import KINDS, STATES, page
 from models.catalogue import offers
 from models.catalogue.tables import Offer, PaymentTerm, SessionBucket
 from models.errors import NameMissing, NameTaken, SppError

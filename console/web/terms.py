@@ -10,10 +10,11 @@ from sqlalchemy import select
 from wtforms import SelectField, StringField
 from wtforms.validators import Length
 
+from console.edits import log_changes
+from console.rows import the_offer
 from console.web.access import actor, database, done, needs, told
-from console.web.changes import log_changes
 from console.web.forms import EditForm, Form
-from console.web.offer_page import WholeNumber, memberships_by_term, page, term_of, the_offer
+from console.web.offer_page import WholeNumber, memberships_by_term, page, term_of
 from models.catalogue import offers, on_sale
 from models.catalogue.tables import Club, Interval, Offer, PaymentTerm
 from models.currencies import digits

@@ -46,13 +46,13 @@ def test_a_payment_says_its_amount_its_state_and_what_it_gave(
     }  # fmt: skip
     assert reader.data(f"/memberships/{ada.membership.id}/payments") == [payment]
     whole = answered(reader.get("/payments/1"))
-    assert {**whole, "tellings": None} == {**payment, "tellings": None}
-    told = [(one["kind"], one["reference"], one["cause"], one["amount_minor"]) for one in whole["tellings"]]
+    assert {**whole, "facts": None} == {**payment, "facts": None}
+    told = [(one["kind"], one["reference"], one["cause"], one["amount_minor"]) for one in whole["facts"]]
     assert told == [
         ("paid", "in_1", None, DUES), ("linked", "in_1", None, None),
         ("reversed", "in_1", "refund of in_1:re_1", DUES // 2),
     ]  # fmt: skip
-    assert whole["tellings"][0]["event_id"] == 1
+    assert whole["facts"][0]["event_id"] == 1
 
 
 def test_payments_are_found_by_the_processors_id_and_by_their_state(
