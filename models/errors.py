@@ -193,6 +193,10 @@ class PickGivesNothing(SppError, field="item_ids"):
     """The payment term {term!r} gives no sessions of {item!r}: leave it out, or choose another payment term."""
 
 
+class TermsChanged(SppError, field="payment_term_id", status=409):
+    """The terms have changed meanwhile: look again."""
+
+
 class WrongCurrency(SppError, field="payment_term_id"):
     """The payment term is in {term_currency}, the club {club!r} in {club_currency}."""
 

@@ -3,27 +3,19 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
 from wtforms import SelectChoice
 
+from console.request import actor, database
 from console.web import member_page
-from console.web.access import actor, database, done, needs, told
+from console.web.access import needs
 from console.web.formats import house_zone, signed
+from console.web.forms import pressed
 from console.web.member_forms import AdjustForm
 from models.catalogue.tables import Item, ItemKind
-from models.errors import (
-    DayOver,
-    DayTooFar,
-    NumberTooLarge,
-    ReasonMissing,
-    SppError,
-    TextTooLong,
-    TooFewSessions,
-    ZeroQuantity,
-)
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment, AdjustmentReason
 from models.staff.accounts import Role
@@ -33,16 +25,11 @@ from models.wording import sessions_of
 
 pages = Blueprint("adjustments", __name__)
 
-_BESIDE: dict[type[SppError], str] = {
-    ZeroQuantity: "quantity", NumberTooLarge: "quantity", TooFewSessions: "quantity", ReasonMissing: "note",
-    TextTooLong: "note", DayTooFar: "last_day", DayOver: "last_day",
-}  # fmt: skip
-
 
 @pages.route("/<id:member_id>/adjust", methods=["GET", "POST"])
 @needs(Role.DESK)
 def adjust(member_id: int) -> ResponseReturnValue:
-    """Gives or takes sessions with a reason; many of them wait for a second person."""
+    """Give or take sessions with a reason; many of them wait for a second person."""
     session, now = database(), datetime.now(UTC)
     member = member_page.find(member_id)
     balances = statement.balances(session, member_id, now)
@@ -50,19 +37,25 @@ def adjust(member_id: int) -> ResponseReturnValue:
     form = AdjustForm()
     form.item_id.choices = _items(balances)
     form.quantity.description = f"More than {alone_up_to} wait until a second person, a manager, approves them."
-    if form.validate_on_submit():
-        with form.refusals(_BESIDE), form.sent_once():
-            made = adjustments.adjust(
-                session, member_id=member_id, item_id=form.item_id.data, quantity=form.signed_quantity,
-                last_day=form.last_day.data, reason=AdjustmentReason(form.reason.data), note=form.text("note"),
-                alone_up_to=alone_up_to, key=form.once, by=actor(), now=now,
-            )  # fmt: skip
-        if not form.errors:
-            done(_told(made, member.name))
-            return redirect(url_for("members.show", member_id=member_id))
-    status = 422 if request.method == "POST" else 200
+
+    def act() -> tuple[str, str]:
+        made = adjustments.adjust(
+            session,
+            member_id=member_id,
+            item_id=form.item_id.data,
+            quantity=form.signed_quantity,
+            last_day=form.last_day.data,
+            reason=AdjustmentReason(form.reason.data),
+            note=form.text("note"),
+            alone_up_to=alone_up_to,
+            key=form.once,
+            by=actor(),
+            now=now,
+        )
+        return _outcome(made, member.name), url_for("members.show", member_id=member_id)
+
     short = [balance for balance in balances if balance.shortfall]
-    return member_page.show(member_id, status=status, window="members/adjust.html", form=form, short=short)
+    return form.submitted(act) or member_page.show(member_id, window="members/adjust.html", form=form, short=short)
 
 
 @pages.get("/adjustments")
@@ -75,34 +68,35 @@ def waiting() -> ResponseReturnValue:
 @pages.post("/adjustments/<id:adjustment_id>/approve")
 @needs(Role.MANAGER)
 def approve(adjustment_id: int) -> ResponseReturnValue:
-    """Lets an adjustment take effect, as its second person."""
-    return _decide(adjustment_id, approve=True)
+    """Let an adjustment take effect, as its second person."""
+    return _decide(_find(adjustment_id), approve=True)
 
 
 @pages.post("/adjustments/<id:adjustment_id>/decline")
 @needs(Role.DESK)
 def decline(adjustment_id: int) -> ResponseReturnValue:
-    """Lets an adjustment come to nothing; those who are no managers can only withdraw their own."""
-    asked = database().get(Adjustment, adjustment_id) or abort(404)
-    if asked.asked_by != actor().name and not current_user.may("manager"):
+    """Decline an adjustment; people below manager can only withdraw their own."""
+    adjustment = _find(adjustment_id)
+    if adjustment.asked_by != actor().name and not current_user.may("manager"):
         abort(403)
-    return _decide(adjustment_id, approve=False)
+    return _decide(adjustment, approve=False)
 
 
-def _decide(adjustment_id: int, *, approve: bool) -> ResponseReturnValue:
-    session = database()
-    adjustment = session.get(Adjustment, adjustment_id) or abort(404)
-    member_id, name = adjustment.member_id, adjustment.member.name
-    try:
-        with session.begin_nested():
-            decided = adjustments.decide(session, adjustment_id, approve=approve, by=actor(), now=datetime.now(UTC))
-        withdrawn = "withdrawn" if decided.asked_by == actor().name else "declined"
-        done(_told(decided, name) if approve else f"{_named(decided, name)}: {withdrawn}.")
-    except SppError as error:
-        told(error)
-    if request.form.get("to") == "list":
-        return redirect(url_for("members.adjustments.waiting"))
-    return redirect(url_for("members.show", member_id=member_id))
+def _find(adjustment_id: int) -> Adjustment:
+    return database().get(Adjustment, adjustment_id) or abort(404)
+
+
+def _decide(adjustment: Adjustment, *, approve: bool) -> ResponseReturnValue:
+    name, member_id = adjustment.member.name, adjustment.member_id
+
+    def act() -> str:
+        decided = adjustments.decide(database(), adjustment.id, approve=approve, by=actor(), now=datetime.now(UTC))
+        if approve:
+            return _outcome(decided, name)
+        return f"{_named(decided, name)}: {'withdrawn' if decided.asked_by == actor().name else 'declined'}."
+
+    to_list = request.form.get("to") == "list"
+    return pressed(act, url_for(".waiting") if to_list else url_for("members.show", member_id=member_id))
 
 
 def _items(balances: Sequence[Balance]) -> list[SelectChoice]:
@@ -120,7 +114,7 @@ def _named(adjustment: Adjustment, member: str) -> str:
     return f"{signed(adjustment.quantity)} {adjustment.item.name} for {member}"
 
 
-def _told(adjustment: Adjustment, member: str) -> str:
+def _outcome(adjustment: Adjustment, member: str) -> str:
     if adjustment.approved is None:
         return f"{_named(adjustment, member)}: asked for. It waits until a second person, a manager, approves it."
     if not adjustment.approved:

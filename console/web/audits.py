@@ -3,9 +3,10 @@
 from flask import Blueprint, abort, render_template
 from flask.typing import ResponseReturnValue
 
-from console.web.access import database, needs
+from console.request import database
+from console.web.access import needs
+from console.web.fields import query_id
 from console.web.formats import house_zone
-from console.web.member_page import number
 from models.audit import results
 from models.audit.results import Audit
 from models.staff.accounts import Role
@@ -18,9 +19,9 @@ LISTED = 25
 @pages.get("/")
 @needs(Role.VIEWER)
 def overview() -> ResponseReturnValue:
-    """The last audit, and all of them, the newest first."""
+    """The last audit, and the list of all, newest first."""
     session = database()
-    page = results.page(session, limit=LISTED, before=number("before"))
+    page = results.page(session, limit=LISTED, before=query_id("before"))
     return render_template("audits/overview.html", latest=results.latest(session), page=page, zone=house_zone())
 
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from flask import Blueprint, abort, render_template
 from flask.typing import ResponseReturnValue
 
+from console.request import database
 from console.web import member_page
-from console.web.access import database, needs
+from console.web.access import needs
 from models.inbox import masking
 from models.staff.accounts import Role
 from models.statements import explanation, statement
@@ -24,8 +25,8 @@ def explain(member_id: int, entry_id: int) -> ResponseReturnValue:
     now = datetime.now(UTC)
     member = member_page.find(member_id)
     why = explanation.explain(database(), member_id, entry_id, now) or abort(404)
-    history = statement.page(database(), member_id, limit=SHOWN, grant_id=why.grant.grant_id, item_id=why.entry.item_id)
+    entries = statement.page(database(), member_id, limit=SHOWN, grant_id=why.grant.grant_id, item_id=why.entry.item_id)
     return render_template(
-        "members/entry.html", member=member, zone=member_page.zone_of(member), now=now, why=why, history=history,
+        "members/entry.html", member=member, zone=member_page.zone_of(member), now=now, why=why, entries=entries,
         shown=masking.shown,
     )  # fmt: skip

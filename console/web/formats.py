@@ -8,7 +8,7 @@ from babel.dates import format_date, format_datetime, format_time, get_timezone_
 from flask import Flask, g, url_for
 from sqlalchemy import select
 
-from console.web.access import database
+from console.request import database
 from models.catalogue import days
 from models.catalogue.tables import Club
 from models.wording import age, money
@@ -20,7 +20,7 @@ def install(app: Flask) -> None:
     """Makes these known to templates."""
     app.jinja_env.filters |= {
         "money": money, "day": day, "moment": moment, "last_day": last_day, "words": words, "signed": signed,
-        "zone": zone_name, "age": age, "clock": clock, "seconds": seconds,
+        "zone": zone_name, "short_day": short_day, "at": at, "age": age, "clock": clock, "seconds": seconds,
     }  # fmt: skip
     app.jinja_env.globals["link"] = link
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -31,6 +31,19 @@ def day(value: date | datetime, zone: str | None = None) -> str:
     if isinstance(value, datetime):
         value = value.astimezone(ZoneInfo(zone or house_zone())).date()
     return format_date(value, "MMM d, y", LOCALE)
+
+
+def short_day(value: datetime, zone: str | None = None) -> str:
+    """`Nov 3` of this year, `Nov 3, 2025` of another one."""
+    there = ZoneInfo(zone or house_zone())
+    local = value.astimezone(there)
+    return format_date(local, "MMM d" if local.year == datetime.now(there).year else "MMM d, y", LOCALE)
+
+
+def at(value: datetime, zone: str | None = None) -> str:
+    """`Nov 3, 2026, 4:05 PM Central Time`, for a moment that stands alone."""
+    zone = zone or house_zone()
+    return f"{moment(value, zone)} {zone_name(zone)}"
 
 
 def moment(value: datetime, zone: str | None = None) -> str:

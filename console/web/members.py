@@ -8,8 +8,10 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 
+from console.request import database
 from console.web import adjustments, entries, member_page, sessions
-from console.web.access import database, needs
+from console.web.access import needs
+from console.web.fields import query_id
 from models import wording
 from models.ledger import adjustments as adjusting
 from models.members import search as finding
@@ -29,7 +31,7 @@ SOUGHT = 255
 
 @pages.record_once
 def words(state: BlueprintSetupState) -> None:
-    """What the templates say about entries and grants."""
+    """Give templates the words for entries and grants."""
     told = (
         wording.sessions_of, entry_wording.entered_later, entry_wording.entry_told, entry_wording.fact_told,
         entry_wording.grant_states, entry_wording.note_told, entry_wording.reason_told, entry_wording.repayment_told,
@@ -41,14 +43,12 @@ def words(state: BlueprintSetupState) -> None:
 @pages.get("/")
 @needs(Role.VIEWER)
 def search() -> ResponseReturnValue:
-    """Who is found by the text; without one, everybody by name. A reference goes straight to its member."""
+    """Members found by the text; without one, all by name. A reference leads straight to its member."""
     session = database()
     sought = request.args.get("q", "").strip()[:SOUGHT]
     asked = adjusting.count_waiting(session)
     if not sought:
-        leaf = finding.browse(
-            session, limit=LISTED, after=member_page.number("after"), before=member_page.number("before")
-        )
+        leaf = finding.browse(session, limit=LISTED, after=query_id("after"), before=query_id("before"))
         return render_template("members/list.html", sought="", leaf=leaf, people=leaf.members, asked=asked)
     found = finding.search(session, sought, LISTED + 1)
     if len(found) == 1 and found[0].reason in (Reason.BILLING_REFERENCE, Reason.PAYMENT):
@@ -71,10 +71,10 @@ def show(member_id: int) -> ResponseReturnValue:
 @pages.get("/<id:member_id>/grants")
 @needs(Role.VIEWER)
 def grants(member_id: int) -> ResponseReturnValue:
-    """Every grant that the member ever had, the newest first."""
+    """Every grant that the member ever had, newest first."""
     now = datetime.now(UTC)
     member = member_page.find(member_id)
-    before = member_page.number("before")
+    before = query_id("before")
     every = reversed(statement.grants(database(), member_id, now))
     if before:
         every = islice(dropwhile(lambda grant: grant.grant_id != before, every), 1, None)

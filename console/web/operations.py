@@ -1,4 +1,4 @@
-"""Operations: whether money is turning into sessions, at a glance, and what all pages beside it share."""
+"""Operations: whether money is turning into sessions, and what all pages of Operations share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,9 +10,10 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from console.request import database, undo
 from console.web import billing, bulk_actions, events, unmatched
 from console.web import pauses as pausing
-from console.web.access import database, needs, undo
+from console.web.access import needs
 from console.web.charts import Chart, chart
 from console.web.formats import clock, house_zone
 from models.database.engine import sessions
@@ -37,9 +38,9 @@ PARTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
     ("operations.unmatched.overview", {}, "Unmatched"),
     ("expiry.overview", {}, "Expiry"),
     ("audits.overview", {}, "Audits"),
-    ("operations.bulk.overview", {}, "Acts on many"),
+    ("operations.bulk.overview", {}, "Bulk actions"),
 )
-"""The pages that stand beside each other: each with what it is asked for, and its name."""
+"""The pages of Operations: each with its query parameters and its label."""
 
 
 @pages.record_once
@@ -63,7 +64,7 @@ def _shared() -> dict[str, Any]:
 
 
 def _paused() -> Sequence[Pause]:
-    """What is paused now; every page says so, but for one that says that the database is away."""
+    """The endpoints paused now, for every page; none where the database does not answer."""
     try:
         return pauses.paused(database())
     except SQLAlchemyError:
@@ -80,13 +81,20 @@ def overview() -> ResponseReturnValue:
     situation = lookout.now()
     hour, day = current_app.extensions["spp_charts"]
     return render_template(
-        "operations/overview.html", figures=situation.figures, workers=situation.workers, web=situation.web,
-        alarms=lookout.alarms(), unsettled=alarms.unsettled(situation.figures.total),
-        zone=house_zone(), hour=_drawn(hour()), day=_drawn(day()),
-        configured=billing.endpoints(), paused_names=[pause.endpoint for pause in pauses.paused(session)],
+        "operations/overview.html",
+        figures=situation.figures,
+        workers=situation.workers,
+        web=situation.web,
+        alarms=lookout.alarms(),
+        unsettled=alarms.unsettled(situation.figures.total),
+        zone=house_zone(),
+        hour=_drawn(hour()),
+        day=_drawn(day()),
+        configured=billing.endpoints(),
+        paused_names=[pause.endpoint for pause in pauses.paused(session)],
         jobs=jobs.timetable(session, current_app.config["SPP"], now),
         broker=current_app.extensions["spp_broker"](),
-    )  # fmt: skip
+    )
 
 
 def _drawn(moved: Sequence[traffic.Moved]) -> Chart:

@@ -1,13 +1,14 @@
-"""Holding an endpoint's events back, and letting them go on."""
+"""Pausing an endpoint's events, and resuming them."""
 
 from collections.abc import Callable
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
+from console.request import actor, database
 from console.web import billing
-from console.web.access import actor, database, done, needs
-from console.web.reasons import BESIDE, ReasonForm
+from console.web.access import needs
+from console.web.forms import ReasonForm, page
 from models.errors import NotFound
 from models.inbox import pauses
 from models.staff.accounts import Role
@@ -18,27 +19,26 @@ pages = Blueprint("pauses", __name__, url_prefix="/endpoints")
 @pages.route("/<name>/pause", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def pause(name: str) -> ResponseReturnValue:
-    """Lets nothing of the endpoint be processed for a while; receiving goes on."""
-    return _turn(name, "pause", pauses.pause, "is paused. Its webhooks are still received and kept.")
+    """Hold an endpoint's events back; receiving goes on."""
+    return _ask(name, "pause", pauses.pause, "is paused. Its webhooks are still received and kept.")
 
 
 @pages.route("/<name>/resume", methods=["GET", "POST"])
 @needs(Role.OPERATOR)
 def resume(name: str) -> ResponseReturnValue:
-    """Lets its events be processed again."""
-    return _turn(name, "resume", pauses.resume, "goes on. A worker takes what has waited within a second.")
+    """Let its events be processed again."""
+    return _ask(name, "resume", pauses.resume, "goes on. A worker takes what has waited within a second.")
 
 
-def _turn(name: str, verb: str, act: Callable[..., None], text: str) -> ResponseReturnValue:
-    known = [*billing.endpoints(), *(pause.endpoint for pause in pauses.paused(database()))]
-    if name not in known:
+def _ask(name: str, verb: str, change: Callable[..., None], text: str) -> ResponseReturnValue:
+    paused = [pause.endpoint for pause in pauses.paused(database())]
+    if name not in [*billing.endpoints(), *paused]:
         raise NotFound(what="endpoint", name=name[:63])
     form = ReasonForm()
-    if form.validate_on_submit():
-        with form.refusals(BESIDE):
-            act(database(), name, form.text("reason"), by=actor())
-        if not form.errors:
-            done(f"{name} {text}")
-            return redirect(url_for("operations.overview"))
-    status = 422 if form.errors else 200
-    return render_template("operations/pause.html", form=form, verb=verb, name=name), status
+
+    def act() -> tuple[str, str]:
+        change(database(), name, form.text("reason"), by=actor())
+        return f"{name} {text}", url_for("operations.overview")
+
+    possible = (name in paused) == (verb == "resume")
+    return form.submitted(act) or page("operations/pause.html", form=form, verb=verb, name=name, possible=possible)

@@ -177,6 +177,17 @@ class TestPayments:
         page.get(f"/memberships/{membership.id}")
         assert "€90.00 Held" in page.text
 
+    def test_one_that_events_contradict_leads_to_them(
+        self, log_in: LogIn, session: Session, membership: Membership
+    ) -> None:
+        tell(session, paid("in_1", "sub_1"), paid("in_1", "sub_1", amount=9900))
+        desk, operator = log_in(Role.DESK), log_in(Role.OPERATOR)
+        for path in (f"/memberships/{membership.id}", f"/members/{membership.member_id}"):
+            desk.get(path)
+            assert "by another. Ask an operator." in desk.text
+            operator.get(path)
+            assert 'href="/operations/events/?find=in_1&amp;by=payment"' in operator.page
+
     def test_only_its_own_are_shown(self, log_in: LogIn, gym: Gym, session: Session, membership: Membership) -> None:
         other = gym.join("sub_2")
         session.commit()
@@ -282,6 +293,21 @@ class TestMoving:
         assert told in manager.text
         session.expire_all()
         assert len(session.get_one(Membership, membership.id).versions) == 1
+
+    def test_other_terms_than_those_shown_are_refused(
+        self, log_in: LogIn, gym: Gym, session: Session, membership: Membership
+    ) -> None:
+        manager = log_in(Role.MANAGER)
+        path = f"/memberships/{membership.id}/move"
+        manager.get(path)
+        sent: dict[str, Any] = {"since": today().date().isoformat(), "items": [gym.spin.id], "reason": "why not"}
+        change_terms(gym)
+        assert manager.post(path, **sent).status_code == 422
+        assert "The terms have changed meanwhile: look again." in manager.text
+        assert "what the offer says now: $99.00" in manager.text
+        manager.post(path, **sent)
+        session.expire_all()
+        assert session.get_one(Membership, membership.id).versions[-1].dues_minor == 9900
 
     def test_far_away_days_are_days(self, log_in: LogIn, gym: Gym, membership: Membership) -> None:
         manager = log_in(Role.MANAGER)

@@ -100,7 +100,8 @@ def test_held_payments_stand_there_with_the_reason(operator: Browser, gym: Gym) 
     tell(gym.session, paid("in_euro", "sub_ada", currency="EUR"))
     operator.get("/operations/unmatched/")
     assert "Held payments" in operator.text
-    assert "€90.00 paid in EUR, but the membership is in USD" in operator.text
+    assert "€90.00, Mar 1, 2024, Stripe" in operator.text
+    assert "paid in EUR, but the membership is in USD" in operator.text
 
 
 def test_what_is_no_dues_is_set_aside_with_a_reason(operator: Browser, gym: Gym, session: Session) -> None:
