@@ -89,7 +89,7 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         from kombu.transport import TRANSPORT_ALIASES
 
         # By the URL's scheme and not by `broker_transport`, with which kombu would forget the TLS of rediss://.
-        TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "broker_redis:Transport"))
+        TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "runtime.broker_redis:Transport"))
         config["broker_transport_options"] = {
             "ack_emulation": False,
             "priority_steps": [0],

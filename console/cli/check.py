@@ -6,7 +6,6 @@ from typing import NamedTuple
 import click
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from console.cli.failures import message
 from console.cli.installed import installed_settings
 from console.cli.status import lookout_of
 from models.errors import SppError
@@ -56,6 +55,8 @@ def _judge() -> Verdict:
     except OperationalError as error:
         return Verdict(Code.CRITICAL, f"the database does not answer: {first_line(error)}")
     except (SQLAlchemyError, SettingsError, SppError) as error:
+        from console.cli.failures import message
+
         return Verdict(Code.UNKNOWN, message(error) or str(error))
     total = now.figures.total
     if found := alarms.fired(now):
