@@ -301,7 +301,7 @@ def _stack(folder: Path, say: Say) -> Iterator[tuple[Stack, sessionmaker[Session
     for name in [name for name in os.environ if name.startswith("SPP_") or name in {"DATABASE_URL", "BROKER_URL"}]:
         del os.environ[name]
     os.environ |= {"SPP_LATE_CREDIT_HOURS": str(LATE_CREDIT_DAYS * 24), "SPP_SWEEP_EVERY_S": "1"}
-    with home.installation(folder, broker=True) as environment:
+    with home.installation(folder, broker=True) as (environment, _):
         stack = Stack(environment, folder / "logs")
         engine = make_engine(environment["DATABASE_URL"])
         try:

@@ -1,4 +1,4 @@
-"""The embedded servers, for whoever wants to start them."""
+"""The embedded servers."""
 
 from local.postgres import Postgres
 from local.shared import NoEmbeddedServers, ServerFailed

@@ -3,8 +3,7 @@
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
-from local.shared import NoEmbeddedServers, ServerFailed
-from local.stack import StackFailed
+from local.shared import LocalFailure
 from models.errors import SppError
 from runtime.outages import is_away
 from runtime.settings import SettingsError
@@ -13,7 +12,7 @@ from runtime.settings import SettingsError
 def message(error: Exception) -> str | None:
     """What to tell the user; None for a mistake of ours."""
     match error:
-        case SppError() | SettingsError() | NoEmbeddedServers() | ServerFailed() | StackFailed():
+        case SppError() | SettingsError() | LocalFailure():
             return str(error)
         case OperationalError() if not is_away(error):
             return f"the database is busy: {str(error.orig).strip()}. Try again in a moment."

@@ -43,7 +43,7 @@ def installed_settings(
 
     Most commands do what the console does; those that do the worker's jobs by hand ask for its role.
     """
-    with home.installation(DATA) as environment:
+    with home.installation(DATA) as (environment, _):
         os.environ.update(environment)
         yield settings.load(role, receives=receives)
 

@@ -1,6 +1,7 @@
 """Commands that run the system on this machine: up, demo, migrate, demo-data."""
 
 import os
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ PORT = click.IntRange(0, 65535)
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True, help="Where all is kept.")
+@click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True, help="Folder of all data.")
 @click.option("--port", type=PORT, default=8080, show_default=True, help="For webhooks; 0 for a free one.")
 @click.option("--console-port", type=PORT, default=8081, show_default=True, help="For the console; 0 for a free one.")
 def up(data: Path, port: int, console_port: int) -> None:
@@ -23,32 +24,53 @@ def up(data: Path, port: int, console_port: int) -> None:
     from local.stack import Stack
     from webhooks.processors import adapters
 
-    data.mkdir(parents=True, exist_ok=True)
-    click.echo("Starting ...")
+    if port and port == console_port:
+        raise click.UsageError(f"--port and --console-port are both {port}: choose two ports.")
+    own_folder = data.resolve() != Path(".spp").resolve()
+    export = f"export SPP_DATA={shlex.quote(str(data.resolve()))}"
     embedded = "DATABASE_URL" not in os.environ
-    with home.installation(data, broker=True) as environment:
-        os.environ.update(environment)
-        adapters(settings.load().endpoints)
-        stack = Stack(environment, data / "logs", port=port, console_port=console_port)
-        try:
-            stack.start(*stack.commands)
-            stack.wait_ready()
-            home.remember_url(data, stack.url)
-            for endpoint in settings.load().endpoints:
-                click.echo(f"  POST {stack.url}/webhooks/{endpoint.name}   {endpoint.processor}, {endpoint.mode} mode")
-            click.echo(f"  console at {stack.console_url}   {_who_logs_in(data if embedded else None)}")
-            click.echo(f"  DATABASE_URL={environment['DATABASE_URL']}")
-            click.echo(f"  logs and data in {data.resolve()}")
-            click.echo("Running. Ctrl-C stops it; `spp demo-data` makes a gym to try, `spp send` posts a webhook.")
-            stack.run_until_interrupted(click.echo)
-        finally:
-            click.echo("Stopping ...")
-            stack.stop()
+    with home.only_stack(data):
+        _check_ports({"--port": port, "--console-port": console_port})
+        click.echo("Starting ...")
+        if own_folder:
+            click.echo(f"  in other terminals, first: {export}")
+        with home.installation(data, broker=True) as (environment, servers):
+            os.environ.update(environment)
+            adapters(settings.load().endpoints)
+            stack = Stack(environment, data / "logs", port=port, console_port=console_port, servers=servers)
+            try:
+                stack.start(*stack.commands)
+                stack.wait_ready()
+                home.remember_url(data, stack.url)
+                for one in settings.load().endpoints:
+                    click.echo(f"  POST {stack.url}/webhooks/{one.name}   {one.processor}, {one.mode} mode")
+                click.echo(f"  console at {stack.console_url}   {_login(data if embedded else None)}")
+                click.echo(f"  DATABASE_URL={environment['DATABASE_URL']}")
+                click.echo(f"  logs and data in {data.resolve()}")
+                after = f"after `{export}`, " if own_folder else ""
+                hint = f"{after}`spp demo-data` makes a gym to try, `spp send` posts a webhook."
+                click.echo(f"Running. Ctrl-C stops it; {hint}")
+                stack.run_until_interrupted(click.echo)
+            finally:
+                click.echo("Stopping ...")
+                stack.stop()
     click.echo("Stopped.")
 
 
-def _who_logs_in(data: Path | None) -> str:
-    """The login made for trying things out, or how to make one; `data` where the database is an embedded one."""
+def _check_ports(ports: dict[str, int]) -> None:
+    """Refuse a port that another server has: its answers would pass for ours."""
+    from serving.address import check_free
+
+    for option, port in ports.items():
+        try:
+            check_free("127.0.0.1", port)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise Failed(f"Port {port} cannot be used: {why}. Choose another with {option}.") from None
+
+
+def _login(data: Path | None) -> str:
+    """The demo login or, if there is none, how to make an account. `data` is None for a database of the user's own."""
     from local import first_login
 
     with database() as session:

@@ -45,7 +45,7 @@ def send(
     if (file is None) == (sample is None) or (sample is None) != (email is None):
         raise click.UsageError("Give either FILE, or --sample and --member.")
     contents: Sequence[bytes] = [file.read()] if file else []
-    with home.installation(DATA) as environment:
+    with home.installation(DATA) as (environment, _):
         os.environ.update(environment)
         known = settings.load().endpoint(endpoint)
         if known is None:
