@@ -7,14 +7,14 @@ provided: embedded servers on the data folder, test endpoints of all processors,
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from local.kept import kept
 from local.shared import LocalFailure, Server
-from runtime.settings import CONSOLE_FILE, CONSOLE_VARIABLE
+from runtime.settings import CONSOLE_FILE, CONSOLE_VARIABLE, DatabaseRole
 
 ROLES = "spp"
 """Prefix of the embedded database's roles. Only this user reaches its socket, so they have no passwords."""
@@ -101,15 +101,15 @@ def only_stack(data: Path) -> Iterator[None]:
         yield
 
 
-def make_roles(url: str) -> None:
-    """Make the roles by which processes log in to an embedded, migrated database."""
+def make_roles(url: str, prefix: str = ROLES, passwords: Mapping[DatabaseRole, str] | None = None) -> None:
+    """Make the roles that processes log in as on a migrated database, and set their privileges."""
     from models.database import privileges
     from models.database.engine import make_engine
 
     engine = make_engine(url)
     try:
         with engine.begin() as connection:
-            privileges.grant(connection, ROLES)
+            privileges.grant(connection, prefix, passwords or {})
     finally:
         engine.dispose()
 

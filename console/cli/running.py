@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from console.cli import show
-from console.cli.installed import DATA, Failed, database, installed_settings, json_option
+from console.cli.installed import DATA, Failed, database, installed_settings
+from local import home
 from runtime import settings
 
 PORT = click.IntRange(0, 65535)
@@ -20,7 +21,6 @@ PORT = click.IntRange(0, 65535)
 @click.option("--console-port", type=PORT, default=8081, show_default=True, help="For the console; 0 for a free one.")
 def up(data: Path, port: int, console_port: int) -> None:
     """Run everything on this machine until Ctrl-C; data is kept between runs."""
-    from local import home
     from local.stack import Stack
     from webhooks.processors import adapters
 
@@ -82,7 +82,7 @@ def _login(data: Path | None) -> str:
 
 @click.command("demo")
 def demo_command() -> None:
-    """Tell the whole story on a real stack of its own, and check every balance."""
+    """Run the demo on embedded servers of its own, and check every balance."""
     from local import demo
 
     if not demo.run(click.echo, show.table):
@@ -93,33 +93,22 @@ def demo_command() -> None:
 def migrate() -> None:
     """Bring the database to this version's schema.
 
-    Where SPP_DATABASE_ROLES is set, the roles by which processes log in are made, and may do what they may.
+    If SPP_DATABASE_ROLES is set, it also makes the roles that processes log in as, and sets their privileges.
     """
     from models.database.migrations import upgrade
 
     with installed_settings(None, receives=False) as loaded:
         upgrade(loaded.database_url)
         if loaded.database_roles:
-            _make_roles(loaded)
+            found = {role: loaded.one_secret(role.password) for role in settings.DatabaseRole}
+            passwords = {role: password for role, password in found.items() if password}
+            home.make_roles(loaded.database_url, loaded.database_roles, passwords)
     click.echo("The database is up to date.")
 
 
-def _make_roles(loaded: settings.Settings) -> None:
-    from models.database import privileges
-    from models.database.engine import make_engine
-
-    passwords = {role: password for role in settings.DatabaseRole if (password := loaded.one_secret(role.password))}
-    engine = make_engine(loaded.database_url)
-    try:
-        with engine.begin() as connection:
-            privileges.grant(connection, loaded.database_roles, passwords)
-    finally:
-        engine.dispose()
-
-
 @click.command("demo-data")
-@json_option
-def demo_data(as_json: bool) -> None:
+@show.json_option
+def demo_data() -> None:
     """Make a small gym with three members; on an embedded database also a login for the console."""
     from local import first_login, sample_gym
 
@@ -128,20 +117,18 @@ def demo_data(as_json: bool) -> None:
         login = first_login.make(session, DATA, now=datetime.now(UTC)) if embedded else None
         made = [
             {
-                "member": membership.member.email,
-                "offer": membership.offer.name,
+                "member": membership.member.email, "offer": membership.offer.name,
                 "items": [pinned.item.name for pinned in membership.versions[-1].pinned],
                 "billing": [f"{billing.endpoint}:{billing.reference}" for billing in membership.billing],
             }
             for membership in sample_gym.make(session)
-        ]
-    if as_json:
-        show.as_json(made)
-    else:
-        show.table(["member", "offer", "items", "billing references"], [
-            [row["member"], row["offer"], ", ".join(row["items"]),
-             " ".join({billing.partition(":")[2]: None for billing in row["billing"]})] for row in made
-        ])  # fmt: skip
-        click.echo("\nEach reference holds on every endpoint that `spp up` provides.")
-        if login:
-            click.echo(f"Log in to the console as {login}.")
+        ]  # fmt: skip
+    if show.as_json(made):
+        return
+    show.table(["member", "offer", "items", "billing references"], [
+        [row["member"], row["offer"], ", ".join(row["items"]),
+         " ".join({billing.partition(":")[2]: None for billing in row["billing"]})] for row in made
+    ])  # fmt: skip
+    click.echo("\nEach reference is known on every endpoint that `spp up` provides.")
+    if login:
+        click.echo(f"Log in to the console as {login}.")

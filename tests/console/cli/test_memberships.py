@@ -186,7 +186,10 @@ def test_the_same_key_answers_the_same_and_takes_once(paid_ann: Spp) -> None:
             "5 Personal Training sessions asked for, 4 usable: nothing was taken.",
         ),
         (("redeem", ANN, "Yoga"), "1 Yoga sessions asked for, 0 usable: nothing was taken."),
-        (("redeem", ANN, "Juggling"), "There is no item 'Juggling'."),
+        (
+            ("redeem", ANN, "Juggling"),
+            "There is no item 'Juggling'. There are: Group Class, Personal Training, Spin, Towel, Yoga.",
+        ),
         (("redeem", "nobody@example.com", "Yoga"), "There is no member 'nobody@example.com'."),
         (("give-back", "404"), "There is no redemption 404."),
         (("give-back", "1", "--quantity", "2"), "2 sessions cannot be returned: redemption 1 has 1 left to return."),
