@@ -10,11 +10,14 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from local.errors import LocalFailure
 from local.kept import kept
-from local.shared import LocalFailure, Server
 from runtime.settings import CONSOLE_FILE, CONSOLE_VARIABLE, DatabaseRole
+
+if TYPE_CHECKING:
+    from local.shared import Server
 
 ROLES = "spp"
 """Prefix of the embedded database's roles. Only this user reaches its socket, so they have no passwords."""
@@ -24,7 +27,7 @@ class Installation(NamedTuple):
     """A complete environment for our processes, and the embedded servers that were started for it."""
 
     environment: dict[str, str]
-    servers: list[Server]
+    servers: "list[Server]"
 
 
 @contextmanager
@@ -36,8 +39,9 @@ def installation(data: Path, *, broker: bool = False) -> Iterator[Installation]:
     """
     # Imported where needed: most commands start without the weight of these modules.
     data = data.resolve()
-    environment, servers = dict(os.environ), list[Server]()
-    if not {"DATABASE_URL", "BROKER_URL", "SPP_ENDPOINTS"} <= environment.keys():
+    environment = dict(os.environ)
+    servers: list[Server] = []
+    if broker or not {"DATABASE_URL", "SPP_ENDPOINTS"} <= environment.keys():
         make_folder(data)
     with ExitStack() as stack:
         if "DATABASE_URL" not in environment:

@@ -14,7 +14,8 @@ import psycopg
 from psycopg import sql
 
 from local import processes
-from local.shared import Server, ServerFailed, last_lines, wheel_file
+from local.errors import ServerFailed
+from local.shared import Server, last_lines, wheel_file
 
 SOCKET_PATH_BYTES = 100
 """The longest path of a Unix socket (macOS allows 103, Linux 107)."""

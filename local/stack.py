@@ -11,7 +11,8 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from local import processes
-from local.shared import LocalFailure, Server, last_lines
+from local.errors import LocalFailure
+from local.shared import Server, last_lines
 from runtime.broker import EVENTS, MAINTENANCE
 
 CREDITING = ("web", "worker", "beat")

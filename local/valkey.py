@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from local import processes
-from local.shared import Server, ServerFailed, last_lines, wheel_file
+from local.errors import ServerFailed
+from local.shared import Server, last_lines, wheel_file
 
 CONFIGURATION = """\
 bind 127.0.0.1

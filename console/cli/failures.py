@@ -3,7 +3,7 @@
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
-from local.shared import LocalFailure
+from local.errors import LocalFailure
 from models.errors import SppError
 from runtime.outages import is_away
 from runtime.settings import SettingsError

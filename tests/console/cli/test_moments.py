@@ -60,3 +60,10 @@ def test_every_command_takes_the_same_times(gym: Spp, arguments: tuple[str, ...]
     for given in ("2020-01-31", "2020-01-31T23:59:59", "2020-01-31T23:59:59-06:00"):
         done = gym(*arguments, given, *dry)
         assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["adjust", "extend"])
+def test_a_day_is_called_so_in_help(spp: Spp, command: str) -> None:
+    shown = spp(command, "--help").out
+    assert " DAY" in shown
+    assert "%Y" not in shown
