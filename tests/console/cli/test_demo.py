@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local import demo
+from local import demo_members as demo
 from local.stack import ROOT
 from tests.console.processes import spp
 
@@ -22,13 +22,13 @@ BY_HAND = {
     "paid while unknown, signs up later": (4, 8, 0),
     "webhook came 45 days late: protected": (4, 8, 0),
 }
-"""Pgrant -> usable training, usable classes, training owed, when the story is over."""
+"""Plot -> usable training, usable classes, training owed, when the story is over."""
 
 RULE = "int(term.quantity * share)"
 
 
 def test_the_demos_count_is_what_we_count_by_hand() -> None:
-    people = demo._people()
+    people = demo.people()
     for person in people:
         if person.plot.startswith("used"):
             # Three sessions used, the payment refunded whole, and the next dues paid.
