@@ -99,7 +99,7 @@ def add(offer_id: int) -> ResponseReturnValue:
     }
 
     def act() -> tuple[str, str]:
-        item = row(Item, "item", form.item.data, field="item_id")
+        item = row(Item, form.item.data, field="item_id")
         offer.add_bucket(item, required=form.required.data)
         subject = f"{item.name} to {named(offer)}{', required' if form.required.data else ''}"
         actions.log(database(), actor(), "add session bucket", subject)

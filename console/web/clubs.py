@@ -83,7 +83,7 @@ def new() -> ResponseReturnValue:
 @needs(Role.MANAGER)
 def edit(club_id: int) -> ResponseReturnValue:
     """Change a club's name, zone, currency or rule for reversed payments."""
-    club = row(Club, "club", club_id, lock=True)
+    club = row(Club, club_id, lock=True)
     form = _form(club)
 
     def act() -> tuple[str, str]:

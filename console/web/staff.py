@@ -14,6 +14,7 @@ from console.web.access import needs
 from console.web.fields import text_field
 from console.web.forms import Form, page, pressed
 from console.web.login import begin_session, login_failed
+from models.database.naming import MAX_NAME_LENGTH
 from models.errors import WrongLogin, WrongPassword
 from models.staff import accounts, logins
 from models.staff.accounts import MIN_PASSWORD_LENGTH, Role, Staff

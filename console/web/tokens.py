@@ -12,6 +12,7 @@ from console.request import actor, database
 from console.web.access import needs
 from console.web.fields import text_field
 from console.web.forms import Form, page
+from models.database.naming import MAX_NAME_LENGTH
 from models.errors import SppError
 from models.staff import tokens
 from models.staff.accounts import Role, Staff
