@@ -84,7 +84,7 @@ def _sample(endpoint: Endpoint, name: str, email: str) -> Sequence[bytes]:
             )
         membership, reference = held[0]
         made = _make(endpoint, name, membership, reference)
-    endpoints.api_tells(DATA, endpoint, made)
+    endpoints.put_api_objects(DATA, endpoint, made)
     return [one.content for one in made]
 
 
