@@ -80,7 +80,7 @@ def _sample(endpoint: Endpoint, name: str, email: str) -> Sequence[bytes]:
             amount_minor=membership.terms_at(now).dues_minor, currency=membership.currency,
             account=endpoint.account, digits=processor_class(endpoint).digits,
         )  # fmt: skip
-    endpoints.api_tells(DATA, endpoint, made)
+    endpoints.put_api_objects(DATA, endpoint, made)
     return [one.content for one in made]
 
 

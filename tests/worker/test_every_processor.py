@@ -24,7 +24,7 @@ from models.inbox import storing
 from models.inbox.storing import NewEvent
 from models.members.memberships import find_member
 from models.statements import statement
-from runtime.settings import Endpoint, Settings
+from runtime.settings import Settings
 from tests.webhooks.deliveries import received
 from tests.worker.scene import NOW, PER_DUES, PICKS, Make, rows
 from webhooks.processors import ADAPTERS, Processor, adapters
@@ -67,12 +67,6 @@ class Gym:
         account = self.processors[processor].endpoint.account
         now = NOW - timedelta(minutes=1)
         return samples.sample(processor, name, reference=f"sub_{number}", number=number, now=now, account=account)
-
-    def api_tells(self, endpoint: Endpoint, deliveries: Sequence[Sample]) -> None:
-        """Lets the stand-in tell what the processor's API would, after these."""
-        for delivery in deliveries:
-            for (kind, number), value in delivery.api.items():
-                endpoints.api_objects(self.folder, endpoint).put(kind, number, value)
 
     def deliver(self, processor: str, contents: Sequence[bytes], times: Iterator[int]) -> None:
         """Signs, verifies, splits, and stores all at once."""
@@ -164,12 +158,12 @@ def outcome(
     endpoint = gym.processors[processor].endpoint
     arrival = how(len(deliveries))
     if arrival.api_knows_all:
-        gym.api_tells(endpoint, deliveries)
+        endpoints.put_api_objects(gym.folder, endpoint, deliveries)
     times, so_far = count(), 0
     for group, works in zip(arrival.groups, arrival.works, strict=True):
         so_far = max(so_far, *(place + 1 for place in group))
         if not arrival.api_knows_all:
-            gym.api_tells(endpoint, deliveries[:so_far])
+            endpoints.put_api_objects(gym.folder, endpoint, deliveries[:so_far])
         gym.deliver(processor, [deliveries[place].content for place in group], times)
         if works:
             gym.work(processor)
