@@ -61,7 +61,7 @@ def recorded(make: sessionmaker[Session], name: JobName) -> Iterator[Outcome]:
     except Exception as error:
         # A database that is away makes an error of its own.
         with suppress(SQLAlchemyError), make.begin() as session:
-            jobs.failed(session, name, took_s=monotonic() - began, error=brief(error))
+            jobs.ended(session, name, took_s=monotonic() - began, error=brief(error))
         raise
     with make.begin() as session:
-        jobs.finished(session, name, took_s=monotonic() - began, summary=outcome.summary)
+        jobs.ended(session, name, took_s=monotonic() - began, summary=outcome.summary)
