@@ -23,7 +23,7 @@ from models.payments import facts
 from models.payments.facts import Fact, Linked, Paid
 from models.wording import money
 from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unavailable, Unusable
-from worker.crediting import brief
+from worker.recording import brief
 
 WINDOW = timedelta(days=1)
 OVERLAP = timedelta(days=3)

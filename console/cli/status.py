@@ -95,7 +95,7 @@ def screen(seen: Seen) -> list[str]:
     lines = [f"Sessions Per Payment   {figures.at:%Y-%m-%d %H:%M:%S} UTC   {worst}", waiting]
     lines += [*_table(_BACKLOG, rows), "", *_table(_FLOW, rows), ""]
     seen_of = [
-        f"{worker.worker[:30]:30} {brief(worker.age_s)} ago, {worker.events:,} events, "
+        f"{worker.process[:30]:30} {brief(worker.age_s)} ago, {worker.events:,} events, "
         f"{(worker.memory_bytes or 0) / 1e6:.0f} MB" + (f", {worker.doing}" if worker.doing else "")
         for worker in now.workers
     ]

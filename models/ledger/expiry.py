@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, select, t
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Id, RecordedAt, one_of
+from models.database.paging import newest_first
 from models.errors import NotFound, WrongState
 from models.ledger import entries
 from models.staff import actions
@@ -199,8 +200,4 @@ class Page(NamedTuple):
 
 def page(session: Session, *, limit: int, before: int | None = None) -> Page:
     """Up to `limit` runs, the newest first, from those older than the cursor `before`."""
-    query = select(ExpiryRun).order_by(ExpiryRun.id.desc()).limit(limit + 1)
-    if before is not None:
-        query = query.where(ExpiryRun.id < before)
-    found = session.scalars(query).all()
-    return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
+    return Page(*newest_first(session, select(ExpiryRun), ExpiryRun.id, limit=limit, before=before))

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from models.operations.figures import EndpointFigures, Figures
-from models.operations.heartbeats import ProcessKind, WebProcess, Worker
+from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine
 from models.operations.silence import Silence
 from models.wording import counted
@@ -76,7 +76,7 @@ class Situation:
     """The input of the rules."""
 
     figures: Figures
-    workers: Sequence[Worker] = ()
+    workers: Sequence[Process] = ()
     jobs: Sequence[JobLine] = ()
     silences: Sequence[Silence] = ()
     stopped: Stopped | None = None
@@ -84,7 +84,7 @@ class Situation:
     paused: Sequence[Paused] = ()
     broker_error: str | None = None
     """Why the broker does not answer; None if it answers or was not asked."""
-    web: Sequence[WebProcess] = ()
+    web: Sequence[Process] = ()
 
     @property
     def receiver_age_s(self) -> float | None:

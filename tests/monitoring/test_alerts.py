@@ -14,7 +14,7 @@ from models.operations import alarms
 from models.operations.alarms import DATABASE, RULES
 from models.operations.figures import EndpointFigures, Figures
 from models.operations.gauges import gauges
-from models.operations.heartbeats import Worker
+from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine, JobName
 from tests.models.operations.test_alarms import NOW
 
@@ -34,7 +34,9 @@ def told() -> set[str]:
     audited = alarms.Audited(NOW, 0, None)
     jobs = [JobLine(JobName.SWEEP, NOW, 1.0, None, None, NOW, False)]
     figures = Figures(NOW, {"stripe": one}, one, 0, 0, 0)
-    now = alarms.Situation(figures, [Worker("w", 1, NOW, NOW, None, 0, 1, None)], jobs, audited=audited)
+    now = alarms.Situation(
+        figures, [Process("w", ProcessKind.WORKER, 1, NOW, NOW, None, 0, 1, None)], jobs, audited=audited
+    )
     return {gauge.name for gauge in gauges(now, ["stripe"])} | OF_PROCESSES
 
 

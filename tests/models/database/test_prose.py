@@ -71,8 +71,8 @@ def test_why_all_of_an_endpoint_wait(session: Session, event: WebhookEvent) -> N
 
 
 def test_jobs_and_workers(session: Session) -> None:
-    jobs.finished(session, JobName.AUDIT, took_s=1, summary=HOSTILE)
-    jobs.failed(session, JobName.PRUNE, took_s=1, error=HOSTILE)
+    jobs.ended(session, JobName.AUDIT, took_s=1, summary=HOSTILE)
+    jobs.ended(session, JobName.PRUNE, took_s=1, error=HOSTILE)
     heartbeats.beat(session, "w", 0, doing=HOSTILE)
     assert session.get_one(jobs.Job, "audit").summary == SHOWN
     assert session.get_one(jobs.Job, "prune").error == SHOWN

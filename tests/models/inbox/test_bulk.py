@@ -171,7 +171,7 @@ def test_asking_and_stopping_are_logged_once_with_scope_and_reason(session: Sess
     bulk.cancel(session, act.id, by=BY)
     one, two = session.scalars(select(Action).order_by(Action.id))
     assert (one.actor, one.verb, one.reason) == (BY.name, "replay all", "mended")
-    assert one.subject == f'act {act.id} on 3 events: {{"state": "dead"}}'
+    assert one.subject == f'act {act.id} on 3 events: {{"state":"dead"}}'
     assert (two.verb, two.subject) == ("stop replay all", f"act {act.id}, 0 of 3 done")
 
 
