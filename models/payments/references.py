@@ -1,8 +1,9 @@
 """Payments: one row per reference that an event has named, joined where two references name the same payment.
 
-A payment may have several references (Stripe's invoice, payment intent and charge). Each has a row. `root_id` is the
-lowest id among the rows of one payment; a payment with one reference is its own root. The root carries the payment's
-state and is locked while it settles. Facts stay with the reference that they name, so that joining rewrites none.
+A payment may have several references (Stripe's invoice, payment intent and charge). Each has a row. The root is the row
+with the lowest id, and `root_id` names it in every row; a payment with one reference is its own root. Joining sets
+`same_as` in the other rows, and PostgreSQL computes `root_id` from that. The root carries the payment's state and is
+locked while it settles. Facts stay with the reference that they name, so that joining rewrites none.
 
 Two views, made by the migration, are read by statements: `paid_payments` has every root with what was paid, by the
 earliest `Paid` fact; `grant_clubs` has the membership and club of every grant.
@@ -15,7 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import CheckConstraint, FetchedValue, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -48,15 +49,16 @@ class Payment(Base):
         Index("ix_payments_unmatched", "id", postgresql_where=text("state = 'unmatched'")),
         Index("ix_payments_held", "id", postgresql_where=text("state = 'held'")),
         CheckConstraint(one_of("state", PaymentState), "state"),
-        CheckConstraint("root_id <= id", "root_is_lowest"),
+        CheckConstraint("same_as < id", "root_is_lowest"),
         CheckConstraint("state <> 'settled' OR membership_id IS NOT NULL", "settled_is_matched"),
     )
 
     id: Mapped[Id]
     endpoint: Mapped[str] = mapped_column(String(63))
     reference: Mapped[Reference]
-    root_id: Mapped[int] = mapped_column(ForeignKey("payments.id"), server_default=FetchedValue(), index=True)
-    """Set to the row's own id by a trigger where it is not given."""
+    same_as: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    """The root, where that is another row. Read `root_id`."""
+    root_id: Mapped[int] = mapped_column(BigInteger, Computed("coalesce(same_as, id)", persisted=True), index=True)
     state: Mapped[str] = mapped_column(server_default=PaymentState.HEARD_OF.value)
     problem: Mapped[str | None]
     """Why it is held, or what contradicts it."""
@@ -158,7 +160,7 @@ def lock(session: Session, roots: Collection[int]) -> list[Locked]:
 
 _JOIN = text("""
     UPDATE payments p
-    SET root_id = joined.root, state = 'heard_of', problem = NULL, billing_references = NULL
+    SET same_as = joined.root, state = 'heard_of', problem = NULL, billing_references = NULL
     FROM unnest(CAST(:ids AS bigint[]), CAST(:roots AS bigint[])) AS joined (id, root)
     WHERE p.id = joined.id
 """)
