@@ -20,7 +20,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index,
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.database.arrays import array, columns
+from models.database.arrays import Batch, array
 from models.database.base import Base, Id, RecordedAt, Reference, one_of
 from models.errors import NotFound, WrongState
 from models.staff import actions
@@ -73,19 +73,22 @@ class Payment(Base):
 Key = tuple[str, str]
 """An endpoint and a payment reference."""
 
-_INSERT = text("""
-    INSERT INTO payments (endpoint, reference)
-    SELECT * FROM unnest(CAST(:endpoints AS text[]), CAST(:references AS text[]))
+_INSERT = Batch(
+    """
+    INSERT INTO payments (endpoint, reference) SELECT * FROM ROWS
     ON CONFLICT DO NOTHING
     RETURNING endpoint, reference, id, root_id
-""")
+    """,
+    endpoint="text", reference="text",
+)  # fmt: skip
 
-_KNOWN = text("""
+_KNOWN = Batch(
+    """
     SELECT p.endpoint, p.reference, p.id, p.root_id
-    FROM payments p
-    JOIN unnest(CAST(:endpoints AS text[]), CAST(:references AS text[])) AS known (endpoint, reference)
-      ON (p.endpoint, p.reference) = (known.endpoint, known.reference)
-""")
+    FROM payments p JOIN ROWS ON (p.endpoint, p.reference) = (new.endpoint, new.reference)
+    """,
+    endpoint="text", reference="text",
+)  # fmt: skip
 
 
 def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set[int]]:
@@ -97,7 +100,7 @@ def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set
     for statement in (_INSERT, _KNOWN):
         missing = [key for key in wanted if key not in ids]
         if missing:
-            rows = session.execute(statement, columns(("endpoints", "references"), missing)).all()
+            rows = statement.execute(session, missing).all()
             for endpoint, reference, payment_id, root in rows:
                 ids[endpoint, reference] = payment_id
                 roots.add(root)
@@ -158,12 +161,14 @@ def lock(session: Session, roots: Collection[int]) -> list[Locked]:
     return list(payments.values())
 
 
-_JOIN = text("""
+_JOIN = Batch(
+    """
     UPDATE payments p
-    SET same_as = joined.root, state = 'heard_of', problem = NULL, billing_references = NULL
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:roots AS bigint[])) AS joined (id, root)
-    WHERE p.id = joined.id
-""")
+    SET same_as = new.root, state = 'heard_of', problem = NULL, billing_references = NULL
+    FROM ROWS WHERE p.id = new.id
+    """,
+    id="bigint", root="bigint",
+)  # fmt: skip
 
 
 def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[int]) -> set[int]:
@@ -183,8 +188,7 @@ def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[i
                 members[low].add(payment_id)
                 moved.add(payment_id)
     if moved:
-        rows = [(payment_id, root_of[payment_id]) for payment_id in sorted(moved)]
-        session.execute(_JOIN, columns(("ids", "roots"), rows))
+        _JOIN.execute(session, [(payment_id, root_of[payment_id]) for payment_id in sorted(moved)])
     return set(root_of.values())
 
 
