@@ -22,18 +22,21 @@ class DeliveryCount(Base):
     count: Mapped[int] = mapped_column(BigInteger)
 
 
-_COUNTS = Batch("new", endpoint="text", outcome="text", count="bigint")
-_ADD = _COUNTS.statement("""
+_ADD = Batch(
+    """
     INSERT INTO delivery_counts (endpoint, hour, outcome, count)
     SELECT endpoint, date_trunc('hour', now(), 'UTC'), outcome, count
-    FROM {new}
+    FROM ROWS
     ORDER BY endpoint, outcome
     ON CONFLICT (endpoint, hour, outcome) DO UPDATE SET count = delivery_counts.count + excluded.count
-""")
+    """,
+    endpoint="text",
+    outcome="text",
+    count="bigint",
+)
 
 
 def add(session: Session | Connection, counts: Mapping[tuple[str, str], int]) -> None:
     """Adds these counts, by endpoint and outcome, to those of this hour."""
     if counts:
-        rows = [(endpoint, outcome, count) for (endpoint, outcome), count in counts.items()]
-        session.execute(_ADD, _COUNTS.parameters(rows))
+        _ADD.execute(session, [(endpoint, outcome, count) for (endpoint, outcome), count in counts.items()])

@@ -79,18 +79,22 @@ class Outcome(NamedTuple):
     reason: str | None = None
 
 
-_DONE = Batch("done", id="bigint", state="text", reason="prose")
-_FINISH = _DONE.statement("""
+_FINISH = Batch(
+    """
     UPDATE webhook_events e
-    SET state = done.state, reason = done.reason, error = NULL, finished_at = clock_timestamp()
-    FROM {done}
-    WHERE e.id = done.id AND e.state = 'pending'
-""")
+    SET state = new.state, reason = new.reason, error = NULL, finished_at = clock_timestamp()
+    FROM ROWS
+    WHERE e.id = new.id AND e.state = 'pending'
+    """,
+    id="bigint",
+    state="text",
+    reason="prose",
+)
 
 
 def finish(session: Session, outcomes: Sequence[Outcome]) -> None:
     """Marks events as done, in the transaction that did their work."""
-    session.execute(_FINISH, _DONE.parameters(outcomes))
+    _FINISH.execute(session, outcomes)
 
 
 _FAIL = prose(

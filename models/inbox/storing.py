@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Result, Row
 from sqlalchemy.orm import Session
 
 from models.database.arrays import Batch
@@ -51,12 +51,6 @@ class SameContent(Protocol):
     def __call__(self, endpoint: str, first: bytes, second: bytes) -> bool: ...
 
 
-_NEW = Batch(
-    "new", endpoint="text", event_id="text", type="text", api_version="text", reason="prose", thin="boolean",
-    source="text", delivery="text", headers="text", start="int", size="int",
-)  # fmt: skip
-_KEYS = Batch("keys", endpoint="text", event_id="text")
-
 # The bodies are one value, cut up by the server: the driver is slow at arrays of bytes.
 _INSERT = """
     INSERT INTO webhook_events (endpoint, event_id, type, api_version, thin, source, delivery, headers, body, state,
@@ -65,18 +59,27 @@ _INSERT = """
            substring(CAST(:bodies AS bytea) FROM start + 1 FOR size),
            CASE WHEN reason IS NULL THEN 'pending' ELSE 'quarantined' END, reason,
            CASE WHEN reason IS NOT NULL THEN clock_timestamp() END, CAST(:first AS bigint)
-    FROM {new}
+    FROM ROWS
 """
-_INSERT_NEW = _NEW.statement(
-    _INSERT + "ON CONFLICT (endpoint, event_id) WHERE conflicts_with IS NULL DO NOTHING RETURNING endpoint, event_id"
+_EVENTS = {
+    "endpoint": "text", "event_id": "text", "type": "text", "api_version": "text", "reason": "prose",
+    "thin": "boolean", "source": "text", "delivery": "text", "headers": "text", "start": "int", "size": "int",
+}  # fmt: skip
+_INSERT_NEW = Batch(
+    _INSERT + "ON CONFLICT (endpoint, event_id) WHERE conflicts_with IS NULL DO NOTHING RETURNING endpoint, event_id",
+    **_EVENTS,
 )
-_INSERT_CONFLICT = _NEW.statement(_INSERT + "ON CONFLICT DO NOTHING")
+_INSERT_CONFLICT = Batch(_INSERT + "ON CONFLICT DO NOTHING", **_EVENTS)
 
-_KNOWN = _KEYS.statement("""
+_KNOWN = Batch(
+    """
     SELECT e.endpoint, e.event_id, e.id, e.state, e.body, e.pruned_at
     FROM webhook_events e
-    JOIN {keys} ON (e.endpoint, e.event_id) = (keys.endpoint, keys.event_id) AND e.conflicts_with IS NULL
-""")
+    JOIN ROWS ON (e.endpoint, e.event_id) = (new.endpoint, new.event_id) AND e.conflicts_with IS NULL
+    """,
+    endpoint="text",
+    event_id="text",
+)
 
 
 def store(session: Session | Connection, events: Sequence[NewEvent], same_content: SameContent) -> list[Stored]:
@@ -87,7 +90,7 @@ def store(session: Session | Connection, events: Sequence[NewEvent], same_conten
     first_of: dict[tuple[str, str], NewEvent] = {}
     for event in events:
         first_of.setdefault(key_of(event), event)
-    rows = session.execute(_INSERT_NEW, _parameters(list(first_of.values())))
+    rows = _insert(session, _INSERT_NEW, list(first_of.values()))
     inserted = {(endpoint, event_id) for endpoint, event_id in rows.all()}
     if len(inserted) == len(events):
         return [Stored.NEW] * len(events)
@@ -106,18 +109,20 @@ def bodies(session: Session, keys: Iterable[tuple[str, str]]) -> dict[tuple[str,
 
 
 def _known(session: Session | Connection, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Row[Any]]:
-    rows = session.execute(_KNOWN, _KEYS.parameters(sorted(keys)))
+    rows = _KNOWN.execute(session, sorted(keys))
     return {(row.endpoint, row.event_id): row for row in rows}
 
 
-def _parameters(events: Sequence[NewEvent], first: int | None = None) -> dict[str, object]:
+def _insert(
+    session: Session | Connection, statement: Batch, events: Sequence[NewEvent], first: int | None = None
+) -> Result[*tuple[Any, ...]]:
     sizes = [len(event.body) for event in events]
     rows = [
         (event.endpoint, event.event_id, event.type, event.api_version, event.quarantine_reason, event.thin,
          event.source.value, event.delivery, event.headers, start, size)
         for event, start, size in zip(events, accumulate(sizes, initial=0), sizes, strict=False)
     ]  # fmt: skip
-    return {**_NEW.parameters(rows), "bodies": b"".join([event.body for event in events]), "first": first}
+    return statement.execute(session, rows, bodies=b"".join([event.body for event in events]), first=first)
 
 
 def _look_again(session: Session | Connection, event: NewEvent, first: Row[Any], same_content: SameContent) -> Stored:
@@ -125,7 +130,7 @@ def _look_again(session: Session | Connection, event: NewEvent, first: Row[Any],
     if first.pruned_at or first.body == event.body or same_content(event.endpoint, first.body, event.body):
         return Stored.UNFINISHED_DUPLICATE if first.state == EventState.PENDING else Stored.DUPLICATE
     reason = f"the same id with other content than event {first.id}, which stands"
-    session.execute(_INSERT_CONFLICT, _parameters([replace(event, quarantine_reason=reason)], first.id))
+    _insert(session, _INSERT_CONFLICT, [replace(event, quarantine_reason=reason)], first.id)
     return Stored.CONFLICT
 
 

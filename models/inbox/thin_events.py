@@ -47,13 +47,12 @@ _WAITED_S = "extract(epoch FROM clock_timestamp() - coalesce(e.waits_since, cloc
 _WAITS = f"""waits_since = coalesce(e.waits_since, clock_timestamp()), next_attempt_at = clock_timestamp()
             + make_interval(secs => greatest(:base_s, least(:cap_s, {_WAITED_S})) * (0.5 + random()))"""
 
-_ROWS = Batch("w", id="bigint", why="prose")
-_WAIT = _ROWS.statement(
+_WAIT = Batch(
     """
     WITH known AS (
-        SELECT e.id, e.error AS formerly, w.why
+        SELECT e.id, e.error AS formerly, new.why
         FROM webhook_events e
-        JOIN {w} ON w.id = e.id
+        JOIN ROWS ON new.id = e.id
         WHERE e.state = 'pending'
         ORDER BY e.id FOR UPDATE OF e
     ), waits AS (
@@ -64,7 +63,9 @@ _WAIT = _ROWS.statement(
     )
     INSERT INTO event_errors (event_id, attempt, error)
     SELECT id, attempt, why FROM waits WHERE why IS DISTINCT FROM formerly
-""".replace("{waits}", _WAITS)
+    """.replace("{waits}", _WAITS),
+    id="bigint",
+    why="prose",
 )
 
 
@@ -74,7 +75,7 @@ def wait(session: Session, waiting: Sequence[Waiting], *, base_s: float, cap_s: 
     Takes the claim's try back. Why it waits stands among the event's tries, once for each new reason.
     """
     if waiting:
-        session.execute(_WAIT, _ROWS.parameters(waiting) | {"base_s": base_s, "cap_s": cap_s})
+        _WAIT.execute(session, waiting, base_s=base_s, cap_s=cap_s)
 
 
 _WAIT_ALL = prose(

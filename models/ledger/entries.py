@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.catalogue.tables import Item
-from models.database.arrays import columns
+from models.database.arrays import Batch
 from models.database.base import Base, Id, RecordedAt
 from models.errors import TooFewSessions
 from models.ledger import burn_order, kinds
@@ -141,15 +141,10 @@ class Move(NamedTuple):
     expiry_run_id: int | None = None
 
 
-_GRANT = text("""
+_GRANT = Batch(
+    """
     WITH new AS (
-        SELECT * FROM unnest(
-            CAST(:payment_id AS bigint[]), CAST(:member_id AS bigint[]), CAST(:item_id AS bigint[]),
-            CAST(:quantity AS int[]), CAST(:effective_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]),
-            CAST(:occurred_at AS timestamptz[]), CAST(:recorded_at AS timestamptz[]), CAST(:fact_id AS bigint[]),
-            CAST(:note AS text[]), CAST(:late_after_s AS int[]))
-          AS new (payment_id, member_id, item_id, quantity, effective_at, expires_at, occurred_at, recorded_at,
-                  fact_id, note, late_after_s)
+        SELECT * FROM ROWS
     ), granted AS (
         INSERT INTO credit_grants
             (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at, recorded_at, late_after_s)
@@ -162,7 +157,11 @@ _GRANT = text("""
         FROM granted JOIN new USING (payment_id, item_id)
     )
     SELECT id, payment_id, item_id FROM granted
-""")
+    """,
+    payment_id="bigint", member_id="bigint", item_id="bigint", quantity="int", effective_at="timestamptz",
+    expires_at="timestamptz", occurred_at="timestamptz", recorded_at="timestamptz", fact_id="bigint", note="text",
+    late_after_s="int",
+)  # fmt: skip
 
 
 def grant(session: Session, grants: Sequence[NewGrant]) -> dict[tuple[int, int], int]:
@@ -170,21 +169,17 @@ def grant(session: Session, grants: Sequence[NewGrant]) -> dict[tuple[int, int],
 
     A second grant of an item by the same payment violates a unique constraint.
     """
-    rows = session.execute(_GRANT, columns(NewGrant._fields, grants)).all()
+    rows = _GRANT.execute(session, grants).all()
     return {(payment_id, item_id): grant_id for grant_id, payment_id, item_id in rows}
 
 
-_POST = text(f"""
+_POST = Batch(
+    f"""
     WITH entered AS (
         INSERT INTO ledger_entries
             (grant_id, kind, quantity, occurred_at, shortfall, reversed, expires_at, fact_id, redemption_id,
              action_id, counter_grant_id, note, expiry_run_id)
-        SELECT * FROM unnest(
-            CAST(:grant_id AS bigint[]), CAST(:kind AS text[]), CAST(:quantity AS int[]),
-            CAST(:occurred_at AS timestamptz[]), CAST(:shortfall AS int[]), CAST(:reversed AS int[]),
-            CAST(:expires_at AS timestamptz[]), CAST(:fact_id AS bigint[]), CAST(:redemption_id AS bigint[]),
-            CAST(:action_id AS bigint[]), CAST(:counter_grant_id AS bigint[]), CAST(:note AS text[]),
-            CAST(:expiry_run_id AS bigint[]))
+        SELECT * FROM ROWS
         RETURNING grant_id, kind, quantity, shortfall, reversed, expires_at
     ), moved AS (
         SELECT grant_id, sum(quantity) AS quantity, sum(shortfall) AS shortfall, sum(reversed) AS reversed,
@@ -196,7 +191,11 @@ _POST = text(f"""
         reversed = g.reversed + moved.reversed,
         expires_at = CASE WHEN moved.extended THEN moved.expires_at ELSE g.expires_at END
     FROM moved WHERE g.id = moved.grant_id
-""")
+    """,
+    grant_id="bigint", kind="text", quantity="int", occurred_at="timestamptz", shortfall="int", reversed="int",
+    expires_at="timestamptz", fact_id="bigint", redemption_id="bigint", action_id="bigint", counter_grant_id="bigint",
+    note="text", expiry_run_id="bigint",
+)  # fmt: skip
 
 
 def post(session: Session, moves: Sequence[Move]) -> None:
@@ -205,7 +204,7 @@ def post(session: Session, moves: Sequence[Move]) -> None:
     Of one grant at most one extension can be among them.
     """
     if moves:
-        session.execute(_POST, columns(Move._fields, moves))
+        _POST.execute(session, moves)
 
 
 def add(

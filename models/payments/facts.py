@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.database.arrays import array, columns
+from models.database.arrays import Batch, array
 from models.database.base import Base, RecordedAt, one_of
 
 
@@ -117,19 +117,19 @@ class PaymentFact(Base):
     other_payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
 
 
-_INSERT = text("""
+_INSERT = Batch(
+    """
     INSERT INTO payment_facts (id, event_id, payment_id, kind, occurred_at, cause, amount_minor, currency,
                                running_total, billing_references, other_payment_id, recorded_at)
     SELECT id, event_id, payment_id, kind, occurred_at, cause, amount_minor, currency, running_total,
            string_to_array(billing_references, E'\\n'), other_payment_id, :now
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:event_ids AS bigint[]), CAST(:payment_ids AS bigint[]),
-                CAST(:kinds AS text[]), CAST(:occurred_at AS timestamptz[]), CAST(:causes AS text[]),
-                CAST(:amounts AS bigint[]), CAST(:currencies AS text[]), CAST(:running_totals AS boolean[]),
-                CAST(:billing_references AS text[]), CAST(:other_payment_ids AS bigint[]))
-         AS new (id, event_id, payment_id, kind, occurred_at, cause, amount_minor, currency, running_total,
-                 billing_references, other_payment_id)
+    FROM ROWS
     ON CONFLICT (id) DO NOTHING
-""")
+    """,
+    id="bigint", event_id="bigint", payment_id="bigint", kind="text", occurred_at="timestamptz", cause="text",
+    amount_minor="bigint", currency="text", running_total="boolean", billing_references="text",
+    other_payment_id="bigint",
+)  # fmt: skip
 
 
 class EventFacts(NamedTuple):
@@ -161,34 +161,20 @@ def record(
     rows = []
     for event_id, endpoint, facts in told:
         for place, fact in enumerate(facts):
-            cause = amount = currency = billing = other = None
-            running_total = False
+            content: tuple[object, ...]
             match fact:
                 case Paid():
-                    amount, currency, billing = (
-                        fact.amount_minor,
-                        fact.currency,
-                        "\n".join(fact.billing_references),
-                    )
+                    content = None, fact.amount_minor, fact.currency, False, "\n".join(fact.billing_references), None
                 case Reversed():
-                    cause, amount, currency = fact.cause, fact.amount_minor, fact.currency
-                    running_total = fact.running_total
+                    content = fact.cause, fact.amount_minor, fact.currency, fact.running_total, None, None
                 case Restored():
-                    cause, amount, currency = fact.cause, fact.amount_minor, fact.currency
+                    content = fact.cause, fact.amount_minor, fact.currency, False, None, None
                 case Linked():
-                    other = payment_ids[endpoint, fact.other]
-            rows.append(
-                (event_id * FACTS_PER_EVENT + place, event_id, payment_ids[endpoint, fact.payment],
-                 KIND_OF[type(fact)].value, fact.occurred_at, cause, amount, currency, running_total, billing, other)
-            )  # fmt: skip
+                    content = None, None, None, False, None, payment_ids[endpoint, fact.other]
+            fact_id, payment_id = event_id * FACTS_PER_EVENT + place, payment_ids[endpoint, fact.payment]
+            rows.append((fact_id, event_id, payment_id, KIND_OF[type(fact)].value, fact.occurred_at, *content))
     if rows:
-        session.execute(_INSERT, {**columns(_COLUMNS, rows), "now": now})
-
-
-_COLUMNS = (
-    "ids", "event_ids", "payment_ids", "kinds", "occurred_at", "causes", "amounts", "currencies",
-    "running_totals", "billing_references", "other_payment_ids",
-)  # fmt: skip
+        _INSERT.execute(session, rows, now=now)
 
 
 _OF_REFERENCES = text("""
@@ -227,20 +213,8 @@ _OF_PAYMENTS = text("""
 
 def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[int, KnownFact[Fact]]]:
     """All facts of these payments, each with its payment's id, in the order of their own ids."""
-    for (
-        payment_id,
-        fact_id,
-        kind,
-        reference,
-        at,
-        cause,
-        amount,
-        currency,
-        running,
-        billing,
-        other,
-        recorded_at,
-    ) in session.execute(_OF_PAYMENTS, {"ids": array(payment_ids)}).all():
+    for row in session.execute(_OF_PAYMENTS, {"ids": array(payment_ids)}).all():
+        payment_id, fact_id, kind, reference, at, cause, amount, currency, running, billing, other, recorded_at = row
         fact: Fact
         match kind:
             case "paid":

@@ -1,8 +1,9 @@
 """Payments: one row per reference that an event has named, joined where two references name the same payment.
 
-A payment may have several references (Stripe's invoice, payment intent and charge). Each has a row. `root_id` is the
-lowest id among the rows of one payment; a payment with one reference is its own root. The root carries the payment's
-state and is locked while it settles. Facts stay with the reference that they name, so that joining rewrites none.
+A payment may have several references (Stripe's invoice, payment intent and charge). Each has a row. The root is the row
+with the lowest id, and `root_id` names it in every row; a payment with one reference is its own root. Joining sets
+`same_as` in the other rows, and PostgreSQL computes `root_id` from that. The root carries the payment's state and is
+locked while it settles. Facts stay with the reference that they name, so that joining rewrites none.
 
 Two views, made by the migration, are read by statements: `paid_payments` has every root with what was paid, by the
 earliest `Paid` fact; `grant_clubs` has the membership and club of every grant.
@@ -15,11 +16,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import CheckConstraint, FetchedValue, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.database.arrays import array, columns
+from models.database.arrays import Batch, array
 from models.database.base import Base, Id, RecordedAt, Reference, one_of
 from models.errors import NotFound, WrongState
 from models.staff import actions
@@ -48,15 +49,16 @@ class Payment(Base):
         Index("ix_payments_unmatched", "id", postgresql_where=text("state = 'unmatched'")),
         Index("ix_payments_held", "id", postgresql_where=text("state = 'held'")),
         CheckConstraint(one_of("state", PaymentState), "state"),
-        CheckConstraint("root_id <= id", "root_is_lowest"),
+        CheckConstraint("same_as < id", "root_is_lowest"),
         CheckConstraint("state <> 'settled' OR membership_id IS NOT NULL", "settled_is_matched"),
     )
 
     id: Mapped[Id]
     endpoint: Mapped[str] = mapped_column(String(63))
     reference: Mapped[Reference]
-    root_id: Mapped[int] = mapped_column(ForeignKey("payments.id"), server_default=FetchedValue(), index=True)
-    """Set to the row's own id by a trigger where it is not given."""
+    same_as: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    """The root, where that is another row. Read `root_id`."""
+    root_id: Mapped[int] = mapped_column(BigInteger, Computed("coalesce(same_as, id)", persisted=True), index=True)
     state: Mapped[str] = mapped_column(server_default=PaymentState.HEARD_OF.value)
     problem: Mapped[str | None]
     """Why it is held, or what contradicts it."""
@@ -71,19 +73,22 @@ class Payment(Base):
 Key = tuple[str, str]
 """An endpoint and a payment reference."""
 
-_INSERT = text("""
-    INSERT INTO payments (endpoint, reference)
-    SELECT * FROM unnest(CAST(:endpoints AS text[]), CAST(:references AS text[]))
+_INSERT = Batch(
+    """
+    INSERT INTO payments (endpoint, reference) SELECT * FROM ROWS
     ON CONFLICT DO NOTHING
     RETURNING endpoint, reference, id, root_id
-""")
+    """,
+    endpoint="text", reference="text",
+)  # fmt: skip
 
-_KNOWN = text("""
+_KNOWN = Batch(
+    """
     SELECT p.endpoint, p.reference, p.id, p.root_id
-    FROM payments p
-    JOIN unnest(CAST(:endpoints AS text[]), CAST(:references AS text[])) AS known (endpoint, reference)
-      ON (p.endpoint, p.reference) = (known.endpoint, known.reference)
-""")
+    FROM payments p JOIN ROWS ON (p.endpoint, p.reference) = (new.endpoint, new.reference)
+    """,
+    endpoint="text", reference="text",
+)  # fmt: skip
 
 
 def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set[int]]:
@@ -95,7 +100,7 @@ def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set
     for statement in (_INSERT, _KNOWN):
         missing = [key for key in wanted if key not in ids]
         if missing:
-            rows = session.execute(statement, columns(("endpoints", "references"), missing)).all()
+            rows = statement.execute(session, missing).all()
             for endpoint, reference, payment_id, root in rows:
                 ids[endpoint, reference] = payment_id
                 roots.add(root)
@@ -156,12 +161,14 @@ def lock(session: Session, roots: Collection[int]) -> list[Locked]:
     return list(payments.values())
 
 
-_JOIN = text("""
+_JOIN = Batch(
+    """
     UPDATE payments p
-    SET root_id = joined.root, state = 'heard_of', problem = NULL, billing_references = NULL
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:roots AS bigint[])) AS joined (id, root)
-    WHERE p.id = joined.id
-""")
+    SET same_as = new.root, state = 'heard_of', problem = NULL, billing_references = NULL
+    FROM ROWS WHERE p.id = new.id
+    """,
+    id="bigint", root="bigint",
+)  # fmt: skip
 
 
 def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[int]) -> set[int]:
@@ -181,8 +188,7 @@ def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[i
                 members[low].add(payment_id)
                 moved.add(payment_id)
     if moved:
-        rows = [(payment_id, root_of[payment_id]) for payment_id in sorted(moved)]
-        session.execute(_JOIN, columns(("ids", "roots"), rows))
+        _JOIN.execute(session, [(payment_id, root_of[payment_id]) for payment_id in sorted(moved)])
     return set(root_of.values())
 
 

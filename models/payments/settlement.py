@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.database.arrays import columns
+from models.database.arrays import Batch
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
@@ -61,7 +61,7 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
     that off. Returns the payments with a problem.
     """
     read = positions.read(session, roots)
-    grants = positions.lay_out_grants(session, read)
+    grants = positions.read_grants(session, read)
     late_after_s = int(late_credit.total_seconds())
     dated = dates.changes(session, read)
     new = _grant(session, read, now, late_after_s)
@@ -182,15 +182,15 @@ def _cause(position: Position, kinds: tuple[type[Fact], ...]) -> KnownFact[Fact]
     return max(told, key=lambda known: (known.id // FACTS_PER_EVENT, not isinstance(known.fact, Linked), known.id))
 
 
-_WRITE_STATES = text("""
+_WRITE_STATES = Batch(
+    """
     UPDATE payments p
     SET state = new.state, problem = new.problem, membership_id = new.membership_id,
         billing_references = string_to_array(new.billing_references, E'\\n')
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:problems AS text[]),
-                CAST(:membership_ids AS bigint[]), CAST(:billing_references AS text[]))
-         AS new (id, state, problem, membership_id, billing_references)
-    WHERE p.id = new.id
-""")
+    FROM ROWS WHERE p.id = new.id
+    """,
+    id="bigint", state="text", problem="text", membership_id="bigint", billing_references="text",
+)  # fmt: skip
 
 
 def _write_states(session: Session, read: list[Position]) -> None:
@@ -211,8 +211,7 @@ def _write_states(session: Session, read: list[Position]) -> None:
             )
             for position in changed
         ]
-        names = ("ids", "states", "problems", "membership_ids", "billing_references")
-        session.execute(_WRITE_STATES, columns(names, rows))
+        _WRITE_STATES.execute(session, rows)
 
 
 _MATCHED = text("""
@@ -238,7 +237,7 @@ def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
     Unmatched ones are left out: one that a membership has matched by now is settled by the next sweep.
     """
     read = positions.read(session, roots)
-    positions.lay_out_grants(session, read)
+    positions.read_grants(session, read)
     return [
         position
         for position in read
