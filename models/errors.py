@@ -37,8 +37,8 @@ class DatabaseUnreachable(SppError, status=503):
 
 
 class MigrationLockedOut(SppError):
-    """The database is as it was: after {tries} tries, others still held a table that the migration has to change.
-    `SELECT * FROM pg_stat_activity WHERE state <> 'idle' ORDER BY xact_start` tells who; then `spp migrate` again."""
+    """Nothing was migrated: after {tries} tries, others still held a lock on a table that the migration has to change.
+    `SELECT * FROM pg_stat_activity WHERE state <> 'idle' ORDER BY xact_start` shows them; then `spp migrate` again."""
 
 
 class SchemaTooOld(SppError):
@@ -47,8 +47,9 @@ class SchemaTooOld(SppError):
 
 
 class RoleNotMade(SppError):
-    """The database role {role} could not be made, or its password not be set: {why} Let somebody who may do it run
-    `CREATE ROLE {role} LOGIN PASSWORD '...'`, take its password's file away from `spp migrate`, and migrate again."""
+    """The database role {role} could not be created, or its password could not be set: {why} Ask a database
+    administrator to run `CREATE ROLE {role} LOGIN PASSWORD '...'`, remove its password file from `spp migrate`, and
+    migrate again."""
 
 
 class WrongDatabaseUrl(SppError):
@@ -225,7 +226,7 @@ class KeyReused(SppError, status=409):
 
 
 class SentBefore(SppError, status=409):
-    """This form was sent before, with other content: look at what it did, and send it again if more is meant."""
+    """This form was sent before with other content: check what it did, and send it again if you want both."""
 
 
 class NotPositive(SppError, field="quantity"):
@@ -249,7 +250,7 @@ class DayTooFar(SppError, field="last_day"):
 
 
 class DayOver(SppError, field="last_day"):
-    """That day is over: choose one to come."""
+    """That day is over: choose a later one."""
 
 
 class NothingExpired(SppError, field="last_day"):

@@ -23,11 +23,11 @@ from console.api.gate import api
 ROUTES = (
     members, memberships, redemptions, adjustments, payments, events, catalogue, building, offers, payment_terms
 )  # fmt: skip
-"""What registers routes when it is loaded, in the order of the description."""
+"""The modules with routes, which register when they are loaded, in the order of the description."""
 
 
 def install(app: OpenAPI) -> None:
-    """Adds the API, its description and its errors."""
+    """Add the API, its description and its errors."""
     app.extensions["csrf"].exempt(api)
     app.register_api(api)
     app.register_blueprint(document.swagger)
@@ -40,6 +40,6 @@ for kind, handler in problems.HANDLERS.items():
 
 @api.before_app_request  # type: ignore[untyped-decorator]
 def no_such_route() -> Response | None:
-    """A path or method that the API does not have is a problem too, and no page."""
+    """Answer a path or method that the API does not have with a problem, not with a page."""
     error = request.routing_exception
     return problems.failed(error) if isinstance(error, HTTPException) and request.path.startswith("/api/") else None

@@ -1,4 +1,4 @@
-"""What staff change by hand: sessions given or taken with a reason, and expiries put off."""
+"""Changes by hand: sessions given or taken with a reason, and later expiries."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -32,7 +32,7 @@ Note = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
 
 
 class AdjustmentState(StrEnum):
-    """What became of the wish to adjust."""
+    """The state of an adjustment."""
 
     WAITING = "waiting"
     APPLIED = "applied"
@@ -40,56 +40,56 @@ class AdjustmentState(StrEnum):
 
 
 class AdjustmentQuery(PageQuery):
-    """Which adjustments."""
+    """The adjustments to list."""
 
-    member_id: Id | None = parameter("Of that member.", 1, default=None)
-    state: AdjustmentState | None = parameter("In that state.", "waiting", default=None)
+    member_id: Id | None = parameter("Those of this member.", 1, default=None)
+    state: AdjustmentState | None = parameter("Those in this state.", "waiting", default=None)
 
 
 class AdjustmentBody(Body):
     """Sessions to give or to take."""
 
-    member_id: Id = field("Whose.", 1)
+    member_id: Id = field("The member.", 1)
     item_id: Id = field("The session item.", 1)
     quantity: Annotated[int, Field(ge=-MAX_QUANTITY, le=MAX_QUANTITY), whole] = field(
         "Sessions to give (plus) or to take (minus).", 2
     )
     last_day: Day | None = field(
-        "The last day, at the member's club, on which given sessions can be used; null or left out, for ever.",
+        "The last day, at the member's club, on which given sessions can be used; null or left out: for ever.",
         None,
         default=None,
     )
-    reason: AdjustmentReason = field("Why, in a word.", "goodwill")
-    note: Note = field("Why, in a sentence.", "The coach was ill.")
+    reason: AdjustmentReason = field("The kind of reason.", "goodwill")
+    note: Note = field("The reason in a sentence.", "The coach was ill.")
 
 
 class ExtensionBody(Body):
-    """An expiry to put off."""
+    """A later expiry of a grant."""
 
     last_day: Day = field("The new last day on which the sessions can be used, at the club.", "2026-12-31")
-    reason: Note = field("Why.", "The club was closed.")
+    reason: Note = field("The reason.", "The club was closed.")
 
 
 class Adjustment(Answer):
-    """Sessions given or taken by hand, or the wish to do so."""
+    """Sessions given or taken by hand, or a request to do so."""
 
     id: int = id_of("adjustment")
     member_id: int = id_of("member")
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
     quantity: int = field("Sessions given (plus) or taken (minus).", 2)
-    expires_at: datetime | None = field("When given sessions expire; null is never.", None)
-    reason: AdjustmentReason = field("Why, in a word.", "goodwill")
-    note: str = field("Why, in a sentence.", "The coach was ill.")
+    expires_at: datetime | None = field("When given sessions expire; null if never.", None)
+    reason: AdjustmentReason = field("The kind of reason.", "goodwill")
+    note: str = field("The reason in a sentence.", "The coach was ill.")
     state: AdjustmentState = field(
-        "Whether it has taken effect (`applied`), waits until a second person approves it in the console (`waiting`), "
-        "or one has declined it (`declined`).",
+        "It has taken effect (`applied`), waits until a second person approves it in the console (`waiting`), or was "
+        "declined (`declined`).",
         "applied",
     )
-    asked_by: str = field("Whose account asked for it.", "manager@example.com")
-    asked_at: datetime = field("When.", TIME)
-    decided_by: str | None = field("Whose account let it take effect or declined it.", "manager@example.com")
-    decided_at: datetime | None = field("When; null while it waits.", TIME)
+    asked_by: str = field("The account that asked for it.", "manager@example.com")
+    asked_at: datetime = field("When it was asked for.", TIME)
+    decided_by: str | None = field("The account that applied or declined it.", "manager@example.com")
+    decided_at: datetime | None = field("When it was applied or declined; null while it waits.", TIME)
 
 
 class Adjustments(Listing[Adjustment]):
@@ -98,7 +98,7 @@ class Adjustments(Listing[Adjustment]):
 
 @read("/adjustments", TAG)
 def list_adjustments(query: AdjustmentQuery) -> Adjustments:
-    """List adjustments; those that wait for a second person, with `state=waiting`."""
+    """List adjustments; with `state=waiting`, those that wait for a second person."""
     rows = select(Asked).options(selectinload(Asked.item))
     if query.member_id is not None:
         rows = rows.where(Asked.member_id == query.member_id)

@@ -21,7 +21,7 @@ class ClubBody(Body):
 
     name: Name = field("Its name; no other club has it.", "Uptown")
     time_zone: Zone = field("IANA name of the zone by whose midnights sessions expire.", "America/Chicago")
-    currency: Currency = field("What dues are paid in, ISO 4217; fixed once members have signed up there.", "USD")
+    currency: Currency = field("The currency of the dues, ISO 4217; fixed once members have signed up there.", "USD")
     shortfall_policy: ShortfallPolicy = field(
         "Whether the next grant repays sessions that were used when their payment was reversed, or they are forgiven.",
         "repay",
@@ -43,8 +43,7 @@ class ItemBody(Body):
         default=ItemKind.SCHEDULER_BUCKET,
     )
     session_type: SessionType | None = field(
-        "What its sessions are good for; required for a scheduler bucket, null for other items. Fixed once the item is "
-        "in use.",
+        "The type of its sessions; required for a scheduler bucket, null for other items. Fixed once it is in use.",
         "class",
         default=None,
     )

@@ -29,7 +29,7 @@ class Item(Answer):
     id: int = id_of("item")
     name: str = field("Name.", "Spin")
     kind: ItemKind = field("Only scheduler buckets add sessions.", "scheduler_bucket")
-    session_type: SessionType | None = field("What its sessions are good for; null for other items.", "class")
+    session_type: SessionType | None = field("The type of its sessions; null for other items.", "class")
     retired: bool = field("Whether it can no longer be added to offers.", False)
 
     @classmethod
@@ -61,12 +61,12 @@ class SessionBucket(Answer):
 
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
-    session_type: SessionType = field("What its sessions are good for.", "class")
+    session_type: SessionType = field("The type of its sessions.", "class")
     required: bool = field("Whether it must be picked.", False)
 
 
 class PaymentTerm(Answer):
-    """One way of paying for an offer, and what each paid dues give under it."""
+    """One way of paying for an offer, with the sessions that paid dues give."""
 
     id: int = id_of("payment term")
     offer_id: int = id_of("offer")
@@ -79,7 +79,9 @@ class PaymentTerm(Answer):
     bucket_terms: list[Pinned] = field(
         "The sessions of each picked item that paid dues give. No other items can be picked under this term.", []
     )
-    sentence: str = field("The same in plain words.", "Each $89.00 monthly payment gives 8 Spin sessions (30 days).")
+    sentence: str = field(
+        "The payment term in plain words.", "Each $89.00 monthly payment gives 8 Spin sessions (30 days)."
+    )
 
     @classmethod
     def shown(cls, term: tables.PaymentTerm) -> Self:
@@ -95,7 +97,7 @@ class Offer(Answer):
 
     id: int = id_of("offer")
     name: str = field("Name.", "Gold")
-    state: OfferState = field("Where it stands.", "published")
+    state: OfferState = field("Draft, published or retired.", "published")
     min_buckets: int = field("Minimum required session buckets; applies where there is more than one.", 1)
     max_buckets: int = field("Maximum allowed session buckets.", 2)
     buckets: list[SessionBucket] = field("The session items that can be picked.", [])

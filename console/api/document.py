@@ -1,4 +1,4 @@
-"""The API's description, OpenAPI 3.1, made from the code, and pages to read it. All public: no data is in them."""
+"""The API's description in OpenAPI 3.1, made from the code, and pages to read it. All are public: they hold no data."""
 
 import inspect
 import json
@@ -17,8 +17,8 @@ from models.errors import SppError
 
 DESCRIPTION = (
     "For the scheduler that members check in with, for sign-up, and for setting up what gyms sell. Every request "
-    "carries a bearer token, which an admin makes in the console and which may do what its owner's role may. "
-    "What is refused is told as a problem, by RFC 9457, and changes nothing. "
+    "carries a bearer token. An admin makes it in the console, and it may do what its owner's role allows. "
+    "A refused request is answered with a problem (RFC 9457) and changes nothing. "
     "Ids are 64-bit integers, times RFC 3339 in UTC, money whole minor units."
 )
 # Swagger UI writes styles into its elements.
@@ -27,8 +27,8 @@ CONTENT_SECURITY_POLICY = (
     "connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS = {
-    "Location": "Where it can be read again.",
-    "Idempotency-Replayed": "`true` where an earlier request with the same key did it, and this one nothing.",
+    "Location": "The path to read it again.",
+    "Idempotency-Replayed": "`true` if an earlier request with the same key did it, and this one changed nothing.",
 }
 
 
@@ -47,7 +47,7 @@ swagger = Blueprint(
 
 
 def describe(app: OpenAPI, tags: Sequence[Tag]) -> None:
-    """Says what the description of an app begins with; what the routes say is added when somebody asks for it."""
+    """Set the head of an app's description. Its routes are added on the first request for it."""
     app.info.description = DESCRIPTION
     app.security_schemes = {"token": {"type": "http", "scheme": "bearer", "description": "An API token: spp_..."}}
     app.validation_error_model = problems.Problem
@@ -56,7 +56,7 @@ def describe(app: OpenAPI, tags: Sequence[Tag]) -> None:
 
 def _described(app: OpenAPI) -> str:
     document = app.api_doc
-    # The library keeps only part of what the models say of themselves.
+    # The library keeps only part of the models' schemas.
     _, schemas = models_json_schema(sorted(gate.MODELS, key=str), ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] = schemas["$defs"]
     for operation in (one for path in document["paths"].values() for one in path.values()):
@@ -95,10 +95,10 @@ def docs() -> Response:
 @api.get("/problems/<name>", doc_ui=False)  # type: ignore[untyped-decorator]
 @open_to_all
 def explain(name: str) -> Response:
-    """What a type of problem means."""
+    """Explain a type of problem."""
     kind = KINDS.get(name)
     if kind is None:
         abort(404)
-    braces = "\n\nWhat stands in braces is in the problem's `details`." if "{" in (kind.__doc__ or "") else ""
+    braces = "\n\nThe values in braces are in the problem's `details`." if "{" in (kind.__doc__ or "") else ""
     text = f"{problems.title(kind)}\n\n{inspect.cleandoc(kind.__doc__ or '')}{braces}\n"
     return Response(text, mimetype="text/plain")

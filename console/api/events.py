@@ -1,4 +1,4 @@
-"""Webhook events: what became of each, why, and what it did. Bodies are for the console, which masks them."""
+"""Webhook events: the state of each, its reason and its effects. Bodies are shown only in the console, masked."""
 
 from datetime import datetime
 
@@ -19,34 +19,36 @@ from models.ledger.kinds import EntryKind
 from models.payments.facts import FactKind
 from models.payments.references import PaymentState
 
-TAG = Tag(name="Events", description="What the processors' webhooks said, and what became of it.")
+TAG = Tag(name="Events", description="The processors' webhook events, with their state and effects.")
 
 
 class EventQuery(PageQuery):
-    """Which events."""
+    """The events to list."""
 
-    endpoint: Sought | None = parameter("Received by that endpoint.", "stripe", default=None)
-    event_id: Sought | None = parameter("With that id of the processor's.", "evt_1", default=None)
-    payment: Sought | None = parameter("About the payment that the processor calls so.", "in_1Qx7", default=None)
-    member_id: Id | None = parameter("About that member's payments.", 1, default=None)
-    state: EventState | None = parameter("In that state.", "quarantined", default=None)
-    since: Moment | None = parameter("Received from then on.", TIME, default=None)
-    until: Moment | None = parameter("Received before then.", TIME, default=None)
+    endpoint: Sought | None = parameter("Events received by this endpoint.", "stripe", default=None)
+    event_id: Sought | None = parameter("The event with this id of the processor's.", "evt_1", default=None)
+    payment: Sought | None = parameter(
+        "Events about the payment with this id of the processor's.", "in_1Qx7", default=None
+    )
+    member_id: Id | None = parameter("Events about this member's payments.", 1, default=None)
+    state: EventState | None = parameter("Events in this state.", "quarantined", default=None)
+    since: Moment | None = parameter("Received at this time or later.", TIME, default=None)
+    until: Moment | None = parameter("Received before this time.", TIME, default=None)
 
 
 class FactOfEvent(Answer):
-    """One thing that an event means for a payment."""
+    """One fact that an event states about a payment."""
 
-    kind: FactKind = field("What it means.", "paid")
-    cause: str | None = field("The refund or dispute that it is about.", None)
-    amount_minor: int | None = field("In minor units; null is the whole amount, or none.", 8900)
+    kind: FactKind = field("The kind of fact.", "paid")
+    cause: str | None = field("The id of the refund or dispute.", None)
+    amount_minor: int | None = field("In minor units; null for the whole amount, or if there is none.", 8900)
     currency: str | None = field("ISO 4217.", "USD")
     occurred_at: datetime = field("When it happened, by the processor's clock.", TIME)
     payment_id: int = id_of("payment")
-    payment: str = field("What the event calls the payment.", "in_1Qx7")
-    payment_state: PaymentState = field("Where that payment stands now.", "settled", validation_alias="state")
-    problem: str | None = field("What is wrong with that payment.", None)
-    membership_id: int | None = field("The membership that the payment is for.", 1)
+    payment: str = field("The payment's id in the event.", "in_1Qx7")
+    payment_state: PaymentState = field("The payment's state now.", "settled", validation_alias="state")
+    problem: str | None = field("The reason why the payment is held.", None)
+    membership_id: int | None = field("The membership the payment is for.", 1)
     member_id: int | None = field("That membership's member.", 1)
 
 
@@ -54,48 +56,48 @@ class EntryOfEvent(Answer):
     """A movement of sessions that an event caused."""
 
     id: int = id_of("ledger entry", validation_alias="entry_id")
-    kind: EntryKind = field("What it is.", "grant")
+    kind: EntryKind = field("The kind of movement.", "grant")
     grant_id: int = id_of("credit grant that it moves")
     member_id: int = id_of("member")
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
     quantity: int = field("Sessions given (plus) or taken (minus).", 8)
-    shortfall: int = field("By how much it moves the grant's shortfall.", 0)
-    recorded_at: datetime = field("When it was written down.", TIME)
+    shortfall: int = field("The change of the grant's shortfall.", 0)
+    recorded_at: datetime = field("When it was recorded.", TIME)
 
 
 class FailedTry(Answer):
-    """A try of an event that failed."""
+    """A failed try to process an event."""
 
-    attempt: int = field("Which try.", 1)
-    failed_at: datetime = field("When.", TIME)
-    error: str = field("What it failed with.", "OperationalError: the database is not reachable")
+    attempt: int = field("The number of the try.", 1)
+    failed_at: datetime = field("When it failed.", TIME)
+    error: str = field("The error.", "OperationalError: the database is not reachable")
 
 
 class Event(Answer):
-    """A webhook event and what became of it."""
+    """A webhook event with its state and effects."""
 
     id: int = id_of("event")
     endpoint: str = field("The endpoint that received it.", "stripe")
     event_id: str = field("The processor's id.", "evt_1")
-    type: str = field("The processor's word for what happened.", "invoice.paid")
-    source: EventSource = field("Whether it was delivered, or we asked for it.", "webhook")
+    type: str = field("The processor's type of event.", "invoice.paid")
+    source: EventSource = field("Whether it was delivered as a webhook or fetched from the processor.", "webhook")
     received_at: datetime = field("When it was stored.", TIME)
     state: EventState = field(
-        "Waiting or being tried again (`pending`), done (`processed`), without effect (`ignored`), authentic but "
-        "unusable (`quarantined`), or given up after the last try (`dead`): `reason` or `error` says why.",
+        "Waiting or between tries (`pending`), done (`processed`), without effect (`ignored`), authentic but unusable "
+        "(`quarantined`), or given up after the last try (`dead`): `reason` or `error` says why.",
         "processed",
     )
     reason: str | None = field("Why it is ignored or quarantined.", None)
-    error: str | None = field("What the last try failed with.", None)
-    attempts: int = field("How often it was tried.", 1)
-    next_attempt_at: datetime | None = field("When it is due; null unless it is pending.", None)
-    finished_at: datetime | None = field("When it got its state; null while it is pending.", TIME)
-    conflicts_with: int | None = field("The first event of that id, where this one says something else.", None)
-    contradicted_by: list[int] = field("Events of the same id that say something else.", [])
-    facts: list[FactOfEvent] = field("What it means for which payments.", [])
-    entries: list[EntryOfEvent] = field("What it did to members' sessions.", [])
-    failed_tries: list[FailedTry] = field("The first first.", [])
+    error: str | None = field("The error of the last try.", None)
+    attempts: int = field("The number of tries.", 1)
+    next_attempt_at: datetime | None = field("The time of the next try; null unless it is pending.", None)
+    finished_at: datetime | None = field("When it reached its state; null while it is pending.", TIME)
+    conflicts_with: int | None = field("The first event with the same id, if this one has other content.", None)
+    contradicted_by: list[int] = field("Events with the same id and other content.", [])
+    facts: list[FactOfEvent] = field("The facts it states about payments.", [])
+    entries: list[EntryOfEvent] = field("The movements of sessions that it caused.", [])
+    failed_tries: list[FailedTry] = field("The failed tries, the oldest first.", [])
 
 
 class Events(Listing[Event]):
@@ -106,7 +108,7 @@ class Events(Listing[Event]):
 def list_events(query: EventQuery) -> Events:
     """List webhook events, or find one by its endpoint and the processor's id.
 
-    A search through a long history looks at a part of it at a time: a page may have few rows, or none, and a cursor.
+    A search reads a long history in parts: a page may have few rows or none and still a cursor.
     """
     wanted = EventFilter(**query.model_dump(exclude={"cursor", "limit"}))
     found = search.page(database(), wanted, limit=query.limit, before=query.last_seen("webhook_events"))
@@ -116,7 +118,7 @@ def list_events(query: EventQuery) -> Events:
 
 @read("/events/<id:event_id>", TAG)
 def get_event(event_id: int) -> Event:
-    """Get a webhook event: what became of it, why, and what it did."""
+    """Get a webhook event with its state, reason and effects."""
     story = event_story.story(database(), event_id)
     if story is None:
         raise NotFound(what="event", name=event_id)

@@ -1,4 +1,4 @@
-"""Members, and what each of them has, or had, and why."""
+"""Members with their balances, grants and ledger entries, now or at an earlier moment."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -19,7 +19,9 @@ from models.members.memberships import Member as Person
 from models.members.search import Reason
 from models.statements import statement
 
-TAG = Tag(name="Members", description="People, and what each has, or had, and why.")
+TAG = Tag(
+    name="Members", description="People with their balances, grants and ledger entries, now or at an earlier moment."
+)
 
 
 class MemberQuery(PageQuery):
@@ -38,65 +40,67 @@ class AsOfPageQuery(PageQuery, AsOfQuery):
 
 
 class Member(Answer):
-    """A person, known by their e-mail address in whatever case."""
+    """A person. Their e-mail address identifies them; upper and lower case are the same."""
 
     id: int = id_of("member")
-    name: str = field("As given at the first sign-up.", "Ada Lovelace")
+    name: str = field("The name given at the first sign-up.", "Ada Lovelace")
     email: str = field("E-mail address.", "ada@example.com")
 
 
 class FoundMember(Member):
-    """A member of a list."""
+    """A member in a list."""
 
-    found_by: Reason | None = field("What the search has found of theirs; null without a search.", "name", default=None)
+    found_by: Reason | None = field("What matched the search; null without a search.", "name", default=None)
 
 
 class Members(Listing[FoundMember]):
-    """Members by id, or those found, the surest first."""
+    """Members by id, or the matches of a search, the best first."""
 
 
 class Balance(Answer):
-    """What a member has of an item."""
+    """A member's sessions of an item."""
 
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
     usable: int = field("Sessions that can be redeemed.", 8)
     expires_next: int = field("How many of them expire at `next_expiry`.", 8)
-    next_expiry: datetime | None = field("Null where nothing usable ever expires.", TIME)
-    shortfall: int = field("Sessions used whose payment was reversed, not repaid yet.", 0)
+    next_expiry: datetime | None = field("When the next usable sessions expire; null if none ever expire.", TIME)
+    shortfall: int = field("Used sessions whose payment was reversed, not repaid yet.", 0)
 
 
 class Balances(Answer):
-    """What a member has at a moment, item by item."""
+    """A member's balance of each item at a moment."""
 
     as_of: datetime = field("The moment.", TIME)
-    data: list[Balance] = field("One for each item that the member ever had.", [])
+    data: list[Balance] = field("One for each item that the member has ever had.", [])
 
 
 class Grant(Answer):
     """Sessions of one item, from one payment or given by hand."""
 
     id: int = id_of("credit grant", validation_alias="grant_id")
-    membership_id: int | None = field("The membership whose dues gave it; null where it was given by hand.", 1)
+    membership_id: int | None = field("The membership whose dues gave it; null if it was given by hand.", 1)
     club_id: int | None = field("That membership's club.", 1)
     club: str | None = field("The club's name.", "Downtown")
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
-    endpoint: str | None = field("The endpoint that told of its payment.", "stripe")
-    payment: str | None = field("The payment's reference; null where it was given by hand.", "in_1Qx7")
-    given_by: str | None = field("Who gave it by hand.", None)
-    quantity: int = field("Sessions that it began with.", 8)
+    endpoint: str | None = field("The endpoint that received its payment.", "stripe")
+    payment: str | None = field("The payment's reference; null if it was given by hand.", "in_1Qx7")
+    given_by: str | None = field("The account or token that gave it by hand.", None)
+    quantity: int = field("Sessions at the start.", 8)
     used: int = field("Redeemed and not returned.", 1)
     remaining: int = field("Sessions left, expired or not.", 7)
-    expired: int = field("Sessions that expired unused, once that is written down: within a minute or so.", 0)
-    reversed: int = field("Sessions whose money went back: taken, expired before, owed or forgiven.", 0)
-    forgiven: int = field("Sessions used whose payment was reversed, which the club has forgiven.", 0)
-    shortfall: int = field("Sessions used whose payment was reversed, not repaid yet.", 0)
-    effective_at: datetime = field("From when it can be used.", TIME)
-    expires_at: datetime | None = field("The moment at which it expires; null is never.", TIME)
-    is_expired: bool = field("Whether its time is over.", False)
-    time_zone: str | None = field("IANA name of the zone by whose days it expires: the club's.", "America/Chicago")
-    note: str | None = field("What was written beside it.", None)
+    expired: int = field("Sessions that expired unused. Expiry is recorded within about a minute.", 0)
+    reversed: int = field("Sessions whose payment was reversed: taken back, already expired, owed or forgiven.", 0)
+    forgiven: int = field("Used sessions whose payment was reversed, forgiven by the club.", 0)
+    shortfall: int = field("Used sessions whose payment was reversed, not repaid yet.", 0)
+    effective_at: datetime = field("The moment from which it can be used.", TIME)
+    expires_at: datetime | None = field("The moment at which it expires; null if never.", TIME)
+    is_expired: bool = field("Whether it has expired.", False)
+    time_zone: str | None = field(
+        "The club's time zone (IANA name), whose days decide when it expires.", "America/Chicago"
+    )
+    note: str | None = field("The note written with it.", None)
 
 
 class Grants(Listing[Grant]):
@@ -107,21 +111,21 @@ class Entry(Answer):
     """A movement of sessions and its cause."""
 
     id: int = id_of("ledger entry", validation_alias="entry_id")
-    kind: EntryKind = field("What it is.", "redemption")
+    kind: EntryKind = field("The kind of movement.", "redemption")
     grant_id: int = id_of("credit grant that it moves")
     item: str = field("The item's name.", "Spin")
     quantity: int = field("Sessions given (plus) or taken (minus).", -1)
-    balance: int = field("Sessions of the item after it, on all the member's grants.", 7)
-    shortfall: int = field("By how much it moves the grant's shortfall.", 0)
-    expires_at: datetime | None = field("The expiry that the grant begins with, or an extension's.", None)
+    balance: int = field("The member's sessions of the item after it, on all grants.", 7)
+    shortfall: int = field("The change of the grant's shortfall.", 0)
+    expires_at: datetime | None = field("The first expiry of a new grant, or the new one of an extension.", None)
     occurred_at: datetime = field("When it happened.", TIME)
-    recorded_at: datetime = field("When it was written down.", TIME)
+    recorded_at: datetime = field("When it was recorded.", TIME)
     payment: str | None = field("The payment that caused it.", None)
-    endpoint: str | None = field("The endpoint that told of that payment.", None)
-    event_id: str | None = field("The processor's event that told of it.", None)
+    endpoint: str | None = field("The endpoint that received that payment.", None)
+    event_id: str | None = field("The processor's event that caused it.", None)
     redemption_id: int | None = field("The redemption or return that caused it.", 1)
-    actor: str | None = field("Who did it by hand.", "token 1 (Scheduler) of desk@example.com")
-    note: str | None = field("What was written beside it.", None)
+    actor: str | None = field("The account or token that did it by hand.", "token 1 (Scheduler) of desk@example.com")
+    note: str | None = field("The note written with it.", None)
 
 
 class Entries(Listing[Entry]):

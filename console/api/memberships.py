@@ -1,4 +1,4 @@
-"""Memberships: signing up, and the billing references by which payments find them."""
+"""Memberships: sign-up, and the billing references by which payments are matched to them."""
 
 from datetime import UTC, datetime
 
@@ -20,11 +20,14 @@ from models.members import memberships
 from models.members.memberships import Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
 
-TAG = Tag(name="Memberships", description="What members bought, and how payments find it.")
+TAG = Tag(
+    name="Memberships",
+    description="What members bought, and the billing references by which payments are matched to it.",
+)
 
 
 class BillingReferenceBody(Body):
-    """A processor's id by which payments find a membership."""
+    """A processor's id by which payments are matched to a membership."""
 
     endpoint: str = field("The webhook endpoint.", "stripe", pattern="^[a-z0-9][a-z0-9-]{0,62}$")
     reference: Text = field("The processor's id of the subscription, mandate or customer.", "sub_8Hx2", max_length=255)
@@ -44,7 +47,7 @@ class SignUpBody(Body):
     payment_term_id: Id = field("The payment term that they buy, and with it the offer.", 1)
     item_ids: list[Id] = field("The session items that they pick.", [1, 2], default=[], max_length=100)
     billing_references: list[BillingReferenceBody] = field(
-        "The processors' ids by which their payments are found.",
+        "The processors' ids by which their payments are matched.",
         [{"endpoint": "stripe", "reference": "sub_8Hx2"}],
         default=[],
         max_length=20,
@@ -57,26 +60,26 @@ class Pinned(Answer):
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
     quantity: int = field("Sessions for each paid dues.", 8)
-    days_to_expire: int = field("Days in which to use them; 0 is for ever.", 30)
+    days_to_expire: int = field("Days to use them; 0 if they never expire.", 30)
 
 
 class Terms(Answer):
     """The sessions that a membership's dues give, since a moment."""
 
-    since: datetime = field("Payments from then on.", TIME)
+    since: datetime = field("The payments from this moment on count by these terms.", TIME)
     dues_minor: int = field("The dues in minor units: 8900 is $89.00.", 8900)
-    sessions: list[Pinned] = field("What they give.", [])
+    sessions: list[Pinned] = field("The sessions that dues give.", [])
 
 
 class BillingReference(Answer):
-    """The processor's id by which a payment finds a membership."""
+    """The processor's id by which payments are matched to a membership."""
 
     endpoint: str = field("The webhook endpoint.", "stripe")
     reference: str = field("The processor's id.", "sub_8Hx2")
 
 
 class Membership(Answer):
-    """A member's bought offer, with its terms as they were at sign-up and as somebody moved them since."""
+    """An offer that a member bought, with its terms at sign-up and every later change of terms."""
 
     id: int = id_of("membership")
     member_id: int = id_of("member")
@@ -85,9 +88,9 @@ class Membership(Answer):
     offer: str = field("The offer's name.", "Gold")
     payment_term_id: int = id_of("payment term")
     payment_term: str = field("The payment term's name.", "Monthly")
-    currency: str = field("Of the dues, ISO 4217.", "USD")
+    currency: str = field("The currency of the dues, ISO 4217.", "USD")
     terms: list[Terms] = field("The oldest first.", [])
-    billing_references: list[BillingReference] = field("By which payments find it.", [])
+    billing_references: list[BillingReference] = field("The processors' ids by which payments are matched to it.", [])
     recorded_at: datetime = field("When it was signed up.", TIME)
 
 
@@ -115,7 +118,7 @@ def get_membership(membership: Bought) -> Membership:
 def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
     """Sign a member up.
 
-    Payments that came before are credited soon after, found by their billing references.
+    Earlier payments with one of its billing references are credited soon after.
     """
     now = datetime.now(UTC)
     club, term = row(Club, body.club_id), row(PaymentTerm, body.payment_term_id)
@@ -139,7 +142,7 @@ def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
 def add_billing(membership: Bought, body: BillingReferenceBody) -> Membership:
     """Add a billing reference; a repetition changes nothing.
 
-    Payments that came before are credited soon after.
+    Earlier payments with that reference are credited soon after.
     """
     _add(membership, body)
     return _shown(membership)

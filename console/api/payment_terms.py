@@ -1,4 +1,4 @@
-"""Payment terms: ways of paying for an offer, and what each paid dues give under them."""
+"""Payment terms: ways of paying for an offer, with the sessions that paid dues give."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
@@ -29,10 +29,10 @@ class BucketTermsBody(Body):
 
     item_id: Id = field("A session item of the offer.", 1)
     quantity: Annotated[int, Field(ge=0, le=MAX_QUANTITY), whole] = field(
-        "Sessions for each paid dues; 0 where the item is not used under this payment term.", 8
+        "Sessions for each paid dues; 0 if the item is not used under this payment term.", 8
     )
     days_to_expire: Annotated[int, Field(ge=0, le=MAX_DAYS_TO_EXPIRE), whole] = field(
-        "Days in which to use them; 0 is for ever.", 30
+        "Days to use them; 0 if they never expire.", 30
     )
 
 
@@ -45,7 +45,7 @@ class TermBody(Body):
     interval: Interval = field("How often dues fall due.", "month", default=Interval.MONTH)
     interval_count: Count = field("Every so many intervals.", 1, default=1)
     bucket_terms: Annotated[list[BucketTermsBody], Field(max_length=MAX_BUCKETS)] = field(
-        "All that each paid dues give; of items left out, nothing.",
+        "The sessions that paid dues give; of an item left out, none.",
         [{"item_id": 1, "quantity": 8, "days_to_expire": 30}],
         default=[],
     )

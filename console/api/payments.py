@@ -1,4 +1,4 @@
-"""Payments: what was told of each, where it stands, and what it gave."""
+"""Payments: the facts about each, its state, and the sessions it gave."""
 
 from datetime import datetime
 from typing import Literal
@@ -19,15 +19,19 @@ from models.payments.references import PaymentState
 from models.statements import payment_story
 from models.statements.payment_story import PaymentStory
 
-TAG = Tag(name="Payments", description="Members' dues as their processors told of them, and what each gave.")
+TAG = Tag(name="Payments", description="Members' dues as their processors report them, and the sessions each gave.")
 
 
 class PaymentQuery(PageQuery):
-    """Which payments."""
+    """The payments to list."""
 
-    endpoint: Sought | None = parameter("That the endpoint told of.", "stripe", default=None)
-    reference: Sought | None = parameter("That the processor calls so.", "in_1Qx7", default=None)
-    state: Literal["unmatched", "settled", "held"] | None = parameter("Only those.", "unmatched", default=None)
+    endpoint: Sought | None = parameter("Payments received by this endpoint.", "stripe", default=None)
+    reference: Sought | None = parameter("The payment with this id of the processor's.", "in_1Qx7", default=None)
+    state: Literal["unmatched", "settled", "held"] | None = parameter(
+        "Payments in this state. `heard_of` cannot be listed: find such a payment by its reference.",
+        "unmatched",
+        default=None,
+    )
 
 
 class GivenSessions(Answer):
@@ -36,54 +40,56 @@ class GivenSessions(Answer):
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
     quantity: int = field("Sessions given.", 8)
-    reversed: int = field("Those of them that were reversed, because money went back.", 0)
+    reversed: int = field("Those of them that were reversed because the payment was.", 0)
 
 
 class Payment(Answer):
     """A payment of dues."""
 
     id: int = id_of("payment")
-    endpoint: str = field("The endpoint that told of it.", "stripe")
+    endpoint: str = field("The endpoint that received it.", "stripe")
     reference: str = field("The processor's id.", "in_1Qx7")
-    references: list[str] = field("All that the processor calls it.", ["in_1Qx7", "pi_3Mt"])
+    references: list[str] = field("All its ids at the processor.", ["in_1Qx7", "pi_3Mt"])
     state: PaymentState = field(
-        "Whether its sessions are credited as it says (`settled`), no membership has its billing reference yet "
-        "(`unmatched`), what was told contradicts itself or the membership (`held`: `problem` says how), or it was "
-        "not told to be paid yet (`heard_of`).",
+        "Its sessions are credited (`settled`), no membership has its billing reference yet (`unmatched`), its facts "
+        "contradict each other or the membership (`held`: `problem` says how), or no event says yet that it was paid "
+        "(`heard_of`).",
         "settled",
     )
-    problem: str | None = field("What is wrong with it.", None)
-    amount_minor: int | None = field("What was paid, in minor units; null while it was not told to be.", 8900)
+    problem: str | None = field("The reason why it is held.", None)
+    amount_minor: int | None = field(
+        "The amount paid, in minor units; null until an event says that it was paid.", 8900
+    )
     currency: str | None = field("ISO 4217.", "USD")
     paid_at: datetime | None = field("When it was paid, by the processor's clock.", TIME)
-    reversed_minor: int = field("How much of that went back, as told: refunded, disputed or failed after all.", 0)
-    membership_id: int | None = field("The membership that it is for.", 1)
+    reversed_minor: int = field("The part of it that was refunded, disputed or failed after all.", 0)
+    membership_id: int | None = field("The membership it pays for.", 1)
     member_id: int | None = field("That membership's member.", 1)
-    billing_references: list[str] = field("By which an unmatched payment would be found.", [])
-    sessions: list[GivenSessions] = field("What it gave.", [])
-    recorded_at: datetime = field("When it was first heard of.", TIME)
+    billing_references: list[str] = field("The billing references that an unmatched payment carries.", [])
+    sessions: list[GivenSessions] = field("The sessions it gave.", [])
+    recorded_at: datetime = field("When its first event was recorded.", TIME)
 
 
 class PaymentFact(Answer):
-    """One thing that an event told of a payment."""
+    """One fact about a payment, from an event."""
 
     event_id: int = id_of("event")
-    kind: FactKind = field("What it means.", "paid")
-    reference: str = field("By which of its names.", "in_1Qx7")
+    kind: FactKind = field("The kind of fact.", "paid")
+    reference: str = field("The payment's id in that event.", "in_1Qx7")
     occurred_at: datetime = field("When it happened, by the processor's clock.", TIME)
-    cause: str | None = field("The refund or dispute that it is about.", None)
-    amount_minor: int | None = field("In minor units; null is the whole amount, or none.", 8900)
+    cause: str | None = field("The id of the refund or dispute.", None)
+    amount_minor: int | None = field("In minor units; null for the whole amount, or if there is none.", 8900)
     currency: str | None = field("ISO 4217.", "USD")
 
 
 class PaymentWithFacts(Payment):
-    """A payment of dues, and all that was told of it."""
+    """A payment of dues with all facts about it."""
 
-    facts: list[PaymentFact] = field("In the order in which they came.", [])
+    facts: list[PaymentFact] = field("The facts in the order in which they arrived.", [])
 
 
 class Payments(Listing[Payment]):
-    """Payments, the last heard of first."""
+    """Payments, the newest first."""
 
 
 @read("/payments", TAG)

@@ -26,22 +26,24 @@ TAG = Tag(name="Redemptions", description="Members spend sessions and get them b
 class RedemptionBody(Body):
     """Sessions that a member spends."""
 
-    member_id: Id = field("Who spends them.", 1)
+    member_id: Id = field("The member who spends them.", 1)
     item_id: Id = field("The session item.", 1)
-    quantity: Quantity = field("How many sessions.", 1)
+    quantity: Quantity = field("Sessions to spend.", 1)
 
 
 class ReturnBody(Body):
-    """Sessions of a redemption that go back."""
+    """Sessions of a redemption to return."""
 
-    quantity: Quantity | None = field("How many; null or left out, all that the redemption still has.", 1, default=None)
+    quantity: Quantity | None = field(
+        "Sessions to return; null or left out: all that the redemption still has.", 1, default=None
+    )
 
 
 class RedemptionQuery(PageQuery):
-    """Which redemptions."""
+    """The redemptions to list."""
 
     idempotency_key: Key | None = parameter(
-        "The redemption that was made with that key, or of which a return was.", "booking-77", default=None
+        "The redemption made with this key, or whose return was made with it.", "booking-77", default=None
     )
 
 
@@ -59,8 +61,8 @@ class Redemption(Answer):
     member_id: int = id_of("member")
     item_id: int = id_of("item")
     quantity: int = field("Sessions spent.", 1)
-    draws: list[Draw] = field("Which grants they came from, the soonest to expire first.", [])
-    occurred_at: datetime = field("When.", TIME)
+    draws: list[Draw] = field("The grants they came from, the soonest to expire first.", [])
+    occurred_at: datetime = field("When it happened.", TIME)
     idempotency_key: str = field("The key that it was made with.", "booking-77")
 
 
@@ -70,17 +72,17 @@ class Return(Answer):
     id: int = id_of("return")
     redemption_id: int = id_of("redemption that it undoes")
     quantity: int = field("Sessions returned.", 1)
-    draws: list[Draw] = field("Which grants they went back to.", [])
-    occurred_at: datetime = field("When.", TIME)
+    draws: list[Draw] = field("The grants they went back to.", [])
+    occurred_at: datetime = field("When it happened.", TIME)
     idempotency_key: str = field("The key that it was made with.", "booking-77-cancelled")
 
 
 class RedemptionWithReturns(Redemption):
-    """Sessions that a member has spent, and what of them was returned since."""
+    """Sessions that a member has spent, with their returns since."""
 
     item: str = field("The item's name.", "Spin")
     returned: int = field("Sessions that were returned since.", 0)
-    returns: list[Return] = field("How, the oldest first.", [])
+    returns: list[Return] = field("The returns, the oldest first.", [])
 
 
 class Redemptions(Listing[RedemptionWithReturns]):

@@ -226,7 +226,7 @@ def test_more_than_there_are_cannot_be_taken(gym: Gym, session: Session, member:
         ({"item_id": 0}, NotFound, "no item 0"),
         ({"member_id": 0}, NotFound, "no member 0"),
         ({"member_id": 0, "last_day": date(2024, 3, 9)}, NotFound, "no member 0"),
-        ({"last_day": date(2024, 2, 29)}, DayOver, "choose one to come"),
+        ({"last_day": date(2024, 2, 29)}, DayOver, "choose a later one"),
         ({"last_day": NOW.date() + timedelta(days=MAX_DAYS_TO_EXPIRE + 1)}, DayTooFar, "2124-02-07"),
         ({"last_day": date.max}, DayTooFar, "9999-12-31"),
     ],

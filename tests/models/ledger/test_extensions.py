@@ -101,7 +101,7 @@ def test_who_put_it_off_from_where_and_why_is_written_down(gym: Gym, session: Se
         (LAST_DAY, {}, NotLater, "until 2024-03-31 already"),
         (LAST_DAY - DAY, {}, NotLater, "choose a later day"),
         (date.min, {}, NotLater, "choose a later day"),
-        (LAST_DAY + DAY, {"now": end_of(LAST_DAY + DAY, CHICAGO)}, DayOver, "choose one to come"),
+        (LAST_DAY + DAY, {"now": end_of(LAST_DAY + DAY, CHICAGO)}, DayOver, "choose a later one"),
         (LAST_DAY + DAY, {"reason": " "}, ReasonMissing, "a note is required"),
         (LAST_DAY + DAY, {"reason": "x" * 1001}, TextTooLong, "at most 1000 characters"),
         (NOW.date() + timedelta(days=MAX_DAYS_TO_EXPIRE + 1), {}, DayTooFar, "2124-02-06"),
