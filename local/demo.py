@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
-from time import monotonic, sleep, time
+from time import monotonic, time
 from typing import Any
 
 from sqlalchemy import text
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from local import demo_processors, home, sample_gym, samples
 from local.demo_members import DUES, LATE_CREDIT_DAYS, PICKS, Person, people
+from local.processes import wait_until
 from local.stack import Stack
 from models.audit.checks import audit
 from models.database.engine import make_engine, sessions
@@ -181,12 +182,12 @@ def _compare(session: Session, members: Sequence[Person], table: Table) -> bool:
 
 def _wait_until(make: sessionmaker[Session], condition: str) -> None:
     """Wait for the condition in SQL. A time-out is not an error here: the balances will differ at the end."""
-    until = monotonic() + WAIT_S
-    while monotonic() < until:
+
+    def holds() -> bool:
         with make() as session:
-            if session.scalar(text(condition)):
-                return
-        sleep(0.05)
+            return bool(session.scalar(text(condition)))
+
+    wait_until(holds, WAIT_S, every_s=0.05)
 
 
 def _counted(answers: Sequence[int]) -> str:

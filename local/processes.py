@@ -5,7 +5,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -49,16 +49,20 @@ def _kill(family: list[Process]) -> bool:
     return wait_gone(family, timeout_s=10)
 
 
+def wait_until(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.02) -> bool:
+    """Poll until the condition holds; False if it does not after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every_s)
+    return True
+
+
 def wait_gone(processes: Iterable[Process], timeout_s: float) -> bool:
     """Wait until all the processes have ended; False if one still runs after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
     left = list(processes)
-    while left:
-        left = [process for process in left if runs(process)]
-        if left and time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
+    return wait_until(lambda: not any(map(runs, left)), timeout_s)
 
 
 def runs(process: Process) -> bool:

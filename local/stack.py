@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 from local import processes
@@ -119,9 +119,7 @@ class Stack:
         try:
             for name in self.alive():
                 self._running[name].terminate()
-            deadline = time.monotonic() + STOP_TIMEOUT_S
-            while self.alive() and time.monotonic() < deadline:
-                time.sleep(0.02)
+            processes.wait_until(lambda: not self.alive(), STOP_TIMEOUT_S)
         finally:
             for name in list(self._running):
                 self.kill(name)
@@ -190,9 +188,7 @@ class Stack:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

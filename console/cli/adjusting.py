@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import click
 
 from console.cli import show
-from console.cli.installed import database, named, opened, operator, reason_option, the_member
+from console.cli.installed import database, opened, operator, reason_option
+from console.cli.lookups import named, the_member
 from console.cli.moments import DAY
 from models.catalogue.tables import Item
 from models.ledger import adjustments

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import click
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from console import broker_state
 from console.cli import show
-from console.cli.installed import installed_settings
-from console.cli.status import lookout_of
+from console.cli.installed import opened
+from console.cli.status import lookout
 from models.errors import SppError
 from models.operations import alarms
 from models.operations.alarms import OLDEST_DUE_S, Severity
@@ -54,8 +55,8 @@ def check(perfdata: bool) -> None:
 
 def _judge() -> Verdict:
     try:
-        with installed_settings() as loaded, lookout_of(loaded) as lookout:
-            now = lookout.now()
+        with opened(pool_size=1) as (loaded, make):
+            now = lookout(make, loaded, broker_state.recent(loaded.broker_url)).now()
     except OperationalError as error:
         return Verdict(Code.CRITICAL, f"the database does not answer: {first_line(error)}")
     except (SQLAlchemyError, SettingsError, SppError) as error:

@@ -3,7 +3,8 @@
 import click
 
 from console.cli import show
-from console.cli.installed import database, installed_settings, opened, operator, reason_option, the_endpoint
+from console.cli.installed import database, installed_settings, opened, operator, reason_option
+from console.cli.lookups import the_endpoint
 from models.inbox import pauses
 from webhooks.processors import processor_class
 

@@ -13,7 +13,8 @@ import click
 from sqlalchemy.orm import Session, sessionmaker
 
 from console.cli import show
-from console.cli.installed import Failed, database, opened, operator, reason_option, the_member
+from console.cli.installed import Failed, database, opened, operator, reason_option
+from console.cli.lookups import the_member
 from console.cli.moments import MOMENT
 from models.errors import NotFound
 from models.inbox import bulk, masking, repairs, search

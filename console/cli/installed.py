@@ -1,30 +1,25 @@
-"""The installation that commands work on: its settings, its database, and lookups by name.
+"""The installation that commands work on: its settings and its database.
 
-Every command loads this module, so it imports the rules of `models` only where they are needed.
+Every command loads this module, so it imports `models` only where that is needed.
 """
 
 import os
 import pwd
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from textwrap import shorten
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from local import home
 from runtime import settings
-from runtime.settings import DatabaseRole, Endpoint, Settings
+from runtime.settings import DatabaseRole, Settings
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
-    from models.catalogue.tables import Club, Item, Offer
-    from models.members.memberships import Member
     from models.staff.actions import Actor
-
-    Named = TypeVar("Named", Club, Item, Offer)
 
 DATA = Path(os.environ.get("SPP_DATA", ".spp"))
 
@@ -85,46 +80,3 @@ def operator() -> "Actor":
         name = f"user {uid}"
     person = os.environ.get("SPP_OPERATOR")
     return Actor(name, f"command line, for {person}" if person else "command line")
-
-
-def endpoint_and_reference(text: str) -> tuple[str, str]:
-    """The two parts of ENDPOINT:REFERENCE. Raises BadParameter."""
-    endpoint, colon, reference = text.partition(":")
-    if not endpoint or not colon or not reference:
-        raise click.BadParameter(f"{text!r} is not of the form ENDPOINT:REFERENCE")
-    return endpoint, reference
-
-
-def unknown(what: str, name: str, known: Iterable[str]) -> Failed:
-    """The refusal of a name, with the names that exist."""
-    names = shorten(", ".join(known), 400, placeholder=" ...")
-    return Failed(f"There is no {what} {name!r}. " + (f"There are: {names}." if names else "There are none yet."))
-
-
-def the_endpoint(loaded: Settings, name: str) -> Endpoint:
-    """The configured endpoint of that name. Raises Failed."""
-    found = loaded.endpoint(name)
-    if found is None:
-        raise unknown("endpoint", name, (one.name for one in loaded.endpoints))
-    return found
-
-
-def named(session: "Session", kind: "type[Named]", name: str) -> "Named":
-    """The club, item or offer of that name. Raises Failed."""
-    from sqlalchemy import select
-
-    found = session.scalar(select(kind).where(kind.name == name))
-    if found is None:
-        raise unknown(kind.__name__.lower(), name, session.scalars(select(kind.name).order_by(kind.name)))
-    return found
-
-
-def the_member(session: "Session", email: str) -> "Member":
-    """The member with that address. Raises NotFound."""
-    from models.errors import NotFound
-    from models.members.memberships import find_member
-
-    person = find_member(session, email)
-    if person is None:
-        raise NotFound(what="member", name=email)
-    return person

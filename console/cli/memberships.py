@@ -7,16 +7,8 @@ import click
 from sqlalchemy.orm import Session
 
 from console.cli import show
-from console.cli.installed import (
-    database,
-    endpoint_and_reference,
-    named,
-    opened,
-    operator,
-    the_endpoint,
-    the_member,
-    unknown,
-)
+from console.cli.installed import database, opened, operator
+from console.cli.lookups import endpoint_and_reference, named, the_endpoint, the_member, unknown
 from console.cli.moments import MOMENT
 from models.catalogue.tables import Club, Item, Offer
 from models.ledger import redemptions

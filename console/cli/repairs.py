@@ -7,7 +7,8 @@ import click
 from sqlalchemy import select
 
 from console.cli import show
-from console.cli.installed import database, endpoint_and_reference, opened, operator, reason_option, the_endpoint
+from console.cli.installed import database, opened, operator, reason_option
+from console.cli.lookups import endpoint_and_reference, the_endpoint
 from console.cli.memberships import add_references
 from console.cli.moments import MOMENT
 from models.errors import NotFound

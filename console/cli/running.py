@@ -74,7 +74,7 @@ def _login(data: Path | None) -> str:
     from local import first_login
 
     with database() as session:
-        login = first_login.told(session, data) if data else None
+        login = first_login.credentials(session, data) if data else None
     if login:
         return f"log in as {login}"
     return "`spp demo-data` or `spp user add` makes an account" if data else "`spp user add` makes an account"

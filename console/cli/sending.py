@@ -13,7 +13,8 @@ from urllib.request import Request, urlopen
 import click
 
 from console.cli import show
-from console.cli.installed import DATA, Failed, database, installed_settings, the_endpoint, the_member
+from console.cli.installed import DATA, Failed, database, installed_settings
+from console.cli.lookups import the_endpoint, the_member
 from local import endpoints, home, samples
 from runtime.settings import Endpoint
 from webhooks.processors import Delivery, adapter, processor_class

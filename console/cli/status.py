@@ -1,24 +1,25 @@
 """`spp status`: the overview in a terminal."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import Any
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
 
 from console import broker_state
 from console.broker_state import BrokerState
 from console.cli import show
-from console.cli.installed import installed_settings
-from models.database.engine import make_engine, sessions
+from console.cli.installed import opened
 from models.operations import alarms
 from models.operations.alarms import Alarm, Situation
 from models.operations.figures import EndpointFigures
 from models.operations.heartbeats import ProcessKind
+from models.operations.recent import Recent
 from models.operations.situation import Lookout
 from models.wording import counted
 from runtime.logs import first_line
@@ -43,34 +44,30 @@ class Seen:
 @show.json_option
 def status(watch: bool) -> None:
     """Show whether payments turn into sessions: queues, workers, jobs, broker and alarms."""
-    with installed_settings() as loaded, lookout_of(loaded) as lookout:
+    with opened(pool_size=1) as (loaded, make):
+        broker = broker_state.recent(loaded.broker_url)
+        look = lookout(make, loaded, broker)
         if not watch:
-            _show(_look(lookout, loaded))
+            _show(_look(look, broker))
             return
         with suppress(KeyboardInterrupt):
             while True:
                 try:
-                    _show(_look(lookout, loaded), CLEAR)
+                    _show(_look(look, broker), CLEAR)
                 except SQLAlchemyError as error:
-                    error_line = f"The database does not answer: {first_line(error)}"
-                    show.answer({"error": error_line}, CLEAR + error_line)
+                    message = f"The database does not answer: {first_line(error)}"
+                    show.answer({"error": message}, CLEAR + message)
                 time.sleep(EVERY_S)
 
 
-@contextmanager
-def lookout_of(settings: Settings) -> Iterator[Lookout]:
-    """The source of the present figures, over one connection."""
-    engine = make_engine(settings.database_url, pool_size=1)
-    try:
-        broker = broker_state.recent(settings.broker_url)
-        yield Lookout(sessions(engine), settings, now_s=0, broker=lambda: broker().trouble)
-    finally:
-        engine.dispose()
+def lookout(make: sessionmaker[Session], settings: Settings, broker: Recent[BrokerState]) -> Lookout:
+    """The source of the figures, uncached."""
+    return Lookout(make, settings, now_s=0, broker=lambda: broker().trouble)
 
 
-def _look(lookout: Lookout, settings: Settings) -> Seen:
-    now = lookout.now()
-    return Seen(now, alarms.fired(now), broker_state.look(settings.broker_url))
+def _look(look: Lookout, broker: Recent[BrokerState]) -> Seen:
+    now = look.now()
+    return Seen(now, alarms.fired(now), broker())
 
 
 def _show(seen: Seen, before: str = "") -> None:
