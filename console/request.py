@@ -16,6 +16,8 @@ from runtime.outages import DATABASE
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 MAX_ID = 2**63 - 1
+YEARS = range(2000, 2200)
+"""The years that pages and API can be asked about."""
 
 
 def database() -> Session:

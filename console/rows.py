@@ -13,11 +13,20 @@ from models.errors import NotFound
 Row = TypeVar("Row", bound=Base)
 
 
-def row(table: type[Row], what: str, wanted: int, *, lock: bool = False, field: str | None = None) -> Row:
-    """The row with that id, locked against other edits with `lock`. Raises NotFound, for that field of a body."""
+def noun(table: type[Base]) -> str:
+    """What a row of the table is called: `payment term`."""
+    return str(table.__tablename__).removesuffix("s").replace("_", " ")
+
+
+def row(table: type[Row], wanted: int, *, lock: bool = False, field: str | None = None) -> Row:
+    """The row with that id, locked against other edits with `lock`.
+
+    Raises NotFound for the field that holds the id: `item_id`, unless it is named.
+    """
     found = database().get(table, wanted, with_for_update=lock or None)
     if found is None:
-        raise NotFound(field=field, what=what, name=wanted)
+        what = noun(table)
+        raise NotFound(field=field or f"{what.replace(' ', '_')}_id", what=what, name=wanted)
     return found
 
 
@@ -38,3 +47,12 @@ def the_offer(offer_id: int, *, lock: bool = False) -> Offer:
     if offer is None:
         raise NotFound(what="offer", name=offer_id)
     return offer
+
+
+def the_term(term_id: int) -> PaymentTerm:
+    """The payment term, with its offer locked against other edits. Raises NotFound."""
+    offer = the_offer(row(PaymentTerm, term_id).offer_id, lock=True)
+    found = next((term for term in offer.terms if term.id == term_id), None)
+    if found is None:  # deleted while this request waited for the lock
+        raise NotFound(what="payment term", name=term_id)
+    return found

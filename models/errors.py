@@ -41,6 +41,11 @@ class MigrationLockedOut(SppError):
     `SELECT * FROM pg_stat_activity WHERE state <> 'idle' ORDER BY xact_start` tells who; then `spp migrate` again."""
 
 
+class SchemaTooOld(SppError):
+    """The database is at revision {revision}, which is too old for this version of the code: it migrates from 0012 on.
+    Run `spp migrate` of the last version that brings it to 0012 first, then `spp migrate` of this one."""
+
+
 class RoleNotMade(SppError):
     """The database role {role} could not be made, or its password not be set: {why} Let somebody who may do it run
     `CREATE ROLE {role} LOGIN PASSWORD '...'`, take its password's file away from `spp migrate`, and migrate again."""
@@ -81,7 +86,7 @@ class NumberTooLarge(SppError):
     """{what} can be at most {limit} (it is {value})."""
 
 
-class OfferCannotBeBought(SppError, field="state"):
+class OfferCannotBeBought(SppError):
     """Nobody could buy {offer!r}: {reason}."""
 
 
@@ -194,6 +199,10 @@ class TermsChanged(SppError, field="payment_term_id", status=409):
 
 class WrongCurrency(SppError, field="payment_term_id"):
     """The payment term is in {term_currency}, the club {club!r} in {club_currency}."""
+
+
+class ReferenceUnusable(SppError, field="reference"):
+    """No processor makes such a reference: {why}. It is 1 to 255 ASCII characters without blanks: copy it again."""
 
 
 class ReferenceTaken(SppError, field="reference", status=409):

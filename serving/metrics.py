@@ -53,7 +53,7 @@ class Metrics:
     def _measured(self) -> Iterator["Gauge"]:
         import psutil
 
-        from models.operations.gauges import Gauge, gauges, plain
+        from models.operations.gauges import Gauge, alarms, gauges, plain
 
         process = psutil.Process()
         yield plain("process_resident_memory_bytes", "Of the process that answers", process.memory_info().rss)
@@ -62,9 +62,11 @@ class Metrics:
             now = self._lookout.now()
         except SQLAlchemyError:
             now = None
+        names = [endpoint.name for endpoint in self._settings.endpoints]
         yield plain("database_up", "Whether PostgreSQL answers", now is not None)
+        yield alarms(now, names)
         if now is not None:
-            yield from gauges(now, [endpoint.name for endpoint in self._settings.endpoints])
+            yield from gauges(now, names)
         if self._queues is not None:
             waiting = self._queues()
             yield plain("broker_up", "Whether the broker answers", waiting is not None)

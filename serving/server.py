@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from granian import Granian
 from granian._granian import CallbackScheduler, RSGIWorker, WorkerSignal
@@ -26,6 +26,7 @@ from granian.server.mp import WorkerProcess
 
 from models.operations.heartbeats import ProcessKind
 from runtime import settings
+from serving.address import check_free
 from serving.bodies import Bodies
 from serving.environ import Environs
 from serving.front import Front
@@ -79,6 +80,10 @@ def serve(served: Served) -> None:
     Exits with a message where nobody can listen there.
     """
     limits = served.limits
+    try:
+        check_free(served.host, served.port)
+    except OSError as error:
+        _refuse(served, error.strerror or str(error))
     server = Granian(
         served.app,
         address=served.host,
@@ -98,8 +103,11 @@ def serve(served: Served) -> None:
     try:
         server.serve(spawn_target=partial(_work, served=served))
     except RuntimeError as error:
-        why = str(error).partition("\n")[0]
-        sys.exit(f"{served.app} cannot be served on {served.host}, port {served.port}: {why}.")
+        _refuse(served, str(error).partition("\n")[0])
+
+
+def _refuse(served: Served, why: str) -> NoReturn:
+    sys.exit(f"{served.app} cannot be served on {served.host}, port {served.port}: {why}.")
 
 
 class _Loop:

@@ -8,7 +8,7 @@ import structlog
 from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from models.inbox.events import NewEvent, Stored
+from models.inbox.storing import NewEvent, Stored
 from runtime import telemetry
 from runtime.settings import Settings
 from webhooks.correlation import DELIVERY_ID, delivery_id, kept_headers

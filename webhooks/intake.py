@@ -13,9 +13,8 @@ from time import monotonic, sleep
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from models.inbox import deliveries
-from models.inbox import events as inbox
-from models.inbox.events import NewEvent, SameContent, Stored
+from models.inbox import deliveries, storing
+from models.inbox.storing import NewEvent, SameContent, Stored
 from runtime.outages import DATABASE, Outage
 
 GROUP_LIMIT = 500
@@ -141,7 +140,7 @@ class Intake:
         with self._counting:
             counts = self._counts.copy() if flush else Counter()
         with self._engine.connect() as connection:
-            outcomes = inbox.store(connection, events, self._same_content) if events else []
+            outcomes = storing.store(connection, events, self._same_content) if events else []
             deliveries.add(connection, counts)
             connection.commit()
         if flush:

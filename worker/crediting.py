@@ -16,9 +16,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from models.inbox import events as inbox
-from models.inbox import thin_events
-from models.inbox.events import Claimed, EventState, Outcome
+from models.inbox import queue, thin_events
+from models.inbox.events import EventState
+from models.inbox.queue import Claimed, Outcome
 from models.inbox.thin_events import Waiting
 from models.payments import settlement
 from models.payments.facts import FACTS_PER_EVENT, EventFacts, Fact
@@ -92,7 +92,7 @@ class Crediting:
     def _take(self, *, retried: bool) -> Group:
         """Claims due events and interprets them."""
         with self.sessions.begin() as session:
-            events = inbox.claim(session, retried=retried, limit=GROUP_LIMIT, lease_s=self.settings.lease_s)
+            events = queue.claim(session, retried=retried, limit=GROUP_LIMIT, lease_s=self.settings.lease_s)
         return self._read(events)
 
     def _read(self, events: list[Claimed]) -> Group:
@@ -133,7 +133,7 @@ class Crediting:
             for event in group.events:
                 if not event.let_through and (problem := problems.get(event.id)):
                     group.outcomes[event.id] = Outcome(event.id, EventState.QUARANTINED, problem)
-            inbox.finish(session, list(group.outcomes.values()))
+            queue.finish(session, list(group.outcomes.values()))
             base_s, cap_s = self.settings.retry_base_s, self.settings.retry_cap_s
             thin_events.wait(session, group.waiting, base_s=base_s, cap_s=cap_s)
         for event, error in group.failed:
@@ -162,7 +162,7 @@ class Crediting:
     def _fail(self, event: Claimed, error: Exception) -> None:
         settings = self.settings
         with self.sessions.begin() as session:
-            state = inbox.fail(
+            state = queue.fail(
                 session,
                 event.id,
                 brief(error),

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
-from models.inbox import events, thin_events
-from models.inbox.events import Claimed, EventState, Outcome
+from models.inbox import queue, thin_events
+from models.inbox.events import EventState
+from models.inbox.queue import Claimed, Outcome
 from models.inbox.thin_events import Waiting
 from runtime.outages import Outage
 from runtime.settings import Settings
@@ -47,7 +48,7 @@ class Fetching:
                 break
             except Unusable as why:
                 with self.sessions.begin() as session:
-                    events.finish(session, [Outcome(event.id, EventState.QUARANTINED, str(why))])
+                    queue.finish(session, [Outcome(event.id, EventState.QUARANTINED, str(why))])
             except Exception as error:  # noqa: BLE001 -- whatever it is concerns this event alone
                 self._fail(event, f"cannot be fetched: {brief(error)}")
             else:
@@ -76,7 +77,7 @@ class Fetching:
     def _fail(self, event: Claimed, why: str) -> None:
         settings = self.settings
         with self.sessions.begin() as session:
-            state = events.fail(
+            state = queue.fail(
                 session,
                 event.id,
                 why,

@@ -21,12 +21,12 @@ class Outcome:
 
 
 @contextmanager
-def recorded(make: sessionmaker[Session], name: JobName, *, long: bool = False) -> Iterator[Outcome]:
-    """Records the block as a run of the job; an error is kept and goes on its way.
+def recorded(make: sessionmaker[Session], name: JobName) -> Iterator[Outcome]:
+    """Records the block as a run of the job; an error is kept and raised again.
 
-    A `long` one is known to run from its start; of others only the end is written, in one statement.
+    The start is recorded only of long jobs; of others only the end, in one statement.
     """
-    if long:
+    if name.is_long:
         with make.begin() as session:
             jobs.started(session, name)
     began, outcome = monotonic(), Outcome()

@@ -37,8 +37,8 @@ WITH due AS MATERIALIZED (
     FROM paid JOIN membership_terms terms USING (membership_id) JOIN pinned_terms t ON t.terms_id = terms.id
     WHERE t.quantity > 0
 ), made AS (
-    INSERT INTO payments (id, endpoint, reference, state, membership_id)
-    SELECT payment_id, endpoint, reference, 'settled', membership_id FROM paid
+    INSERT INTO payments (id, root_id, endpoint, reference, state, membership_id)
+    SELECT payment_id, payment_id, endpoint, reference, 'settled', membership_id FROM paid
 ), told AS (
     INSERT INTO payment_facts
         (id, event_id, payment_id, kind, occurred_at, amount_minor, currency, running_total, billing_references)

@@ -15,8 +15,8 @@ SELECT i, %(endpoint)s, 'evt_past' || i, 'invoice.paid', %(api_version)s,
        'processed', 1, paid_at, paid_at, paid_at
 FROM past;
 
-INSERT INTO payments (id, endpoint, reference, state, membership_id)
-SELECT i, %(endpoint)s, 'in_past' || i, 'settled', membership_id FROM past;
+INSERT INTO payments (id, root_id, endpoint, reference, state, membership_id)
+SELECT i, i, %(endpoint)s, 'in_past' || i, 'settled', membership_id FROM past;
 
 INSERT INTO payment_facts (id, event_id, payment_id, kind, occurred_at, amount_minor, currency,
                            running_total, billing_references)

@@ -11,44 +11,22 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Body, Day, Id, KeyHeader, Path, Text, field, id_of, parameter, whole
-from console.api.gate import PREFIX, Made, act, person, read
+from console.api.fields import TIME, Answer, Body, Day, Id, KeyHeader, Text, field, id_of, parameter, whole
+from console.api.gate import act, person, read
 from console.api.members import Grant
 from console.api.paging import Listing, PageQuery
-from console.api.problems import Fields, beside
 from console.request import database
-from console.rows import row
-from models.catalogue.tables import MAX_QUANTITY, Item
-from models.errors import (
-    DayOver,
-    DayTooFar,
-    NotASessionItem,
-    NotFound,
-    NotLater,
-    ReasonMissing,
-    TextTooLong,
-    TooFewSessions,
-    ZeroQuantity,
-)
+from models.catalogue.tables import MAX_QUANTITY
+from models.errors import NotFound
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment as Asked
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.entries import CreditGrant
-from models.members.memberships import Member
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import statement
 
 TAG = Tag(name="Adjustments", description="Sessions given, taken or extended by hand, each with its reason.")
-
-_ADJUST: Fields = {
-    ZeroQuantity: "quantity", TooFewSessions: "quantity", ReasonMissing: "note", TextTooLong: "note",
-    DayTooFar: "last_day", DayOver: "last_day", NotASessionItem: "item_id",
-}  # fmt: skip
-_EXTEND: Fields = {
-    ReasonMissing: "reason", TextTooLong: "reason", **dict.fromkeys((NotLater, DayTooFar, DayOver), "last_day"),
-}  # fmt: skip
-
 
 Note = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
 
@@ -59,26 +37,6 @@ class AdjustmentState(StrEnum):
     WAITING = "waiting"
     APPLIED = "applied"
     DECLINED = "declined"
-
-
-class GrantPath(Path):
-    """Which grant."""
-
-    grant_id: Id = parameter("The credit grant's id.", 1)
-
-    def grant(self) -> Grant:
-        """The grant as it stands. Raises NotFound."""
-        found = database().get(CreditGrant, self.grant_id)
-        line = found and statement.grant(database(), found.member_id, found.id, datetime.now(UTC))
-        if line is None:
-            raise NotFound(what="grant", name=self.grant_id)
-        return Grant.model_validate(line)
-
-
-class AdjustmentPath(Path):
-    """Which adjustment."""
-
-    adjustment_id: Id = parameter("The adjustment's id.", 1)
 
 
 class AdjustmentQuery(PageQuery):
@@ -98,8 +56,9 @@ class AdjustmentBody(Body):
     )
     last_day: Day | None = field(
         "The last day, at the member's club, on which given sessions can be used; null or left out, for ever.",
-        None, default=None,
-    )  # fmt: skip
+        None,
+        default=None,
+    )
     reason: AdjustmentReason = field("Why, in a word.", "goodwill")
     note: Note = field("Why, in a sentence.", "The coach was ill.")
 
@@ -137,7 +96,7 @@ class Adjustments(Listing[Adjustment]):
     """Adjustments, the newest first."""
 
 
-@read("/adjustments", Adjustments, TAG)
+@read("/adjustments", TAG)
 def list_adjustments(query: AdjustmentQuery) -> Adjustments:
     """List adjustments; those that wait for a second person, with `state=waiting`."""
     rows = select(Asked).options(selectinload(Asked.item))
@@ -149,57 +108,52 @@ def list_adjustments(query: AdjustmentQuery) -> Adjustments:
             if query.state == AdjustmentState.WAITING
             else rows.where(Asked.approved.is_(query.state == AdjustmentState.APPLIED))
         )
-    found, following = paging.newest(rows, Asked.id, query)
+    found, following = paging.page(rows, Asked.id, query, newest=True)
     return Adjustments(data=[_shown(one) for one in found], next_cursor=following)
 
 
-@read("/adjustments/<id:adjustment_id>", Adjustment, TAG)
-def get_adjustment(path: AdjustmentPath) -> Adjustment:
+@read("/adjustments/<id:adjustment_id>", TAG)
+def get_adjustment(adjustment: Asked) -> Adjustment:
     """Get an adjustment."""
-    return _shown(row(Asked, "adjustment", path.adjustment_id))
+    return _shown(adjustment)
 
 
-@act("/adjustments", Adjustment, TAG, Role.DESK)
-def adjust(header: KeyHeader, body: AdjustmentBody) -> Made:
+@act("/adjustments", TAG, "/adjustments/{id}", Role.DESK)
+def adjust(header: KeyHeader, body: AdjustmentBody) -> Adjustment:
     """Give a member sessions or take some, with a reason.
 
-    More than one person may do alone waits until a second person, a manager, approves it in the console.
+    More sessions than one person may give or take alone wait until a manager approves them in the console.
     """
-    with beside({NotFound: "member_id"}):
-        row(Member, "member", body.member_id)
-    with beside({NotFound: "item_id"}):
-        row(Item, "item", body.item_id)
-    with beside(_ADJUST):
-        made = adjustments.adjust(
-            database(), member_id=body.member_id, item_id=body.item_id, quantity=body.quantity,
-            last_day=body.last_day, reason=body.reason, note=body.note,
-            alone_up_to=current_app.config["SPP"].adjust_alone_up_to, key=header.key, by=person(),
-            now=datetime.now(UTC),
-        )  # fmt: skip
-    return Made(_shown(made), f"{PREFIX}/adjustments/{made.id}")
+    alone_up_to: int = current_app.config["SPP"].adjust_alone_up_to
+    made = adjustments.adjust(
+        database(), **dict(body), alone_up_to=alone_up_to, key=header.key, by=person(), now=datetime.now(UTC)
+    )
+    return _shown(made)
 
 
-@read("/grants/<id:grant_id>", Grant, TAG)
-def get_grant(path: GrantPath) -> Grant:
+@read("/grants/<id:grant_id>", TAG)
+def get_grant(grant_id: int) -> Grant:
     """Get a credit grant."""
-    return path.grant()
+    return _grant(grant_id)
 
 
-@act("/grants/<id:grant_id>/extensions", Grant, TAG, Role.MANAGER)
-def extend(path: GrantPath, body: ExtensionBody) -> Made:
+def _grant(grant_id: int) -> Grant:
+    found = database().get(CreditGrant, grant_id)
+    line = found and statement.grant(database(), found.member_id, grant_id, datetime.now(UTC))
+    if line is None:
+        raise NotFound(what="grant", name=grant_id)
+    return Grant.model_validate(line)
+
+
+@act("/grants/<id:grant_id>/extensions", TAG, "/grants/{id}", Role.MANAGER)
+def extend(grant_id: int, body: ExtensionBody) -> Grant:
     """Let a credit grant expire later, with a reason."""
-    path.grant()
-    with beside(_EXTEND):
-        adjustments.extend(
-            database(), path.grant_id, last_day=body.last_day, reason=body.reason, by=person(), now=datetime.now(UTC)
-        )
-    return Made(path.grant(), f"{PREFIX}/grants/{path.grant_id}")
+    adjustments.extend(
+        database(), grant_id, last_day=body.last_day, reason=body.reason, by=person(), now=datetime.now(UTC)
+    )
+    return _grant(grant_id)
 
 
 def _shown(one: Asked) -> Adjustment:
     states = {None: AdjustmentState.WAITING, True: AdjustmentState.APPLIED, False: AdjustmentState.DECLINED}
-    return Adjustment(
-        id=one.id, member_id=one.member_id, item_id=one.item_id, item=one.item.name, quantity=one.quantity,
-        expires_at=one.expires_at, reason=AdjustmentReason(one.reason), note=one.note, state=states[one.approved],
-        asked_by=one.asked_by, asked_at=one.asked_at, decided_by=one.decided_by, decided_at=one.decided_at,
-    )  # fmt: skip
+    return Adjustment.of(one, item=one.item.name, state=states[one.approved])

@@ -30,8 +30,14 @@ _HEADERS = {
     "Location": "Where it can be read again.",
     "Idempotency-Replayed": "`true` where an earlier request with the same key did it, and this one nothing.",
 }
-_TOLD: list[type[Exception]] = [problems.InvalidRequest, *SppError.__subclasses__()]
-KINDS = {problems.name(kind): kind for kind in _TOLD}
+
+
+def _kinds(kind: type[Exception]) -> list[type[Exception]]:
+    return [one for sub in kind.__subclasses__() for one in (sub, *_kinds(sub))]
+
+
+_ALL: list[type[Exception]] = [problems.InvalidRequest, *_kinds(SppError)]
+KINDS = {problems.name(kind): kind for kind in _ALL}
 """The types of problems by their names."""
 
 swagger = Blueprint(

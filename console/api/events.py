@@ -5,7 +5,7 @@ from datetime import datetime
 from flask_openapi3 import Tag
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Id, Moment, Path, Sought, field, id_of, parameter
+from console.api.fields import TIME, Answer, Id, Moment, Sought, field, id_of, parameter
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
 from console.request import database
@@ -15,17 +15,11 @@ from models.inbox import story as event_story
 from models.inbox.events import EventSource, EventState
 from models.inbox.search import EventFilter
 from models.inbox.story import Story
-from models.ledger.entries import EntryKind
+from models.ledger.kinds import EntryKind
 from models.payments.facts import FactKind
 from models.payments.references import PaymentState
 
 TAG = Tag(name="Events", description="What the processors' webhooks said, and what became of it.")
-
-
-class EventPath(Path):
-    """Which event."""
-
-    event_id: Id = parameter("Our id of the event.", 1)
 
 
 class EventQuery(PageQuery):
@@ -108,7 +102,7 @@ class Events(Listing[Event]):
     """Events, the newest first."""
 
 
-@read("/events", Events, TAG)
+@read("/events", TAG)
 def list_events(query: EventQuery) -> Events:
     """List webhook events, or find one by its endpoint and the processor's id.
 
@@ -120,25 +114,16 @@ def list_events(query: EventQuery) -> Events:
     return Events(data=rows, next_cursor=paging.cursor("webhook_events", found.older))
 
 
-@read("/events/<id:event_id>", Event, TAG)
-def get_event(path: EventPath) -> Event:
+@read("/events/<id:event_id>", TAG)
+def get_event(event_id: int) -> Event:
     """Get a webhook event: what became of it, why, and what it did."""
-    story = event_story.story(database(), path.event_id)
+    story = event_story.story(database(), event_id)
     if story is None:
-        raise NotFound(what="event", name=path.event_id)
+        raise NotFound(what="event", name=event_id)
     return _shown(story)
 
 
 def _shown(story: Story) -> Event:
-    event = story.event
-    return Event(
-        id=event.id, endpoint=event.endpoint, event_id=event.event_id, type=event.type,
-        source=EventSource(event.source), received_at=event.received_at, state=EventState(event.state),
-        reason=event.reason, error=event.error, attempts=event.attempts,
-        next_attempt_at=event.next_attempt_at if event.state == EventState.PENDING else None,
-        finished_at=event.finished_at, conflicts_with=event.conflicts_with,
-        contradicted_by=[other.id for other in story.others],
-        facts=[FactOfEvent.model_validate(fact) for fact in story.facts],
-        entries=[EntryOfEvent.model_validate(entry) for entry in story.entries],
-        failed_tries=[FailedTry.model_validate(error) for error in story.errors],
-    )  # fmt: skip
+    event, others = story.event, [other.id for other in story.others]
+    due = event.next_attempt_at if event.state == EventState.PENDING else None
+    return Event.of(event, story, next_attempt_at=due, contradicted_by=others, failed_tries=story.errors)

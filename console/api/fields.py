@@ -1,38 +1,27 @@
-"""What requests and answers are made of. Nothing is converted that JSON has a type for.
+"""The parts of requests and answers. Only what JSON has no type for is converted.
 
-Ids are 64-bit integers, times RFC 3339 (in answers always UTC), money whole minor units.
+Ids are 64-bit integers, times RFC 3339 (always UTC in answers), money whole minor units.
 """
 
 import re
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from console.request import MAX_ID, YEARS
 from models.catalogue.tables import MAX_QUANTITY
 from models.database.naming import MAX_NAME_LENGTH
 
-MAX_ID = 2**63 - 1
 TIME = "2026-03-01T15:04:05Z"
 """An example."""
+MAX_KEY_LENGTH = 255
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def field(description: str, example: Any, **rules: Any) -> Any:
     """A documented field of a body or an answer."""
     return Field(description=description, examples=[example], **rules)
-
-
-def changed(description: str, example: Any, **rules: Any) -> Any:
-    """A documented field of a change: left out, the row keeps what it has. Null is no value but where its type says so.
-
-    Read it by `Change.given`: its attribute is None where it was left out.
-    """
-
-    def schema(made: dict[str, Any]) -> None:
-        made.pop("default", None)
-
-    return Field(default=None, description=description, examples=[example], json_schema_extra=schema, **rules)
 
 
 def parameter(description: str, example: Any, **rules: Any) -> Any:
@@ -78,10 +67,18 @@ def _with_offset(value: object) -> object:
 
 
 def _utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("choose a time from the year 1 to 9999, in UTC") from None
+    if value.year not in YEARS:
+        raise ValueError(f"choose a time from {YEARS[0]} to {YEARS[-1]}")
+    return value.astimezone(UTC)
+
+
+def _key(value: str) -> str:
+    wrong = re.search("[^!-~]", value)
+    if wrong or not 1 <= len(value) <= MAX_KEY_LENGTH:
+        found = f"it has {wrong[0]!a}" if wrong else f"it has {len(value)}" if value else "it is missing or empty"
+        allowed = f"1 to {MAX_KEY_LENGTH} ASCII letters, digits and punctuation characters, without blanks"
+        raise ValueError(f"send {allowed} ({found})")
+    return value
 
 
 whole = BeforeValidator(_whole)
@@ -90,12 +87,13 @@ Id = Annotated[int, Field(ge=1, le=MAX_ID), whole]
 Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Text without control characters."""
 Sought = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
-"""What an endpoint or a processor calls something, to find it by."""
+"""An id of an endpoint's or a processor's to search for."""
 Name = Annotated[Text, Field(max_length=MAX_NAME_LENGTH)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY), whole]
-Key = Annotated[str, Field(pattern="^[!-~]{1,255}$")]
-"""An idempotency key: visible ASCII characters."""
+_KEY_SCHEMA = {"type": "string", "pattern": f"^[!-~]{{1,{MAX_KEY_LENGTH}}}$"}
+Key = Annotated[str, AfterValidator(_key), WithJsonSchema(_KEY_SCHEMA)]
+"""An idempotency key."""
 Cursor = Annotated[str, Field(max_length=100, pattern="^[A-Za-z0-9_-]+$")]
 Limit = Annotated[int, Field(ge=1, le=200), BeforeValidator(_digits)]
 Day = Annotated[date, BeforeValidator(_day)]
@@ -103,33 +101,37 @@ Day = Annotated[date, BeforeValidator(_day)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_with_offset), AfterValidator(_utc)]
 
 
-class Path(BaseModel):
-    """The part of a path that varies."""
-
-
 class Query(BaseModel):
-    """What follows the question mark. An unknown parameter is refused, so that a misspelt one is not overlooked."""
+    """The query parameters. An unknown one is refused, so that a misspelt parameter is not ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class AsOfQuery(Query):
-    """When."""
+    """A moment to look back to."""
 
     as_of: Moment | None = parameter(
-        "As it stood at that moment, by what had been recorded by then. Without it, as it stands now.",
-        TIME, default=None,
-    )  # fmt: skip
+        f"A moment from {YEARS[0]} to {YEARS[-1]}: the state at that moment, by what had been recorded by then. "
+        "Without it, the state now.",
+        TIME,
+        default=None,
+    )
 
 
 class KeyHeader(BaseModel):
-    """What makes a request safe to repeat."""
+    """The header that makes a request safe to repeat."""
 
     key: Key = parameter(
-        "Up to 255 visible ASCII characters, such as a UUID, that no other act has. A repetition with the same key "
-        "and content has no effect and gets the first answer again, with `Idempotency-Replayed: true`.",
-        "7f9c2ba4-e88f-4c1a-9d2b-6f3f5a0c1e77", alias="Idempotency-Key",
-    )  # fmt: skip
+        f"1 to {MAX_KEY_LENGTH} ASCII letters, digits and punctuation characters, such as a UUID, not used for another "
+        "act. A repetition with the same key and content has no effect and gets the first answer again, with "
+        "`Idempotency-Replayed: true`.",
+        "7f9c2ba4-e88f-4c1a-9d2b-6f3f5a0c1e77",
+        alias="Idempotency-Key",
+    )
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
 
 
 class Body(BaseModel):
@@ -139,15 +141,32 @@ class Body(BaseModel):
 
 
 class Change(Body):
-    """Fields to change."""
+    """Fields to change. Each can be left out, and the row keeps its value; null only where the type allows it."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Make every field of the class one that can be left out; read them by `given`."""
+        for one in cls.model_fields.values():
+            one.default, one.json_schema_extra = None, _without_default
+        cls.model_rebuild(force=True)
 
     @property
     def given(self) -> dict[str, Any]:
-        """Those that are not left out, by name."""
+        """The fields that the request names."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class Answer(BaseModel):
-    """A JSON object that is answered."""
+    """A JSON object in an answer."""
 
     model_config = ConfigDict(from_attributes=True)
+
+    @classmethod
+    def of(cls, *rows: Any, **more: Any) -> Self:
+        """The answer from `more`, and else from the first of the objects that has an attribute of a field's name.
+
+        None of them has it: null.
+        """
+        for name in cls.model_fields.keys() - more.keys():
+            more[name] = next((getattr(one, name) for one in rows if hasattr(one, name)), None)
+        return cls(**more)

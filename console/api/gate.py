@@ -1,25 +1,29 @@
-"""The way into the API: a bearer token with the scope and the role that the route needs; its request, read strictly.
+"""The way into the API: a bearer token with the scope and role that the route needs; its request, read strictly.
 
-A route is a function whose annotations say what it takes; `read`, `write`, `act`, `change` and `remove` register it,
-describe it, and turn what it returns into an answer. Cookies mean nothing here, so nothing here needs a CSRF token.
+A route is a function whose annotations say what it takes and answers: `query`, `body` and `header` are models of
+ours, `member_id: int` is an id in its path, and a table (`club: tables.Club`) is the row with the id in its path,
+locked where the route changes or deletes it. Cookies mean nothing here, so nothing here needs a CSRF token.
 """
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, cast, get_type_hints
+from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
 from flask import Response, g, request
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 from pydantic.json_schema import JsonSchemaMode
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized, UnsupportedMediaType
 
-from console.api.fields import Answer, KeyHeader
+from console.api.fields import Answer, Id, KeyHeader, parameter
 from console.api.problems import MEDIA_TYPE, InvalidRequest, Problem, faults
 from console.request import database, open_to_all
+from console.rows import row, the_offer, the_term
+from models.catalogue.tables import Offer, PaymentTerm
+from models.database.base import Base
 from models.staff import accounts, kept_answers, tokens
 from models.staff.accounts import Role
 from models.staff.actions import Actor
@@ -30,30 +34,23 @@ MEANINGS = {
     400: "The body is not JSON.",
     401: "No valid token: it is missing, unknown or revoked, or its owner's account is disabled.",
     403: "The token may not do this: its scope is read, or its owner's role is not enough.",
-    404: "What the path names does not exist.",
-    409: "Taken by something else: the idempotency key, the name, the billing reference; or in use, so it stays.",
+    404: "There is no row with the id in the path.",
+    409: "In conflict with something else: the idempotency key, name or billing reference is taken, or the row is in "
+    "use.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "The request is not as described, or the rules refuse it: see type.",
     500: "Something is wrong on our side: send the same request again, with the same key.",
     503: "The database is not reachable, or busy: send the same request again, with the same key.",
 }
-"""What each refusal means."""
+"""The meaning of each refusal."""
 _ALWAYS, _WRITES, _BODIES = (401, 422, 500, 503), (403, 409), (400, 413, 415)
-
-
-class Made(NamedTuple):
-    """An answer to an act, where it can be read again, and whether an earlier request with the same key did it."""
-
-    answer: Answer | str
-    """As a model, or as the JSON that was answered before."""
-    location: str
-    replayed: bool = False
+_ANSWERED = {"get": 200, "post": 201, "patch": 200, "delete": 204}
 
 
 @dataclass(frozen=True)
 class Access:
-    """What a route asks of the token that calls it."""
+    """The scope and role that a route needs."""
 
     scope: TokenScope
     role: Role
@@ -66,117 +63,174 @@ class Access:
         return f"Needs a token of scope {self.scope} whose owner is {', '.join(others)} or {last}."
 
 
-Route = Callable[..., Answer | Made | None]
+Route = Callable[..., Answer | None]
+Registered = TypeVar("Registered", bound=Route)
+Register = Callable[[Registered], Registered]
 MODELS: set[tuple[type[BaseModel], JsonSchemaMode]] = {(Problem, "serialization")}
-"""What the routes take and give, for the description."""
+"""The models of all requests and answers, for the description."""
 
 
 class _Api(APIBlueprint):  # type: ignore[misc]
     @staticmethod
     def create_view_func(func: Route, *_: Any, **__: Any) -> Route:
-        """Leaves reading the request to us: the library would convert strings to numbers and unpack strings of JSON."""
+        """Leave reading the request to us: the library would convert strings to numbers and unpack strings of JSON."""
         return func
 
 
 api = _Api(
-    "api", "console.api", url_prefix=PREFIX, static_folder="static",
-    abp_security=[{"token": []}], operation_id_callback=lambda *, name, path, method: name,  # noqa: ARG005
-)  # fmt: skip
+    "api",
+    "console.api",
+    url_prefix=PREFIX,
+    static_folder="static",
+    abp_security=[{"token": []}],
+    operation_id_callback=lambda *, name, path, method: name,  # noqa: ARG005 -- the library's signature
+)
 
 
-def read(rule: str, answer: type[Answer], tag: Tag) -> Callable[[Route], Route]:
+def read(rule: str, tag: Tag) -> Register[Any]:
     """A GET route, for tokens of either scope."""
-    return _route("get", rule, answer, tag, Access(TokenScope.READ, Role.VIEWER))
+    return _route("get", rule, tag, Access(TokenScope.READ, Role.VIEWER))
 
 
-def write(rule: str, answer: type[Answer], tag: Tag, role: Role = Role.DESK) -> Callable[[Route], Route]:
-    """A POST route for tokens that may write; committed when it answers, or nothing of it is kept.
+def write(rule: str, tag: Tag, at: str, role: Role = Role.DESK) -> Register[Any]:
+    """A POST route for tokens that may write; committed when it answers. `at` is the path of what it made.
 
-    What makes it safe to repeat is its own business: a key in its own table, or that again is no change.
+    The route itself has to be safe to repeat: by a key in its own table, or because a repetition changes nothing.
     """
-    return _route("post", rule, answer, tag, Access(TokenScope.WRITE, role))
+    return _route("post", rule, tag, Access(TokenScope.WRITE, role), at=at)
 
 
-def act(rule: str, answer: type[Answer], tag: Tag, role: Role) -> Callable[[Route], Route]:
+def act(rule: str, tag: Tag, at: str, role: Role) -> Register[Any]:
     """A POST route like `write` that counts once per idempotency key: a repetition gets the first answer."""
-    return _route("post", rule, answer, tag, Access(TokenScope.WRITE, role), once=True)
+    return _route("post", rule, tag, Access(TokenScope.WRITE, role), at=at, once=True)
 
 
-def change(rule: str, answer: type[Answer], tag: Tag, role: Role) -> Callable[[Route], Route]:
-    """A PATCH route, which answers with what it has changed; again, it changes nothing."""
-    return _route("patch", rule, answer, tag, Access(TokenScope.WRITE, role))
+def change(rule: str, tag: Tag, role: Role) -> Register[Any]:
+    """A PATCH route, which answers with the changed row; a repetition changes nothing."""
+    return _route("patch", rule, tag, Access(TokenScope.WRITE, role))
 
 
-def remove(rule: str, tag: Tag, role: Role) -> Callable[[Route], Route]:
-    """A DELETE route, which has nothing to answer; again, there is nothing of that id."""
-    return _route("delete", rule, None, tag, Access(TokenScope.WRITE, role))
+def remove(rule: str, tag: Tag, role: Role) -> Register[Any]:
+    """A DELETE route, which has no answer; a repetition finds no row."""
+    return _route("delete", rule, tag, Access(TokenScope.WRITE, role))
 
 
-_ANSWERED = {"get": 200, "post": 201, "patch": 200, "delete": 204}
+class _Parts(NamedTuple):
+    """What a route takes and answers."""
+
+    models: dict[str, type[BaseModel]]
+    """The models of header, query and body."""
+    rows: dict[str, type[Base]]
+    """The tables of the rows that the path names, by the route's parameter."""
+    ids: list[str]
+    """The ids in the path that the route takes as numbers."""
+    answer: type[Answer] | None
+
+    @classmethod
+    def of(cls, route: Route) -> "_Parts":
+        """Read a route's annotations."""
+        hints = get_type_hints(route)
+        answer = hints.pop("return")
+        rows = {name: kind for name, kind in hints.items() if issubclass(kind, Base)}
+        ids = [name for name, kind in hints.items() if kind is int]
+        models = {name: kind for name, kind in hints.items() if issubclass(kind, BaseModel)}
+        return cls(models, rows, ids, answer if answer is not type(None) else None)
+
+    @property
+    def path(self) -> type[BaseModel] | None:
+        """The model of the path, for the description."""
+        names = [*self.ids, *(f"{name}_id" for name in self.rows)]
+        described: dict[str, Any] = {
+            name: (Id, parameter(f"The {name.removesuffix('_id').replace('_', ' ')}'s id.", 1)) for name in names
+        }
+        return create_model("Path", **described) if names else None
 
 
-def _route(
-    method: str, rule: str, answer: type[Answer] | None, tag: Tag, access_: Access, *, once: bool = False
-) -> Callable[[Route], Route]:
+def _route(method: str, rule: str, tag: Tag, needed: Access, *, at: str = "", once: bool = False) -> Register[Any]:
     problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
-    def register(route: Route) -> Route:
-        gated = _gate(route, access_, once=once)
-        takes = gated.__annotations__
-        refusals = {*_ALWAYS, *(_WRITES if method != "get" else ()), *(_BODIES if "body" in takes else ())}
-        refusals |= {404} if "path" in takes else set()
-        responses: dict[int, object] = {_ANSWERED[method]: answer}
+    def register(route: Registered) -> Registered:
+        parts = _Parts.of(route)
+        if once:
+            parts.models["header"] = KeyHeader
+        refusals = {*_ALWAYS, *(_WRITES if method != "get" else ()), *(_BODIES if "body" in parts.models else ())}
+        described = dict(parts.models)
+        if path := parts.path:
+            described["path"] = path
+            refusals.add(404)
+        responses: dict[int, object] = {_ANSWERED[method]: parts.answer}
         responses |= {status: {"description": MEANINGS[status], "content": problem} for status in sorted(refusals)}
-        if answer:
-            MODELS.add((answer, "serialization"))
-        if body := takes.get("body"):
+        if parts.answer:
+            MODELS.add((parts.answer, "serialization"))
+        if body := parts.models.get("body"):
             MODELS.add((body, "validation"))
         summary, _, more = inspect.cleandoc(route.__doc__ or "").partition("\n\n")
-        description = f"{more.replace(chr(10), ' ')} {access_}".strip()
-        add = getattr(api, method)(
-            rule, tags=[tag], summary=summary.rstrip("."), description=description, responses=responses
-        )
-        add(open_to_all(gated))
+        gated = _gate(route, parts, needed, at=at, once=once, lock=method in ("patch", "delete"))
+        gated.__name__, gated.__annotations__ = route.__name__, described  # the description is made of these
+        getattr(api, method)(
+            rule,
+            tags=[tag],
+            summary=summary.rstrip("."),
+            description=f"{more.replace(chr(10), ' ')} {needed}".strip(),
+            responses=responses,
+        )(open_to_all(gated))
         return route
 
     return register
 
 
-def _gate(route: Route, needed: Access, *, once: bool) -> Callable[..., Response]:
-    takes = get_type_hints(route)
-    read_here = {"header": KeyHeader, **takes} if once else takes
+def _gate(route: Route, parts: _Parts, needed: Access, *, at: str, once: bool, lock: bool) -> Callable[..., Response]:
+    taken = route.__annotations__
 
     def gated(**path: int) -> Response:
         _admit(needed)
-        arguments: dict[str, BaseModel] = {}
-        if "path" in takes:
-            arguments["path"] = takes["path"](**path)
-        try:
-            for part, take in (("header", _header), ("query", _query), ("body", _body)):
-                if part in read_here:
-                    arguments[part] = take(read_here[part])
-        except ValidationError as error:
-            place = {"header": "header", "query": "parameter", "body": "pointer"}[part]
-            raise InvalidRequest(faults(error, place)) from None
-        given = {part: value for part, value in arguments.items() if part in takes}
-        if not once:
-            return _answer(route(**given))
-        return _answer(_once(arguments, lambda: cast("Made", route(**given))))
+        given = _read(parts.models)
 
-    gated.__name__, gated.__annotations__ = route.__name__, read_here  # what the description is made of
+        def run() -> Answer | None:
+            ids = {name: path[name] for name in parts.ids}
+            rows = {name: _row(table, path[f"{name}_id"], lock=lock) for name, table in parts.rows.items()}
+            return route(**{name: value for name, value in given.items() if name in taken}, **ids, **rows)
+
+        return _once(given, run, at) if once else _answer(run(), at)
+
     return gated
 
 
-def _once(arguments: dict[str, BaseModel], do: Callable[[], Made]) -> Made:
-    """Does it, unless an earlier request with the same key did: then what that was answered."""
-    session, key = database(), cast("KeyHeader", arguments["header"]).key
-    asked = arguments["body"].model_dump_json() if "body" in arguments else ""
+def _row(table: type[Base], wanted: int, *, lock: bool) -> Base:
+    """The row with that id. Of an offer, and of a payment term with its offer, the whole is locked."""
+    if lock and table is Offer:
+        return the_offer(wanted, lock=True)
+    return the_term(wanted) if lock and table is PaymentTerm else row(table, wanted, lock=lock)
+
+
+def _once(given: dict[str, BaseModel], run: Callable[[], Answer | None], at: str) -> Response:
+    """Run it, unless an earlier request with the same key did: then repeat its answer."""
+    session, key = database(), cast("KeyHeader", given["header"]).key
+    asked = given["body"].model_dump_json() if "body" in given else ""
     if known := kept_answers.take(session, key, f"{request.method} {request.path}\n{asked}"):
-        return Made(known.answer, known.location, replayed=True)
-    made = do()
-    answer = cast("Answer", made.answer).model_dump_json()
-    kept_answers.keep(session, key, location=made.location, answer=answer)
-    return made._replace(answer=answer)
+        mark_replayed(True)
+        return _made(known.answer, known.location)
+    response = _answer(run(), at)
+    kept_answers.keep(session, key, location=response.headers["Location"], answer=response.get_data(as_text=True))
+    return response
+
+
+def mark_replayed(replayed: bool) -> None:
+    """Note that an earlier request with the same key did what this one asks for."""
+    g.replayed = replayed
+
+
+def _answer(given: Answer | None, at: str) -> Response:
+    if given is None:
+        return Response(status=204)
+    if at:
+        return _made(given.model_dump_json(), PREFIX + at.format(**dict(given)))
+    return Response(given.model_dump_json(), mimetype="application/json")
+
+
+def _made(answer: str, location: str) -> Response:
+    headers = {"Location": location} | ({"Idempotency-Replayed": "true"} if g.get("replayed") else {})
+    return Response(answer, 201, headers, mimetype="application/json")
 
 
 def _admit(needed: Access) -> None:
@@ -197,17 +251,31 @@ def _admit(needed: Access) -> None:
 
 
 def person() -> Actor:
-    """Whose token this is. For what one person may do only so much of, however many tokens they have.
+    """The token's owner, for acts of which one person may do only so much, however many tokens they have.
 
-    The token stands in the origin.
+    The token is named in the origin.
     """
     token = cast("ApiToken", g.token)
     return Actor(token.owner.email, f"{request.remote_addr or ''}, token {token.id} ({token.name})")
 
 
+def _read(models: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:
+    """The header, query and body of the request. Raises InvalidRequest."""
+    given = {}
+    for part, (reader, place) in _READERS.items():
+        if part in models:
+            try:
+                given[part] = reader(models[part])
+            except ValidationError as error:
+                raise InvalidRequest(faults(error, place)) from None
+    g.body = given.get("body")
+    return given
+
+
 def _header(model: type[BaseModel]) -> BaseModel:
+    # The server leaves out a header with characters beyond ASCII: the key's own check says which are allowed.
     names = [one.alias or name for name, one in model.model_fields.items()]
-    return model.model_validate({name: request.headers[name] for name in names if name in request.headers})
+    return model.model_validate({name: request.headers.get(name, "") for name in names})
 
 
 def _query(model: type[BaseModel]) -> BaseModel:
@@ -227,11 +295,4 @@ def _body(model: type[BaseModel]) -> BaseModel:
         raise
 
 
-def _answer(given: Answer | Made | None) -> Response:
-    if given is None:
-        return Response(status=204)
-    if not isinstance(given, Made):
-        return Response(given.model_dump_json(), mimetype="application/json")
-    headers = {"Location": given.location} | ({"Idempotency-Replayed": "true"} if given.replayed else {})
-    answer = given.answer if isinstance(given.answer, str) else given.answer.model_dump_json()
-    return Response(answer, 201, headers, mimetype="application/json")
+_READERS = {"header": (_header, "header"), "query": (_query, "parameter"), "body": (_body, "pointer")}

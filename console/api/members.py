@@ -8,13 +8,12 @@ from pydantic import Field
 from sqlalchemy import select
 
 from console.api import paging
-from console.api.fields import TIME, Answer, AsOfQuery, Id, Path, field, id_of, parameter
+from console.api.fields import TIME, Answer, AsOfQuery, field, id_of, parameter
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest
 from console.request import database
-from console.rows import row
-from models.ledger.entries import EntryKind
+from models.ledger.kinds import EntryKind
 from models.members import search
 from models.members.memberships import Member as Person
 from models.members.search import Reason
@@ -23,28 +22,19 @@ from models.statements import statement
 TAG = Tag(name="Members", description="People, and what each has, or had, and why.")
 
 
-class MemberPath(Path):
-    """Which member."""
-
-    member_id: Id = parameter("The member's id.", 1)
-
-    def person(self) -> Person:
-        """The member. Raises NotFound."""
-        return row(Person, "member", self.member_id)
-
-
 class MemberQuery(PageQuery):
-    """Which members."""
+    """The members to list."""
 
     q: Annotated[str, Field(max_length=320)] | None = parameter(
         "Finds members by the beginnings of the words of their name, by the beginning of their e-mail address, or by "
         "a whole billing or payment reference. One page has all that is found, and there is no cursor.",
-        "ada", default=None,
-    )  # fmt: skip
+        "ada",
+        default=None,
+    )
 
 
 class AsOfPageQuery(PageQuery, AsOfQuery):
-    """When, and which part."""
+    """A moment, and the part of a list."""
 
 
 class Member(Answer):
@@ -138,42 +128,38 @@ class Entries(Listing[Entry]):
     """A member's ledger entries, the newest first."""
 
 
-@read("/members", Members, TAG)
+@read("/members", TAG)
 def list_members(query: MemberQuery) -> Members:
     """List or search members."""
     if query.q is None:
-        show = FoundMember.model_validate
-        return Members(**paging.page(select(Person), Person.id, query, show))
+        found, following = paging.page(select(Person), Person.id, query)
+        return Members(data=[FoundMember.of(one, found_by=None) for one in found], next_cursor=following)
     if query.cursor is not None:
         raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
-    found = search.search(database(), query.q, query.limit)
-    rows = [FoundMember(id=one.member_id, name=one.name, email=one.email, found_by=one.reason) for one in found]
-    return Members(data=rows, next_cursor=None)
+    hits = search.search(database(), query.q, query.limit)
+    return Members(data=[FoundMember.of(one, id=one.member_id, found_by=one.reason) for one in hits], next_cursor=None)
 
 
-@read("/members/<id:member_id>", Member, TAG)
-def get_member(path: MemberPath) -> Member:
+@read("/members/<id:member_id>", TAG)
+def get_member(member: Person) -> Member:
     """Get a member."""
-    return Member.model_validate(path.person())
+    return Member.of(member)
 
 
-@read("/members/<id:member_id>/balances", Balances, TAG)
-def list_balances(path: MemberPath, query: AsOfQuery) -> Balances:
-    """Say what a member has, item by item."""
-    person, now = path.person(), datetime.now(UTC)
-    if query.as_of is None:
-        rows = statement.balances(database(), person.id, now)
-    else:
-        rows = statement.balances_as_of(database(), person.id, query.as_of)
-    return Balances(as_of=query.as_of or now, data=[Balance.model_validate(row) for row in rows])
+@read("/members/<id:member_id>/balances", TAG)
+def list_balances(member: Person, query: AsOfQuery) -> Balances:
+    """Get a member's balance of each item."""
+    now = datetime.now(UTC)
+    rows = statement.balances(database(), member.id, now, as_of=query.as_of)
+    return Balances(as_of=query.as_of or now, data=[Balance.of(one) for one in rows])
 
 
-@read("/members/<id:member_id>/grants", Grants, TAG)
-def list_grants(path: MemberPath, query: AsOfPageQuery) -> Grants:
+@read("/members/<id:member_id>/grants", TAG)
+def list_grants(member: Person, query: AsOfPageQuery) -> Grants:
     """List a member's credit grants, the oldest first."""
-    person, last = path.person(), query.last_seen("grants")
+    last = query.last_seen("grants")
     found = statement.grant_page(
-        database(), person.id, datetime.now(UTC), limit=query.limit, after=last, as_of=query.as_of
+        database(), member.id, datetime.now(UTC), limit=query.limit, after=last, as_of=query.as_of
     )
     if last is not None and not found.grants:  # a cursor that we gave has rows behind it
         raise paging.wrong_cursor()
@@ -181,10 +167,10 @@ def list_grants(path: MemberPath, query: AsOfPageQuery) -> Grants:
     return Grants(data=rows, next_cursor=paging.cursor("grants", found.newer))
 
 
-@read("/members/<id:member_id>/entries", Entries, TAG)
-def list_entries(path: MemberPath, query: AsOfPageQuery) -> Entries:
+@read("/members/<id:member_id>/entries", TAG)
+def list_entries(member: Person, query: AsOfPageQuery) -> Entries:
     """List a member's ledger entries with the cause of each, the newest first."""
     before = query.last_seen("entries")
-    found = statement.page(database(), path.person().id, limit=query.limit, before=before, as_of=query.as_of)
-    rows = [Entry.model_validate(row) for row in found.entries]
+    found = statement.page(database(), member.id, limit=query.limit, before=before, as_of=query.as_of)
+    rows = [Entry.model_validate(one) for one in found.entries]
     return Entries(data=rows, next_cursor=paging.cursor("entries", found.older))

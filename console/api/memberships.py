@@ -8,46 +8,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Body, Id, KeyHeader, Path, Text, field, id_of, parameter
-from console.api.gate import PREFIX, Made, read, write
-from console.api.members import MemberPath
+from console.api.fields import TIME, Answer, Body, Id, KeyHeader, Text, field, id_of
+from console.api.gate import mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
-from console.api.problems import Fields, beside
+from console.api.problems import within
 from console.request import actor, database
 from console.rows import row
 from models.catalogue.tables import Club, Item, PaymentTerm
-from models.errors import (
-    InvalidEmail,
-    KeyReused,
-    NameMissing,
-    NotFound,
-    PickNotOffered,
-    PicksMissing,
-    ReferenceTaken,
-    TooFewPicks,
-    TooManyPicks,
-    WrongCurrency,
-    WrongState,
-)
+from models.errors import KeyReused, NotFound
 from models.members import memberships
+from models.members.memberships import Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
-from models.members.memberships import MembershipTerms, PinnedTerms, add_billing_reference
 
-_SIGN_UP: Fields = {
-    InvalidEmail: "email", NameMissing: "name", WrongCurrency: "payment_term_id", WrongState: "payment_term_id",
-    **dict.fromkeys((PickNotOffered, PicksMissing, TooFewPicks, TooManyPicks), "item_ids"),
-}  # fmt: skip
 TAG = Tag(name="Memberships", description="What members bought, and how payments find it.")
-
-
-class MembershipPath(Path):
-    """Which membership."""
-
-    membership_id: Id = parameter("The membership's id.", 1)
-
-    def bought(self) -> Bought:
-        """The membership. Raises NotFound."""
-        return row(Bought, "membership", self.membership_id)
 
 
 class BillingReferenceBody(Body):
@@ -61,17 +34,21 @@ class SignUpBody(Body):
     """A person and what they buy."""
 
     email: str = field(
-        "Their e-mail address. One that is known gains a further membership and keeps its name.",
-        "ada@example.com", max_length=320, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$",
-    )  # fmt: skip
+        "Their e-mail address. A known address gains a further membership and keeps its name.",
+        "ada@example.com",
+        max_length=320,
+        pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$",
+    )
     name: Text = field("Their name.", "Ada Lovelace", max_length=200)
     club_id: Id = field("The club that they join.", 1)
     payment_term_id: Id = field("The payment term that they buy, and with it the offer.", 1)
     item_ids: list[Id] = field("The session items that they pick.", [1, 2], default=[], max_length=100)
     billing_references: list[BillingReferenceBody] = field(
-        "By which their payments are found.", [{"endpoint": "stripe", "reference": "sub_8Hx2"}],
-        default=[], max_length=20,
-    )  # fmt: skip
+        "The processors' ids by which their payments are found.",
+        [{"endpoint": "stripe", "reference": "sub_8Hx2"}],
+        default=[],
+        max_length=20,
+    )
 
 
 class Pinned(Answer):
@@ -84,7 +61,7 @@ class Pinned(Answer):
 
 
 class Terms(Answer):
-    """What a membership's dues give, since a moment."""
+    """The sessions that a membership's dues give, since a moment."""
 
     since: datetime = field("Payments from then on.", TIME)
     dues_minor: int = field("The dues in minor units: 8900 is $89.00.", 8900)
@@ -118,79 +95,66 @@ class Memberships(Listing[Membership]):
     """A member's memberships, the oldest first."""
 
 
-@read("/members/<id:member_id>/memberships", Memberships, TAG)
-def list_memberships(path: MemberPath, query: PageQuery) -> Memberships:
+@read("/members/<id:member_id>/memberships", TAG)
+def list_memberships(member: Member, query: PageQuery) -> Memberships:
     """List a member's memberships, the oldest first."""
     pinned = selectinload(Bought.versions).selectinload(MembershipTerms.pinned).selectinload(PinnedTerms.item)
-    rows = select(Bought).where(Bought.member_id == path.person().id)
-    rows = rows.options(pinned, *(selectinload(part) for part in (Bought.offer, Bought.term, Bought.billing)))
-    return Memberships(**paging.page(rows, Bought.id, query, _shown))
+    parts = [pinned, *(selectinload(part) for part in (Bought.offer, Bought.term, Bought.billing))]
+    rows = select(Bought).where(Bought.member_id == member.id).options(*parts)
+    found, following = paging.page(rows, Bought.id, query)
+    return Memberships(data=[_shown(one) for one in found], next_cursor=following)
 
 
-@read("/memberships/<id:membership_id>", Membership, TAG)
-def get_membership(path: MembershipPath) -> Membership:
+@read("/memberships/<id:membership_id>", TAG)
+def get_membership(membership: Bought) -> Membership:
     """Get a membership."""
-    return _shown(path.bought())
+    return _shown(membership)
 
 
-@write("/memberships", Membership, TAG)
-def sign_up(header: KeyHeader, body: SignUpBody) -> Made:
+@write("/memberships", TAG, "/memberships/{id}")
+def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
     """Sign a member up.
 
     Payments that came before are credited soon after, found by their billing references.
     """
     now = datetime.now(UTC)
-    with beside({NotFound: "club_id"}):
-        club = row(Club, "club", body.club_id)
-    with beside({NotFound: "payment_term_id"}):
-        term = row(PaymentTerm, "payment term", body.payment_term_id)
-    with beside({NotFound: "item_ids"}):
-        picks = [row(Item, "item", item_id) for item_id in body.item_ids]
-    with beside(_SIGN_UP):
-        bought = memberships.sign_up(
-            database(), email=body.email, name=body.name, club=club, term=term, picks=picks, by=actor(), now=now,
-            key=header.key,
-        )  # fmt: skip
+    club, term = row(Club, body.club_id), row(PaymentTerm, body.payment_term_id)
+    picks = [row(Item, item_id, field="item_ids") for item_id in body.item_ids]
+    member = {"email": body.email, "name": body.name}
+    bought = memberships.sign_up(
+        database(), **member, club=club, term=term, picks=picks, by=actor(), now=now, key=header.key
+    )
     replayed = bought.versions[0].since != now
     wanted = {(one.endpoint, one.reference) for one in body.billing_references}
     if replayed and not wanted <= {(one.endpoint, one.reference) for one in bought.billing}:
         raise KeyReused(key=header.key)
+    mark_replayed(replayed)
     for place, one in enumerate(body.billing_references):
-        _add(bought, one, f"#/billing_references/{place}")
-    return Made(_shown(bought), f"{PREFIX}/memberships/{bought.id}", replayed)
+        with within(f"billing_references/{place}", BillingReferenceBody):
+            _add(bought, one)
+    return _shown(bought)
 
 
-@write("/memberships/<id:membership_id>/billing-references", Membership, TAG)
-def add_billing(path: MembershipPath, body: BillingReferenceBody) -> Made:
-    """Add a billing reference; again is no change.
+@write("/memberships/<id:membership_id>/billing-references", TAG, "/memberships/{id}")
+def add_billing(membership: Bought, body: BillingReferenceBody) -> Membership:
+    """Add a billing reference; a repetition changes nothing.
 
     Payments that came before are credited soon after.
     """
-    bought = path.bought()
-    _add(bought, body, "#")
-    return Made(_shown(bought), f"{PREFIX}/memberships/{bought.id}")
+    _add(membership, body)
+    return _shown(membership)
 
 
-def _add(bought: Bought, one: BillingReferenceBody, within: str) -> None:
-    with beside({NotFound: "endpoint", ReferenceTaken: "reference"}, within):
-        if current_app.config["SPP"].endpoint(one.endpoint) is None:
-            raise NotFound(what="endpoint", name=one.endpoint)
-        add_billing_reference(database(), bought, one.endpoint, one.reference, by=actor())
+def _add(bought: Bought, one: BillingReferenceBody) -> None:
+    if current_app.config["SPP"].endpoint(one.endpoint) is None:
+        raise NotFound(field="endpoint", what="endpoint", name=one.endpoint)
+    add_billing_reference(database(), bought, one.endpoint, one.reference, by=actor())
 
 
 def _shown(bought: Bought) -> Membership:
     terms = [
-        Terms(since=one.since, dues_minor=one.dues_minor, sessions=[_pinned(pin) for pin in one.pinned])
-        for one in bought.versions
+        Terms.of(one, sessions=[Pinned.of(pin, item=pin.item.name) for pin in one.pinned]) for one in bought.versions
     ]
-    billing = sorted((one.endpoint, one.reference) for one in bought.billing)
-    return Membership(
-        id=bought.id, member_id=bought.member_id, club_id=bought.club_id, offer_id=bought.offer_id,
-        offer=bought.offer.name, payment_term_id=bought.payment_term_id, payment_term=bought.term.name,
-        currency=bought.currency, terms=terms, recorded_at=bought.recorded_at,
-        billing_references=[BillingReference(endpoint=endpoint, reference=text) for endpoint, text in billing],
-    )  # fmt: skip
-
-
-def _pinned(pin: PinnedTerms) -> Pinned:
-    return Pinned(item_id=pin.item_id, item=pin.item.name, quantity=pin.quantity, days_to_expire=pin.days_to_expire)
+    billing = sorted(bought.billing, key=lambda one: (one.endpoint, one.reference))
+    offer, term = bought.offer.name, bought.term.name
+    return Membership.of(bought, offer=offer, payment_term=term, terms=terms, billing_references=billing)

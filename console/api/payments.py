@@ -1,6 +1,5 @@
 """Payments: what was told of each, where it stands, and what it gave."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -8,26 +7,19 @@ from flask_openapi3 import Tag
 from sqlalchemy import ColumnElement
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Id, Path, Sought, field, id_of, parameter
+from console.api.fields import TIME, Answer, Sought, field, id_of, parameter
 from console.api.gate import read
-from console.api.members import MemberPath
-from console.api.memberships import MembershipPath
 from console.api.paging import Listing, PageQuery
 from console.request import database
 from models.errors import NotFound
-from models.payments.facts import FACTS_PER_EVENT, KIND_OF, Fact, FactKind, KnownFact, Linked, Paid
+from models.members.memberships import Member, Membership
+from models.payments.facts import FACTS_PER_EVENT, KIND_OF, Fact, FactKind, KnownFact
 from models.payments.references import Payment as Row
 from models.payments.references import PaymentState
 from models.statements import payment_story
 from models.statements.payment_story import PaymentStory
 
 TAG = Tag(name="Payments", description="Members' dues as their processors told of them, and what each gave.")
-
-
-class PaymentPath(Path):
-    """Which payment."""
-
-    payment_id: Id = parameter("The payment's id.", 1)
 
 
 class PaymentQuery(PageQuery):
@@ -72,7 +64,7 @@ class Payment(Answer):
     recorded_at: datetime = field("When it was first heard of.", TIME)
 
 
-class Telling(Answer):
+class PaymentFact(Answer):
     """One thing that an event told of a payment."""
 
     event_id: int = id_of("event")
@@ -84,17 +76,17 @@ class Telling(Answer):
     currency: str | None = field("ISO 4217.", "USD")
 
 
-class PaymentWithTellings(Payment):
+class PaymentWithFacts(Payment):
     """A payment of dues, and all that was told of it."""
 
-    tellings: list[Telling] = field("In the order in which they came.", [])
+    facts: list[PaymentFact] = field("In the order in which they came.", [])
 
 
 class Payments(Listing[Payment]):
     """Payments, the last heard of first."""
 
 
-@read("/payments", Payments, TAG)
+@read("/payments", TAG)
 def list_payments(query: PaymentQuery) -> Payments:
     """List payments, or find one by the processor's id."""
     wanted = [column == value for column, value in ((Row.state, query.state), (Row.endpoint, query.endpoint)) if value]
@@ -103,51 +95,41 @@ def list_payments(query: PaymentQuery) -> Payments:
     return _page(query, *wanted)
 
 
-@read("/members/<id:member_id>/payments", Payments, TAG)
-def list_payments_of_member(path: MemberPath, query: PageQuery) -> Payments:
-    """List what was paid for a member's memberships, the last heard of first."""
-    return _page(query, payment_story.of_member(database(), path.person().id))
+@read("/members/<id:member_id>/payments", TAG)
+def list_payments_of_member(member: Member, query: PageQuery) -> Payments:
+    """List the payments for a member's memberships, the newest first."""
+    return _page(query, payment_story.of_member(database(), member.id))
 
 
-@read("/memberships/<id:membership_id>/payments", Payments, TAG)
-def list_payments_of_membership(path: MembershipPath, query: PageQuery) -> Payments:
-    """List what was paid for a membership, the last heard of first."""
-    return _page(query, Row.membership_id == path.bought().id)
+@read("/memberships/<id:membership_id>/payments", TAG)
+def list_payments_of_membership(membership: Membership, query: PageQuery) -> Payments:
+    """List the payments for a membership, the newest first."""
+    return _page(query, Row.membership_id == membership.id)
 
 
-@read("/payments/<id:payment_id>", PaymentWithTellings, TAG)
-def get_payment(path: PaymentPath) -> PaymentWithTellings:
-    """Get a payment and all that was told of it."""
-    story = payment_story.story(database(), path.payment_id)
+@read("/payments/<id:payment_id>", TAG)
+def get_payment(payment_id: int) -> PaymentWithFacts:
+    """Get a payment and all facts about it."""
+    story = payment_story.story(database(), payment_id)
     if story is None:
-        raise NotFound(what="payment", name=path.payment_id)
-    return PaymentWithTellings(**dict(_shown(story)), tellings=[_telling(known) for known in story.facts])
+        raise NotFound(what="payment", name=payment_id)
+    return PaymentWithFacts(**dict(_shown(story)), facts=[_fact(known) for known in story.facts])
 
 
 def _page(query: PageQuery, *wanted: ColumnElement[bool]) -> Payments:
     found = payment_story.page(database(), *wanted, limit=query.limit, before=query.last_seen("payments"))
-    rows: Sequence[PaymentStory] = found.payments
-    return Payments(data=[_shown(row) for row in rows], next_cursor=paging.cursor("payments", found.older))
+    rows = [_shown(story) for story in found.payments]
+    return Payments(data=rows, next_cursor=paging.cursor("payments", found.older))
 
 
 def _shown(story: PaymentStory) -> Payment:
     root, paid = story.root, story.paid
-    return Payment(
-        id=root.id, endpoint=root.endpoint, reference=paid.payment if paid else root.reference,
-        references=list(story.references), state=PaymentState(root.state), problem=root.problem,
-        amount_minor=paid.amount_minor if paid else None, currency=paid.currency if paid else None,
-        paid_at=paid.occurred_at if paid else None,
-        reversed_minor=story.reversed_minor, membership_id=root.membership_id, member_id=story.member_id,
-        billing_references=root.billing_references or [], recorded_at=root.recorded_at,
-        sessions=[GivenSessions.model_validate(given) for given in story.gave],
-    )  # fmt: skip
+    reference, paid_at = (paid.payment, paid.occurred_at) if paid else (root.reference, None)
+    waits_for = root.billing_references or []
+    more = {"reference": reference, "paid_at": paid_at, "billing_references": waits_for, "sessions": story.gave}
+    return Payment.of(root, story, paid, **more)
 
 
-def _telling(known: KnownFact[Fact]) -> Telling:
-    fact = known.fact
-    amount, currency = (None, None) if isinstance(fact, Linked) else (fact.amount_minor, fact.currency)
-    return Telling(
-        event_id=known.id // FACTS_PER_EVENT, kind=KIND_OF[type(fact)], reference=fact.payment,
-        occurred_at=fact.occurred_at, cause=None if isinstance(fact, Paid | Linked) else fact.cause,
-        amount_minor=amount, currency=currency,
-    )  # fmt: skip
+def _fact(known: KnownFact[Fact]) -> PaymentFact:
+    event_id, fact = known.id // FACTS_PER_EVENT, known.fact
+    return PaymentFact.of(fact, event_id=event_id, kind=KIND_OF[type(fact)], reference=fact.payment)

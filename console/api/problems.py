@@ -1,39 +1,28 @@
 """Refusals as problems, by RFC 9457. What was refused has changed nothing."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g
 from pydantic import JsonValue, ValidationError
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 
-from console.api.fields import Answer, field
-from models.errors import (
-    ClubInUse,
-    ItemInUse,
-    KeyReused,
-    NameTaken,
-    NotFound,
-    OfferInUse,
-    ReferenceTaken,
-    SppError,
-    TermInUse,
-)
+from console.api.fields import Answer, Body, field
+from models.errors import SessionsRefused, SppError
 from runtime.outages import DATABASE, is_away
 
-CONFLICTS = (KeyReused, NameTaken, ReferenceTaken, ClubInUse, ItemInUse, OfferInUse, TermInUse)
 TYPES = "/api/v1/problems/"
 MEDIA_TYPE = "application/problem+json"
 AGAIN = "Send the same request again in a moment: with the same Idempotency-Key it counts once."
 
 
 class Fault(Answer):
-    """One thing that is wrong with a request, and where; one of the three places, or none where it is the whole."""
+    """One error in a request, and its place: a pointer, a parameter or a header, or none for the whole request."""
 
     detail: str = field("What is wrong.", "Input should be greater than or equal to 1")
     pointer: str | None = field("JSON pointer into the body.", "#/quantity", default=None)
@@ -42,14 +31,14 @@ class Fault(Answer):
 
 
 class Problem(Answer):
-    """Why a request was refused."""
+    """The reason why a request was refused."""
 
-    type: str = field("Which problem: a page that explains it, or about:blank.", f"{TYPES}too-few-sessions")
-    title: str = field("The same in words.", "Too few sessions")
+    type: str = field("The type of problem: a page that explains it, or about:blank.", f"{TYPES}too-few-sessions")
+    title: str = field("The type in words.", "Too few sessions")
     status: int = field("The HTTP status.", 422)
     detail: str = field("What happened and what to do.", "9 Spin sessions asked for, 8 usable: nothing was taken.")
-    details: dict[str, JsonValue] = field("What `detail` speaks of.", {"asked": 9, "item": "Spin", "usable": 8})
-    errors: list[Fault] = field("What is wrong with the request, one by one.", [])
+    details: dict[str, JsonValue] = field("The values in `detail`.", {"asked": 9, "item": "Spin", "usable": 8})
+    errors: list[Fault] = field("The errors in the request, one by one.", [])
 
 
 class InvalidRequest(Exception):
@@ -60,31 +49,24 @@ class InvalidRequest(Exception):
         self.errors = errors
 
 
-class Refused(Exception):
-    """The rules refuse a field of the body: their refusal, and where in the body."""
-
-    def __init__(self, error: SppError, errors: Sequence[Fault]) -> None:
-        super().__init__(error)
-        self.error, self.errors = error, errors
-
-
-Fields = Mapping[type[SppError], str]
-"""Which field of the body each refusal is about."""
-
-
 @contextmanager
-def beside(fields: Fields, within: str = "#") -> Iterator[None]:
-    """Puts a refusal of the rules beside the field of the body that it is about; `within` is the object's pointer."""
+def within(where: str, part: type[Body] | None = None) -> Iterator[None]:
+    """Place the errors of the block in a part of the body: at their field of it, or at the part as a whole."""
     try:
         yield
     except SppError as error:
-        if type(error) not in fields:
-            raise
-        raise Refused(error, [Fault(pointer=f"{within}/{fields[type(error)]}", detail=str(error))]) from None
+        for one in _single(error):
+            inside = part is not None and (one.field or "").split("/")[0] in part.model_fields
+            one.field = f"{where}/{one.field}" if inside else where
+        raise
+
+
+def _single(error: SppError) -> list[SppError]:
+    return list(error.refused.values()) if isinstance(error, SessionsRefused) else [error]
 
 
 def faults(error: ValidationError, place: str) -> list[Fault]:
-    """What is wrong in that place: a `pointer` into the body, a query `parameter` or a `header`."""
+    """The errors in that place: a `pointer` into the body, a query `parameter` or a `header`."""
     found = []
     for one in error.errors(include_url=False, include_context=False, include_input=False):
         where = "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in one["loc"])
@@ -104,36 +86,40 @@ def title(kind: type[Exception]) -> str:
 
 
 def answer(
-    status: int, detail: str, *, kind: type[Exception] | None = None, details: dict[str, Any] | None = None,
-    errors: Sequence[Fault] = (), headers: dict[str, str] | None = None,
-) -> Response:  # fmt: skip
+    status: int,
+    detail: str,
+    *,
+    kind: type[Exception] | None = None,
+    details: dict[str, Any] | None = None,
+    errors: Sequence[Fault] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
     """A problem as a response; nothing is kept of a request that ends in one."""
     problem = Problem(
         type=TYPES + name(kind) if kind else "about:blank",
         title=title(kind) if kind else HTTPStatus(status).phrase,
-        status=status, detail=detail, errors=list(errors),
+        status=status,
+        detail=detail,
+        errors=list(errors),
         details={key: value if isinstance(value, int) else str(value) for key, value in (details or {}).items()},
-    )  # fmt: skip
+    )
     return Response(problem.model_dump_json(exclude_none=True), status, headers, content_type=MEDIA_TYPE)
 
 
 def refused(error: SppError) -> Response:
-    """404 for what the path names, 409 for what something else has already, 422 for what the rules forbid."""
-    status = 409 if isinstance(error, CONFLICTS) else 422
-    if isinstance(error, NotFound) and error.details["name"] in (request.view_args or {}).values():
-        status = 404
-    return answer(status, str(error), kind=type(error), details=error.details)
+    """An error of the rules, beside its field of the body. A row that the body names and that is missing is 422."""
+    errors = [Fault(pointer=f"#/{one.field}", detail=str(one)) for one in _single(error) if _is_in_body(one.field)]
+    status = 422 if errors and error.status == HTTPStatus.NOT_FOUND else error.status
+    return answer(status, str(error), kind=type(error), details=error.details, errors=errors)
 
 
-def refused_field(refusal: Refused) -> Response:
-    """The same, with the field; what the body names and is not there is 422."""
-    status = 409 if isinstance(refusal.error, CONFLICTS) else 422
-    kind, details = type(refusal.error), refusal.error.details
-    return answer(status, str(refusal.error), kind=kind, details=details, errors=refusal.errors)
+def _is_in_body(path: str | None) -> bool:
+    body: Body | None = g.get("body")
+    return body is not None and (path or "").split("/")[0] in type(body).model_fields
 
 
 def invalid(error: InvalidRequest) -> Response:
-    """422 with all that is wrong."""
+    """422 with every error in the request."""
     wrong = (f"{one.pointer or one.parameter or one.header}: {one.detail}" for one in error.errors)
     return answer(422, "; ".join(wrong), kind=InvalidRequest, errors=error.errors)
 
@@ -151,7 +137,7 @@ def too_large(error: DataError) -> Response:  # noqa: ARG001 -- a handler's sign
 
 
 def failed(error: HTTPException) -> Response:
-    """What the framework refuses, and, as 500, what we got wrong."""
+    """A refusal by the framework, and, as 500, our own mistake."""
     status = error.code or 500
     texts = {
         404: "There is no such path; the API's description is at /api/v1/openapi.json.",
@@ -162,6 +148,10 @@ def failed(error: HTTPException) -> Response:
 
 
 HANDLERS = {
-    SppError: refused, Refused: refused_field, InvalidRequest: invalid, OperationalError: unreachable,
-    NoConnection: unreachable, DataError: too_large, HTTPException: failed,
-}  # fmt: skip
+    SppError: refused,
+    InvalidRequest: invalid,
+    OperationalError: unreachable,
+    NoConnection: unreachable,
+    DataError: too_large,
+    HTTPException: failed,
+}

@@ -8,27 +8,19 @@ from flask_openapi3 import Tag
 from sqlalchemy import Select, func, select
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Body, Id, Key, KeyHeader, Path, Quantity, field, id_of, parameter
-from console.api.gate import PREFIX, Made, read, write
-from console.api.members import MemberPath
+from console.api.fields import TIME, Answer, Body, Id, Key, KeyHeader, Quantity, field, id_of, parameter
+from console.api.gate import mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
-from console.api.problems import beside
 from console.request import actor, database
-from console.rows import row
 from models.catalogue.tables import Item
-from models.errors import NotFound, NothingToReturn, TooFewSessions
-from models.ledger import redemptions as redemption
-from models.ledger.entries import EntryKind, LedgerEntry
+from models.errors import NotFound
+from models.ledger import redemptions as ledger
+from models.ledger.entries import LedgerEntry
+from models.ledger.kinds import EntryKind
 from models.ledger.redemptions import Redemption as Spent
-from models.members.memberships import Member as Person
+from models.members.memberships import Member
 
 TAG = Tag(name="Redemptions", description="Members spend sessions and get them back.")
-
-
-class RedemptionPath(Path):
-    """Which redemption."""
-
-    redemption_id: Id = parameter("The redemption's id.", 1)
 
 
 class RedemptionBody(Body):
@@ -95,24 +87,15 @@ class Redemptions(Listing[RedemptionWithReturns]):
     """Redemptions, the newest first."""
 
 
-@write("/redemptions", Redemption, TAG)
-def redeem(header: KeyHeader, body: RedemptionBody) -> Made:
+@write("/redemptions", TAG, "/redemptions/{id}")
+def redeem(header: KeyHeader, body: RedemptionBody) -> Redemption:
     """Redeem sessions of a member, the soonest to expire first."""
     now = datetime.now(UTC)
-    with beside({NotFound: "member_id"}):
-        row(Person, "member", body.member_id)
-    with beside({NotFound: "item_id", TooFewSessions: "quantity"}):
-        done = redemption.redeem(
-            database(), member_id=body.member_id, item_id=body.item_id, quantity=body.quantity, key=header.key,
-            by=actor(), now=now,
-        )  # fmt: skip
-    spent = database().get_one(Spent, done.redemption_id)
-    answer = _redemption(spent, [Draw.model_validate(draw) for draw in done.draws])
-    # What an earlier request has done has that request's time.
-    return Made(answer, f"{PREFIX}/redemptions/{spent.id}", replayed=spent.occurred_at != now)
+    done = ledger.redeem(database(), **dict(body), key=header.key, by=actor(), now=now)
+    return Redemption.of(_spent(done, now), draws=done.draws)
 
 
-@read("/redemptions", Redemptions, TAG)
+@read("/redemptions", TAG)
 def list_redemptions(query: RedemptionQuery) -> Redemptions:
     """List redemptions, or find one by its idempotency key."""
     rows = select(Spent)
@@ -122,62 +105,64 @@ def list_redemptions(query: RedemptionQuery) -> Redemptions:
     return _page(rows, query)
 
 
-@read("/members/<id:member_id>/redemptions", Redemptions, TAG)
-def list_redemptions_of_member(path: MemberPath, query: PageQuery) -> Redemptions:
-    """List what a member has redeemed, the newest first."""
-    return _page(select(Spent).where(Spent.member_id == path.person().id), query)
+@read("/members/<id:member_id>/redemptions", TAG)
+def list_redemptions_of_member(member: Member, query: PageQuery) -> Redemptions:
+    """List a member's redemptions, the newest first."""
+    return _page(select(Spent).where(Spent.member_id == member.id), query)
 
 
-@read("/redemptions/<id:redemption_id>", RedemptionWithReturns, TAG)
-def get_redemption(path: RedemptionPath) -> RedemptionWithReturns:
+@read("/redemptions/<id:redemption_id>", TAG)
+def get_redemption(redemption: Spent) -> RedemptionWithReturns:
     """Get a redemption and its returns."""
-    spent = row(Spent, "redemption", path.redemption_id)
-    if spent.undoes is not None:
-        raise NotFound(what="redemption", name=spent.id)
-    return _with_returns([spent])[0]
+    if redemption.undoes is not None:
+        raise NotFound(what="redemption", name=redemption.id)
+    return _with_returns([redemption])[0]
 
 
-@write("/redemptions/<id:redemption_id>/returns", Return, TAG)
-def give_back(path: RedemptionPath, header: KeyHeader, body: ReturnBody) -> Made:
+@write("/redemptions/<id:redemption_id>/returns", TAG, "/redemptions/{redemption_id}")
+def give_back(redemption_id: int, header: KeyHeader, body: ReturnBody) -> Return:
     """Return sessions of a redemption to the grants they came from."""
-    now, wanted = datetime.now(UTC), path.redemption_id
-    with beside({NothingToReturn: "quantity"}):
-        done = redemption.give_back(
-            database(), redemption_id=wanted, key=header.key, by=actor(), now=now, quantity=body.quantity
-        )
-    back = database().get_one(Spent, done.redemption_id)
-    answer = _return(back, wanted, [Draw.model_validate(draw) for draw in done.draws])
-    return Made(answer, f"{PREFIX}/redemptions/{wanted}", replayed=back.occurred_at != now)
+    now = datetime.now(UTC)
+    done = ledger.give_back(
+        database(), redemption_id=redemption_id, key=header.key, by=actor(), now=now, quantity=body.quantity
+    )
+    return Return.of(_spent(done, now), redemption_id=redemption_id, draws=done.draws)
+
+
+def _spent(done: ledger.Answer, now: datetime) -> Spent:
+    """The redemption or return; one that an earlier request made has that request's time."""
+    spent = database().get_one(Spent, done.redemption_id)
+    mark_replayed(spent.occurred_at != now)
+    return spent
 
 
 def _page(rows: Select[Spent], query: PageQuery) -> Redemptions:
-    found, following = paging.newest(rows.where(Spent.undoes.is_(None)), Spent.id, query)
+    found, following = paging.page(rows.where(Spent.undoes.is_(None)), Spent.id, query, newest=True)
     return Redemptions(data=_with_returns(found), next_cursor=following)
 
 
 def _with_returns(redemptions: Sequence[Spent]) -> list[RedemptionWithReturns]:
-    """The redemptions as they are answered; a fixed number of statements for all."""
+    """The redemptions as answers; a fixed number of statements for all."""
     ids = [one.id for one in redemptions]
     undone = select(Spent).where(Spent.undoes.in_(ids)).order_by(Spent.id)
     returns: dict[int | None, list[Spent]] = defaultdict(list)
     for one in database().scalars(undone):
         returns[one.undoes].append(one)
-    draws = _draws([*ids, *(one.id for back in returns.values() for one in back)])
+        ids.append(one.id)
+    draws = _draws(ids)
     items = dict(
         database().execute(select(Item.id, Item.name).where(Item.id.in_({one.item_id for one in redemptions}))).all()
     )
-    return [
-        RedemptionWithReturns(
-            **dict(_redemption(one, draws[one.id])), item=items[one.item_id],
-            returned=sum(back.quantity for back in returns[one.id]),
-            returns=[_return(back, one.id, draws[back.id]) for back in returns[one.id]],
-        )
-        for one in redemptions
-    ]  # fmt: skip
+    shown = []
+    for one in redemptions:
+        back = [Return.of(undo, redemption_id=one.id, draws=draws[undo.id]) for undo in returns[one.id]]
+        more = {"item": items[one.item_id], "returned": sum(undo.quantity for undo in back), "returns": back}
+        shown.append(RedemptionWithReturns.of(one, draws=draws[one.id], **more))
+    return shown
 
 
 def _draws(ids: list[int]) -> dict[int, list[Draw]]:
-    """What each of these redemptions and returns moved."""
+    """The movements of each of these redemptions and returns."""
     moved = select(LedgerEntry.redemption_id, LedgerEntry.grant_id, func.abs(LedgerEntry.quantity))
     kinds = (EntryKind.REDEMPTION.value, EntryKind.RETURN.value)
     moved = moved.where(LedgerEntry.redemption_id.in_(ids), LedgerEntry.kind.in_(kinds)).order_by(LedgerEntry.id)
@@ -185,17 +170,3 @@ def _draws(ids: list[int]) -> dict[int, list[Draw]]:
     for of, grant_id, quantity in database().execute(moved):
         draws[of].append(Draw(grant_id=grant_id, quantity=quantity))
     return draws
-
-
-def _redemption(one: Spent, draws: list[Draw]) -> Redemption:
-    return Redemption(
-        id=one.id, member_id=one.member_id, item_id=one.item_id, quantity=one.quantity, draws=draws,
-        occurred_at=one.occurred_at, idempotency_key=one.idempotency_key,
-    )  # fmt: skip
-
-
-def _return(one: Spent, of: int, draws: list[Draw]) -> Return:
-    return Return(
-        id=one.id, redemption_id=of, quantity=one.quantity, draws=draws, occurred_at=one.occurred_at,
-        idempotency_key=one.idempotency_key,
-    )  # fmt: skip

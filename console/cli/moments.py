@@ -1,4 +1,4 @@
-"""Times as they are given to commands."""
+"""Days and times as arguments of commands."""
 
 import re
 from datetime import UTC, datetime
@@ -8,8 +8,15 @@ import click
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
 
 
+class _Day(click.DateTime):
+    """A day as YYYY-MM-DD."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 -- click's signature
+        return "DAY"
+
+
 class Moment(click.ParamType[datetime]):
-    """An ISO 8601 day or time. A day is its first moment; without an offset it is UTC, and so is what comes out."""
+    """An ISO 8601 day or time, converted to UTC. A day means its first moment; without an offset it is in UTC."""
 
     name = "time"
 
@@ -24,10 +31,13 @@ class Moment(click.ParamType[datetime]):
             moment = datetime.fromisoformat(text.upper())
             return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
         except (ValueError, OverflowError):
-            wanted = (
-                "a day, such as 2026-03-01, or a time, such as 2026-03-01T15:04:05-06:00; in UTC, without an offset"
-            )
-            raise click.BadParameter(f"{text!r} is no time. Give {wanted}.", ctx, param) from None
+            raise click.BadParameter(
+                f"{text!r} is not a time. Give a day, such as 2026-03-01, or a time, such as "
+                "2026-03-01T15:04:05-06:00. Without an offset it is in UTC.",
+                ctx,
+                param,
+            ) from None
 
 
 MOMENT = Moment()
+DAY = _Day(["%Y-%m-%d"])

@@ -79,11 +79,8 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     zone = zone_of(member)
     moment = as_of(zone)
     item_id, before = query_id("item"), query_id("before")
-    if moment.at is None:
-        balances, grants = statement.balances(session, member_id, now), statement.grants(session, member_id, now)
-    else:
-        balances = statement.balances_as_of(session, member_id, moment.at)
-        grants = statement.grants_as_of(session, member_id, moment.at)
+    balances = statement.balances(session, member_id, now, as_of=moment.at)
+    grants = statement.grants(session, member_id, now, as_of=moment.at)
     entries = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
     shown = current(grants)
     return page(

@@ -11,9 +11,10 @@ from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import Form, page, pressed
 from console.web.login import begin_session, login_failed
+from models.database.naming import MAX_NAME_LENGTH
 from models.errors import WrongLogin, WrongPassword
 from models.staff import accounts, logins
-from models.staff.accounts import MAX_NAME_LENGTH, MIN_PASSWORD_LENGTH, Staff
+from models.staff.accounts import MIN_PASSWORD_LENGTH, Staff
 from models.staff.tokens import ApiToken
 
 pages = Pages("staff", __name__, url_prefix="/staff")

@@ -9,9 +9,10 @@ from console.request import actor, database, utc_now
 from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import Form, page
+from models.database.naming import MAX_NAME_LENGTH
 from models.errors import SppError
 from models.staff import tokens
-from models.staff.accounts import MAX_NAME_LENGTH, Staff
+from models.staff.accounts import Staff
 from models.staff.tokens import ApiToken, TokenScope
 
 pages = Pages("tokens", __name__, url_prefix="/tokens")

@@ -112,8 +112,7 @@ def _of_id(event_id: str) -> CompoundSelect[int]:
 
 def _same_payment(named: ColumnElement[bool]) -> Select[int]:
     """The rows of whole payments, of which one row is so."""
-    roots = select(func.coalesce(Payment.same_as, Payment.id)).where(named)
-    return select(Payment.id).where(or_(Payment.id.in_(roots), Payment.same_as.in_(roots)))
+    return select(Payment.id).where(Payment.root_id.in_(select(Payment.root_id).where(named)))
 
 
 def _told_of(payments: Select[int]) -> ColumnElement[bool]:

@@ -33,7 +33,8 @@ from models.errors import (
 )
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
-from models.ledger.entries import CreditGrant, EntryKind, Move
+from models.ledger.entries import CreditGrant, Move
+from models.ledger.kinds import EntryKind
 from models.members.memberships import Member
 from models.staff import actions
 from models.staff.actions import Actor
@@ -235,14 +236,7 @@ def _end_of(last_day: date, time_zone: str, now: datetime) -> datetime:
     return days.end_of(last_day, time_zone)
 
 
-_ZONE_OF_GRANT = text("""
-    SELECT c.time_zone FROM credit_grants g
-    JOIN payments p ON p.id = g.payment_id
-    JOIN memberships m ON m.id = coalesce(
-        p.membership_id, (SELECT root.membership_id FROM payments root WHERE root.id = p.same_as))
-    JOIN clubs c ON c.id = m.club_id
-    WHERE g.id = :grant
-""")
+_ZONE_OF_GRANT = text("SELECT time_zone FROM grant_clubs WHERE grant_id = :grant")
 
 _HOME_ZONE = text("""
     SELECT c.time_zone FROM memberships m JOIN clubs c ON c.id = m.club_id
@@ -271,7 +265,7 @@ def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: 
         raise NotFound(what="grant", name=grant_id)
     if grant.expires_at is None:
         raise NeverExpires(grant=grant_id)
-    zone = session.scalar(_ZONE_OF_GRANT, {"grant": grant_id}) or home_zone(session, grant.member_id)
+    zone = session.scalars(_ZONE_OF_GRANT, {"grant": grant_id}).one()
     expiry = _end_of(last_day, zone, now)
     if expiry <= grant.expires_at:
         raise NotLater(last_day=days.last_day(grant.expires_at, zone))

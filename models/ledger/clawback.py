@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.catalogue.tables import ShortfallPolicy
-from models.ledger.entries import EntryKind, Move
+from models.ledger.entries import Move
+from models.ledger.kinds import EntryKind
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ of an entry.
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import NamedTuple
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
@@ -17,24 +16,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.catalogue.tables import Item
 from models.database.arrays import columns
-from models.database.base import Base, Id, RecordedAt, one_of
+from models.database.base import Base, Id, RecordedAt
 from models.errors import TooFewSessions
-from models.ledger import burn_order
+from models.ledger import burn_order, kinds
 from models.ledger.burn_order import Draw, UsableGrant
-
-
-class EntryKind(StrEnum):
-    """Why sessions moved."""
-
-    GRANT = "grant"
-    REDEMPTION = "redemption"
-    RETURN = "return"
-    EXPIRY = "expiry"
-    CLAWBACK = "clawback"
-    REINSTATEMENT = "reinstatement"
-    ADJUSTMENT = "adjustment"
-    DEBT_REPAYMENT = "debt_repayment"
-    EXTENSION = "extension"
+from models.ledger.kinds import CHECKS, EntryKind
 
 
 class CreditGrant(Base):
@@ -93,27 +79,7 @@ class LedgerEntry(Base):
             "grant_id",
             postgresql_where=text("expiry_run_id IS NOT NULL"),
         ),
-        CheckConstraint(one_of("kind", EntryKind), "kind"),
-        CheckConstraint(
-            "CASE kind WHEN 'grant' THEN quantity > 0 WHEN 'redemption' THEN quantity < 0"
-            " WHEN 'return' THEN quantity > 0"
-            " WHEN 'expiry' THEN quantity < 0 OR (quantity > 0 AND num_nonnulls(fact_id, action_id) = 1)"
-            " WHEN 'clawback' THEN quantity <= 0 AND reversed > 0"
-            " WHEN 'reinstatement' THEN quantity >= 0 AND reversed < 0"
-            " WHEN 'debt_repayment' THEN counter_grant_id IS NOT NULL"
-            " WHEN 'extension' THEN quantity = 0 AND (expires_at IS NOT NULL OR expiry_run_id IS NOT NULL)"
-            " ELSE true END",
-            "kind_and_sign",
-        ),
-        CheckConstraint(
-            "(kind IN ('grant', 'clawback', 'reinstatement')) <= (fact_id IS NOT NULL)", "caused_by_a_fact"
-        ),
-        CheckConstraint("(kind IN ('redemption', 'return')) = (redemption_id IS NOT NULL)", "caused_by_a_redemption"),
-        CheckConstraint(
-            "(kind IN ('redemption', 'return', 'adjustment')) <= (action_id IS NOT NULL)", "caused_by_a_person"
-        ),
-        CheckConstraint("kind <> 'extension' OR num_nonnulls(fact_id, action_id) = 1", "cause_of_an_extension"),
-        CheckConstraint("kind <> 'adjustment' OR quantity <> 0", "adjustments_move"),
+        *(CheckConstraint(check, name) for name, check in CHECKS.items()),
     )
 
     id: Mapped[Id]
@@ -208,7 +174,7 @@ def grant(session: Session, grants: Sequence[NewGrant]) -> dict[tuple[int, int],
     return {(payment_id, item_id): grant_id for grant_id, payment_id, item_id in rows}
 
 
-_POST = text("""
+_POST = text(f"""
     WITH entered AS (
         INSERT INTO ledger_entries
             (grant_id, kind, quantity, occurred_at, shortfall, reversed, expires_at, fact_id, redemption_id,
@@ -222,8 +188,8 @@ _POST = text("""
         RETURNING grant_id, kind, quantity, shortfall, reversed, expires_at
     ), moved AS (
         SELECT grant_id, sum(quantity) AS quantity, sum(shortfall) AS shortfall, sum(reversed) AS reversed,
-               max(expires_at) AS expires_at, bool_or(kind = 'extension') AS extended
-        FROM entered GROUP BY grant_id
+               max(expires_at) AS expires_at, bool_or({kinds.EXTENDS}) AS extended
+        FROM entered e GROUP BY grant_id
     )
     UPDATE credit_grants g
     SET remaining = g.remaining + moved.quantity, shortfall = g.shortfall + moved.shortfall,

@@ -14,8 +14,9 @@ from models.catalogue import days
 from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, Club
 from models.errors import DayOver, DayTooFar, WrongState
 from models.ledger import entries
-from models.ledger.entries import EntryKind, Move
+from models.ledger.entries import Move
 from models.ledger.expiry import ExpiryRun, RunState, locked
+from models.ledger.kinds import EntryKind
 from models.staff import actions
 from models.staff.actions import Action, Actor
 
@@ -46,7 +47,7 @@ def undo(session: Session, run_id: int, *, last_day: date | None, reason: str, b
     return run
 
 
-# Locked in the order of ids. Grants given by hand have the days of their member's newest membership.
+# Locked in the order of ids, to avoid deadlocks.
 _GRANTS = text("""
     WITH expired AS (
         SELECT grant_id, -sum(quantity) AS quantity FROM ledger_entries
@@ -57,11 +58,7 @@ _GRANTS = text("""
     SELECT g.id, CAST(l.quantity AS int) AS quantity, g.reversed, g.expires_at, c.time_zone
     FROM expired l
     JOIN credit_grants g ON g.id = l.grant_id
-    LEFT JOIN payments p ON p.id = g.payment_id
-    LEFT JOIN payments root ON root.id = p.same_as
-    JOIN memberships m ON m.id = coalesce(p.membership_id, root.membership_id,
-        (SELECT max(id) FROM memberships home WHERE home.member_id = g.member_id))
-    JOIN clubs c ON c.id = m.club_id
+    JOIN grant_clubs c ON c.grant_id = g.id
     ORDER BY g.id
     FOR UPDATE OF g
 """)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.days import last_day
 from models.database.arrays import array
+from models.ledger import kinds
 from models.ledger.clawback import Grant
 
 _GRANT = """
@@ -45,18 +46,19 @@ def open_debts(session: Session, member_id: int, item_id: int) -> list[Grant]:
     return [Grant(*row) for row in session.execute(_DEBTS, {"member": member_id, "item": item_id})]
 
 
-_ENTERED = text("""
-    SELECT grant_id, coalesce(-sum(quantity) FILTER (WHERE kind = 'adjustment' AND quantity < 0), 0) AS taken_by_hand,
-           coalesce(-sum(quantity) FILTER (WHERE kind IN ('clawback', 'reinstatement')), 0) AS clawed_back
-    FROM ledger_entries
+_ENTERED = text(f"""
+    SELECT grant_id,
+           coalesce(-sum(quantity) FILTER (WHERE {kinds.GONE} AND NOT {kinds.EXPIRED}), 0) AS taken_by_hand,
+           coalesce(-sum(quantity) FILTER (WHERE {kinds.TAKES_BACK}), 0) AS clawed_back
+    FROM ledger_entries e
     WHERE grant_id = ANY(CAST(:ids AS bigint[]))
     GROUP BY grant_id
 """)
 
-_EXPIRED = text("""
+_EXPIRED = text(f"""
     SELECT grant_id, expiry_run_id, -sum(quantity) AS expired
-    FROM ledger_entries
-    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND kind = 'expiry'
+    FROM ledger_entries e
+    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND {kinds.EXPIRED}
     GROUP BY grant_id, expiry_run_id
     ORDER BY grant_id, max(id) DESC
 """)
@@ -94,10 +96,10 @@ def with_entries(session: Session, grant_id: int) -> Grant:
     return grants[grant_id]
 
 
-_DATES = text("""
+_DATES = text(f"""
     SELECT grant_id, expires_at, action_id IS NOT NULL AS by_hand
-    FROM ledger_entries
-    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND kind IN ('grant', 'extension')
+    FROM ledger_entries e
+    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND {kinds.DATES}
     ORDER BY grant_id, id
 """)
 

@@ -14,7 +14,8 @@ from models.database.base import Base, Id, RecordedAt
 from models.errors import KeyReused, NotFound, NothingToReturn, NotPositive
 from models.ledger import entries
 from models.ledger.burn_order import Draw
-from models.ledger.entries import EntryKind, Move
+from models.ledger.entries import Move
+from models.ledger.kinds import EntryKind
 from models.members.memberships import Member
 from models.staff import actions
 from models.staff.actions import Actor
@@ -153,7 +154,7 @@ def _begin(
 
 _ANSWERED = text("""
     SELECT grant_id, abs(quantity) FROM ledger_entries
-    WHERE redemption_id = :redemption AND kind IN ('redemption', 'return')
+    WHERE redemption_id = :redemption
     ORDER BY id
 """)
 

@@ -20,11 +20,10 @@ from models.catalogue.tables import (
     SessionBucket,
 )
 from models.database.base import Base, Currency, Id, MinorUnits, RecordedAt, Reference
+from models.database.naming import MAX_NAME_LENGTH, email_given, name_given, reference_given
 from models.errors import (
     DateInPast,
-    InvalidEmail,
     KeyReused,
-    NameMissing,
     NotFound,
     PickGivesNothing,
     PickNotOffered,
@@ -39,6 +38,8 @@ from models.errors import (
 from models.staff import actions
 from models.staff.actions import Actor
 
+MAX_EMAIL_LENGTH = 320
+
 
 class Member(Base):
     """A person, known by their e-mail address in whatever case it is written."""
@@ -50,8 +51,8 @@ class Member(Base):
     )
 
     id: Mapped[Id]
-    email: Mapped[str] = mapped_column(String(320))
-    name: Mapped[str] = mapped_column(String(200))
+    email: Mapped[str] = mapped_column(String(MAX_EMAIL_LENGTH))
+    name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
     recorded_at: Mapped[RecordedAt]
 
     memberships: Mapped[list["Membership"]] = relationship(back_populates="member", order_by="Membership.id")
@@ -192,13 +193,9 @@ def sign_up(
         raise WrongState(field="payment_term_id", what=f"Offer {offer.name!r}", state=offer.state, verb="bought")
     if term.currency != club.currency:
         raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=club.currency)
-    local, _, domain = email.strip().partition("@")
-    if not local or not domain or "@" in domain or any(character.isspace() for character in local + domain):
-        raise InvalidEmail(email=email)
-    if not name.strip():
-        raise NameMissing
+    email, name = email_given(email, MAX_EMAIL_LENGTH), name_given(name)
     buckets = chosen_buckets(term, picks)
-    session.execute(insert(Member).values(email=email.strip(), name=name.strip()).on_conflict_do_nothing())
+    session.execute(insert(Member).values(email=email, name=name).on_conflict_do_nothing())
     member = find_member(session, email)
     assert member is not None, "inserted or already there"  # noqa: S101 -- narrows the type
     new = insert(Membership).values(
@@ -270,8 +267,9 @@ def add_billing_reference(
 ) -> None:
     """Lets the endpoint's payments with that reference find this membership; again is no change.
 
-    Raises ReferenceTaken where it belongs to another membership.
+    Raises ReferenceUnusable, or ReferenceTaken if it belongs to another membership.
     """
+    reference = reference_given(reference)
     values = {"endpoint": endpoint, "reference": reference, "membership_id": membership.id}
     new = insert(BillingReference).values(values).on_conflict_do_nothing()
     if session.execute(new.returning(BillingReference.reference)).first():

@@ -117,7 +117,7 @@ _DOUBLE = text("""
             ORDER BY id DESC LIMIT 20000
         ) latest
         JOIN payments p ON p.id = latest.payment_id
-        GROUP BY coalesce(p.same_as, p.id), latest.item_id
+        GROUP BY p.root_id, latest.item_id
     ) counted
 """)
 

@@ -1,4 +1,8 @@
-"""Jobs: what runs by the clock, when each is due, when it last ran, and whether it is overdue."""
+"""Scheduled jobs: when each is due, when it last ran, and whether it is overdue.
+
+To add a job, add its name and its line in `schedule` here, and its body in worker/jobs.py. Beat's schedule, the tasks,
+the alarm about overdue jobs, `spp status` and the Operations page follow from these.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +27,7 @@ NIGHTLY_LATE_AFTER = timedelta(hours=2)
 
 
 class JobName(StrEnum):
-    """What runs by the clock."""
+    """The scheduled jobs."""
 
     SWEEP = "sweep"
     EXPIRE = "expire"
@@ -31,6 +35,11 @@ class JobName(StrEnum):
     RECONCILE = "reconcile"
     AUDIT = "audit"
     PRUNE = "prune"
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a run may take up to an hour instead of seconds."""
+        return self not in (JobName.SWEEP, JobName.EXPIRE)
 
 
 class Job(Base):
@@ -52,9 +61,13 @@ class Scheduled(NamedTuple):
     """When a job is due: every so many seconds, or once a day at a time, UTC."""
 
     name: JobName
-    task: str
     every_s: float | None = None
     at: time | None = None
+
+    @property
+    def task(self) -> str:
+        """The name of its Celery task."""
+        return broker.job_task(self.name)
 
     def due_after(self, moment: datetime) -> datetime:
         """The first moment after that one at which it is due."""
@@ -72,14 +85,14 @@ class Scheduled(NamedTuple):
 
 
 def schedule(settings: Settings) -> tuple[Scheduled, ...]:
-    """Every job. Beat rings by this; the workers' timers sweep by it too."""
+    """Every job. Beat sends its tasks by this; the workers' timers sweep by it too."""
     return (
-        Scheduled(JobName.SWEEP, broker.CREDIT_SESSIONS, every_s=settings.sweep_every_s),
-        Scheduled(JobName.EXPIRE, broker.EXPIRE_SESSIONS, every_s=settings.expire_every_s),
-        Scheduled(JobName.SEAL, broker.SEAL_ENTRIES, every_s=SEAL_EVERY_S),
-        Scheduled(JobName.RECONCILE, broker.RECONCILE_PAYMENTS, at=time(settings.reconcile_hour_utc, 17)),
-        Scheduled(JobName.AUDIT, broker.AUDIT_LEDGER, at=time(settings.audit_hour_utc, 27)),
-        Scheduled(JobName.PRUNE, broker.PRUNE_BODIES, at=time(settings.prune_hour_utc, 37)),
+        Scheduled(JobName.SWEEP, every_s=settings.sweep_every_s),
+        Scheduled(JobName.EXPIRE, every_s=settings.expire_every_s),
+        Scheduled(JobName.SEAL, every_s=SEAL_EVERY_S),
+        Scheduled(JobName.RECONCILE, at=time(settings.reconcile_hour_utc, 17)),
+        Scheduled(JobName.AUDIT, at=time(settings.audit_hour_utc, 27)),
+        Scheduled(JobName.PRUNE, at=time(settings.prune_hour_utc, 37)),
     )
 
 

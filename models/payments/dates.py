@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from models.catalogue.days import Period, end_of, expires_at, last_day
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
-from models.ledger.entries import EntryKind, Move
+from models.ledger.entries import Move
+from models.ledger.kinds import EntryKind
 from models.payments import entitlement
 from models.payments.entitlement import Owed
 from models.payments.facts import Fact, KnownFact, Paid, Restored

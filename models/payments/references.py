@@ -1,9 +1,11 @@
-"""Payments: one row per reference we have heard of, joined where two name the same payment.
+"""Payments: one row per reference that an event has named, joined where two references name the same payment.
 
-A payment may be known by several references (Stripe's invoice, payment intent and
-charge). Each has a row; joined rows point to the lowest id among them, the root,
-which carries the payment's state and is locked while it settles. Facts stay with
-the reference they spoke of, so that joining rewrites nothing.
+A payment may have several references (Stripe's invoice, payment intent and charge). Each has a row. `root_id` is the
+lowest id among the rows of one payment; a payment with one reference is its own root. The root carries the payment's
+state and is locked while it settles. Facts stay with the reference that they name, so that joining rewrites none.
+
+Two views, made by the migration, are read by statements: `paid_payments` has every root with what was paid, by the
+earliest `Paid` fact; `grant_clubs` has the membership and club of every grant.
 """
 
 from collections import defaultdict
@@ -13,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, FetchedValue, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -43,18 +45,18 @@ class Payment(Base):
     __tablename__ = "payments"
     __table_args__ = (
         UniqueConstraint("endpoint", "reference"),
-        Index("ix_payments_same_as", "same_as", postgresql_where=text("same_as IS NOT NULL")),
         Index("ix_payments_unmatched", "id", postgresql_where=text("state = 'unmatched'")),
         Index("ix_payments_held", "id", postgresql_where=text("state = 'held'")),
         CheckConstraint(one_of("state", PaymentState), "state"),
-        CheckConstraint("same_as < id", "root_is_lowest"),
+        CheckConstraint("root_id <= id", "root_is_lowest"),
         CheckConstraint("state <> 'settled' OR membership_id IS NOT NULL", "settled_is_matched"),
     )
 
     id: Mapped[Id]
     endpoint: Mapped[str] = mapped_column(String(63))
     reference: Mapped[Reference]
-    same_as: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    root_id: Mapped[int] = mapped_column(ForeignKey("payments.id"), server_default=FetchedValue(), index=True)
+    """Set to the row's own id by a trigger where it is not given."""
     state: Mapped[str] = mapped_column(server_default=PaymentState.HEARD_OF.value)
     problem: Mapped[str | None]
     """Why it is held, or what contradicts it."""
@@ -73,11 +75,11 @@ _INSERT = text("""
     INSERT INTO payments (endpoint, reference)
     SELECT * FROM unnest(CAST(:endpoints AS text[]), CAST(:references AS text[]))
     ON CONFLICT DO NOTHING
-    RETURNING endpoint, reference, id, id AS root
+    RETURNING endpoint, reference, id, root_id
 """)
 
 _KNOWN = text("""
-    SELECT p.endpoint, p.reference, p.id, coalesce(p.same_as, p.id) AS root
+    SELECT p.endpoint, p.reference, p.id, p.root_id
     FROM payments p
     JOIN unnest(CAST(:endpoints AS text[]), CAST(:references AS text[])) AS known (endpoint, reference)
       ON (p.endpoint, p.reference) = (known.endpoint, known.reference)
@@ -101,7 +103,7 @@ def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set
 
 
 _LOCK = text("""
-    SELECT id, coalesce(same_as, id) AS root, endpoint, state, membership_id
+    SELECT id, root_id, endpoint, state, membership_id
     FROM payments
     WHERE id = ANY(CAST(:roots AS bigint[]))
     ORDER BY id
@@ -109,7 +111,9 @@ _LOCK = text("""
 """)
 
 _JOINED = text("""
-    SELECT id, same_as AS root, membership_id FROM payments WHERE same_as = ANY(CAST(:roots AS bigint[])) ORDER BY id
+    SELECT id, root_id, membership_id FROM payments
+    WHERE root_id = ANY(CAST(:roots AS bigint[])) AND id <> root_id
+    ORDER BY id
 """)
 
 
@@ -154,7 +158,7 @@ def lock(session: Session, roots: Collection[int]) -> list[Locked]:
 
 _JOIN = text("""
     UPDATE payments p
-    SET same_as = joined.root, state = 'heard_of', problem = NULL, billing_references = NULL
+    SET root_id = joined.root, state = 'heard_of', problem = NULL, billing_references = NULL
     FROM unnest(CAST(:ids AS bigint[]), CAST(:roots AS bigint[])) AS joined (id, root)
     WHERE p.id = joined.id
 """)
@@ -199,18 +203,12 @@ class Waiting(NamedTuple):
 
 
 _WAITING = text("""
-    SELECT p.id, p.endpoint, told.reference, told.amount_minor, told.currency, told.occurred_at,
+    SELECT p.id, p.endpoint, p.reference, p.amount_minor, p.currency, p.paid_at,
            coalesce(p.billing_references, '{}'), p.problem, m.member_id
-    FROM payments p
+    FROM paid_payments p
     LEFT JOIN memberships m ON m.id = p.membership_id
-    CROSS JOIN LATERAL (
-        SELECT t.reference, f.amount_minor, f.currency, f.occurred_at
-        FROM payments t JOIN payment_facts f ON f.payment_id = t.id
-        WHERE f.kind = 'paid' AND (t.id = p.id OR t.same_as = p.id)
-        ORDER BY f.occurred_at, t.reference, f.amount_minor DESC LIMIT 1
-    ) told
     WHERE p.state = :state AND p.set_aside_by IS NULL
-    ORDER BY told.occurred_at, p.id
+    ORDER BY p.paid_at, p.id
     LIMIT :limit
 """)
 
@@ -234,7 +232,7 @@ def set_aside(session: Session, payment_id: int, *, reason: str, by: Actor) -> N
     """
     reason = actions.reason_given(reason)
     payment = session.get(Payment, payment_id, with_for_update={"key_share": True}, populate_existing=True)
-    if payment is None or payment.same_as is not None:
+    if payment is None or payment.root_id != payment.id:
         raise NotFound(what="payment", name=payment_id)
     if payment.state not in {PaymentState.UNMATCHED, PaymentState.HELD}:
         state = payment.state.replace("_", " ")

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Id, RecordedAt
+from models.database.naming import visible
 from models.errors import ReasonMissing, TextTooLong
 
 MAX_REASON_LENGTH = 1000
@@ -42,7 +43,7 @@ class Action(Base):
 
 def reason_given(text: str, field: str = "reason") -> str:
     """A person's reason without surrounding blanks. Raises ReasonMissing or TextTooLong, for that form field."""
-    reason = text.strip()
+    reason = visible(text)
     if not reason:
         raise ReasonMissing(field=field)
     if len(reason) > MAX_REASON_LENGTH:

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from models.ledger.entries import EntryKind
+from models.ledger.kinds import EntryKind
 from models.payments.facts import FactKind
 from models.statements.statement import EntryLine, GrantLine
 

@@ -20,8 +20,8 @@ from local import endpoints, sample_gym, samples
 from local.samples import Sample
 from local.servers import Broker
 from models.audit.checks import audit
-from models.inbox import events as inbox
-from models.inbox.events import NewEvent
+from models.inbox import storing
+from models.inbox.storing import NewEvent
 from models.members.memberships import find_member
 from models.statements import statement
 from runtime.settings import Endpoint, Settings
@@ -85,7 +85,7 @@ class Gym:
             assert adapter.verify(delivery.body, headers, now) is None
             events += [NewEvent(adapter.endpoint.name, *part) for part in adapter.parse(delivery.body, headers)]
         with self.make.begin() as session:
-            inbox.store(session, events, lambda _, first, second: adapter.same_content(first, second))
+            storing.store(session, events, lambda _, first, second: adapter.same_content(first, second))
 
     def work(self, processor: str) -> None:
         """What the worker does: fetch what has to be fetched, and credit."""

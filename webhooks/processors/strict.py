@@ -11,10 +11,12 @@ from typing import Any
 import orjson
 
 from models.currencies import digits, is_known
+from models.database.naming import is_reference
 from webhooks.processors import ParsedEvent, Unusable
 
+is_name = is_reference
+
 MAX_MINOR_UNITS = 10**12
-_NAME = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
 
@@ -99,11 +101,6 @@ def event(body: bytes, *, event_id: str = "id", type: str = "type", version: str
 def unreadable(body: bytes, reason: str) -> ParsedEvent:
     """An authentic body that is no event we can read: kept under its own hash, in quarantine."""
     return ParsedEvent(f"sha256:{hashlib.sha256(body).hexdigest()}", "unparsable", body, quarantine_reason=reason)
-
-
-def is_name(value: object) -> bool:
-    """Whether it can be an identifier: 1 to 255 printable ASCII characters without blanks."""
-    return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 def name(holder: Mapping[str, Any], key: str) -> str:

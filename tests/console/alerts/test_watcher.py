@@ -189,7 +189,7 @@ class Slow:
         self.told: list[str] = []
         self.asked, self.go = Event(), Event()
 
-    def tell(self, news: AlarmNews | Audit) -> None:
+    def send(self, news: AlarmNews | Audit) -> None:
         assert isinstance(news, AlarmNews)
         self.told.append(news.alarm.rule)
         self.asked.set()

@@ -132,7 +132,7 @@ def test_what_is_refused_names_its_field(manager: Caller, gym: Gym, ada: Paid, s
         ("/adjustments", wish(ada, gym, item_id=gym.towel.id), 422, "not-a-session-item", ["#/item_id"]),
         (f"/grants/{spin}/extensions", {**extended, "last_day": yesterday}, 422, "not-later", ["#/last_day"]),
         (f"/grants/{spin}/extensions", {**extended, "reason": " "}, 422, "reason-missing", ["#/reason"]),
-        (f"/grants/{training}/extensions", extended, 422, "never-expires", []),
+        (f"/grants/{training}/extensions", extended, 422, "never-expires", ["#/last_day"]),
         ("/grants/404/extensions", extended, 404, "not-found", []),
     ]
     for path, body, status, kind, at in refused:

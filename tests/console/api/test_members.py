@@ -56,13 +56,14 @@ def test_as_of_a_moment_it_is_what_was_known_then(api: Caller, gym: Gym, ada: Pa
         assert {row["kind"] for row in api.data(f"/members/{ada.id}/entries", as_of=moment)} == {"grant"}
     assert [row["used"] for row in api.data(f"/members/{ada.id}/grants")] == [3, 0]
     assert api.data(f"/members/{ada.id}/balances", as_of="2000-01-01T00:00:00Z") == []
-    assert api.data(f"/members/{ada.id}/balances", as_of="9999-12-31T23:59:59Z")[0]["usable"] == 0
+    assert api.data(f"/members/{ada.id}/balances", as_of="2199-12-31T23:59:59Z")[0]["usable"] == 0
 
 
 def test_a_moment_must_be_exact(reader: Caller, ada: Paid) -> None:
     moments = [
         "", "now", "2026-03-01", "2026-03-01T00:00:00", "1700000000", "2026-02-30T00:00:00Z", "\0",
-        "2026-03-01T00:00:00 01:00", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00",
+        "2026-03-01T00:00:00 01:00", "1999-12-31T23:59:59Z", "2200-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00",
         ["2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z"],
     ]  # fmt: skip
     for path in ("balances", "grants", "entries"):

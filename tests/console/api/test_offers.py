@@ -197,7 +197,7 @@ def test_what_is_refused_names_its_field(manager: Caller, gym: Gym, session: Ses
         ({"buckets": [{"item_id": gym.towel.id}]}, 422, "not-a-session-item", ["#/buckets/0/item_id"]),
         ({"buckets": [{"item_id": gone["id"]}]}, 422, "item-retired", ["#/buckets/0/item_id"]),
         ({"buckets": [{"item_id": spin}, {"item_id": spin}]}, 422, "listed-twice", ["#/buckets/1/item_id"]),
-        ({"payment_terms": []}, 422, "offer-cannot-be-bought", ["#/state"]),
+        ({"payment_terms": []}, 422, "offer-cannot-be-bought", ["#/published"]),
         ({"payment_terms": [term, term]}, 409, "name-taken", ["#/payment_terms/1/name"]),
         (
             {"payment_terms": [{**term, "currency": "XYZ"}]}, 422, "wrong-currency-code",

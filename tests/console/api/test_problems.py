@@ -130,7 +130,7 @@ def test_an_unreachable_database_is_told_as_such(settings: Settings) -> None:
 
 
 def test_every_type_of_problem_has_its_page(stranger: Caller) -> None:
-    assert {"invalid-request", "too-few-sessions"} <= KINDS.keys()
+    assert {"invalid-request", "too-few-sessions", "term-cannot-be-bought"} <= KINDS.keys()
     for name in KINDS:
         response = stranger.get(f"/problems/{name}")
         assert (response.status_code, response.mimetype) == (200, "text/plain")

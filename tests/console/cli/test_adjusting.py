@@ -56,7 +56,7 @@ def test_the_same_key_gives_once(paid_ann: Spp) -> None:
 def test_many_wait_for_a_second_person(paid_ann: Spp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPP_ADJUST_ALONE_UP_TO", "1")
     done = paid_ann("adjust", ANN, "Yoga", "2", *WHY)
-    assert done.out.startswith("2 Yoga sessions to be given to Ann Archer: asked for. A second person")
+    assert done.out.startswith("2 Yoga sessions to be given to Ann Archer: waits until a second person")
     assert usable(paid_ann, "Yoga") == 0
     assert paid_ann("adjust", ANN, "Yoga", "2", *WHY, "--json").json["state"] == "waiting"
 

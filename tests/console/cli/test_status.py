@@ -50,6 +50,16 @@ def test_a_monitor_is_told_in_one_line_that_all_is_well(spp: Spp, alive: Make) -
     assert (done.code, done.out) == (0, "OK: 0 due, 0 events credited in the last hour\n")
 
 
+def test_programs_get_the_verdict_as_json(spp: Spp, alive: Make) -> None:
+    done = spp("check", "--json")
+    message = "0 due, 0 events credited in the last hour"
+    assert (done.code, done.json) == (0, {"status": "OK", "code": 0, "message": message})
+
+
+def test_without_a_broker_the_overview_says_how_to_get_one(spp: Spp, alive: Make) -> None:
+    assert "Broker   none is set (BROKER_URL); `spp up` starts one of its own" in spp("status").out.splitlines()
+
+
 def test_a_monitor_is_told_what_waits_from_the_first_minute(spp: Spp, alive: Make) -> None:
     with alive.begin() as session:
         session.execute(text("INSERT INTO payments (endpoint, reference, state) VALUES ('stripe', 'in', 'unmatched')"))
@@ -63,8 +73,8 @@ def test_a_monitor_is_told_what_waits_from_the_first_minute(spp: Spp, alive: Mak
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
-        ("UPDATE payments SET state = 'held'", "1 payment on stripe held, without sessions"),
-        ("UPDATE payments SET recorded_at = now() - interval '25 hours'", "1 payment on stripe without a membership"),
+        ("UPDATE payments SET state = 'held'", "1 payment held on stripe"),
+        ("UPDATE payments SET recorded_at = now() - interval '25 hours'", "1 payment unmatched on stripe"),
     ],
 )
 def test_a_monitor_is_warned_of_payments_without_sessions_until_they_are_set_aside(

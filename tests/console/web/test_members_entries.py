@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from models.inbox.events import NewEvent, WebhookEvent, store
+from models.inbox.events import WebhookEvent
+from models.inbox.storing import NewEvent, store
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.entries import expire

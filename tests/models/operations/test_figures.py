@@ -157,7 +157,7 @@ def test_a_payment_credited_twice_is_a_double_credit(session: Session, gym: Gym)
     tell(session, paid("in_1", "sub"), paid("ch_1", "sub"))
     assert seen(session).double_credits == 0
     session.execute(
-        text("UPDATE payments SET same_as = (SELECT min(id) FROM payments) WHERE id = (SELECT max(id) FROM payments)")
+        text("UPDATE payments SET root_id = (SELECT min(id) FROM payments) WHERE id = (SELECT max(id) FROM payments)")
     )
     assert seen(session).double_credits == 2
     session.execute(

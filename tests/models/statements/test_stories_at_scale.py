@@ -29,8 +29,8 @@ _HISTORY = """
     FROM generate_series(1, :payments) i;
     INSERT INTO webhook_events (id, endpoint, event_id, type, body, state) OVERRIDING SYSTEM VALUE
     SELECT i, 'stripe', 'evt_' || i, 'paid', '', 'processed' FROM past;
-    INSERT INTO payments (id, endpoint, reference, state, membership_id) OVERRIDING SYSTEM VALUE
-    SELECT i, 'stripe', 'in_' || i, 'settled', who FROM past;
+    INSERT INTO payments (id, root_id, endpoint, reference, state, membership_id) OVERRIDING SYSTEM VALUE
+    SELECT i, i, 'stripe', 'in_' || i, 'settled', who FROM past;
     INSERT INTO payment_facts (id, event_id, payment_id, kind, occurred_at, amount_minor, currency, running_total,
                                billing_references)
     SELECT fact, i, i, 'paid', at, 9000, 'USD', false, '{}' FROM past;
