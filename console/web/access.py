@@ -9,14 +9,18 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from flask import Flask, abort, flash, g, redirect, request, url_for
+from flask import Blueprint, Flask, abort, flash, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user
 from sqlalchemy.orm import Session, sessionmaker
 
 from console.request import View, database, open_to
 from models.staff import accounts, logins
-from models.staff.accounts import Role, Staff
+from models.staff.accounts import Role as Role
+from models.staff.accounts import Staff
+
+Answer = ResponseReturnValue
+"""What a page returns."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
         return User(account, login)
 
     @app.before_request
-    def admit() -> ResponseReturnValue | None:
+    def admit() -> Answer | None:
         g.factory = factory
         view = app.view_functions.get(request.endpoint or "")
         if view is None or (request.endpoint or "").split(".")[-1] == "static":
@@ -82,7 +86,26 @@ def needs(role: Role) -> Callable[[View], View]:
     return lambda view: open_to(view, role.value)
 
 
-def _to_log_in() -> ResponseReturnValue:
+class Pages(Blueprint):
+    """Pages of one subject, each with the role that it needs."""
+
+    def page(self, path: str, role: Role) -> Callable[[View], View]:
+        """Register a page that only shows something."""
+        return self._add(path, role, "GET")
+
+    def form(self, path: str, role: Role) -> Callable[[View], View]:
+        """Register a page with a form that is sent to its own address."""
+        return self._add(path, role, "GET", "POST")
+
+    def button(self, path: str, role: Role) -> Callable[[View], View]:
+        """Register the address that a button or a form of another page sends to."""
+        return self._add(path, role, "POST")
+
+    def _add(self, path: str, role: Role, *methods: str) -> Callable[[View], View]:
+        return lambda view: self.route(path, methods=methods)(needs(role)(view))
+
+
+def _to_log_in() -> Answer:
     """To the login page, and from there back to the page that was asked for, or whose form was sent."""
     if request.method in ("GET", "HEAD"):
         here = request.full_path if request.query_string else request.path

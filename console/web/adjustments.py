@@ -1,36 +1,32 @@
 """Sessions given and taken by hand, and the second person who approves."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from flask import Blueprint, abort, current_app, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, current_app, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from wtforms import SelectChoice
 
-from console.request import actor, database
+from console.request import actor, database, utc_now
 from console.web import member_page
-from console.web.access import needs
-from console.web.formats import house_zone, signed
-from console.web.forms import pressed
+from console.web.access import Answer, Pages, Role
+from console.web.formats import signed
+from console.web.forms import page, pressed
 from console.web.member_forms import AdjustForm
 from models.catalogue.tables import Item, ItemKind
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment, AdjustmentReason
-from models.staff.accounts import Role
 from models.statements import statement
 from models.statements.statement import Balance
 from models.wording import sessions_of
 
-pages = Blueprint("adjustments", __name__)
+pages = Pages("adjustments", __name__)
 
 
-@pages.route("/<id:member_id>/adjust", methods=["GET", "POST"])
-@needs(Role.DESK)
-def adjust(member_id: int) -> ResponseReturnValue:
+@pages.form("/<id:member_id>/adjust", Role.DESK)
+def adjust(member_id: int) -> Answer:
     """Give or take sessions with a reason; many of them wait for a second person."""
-    session, now = database(), datetime.now(UTC)
+    session, now = database(), utc_now()
     member = member_page.find(member_id)
     balances = statement.balances(session, member_id, now)
     alone_up_to: int = current_app.config["SPP"].adjust_alone_up_to
@@ -58,23 +54,20 @@ def adjust(member_id: int) -> ResponseReturnValue:
     return form.submitted(act) or member_page.show(member_id, window="members/adjust.html", form=form, short=short)
 
 
-@pages.get("/adjustments")
-@needs(Role.VIEWER)
-def waiting() -> ResponseReturnValue:
+@pages.page("/adjustments", Role.VIEWER)
+def waiting() -> Answer:
     """Every adjustment that waits for a second person."""
-    return render_template("members/adjustments.html", waiting=adjustments.waiting(database()), zone=house_zone())
+    return page("members/adjustments.html", waiting=adjustments.waiting(database()))
 
 
-@pages.post("/adjustments/<id:adjustment_id>/approve")
-@needs(Role.MANAGER)
-def approve(adjustment_id: int) -> ResponseReturnValue:
+@pages.button("/adjustments/<id:adjustment_id>/approve", Role.MANAGER)
+def approve(adjustment_id: int) -> Answer:
     """Let an adjustment take effect, as its second person."""
     return _decide(_find(adjustment_id), approve=True)
 
 
-@pages.post("/adjustments/<id:adjustment_id>/decline")
-@needs(Role.DESK)
-def decline(adjustment_id: int) -> ResponseReturnValue:
+@pages.button("/adjustments/<id:adjustment_id>/decline", Role.DESK)
+def decline(adjustment_id: int) -> Answer:
     """Decline an adjustment; people below manager can only withdraw their own."""
     adjustment = _find(adjustment_id)
     if adjustment.asked_by != actor().name and not current_user.may("manager"):
@@ -86,11 +79,11 @@ def _find(adjustment_id: int) -> Adjustment:
     return database().get(Adjustment, adjustment_id) or abort(404)
 
 
-def _decide(adjustment: Adjustment, *, approve: bool) -> ResponseReturnValue:
+def _decide(adjustment: Adjustment, *, approve: bool) -> Answer:
     name, member_id = adjustment.member.name, adjustment.member_id
 
     def act() -> str:
-        decided = adjustments.decide(database(), adjustment.id, approve=approve, by=actor(), now=datetime.now(UTC))
+        decided = adjustments.decide(database(), adjustment.id, approve=approve, by=actor(), now=utc_now())
         if approve:
             return _outcome(decided, name)
         return f"{_named(decided, name)}: {'withdrawn' if decided.asked_by == actor().name else 'declined'}."

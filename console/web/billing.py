@@ -1,12 +1,13 @@
 """Adding a billing reference to a membership, which credits at once the payments that waited for it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from flask import current_app
 from wtforms import SelectField, StringField
 from wtforms.validators import Length, ValidationError
 
-from console.request import actor, database
+from console.request import actor, database, utc_now
+from console.web.formats import endpoints
 from console.web.forms import Form
 from models.members import memberships
 from models.members.memberships import Membership
@@ -38,11 +39,6 @@ def _has_endpoint(form: Form, field: StringField) -> None:
         raise ValidationError("Choose the endpoint that the reference is of.")
 
 
-def endpoints() -> list[str]:
-    """The names of the installation's endpoints."""
-    return [endpoint.name for endpoint in current_app.config["SPP"].endpoints]
-
-
 def add(membership: Membership, endpoint: str, reference: str) -> str:
     """Let the endpoint's payments with that reference find the membership, and settle those that waited.
 
@@ -54,6 +50,6 @@ def add(membership: Membership, endpoint: str, reference: str) -> str:
     if not waiting:
         return ""
     late_credit = timedelta(hours=current_app.config["SPP"].late_credit_hours)
-    while settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit):
+    while settlement.settle_matched(session, now=utc_now(), late_credit=late_credit):
         pass
     return f"{counted(waiting, 'payment')} that had waited for it {'is' if waiting == 1 else 'are'} settled now."

@@ -2,15 +2,14 @@
 
 from typing import ClassVar
 
-from flask import Blueprint, redirect, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import redirect, request, url_for
 from wtforms import BooleanField, RadioField
 from wtforms.validators import DataRequired
 
 from console.edits import Edit
 from console.request import actor, database
 from console.rows import row, the_offer
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.fields import WholeNumber, chosen_id
 from console.web.forms import EditForm, Form, pressed
 from console.web.inventory import TYPES
@@ -18,9 +17,8 @@ from console.web.offer_page import bucket_of, named, page
 from models.catalogue import offers
 from models.catalogue.tables import Item, Offer
 from models.staff import actions
-from models.staff.accounts import Role
 
-pages = Blueprint("buckets", __name__, url_prefix="/<id:offer_id>/buckets")
+pages = Pages("buckets", __name__, url_prefix="/<id:offer_id>/buckets")
 
 
 class LimitsForm(EditForm):
@@ -45,9 +43,8 @@ class BucketForm(Form):
     required = BooleanField("Required", description="A member who signs up must pick this item.")
 
 
-@pages.route("", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def manage(offer_id: int) -> ResponseReturnValue:
+@pages.form("", Role.MANAGER)
+def manage(offer_id: int) -> Answer:
     """The limits, with the offer's session items below them.
 
     Each button of the window sends the limits too, and they are saved first. If they are
@@ -65,7 +62,7 @@ def manage(offer_id: int) -> ResponseReturnValue:
     return _next(offer, then) if form.submitted(save_limits) else page(offer, "buckets", form=form)
 
 
-def _next(offer: Offer, then: str) -> ResponseReturnValue:
+def _next(offer: Offer, then: str) -> Answer:
     """What the button asks for, once the limits are saved: save, add, close, or remove-7, require-7, optional-7."""
     if then == "add":
         return redirect(url_for(".add", offer_id=offer.id))
@@ -87,9 +84,8 @@ def _next(offer: Offer, then: str) -> ResponseReturnValue:
     return pressed(require, here) if verb in ("remove", "require", "optional") else redirect(here)
 
 
-@pages.route("/new", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def add(offer_id: int) -> ResponseReturnValue:
+@pages.form("/new", Role.MANAGER)
+def add(offer_id: int) -> Answer:
     """Add a session item that the offer does not have yet."""
     offer = the_offer(offer_id, lock=request.method == "POST")
     form = BucketForm()
@@ -108,9 +104,8 @@ def add(offer_id: int) -> ResponseReturnValue:
     return form.submitted(act) or page(offer, "add_bucket", form=form)
 
 
-@pages.route("/<id:bucket_id>/remove", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def remove(offer_id: int, bucket_id: int) -> ResponseReturnValue:
+@pages.form("/<id:bucket_id>/remove", Role.MANAGER)
+def remove(offer_id: int, bucket_id: int) -> Answer:
     """Take a session item off the offer, once that is confirmed."""
     offer = the_offer(offer_id, lock=request.method == "POST")
     bucket, form = bucket_of(offer, bucket_id), Form()

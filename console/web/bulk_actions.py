@@ -2,22 +2,20 @@
 
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, redirect, request, url_for
 from sqlalchemy.exc import OperationalError
 from wtforms import HiddenField
 
 from console.request import actor, database, undo
 from console.web import event_filter
-from console.web.access import needs
-from console.web.formats import house_zone, link
-from console.web.forms import ReasonForm, pressed
+from console.web.access import Answer, Pages, Role
+from console.web.formats import link
+from console.web.forms import ReasonForm, page, pressed
 from models.inbox import bulk
 from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.search import EventFilter, Scope
-from models.staff.accounts import Role
 
-pages = Blueprint("bulk", __name__, url_prefix="/acts")
+pages = Pages("bulk", __name__, url_prefix="/acts")
 
 
 class BulkForm(ReasonForm):
@@ -35,30 +33,25 @@ class BulkForm(ReasonForm):
         return valid and not self.form_errors
 
 
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
     """Every bulk action, newest first."""
-    return render_template(
-        "operations/acts.html", acts=bulk.latest(database()), in_words=event_filter.in_words, zone=house_zone()
-    )
+    return page("operations/acts.html", acts=bulk.latest(database()), in_words=event_filter.in_words)
 
 
-@pages.route("/replay-all", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def replay_all() -> ResponseReturnValue:
+@pages.form("/replay-all", Role.OPERATOR)
+def replay_all() -> Answer:
     """Ask for a replay of all that match the filter of the query string, once their exact number is confirmed."""
     return _ask(BulkVerb.REPLAY)
 
 
-@pages.route("/discard-all", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def discard_all() -> ResponseReturnValue:
+@pages.form("/discard-all", Role.OPERATOR)
+def discard_all() -> Answer:
     """Ask to discard all that match, once their exact number is confirmed."""
     return _ask(BulkVerb.DISCARD)
 
 
-def _ask(verb: BulkVerb) -> ResponseReturnValue:
+def _ask(verb: BulkVerb) -> Answer:
     _, wanted = event_filter.asked()
     if wanted is None:
         return redirect(link("operations.events.overview", **request.args))
@@ -72,14 +65,9 @@ def _ask(verb: BulkVerb) -> ResponseReturnValue:
     if scope and (answer := form.submitted(lambda: act(scope))):
         return answer
     form.count.data = str(scope.events) if scope else ""
-    return render_template(
-        "operations/ask_for_all.html",
-        form=form,
-        verb=verb.value,
-        scope=scope,
-        which=event_filter.in_words(wanted, house_zone()),
-        back=link("operations.events.overview", **event_filter.query()),
-    ), 422 if form.errors or scope is None else 200
+    back, which = link("operations.events.overview", **event_filter.query()), event_filter.in_words(wanted)
+    question = {"verb": verb.value, "scope": scope, "which": which, "back": back}
+    return page("operations/ask_for_all.html", bool(form.errors) or scope is None, form=form, **question)
 
 
 def _scope(verb: BulkVerb, wanted: EventFilter) -> Scope | None:
@@ -91,18 +79,15 @@ def _scope(verb: BulkVerb, wanted: EventFilter) -> Scope | None:
         return None
 
 
-@pages.get("/<id:act_id>")
-@needs(Role.VIEWER)
-def show(act_id: int) -> ResponseReturnValue:
+@pages.page("/<id:act_id>", Role.VIEWER)
+def show(act_id: int) -> Answer:
     """The progress of one bulk action."""
     act = database().get(BulkAction, act_id) or abort(404)
-    which = event_filter.in_words(act.wanted, house_zone())
-    return render_template("operations/act.html", act=act, which=which, zone=house_zone())
+    return page("operations/act.html", act=act, which=event_filter.in_words(act.wanted))
 
 
-@pages.post("/<id:act_id>/cancel")
-@needs(Role.OPERATOR)
-def cancel(act_id: int) -> ResponseReturnValue:
+@pages.button("/<id:act_id>/cancel", Role.OPERATOR)
+def cancel(act_id: int) -> Answer:
     """Stop a bulk action; the events that it has not reached stay as they are."""
 
     def act() -> str:

@@ -4,24 +4,22 @@ from collections.abc import Iterable
 from typing import Any
 from zoneinfo import available_timezones
 
-from flask import Blueprint, url_for
-from flask.typing import ResponseReturnValue
+from flask import url_for
 from sqlalchemy import func, select
 from wtforms import RadioField, SelectField
 
 from console.edits import Edit
 from console.request import actor, database
 from console.rows import row
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import EditForm, page
 from models import currencies
 from models.catalogue import clubs
 from models.catalogue.tables import Club, ShortfallPolicy
 from models.staff import actions
-from models.staff.accounts import Role
 
-pages = Blueprint("clubs", __name__, url_prefix="/clubs")
+pages = Pages("clubs", __name__, url_prefix="/clubs")
 
 POLICIES = {
     ShortfallPolicy.REPAY.value: "Owed: the next sessions of that item repay them",
@@ -52,21 +50,19 @@ class ClubForm(EditForm):
     )
 
 
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
     """The clubs by name."""
     return _list("list")
 
 
-def _list(template: str, **window: object) -> ResponseReturnValue:
+def _list(template: str, **window: object) -> Answer:
     known = database().scalars(select(Club).order_by(func.lower(Club.name))).all()
     return page(f"clubs/{template}.html", clubs=known, policies=POLICIES, **window)
 
 
-@pages.route("/new", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def new() -> ResponseReturnValue:
+@pages.form("/new", Role.MANAGER)
+def new() -> Answer:
     """Add a club."""
     form = _form(None)
 
@@ -79,9 +75,8 @@ def new() -> ResponseReturnValue:
     return form.submitted(act) or _list("club", form=form)
 
 
-@pages.route("/<id:club_id>", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def edit(club_id: int) -> ResponseReturnValue:
+@pages.form("/<id:club_id>", Role.MANAGER)
+def edit(club_id: int) -> Answer:
     """Change a club's name, zone, currency or rule for reversed payments."""
     club = row(Club, club_id, lock=True)
     form = _form(club)

@@ -8,10 +8,9 @@ from wtforms import IntegerField, SelectChoice, SelectField, StringField
 from wtforms.validators import Length, NumberRange, Optional
 
 from console.request import database
-from console.web.billing import endpoints
 from console.web.fields import Moment
-from console.web.formats import at
-from console.web.forms import Form
+from console.web.formats import at, endpoints
+from console.web.forms import QueryForm
 from models.errors import NotFound
 from models.inbox.events import EventState
 from models.inbox.search import EventFilter
@@ -28,13 +27,8 @@ STATES: dict[str, str] = {
 WAYS = {"event_id": "Event id", "payment": "Payment", "member": "Member's e-mail", "body": "Text of the body"}
 
 
-class EventFilterForm(Form):
+class EventFilterForm(QueryForm):
     """A filter of events; sent with GET."""
-
-    class Meta(Form.Meta):
-        """No CSRF token, because it changes nothing."""
-
-        csrf = False
 
     find = StringField("Find", [Length(max=255)], render_kw={"spellcheck": "false", "autocomplete": "off"})
     by = SelectField("Find by", choices=WAYS, default="event_id", validate_choice=False)
@@ -90,7 +84,7 @@ def choices(everything: str, known: Sequence[str], asked: str | None) -> list[Se
     return [SelectChoice("", everything), *(SelectChoice(text) for text in [*known, *also])]
 
 
-def in_words(wanted: EventFilter, zone: str) -> list[str]:
+def in_words(wanted: EventFilter) -> list[str]:
     """The parts of a filter in words."""
     parts = {
         "in state “{}”": wanted.state and STATES[wanted.state].lower(),
@@ -102,7 +96,7 @@ def in_words(wanted: EventFilter, zone: str) -> list[str]:
         "whose error or reason has “{}”": wanted.error,
         "about payments of one member": wanted.member_id,
         "tried at least {} times": wanted.attempts,
-        "received from {} on": wanted.since and at(wanted.since, zone),
-        "received before {}": wanted.until and at(wanted.until, zone),
+        "received from {} on": wanted.since and at(wanted.since),
+        "received before {}": wanted.until and at(wanted.until),
     }
     return [text.format(value) for text, value in parts.items() if value]

@@ -2,24 +2,20 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 
-from flask import Blueprint, abort, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, request, url_for
 
 from console.request import actor, database
 from console.web import event_filter
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.event_filter import STATES
 from console.web.fields import query_id
-from console.web.formats import house_zone
 from console.web.forms import ReasonForm, page, pressed
 from models.inbox import masking, repairs, search
 from models.inbox import story as event_story
 from models.inbox.events import EventState, WebhookEvent
-from models.staff.accounts import Role
 
-pages = Blueprint("events", __name__, url_prefix="/events")
+pages = Pages("events", __name__, url_prefix="/events")
 
 LISTED = 50
 """Events on one page."""
@@ -27,50 +23,44 @@ ONE_CLICK = "Tried again from the console."
 """The reason in the action log for a button that asks for none."""
 
 
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
     """The events that match the filter, newest first."""
     form, wanted = event_filter.asked()
     before = query_id("before")
-    return render_template(
+    return page(
         "operations/events.html",
+        bool(form.errors),
         form=form,
         wanted=wanted,
         page=search.page(database(), wanted, limit=LISTED, before=before) if wanted else None,
-        zone=house_zone(),
         states=STATES,
         before=before,
         query=event_filter.query,
         types=search.types(database()),
-        now=datetime.now(UTC),
-    ), 422 if form.errors else 200
+    )
 
 
-@pages.get("/<id:event_id>")
-@needs(Role.VIEWER)
-def show(event_id: int) -> ResponseReturnValue:
+@pages.page("/<id:event_id>", Role.VIEWER)
+def show(event_id: int) -> Answer:
     """One event: its body, its tries, its payment facts, and the entries that they made."""
     return _page(event_id)
 
 
-def _page(event_id: int, template: str = "event", **window: object) -> ResponseReturnValue:
+def _page(event_id: int, template: str = "event", **window: object) -> Answer:
     story = event_story.story(database(), event_id) or abort(404)
     return page(
         f"operations/{template}.html",
         story=story,
-        zone=house_zone(),
         states=STATES,
-        now=datetime.now(UTC),
         shown=masking.shown,
         headers=json.loads(story.event.headers or "{}"),
         **window,
     )
 
 
-@pages.post("/<id:event_id>/replay")
-@needs(Role.OPERATOR)
-def replay(event_id: int) -> ResponseReturnValue:
+@pages.button("/<id:event_id>/replay", Role.OPERATOR)
+def replay(event_id: int) -> Answer:
     """Replay one event at once. That needs no question first, because it is idempotent."""
 
     def act() -> str:
@@ -80,21 +70,19 @@ def replay(event_id: int) -> ResponseReturnValue:
     return pressed(act, _back(event_id))
 
 
-@pages.route("/<id:event_id>/discard", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def discard(event_id: int) -> ResponseReturnValue:
+@pages.form("/<id:event_id>/discard", Role.OPERATOR)
+def discard(event_id: int) -> Answer:
     """Decide that a dead, quarantined or waiting event has no effect, with a reason."""
     return _decide(event_id, "discard", repairs.discard, "has no effect.")
 
 
-@pages.route("/<id:event_id>/release", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def release(event_id: int) -> ResponseReturnValue:
+@pages.form("/<id:event_id>/release", Role.OPERATOR)
+def release(event_id: int) -> Answer:
     """Let a quarantined event count after all, with a reason."""
     return _decide(event_id, "release", repairs.release, "is due. A worker takes it within a second.")
 
 
-def _decide(event_id: int, verb: str, decide: Callable[..., object], text: str) -> ResponseReturnValue:
+def _decide(event_id: int, verb: str, decide: Callable[..., object], text: str) -> Answer:
     event, form = database().get(WebhookEvent, event_id) or abort(404), ReasonForm()
 
     def act() -> tuple[str, str]:

@@ -2,26 +2,22 @@
 wrong one undone."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
-from flask import Blueprint, Response, g, url_for
-from flask.typing import ResponseReturnValue
+from flask import Response, g, url_for
 from wtforms import RadioField, SelectChoice
 
 from console import expiring_csv
-from console.request import actor, database
+from console.request import actor, database, utc_now
 from console.rows import row
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.fields import Day, query_id
-from console.web.formats import house_zone
 from console.web.forms import ReasonForm, page, why
 from models.ledger import expiry, expiry_undo
 from models.ledger.expiry import ExpiryRun
-from models.staff.accounts import Role
 from models.staff.actions import Action
 from models.statements import expiring
 
-pages = Blueprint("expiry", __name__, url_prefix="/expiry")
+pages = Pages("expiry", __name__, url_prefix="/expiry")
 
 LISTED = 25
 """Runs on one page."""
@@ -47,18 +43,16 @@ class UndoForm(ReasonForm):
             field.errors = ["Choose the last day on which the sessions can be used."]
 
 
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
     """What expires next, the stopped run if there is one, and all runs, newest first."""
-    session, now = database(), datetime.now(UTC)
+    session, now = database(), utc_now()
     runs = expiry.page(session, limit=LISTED, before=query_id("before"))
     acts = {act for run in runs.runs for act in (run.allowed_by, run.undone_by) if act}
     return page(
         "expiry/overview.html",
         stopped=expiry.stopped(session),
         page=runs,
-        zone=house_zone(),
         days=DAYS,
         acts={act: session.get_one(Action, act) for act in acts},
         expiring=expiring.summary(session, now, days=DAYS),
@@ -66,11 +60,10 @@ def overview() -> ResponseReturnValue:
     )
 
 
-@pages.get("/expiring.csv")
-@needs(Role.VIEWER)
-def export() -> ResponseReturnValue:
+@pages.page("/expiring.csv", Role.VIEWER)
+def export() -> Answer:
     """Every grant that expires within the week as CSV, streamed in batches."""
-    factory, now = g.factory, datetime.now(UTC)
+    factory, now = g.factory, utc_now()
 
     def lines() -> Iterator[str]:
         # The request's own session is over before the last line is sent.
@@ -81,9 +74,8 @@ def export() -> ResponseReturnValue:
     return Response(lines(), mimetype="text/csv", headers=headers)
 
 
-@pages.route("/<id:run_id>/allow", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def allow(run_id: int) -> ResponseReturnValue:
+@pages.form("/<id:run_id>/allow", Role.OPERATOR)
+def allow(run_id: int) -> Answer:
     """Let a stopped run go on."""
     run, form = row(ExpiryRun, run_id), ReasonForm()
 
@@ -91,18 +83,17 @@ def allow(run_id: int) -> ResponseReturnValue:
         expiry.allow(database(), run_id, reason=form.text("reason"), by=actor())
         return f"Run {run_id} goes on. What has expired is written down within a minute.", url_for(".overview")
 
-    return form.submitted(act) or page("expiry/allow.html", form=form, run=run, zone=house_zone())
+    return form.submitted(act) or page("expiry/allow.html", form=form, run=run)
 
 
-@pages.route("/<id:run_id>/undo", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def undo(run_id: int) -> ResponseReturnValue:
+@pages.form("/<id:run_id>/undo", Role.OPERATOR)
+def undo(run_id: int) -> Answer:
     """Have a worker undo a run."""
     run, form = row(ExpiryRun, run_id), UndoForm()
 
     def act() -> tuple[str, str]:
         last_day, reason = form.last_day.data, form.text("reason")
-        expiry_undo.undo(database(), run_id, last_day=last_day, reason=reason, by=actor(), now=datetime.now(UTC))
+        expiry_undo.undo(database(), run_id, last_day=last_day, reason=reason, by=actor(), now=utc_now())
         return f"Run {run_id} is being undone. This page shows its progress.", url_for(".overview")
 
-    return form.submitted(act) or page("expiry/undo.html", form=form, run=run, zone=house_zone())
+    return form.submitted(act) or page("expiry/undo.html", form=form, run=run)

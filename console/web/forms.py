@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 from flask import abort, flash, redirect, render_template, request
-from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from wtforms import HiddenField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from console.request import database
+from console.web.access import Answer
 from models.errors import KeyReused, SentBefore, SppError
 from models.staff.actions import MAX_REASON_LENGTH
 
@@ -36,18 +36,18 @@ class Form(FlaskForm):  # type: ignore[misc]
                 return given
             return MultiDict((name, value.replace("\0", "")) for name, value in given.items(multi=True))
 
-    def submitted(self, act: Act) -> ResponseReturnValue | None:
+    def submitted(self, act: Act) -> Answer | None:
         """Check the form, do `act`, and redirect with its message; None where the page has to show the form.
 
         A refusal undoes `act`, and stands beside its field.
         """
         return self._done(act, self.refuse) if self.validate_on_submit() else None
 
-    def done(self, act: Act) -> ResponseReturnValue | None:
+    def done(self, act: Act) -> Answer | None:
         """Do `act` as `submitted` does, without checking the form; a refusal stands above it."""
         return self._done(act, lambda error: self.form_errors.append(str(error)))
 
-    def _done(self, act: Act, refuse: Callable[[SppError], None]) -> ResponseReturnValue | None:
+    def _done(self, act: Act, refuse: Callable[[SppError], None]) -> Answer | None:
         try:
             with database().begin_nested():
                 message, address = act()
@@ -72,7 +72,7 @@ class Form(FlaskForm):  # type: ignore[misc]
         return (value or "").strip()
 
 
-def pressed(act: Callable[[], str], to: str) -> ResponseReturnValue:
+def pressed(act: Callable[[], str], to: str) -> Answer:
     """Answer a button that stands alone: do `act` and redirect with its message, or with the reason why not."""
     try:
         with database().begin_nested():
@@ -82,9 +82,18 @@ def pressed(act: Callable[[], str], to: str) -> ResponseReturnValue:
     return redirect(to)
 
 
-def page(template: str, refused: bool = False, /, **context: object) -> ResponseReturnValue:
+def page(template: str, refused: bool = False, /, **context: object) -> Answer:
     """A page; 422 where it answers a form or a question that was refused."""
     return render_template(template, **context), 422 if refused or request.method == "POST" else 200
+
+
+class QueryForm(Form):
+    """A form that is sent with GET. It needs no CSRF token, because it changes nothing."""
+
+    class Meta(Form.Meta):
+        """Without the token."""
+
+        csrf = False
 
 
 class EditForm(Form):

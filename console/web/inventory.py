@@ -1,25 +1,22 @@
 """Inventory Management: the items that offers are made of."""
 
-from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import request, url_for
 from sqlalchemy import func, select
 from wtforms import RadioField, SelectField
 
 from console.edits import Edit
-from console.request import actor, database
+from console.request import actor, database, utc_now
 from console.rows import row
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import EditForm, page
 from models.catalogue import items as inventory
 from models.catalogue.tables import Item, ItemKind, SessionBucket, SessionType
 from models.staff import actions
-from models.staff.accounts import Role
 
-pages = Blueprint("inventory", __name__, url_prefix="/inventory")
+pages = Pages("inventory", __name__, url_prefix="/inventory")
 
 KINDS = {ItemKind.SCHEDULER_BUCKET.value: "Scheduler Bucket", ItemKind.OTHER.value: "Other"}
 ABOUT_KINDS = {
@@ -41,22 +38,20 @@ class ItemForm(EditForm):
     )
 
 
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
     """The items by name."""
     return _list("list")
 
 
-def _list(template: str, **window: object) -> ResponseReturnValue:
+def _list(template: str, **window: object) -> Answer:
     offers_with = select(func.count()).where(SessionBucket.item_id == Item.id).correlate(Item).scalar_subquery()
     items = database().execute(select(Item, offers_with).order_by(func.lower(Item.name))).all()
     return page(f"inventory/{template}.html", items=items, kinds=KINDS, types=TYPES, **window)
 
 
-@pages.route("/new", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def new() -> ResponseReturnValue:
+@pages.form("/new", Role.MANAGER)
+def new() -> Answer:
     """Add an item."""
     form = ItemForm()
 
@@ -69,9 +64,8 @@ def new() -> ResponseReturnValue:
     return form.submitted(act) or _list("item", form=form)
 
 
-@pages.route("/<id:item_id>", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def edit(item_id: int) -> ResponseReturnValue:
+@pages.form("/<id:item_id>", Role.MANAGER)
+def edit(item_id: int) -> Answer:
     """Change an item's name and, while nothing uses it, its kind or type. Retire and Bring back save as well."""
     item = row(Item, item_id, lock=True)
     form, then = ItemForm(obj=item), request.form.get("then", "")
@@ -96,7 +90,7 @@ def edit(item_id: int) -> ResponseReturnValue:
 def _retired_or_back(item: Item, then: str) -> str:
     """Retire the item or bring it back, where that was the button; the outcome in words."""
     if then == "retire":
-        item.retire(datetime.now(UTC))
+        item.retire(utc_now())
         actions.log(database(), actor(), "retire item", _named(item))
         return "is retired: it can be added to no further offer."
     if then == "bring-back":

@@ -2,37 +2,30 @@
 
 from datetime import date, datetime, timedelta
 
-from flask import Blueprint, render_template, request
-from flask.typing import ResponseReturnValue
+from flask import request
 from sqlalchemy import select
 from wtforms import SelectField, StringField
 from wtforms.validators import Length, Optional
 
 from console.request import database
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.event_filter import choices
 from console.web.fields import Day, day_in_range, query_id
 from console.web.formats import house_zone, link
-from console.web.forms import Form
+from console.web.forms import QueryForm, page
 from models.catalogue.days import end_of
 from models.errors import NotFound
 from models.members.memberships import Member, find_member
 from models.staff import actions
-from models.staff.accounts import Role
 
-pages = Blueprint("log", __name__, url_prefix="/log")
+pages = Pages("log", __name__, url_prefix="/log")
 
 LISTED = 50
 """Acts on one page."""
 
 
-class FilterForm(Form):
+class FilterForm(QueryForm):
     """A filter of acts; sent with GET."""
-
-    class Meta(Form.Meta):
-        """No CSRF token, because it changes nothing."""
-
-        csrf = False
 
     member = StringField("Member", [Length(max=320)], render_kw={"type": "email", "placeholder": "E-mail"})
     actor = SelectField("Who", validate_choice=False)
@@ -41,9 +34,8 @@ class FilterForm(Form):
     until = Day("Until", [Optional(), day_in_range])
 
 
-@pages.get("/")
-@needs(Role.MANAGER)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.MANAGER)
+def overview() -> Answer:
     """The acts that match the filter, newest first."""
     session, zone = database(), house_zone()
     form = FilterForm(request.args)
@@ -54,8 +46,8 @@ def overview() -> ResponseReturnValue:
     if form.text("member") and member is None:
         form.refuse(NotFound(field="member", what="member", name=form.text("member")))
     if form.errors:
-        return render_template("log/list.html", form=form, zone=zone, acts=[], people={}, older=None), 422
-    page = actions.page(
+        return page("log/list.html", True, form=form, acts=[], people={}, older=None)
+    found = actions.page(
         session,
         limit=LISTED,
         before=query_id("before"),
@@ -65,10 +57,10 @@ def overview() -> ResponseReturnValue:
         since=_start_of(form.since.data, zone),
         until=form.until.data and end_of(form.until.data, zone),
     )
-    ids = {act.member_id for act in page.acts}
+    ids = {act.member_id for act in found.acts}
     people = {member.id: member for member in session.scalars(select(Member).where(Member.id.in_(ids)))}
-    older = page.older and link(".overview", **{**request.args, "before": page.older})
-    return render_template("log/list.html", form=form, zone=zone, acts=page.acts, people=people, older=older)
+    older = found.older and link(".overview", **{**request.args, "before": found.older})
+    return page("log/list.html", form=form, acts=found.acts, people=people, older=older)
 
 
 def _start_of(day: date | None, zone: str) -> datetime | None:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import abort, request
-from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import joinedload, selectinload
 from wtforms.validators import ValidationError
 
-from console.request import database
+from console.request import database, utc_now
+from console.web.access import Answer
 from console.web.fields import local_moment, query_id, utc
 from console.web.formats import house_zone
 from console.web.forms import page
@@ -72,11 +72,9 @@ def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
     return sorted(open_ones, key=lambda grant: (grant.item, grant.expires_at or never, grant.effective_at))
 
 
-def show(
-    member_id: int, *, redeeming: RedeemForm | None = None, window: str | None = None, **more: Any
-) -> ResponseReturnValue:
+def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | None = None, **more: Any) -> Answer:
     """The page, with the form that was refused or the window over it."""
-    session, now = database(), datetime.now(UTC)
+    session, now = database(), utc_now()
     member = find(member_id)
     zone = zone_of(member)
     moment = as_of(zone)

@@ -1,18 +1,16 @@
 """One membership: its terms beside the offer's, its billing references, and its payments."""
 
-from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, abort, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, request, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 from wtforms import TextAreaField
 from wtforms.validators import DataRequired, InputRequired
 
-from console.request import actor, database
+from console.request import actor, database, utc_now
 from console.web import billing
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.fields import Day, query_id
 from console.web.formats import day
 from console.web.forms import Form, page
@@ -21,12 +19,11 @@ from models.catalogue import on_sale
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
 from models.members import changed_terms, memberships
 from models.members.memberships import Membership, MembershipTerms, PinnedTerms
-from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH, Action
 from models.statements import dues
 from models.wording import Given, term_sentence
 
-pages = Blueprint("memberships", __name__, url_prefix="/memberships")
+pages = Pages("memberships", __name__, url_prefix="/memberships")
 
 PAYMENTS = 25
 """On one page."""
@@ -55,16 +52,14 @@ class MoveForm(PicksForm):
     reason = TextAreaField("Why", [InputRequired("Say why.")], render_kw={"maxlength": MAX_REASON_LENGTH, "rows": 2})
 
 
-@pages.get("/<id:membership_id>")
-@needs(Role.VIEWER)
-def show(membership_id: int) -> ResponseReturnValue:
+@pages.page("/<id:membership_id>", Role.VIEWER)
+def show(membership_id: int) -> Answer:
     """The membership."""
     return _page(_find(membership_id))
 
 
-@pages.post("/<id:membership_id>/billing")
-@needs(Role.DESK)
-def add_billing(membership_id: int) -> ResponseReturnValue:
+@pages.button("/<id:membership_id>/billing", Role.DESK)
+def add_billing(membership_id: int) -> Answer:
     """Let payments with one more reference find the membership."""
     membership, form = _find(membership_id), BillingForm()
 
@@ -76,11 +71,10 @@ def add_billing(membership_id: int) -> ResponseReturnValue:
     return form.submitted(act) or _page(membership, billing_form=form)
 
 
-@pages.route("/<id:membership_id>/move", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def move(membership_id: int) -> ResponseReturnValue:
+@pages.form("/<id:membership_id>/move", Role.MANAGER)
+def move(membership_id: int) -> Answer:
     """Move the membership to its offer's current terms, from today or a later day on."""
-    membership, form, now = _find(membership_id), MoveForm(), datetime.now(UTC)
+    membership, form, now = _find(membership_id), MoveForm(), utc_now()
     zone, term = membership.club.time_zone, membership.term
 
     def act() -> tuple[str, str]:
@@ -109,8 +103,8 @@ def _find(membership_id: int) -> Membership:
     return database().get(Membership, membership_id, options=_MADE_OF) or abort(404)
 
 
-def _page(membership: Membership, **forms: Form) -> ResponseReturnValue:
-    session, now = database(), datetime.now(UTC)
+def _page(membership: Membership, **forms: Form) -> Answer:
+    session, now = database(), utc_now()
     in_force, current = membership.terms_at(now), on_sale.given(membership.term)
     acts = [version.action_id for version in membership.versions]
     return page(
@@ -123,7 +117,6 @@ def _page(membership: Membership, **forms: Form) -> ResponseReturnValue:
         acts={act.id: act for act in session.scalars(select(Action).where(Action.id.in_(acts)))},
         compared=changed_terms.compare(_given(in_force), current),
         current=current,
-        endpoints=billing.endpoints(),
         paid=dues.page(session, membership.id, limit=PAYMENTS, before=query_id("before")),
         **{"billing_form": BillingForm(formdata=None), **forms},
     )

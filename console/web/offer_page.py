@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
 from console.request import database
 from console.web import forms
+from console.web.access import Answer
 from console.web.inventory import TYPES
 from models.catalogue import on_sale
 from models.catalogue.tables import Offer, OfferState, PaymentTerm, SessionBucket
@@ -73,7 +73,7 @@ def named(offer: Offer) -> str:
     return f"offer {offer.id}, {offer.name}"
 
 
-def page(offer: Offer, template: str = "offer", **window: object) -> ResponseReturnValue:
+def page(offer: Offer, template: str = "offer", **window: object) -> Answer:
     """The offer's page, perhaps with a window over it and its form."""
     sold = memberships_by_term(offer)
     cards = [

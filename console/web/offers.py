@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 
-from flask import Blueprint, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import request, url_for
 from sqlalchemy import func, select
 
 from console.edits import Edit
 from console.request import actor, database
 from console.rows import the_offer
 from console.web import buckets, offer_page, terms
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import Form, page, pressed
 from console.web.offer_page import KINDS, STATES, named
@@ -18,9 +17,8 @@ from models.catalogue import offers
 from models.catalogue.tables import Offer, PaymentTerm, SessionBucket
 from models.members.memberships import Membership
 from models.staff import actions
-from models.staff.accounts import Role
 
-pages = Blueprint("offers", __name__, url_prefix="/offers")
+pages = Pages("offers", __name__, url_prefix="/offers")
 pages.register_blueprint(buckets.pages)
 pages.register_blueprint(terms.pages)
 
@@ -31,14 +29,13 @@ class NameForm(Form):
     name = text_field("Name", description="As staff and members see it, such as Gold or All In.", autofocus=True)
 
 
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
     """The offers by name, of one state or all."""
     return _list("list")
 
 
-def _list(template: str, **window: object) -> ResponseReturnValue:
+def _list(template: str, **window: object) -> Answer:
     state = request.args.get("state", "")
     counts = dict(database().execute(select(Offer.state, func.count()).group_by(Offer.state)).all())
     parts = [
@@ -59,9 +56,8 @@ def _list(template: str, **window: object) -> ResponseReturnValue:
     )
 
 
-@pages.route("/new", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def new() -> ResponseReturnValue:
+@pages.form("/new", Role.MANAGER)
+def new() -> Answer:
     """Make a draft."""
     form = NameForm()
 
@@ -74,16 +70,14 @@ def new() -> ResponseReturnValue:
     return form.submitted(act) or _list("new", form=form)
 
 
-@pages.get("/<id:offer_id>")
-@needs(Role.VIEWER)
-def show(offer_id: int) -> ResponseReturnValue:
+@pages.page("/<id:offer_id>", Role.VIEWER)
+def show(offer_id: int) -> Answer:
     """One offer: its state, session buckets and payment terms."""
     return offer_page.page(the_offer(offer_id))
 
 
-@pages.route("/<id:offer_id>/rename", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def rename(offer_id: int) -> ResponseReturnValue:
+@pages.form("/<id:offer_id>/rename", Role.MANAGER)
+def rename(offer_id: int) -> Answer:
     """Change an offer's name, which memberships show too."""
     offer = the_offer(offer_id, lock=request.method == "POST")
     form = NameForm(name=offer.name)
@@ -98,9 +92,8 @@ def rename(offer_id: int) -> ResponseReturnValue:
     return form.submitted(act) or offer_page.page(offer, "named", form=form, title=title, button="Save")
 
 
-@pages.route("/<id:offer_id>/copy", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def copy(offer_id: int) -> ResponseReturnValue:
+@pages.form("/<id:offer_id>/copy", Role.MANAGER)
+def copy(offer_id: int) -> Answer:
     """Make a draft with all that can still be sold of an offer."""
     offer = the_offer(offer_id, lock=request.method == "POST")
     form = NameForm(name=f"Copy of {offer.name}"[:200])
@@ -115,21 +108,19 @@ def copy(offer_id: int) -> ResponseReturnValue:
     return form.submitted(act) or offer_page.page(offer, "named", form=form, title=title, button="Make the copy")
 
 
-@pages.post("/<id:offer_id>/publish")
-@needs(Role.MANAGER)
-def publish(offer_id: int) -> ResponseReturnValue:
+@pages.button("/<id:offer_id>/publish", Role.MANAGER)
+def publish(offer_id: int) -> Answer:
     """Put a draft on sale, or a retired offer back on sale."""
     return _change(offer_id, Offer.publish, "publish offer", "is on sale.")
 
 
-@pages.post("/<id:offer_id>/retire")
-@needs(Role.MANAGER)
-def retire(offer_id: int) -> ResponseReturnValue:
+@pages.button("/<id:offer_id>/retire", Role.MANAGER)
+def retire(offer_id: int) -> Answer:
     """Take an offer off sale."""
     return _change(offer_id, Offer.retire, "retire offer", "is off sale. Memberships that bought it go on.")
 
 
-def _change(offer_id: int, change: Callable[[Offer], None], verb: str, text: str) -> ResponseReturnValue:
+def _change(offer_id: int, change: Callable[[Offer], None], verb: str, text: str) -> Answer:
     offer = the_offer(offer_id, lock=True)
 
     def act() -> str:
@@ -141,9 +132,8 @@ def _change(offer_id: int, change: Callable[[Offer], None], verb: str, text: str
     return pressed(act, url_for(".show", offer_id=offer_id))
 
 
-@pages.route("/<id:offer_id>/delete", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def delete(offer_id: int) -> ResponseReturnValue:
+@pages.form("/<id:offer_id>/delete", Role.MANAGER)
+def delete(offer_id: int) -> Answer:
     """Delete a draft, once that is confirmed."""
     offer, form = the_offer(offer_id, lock=request.method == "POST"), Form()
     name = offer.name

@@ -2,37 +2,33 @@
 
 from collections.abc import Callable
 
-from flask import Blueprint, url_for
-from flask.typing import ResponseReturnValue
+from flask import url_for
 
 from console.request import actor, database
-from console.web import billing
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
+from console.web.formats import endpoints
 from console.web.forms import ReasonForm, page
 from models.errors import NotFound
 from models.inbox import pauses
-from models.staff.accounts import Role
 
-pages = Blueprint("pauses", __name__, url_prefix="/endpoints")
+pages = Pages("pauses", __name__, url_prefix="/endpoints")
 
 
-@pages.route("/<name>/pause", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def pause(name: str) -> ResponseReturnValue:
+@pages.form("/<name>/pause", Role.OPERATOR)
+def pause(name: str) -> Answer:
     """Hold an endpoint's events back; receiving goes on."""
     return _ask(name, "pause", pauses.pause, "is paused. Its webhooks are still received and kept.")
 
 
-@pages.route("/<name>/resume", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def resume(name: str) -> ResponseReturnValue:
+@pages.form("/<name>/resume", Role.OPERATOR)
+def resume(name: str) -> Answer:
     """Let its events be processed again."""
     return _ask(name, "resume", pauses.resume, "goes on. A worker takes what has waited within a second.")
 
 
-def _ask(name: str, verb: str, change: Callable[..., None], text: str) -> ResponseReturnValue:
+def _ask(name: str, verb: str, change: Callable[..., None], text: str) -> Answer:
     paused = [pause.endpoint for pause in pauses.paused(database())]
-    if name not in [*billing.endpoints(), *paused]:
+    if name not in [*endpoints(), *paused]:
         raise NotFound(what="endpoint", name=name[:63])
     form = ReasonForm()
 

@@ -1,15 +1,13 @@
 """Sessions at the desk: redeem, give back, extend."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from flask import Blueprint, abort, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, url_for
 from sqlalchemy import select
 
-from console.request import actor, database
+from console.request import actor, database, utc_now
 from console.web import member_page
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.fields import chosen_id
 from console.web.formats import day
 from console.web.member_forms import ExtendForm, GiveBackForm, RedeemForm
@@ -19,22 +17,20 @@ from models.ledger import adjustments, redemptions
 from models.ledger.burn_order import Draw
 from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import Redemption
-from models.staff.accounts import Role
 from models.statements import statement
 from models.wording import sessions_of
 
-pages = Blueprint("sessions", __name__)
+pages = Pages("sessions", __name__)
 
 
-@pages.post("/<id:member_id>/redeem")
-@needs(Role.DESK)
-def redeem(member_id: int) -> ResponseReturnValue:
+@pages.button("/<id:member_id>/redeem", Role.DESK)
+def redeem(member_id: int) -> Answer:
     """Take sessions from the member's usable grants."""
     form, member = RedeemForm(), member_page.find(member_id)
     item = database().get(Item, chosen_id(form.item_id.data)) or abort(404)
 
     def act() -> tuple[str, str]:
-        quantity, now = form.quantity.data, datetime.now(UTC)
+        quantity, now = form.quantity.data, utc_now()
         answer = redemptions.redeem(
             database(), member_id=member_id, item_id=item.id, quantity=quantity, key=form.once, by=actor(), now=now
         )
@@ -45,9 +41,8 @@ def redeem(member_id: int) -> ResponseReturnValue:
     return form.submitted(act) or member_page.show(member_id, redeeming=form)
 
 
-@pages.route("/<id:member_id>/redemptions/<id:redemption_id>/give-back", methods=["GET", "POST"])
-@needs(Role.DESK)
-def give_back(member_id: int, redemption_id: int) -> ResponseReturnValue:
+@pages.form("/<id:member_id>/redemptions/<id:redemption_id>/give-back", Role.DESK)
+def give_back(member_id: int, redemption_id: int) -> Answer:
     """Return sessions of a redemption to the grants that they came from."""
     origin = database().get(Redemption, redemption_id)
     if origin is None or origin.member_id != member_id or origin.undoes is not None:
@@ -56,7 +51,7 @@ def give_back(member_id: int, redemption_id: int) -> ResponseReturnValue:
     item, form = database().get_one(Item, origin.item_id), GiveBackForm(quantity=left)
 
     def act() -> tuple[str, str]:
-        quantity, now = form.quantity.data, datetime.now(UTC)
+        quantity, now = form.quantity.data, utc_now()
         answer = redemptions.give_back(
             database(), redemption_id=redemption_id, quantity=quantity, key=form.once, by=actor(), now=now
         )
@@ -68,18 +63,17 @@ def give_back(member_id: int, redemption_id: int) -> ResponseReturnValue:
     )
 
 
-@pages.route("/<id:member_id>/grants/<id:grant_id>/extend", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def extend(member_id: int, grant_id: int) -> ResponseReturnValue:
+@pages.form("/<id:member_id>/grants/<id:grant_id>/extend", Role.MANAGER)
+def extend(member_id: int, grant_id: int) -> Answer:
     """Let a grant expire later, which brings back what of it has expired."""
-    grant = statement.grant(database(), member_id, grant_id, datetime.now(UTC)) or abort(404)
+    grant = statement.grant(database(), member_id, grant_id, utc_now()) or abort(404)
     zone = grant.time_zone or member_page.zone_of(member_page.find(member_id))
     form = ExtendForm()
     if not form.is_submitted() and grant.expires_at and not grant.is_expired:
         form.last_day.data = last_day(grant.expires_at, zone)
 
     def act() -> tuple[str, str]:
-        last, reason, now = form.last_day.data, form.text("reason"), datetime.now(UTC)
+        last, reason, now = form.last_day.data, form.text("reason"), utc_now()
         back = adjustments.extend(database(), grant_id, last_day=last, reason=reason, by=actor(), now=now)
         what = f"{sessions_of(grant.item, grant.remaining + back)} of {day(grant.effective_at, zone)}"
         return f"{what} can be used until {day(last)}.", url_for("members.show", member_id=member_id)
@@ -88,7 +82,7 @@ def extend(member_id: int, grant_id: int) -> ResponseReturnValue:
 
 
 def _left(member_id: int, item: Item) -> str:
-    balances = statement.balances(database(), member_id, datetime.now(UTC))
+    balances = statement.balances(database(), member_id, utc_now())
     left = next((balance.usable for balance in balances if balance.item_id == item.id), 0)
     return f"{left} left."
 

@@ -1,18 +1,16 @@
 """Sign-up: a member, an offer with its payment term and session items, and how payments find the membership."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from flask import Blueprint, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import request, url_for
 from sqlalchemy import select
 from wtforms import HiddenField, RadioField, SelectField, StringField
 from wtforms.validators import ValidationError
 
-from console.request import actor, database
+from console.request import actor, database, utc_now
 from console.web import billing
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.fields import chosen_id, text_field
 from console.web.forms import OnceForm, page
 from console.web.picks import PicksForm
@@ -21,9 +19,8 @@ from models.catalogue.tables import Club, Offer, PaymentTerm
 from models.errors import SppError
 from models.members import memberships
 from models.members.memberships import Member, Membership
-from models.staff.accounts import Role
 
-pages = Blueprint("sign_up", __name__, url_prefix="/sign-up")
+pages = Pages("sign_up", __name__, url_prefix="/sign-up")
 
 Choice = TypeVar("Choice", Club, Offer, PaymentTerm)
 
@@ -80,9 +77,8 @@ def further(member: Member) -> str:
     return f"{member.name} has this address, gains a further membership, and keeps the name."
 
 
-@pages.route("/", methods=["GET", "POST"])
-@needs(Role.DESK)
-def form() -> ResponseReturnValue:
+@pages.form("/", Role.DESK)
+def form() -> Answer:
     """The one page of a sign-up; each choice decides what else it asks for."""
     sent = request.method == "POST"
     form = SignUpForm(request.form if sent else request.args)
@@ -104,7 +100,7 @@ def form() -> ResponseReturnValue:
             term=term,
             picks=form.picked(term),
             by=actor(),
-            now=datetime.now(UTC),
+            now=utc_now(),
             key=form.once,
         )
         settled = ""
@@ -136,7 +132,6 @@ def form() -> ResponseReturnValue:
         given=on_sale.given(term) if term else {},
         further=further(member) if member else None,
         sentences={term.id: on_sale.sentence(term) for term in terms},
-        endpoints=billing.endpoints(),
     )
 
 

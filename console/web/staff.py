@@ -1,26 +1,23 @@
 """Staff accounts and their roles, and everybody's own password."""
 
-from datetime import UTC, datetime
-
-from flask import Blueprint, abort, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, request, url_for
 from flask_login import current_user
 from sqlalchemy import func, select
 from wtforms import PasswordField, SelectChoice, SelectField
 from wtforms.validators import EqualTo, InputRequired, Length
 
-from console.request import actor, database
-from console.web.access import needs
+from console.request import actor, database, utc_now
+from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import Form, page, pressed
 from console.web.login import begin_session, login_failed
 from models.database.naming import MAX_NAME_LENGTH
 from models.errors import WrongLogin, WrongPassword
 from models.staff import accounts, logins
-from models.staff.accounts import MIN_PASSWORD_LENGTH, Role, Staff
+from models.staff.accounts import MIN_PASSWORD_LENGTH, Staff
 from models.staff.tokens import ApiToken
 
-pages = Blueprint("staff", __name__, url_prefix="/staff")
+pages = Pages("staff", __name__, url_prefix="/staff")
 
 MAY = {
     Role.VIEWER: "Viewer: sees members and the catalogue",
@@ -79,16 +76,14 @@ class OwnPasswordForm(Form):
     )
 
 
-@pages.get("/")
-@needs(Role.ADMIN)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.ADMIN)
+def overview() -> Answer:
     """The accounts: those in use by name, then the disabled ones."""
     return _page("list")
 
 
-@pages.route("/new", methods=["GET", "POST"])
-@needs(Role.ADMIN)
-def new() -> ResponseReturnValue:
+@pages.form("/new", Role.ADMIN)
+def new() -> Answer:
     """Add an account."""
     form = AccountForm()
 
@@ -100,23 +95,21 @@ def new() -> ResponseReturnValue:
             role=Role(form.role.data),
             password=form.password.data,
             by=actor(),
-            now=datetime.now(UTC),
+            now=utc_now(),
         )
         return f"{person.name} can log in as {person.email}.", url_for(".overview")
 
     return form.submitted(act) or _page("new", form=form)
 
 
-@pages.get("/<id:staff_id>")
-@needs(Role.ADMIN)
-def show(staff_id: int) -> ResponseReturnValue:
+@pages.page("/<id:staff_id>", Role.ADMIN)
+def show(staff_id: int) -> Answer:
     """One account, and what can be done to it."""
     return _account(_find(staff_id))
 
 
-@pages.post("/<id:staff_id>/role")
-@needs(Role.ADMIN)
-def change_role(staff_id: int) -> ResponseReturnValue:
+@pages.button("/<id:staff_id>/role", Role.ADMIN)
+def change_role(staff_id: int) -> Answer:
     """Give the person another role."""
     person, form = _find(staff_id), RoleForm()
 
@@ -127,50 +120,46 @@ def change_role(staff_id: int) -> ResponseReturnValue:
     return form.submitted(act) or _account(person, role_form=form)
 
 
-@pages.post("/<id:staff_id>/password")
-@needs(Role.ADMIN)
-def change_password(staff_id: int) -> ResponseReturnValue:
+@pages.button("/<id:staff_id>/password", Role.ADMIN)
+def change_password(staff_id: int) -> Answer:
     """Give the person a new password, which ends their sessions."""
     person, form = _find(staff_id), PasswordForm()
 
     def act() -> tuple[str, str]:
-        logins.change_password(database(), person, form.password.data, by=actor(), now=datetime.now(UTC))
+        logins.change_password(database(), person, form.password.data, by=actor(), now=utc_now())
         return f"{person.name} has a new password, and has to log in with it.", _back(person)
 
     return form.submitted(act) or _account(person, password_form=form)
 
 
-@pages.post("/<id:staff_id>/disable")
-@needs(Role.ADMIN)
-def disable(staff_id: int) -> ResponseReturnValue:
+@pages.button("/<id:staff_id>/disable", Role.ADMIN)
+def disable(staff_id: int) -> Answer:
     """End the account's use."""
     person = _find(staff_id)
 
     def act() -> str:
-        accounts.disable(database(), person, by=actor(), now=datetime.now(UTC))
+        accounts.disable(database(), person, by=actor(), now=utc_now())
         return f"{person.name} cannot log in any more, and is logged out."
 
     return pressed(act, _back(person))
 
 
-@pages.post("/<id:staff_id>/enable")
-@needs(Role.ADMIN)
-def enable(staff_id: int) -> ResponseReturnValue:
+@pages.button("/<id:staff_id>/enable", Role.ADMIN)
+def enable(staff_id: int) -> Answer:
     """Let the account be used again."""
     person = _find(staff_id)
 
     def act() -> str:
-        accounts.enable(database(), person, by=actor(), now=datetime.now(UTC))
+        accounts.enable(database(), person, by=actor(), now=utc_now())
         return f"{person.name} can log in again, as {person.role}."
 
     return pressed(act, _back(person))
 
 
-@pages.route("/password", methods=["GET", "POST"])
-@needs(Role.VIEWER)
-def own_password() -> ResponseReturnValue:
+@pages.form("/password", Role.VIEWER)
+def own_password() -> Answer:
     """Change one's own password, which ends one's other sessions."""
-    form, now = OwnPasswordForm(), datetime.now(UTC)
+    form, now = OwnPasswordForm(), utc_now()
     email, address = current_user.account.email, request.remote_addr or ""
 
     def act(person: Staff) -> tuple[str, str]:
@@ -200,12 +189,12 @@ def _back(person: Staff) -> str:
     return url_for("start.home" if person.id == current_user.account.id else ".overview")
 
 
-def _account(person: Staff, **forms: Form) -> ResponseReturnValue:
+def _account(person: Staff, **forms: Form) -> Answer:
     tokens = select(func.count()).where(ApiToken.staff_id == person.id, ApiToken.revoked_at.is_(None))
     given = {"role_form": RoleForm(formdata=None, role=person.role), "password_form": PasswordForm(formdata=None)}
     return _page("account", person=person, tokens=database().scalar(tokens), **{**given, **forms})
 
 
-def _page(template: str, **window: object) -> ResponseReturnValue:
+def _page(template: str, **window: object) -> Answer:
     people = database().scalars(select(Staff).order_by(Staff.disabled_at.is_not(None), func.lower(Staff.name)))
     return page(f"staff/{template}.html", people=people.all(), **window)

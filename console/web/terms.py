@@ -1,18 +1,16 @@
 """Payment terms of an offer: name, dues and interval, and how many sessions each payment gives, in one window."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from flask import Blueprint, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import request, url_for
 from sqlalchemy import select
 from wtforms import SelectField
 
 from console.edits import log_changes
-from console.request import actor, database
+from console.request import actor, database, utc_now
 from console.rows import the_offer
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.fields import WholeNumber, text_field
 from console.web.forms import EditForm, Form, pressed
 from console.web.offer_page import memberships_by_term, named, page, term_of
@@ -21,10 +19,9 @@ from models.catalogue.tables import Club, Interval, Offer, PaymentTerm
 from models.currencies import digits
 from models.errors import SessionsRefused, SppError
 from models.staff import actions
-from models.staff.accounts import Role
 from models.wording import amount, counted, currency_code, minor_units
 
-pages = Blueprint("terms", __name__, url_prefix="/<id:offer_id>/terms")
+pages = Pages("terms", __name__, url_prefix="/<id:offer_id>/terms")
 
 INTERVALS = {
     Interval.WEEK.value: "Weeks",
@@ -65,9 +62,8 @@ class TermForm(EditForm):
         return valid and not self.form_errors
 
 
-@pages.route("/new", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def new(offer_id: int) -> ResponseReturnValue:
+@pages.form("/new", Role.MANAGER)
+def new(offer_id: int) -> Answer:
     """Add a way of paying."""
     offer = the_offer(offer_id, lock=request.method == "POST")
     form = _form(offer)
@@ -80,9 +76,8 @@ def new(offer_id: int) -> ResponseReturnValue:
     return form.submitted(act) or page(offer, "term", form=form, session_fields=SESSION_FIELDS)
 
 
-@pages.route("/<id:term_id>", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def edit(offer_id: int, term_id: int) -> ResponseReturnValue:
+@pages.form("/<id:term_id>", Role.MANAGER)
+def edit(offer_id: int, term_id: int) -> Answer:
     """Change name, dues or sessions. Memberships that bought the term keep theirs."""
     offer = the_offer(offer_id, lock=request.method == "POST")
     term = term_of(offer, term_id)
@@ -110,24 +105,20 @@ def _logged(term: PaymentTerm) -> dict[str, object]:
     return shown
 
 
-@pages.post("/<id:term_id>/retire")
-@needs(Role.MANAGER)
-def retire(offer_id: int, term_id: int) -> ResponseReturnValue:
+@pages.button("/<id:term_id>/retire", Role.MANAGER)
+def retire(offer_id: int, term_id: int) -> Answer:
     """Take a payment term off sale."""
     text = "can no longer be bought. Memberships that bought it go on."
-    return _change(offer_id, term_id, lambda term: term.retire(datetime.now(UTC)), "retire payment term", text)
+    return _change(offer_id, term_id, lambda term: term.retire(utc_now()), "retire payment term", text)
 
 
-@pages.post("/<id:term_id>/bring-back")
-@needs(Role.MANAGER)
-def bring_back(offer_id: int, term_id: int) -> ResponseReturnValue:
+@pages.button("/<id:term_id>/bring-back", Role.MANAGER)
+def bring_back(offer_id: int, term_id: int) -> Answer:
     """Put a payment term back on sale."""
     return _change(offer_id, term_id, PaymentTerm.bring_back, "bring back payment term", "can be bought again.")
 
 
-def _change(
-    offer_id: int, term_id: int, change: Callable[[PaymentTerm], None], verb: str, text: str
-) -> ResponseReturnValue:
+def _change(offer_id: int, term_id: int, change: Callable[[PaymentTerm], None], verb: str, text: str) -> Answer:
     offer = the_offer(offer_id, lock=True)
     term = term_of(offer, term_id)
 
@@ -139,9 +130,8 @@ def _change(
     return pressed(act, _card(offer, term))
 
 
-@pages.route("/<id:term_id>/delete", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def delete(offer_id: int, term_id: int) -> ResponseReturnValue:
+@pages.form("/<id:term_id>/delete", Role.MANAGER)
+def delete(offer_id: int, term_id: int) -> Answer:
     """Delete a payment term that nobody has bought, once that is confirmed."""
     offer, form = the_offer(offer_id, lock=request.method == "POST"), Form()
     term = term_of(offer, term_id)

@@ -1,24 +1,21 @@
 """API tokens: made, shown once, revoked."""
 
-from datetime import UTC, datetime
-
-from flask import Blueprint, abort, render_template, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, render_template, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from wtforms import RadioField, SelectChoice, SelectField
 
-from console.request import actor, database
-from console.web.access import needs
+from console.request import actor, database, utc_now
+from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import Form, page
 from models.database.naming import MAX_NAME_LENGTH
 from models.errors import SppError
 from models.staff import tokens
-from models.staff.accounts import Role, Staff
+from models.staff.accounts import Staff
 from models.staff.tokens import ApiToken, TokenScope
 
-pages = Blueprint("tokens", __name__, url_prefix="/tokens")
+pages = Pages("tokens", __name__, url_prefix="/tokens")
 
 MAY = {
     TokenScope.READ: "Read",
@@ -43,16 +40,14 @@ class TokenForm(Form):
     )
 
 
-@pages.get("/")
-@needs(Role.ADMIN)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.ADMIN)
+def overview() -> Answer:
     """Every token, those in use first."""
     return _page("list")
 
 
-@pages.route("/new", methods=["GET", "POST"])
-@needs(Role.ADMIN)
-def new() -> ResponseReturnValue:
+@pages.form("/new", Role.ADMIN)
+def new() -> Answer:
     """Make a token. Its text stands in this answer only, and is stored nowhere."""
     form = TokenForm(owner=current_user.account.id)
     if form.validate_on_submit():
@@ -66,14 +61,13 @@ def new() -> ResponseReturnValue:
     return _page("new", form=form)
 
 
-@pages.route("/<id:token_id>/revoke", methods=["GET", "POST"])
-@needs(Role.ADMIN)
-def revoke(token_id: int) -> ResponseReturnValue:
+@pages.form("/<id:token_id>/revoke", Role.ADMIN)
+def revoke(token_id: int) -> Answer:
     """End a token's use, once that is confirmed."""
     token, form = database().get(ApiToken, token_id) or abort(404), Form()
 
     def act() -> tuple[str, str]:
-        tokens.revoke(database(), token_id, by=actor(), now=datetime.now(UTC))
+        tokens.revoke(database(), token_id, by=actor(), now=utc_now())
         return f"{token.name} is revoked.", url_for(".overview")
 
     return form.submitted(act) or _page("revoke", token=token, form=form)
@@ -85,5 +79,5 @@ def _owners() -> list[SelectChoice]:
     return [SelectChoice(one.id, f"{one.email}, {one.role}") for one in database().scalars(active)]
 
 
-def _page(template: str, **window: object) -> ResponseReturnValue:
+def _page(template: str, **window: object) -> Answer:
     return page(f"tokens/{template}.html", tokens=tokens.list_tokens(database()), **window)

@@ -1,27 +1,24 @@
 """Paid payments without sessions, unmatched or held: give them to a membership, or set them aside."""
 
-from datetime import UTC, datetime
 from typing import ClassVar
 
-from flask import Blueprint, abort, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, request, url_for
 from sqlalchemy import func, select
 from wtforms import SelectChoice, SelectField
 
 from console.request import actor, database
 from console.web import billing
-from console.web.access import needs
+from console.web.access import Answer, Pages, Role
 from console.web.fields import chosen_id, text_field
-from console.web.formats import house_zone
+from console.web.formats import endpoints
 from console.web.forms import Form, ReasonForm, page
 from models.errors import NotFound
 from models.members import memberships
 from models.members.memberships import find_member
 from models.payments import references
 from models.payments.references import Payment
-from models.staff.accounts import Role
 
-pages = Blueprint("unmatched", __name__, url_prefix="/unmatched")
+pages = Pages("unmatched", __name__, url_prefix="/unmatched")
 
 LISTED = 200
 """Payments on the page. More than that wait only after a mistake of a processor or an import."""
@@ -36,14 +33,13 @@ class LinkForm(Form):
     membership = SelectField("Membership", coerce=chosen_id, validate_choice=False)
 
 
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
     """The waiting payments, the longest waiting first."""
     return _list()
 
 
-def _list(template: str = "unmatched", **window: object) -> ResponseReturnValue:
+def _list(template: str = "unmatched", **window: object) -> Answer:
     session = database()
     waiting = (Payment.state == references.PaymentState.UNMATCHED) & Payment.set_aside_by.is_(None)
     return page(
@@ -51,19 +47,15 @@ def _list(template: str = "unmatched", **window: object) -> ResponseReturnValue:
         waiting=references.unmatched(session, limit=LISTED),
         total=session.scalar(select(func.count()).where(waiting)),
         held=references.held(session, limit=LISTED),
-        now=datetime.now(UTC),
-        zone=house_zone(),
-        known=billing.endpoints(),
         **window,
     )
 
 
-@pages.route("/link", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def link() -> ResponseReturnValue:
+@pages.form("/link", Role.OPERATOR)
+def link() -> Answer:
     """Give this billing reference's payments, waiting and future ones, to a membership."""
     endpoint, reference = request.args.get("endpoint", ""), request.args.get("reference", "")
-    if endpoint not in billing.endpoints() or not 0 < len(reference) <= billing.REFERENCE_LENGTH:
+    if endpoint not in endpoints() or not 0 < len(reference) <= billing.REFERENCE_LENGTH:
         raise NotFound(what="billing reference", name=f"{endpoint}:{reference}"[:300])
     form = LinkForm()
     person = find_member(database(), form.text("email")) if form.text("email") else None
@@ -79,9 +71,8 @@ def link() -> ResponseReturnValue:
     return form.submitted(act) or _list("link", **window)
 
 
-@pages.route("/<id:payment_id>/set-aside", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def set_aside(payment_id: int) -> ResponseReturnValue:
+@pages.form("/<id:payment_id>/set-aside", Role.OPERATOR)
+def set_aside(payment_id: int) -> Answer:
     """Take a payment that is not a member's dues out of the lists and alarms, with a reason."""
     payment, form = database().get(Payment, payment_id) or abort(404), ReasonForm()
 
