@@ -10,6 +10,7 @@ import pytest
 
 from local import sample_gym
 from local.standin import StandIn
+from models.errors import NotRepairable
 from models.inbox import repairs, storing, thin_events
 from models.inbox.reconciliation import Counts
 from models.inbox.storing import NewEvent
@@ -291,7 +292,7 @@ class TestPeople:
         desk.tells("sale", "S1", state="completed")
         due_now(desk.make)
         desk.fetching.drain()
-        with desk.make.begin() as session, pytest.raises(repairs.NotRepairable, match="it is pending"):
+        with desk.make.begin() as session, pytest.raises(NotRepairable, match="it is pending"):
             repairs.discard(session, [1], "Too late.", by=sample_gym.BY)
         desk.crediting.drain()
         assert credited_once(desk.make, ["S1"])

@@ -263,7 +263,7 @@ def test_it_looks_again_and_again_by_itself(watching: Watching, heard: Heard, ma
             raise error
         look()
 
-    watcher.look = fail_first  # type: ignore[method-assign]
+    watcher.look = fail_first
     die(make)
     watcher.start(every_s=0.01)
     until(lambda: rules(heard))

@@ -230,13 +230,13 @@ def test_what_is_refused(gym: Gym, session: Session) -> None:
     _, run = expired(gym)
     by = {"reason": REASON, "by": BY, "now": TODAY}
     with pytest.raises(ReasonMissing):
-        expiry_undo.undo(session, run.id, last_day=NEXT_WEEK, **{**by, "reason": " "})  # type: ignore[arg-type]
+        expiry_undo.undo(session, run.id, last_day=NEXT_WEEK, **{**by, "reason": " "})
     with pytest.raises(DayOver):
-        expiry_undo.undo(session, run.id, last_day=TODAY.date() - timedelta(days=2), **by)  # type: ignore[arg-type]
+        expiry_undo.undo(session, run.id, last_day=TODAY.date() - timedelta(days=2), **by)
     with pytest.raises(DayTooFar):
-        expiry_undo.undo(session, run.id, last_day=date(9999, 12, 31), **by)  # type: ignore[arg-type]
+        expiry_undo.undo(session, run.id, last_day=date(9999, 12, 31), **by)
     with pytest.raises(NotFound):
-        expiry_undo.undo(session, run.id + 1, last_day=None, **by)  # type: ignore[arg-type]
+        expiry_undo.undo(session, run.id + 1, last_day=None, **by)
     undo(session, run)
     with pytest.raises(WrongState, match="is undone, so it cannot be undone"):
-        expiry_undo.undo(session, run.id, last_day=None, **by)  # type: ignore[arg-type]
+        expiry_undo.undo(session, run.id, last_day=None, **by)
