@@ -118,9 +118,9 @@ def _show_reports(reports: "list[Report]", dry_run: bool) -> None:
         return
     headings = ["endpoint", "since", "until", "seen", "already known", "missing" if dry_run else "added", "differing",
                 "without effect"]  # fmt: skip
-    show.table(headings, [
-        [report.endpoint, report.since, report.until, *vars(report.counts).values()] for report in reports
-    ])  # fmt: skip
+    show.table(
+        headings, [[report.endpoint, report.since, report.until, *vars(report.counts).values()] for report in reports]
+    )
     for report in reports:
         for line in filter(None, [*report.warnings, report.error and f"FAILED: {report.error}"]):
             click.echo(f"  {report.endpoint}: {line}")

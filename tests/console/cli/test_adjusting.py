@@ -71,7 +71,7 @@ def test_many_wait_for_a_second_person(paid_ann: Spp, monkeypatch: pytest.Monkey
         (("nobody@example.com", "Yoga", "1", *WHY), 1, "There is no member 'nobody@example.com'."),
         ((ANN, "Yoga", "1", "--reason", "goodwill", "--note", " "), 1, "Say why: a note is required."),
         ((ANN, "Yoga", "1", *WHY, "--last-day", "2020-01-31"), 1, "That day is over"),
-        ((ANN, "Yoga", "1", *WHY, "--last-day", "tomorrow"), 2, "'tomorrow' does not match the format"),
+        ((ANN, "Yoga", "1", *WHY, "--last-day", "tomorrow"), 2, "'tomorrow' is not a day. Give it as 2026-03-01."),
         ((ANN, "Yoga", "1", "--reason", "because", "--note", "x"), 2, "'because' is not one of 'goodwill'"),
         ((ANN, "Yoga", "1", "--note", "x"), 2, "Missing option '--reason'"),
         ((ANN, "Yoga", "1", *WHY, "--last-week", "x"), 2, "unexpected extra argument"),
@@ -106,7 +106,7 @@ def test_a_grant_is_extended(paid_ann: Spp, make: Make) -> None:
         (("1", "2020-01-31", "--reason", "x"), 1, "choose"),
         (("1", IN_A_YEAR, "--reason", " "), 1, "Say why: a note is required."),
         (("1", IN_A_YEAR), 2, "Missing option '--reason'"),
-        (("1", "soon", "--reason", "x"), 2, "'soon' does not match the format"),
+        (("1", "soon", "--reason", "x"), 2, "'soon' is not a day. Give it as 2026-03-01."),
         (("0", IN_A_YEAR, "--reason", "x"), 2, "0 is not in the range"),
     ],
 )
