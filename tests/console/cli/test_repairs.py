@@ -41,7 +41,9 @@ class TestUnmatched:
         ]
         assert told[0]["billing_references"] == ["sub_dora", "cus_dora"]
         shown = waiting("unmatched").out
-        assert "$89.00" in shown
+        five_days_ago = datetime.now(UTC) - timedelta(days=5)
+        assert f"$89.00, {five_days_ago:%b} {five_days_ago.day}" in shown
+        assert "stripe:in_old" in shown
         assert "5 days" in shown
         assert "spp link ENDPOINT:REFERENCE EMAIL" in shown
 
