@@ -5,22 +5,12 @@ from getpass import getuser
 
 import pytest
 
-from runtime.settings import Settings
 from tests.console.conftest import Spp
-from tests.worker.scene import Make, arrive, paid_now, rows
-from worker.crediting import Crediting
+from tests.worker.scene import Make, rows
 
 ANN = "ann@example.com"
 IN_A_YEAR = (datetime.now(UTC) + timedelta(days=365)).date().isoformat()
 WHY = ["--reason", "goodwill", "--note", "The coach was ill."]
-
-
-@pytest.fixture
-def paid_ann(gym: Spp, settings: Settings, make: Make) -> Spp:
-    """The gym, whose Ann has paid once: 8 group classes and 4 personal trainings."""
-    arrive(make, paid_now("in_1", "sub_ann"))
-    Crediting(settings, make).drain()
-    return gym
 
 
 def usable(spp: Spp, item: str) -> int:
