@@ -188,7 +188,7 @@ def _audit_message(audit: Audit) -> Message:
     text = (
         f"Audit {audit.id} of {_time(at)}: {result}.\n\n"
         f"Head of the chain over {audit.entries:,} ledger entries, at entry {audit.head_entry}:\n{head}\n\n"
-        "Keep this where nobody who can write to the database can change it.\n"
+        "Keep this where users with write access to the database cannot change it.\n"
         "`spp audit --head HASH` checks whether any of these entries was changed since.\n"
     )
     return Message(f"audit_{audit.id}_{int(at.timestamp())}", "audit.finished", at, data, f"Audit: {result}", text)

@@ -1,7 +1,7 @@
 """Commands that change a member's sessions by hand: adjust, extend."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import click
 
@@ -28,7 +28,7 @@ STATES = {None: "waiting", True: "applied", False: "declined"}
 @click.option("--key", help="Idempotency key: repeating it gives no more. Generated if missing.")
 @show.json_option
 def adjust(
-    email: str, item: str, quantity: int, reason: str, note: str, last_day: datetime | None, key: str | None
+    email: str, item: str, quantity: int, reason: str, note: str, last_day: date | None, key: str | None
 ) -> None:
     """Give a member sessions (2), or take some (-2), with a reason.
 
@@ -40,7 +40,7 @@ def adjust(
         person = the_member(session, email)
         made = adjustments.adjust(
             session, member_id=person.id, item_id=named(session, Item, item).id, quantity=quantity,
-            last_day=last_day.date() if last_day else None, reason=AdjustmentReason(reason), note=note,
+            last_day=last_day, reason=AdjustmentReason(reason), note=note,
             alone_up_to=loaded.adjust_alone_up_to, key=key, by=operator(), now=datetime.now(UTC),
         )  # fmt: skip
         number, state, decided_by, expires_at = made.id, STATES[made.approved], made.decided_by, made.expires_at
@@ -63,14 +63,12 @@ def adjust(
 @click.argument("day", type=DAY)
 @reason_option
 @show.json_option
-def extend(grant: int, day: datetime, reason: str) -> None:
+def extend(grant: int, day: date, reason: str) -> None:
     """Let a grant expire later: its sessions can be used until the end of DAY at the club.
 
     `spp member` lists the grants with their numbers.
     """
     with database() as session:
-        adjustments.extend(session, grant, last_day=day.date(), reason=reason, by=operator(), now=datetime.now(UTC))
+        adjustments.extend(session, grant, last_day=day, reason=reason, by=operator(), now=datetime.now(UTC))
         expires_at = session.get_one(CreditGrant, grant).expires_at
-    show.answer(
-        {"grant": grant, "expires_at": expires_at}, f"Grant {grant} can be used until the end of {day:%Y-%m-%d}."
-    )
+    show.answer({"grant": grant, "expires_at": expires_at}, f"Grant {grant} can be used until the end of {day}.")

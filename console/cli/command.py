@@ -82,7 +82,7 @@ SUMMARIES = {
         "endpoints": "List the webhook endpoints, and what their processors expect.",
         "pause": "Stop processing an endpoint's events until it is resumed. They are still received and kept.",
         "resume": "Process the events of a paused endpoint again, those that waited first.",
-        "pauses": "List the paused endpoints: since when, by whom and why.",
+        "pauses": "List the paused endpoints, each with its time, person and reason.",
     },
     "events": {
         "events": "List webhook events, the newest first, or show one.",

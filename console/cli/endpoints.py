@@ -59,7 +59,7 @@ def resume(endpoint: str, reason: str) -> None:
 @click.command("pauses")
 @show.json_option
 def list_pauses() -> None:
-    """List the paused endpoints: since when, by whom and why."""
+    """List the paused endpoints, each with its time, person and reason."""
     with database() as session:
         rows = [
             {"endpoint": one.endpoint, "since": one.paused_at, "by": one.paused_by, "reason": one.reason}

@@ -69,13 +69,15 @@ def events(context: click.Context, /, limit: int, **asked: Any) -> None:
         _list(limit, **asked)
 
 
-def _list(limit: int, **asked: Any) -> None:
+def _list(limit: int, hint: str = "", **asked: Any) -> None:
     with database() as session:
         page = search.page(session, _filter(session, **asked), limit=limit)
         rows = [_line(event) for event in page.events]
     show.listing(rows, "id", "endpoint", "event", "type", "received", "state", "tries", "why")
     if page.back_to:
         click.echo(f"\nSearched back to {show.cell(page.back_to)}; --until continues from there.", err=True)
+    if rows and hint:
+        click.echo(f"\n{hint}", err=True)
 
 
 def _line(event: WebhookEvent) -> dict[str, Any]:
@@ -205,7 +207,8 @@ def quarantine(context: click.Context) -> None:
     The list is that of `spp events --state quarantined`; show and discard are `spp events show` and `spp discard`.
     """
     if not context.invoked_subcommand:
-        _list(10_000, state=EventState.QUARANTINED.value)
+        hint = "`spp quarantine show ID`, then `release ID --reason TEXT` or `discard ID --reason TEXT`."
+        _list(10_000, hint, state=EventState.QUARANTINED.value)
 
 
 quarantine.add_command(show_event)

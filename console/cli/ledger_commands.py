@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def expire(as_of: datetime | None, allow: int | None, reason: str) -> None:
     """Record the sessions that have expired, as workers do every minute.
 
-    Nothing expires before its time. A run over far more grants than usual is stopped until somebody allows it; exit 1
+    Nothing expires before its time. A run over far more grants than usual is stopped until a person allows it; exit 1
     while one is stopped.
     """
     moment = as_of or datetime.now(UTC)
@@ -42,9 +42,7 @@ def expire(as_of: datetime | None, allow: int | None, reason: str) -> None:
         total = _record(make, moment, Breaker(loaded.expire_breaker_from, loaded.expire_breaker_times))
         with make.begin() as session:
             stopped = expiry.stopped(session)
-    figures = stopped and {
-        "run": stopped.id, "as_of": stopped.as_of, "grants": stopped.due, "usual": stopped.usual
-    }  # fmt: skip
+    figures = stopped and {"run": stopped.id, "as_of": stopped.as_of, "grants": stopped.due, "usual": stopped.usual}
     show.answer({"grants": total, "stopped": figures}, f"{counted(total, 'expired grant')} recorded.")
     if stopped:
         raise Failed(

@@ -96,9 +96,10 @@ def member(email: str, at: datetime | None) -> None:
     }):  # fmt: skip
         return
     click.echo(f"{person.name} <{person.email}>\n\nUsable {f'as of {show.cell(at)}' if at else 'now'}")
-    show.table(["item", "sessions", "next to expire", "when", "shortfall"], [
-        [row.item, row.usable, row.expires_next, row.next_expiry or "never", row.shortfall] for row in balances
-    ])  # fmt: skip
+    show.table(
+        ["item", "sessions", "next to expire", "when", "shortfall"],
+        [[row.item, row.usable, row.expires_next, row.next_expiry or "never", row.shortfall] for row in balances],
+    )
     click.echo("\nGrants")
     show.table(["grant", "item", "payment", "given", "used", "left", "usable from", "expires"], [
         [row.grant_id, row.item, row.payment or f"by {row.given_by}", row.quantity, row.used, row.remaining,

@@ -1,18 +1,24 @@
 """Days and times as arguments of commands."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import click
 
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
 
 
-class _Day(click.DateTime):
+class Day(click.ParamType[date]):
     """A day as YYYY-MM-DD."""
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002 -- click's signature
-        return "DAY"
+    name = "day"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Raises BadParameter."""
+        try:
+            return datetime.strptime(str(value), "%Y-%m-%d").replace(tzinfo=UTC).date()
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not a day. Give it as 2026-03-01.", ctx, param) from None
 
 
 class Moment(click.ParamType[datetime]):
@@ -40,4 +46,4 @@ class Moment(click.ParamType[datetime]):
 
 
 MOMENT = Moment()
-DAY = _Day(["%Y-%m-%d"])
+DAY = Day()

@@ -14,7 +14,7 @@ from console.cli.moments import MOMENT
 from models.errors import NotFound
 from models.members.memberships import the_membership
 from models.payments import references
-from models.payments.references import Payment
+from models.payments.references import Payment, Waiting
 from models.wording import age, money
 from runtime.settings import DatabaseRole
 
@@ -31,8 +31,8 @@ def unmatched() -> None:
         rows = [*references.unmatched(session), *references.held(session)]
     if show.as_json([row._asdict() for row in rows]):
         return
-    show.table(["endpoint", "payment", "amount", "paid", "waiting", "billing references, or why it is held"], [
-        [row.endpoint, row.payment, money(row.amount_minor, row.currency), row.paid_at, age(now - row.paid_at),
+    show.table(["payment", "ENDPOINT:PAYMENT", "waiting", "billing references, or why it is held"], [
+        [_payment(row, now), f"{row.endpoint}:{row.payment}", age(now - row.paid_at),
          row.problem or " ".join(row.billing_references)
          or "none: find out whose it is, and ask the processor to name them"]
         for row in rows
@@ -42,6 +42,12 @@ def unmatched() -> None:
             "\n`spp link ENDPOINT:REFERENCE EMAIL` gives all payments with that billing reference to a member."
             "\n`spp set-aside ENDPOINT:PAYMENT --reason TEXT` removes a payment that is no member's dues."
         )
+
+
+def _payment(row: Waiting, now: datetime) -> str:
+    """`$149.00, Nov 18, stripe`: the amount, the day (in UTC) and the endpoint of a payment."""
+    year = f", {row.paid_at.year}" if row.paid_at.year != now.year else ""
+    return f"{money(row.amount_minor, row.currency)}, {row.paid_at:%b} {row.paid_at.day}{year}, {row.endpoint}"
 
 
 @click.command()
@@ -118,9 +124,9 @@ def _show_reports(reports: "list[Report]", dry_run: bool) -> None:
         return
     headings = ["endpoint", "since", "until", "seen", "already known", "missing" if dry_run else "added", "differing",
                 "without effect"]  # fmt: skip
-    show.table(headings, [
-        [report.endpoint, report.since, report.until, *vars(report.counts).values()] for report in reports
-    ])  # fmt: skip
+    show.table(
+        headings, [[report.endpoint, report.since, report.until, *vars(report.counts).values()] for report in reports]
+    )
     for report in reports:
         for line in filter(None, [*report.warnings, report.error and f"FAILED: {report.error}"]):
             click.echo(f"  {report.endpoint}: {line}")

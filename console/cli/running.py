@@ -117,12 +117,13 @@ def demo_data() -> None:
         login = first_login.make(session, DATA, now=datetime.now(UTC)) if embedded else None
         made = [
             {
-                "member": membership.member.email, "offer": membership.offer.name,
+                "member": membership.member.email,
+                "offer": membership.offer.name,
                 "items": [pinned.item.name for pinned in membership.versions[-1].pinned],
                 "billing": [f"{billing.endpoint}:{billing.reference}" for billing in membership.billing],
             }
             for membership in sample_gym.make(session)
-        ]  # fmt: skip
+        ]
     if show.as_json(made):
         return
     show.table(["member", "offer", "items", "billing references"], [

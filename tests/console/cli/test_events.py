@@ -2,19 +2,8 @@
 
 import pytest
 
-from runtime.settings import Settings
 from tests.console.conftest import Spp
 from tests.worker.scene import Make, arrive, paid_now, run, states, value
-from worker.crediting import Crediting
-
-
-@pytest.fixture
-def worked(gym: Spp, settings: Settings, make: Make) -> Spp:
-    """Ann has paid; a zero-amount invoice was ignored, and other content under the first's id quarantined."""
-    arrive(make, paid_now("in_1", "sub_ann"), paid_now("in_1", "sub_mallory"))
-    arrive(make, paid_now("in_2", "sub_ben").replace(b'"amount_paid": 8900', b'"amount_paid": 0'))
-    Crediting(settings, make).drain()
-    return gym
 
 
 def number(make: Make, event_id: str, which: str = "conflicts_with IS NULL") -> int:

@@ -12,19 +12,6 @@ from tests.worker.scene import Make, arrive, paid_now, rows, run, value
 from worker.crediting import Crediting
 
 
-@pytest.fixture
-def worked(gym: Spp, settings: Settings, make: Make) -> Spp:
-    """Ann has paid; a zero-amount invoice was ignored, and other content under the first's id quarantined."""
-    arrive(
-        make,
-        paid_now("in_1", "sub_ann"),
-        paid_now("in_1", "sub_mallory"),
-    )
-    arrive(make, paid_now("in_2", "sub_ben").replace(b'"amount_paid": 8900', b'"amount_paid": 0'))
-    Crediting(settings, make).drain()
-    return gym
-
-
 def test_expire_writes_down_what_has_expired(worked: Spp, make: Make) -> None:
     assert worked("expire").out == "0 expired grants recorded.\n"
     run(make, "UPDATE credit_grants SET expires_at = '2026-03-01' WHERE expires_at IS NOT NULL")

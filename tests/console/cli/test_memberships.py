@@ -26,14 +26,6 @@ def sign_up(*more: str, **changed: str) -> list[str]:
     return ["sign-up", *(word for option in options.items() for word in option), *more]
 
 
-@pytest.fixture
-def paid_ann(gym: Spp, settings: Settings, make: Make) -> Spp:
-    """The sample gym, and Ann has paid her dues."""
-    arrive(make, paid_now("in_1", "sub_ann"))
-    assert Crediting(settings, make).drain() == 1
-    return gym
-
-
 def test_demo_data_twice_makes_one_gym(gym: Spp) -> None:
     assert ANN in gym("demo-data").out
     made = gym("demo-data", "--json").json

@@ -41,7 +41,9 @@ class TestUnmatched:
         ]
         assert told[0]["billing_references"] == ["sub_dora", "cus_dora"]
         shown = waiting("unmatched").out
-        assert "$89.00" in shown
+        five_days_ago = datetime.now(UTC) - timedelta(days=5)
+        assert f"$89.00, {five_days_ago:%b} {five_days_ago.day}" in shown
+        assert "stripe:in_old" in shown
         assert "5 days" in shown
         assert "spp link ENDPOINT:REFERENCE EMAIL" in shown
 
@@ -142,7 +144,9 @@ class TestQuarantine:
     def test_it_is_listed(self, conflict: Spp) -> None:
         [row] = conflict("quarantine", "--json").json
         assert (row["id"], row["event_id"], row["conflicts_with"]) == (2, "evt_in_1", 1)
-        assert "the same id with other content than event 1" in conflict("quarantine").out
+        listed = conflict("quarantine")
+        assert "the same id with other content than event 1" in listed.out
+        assert "`spp quarantine show ID`, then `release ID --reason TEXT`" in listed.err
 
     def test_the_two_bodies_stand_side_by_side(self, conflict: Spp, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("COLUMNS", "200")
