@@ -8,6 +8,7 @@ from console.api import paging
 from console.api.fields import TIME, Answer, Id, Moment, Sought, field, id_of, parameter
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
+from console.api.payments import FactFields
 from console.request import database
 from models.errors import NotFound
 from models.inbox import search
@@ -16,7 +17,6 @@ from models.inbox.events import EventSource, EventState
 from models.inbox.search import EventFilter
 from models.inbox.story import Story
 from models.ledger.kinds import EntryKind
-from models.payments.facts import FactKind
 from models.payments.references import PaymentState
 
 TAG = Tag(name="Events", description="The processors' webhook events, with their state and effects.")
@@ -36,14 +36,9 @@ class EventQuery(PageQuery):
     until: Moment | None = parameter("Received before this time.", TIME, default=None)
 
 
-class FactOfEvent(Answer):
+class FactOfEvent(FactFields):
     """One fact that an event states about a payment."""
 
-    kind: FactKind = field("The kind of fact.", "paid")
-    cause: str | None = field("The id of the refund or dispute.", None)
-    amount_minor: int | None = field("In minor units; null for the whole amount, or if there is none.", 8900)
-    currency: str | None = field("ISO 4217.", "USD")
-    occurred_at: datetime = field("When it happened, by the processor's clock.", TIME)
     payment_id: int = id_of("payment")
     payment: str = field("The payment's id in the event.", "in_1Qx7")
     payment_state: PaymentState = field("The payment's state now.", "settled", validation_alias="state")

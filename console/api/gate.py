@@ -6,10 +6,9 @@ locked where the route changes or deletes it. Cookies mean nothing here, so noth
 """
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 from flask import Response, g, request
 from flask_openapi3 import APIBlueprint, Tag
@@ -21,7 +20,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized, Unsupported
 from console.api.fields import Answer, Id, KeyHeader, parameter
 from console.api.problems import MEDIA_TYPE, InvalidRequest, Problem, faults
 from console.request import database, open_to_all
-from console.rows import row, the_offer, the_term
+from console.rows import noun, row, the_offer, the_term
 from models.catalogue.tables import Offer, PaymentTerm
 from models.database.base import Base
 from models.staff import accounts, kept_answers, tokens
@@ -44,23 +43,8 @@ MEANINGS = {
     503: "The database is not reachable, or busy: send the same request again, with the same key.",
 }
 """The meaning of each refusal."""
-_ALWAYS, _WRITES, _BODIES = (401, 422, 500, 503), (403, 409), (400, 413, 415)
 _ANSWERED = {"get": 200, "post": 201, "patch": 200, "delete": 204}
-
-
-@dataclass(frozen=True)
-class Access:
-    """The scope and role that a route needs."""
-
-    scope: TokenScope
-    role: Role
-
-    def __str__(self) -> str:
-        """In words, for the description."""
-        if self.scope == TokenScope.READ:
-            return "Any token may."
-        *others, last = (role.value for role in Role if accounts.may(role, self.role))
-        return f"Needs a token of scope {self.scope} whose owner is {', '.join(others)} or {last}."
+_ALWAYS, _WRITES, _BODIES = (401, 422, 500, 503), (403, 409), (400, 413, 415)
 
 
 Route = Callable[..., Answer | None]
@@ -89,7 +73,7 @@ api = _Api(
 
 def read(rule: str, tag: Tag) -> Register[Any]:
     """A GET route, for tokens of either scope."""
-    return _route("get", rule, tag, Access(TokenScope.READ, Role.VIEWER))
+    return _route("get", rule, tag, None)
 
 
 def write(rule: str, tag: Tag, at: str, role: Role = Role.DESK) -> Register[Any]:
@@ -97,110 +81,87 @@ def write(rule: str, tag: Tag, at: str, role: Role = Role.DESK) -> Register[Any]
 
     The route itself has to be safe to repeat: by a key in its own table, or because a repetition changes nothing.
     """
-    return _route("post", rule, tag, Access(TokenScope.WRITE, role), at=at)
+    return _route("post", rule, tag, role, at=at)
 
 
 def act(rule: str, tag: Tag, at: str, role: Role) -> Register[Any]:
     """A POST route like `write` that counts once per idempotency key: a repetition gets the first answer."""
-    return _route("post", rule, tag, Access(TokenScope.WRITE, role), at=at, once=True)
+    return _route("post", rule, tag, role, at=at, once=True)
 
 
 def change(rule: str, tag: Tag, role: Role) -> Register[Any]:
     """A PATCH route, which answers with the changed row; a repetition changes nothing."""
-    return _route("patch", rule, tag, Access(TokenScope.WRITE, role))
+    return _route("patch", rule, tag, role)
 
 
 def remove(rule: str, tag: Tag, role: Role) -> Register[Any]:
     """A DELETE route, which has no answer; a repetition finds no row."""
-    return _route("delete", rule, tag, Access(TokenScope.WRITE, role))
+    return _route("delete", rule, tag, role)
 
 
-class _Parts(NamedTuple):
-    """What a route takes and answers."""
-
-    models: dict[str, type[BaseModel]]
-    """The models of header, query and body."""
-    rows: dict[str, type[Base]]
-    """The tables of the rows that the path names, by the route's parameter."""
-    ids: list[str]
-    """The ids in the path that the route takes as numbers."""
-    answer: type[Answer] | None
-
-    @classmethod
-    def of(cls, route: Route) -> "_Parts":
-        """Read a route's annotations."""
-        hints = get_type_hints(route)
-        answer = hints.pop("return")
-        rows = {name: kind for name, kind in hints.items() if issubclass(kind, Base)}
-        ids = [name for name, kind in hints.items() if kind is int]
-        models = {name: kind for name, kind in hints.items() if issubclass(kind, BaseModel)}
-        return cls(models, rows, ids, answer if answer is not type(None) else None)
-
-    @property
-    def path(self) -> type[BaseModel] | None:
-        """The model of the path, for the description."""
-        names = [*self.ids, *(f"{name}_id" for name in self.rows)]
-        described: dict[str, Any] = {
-            name: (Id, parameter(f"The {name.removesuffix('_id').replace('_', ' ')}'s id.", 1)) for name in names
-        }
-        return create_model("Path", **described) if names else None
+def _needs(role: Role | None) -> str:
+    """The tokens that may call a route, for the description: any for a GET route, which needs no role."""
+    if role is None:
+        return "Any token may."
+    *others, last = (one.value for one in Role if accounts.may(one, role))
+    return f"Needs a token of scope {TokenScope.WRITE} whose owner is {', '.join(others)} or {last}."
 
 
-def _route(method: str, rule: str, tag: Tag, needed: Access, *, at: str = "", once: bool = False) -> Register[Any]:
+def _route(method: str, rule: str, tag: Tag, role: Role | None, *, at: str = "", once: bool = False) -> Register[Any]:
     problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
     def register(route: Registered) -> Registered:
-        parts = _Parts.of(route)
+        hints = get_type_hints(route)
+        answer = hints.pop("return")
+        models = {name: kind for name, kind in hints.items() if issubclass(kind, BaseModel)}
         if once:
-            parts.models["header"] = KeyHeader
-        refusals = {*_ALWAYS, *(_WRITES if method != "get" else ()), *(_BODIES if "body" in parts.models else ())}
-        described = dict(parts.models)
-        if path := parts.path:
-            described["path"] = path
-            refusals.add(404)
-        responses: dict[int, object] = {_ANSWERED[method]: parts.answer}
+            models["header"] = KeyHeader
+        path = {name if kind is int else f"{name}_id": (name, kind) for name, kind in hints.items() - models.items()}
+        described = {**models, "path": _path(path)} if path else models
+        refusals = {*_ALWAYS, *(_WRITES if method != "get" else ()), *(_BODIES if "body" in models else ())}
+        refusals |= {404} if path else set()
+        responses: dict[int, object] = {_ANSWERED[method]: answer if method != "delete" else None}
         responses |= {status: {"description": MEANINGS[status], "content": problem} for status in sorted(refusals)}
-        if parts.answer:
-            MODELS.add((parts.answer, "serialization"))
-        if body := parts.models.get("body"):
-            MODELS.add((body, "validation"))
-        summary, _, more = inspect.cleandoc(route.__doc__ or "").partition("\n\n")
-        gated = _gate(route, parts, needed, at=at, once=once, lock=method in ("patch", "delete"))
+        if method != "delete":
+            MODELS.add((answer, "serialization"))
+        if "body" in models:
+            MODELS.add((models["body"], "validation"))
+
+        def gated(**ids: int) -> Response:
+            _admit(role)
+            given = _read(models)
+
+            def run() -> Answer | None:
+                lock = method in ("patch", "delete")
+                rows = {name: _row(kind, ids[one], lock=lock) for one, (name, kind) in path.items()}
+                return route(**{name: given[name] for name in given if name in hints}, **rows)
+
+            return _once(given, run, at) if once else _answer(run(), at)
+
         gated.__name__, gated.__annotations__ = route.__name__, described  # the description is made of these
-        getattr(api, method)(
-            rule,
-            tags=[tag],
-            summary=summary.rstrip("."),
-            description=f"{more.replace(chr(10), ' ')} {needed}".strip(),
-            responses=responses,
-        )(open_to_all(gated))
+        summary, _, more = inspect.cleandoc(route.__doc__ or "").partition("\n\n")
+        texts = {"summary": summary.rstrip("."), "description": f"{more.replace(chr(10), ' ')} {_needs(role)}".strip()}
+        getattr(api, method)(rule, tags=[tag], responses=responses, **texts)(open_to_all(gated))
         return route
 
     return register
 
 
-def _gate(route: Route, parts: _Parts, needed: Access, *, at: str, once: bool, lock: bool) -> Callable[..., Response]:
-    taken = route.__annotations__
-
-    def gated(**path: int) -> Response:
-        _admit(needed)
-        given = _read(parts.models)
-
-        def run() -> Answer | None:
-            ids = {name: path[name] for name in parts.ids}
-            rows = {name: _row(table, path[f"{name}_id"], lock=lock) for name, table in parts.rows.items()}
-            return route(**{name: value for name, value in given.items() if name in taken}, **ids, **rows)
-
-        return _once(given, run, at) if once else _answer(run(), at)
-
-    return gated
+def _path(ids: Iterable[str]) -> type[BaseModel]:
+    """The model of the ids in a path, for the description."""
+    fields: dict[str, Any] = {
+        name: (Id, parameter(f"The {name.removesuffix('_id').replace('_', ' ')}'s id.", 1)) for name in ids
+    }
+    return create_model("Path", **fields)
 
 
-def _row(table: type[Base], wanted: int, *, lock: bool) -> Base:
+def _row(kind: type[int] | type[Base], wanted: int, *, lock: bool) -> Base | int:
     """The row with that id. Of an offer, and of a payment term with its offer, the whole is locked."""
-    if lock and table is Offer:
+    if issubclass(kind, int):
+        return wanted
+    if lock and kind is Offer:
         return the_offer(wanted, lock=True)
-    return the_term(wanted) if lock and table is PaymentTerm else row(table, wanted, lock=lock)
+    return the_term(wanted) if lock and kind is PaymentTerm else row(kind, noun(kind), wanted, lock=lock)
 
 
 def _once(given: dict[str, BaseModel], run: Callable[[], Answer | None], at: str) -> Response:
@@ -233,7 +194,8 @@ def _made(answer: str, location: str) -> Response:
     return Response(answer, 201, headers, mimetype="application/json")
 
 
-def _admit(needed: Access) -> None:
+def _admit(role: Role | None) -> None:
+    """Let in a token that may write in that role, or, where there is none, any token."""
     given = request.authorization
     text = given.token if given is not None and given.type == "bearer" else None
     token = tokens.verify(database(), text, datetime.now(UTC)) if text else None
@@ -242,10 +204,10 @@ def _admit(needed: Access) -> None:
             "Send a valid API token: Authorization: Bearer spp_... An admin makes one in the console.",
             www_authenticate=WWWAuthenticate("bearer", {"realm": "Sessions Per Payment"}),
         )
-    if not token.allows(needed.scope):
+    if role and not token.allows(TokenScope.WRITE):
         raise Forbidden("This token may only read: ask an admin for one that may write.")
-    if not accounts.may(token.owner.role, needed.role):
-        raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {needed}")
+    if role and not accounts.may(token.owner.role, role):
+        raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {_needs(role)}")
     g.token = token
     g.actor = Actor(f"token {token.id} ({token.name}) of {token.owner.email}", request.remote_addr or "")
 

@@ -70,16 +70,21 @@ class Payment(Answer):
     recorded_at: datetime = field("When its first event was recorded.", TIME)
 
 
-class PaymentFact(Answer):
-    """One fact about a payment, from an event."""
+class FactFields(Answer):
+    """The fields of a fact, in a payment and in an event."""
 
-    event_id: int = id_of("event")
     kind: FactKind = field("The kind of fact.", "paid")
-    reference: str = field("The payment's id in that event.", "in_1Qx7")
-    occurred_at: datetime = field("When it happened, by the processor's clock.", TIME)
     cause: str | None = field("The id of the refund or dispute.", None)
     amount_minor: int | None = field("In minor units; null for the whole amount, or if there is none.", 8900)
     currency: str | None = field("ISO 4217.", "USD")
+    occurred_at: datetime = field("When it happened, by the processor's clock.", TIME)
+
+
+class PaymentFact(FactFields):
+    """One fact about a payment, from an event."""
+
+    event_id: int = id_of("event")
+    reference: str = field("The payment's id in that event.", "in_1Qx7")
 
 
 class PaymentWithFacts(Payment):
