@@ -29,7 +29,7 @@ from models.errors import (
     WrongCurrency,
     WrongState,
 )
-from models.members import memberships
+from models.members import signing_up
 from models.members.memberships import Membership as Bought
 from models.members.memberships import MembershipTerms, PinnedTerms, add_billing_reference
 
@@ -147,7 +147,7 @@ def sign_up(header: KeyHeader, body: SignUpBody) -> Made:
     with beside({NotFound: "item_ids"}):
         picks = [row(Item, "item", item_id) for item_id in body.item_ids]
     with beside(_SIGN_UP):
-        bought = memberships.sign_up(
+        bought = signing_up.sign_up(
             database(), email=body.email, name=body.name, club=club, term=term, picks=picks, by=actor(), now=now,
             key=header.key,
         )  # fmt: skip

@@ -12,7 +12,8 @@ from console.cli.moments import MOMENT
 from models.catalogue.tables import Club, Item, Offer
 from models.errors import NotFound
 from models.ledger import redemptions
-from models.members.memberships import add_billing_reference, sign_up
+from models.members.memberships import add_billing_reference
+from models.members.signing_up import sign_up
 from models.statements import statement
 from runtime import settings
 from runtime.settings import DatabaseRole

@@ -20,7 +20,7 @@ from console.web.picks import PICK_ERRORS, PicksForm
 from models.catalogue import on_sale
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
 from models.errors import DateInPast, ReasonMissing, ReferenceTaken, SppError, TextTooLong
-from models.members import changed_terms, memberships
+from models.members import changed_terms, signing_up
 from models.members.memberships import Membership, MembershipTerms, PinnedTerms
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH, Action
@@ -88,7 +88,7 @@ def move(membership_id: int) -> ResponseReturnValue:
     zone = membership.club.time_zone
     if form.validate_on_submit():
         with form.refusals(_MOVE_ERRORS):
-            moved = memberships.move_to_current_terms(
+            moved = signing_up.move_to_current_terms(
                 database(), membership, since=form.since.data, picks=form.picked(membership.term),
                 reason=form.text("reason"), by=actor(), now=now,
             )  # fmt: skip

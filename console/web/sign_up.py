@@ -17,7 +17,7 @@ from console.web.picks import PICK_ERRORS, PicksForm, number
 from models.catalogue import on_sale
 from models.catalogue.tables import Club, Item, Offer, PaymentTerm
 from models.errors import InvalidEmail, NameMissing, ReferenceTaken, SppError, TermCannotBeBought
-from models.members import memberships
+from models.members import memberships, signing_up
 from models.members.memberships import Member, Membership
 from models.staff.accounts import Role
 
@@ -106,7 +106,7 @@ def _page(
 
 
 def _sign_up(form: SignUpForm, club: Club, term: PaymentTerm) -> Membership:
-    return memberships.sign_up(
+    return signing_up.sign_up(
         database(), email=form.text("email"), name=form.text("name"), club=club, term=term,
         picks=form.picked(term), by=actor(), now=datetime.now(UTC), key=form.once,
     )  # fmt: skip
@@ -136,5 +136,5 @@ def _complete(form: SignUpForm, club: Club | None, offer: Offer | None, term: Pa
             break
     if term:
         with form.refusals(_BESIDE):
-            memberships.chosen_buckets(term, form.picked(term))
+            signing_up.chosen_buckets(term, form.picked(term))
     return not form.errors
