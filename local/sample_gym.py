@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from local import endpoints
 from models.catalogue.tables import Club, Item, Offer, PaymentTerm
-from models.members.memberships import Membership, add_billing_reference, find_member, sign_up
+from models.members.memberships import Membership, add_billing_reference, find_member
+from models.members.signing_up import sign_up
 from models.staff.actions import Actor
 
 CLUB, OFFER, TERM = "Riverside", "All In", "Monthly"

@@ -12,7 +12,8 @@ from console.cli.lookups import endpoint_and_reference, named, the_endpoint, the
 from console.cli.moments import MOMENT
 from models.catalogue.tables import Club, Item, Offer
 from models.ledger import redemptions
-from models.members.memberships import Membership, add_billing_reference, sign_up
+from models.members.memberships import Membership, add_billing_reference
+from models.members.signing_up import sign_up
 from models.payments import settlement
 from models.statements import statement
 from runtime.settings import Settings

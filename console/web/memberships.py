@@ -17,7 +17,7 @@ from console.web.forms import Form, page
 from console.web.picks import PicksForm
 from models.catalogue import on_sale
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
-from models.members import changed_terms, memberships
+from models.members import changed_terms, signing_up
 from models.members.memberships import Membership, MembershipTerms, PinnedTerms
 from models.staff.actions import MAX_REASON_LENGTH, Action
 from models.statements import dues
@@ -79,7 +79,7 @@ def move(membership_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         form.check_terms(term)
-        moved = memberships.move_to_current_terms(
+        moved = signing_up.move_to_current_terms(
             database(),
             membership,
             since=form.since.data,

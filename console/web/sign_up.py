@@ -17,7 +17,7 @@ from console.web.picks import PicksForm
 from models.catalogue import on_sale
 from models.catalogue.tables import Club, Offer, PaymentTerm
 from models.errors import SppError
-from models.members import memberships
+from models.members import signing_up
 from models.members.memberships import Member, Membership
 
 pages = Pages("sign_up", __name__, url_prefix="/sign-up")
@@ -54,7 +54,7 @@ class SignUpForm(PicksForm, OnceForm):
             try:
                 if not self.sent_before():
                     self.check_terms(self.chosen_term)
-                memberships.chosen_buckets(self.chosen_term, self.picked(self.chosen_term))
+                signing_up.chosen_buckets(self.chosen_term, self.picked(self.chosen_term))
             except SppError as error:
                 self.refuse(error)
         return not self.errors
@@ -92,7 +92,7 @@ def form() -> Answer:
     term = form.chosen_term = _chosen(form.term, terms)
 
     def act(club: Club, term: PaymentTerm) -> tuple[str, str]:
-        membership = memberships.sign_up(
+        membership = signing_up.sign_up(
             database(),
             email=form.text("email"),
             name=form.text("name"),

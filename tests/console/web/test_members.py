@@ -9,7 +9,8 @@ from flask import Flask
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
-from models.members.memberships import Member, Membership, sign_up
+from models.members.memberships import Member, Membership
+from models.members.signing_up import sign_up
 from models.payments.facts import Reversed
 from models.staff.accounts import Role
 from tests.console.web.at_the_desk import DAY, now, pay, paying_member, spend

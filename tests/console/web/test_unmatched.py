@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.members.memberships import sign_up
+from models.members.signing_up import sign_up
 from models.payments.references import Payment
 from models.staff.accounts import Role
 from models.staff.actions import Action

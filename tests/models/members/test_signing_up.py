@@ -20,7 +20,8 @@ from models.errors import (
     WrongCurrency,
     WrongState,
 )
-from models.members.memberships import Member, Membership, add_billing_reference, find_member, sign_up
+from models.members.memberships import Member, Membership, add_billing_reference, find_member
+from models.members.signing_up import sign_up
 from models.staff.actions import Action
 from tests.models.gym import BY, CLASSES, NOW, TRAININGS, Gym, fresh, grant_of, grants_of, paid, session_item, tell
 
