@@ -25,8 +25,8 @@ from models.payments.references import PaymentState
 def take_in(session: Session, events: Sequence[EventFacts], *, now: datetime, late_credit: timedelta) -> dict[int, str]:
     """Record the facts of events and settle every payment that they name.
 
-    Returns, by event id, the problem of each event that contradicts its payment or whose payment is held. `now` and `late_credit`
-    are as in `settle`.
+    Returns, by event id, the problem of each event that contradicts its payment or whose payment is held. `now`
+    and `late_credit` are as in `settle`.
     """
     if not events:
         return {}
