@@ -1,8 +1,8 @@
-"""Payment facts: what a webhook event means for a payment, in no processor's words.
+"""Payment facts: what a webhook event means for a payment, in terms that no processor owns.
 
-Each fact names its payment by a reference of the processor's; the endpoint is
-understood. Facts are kept for ever and never change: an entitlement is a function
-of their set, so it does not matter when, in which order or how often they were told.
+Each fact names its payment by the processor's reference; the endpoint is that of the event. Facts are kept for ever and
+never change. An entitlement is a function of their set, so it does not matter when, in which order or how often they
+arrive.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class Paid:
     amount_minor: int
     currency: str
     billing_references: tuple[str, ...] = ()
-    """By which to find the membership, the most specific first."""
+    """The references by which to find the membership, the most specific first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Reversed:
     """None: all of it."""
     currency: str | None = None
     running_total: bool = False
-    """The amount is all that was refunded so far, told again by each larger total."""
+    """The amount is all that was refunded so far; each later fact has a larger total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The money of one cause came back after all: a refund failed, a dispute was won."""
+    """Money that had gone back for a cause is there again: a refund failed, a dispute was won."""
 
     payment: str
     occurred_at: datetime
@@ -69,7 +69,7 @@ Fact = Paid | Reversed | Restored | Linked
 
 
 class FactKind(StrEnum):
-    """The kinds as the table spells them."""
+    """The values of the column `kind`."""
 
     PAID = "paid"
     REVERSED = "reversed"
@@ -85,11 +85,11 @@ KIND_OF: dict[type[Fact], FactKind] = {
 }
 
 FACTS_PER_EVENT = 256
-"""A fact's id is its event's id times this, plus its place: interpreting an event again makes the same ids."""
+"""A fact's id is its event's id times this, plus its position, so that interpreting an event again is idempotent."""
 
 
 class PaymentFact(Base):
-    """The facts' table: one row per fact and event that told it. A trigger refuses every change."""
+    """One fact of one event. A trigger refuses every change."""
 
     __tablename__ = "payment_facts"
     __table_args__ = (
@@ -108,7 +108,7 @@ class PaymentFact(Base):
     kind: Mapped[str]
     occurred_at: Mapped[datetime]
     recorded_at: Mapped[RecordedAt]
-    """When we heard of it, by the worker's clock."""
+    """When it was recorded, by the worker's clock."""
     cause: Mapped[str | None]
     amount_minor: Mapped[int | None] = mapped_column(BigInteger)
     currency: Mapped[str | None] = mapped_column(String(3))
@@ -133,17 +133,17 @@ _INSERT = Batch(
 
 
 class EventFacts(NamedTuple):
-    """What one event says."""
+    """The facts of one event."""
 
     event_id: int
     endpoint: str
     facts: Sequence[Fact]
 
 
-def references(told: Iterable[EventFacts]) -> set[tuple[str, str]]:
+def references(events: Iterable[EventFacts]) -> set[tuple[str, str]]:
     """Every (endpoint, payment reference) that the events name."""
     keys = set()
-    for _, endpoint, facts in told:
+    for _, endpoint, facts in events:
         for fact in facts:
             keys.add((endpoint, fact.payment))
             if isinstance(fact, Linked):
@@ -152,14 +152,14 @@ def references(told: Iterable[EventFacts]) -> set[tuple[str, str]]:
 
 
 def record(
-    session: Session, told: Iterable[EventFacts], payment_ids: Mapping[tuple[str, str], int], now: datetime
+    session: Session, events: Iterable[EventFacts], payment_ids: Mapping[tuple[str, str], int], now: datetime
 ) -> None:
-    """Writes down the facts of many events in one statement; a fact already written is left alone.
+    """Record the facts of many events in one statement; a fact that is recorded already stays as it is.
 
     `payment_ids` has every reference that the facts name.
     """
     rows = []
-    for event_id, endpoint, facts in told:
+    for event_id, endpoint, facts in events:
         for place, fact in enumerate(facts):
             content: tuple[object, ...]
             match fact:
@@ -183,7 +183,7 @@ _OF_REFERENCES = text("""
 
 
 def of_references(session: Session, endpoint: str, references: Iterable[str]) -> list[Fact]:
-    """All facts that were told of the payments with these references."""
+    """All facts of the payments with these references."""
     values = {"endpoint": endpoint, "references": array(set(references))}
     payment_ids = list(session.scalars(_OF_REFERENCES, values))
     return [known.fact for _, known in of_payments(session, payment_ids)]
@@ -193,7 +193,7 @@ F = TypeVar("F", bound=Fact, covariant=True)
 
 
 class KnownFact(NamedTuple, Generic[F]):
-    """A fact, the id by which entries point to it, and when it was written down."""
+    """A recorded fact: its id, the fact, and when it was recorded."""
 
     id: int
     fact: F
@@ -212,7 +212,7 @@ _OF_PAYMENTS = text("""
 
 
 def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[int, KnownFact[Fact]]]:
-    """All facts of these payments, each with its payment's id, in the order of their own ids."""
+    """All facts of these payments, each with its payment's id, in the order of fact ids."""
     for row in session.execute(_OF_PAYMENTS, {"ids": array(payment_ids)}).all():
         payment_id, fact_id, kind, reference, at, cause, amount, currency, running, billing, other, recorded_at = row
         fact: Fact

@@ -28,20 +28,20 @@ from models.staff.actions import Actor
 
 
 class PaymentState(StrEnum):
-    """Where a payment (its root) stands."""
+    """The state of a payment, kept in its root."""
 
     HEARD_OF = "heard_of"
-    """Something was said of it, but not yet that it was paid."""
+    """It has facts, but no `Paid` fact yet."""
     UNMATCHED = "unmatched"
-    """Paid, and no membership has any of its billing references yet."""
+    """Paid, but no membership has any of its billing references yet."""
     SETTLED = "settled"
     """The ledger shows what its facts say."""
     HELD = "held"
-    """Its facts contradict each other or its membership: no effect until that is mended."""
+    """Its facts contradict each other or its membership; it has no effect until that is corrected."""
 
 
 class Payment(Base):
-    """A payment as one of the processor's references names it."""
+    """One reference of a payment; the payment itself is its root."""
 
     __tablename__ = "payments"
     __table_args__ = (
@@ -61,12 +61,12 @@ class Payment(Base):
     root_id: Mapped[int] = mapped_column(BigInteger, Computed("coalesce(same_as, id)", persisted=True), index=True)
     state: Mapped[str] = mapped_column(server_default=PaymentState.HEARD_OF.value)
     problem: Mapped[str | None]
-    """Why it is held, or what contradicts it."""
+    """Why it is held, or the contradiction between its facts."""
     set_aside_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
-    """The act of the person who decided that nobody has to look at it any more: unmatched or held, it is not dues."""
+    """The action that took an unmatched or held payment off the lists, because it is not dues."""
     membership_id: Mapped[int | None] = mapped_column(ForeignKey("memberships.id"), index=True)
     billing_references: Mapped[list[str] | None] = mapped_column(ARRAY(String))
-    """What an unmatched payment waits for."""
+    """The references by which an unmatched payment would find its membership."""
     recorded_at: Mapped[RecordedAt]
 
 
@@ -92,8 +92,8 @@ _KNOWN = Batch(
 
 
 def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set[int]]:
-    """Ids of the payments with these references, new ones made, and the roots of all."""
-    # Sorted, so that two workers that make the same rows wait for each other instead of deadlocking.
+    """The ids of the payments with these references, made where missing, and the roots of all."""
+    # Sorted, so that two workers inserting the same rows wait for each other instead of deadlocking.
     wanted = sorted(keys)
     ids: dict[Key, int] = {}
     roots: set[int] = set()
@@ -137,9 +137,9 @@ class Locked:
 
 
 def lock(session: Session, roots: Collection[int]) -> list[Locked]:
-    """Locks whole payments by their roots, in the order of ids, and returns them.
+    """Lock payments by their roots, in the order of ids, and return them.
 
-    Joining takes the locks of both roots, so that rows joined to one that is locked stay as they are.
+    Joining locks both roots, so that the rows of a locked payment stay the same.
     """
     wanted = set(roots)
     while True:
@@ -147,14 +147,14 @@ def lock(session: Session, roots: Collection[int]) -> list[Locked]:
         found = {root for _, root, *_ in rows}
         if found <= wanted:
             break
-        # Somebody joined one of them to a lower root while we waited for its lock.
+        # One of them was joined to a lower root while we waited for its lock.
         wanted |= found
     payments = {
         root: Locked(root, endpoint, PaymentState(state), membership_id)
         for payment_id, root, endpoint, state, membership_id in rows
         if payment_id == root
     }
-    # A statement of its own, because one that waited for a lock does not see what was joined meanwhile.
+    # A second statement with a new snapshot: the first one may have waited, and does not see what was joined then.
     for payment_id, root, membership_id in session.execute(_JOINED, {"roots": array(payments)}):
         payments[root].ids.append(payment_id)
         payments[root].membership_id = payments[root].membership_id or membership_id
@@ -172,9 +172,9 @@ _JOIN = Batch(
 
 
 def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[int]) -> set[int]:
-    """Makes one payment of each pair of ids, and returns the roots of all after that.
+    """Join each pair of ids into one payment. Returns the roots of all afterwards.
 
-    `roots` are those of every payment in the pairs, as `identify` gave them.
+    `roots` are the roots of every payment in the pairs, as `identify` returned them.
     """
     locked = lock(session, roots)
     root_of = {payment_id: payment.root for payment in locked for payment_id in payment.ids}
@@ -203,9 +203,9 @@ class Waiting(NamedTuple):
     paid_at: datetime
     billing_references: list[str]
     problem: str | None
-    """Why it is held; what contradicts it."""
+    """Why it is held, or the contradiction between its facts."""
     member_id: int | None
-    """Whose it is, where it is held."""
+    """The member, if it is held."""
 
 
 _WAITING = text("""
@@ -220,18 +220,18 @@ _WAITING = text("""
 
 
 def unmatched(session: Session, *, limit: int | None = None) -> list[Waiting]:
-    """Every payment that no membership has claimed yet and nobody has set aside, the longest waiting first."""
+    """Every unmatched payment that is not set aside, the longest waiting first."""
     values = {"state": PaymentState.UNMATCHED.value, "limit": limit}
     return [Waiting(*row) for row in session.execute(_WAITING, values)]
 
 
 def held(session: Session, *, limit: int | None = None) -> list[Waiting]:
-    """Every payment that is held and that nobody has set aside, the longest waiting first."""
+    """Every held payment that is not set aside, the longest waiting first."""
     return [Waiting(*row) for row in session.execute(_WAITING, {"state": PaymentState.HELD.value, "limit": limit})]
 
 
 def set_aside(session: Session, payment_id: int, *, reason: str, by: Actor) -> None:
-    """Decides that nobody has to look at an unmatched or held payment any more; again is no change.
+    """Take an unmatched or held payment off the lists that staff look at. Idempotent.
 
     It still settles if a membership gets its billing reference. Raises NotFound, WrongState, ReasonMissing or
     TextTooLong.
