@@ -14,6 +14,7 @@ from console.web.forms import ReasonForm, page, pressed
 from models.inbox import masking, repairs, search
 from models.inbox import story as event_story
 from models.inbox.events import EventState, WebhookEvent
+from models.payments import references
 
 pages = Pages("events", __name__, url_prefix="/events")
 
@@ -55,6 +56,7 @@ def _page(event_id: int, template: str = "event", **window: object) -> Answer:
         states=STATES,
         shown=masking.shown,
         headers=json.loads(story.event.headers or "{}"),
+        paid=references.paid(database(), {(story.event.endpoint, fact.payment) for fact in story.facts}),
         **window,
     )
 

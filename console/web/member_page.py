@@ -1,6 +1,6 @@
 """One member's page: what they can use, their grants, and the statement, now or as of a moment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,8 @@ from console.web.member_forms import RedeemForm
 from models.ledger import adjustments
 from models.ledger import redemptions as redemption
 from models.members.memberships import Member, Membership
+from models.payments import references
+from models.payments.references import Key, PaidPayment
 from models.statements import explanation, statement
 from models.statements.statement import EntryLine, GrantLine
 
@@ -82,7 +84,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     balances = statement.balances(session, member_id, now, as_of=moment.at)
     grants = statement.grants(session, member_id, now, as_of=moment.at)
     entries = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
-    shown = current(grants)
+    shown, troubled = current(grants), explanation.troubled(session, member_id, TROUBLED)
     return page(
         "members/member.html",
         moment.error is not None,
@@ -102,10 +104,17 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         returnable=_returnable(entries.entries) if moment.at is None else {},
         redeeming=redeeming,
         waiting=adjustments.waiting(session, member_id) if moment.at is None else [],
-        troubled=explanation.troubled(session, member_id, TROUBLED),
+        troubled=troubled,
+        paid=paid(shown[:GRANTS], entries.entries, troubled),
         window=window,
         **more,
     )
+
+
+def paid(*lists: Iterable[Any]) -> dict[Key, PaidPayment]:
+    """What was paid, by endpoint and payment of these lines of a page."""
+    keys = {(line.endpoint, line.payment) for lines in lists for line in lines if line.endpoint and line.payment}
+    return references.paid(database(), keys)
 
 
 def _returnable(entries: Sequence[EntryLine]) -> dict[int, tuple[int, int]]:

@@ -50,7 +50,7 @@ def search() -> Answer:
     if len(found) == 1 and found[0].reason in (Reason.BILLING_REFERENCE, Reason.PAYMENT):
         return redirect(url_for("members.show", member_id=found[0].member_id))
     ids = [row.member_id for row in found[:LISTED]]
-    known = finding.with_memberships(session, ids)
+    known, unclaimed = finding.with_memberships(session, ids), finding.waiting(session, sought, LISTED)
     return page(
         "members/list.html",
         sought=sought,
@@ -58,7 +58,8 @@ def search() -> Answer:
         found={row.member_id: row for row in found},
         more=len(found) > LISTED,
         asked=asked,
-        unclaimed=finding.waiting(session, sought, LISTED),
+        unclaimed=unclaimed,
+        paid=member_page.paid(unclaimed),
     )
 
 
@@ -77,7 +78,7 @@ def grants(member_id: int) -> Answer:
         every = islice(dropwhile(lambda grant: grant.grant_id != before, every), 1, None)
     shown = list(islice(every, LISTED + 1))
     older, zone = shown[LISTED - 1].grant_id if len(shown) > LISTED else None, member_page.zone_of(member)
-    found = {"grants": shown[:LISTED], "before": before, "older": older}
+    found = {"grants": shown[:LISTED], "paid": member_page.paid(shown), "before": before, "older": older}
     return page("members/grants.html", member=member, zone=zone, now=now, **found)
 
 
@@ -89,5 +90,13 @@ def explain(member_id: int, entry_id: int) -> Answer:
     entries = statement.page(
         session, member_id, limit=EXPLAINED, grant_id=why.grant.grant_id, item_id=why.entry.item_id
     )
-    zone, shown = member_page.zone_of(member), masking.shown
-    return page("members/entry.html", member=member, zone=zone, now=now, why=why, entries=entries, shown=shown)
+    return page(
+        "members/entry.html",
+        member=member,
+        zone=member_page.zone_of(member),
+        now=now,
+        why=why,
+        entries=entries,
+        paid=member_page.paid(entries.entries, [why.grant], [why.other] if why.other else []),
+        shown=masking.shown,
+    )

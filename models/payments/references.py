@@ -247,3 +247,26 @@ def set_aside(session: Session, payment_id: int, *, reason: str, by: Actor) -> N
         subject = f"payment {payment.id}, {payment.reference} on {payment.endpoint}"
         payment.set_aside_by = actions.log(session, by, "set aside", subject, reason=reason)
         session.flush()
+
+
+class PaidPayment(NamedTuple):
+    """The amount of a payment, and when it was paid."""
+
+    endpoint: str
+    amount_minor: int
+    currency: str
+    paid_at: datetime
+
+
+_PAID = text("""
+    SELECT p.endpoint, p.reference, paid.amount_minor, paid.currency, paid.paid_at
+    FROM unnest(CAST(:endpoints AS text[]), CAST(:references AS text[])) AS known (endpoint, reference)
+    JOIN payments p ON (p.endpoint, p.reference) = (known.endpoint, known.reference)
+    JOIN paid_payments paid ON paid.id = p.root_id
+""")
+
+
+def paid(session: Session, keys: Iterable[Key]) -> dict[Key, PaidPayment]:
+    """What was paid, by each reference that belongs to a paid payment; to name a payment as people do."""
+    rows = session.execute(_PAID, columns(("endpoints", "references"), sorted(set(keys))))
+    return {(row.endpoint, row.reference): PaidPayment(row.endpoint, *row[2:]) for row in rows}
