@@ -176,7 +176,10 @@ def test_an_answer_in_time_for_every_processor(environment: pytest.MonkeyPatch) 
     ("word", "said"),
     [
         ("gym=stripe:test,colour=blue", r"'gym': 'colour' is not an option of stripe, which has the options: api"),
-        ("gym=standard_webhooks:test,api=x", r"'gym': 'api' is not an option of standard_webhooks, which has no options"),
+        (
+            "gym=standard_webhooks:test,api=x",
+            r"'gym': 'api' is not an option of standard_webhooks, which has no options",
+        ),
         ("gym=stripe:test,two=stripe:test", r"'gym': 'two' is not an option of stripe, which has the options: api"),
     ],
 )
