@@ -158,7 +158,7 @@ class AuthorizeNet(SignedInHeader):
 
     def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
         """The digits may be in lower case."""
-        given = _SIGNATURE.fullmatch(headers.get(self.signature_header) or "")
+        given = _SIGNATURE.fullmatch(headers.get(self.signature_header.lower()) or "")
         if given is None:
             return Invalid(f"no {self.signature_header} header of the form sha512= and 128 hexadecimal digits")
         return self.matches(f"sha512={given[1].upper()}", body)

@@ -253,7 +253,7 @@ class SignedInHeader(Processor):
 
     def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
         """Every secret is tried; an empty one matches nothing. No timestamp is signed."""
-        given = headers.get(self.signature_header)
+        given = headers.get(self.signature_header.lower())
         return self.matches(given, body) if given else Invalid(f"no {self.signature_header} header")
 
     def matches(self, given: str, body: bytes) -> Verdict:
