@@ -18,7 +18,7 @@ from models.catalogue import on_sale
 from models.catalogue.tables import Club, Offer, PaymentTerm
 from models.errors import SppError
 from models.members import signing_up
-from models.members.memberships import Member, Membership
+from models.members.memberships import Member, Membership, find_member
 
 pages = Pages("sign_up", __name__, url_prefix="/sign-up")
 
@@ -136,7 +136,7 @@ def form() -> Answer:
 
 
 def _known(form: SignUpForm) -> Member | None:
-    return memberships.find_member(database(), form.text("email")) if form.text("email") else None
+    return find_member(database(), form.text("email")) if form.text("email") else None
 
 
 def _chosen(field: SelectField, choices: Sequence[Choice]) -> Choice | None:

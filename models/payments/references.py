@@ -258,15 +258,19 @@ class PaidPayment(NamedTuple):
     paid_at: datetime
 
 
-_PAID = text("""
+_PAID = Batch(
+    """
     SELECT p.endpoint, p.reference, paid.amount_minor, paid.currency, paid.paid_at
-    FROM unnest(CAST(:endpoints AS text[]), CAST(:references AS text[])) AS known (endpoint, reference)
-    JOIN payments p ON (p.endpoint, p.reference) = (known.endpoint, known.reference)
+    FROM ROWS
+    JOIN payments p ON (p.endpoint, p.reference) = (new.endpoint, new.reference)
     JOIN paid_payments paid ON paid.id = p.root_id
-""")
+    """,
+    endpoint="text",
+    reference="text",
+)
 
 
 def paid(session: Session, keys: Iterable[Key]) -> dict[Key, PaidPayment]:
     """What was paid, by each reference that belongs to a paid payment; to name a payment as people do."""
-    rows = session.execute(_PAID, columns(("endpoints", "references"), sorted(set(keys))))
+    rows = _PAID.execute(session, sorted(set(keys)))
     return {(row.endpoint, row.reference): PaidPayment(row.endpoint, *row[2:]) for row in rows}
