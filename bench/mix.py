@@ -14,7 +14,6 @@ from pydantic import SecretStr
 
 from bench import stripe_events
 from local import samples
-from local.endpoints import ENDPOINTS
 from runtime.settings import Endpoint
 from webhooks.processors import Processor, adapter
 
@@ -72,9 +71,8 @@ class Mix:
 
 def _forger(processor: Processor) -> Processor:
     """Signs like that one, with a secret of its own."""
-    told = processor.endpoint
-    _, make_secret, _ = ENDPOINTS[told.name]
-    return adapter(Endpoint.model_validate({**told.model_dump(), "secrets": (SecretStr(make_secret()),)}))
+    secret = SecretStr(processor.trial.secret())
+    return adapter(Endpoint.model_validate({**processor.endpoint.model_dump(), "secrets": (secret,)}))
 
 
 def _http(processor: Processor, content: bytes) -> bytes:

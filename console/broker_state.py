@@ -1,4 +1,4 @@
-"""How the broker is: whether it answers, and how much is queued. Asked as any client would, bounded to a second."""
+"""The state of the broker: whether it answers, and how much is queued. Asked as a client would, within a second."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,35 +14,44 @@ TIMEOUT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class BrokerState:
-    """What the broker said."""
+    """The broker's answer, or why there is none."""
 
     error: str | None = None
-    """Why it cannot be used."""
+    """Why it cannot be used; None if it can."""
     wanted: bool = True
-    """Whether this installation has one."""
+    """Whether a broker is configured."""
     queues: Mapping[str, int] | None = None
-    """How many messages wait in each, where it answered."""
+    """Messages waiting in each queue, if it answered."""
     eviction: str | None = None
-    """What Redis or Valkey does when its memory is full; None where it does not tell."""
+    """The maxmemory-policy of Redis or Valkey, if known."""
 
     @property
     def reachable(self) -> bool:
-        """Whether it answered, and takes messages."""
+        """Whether it answers and takes messages."""
         return self.error is None
 
     @property
     def trouble(self) -> str | None:
-        """Why it does not answer although it ought to."""
+        """Why a configured broker cannot be used."""
         return self.error if self.wanted else None
+
+    @property
+    def summary(self) -> str:
+        """The state in a line for people."""
+        if not self.wanted:
+            return self.error or ""
+        if not self.reachable:
+            return f"cannot be used: {self.error}"
+        return "queues: " + ", ".join(f"{name} {count}" for name, count in (self.queues or {}).items())
 
 
 def look(broker_url: str) -> BrokerState:
-    """The broker of that URL now. Raises nothing: what goes wrong is its error."""
+    """The present state of the broker at that URL. Raises nothing: a failure is its `error`."""
     if broker_url.startswith("unused:"):
-        return BrokerState(error="none is set here; `spp up` has one of its own", wanted=False)
+        return BrokerState(error="none is set (BROKER_URL); `spp up` starts one of its own", wanted=False)
     try:
         return _look_at_redis(broker_url) if is_redis(broker_url) else _look_at_amqp(broker_url)
-    except Exception as error:  # noqa: BLE001 -- whatever a client library raises, the broker was not reached
+    except Exception as error:  # noqa: BLE001 -- client libraries raise many kinds; all mean that it was not reached
         return BrokerState(error=first_line(error))
 
 
@@ -56,7 +65,7 @@ def _look_at_redis(url: str) -> BrokerState:
         queues = {name: int(client.llen(KEY_PREFIX + name)) for name in (EVENTS, MAINTENANCE)}
         try:
             memory = client.info("memory")
-        except RedisError:  # a server for hire may keep that to itself
+        except RedisError:  # hosted servers may forbid INFO
             memory = {}
     full = 0 < memory.get("maxmemory", 0) <= memory.get("used_memory", 0)
     error = f"its memory of {memory['maxmemory'] / 1e6:.0f} MB is full, so it takes no messages" if full else None
@@ -66,13 +75,13 @@ def _look_at_redis(url: str) -> BrokerState:
 def _look_at_amqp(url: str) -> BrokerState:
     from kombu import Connection
 
-    half = TIMEOUT_S / 2  # because connecting is tried twice
+    half = TIMEOUT_S / 2  # connecting is tried twice
     options = {"read_timeout": half, "write_timeout": half}
     queues: dict[str, int] = {}
     with Connection(url, connect_timeout=half, transport_options=options) as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
         for name in (EVENTS, MAINTENANCE):
-            # A channel of its own: asking for a queue that is not there yet closes it.
+            # A channel for each queue: asking for a queue that does not exist yet closes the channel.
             channel = connection.channel()
             try:
                 queues[name] = int(channel.queue_declare(name, passive=True).message_count)
@@ -84,5 +93,5 @@ def _look_at_amqp(url: str) -> BrokerState:
 
 
 def recent(broker_url: str) -> Recent[BrokerState]:
-    """The broker's state for many viewers, at most 5 s old."""
+    """The broker's state, at most 5 s old, shared by many viewers."""
     return Recent(lambda: look(broker_url), NOW_S)

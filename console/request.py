@@ -1,6 +1,7 @@
 """The request that pages and API answer: its database session, the actor behind it, and its commit."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from typing import TypeVar, cast
 
@@ -37,6 +38,11 @@ def actor() -> Actor:
     if "actor" in g:
         return cast("Actor", g.actor)
     return Actor(current_user.account.email, request.remote_addr or "")
+
+
+def utc_now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
 
 
 def open_to(view: View, role: str) -> View:

@@ -1,4 +1,4 @@
-"""What a processor's API knows, as far as its stand-in tells: JSON files in a folder, PROCESSOR/KIND/ID.json.
+"""The objects behind a stand-in's API: JSON files in a folder, PROCESSOR/KIND/ID.json.
 
 Files, so that another process can add to them.
 """
@@ -9,13 +9,13 @@ from typing import Any
 
 
 class Objects:
-    """What a processor's API knows: objects by kind and id."""
+    """The objects of one processor's API, by kind and id."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def put(self, kind: str, id: str, value: Any) -> None:  # noqa: A002 -- what the APIs call it
-        """Adds or replaces an object."""
+        """Add or replace an object."""
         file = self._folder / kind / f"{id}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(value))

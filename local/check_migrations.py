@@ -1,4 +1,4 @@
-"""Do the migrations end in the schema that the models declare? Exits 1 with the differences if not."""
+"""Check that the migrations end in the schema that the models declare. Exits 1 with the differences if not."""
 
 import sys
 from pathlib import Path

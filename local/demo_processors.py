@@ -24,14 +24,14 @@ def _email(endpoint: Endpoint, name: str) -> str:
 
 
 def join(session: Session, everybody: Sequence[Endpoint]) -> None:
-    """One member for each endpoint and sample."""
+    """Sign up one member for each endpoint and sample."""
     for endpoint in everybody:
         for name in samples.names(endpoint.processor):
             sample_gym.join(session, _email(endpoint, name), endpoint.name, PICKS, [(endpoint.name, f"sub_{name}")])
 
 
 def post(folder: Path, port: int, everybody: Sequence[Endpoint]) -> list[int]:
-    """Posts every sample; the answers."""
+    """Post every sample; returns the statuses of the answers."""
     answers: list[int] = []
     for place, endpoint in enumerate(everybody):
         processor = adapter(endpoint)
@@ -40,7 +40,7 @@ def post(folder: Path, port: int, everybody: Sequence[Endpoint]) -> list[int]:
             made = samples.sample(
                 endpoint.processor, name, reference=f"sub_{name}", number=number, now=datetime.now(UTC)
             )
-            endpoints.api_tells(folder, endpoint, made)
+            endpoints.put_api_objects(folder, endpoint, made)
             for one in made:
                 delivery = processor.sign(one.content, int(time()))
                 connection = HTTPConnection("127.0.0.1", port, timeout=15)
@@ -51,7 +51,7 @@ def post(folder: Path, port: int, everybody: Sequence[Endpoint]) -> list[int]:
 
 
 def compare(session: Session, everybody: Sequence[Endpoint]) -> tuple[list[list[object]], bool]:
-    """Per endpoint, what each sample's member can use; whether all is as it has to be."""
+    """The usable sessions of each sample's member, by endpoint, and whether they are all as expected."""
     table: list[list[object]] = []
     agreed = True
     for endpoint in everybody:

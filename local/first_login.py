@@ -1,4 +1,4 @@
-"""A login to try the console with. Only for embedded databases: nobody's own gets an account that they did not make."""
+"""A demo login for the console. Only for embedded databases: a user's own gets no account that they did not make."""
 
 import secrets
 from datetime import datetime
@@ -15,15 +15,15 @@ EMAIL, NAME = "admin@example.com", "Alex Admin"
 
 
 def make(session: Session, data: Path, *, now: datetime) -> str | None:
-    """Makes an admin account where there is none of that address; what to log in with, as `told` says it."""
+    """Make the admin account if it does not exist; returns what `credentials` returns."""
     if accounts.find(session, EMAIL) is None:
         password = kept(_file(data), lambda: secrets.token_urlsafe(12))
         accounts.add(session, email=EMAIL, name=NAME, role=Role.ADMIN, password=password, by=BY, now=now)
-    return told(session, data)
+    return credentials(session, data)
 
 
-def told(session: Session, data: Path) -> str | None:
-    """`admin@example.com with password ...`; None where there is no such account, or it has another password by now."""
+def credentials(session: Session, data: Path) -> str | None:
+    """`admin@example.com with password ...`; None without such an account, or if its password was changed."""
     person = accounts.find(session, EMAIL)
     if person is None or not person.active or not _file(data).exists():
         return None

@@ -1,6 +1,6 @@
-"""Certificates like those that PayPal signs with, for trying its webhooks out: from an authority of this folder's own.
+"""Certificates like those that PayPal signs with, issued by an authority of our own, for trying its webhooks out.
 
-Only an endpoint in test mode, told of the folder by `certs`, trusts them.
+Only an endpoint in test mode whose option `certs` names their folder trusts them.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ class Issued(NamedTuple):
 
 
 def make(folder: Path) -> None:
-    """Puts ca.pem, CERT-LOCAL.pem and CERT-LOCAL.key into the folder; the authority's own key is thrown away."""
+    """Put ca.pem, CERT-LOCAL.pem and CERT-LOCAL.key into the folder; the authority's own key is thrown away."""
     authority = issue("Local stand-in for PayPal's authority")
     local = issue(NAME, by=authority)
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def issue(
     until: datetime | None = None,
     authority: bool = False,
 ) -> Issued:
-    """A certificate for a host's name by that authority; by none, an authority's own."""
+    """A certificate for a host's name, issued by that authority; without `by`, an authority's own."""
     key = generate_private_key(65537, 2048)
     is_authority = authority or by is None
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

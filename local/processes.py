@@ -1,11 +1,12 @@
-"""The operating system's side: whose process is it, is it gone, which port is free."""
+"""Processes and ports of the operating system: find, kill, wait for the end, choose a free port."""
 
 import os
 import random
 import signal
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,9 +16,9 @@ Process: TypeAlias = psutil.Process
 
 
 def find(pid_file: Path, folder: Path) -> Process | None:
-    """The living process that `pid_file` names and that works in `folder`, or None.
+    """The live process that `pid_file` names and whose working directory is `folder`, or None.
 
-    A stale file whose number now belongs to something else finds nothing.
+    The second condition excludes an unrelated process that got the number of a stale file.
     """
     try:
         process = Process(int(pid_file.read_text().split(maxsplit=1)[0]))
@@ -28,34 +29,44 @@ def find(pid_file: Path, folder: Path) -> Process | None:
 
 
 def kill_tree(process: Process) -> bool:
-    """SIGKILL a process and all its children; True once they are gone, False if one is not after 10 s."""
+    """SIGKILL a process and all its children; False if one still runs after 10 s."""
     try:
-        process.suspend()  # so that it has no further child while we count them
-        family = [*process.children(recursive=True), process]
+        process.suspend()  # it must not start another child while we list them
+        return _kill([*process.children(recursive=True), process])
     except psutil.NoSuchProcess:
         return True
+
+
+def kill_working_in(folder: Path) -> bool:
+    """SIGKILL all processes whose working directory is `folder`; False if one still runs after 10 s."""
+    return _kill([process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(folder)])
+
+
+def _kill(family: list[Process]) -> bool:
     for member in family:
-        try:
+        with suppress(psutil.NoSuchProcess):
             member.kill()
-        except psutil.NoSuchProcess:
-            continue
     return wait_gone(family, timeout_s=10)
 
 
-def wait_gone(processes: Iterable[Process], timeout_s: float) -> bool:
-    """Wait until none of the processes runs any more; False if one still does."""
+def wait_until(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.02) -> bool:
+    """Poll until the condition holds; False if it does not after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
-    left = list(processes)
-    while left:
-        left = [process for process in left if runs(process)]
-        if left and time.monotonic() > deadline:
+    while not condition():
+        if time.monotonic() > deadline:
             return False
-        time.sleep(0.01)
+        time.sleep(every_s)
     return True
 
 
+def wait_gone(processes: Iterable[Process], timeout_s: float) -> bool:
+    """Wait until all the processes have ended; False if one still runs after `timeout_s`."""
+    left = list(processes)
+    return wait_until(lambda: not any(map(runs, left)), timeout_s)
+
+
 def runs(process: Process) -> bool:
-    """Whether it is there, and not only still to be reaped."""
+    """Whether the process exists and is not a zombie."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -63,7 +74,7 @@ def runs(process: Process) -> bool:
 
 
 def kill_group(group: int) -> None:
-    """SIGKILL a process group and wait, 10 s at most, until no member runs."""
+    """SIGKILL a process group, and wait up to 10 s until no member runs."""
     try:
         os.killpg(group, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):  # macOS says the latter of zombies
@@ -80,17 +91,17 @@ def _group(pid: int) -> int | None:
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on, and that no process gets from here again while this one lives.
+    """A free loopback TCP port, reserved against other callers of this function while this process lives.
 
-    Chosen below the range that outgoing connections use: there, a client that
-    keeps retrying a stopped server would sooner or later take the port itself.
+    Below the range of outgoing connections: within it, a client that keeps retrying a stopped server would sooner or
+    later get the port itself.
     """
     while True:
         port = random.randrange(20_000, 32_768)  # noqa: S311 - no secret
         held = socket.socket(type=socket.SOCK_DGRAM)
         with socket.socket() as probe:
             try:
-                # Its server is not there yet: until then the port's namesake of UDP tells others that it is taken.
+                # The server does not listen yet; until then, holding the UDP port of that number reserves it.
                 held.bind(("127.0.0.1", port))
                 probe.bind(("127.0.0.1", port))
             except OSError:

@@ -1,4 +1,4 @@
-"""A small gym to try things on."""
+"""A small gym for trying things out."""
 
 from datetime import UTC, datetime
 
@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from local import endpoints
 from models.catalogue.tables import Club, Item, Offer, PaymentTerm
-from models.members.memberships import Membership, add_billing_reference, find_member, sign_up
+from models.members.memberships import Membership, add_billing_reference, find_member
+from models.members.signing_up import sign_up
 from models.staff.actions import Actor
 
 CLUB, OFFER, TERM = "Riverside", "All In", "Monthly"
@@ -16,7 +17,7 @@ PERSONAL_TRAINING, CLASSES, YOGA, SPIN = "Personal Training", "Group Class", "Yo
 BY = Actor("sample gym", "command line")
 
 BUCKETS = {PERSONAL_TRAINING: (4, 30), CLASSES: (8, 0), YOGA: (5, 45), SPIN: (3, 30)}
-"""Item -> sessions per paid dues, days to expire."""
+"""Item -> sessions per payment of dues, days to expire."""
 
 MEMBERS = {
     "ann@example.com": ("Ann Archer", [PERSONAL_TRAINING, CLASSES]),
@@ -26,7 +27,7 @@ MEMBERS = {
 
 
 def make(session: Session) -> list[Membership]:
-    """The gym with its catalogue and three members; what is there already stays as it is."""
+    """Make the gym's catalogue and three members, as far as they do not exist; returns their memberships."""
     if session.scalar(select(Club).where(Club.name == CLUB)) is None:
         _make_catalogue(session)
     for email, (name, picks) in MEMBERS.items():
@@ -38,7 +39,7 @@ def make(session: Session) -> list[Membership]:
 
 
 def join(session: Session, email: str, name: str, picks: list[str], references: list[tuple[str, str]]) -> Membership:
-    """Signs a person up for the sample offer with these billing references (endpoint, reference)."""
+    """Sign a person up for the sample offer with these billing references (endpoint, reference)."""
     club = session.scalars(select(Club).where(Club.name == CLUB)).one()
     term = session.scalars(select(PaymentTerm).where(PaymentTerm.name == TERM)).one()
     items = list(session.scalars(select(Item).where(Item.name.in_(picks))))

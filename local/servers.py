@@ -1,7 +1,7 @@
-"""The embedded servers, for whoever wants to start them."""
+"""The embedded servers."""
 
+from local.errors import NoEmbeddedServers, ServerFailed
 from local.postgres import Postgres
-from local.shared import NoEmbeddedServers, ServerFailed
 from local.valkey import Broker
 
 __all__ = ["Broker", "NoEmbeddedServers", "Postgres", "ServerFailed"]

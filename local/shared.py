@@ -1,9 +1,8 @@
-"""A server from a wheel, shared by all who start it with the same folder.
+"""A server from a wheel, shared by all processes that start it on the same data folder.
 
-A server belongs to its data folder, not to the process that started it. Who
-comes first starts it, who comes later uses it, the last to leave stops it; what
-a killed process left running is used, and stopped, by the next. Each runs in a
-session of its own: Ctrl-C reaches us, and we stop the servers when we are done.
+A server belongs to its data folder, not to the process that started it: the first user starts it, later ones use it,
+and the last one stops it. A server that a killed process left running is used, and stopped, by the next. Each runs in
+a session of its own, so Ctrl-C reaches only us, and we stop the servers when we are done.
 """
 
 import fcntl
@@ -12,35 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from local import processes
-
-
-class NoEmbeddedServers(Exception):
-    """There are no embedded servers for this platform. Run PostgreSQL, and Valkey or Redis, yourself,
-    and set DATABASE_URL and BROKER_URL."""
-
-    def __str__(self) -> str:
-        reason = f" ({self.args[0]})" if self.args else ""
-        return " ".join((self.__doc__ or "").split()) + reason
-
-
-class ServerFailed(Exception):
-    """An embedded server did not start or did not stop; the message ends with its last log lines."""
+from local.errors import NoEmbeddedServers
 
 
 def wheel_file(module: str, pattern: str) -> Path:
-    """A file inside an installed package, found without importing it.
-
-    Raises NoEmbeddedServers where the package, or the file for this platform, is not there.
-    """
+    """A file inside an installed package, found without importing it. Raises NoEmbeddedServers."""
     spec = find_spec(module)
     for folder in (spec and spec.submodule_search_locations) or ():
         for found in sorted(Path(folder).glob(pattern)):
             return found
-    raise NoEmbeddedServers(f"{module} is not installed")
+    raise NoEmbeddedServers(module)
 
 
 def last_lines(log: Path, lines: int = 20) -> str:
@@ -52,9 +35,10 @@ def last_lines(log: Path, lines: int = 20) -> str:
 
 
 class Server(ABC):
-    """A server in `data`, shared by whoever starts it with that folder."""
+    """A server on the folder `data`, shared by all who start it there. `log` is its log file."""
 
     name: str
+    log: Path
 
     def __init__(self, data: Path) -> None:
         self.data = data.resolve()
@@ -63,11 +47,11 @@ class Server(ABC):
     def start(self) -> None:
         """Start the server, or use the one that runs there already. Ready on return.
 
-        Raises ServerFailed with the log's end.
+        Raises ServerFailed with the end of its log.
         """
         self.data.mkdir(parents=True, exist_ok=True)
-        with self._nobody_else_starts_or_stops():
-            # The kernel drops this lock when we die, however we die.
+        with self._locked():
+            # Shared by all users; the kernel drops the lock when we die, however we die.
             use = self._use or (self.data / f"{self.name}.users").open("a")
             fcntl.flock(use, fcntl.LOCK_SH)
             running = self.process()
@@ -85,10 +69,10 @@ class Server(ABC):
             self._use = use
 
     def stop(self) -> None:
-        """Leave the server; if nobody else uses it, stop it in order."""
+        """Leave the server. The last user stops it in order."""
         if self._use is None:
             return
-        with self._nobody_else_starts_or_stops():
+        with self._locked():
             use, self._use = self._use, None
             with use:
                 try:
@@ -100,21 +84,20 @@ class Server(ABC):
                 self._tidy()
 
     def kill(self) -> None:
-        """SIGKILL the server with all its processes, as a crash would; `start()` brings it back, same URL."""
+        """SIGKILL the server with all its processes, as a crash would. `start()` brings it back on the same URL."""
         if (process := self.process()) is not None:
             processes.kill_tree(process)
 
     @abstractmethod
     def process(self) -> processes.Process | None:
-        """The server's main process, or None when it does not run."""
+        """The server's main process, or None if it does not run."""
 
     @abstractmethod
     def _launch(self) -> None:
         """Start the server and wait until it answers. Raises ServerFailed."""
 
-    @abstractmethod
-    def _adopt(self) -> None:
-        """Learn what a running server's URL needs."""
+    def _adopt(self) -> None:  # noqa: B027 -- PostgreSQL's URL follows from its folder
+        """Learn what the URL of a running server needs."""
 
     @abstractmethod
     def _shut_down(self) -> None:
@@ -122,10 +105,11 @@ class Server(ABC):
 
     @abstractmethod
     def _tidy(self) -> None:
-        """Remove what is of no use to the next start."""
+        """Remove files that the next start does not need."""
 
     @contextmanager
-    def _nobody_else_starts_or_stops(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
+        """Let one process at a time start or stop this server."""
         with (self.data / f"{self.name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -134,7 +118,5 @@ class Server(ABC):
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

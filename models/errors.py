@@ -41,6 +41,11 @@ class MigrationLockedOut(SppError):
     `SELECT * FROM pg_stat_activity WHERE state <> 'idle' ORDER BY xact_start` shows them; then `spp migrate` again."""
 
 
+class SchemaTooOld(SppError):
+    """The database is at revision {revision}, which is too old for this version of the code: it migrates from 0012 on.
+    Run `spp migrate` of the last version that brings it to 0012 first, then `spp migrate` of this one."""
+
+
 class RoleNotMade(SppError):
     """The database role {role} could not be created, or its password could not be set: {why} Ask a database
     administrator to run `CREATE ROLE {role} LOGIN PASSWORD '...'`, remove its password file from `spp migrate`, and
@@ -189,8 +194,16 @@ class PickGivesNothing(SppError, field="item_ids"):
     """The payment term {term!r} gives no sessions of {item!r}: leave it out, or choose another payment term."""
 
 
+class TermsChanged(SppError, field="payment_term_id", status=409):
+    """The terms have changed meanwhile: look again."""
+
+
 class WrongCurrency(SppError, field="payment_term_id"):
     """The payment term is in {term_currency}, the club {club!r} in {club_currency}."""
+
+
+class ReferenceUnusable(SppError, field="reference"):
+    """No processor makes such a reference: {why}. It is 1 to 255 ASCII characters without blanks: copy it again."""
 
 
 class ReferenceTaken(SppError, field="reference", status=409):

@@ -12,16 +12,18 @@ EVENTS = "events"
 MAINTENANCE = "maintenance"
 
 CREDIT_SESSIONS = "worker.tasks.credit_sessions"
-EXPIRE_SESSIONS = "worker.tasks.expire_sessions"
-SEAL_ENTRIES = "worker.tasks.seal_entries"
-RECONCILE_PAYMENTS = "worker.tasks.reconcile_payments"
-AUDIT_LEDGER = "worker.tasks.audit_ledger"
-PRUNE_BODIES = "worker.tasks.prune_bodies"
+JOBS = "worker.jobs."
+"""The prefix of the names of the scheduled jobs' tasks."""
 
 KEPT = {EVENTS: 1, MAINTENANCE: 100}
 """How many messages wait in each queue: the newest. One ring says all; the clock's jobs come a few in a minute."""
 KEY_PREFIX = "spp:"
 """What the names of our keys in Redis or Valkey begin with."""
+
+
+def job_task(name: str) -> str:
+    """The name of the task of a scheduled job."""
+    return JOBS + name
 
 
 def is_redis(broker_url: str) -> bool:
@@ -57,14 +59,7 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         "task_default_queue": EVENTS,
         # RabbitMQ keeps to the limits by itself; for Redis and Valkey, broker_redis does.
         "task_queues": [Queue(name, max_length=kept) for name, kept in KEPT.items()],
-        "task_routes": {
-            CREDIT_SESSIONS: {"queue": EVENTS},
-            EXPIRE_SESSIONS: {"queue": MAINTENANCE},
-            SEAL_ENTRIES: {"queue": MAINTENANCE},
-            RECONCILE_PAYMENTS: {"queue": MAINTENANCE},
-            AUDIT_LEDGER: {"queue": MAINTENANCE},
-            PRUNE_BODIES: {"queue": MAINTENANCE},
-        },
+        "task_routes": {CREDIT_SESSIONS: {"queue": EVENTS}, f"{JOBS}*": {"queue": MAINTENANCE}},
         "task_send_sent_event": False,
         "worker_send_task_events": False,
         "worker_disable_prefetch": True,
@@ -89,7 +84,7 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         from kombu.transport import TRANSPORT_ALIASES
 
         # By the URL's scheme and not by `broker_transport`, with which kombu would forget the TLS of rediss://.
-        TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "broker_redis:Transport"))
+        TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "runtime.broker_redis:Transport"))
         config["broker_transport_options"] = {
             "ack_emulation": False,
             "priority_steps": [0],

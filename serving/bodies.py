@@ -1,7 +1,7 @@
-"""Request bodies on their way: collected by Granian's event loop, without a thread, each until its deadline.
+"""Request bodies in transit: collected by Granian's event loop without a thread, each until its deadline.
 
-All together may claim a budget of memory; where that is not enough, the oldest is given up. Who sends as fast as a
-processor does is done long before it comes to that.
+Together they may claim a budget of memory. If it is exceeded, the oldest is dropped. A client that sends at a
+processor's speed is done long before that.
 """
 
 import threading
@@ -14,7 +14,7 @@ import structlog
 
 BUDGET_BYTES = 64 * 1024 * 1024
 MAX_PIECES = 4096
-"""Of a body without a length: each costs a callback."""
+"""Limit for a body without a length: each piece costs a callback."""
 SWEEP_EVERY_S = 0.5
 LOG_EVERY_S = 60.0
 
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class Lost(Enum):
-    """Why there is no body, and what its request is answered."""
+    """Why there is no body: the status and text of the answer."""
 
     LATE = 408, "The body took too long to arrive."
     GONE = 400, "The body ended too early."
@@ -30,65 +30,65 @@ class Lost(Enum):
 
 
 Then = Callable[[bytes | Lost], None]
-"""Called once, with the body or why there is none, in one of Granian's threads. Must not raise."""
+"""Called once with the body, or with the reason for none, in one of Granian's threads. Must not raise."""
 
 
 class Future(Protocol):
     """Granian's future of bytes; it calls back in the thread that completes it."""
 
     def done(self) -> bool:
-        """Whether the bytes are here, or were given up."""
+        """Whether the bytes have arrived, or were cancelled."""
 
     def cancel(self) -> bool:
-        """Gives them up, and calls back in this thread; False where they are here."""
+        """Cancel, and call back in this thread; False if the bytes have arrived."""
 
     def result(self) -> bytes:
-        """The bytes. Raises where the client went away, or they were given up."""
+        """The bytes. Raises if the client went away, or after `cancel`."""
 
     def add_done_callback(self, callback: Callable[["Future"], None]) -> None:
-        """Calls back with this future, at once where it is done."""
+        """Call back with this future; at once if it is done."""
 
 
 class Source(Protocol):
-    """Granian's side of a request's body: called, it is read as a whole; iterated over, in pieces."""
+    """Granian's side of a request's body. A call reads it as a whole, iteration reads pieces."""
 
     def __call__(self) -> Future:
         """All of it."""
 
     def __aiter__(self) -> Any:
-        """Begins the pieces."""
+        """Start reading pieces."""
 
     def __anext__(self) -> Future:
-        """The next piece, empty at the end and where the client went away. Raises StopAsyncIteration after the end."""
+        """The next piece; empty at the end, and if the client went away. Raises StopAsyncIteration after the end."""
 
 
 class Bodies:
-    """The bodies on their way in one process."""
+    """The bodies in transit in one process."""
 
     def __init__(self, deadline_s: float, budget_bytes: int = BUDGET_BYTES) -> None:
         self._deadline_s = deadline_s
         self._budget_bytes = budget_bytes
         self._lock = threading.Lock()
         self._arriving: dict[_Arrival, None] = {}
-        """In the order in which they began."""
+        """The oldest first."""
         self._claimed_bytes = 0
         self._given_up = 0
         self._logged_at = -LOG_EVERY_S
 
     def start(self) -> None:
-        """Begins to give up what is late, from a thread of its own."""
+        """Start the thread that drops late bodies."""
         threading.Thread(target=self._sweep_on, name="bodies", daemon=True).start()
 
     def whole(self, source: Source, length_bytes: int, then: Then) -> None:
-        """Collects a body of that length."""
+        """Collect a body of that length."""
         self._begin(_Arrival(self, source, length_bytes, then))
 
     def pieces(self, source: Source, limit_bytes: int, then: Then) -> None:
-        """Collects a body of unknown length; of a body over the limit only so much that its length shows it."""
+        """Collect a body of unknown length; stop as soon as it is over the limit."""
         self._begin(_Pieces(self, source, limit_bytes, then))
 
     def sweep(self) -> None:
-        """Gives up what began too long ago; logs how many, at most once a minute."""
+        """Drop late bodies, and log their number at most once a minute."""
         with self._lock:
             began_before = monotonic() - self._deadline_s
             late = [arrival for arrival in self._arriving if arrival.began < began_before]
@@ -98,7 +98,7 @@ class Bodies:
             self._given_up, self._logged_at = 0, monotonic()
 
     def forget(self, arrival: "_Arrival") -> None:
-        """Frees what an arrival claimed: it is over."""
+        """Free the claim of an arrival that has ended."""
         with self._lock:
             del self._arriving[arrival]
             self._claimed_bytes -= arrival.claim_bytes
@@ -114,7 +114,7 @@ class Bodies:
             self._give_up(oldest)
 
     def _oldest(self, claim_bytes: int) -> "list[_Arrival]":
-        """The first that began, as many as claim that much together."""
+        """The oldest arrivals that together claim at least that much."""
         found = []
         for arrival in self._arriving:
             if claim_bytes <= 0:
@@ -136,7 +136,7 @@ class Bodies:
 
 
 class _Arrival:
-    """One body on its way."""
+    """One body in transit."""
 
     __slots__ = ("_bodies", "_future", "_late", "_source", "_then", "began", "claim_bytes")
 
@@ -154,9 +154,9 @@ class _Arrival:
         self._future.add_done_callback(self._done)
 
     def give_up(self) -> bool:
-        """Ends it; False where it has just ended by itself."""
+        """Drop it; False if it has just ended by itself."""
         self._late = True
-        future = getattr(self, "_future", None)  # gone where another thread has just ended it
+        future = getattr(self, "_future", None)  # another thread may just have ended it
         return future is not None and future.cancel()
 
     def _done(self, future: Future) -> None:
@@ -171,13 +171,13 @@ class _Arrival:
     def _end(self, body: bytes | Lost) -> None:
         self._bodies.forget(self)
         then = self._then
-        # Granian's future keeps its callback, and Python's collector does not see it: undo the circle.
+        # Break the reference cycle: Granian's future keeps its callback, and Python's collector does not see it.
         del self._future, self._source, self._then
         then(body)
 
 
 class _Pieces(_Arrival):
-    """A body whose length nobody knows before its end."""
+    """A body of unknown length."""
 
     def start(self) -> None:
         self._pieces: list[bytes] = []
@@ -191,12 +191,12 @@ class _Pieces(_Arrival):
             self._go_on()
 
     def _go_on(self) -> None:
-        # A loop, not a chain of callbacks: pieces that are here already would pile up on the stack.
+        # A loop instead of chained callbacks: pieces that have already arrived would grow the stack.
         while True:
             try:
                 self._future = future = self._source.__anext__()
             except StopAsyncIteration:
-                # A client that went away ends with one empty piece more.
+                # If the client went away, there is a second empty piece.
                 return self._end(b"".join(self._pieces) if self._empty == 1 else Lost.GONE)
             if not future.done():
                 return future.add_done_callback(self._done)
@@ -204,7 +204,7 @@ class _Pieces(_Arrival):
                 return None
 
     def _take(self, future: Future) -> bool:
-        """Takes a piece; whether to ask for the next."""
+        """Take a piece; whether to ask for the next."""
         piece = self._bytes(future)
         end: bytes | Lost | None = piece if isinstance(piece, Lost) else None
         if isinstance(piece, bytes):

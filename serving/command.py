@@ -1,4 +1,4 @@
-"""`spp-serve webhooks` and `spp-serve console`: the two apps on their ports, with the same limits wherever they run."""
+"""`spp-serve webhooks` and `spp-serve console`: the two apps on their ports, with the same limits everywhere."""
 
 import argparse
 from collections.abc import Callable
@@ -11,7 +11,7 @@ APPS = {
     "webhooks": ("webhooks.wsgi:app", ProcessKind.RECEIVER, 8080),
     "console": ("console.wsgi:app", ProcessKind.CONSOLE, 8081),
 }
-"""What can be served: the app, what its processes are, and its usual port."""
+"""Name -> the app, the kind of its processes, and its default port."""
 
 
 def main() -> None:
@@ -20,12 +20,12 @@ def main() -> None:
     parser.add_argument("app", choices=APPS)
     add = parser.add_argument
     add("--host", type=ip_address, default="127.0.0.1", help="IP address to listen on (default: %(default)s)")
-    usual = ", ".join(f"{port} for {app}" for app, (_, _, port) in APPS.items())
-    add("--port", type=_number(65535), help=f"default: {usual}")
+    ports = ", ".join(f"{port} for {app}" for app, (_, _, port) in APPS.items())
+    add("--port", type=_number(65535), help=f"default: {ports}")
     add("--workers", type=_number(256), default=1, help="processes; each uses up to one core (default: %(default)s)")
     add(
         "--stop-timeout", type=_number(1800), default=30, metavar="SECONDS",
-        help="how long a process may finish what it is at (default: %(default)s)",
+        help="how long a process may finish its requests when it stops (default: %(default)s)",
     )  # fmt: skip
     given = parser.parse_args()
     app, kind, port = APPS[given.app]

@@ -11,11 +11,11 @@ class Headers(Protocol):
     """A request's headers, their names in lower case."""
 
     def items(self) -> list[tuple[str, str]]:
-        """Every line by itself; without those whose value is not printable ASCII."""
+        """Every header line, without those whose value is not printable ASCII."""
 
 
 class Scope(Protocol):
-    """What Granian knows of a request before its body."""
+    """What Granian knows about a request before its body arrives."""
 
     http_version: str
     client: str
@@ -27,7 +27,7 @@ class Scope(Protocol):
 
 
 class Environs:
-    """Makes the environs of one listening address."""
+    """Environs of the requests to one listening address."""
 
     def __init__(self, host: str, port: int) -> None:
         self._fixed: Environ = {
@@ -43,7 +43,7 @@ class Environs:
         }
 
     def of(self, scope: Scope) -> Environ:
-        """The request's environ, still without `wsgi.input`. CONTENT_LENGTH is what the client says."""
+        """The request's environ without `wsgi.input`. CONTENT_LENGTH is the client's claim."""
         environ = self._fixed.copy()
         environ["SERVER_PROTOCOL"] = "HTTP/" + scope.http_version
         environ["REQUEST_METHOD"] = scope.method
@@ -66,10 +66,10 @@ class Environs:
 
 @lru_cache(maxsize=1024)
 def variable(header: str) -> str | None:
-    """The environ's name of a header; None for a header that is left out because its name has an underscore.
+    """The environ's name of a header; None to drop a header with an underscore in its name.
 
-    `x_forwarded_for` would become HTTP_X_FORWARDED_FOR like `x-forwarded-for`, past a proxy that sets only the latter.
-    nginx leaves such headers out for the same reason (`underscores_in_headers`).
+    `x_forwarded_for` would become HTTP_X_FORWARDED_FOR, as `x-forwarded-for` does, and bypass a proxy that sets only
+    the latter. nginx drops such headers for the same reason (`underscores_in_headers`).
     """
     if "_" in header:
         return None

@@ -1,7 +1,7 @@
-"""The front: lets a request's body arrive, then has the WSGI app answer it in one go.
+"""The front: waits for a request's body, then lets the WSGI app answer it.
 
-Granian calls it in one of its threads when a request's headers are here, and again when its body is; no thread waits
-in between. The answer is made whole before it is sent, so no thread waits for a client that reads slowly either.
+Granian calls it in one of its threads when a request's headers have arrived, and again when its body has; no thread
+waits in between. The answer is complete before it is sent, so no thread waits for a slow reader either.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,20 +24,20 @@ class Proto(Source, Protocol):
     """Granian's side of one request."""
 
     def response_bytes(self, status: int, headers: list[Header], body: bytes) -> None:
-        """Answers it, without waiting."""
+        """Send the answer, without waiting."""
 
 
 class Request(Protocol):
-    """A request as Granian hands it over."""
+    """A request as Granian passes it."""
 
     scope: Scope
     proto: Proto
 
 
 class Front:
-    """Takes the requests of one process, for an app that takes bodies of up to `limit_bytes`.
+    """Handles the requests of one process, for an app that accepts bodies of up to `limit_bytes`.
 
-    A longer body is not read: the app is to refuse it by its CONTENT_LENGTH.
+    A longer body is not read: the app refuses it by its CONTENT_LENGTH.
     """
 
     def __init__(self, app: App, limit_bytes: int, environs: Environs, bodies: Bodies) -> None:
@@ -46,23 +46,23 @@ class Front:
         self._environs = environs
         self._bodies = bodies
         self.answered = 0
-        """How many requests the app has answered; of two at the same moment perhaps one."""
+        """Requests answered by the app; two at the same moment may count as one."""
 
     def __call__(self, request: Request) -> None:
-        """Takes a request. Never raises: Granian would not notice."""
+        """Handle a request. Never raises: Granian would ignore it."""
         scope, exchange = request.scope, _Exchange(self, request.proto)
         del request  # see _Exchange._send
         try:
             exchange.environ = environ = self._environs.of(scope)
             length_bytes = int(environ.get("CONTENT_LENGTH", 0))
-            # The app gets the body as a whole, however it came.
+            # The app gets the whole body, even if it came in chunks.
             if environ.pop("HTTP_TRANSFER_ENCODING", None):
                 self._bodies.pieces(exchange.source, self._limit_bytes, exchange.arrived)
             elif 0 < length_bytes <= self._limit_bytes:
                 self._bodies.whole(exchange.source, length_bytes, exchange.arrived)
             else:
                 exchange.answer(b"")
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the client is answered
+        except Exception as error:  # noqa: BLE001 -- the client gets an answer in any case
             exchange.fail(error)
 
 
@@ -78,11 +78,11 @@ class _Exchange:
 
     @property
     def source(self) -> Source:
-        """The body, before there is an answer."""
+        """The request's body, until there is an answer."""
         return cast("Source", self._proto)
 
     def arrived(self, body: bytes | Lost) -> None:
-        """Goes on with the body, or answers why there is none."""
+        """Answer the request, or say why there is no body."""
         if isinstance(body, Lost):
             self._refuse(*body.value)
             return
@@ -90,7 +90,7 @@ class _Exchange:
         self.answer(body)
 
     def answer(self, body: bytes) -> None:
-        """Has the app answer, and sends what it says."""
+        """Let the app answer, and send its answer."""
         self.environ["wsgi.input"] = BytesIO(body)
         status, headers = 500, []
 
@@ -110,7 +110,7 @@ class _Exchange:
         self._front.answered += 1
 
     def fail(self, error: Exception) -> None:
-        """Logs what went wrong; 500, where there was no answer yet."""
+        """Log the error, and answer 500 if there was no answer yet."""
         log.error("request_failed", exc_info=error)
         self._refuse(500, "Something went wrong.")
 
@@ -119,8 +119,8 @@ class _Exchange:
         self._send(status, headers, why.encode())
 
     def _send(self, status: int, headers: list[Header], body: bytes) -> None:
-        # Let go of at once: Granian closes the connection of a body that is not read when nobody can read it any more,
-        # and errors, which keep their frames, may stay until Python's collector comes by.
+        # Drop the reference at once: Granian closes the connection of an unread body only when nothing refers to it,
+        # and an exception, which keeps its frames, may live until the garbage collector runs.
         proto, self._proto = self._proto, None
         if proto is not None:
             proto.response_bytes(status, headers, body)

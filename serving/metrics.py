@@ -1,8 +1,7 @@
-"""GET /metrics for Prometheus, on the webhook server and the console alike: the figures as gauges, names spp_*.
+"""GET /metrics for Prometheus, on the webhook server and on the console: the figures as gauges named spp_*.
 
-They are computed from PostgreSQL when somebody scrapes, so that they are right after every restart and the same on
-every process; only the memory and the open files are the answering process's own. What it takes is loaded with the
-first scrape: whoever is never scraped does without its weight.
+Each scrape computes them from PostgreSQL, so they survive restarts and are the same on every process. Only memory and
+open files are those of the answering process. The modules it needs are loaded by the first scrape.
 """
 
 import hmac
@@ -21,22 +20,22 @@ if TYPE_CHECKING:
     from models.operations.situation import Lookout
 
 Queues = Callable[[], Mapping[str, int] | None]
-"""How many messages wait in each queue of the broker, or None where it does not answer."""
+"""Returns the messages waiting in each queue of the broker, or None if it does not answer."""
 
 
 class Metrics:
-    """Answers the scrapes of one process."""
+    """The /metrics of one process."""
 
     def __init__(
         self, settings: Settings, make: sessionmaker[Session], lookout: "Lookout | None" = None,
         queues: Queues | None = None,
     ) -> None:  # fmt: skip
-        """With `lookout`, the figures are what the rest of the process sees; with `queues`, the broker is told of."""
+        """`lookout` shares figures with the rest of the process; `queues` adds those of the broker."""
         self._settings, self._make, self._known, self._queues = settings, make, lookout, queues
         self._token = (settings.one_secret(METRICS_TOKEN) or "").encode()
 
     def answer(self) -> Response:
-        """The request's answer: 404 where no token is set, 401 without the right one, else the metrics."""
+        """The answer: 404 if no token is set, 401 without the right one, else the metrics."""
         if not self._token:
             return Response("Not Found.", 404, mimetype="text/plain")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -53,7 +52,7 @@ class Metrics:
     def _measured(self) -> Iterator["Gauge"]:
         import psutil
 
-        from models.operations.gauges import Gauge, gauges, plain
+        from models.operations.gauges import Gauge, alarms, gauges, plain
 
         process = psutil.Process()
         yield plain("process_resident_memory_bytes", "Of the process that answers", process.memory_info().rss)
@@ -62,9 +61,11 @@ class Metrics:
             now = self._lookout.now()
         except SQLAlchemyError:
             now = None
+        names = [endpoint.name for endpoint in self._settings.endpoints]
         yield plain("database_up", "Whether PostgreSQL answers", now is not None)
+        yield alarms(now, names)
         if now is not None:
-            yield from gauges(now, [endpoint.name for endpoint in self._settings.endpoints])
+            yield from gauges(now, names)
         if self._queues is not None:
             waiting = self._queues()
             yield plain("broker_up", "Whether the broker answers", waiting is not None)
@@ -78,7 +79,7 @@ def _exposed(gauges: Iterable["Gauge"]) -> Response:
     from prometheus_client.registry import Collector
 
     class Scrape(Collector):
-        """What is measured by one scrape."""
+        """The gauges of one scrape."""
 
         def collect(self) -> Iterator[GaugeMetricFamily]:
             for name, what, labels, rows in gauges:

@@ -1,9 +1,9 @@
-"""Granian with our limits, and with the front in place of its own calls of a WSGI app.
+"""Granian with our limits, and with the front in place of its WSGI mode.
 
-Granian's WSGI mode reads a body within the thread that answers, for as long as the client likes, and names with an
-underscore pass for those with a hyphen. So each process runs Granian's RSGI worker, which hands requests and bodies
-over separately, with several threads and without an asyncio loop. The worker's constructor is Granian's own matter and
-may change with its minor version: pyproject.toml allows one.
+Granian's WSGI mode reads a body in the thread that answers, with no deadline, and takes header names with an underscore
+for those with a hyphen. So each process runs Granian's RSGI worker, which passes requests and bodies separately, with
+several threads and without an asyncio loop. The worker's constructor is private to Granian and may change with a minor
+version: pyproject.toml allows only one.
 """
 
 import resource
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from granian import Granian
 from granian._granian import CallbackScheduler, RSGIWorker, WorkerSignal
@@ -26,6 +26,7 @@ from granian.server.mp import WorkerProcess
 
 from models.operations.heartbeats import ProcessKind
 from runtime import settings
+from serving.address import check_free
 from serving.bodies import Bodies
 from serving.environ import Environs
 from serving.front import Front
@@ -34,33 +35,33 @@ from serving.watch import Heartbeats, Watch
 THREADS = 16
 """Request threads of a process."""
 OTHER_FILES = 256
-"""Beside connections: the database's, the broker's, logs, modules being loaded."""
+"""Besides connections of clients: the database's, the broker's, logs, modules being loaded."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a client may take, and how many there may be."""
+    """Limits for clients: how long they may take, and how many there may be."""
 
     head_deadline_s: float = 30
-    """For a request's head, the first one's beginning with the connection; an idle connection ends after that too."""
+    """For a request's head, counted from the start of the connection or idle time; also ends idle connections."""
     head_bytes: int = 64 * 1024
     body_deadline_s: float = 10
-    """For a body: processors wait for 5 to 30 s for the answer."""
+    """For a body: processors wait 5 to 30 s for the answer."""
     unread_s: float = 30
-    """For reading some of an answer. Linux only."""
+    """For a client that reads nothing of an answer. Linux only."""
     connections: int = 1024
-    """Open connections of a process; further ones wait until one ends."""
+    """Open connections of a process; further ones wait."""
     hung_after_s: float = 30
-    """A process that has answered no request for so long ends itself."""
+    """A process that answers no request for this long ends itself."""
 
 
 ROLES = {ProcessKind.RECEIVER: settings.DatabaseRole.WEB, ProcessKind.CONSOLE: settings.DatabaseRole.CONSOLE}
-"""By which role of the database a process writes its heartbeats."""
+"""The database role that writes a process's heartbeats."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """One app on one address; `kind` is what its heartbeats say that it is, None for an app without a database."""
+    """One app on one address. `kind` goes into its heartbeats; None for an app without a database."""
 
     app: str
     """module:name of a Flask app. Its MAX_CONTENT_LENGTH is the largest body; it answers GET /healthz from a thread."""
@@ -69,41 +70,48 @@ class Served:
     kind: ProcessKind | None = None
     workers: int = 1
     stop_timeout_s: int = 30
-    """How long a process may finish what it is at."""
+    """How long a process may finish its requests when it stops."""
     limits: Limits = Limits()
 
 
 def serve(served: Served) -> None:
-    """Serves until SIGTERM or SIGINT. Exits with 1 where a process ended by itself and was the only one.
+    """Serve until SIGTERM or SIGINT.
 
-    Exits with a message where nobody can listen there.
+    Exits with 1 if the only process ended by itself, and with a message if the address cannot be used.
     """
     limits = served.limits
+    try:
+        check_free(served.host, served.port)
+    except OSError as error:
+        _refuse(served, error.strerror or str(error))
     server = Granian(
         served.app,
         address=served.host,
         port=served.port,
         interface=Interfaces.RSGI,
-        # HTTP/2 would let one connection hold many requests that never end, and no processor or proxy needs it here.
+        # HTTP/2 would let one connection hold many requests open, and no processor or proxy needs it here.
         http=HTTPModes.http1,
         websockets=False,
         workers=served.workers,
         backpressure=limits.connections,
         runtime_mode=RuntimeModes.mt,
         http1_settings=HTTP1Settings(int(limits.head_deadline_s * 1000), max_buffer_size=limits.head_bytes),
-        # Of one process, the supervisor starts all anew.
+        # A single process ends with its supervisor, and systemd or Docker restarts both.
         respawn_failed_workers=served.workers > 1,
         workers_kill_timeout=served.stop_timeout_s,
     )
     try:
         server.serve(spawn_target=partial(_work, served=served))
     except RuntimeError as error:
-        why = str(error).partition("\n")[0]
-        sys.exit(f"{served.app} cannot be served on {served.host}, port {served.port}: {why}.")
+        _refuse(served, str(error).partition("\n")[0])
+
+
+def _refuse(served: Served, why: str) -> NoReturn:
+    sys.exit(f"{served.app} cannot be served on {served.host}, port {served.port}: {why}.")
 
 
 class _Loop:
-    """In place of an asyncio loop: what is to be called, is called at once, in the thread that has the bytes."""
+    """A substitute for an asyncio loop that runs callbacks at once, in the thread that has the bytes."""
 
     def call_soon(self, callback: Callable[..., object], *arguments: object, context: object = None) -> None:  # noqa: ARG002
         callback(*arguments)
@@ -118,7 +126,7 @@ def _work(
     http1: Any, http2: Any, websockets: bool, static_path: Any, _log_format: Any, tls: Any, _scope: Any, metrics: Any,
     *, served: Served,
 ) -> None:  # fmt: skip
-    """One process, in which Granian has loaded the app; its arguments are Granian's."""
+    """The body of one process, after Granian has loaded the app. The arguments are Granian's."""
     limits = served.limits
     _allow_files(limits.connections + OTHER_FILES)
     bodies = Bodies(limits.body_deadline_s)
@@ -138,7 +146,7 @@ def _work(
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, end)
-    sockets = _cutting_off_who_does_not_read(sockets, limits.unread_s)
+    sockets = _with_read_timeout(sockets, limits.unread_s)
     worker = RSGIWorker(
         worker_id, sockets, ipc, runtime_threads, runtime_blocking_threads, THREADS, idle_timeout_s, backpressure,
         http_mode, http1, http2, websockets, static_path, *tls, metrics,
@@ -152,20 +160,20 @@ def _work(
 
 
 def _allow_files(files: int) -> None:
-    """Raises this process's limit of open files: without one for each connection, accepting fails and spins."""
+    """Raise the limit of open files: with too few for the connections, accepting fails in a busy loop."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < files:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(files, hard), hard))
 
 
-def _cutting_off_who_does_not_read(sockets: Any, unread_s: float) -> Any:
-    """The same listening address, whose connections end where a client leaves an answer unread for so long."""
+def _with_read_timeout(sockets: Any, unread_s: float) -> Any:
+    """The same listening address; its connections end when a client leaves an answer unread for this long."""
     spec, _ = sockets
     if spec is None or not hasattr(socket, "TCP_USER_TIMEOUT"):
         return sockets
     holder = spec.build()
-    # Connections inherit the option from the socket that accepts them.
+    # Connections inherit the option from the listening socket.
     with socket.socket(fileno=holder.get_fd()) as listening:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(unread_s * 1000))
         listening.detach()

@@ -1,10 +1,10 @@
-"""The watchdog: makes this process answer a request every few seconds, and ends it when it answers none.
+"""The watchdog: ends this process when its request threads hang, so that its supervisor restarts it.
 
-A process whose request threads hang is alive to everybody who only looks whether it runs. So the watchdog sends real
-requests to the listening port, and what counts is that a request thread of this process has answered something since
-the last look: of several processes on one port, the kernel chooses who gets the request. Then it writes the process's
-heartbeat, and tells systemd. Otherwise Python's own timer (faulthandler), which needs no lock of the interpreter's,
-writes what every thread is at into the log and ends the process; whoever started it starts it again.
+Checks that only ask whether a process runs do not notice hanging threads. So the watchdog sends a real request to the
+listening port every few seconds. If several processes share the port, the kernel chooses which one gets it; what counts
+is that a request thread of this process has answered something since the last check. If so, the watchdog writes the
+process's heartbeat and notifies systemd. If not, Python's faulthandler timer, which does not need the interpreter's
+lock, logs the stack of every thread and ends the process.
 """
 
 import faulthandler
@@ -24,16 +24,15 @@ from runtime.outages import Outage
 from serving.front import Front
 
 LOOKS, ASKS = 6, 15
-"""How often it looks, and how often it can ask in vain, in the time after which the process counts as hung."""
-ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what is listened on, and where to ask then
-"""Addresses that stand for all of a machine's, and one of them."""
+"""Checks, and failed requests, that fit into the time after which the process counts as hung."""
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared, not bound
+"""Wildcard listening addresses -> the loopback address to send requests to."""
 
 
 class Watch(threading.Thread):
-    """Watches over the front of this process until `end`.
+    """Watches the front of this process until `end`.
 
-    `beat`, where there is one, is called with the number of requests answered since it was last called; it must
-    neither wait nor raise.
+    `beat` is called with the number of requests answered since its last call. It must neither wait nor raise.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class Watch(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Looks again and again, first at once."""
+        """Check at intervals, first at once."""
         self._wind_up()
         while not self._ended.is_set():
             if answered := self._answers():
@@ -61,13 +60,13 @@ class Watch(threading.Thread):
             self._ended.wait(self._hung_after_s / LOOKS)
 
     def end(self) -> None:
-        """Ends it: the process stops, and need not answer any more."""
+        """Stop watching: the process is stopping, and need not answer any more."""
         self._ended.set()
         faulthandler.cancel_dump_traceback_later()
         notify("STOPPING=1")
 
     def _answers(self) -> int:
-        """How many requests this process has answered since the last look, asked for one as often as it takes."""
+        """Requests answered by this process since the last check; sends some until there is one."""
         for _ in range(self._asks):
             with suppress(OSError, http.client.HTTPException):
                 self._ask()
@@ -91,7 +90,7 @@ class Watch(threading.Thread):
 
 
 class Heartbeats(threading.Thread):
-    """Writes a web process's heartbeats, over a connection of their own: a database that hangs holds up them alone."""
+    """Writes a web process's heartbeats over its own connection, so that a hanging database delays nothing else."""
 
     def __init__(self, kind: ProcessKind, database_url: str) -> None:
         super().__init__(name="heartbeats", daemon=True)
@@ -102,12 +101,12 @@ class Heartbeats(threading.Thread):
         self.start()
 
     def beat(self, answered: int) -> None:
-        """Says that the process lives and has answered so many more requests; returns at once."""
+        """Note that the process lives and has answered this many more requests; returns at once."""
         self._answered += answered
         self._due.set()
 
     def run(self) -> None:
-        """Writes what is due, for as long as the process lives."""
+        """Write heartbeats until the process ends."""
         process, outage, written = psutil.Process(), Outage("heartbeat"), 0
         name = f"{socket.gethostname()}:{process.pid}"
         while self._due.wait():
@@ -120,7 +119,7 @@ class Heartbeats(threading.Thread):
 
 
 def notify(state: str) -> None:
-    """Tells systemd (sd_notify), where it started this process."""
+    """Notify systemd (sd_notify) if it started this process."""
     if path := os.environ.get("NOTIFY_SOCKET"):
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
             supervisor.sendto(state.encode(), path.replace("@", "\0", 1) if path.startswith("@") else path)

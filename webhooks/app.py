@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> Flask:
         timeout_s=settings.store_timeout_s,
     )
     app = Flask("webhooks", static_folder=None)
-    # One more than the limit: a body of unknown length is cut off here without a word, and told from its length.
+    # One more than the limit: werkzeug cuts off a body of unknown length silently, and the receiver sees its length.
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit_bytes + 1
     receiver = Receiver(settings, processors, intake, Learned(engine))
     for method, answer in (("POST", receiver.receive), ("GET", receiver.challenge)):

@@ -1,8 +1,8 @@
-"""What a delivery is spoken of by, from the answer to the sessions it gave: its id, and the headers that matter."""
+"""A delivery's id, which its answer, log line and events share, and the headers that are stored of it."""
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -10,20 +10,14 @@ import orjson
 DELIVERY_ID = "X-Delivery-Id"
 """The header of our answers that names the delivery."""
 
-KEPT = (
-    "Content-Type", "User-Agent", "X-Request-Id",
-    "Correlation-Id", "Paypal-Transmission-Id", "Paypal-Transmission-Time",
-    "Square-Environment", "Square-Initial-Delivery-Timestamp", "Square-Retry-Number", "Square-Retry-Reason",
-    "Svix-Id", "Svix-Timestamp", "Webhook-Id", "Webhook-Timestamp",
-)  # fmt: skip
-"""The only headers that are stored. Never add one that a signature, a password or a token stands in."""
+KEPT = ("Content-Type", "User-Agent", "X-Request-Id")
+"""The headers that are stored of every delivery, beside the processor's own (`Processor.kept_headers`)."""
 REMOTE_ADDRESS = "Remote-Address"
 MAX_VALUE = 200
 
-_PLACES = [
-    *((name, "HTTP_" * (name != "Content-Type") + name.upper().replace("-", "_")) for name in KEPT),
-    (REMOTE_ADDRESS, "REMOTE_ADDR"),
-]
+Places = Sequence[tuple[str, str]]
+"""Headers that are stored, each with its key in the WSGI environment."""
+
 _TRACEPARENT = re.compile(
     r"(?:00(?=.{53}\Z)|(?!00|ff)[0-9a-f]{2}(?=.{53}(?:-|\Z)))"
     r"-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
@@ -42,7 +36,13 @@ def delivery_id(environ: Mapping[str, Any]) -> str:
     return os.urandom(16).hex()
 
 
-def kept_headers(environ: Mapping[str, Any]) -> str:
-    """The request's headers that matter, as JSON, and the address that it came from as this process sees it."""
-    given = {name: environ[place][:MAX_VALUE] for name, place in _PLACES if environ.get(place)}
+def places(own: Sequence[str] = ()) -> Places:
+    """The headers stored of a processor's deliveries: those of every delivery, and its own."""
+    keys = {name: "HTTP_" * (name != "Content-Type") + name.upper().replace("-", "_") for name in (*KEPT, *own)}
+    return [*keys.items(), (REMOTE_ADDRESS, "REMOTE_ADDR")]
+
+
+def kept_headers(environ: Mapping[str, Any], kept: Places) -> str:
+    """The request's stored headers as JSON, and the address that it came from as this process sees it."""
+    given = {name: environ[key][:MAX_VALUE] for name, key in kept if environ.get(key)}
     return orjson.dumps(given).decode()

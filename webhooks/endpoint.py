@@ -1,4 +1,4 @@
-"""POST /webhooks/ENDPOINT: verify, split, store, answer. 2xx means: it is on disk."""
+"""POST /webhooks/ENDPOINT: verify, parse, store, answer. 2xx means that the events are on disk."""
 
 from collections.abc import Mapping
 from time import perf_counter, time
@@ -8,10 +8,10 @@ import structlog
 from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from models.inbox.events import NewEvent, Stored
+from models.inbox.storing import NewEvent, Stored
 from runtime import telemetry
 from runtime.settings import Settings
-from webhooks.correlation import DELIVERY_ID, delivery_id, kept_headers
+from webhooks.correlation import DELIVERY_ID, delivery_id, kept_headers, places
 from webhooks.intake import Intake, Unavailable
 from webhooks.learning import Learned, source_of
 from webhooks.processors import Processor, TooMany
@@ -23,19 +23,20 @@ RETRY_AFTER_S = 30
 
 
 class Receiver:
-    """Answers deliveries for all configured endpoints."""
+    """Answers the deliveries of all configured endpoints."""
 
     def __init__(
         self, settings: Settings, processors: Mapping[str, Processor], intake: Intake, learned: Learned
     ) -> None:
         self._processors = processors
+        self._kept = {name: places(processor.kept_headers) for name, processor in processors.items()}
         self._intake = intake
         self._learned = learned
         self._trusted_proxies = settings.trusted_proxies
         self._body_limit_bytes = settings.body_limit_bytes
 
     def receive(self, name: str) -> Response:
-        """Answers one delivery: 200 stored, 400 (some: another) not authentic, 404, 413, 415, 503 not stored."""
+        """Answer one delivery: 200 stored, 400 (some: another) not authentic, 404, 413, 415, 503 not stored."""
         started, delivery = perf_counter(), delivery_id(request.environ)
         processor = self._processors.get(name)
         if processor is None:
@@ -56,7 +57,7 @@ class Receiver:
         return response
 
     def challenge(self, name: str) -> Response:
-        """Answers the GET by which some processors try an endpoint; 404 or 405 to all others."""
+        """Answer the GET by which some processors test an endpoint; 404 or 405 to all others."""
         processor = self._processors.get(name)
         if processor is None:
             return _answer(404, "There is no endpoint of this name.")
@@ -78,7 +79,7 @@ class Receiver:
             if invalid.too_many:
                 return self._refuse(endpoint, 413, "too_many", f"Too many: {invalid.because}.")
             return self._refuse(endpoint, processor.refused, "bad_signature", f"Not authentic: {invalid.because}.")
-        kept = kept_headers(request.environ)
+        kept = kept_headers(request.environ, self._kept[endpoint])
         try:
             parts = processor.parse(body, headers)
         except TooMany as why:
@@ -94,7 +95,7 @@ class Receiver:
         return _answer(200, processor.accepted), outcome
 
     def _verify(self, processor: Processor, body: bytes, headers: Headers) -> Verdict:
-        """The adapter's verdict, after it has learned what it lacked."""
+        """The adapter's verdict, after it has learned what was missing."""
         invalid = processor.verify(body, headers, time())
         if invalid is None or not invalid.undecided:
             return invalid
@@ -113,7 +114,7 @@ class Receiver:
             return body if len(body) <= self._body_limit_bytes else None
         if length > self._body_limit_bytes:
             return None
-        # One read: werkzeug's own stream asks the server again until the end, and each time waits for its turn.
+        # One read: werkzeug's own stream reads in several calls, each of which waits for the server.
         return cast("bytes", request.environ["wsgi.input"].read(length))
 
     def _refuse(self, endpoint: str, status: int, outcome: str, message: str) -> tuple[Response, str]:

@@ -1,7 +1,7 @@
 """Group commit: request threads hand their events to one writer, which stores all that wait at once.
 
-The busier it is, the cheaper each event. A thread is let go when its events are on
-disk, or told that they are not: then nothing was acknowledged.
+The busier it is, the cheaper each event. A thread goes on when its events are on
+disk, or gets an error; then nothing was acknowledged.
 """
 
 import queue
@@ -13,9 +13,8 @@ from time import monotonic, sleep
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from models.inbox import deliveries
-from models.inbox import events as inbox
-from models.inbox.events import NewEvent, SameContent, Stored
+from models.inbox import deliveries, storing
+from models.inbox.storing import NewEvent, SameContent, Stored
 from runtime.outages import DATABASE, Outage
 
 GROUP_LIMIT = 500
@@ -25,11 +24,11 @@ FLUSH_EVERY_S = 1.0
 
 
 class Unavailable(Exception):
-    """The events could not be stored in time. They may be: the processor's retry finds out."""
+    """The events could not be stored in time. Perhaps they were: the processor's retry is then a duplicate."""
 
 
 class _Ticket:
-    """One request's events, and the lock that its thread waits at."""
+    """One request's events, and the lock that its thread waits for."""
 
     __slots__ = ("abandoned", "done", "events", "outcomes")
 
@@ -42,9 +41,9 @@ class _Ticket:
 
 
 class Intake:
-    """The inbox's front door for one process.
+    """The writer of one process.
 
-    With an engine of `autocommit`, the one statement that stores a group is its transaction.
+    The engine is one of `autocommit`: the one statement that stores a group is its transaction.
     `ring` is called after every commit that leaves work, and must not block.
     """
 
@@ -65,7 +64,7 @@ class Intake:
         self._writer.start()
 
     def store(self, events: Sequence[NewEvent]) -> list[Stored]:
-        """Returns when the events are on disk, with what became of each. Raises Unavailable."""
+        """Wait until the events are on disk; returns the outcome of each. Raises Unavailable."""
         ticket = _Ticket(events)
         self._waiting.put(ticket)
         if not ticket.done.acquire(timeout=self._timeout_s):
@@ -77,7 +76,7 @@ class Intake:
         return ticket.outcomes
 
     def count(self, endpoint: str, outcome: str) -> None:
-        """Counts a delivery that stored nothing; written down within seconds."""
+        """Count a delivery that stored nothing; the count is in the database within seconds."""
         with self._counting:
             self._counts[endpoint, outcome] += 1
         self._waiting.put(None)
@@ -87,7 +86,7 @@ class Intake:
             tickets = self._next_group()
             try:
                 outcomes = self._commit(tickets)
-            except Exception as error:  # noqa: BLE001 -- whatever it is, the next group must find its writer
+            except Exception as error:  # noqa: BLE001 -- the writer must survive any error
                 for _ in tickets:
                     self._outage.failed(error, "deliveries")
                 if not tickets:
@@ -102,13 +101,13 @@ class Intake:
                 ticket.done.release()
 
     def _next_group(self) -> list[_Ticket]:
-        """All that waits, up to the limit; empty where there are only counts to write down."""
+        """All waiting tickets, up to the limit; none where there are only counts to write."""
         try:
             waiting = [self._waiting.get(timeout=FLUSH_EVERY_S if self._counts else None)]
         except queue.Empty:
             return []
         if self._crowded:
-            # More is on its way: a moment's wait makes one commit of what would have been several.
+            # More is on its way: a short wait makes one commit out of several.
             sleep(GATHER_S)
         events = size = 0
         while events < GROUP_LIMIT and size < GROUP_BYTES:
@@ -129,8 +128,8 @@ class Intake:
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            # The connection died, perhaps after it had committed. On a fresh one the unique index
-            # tells: what was committed comes back as a duplicate.
+            # The connection died, perhaps after it had committed. Try again on a fresh one: by the unique
+            # index, events that were committed come back as duplicates.
             outcomes = self._attempt(events)
         if Stored.NEW in outcomes or Stored.UNFINISHED_DUPLICATE in outcomes:
             self._ring()
@@ -141,7 +140,7 @@ class Intake:
         with self._counting:
             counts = self._counts.copy() if flush else Counter()
         with self._engine.connect() as connection:
-            outcomes = inbox.store(connection, events, self._same_content) if events else []
+            outcomes = storing.store(connection, events, self._same_content) if events else []
             deliveries.add(connection, counts)
             connection.commit()
         if flush:

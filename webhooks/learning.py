@@ -1,7 +1,7 @@
-"""What a receiving process learns on the way: kept in the database for all others, and for whom it was asked.
+"""Certificates that web processes learned, shared through the database; and the source of a request.
 
-Learning is the one thing for which the process that receives asks somebody else, so it is what an attacker would
-have it do: each source of deliveries has a budget of its own.
+To learn one, the web process has to ask another host. An attacker could cause such requests, so each source of
+deliveries has a budget of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 class Learned:
     """The certificates that any process of this installation has learned, by name.
 
-    A database that is away knows none: what cannot be stored is not acknowledged anyway.
+    While the database is away there are none; nothing can be stored and acknowledged then anyway.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -36,7 +36,7 @@ class Learned:
         self._reading = Lock()
 
     def get(self, name: str) -> Sequence[bytes]:
-        """Those of that name, the newest first; what another process has learned is there within a second."""
+        """The certificates of that name, the newest first, with those that other processes learned a second ago."""
         if name not in self._known and self._reading.acquire(blocking=False):
             try:
                 if monotonic() >= self._read_at + READ_AGAIN_S:
@@ -47,7 +47,7 @@ class Learned:
         return self._known.get(name, ())
 
     def put(self, name: str, pem: bytes) -> None:
-        """Keeps one for all processes."""
+        """Keep one for all processes."""
         try:
             with self._engine.begin() as connection:
                 certificates.keep(connection, name, pem)
@@ -63,10 +63,10 @@ class Learned:
 
 
 def source_of(environ: Mapping[str, Any], trusted_proxies: int) -> str:
-    """Where a request comes from, as one budget sees it: an IPv4 address, or an IPv6 network of 64 bits.
+    """The source of a request, which has one budget: an IPv4 address, or an IPv6 network of 64 bits.
 
-    The address that the outermost of the trusted proxies saw; without any, the one that this process sees. What a
-    client writes into X-Forwarded-For itself stands before what the proxies add, and is not looked at.
+    It is the address that the outermost trusted proxy saw; without a proxy, the one that this process sees. Entries
+    that a client writes into X-Forwarded-For itself come before those of the proxies, and are ignored.
     """
     forwarded = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
     seen = environ.get("REMOTE_ADDR", "")

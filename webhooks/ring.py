@@ -1,8 +1,8 @@
-"""The bell: tells the workers that there is work, without ever making an answer wait.
+"""The bell: a message to the workers that there is work, sent without delaying an answer.
 
-One message when none was sent lately, then at most one per 20 ms; only the last one
-waits in the broker. A broker that is down, full or hung costs nothing but a few lines in
-the log: the sweep and the workers' own timers find the work.
+The first message goes out at once, further ones at most every 20 ms; only the last one
+waits in the broker. While the broker is down, full or hung, the sweep and the workers' own
+timers find the work; the log has a few lines about it.
 """
 
 import threading
@@ -17,7 +17,7 @@ QUIET_S = 0.02
 
 
 class Bell:
-    """Rings from a thread of its own."""
+    """Sends from a thread of its own."""
 
     def __init__(self, broker_url: str) -> None:
         self._app = Celery("spp-bell", set_as_current=False)
@@ -27,7 +27,7 @@ class Bell:
         threading.Thread(target=self._run, name="bell", daemon=True).start()
 
     def ring(self) -> None:
-        """Asks for a ring; returns at once."""
+        """Ask for a message to be sent; returns at once."""
         self._due.set()
 
     def _run(self) -> None:
@@ -36,7 +36,7 @@ class Bell:
             self._due.clear()
             try:
                 self._app.send_task(broker.CREDIT_SESSIONS, retry=False)
-            except Exception as error:  # noqa: BLE001 -- whatever the broker does, receiving goes on
+            except Exception as error:  # noqa: BLE001 -- receiving must survive any error of the broker's
                 self._outage.failed(repr(error)[:200], "rings")
             else:
                 self._outage.works()

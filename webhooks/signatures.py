@@ -1,4 +1,4 @@
-"""Signature checks over raw bytes: valid, or invalid because. They never raise.
+"""Signature checks over raw bytes: valid, or invalid with the reason. They never raise.
 
 The official libraries raise on hostile input (a non-ASCII signature, a missing
 header, a malformed key) and some accept an empty secret; these do neither. All
@@ -23,7 +23,7 @@ TOLERANCE_S = 300
 class Invalid:
     """Why a delivery is not authentic, in words without its content.
 
-    `undecided`: it could not be told now, and the processor should send it again. `too_many`: it was not looked at,
+    `undecided`: it cannot be decided now, and the processor should send it again. `too_many`: it was refused unread,
     because it has more items than the processor ever delivers at once.
     """
 
@@ -37,7 +37,7 @@ Verdict = Invalid | None
 
 
 class Headers(Protocol):
-    """A delivery's headers, looked up in whatever case; values as WSGI gives them, one latin-1 character per byte."""
+    """A delivery's headers, in any case; values as WSGI gives them, one latin-1 character per byte."""
 
     def get(self, key: str, /) -> str | None: ...
 
@@ -64,14 +64,11 @@ def stripe(body: bytes, headers: Headers, keys: Sequence[bytes], now: float) -> 
             signatures.append(value.encode("latin-1", "replace"))
     if len(timestamps) != 1:
         return Invalid("not exactly one timestamp in Stripe-Signature")
-    if not signatures:
-        return Invalid("no v1 signature in Stripe-Signature")
     if stale := _stale(timestamps[0], now):
         return stale
     signed = timestamps[0].encode() + b"." + body
-    if any_match(signatures, [hmac.digest(key, signed, hashlib.sha256).hex().encode() for key in keys if key]):
-        return None
-    return Invalid("no v1 signature matches any secret of the endpoint")
+    expected = [hmac.digest(key, signed, hashlib.sha256).hex().encode() for key in keys if key]
+    return verdict(signatures, expected, "Stripe-Signature")
 
 
 def sign_stripe(body: bytes, key: bytes, timestamp: int) -> dict[str, str]:
@@ -98,14 +95,10 @@ def standard_webhooks(body: bytes, headers: Headers, keys: Sequence[bytes], now:
         for version, _, value in (part.partition(",") for part in header.split(" "))
         if version == "v1"
     ]
-    if not signatures:
-        return Invalid("no v1 signature in webhook-signature")
     signed = b"%b.%b.%b" % (message_id.encode("latin-1", "replace"), timestamp.encode(), body)
     secrets = [secret for key in keys if (secret := standard_webhooks_secret(key))]
-    matches = [base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)) for secret in secrets]
-    if any_match(signatures, matches):
-        return None
-    return Invalid("no v1 signature matches any secret of the endpoint")
+    expected = [base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)) for secret in secrets]
+    return verdict(signatures, expected, "webhook-signature")
 
 
 def sign_standard_webhooks(body: bytes, key: bytes, timestamp: int, message_id: str) -> dict[str, str]:
@@ -128,8 +121,8 @@ def standard_webhooks_secret(key: bytes) -> bytes:
 
 
 def _stale(timestamp: str, now: float) -> Invalid | None:
-    # At most 11 digits: a longer number is no time, and costs nothing to refuse. No leading zero: libraries
-    # sign the number, we the text, and the two must be one.
+    # At most 11 digits: a longer number is not a time, and costs nothing to refuse. No leading zero: libraries
+    # sign the number, we the text, and the two must be the same.
     if not re.fullmatch(r"[1-9][0-9]{0,10}", timestamp, re.ASCII):
         return Invalid("the timestamp is not a number of seconds")
     age_s = now - int(timestamp)
@@ -140,8 +133,13 @@ def _stale(timestamp: str, now: float) -> Invalid | None:
     return None
 
 
+def verdict(given: Sequence[bytes], expected: Sequence[bytes], header: str) -> Verdict:
+    """Valid where one of the signatures in the header is one of the expected."""
+    return None if any_match(given, expected) else Invalid(f"{header} matches no secret of the endpoint")
+
+
 def any_match(given: Sequence[bytes], expected: Sequence[bytes]) -> bool:
-    """Whether one of the given signatures is one of the expected, told in constant time."""
-    # Bounded, so that a header stuffed with signatures buys no work.
+    """Whether one of the given signatures is one of the expected, compared in constant time."""
+    # Bounded, so that a header stuffed with signatures causes no more work.
     pairs = [(one, other) for one in given[:_MAX_SIGNATURES] for other in expected]
     return any([hmac.compare_digest(one, other) for one, other in pairs])  # noqa: C419 -- compares all, in constant time

@@ -1,4 +1,4 @@
-"""What the WSGI server loads: `webhooks.wsgi:app`. What does not allow a start ends it with a message."""
+"""The module that the WSGI server loads: `webhooks.wsgi:app`. Wrong settings end the start with a message."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python -m worker.alive`: whether this machine's worker processes show signs of life. For container health checks.
+"""`python -m worker.alive`: whether this machine's worker processes send heartbeats. For container health checks.
 
 Ends with 0 where one of them has written its heartbeat within the last 15 s, else with 1 and a line. It asks the
 database, not the broker: a worker without its broker works.
@@ -22,13 +22,11 @@ def main() -> None:
     here = socket.gethostname() + ":"
     try:
         with sessions(make_engine(settings.load(settings.DatabaseRole.WORKER).database_url)).begin() as session:
-            ages = [
-                worker.age_s for worker in heartbeats.workers(session, limit=10_000) if worker.worker.startswith(here)
-            ]
+            ages = [one.age_s for one in heartbeats.workers(session, limit=10_000) if one.process.startswith(here)]
     except (settings.SettingsError, SppError, SQLAlchemyError) as error:
         sys.exit(f"No heartbeat can be read: {error}")
     if min(ages, default=FRESH_S) >= FRESH_S:
-        sys.exit(f"No worker process of {here[:-1]} has shown a sign of life for {FRESH_S:g} s.")
+        sys.exit(f"No worker process of {here[:-1]} has sent a heartbeat for {FRESH_S:g} s.")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ from celery.schedules import crontab
 
 from models.database.engine import check_reachable
 from models.errors import SppError
-from models.operations.jobs import JobName, schedule
+from models.operations.jobs import schedule
 from runtime import broker, logs, settings, telemetry
 from webhooks.processors import adapters
 from worker import tasks
+from worker.jobs import JOBS
+from worker.process import WorkerProcess
 
 try:
     _settings = settings.load(settings.DatabaseRole.WORKER)
@@ -29,20 +31,15 @@ app.conf.beat_schedule = {
     job.name.value: {
         "task": job.task,
         "schedule": crontab(hour=job.at.hour, minute=job.at.minute) if job.at else job.every_s,
-        "kwargs": {"sweep": True} if job.name == JobName.SWEEP else {},
-        # Beside rings, a sweep would take the place of one, or one its.
-        "options": {"expires": job.every_s or NIGHTLY_RING_EXPIRES_S, "queue": broker.MAINTENANCE},
+        "options": {"expires": job.every_s or NIGHTLY_RING_EXPIRES_S},
     }
     for job in schedule(_settings)
 }
-app.task(name=broker.CREDIT_SESSIONS)(tasks.credit_sessions)
-app.task(name=broker.EXPIRE_SESSIONS)(tasks.expire_sessions)
-# It waits for processors' APIs; meanwhile the process's timer goes on crediting.
-app.task(name=broker.RECONCILE_PAYMENTS, time_limit=3600, soft_time_limit=3500)(tasks.reconcile_payments)
-app.task(name=broker.SEAL_ENTRIES, time_limit=3600, soft_time_limit=3500)(tasks.seal_entries)
-# It looks at everything there is, in small statements.
-app.task(name=broker.AUDIT_LEDGER, time_limit=3600, soft_time_limit=3500)(tasks.audit_ledger)
-app.task(name=broker.PRUNE_BODIES, time_limit=3600, soft_time_limit=3500)(tasks.prune_bodies)
+app.task(name=broker.CREDIT_SESSIONS)(tasks.task(WorkerProcess.credit))
+for _job in schedule(_settings):
+    # Long jobs wait for processors' APIs, or read the whole ledger; the process's timer goes on crediting meanwhile.
+    _limits = {"time_limit": 3600, "soft_time_limit": 3500} if _job.name.is_long else {}
+    app.task(name=_job.task, **_limits)(tasks.task(JOBS[_job.name]))
 
 
 def _look(**_: Any) -> None:

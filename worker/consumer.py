@@ -61,7 +61,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # Celery has no types
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """As Celery does, but for what is no ring or cannot be worked on."""
         handle = super().create_task_handler(*args, **kwargs)
-        tasks = self.app.conf.task_routes
+        tasks = {name for name in self.app.tasks if not name.startswith("celery.")}
 
         def take(message: Any) -> None:
             try:
@@ -98,7 +98,6 @@ def is_ring(message: Any, tasks: Collection[str]) -> bool:
         and message.content_type == "application/json"
         and (headers["eta"], headers["retries"]) == (None, 0)
         and (headers.get("expires") is None or datetime.fromisoformat(headers["expires"]) is not None)
-        and arguments == []
-        and (options == {} or (options.keys() == {"sweep"} and isinstance(options["sweep"], bool)))
+        and (arguments, options) == ([], {})
         and not any(more.values())
     )

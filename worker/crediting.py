@@ -13,19 +13,18 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from models.inbox import events as inbox
-from models.inbox import thin_events
-from models.inbox.events import Claimed, EventState, Outcome
+from models.inbox import queue, thin_events
+from models.inbox.events import EventState
+from models.inbox.queue import Claimed, Outcome
 from models.inbox.thin_events import Waiting
 from models.payments import settlement
 from models.payments.facts import FACTS_PER_EVENT, EventFacts, Fact
 from runtime import telemetry
-from runtime.logs import first_line
 from runtime.settings import Settings
 from webhooks.processors import Ignored, NotYet, Processor, Unusable, adapters
+from worker.recording import brief, event_failed
 
 GROUP_LIMIT = 500
 CLOCK_SKEW = timedelta(days=1)
@@ -92,7 +91,7 @@ class Crediting:
     def _take(self, *, retried: bool) -> Group:
         """Claims due events and interprets them."""
         with self.sessions.begin() as session:
-            events = inbox.claim(session, retried=retried, limit=GROUP_LIMIT, lease_s=self.settings.lease_s)
+            events = queue.claim(session, retried=retried, limit=GROUP_LIMIT, lease_s=self.settings.lease_s)
         return self._read(events)
 
     def _read(self, events: list[Claimed]) -> Group:
@@ -119,7 +118,7 @@ class Crediting:
             return self._settle(group)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it belongs to one event, and is recorded there
             if len(group.events) == 1:
-                self._fail(group.events[0], error)
+                event_failed(self.sessions, self.settings, group.events[0], brief(error), "event_failed")
                 return 0
             log.warning("group_failed", events=len(group.events), error=brief(error))
             return sum(self._work(self._read([event])) for event in group.events)
@@ -133,11 +132,11 @@ class Crediting:
             for event in group.events:
                 if not event.let_through and (problem := problems.get(event.id)):
                     group.outcomes[event.id] = Outcome(event.id, EventState.QUARANTINED, problem)
-            inbox.finish(session, list(group.outcomes.values()))
+            queue.finish(session, list(group.outcomes.values()))
             base_s, cap_s = self.settings.retry_base_s, self.settings.retry_cap_s
             thin_events.wait(session, group.waiting, base_s=base_s, cap_s=cap_s)
         for event, error in group.failed:
-            self._fail(event, error)
+            event_failed(self.sessions, self.settings, event, brief(error), "event_failed")
         states = Counter(outcome.state.value for outcome in group.outcomes.values())
         deliveries = list(dict.fromkeys(event.delivery for event in group.events if event.delivery))
         if group.waiting:
@@ -158,34 +157,6 @@ class Crediting:
         if len(facts) > FACTS_PER_EVENT:
             raise Unusable(f"tells more than {FACTS_PER_EVENT} facts")
         return facts
-
-    def _fail(self, event: Claimed, error: Exception) -> None:
-        settings = self.settings
-        with self.sessions.begin() as session:
-            state = inbox.fail(
-                session,
-                event.id,
-                brief(error),
-                max_attempts=settings.max_attempts,
-                base_s=settings.retry_base_s,
-                cap_s=settings.retry_cap_s,
-            )
-        log.error(
-            "event_failed",
-            endpoint=event.endpoint,
-            event_id=event.event_id,
-            delivery=event.delivery,
-            attempts=event.attempts,
-            state=state,
-            error=brief(error),
-        )
-
-
-def brief(error: Exception) -> str:
-    """An error as an event keeps it: what it is, and its message."""
-    if isinstance(error, SQLAlchemyError):
-        return f"{type(error).__name__}: {first_line(error)}"
-    return f"{type(error).__name__}: {error}"[:2000]
 
 
 def waiting_for(processor: Processor, why: Exception) -> str:

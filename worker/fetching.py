@@ -12,13 +12,15 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
-from models.inbox import events, thin_events
-from models.inbox.events import Claimed, EventState, Outcome
+from models.inbox import queue, thin_events
+from models.inbox.events import EventState
+from models.inbox.queue import Claimed, Outcome
 from models.inbox.thin_events import Waiting
 from runtime.outages import Outage
 from runtime.settings import Settings
 from webhooks.processors import Processor, Unavailable, Unusable
-from worker.crediting import brief, waiting_for
+from worker.crediting import waiting_for
+from worker.recording import brief, event_failed
 
 OUTAGE_CAP_S = 300.0
 """The longest wait while a processor's API is down: soon after it is back, all is fetched."""
@@ -47,9 +49,10 @@ class Fetching:
                 break
             except Unusable as why:
                 with self.sessions.begin() as session:
-                    events.finish(session, [Outcome(event.id, EventState.QUARANTINED, str(why))])
+                    queue.finish(session, [Outcome(event.id, EventState.QUARANTINED, str(why))])
             except Exception as error:  # noqa: BLE001 -- whatever it is concerns this event alone
-                self._fail(event, f"cannot be fetched: {brief(error)}")
+                why_failed = f"cannot be fetched: {brief(error)}"
+                event_failed(self.sessions, self.settings, event, why_failed, "not_fetched")
             else:
                 with self.sessions.begin() as session:
                     thin_events.fetched(session, event.id, resource)
@@ -66,31 +69,7 @@ class Fetching:
             thin_events.wait(session, [Waiting(event.id, why)], base_s=base_s, cap_s=cap_s)
             others = thin_events.wait_all(session, event.endpoint, why, base_s=base_s, cap_s=cap_s)
         log.warning(
-            "processor_unavailable",
-            endpoint=event.endpoint,
-            delivery=event.delivery,
-            events=1 + others,
-            error=why,
-        )
-
-    def _fail(self, event: Claimed, why: str) -> None:
-        settings = self.settings
-        with self.sessions.begin() as session:
-            state = events.fail(
-                session,
-                event.id,
-                why,
-                max_attempts=settings.max_attempts,
-                base_s=settings.retry_base_s,
-                cap_s=settings.retry_cap_s,
-            )
-        log.error(
-            "not_fetched",
-            endpoint=event.endpoint,
-            event_id=event.event_id,
-            delivery=event.delivery,
-            state=state,
-            error=why,
+            "processor_unavailable", endpoint=event.endpoint, delivery=event.delivery, events=1 + others, error=why
         )
 
 

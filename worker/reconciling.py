@@ -14,15 +14,16 @@ from itertools import islice
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from models.inbox import events, reconciliation, thin_events
-from models.inbox.events import EventSource, NewEvent
+from models.inbox import queue, reconciliation, storing, thin_events
+from models.inbox.events import EventSource
 from models.inbox.reconciliation import Counts, Reconciliation
+from models.inbox.storing import NewEvent
 from models.inbox.thin_events import Fetched
 from models.payments import facts
 from models.payments.facts import Fact, Linked, Paid
 from models.wording import money
 from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unavailable, Unusable
-from worker.crediting import brief
+from worker.recording import brief
 
 WINDOW = timedelta(days=1)
 OVERLAP = timedelta(days=3)
@@ -132,7 +133,7 @@ class Reconciling:
         endpoint = self.processor.endpoint.name
         counts = Counts(seen=len(parts))
         missing: list[NewEvent] = []
-        kept = events.bodies(session, [(endpoint, part.event_id) for part in parts])
+        kept = storing.bodies(session, [(endpoint, part.event_id) for part in parts])
         meanings = {part: self._meaning(part) for part in parts if (endpoint, part.event_id) not in kept}
         named = [fact.payment for said in meanings.values() for fact in said or ()]
         told = _Told(facts.of_references(session, endpoint, named))
@@ -157,7 +158,7 @@ class Reconciling:
                 counts.added += 1
                 missing.append(event)
         if missing and not dry_run:
-            events.store(session, missing, lambda _, first, second: self.processor.same_content(first, second))
+            storing.store(session, missing, lambda _, first, second: self.processor.same_content(first, second))
         if kept and not dry_run:
             self._look_again(session, [event_id for _, event_id in kept])
         return counts
@@ -166,9 +167,7 @@ class Reconciling:
         """Has what was not final fetched again now: what waits, and what was ignored though it would wait today."""
         endpoint = self.processor.endpoint.name
         thin_events.hasten(session, endpoint, event_ids)
-        events.replay(
-            session, [one.id for one in thin_events.ignored(session, endpoint, event_ids) if self._waits(one)]
-        )
+        queue.replay(session, [one.id for one in thin_events.ignored(session, endpoint, event_ids) if self._waits(one)])
 
     def _waits(self, event: Fetched) -> bool:
         try:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
 
 import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -11,9 +10,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from runtime import settings
 from runtime.logs import first_line
 from runtime.outages import DATABASE, is_away
+from worker.jobs import Run
 from worker.process import WorkerProcess
-
-Arguments = ParamSpec("Arguments")
 
 _processes: dict[int, WorkerProcess] = {}
 
@@ -29,57 +27,21 @@ def process() -> WorkerProcess:
     return _processes[pid]
 
 
-def _needs_database(task: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """A database that is away or busy ends the task with a line in the log, not a traceback: the next ring goes on."""
+def task(run: Run) -> Callable[[], None]:
+    """The body of a task. A database that is away or busy gives a line in the log; the next run retries."""
 
-    @wraps(task)
-    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+    @wraps(run)
+    def body() -> None:
         try:
-            task(*args, **kwargs)
+            run(process())
         except DBAPIError as error:
             if is_away(error):
                 DATABASE.failed(error, "tasks")
             elif isinstance(error, OperationalError):
-                log.warning("task_failed", task=task.__name__, error=first_line(error))
+                log.warning("task_failed", task=run.__name__, error=first_line(error))
             else:
                 raise
         else:
             DATABASE.works()
 
-    return run
-
-
-@_needs_database
-def credit_sessions(*, sweep: bool = False) -> None:
-    """Works off the due events; with `sweep`, first the unmatched payments that are matched by now."""
-    process().credit(sweep=sweep)
-
-
-@_needs_database
-def reconcile_payments() -> None:
-    """Looks for payments whose webhook never came, at every endpoint whose processor can be asked."""
-    process().reconcile()
-
-
-@_needs_database
-def expire_sessions() -> None:
-    """Writes down the grants that have expired."""
-    process().expire()
-
-
-@_needs_database
-def seal_entries() -> None:
-    """Seals the entries that are old enough."""
-    process().seal()
-
-
-@_needs_database
-def audit_ledger() -> None:
-    """Checks the ledger and keeps what it finds."""
-    process().audit()
-
-
-@_needs_database
-def prune_bodies() -> None:
-    """Gives up the bodies of old events."""
-    process().prune()
+    return body

@@ -1,4 +1,4 @@
-"""Alarms told to people: the watcher that looks for them, and the channels that they go by.
+"""Alarms for people: the watcher that checks the rules, and the channels that carry the news.
 
 Imports `models` and `runtime`. Main verb: `watcher.Watcher.look`.
 """

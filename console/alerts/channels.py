@@ -1,19 +1,18 @@
-"""The ways by which people are told of alarms and audits: a webhook, and e-mail. Each raises where it cannot."""
+"""The channels that carry alarms and audit results to people: a webhook, and e-mail."""
 
 import base64
-import hashlib
-import hmac
 import json
 import smtplib
 import ssl
-import time
 import urllib.request
-from datetime import datetime
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime, make_msgid
 from http.client import HTTPException
 from typing import NamedTuple, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
+
+import standardwebhooks
 
 from models.audit.results import Audit
 from models.operations.notices import AGAIN_AFTER, AlarmNews, KnownAlarm, News
@@ -21,11 +20,11 @@ from models.wording import counted
 from runtime.settings import ALERT_SECRET, SMTP_URL, Settings, SettingsError
 
 TIMEOUT_S = 10
-NOT_TOLD = (OSError, HTTPException, smtplib.SMTPException)
+NOT_SENT = (OSError, HTTPException, smtplib.SMTPException)
 
 
 class Message(NamedTuple):
-    """What a channel sends: `id`, `kind`, `at` and `data` as JSON, or a mail."""
+    """A message: `id`, `kind`, `at` and `data` for the webhook, `subject` and `text` for mail."""
 
     id: str
     kind: str
@@ -36,67 +35,66 @@ class Message(NamedTuple):
 
 
 class Channel(Protocol):
-    """A way to tell people. `tell` returns when it is told, and raises one of NOT_TOLD where it is not."""
+    """A way to reach people. `send` raises one of NOT_SENT if the message was not accepted."""
 
     name: str
 
-    def tell(self, news: AlarmNews | Audit) -> None: ...
+    def send(self, news: AlarmNews | Audit) -> None: ...
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: object) -> None:  # noqa: ARG002
-        """Follows none: what is signed for one address is told to no other."""
+        """Follow no redirect: what is signed for one address goes to no other."""
         return
 
 
 class Webhook:
-    """Posts all news as JSON, signed as Standard Webhooks has it; news that is sent again keeps its id."""
+    """Posts news as JSON, signed by Standard Webhooks. A retry keeps the id of its message."""
 
     name = "webhook"
 
     def __init__(self, url: str, secret: str) -> None:
-        """Raises SettingsError where the secret is not `whsec_` and base64."""
+        """Raises SettingsError if the secret is not `whsec_` and base64."""
         self._url = url
         try:
-            self._key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
         except ValueError:
-            self._key = b""
-        if len(self._key) < 24:
+            key = b""
+        if len(key) < 24:
             raise SettingsError(
-                "The secret of SPP_ALERT_WEBHOOK_URL is to be `whsec_` and at least 24 random bytes in base64; "
+                "The secret of SPP_ALERT_WEBHOOK_URL must be `whsec_` and at least 24 random bytes in base64; "
                 "`echo whsec_$(openssl rand -base64 32)` makes one."
             )
+        self._signer = standardwebhooks.Webhook(key)
         self._open = urllib.request.build_opener(_NoRedirects).open
 
-    def tell(self, news: AlarmNews | Audit) -> None:
-        """Done when it is answered 2xx within 10 s."""
-        message = _message(news)
-        body = json.dumps({"type": message.kind, "timestamp": _time(message.at), "data": message.data}).encode()
-        identity, at = message.id, int(time.time())
-        signature = hmac.digest(self._key, f"{identity}.{at}.".encode() + body, hashlib.sha256)
+    def send(self, news: AlarmNews | Audit) -> None:
+        """Post it; it counts as sent if it is answered 2xx within 10 s."""
+        message, now = _message(news), datetime.now(UTC)
+        body = json.dumps({"type": message.kind, "timestamp": _time(message.at), "data": message.data})
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "spp",
-            "webhook-id": identity,
-            "webhook-timestamp": str(at),
-            "webhook-signature": f"v1,{base64.b64encode(signature).decode()}",
+            "webhook-id": message.id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._signer.sign(message.id, now, body),
         }
-        request = urllib.request.Request(self._url, body, headers, method="POST")  # noqa: S310 -- HTTP by its setting
+        request = urllib.request.Request(self._url, body.encode(), headers, method="POST")  # noqa: S310 -- a setting
         with self._open(request, timeout=TIMEOUT_S):
             pass
 
 
 class Mail:
-    """Mails all news to all addresses; a password travels only over TLS."""
+    """Mails news to all addresses. A password travels only over TLS."""
 
     name = "e-mail"
 
     def __init__(self, url: str, to: str, sender: str) -> None:
-        """Raises SettingsError where the URL is not that of a mail server."""
+        """Raises SettingsError if the URL is not that of a mail server."""
         self._server, self._to, self._from = _mail_server(url), ", ".join(to.split()), sender
 
-    def tell(self, news: AlarmNews | Audit) -> None:
-        """Done when the server has taken it for every address."""
+    def send(self, news: AlarmNews | Audit) -> None:
+        """Mail it; it counts as sent if the server accepts it for every address."""
         content, message = _message(news), EmailMessage()
         message["Subject"] = f"[spp] {content.subject}"
         message["From"], message["To"] = self._from, self._to
@@ -121,7 +119,7 @@ class Mail:
 
 
 def channels(settings: Settings) -> list[Channel]:
-    """The channels that are set. Raises SettingsError where one is set by half."""
+    """The configured channels. Raises SettingsError if a channel lacks its secret."""
     found: list[Channel] = []
     if settings.alert_webhook_url:
         secret = settings.one_secret(ALERT_SECRET)
@@ -138,10 +136,10 @@ def channels(settings: Settings) -> list[Channel]:
     return found
 
 
-def trial(now: datetime) -> AlarmNews:
-    """News that says that it is a trial."""
-    message = "This is a trial: alarms of Sessions Per Payment reach you by this way."
-    alarm = KnownAlarm(rule="trial", endpoint="", severity="warning", message=message, since=now, seen_at=now)
+def sample_alarm(now: datetime) -> AlarmNews:
+    """An alarm that says that it is a test."""
+    message = "This is a test: alarms of Sessions Per Payment reach you through this channel."
+    alarm = KnownAlarm(rule="test", endpoint="", severity="warning", message=message, since=now, seen_at=now)
     return AlarmNews(alarm, News.FIRED)
 
 
@@ -156,16 +154,12 @@ def _mail_server(url: str) -> SplitResult:
     return server
 
 
-def _identity(told: AlarmNews) -> str:
-    alarm = told.alarm
-    times = (alarm.seen_at - alarm.since) // AGAIN_AFTER if told.news == News.LASTS else 0
-    return f"alarm_{alarm.id or 0}_{int(alarm.since.timestamp())}_{told.news}_{times}"
-
-
 def _message(news: AlarmNews | Audit) -> Message:
     if isinstance(news, Audit):
-        return _of_audit(news)
+        return _audit_message(news)
     alarm = news.alarm
+    reminder = (alarm.seen_at - alarm.since) // AGAIN_AFTER if news.news == News.LASTS else 0
+    identity = f"alarm_{alarm.id or 0}_{int(alarm.since.timestamp())}_{news.news}_{reminder}"
     data: dict[str, object] = {
         "rule": alarm.rule,
         "severity": alarm.severity,
@@ -177,25 +171,25 @@ def _message(news: AlarmNews | Audit) -> Message:
     where = f" {alarm.endpoint}" if alarm.endpoint else ""
     over = f"\nOver since {_time(alarm.resolved_at)}." if alarm.resolved_at else ""
     return Message(
-        _identity(news), f"alarm.{news.news}", alarm.resolved_at or alarm.seen_at, data,
+        identity, f"alarm.{news.news}", alarm.resolved_at or alarm.seen_at, data,
         f"{news.news.upper()}: {alarm.rule}{where} ({alarm.severity})",
         f"{alarm.message}\n\nSince {_time(alarm.since)}.{over}\n",
     )  # fmt: skip
 
 
-def _of_audit(audit: Audit) -> Message:
+def _audit_message(audit: Audit) -> Message:
     result = counted(audit.findings, "difference") if audit.findings else "everything adds up"
     head, at = audit.head.hex() if audit.head else None, audit.finished_at
     data: dict[str, object] = {
         "audit": audit.id, "findings": audit.findings, "entries": audit.entries,
         "head_entry": audit.head_entry, "head": head,
     }  # fmt: skip
-    # Lines of less than 78 characters: mail keeps them as they are, so that the head can be searched for and copied.
+    # Mail keeps lines of less than 78 characters whole, so that the head can be searched for and copied.
     text = (
         f"Audit {audit.id} of {_time(at)}: {result}.\n\n"
         f"Head of the chain over {audit.entries:,} ledger entries, at entry {audit.head_entry}:\n{head}\n\n"
-        "Keep this where nobody who can write to the database can change it.\n"
-        "`spp audit --head HASH` tells whether any of these entries was changed since.\n"
+        "Keep this where users with write access to the database cannot change it.\n"
+        "`spp audit --head HASH` checks whether any of these entries was changed since.\n"
     )
     return Message(f"audit_{audit.id}_{int(at.timestamp())}", "audit.finished", at, data, f"Audit: {result}", text)
 

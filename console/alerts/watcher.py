@@ -1,7 +1,7 @@
-"""The watcher: a thread of the console that looks at the rules every 30 s and tells people what they have to know.
+"""The watcher: a thread of the console that checks the alarm rules every 30 s and sends news to the channels.
 
-Of several consoles one speaks at a time, the one that holds the lock. What a channel does not take is tried again
-with the next look; what was told is kept in PostgreSQL, so a restart repeats nothing.
+Of several consoles only the one that holds an advisory lock sends. What a channel refuses is tried again at the next
+check. What was sent is recorded in PostgreSQL, so a restart repeats nothing.
 """
 
 import threading
@@ -13,12 +13,12 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from console import broker_state
-from console.alerts.channels import NOT_TOLD, Channel
+from console.alerts.channels import NOT_SENT, Channel
 from models.audit import results
 from models.audit.results import Audit
 from models.database.engine import make_engine, sessions
 from models.operations import notices
-from models.operations.alarms import DATABASE, RULES, Alarm
+from models.operations.alarms import DATABASE, RULES
 from models.operations.notices import AlarmNews, KnownAlarm, News
 from models.operations.situation import Lookout
 from runtime import outages
@@ -28,15 +28,15 @@ from runtime.settings import Settings
 
 EVERY_S = 30
 UNREACHABLE_FOR = timedelta(seconds=60)
-"""So long the database has to be away before people are told."""
+"""How long the database must be away before an alarm is sent."""
 _LOCK = 0x5350_5001
-"""Any number that nobody else takes for an advisory lock."""
+"""The advisory lock's key: any number that no other lock uses."""
 
 log = structlog.get_logger()
 
 
 class Watcher:
-    """Looks and tells; `start` lets it do so in a thread of its own."""
+    """Checks the rules and sends news; `start` does so in a thread of its own."""
 
     def __init__(
         self, settings: Settings, channels: Sequence[Channel], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -47,20 +47,20 @@ class Watcher:
         self._channels, self._clock = channels, clock
         self._closed = threading.Event()
         self._away: KnownAlarm | None = None
-        self._told_away: set[str] = set()
+        self._sent_away: set[str] = set()
         self._outage = Outage("watcher")
 
     def start(self, every_s: float = EVERY_S) -> None:
-        """Looks so often for as long as the process lives; first after that time, when all others have started too."""
+        """Check at this interval until the process ends. The first check waits, so that other processes can start."""
         threading.Thread(target=self._go_on, args=[every_s], name="watcher", daemon=True).start()
 
     def look(self) -> None:
-        """Looks once, and tells what there is to tell; raises nothing that the world outside does to it."""
+        """Check once, and send what is new. Raises nothing when database, broker or channels fail."""
         try:
             with self._engine.connect() as lock:
                 if not lock.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}):
                     return
-                # Held by the connection, not by a transaction: none lasts while somebody is told.
+                # The connection holds the lock, not a transaction: none stays open while a channel is slow.
                 lock.commit()
                 try:
                     self._look()
@@ -75,7 +75,7 @@ class Watcher:
             self._reachable()
 
     def close(self) -> None:
-        """Ends, and gives its connections back."""
+        """End, and close the connections."""
         self._closed.set()
         self._engine.dispose()
 
@@ -87,61 +87,57 @@ class Watcher:
             with self._make() as session:
                 news = notices.to_tell(session, channel.name, now)
                 audit = results.to_send(session, channel.name)
-            for told in news:
-                if not _tell(channel, told):
+            for one in news:
+                if not _sent(channel, one):
                     break
                 with self._make.begin() as session:
-                    notices.was_told(session, channel.name, [told], now)
+                    notices.was_told(session, channel.name, [one], now)
             else:
-                if audit and _tell(channel, audit):
+                if audit and _sent(channel, audit):
                     with self._make.begin() as session:
                         results.was_sent(session, channel.name, audit)
 
     def _unreachable(self, why: str) -> None:
-        """Nothing can be kept now: who was told is remembered until the database is back."""
+        """Send the database's own alarm. Until it is back, nothing can be recorded: memory has who got it."""
         now = self._clock()
         if self._away is None:
             message = f"The database does not answer: {why}. Nothing is received or credited; bring it back."
-            self._away = _made(Alarm(DATABASE, RULES[DATABASE], None, message, now), now)
+            severity = RULES[DATABASE].value
+            self._away = KnownAlarm(
+                rule=DATABASE, endpoint="", severity=severity, message=message, since=now, seen_at=now
+            )
         self._away.seen_at = now
         if now - self._away.since >= UNREACHABLE_FOR:
             for channel in self._channels:
-                if channel.name not in self._told_away and _tell(channel, AlarmNews(self._away, News.FIRED)):
-                    self._told_away.add(channel.name)
+                if channel.name not in self._sent_away and _sent(channel, AlarmNews(self._away, News.FIRED)):
+                    self._sent_away.add(channel.name)
 
     def _reachable(self) -> None:
         if self._away is not None:
             self._away.resolved_at = self._clock()
             for channel in self._channels:
-                if channel.name in self._told_away:
-                    _tell(channel, AlarmNews(self._away, News.RESOLVED))
-            self._away, self._told_away = None, set()
+                if channel.name in self._sent_away:
+                    _sent(channel, AlarmNews(self._away, News.RESOLVED))
+            self._away, self._sent_away = None, set()
 
     def _go_on(self, every_s: float) -> None:
         while not self._closed.wait(every_s):
             try:
                 self.look()
-            except Exception as error:  # noqa: BLE001 -- whoever watches must not fall asleep
+            except Exception as error:  # noqa: BLE001 -- the watcher must outlive any failure
                 self._outage.failed(error, "looks")
 
 
-def _made(alarm: Alarm, now: datetime) -> KnownAlarm:
-    severity = alarm.severity.value
-    return KnownAlarm(
-        rule=alarm.rule, endpoint="", severity=severity, message=alarm.message, since=alarm.since, seen_at=now
-    )
-
-
-def _tell(channel: Channel, news: AlarmNews | Audit) -> bool:
-    """Whether it could be told."""
+def _sent(channel: Channel, news: AlarmNews | Audit) -> bool:
+    """Send the news through the channel; whether it was accepted."""
     if isinstance(news, Audit):
         what, about = "audit", dict[str, object](audit=news.id)
     else:
         what, about = "alarm", {"rule": news.alarm.rule, "endpoint": news.alarm.endpoint, "news": news.news.value}
     try:
-        channel.tell(news)
-    except NOT_TOLD as error:
-        log.warning(f"{what}_not_told", channel=channel.name, **about, error=first_line(error))
+        channel.send(news)
+    except NOT_SENT as error:
+        log.warning(f"{what}_not_sent", channel=channel.name, **about, error=first_line(error))
         return False
-    log.info(f"{what}_told", channel=channel.name, **about)
+    log.info(f"{what}_sent", channel=channel.name, **about)
     return True

@@ -16,7 +16,7 @@ from models.inbox import story as event_story
 from models.inbox.events import EventSource, EventState
 from models.inbox.search import EventFilter
 from models.inbox.story import Story
-from models.ledger.entries import EntryKind
+from models.ledger.kinds import EntryKind
 from models.payments.references import PaymentState
 
 TAG = Tag(name="Events", description="The processors' webhook events, with their state and effects.")

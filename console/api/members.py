@@ -13,7 +13,7 @@ from console.api.gate import read
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest
 from console.request import database
-from models.ledger.entries import EntryKind
+from models.ledger.kinds import EntryKind
 from models.members import search
 from models.members.memberships import Member as Person
 from models.members.search import Reason
@@ -154,10 +154,7 @@ def get_member(member: Person) -> Member:
 def list_balances(member: Person, query: AsOfQuery) -> Balances:
     """Get a member's balance of each item."""
     now = datetime.now(UTC)
-    if query.as_of is None:
-        rows = statement.balances(database(), member.id, now)
-    else:
-        rows = statement.balances_as_of(database(), member.id, query.as_of)
+    rows = statement.balances(database(), member.id, now, as_of=query.as_of)
     return Balances(as_of=query.as_of or now, data=[Balance.of(one) for one in rows])
 
 

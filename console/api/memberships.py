@@ -16,7 +16,7 @@ from console.request import actor, database
 from console.rows import row
 from models.catalogue.tables import Club, Item, PaymentTerm
 from models.errors import KeyReused, NotFound
-from models.members import memberships
+from models.members import signing_up
 from models.members.memberships import Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
 
@@ -124,7 +124,7 @@ def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
     club, term = row(Club, body.club_id), row(PaymentTerm, body.payment_term_id)
     picks = [row(Item, item_id, field="item_ids") for item_id in body.item_ids]
     member = {"email": body.email, "name": body.name}
-    bought = memberships.sign_up(
+    bought = signing_up.sign_up(
         database(), **member, club=club, term=term, picks=picks, by=actor(), now=now, key=header.key
     )
     replayed = bought.versions[0].since != now

@@ -15,7 +15,8 @@ from console.request import actor, database
 from models.catalogue.tables import Item
 from models.errors import NotFound
 from models.ledger import redemptions as ledger
-from models.ledger.entries import EntryKind, LedgerEntry
+from models.ledger.entries import LedgerEntry
+from models.ledger.kinds import EntryKind
 from models.ledger.redemptions import Redemption as Spent
 from models.members.memberships import Member
 

@@ -1,23 +1,23 @@
-"""`spp alert`: what people are told of, and whether it reaches them."""
+"""`spp alert`: the lasting alarms, and a test of the channels."""
 
 from datetime import UTC, datetime
 
 import click
 
 from console.cli import show
-from console.cli.installed import Failed, database, installed_settings, json_option
+from console.cli.installed import Failed, database, installed_settings
 from models.operations import notices
 from runtime.logs import first_line
 
 
 @click.group()
 def alert() -> None:
-    """Alarms: what lasts, and whether people can be told."""
+    """List the lasting alarms, or send a test alarm."""
 
 
 @alert.command("list")
-@json_option
-def list_lasting(as_json: bool) -> None:
+@show.json_option
+def list_lasting() -> None:
     """List the alarms that last, as the console's watcher sees them, the longest first."""
     with database() as session:
         rows = [
@@ -27,16 +27,13 @@ def list_lasting(as_json: bool) -> None:
             }
             for one in notices.lasting(session)
         ]  # fmt: skip
-    if as_json:
-        show.as_json(rows)
-    else:
-        show.table(["rule", "severity", "endpoint", "since", "message"], [list(row.values()) for row in rows])
+    show.listing(rows, "rule", "severity", "endpoint", "since", "message")
 
 
 @alert.command("test")
 def test_channels() -> None:
-    """Send a trial alarm by every channel that is set; exit 1 where one does not take it."""
-    from console.alerts.channels import NOT_TOLD, channels, trial
+    """Send a test alarm through every configured channel. Exit 1 if one refuses it."""
+    from console.alerts.channels import NOT_SENT, channels, sample_alarm
 
     with installed_settings() as loaded:
         found = channels(loaded)
@@ -45,11 +42,11 @@ def test_channels() -> None:
     failed = False
     for channel in found:
         try:
-            channel.tell(trial(datetime.now(UTC)))
-        except NOT_TOLD as error:
+            channel.send(sample_alarm(datetime.now(UTC)))
+        except NOT_SENT as error:
             failed = True
-            click.echo(f"{channel.name}: not told: {first_line(error)}", err=True)
+            click.echo(f"{channel.name}: not sent: {first_line(error)}", err=True)
         else:
-            click.echo(f"{channel.name}: told.")
+            click.echo(f"{channel.name}: sent.")
     if failed:
         raise click.exceptions.Exit(1)

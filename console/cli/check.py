@@ -1,4 +1,4 @@
-"""`spp check`: how it goes, in one line for a monitor of Nagios' kind."""
+"""`spp check`: the state in one line, for a monitor such as Nagios."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -6,9 +6,10 @@ from typing import NamedTuple
 import click
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from console.cli.failures import message
-from console.cli.installed import installed_settings
-from console.cli.status import lookout_of
+from console import broker_state
+from console.cli import show
+from console.cli.installed import opened
+from console.cli.status import lookout
 from models.errors import SppError
 from models.operations import alarms
 from models.operations.alarms import OLDEST_DUE_S, Severity
@@ -19,7 +20,7 @@ from runtime.settings import SettingsError
 
 
 class Code(IntEnum):
-    """How such monitors read an exit code."""
+    """The exit codes of such monitors."""
 
     OK = 0
     WARNING = 1
@@ -28,40 +29,45 @@ class Code(IntEnum):
 
 
 class Verdict(NamedTuple):
-    """How it goes, in words; and the total of the figures where they are known."""
+    """The state as a code and a message, and the total of the figures if they are known."""
 
     code: Code
-    what: str
+    message: str
     total: EndpointFigures | None = None
 
 
 @click.command()
 @click.option("--perfdata", is_flag=True, help="Add figures for a graph, after a |.")
+@show.json_option
 def check(perfdata: bool) -> None:
-    """Say in one line how it goes, for a monitor: exit 0 well, 1 warning, 2 critical, 3 not known.
+    """Print the state in one line for a monitor: exit 0 OK, 1 warning, 2 critical, 3 unknown.
 
     A database that does not answer is critical: nothing is received or credited without it.
     """
     verdict = _judge()
     figures = _performance(verdict.total) if perfdata and verdict.total else ""
-    # What stands after a bar is figures to a monitor, and only the first line is shown.
-    click.echo(f"{verdict.code.name}: {' '.join(verdict.what.split()).replace('|', '/')}{figures}")
+    # A monitor shows the first line only, and reads figures after the bar.
+    message = " ".join(verdict.message.split()).replace("|", "/")
+    answer = {"status": verdict.code.name, "code": verdict.code, "message": verdict.message}
+    show.answer(answer, f"{verdict.code.name}: {message}{figures}")
     raise click.exceptions.Exit(verdict.code)
 
 
 def _judge() -> Verdict:
     try:
-        with installed_settings() as loaded, lookout_of(loaded) as lookout:
-            now = lookout.now()
+        with opened(pool_size=1) as (loaded, make):
+            now = lookout(make, loaded, broker_state.recent(loaded.broker_url)).now()
     except OperationalError as error:
         return Verdict(Code.CRITICAL, f"the database does not answer: {first_line(error)}")
     except (SQLAlchemyError, SettingsError, SppError) as error:
+        from console.cli.failures import message
+
         return Verdict(Code.UNKNOWN, message(error) or str(error))
     total = now.figures.total
     if found := alarms.fired(now):
-        grave = any(alarm.severity == Severity.CRITICAL for alarm in found)
-        told = "; ".join(alarm.message.rstrip(".") for alarm in found)
-        return Verdict(Code.CRITICAL if grave else Code.WARNING, told, total)
+        critical = any(alarm.severity == Severity.CRITICAL for alarm in found)
+        messages = "; ".join(alarm.message.rstrip(".") for alarm in found)
+        return Verdict(Code.CRITICAL if critical else Code.WARNING, messages, total)
     credited = counted(total.credited_hour, "event")
     waiting = [one.what for one in alarms.unsettled(total)]
     return Verdict(Code.OK, ", ".join([f"{total.due:,} due, {credited} credited in the last hour", *waiting]), total)

@@ -1,6 +1,6 @@
 """`spp`, the command line. Every failure is a message and an exit code: 1 refused or failed, 2 wrong usage.
 
-A command's module is loaded when the command runs, so that none waits for what others need.
+A command's module is loaded when the command runs, so that every command starts fast.
 """
 
 import gc
@@ -11,7 +11,7 @@ import click
 
 
 def main() -> None:
-    """The entry point: turns what can go wrong into a message."""
+    """The entry point: turns failures into messages."""
     try:
         # Without click's own handling, a command's Exit comes back as a number.
         sys.exit(spp(standalone_mode=False))
@@ -31,136 +31,87 @@ def main() -> None:
 
 
 class Lazy(click.Command):
-    """A command that is known by its name and by what it does, until it is loaded from `module:attribute`."""
+    """The name and summary of a command, which is loaded from a module of this package on demand."""
 
-    def __init__(self, name: str, target: str, does: str) -> None:
-        super().__init__(name, short_help=does)
-        self._target = target
+    def __init__(self, name: str, module: str, summary: str) -> None:
+        super().__init__(name, short_help=summary)
+        self._module = f"console.cli.{module}"
 
     def load(self) -> click.Command:
         """The command itself."""
-        module, _, attribute = self._target.partition(":")
-        if module not in sys.modules:
-            # What modules make stays: looking it through for garbage would take a fifth of the start.
+        if self._module not in sys.modules:
+            # Objects made by imports live on: looking through them for garbage would take a fifth of the start.
             gc.disable()
             try:
-                import_module(module)
+                import_module(self._module)
             finally:
                 gc.freeze()
                 gc.enable()
-        command: click.Command = getattr(sys.modules[module], attribute)
-        return command
+        found = vars(sys.modules[self._module]).values()
+        return next(one for one in found if isinstance(one, click.Command) and one.name == self.name)
 
 
 class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Loads the command that is asked for."""
+        """Load the command that was named."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.load() if isinstance(command, Lazy) else command, rest
 
 
-COMMANDS = (
-    Lazy("up", "console.cli.running:up", "Run everything on this machine until Ctrl-C; data is kept between runs."),
-    Lazy(
-        "demo", "console.cli.running:demo_command",
-        "Tell the whole story on a real stack of its own, and check every balance.",
-    ),
-    Lazy("migrate", "console.cli.running:migrate", "Bring the database to this version's schema."),
-    Lazy(
-        "demo-data", "console.cli.running:demo_data",
-        "Make a small gym with three members; on an embedded database also a login for the console.",
-    ),
-    Lazy("sign-up", "console.cli.memberships:sign_up_command", "Sign a member up for an offer, and pin its terms."),
-    Lazy(
-        "member", "console.cli.memberships:member",
-        "Show a member's balances, grants, and entries with the cause of each.",
-    ),
-    Lazy(
-        "redeem", "console.cli.memberships:redeem", "Take sessions of an item from a member, soonest to expire first."
-    ),
-    Lazy(
-        "give-back", "console.cli.memberships:give_back",
-        "Return sessions of a redemption to the grants they came from.",
-    ),
-    Lazy(
-        "adjust", "console.cli.adjusting:adjust",
-        "Give a member sessions, as by 2, or take some, as by -2, with a reason.",
-    ),
-    Lazy(
-        "extend", "console.cli.adjusting:extend",
-        "Let a grant expire later: its sessions can be used until the end of LAST_DAY at the club.",
-    ),
-    Lazy("send", "console.cli.sending:send", "Sign a body as the endpoint's processor would, and post it."),
-    Lazy(
-        "endpoints", "console.cli.endpoints:endpoints_command",
-        "List the webhook endpoints, and what is declared of their processors.",
-    ),
-    Lazy("events", "console.cli.events:events", "List webhook events, the newest first, or show one."),
-    Lazy(
-        "replay", "console.cli.events:replay",
-        "Send events through the same path again: these, or all that match.",
-    ),
-    Lazy(
-        "discard", "console.cli.events:discard",
-        "Decide that dead or quarantined events have no effect: these, or all that match.",
-    ),
-    Lazy("pause", "console.cli.pausing:pause", "Let nothing of an endpoint be processed until it is resumed."),
-    Lazy(
-        "resume", "console.cli.pausing:resume",
-        "Let an endpoint's events be processed again, what has waited first.",
-    ),
-    Lazy("pauses", "console.cli.pausing:pauses_command", "List what is paused, by whom, since when and why."),
-    Lazy("expire", "console.cli.ledger_commands:expire", "Write down the sessions that have expired."),
-    Lazy(
-        "expiring", "console.cli.ledger_commands:expiring",
-        "Tell what expires next, by club and item: sessions whose last usable day is one of the coming ones.",
-    ),
-    Lazy("audit", "console.cli.ledger_commands:audit", "Check everything there is against everything else."),
-    Lazy(
-        "prune", "console.cli.pruning:prune",
-        "Give up the bodies of old events that are done with, as workers do each night.",
-    ),
-    Lazy(
-        "unmatched", "console.cli.repairs:unmatched",
-        "List paid dues without sessions: those that no membership has claimed yet, then those that are held.",
-    ),
-    Lazy(
-        "link", "console.cli.repairs:link",
-        "Let a membership have the payments with this billing reference, those that wait and those to come.",
-    ),
-    Lazy(
-        "set-aside", "console.cli.repairs:set_aside",
-        "Take an unmatched or held payment out of the lists and alarms: it is not dues of any member here.",
-    ),
-    Lazy(
-        "quarantine", "console.cli.repairs:quarantine",
-        "List what is authentic but cannot count; show, release or discard it.",
-    ),
-    Lazy(
-        "reconcile", "console.cli.repairs:reconcile",
-        "Ask the processors what was paid and refunded, and take in what their webhooks did not tell.",
-    ),
-    Lazy(
-        "user", "console.cli.users:user",
-        "List the staff accounts; add, disable or enable one, or give it a new password.",
-    ),
-    Lazy("token", "console.cli.tokens:token", "List the tokens of the JSON API; make or revoke one."),
-    Lazy("alert", "console.cli.alerts:alert", "Alarms: what lasts, and whether people can be told."),
-    Lazy(
-        "status", "console.cli.status:status",
-        "Show whether money is turning into sessions: queues, figures, workers, jobs, broker and alarms.",
-    ),
-    Lazy(
-        "check", "console.cli.check:check",
-        "Say in one line how it goes, for a monitor: exit 0 well, 1 warning, 2 critical, 3 not known.",
-    ),
-    Lazy(
-        "doctor", "console.cli.doctor:doctor",
-        "Look at settings, secrets, database, broker and clock: what is wrong, and how to mend it.",
-    ),
-)  # fmt: skip
+SUMMARIES = {
+    "running": {
+        "up": "Run everything on this machine until Ctrl-C; data is kept between runs.",
+        "demo": "Run the demo on embedded servers of its own, and check every balance.",
+        "migrate": "Bring the database to this version's schema.",
+        "demo-data": "Make a small gym with three members; on an embedded database also a login for the console.",
+    },
+    "memberships": {
+        "sign-up": "Sign a member up for an offer, and pin its terms.",
+        "member": "Show a member's balances, grants, and entries with the cause of each.",
+        "redeem": "Take sessions of an item from a member, soonest to expire first.",
+        "give-back": "Return sessions of a redemption to the grants they came from.",
+    },
+    "adjusting": {
+        "adjust": "Give a member sessions (2), or take some (-2), with a reason.",
+        "extend": "Let a grant expire later: its sessions can be used until the end of DAY at the club.",
+    },
+    "sending": {"send": "Sign a body as the endpoint's processor would, and post it."},
+    "endpoints": {
+        "endpoints": "List the webhook endpoints, and what their processors expect.",
+        "pause": "Stop processing an endpoint's events until it is resumed. They are still received and kept.",
+        "resume": "Process the events of a paused endpoint again, those that waited first.",
+        "pauses": "List the paused endpoints, each with its time, person and reason.",
+    },
+    "events": {
+        "events": "List webhook events, the newest first, or show one.",
+        "replay": "Process events again: those with these ids, or all that match a filter.",
+        "discard": "Give dead or quarantined events no effect: those with these ids, or all that match a filter.",
+        "quarantine": "List quarantined events: authentic, but unusable. Show, release or discard them.",
+    },
+    "repairs": {
+        "unmatched": "List paid dues without sessions: unmatched payments, then held ones.",
+        "link": "Give a membership all payments with this billing reference: those that wait and those to come.",
+        "set-aside": "Take an unmatched or held payment that is no member's dues out of the lists and alarms.",
+        "reconcile": "Fetch payments and refunds from the processors, and add those that no webhook reported.",
+    },
+    "ledger_commands": {
+        "expire": "Record the sessions that have expired, as workers do every minute.",
+        "expiring": "List what expires in the coming days, by club and item.",
+        "audit": "Check entries, balances, payments and the chain against each other.",
+    },
+    "pruning": {"prune": "Delete the bodies of old, finished events, as workers do each night."},
+    "users": {"user": "List the staff accounts; add, disable or enable one, or change its password."},
+    "tokens": {"token": "List the tokens of the JSON API; make or revoke one."},
+    "alerts": {"alert": "List the lasting alarms, or send a test alarm."},
+    "status": {"status": "Show whether payments turn into sessions: queues, workers, jobs, broker and alarms."},
+    "check": {"check": "Print the state in one line for a monitor: exit 0 OK, 1 warning, 2 critical, 3 unknown."},
+    "doctor": {"doctor": "Check settings, secrets, database, broker and clock: what is wrong, and how to mend it."},
+}
+"""Module -> command -> the first sentence of its help."""
+
+COMMANDS = [Lazy(name, module, text) for module, known in SUMMARIES.items() for name, text in known.items()]
 
 
 @click.group(
@@ -172,6 +123,6 @@ COMMANDS = (
 def spp() -> None:
     """Sessions Per Payment: paid dues become sessions, exactly once.
 
-    Commands use DATABASE_URL and BROKER_URL where they are set, and else embedded
-    servers on the folder .spp (or SPP_DATA).
+    Commands use DATABASE_URL and BROKER_URL if they are set, and embedded servers on the folder .spp (or SPP_DATA)
+    if not.
     """

@@ -1,4 +1,4 @@
-"""`spp doctor`: what is wrong with an installation, and how to mend it. It changes nothing and tells no secret."""
+"""`spp doctor`: what is wrong with an installation, and how to mend it. It changes nothing and prints no secret."""
 
 import shutil
 import stat
@@ -14,8 +14,9 @@ from console import broker_state
 from console.alerts import channels
 from console.cli import show
 from console.cli.doctor_database import Finding, database
-from console.cli.installed import installed_settings, json_option
+from console.cli.installed import installed_settings
 from models.errors import SppError
+from models.wording import counted
 from runtime import settings, telemetry
 from runtime.logs import first_line
 from runtime.settings import METRICS_TOKEN, Settings, SettingsError
@@ -27,15 +28,15 @@ Check = Callable[[Settings], Iterator[Finding]]
 
 
 @click.command()
-@json_option
-def doctor(as_json: bool) -> None:
-    """Look at settings, secrets, database, broker and clock: what is wrong, and how to mend it. Exit 1 where it is."""
+@show.json_option
+def doctor() -> None:
+    """Check settings, secrets, database, broker and clock: what is wrong, and how to mend it.
+
+    Exit 1 if something is wrong.
+    """
     found = list(_examine())
-    if as_json:
-        show.as_json([finding._asdict() for finding in found])
-    else:
-        for finding in found:
-            click.echo(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.what}")
+    lines = [f"{'ok   ' if finding.ok else 'WRONG'}  {finding.what}" for finding in found]
+    show.answer([finding._asdict() for finding in found], *lines)
     if not all(finding.ok for finding in found):
         raise click.exceptions.Exit(1)
 
@@ -48,7 +49,7 @@ def _examine() -> Iterator[Finding]:
                 yield from _carefully(check, loaded)
     except (SettingsError, SppError) as error:
         yield Finding(False, f"Settings: {error}")
-        # What does not hang on the endpoints can be looked at all the same.
+        # The other checks do not need the endpoints.
         with suppress(ValidationError):
             without = Settings(endpoints=())  # type: ignore[call-arg]
             for check in _OTHERS:
@@ -56,12 +57,12 @@ def _examine() -> Iterator[Finding]:
 
 
 def _carefully(check: Check, loaded: Settings) -> Iterator[Finding]:
-    """What the check finds, and what it fails with: the next one has its turn all the same."""
+    """The findings of a check. An exception becomes a finding, so that the other checks still run."""
     try:
         yield from check(loaded)
     except SQLAlchemyError as error:
         yield Finding(False, f"Database: {first_line(error)}")
-    except Exception as error:  # noqa: BLE001 -- one thing that is out of order hides no other
+    except Exception as error:  # noqa: BLE001 -- one fault must not hide another
         yield Finding(False, f"{(check.__doc__ or '').rstrip('.')}: {first_line(error)}")
 
 
@@ -75,11 +76,11 @@ def _endpoints(loaded: Settings) -> Iterator[Finding]:
         except SettingsError as error:
             yield Finding(False, f"Endpoint {endpoint.name}: {error}")
             continue
-        secrets = f"{len(endpoint.secrets)} secret{'s' * (len(endpoint.secrets) != 1)}"
+        secrets = counted(len(endpoint.secrets), "secret")
         if (processor.fetches or processor.horizon) and not endpoint.api_key:
             where = loaded.places(settings.api_key_variable(endpoint.name), f"{endpoint.name}.api")
             cannot = "credited" if processor.fetches else "reconciled"
-            what = f"{secrets}, but no API key: nothing can be {cannot} without. Put it into {where}."
+            what = f"{secrets}, but no API key: nothing can be {cannot} without it. Put it into {where}."
             yield Finding(not processor.fetches, f"Endpoint {endpoint.name}: {what}")
         else:
             yield Finding(True, f"Endpoint {endpoint.name}: {endpoint.processor}, {endpoint.mode}, {secrets}.")
@@ -92,9 +93,9 @@ def _secrets(loaded: Settings) -> Iterator[Finding]:
         return
     open_ones = [file for file in sorted(folder.iterdir()) if file.is_file() and _is_open(file)]
     for file in open_ones:
-        yield Finding(False, f"Secret files: others can read or change {file}. Mend it by: chmod o-rwx,g-w {file}")
+        yield Finding(False, f"Secret files: other users can read or change {file}. Run: chmod o-rwx,g-w {file}")
     if not open_ones:
-        yield Finding(True, f"Secret files: nobody else reads those in {folder}.")
+        yield Finding(True, f"Secret files: no other user can read those in {folder}.")
 
 
 def _is_open(file: Path) -> bool:
@@ -111,10 +112,10 @@ def _console(loaded: Settings) -> Iterator[Finding]:
 def _alerts(loaded: Settings) -> Iterator[Finding]:
     """Alerts, metrics and traces."""
     names = [channel.name for channel in channels.channels(loaded)]
-    told = f"people are told by {' and '.join(names)}" if names else "nobody is told; see SPP_ALERT_WEBHOOK_URL"
-    yield Finding(True, f"Alerts: {told}.")
-    has = "have a token" if loaded.one_secret(METRICS_TOKEN) else "are not exposed, for want of a token"
-    yield Finding(True, f"Metrics: {has}.")
+    sent_by = f"sent by {' and '.join(names)}" if names else "not sent; see SPP_ALERT_WEBHOOK_URL"
+    yield Finding(True, f"Alerts: {sent_by}.")
+    exposed = "exposed, with a token" if loaded.one_secret(METRICS_TOKEN) else "not exposed: no token is set"
+    yield Finding(True, f"Metrics: {exposed}.")
     telemetry.check(loaded)
     sent = [name for name, given in (("Sentry", loaded.sentry_dsn), ("traces", loaded.otlp_endpoint)) if given]
     yield Finding(True, f"Telemetry: {' and '.join(sent) or 'none'}.")
@@ -122,18 +123,13 @@ def _alerts(loaded: Settings) -> Iterator[Finding]:
 
 def _broker(loaded: Settings) -> Iterator[Finding]:
     """Broker."""
-    if loaded.broker_url.startswith("unused:"):
-        yield Finding(True, "Broker: none is set; `spp up` has one of its own.")
-        return
     state = broker_state.look(loaded.broker_url)
-    if not state.reachable:
-        yield Finding(False, f"Broker: cannot be used: {state.error}. Look at BROKER_URL, and whether it runs.")
-        return
-    waiting = ", ".join(f"{name} {count}" for name, count in (state.queues or {}).items())
-    yield Finding(True, f"Broker: reached; queues: {waiting}.")
+    mend = " Check BROKER_URL, and whether it runs." if state.trouble else ""
+    reached = "reached; " if state.reachable else ""
+    yield Finding(state.trouble is None, f"Broker: {reached}{state.summary}.{mend}")
     if state.eviction is not None:
         ok = state.eviction == "noeviction"
-        mend = "" if ok else ": it may throw messages away; set it to noeviction"
+        mend = "" if ok else ": it may drop messages; set it to noeviction"
         yield Finding(ok, f"Broker: maxmemory-policy {state.eviction}{mend}.")
 
 

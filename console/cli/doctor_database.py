@@ -1,4 +1,4 @@
-"""What `spp doctor` finds out about the database: its version, settings, connections, clock and schema."""
+"""The database checks of `spp doctor`: version, settings, connections, clock, schema and roles."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,11 +15,11 @@ from webhooks.processors import adapter
 VERSIONS = range(15, 19)
 CLOCKS_APART_S = 2.0
 WEB_PROCESS, CONSOLE_PROCESS = 9, 19
-"""Connections that a process may open; the console's with its watcher."""
+"""Connections that one process may open; the console's include its watcher."""
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at: whether it is as it should be, and if not, how to mend it."""
+    """The result of one check: whether it is right, and if not, how to mend it."""
 
     ok: bool
     what: str
@@ -42,7 +42,7 @@ def database(loaded: Settings) -> Iterator[Finding]:
 
 def _roles(connection: Connection, prefix: str) -> Iterator[Finding]:
     if not prefix:
-        yield Finding(True, "Roles: none; every process may do all that DATABASE_URL's user may.")
+        yield Finding(True, "Roles: none; every process has all privileges of DATABASE_URL's user.")
         return
     wrong = privileges.differences(connection, prefix)
     for what in wrong:
@@ -58,15 +58,11 @@ def _server(connection: Connection) -> Iterator[Finding]:
     known = f"{VERSIONS[0]} to {VERSIONS[-1]}"
     yield Finding(number in VERSIONS, f"Database: PostgreSQL {version} (tried with {known}).")
     encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
-    mend = "" if encoding == "UTF8" else ": names and reasons need UTF8; make the database anew with ENCODING 'UTF8'"
+    mend = "" if encoding == "UTF8" else ": names and reasons need UTF8; create the database again with ENCODING 'UTF8'"
     yield Finding(encoding == "UTF8", f"Database: encoding {encoding}{mend}.")
     zone = connection.exec_driver_sql("SHOW timezone").scalar_one()
-    what = (
-        "sessions have their settings"
-        if zone == "UTC"
-        else "sessions lose their settings; see pgbouncer in docs/operations.md"
-    )
-    yield Finding(zone == "UTC", f"Database: {what} (time zone {zone}).")
+    keeps = "keeps" if zone == "UTC" else "loses (see pgbouncer in docs/operations.md)"
+    yield Finding(zone == "UTC", f"Database: {keeps} the settings of a connection (time zone {zone}).")
 
 
 def _connections(connection: Connection, loaded: Settings) -> Iterator[Finding]:
@@ -76,7 +72,7 @@ def _connections(connection: Connection, loaded: Settings) -> Iterator[Finding]:
     worker = 4 + thin
     need = WEB_PROCESS + CONSOLE_PROCESS + 2 * worker
     rest = max(0, free - WEB_PROCESS - CONSOLE_PROCESS) // worker
-    mend = "" if free >= need else ". Raise max_connections, or put a pooler before it"
+    mend = "" if free >= need else ". Raise max_connections, or put a pooler in front"
     what = (
         f"{free} connections: a web process takes {WEB_PROCESS}, a console {CONSOLE_PROCESS}, "
         f"which leaves room for {rest} worker processes at {worker}"
@@ -89,5 +85,5 @@ def _clock(connection: Connection) -> Iterator[Finding]:
     theirs = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
     apart = (theirs - before - (datetime.now(UTC) - before) / 2).total_seconds()
     ok = abs(apart) <= CLOCKS_APART_S
-    mend = "" if ok else ": signatures are bounded in time; let both follow a time server"
+    mend = "" if ok else ": signatures expire; synchronise both with a time server"
     yield Finding(ok, f"Clock: the database's is {apart:+.1f} s from this machine's{mend}.")

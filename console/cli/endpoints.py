@@ -1,16 +1,20 @@
-"""The command that lists endpoints."""
+"""Commands about endpoints: endpoints, pause, resume, pauses."""
 
 import click
 
 from console.cli import show
-from console.cli.installed import installed_settings, json_option
+from console.cli.installed import database, installed_settings, opened, operator, reason_option
+from console.cli.lookups import the_endpoint
+from models.inbox import pauses
 from webhooks.processors import processor_class
+
+_endpoint = click.argument("endpoint")
 
 
 @click.command("endpoints")
-@json_option
-def endpoints_command(as_json: bool) -> None:
-    """List the webhook endpoints, and what is declared of their processors."""
+@show.json_option
+def list_endpoints() -> None:
+    """List the webhook endpoints, and what their processors expect."""
     with installed_settings() as loaded:
         rows = [
             {
@@ -22,9 +26,43 @@ def endpoints_command(as_json: bool) -> None:
             for one in loaded.endpoints
             for kind in [processor_class(one)]
         ]  # fmt: skip
-    if as_json:
-        show.as_json(rows)
-        return
-    headings = ["endpoint", "processor", "mode", "account", "same event by", "accepted", "refused", "answer within s",
-                "fetches", "API key", "lists days"]  # fmt: skip
-    show.table(headings, [list(row.values()) for row in rows])
+    show.listing(
+        rows, "endpoint", "processor", "mode", "account", "same event by", "accepted", "refused", "answer within s",
+        "fetches", "API key", "history, days",
+    )  # fmt: skip
+
+
+@click.command()
+@_endpoint
+@reason_option
+def pause(endpoint: str, reason: str) -> None:
+    """Stop processing an endpoint's events until it is resumed. They are still received and kept.
+
+    While it is paused, every page of the console shows the reason.
+    """
+    with opened() as (loaded, make), make.begin() as session:
+        the_endpoint(loaded, endpoint)
+        pauses.pause(session, endpoint, reason, by=operator())
+    click.echo(f"{endpoint} is paused. `spp resume {endpoint} --reason TEXT` resumes it.")
+
+
+@click.command()
+@_endpoint
+@reason_option
+def resume(endpoint: str, reason: str) -> None:
+    """Process the events of a paused endpoint again, those that waited first."""
+    with database() as session:
+        pauses.resume(session, endpoint, reason, by=operator())
+    click.echo(f"{endpoint} is resumed. A worker takes the waiting events within a second.")
+
+
+@click.command("pauses")
+@show.json_option
+def list_pauses() -> None:
+    """List the paused endpoints, each with its time, person and reason."""
+    with database() as session:
+        rows = [
+            {"endpoint": one.endpoint, "since": one.paused_at, "by": one.paused_by, "reason": one.reason}
+            for one in pauses.paused(session)
+        ]
+    show.listing(rows, "endpoint", "since", "by", "why")

@@ -1,19 +1,18 @@
-"""What can go wrong in any command, as a message. Loaded once something has: most of these classes load slowly."""
+"""Messages for exceptions that any command can raise. Loaded after a failure: most of these classes load slowly."""
 
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
-from local.shared import NoEmbeddedServers, ServerFailed
-from local.stack import StackFailed
+from local.errors import LocalFailure
 from models.errors import SppError
 from runtime.outages import is_away
 from runtime.settings import SettingsError
 
 
 def message(error: Exception) -> str | None:
-    """What to tell the user; None for a mistake of ours."""
+    """The message for the user; None for a bug of ours."""
     match error:
-        case SppError() | SettingsError() | NoEmbeddedServers() | ServerFailed() | StackFailed():
+        case SppError() | SettingsError() | LocalFailure() | OSError():
             return str(error)
         case OperationalError() if not is_away(error):
             return f"the database is busy: {str(error.orig).strip()}. Try again in a moment."
@@ -21,8 +20,8 @@ def message(error: Exception) -> str | None:
             return f"the database is not reachable: {str(error.orig).strip()}"
         case ProgrammingError(orig=InsufficientPrivilege() as refused):
             return (
-                f"{refused.diag.message_primary}: this command needs another database role's password, or what the "
-                "roles may do is not up to date: run `spp migrate`."
+                f"{refused.diag.message_primary}: this command needs another database role's password, or the roles' "
+                "privileges are not up to date: run `spp migrate`."
             )
         case ProgrammingError():
             return f"the database does not have this version's schema; run `spp migrate`. ({error.orig})"
@@ -30,6 +29,4 @@ def message(error: Exception) -> str | None:
             return f"a value is too long or too large: {error.orig}"
         case UnicodeEncodeError():
             return "an argument is not valid UTF-8."
-        case OSError():
-            return str(error)
     return None

@@ -1,34 +1,29 @@
-"""What commands work on: the installation's settings and its database, and things found there by name.
+"""The installation that commands work on: its settings and its database.
 
-Every command loads this module, so it loads the rules of `models` only where they are needed.
+Every command loads this module, so it imports `models` only where that is needed.
 """
 
 import os
 import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from local import home
 from runtime import settings
-from runtime.settings import DatabaseRole
+from runtime.settings import DatabaseRole, Settings
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import Session, sessionmaker
 
-    from models.catalogue.tables import Club, Item, Offer
-    from models.members.memberships import Member
     from models.staff.actions import Actor
-
-    Named = TypeVar("Named", Club, Item, Offer)
 
 DATA = Path(os.environ.get("SPP_DATA", ".spp"))
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+reason_option = click.option("--reason", required=True, help="Kept in the action log.")
 
 
 class Failed(click.ClickException):
@@ -38,21 +33,43 @@ class Failed(click.ClickException):
 @contextmanager
 def installed_settings(
     role: DatabaseRole | None = DatabaseRole.CONSOLE, *, receives: bool = True
-) -> Iterator[settings.Settings]:
-    """The settings; where DATABASE_URL is not set, with an embedded server for as long as the block.
+) -> Iterator[Settings]:
+    """The settings. If DATABASE_URL is not set, an embedded server runs for the length of the block.
 
-    Most commands do what the console does; those that do the worker's jobs by hand ask for its role.
+    Most commands act as the console does. Those that run a worker's job ask for its role.
     """
-    with home.installation(DATA) as environment:
+    with home.installation(DATA) as (environment, _):
         os.environ.update(environment)
         yield settings.load(role, receives=receives)
 
 
-def operator() -> "Actor":
-    """The operating system's user who runs this command; not what a variable such as LOGNAME says.
+@contextmanager
+def opened(
+    role: DatabaseRole = DatabaseRole.CONSOLE, **options: Any
+) -> "Iterator[tuple[Settings, sessionmaker[Session]]]":
+    """The settings and the database; `options` are those of `make_engine`."""
+    from models.database.engine import make_engine, sessions
 
-    Where several people are one user (in a container, as root), SPP_OPERATOR names the person: a claim, so it stands
-    beside the user.
+    with installed_settings(role) as loaded:
+        engine = make_engine(loaded.database_url, **options)
+        try:
+            yield loaded, sessions(engine)
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def database() -> "Iterator[Session]":
+    """One transaction for the whole command, committed at its end."""
+    with opened() as (_, make), make.begin() as session:
+        yield session
+
+
+def operator() -> "Actor":
+    """The operating system's user of this process. Variables such as LOGNAME are not trusted.
+
+    Where several people share a user (root in a container), SPP_OPERATOR names the person. It is a claim, so it is
+    recorded beside the user and does not replace it.
     """
     from models.staff.actions import Actor
 
@@ -63,59 +80,3 @@ def operator() -> "Actor":
         name = f"user {uid}"
     person = os.environ.get("SPP_OPERATOR")
     return Actor(name, f"command line, for {person}" if person else "command line")
-
-
-@contextmanager
-def database() -> "Iterator[Session]":
-    """One transaction for the whole command, committed at its end."""
-    from models.database.engine import make_engine, sessions
-
-    with installed_settings() as loaded:
-        engine = make_engine(loaded.database_url)
-        try:
-            with sessions(engine).begin() as session:
-                yield session
-        finally:
-            engine.dispose()
-
-
-def settle_waiting(session: "Session") -> int:
-    """Settles every payment that waited for a billing reference which a membership has by now; says how many."""
-    from models.payments import settlement
-
-    late_credit = timedelta(hours=settings.load(DatabaseRole.CONSOLE).late_credit_hours)
-    total = 0
-    while settled := settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit):
-        total += settled
-    return total
-
-
-def billing_reference(text: str) -> tuple[str, str]:
-    """The two parts of ENDPOINT:REFERENCE. Raises BadParameter."""
-    endpoint, colon, reference = text.partition(":")
-    if not endpoint or not colon or not reference:
-        raise click.BadParameter(f"{text!r} is not of the form ENDPOINT:REFERENCE")
-    return endpoint, reference
-
-
-def the_member(session: "Session", email: str) -> "Member":
-    """The member with that address. Raises NotFound."""
-    from models.errors import NotFound
-    from models.members.memberships import find_member
-
-    person = find_member(session, email)
-    if person is None:
-        raise NotFound(what="member", name=email)
-    return person
-
-
-def named(session: "Session", kind: "type[Named]", what: str, name: str) -> "Named":
-    """The row of that name. Raises NotFound."""
-    from sqlalchemy import select
-
-    from models.errors import NotFound
-
-    found = session.scalar(select(kind).where(kind.name == name))
-    if found is None:
-        raise NotFound(what=what, name=name)
-    return found

@@ -1,27 +1,52 @@
-"""How commands print: a plain table for people, JSON for programs."""
+"""Output of commands: text and tables for people, JSON for programs."""
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import click
 
+_ASKED = "console.cli.json"
 
-def as_json(value: object) -> None:
-    """Prints the value as JSON; times are RFC 3339 in UTC."""
-    click.echo(json.dumps(value, indent=2, default=plain))
+
+def _ask(context: click.Context, _option: click.Parameter, asked: bool) -> None:
+    # A context's meta is shared with subcommands, so `spp user --json list` works as well.
+    context.meta[_ASKED] = asked or context.meta.get(_ASKED, False)
+
+
+json_option = click.option("--json", is_flag=True, expose_value=False, callback=_ask, help="Print JSON.")
+
+
+def as_json(value: object) -> bool:
+    """Print the value as JSON if the command has --json; whether it has. Times are RFC 3339 in UTC."""
+    asked: bool = click.get_current_context().meta.get(_ASKED, False)
+    if asked:
+        click.echo(json.dumps(value, indent=2, default=plain))
+    return asked
+
+
+def answer(value: object, *lines: str) -> None:
+    """Print the value as JSON with --json, and the lines without."""
+    if not as_json(value):
+        click.echo("\n".join(lines))
+
+
+def listing(rows: Sequence[Mapping[str, Any]], *headings: str) -> None:
+    """Print rows as JSON or as a table. Values beyond the headings are only in the JSON."""
+    if not as_json(rows):
+        table(headings, [list(row.values())[: len(headings)] for row in rows])
 
 
 def plain(value: object) -> str:
-    """What JSON has no form of: a time as RFC 3339, all else as text."""
+    """The JSON form of a value that JSON has none for: RFC 3339 for a time, text for everything else."""
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Prints aligned columns; numbers stand right, None is a dash. Without rows, says so."""
+    """Print aligned columns: numbers to the right, None as a dash. Without rows, print (none)."""
     if not rows:
         click.echo("  (none)")
         return
@@ -33,22 +58,6 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         click.echo("  " + "  ".join(text.rjust(w) if r else text.ljust(w) for text, w, r in columns).rstrip())
 
 
-def events_are(ids: Sequence[int]) -> str:
-    """The subject of a sentence about events: `Event 19 is`, `Events 19 and 20 are`, `Events 1, 2 and 3 are`."""
-    *others, last = map(str, ids)
-    return f"Events {', '.join(others)} and {last} are" if others else f"Event {last} is"
-
-
-@contextmanager
-def progress(label: str) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, and nothing elsewhere; told the share that is done, 0 to 1."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
-        yield lambda share: bar.update(int(share * 1000) - bar.pos)
-
-
 def cell(value: object) -> str:
     """A value in a table's cell."""
     if value is None:
@@ -58,3 +67,13 @@ def cell(value: object) -> str:
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M UTC")
     return str(value)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[float], None]]:
+    """A progress bar on a terminal, and nothing elsewhere. Call the yielded function with the share done, 0 to 1."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=1000, label=label, file=sys.stderr) as bar:
+        yield lambda share: bar.update(int(min(share, 1.0) * 1000) - bar.pos)

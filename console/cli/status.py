@@ -1,25 +1,25 @@
 """`spp status`: the overview in a terminal."""
 
-import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from textwrap import wrap
 from typing import Any
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
 
 from console import broker_state
 from console.broker_state import BrokerState
 from console.cli import show
-from console.cli.installed import installed_settings, json_option
-from models.database.engine import make_engine, sessions
+from console.cli.installed import opened
 from models.operations import alarms
 from models.operations.alarms import Alarm, Situation
 from models.operations.figures import EndpointFigures
 from models.operations.heartbeats import ProcessKind
+from models.operations.recent import Recent
 from models.operations.situation import Lookout
 from models.wording import counted
 from runtime.logs import first_line
@@ -32,7 +32,7 @@ CLEAR = "\x1b[H\x1b[2J"
 
 @dataclass(frozen=True)
 class Seen:
-    """What is to be shown at one moment."""
+    """The state at one moment."""
 
     now: Situation
     alarms: Sequence[Alarm]
@@ -41,44 +41,38 @@ class Seen:
 
 @click.command()
 @click.option("--watch", is_flag=True, help="Redraw every 2 s, until Ctrl-C.")
-@json_option
-def status(watch: bool, as_json: bool) -> None:
-    """Show whether money is turning into sessions: queues, figures, workers, jobs, broker and alarms."""
-    with installed_settings() as loaded, lookout_of(loaded) as lookout:
+@show.json_option
+def status(watch: bool) -> None:
+    """Show whether payments turn into sessions: queues, workers, jobs, broker and alarms."""
+    with opened(pool_size=1) as (loaded, make):
+        broker = broker_state.recent(loaded.broker_url)
+        look = lookout(make, loaded, broker)
         if not watch:
-            seen = _look(lookout, loaded)
-            click.echo(_json(seen) if as_json else "\n".join(screen(seen)))
+            _show(_look(look, broker))
             return
         with suppress(KeyboardInterrupt):
             while True:
                 try:
-                    seen = _look(lookout, loaded)
-                    shown = _json(seen) if as_json else "\n".join(screen(seen))
+                    _show(_look(look, broker), CLEAR)
                 except SQLAlchemyError as error:
-                    shown = f"The database does not answer: {first_line(error)}"
-                click.echo(shown if as_json else CLEAR + shown)
+                    message = f"The database does not answer: {first_line(error)}"
+                    show.answer({"error": message}, CLEAR + message)
                 time.sleep(EVERY_S)
 
 
-@contextmanager
-def lookout_of(settings: Settings) -> Iterator[Lookout]:
-    """What sees the figures of the very moment, over one connection."""
-    engine = make_engine(settings.database_url, pool_size=1)
-    try:
-        broker = broker_state.recent(settings.broker_url)
-        yield Lookout(sessions(engine), settings, now_s=0, broker=lambda: broker().trouble)
-    finally:
-        engine.dispose()
+def lookout(make: sessionmaker[Session], settings: Settings, broker: Recent[BrokerState]) -> Lookout:
+    """The source of the figures, uncached."""
+    return Lookout(make, settings, now_s=0, broker=lambda: broker().trouble)
 
 
-def _look(lookout: Lookout, settings: Settings) -> Seen:
-    now = lookout.now()
-    return Seen(now, alarms.fired(now), broker_state.look(settings.broker_url))
+def _look(look: Lookout, broker: Recent[BrokerState]) -> Seen:
+    now = look.now()
+    return Seen(now, alarms.fired(now), broker())
 
 
-def _json(seen: Seen) -> str:
+def _show(seen: Seen, before: str = "") -> None:
     now = seen.now
-    shown: dict[str, Any] = {
+    known = {
         "alarms": [alarm._asdict() for alarm in seen.alarms],
         **asdict(now.figures),
         "workers": [worker._asdict() for worker in now.workers],
@@ -86,19 +80,19 @@ def _json(seen: Seen) -> str:
         "jobs": [asdict(job) for job in now.jobs],
         "broker": asdict(seen.broker),
     }
-    return json.dumps(shown, indent=2, default=show.plain)
+    show.answer(known, before + "\n".join(screen(seen)))
 
 
 def screen(seen: Seen) -> list[str]:
-    """The overview as lines of at most 80 characters; 24 of them for three endpoints where all is well."""
+    """The overview as lines of at most 80 characters: 24 lines for three endpoints without alarms."""
     now, figures = seen.now, seen.now.figures
     rows = [("total", figures.total), *figures.endpoints.items()]
-    grave = next((alarm.severity.upper() for alarm in seen.alarms), "OK")
+    worst = next((alarm.severity.upper() for alarm in seen.alarms), "OK")
     waiting = ", ".join(one.what for one in alarms.unsettled(figures.total))
-    lines = [f"Sessions Per Payment   {figures.at:%Y-%m-%d %H:%M:%S} UTC   {grave}", waiting]
-    lines += [*_table(_STANDING, rows), "", *_table(_MOVED, rows), ""]
+    lines = [f"Sessions Per Payment   {figures.at:%Y-%m-%d %H:%M:%S} UTC   {worst}", waiting]
+    lines += [*_table(_BACKLOG, rows), "", *_table(_FLOW, rows), ""]
     seen_of = [
-        f"{worker.worker[:30]:30} {brief(worker.age_s)} ago, {worker.events:,} events, "
+        f"{worker.process[:30]:30} {brief(worker.age_s)} ago, {worker.events:,} events, "
         f"{(worker.memory_bytes or 0) / 1e6:.0f} MB" + (f", {worker.doing}" if worker.doing else "")
         for worker in now.workers
     ]
@@ -106,10 +100,7 @@ def screen(seen: Seen) -> list[str]:
     lines += [f"Workers{more}{'' if seen_of else ': none'}", *(f"  {line}" for line in seen_of[:3])]
     lines.append(f"Web      {_web(now)}")
     lines += wrap(f"Jobs     {_jobs(now)}", WIDTH, subsequent_indent=" " * 9)
-    broker = ", ".join(f"{name} {count}" for name, count in (seen.broker.queues or {}).items())
-    lines.append(
-        "Broker   " + (f"queues: {broker}" if seen.broker.reachable else f"cannot be used: {seen.broker.error}")
-    )
+    lines.append(f"Broker   {seen.broker.summary}")
     lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_grants:,} grants")
     lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
     for alarm in seen.alarms:
@@ -117,13 +108,13 @@ def screen(seen: Seen) -> list[str]:
     return lines
 
 
-_STANDING = {
+_BACKLOG = {
     "due": lambda one: f"{one.due:,}", "oldest": lambda one: brief(one.oldest_due_s),
     "paused": lambda one: f"{one.paused_due:,}", "retry": lambda one: f"{one.retrying:,}",
     "thin": lambda one: f"{one.thin:,}", "dead": lambda one: f"{one.dead:,}",
     "quarant": lambda one: f"{one.quarantined:,}", "unmatch": lambda one: f"{one.unmatched:,}",
 }  # fmt: skip
-_MOVED = {
+_FLOW = {
     "in/s": lambda one: f"{one.received_per_s:.1f}", "cred/s": lambda one: f"{one.credited_per_s:.1f}",
     "in/h": lambda one: f"{one.received_hour:,}", "cred/h": lambda one: f"{one.credited_hour:,}",
     "p50/h": lambda one: brief(one.p50_hour_s), "p99/h": lambda one: brief(one.p99_hour_s),
@@ -137,31 +128,29 @@ def _table(columns: dict[str, Any], rows: Sequence[tuple[str, EndpointFigures]])
 
 
 def _web(now: Situation) -> str:
-    """How many processes of each kind there were within a day, and when the latest of them answered."""
-    ages = {
-        kind: [one.age_s for one in now.web if one.kind == kind] for kind in (ProcessKind.RECEIVER, ProcessKind.CONSOLE)
-    }
-    return "; ".join(
-        f"{counted(len(some), kind)}, {'the latest ' * (len(some) > 1)}answered {brief(min(some))} ago"
-        if some else f"no {kind}"
-        for kind, some in ages.items()
-    )  # fmt: skip
+    """The number of processes of each kind within a day, and the age of the latest answer."""
+    parts = []
+    for kind in (ProcessKind.RECEIVER, ProcessKind.CONSOLE):
+        ages = [one.age_s for one in now.web if one.kind == kind]
+        latest = "the latest " if len(ages) > 1 else ""
+        parts.append(f"{counted(len(ages), kind)}, {latest}answered {brief(min(ages))} ago" if ages else f"no {kind}")
+    return "; ".join(parts)
 
 
 def _jobs(now: Situation) -> str:
-    """Since when each has last begun, with those that are overdue marked, and those that never ran."""
+    """The time since the last run of each job; overdue ones are marked, and those that never ran come last."""
     ran = [
         f"{job.name}{'!' if job.overdue else ''} {brief((now.figures.at - job.started_at).total_seconds())}"
         for job in now.jobs
         if job.started_at
     ]
     never = [f"{job.name}{'!' if job.overdue else ''}" for job in now.jobs if not job.started_at]
-    told = [", ".join(ran) + " ago"] if ran else []
-    return "; ".join([*told, f"never {', '.join(never)}"] if never else told)
+    parts = [", ".join(ran) + " ago"] if ran else []
+    return "; ".join([*parts, f"never {', '.join(never)}"] if never else parts)
 
 
 def brief(seconds: float | None) -> str:
-    """A duration in few characters: `12 ms`, `3.4 s`, `12 min`, `5 h`, `3 d`; a dash for None."""
+    """A duration in a few characters: `12 ms`, `3.4 s`, `12 min`, `5 h`, `3 d`; a dash for None."""
     if seconds is None:
         return "-"
     for unit, size in (("d", 172_800), ("h", 7200), ("min", 120)):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from console.cli import show
-from console.cli.installed import database, json_option, operator
+from console.cli.installed import database, operator
 from models.errors import NotFound
 from models.staff import accounts, tokens
 from models.staff.tokens import TokenScope
@@ -13,17 +13,17 @@ from models.staff.tokens import TokenScope
 
 @click.group(invoke_without_command=True)
 @click.pass_context
-@json_option
-def token(context: click.Context, as_json: bool) -> None:
+@show.json_option
+def token(context: click.Context) -> None:
     """List the tokens of the JSON API; make or revoke one."""
     if not context.invoked_subcommand:
-        context.invoke(list_tokens, as_json=as_json)
+        context.invoke(list_tokens)
 
 
 @token.command("list")
-@json_option
-def list_tokens(as_json: bool) -> None:
-    """List the tokens, those in use first, then the newest."""
+@show.json_option
+def list_tokens() -> None:
+    """List the tokens: those in use first, then the newest."""
     with database() as session:
         rows = [
             {
@@ -33,34 +33,29 @@ def list_tokens(as_json: bool) -> None:
             }
             for one in tokens.list_tokens(session)
         ]  # fmt: skip
-    if as_json:
-        show.as_json(rows)
-        return
-    headings = ["id", "name", "scope", "starts with", "owner", "role", "created", "last used", "revoked"]
-    show.table(headings, [list(row.values()) for row in rows])
+    show.listing(rows, "id", "name", "scope", "starts with", "owner", "role", "created", "last used", "revoked")
 
 
 @token.command("make")
 @click.argument("name")
-@click.option("--owner", required=True, metavar="EMAIL", help="The staff account in whose name, and role, it acts.")
+@click.option("--owner", required=True, metavar="EMAIL", help="The staff account whose name and role it acts with.")
 @click.option("--scope", type=click.Choice([scope.value for scope in TokenScope]), default="read", show_default=True)
-@json_option
-def make(name: str, owner: str, scope: str, as_json: bool) -> None:
+@show.json_option
+def make(name: str, owner: str, scope: str) -> None:
     """Make a token and print it, this once: only its hash is kept.
 
-    NAME says what it is for, such as Scheduler. It can do no more than its owner's role allows on the console's pages.
+    NAME says what it is for, such as Scheduler. It can do no more than its owner's role allows in the console.
     """
     with database() as session:
         person = accounts.find(session, owner)
         if person is None:
             raise NotFound(what="staff account", name=owner)
         made = tokens.make(session, person, name=name, scope=TokenScope(scope), by=operator())
-        number, told = made.token.id, f"{made.token.name}, to {scope} as {person.email}, who is {person.role}"
-    if as_json:
-        show.as_json({"id": number, "token": made.text})
-        return
-    click.echo(f"Token {number}: {told}. It is shown this once:", err=True)
-    click.echo(made.text)
+        number, text = made.token.id, made.text
+        what = f"{made.token.name}, to {scope} as {person.email}, who is {person.role}"
+    if not show.as_json({"id": number, "token": text}):
+        click.echo(f"Token {number}: {what}. It is shown this once:", err=True)
+        click.echo(text)
 
 
 @token.command("revoke")

@@ -1,14 +1,15 @@
-"""Commands about staff accounts: user add, list, disable, enable, password. The first admin is made here."""
+"""Commands about staff accounts: user list, add, disable, enable, password. They make the first admin."""
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from console.cli import show
-from console.cli.installed import Failed, database, json_option, operator
+from console.cli.installed import Failed, database, operator
 from models.errors import NotFound
 from models.staff import accounts, logins
 from models.staff.accounts import Role, Staff
@@ -20,16 +21,16 @@ password_stdin_option = click.option(
 
 @click.group(invoke_without_command=True)
 @click.pass_context
-@json_option
-def user(context: click.Context, as_json: bool) -> None:
-    """List the staff accounts; add, disable or enable one, or give it a new password."""
+@show.json_option
+def user(context: click.Context) -> None:
+    """List the staff accounts; add, disable or enable one, or change its password."""
     if not context.invoked_subcommand:
-        context.invoke(list_accounts, as_json=as_json)
+        context.invoke(list_accounts)
 
 
 @user.command("list")
-@json_option
-def list_accounts(as_json: bool) -> None:
+@show.json_option
+def list_accounts() -> None:
     """List the staff accounts by their login names."""
     with database() as session:
         rows = [
@@ -39,16 +40,12 @@ def list_accounts(as_json: bool) -> None:
             }
             for person in session.scalars(select(Staff).order_by(Staff.email))
         ]  # fmt: skip
-    if as_json:
-        show.as_json(rows)
-        return
-    headings = ["id", "e-mail", "name", "role", "active", "created", "last login"]
-    show.table(headings, [list(row.values()) for row in rows])
+    show.listing(rows, "id", "e-mail", "name", "role", "active", "created", "last login")
 
 
 @user.command("add")
 @click.argument("email")
-@click.option("--name", required=True, help="As it is shown to others.")
+@click.option("--name", required=True, help="The name that others see.")
 @click.option("--role", required=True, type=click.Choice([role.value for role in Role]))
 @password_stdin_option
 def add(email: str, name: str, role: str, from_stdin: bool) -> None:
@@ -66,43 +63,37 @@ def add(email: str, name: str, role: str, from_stdin: bool) -> None:
 @click.argument("email")
 def disable(email: str) -> None:
     """End the use of an account and of its API tokens."""
-    with database() as session:
-        person = _account(session, email)
-        accounts.disable(session, person, by=operator(), now=datetime.now(UTC))
-    click.echo(f"{person.email} is disabled.")
+    click.echo(f"{_change(email, accounts.disable).email} is disabled.")
 
 
 @user.command("enable")
 @click.argument("email")
 def enable(email: str) -> None:
     """Let a disabled account be used again, with its API tokens."""
-    with database() as session:
-        person = _account(session, email)
-        accounts.enable(session, person, by=operator(), now=datetime.now(UTC))
+    person = _change(email, accounts.enable)
     click.echo(f"{person.email} can log in again, as {person.role}.")
 
 
 @user.command("password")
 @click.argument("email")
 @password_stdin_option
-def password_command(email: str, from_stdin: bool) -> None:
-    """Give an account a new password; asks for it."""
-    password = _new_password(from_stdin)
-    with database() as session:
-        person = _account(session, email)
-        logins.change_password(session, person, password, by=operator(), now=datetime.now(UTC))
+def change_password(email: str, from_stdin: bool) -> None:
+    """Change an account's password; asks for it."""
+    # Asked for before the transaction begins: a transaction does not wait for people.
+    person = _change(email, logins.change_password, _new_password(from_stdin))
     click.echo(f"{person.email} has a new password.")
 
 
-def _account(session: Session, email: str) -> Staff:
-    person = accounts.find(session, email)
-    if person is None:
-        raise NotFound(what="staff account", name=email)
+def _change(email: str, change: Callable[..., object], *arguments: Any) -> Staff:
+    with database() as session:
+        person = accounts.find(session, email)
+        if person is None:
+            raise NotFound(what="staff account", name=email)
+        change(session, person, *arguments, by=operator(), now=datetime.now(UTC))
     return person
 
 
 def _new_password(from_stdin: bool) -> str:
-    """Asked for before anything else is done: a transaction does not wait for people."""
     if from_stdin:
         try:
             return sys.stdin.buffer.read().decode().rstrip("\r\n")

@@ -1,60 +1,53 @@
-"""Who may see and do what: logging in, the session, and the role that each page and route needs.
+"""Access: the account behind a request, and the role that each page and route needs.
 
-A page or route that does not say whom it is open to is closed to everybody.
+A page or route that names no role is closed to everybody.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 from uuid import UUID
 
-import structlog
-from flask import Blueprint, Flask, abort, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, abort, flash, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from flask_login import LoginManager, UserMixin, current_user
 from sqlalchemy.orm import Session, sessionmaker
-from wtforms import PasswordField, StringField
-from wtforms.validators import InputRequired
 
-from console.request import View, open_to
-from console.request import actor as actor
-from console.request import database as database
-from console.request import open_to_all as open_to_all
-from console.request import undo as undo
-from console.web.forms import Form
-from models.errors import SppError, WrongLogin
+from console.request import View, database, open_to
 from models.staff import accounts, logins
-from models.staff.accounts import Role, Staff
+from models.staff.accounts import Role as Role
+from models.staff.accounts import Staff
 
-pages = Blueprint("access", __name__)
-log = structlog.get_logger()
+Answer = ResponseReturnValue
+"""What a page returns."""
 
 
 @dataclass(frozen=True)
 class User(UserMixin):  # type: ignore[misc]
-    """Who is logged in. The cookie names a login that the database keeps: once that is ended, no copy of it counts."""
+    """The account that is logged in. The cookie names a login in the database: when that ends, no copy of it counts."""
 
     account: Staff
     login: UUID
 
     def get_id(self) -> str:
-        """What the cookie says."""
+        """The content of the cookie."""
         return self.login.hex
 
     def may(self, needed: str) -> bool:
-        """Whether the account's role is enough for what needs that one."""
+        """Whether the account's role is at least the needed one."""
         return accounts.may(self.account.role, Role(needed))
 
 
 def install(app: Flask, factory: sessionmaker[Session]) -> None:
-    """Gives each request a database session and the person behind it, and closes what nobody has opened."""
+    """Give each request its database session and account, and refuse views that need another role."""
     manager = LoginManager(app)
 
     @manager.user_loader  # type: ignore[untyped-decorator]
     def load(text: str) -> User | None:
         if "asked" in g:
             return None
-        g.asked = True  # if the database fails to answer, the page that says so does not ask again
+        g.asked = True  # the page for a database that does not answer must not ask it again
         try:
             login = UUID(text)
         except ValueError:
@@ -62,11 +55,11 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
         account = logins.account(database(), login, datetime.now(UTC))
         if account is None:
             return None
-        database().expunge(account)  # undoing what a request has done leaves it as it is
+        database().expunge(account)  # so that a rollback does not expire it
         return User(account, login)
 
     @app.before_request
-    def admit() -> ResponseReturnValue | None:
+    def admit() -> Answer | None:
         g.factory = factory
         view = app.view_functions.get(request.endpoint or "")
         if view is None or (request.endpoint or "").split(".")[-1] == "static":
@@ -77,7 +70,7 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
         if needed == "":
             return None
         if not current_user.is_authenticated:
-            return redirect(url_for("access.log_in", next=_here()))
+            return _to_log_in()
         if not current_user.may(needed):
             abort(403)
         return None
@@ -93,84 +86,32 @@ def needs(role: Role) -> Callable[[View], View]:
     return lambda view: open_to(view, role.value)
 
 
-class LoginForm(Form):
-    """Who comes in."""
+class Pages(Blueprint):
+    """Pages of one subject, each with the role that it needs."""
 
-    email = StringField("E-mail", [InputRequired()], render_kw={"autocomplete": "username", "autofocus": True})
-    password = PasswordField("Password", [InputRequired()], render_kw={"autocomplete": "current-password"})
+    def page(self, path: str, role: Role) -> Callable[[View], View]:
+        """Register a page that only shows something."""
+        return self._add(path, role, "GET")
 
+    def form(self, path: str, role: Role) -> Callable[[View], View]:
+        """Register a page with a form that is sent to its own address."""
+        return self._add(path, role, "GET", "POST")
 
-@pages.route("/login", methods=["GET", "POST"])
-@open_to_all
-def log_in() -> ResponseReturnValue:
-    """The way in."""
-    if current_user.is_authenticated:
-        return redirect(url_for("start.home"))
-    form = LoginForm()
-    if form.validate_on_submit():
-        address = request.remote_addr or ""
-        known = logins.log_in(
-            database(), email=form.email.data or "", password=form.password.data or "", address=address,
-            now=datetime.now(UTC),
-        )  # fmt: skip
-        if isinstance(known, Staff):
-            session.clear()
-            begin_session(known)
-            return redirect(_local(request.args.get("next")) or url_for("start.home"))
-        login_failed(known)
-        form.refuse(known)
-        if isinstance(known, WrongLogin):
-            return render_template("login.html", form=form), 401
-        return render_template("login.html", form=form), 429, {"Retry-After": str(known.details["seconds"])}
-    return render_template("login.html", form=form)
+    def button(self, path: str, role: Role) -> Callable[[View], View]:
+        """Register the address that a button or a form of another page sends to."""
+        return self._add(path, role, "POST")
+
+    def _add(self, path: str, role: Role, *methods: str) -> Callable[[View], View]:
+        return lambda view: self.route(path, methods=methods)(needs(role)(view))
 
 
-def login_failed(refusal: SppError) -> None:
-    """Logs that somebody did not get in, and from where; what they typed may be a password in the wrong field."""
-    log.warning("login_failed", why=type(refusal).__name__, address=request.remote_addr, **refusal.details)
-
-
-def begin_session(person: Staff) -> None:
-    """Logs the request's browser in as the person, as they are now; a login that it had ends."""
-    session.permanent = True
-    before = current_user.login if current_user.is_authenticated else None
-    login_user(User(person, logins.begin(database(), person, datetime.now(UTC), instead_of=before)))
-
-
-@pages.post("/logout")
-@open_to_all
-def log_out() -> ResponseReturnValue:
-    """The way out, of this browser: its login ends, wherever its cookie was copied to."""
-    if current_user.is_authenticated:
-        logins.end(database(), current_user.login)
-    logout_user()
-    session.clear()
-    return redirect(url_for("access.log_in"))
-
-
-def _here() -> str | None:
-    """Where to go after logging in: the page that was asked for, if it can be asked for again."""
-    if request.method != "GET" or request.path == "/":
-        return None
-    return request.full_path if request.query_string else request.path
-
-
-def _local(target: str | None) -> str | None:
-    """The target, if it is a page of ours: a login must not send people elsewhere.
-
-    Browsers read a backslash as a slash and leave out tabs and line breaks, so nothing that has them passes.
-    """
-    if not target or not target.startswith("/") or target.startswith("//"):
-        return None
-    return target if target.isprintable() and not set("\\ ") & set(target) else None
-
-
-def done(text: str) -> None:
-    """Tells on the next page what was done."""
-    flash(text, "success")
-
-
-def told(error: SppError) -> None:
-    """Tells on the next page what was refused."""
-    undo()
-    flash(str(error), "danger")
+def _to_log_in() -> Answer:
+    """To the login page, and from there back to the page that was asked for, or whose form was sent."""
+    if request.method in ("GET", "HEAD"):
+        here = request.full_path if request.query_string else request.path
+    else:
+        flash("You were logged out. Nothing was changed: send it again after logging in.", "warning")
+        sent_from = urlsplit(request.referrer or "")
+        ours = f"{sent_from.scheme}://{sent_from.netloc}/" == request.host_url
+        here = f"{sent_from.path}?{sent_from.query}".removesuffix("?") if ours else ""
+    return redirect(url_for("login.log_in", next=here if here not in ("", "/") else None))

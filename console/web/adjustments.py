@@ -1,108 +1,95 @@
 """Sessions given and taken by hand, and the second person who approves."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, current_app, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from wtforms import SelectChoice
 
+from console.request import actor, database, utc_now
 from console.web import member_page
-from console.web.access import actor, database, done, needs, told
-from console.web.formats import house_zone, signed
+from console.web.access import Answer, Pages, Role
+from console.web.formats import signed
+from console.web.forms import page, pressed
 from console.web.member_forms import AdjustForm
 from models.catalogue.tables import Item, ItemKind
-from models.errors import (
-    DayOver,
-    DayTooFar,
-    NumberTooLarge,
-    ReasonMissing,
-    SppError,
-    TextTooLong,
-    TooFewSessions,
-    ZeroQuantity,
-)
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment, AdjustmentReason
-from models.staff.accounts import Role
 from models.statements import statement
 from models.statements.statement import Balance
 from models.wording import sessions_of
 
-pages = Blueprint("adjustments", __name__)
-
-_BESIDE: dict[type[SppError], str] = {
-    ZeroQuantity: "quantity", NumberTooLarge: "quantity", TooFewSessions: "quantity", ReasonMissing: "note",
-    TextTooLong: "note", DayTooFar: "last_day", DayOver: "last_day",
-}  # fmt: skip
+pages = Pages("adjustments", __name__)
 
 
-@pages.route("/<id:member_id>/adjust", methods=["GET", "POST"])
-@needs(Role.DESK)
-def adjust(member_id: int) -> ResponseReturnValue:
-    """Gives or takes sessions with a reason; many of them wait for a second person."""
-    session, now = database(), datetime.now(UTC)
+@pages.form("/<id:member_id>/adjust", Role.DESK)
+def adjust(member_id: int) -> Answer:
+    """Give or take sessions with a reason; many of them wait for a second person."""
+    session, now = database(), utc_now()
     member = member_page.find(member_id)
     balances = statement.balances(session, member_id, now)
     alone_up_to: int = current_app.config["SPP"].adjust_alone_up_to
     form = AdjustForm()
     form.item_id.choices = _items(balances)
     form.quantity.description = f"More than {alone_up_to} wait until a second person, a manager, approves them."
-    if form.validate_on_submit():
-        with form.refusals(_BESIDE), form.sent_once():
-            made = adjustments.adjust(
-                session, member_id=member_id, item_id=form.item_id.data, quantity=form.signed_quantity,
-                last_day=form.last_day.data, reason=AdjustmentReason(form.reason.data), note=form.text("note"),
-                alone_up_to=alone_up_to, key=form.once, by=actor(), now=now,
-            )  # fmt: skip
-        if not form.errors:
-            done(_told(made, member.name))
-            return redirect(url_for("members.show", member_id=member_id))
-    status = 422 if request.method == "POST" else 200
+
+    def act() -> tuple[str, str]:
+        made = adjustments.adjust(
+            session,
+            member_id=member_id,
+            item_id=form.item_id.data,
+            quantity=form.signed_quantity,
+            last_day=form.last_day.data,
+            reason=AdjustmentReason(form.reason.data),
+            note=form.text("note"),
+            alone_up_to=alone_up_to,
+            key=form.once,
+            by=actor(),
+            now=now,
+        )
+        return _outcome(made, member.name), url_for("members.show", member_id=member_id)
+
     short = [balance for balance in balances if balance.shortfall]
-    return member_page.show(member_id, status=status, window="members/adjust.html", form=form, short=short)
+    return form.submitted(act) or member_page.show(member_id, window="members/adjust.html", form=form, short=short)
 
 
-@pages.get("/adjustments")
-@needs(Role.VIEWER)
-def waiting() -> ResponseReturnValue:
+@pages.page("/adjustments", Role.VIEWER)
+def waiting() -> Answer:
     """Every adjustment that waits for a second person."""
-    return render_template("members/adjustments.html", waiting=adjustments.waiting(database()), zone=house_zone())
+    return page("members/adjustments.html", waiting=adjustments.waiting(database()))
 
 
-@pages.post("/adjustments/<id:adjustment_id>/approve")
-@needs(Role.MANAGER)
-def approve(adjustment_id: int) -> ResponseReturnValue:
-    """Lets an adjustment take effect, as its second person."""
-    return _decide(adjustment_id, approve=True)
+@pages.button("/adjustments/<id:adjustment_id>/approve", Role.MANAGER)
+def approve(adjustment_id: int) -> Answer:
+    """Let an adjustment take effect, as its second person."""
+    return _decide(_find(adjustment_id), approve=True)
 
 
-@pages.post("/adjustments/<id:adjustment_id>/decline")
-@needs(Role.DESK)
-def decline(adjustment_id: int) -> ResponseReturnValue:
-    """Lets an adjustment come to nothing; those who are no managers can only withdraw their own."""
-    asked = database().get(Adjustment, adjustment_id) or abort(404)
-    if asked.asked_by != actor().name and not current_user.may("manager"):
+@pages.button("/adjustments/<id:adjustment_id>/decline", Role.DESK)
+def decline(adjustment_id: int) -> Answer:
+    """Decline an adjustment; people below manager can only withdraw their own."""
+    adjustment = _find(adjustment_id)
+    if adjustment.asked_by != actor().name and not current_user.may("manager"):
         abort(403)
-    return _decide(adjustment_id, approve=False)
+    return _decide(adjustment, approve=False)
 
 
-def _decide(adjustment_id: int, *, approve: bool) -> ResponseReturnValue:
-    session = database()
-    adjustment = session.get(Adjustment, adjustment_id) or abort(404)
-    member_id, name = adjustment.member_id, adjustment.member.name
-    try:
-        with session.begin_nested():
-            decided = adjustments.decide(session, adjustment_id, approve=approve, by=actor(), now=datetime.now(UTC))
-        withdrawn = "withdrawn" if decided.asked_by == actor().name else "declined"
-        done(_told(decided, name) if approve else f"{_named(decided, name)}: {withdrawn}.")
-    except SppError as error:
-        told(error)
-    if request.form.get("to") == "list":
-        return redirect(url_for("members.adjustments.waiting"))
-    return redirect(url_for("members.show", member_id=member_id))
+def _find(adjustment_id: int) -> Adjustment:
+    return database().get(Adjustment, adjustment_id) or abort(404)
+
+
+def _decide(adjustment: Adjustment, *, approve: bool) -> Answer:
+    name, member_id = adjustment.member.name, adjustment.member_id
+
+    def act() -> str:
+        decided = adjustments.decide(database(), adjustment.id, approve=approve, by=actor(), now=utc_now())
+        if approve:
+            return _outcome(decided, name)
+        return f"{_named(decided, name)}: {'withdrawn' if decided.asked_by == actor().name else 'declined'}."
+
+    to_list = request.form.get("to") == "list"
+    return pressed(act, url_for(".waiting") if to_list else url_for("members.show", member_id=member_id))
 
 
 def _items(balances: Sequence[Balance]) -> list[SelectChoice]:
@@ -120,7 +107,7 @@ def _named(adjustment: Adjustment, member: str) -> str:
     return f"{signed(adjustment.quantity)} {adjustment.item.name} for {member}"
 
 
-def _told(adjustment: Adjustment, member: str) -> str:
+def _outcome(adjustment: Adjustment, member: str) -> str:
     if adjustment.approved is None:
         return f"{_named(adjustment, member)}: asked for. It waits until a second person, a manager, approves it."
     if not adjustment.approved:

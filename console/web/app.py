@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
 from console import api, broker_state
+from console.request import open_to_all, undo
 from console.web import (
     access,
     audits,
@@ -24,6 +25,7 @@ from console.web import (
     formats,
     inventory,
     log,
+    login,
     members,
     memberships,
     offers,
@@ -34,7 +36,7 @@ from console.web import (
 )
 from models.database.engine import make_engine, sessions
 from models.database.migrations import not_ready
-from models.errors import NotFound, SppError
+from models.errors import SppError
 from models.operations.situation import Lookout
 from models.staff.accounts import Role
 from runtime import logs
@@ -59,14 +61,14 @@ MORE_NAVIGATION = (
     ("staff.overview", "Staff", Role.ADMIN),
     ("tokens.overview", "API tokens", Role.ADMIN),
 )
-"""The pages that the bar on top leads to, and those behind its "More"; and whom they are open to."""
+"""The links of the bar on top, and those behind its "More", each with the role that it needs."""
 MAX_FORM_BYTES = 256 * 1024
 
 
 class IdConverter(IntegerConverter):
-    """An id in a path: what could be none is not found.
+    """An id in a path; other text is not found.
 
-    By its form, because Werkzeug answers 405 where a number is out of bounds and another method takes the path.
+    A pattern decides, because Werkzeug answers 405 where a number is out of bounds and another method takes the path.
     """
 
     regex = "[1-9][0-9]{0,17}"
@@ -107,7 +109,7 @@ def create_app(settings: Settings) -> Flask:
     _pages(app)
     _errors(app)
 
-    # A plain blueprint: the app's own decorators are for routes that the API's description has.
+    # A blueprint of its own, because the app's own decorators add routes to the API's description.
     start = Blueprint("start", __name__)
 
     @start.get("/")
@@ -116,20 +118,20 @@ def create_app(settings: Settings) -> Flask:
         return redirect(url_for("members.search"))
 
     @start.get("/healthz")
-    @access.open_to_all
+    @open_to_all
     def healthz() -> Response:
-        """Alive: this process answers."""
+        """Liveness: this process answers."""
         return Response("alive", mimetype="text/plain")
 
     @start.get("/readyz")
-    @access.open_to_all
+    @open_to_all
     def readyz() -> Response:
-        """Ready: the database answers and has this code's schema."""
+        """Readiness: the database answers and has this code's schema."""
         reason = not_ready(engine)
         return Response(reason or "ready", 503 if reason else 200, mimetype="text/plain")
 
     measured = Metrics(settings, sessions(engine), lookout, lambda: broker().queues)
-    start.get("/metrics")(access.open_to_all(measured.answer))
+    start.get("/metrics")(open_to_all(measured.answer))
     app.register_blueprint(start)
 
     @app.after_request
@@ -154,10 +156,9 @@ def _is_static() -> bool:
 
 
 def _pages(app: Flask) -> None:
-    """Registers every blueprint; each page and route states whom it is open to."""
-    for part in (
-        access, members, sign_up, memberships, offers, inventory, clubs, operations, expiry, audits, log, staff, tokens
-    ):  # fmt: skip
+    """Register every blueprint; each page and route names the role that it needs."""
+    people = (login, members, sign_up, memberships, log, staff, tokens)
+    for part in (*people, offers, inventory, clubs, operations, expiry, audits):
         app.register_blueprint(part.pages)
     api.install(app)
     app.context_processor(lambda: {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION})
@@ -165,7 +166,7 @@ def _pages(app: Flask) -> None:
 
 def _errors(app: Flask) -> None:
     def message(status: int, title: str, text: str) -> ResponseReturnValue:
-        access.undo()
+        undo()
         return render_template("message.html", title=title, text=text), status
 
     @app.errorhandler(CSRFError)
@@ -178,8 +179,7 @@ def _errors(app: Flask) -> None:
 
     @app.errorhandler(SppError)
     def refused(error: SppError) -> ResponseReturnValue:
-        missing = isinstance(error, NotFound)
-        return message(404 if missing else 422, "Not found" if missing else "That is not possible", str(error))
+        return message(error.status, "Not found" if error.status == 404 else "That is not possible", str(error))
 
     @app.errorhandler(DataError)
     def too_large(error: DataError) -> ResponseReturnValue:  # noqa: ARG001

@@ -1,32 +1,28 @@
 """Audits: whether everything adds up, what did not, and the hash at the head of the chain."""
 
-from flask import Blueprint, abort, render_template
-from flask.typing import ResponseReturnValue
+from flask import abort
 
-from console.web.access import database, needs
-from console.web.formats import house_zone
-from console.web.member_page import number
+from console.request import database
+from console.web.access import Answer, Pages, Role
+from console.web.fields import query_id
+from console.web.forms import page
 from models.audit import results
 from models.audit.results import Audit
-from models.staff.accounts import Role
 
-pages = Blueprint("audits", __name__, url_prefix="/audits")
+pages = Pages("audits", __name__, url_prefix="/audits")
 
 LISTED = 25
 
 
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
-    """The last audit, and all of them, the newest first."""
-    session = database()
-    page = results.page(session, limit=LISTED, before=number("before"))
-    return render_template("audits/overview.html", latest=results.latest(session), page=page, zone=house_zone())
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
+    """The last audit, and the list of all, newest first."""
+    every = results.page(database(), limit=LISTED, before=query_id("before"))
+    return page("audits/overview.html", latest=results.latest(database()), page=every)
 
 
-@pages.get("/<id:audit_id>")
-@needs(Role.VIEWER)
-def show(audit_id: int) -> ResponseReturnValue:
-    """What one audit found."""
+@pages.page("/<id:audit_id>", Role.VIEWER)
+def show(audit_id: int) -> Answer:
+    """The findings of one audit."""
     audit = database().get(Audit, audit_id) or abort(404)
-    return render_template("audits/audit.html", audit=audit, zone=house_zone())
+    return page("audits/audit.html", audit=audit)

@@ -1,12 +1,13 @@
-"""Adding a billing reference to a membership, and crediting at once what had waited for it."""
+"""Adding a billing reference to a membership, which credits at once the payments that waited for it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from flask import current_app
 from wtforms import SelectField, StringField
 from wtforms.validators import Length, ValidationError
 
-from console.web.access import actor, database
+from console.request import actor, database, utc_now
+from console.web.formats import endpoints
 from console.web.forms import Form
 from models.members import memberships
 from models.members.memberships import Membership
@@ -18,34 +19,30 @@ REFERENCE_LENGTH = 255
 
 
 def endpoint_field() -> SelectField:
-    """Which of the installation's endpoints a reference is of."""
-    about = "Where the processor's webhooks come in."
-    return SelectField("Endpoint", choices=endpoints, validate_choice=False, description=about)
+    """The endpoint that a reference belongs to."""
+    where = "Where the processor's webhooks come in."
+    return SelectField("Endpoint", choices=endpoints, validate_choice=False, description=where)
 
 
 def reference_field(*more: object) -> StringField:
-    """The processor's id; what else is asked of it comes first."""
+    """The processor's id, with further validators."""
     return StringField(
-        "Billing reference", [*more, Length(max=REFERENCE_LENGTH), _of_an_endpoint],
+        "Billing reference",
+        [*more, Length(max=REFERENCE_LENGTH), _has_endpoint],
         description="The processor's id of the subscription, mandate or customer, such as sub_1NX.",
         render_kw={"autocomplete": "off", "spellcheck": "false"},
-    )  # fmt: skip
+    )
 
 
-def _of_an_endpoint(form: Form, field: StringField) -> None:
+def _has_endpoint(form: Form, field: StringField) -> None:
     if form.text(field.short_name) and form["endpoint"].data not in endpoints():
         raise ValidationError("Choose the endpoint that the reference is of.")
 
 
-def endpoints() -> list[str]:
-    """The names of the installation's endpoints."""
-    return [endpoint.name for endpoint in current_app.config["SPP"].endpoints]
-
-
 def add(membership: Membership, endpoint: str, reference: str) -> str:
-    """Lets the endpoint's payments with that reference find the membership, and settles those that waited.
+    """Let the endpoint's payments with that reference find the membership, and settle those that waited.
 
-    Says what had waited, or nothing. Raises ReferenceTaken.
+    Returns a sentence about those, or nothing. Raises ReferenceTaken.
     """
     session = database()
     waiting = dues.waiting(session, endpoint, reference)
@@ -53,6 +50,6 @@ def add(membership: Membership, endpoint: str, reference: str) -> str:
     if not waiting:
         return ""
     late_credit = timedelta(hours=current_app.config["SPP"].late_credit_hours)
-    while settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit):
+    while settlement.settle_matched(session, now=utc_now(), late_credit=late_credit):
         pass
     return f"{counted(waiting, 'payment')} that had waited for it {'is' if waiting == 1 else 'are'} settled now."

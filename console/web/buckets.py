@@ -1,37 +1,30 @@
 """The window Manage Session Buckets: which session items an offer has, and how many of them a member picks."""
 
-from flask import Blueprint, flash, redirect, request, url_for
-from flask.typing import ResponseReturnValue
+from typing import ClassVar
+
+from flask import redirect, request, url_for
 from wtforms import BooleanField, RadioField
 from wtforms.validators import DataRequired
 
 from console.edits import Edit
-from console.rows import the_offer
-from console.web.access import actor, database, done, needs
-from console.web.forms import EditForm, Form
+from console.request import actor, database
+from console.rows import row, the_offer
+from console.web.access import Answer, Pages, Role
+from console.web.fields import WholeNumber, chosen_id
+from console.web.forms import EditForm, Form, pressed
 from console.web.inventory import TYPES
-from console.web.offer_page import WholeNumber, bucket_of, page
-from console.web.picks import number
+from console.web.offer_page import bucket_of, named, page
 from models.catalogue import offers
-from models.catalogue.tables import Item, Offer, SessionBucket
-from models.errors import (
-    ItemAlreadyAdded,
-    ItemRetired,
-    MaximumBelowMinimum,
-    NegativeNumber,
-    NotASessionItem,
-    NotFound,
-    NumberTooLarge,
-    SppError,
-)
+from models.catalogue.tables import Item, Offer
 from models.staff import actions
-from models.staff.accounts import Role
 
-pages = Blueprint("buckets", __name__, url_prefix="/<id:offer_id>/buckets")
+pages = Pages("buckets", __name__, url_prefix="/<id:offer_id>/buckets")
 
 
 class LimitsForm(EditForm):
     """How many session items a member picks."""
+
+    own_names: ClassVar = {"min_buckets": "minimum", "max_buckets": "maximum"}
 
     minimum = WholeNumber(
         "Minimum Required Session Buckets",
@@ -43,104 +36,85 @@ class LimitsForm(EditForm):
 class BucketForm(Form):
     """A session item to add."""
 
+    own_names: ClassVar = {"item_id": "item"}
+
     # Not checked against the choices: an item that is gone from them is refused by the rule that says why.
-    item = RadioField("Session item", [DataRequired("Select an item.")], coerce=number, validate_choice=False)
+    item = RadioField("Session item", [DataRequired("Select an item.")], coerce=chosen_id, validate_choice=False)
     required = BooleanField("Required", description="A member who signs up must pick this item.")
 
 
-@pages.route("", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def manage(offer_id: int) -> ResponseReturnValue:
-    """The window: the limits, with the offer's session items below them.
+@pages.form("", Role.MANAGER)
+def manage(offer_id: int) -> Answer:
+    """The limits, with the offer's session items below them.
 
-    Whichever of its buttons is pressed sends the limits too. They are kept before anything else
-    happens; if they are refused, nothing does, and the window comes back with what was typed.
+    Each button of the window sends the limits too, and they are saved first. If they are
+    refused, nothing else happens, and the window comes back with what was typed.
     """
     offer = the_offer(offer_id, lock=request.method == "POST")
-    form = LimitsForm(minimum=offer.min_buckets, maximum=offer.max_buckets)
-    if form.validate_on_submit():
-        edit, then = Edit(offer, "min_buckets", "max_buckets"), request.form.get("then", "save")
-        with form.refusals({MaximumBelowMinimum: "maximum", NegativeNumber: "minimum", NumberTooLarge: "maximum"}):
-            offer.set_bucket_limits(form.minimum.data, form.maximum.data)
-            if edit.log("set bucket limits", _of(offer)) or then == "save":
-                done(f"A member picks between {offer.min_buckets} and {offer.max_buckets} session items.")
-        if not form.errors:
-            return _then(offer, then)
-    return page(offer, "buckets", form=form)
+    form, then = LimitsForm(minimum=offer.min_buckets, maximum=offer.max_buckets), request.form.get("then", "save")
+
+    def save_limits() -> tuple[str, str]:
+        edit = Edit(offer, "min_buckets", "max_buckets")
+        offer.set_bucket_limits(form.minimum.data, form.maximum.data)
+        text = f"A member picks between {offer.min_buckets} and {offer.max_buckets} session items."
+        return (text if edit.log("set bucket limits", named(offer)) or then == "save" else ""), ""
+
+    return _next(offer, then) if form.submitted(save_limits) else page(offer, "buckets", form=form)
 
 
-def _then(offer: Offer, then: str) -> ResponseReturnValue:
-    """Does what the button said, now that the limits are kept: save, add, close, or remove-7, require-7, optional-7."""
+def _next(offer: Offer, then: str) -> Answer:
+    """What the button asks for, once the limits are saved: save, add, close, or remove-7, require-7, optional-7."""
     if then == "add":
         return redirect(url_for(".add", offer_id=offer.id))
     if then == "close":
         return redirect(url_for("offers.show", offer_id=offer.id))
-    verb, _, bucket_id = then.partition("-")
-    try:
-        with database().begin_nested():
-            if verb == "remove":
-                bucket = bucket_of(offer, number(bucket_id))
-                return redirect(url_for(".remove", offer_id=offer.id, bucket_id=bucket.id))
-            if verb in ("require", "optional"):
-                _require(offer, bucket_of(offer, number(bucket_id)), verb == "require")
-    except SppError as error:
-        flash(str(error), "danger")
-    return _back(offer)
+    verb, _, text = then.partition("-")
+    bucket = next((bucket for bucket in offer.buckets if bucket.id == chosen_id(text)), None)
+    if verb == "remove" and bucket:
+        return redirect(url_for(".remove", offer_id=offer.id, bucket_id=bucket.id))
+
+    def require() -> str:
+        bucket = bucket_of(offer, chosen_id(text))
+        edit = Edit(bucket, "required")
+        offer.set_required(bucket, verb == "require")
+        edit.log("require session bucket", f"{bucket.item.name} of {named(offer)}")
+        return f"{bucket.item.name} is {'required' if bucket.required else 'optional'} at sign-up."
+
+    here = url_for(".manage", offer_id=offer.id)
+    return pressed(require, here) if verb in ("remove", "require", "optional") else redirect(here)
 
 
-def _require(offer: Offer, bucket: SessionBucket, required: bool) -> None:
-    edit = Edit(bucket, "required")
-    offer.set_required(bucket, required)
-    edit.log("require session bucket", f"{bucket.item.name} of {_of(offer)}")
-    done(f"{bucket.item.name} is {'required' if required else 'optional'} at sign-up.")
-
-
-@pages.route("/new", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def add(offer_id: int) -> ResponseReturnValue:
-    """Adds a session item that the offer does not have yet."""
+@pages.form("/new", Role.MANAGER)
+def add(offer_id: int) -> Answer:
+    """Add a session item that the offer does not have yet."""
     offer = the_offer(offer_id, lock=request.method == "POST")
     form = BucketForm()
     form.item.choices = {
         str(item.id): f"{item.name} ({TYPES[item.session_type or '']})"
         for item in offers.addable_items(database(), offer)
     }
-    if form.validate_on_submit():
-        beside = dict.fromkeys((ItemAlreadyAdded, ItemRetired, NotASessionItem, NotFound), "item")
-        with form.refusals(beside):
-            item = database().get(Item, form.item.data)
-            if item is None:
-                raise NotFound(what="item", name=form.item.data)
-            offer.add_bucket(item, required=form.required.data)
-            subject = f"{item.name} to {_of(offer)}{', required' if form.required.data else ''}"
-            actions.log(database(), actor(), "add session bucket", subject)
-        if not form.errors:
-            done(f"{item.name} is added. Set its sessions under each payment term.")
-            return _back(offer)
-    return page(offer, "add_bucket", form=form)
+
+    def act() -> tuple[str, str]:
+        item = row(Item, "item", form.item.data, field="item_id")
+        offer.add_bucket(item, required=form.required.data)
+        subject = f"{item.name} to {named(offer)}{', required' if form.required.data else ''}"
+        actions.log(database(), actor(), "add session bucket", subject)
+        return f"{item.name} is added. Set its sessions under each payment term.", url_for(".manage", offer_id=offer.id)
+
+    return form.submitted(act) or page(offer, "add_bucket", form=form)
 
 
-@pages.route("/<id:bucket_id>/remove", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def remove(offer_id: int, bucket_id: int) -> ResponseReturnValue:
-    """Takes a session item off the offer, once that is confirmed."""
+@pages.form("/<id:bucket_id>/remove", Role.MANAGER)
+def remove(offer_id: int, bucket_id: int) -> Answer:
+    """Take a session item off the offer, once that is confirmed."""
     offer = the_offer(offer_id, lock=request.method == "POST")
-    bucket = bucket_of(offer, bucket_id)
+    bucket, form = bucket_of(offer, bucket_id), Form()
     name = bucket.item.name
-    form = Form()
-    if form.validate_on_submit():
-        with form.refusals():
-            offer.remove_bucket(bucket)
-            actions.log(database(), actor(), "remove session bucket", f"{name} from {_of(offer)}")
-        if not form.errors:
-            done(f"{name} is removed. Memberships keep what was agreed at sign-up.")
-            return _back(offer)
-    return page(offer, "remove_bucket", form=form, bucket=bucket)
 
+    def act() -> tuple[str, str]:
+        offer.remove_bucket(bucket)
+        actions.log(database(), actor(), "remove session bucket", f"{name} from {named(offer)}")
+        text = f"{name} is removed. Memberships keep what was agreed at sign-up."
+        return text, url_for(".manage", offer_id=offer.id)
 
-def _of(offer: Offer) -> str:
-    return f"offer {offer.id}, {offer.name}"
-
-
-def _back(offer: Offer) -> ResponseReturnValue:
-    return redirect(url_for(".manage", offer_id=offer.id))
+    return form.submitted(act) or page(offer, "remove_bucket", form=form, bucket=bucket)

@@ -1,76 +1,77 @@
-"""Acts on all events that match a filter: confirmed with their exact number, done in the background, followed here."""
+"""Bulk actions on all events that match a filter: their exact number is confirmed first, a worker does them."""
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from typing import Any
+
+from flask import abort, redirect, request, url_for
 from sqlalchemy.exc import OperationalError
 from wtforms import HiddenField
 
+from console.request import actor, database, undo
 from console.web import event_filter
-from console.web.access import actor, database, done, needs, told, undo
-from console.web.formats import house_zone, link
-from console.web.reasons import BESIDE, ReasonForm
-from models.errors import SppError
+from console.web.access import Answer, Pages, Role
+from console.web.formats import link
+from console.web.forms import ReasonForm, page, pressed
 from models.inbox import bulk
 from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.search import EventFilter, Scope
-from models.staff.accounts import Role
 
-pages = Blueprint("bulk", __name__, url_prefix="/acts")
+pages = Pages("bulk", __name__, url_prefix="/acts")
 
 
 class BulkForm(ReasonForm):
     """The reason, and the number that the person was shown."""
 
     count = HiddenField()
+    scope: Scope | None = None
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Also refuse a number that is not the one of now."""
+        valid: bool = super().validate(extra_validators)
+        if self.scope and self.count.data != str(self.scope.events):
+            text = f"It was {self.count.data} events when you were asked, and is {self.scope.events} now."
+            self.form_errors.append(text)
+        return valid and not self.form_errors
 
 
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
-    """Every act on many events, the newest first."""
-    return render_template(
-        "operations/acts.html", acts=bulk.latest(database()), told=event_filter.told, zone=house_zone()
-    )
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
+    """Every bulk action, newest first."""
+    return page("operations/acts.html", acts=bulk.latest(database()), in_words=event_filter.in_words)
 
 
-@pages.route("/replay-all", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def replay_all() -> ResponseReturnValue:
-    """Asks for a replay of all that match the filter of the query string, whose exact number is confirmed first."""
+@pages.form("/replay-all", Role.OPERATOR)
+def replay_all() -> Answer:
+    """Ask for a replay of all that match the filter of the query string, once their exact number is confirmed."""
     return _ask(BulkVerb.REPLAY)
 
 
-@pages.route("/discard-all", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def discard_all() -> ResponseReturnValue:
-    """The same, to discard them."""
+@pages.form("/discard-all", Role.OPERATOR)
+def discard_all() -> Answer:
+    """Ask to discard all that match, once their exact number is confirmed."""
     return _ask(BulkVerb.DISCARD)
 
 
-def _ask(verb: BulkVerb) -> ResponseReturnValue:
+def _ask(verb: BulkVerb) -> Answer:
     _, wanted = event_filter.asked()
     if wanted is None:
         return redirect(link("operations.events.overview", **request.args))
-    scope = _scope(verb, wanted)
     form = BulkForm()
-    if form.validate_on_submit() and scope is not None:
-        if form.count.data != str(scope.events):
-            form.form_errors.append(f"It was {form.count.data} events when you were asked, and is {scope.events} now.")
-        else:
-            with form.refusals(BESIDE):
-                act = bulk.ask(database(), verb, wanted, scope, form.text("reason"), by=actor())
-        if not form.errors:
-            return redirect(url_for(".show", act_id=act.id))
+    form.scope = scope = _scope(verb, wanted)
+
+    def act(scope: Scope) -> tuple[str, str]:
+        asked = bulk.ask(database(), verb, wanted, scope, form.text("reason"), by=actor())
+        return "", url_for(".show", act_id=asked.id)
+
+    if scope and (answer := form.submitted(lambda: act(scope))):
+        return answer
     form.count.data = str(scope.events) if scope else ""
-    return render_template(
-        "operations/ask_for_all.html", form=form, verb=verb.value, scope=scope, wanted=wanted,
-        said=event_filter.told(wanted, house_zone()),
-        back=link("operations.events.overview", **event_filter.query()),
-    ), 422 if form.errors or scope is None else 200  # fmt: skip
+    back, which = link("operations.events.overview", **event_filter.query()), event_filter.in_words(wanted)
+    question = {"verb": verb.value, "scope": scope, "which": which, "back": back}
+    return page("operations/ask_for_all.html", bool(form.errors) or scope is None, form=form, **question)
 
 
 def _scope(verb: BulkVerb, wanted: EventFilter) -> Scope | None:
-    """The exact number; None where it could not be told in time."""
+    """The exact number; None where counting took too long."""
     try:
         return bulk.scope(database(), verb, wanted)
     except OperationalError:
@@ -78,22 +79,19 @@ def _scope(verb: BulkVerb, wanted: EventFilter) -> Scope | None:
         return None
 
 
-@pages.get("/<id:act_id>")
-@needs(Role.VIEWER)
-def show(act_id: int) -> ResponseReturnValue:
-    """How far one act is."""
+@pages.page("/<id:act_id>", Role.VIEWER)
+def show(act_id: int) -> Answer:
+    """The progress of one bulk action."""
     act = database().get(BulkAction, act_id) or abort(404)
-    said = event_filter.told(act.wanted, house_zone())
-    return render_template("operations/act.html", act=act, said=said, zone=house_zone())
+    return page("operations/act.html", act=act, which=event_filter.in_words(act.wanted))
 
 
-@pages.post("/<id:act_id>/cancel")
-@needs(Role.OPERATOR)
-def cancel(act_id: int) -> ResponseReturnValue:
-    """Leaves what is not done yet as it is."""
-    try:
+@pages.button("/<id:act_id>/cancel", Role.OPERATOR)
+def cancel(act_id: int) -> Answer:
+    """Stop a bulk action; the events that it has not reached stay as they are."""
+
+    def act() -> str:
         bulk.cancel(database(), act_id, by=actor())
-        done("It is stopped. What was done already stays done.")
-    except SppError as error:
-        told(error)
-    return redirect(url_for(".show", act_id=act_id))
+        return "It is stopped. What was done already stays done."
+
+    return pressed(act, url_for(".show", act_id=act_id))

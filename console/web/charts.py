@@ -1,4 +1,4 @@
-"""PURE: numbers over time as the paths of an SVG, which a template draws in the page's own colours."""
+"""PURE: numbers over time as SVG paths, which a template draws in the page's own colours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ WIDTH, HEIGHT = 600, 120
 
 @dataclass(frozen=True)
 class Series:
-    """One line: what it is called, and its path."""
+    """One line: its name and its path."""
 
     name: str
     path: str
     area: str
-    """The same, closed along the bottom."""
+    """The path closed along the bottom."""
     total: int
 
 
@@ -24,14 +24,14 @@ class Chart:
 
     series: Sequence[Series]
     top: int
-    """What the upper edge stands for."""
+    """The value of the upper edge."""
     first: str
-    """What the left and the right edge stand for."""
+    """The labels of the left and the right edge."""
     last: str
 
     @property
-    def told(self) -> str:
-        """What it shows, in words."""
+    def in_words(self) -> str:
+        """What it shows, for people who do not see it."""
         sums = ", ".join(f"{one.total:,} {one.name}" for one in self.series)
         return f"{sums} from {self.first} to {self.last}; at most {self.top:,} at once"
 

@@ -4,103 +4,90 @@ from collections.abc import Iterable
 from typing import Any
 from zoneinfo import available_timezones
 
-from flask import Blueprint, redirect, render_template, url_for
-from flask.typing import ResponseReturnValue
+from flask import url_for
 from sqlalchemy import func, select
-from wtforms import RadioField, SelectField, StringField
-from wtforms.validators import Length
+from wtforms import RadioField, SelectField
 
 from console.edits import Edit
-from console.web.access import actor, database, done, needs
-from console.web.forms import EditForm
+from console.request import actor, database
+from console.rows import row
+from console.web.access import Answer, Pages, Role
+from console.web.fields import text_field
+from console.web.forms import EditForm, page
 from models import currencies
 from models.catalogue import clubs
 from models.catalogue.tables import Club, ShortfallPolicy
-from models.errors import ClubInUse, NameMissing, NameTaken, NotFound, SppError, WrongCurrencyCode, WrongTimeZone
 from models.staff import actions
-from models.staff.accounts import Role
 
-pages = Blueprint("clubs", __name__, url_prefix="/clubs")
+pages = Pages("clubs", __name__, url_prefix="/clubs")
 
 POLICIES = {
     ShortfallPolicy.REPAY.value: "Owed: the next sessions of that item repay them",
     ShortfallPolicy.FORGIVE.value: "Forgiven: the club bears them",
 }
-COMMON_ZONES = (
-    "America/New_York", "America/Chicago", "America/Denver", "America/Phoenix", "America/Los_Angeles",
-    "America/Anchorage", "Pacific/Honolulu", "America/Toronto", "Europe/London", "Europe/Dublin", "Europe/Berlin",
-    "Australia/Sydney", "Pacific/Auckland",
-)  # fmt: skip
+COMMON_ZONES = [
+    *(f"America/{city}" for city in ("New_York", "Chicago", "Denver", "Phoenix", "Los_Angeles", "Anchorage")),
+    *("Pacific/Honolulu", "America/Toronto", "Europe/London", "Europe/Dublin", "Europe/Berlin"),
+    *("Australia/Sydney", "Pacific/Auckland"),
+]
 COMMON_CURRENCIES = ("USD", "CAD", "GBP", "EUR", "AUD", "NZD")
 
 
 class ClubForm(EditForm):
-    """A club. Zone and currency are judged by the rules, which say what to do."""
+    """A club. The rules check its zone and currency, because their errors say what to do."""
 
-    name = StringField("Name", [Length(max=200)], render_kw={"autofocus": True, "autocomplete": "off"})
+    name = text_field("Name", autofocus=True)
     time_zone = SelectField("Time zone", validate_choice=False, description="Sessions expire at midnight there.")
     currency = SelectField(
-        "Currency", validate_choice=False,
+        "Currency",
+        validate_choice=False,
         description="What dues are paid in. It cannot change once members have signed up.",
-    )  # fmt: skip
+    )
     shortfall_policy = RadioField(
-        "Sessions that were already used when their payment is reversed", choices=POLICIES,
+        "Sessions that were already used when their payment is reversed",
+        choices=POLICIES,
         default=ShortfallPolicy.REPAY.value,
-    )  # fmt: skip
+    )
 
 
-BESIDE: dict[type[SppError], str] = {
-    NameMissing: "name", NameTaken: "name", WrongTimeZone: "time_zone", WrongCurrencyCode: "currency",
-    ClubInUse: "currency",
-}  # fmt: skip
-"""Which field each refusal is about."""
-
-
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
     """The clubs by name."""
     return _list("list")
 
 
-def _list(template: str, status: int = 200, **window: object) -> ResponseReturnValue:
+def _list(template: str, **window: object) -> Answer:
     known = database().scalars(select(Club).order_by(func.lower(Club.name))).all()
-    return render_template(f"clubs/{template}.html", clubs=known, policies=POLICIES, **window), status
+    return page(f"clubs/{template}.html", clubs=known, policies=POLICIES, **window)
 
 
-@pages.route("/new", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def new() -> ResponseReturnValue:
-    """A further club."""
+@pages.form("/new", Role.MANAGER)
+def new() -> Answer:
+    """Add a club."""
     form = _form(None)
-    if form.validate_on_submit():
-        with form.refusals(BESIDE):
-            club = clubs.create_club(database(), **_given(form))
-            given = f"{club.time_zone}, {club.currency}, {club.shortfall_policy}"
-            actions.log(database(), actor(), "create club", f"club {club.id}, {club.name}: {given}")
-        if not form.errors:
-            done(f"{club.name} is added.")
-            return redirect(url_for(".overview"))
-    return _list("club", 422 if form.errors else 200, form=form)
+
+    def act() -> tuple[str, str]:
+        club = clubs.create_club(database(), **_given(form))
+        given = f"{club.time_zone}, {club.currency}, {club.shortfall_policy}"
+        actions.log(database(), actor(), "create club", f"club {club.id}, {club.name}: {given}")
+        return f"{club.name} is added.", url_for(".overview")
+
+    return form.submitted(act) or _list("club", form=form)
 
 
-@pages.route("/<id:club_id>", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def edit(club_id: int) -> ResponseReturnValue:
-    """Another name, zone, currency or rule for reversed payments."""
-    club = database().get(Club, club_id, with_for_update=True)
-    if club is None:
-        raise NotFound(what="club", name=club_id)
+@pages.form("/<id:club_id>", Role.MANAGER)
+def edit(club_id: int) -> Answer:
+    """Change a club's name, zone, currency or rule for reversed payments."""
+    club = row(Club, "club", club_id, lock=True)
     form = _form(club)
-    if form.validate_on_submit():
+
+    def act() -> tuple[str, str]:
         edit = Edit(club, "name", "time_zone", "currency", "shortfall_policy")
-        with form.refusals(BESIDE):
-            clubs.edit_club(database(), club, **_given(form))
-            edit.log("edit club", f"club {club.id}, {club.name}")
-        if not form.errors:
-            done(f"{club.name} is saved.")
-            return redirect(url_for(".overview"))
-    return _list("club", 422 if form.errors else 200, form=form, club=club)
+        clubs.edit_club(database(), club, **_given(form))
+        edit.log("edit club", f"club {club.id}, {club.name}")
+        return f"{club.name} is saved.", url_for(".overview")
+
+    return form.submitted(act) or _list("club", form=form, club=club)
 
 
 def _form(club: Club | None) -> ClubForm:
@@ -120,7 +107,5 @@ def _named(values: Iterable[str]) -> dict[str, str]:
 
 
 def _given(form: ClubForm) -> dict[str, Any]:
-    return {
-        "name": form.text("name"), "time_zone": form.text("time_zone"), "currency": form.text("currency"),
-        "shortfall_policy": ShortfallPolicy(form.shortfall_policy.data),
-    }  # fmt: skip
+    policy = ShortfallPolicy(form.shortfall_policy.data)
+    return {**{name: form.text(name) for name in ("name", "time_zone", "currency")}, "shortfall_policy": policy}

@@ -1,14 +1,14 @@
-"""How pages show things: money, days and moments in a club's zone, and enumerations in words."""
+"""Formats of pages: money, days and moments in a club's zone, and enumerations in words."""
 
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_time, get_timezone_name
-from flask import Flask, g, url_for
+from flask import Flask, current_app, g, url_for
 from sqlalchemy import select
 
-from console.web.access import database
+from console.request import database, utc_now
 from models.catalogue import days
 from models.catalogue.tables import Club
 from models.wording import age, money
@@ -17,12 +17,10 @@ LOCALE = "en_US"
 
 
 def install(app: Flask) -> None:
-    """Makes these known to templates."""
-    app.jinja_env.filters |= {
-        "money": money, "day": day, "moment": moment, "last_day": last_day, "words": words, "signed": signed,
-        "zone": zone_name, "age": age, "clock": clock, "seconds": seconds,
-    }  # fmt: skip
-    app.jinja_env.globals["link"] = link
+    """Give these to all templates."""
+    app.jinja_env.filters.update(money=money, age=age, words=words, signed=signed, seconds=seconds, zone=zone_name)
+    app.jinja_env.filters.update(day=day, short_day=short_day, last_day=last_day, moment=moment, at=at, clock=clock)
+    app.jinja_env.globals.update(link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
@@ -33,14 +31,27 @@ def day(value: date | datetime, zone: str | None = None) -> str:
     return format_date(value, "MMM d, y", LOCALE)
 
 
+def short_day(value: datetime, zone: str | None = None) -> str:
+    """`Nov 3` of this year, `Nov 3, 2025` of another one."""
+    there = ZoneInfo(zone or house_zone())
+    local = value.astimezone(there)
+    return format_date(local, "MMM d" if local.year == datetime.now(there).year else "MMM d, y", LOCALE)
+
+
+def at(value: datetime, zone: str | None = None) -> str:
+    """`Nov 3, 2026, 4:05 PM Central Time`, for a moment that stands alone."""
+    zone = zone or house_zone()
+    return f"{moment(value, zone)} {zone_name(zone)}"
+
+
 def moment(value: datetime, zone: str | None = None) -> str:
     """`Nov 3, 2026, 4:05 PM` in the zone."""
     return format_datetime(value.astimezone(ZoneInfo(zone or house_zone())), "MMM d, y, h:mm a", locale=LOCALE)
 
 
-def clock(value: datetime, zone: str, pattern: str = "h:mm:ss a") -> str:
+def clock(value: datetime, zone: str | None = None, pattern: str = "h:mm:ss a") -> str:
     """`4:05:09 PM` in the zone."""
-    return format_time(value.astimezone(ZoneInfo(zone)), pattern, locale=LOCALE)
+    return format_time(value.astimezone(ZoneInfo(zone or house_zone())), pattern, locale=LOCALE)
 
 
 def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
@@ -51,6 +62,11 @@ def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
 def zone_name(zone: str) -> str:
     """`Central Time`; `UTC`, which is no region's."""
     return zone if zone == str(UTC) else get_timezone_name(ZoneInfo(zone), locale=LOCALE)
+
+
+def times(zone: str | None = None) -> str:
+    """The note that names the zone of a page's times."""
+    return f"Times are {zone_name(zone or house_zone())}."
 
 
 def seconds(value: float | None) -> str:
@@ -73,9 +89,14 @@ def signed(number: int) -> str:
 
 
 def link(page: str, /, **query: object) -> str:
-    """The address of a page with these query parameters, by whatever name; what is None or empty is left out."""
+    """The address of a page with these query parameters, whatever their names. What is None or empty is left out."""
     asked = urlencode({name: value for name, value in query.items() if value not in (None, "")})
     return f"{url_for(page)}?{asked}" if asked else url_for(page)
+
+
+def endpoints() -> list[str]:
+    """The names of the installation's endpoints."""
+    return [endpoint.name for endpoint in current_app.config["SPP"].endpoints]
 
 
 def house_zone() -> str:

@@ -1,69 +1,113 @@
-"""What all forms share: a refusal of the rules stands beside the field that it is about."""
+"""What all forms share: how a sent form is checked, done and answered, and what stands beside a refused field."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
 
+from flask import abort, flash, redirect, render_template, request
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
-from wtforms import HiddenField
+from wtforms import HiddenField, TextAreaField
+from wtforms.validators import InputRequired, Length
 
-from models.errors import SppError
+from console.request import database
+from console.web.access import Answer
+from models.errors import KeyReused, SentBefore, SppError
+from models.staff.actions import MAX_REASON_LENGTH
+
+Act = Callable[[], tuple[str, str]]
+"""Does what a form asks for, and returns the message of the next page and its address. Raises SppError."""
 
 
 class Form(FlaskForm):  # type: ignore[misc]
-    """A form with its CSRF token. PostgreSQL takes no NUL characters as text, so they are dropped."""
+    """A form with its CSRF token. NUL characters are dropped, because PostgreSQL takes none in text."""
+
+    own_names: ClassVar[Mapping[str, str]] = {}
+    """Where a field of this form has another name than the field that an error names: error's name -> own name."""
 
     class Meta(FlaskForm.Meta):  # type: ignore[misc]
-        """What applies to every field."""
+        """Settings of every form."""
 
         def wrap_formdata(self, form: "Form", formdata: Any) -> Any:
-            """The submitted fields."""
+            """Return the submitted fields."""
             given = super().wrap_formdata(form, formdata)
             if given is None or not any("\0" in value for _, value in given.items(multi=True)):
                 return given
             return MultiDict((name, value.replace("\0", "")) for name, value in given.items(multi=True))
 
-    @contextmanager
-    def refusals(self, beside: Mapping[type[SppError], str] = {}) -> Iterator[None]:
-        """What the rules refuse inside the block is undone and stands beside the field named for that error.
+    def submitted(self, act: Act) -> Answer | None:
+        """Check the form, do `act`, and redirect with its message; None where the page has to show the form.
 
-        An error with no field stands above the form. Afterwards `form.errors` tells whether it was done.
+        A refusal undoes `act`, and stands beside its field.
         """
-        from console.web.access import database
+        return self._done(act, self.refuse) if self.validate_on_submit() else None
 
+    def done(self, act: Act) -> Answer | None:
+        """Do `act` as `submitted` does, without checking the form; a refusal stands above it."""
+        return self._done(act, lambda error: self.form_errors.append(str(error)))
+
+    def _done(self, act: Act, refuse: Callable[[SppError], None]) -> Answer | None:
         try:
             with database().begin_nested():
-                yield
+                message, address = act()
         except SppError as error:
-            self.refuse(error, beside.get(type(error)))
+            refuse(error)
+            return None
+        if message:
+            flash(message, "success")
+        return redirect(address)
 
-    def refuse(self, error: SppError, field: str | None = None) -> None:
-        """Shows an error beside the field, or above the form."""
-        if field is None:
-            self.form_errors.append(str(error))
+    def refuse(self, error: SppError) -> None:
+        """Show an error beside its field, or above the form where the form has no such field on show."""
+        name = self.own_names.get(error.field or "", error.field or "")
+        if name in self and self[name].type != "HiddenField":
+            self[name].errors = [*self[name].errors, str(error)]
         else:
-            self[field].errors = [*self[field].errors, str(error)]
+            self.form_errors.append(str(error))
 
     def text(self, name: str) -> str:
-        """What was typed into a field, without blanks around it."""
+        """What was typed into a field, without surrounding blanks."""
         value: Any = self[name].data
         return (value or "").strip()
+
+
+def pressed(act: Callable[[], str], to: str) -> Answer:
+    """Answer a button that stands alone: do `act` and redirect with its message, or with the reason why not."""
+    try:
+        with database().begin_nested():
+            flash(act(), "success")
+    except SppError as error:
+        flash(str(error), "danger")
+    return redirect(to)
+
+
+def page(template: str, refused: bool = False, /, **context: object) -> Answer:
+    """A page; 422 where it answers a form or a question that was refused."""
+    return render_template(template, **context), 422 if refused or request.method == "POST" else 200
+
+
+class QueryForm(Form):
+    """A form that is sent with GET. It needs no CSRF token, because it changes nothing."""
+
+    class Meta(Form.Meta):
+        """Without the token."""
+
+        csrf = False
 
 
 class EditForm(Form):
     """A form over values that somebody else may change while it is open.
 
-    A field that comes back as it was handed out was not edited: it gets the value that the
-    database has now, so that saving one field never takes back another person's change of another.
+    A field that comes back unchanged was not edited: it gets the value that the database has
+    now. Saving one field never takes back another person's change of another one.
     """
 
     was = HiddenField()
     """The values with which the fields were handed out, as JSON."""
 
     def process(self, formdata: Any = None, *args: Any, **kwargs: Any) -> None:
-        """Fills in the fields, then takes what was not edited from the database."""
+        """Fill in the fields, then take what was not edited from the database."""
         super().process(formdata, *args, **kwargs)
         fields = [field for field in self if field.type not in ("HiddenField", "CSRFTokenField")]
         was = _values(self.was.data)
@@ -79,3 +123,40 @@ def _values(text: str | None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
+
+
+class OnceForm(Form):
+    """A form that counts once, however often it is sent."""
+
+    key = HiddenField(default=lambda: str(uuid4()))
+
+    @property
+    def once(self) -> str:
+        """Its idempotency key. A form without one is answered 400."""
+        try:
+            return f"console {UUID(self.key.data or '')}"
+        except ValueError:
+            abort(400, "The form was not complete. Go back, reload the page, and send it again.")
+
+    def refuse(self, error: SppError) -> None:
+        """Show an error; where the key was used with other content, the form gets a new one."""
+        if isinstance(error, KeyReused):
+            self.key.data = str(uuid4())
+            error = SentBefore()
+        super().refuse(error)
+
+
+def why(*, autofocus: bool) -> TextAreaField:
+    """The field for a reason that goes into the action log."""
+    return TextAreaField(
+        "Why",
+        [InputRequired("Say why."), Length(max=MAX_REASON_LENGTH)],
+        description="Kept in the action log.",
+        render_kw={"rows": 2, "autofocus": autofocus},
+    )
+
+
+class ReasonForm(Form):
+    """The reason for an act that the action log has to explain."""
+
+    reason = why(autofocus=True)

@@ -1,38 +1,36 @@
 """Inventory Management: the items that offers are made of."""
 
-from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import request, url_for
 from sqlalchemy import func, select
-from wtforms import RadioField, SelectField, StringField
-from wtforms.validators import Length
+from wtforms import RadioField, SelectField
 
 from console.edits import Edit
-from console.web.access import actor, database, done, needs
-from console.web.forms import EditForm
+from console.request import actor, database, utc_now
+from console.rows import row
+from console.web.access import Answer, Pages, Role
+from console.web.fields import text_field
+from console.web.forms import EditForm, page
 from models.catalogue import items as inventory
 from models.catalogue.tables import Item, ItemKind, SessionBucket, SessionType
-from models.errors import ItemInUse, NameMissing, NameTaken, NotFound, SessionTypeMissing, SppError
 from models.staff import actions
-from models.staff.accounts import Role
 
-pages = Blueprint("inventory", __name__, url_prefix="/inventory")
+pages = Pages("inventory", __name__, url_prefix="/inventory")
 
 KINDS = {ItemKind.SCHEDULER_BUCKET.value: "Scheduler Bucket", ItemKind.OTHER.value: "Other"}
+ABOUT_KINDS = {
+    ItemKind.SCHEDULER_BUCKET.value: "Scheduler Bucket: adds sessions to a member's account",
+    ItemKind.OTHER.value: "Other: anything else that is sold",
+}
 TYPES = {SessionType.CLASS.value: "Class", SessionType.PERSONAL_TRAINING.value: "Personal Training"}
 
 
 class ItemForm(EditForm):
     """An item."""
 
-    name = StringField("Name", [Length(max=200)], description="As members and staff see it, such as Group Class.",
-                       render_kw={"autofocus": True, "autocomplete": "off"})  # fmt: skip
-    kind = RadioField("Kind", choices={
-        ItemKind.SCHEDULER_BUCKET.value: "Scheduler Bucket: adds sessions to a member's account",
-        ItemKind.OTHER.value: "Other: anything else that is sold",
-    }, default=ItemKind.SCHEDULER_BUCKET.value)  # fmt: skip
+    name = text_field("Name", description="As members and staff see it, such as Group Class.", autofocus=True)
+    kind = RadioField("Kind", choices=ABOUT_KINDS, default=ItemKind.SCHEDULER_BUCKET.value)
     session_type = SelectField(
         "Session type",
         choices={"": "Choose", **TYPES},
@@ -40,63 +38,59 @@ class ItemForm(EditForm):
     )
 
 
-BESIDE: dict[type[SppError], str] = {
-    NameMissing: "name", NameTaken: "name", ItemInUse: "kind", SessionTypeMissing: "session_type",
-}  # fmt: skip
-"""Which field each refusal is about."""
-
-
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
     """The items by name."""
     return _list("list")
 
 
-def _list(template: str, status: int = 200, **window: object) -> ResponseReturnValue:
+def _list(template: str, **window: object) -> Answer:
     offers_with = select(func.count()).where(SessionBucket.item_id == Item.id).correlate(Item).scalar_subquery()
     items = database().execute(select(Item, offers_with).order_by(func.lower(Item.name))).all()
-    return render_template(f"inventory/{template}.html", items=items, kinds=KINDS, types=TYPES, **window), status
+    return page(f"inventory/{template}.html", items=items, kinds=KINDS, types=TYPES, **window)
 
 
-@pages.route("/new", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def new() -> ResponseReturnValue:
-    """A further item."""
+@pages.form("/new", Role.MANAGER)
+def new() -> Answer:
+    """Add an item."""
     form = ItemForm()
-    if form.validate_on_submit():
-        with form.refusals(BESIDE):
-            item = inventory.create_item(database(), **_given(form))
-            actions.log(database(), actor(), "create item", f"{_named(item)}: {_sort(item)}")
-        if not form.errors:
-            done(f"{item.name} is added.")
-            return redirect(url_for(".overview"))
-    return _list("item", 422 if form.errors else 200, form=form)
+
+    def act() -> tuple[str, str]:
+        item = inventory.create_item(database(), **_given(form))
+        sort = ", ".join([KINDS[item.kind], *([TYPES[item.session_type]] if item.session_type else [])])
+        actions.log(database(), actor(), "create item", f"{_named(item)}: {sort}")
+        return f"{item.name} is added.", url_for(".overview")
+
+    return form.submitted(act) or _list("item", form=form)
 
 
-@pages.route("/<id:item_id>", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def edit(item_id: int) -> ResponseReturnValue:
-    """Another name; while nothing uses it, another kind or type too. Its buttons Retire and Bring back save as well."""
-    item = _item(item_id)
+@pages.form("/<id:item_id>", Role.MANAGER)
+def edit(item_id: int) -> Answer:
+    """Change an item's name and, while nothing uses it, its kind or type. Retire and Bring back save as well."""
+    item = row(Item, "item", item_id, lock=True)
     form, then = ItemForm(obj=item), request.form.get("then", "")
-    if form.is_submitted() and then == "delete":
-        return _delete(item, form)
-    if form.validate_on_submit():
+
+    def save() -> tuple[str, str]:
         edit = Edit(item, "name", "kind", "session_type")
-        with form.refusals(BESIDE):
-            inventory.edit_item(database(), item, **_given(form))
-            edit.log("edit item", _named(item))
-            done(f"{item.name} {_turn(item, then)}")
-        if not form.errors:
-            return redirect(url_for(".overview"))
-    return _list("item", 422 if form.errors else 200, form=form, item=item)
+        inventory.edit_item(database(), item, **_given(form))
+        edit.log("edit item", _named(item))
+        return f"{item.name} {_retired_or_back(item, then)}", url_for(".overview")
+
+    def delete() -> tuple[str, str]:
+        name, subject = item.name, _named(item)
+        inventory.delete_item(database(), item)
+        actions.log(database(), actor(), "delete item", subject)
+        return f"{name} is deleted.", url_for(".overview")
+
+    # An item is deleted whatever else was typed.
+    answer = form.done(delete) if form.is_submitted() and then == "delete" else form.submitted(save)
+    return answer or _list("item", form=form, item=item)
 
 
-def _turn(item: Item, then: str) -> str:
-    """Retires the item or brings it back, where that was the button; what became of it, in words."""
+def _retired_or_back(item: Item, then: str) -> str:
+    """Retire the item or bring it back, where that was the button; the outcome in words."""
     if then == "retire":
-        item.retire(datetime.now(UTC))
+        item.retire(utc_now())
         actions.log(database(), actor(), "retire item", _named(item))
         return "is retired: it can be added to no further offer."
     if then == "bring-back":
@@ -106,35 +100,9 @@ def _turn(item: Item, then: str) -> str:
     return "is saved."
 
 
-def _delete(item: Item, form: ItemForm) -> ResponseReturnValue:
-    """Deletes an item that nothing has used, with whatever was typed."""
-    name, subject = item.name, _named(item)
-    with form.refusals():
-        inventory.delete_item(database(), item)
-        actions.log(database(), actor(), "delete item", subject)
-    if form.errors:
-        return _list("item", 422, form=form, item=item)
-    done(f"{name} is deleted.")
-    return redirect(url_for(".overview"))
-
-
-def _item(item_id: int) -> Item:
-    item = database().get(Item, item_id, with_for_update=True)
-    if item is None:
-        raise NotFound(what="item", name=item_id)
-    return item
-
-
 def _given(form: ItemForm) -> dict[str, Any]:
-    chosen = form.session_type.data
-    return {
-        "name": form.text("name"), "kind": ItemKind(form.kind.data),
-        "session_type": SessionType(chosen) if chosen else None,
-    }  # fmt: skip
-
-
-def _sort(item: Item) -> str:
-    return ", ".join([KINDS[item.kind], *([TYPES[item.session_type]] if item.session_type else [])])
+    session_type = SessionType(form.session_type.data) if form.session_type.data else None
+    return {"name": form.text("name"), "kind": ItemKind(form.kind.data), "session_type": session_type}
 
 
 def _named(item: Item) -> str:

@@ -1,20 +1,25 @@
 """One member's page: what they can use, their grants, and the statement, now or as of a moment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from typing import Any
 
-from flask import abort, render_template, request
-from flask.typing import ResponseReturnValue
+from flask import abort, request
 from sqlalchemy.orm import joinedload, selectinload
+from wtforms.validators import ValidationError
 
-from console.web.access import database
+from console.request import database, utc_now
+from console.web.access import Answer
+from console.web.fields import local_moment, query_id, utc
 from console.web.formats import house_zone
+from console.web.forms import page
 from console.web.member_forms import RedeemForm
 from models.ledger import adjustments
 from models.ledger import redemptions as redemption
 from models.members.memberships import Member, Membership
+from models.payments import references
+from models.payments.references import Key, PaidPayment
 from models.statements import explanation, statement
 from models.statements.statement import EntryLine, GrantLine
 
@@ -24,7 +29,6 @@ GRANTS = 20
 """The next to be used; the others have a page of their own."""
 TROUBLED = 5
 """Payments that gave no sessions, of which the page tells."""
-MAX_ID = 2**63 - 1
 
 _BOUGHT = selectinload(Member.memberships).options(
     joinedload(Membership.club), joinedload(Membership.offer), joinedload(Membership.term)
@@ -42,19 +46,9 @@ def zone_of(member: Member) -> str:
     return member.memberships[-1].club.time_zone if member.memberships else house_zone()
 
 
-def number(name: str) -> int | None:
-    """A query parameter that is an id or a cursor; 404 for what could be none."""
-    given = request.args.get(name, "")
-    if not given:
-        return None
-    if not (given.isascii() and given.isdigit() and len(given) < 20 and 0 < int(given) <= MAX_ID):
-        abort(404)
-    return int(given)
-
-
 @dataclass(frozen=True)
 class AsOf:
-    """The moment that the page is asked for, if any; with an error, it is shown as it is now."""
+    """The moment that the page is asked for, if any; with an error, the page shows the present."""
 
     text: str = ""
     at: datetime | None = None
@@ -67,12 +61,10 @@ def as_of(zone: str) -> AsOf:
     if not given:
         return AsOf()
     try:
-        local = datetime.fromisoformat(given)
-    except ValueError:
-        local = None
-    if local is None or local.tzinfo or not 2000 <= local.year <= 2199:
-        return AsOf(given[:40], None, "Write a date and a time from the year 2000 on, such as 2026-11-01T12:00.")
-    return AsOf(local.isoformat(timespec="minutes"), local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC))
+        local = local_moment(given)
+    except ValidationError as error:
+        return AsOf(given[:40], None, str(error))
+    return AsOf(local.isoformat(timespec="minutes"), utc(local, zone))
 
 
 def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
@@ -82,32 +74,47 @@ def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
     return sorted(open_ones, key=lambda grant: (grant.item, grant.expires_at or never, grant.effective_at))
 
 
-def show(
-    member_id: int, *, status: int = 200, redeeming: RedeemForm | None = None, window: str | None = None, **more: object
-) -> ResponseReturnValue:
+def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | None = None, **more: Any) -> Answer:
     """The page, with the form that was refused or the window over it."""
-    session, now = database(), datetime.now(UTC)
+    session, now = database(), utc_now()
     member = find(member_id)
     zone = zone_of(member)
     moment = as_of(zone)
-    item_id, before = number("item"), number("before")
-    if moment.at is None:
-        balances, grants = statement.balances(session, member_id, now), statement.grants(session, member_id, now)
-    else:
-        balances = statement.balances_as_of(session, member_id, moment.at)
-        grants = statement.grants_as_of(session, member_id, moment.at)
-    page = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
-    shown = current(grants)
-    zones = {(grant.item_id, grant.expires_at): grant.time_zone or zone for grant in grants}
-    return render_template(
-        "members/member.html", member=member, zone=zone, now=moment.at or now, as_of=moment,
-        in_future=moment.at is not None and moment.at > now, balances=balances,
-        zones=zones, grants=shown[:GRANTS], further=len(shown[GRANTS:]),
-        finished=len(grants) - len(shown), page=page, item_id=item_id, before=before,
-        returnable=_returnable(page.entries) if moment.at is None else {}, redeeming=redeeming,
+    item_id, before = query_id("item"), query_id("before")
+    balances = statement.balances(session, member_id, now, as_of=moment.at)
+    grants = statement.grants(session, member_id, now, as_of=moment.at)
+    entries = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
+    shown, troubled = current(grants), explanation.troubled(session, member_id, TROUBLED)
+    return page(
+        "members/member.html",
+        moment.error is not None,
+        member=member,
+        zone=zone,
+        now=moment.at or now,
+        as_of=moment,
+        in_future=moment.at is not None and moment.at > now,
+        balances=balances,
+        zones={(grant.item_id, grant.expires_at): grant.time_zone or zone for grant in grants},
+        grants=shown[:GRANTS],
+        further=len(shown[GRANTS:]),
+        finished=len(grants) - len(shown),
+        page=entries,
+        item_id=item_id,
+        before=before,
+        returnable=_returnable(entries.entries) if moment.at is None else {},
+        redeeming=redeeming,
         waiting=adjustments.waiting(session, member_id) if moment.at is None else [],
-        troubled=explanation.troubled(session, member_id, TROUBLED), window=window, **more,
-    ), 422 if moment.error else status  # fmt: skip
+        troubled=troubled,
+        paid=paid(shown[:GRANTS], entries.entries, troubled),
+        window=window,
+        **more,
+    )
+
+
+def paid(*lists: Iterable[Any]) -> dict[Key, PaidPayment]:
+    """What was paid, by endpoint and payment of these lines of a page."""
+    keys = {(line.endpoint, line.payment) for lines in lists for line in lines if line.endpoint and line.payment}
+    return references.paid(database(), keys)
 
 
 def _returnable(entries: Sequence[EntryLine]) -> dict[int, tuple[int, int]]:

@@ -1,40 +1,33 @@
 """One membership: its terms beside the offer's, its billing references, and its payments."""
 
-from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, request, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 from wtforms import TextAreaField
 from wtforms.validators import DataRequired, InputRequired
 
+from console.request import actor, database, utc_now
 from console.web import billing
-from console.web.access import actor, database, done, needs
+from console.web.access import Answer, Pages, Role
+from console.web.fields import Day, query_id
 from console.web.formats import day
-from console.web.forms import Form
-from console.web.member_forms import Day
-from console.web.member_page import number
-from console.web.picks import PICK_ERRORS, PicksForm
+from console.web.forms import Form, page
+from console.web.picks import PicksForm
 from models.catalogue import on_sale
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
-from models.errors import DateInPast, ReasonMissing, ReferenceTaken, SppError, TextTooLong
-from models.members import changed_terms, memberships
+from models.members import changed_terms, signing_up
 from models.members.memberships import Membership, MembershipTerms, PinnedTerms
-from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH, Action
 from models.statements import dues
 from models.wording import Given, term_sentence
 
-pages = Blueprint("memberships", __name__, url_prefix="/memberships")
+pages = Pages("memberships", __name__, url_prefix="/memberships")
 
 PAYMENTS = 25
 """On one page."""
 
-_MOVE_ERRORS: dict[type[SppError], str] = {
-    **PICK_ERRORS, DateInPast: "since", ReasonMissing: "reason", TextTooLong: "reason",
-}  # fmt: skip
 _MADE_OF = (
     joinedload(Membership.member),
     joinedload(Membership.club),
@@ -53,72 +46,80 @@ class BillingForm(Form):
 
 
 class MoveForm(PicksForm):
-    """From when on payments count by the offer's current terms, and why."""
+    """The first day on which payments count by the offer's current terms, and the reason."""
 
     since = Day("First day", [InputRequired("Choose the first day on which payments count by the current terms.")])
     reason = TextAreaField("Why", [InputRequired("Say why.")], render_kw={"maxlength": MAX_REASON_LENGTH, "rows": 2})
 
 
-@pages.get("/<id:membership_id>")
-@needs(Role.VIEWER)
-def show(membership_id: int) -> ResponseReturnValue:
+@pages.page("/<id:membership_id>", Role.VIEWER)
+def show(membership_id: int) -> Answer:
     """The membership."""
     return _page(_find(membership_id))
 
 
-@pages.post("/<id:membership_id>/billing")
-@needs(Role.DESK)
-def add_billing(membership_id: int) -> ResponseReturnValue:
-    """Lets payments with one more reference find the membership."""
+@pages.button("/<id:membership_id>/billing", Role.DESK)
+def add_billing(membership_id: int) -> Answer:
+    """Let payments with one more reference find the membership."""
     membership, form = _find(membership_id), BillingForm()
-    if form.validate_on_submit():
-        with form.refusals({ReferenceTaken: "reference"}):
-            told = billing.add(membership, form.endpoint.data, form.text("reference"))
-        if not form.errors:
-            done(f"Payments with {form.text('reference')} count for this membership. {told}".strip())
-            return redirect(url_for(".show", membership_id=membership_id))
-    return _page(membership, billing_form=form), 422
+
+    def act() -> tuple[str, str]:
+        settled = billing.add(membership, form.endpoint.data, form.text("reference"))
+        text = f"Payments with {form.text('reference')} count for this membership. {settled}".strip()
+        return text, url_for(".show", membership_id=membership_id)
+
+    return form.submitted(act) or _page(membership, billing_form=form)
 
 
-@pages.route("/<id:membership_id>/move", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def move(membership_id: int) -> ResponseReturnValue:
-    """Moves the membership to its offer's current terms, from a day on that is not over."""
-    membership, form, now = _find(membership_id), MoveForm(), datetime.now(UTC)
-    zone = membership.club.time_zone
-    if form.validate_on_submit():
-        with form.refusals(_MOVE_ERRORS):
-            moved = memberships.move_to_current_terms(
-                database(), membership, since=form.since.data, picks=form.picked(membership.term),
-                reason=form.text("reason"), by=actor(), now=now,
-            )  # fmt: skip
-        if not form.errors:
-            done(f"From {day(moved.since, zone)} on: {_sentence(membership, moved)} What was paid before stays.")
-            return redirect(url_for(".show", membership_id=membership_id))
+@pages.form("/<id:membership_id>/move", Role.MANAGER)
+def move(membership_id: int) -> Answer:
+    """Move the membership to its offer's current terms, from today or a later day on."""
+    membership, form, now = _find(membership_id), MoveForm(), utc_now()
+    zone, term = membership.club.time_zone, membership.term
+
+    def act() -> tuple[str, str]:
+        form.check_terms(term)
+        moved = signing_up.move_to_current_terms(
+            database(),
+            membership,
+            since=form.since.data,
+            picks=form.picked(term),
+            reason=form.text("reason"),
+            by=actor(),
+            now=now,
+        )
+        text = f"From {day(moved.since, zone)} on: {_sentence(membership, moved)} What was paid before stays."
+        return text, url_for(".show", membership_id=membership_id)
+
+    answer = form.submitted(act)
+    form.show_terms(term)
     if request.method == "GET":
         form.since.data = now.astimezone(ZoneInfo(zone)).date()
-        form.tick(membership.term, (pin.item_id for pin in membership.terms_at(now).pinned))
-    return _page(membership, move_form=form), 422 if request.method == "POST" else 200
+        form.tick(term, (pin.item_id for pin in membership.terms_at(now).pinned))
+    return answer or _page(membership, move_form=form)
 
 
 def _find(membership_id: int) -> Membership:
     return database().get(Membership, membership_id, options=_MADE_OF) or abort(404)
 
 
-def _page(membership: Membership, **forms: Form) -> str:
-    session, now = database(), datetime.now(UTC)
-    in_force = membership.terms_at(now)
+def _page(membership: Membership, **forms: Form) -> Answer:
+    session, now = database(), utc_now()
+    in_force, current = membership.terms_at(now), on_sale.given(membership.term)
     acts = [version.action_id for version in membership.versions]
-    return render_template(
+    return page(
         "memberships/move.html" if "move_form" in forms else "memberships/membership.html",
-        membership=membership, zone=membership.club.time_zone, in_force=in_force, now=now,
+        membership=membership,
+        zone=membership.club.time_zone,
+        in_force=in_force,
+        now=now,
         sentences={version.id: _sentence(membership, version) for version in membership.versions},
         acts={act.id: act for act in session.scalars(select(Action).where(Action.id.in_(acts)))},
-        compared=changed_terms.compare(_given(in_force), on_sale.given(membership.term)),
-        current=on_sale.given(membership.term), endpoints=billing.endpoints(),
-        paid=dues.page(session, membership.id, limit=PAYMENTS, before=number("before")),
+        compared=changed_terms.compare(_given(in_force), current),
+        current=current,
+        paid=dues.page(session, membership.id, limit=PAYMENTS, before=query_id("before")),
         **{"billing_form": BillingForm(formdata=None), **forms},
-    )  # fmt: skip
+    )
 
 
 def _given(terms: MembershipTerms) -> dict[int, Given]:

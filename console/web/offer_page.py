@@ -1,22 +1,18 @@
-"""The page of one offer: what it shows, and the windows over it. What is done on it is in offers, buckets and terms."""
+"""The page of one offer and the windows over it. The forms behind them are in offers, buckets and terms."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
-from flask import render_template
-from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
-from wtforms import IntegerField
-from wtforms.validators import InputRequired
 
-from console.web.access import database
-from console.web.forms import Form
+from console.request import database
+from console.web import forms
+from console.web.access import Answer
 from console.web.inventory import TYPES
 from models.catalogue import on_sale
 from models.catalogue.tables import Offer, OfferState, PaymentTerm, SessionBucket
-from models.errors import NotFound, SppError
+from models.errors import NotFound
 from models.members.memberships import Membership
 from models.wording import Given, price
 
@@ -31,12 +27,14 @@ KINDS = {
     OfferState.RETIRED.value: "secondary",
 }
 """A state's badge."""
-TYPE_A_NUMBER = "Type a whole number, such as 8."
+
+
+Part = TypeVar("Part", SessionBucket, PaymentTerm)
 
 
 @dataclass(frozen=True)
 class TermCard:
-    """A payment term as its card shows it."""
+    """The contents of a payment term's card."""
 
     term: PaymentTerm
     memberships: int
@@ -46,34 +44,21 @@ class TermCard:
     """What each payment gives of each session item of the offer, by item id."""
 
 
-class WholeNumber(IntegerField):  # type: ignore[misc]
-    """A number that the rules judge. What is none is refused here, and stays in the field as it was typed."""
-
-    def __init__(self, label: str, **more: Any) -> None:
-        super().__init__(label, [InputRequired(TYPE_A_NUMBER)], **more, render_kw={"min": 0, "inputmode": "numeric"})
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        """Reads digits, with or without a minus."""
-        if valuelist and valuelist[0].strip():
-            if not re.fullmatch(r"-?[0-9]{1,9}", valuelist[0].strip()):
-                raise ValueError(TYPE_A_NUMBER)
-            self.data = int(valuelist[0])
-
-
 def bucket_of(offer: Offer, bucket_id: int) -> SessionBucket:
-    """The offer's bucket with that id. Raises NotFound."""
-    for bucket in offer.buckets:
-        if bucket.id == bucket_id:
-            return bucket
-    raise NotFound(what="session bucket", name=bucket_id)
+    """The offer's session bucket with that id. Raises NotFound."""
+    return _part(offer.buckets, "session bucket", bucket_id)
 
 
 def term_of(offer: Offer, term_id: int) -> PaymentTerm:
     """The offer's payment term with that id. Raises NotFound."""
-    for term in offer.terms:
-        if term.id == term_id:
-            return term
-    raise NotFound(what="payment term", name=term_id)
+    return _part(offer.terms, "payment term", term_id)
+
+
+def _part(parts: Sequence[Part], what: str, wanted: int) -> Part:
+    for part in parts:
+        if part.id == wanted:
+            return part
+    raise NotFound(what=what, name=wanted)
 
 
 def memberships_by_term(offer: Offer) -> dict[int, int]:
@@ -83,8 +68,13 @@ def memberships_by_term(offer: Offer) -> dict[int, int]:
     return dict(database().execute(counted).all())
 
 
-def page(offer: Offer, template: str = "offer", *, form: Form | None = None, **window: object) -> ResponseReturnValue:
-    """The offer's page, perhaps with a window over it and its form; 422 where the form was refused."""
+def named(offer: Offer) -> str:
+    """The offer as the action log names it."""
+    return f"offer {offer.id}, {offer.name}"
+
+
+def page(offer: Offer, template: str = "offer", **window: object) -> Answer:
+    """The offer's page, perhaps with a window over it and its form."""
     sold = memberships_by_term(offer)
     cards = [
         TermCard(
@@ -96,20 +86,22 @@ def page(offer: Offer, template: str = "offer", *, form: Form | None = None, **w
         )
         for term in offer.terms
     ]
-    text = render_template(
-        f"offers/{template}.html", offer=offer, cards=cards, memberships=sum(sold.values()), next_step=next_step(offer),
-        states=STATES, kinds=KINDS, types=TYPES, form=form, unbuyable=_unbuyable(offer), **window,
-    )  # fmt: skip
-    return text, 422 if form and form.errors else 200
-
-
-def _unbuyable(offer: Offer) -> SppError | None:
-    """What is wrong with an offer that is on sale since before that was refused."""
-    return offer.why_not_buyable if offer.state == OfferState.PUBLISHED else None
+    return forms.page(
+        f"offers/{template}.html",
+        offer=offer,
+        cards=cards,
+        memberships=sum(sold.values()),
+        next_step=next_step(offer),
+        states=STATES,
+        kinds=KINDS,
+        types=TYPES,
+        unbuyable=offer.why_not_buyable if offer.state == OfferState.PUBLISHED else None,
+        **window,
+    )
 
 
 def next_step(offer: Offer) -> str | None:
-    """What a draft needs next, for the person who builds it."""
+    """The next step for the person who builds a draft."""
     if offer.state != OfferState.DRAFT:
         return None
     if not offer.buckets and not offer.terms:

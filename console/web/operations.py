@@ -1,20 +1,21 @@
-"""Operations: whether money is turning into sessions, at a glance, and what all pages beside it share."""
+"""Operations: whether money is turning into sessions, and what all pages of Operations share."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, current_app, render_template
+from flask import current_app
 from flask.blueprints import BlueprintSetupState
-from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from console.web import billing, bulk_actions, events, unmatched
+from console.request import database, undo, utc_now
+from console.web import bulk_actions, events, unmatched
 from console.web import pauses as pausing
-from console.web.access import database, needs, undo
+from console.web.access import Answer, Pages, Role
 from console.web.charts import Chart, chart
 from console.web.formats import clock, house_zone
+from console.web.forms import page
 from models.database.engine import sessions
 from models.inbox import pauses
 from models.inbox.events import EventState
@@ -23,9 +24,8 @@ from models.operations import alarms, jobs, traffic
 from models.operations.figures import DAY_S, NOW_S
 from models.operations.recent import Recent
 from models.operations.situation import Lookout
-from models.staff.accounts import Role
 
-pages = Blueprint("operations", __name__, url_prefix="/operations")
+pages = Pages("operations", __name__, url_prefix="/operations")
 for _part in (events, bulk_actions, unmatched, pausing):
     pages.register_blueprint(_part.pages)
 
@@ -37,9 +37,9 @@ PARTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
     ("operations.unmatched.overview", {}, "Unmatched"),
     ("expiry.overview", {}, "Expiry"),
     ("audits.overview", {}, "Audits"),
-    ("operations.bulk.overview", {}, "Acts on many"),
+    ("operations.bulk.overview", {}, "Bulk actions"),
 )
-"""The pages that stand beside each other: each with what it is asked for, and its name."""
+"""The pages of Operations: each with its query parameters and its label."""
 
 
 @pages.record_once
@@ -49,7 +49,7 @@ def _charts(state: BlueprintSetupState) -> None:
 
     def over(count: Callable[[Session, datetime], Sequence[traffic.Moved]], time: timedelta) -> Sequence[traffic.Moved]:
         with make() as session:
-            return count(session, datetime.now(UTC) - time)
+            return count(session, utc_now() - time)
 
     state.app.extensions["spp_charts"] = (
         Recent(lambda: over(traffic.minutes, timedelta(hours=1)), NOW_S),
@@ -63,7 +63,7 @@ def _shared() -> dict[str, Any]:
 
 
 def _paused() -> Sequence[Pause]:
-    """What is paused now; every page says so, but for one that says that the database is away."""
+    """The endpoints paused now, for every page; none where the database does not answer."""
     try:
         return pauses.paused(database())
     except SQLAlchemyError:
@@ -71,22 +71,26 @@ def _paused() -> Sequence[Pause]:
         return []
 
 
-@pages.get("/")
-@needs(Role.VIEWER)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.VIEWER)
+def overview() -> Answer:
     """The figures of this moment."""
-    session, now = database(), datetime.now(UTC)
+    session, now = database(), utc_now()
     lookout: Lookout = current_app.extensions["spp_lookout"]
     situation = lookout.now()
     hour, day = current_app.extensions["spp_charts"]
-    return render_template(
-        "operations/overview.html", figures=situation.figures, workers=situation.workers, web=situation.web,
-        alarms=lookout.alarms(), unsettled=alarms.unsettled(situation.figures.total),
-        zone=house_zone(), hour=_drawn(hour()), day=_drawn(day()),
-        configured=billing.endpoints(), paused_names=[pause.endpoint for pause in pauses.paused(session)],
+    return page(
+        "operations/overview.html",
+        figures=situation.figures,
+        workers=situation.workers,
+        web=situation.web,
+        alarms=lookout.alarms(),
+        unsettled=alarms.unsettled(situation.figures.total),
+        hour=_drawn(hour()),
+        day=_drawn(day()),
+        paused_names=[pause.endpoint for pause in pauses.paused(session)],
         jobs=jobs.timetable(session, current_app.config["SPP"], now),
         broker=current_app.extensions["spp_broker"](),
-    )  # fmt: skip
+    )
 
 
 def _drawn(moved: Sequence[traffic.Moved]) -> Chart:

@@ -1,44 +1,40 @@
-"""Holding an endpoint's events back, and letting them go on."""
+"""Pausing an endpoint's events, and resuming them."""
 
 from collections.abc import Callable
 
-from flask import Blueprint, redirect, render_template, url_for
-from flask.typing import ResponseReturnValue
+from flask import url_for
 
-from console.web import billing
-from console.web.access import actor, database, done, needs
-from console.web.reasons import BESIDE, ReasonForm
+from console.request import actor, database
+from console.web.access import Answer, Pages, Role
+from console.web.formats import endpoints
+from console.web.forms import ReasonForm, page
 from models.errors import NotFound
 from models.inbox import pauses
-from models.staff.accounts import Role
 
-pages = Blueprint("pauses", __name__, url_prefix="/endpoints")
-
-
-@pages.route("/<name>/pause", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def pause(name: str) -> ResponseReturnValue:
-    """Lets nothing of the endpoint be processed for a while; receiving goes on."""
-    return _turn(name, "pause", pauses.pause, "is paused. Its webhooks are still received and kept.")
+pages = Pages("pauses", __name__, url_prefix="/endpoints")
 
 
-@pages.route("/<name>/resume", methods=["GET", "POST"])
-@needs(Role.OPERATOR)
-def resume(name: str) -> ResponseReturnValue:
-    """Lets its events be processed again."""
-    return _turn(name, "resume", pauses.resume, "goes on. A worker takes what has waited within a second.")
+@pages.form("/<name>/pause", Role.OPERATOR)
+def pause(name: str) -> Answer:
+    """Hold an endpoint's events back; receiving goes on."""
+    return _ask(name, "pause", pauses.pause, "is paused. Its webhooks are still received and kept.")
 
 
-def _turn(name: str, verb: str, act: Callable[..., None], text: str) -> ResponseReturnValue:
-    known = [*billing.endpoints(), *(pause.endpoint for pause in pauses.paused(database()))]
-    if name not in known:
+@pages.form("/<name>/resume", Role.OPERATOR)
+def resume(name: str) -> Answer:
+    """Let its events be processed again."""
+    return _ask(name, "resume", pauses.resume, "goes on. A worker takes what has waited within a second.")
+
+
+def _ask(name: str, verb: str, change: Callable[..., None], text: str) -> Answer:
+    paused = [pause.endpoint for pause in pauses.paused(database())]
+    if name not in [*endpoints(), *paused]:
         raise NotFound(what="endpoint", name=name[:63])
     form = ReasonForm()
-    if form.validate_on_submit():
-        with form.refusals(BESIDE):
-            act(database(), name, form.text("reason"), by=actor())
-        if not form.errors:
-            done(f"{name} {text}")
-            return redirect(url_for("operations.overview"))
-    status = 422 if form.errors else 200
-    return render_template("operations/pause.html", form=form, verb=verb, name=name), status
+
+    def act() -> tuple[str, str]:
+        change(database(), name, form.text("reason"), by=actor())
+        return f"{name} {text}", url_for("operations.overview")
+
+    possible = (name in paused) == (verb == "resume")
+    return form.submitted(act) or page("operations/pause.html", form=form, verb=verb, name=name, possible=possible)

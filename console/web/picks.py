@@ -1,43 +1,60 @@
 """Picking session items: at sign-up, and when a membership moves to its offer's current terms."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import ClassVar
 
 from sqlalchemy import select
-from wtforms import SelectMultipleField
+from wtforms import HiddenField, SelectMultipleField
 
-from console.web.access import database
+from console.request import database
+from console.web.fields import chosen_id
 from console.web.forms import Form
+from models.catalogue import on_sale
 from models.catalogue.tables import Item, PaymentTerm
-from models.errors import PickGivesNothing, PickNotOffered, PicksMissing, SppError, TooFewPicks, TooManyPicks
-
-_MAX_ID = 2**63 - 1
-
-PICK_ERRORS: Mapping[type[SppError], str] = {
-    PickGivesNothing: "items", PickNotOffered: "items", PicksMissing: "items", TooFewPicks: "items",
-    TooManyPicks: "items",
-}  # fmt: skip
-
-
-def number(text: str) -> int:
-    """An id that a form sends; 0, which nothing has, for what could be none."""
-    plain = text.isascii() and text.isdigit() and len(text) < 20
-    return int(text) if plain and int(text) <= _MAX_ID else 0
+from models.errors import NotFound, TermsChanged
 
 
 class PicksForm(Form):
     """A form with session items to tick: those of which the payment term gives sessions."""
 
-    items = SelectMultipleField("Session items", coerce=number, validate_choice=False)
+    own_names: ClassVar = {"item_ids": "items", "payment_term_id": "term"}
+
+    items = SelectMultipleField("Session items", coerce=chosen_id, validate_choice=False)
+    shown = HiddenField()
+    """A fingerprint of the terms that the page showed."""
 
     def picked(self, term: PaymentTerm) -> list[Item]:
-        """The items that are ticked, and those that the offer requires, which a browser does not send."""
-        return _items({*self.items.data, *_required(term)})
+        """The ticked items, and the required ones, which a browser does not send. Raises NotFound."""
+        wanted = {*self.items.data, *_required(term)}
+        items = _items(wanted)
+        for unknown in sorted(wanted - {item.id for item in items}):
+            raise NotFound(field="item_ids", what="session item", name=unknown)
+        return items
 
     def tick(self, term: PaymentTerm, item_ids: Iterable[int]) -> list[Item]:
-        """Ticks those of the items that can be picked under the term, and the required ones; the items left out."""
+        """Tick the required items and those of the ids that the term gives sessions of; the other items."""
         wanted, used = {*item_ids}, {bucket.item_id for bucket in term.used_buckets}
         self.items.data = sorted(wanted & used | _required(term))
         return _items(wanted - used)
+
+    def show_terms(self, term: PaymentTerm) -> None:
+        """Remember in the page what it shows of the term."""
+        self.shown.data = _fingerprint(term)
+
+    def check_terms(self, term: PaymentTerm) -> None:
+        """Refuse terms that are not those that the page showed. Raises TermsChanged."""
+        if self.shown.data != _fingerprint(term):
+            raise TermsChanged
+
+
+def _fingerprint(term: PaymentTerm) -> str:
+    """Of all that a person agrees to: price, interval, sessions, and which items can be picked."""
+    price, limits = (term.dues_minor, term.currency), (term.offer.min_buckets, term.offer.max_buckets)
+    given = on_sale.given(term)
+    items = sorted((bucket.item_id, bucket.required, *given[bucket.item_id][1:]) for bucket in term.used_buckets)
+    agreed = (term.id, price, term.interval, term.interval_count, limits, items)
+    return sha256(repr(agreed).encode()).hexdigest()[:20]
 
 
 def _required(term: PaymentTerm) -> set[int]:

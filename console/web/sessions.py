@@ -1,124 +1,94 @@
 """Sessions at the desk: redeem, give back, extend."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from flask import Blueprint, abort, redirect, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, url_for
 from sqlalchemy import select
 
+from console.request import actor, database, utc_now
 from console.web import member_page
-from console.web.access import actor, database, done, needs
+from console.web.access import Answer, Pages, Role
+from console.web.fields import chosen_id
 from console.web.formats import day
 from console.web.member_forms import ExtendForm, GiveBackForm, RedeemForm
 from models.catalogue.days import last_day
 from models.catalogue.tables import Item
-from models.errors import (
-    DayOver,
-    DayTooFar,
-    NeverExpires,
-    NothingExpired,
-    NothingToReturn,
-    NotLater,
-    ReasonMissing,
-    TextTooLong,
-)
 from models.ledger import adjustments, redemptions
 from models.ledger.burn_order import Draw
 from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import Redemption
-from models.staff.accounts import Role
 from models.statements import statement
 from models.wording import sessions_of
 
-pages = Blueprint("sessions", __name__)
+pages = Pages("sessions", __name__)
 
 
-@pages.post("/<id:member_id>/redeem")
-@needs(Role.DESK)
-def redeem(member_id: int) -> ResponseReturnValue:
-    """Takes sessions from the member's usable grants, and says from which."""
-    form = RedeemForm()
-    member = member_page.find(member_id)
-    item = _item(form.item_id.data)
-    if form.validate_on_submit():
-        with form.refusals(), form.sent_once():
-            answer = redemptions.redeem(
-                database(), member_id=member_id, item_id=item.id, quantity=form.quantity.data, key=form.once,
-                by=actor(), now=datetime.now(UTC),
-            )  # fmt: skip
-        if not form.errors:
-            taken = sum(draw.quantity for draw in answer.draws)
-            zone = member_page.zone_of(member)
-            done(f"{sessions_of(item.name, taken)} redeemed{_from(answer.draws, zone)}. {_left(member_id, item)}")
-            return redirect(url_for("members.show", member_id=member_id))
-    return member_page.show(member_id, status=422, redeeming=form)
+@pages.button("/<id:member_id>/redeem", Role.DESK)
+def redeem(member_id: int) -> Answer:
+    """Take sessions from the member's usable grants."""
+    form, member = RedeemForm(), member_page.find(member_id)
+    item = database().get(Item, chosen_id(form.item_id.data)) or abort(404)
+
+    def act() -> tuple[str, str]:
+        quantity, now = form.quantity.data, utc_now()
+        answer = redemptions.redeem(
+            database(), member_id=member_id, item_id=item.id, quantity=quantity, key=form.once, by=actor(), now=now
+        )
+        taken = sum(draw.quantity for draw in answer.draws)
+        what = f"{sessions_of(item.name, taken)} redeemed{_from(answer.draws, member_page.zone_of(member))}."
+        return f"{what} {_left(member_id, item)}", url_for("members.show", member_id=member_id)
+
+    return form.submitted(act) or member_page.show(member_id, redeeming=form)
 
 
-@pages.route("/<id:member_id>/redemptions/<id:redemption_id>/give-back", methods=["GET", "POST"])
-@needs(Role.DESK)
-def give_back(member_id: int, redemption_id: int) -> ResponseReturnValue:
-    """Returns sessions of a redemption to the grants that they came from."""
+@pages.form("/<id:member_id>/redemptions/<id:redemption_id>/give-back", Role.DESK)
+def give_back(member_id: int, redemption_id: int) -> Answer:
+    """Return sessions of a redemption to the grants that they came from."""
     origin = database().get(Redemption, redemption_id)
     if origin is None or origin.member_id != member_id or origin.undoes is not None:
         abort(404)
     left = redemptions.returnable(database(), [redemption_id]).get(redemption_id, 0)
-    item = database().get_one(Item, origin.item_id)
-    form = GiveBackForm(quantity=left)
-    if form.validate_on_submit():
-        with form.refusals({NothingToReturn: "quantity"}), form.sent_once():
-            answer = redemptions.give_back(
-                database(), redemption_id=redemption_id, quantity=form.quantity.data, key=form.once, by=actor(),
-                now=datetime.now(UTC),
-            )  # fmt: skip
-        if not form.errors:
-            returned = sum(draw.quantity for draw in answer.draws)
-            done(f"{sessions_of(item.name, returned)} given back. {_left(member_id, item)}")
-            return redirect(url_for("members.show", member_id=member_id))
-    status = 422 if request.method == "POST" else 200
-    window = "members/give_back.html"
-    return member_page.show(member_id, status=status, window=window, form=form, item=item, origin=origin, left=left)
+    item, form = database().get_one(Item, origin.item_id), GiveBackForm(quantity=left)
+
+    def act() -> tuple[str, str]:
+        quantity, now = form.quantity.data, utc_now()
+        answer = redemptions.give_back(
+            database(), redemption_id=redemption_id, quantity=quantity, key=form.once, by=actor(), now=now
+        )
+        returned = sessions_of(item.name, sum(draw.quantity for draw in answer.draws))
+        return f"{returned} given back. {_left(member_id, item)}", url_for("members.show", member_id=member_id)
+
+    return form.submitted(act) or member_page.show(
+        member_id, window="members/give_back.html", form=form, item=item, origin=origin, left=left
+    )
 
 
-@pages.route("/<id:member_id>/grants/<id:grant_id>/extend", methods=["GET", "POST"])
-@needs(Role.MANAGER)
-def extend(member_id: int, grant_id: int) -> ResponseReturnValue:
-    """Lets a grant expire later, and brings back what of it has expired."""
-    grants = statement.grants(database(), member_id, datetime.now(UTC))
-    grant = next((line for line in grants if line.grant_id == grant_id), None) or abort(404)
+@pages.form("/<id:member_id>/grants/<id:grant_id>/extend", Role.MANAGER)
+def extend(member_id: int, grant_id: int) -> Answer:
+    """Let a grant expire later, which brings back what of it has expired."""
+    grant = statement.grant(database(), member_id, grant_id, utc_now()) or abort(404)
     zone = grant.time_zone or member_page.zone_of(member_page.find(member_id))
     form = ExtendForm()
-    if form.validate_on_submit():
-        days = (NotLater, DayTooFar, DayOver, NeverExpires, NothingExpired)
-        with form.refusals(dict.fromkeys(days, "last_day") | dict.fromkeys((ReasonMissing, TextTooLong), "reason")):
-            back = adjustments.extend(
-                database(), grant_id, last_day=form.last_day.data, reason=form.text("reason"), by=actor(),
-                now=datetime.now(UTC),
-            )  # fmt: skip
-        if not form.errors:
-            what, last = sessions_of(grant.item, grant.remaining + back), day(form.last_day.data)
-            done(f"{what} of {day(grant.effective_at, zone)} can be used until {last}.")
-            return redirect(url_for("members.show", member_id=member_id))
-    elif not form.is_submitted() and grant.expires_at and not grant.is_expired:
+    if not form.is_submitted() and grant.expires_at and not grant.is_expired:
         form.last_day.data = last_day(grant.expires_at, zone)
-    status = 422 if request.method == "POST" else 200
-    return member_page.show(member_id, status=status, window="members/extend.html", form=form, grant=grant)
 
+    def act() -> tuple[str, str]:
+        last, reason, now = form.last_day.data, form.text("reason"), utc_now()
+        back = adjustments.extend(database(), grant_id, last_day=last, reason=reason, by=actor(), now=now)
+        what = f"{sessions_of(grant.item, grant.remaining + back)} of {day(grant.effective_at, zone)}"
+        return f"{what} can be used until {day(last)}.", url_for("members.show", member_id=member_id)
 
-def _item(given: str | None) -> Item:
-    text = given or ""
-    known = text.isascii() and text.isdigit() and len(text) < 19
-    return (database().get(Item, int(text)) if known else None) or abort(404)
+    return form.submitted(act) or member_page.show(member_id, window="members/extend.html", form=form, grant=grant)
 
 
 def _left(member_id: int, item: Item) -> str:
-    balances = statement.balances(database(), member_id, datetime.now(UTC))
+    balances = statement.balances(database(), member_id, utc_now())
     left = next((balance.usable for balance in balances if balance.item_id == item.id), 0)
     return f"{left} left."
 
 
 def _from(draws: Sequence[Draw], zone: str) -> str:
-    """` from the grant of Nov 1, 2026`, or of each how many."""
+    """` from the grant of Nov 1, 2026`; of several grants, how many from each."""
     query = select(CreditGrant.id, CreditGrant.effective_at).where(
         CreditGrant.id.in_([draw.grant_id for draw in draws])
     )

@@ -1,52 +1,66 @@
 """Sign-up: a member, an offer with its payment term and session items, and how payments find the membership."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from flask import Blueprint, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import request, url_for
 from sqlalchemy import select
 from wtforms import HiddenField, RadioField, SelectField, StringField
-from wtforms.validators import InputRequired, Length, ValidationError
+from wtforms.validators import ValidationError
 
+from console.request import actor, database, utc_now
 from console.web import billing
-from console.web.access import actor, database, done, needs
-from console.web.member_forms import OnceForm
-from console.web.picks import PICK_ERRORS, PicksForm, number
+from console.web.access import Answer, Pages, Role
+from console.web.fields import chosen_id, text_field
+from console.web.forms import OnceForm, page
+from console.web.picks import PicksForm
 from models.catalogue import on_sale
-from models.catalogue.tables import Club, Item, Offer, PaymentTerm
-from models.errors import InvalidEmail, NameMissing, ReferenceTaken, SppError, TermCannotBeBought
-from models.members import memberships
-from models.members.memberships import Member, Membership
-from models.staff.accounts import Role
+from models.catalogue.tables import Club, Offer, PaymentTerm
+from models.errors import SppError
+from models.members import signing_up
+from models.members.memberships import Member, Membership, find_member
 
-pages = Blueprint("sign_up", __name__, url_prefix="/sign-up")
-
-_BESIDE: dict[type[SppError], str] = {
-    **PICK_ERRORS, TermCannotBeBought: "term", InvalidEmail: "email", NameMissing: "name", ReferenceTaken: "reference",
-}  # fmt: skip
+pages = Pages("sign_up", __name__, url_prefix="/sign-up")
 
 Choice = TypeVar("Choice", Club, Offer, PaymentTerm)
 
 
 class SignUpForm(PicksForm, OnceForm):
-    """What a sign-up asks for, step by step. Each choice leaves what was typed as it is."""
+    """The fields of a sign-up, step by step. Each choice leaves what was typed as it is."""
 
-    club = SelectField("Club", coerce=number, validate_choice=False)
-    offer = SelectField("Offer", coerce=number, validate_choice=False)
-    term = RadioField("Payment term", coerce=number, validate_choice=False)
-    email = StringField("E-mail", [InputRequired("Type the member's e-mail address."), Length(max=320)],
-                        render_kw={"type": "email", "autocomplete": "off"})  # fmt: skip
-    name = StringField("Name", [InputRequired("Type the member's name."), Length(max=200)],
-                       render_kw={"autocomplete": "off"})  # fmt: skip
+    club = SelectField("Club", coerce=chosen_id, validate_choice=False)
+    offer = SelectField("Offer", coerce=chosen_id, validate_choice=False)
+    term = RadioField("Payment term", coerce=chosen_id, validate_choice=False)
+    email = text_field("E-mail", "Type the member's e-mail address.", most=320, type="email")
+    name = text_field("Name", "Type the member's name.")
     endpoint = billing.endpoint_field()
     reference = billing.reference_field()
     known = HiddenField()
-    """The id of the member with that address, once the page has said that there is one."""
+    """The id of the member with that address, once the page has shown it."""
 
-    def validate_email(self, field: StringField) -> None:  # noqa: ARG002 -- WTForms hands it over
-        """Has a person look before a further membership goes to somebody who is known already."""
+    chosen_club: Club | None
+    chosen_offer: Offer | None
+    chosen_term: PaymentTerm | None
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Also refuse a missing choice, terms other than those shown, and picks against the offer's rules."""
+        super().validate(extra_validators)
+        choices = {"a club": self.chosen_club, "an offer": self.chosen_offer, "a payment term": self.chosen_term}
+        for field, (what, choice) in zip((self.club, self.offer, self.term), choices.items(), strict=True):
+            if choice is None:
+                field.errors = [f"Choose {what}."]
+                break
+        if self.chosen_term:
+            try:
+                if not self.sent_before():
+                    self.check_terms(self.chosen_term)
+                signing_up.chosen_buckets(self.chosen_term, self.picked(self.chosen_term))
+            except SppError as error:
+                self.refuse(error)
+        return not self.errors
+
+    def validate_email(self, field: StringField) -> None:  # noqa: ARG002 -- WTForms passes it
+        """Ask once more before a known member gets a further membership."""
         member = _known(self)
         if member and self.known.data != str(member.id) and not self.sent_before():
             self.known.data = str(member.id)
@@ -59,82 +73,74 @@ class SignUpForm(PicksForm, OnceForm):
 
 
 def further(member: Member) -> str:
-    """What a sign-up with a known address does."""
+    """The effect of a sign-up with a known address."""
     return f"{member.name} has this address, gains a further membership, and keeps the name."
 
 
-@pages.route("/", methods=["GET", "POST"])
-@needs(Role.DESK)
-def form() -> ResponseReturnValue:
-    """The one page of a sign-up; what is chosen decides what else it asks for."""
+@pages.form("/", Role.DESK)
+def form() -> Answer:
+    """The one page of a sign-up; each choice decides what else it asks for."""
     sent = request.method == "POST"
     form = SignUpForm(request.form if sent else request.args)
     if not sent:
         form.key.data = form.key.default()
     clubs = database().scalars(select(Club).order_by(Club.name)).all()
-    club = _chosen(form.club, clubs)
+    club = form.chosen_club = _chosen(form.club, clubs)
     offers = on_sale.offers(database(), club) if club else []
-    offer = _chosen(form.offer, offers)
+    offer = form.chosen_offer = _chosen(form.offer, offers)
     terms = on_sale.terms(offer, club) if club and offer else []
-    term = _chosen(form.term, terms)
-    if sent and _complete(form, club, offer, term) and club and term:
-        told = ""
-        with form.refusals(_BESIDE), form.sent_once():
-            membership = _sign_up(form, club, term)
-            if form.text("reference"):
-                told = billing.add(membership, form.endpoint.data, form.text("reference"))
-        if not form.errors:
-            done(f"Signed up: {membership.member.name}, {term.offer.name}, {term.name}. {told}".strip())
-            return redirect(url_for("memberships.show", membership_id=membership.id))
+    term = form.chosen_term = _chosen(form.term, terms)
+
+    def act(club: Club, term: PaymentTerm) -> tuple[str, str]:
+        membership = signing_up.sign_up(
+            database(),
+            email=form.text("email"),
+            name=form.text("name"),
+            club=club,
+            term=term,
+            picks=form.picked(term),
+            by=actor(),
+            now=utc_now(),
+            key=form.once,
+        )
+        settled = ""
+        if form.text("reference"):
+            settled = billing.add(membership, form.endpoint.data, form.text("reference"))
+        text = f"Signed up: {membership.member.name}, {term.offer.name}, {term.name}. {settled}".strip()
+        return text, url_for("memberships.show", membership_id=membership.id)
+
+    if club and term and (answer := form.submitted(lambda: act(club, term))):
+        return answer
+    if sent and not (club and term):
+        form.validate()
     unticked = form.tick(term, form.items.data or []) if term and not sent else []
-    return _page(form, club, clubs, offer, offers, term, terms, unticked), 422 if sent else 200
-
-
-def _page(
-    form: SignUpForm, club: Club | None, clubs: Sequence[Club], offer: Offer | None, offers: Sequence[Offer],
-    term: PaymentTerm | None, terms: Sequence[PaymentTerm], unticked: Sequence[Item],
-) -> str:  # fmt: skip
+    if term:
+        form.show_terms(term)
     member = _known(form)
     form.known.data = str(member.id) if member else ""
     form.name.data = form.name.data or (member.name if member else "")
-    return render_template(
-        "sign_up/form.html", form=form, club=club, clubs=clubs, offer=offer, offers=offers, term=term,
-        terms=terms, unticked=unticked, given=on_sale.given(term) if term else {},
-        further=further(member) if member else None, sentences={term.id: on_sale.sentence(term) for term in terms},
-        endpoints=billing.endpoints(),
-    )  # fmt: skip
-
-
-def _sign_up(form: SignUpForm, club: Club, term: PaymentTerm) -> Membership:
-    return memberships.sign_up(
-        database(), email=form.text("email"), name=form.text("name"), club=club, term=term,
-        picks=form.picked(term), by=actor(), now=datetime.now(UTC), key=form.once,
-    )  # fmt: skip
+    return page(
+        "sign_up/form.html",
+        form=form,
+        club=club,
+        clubs=clubs,
+        offer=offer,
+        offers=offers,
+        term=term,
+        terms=terms,
+        unticked=unticked,
+        given=on_sale.given(term) if term else {},
+        further=further(member) if member else None,
+        sentences={term.id: on_sale.sentence(term) for term in terms},
+    )
 
 
 def _known(form: SignUpForm) -> Member | None:
-    return memberships.find_member(database(), form.text("email")) if form.text("email") else None
+    return find_member(database(), form.text("email")) if form.text("email") else None
 
 
 def _chosen(field: SelectField, choices: Sequence[Choice]) -> Choice | None:
-    """The one that the field names; the only one there is needs no choosing."""
+    """The choice that the field names; a single choice needs no choosing."""
     if not field.data and len(choices) == 1:
         field.data = choices[0].id
     return next((choice for choice in choices if choice.id == field.data), None)
-
-
-def _complete(form: SignUpForm, club: Club | None, offer: Offer | None, term: PaymentTerm | None) -> bool:
-    """Whether all is filled in; where it is not, everything that is wrong stands beside its field."""
-    form.validate()
-    for name, what, choice in (
-        ("club", "a club", club),
-        ("offer", "an offer", offer),
-        ("term", "a payment term", term),
-    ):
-        if choice is None:
-            form[name].errors = [f"Choose {what}."]
-            break
-    if term:
-        with form.refusals(_BESIDE):
-            memberships.chosen_buckets(term, form.picked(term))
-    return not form.errors

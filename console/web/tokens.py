@@ -1,22 +1,21 @@
 """API tokens: made, shown once, revoked."""
 
-from datetime import UTC, datetime
-
-from flask import Blueprint, abort, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from flask import abort, render_template, url_for
 from flask_login import current_user
 from sqlalchemy import select
-from wtforms import RadioField, SelectChoice, SelectField, StringField
-from wtforms.validators import InputRequired, Length
+from wtforms import RadioField, SelectChoice, SelectField
 
-from console.web.access import actor, database, done, needs
-from console.web.forms import Form
-from models.errors import NameMissing, TextTooLong
+from console.request import actor, database, utc_now
+from console.web.access import Answer, Pages, Role
+from console.web.fields import text_field
+from console.web.forms import Form, page
+from models.database.naming import MAX_NAME_LENGTH
+from models.errors import SppError
 from models.staff import tokens
-from models.staff.accounts import MAX_NAME_LENGTH, Role, Staff
+from models.staff.accounts import Staff
 from models.staff.tokens import ApiToken, TokenScope
 
-pages = Blueprint("tokens", __name__, url_prefix="/tokens")
+pages = Pages("tokens", __name__, url_prefix="/tokens")
 
 MAY = {
     TokenScope.READ: "Read",
@@ -27,50 +26,51 @@ MAY = {
 class TokenForm(Form):
     """A new token."""
 
-    name = StringField("Name", [InputRequired("Type what the token is for."), Length(max=MAX_NAME_LENGTH)],
-                       description="What it is for, such as Scheduler.", render_kw={"autocomplete": "off"})  # fmt: skip
+    name = text_field(
+        "Name", "Type what the token is for.", most=MAX_NAME_LENGTH, description="What it is for, such as Scheduler."
+    )
     owner = SelectField(
-        "It acts as", coerce=int, choices=lambda: _owners(),
+        "It acts as",
+        coerce=int,
+        choices=lambda: _owners(),
         description="Give a program an account of its own, such as one for the desk, and it can do no more than that.",
-    )  # fmt: skip
+    )
     scope = RadioField(
         "It may", choices=[SelectChoice(scope.value, text) for scope, text in MAY.items()], default=TokenScope.READ
     )
 
 
-@pages.get("/")
-@needs(Role.ADMIN)
-def overview() -> ResponseReturnValue:
+@pages.page("/", Role.ADMIN)
+def overview() -> Answer:
     """Every token, those in use first."""
     return _page("list")
 
 
-@pages.route("/new", methods=["GET", "POST"])
-@needs(Role.ADMIN)
-def new() -> ResponseReturnValue:
-    """A new token. Its text stands in this answer alone, and is kept nowhere."""
+@pages.form("/new", Role.ADMIN)
+def new() -> Answer:
+    """Make a token. Its text stands in this answer only, and is stored nowhere."""
     form = TokenForm(owner=current_user.account.id)
     if form.validate_on_submit():
-        with form.refusals({NameMissing: "name", TextTooLong: "name"}):
-            made = tokens.make(
-                database(), database().get_one(Staff, form.owner.data), name=form.text("name"),
-                scope=TokenScope(form.scope.data), by=actor(),
-            )  # fmt: skip
-        if not form.errors:
+        owner, scope = database().get_one(Staff, form.owner.data), TokenScope(form.scope.data)
+        try:
+            made = tokens.make(database(), owner, name=form.text("name"), scope=scope, by=actor())
+        except SppError as error:
+            form.refuse(error)
+        else:
             return render_template("tokens/made.html", token=made.token, text=made.text)
-    return _page("new", form=form), 422 if request.method == "POST" else 200
+    return _page("new", form=form)
 
 
-@pages.route("/<id:token_id>/revoke", methods=["GET", "POST"])
-@needs(Role.ADMIN)
-def revoke(token_id: int) -> ResponseReturnValue:
-    """Ends a token's use, after asking."""
-    token = database().get(ApiToken, token_id) or abort(404)
-    if request.method == "GET":
-        return _page("revoke", token=token)
-    tokens.revoke(database(), token_id, by=actor(), now=datetime.now(UTC))
-    done(f"{token.name} is revoked.")
-    return redirect(url_for(".overview"))
+@pages.form("/<id:token_id>/revoke", Role.ADMIN)
+def revoke(token_id: int) -> Answer:
+    """End a token's use, once that is confirmed."""
+    token, form = database().get(ApiToken, token_id) or abort(404), Form()
+
+    def act() -> tuple[str, str]:
+        tokens.revoke(database(), token_id, by=actor(), now=utc_now())
+        return f"{token.name} is revoked.", url_for(".overview")
+
+    return form.submitted(act) or _page("revoke", token=token, form=form)
 
 
 def _owners() -> list[SelectChoice]:
@@ -79,5 +79,5 @@ def _owners() -> list[SelectChoice]:
     return [SelectChoice(one.id, f"{one.email}, {one.role}") for one in database().scalars(active)]
 
 
-def _page(template: str, **window: object) -> str:
-    return render_template(f"tokens/{template}.html", tokens=tokens.list_tokens(database()), **window)
+def _page(template: str, **window: object) -> Answer:
+    return page(f"tokens/{template}.html", tokens=tokens.list_tokens(database()), **window)

@@ -1,9 +1,9 @@
-"""Ready samples of what each processor delivers: a payment, and what can become of it.
+"""Sample deliveries of each processor: a payment, and its refund, dispute or late failure.
 
 One file per processor: name of the sample -> its deliveries in order, each with the
-`content` that is signed and delivered (an object, or text that is not JSON) and what
-the processor's API would tell of it (`api`: kind and id -> object). In texts, `$name`
-stands for a value; a text that is nothing but `#name` becomes a number, or, as `#content`, the content.
+`content` that is signed and delivered (an object, or text that is not JSON) and the objects
+of the processor's API behind it (`api`: kind and id -> object). In texts, `$name`
+stands for a value; a text that consists of `#name` becomes a number, or, as `#content`, the content.
 """
 
 import json
@@ -35,10 +35,9 @@ def sample(
 ) -> list[Sample]:  # fmt: skip
     """The deliveries of that sample, a second apart and the last one `now`.
 
-    `digits` are the processor's where it departs from ISO 4217 (`Processor.digits`).
-
     `reference` is the membership's billing reference; `number` goes into the ids of the payment and its
-    events. Raises NotFound where the processor has no such sample.
+    events. `digits` are the processor's where it departs from ISO 4217 (`Processor.digits`).
+    Raises NotFound where the processor has no such sample.
     """
     samples, iso = _read(processor), currencies.digits(currency)
     if name not in samples:
@@ -55,8 +54,8 @@ def sample(
             "unix": str(int(at.timestamp())), "iso": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "date": at.strftime("%Y-%m-%d"),
         }  # fmt: skip
         content = _filled(delivery["content"], values)
-        told = _filled(delivery.get("api", {}), values | {"content": json.dumps(content)})
-        api = {tuple(key.split("/", 1)): value for key, value in told.items()}
+        objects = _filled(delivery.get("api", {}), values | {"content": json.dumps(content)})
+        api = {tuple(key.split("/", 1)): value for key, value in objects.items()}
         made.append(Sample(content.encode() if isinstance(content, str) else json.dumps(content).encode(), api))
     return made
 

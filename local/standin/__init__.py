@@ -1,7 +1,7 @@
 """Stand-ins for the processors' APIs: small servers that speak the documented part that we use.
 
-For trying things out on one machine without an account, and for the tests. What such an
-API tells is in `local.api_objects`. Nothing here is part of a deployment.
+For trying things out on one machine without an account, and for the tests. The objects of such an
+API are in `local.api_objects`. Nothing here is part of a deployment.
 """
 
 import threading
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,17 +19,17 @@ from flask import Flask, Response, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.api_objects import Objects
+from webhooks.processors import ADAPTERS
 
-STANDINS = {
-    processor: f"local.standin.{processor}"
-    for processor in ("authorize_net", "braintree", "gocardless", "paypal", "square", "stripe")
-}
-"""Processor -> module here, whose `routes(app, objects)` adds what its API answers."""
+
+def standins() -> list[str]:
+    """The processors that have a stand-in: a module here of that name, with `routes(app, objects)`."""
+    return [processor for processor in ADAPTERS if find_spec(f"{__name__}.{processor}")]
 
 
 @dataclass
 class Fault:
-    """What goes wrong with the next requests: an answer of that status; 0 is the right answer."""
+    """The answer to the next requests instead of the right one; with status 0 the right one."""
 
     status: int
     times: int = 1
@@ -38,11 +39,11 @@ class Fault:
 
 class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 -- werkzeug's name
-        """Says nothing: `asked` has it."""
+        """No output: `StandIn.asked` has the requests."""
 
 
 class StandIn:
-    """One processor's stand-in on a free port; `url` tells where. `asked` has the last requests, method and path."""
+    """One processor's stand-in on a free port, at `url`. `asked` has the last requests, method and path."""
 
     def __init__(self, processor: str, folder: Path) -> None:
         self.objects = Objects(folder / processor)
@@ -51,19 +52,19 @@ class StandIn:
         self._held: tuple[threading.Event, threading.Event] | None = None
         app = Flask(f"stand-in for {processor}", static_folder=None)
         app.before_request(self._before)
-        routes: Callable[[Flask, Objects], None] = import_module(STANDINS[processor]).routes
+        routes: Callable[[Flask, Objects], None] = import_module(f"{__name__}.{processor}").routes
         routes(app, self.objects)
         self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     def fail(self, status: int, *, times: int = 1, body: bytes = b"", **headers: str) -> None:
-        """Lets the next requests fail so."""
+        """Let the next requests fail like this."""
         self._faults.append(Fault(status, times, headers, body))
 
     @contextmanager
     def held(self) -> Iterator[threading.Event]:
-        """Within, every request waits for its answer, half a minute at most; the event is set when one has come."""
+        """Hold back all answers within the block, for half a minute at most; the event is set at the first request."""
         asked, answer = self._held = threading.Event(), threading.Event()
         try:
             yield asked

@@ -1,6 +1,6 @@
 """Authorize.Net's getTransactionDetails, getTransactionList and getSettledBatchList, at POST /xml/v1/request.api.
 
-As theirs, it answers everything with status 200 and a byte order mark in front, and it minds the
+Like theirs, it answers everything with status 200 and a byte order mark in front, and checks the
 order of the keys. Source: developer.authorize.net/api/reference, AnetApiSchema.xsd. The code of the
 error for a period beyond 31 days is a guess.
 """
@@ -18,7 +18,7 @@ LISTED = (
     "transId", "submitTimeUTC", "submitTimeLocal", "transactionStatus", "firstName", "lastName", "settleAmount",
     "marketType", "product", "subscription", "hasReturnedItems", "profile",
 )  # fmt: skip
-"""What a list tells of a transaction."""
+"""The part of a transaction that a list has."""
 KEYS = {
     "getTransactionDetailsRequest": ["transId"],
     "getTransactionListRequest": ["batchId", "sorting", "paging"],
@@ -27,7 +27,7 @@ KEYS = {
 
 
 def routes(app: Flask, objects: Objects) -> None:
-    """Tells what is kept as `batches` and as `transactions`, which name theirs as `batch`, to anyone with a key."""
+    """Answer from the `batches` and `transactions`, which name theirs as `batch`, for any API key."""
 
     @app.post("/xml/v1/request.api")
     def ask() -> Response:

@@ -17,7 +17,7 @@ PAGE = 50
 
 
 def routes(app: Flask, objects: Objects) -> None:
-    """Finds what is kept as `transactions`, the newest first, for whoever names a key."""
+    """Find the `transactions`, the newest first, for any API key."""
 
     @app.before_request
     def refuse() -> Response | None:
@@ -43,12 +43,11 @@ def routes(app: Flask, objects: Objects) -> None:
         of = [transaction for transaction in transactions() if transaction.get("subscription_id") == id]
         if not of:
             return Response(status=404)
-        told = {"id": id, "add-ons": [], "discounts": [], "transactions": of[:20]}
-        return _answer(_element("subscription", told))
+        return _answer(_element("subscription", {"id": id, "add-ons": [], "discounts": [], "transactions": of[:20]}))
 
 
 def _criteria() -> ET.Element:
-    return ET.fromstring(request.get_data())  # noqa: S314 -- asked by ourselves
+    return ET.fromstring(request.get_data())  # noqa: S314 -- we sent it ourselves
 
 
 def _matches(transaction: dict[str, Any], search: ET.Element) -> bool:

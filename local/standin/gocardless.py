@@ -8,7 +8,7 @@ MOST = 500
 
 
 def routes(app: Flask, objects: Objects) -> None:
-    """One payment or refund by its id, and events by the time of their creation, the newest first."""
+    """Give one payment or refund by its id, and events by the time of their creation, the newest first."""
 
     @app.before_request
     def check() -> tuple[Response, int] | None:
@@ -36,7 +36,7 @@ def routes(app: Flask, objects: Objects) -> None:
         if after := asked.get("after"):
             found = found[ids.index(after) + 1 :]
         cursors = {"before": None, "after": found[limit - 1]["id"] if len(found) > limit else None}
-        # An app's webhooks name the organisation; its API does not.
+        # An app's webhooks name the organisation; the API does not.
         shown = found[:limit]
         for event in shown:
             event["links"].pop("organisation", None)

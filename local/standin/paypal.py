@@ -17,7 +17,7 @@ PLACES = (
 
 
 def routes(app: Flask, objects: Objects) -> None:
-    """Gives a token for any client, and for the token what is kept under the last words of the path."""
+    """Give a token to any client, and for the token the object that the end of the path names."""
 
     @app.post("/v1/oauth2/token")
     def token() -> Response | tuple[Response, int]:

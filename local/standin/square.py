@@ -13,7 +13,7 @@ from local.api_objects import Objects
 
 
 def routes(app: Flask, objects: Objects) -> None:
-    """Lists what is kept as `locations`, `payments`, `refunds`, `disputes` and `invoices`, 100 a page."""
+    """List the `locations`, `payments`, `refunds`, `disputes` and `invoices`, 100 a page."""
 
     @app.before_request
     def refuse() -> tuple[Response, int] | None:
@@ -22,10 +22,10 @@ def routes(app: Flask, objects: Objects) -> None:
         return jsonify(errors=[{"category": "AUTHENTICATION_ERROR", "code": "UNAUTHORIZED"}]), 401
 
     @app.get("/v2/<any(locations, payments, refunds, disputes):kind>")
-    def listed(kind: str) -> Response:
+    def objects_of(kind: str) -> Response:
         asked = request.args
         places = [location["id"] for location in objects.all("locations")]
-        # Payments without a location are those of the main one; of all else, without one means everywhere.
+        # Without a location: payments of the main one, other objects of all.
         place = asked.get("location_id", places[0] if kind == "payments" and places else None)
         order = "updated_at" if asked.get("sort_field") == "UPDATED_AT" else "created_at"
         found = [

@@ -8,7 +8,7 @@ from local.api_objects import Objects
 
 
 def routes(app: Flask, objects: Objects) -> None:
-    """Lists what is kept as `events`; those with an `account` for that account only, without saying so."""
+    """List the `events`; those with an `account` for that account only, and without its name, as Stripe does."""
 
     @app.get("/v1/events")
     def events() -> Response | tuple[Response, int]:

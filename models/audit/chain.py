@@ -35,7 +35,7 @@ class EntryHash(Base):
     entry_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     hash: Mapped[bytes] = mapped_column(LargeBinary)
     cause: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """SHA-256 of the rows that the entry points to; NULL in seals of before 0012, which cover the entry alone."""
+    """SHA-256 of the rows that the entry points to; NULL in the first releases' seals, of the entry alone."""
 
 
 class Head(NamedTuple):

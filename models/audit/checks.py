@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.audit import chain, results
 from models.database.arrays import array
+from models.ledger import kinds
 from models.payments.settlement import unsettled
 from models.statements import statement
 
@@ -78,21 +79,16 @@ def heads(session: Session, after: int, limit: int) -> Checked:  # noqa: ARG001 
 
 _LAST_GRANT = text("SELECT max(id) FROM (SELECT id FROM credit_grants WHERE id > :after ORDER BY id LIMIT :limit) g")
 
-_GRANTS = text("""
+_GRANTS = text(f"""
     SELECT g.id, g.payment_id, g.remaining, g.shortfall, g.reversed, g.quantity, g.expires_at,
            e.remaining AS entered, e.shortfall AS entered_shortfall, e.reversed AS entered_reversed,
            e.grants, e.granted, e.expires_at AS entered_expiry
     FROM credit_grants g
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(quantity), 0) AS remaining, coalesce(sum(shortfall), 0) AS shortfall,
-               coalesce(sum(reversed), 0) AS reversed, count(*) FILTER (WHERE opens) AS grants,
-               coalesce(sum(quantity) FILTER (WHERE opens), 0) AS granted,
-               (array_agg(expires_at ORDER BY id DESC) FILTER (WHERE opens OR kind = 'extension'))[1] AS expires_at
-        FROM (
-            SELECT *, kind = 'grant' OR (kind = 'adjustment' AND quantity > 0) AS opens
-            FROM ledger_entries WHERE grant_id = g.id
-        ) entries
-    ) e
+    LEFT JOIN LATERAL (
+        SELECT {kinds.SUMS}, count(*) FILTER (WHERE {kinds.OPENS}) AS grants,
+               coalesce(sum(e.quantity) FILTER (WHERE {kinds.OPENS}), 0) AS granted
+        FROM ledger_entries e WHERE e.grant_id = g.id
+    ) e ON true
     WHERE g.id > :after AND g.id <= :last
       AND (g.remaining, g.shortfall, g.reversed, 1, g.quantity, g.expires_at)
           IS DISTINCT FROM (e.remaining, e.shortfall, e.reversed, e.grants, e.granted, e.expires_at)
@@ -127,16 +123,13 @@ def _when(expires_at: datetime | None) -> str:
 
 _LAST_MEMBER = text("SELECT max(id) FROM (SELECT id FROM members WHERE id > :after ORDER BY id LIMIT :limit) m")
 
-_ENTERED = text("""
+_ENTERED = text(f"""
     SELECT member_id, item_id,
            CAST(coalesce(sum(remaining) FILTER (
                WHERE effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)), 0) AS bigint) AS usable,
            CAST(sum(shortfall) AS bigint) AS shortfall
     FROM (
-        SELECT g.member_id, g.item_id, g.effective_at, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall,
-               (array_agg(e.expires_at ORDER BY e.id DESC) FILTER (
-                   WHERE e.kind IN ('grant', 'extension') OR (e.kind = 'adjustment' AND e.quantity > 0)
-               ))[1] AS expires_at
+        SELECT g.member_id, g.item_id, g.effective_at, {kinds.SUMS}
         FROM credit_grants g JOIN ledger_entries e ON e.grant_id = g.id
         WHERE g.member_id > :after AND g.member_id <= :last
         GROUP BY g.id
@@ -170,13 +163,13 @@ def _misread(session: Session, after: int, last: int) -> Iterator[tuple[int, str
 
 
 _ROOTS = text("""
-    SELECT id FROM payments WHERE same_as IS NULL AND id > :after ORDER BY id LIMIT :limit
+    SELECT id FROM payments WHERE root_id = id AND id > :after ORDER BY id LIMIT :limit
 """)
 
 _TWICE = text("""
-    SELECT coalesce(p.same_as, p.id) AS root, array_agg(g.id ORDER BY g.id) AS grants
+    SELECT p.root_id, array_agg(g.id ORDER BY g.id) AS grants
     FROM payments p JOIN credit_grants g ON g.payment_id = p.id AND g.reversed < g.quantity
-    WHERE p.id = ANY(CAST(:roots AS bigint[])) OR p.same_as = ANY(CAST(:roots AS bigint[]))
+    WHERE p.root_id = ANY(CAST(:roots AS bigint[]))
     GROUP BY 1, g.item_id HAVING count(*) > 1
     ORDER BY 1
 """)
@@ -195,7 +188,7 @@ def payments(session: Session, after: int, limit: int) -> Checked:
     twice = session.execute(_TWICE, {"roots": array(roots)}).all()
     locks.rollback()
     found = [(root, "its facts and the ledger differ; settling would change it") for root in differing]
-    found += [(row.root, f"credited twice, by grants {' and '.join(map(str, row.grants))}") for row in twice]
+    found += [(row.root_id, f"credited twice, by grants {' and '.join(map(str, row.grants))}") for row in twice]
     return Checked([Finding(None, root, f"payment {root}: {what}") for root, what in sorted(found)], roots[-1])
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Id, RecordedAt
+from models.database.paging import newest_first
 
 KEPT = 20
 """Findings told of one audit; their number is kept whole."""
@@ -76,11 +77,7 @@ class Page(NamedTuple):
 
 def page(session: Session, *, limit: int, before: int | None = None) -> Page:
     """Up to `limit` audits, the newest first, from those older than the cursor `before`."""
-    query = select(Audit).order_by(Audit.id.desc()).limit(limit + 1)
-    if before is not None:
-        query = query.where(Audit.id < before)
-    found = session.scalars(query).all()
-    return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
+    return Page(*newest_first(session, select(Audit), Audit.id, limit=limit, before=before))
 
 
 _LOST_HEADS = text("""

@@ -208,5 +208,5 @@ def _kind_of(offer: Offer) -> str:
 
 def _memberships(session: Session, what: Literal["offer", "payment_term"], row_id: int) -> str:
     """The memberships that refer to it, counted in words."""
-    count = text(f"SELECT count(*) FROM memberships WHERE {what}_id = :id")  # noqa: S608 -- one of two words
+    count = text(f"SELECT count(*) FROM memberships WHERE {what}_id = :id")
     return counted(session.scalars(count, {"id": row_id}).one(), "membership")

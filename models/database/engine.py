@@ -32,8 +32,11 @@ def make_engine(
         "statement_timeout": statement_timeout_ms,
         "lock_timeout": LOCK_TIMEOUT_MS,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
-        # Plans made while tables were empty or never analyzed, those of foreign-key checks above all,
-        # would scan whole tables for the rest of a session. Every table here is to be found by an index.
+        # Every table has an index for each of our lookups, but while tables grow from empty their statistics lag
+        # behind, and a session keeps the plans that were made then. Measured with 20,000 memberships and 20,000 events
+        # on a fresh database, autovacuum on: by default 60 single credits read 4,000,000 rows of `payments` by
+        # sequential scans (p50 88 ms instead of 29 ms). `plan_cache_mode = force_custom_plan` avoids these, but plans
+        # each foreign-key check anew, which halves the rate of crediting (about 400 events/s instead of 800).
         "enable_seqscan": "off",
     }
     try:

@@ -46,6 +46,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "entry_chain": {WORKER: ADD},
     "event_errors": {WORKER: "SELECT, INSERT, DELETE", CONSOLE: READ},
     "expiry_runs": {WEB: READ, WORKER: CHANGE, CONSOLE: "SELECT, UPDATE"},
+    "grant_clubs": {WORKER: READ, CONSOLE: READ},
     "heartbeats": {WEB: ANY, WORKER: ANY, CONSOLE: ANY},
     "items": {WORKER: READ, CONSOLE: ANY},
     "jobs": {WEB: READ, WORKER: CHANGE, CONSOLE: READ},
@@ -60,6 +61,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "notices": {CONSOLE: ANY},
     "offers": {CONSOLE: ANY},
     "pauses": {WEB: READ, WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
+    "paid_payments": {WORKER: READ, CONSOLE: READ},
     "payment_facts": {WEB: READ, WORKER: ADD, CONSOLE: READ},
     "payment_terms": {WEB: READ, CONSOLE: ANY},
     "payments": {WEB: READ, WORKER: CHANGE, CONSOLE: "SELECT, UPDATE"},
@@ -70,7 +72,10 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "staff": {CONSOLE: CHANGE},
     "webhook_events": {WEB: ADD, WORKER: CHANGE, CONSOLE: f"SELECT, {_STATE}"},
 }  # fmt: skip
-"""By table, what each role may do; a role that is not there may do nothing."""
+"""By table or view, what each role may do; a role that is missing may do nothing.
+
+A view is read with the reader's own rights (`security_invoker`), so it shows nobody more than its tables do.
+"""
 
 
 def grant(connection: Connection, prefix: str, passwords: Mapping[DatabaseRole, str] | None = None) -> None:

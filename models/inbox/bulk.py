@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Id, RecordedAt, one_of
 from models.errors import NotFound, NothingMatches, OnlyTroubledDiscarded, WrongState
-from models.inbox import events, search
+from models.inbox import queue, search
 from models.inbox.events import WebhookEvent
 from models.inbox.repairs import TROUBLED
 from models.inbox.search import LOOKED_AT, EventFilter, Scope
@@ -103,14 +103,14 @@ def work(session: Session, *, limit: int = BATCH) -> bool:
     """
     waiting = select(BulkAction).where(BulkAction.finished_at.is_(None)).order_by(BulkAction.id).limit(1)
     act = session.scalar(waiting.with_for_update(skip_locked=True).execution_options(populate_existing=True))
-    if act is None or (act.verb == BulkVerb.REPLAY and events.is_crowded(session, CROWD)):
+    if act is None or (act.verb == BulkVerb.REPLAY and queue.is_crowded(session, CROWD)):
         return False
     event, end = WebhookEvent, _end_of_step(act)
     query = select(event.id).where(
         event.id > act.reached, event.id <= end, *act.wanted.conditions(), *_possible(act.verb)
     )
     ids = session.scalars(query.order_by(event.id).limit(limit)).all()
-    done = events.replay(session, ids) if act.verb == BulkVerb.REPLAY else events.discard(session, ids, act.reason)
+    done = queue.replay(session, ids) if act.verb == BulkVerb.REPLAY else queue.discard(session, ids, act.reason)
     act.done += len(done)
     act.reached = ids[-1] if len(ids) == limit else end
     if act.reached >= act.up_to:

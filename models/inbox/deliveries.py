@@ -1,17 +1,17 @@
-"""Counts of what was answered, per endpoint, hour and outcome; kept in PostgreSQL so that they survive restarts."""
+"""Counts of answers per endpoint, hour and outcome; kept in PostgreSQL so that they survive restarts."""
 
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Connection, Index, String, text
+from sqlalchemy import BigInteger, Connection, Index, String
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.database.arrays import columns
+from models.database.arrays import Batch
 from models.database.base import Base
 
 
 class DeliveryCount(Base):
-    """How many events or refused deliveries one endpoint had in one hour (UTC) with one outcome."""
+    """The number of events or refused deliveries of one endpoint in one hour (UTC) with one outcome."""
 
     __tablename__ = "delivery_counts"
     __table_args__ = (Index("ix_delivery_counts_hour", "hour"),)
@@ -22,18 +22,21 @@ class DeliveryCount(Base):
     count: Mapped[int] = mapped_column(BigInteger)
 
 
-_ADD = text("""
+_ADD = Batch(
+    """
     INSERT INTO delivery_counts (endpoint, hour, outcome, count)
     SELECT endpoint, date_trunc('hour', now(), 'UTC'), outcome, count
-    FROM unnest(CAST(:endpoints AS text[]), CAST(:outcomes AS text[]), CAST(:counts AS bigint[]))
-         AS new (endpoint, outcome, count)
+    FROM ROWS
     ORDER BY endpoint, outcome
     ON CONFLICT (endpoint, hour, outcome) DO UPDATE SET count = delivery_counts.count + excluded.count
-""")
+    """,
+    endpoint="text",
+    outcome="text",
+    count="bigint",
+)
 
 
 def add(session: Session | Connection, counts: Mapping[tuple[str, str], int]) -> None:
-    """Adds counts by (endpoint, outcome) to this hour's."""
+    """Adds these counts, by endpoint and outcome, to those of this hour."""
     if counts:
-        rows = [(endpoint, outcome, count) for (endpoint, outcome), count in counts.items()]
-        session.execute(_ADD, columns(("endpoints", "outcomes", "counts"), rows))
+        _ADD.execute(session, [(endpoint, outcome, count) for (endpoint, outcome), count in counts.items()])

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.errors import NotRepairable
-from models.inbox import events
+from models.inbox import queue
 from models.inbox.events import EventState, WebhookEvent
 from models.staff import actions
 from models.staff.actions import Actor, reason_given
@@ -26,7 +26,7 @@ def replay(session: Session, ids: Collection[int], reason: str, *, by: Actor) ->
     for event in _locked(session, ids, "replayed"):
         if event.conflicts_with is not None:
             raise _not(event, "replayed", f"it contradicts event {event.conflicts_with}, so it has to be let through")
-    done = events.replay(session, list(ids))
+    done = queue.replay(session, list(ids))
     _log(session, by, "replay", done, why)
     return done
 
@@ -41,7 +41,7 @@ def release(session: Session, ids: Collection[int], reason: str, *, by: Actor) -
     for event in _locked(session, ids, "let through"):
         if not event.can_be_let_through:
             raise _not(event, "let through", f"it is {event.state}")
-    done = events.replay(session, list(ids), let_through=True)
+    done = queue.replay(session, list(ids), let_through=True)
     _log(session, by, "release", done, why)
     return done
 
@@ -55,7 +55,7 @@ def discard(session: Session, ids: Collection[int], reason: str, *, by: Actor) -
     for event in _locked(session, ids, "discarded"):
         if not event.can_be_discarded:
             raise _not(event, "discarded", f"it is {event.state}")
-    done = events.discard(session, list(ids), why)
+    done = queue.discard(session, list(ids), why)
     _log(session, by, "discard", done, why)
     return done
 

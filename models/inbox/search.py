@@ -4,13 +4,13 @@ The inbox is large and most of it is history, so a listing looks at a bounded nu
 events at a time, the newest first, and says how far back it has come.
 """
 
-import json
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
+from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, or_, select, union
 from sqlalchemy.orm import Session, load_only
 
@@ -48,16 +48,13 @@ class EventFilter:
     """A part of the body, exactly so; what is pruned is not found."""
 
     def as_json(self) -> str:
-        """As it is kept beside an act on many events; `from_json` reads it."""
-        return json.dumps({name: value for name, value in asdict(self).items() if value is not None}, default=str)
+        """As a bulk action keeps it; `from_json` reads it."""
+        return _JSON.dump_json(self, exclude_none=True).decode()
 
     @classmethod
-    def from_json(cls, kept: str) -> Self:
+    def from_json(cls, kept: str) -> "EventFilter":
         """What `as_json` wrote."""
-        known: dict[str, Any] = json.loads(kept)
-        for name in {"since", "until"} & known.keys():
-            known[name] = datetime.fromisoformat(known[name])
-        return cls(**known)
+        return _JSON.validate_json(kept)
 
     @property
     def is_empty(self) -> bool:
@@ -77,10 +74,8 @@ class EventFilter:
     def conditions(self) -> list[ColumnElement[bool]]:
         """What an event has to meet."""
         event = WebhookEvent
-        found: list[ColumnElement[bool]] = []
-        for column, value in ((event.state, self.state), (event.endpoint, self.endpoint), (event.type, self.type)):
-            if value is not None:
-                found.append(column == value)
+        equal = {"state": self.state, "endpoint": self.endpoint, "type": self.type}
+        found = [getattr(event, name) == value for name, value in equal.items() if value is not None]
         if self.event_id is not None:
             found.append(event.id.in_(_of_id(self.event_id)))
         if self.state == EventState.PENDING:
@@ -104,6 +99,9 @@ class EventFilter:
         return found
 
 
+_JSON = TypeAdapter(EventFilter)
+
+
 def _of_id(event_id: str) -> CompoundSelect[int]:
     """The first event of that id at each endpoint, and those that contradict it; each part by an index of its own."""
     first = select(WebhookEvent.id).where(WebhookEvent.event_id == event_id, WebhookEvent.conflicts_with.is_(None))
@@ -112,8 +110,7 @@ def _of_id(event_id: str) -> CompoundSelect[int]:
 
 def _same_payment(named: ColumnElement[bool]) -> Select[int]:
     """The rows of whole payments, of which one row is so."""
-    roots = select(func.coalesce(Payment.same_as, Payment.id)).where(named)
-    return select(Payment.id).where(or_(Payment.id.in_(roots), Payment.same_as.in_(roots)))
+    return select(Payment.id).where(Payment.root_id.in_(select(Payment.root_id).where(named)))
 
 
 def _told_of(payments: Select[int]) -> ColumnElement[bool]:

@@ -81,7 +81,7 @@ _FACTS = text("""
            f.occurred_at, f.billing_references, root.membership_id, m.id, m.name, root.id
     FROM payment_facts f
     JOIN payments p ON p.id = f.payment_id
-    JOIN payments root ON root.id = coalesce(p.same_as, p.id)
+    JOIN payments root ON root.id = p.root_id
     LEFT JOIN memberships s ON s.id = root.membership_id
     LEFT JOIN members m ON m.id = s.member_id
     WHERE f.id = ANY(CAST(:facts AS bigint[]))
@@ -89,8 +89,7 @@ _FACTS = text("""
 """)
 
 _WHOLE = text("""
-    SELECT id FROM payments WHERE id = ANY(CAST(:roots AS bigint[]))
-    UNION ALL SELECT id FROM payments WHERE same_as = ANY(CAST(:roots AS bigint[]))
+    SELECT id FROM payments WHERE root_id = ANY(CAST(:roots AS bigint[]))
 """)
 
 # By way of the payments' grants: there are entries by the million, and none is looked up by its fact.

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.database.arrays import array, columns
+from models.database.arrays import Batch, array
 from models.database.base import prose
-from models.inbox.events import CLAIM_THIN, Claimed
+from models.inbox.queue import CLAIM_THIN, Claimed
 
 
 def claim(session: Session, endpoint: str, *, lease_s: float) -> Claimed | None:
@@ -47,24 +47,25 @@ _WAITED_S = "extract(epoch FROM clock_timestamp() - coalesce(e.waits_since, cloc
 _WAITS = f"""waits_since = coalesce(e.waits_since, clock_timestamp()), next_attempt_at = clock_timestamp()
             + make_interval(secs => greatest(:base_s, least(:cap_s, {_WAITED_S})) * (0.5 + random()))"""
 
-_WAIT = prose(
+_WAIT = Batch(
     """
-    WITH told AS (
-        SELECT e.id, e.error AS formerly, w.why
+    WITH known AS (
+        SELECT e.id, e.error AS formerly, new.why
         FROM webhook_events e
-        JOIN unnest(CAST(:ids AS bigint[]), CAST(:whys AS text[])) AS w (id, why) ON w.id = e.id
+        JOIN ROWS ON new.id = e.id
         WHERE e.state = 'pending'
         ORDER BY e.id FOR UPDATE OF e
     ), waits AS (
         UPDATE webhook_events e
-        SET thin = true, resource = NULL, error = told.why, attempts = greatest(e.attempts - 1, 0), {waits}
-        FROM told WHERE e.id = told.id
-        RETURNING e.id, e.attempts + 1 AS attempt, told.why, told.formerly
+        SET thin = true, resource = NULL, error = known.why, attempts = greatest(e.attempts - 1, 0), {waits}
+        FROM known WHERE e.id = known.id
+        RETURNING e.id, e.attempts + 1 AS attempt, known.why, known.formerly
     )
     INSERT INTO event_errors (event_id, attempt, error)
     SELECT id, attempt, why FROM waits WHERE why IS DISTINCT FROM formerly
-""".replace("{waits}", _WAITS),
-    "whys",
+    """.replace("{waits}", _WAITS),
+    id="bigint",
+    why="prose",
 )
 
 
@@ -74,7 +75,7 @@ def wait(session: Session, waiting: Sequence[Waiting], *, base_s: float, cap_s: 
     Takes the claim's try back. Why it waits stands among the event's tries, once for each new reason.
     """
     if waiting:
-        session.execute(_WAIT, columns(("ids", "whys"), waiting) | {"base_s": base_s, "cap_s": cap_s})
+        _WAIT.execute(session, waiting, base_s=base_s, cap_s=cap_s)
 
 
 _WAIT_ALL = prose(

@@ -1,8 +1,8 @@
-"""What staff change by hand: sessions given or taken with a reason, and expiries put off.
+"""Changes by hand: staff give or take sessions with a reason, and extend grants.
 
-Sessions given are a grant of their own, which like any other first repays an open shortfall of that item;
-sessions taken are drawn in burn order. What one person adjusts of one member in one local day is bounded:
-an adjustment that goes beyond has no effect until a second person approves it.
+Sessions given are a grant of their own. Like any other grant it first repays an open shortfall of its item. Sessions
+taken are drawn in burn order. There is a limit to what one person adjusts of one member in one local day: beyond it,
+an adjustment has no effect until a second person approves it.
 """
 
 from collections.abc import Sequence
@@ -33,14 +33,15 @@ from models.errors import (
 )
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
-from models.ledger.entries import CreditGrant, EntryKind, Move
+from models.ledger.entries import CreditGrant, Move
+from models.ledger.kinds import EntryKind
 from models.members.memberships import Member
 from models.staff import actions
 from models.staff.actions import Actor
 
 
 class AdjustmentReason(StrEnum):
-    """Why sessions are given or taken by hand."""
+    """The reason for giving or taking sessions by hand."""
 
     GOODWILL = "goodwill"
     CORRECTION = "correction"
@@ -51,7 +52,7 @@ class AdjustmentReason(StrEnum):
 
 
 class Adjustment(Base):
-    """Sessions given (plus) or taken (minus) by hand, or the wish to do so. Its decision is written once."""
+    """Sessions given (plus) or taken (minus) by hand, or the request to do so. The decision is written once."""
 
     __tablename__ = "adjustments"
     __table_args__ = (
@@ -82,14 +83,14 @@ class Adjustment(Base):
     decided_at: Mapped[datetime | None]
     approved: Mapped[bool | None]
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"), unique=True)
-    """The act that applied it."""
+    """The action that applied it."""
 
     member: Mapped[Member] = relationship()
     item: Mapped[Item] = relationship()
 
     @property
     def subject(self) -> str:
-        """What it is about, for the action log."""
+        """Its description in the action log."""
         return f"adjustment {self.id}: {self.quantity:+d} {self.item.name}"
 
 
@@ -97,11 +98,11 @@ def adjust(
     session: Session, *, member_id: int, item_id: int, quantity: int, last_day: date | None, reason: AdjustmentReason,
     note: str, alone_up_to: int, key: str, by: Actor, now: datetime,
 ) -> Adjustment:  # fmt: skip
-    """Gives (plus) or takes (minus) sessions at once, or asks a second person to approve it.
+    """Give (plus) or take (minus) sessions at once, or ask a second person to approve it.
 
-    One person alone may give and take `alone_up_to` sessions of a member in a local day at the member's club, all
-    acts taken together. Sessions given expire after the local `last_day` there; None is never. The same
-    key with the same content is no change. Raises ZeroQuantity, NumberTooLarge, ReasonMissing,
+    One person alone may give and take `alone_up_to` sessions of a member in one local day at the member's club, in
+    total. Sessions given expire after the local `last_day` there; None is never. The same key with the same content
+    changes nothing. Raises ZeroQuantity, NumberTooLarge, ReasonMissing,
     TextTooLong, DayTooFar, DayOver, TooFewSessions, KeyReused, NotFound, NotASessionItem.
     """
     if not quantity:
@@ -122,7 +123,7 @@ def adjust(
         "reason": reason.value, "note": note,
     }  # fmt: skip
     with session.begin_nested():
-        # Two at once count one after the other.
+        # Two concurrent adjustments are counted one after the other.
         session.get_one(Member, member_id, with_for_update={"key_share": True})
         alone = _alone_today(session, member_id, by, zone, now) + abs(quantity)
         needs_second_person = alone > alone_up_to
@@ -152,7 +153,7 @@ _ALONE_TODAY = text("""
 
 
 def _alone_today(session: Session, member_id: int, by: Actor, time_zone: str, now: datetime) -> int:
-    """Sessions of the member that this person has given or taken alone since the local midnight."""
+    """How many sessions of the member this person has given or taken alone since the local midnight."""
     yesterday = now.astimezone(ZoneInfo(time_zone)).date() - timedelta(days=1)
     since = days.end_of(yesterday, time_zone)
     values = {"member": member_id, "person": by.name, "since": since}
@@ -161,9 +162,9 @@ def _alone_today(session: Session, member_id: int, by: Actor, time_zone: str, no
 
 
 def decide(session: Session, adjustment_id: int, *, approve: bool, by: Actor, now: datetime) -> Adjustment:
-    """Applies an adjustment that waits for a second person, or declines it, which the asker may do too.
+    """Apply an adjustment that waits for a second person, or decline it, which the person who asked may do too.
 
-    Raises NotFound, WrongState where it was decided before, SamePerson, DayOver, TooFewSessions.
+    Raises NotFound, WrongState if it is decided already, SamePerson, DayOver, TooFewSessions.
     """
     adjustment = session.get(Adjustment, adjustment_id, with_for_update=True, populate_existing=True)
     if adjustment is None:
@@ -183,7 +184,7 @@ def decide(session: Session, adjustment_id: int, *, approve: bool, by: Actor, no
 
 
 def waiting(session: Session, member_id: int | None = None) -> Sequence[Adjustment]:
-    """The adjustments that wait for a second person, the oldest first; all, or one member's."""
+    """The adjustments that wait for a second person, the oldest first: all, or one member's."""
     query = select(Adjustment).where(Adjustment.decided_at.is_(None)).order_by(Adjustment.id)
     query = query.options(joinedload(Adjustment.member), joinedload(Adjustment.item))
     if member_id is not None:
@@ -235,14 +236,7 @@ def _end_of(last_day: date, time_zone: str, now: datetime) -> datetime:
     return days.end_of(last_day, time_zone)
 
 
-_ZONE_OF_GRANT = text("""
-    SELECT c.time_zone FROM credit_grants g
-    JOIN payments p ON p.id = g.payment_id
-    JOIN memberships m ON m.id = coalesce(
-        p.membership_id, (SELECT root.membership_id FROM payments root WHERE root.id = p.same_as))
-    JOIN clubs c ON c.id = m.club_id
-    WHERE g.id = :grant
-""")
+_ZONE_OF_GRANT = text("SELECT time_zone FROM grant_clubs WHERE grant_id = :grant")
 
 _HOME_ZONE = text("""
     SELECT c.time_zone FROM memberships m JOIN clubs c ON c.id = m.club_id
@@ -259,11 +253,11 @@ def home_zone(session: Session, member_id: int) -> str:
 
 
 def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: Actor, now: datetime) -> int:
-    """Lets a grant expire later: after the local `last_day` at the club of its membership.
+    """Let a grant expire later: after the local `last_day` at the club of its membership.
 
-    What of it has expired comes back, but for what counts as reversed; returns how many sessions did. Raises NotFound,
-    ReasonMissing, TextTooLong, NeverExpires, DayOver, NotLater, DayTooFar, or NothingExpired for a grant whose time
-    is over and of which nothing is left to bring back.
+    Its expired sessions come back, except those that count as reversed; returns how many came back. Raises NotFound,
+    ReasonMissing, TextTooLong, NeverExpires, DayOver, NotLater, DayTooFar, or NothingExpired if the grant has expired
+    and has no session to bring back.
     """
     reason = actions.reason_given(reason)
     grant = session.get(CreditGrant, grant_id, with_for_update=True, populate_existing=True)
@@ -271,7 +265,7 @@ def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: 
         raise NotFound(what="grant", name=grant_id)
     if grant.expires_at is None:
         raise NeverExpires(grant=grant_id)
-    zone = session.scalar(_ZONE_OF_GRANT, {"grant": grant_id}) or home_zone(session, grant.member_id)
+    zone = session.scalars(_ZONE_OF_GRANT, {"grant": grant_id}).one()
     expiry = _end_of(last_day, zone, now)
     if expiry <= grant.expires_at:
         raise NotLater(last_day=days.last_day(grant.expires_at, zone))

@@ -1,6 +1,6 @@
 """PURE: which grants a redemption draws on.
 
-Soonest expiry first, never-expiring last; of equal expiry what was free before what was paid for, then the oldest.
+Soonest expiry first, never-expiring last; for equal expiry, free grants before paid ones, then the oldest.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ class UsableGrant(NamedTuple):
     effective_at: datetime
     expires_at: datetime | None
     paid_for: bool
-    """Whether a payment gave it, and not a person."""
+    """True if a payment gave it, False if a person did."""
 
 
 class Draw(NamedTuple):
@@ -29,7 +29,7 @@ class Draw(NamedTuple):
 
 
 def draw(grants: Iterable[UsableGrant], quantity: int) -> list[Draw] | None:
-    """The draws that make up `quantity`, in burn order; None where the grants hold fewer."""
+    """The draws that make up `quantity`, in burn order; None if the grants hold fewer."""
     draws = []
     for grant in sorted(grants, key=_place):
         if quantity == 0:

@@ -1,9 +1,9 @@
-"""PURE: how a grant gives up sessions whose money went back, and gets them again.
+"""PURE: how a grant loses sessions whose money went back, and how it gets them again.
 
-A clawback takes what remains, leaves what had expired or been taken by hand, and what was used becomes
-shortfall. A reinstatement undoes that in the opposite order: it cancels shortfall
-first, then what had been left, and gives back the rest. Expired sessions come back when their
-grant expires later after all, but for those that count as reversed.
+A clawback takes the remaining sessions and leaves those that had expired or been taken by hand; used sessions become
+shortfall. A reinstatement undoes that in the opposite order: it cancels shortfall first, then what the clawback had
+left, and gives back the rest. When a grant turns out to expire later, its expired sessions come back, except those that
+count as reversed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.catalogue.tables import ShortfallPolicy
-from models.ledger.entries import EntryKind, Move
+from models.ledger.entries import Move
+from models.ledger.kinds import EntryKind
 
 
 @dataclass(slots=True)
 class Grant:
-    """A grant as it stands while its moves are planned; `apply` keeps it in step with them."""
+    """A grant while its moves are planned; `apply` keeps it up to date."""
 
     id: int
     payment_id: int | None
@@ -29,16 +30,16 @@ class Grant:
     expires_at: datetime | None
     recorded_at: datetime
     late_after_s: int = 0
-    # What its entries come to so far; read only for grants of which more than that is to change.
+    # Sums of its entries; read only for grants whose reversed sessions or expiry change.
     expired: "dict[int | None, int]" = field(default_factory=dict)
-    """Sessions that have expired, by the expiry run that wrote them down; None: no run did."""
+    """Expired sessions by the expiry run that recorded them; None if no run did."""
     taken_by_hand: int = 0
     clawed_back: int = 0
     repayments: "list[tuple[Grant, int]]" = field(default_factory=list)
-    """Who repaid how much of its shortfall, the last first."""
+    """The grants that repaid its shortfall, each with how much, the last first."""
 
     def apply(self, move: Move) -> Move:
-        """Books the move on this grant and hands it on."""
+        """Book the move on this grant, and return it."""
         self.remaining += move.quantity
         self.shortfall += move.shortfall
         self.reversed += move.reversed
@@ -51,14 +52,14 @@ class Grant:
 
     @property
     def gone(self) -> int:
-        """Neither there nor used: what has expired, and what staff have taken."""
+        """Sessions that neither remain nor were used: expired, or taken by staff."""
         return sum(self.expired.values()) + self.taken_by_hand
 
 
 def reverse(
     grant: Grant, target: int, *, policy: str, fact_id: int, occurred_at: datetime, now: datetime
 ) -> Iterator[Move]:
-    """The moves that bring `grant.reversed` to `target`: none where it is there already."""
+    """The moves that bring `grant.reversed` to `target`."""
     if target > grant.reversed:
         yield from _claw_back(grant, target - grant.reversed, policy, fact_id, occurred_at, now)
     elif target < grant.reversed:
@@ -69,7 +70,7 @@ def _claw_back(
     grant: Grant, quantity: int, policy: str, fact_id: int, occurred_at: datetime, now: datetime
 ) -> Iterator[Move]:
     if grant.remaining and grant.expires_at is not None and grant.expires_at <= now:
-        # It had expired by the clock; writing that down first keeps a late expiry job from mattering.
+        # Expired by the clock: record that first, so that the result does not depend on when the expiry job runs.
         yield grant.apply(Move(grant.id, EntryKind.EXPIRY, -grant.remaining, grant.expires_at))
     taken = min(quantity, grant.remaining)
     left = min(quantity - taken, max(0, grant.gone - _left_before(grant)))
@@ -123,14 +124,14 @@ def _reinstate(grant: Grant, quantity: int, fact_id: int, occurred_at: datetime)
 
 
 def _left_before(grant: Grant) -> int:
-    """Reversed sessions that were neither taken, nor repaid since, nor are owed: gone, or forgiven."""
+    """Reversed sessions that were neither taken back nor repaid, and are not owed: gone, or forgiven."""
     return grant.reversed - grant.shortfall - grant.clawed_back - sum(paid for _, paid in grant.repayments)
 
 
 def bring_back(
     grant: Grant, occurred_at: datetime, *, fact_id: int | None = None, action_id: int | None = None, note: str
 ) -> Iterator[Move]:
-    """The moves that undo the expiry of a grant which can be used again, for all that does not count as reversed."""
+    """The moves that bring back the expired sessions of a grant that is usable again, except those reversed."""
     wanted = max(0, sum(grant.expired.values()) - _left_before(grant))
     for run, expired in list(grant.expired.items()):
         if back := min(wanted, expired):
@@ -144,7 +145,7 @@ def bring_back(
 
 
 def repay(grant: Grant, debts: Iterable[Grant], occurred_at: datetime) -> Iterator[Move]:
-    """The moves by which a new grant repays open shortfalls, in the order given, as far as it goes."""
+    """The moves by which a new grant repays open shortfalls, in the order given, until it is empty."""
     for debt in debts:
         if paid := min(grant.remaining, debt.shortfall):
             yield from _repay(grant, debt, paid, occurred_at)
@@ -152,7 +153,7 @@ def repay(grant: Grant, debts: Iterable[Grant], occurred_at: datetime) -> Iterat
 
 def _repay(payer: Grant, debtor: Grant, quantity: int, occurred_at: datetime) -> Iterator[Move]:
     """The pair of entries by which one grant repays another's shortfall; a negative quantity undoes that."""
-    # Sessions that come back to a grant which is itself short go to its shortfall.
+    # Sessions that come back to a grant with a shortfall of its own repay that first.
     own = min(-quantity, payer.shortfall) if quantity < 0 and payer is not debtor else 0
     note = f"shortfall of grant {debtor.id} repaid" if quantity > 0 else f"its repayment to grant {debtor.id} undone"
     kind = EntryKind.DEBT_REPAYMENT

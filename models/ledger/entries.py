@@ -1,14 +1,12 @@
 """The ledger: grants, and the only writer of the entries that move them.
 
-A grant's definition never changes; `remaining`, `shortfall`, `reversed` and
-`expires_at` are projections that only entries move, in the same statement. The
-database refuses a remaining below zero or above the quantity, and every change
-of an entry.
+A grant's definition never changes. `remaining`, `shortfall`, `reversed` and `expires_at` are projections: only entries
+move them, in the same statement. The database refuses a remaining below zero or above the quantity, and every change of
+an entry.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import NamedTuple
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
@@ -16,25 +14,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.catalogue.tables import Item
-from models.database.arrays import columns
-from models.database.base import Base, Id, RecordedAt, one_of
+from models.database.arrays import Batch
+from models.database.base import Base, Id, RecordedAt
 from models.errors import TooFewSessions
-from models.ledger import burn_order
+from models.ledger import burn_order, kinds
 from models.ledger.burn_order import Draw, UsableGrant
-
-
-class EntryKind(StrEnum):
-    """Why sessions moved."""
-
-    GRANT = "grant"
-    REDEMPTION = "redemption"
-    RETURN = "return"
-    EXPIRY = "expiry"
-    CLAWBACK = "clawback"
-    REINSTATEMENT = "reinstatement"
-    ADJUSTMENT = "adjustment"
-    DEBT_REPAYMENT = "debt_repayment"
-    EXTENSION = "extension"
+from models.ledger.kinds import CHECKS, EntryKind
 
 
 class CreditGrant(Base):
@@ -58,7 +43,7 @@ class CreditGrant(Base):
     id: Mapped[Id]
     payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
-    """The act that gave it by hand, where no payment did."""
+    """The action that gave it by hand; NULL if a payment gave it."""
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
     quantity: Mapped[int]
@@ -67,13 +52,13 @@ class CreditGrant(Base):
     """UTC; NULL is never."""
     remaining: Mapped[int]
     shortfall: Mapped[int] = mapped_column(server_default="0")
-    """Sessions already used when their payment was reversed, neither repaid nor forgiven yet."""
+    """Sessions already used when their payment was reversed, and neither repaid nor forgiven."""
     reversed: Mapped[int] = mapped_column(server_default="0")
     """Sessions whose money went back, whether taken, expired or used."""
     recorded_at: Mapped[RecordedAt]
     """When it was credited, by the worker's clock."""
     late_after_s: Mapped[int] = mapped_column(server_default="0")
-    """Credited longer than this after its payment, it counts its days from its crediting; 0 is never."""
+    """If it was credited longer than this after its payment, its days count from the crediting; 0 turns that off."""
 
 
 class LedgerEntry(Base):
@@ -93,27 +78,7 @@ class LedgerEntry(Base):
             "grant_id",
             postgresql_where=text("expiry_run_id IS NOT NULL"),
         ),
-        CheckConstraint(one_of("kind", EntryKind), "kind"),
-        CheckConstraint(
-            "CASE kind WHEN 'grant' THEN quantity > 0 WHEN 'redemption' THEN quantity < 0"
-            " WHEN 'return' THEN quantity > 0"
-            " WHEN 'expiry' THEN quantity < 0 OR (quantity > 0 AND num_nonnulls(fact_id, action_id) = 1)"
-            " WHEN 'clawback' THEN quantity <= 0 AND reversed > 0"
-            " WHEN 'reinstatement' THEN quantity >= 0 AND reversed < 0"
-            " WHEN 'debt_repayment' THEN counter_grant_id IS NOT NULL"
-            " WHEN 'extension' THEN quantity = 0 AND (expires_at IS NOT NULL OR expiry_run_id IS NOT NULL)"
-            " ELSE true END",
-            "kind_and_sign",
-        ),
-        CheckConstraint(
-            "(kind IN ('grant', 'clawback', 'reinstatement')) <= (fact_id IS NOT NULL)", "caused_by_a_fact"
-        ),
-        CheckConstraint("(kind IN ('redemption', 'return')) = (redemption_id IS NOT NULL)", "caused_by_a_redemption"),
-        CheckConstraint(
-            "(kind IN ('redemption', 'return', 'adjustment')) <= (action_id IS NOT NULL)", "caused_by_a_person"
-        ),
-        CheckConstraint("kind <> 'extension' OR num_nonnulls(fact_id, action_id) = 1", "cause_of_an_extension"),
-        CheckConstraint("kind <> 'adjustment' OR quantity <> 0", "adjustments_move"),
+        *(CheckConstraint(check, name) for name, check in CHECKS.items()),
     )
 
     id: Mapped[Id]
@@ -128,21 +93,21 @@ class LedgerEntry(Base):
     expires_at: Mapped[datetime | None]
     """The expiry that a grant begins with, and an extension's new one; NULL is never."""
     occurred_at: Mapped[datetime]
-    """By the clock of whoever caused it; an expiry's is the grant's expires_at."""
+    """The time at the source: the processor's or the desk's clock. For an expiry, the grant's expires_at."""
     recorded_at: Mapped[RecordedAt]
     fact_id: Mapped[int | None] = mapped_column(ForeignKey("payment_facts.id"))
     redemption_id: Mapped[int | None] = mapped_column(ForeignKey("redemptions.id"))
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
-    """Who did it by hand, and why."""
+    """The action of the person who did it by hand."""
     counter_grant_id: Mapped[int | None] = mapped_column(ForeignKey("credit_grants.id"))
-    """The other grant of a debt repayment: whose shortfall it repays, or who repaid it."""
+    """The other grant of a debt repayment: the one whose shortfall is repaid, or the one that repaid it."""
     note: Mapped[str | None]
     expiry_run_id: Mapped[int | None] = mapped_column(ForeignKey("expiry_runs.id"))
-    """The run that wrote an expiry down, or that its undo is of."""
+    """The run that recorded an expiry, also in the entries that undo it."""
 
 
 class NewGrant(NamedTuple):
-    """A grant to be made, with the fact that causes it."""
+    """A grant to make, with the fact that causes it."""
 
     payment_id: int
     member_id: int
@@ -158,7 +123,7 @@ class NewGrant(NamedTuple):
 
 
 class Move(NamedTuple):
-    """An entry to be posted on an existing grant."""
+    """An entry to post on an existing grant."""
 
     grant_id: int
     kind: EntryKind
@@ -175,15 +140,10 @@ class Move(NamedTuple):
     expiry_run_id: int | None = None
 
 
-_GRANT = text("""
+_GRANT = Batch(
+    """
     WITH new AS (
-        SELECT * FROM unnest(
-            CAST(:payment_id AS bigint[]), CAST(:member_id AS bigint[]), CAST(:item_id AS bigint[]),
-            CAST(:quantity AS int[]), CAST(:effective_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]),
-            CAST(:occurred_at AS timestamptz[]), CAST(:recorded_at AS timestamptz[]), CAST(:fact_id AS bigint[]),
-            CAST(:note AS text[]), CAST(:late_after_s AS int[]))
-          AS new (payment_id, member_id, item_id, quantity, effective_at, expires_at, occurred_at, recorded_at,
-                  fact_id, note, late_after_s)
+        SELECT * FROM ROWS
     ), granted AS (
         INSERT INTO credit_grants
             (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at, recorded_at, late_after_s)
@@ -196,57 +156,61 @@ _GRANT = text("""
         FROM granted JOIN new USING (payment_id, item_id)
     )
     SELECT id, payment_id, item_id FROM granted
-""")
+    """,
+    payment_id="bigint", member_id="bigint", item_id="bigint", quantity="int", effective_at="timestamptz",
+    expires_at="timestamptz", occurred_at="timestamptz", recorded_at="timestamptz", fact_id="bigint", note="text",
+    late_after_s="int",
+)  # fmt: skip
 
 
 def grant(session: Session, grants: Sequence[NewGrant]) -> dict[tuple[int, int], int]:
-    """Makes grants, each with its `grant` entry; their ids by (payment id, item id).
+    """Make grants, each with its `grant` entry. Returns their ids by (payment id, item id).
 
     A second grant of an item by the same payment violates a unique constraint.
     """
-    rows = session.execute(_GRANT, columns(NewGrant._fields, grants)).all()
+    rows = _GRANT.execute(session, grants).all()
     return {(payment_id, item_id): grant_id for grant_id, payment_id, item_id in rows}
 
 
-_POST = text("""
+_POST = Batch(
+    f"""
     WITH entered AS (
         INSERT INTO ledger_entries
             (grant_id, kind, quantity, occurred_at, shortfall, reversed, expires_at, fact_id, redemption_id,
              action_id, counter_grant_id, note, expiry_run_id)
-        SELECT * FROM unnest(
-            CAST(:grant_id AS bigint[]), CAST(:kind AS text[]), CAST(:quantity AS int[]),
-            CAST(:occurred_at AS timestamptz[]), CAST(:shortfall AS int[]), CAST(:reversed AS int[]),
-            CAST(:expires_at AS timestamptz[]), CAST(:fact_id AS bigint[]), CAST(:redemption_id AS bigint[]),
-            CAST(:action_id AS bigint[]), CAST(:counter_grant_id AS bigint[]), CAST(:note AS text[]),
-            CAST(:expiry_run_id AS bigint[]))
+        SELECT * FROM ROWS
         RETURNING grant_id, kind, quantity, shortfall, reversed, expires_at
     ), moved AS (
         SELECT grant_id, sum(quantity) AS quantity, sum(shortfall) AS shortfall, sum(reversed) AS reversed,
-               max(expires_at) AS expires_at, bool_or(kind = 'extension') AS extended
-        FROM entered GROUP BY grant_id
+               max(expires_at) AS expires_at, bool_or({kinds.EXTENDS}) AS extended
+        FROM entered e GROUP BY grant_id
     )
     UPDATE credit_grants g
     SET remaining = g.remaining + moved.quantity, shortfall = g.shortfall + moved.shortfall,
         reversed = g.reversed + moved.reversed,
         expires_at = CASE WHEN moved.extended THEN moved.expires_at ELSE g.expires_at END
     FROM moved WHERE g.id = moved.grant_id
-""")
+    """,
+    grant_id="bigint", kind="text", quantity="int", occurred_at="timestamptz", shortfall="int", reversed="int",
+    expires_at="timestamptz", fact_id="bigint", redemption_id="bigint", action_id="bigint", counter_grant_id="bigint",
+    note="text", expiry_run_id="bigint",
+)  # fmt: skip
 
 
 def post(session: Session, moves: Sequence[Move]) -> None:
-    """Writes entries and moves their grants, which the caller holds locked; nothing for no moves.
+    """Write entries and move their grants, which the caller has locked.
 
-    Of one grant at most one extension can be among them.
+    At most one extension per grant.
     """
     if moves:
-        session.execute(_POST, columns(Move._fields, moves))
+        _POST.execute(session, moves)
 
 
 def add(
     session: Session, *, member_id: int, item_id: int, quantity: int, expires_at: datetime | None, action_id: int,
     note: str | None, now: datetime,
 ) -> int:  # fmt: skip
-    """Makes a grant by hand, which no payment gave, with the `adjustment` entry that fills it; its id."""
+    """Make a grant by hand, with the `adjustment` entry that fills it. Returns its id."""
     new = insert(CreditGrant).values(
         action_id=action_id, member_id=member_id, item_id=item_id, quantity=quantity, remaining=0,
         effective_at=now, expires_at=expires_at, recorded_at=now,
@@ -268,7 +232,7 @@ _USABLE = text("""
 
 
 def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime) -> list[Draw]:
-    """What to take from which of the member's usable grants, in burn order; they are locked.
+    """What to take from each of the member's usable grants, in burn order. Locks the grants.
 
     Raises TooFewSessions.
     """
@@ -280,7 +244,7 @@ def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: 
     return draws
 
 
-# By `as_of` the index finds them; the database's clock, which it cannot be searched by, has the last word.
+# The index finds them by `as_of`; clock_timestamp() is volatile, so it can only filter, and has the last word.
 _EXPIRE = text("""
     WITH expired AS MATERIALIZED (
         SELECT id, remaining, expires_at FROM credit_grants
@@ -301,11 +265,10 @@ _EXPIRE = text("""
 
 
 def expire(session: Session, *, as_of: datetime, limit: int = 20_000, run_id: int | None = None) -> int:
-    """Writes down up to `limit` grants that have expired by `as_of`, as part of that run, and says how many.
+    """Record the expiry of up to `limit` grants that have expired by `as_of`, as part of that run. Returns how many.
 
-    One entry per grant, dated at its expires_at. Never takes a grant before its time by
-    the database's clock, whatever `as_of` says. Safe to run twice at once, and to
-    be killed: a grant is either untouched or done. Commit and call again until it
+    One entry per grant, dated at its expires_at. Never expires a grant early by the database's clock, whatever `as_of`
+    is. Safe to run concurrently and to kill: a grant is either untouched or done. Commit and call again until it
     returns 0.
     """
     return session.connection().execute(_EXPIRE, {"as_of": as_of, "limit": limit, "run": run_id}).rowcount

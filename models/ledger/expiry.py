@@ -1,7 +1,8 @@
-"""Expiry runs: what expired is written down run by run, and a run that would write down far too much is stopped.
+"""Expiry runs: each records what has expired by its time, and a run that would record far too much is stopped.
 
-What can be used is exact by the clock, written down or not: a stopped run gives nobody a session more. It
-keeps a wrong mass expire (an import, a term with the wrong days) out of the ledger until a person has looked.
+What members can use is exact by the clock, whether an expiry is recorded or not: a stopped run gives nobody an extra
+session. It keeps a wrong mass expiry (an import, a term with the wrong days) out of the ledger until a person has
+looked.
 """
 
 from collections.abc import Sequence
@@ -13,28 +14,29 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, select, t
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Id, RecordedAt, one_of
+from models.database.paging import newest_first
 from models.errors import NotFound, WrongState
 from models.ledger import entries
 from models.staff import actions
 from models.staff.actions import Actor
 
 BATCH = 20_000
-"""Grants written down in one transaction."""
+"""Grants recorded in one transaction."""
 
 
 class RunState(StrEnum):
-    """Where a run stands."""
+    """The state of a run."""
 
     RUNNING = "running"
     STOPPED = "stopped"
-    """By its breaker; a person has to allow it."""
+    """By the breaker; a person has to allow it."""
     FINISHED = "finished"
     UNDOING = "undoing"
     UNDONE = "undone"
 
 
 class ExpiryRun(Base):
-    """One writing down of what had expired by `as_of`. At most one is open, running or stopped, at a time."""
+    """One recording of what had expired by `as_of`. At most one run is open (running or stopped) at a time."""
 
     __tablename__ = "expiry_runs"
     __table_args__ = (
@@ -51,41 +53,41 @@ class ExpiryRun(Base):
     started_at: Mapped[RecordedAt] = mapped_column(index=True)
     finished_at: Mapped[datetime | None]
     due: Mapped[int] = mapped_column(BigInteger)
-    """Grants that it found, counted no further than its breaker had to know."""
+    """Grants that it found; counting stops at `COUNT_LIMIT`."""
     usual: Mapped[int] = mapped_column(BigInteger)
     """The most grants of one day (UTC) in the five weeks before."""
     grants: Mapped[int] = mapped_column(BigInteger, server_default="0")
     sessions: Mapped[int] = mapped_column(BigInteger, server_default="0")
     allowed_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
-    """The act of the person who let a stopped run go on."""
+    """The action that let a stopped run go on."""
     undone_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
-    """The act of the person who had it undone."""
+    """The action that had it undone."""
     undone_until: Mapped[date | None]
     """The last local day on which its sessions can be used again; NULL is for ever."""
     undone_up_to: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    """The highest grant that the undo has come to."""
+    """The highest grant id that the undo has reached."""
     undone_at: Mapped[datetime | None]
     undone_grants: Mapped[int] = mapped_column(BigInteger, server_default="0")
     undone_sessions: Mapped[int] = mapped_column(BigInteger, server_default="0")
     left_grants: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    """Grants that the undo left as they are, because their payment was reversed."""
+    """Grants that the undo skipped because their payment was reversed."""
 
 
 class Breaker(NamedTuple):
-    """A run is stopped if its day came to more grants than `grants_from` and than `times` the usual most of a day."""
+    """Limits per day: a run is stopped above both `grants_from` grants and `times` the usual maximum of a day."""
 
     grants_from: int
     times: int
 
 
 class Step(NamedTuple):
-    """What one transaction wrote down; `more` says that there may be more to do."""
+    """What one transaction recorded; `more` is True if there may be more to do."""
 
     grants: int
     more: bool
 
 
-# Started days ago counts for that day; what a person has allowed is not held against the rest of its day.
+# A run counts for the day on which it started. What a person has allowed does not count against the rest of its day.
 _DAYS = text("""
     SELECT CAST(coalesce(max(grants) FILTER (WHERE day < today), 0) AS bigint),
            CAST(coalesce(max(unasked) FILTER (WHERE day = today), 0) AS bigint)
@@ -118,14 +120,14 @@ _FINISH = text("""
 """)
 
 COUNT_LIMIT = 1_000_000
-"""Of grants told of a stopped run."""
+"""The largest number of grants that is counted for a stopped run."""
 
 
 def step(session: Session, *, as_of: datetime, breaker: Breaker, limit: int = BATCH) -> Step:
-    """Writes down up to `limit` grants: of the run under way, or else of a new one over what has expired by `as_of`.
+    """Record the expiry of up to `limit` grants: of the open run, or of a new one over what has expired by `as_of`.
 
-    Nothing while a run is stopped. Commit, and call again while there is more. Safe to
-    run twice at once, and to be killed: the next call goes on with the run.
+    Does nothing while a run is stopped. Commit, and call again while there is more. Safe to run concurrently and to
+    kill: the next call continues the run.
     """
     run = open_run(session) or _begun(session, as_of, breaker)
     if run is None or run.state == RunState.STOPPED:
@@ -133,13 +135,13 @@ def step(session: Session, *, as_of: datetime, breaker: Breaker, limit: int = BA
     grants = entries.expire(session, as_of=run.as_of, limit=limit, run_id=run.id)
     if grants:
         return Step(grants, True)
-    # Where it is not finished, another process holds some of its grants.
+    # If the run does not finish here, another process has locked some of its grants.
     return Step(0, session.connection().execute(_FINISH, {"run": run.id}).rowcount > 0)
 
 
 def _begun(session: Session, as_of: datetime, breaker: Breaker) -> ExpiryRun | None:
-    """A new run, if anything has expired; or the one that another process was just beginning."""
-    # What is counted is still to be done when the run begins: nobody else begins and ends one in between.
+    """A new run, if anything has expired; or the one that another process has just begun."""
+    # Closes the race between counting and beginning: no other process begins and ends a run in between.
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext('spp expiry run'))"))
     if run := open_run(session):
         return run
@@ -154,19 +156,19 @@ def _begun(session: Session, as_of: datetime, breaker: Breaker) -> ExpiryRun | N
 
 
 def open_run(session: Session) -> ExpiryRun | None:
-    """The run that is under way or stopped."""
+    """The run that is running or stopped, if there is one."""
     query = select(ExpiryRun).where(ExpiryRun.finished_at.is_(None))
     return session.scalar(query.execution_options(populate_existing=True))
 
 
 def stopped(session: Session) -> ExpiryRun | None:
-    """The run that its breaker has stopped and nobody has allowed yet."""
+    """The run that the breaker has stopped and nobody has allowed yet, if there is one."""
     run = open_run(session)
     return run if run and run.state == RunState.STOPPED else None
 
 
 def allow(session: Session, run_id: int, *, reason: str, by: Actor) -> ExpiryRun:
-    """Lets a stopped run go on, over the grants that had expired by its `as_of` and no others.
+    """Let a stopped run go on, over the grants that had expired by its `as_of` and no others.
 
     Raises NotFound, WrongState, ReasonMissing or TextTooLong.
     """
@@ -183,7 +185,7 @@ def allow(session: Session, run_id: int, *, reason: str, by: Actor) -> ExpiryRun
 
 
 def locked(session: Session, run_id: int) -> ExpiryRun:
-    """The run, locked. Raises NotFound."""
+    """Lock and return the run. Raises NotFound."""
     run = session.get(ExpiryRun, run_id, with_for_update=True, populate_existing=True)
     if run is None:
         raise NotFound(what="expiry run", name=run_id)
@@ -198,9 +200,5 @@ class Page(NamedTuple):
 
 
 def page(session: Session, *, limit: int, before: int | None = None) -> Page:
-    """Up to `limit` runs, the newest first, from those older than the cursor `before`."""
-    query = select(ExpiryRun).order_by(ExpiryRun.id.desc()).limit(limit + 1)
-    if before is not None:
-        query = query.where(ExpiryRun.id < before)
-    found = session.scalars(query).all()
-    return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
+    """Up to `limit` runs older than the cursor `before`, the newest first."""
+    return Page(*newest_first(session, select(ExpiryRun), ExpiryRun.id, limit=limit, before=before))

@@ -1,7 +1,7 @@
-"""Undoing an expiry run by counter-entries: its sessions are given back, to the end of a day that a person chose.
+"""Undoing an expiry run by counter-entries: its sessions come back and are usable to the end of a day that staff chose.
 
-Done in the background, a batch in each transaction. What the run's own entries come to per grant says what is
-still to do, so it can be killed and gone on with, and never gives anything back twice.
+A worker does it in the background, one batch per transaction. The sum of the run's entries per grant shows what is
+left to do, so it can be killed and continued, and never gives a session back twice.
 """
 
 from datetime import date, datetime, timedelta
@@ -14,8 +14,9 @@ from models.catalogue import days
 from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, Club
 from models.errors import DayOver, DayTooFar, WrongState
 from models.ledger import entries
-from models.ledger.entries import EntryKind, Move
+from models.ledger.entries import Move
 from models.ledger.expiry import ExpiryRun, RunState, locked
+from models.ledger.kinds import EntryKind
 from models.staff import actions
 from models.staff.actions import Action, Actor
 
@@ -23,7 +24,7 @@ BATCH = 1000
 
 
 def undo(session: Session, run_id: int, *, last_day: date | None, reason: str, by: Actor, now: datetime) -> ExpiryRun:
-    """Has a finished run undone; its sessions expire after `last_day` at their club, or with None never.
+    """Have a finished run undone. Its sessions then expire after `last_day` at their club; None is never.
 
     Raises NotFound, WrongState, ReasonMissing, TextTooLong, DayOver or DayTooFar.
     """
@@ -46,7 +47,7 @@ def undo(session: Session, run_id: int, *, last_day: date | None, reason: str, b
     return run
 
 
-# Locked in the order of ids. Grants given by hand have the days of their member's newest membership.
+# Locked in the order of ids, to avoid deadlocks.
 _GRANTS = text("""
     WITH expired AS (
         SELECT grant_id, -sum(quantity) AS quantity FROM ledger_entries
@@ -57,20 +58,16 @@ _GRANTS = text("""
     SELECT g.id, CAST(l.quantity AS int) AS quantity, g.reversed, g.expires_at, c.time_zone
     FROM expired l
     JOIN credit_grants g ON g.id = l.grant_id
-    LEFT JOIN payments p ON p.id = g.payment_id
-    LEFT JOIN payments root ON root.id = p.same_as
-    JOIN memberships m ON m.id = coalesce(p.membership_id, root.membership_id,
-        (SELECT max(id) FROM memberships home WHERE home.member_id = g.member_id))
-    JOIN clubs c ON c.id = m.club_id
+    JOIN grant_clubs c ON c.grant_id = g.id
     ORDER BY g.id
     FOR UPDATE OF g
 """)
 
 
 def step(session: Session, *, now: datetime, limit: int = BATCH) -> bool:
-    """Does the next batch of the oldest undo; whether there may be more to do. Commit, and call again.
+    """Do the next batch of the oldest undo. Returns whether there may be more to do; commit, and call again.
 
-    An undo that another process is at is passed over.
+    An undo that another process has locked is skipped.
     """
     query = select(ExpiryRun).where(ExpiryRun.state == RunState.UNDOING.value).order_by(ExpiryRun.id).limit(1)
     run = session.scalar(query.with_for_update(skip_locked=True).execution_options(populate_existing=True))
@@ -98,7 +95,7 @@ def step(session: Session, *, now: datetime, limit: int = BATCH) -> bool:
 
 
 def _until(run: ExpiryRun, expires_at: datetime | None, time_zone: str) -> datetime | None:
-    """When the grant expires instead; one that expires later already keeps that."""
+    """The grant's new expiry; one that expires later already keeps its own."""
     if run.undone_until is None or expires_at is None:
         return None
     return max(expires_at, days.end_of(run.undone_until, time_zone))

@@ -1,4 +1,4 @@
-"""Grants as they stand, read with locks for those who are about to move them, with what their entries come to."""
+"""Grants, read with locks before they are moved, and the sums of their entries."""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, timedelta
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.days import last_day
 from models.database.arrays import array
+from models.ledger import kinds
 from models.ledger.clawback import Grant
 
 _GRANT = """
@@ -30,7 +31,7 @@ _GRANTS = text(f"""{_GRANT}
 
 
 def of_payments(session: Session, payment_ids: Iterable[int], member_ids: Iterable[int]) -> dict[int, Grant]:
-    """The grants of these payments, and those of these members with an open shortfall, locked, by id."""
+    """The grants of these payments, and these members' grants with an open shortfall; locked, by id."""
     values = {"payment_ids": array(payment_ids), "member_ids": array(member_ids)}
     return {row.id: Grant(*row) for row in session.execute(_GRANTS, values)}
 
@@ -45,18 +46,19 @@ def open_debts(session: Session, member_id: int, item_id: int) -> list[Grant]:
     return [Grant(*row) for row in session.execute(_DEBTS, {"member": member_id, "item": item_id})]
 
 
-_ENTERED = text("""
-    SELECT grant_id, coalesce(-sum(quantity) FILTER (WHERE kind = 'adjustment' AND quantity < 0), 0) AS taken_by_hand,
-           coalesce(-sum(quantity) FILTER (WHERE kind IN ('clawback', 'reinstatement')), 0) AS clawed_back
-    FROM ledger_entries
+_ENTERED = text(f"""
+    SELECT grant_id,
+           coalesce(-sum(quantity) FILTER (WHERE {kinds.GONE} AND NOT {kinds.EXPIRED}), 0) AS taken_by_hand,
+           coalesce(-sum(quantity) FILTER (WHERE {kinds.TAKES_BACK}), 0) AS clawed_back
+    FROM ledger_entries e
     WHERE grant_id = ANY(CAST(:ids AS bigint[]))
     GROUP BY grant_id
 """)
 
-_EXPIRED = text("""
+_EXPIRED = text(f"""
     SELECT grant_id, expiry_run_id, -sum(quantity) AS expired
-    FROM ledger_entries
-    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND kind = 'expiry'
+    FROM ledger_entries e
+    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND {kinds.EXPIRED}
     GROUP BY grant_id, expiry_run_id
     ORDER BY grant_id, max(id) DESC
 """)
@@ -72,7 +74,7 @@ _REPAYMENTS = text("""
 
 
 def read_entries(session: Session, wanted: Collection[int], grants: dict[int, Grant]) -> None:
-    """Fills in what the entries of the wanted grants come to, and lays out the grants that repaid their shortfalls."""
+    """Fill in the sums of the wanted grants' entries, and add the grants that repaid their shortfalls."""
     if not wanted:
         return
     ids = {"ids": array(wanted)}
@@ -88,22 +90,22 @@ def read_entries(session: Session, wanted: Collection[int], grants: dict[int, Gr
 
 
 def with_entries(session: Session, grant_id: int) -> Grant:
-    """One grant, locked, and what its entries come to."""
+    """One grant, locked, with the sums of its entries."""
     grants = {row.id: Grant(*row) for row in session.execute(_GRANTS_BY_ID, {"ids": array([grant_id])})}
     read_entries(session, [grant_id], grants)
     return grants[grant_id]
 
 
-_DATES = text("""
+_DATES = text(f"""
     SELECT grant_id, expires_at, action_id IS NOT NULL AS by_hand
-    FROM ledger_entries
-    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND kind IN ('grant', 'extension')
+    FROM ledger_entries e
+    WHERE grant_id = ANY(CAST(:ids AS bigint[])) AND {kinds.DATES}
     ORDER BY grant_id, id
 """)
 
 
 def extended_by_hand(session: Session, zones: Mapping[int, str]) -> dict[int, timedelta]:
-    """By how many days people have put off the expiry of each of these grants, whose club's time zone is given."""
+    """By how many days staff have extended each of these grants; `zones` has the time zone of each grant's club."""
     days: dict[int, timedelta] = {}
     before: dict[int, date | None] = {}
     for grant_id, expires_at, by_hand in session.execute(_DATES, {"ids": array(zones)}).all():

@@ -1,4 +1,4 @@
-"""Members spend sessions and get them back: redeem and give_back, each once per idempotency key."""
+"""Redemptions and returns of sessions, each once per idempotency key."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,14 +14,15 @@ from models.database.base import Base, Id, RecordedAt
 from models.errors import KeyReused, NotFound, NothingToReturn, NotPositive
 from models.ledger import entries
 from models.ledger.burn_order import Draw
-from models.ledger.entries import EntryKind, Move
+from models.ledger.entries import Move
+from models.ledger.kinds import EntryKind
 from models.members.memberships import Member
 from models.staff import actions
 from models.staff.actions import Actor
 
 
 class Redemption(Base):
-    """One spending of sessions or, with `undoes`, the return of one."""
+    """One use of sessions or, with `undoes`, the return of one."""
 
     __tablename__ = "redemptions"
     __table_args__ = (
@@ -41,7 +42,7 @@ class Redemption(Base):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a redemption or return did: its id, and the sessions moved on each grant."""
+    """The result of a redemption or return: its id, and the sessions moved on each grant."""
 
     redemption_id: int
     draws: list[Draw]
@@ -50,10 +51,10 @@ class Answer:
 def redeem(
     session: Session, *, member_id: int, item_id: int, quantity: int, key: str, by: Actor, now: datetime
 ) -> Answer:
-    """Takes sessions from the member's usable grants, in burn order.
+    """Take sessions from the member's usable grants, in burn order.
 
-    The same key with the same content gives the first answer again. Raises NotFound,
-    KeyReused for other content, TooFewSessions (nothing is taken), NotPositive.
+    The same key with the same content returns the first answer again. Raises NotFound, KeyReused for other content,
+    TooFewSessions (nothing is taken), NotPositive.
     """
     if quantity < 1:
         raise NotPositive(what="Quantity", value=quantity)
@@ -93,16 +94,15 @@ _LOCK_GRANTS = text("""
 def give_back(
     session: Session, *, redemption_id: int, key: str, by: Actor, now: datetime, quantity: int | None = None
 ) -> Answer:
-    """Returns sessions of a redemption, all that are left of it by default, to the grants they came from.
+    """Return sessions of a redemption to the grants they came from; by default all that were not returned yet.
 
-    The grant drawn on last gets its sessions first. Where a grant's payment was reversed
-    meanwhile, a returned session goes to its shortfall. Keys as in `redeem`. Raises
-    NotFound, NothingToReturn, KeyReused, NotPositive.
+    The grant drawn on last gets its sessions first. If a grant's payment has been reversed since, a returned session
+    repays its shortfall. Keys work as in `redeem`. Raises NotFound, NothingToReturn, KeyReused, NotPositive.
     """
     if quantity is not None and quantity < 1:
         raise NotPositive(what="Quantity", value=quantity)
     with session.begin_nested():
-        # The lock makes two returns of one redemption wait for each other.
+        # Serializes concurrent returns of one redemption.
         origin = session.get(Redemption, redemption_id, with_for_update=True)
         if origin is None or origin.undoes is not None:
             raise NotFound(what="redemption", name=redemption_id)
@@ -153,7 +153,7 @@ def _begin(
 
 _ANSWERED = text("""
     SELECT grant_id, abs(quantity) FROM ledger_entries
-    WHERE redemption_id = :redemption AND kind IN ('redemption', 'return')
+    WHERE redemption_id = :redemption
     ORDER BY id
 """)
 
@@ -174,5 +174,5 @@ _RETURNABLE = text("""
 
 
 def returnable(session: Session, redemption_ids: Collection[int]) -> dict[int, int]:
-    """How many sessions of each of these redemptions can still be given back; those with none are left out."""
+    """How many sessions of each of these redemptions can still be returned; redemptions with none are left out."""
     return {row.redemption: row.left for row in session.execute(_RETURNABLE, {"ids": array(redemption_ids)})}

@@ -1,4 +1,4 @@
 """People and what they bought: members, memberships with their pinned terms, billing references.
 
-Imports the catalogue and staff. Main verb: `memberships.sign_up`.
+Imports the catalogue and staff. Main verb: `signing_up.sign_up`.
 """

@@ -1,47 +1,34 @@
-"""People and what they bought: members, memberships, pinned terms, billing references."""
+"""Members, their memberships with the pinned terms, and billing references; signing_up.py makes them."""
 
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from models.catalogue.days import end_of
 from models.catalogue.tables import (
     MAX_DAYS_TO_EXPIRE,
     MAX_QUANTITY,
     Club,
     Item,
     Offer,
-    OfferState,
     PaymentTerm,
-    SessionBucket,
 )
 from models.database.base import Base, Currency, Id, MinorUnits, RecordedAt, Reference
+from models.database.naming import MAX_NAME_LENGTH, reference_given
 from models.errors import (
-    DateInPast,
-    InvalidEmail,
-    KeyReused,
-    NameMissing,
     NotFound,
-    PickGivesNothing,
-    PickNotOffered,
-    PicksMissing,
     ReferenceTaken,
     SeveralMemberships,
-    TooFewPicks,
-    TooManyPicks,
-    WrongCurrency,
-    WrongState,
 )
 from models.staff import actions
 from models.staff.actions import Actor
 
+MAX_EMAIL_LENGTH = 320
+
 
 class Member(Base):
-    """A person, known by their e-mail address in whatever case it is written."""
+    """A person, identified by an e-mail address in any case."""
 
     __tablename__ = "members"
     __table_args__ = (
@@ -50,15 +37,15 @@ class Member(Base):
     )
 
     id: Mapped[Id]
-    email: Mapped[str] = mapped_column(String(320))
-    name: Mapped[str] = mapped_column(String(200))
+    email: Mapped[str] = mapped_column(String(MAX_EMAIL_LENGTH))
+    name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
     recorded_at: Mapped[RecordedAt]
 
     memberships: Mapped[list["Membership"]] = relationship(back_populates="member", order_by="Membership.id")
 
 
 class Membership(Base):
-    """A member's bought offer. What its dues give stays as it was at sign-up, until somebody moves it."""
+    """An offer that a member bought. Its terms stay those of the sign-up until somebody moves it."""
 
     __tablename__ = "memberships"
 
@@ -81,7 +68,7 @@ class Membership(Base):
     billing: Mapped[list["BillingReference"]] = relationship(back_populates="membership")
 
     def terms_at(self, moment: datetime) -> "MembershipTerms":
-        """What a payment made then comes to; one before the sign-up counts by the terms of the sign-up."""
+        """The terms for a payment made then; the first ones for a payment before the sign-up."""
         return next((terms for terms in reversed(self.versions) if terms.since <= moment), self.versions[0])
 
 
@@ -94,10 +81,10 @@ class MembershipTerms(Base):
     id: Mapped[Id]
     membership_id: Mapped[int] = mapped_column(ForeignKey("memberships.id"))
     since: Mapped[datetime]
-    """Payments from then on; UTC."""
+    """They apply to payments from then on; UTC."""
     dues_minor: Mapped[MinorUnits]
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
-    """Who moved the membership to these terms, and why; none for those of the sign-up."""
+    """The action that moved the membership to these terms; NULL for those of the sign-up."""
     recorded_at: Mapped[RecordedAt]
 
     membership: Mapped[Membership] = relationship(back_populates="versions")
@@ -135,143 +122,19 @@ class BillingReference(Base):
     membership: Mapped[Membership] = relationship(back_populates="billing")
 
 
-def chosen_buckets(term: PaymentTerm, picks: Sequence[Item]) -> list[SessionBucket]:
-    """The session buckets that these picks sign up for under the payment term, by the offer's rules.
-
-    An item of which the term gives no sessions cannot be picked. An offer with a single bucket
-    includes it, picked or not. Elsewhere the required ones must be among the picks, which number
-    from minimum to maximum. Raises OfferCannotBeBought, PickNotOffered, PickGivesNothing,
-    PicksMissing, TooFewPicks or TooManyPicks.
-    """
-    offer, used = term.offer, term.used_buckets
-    if refusal := term.why_not_buyable:
-        raise refusal
-    by_item = {bucket.item_id: bucket for bucket in offer.buckets}
-    chosen = {}
-    for item in picks:
-        if item.id not in by_item:
-            offered = ", ".join(bucket.item.name for bucket in used) or "none"
-            raise PickNotOffered(item=item.name, offer=offer.name, offered=offered)
-        if by_item[item.id] not in used:
-            raise PickGivesNothing(item=item.name, term=term.name)
-        chosen[item.id] = by_item[item.id]
-    if len(offer.buckets) == 1:
-        return used
-    missing = [bucket.item.name for bucket in offer.buckets if bucket.required and bucket.item_id not in chosen]
-    if missing:
-        raise PicksMissing(offer=offer.name, items=" and ".join(missing))
-    if len(chosen) < offer.min_buckets and offer.buckets:
-        raise TooFewPicks(offer=offer.name, minimum=offer.min_buckets, picked=len(chosen))
-    if len(chosen) > offer.max_buckets:
-        raise TooManyPicks(offer=offer.name, maximum=offer.max_buckets, picked=len(chosen))
-    return list(chosen.values())
-
-
 def find_member(session: Session, email: str) -> Member | None:
-    """The member with that address, in whatever case."""
+    """The member with that address, in any case."""
     return session.scalar(select(Member).where(func.lower(Member.email) == func.lower(email.strip())))
-
-
-def sign_up(
-    session: Session, *, email: str, name: str, club: Club, term: PaymentTerm, picks: Sequence[Item],
-    by: Actor, now: datetime, key: str | None = None,
-) -> Membership:  # fmt: skip
-    """Signs a person up (a known address gains a further membership) and pins the terms.
-
-    The same idempotency key with the same content gives the same membership again. Raises
-    WrongState for an offer or a term not on sale, WrongCurrency, InvalidEmail, NameMissing,
-    KeyReused, and what `chosen_buckets` raises.
-    """
-    known = session.scalar(select(Membership).where(Membership.idempotency_key == key)) if key else None
-    if known:
-        return _same(known, email, club, term, picks)
-    offer = term.offer
-    if term.retired_at is not None:
-        raise WrongState(field="payment_term_id", what=f"Payment term {term.name!r}", state="retired", verb="bought")
-    if offer.state != OfferState.PUBLISHED:
-        raise WrongState(field="payment_term_id", what=f"Offer {offer.name!r}", state=offer.state, verb="bought")
-    if term.currency != club.currency:
-        raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=club.currency)
-    local, _, domain = email.strip().partition("@")
-    if not local or not domain or "@" in domain or any(character.isspace() for character in local + domain):
-        raise InvalidEmail(email=email)
-    if not name.strip():
-        raise NameMissing
-    buckets = chosen_buckets(term, picks)
-    session.execute(insert(Member).values(email=email.strip(), name=name.strip()).on_conflict_do_nothing())
-    member = find_member(session, email)
-    assert member is not None, "inserted or already there"  # noqa: S101 -- narrows the type
-    new = insert(Membership).values(
-        idempotency_key=key, member_id=member.id, club_id=club.id, offer_id=offer.id, payment_term_id=term.id,
-        currency=term.currency,
-    )  # fmt: skip
-    membership: Membership | None = session.scalar(new.on_conflict_do_nothing().returning(Membership))
-    if membership is None:
-        known = session.scalars(select(Membership).where(Membership.idempotency_key == key)).one()
-        return _same(known, email, club, term, picks)
-    membership.versions.append(MembershipTerms(since=now, dues_minor=term.dues_minor, pinned=_pin(term, buckets)))
-    session.flush()
-    actions.log(session, by, "sign up", f"membership {membership.id}: {offer.name}, {term.name}", member_id=member.id)
-    return membership
-
-
-def _same(known: Membership, email: str, club: Club, term: PaymentTerm, picks: Sequence[Item]) -> Membership:
-    """The membership that this key has made, if it was of the same content. Raises KeyReused."""
-    picked, pinned = {item.id for item in picks}, {pin.item_id for pin in known.versions[0].pinned}
-    included = not picked and len(term.offer.buckets) == 1
-    same_picks = picked == pinned or (included and len(pinned) == 1)
-    bought = (known.member.email.lower(), known.club_id, known.payment_term_id)
-    if bought != (email.strip().lower(), club.id, term.id) or not same_picks:
-        raise KeyReused(key=known.idempotency_key)
-    return known
-
-
-def _pin(term: PaymentTerm, buckets: Iterable[SessionBucket]) -> list[PinnedTerms]:
-    terms = {entry.session_bucket_id: entry for entry in term.bucket_terms}
-    return [
-        PinnedTerms(
-            item_id=bucket.item_id,
-            quantity=terms[bucket.id].quantity,
-            days_to_expire=terms[bucket.id].days_to_expire,
-        )
-        for bucket in buckets
-    ]
-
-
-def move_to_current_terms(
-    session: Session, membership: Membership, *, since: date, picks: Sequence[Item], reason: str, by: Actor,
-    now: datetime,
-) -> MembershipTerms:  # fmt: skip
-    """Lets payments from that local day at the club on count by the offer's current terms; from today is from now.
-
-    What was paid before keeps its terms. Raises ReasonMissing, TextTooLong, DateInPast, WrongCurrency,
-    and what `chosen_buckets` raises for the picks.
-    """
-    reason = actions.reason_given(reason)
-    club, term = membership.club, membership.term
-    today = now.astimezone(ZoneInfo(club.time_zone)).date()
-    if since < today:
-        raise DateInPast(day=since)
-    if term.currency != membership.currency:
-        raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=membership.currency)
-    buckets = chosen_buckets(term, picks)
-    subject = f"membership {membership.id} to the current terms of {membership.offer.name}, {term.name}, from {since}"
-    act = actions.log(session, by, "move terms", subject, member_id=membership.member_id, reason=reason)
-    start = now if since == today else end_of(since - timedelta(days=1), club.time_zone)
-    moved = MembershipTerms(since=start, dues_minor=term.dues_minor, action_id=act, pinned=_pin(term, buckets))
-    membership.versions.append(moved)
-    session.flush()
-    session.refresh(membership, ["versions"])
-    return moved
 
 
 def add_billing_reference(
     session: Session, membership: Membership, endpoint: str, reference: str, *, by: Actor
 ) -> None:
-    """Lets the endpoint's payments with that reference find this membership; again is no change.
+    """Assigns the endpoint's payments with that reference to this membership. Adding it twice changes nothing.
 
-    Raises ReferenceTaken where it belongs to another membership.
+    Raises ReferenceUnusable, or ReferenceTaken if it belongs to another membership.
     """
+    reference = reference_given(reference)
     values = {"endpoint": endpoint, "reference": reference, "membership_id": membership.id}
     new = insert(BillingReference).values(values).on_conflict_do_nothing()
     if session.execute(new.returning(BillingReference.reference)).first():
@@ -283,9 +146,9 @@ def add_billing_reference(
 
 
 def the_membership(session: Session, email: str, membership_id: int | None = None) -> Membership:
-    """The membership of that person: the only one, or the one of that id.
+    """The member's only membership, or the one with that id.
 
-    Raises NotFound, or SeveralMemberships where they have more than one and none was named.
+    Raises NotFound, or SeveralMemberships if there are several and no id is given.
     """
     person = find_member(session, email)
     if person is None:

@@ -86,8 +86,8 @@ _SEARCH = text("""
             SELECT * FROM billing_references WHERE endpoint = e.endpoint AND reference = :text LIMIT 1
         ) b
         UNION ALL
-        SELECT (SELECT member_id FROM memberships WHERE id = coalesce(
-                    (SELECT root.membership_id FROM payments root WHERE root.id = p.same_as), p.membership_id)),
+        SELECT (SELECT member_id FROM memberships WHERE id = (
+                   SELECT coalesce(root.membership_id, p.membership_id) FROM payments root WHERE root.id = p.root_id)),
                2, p.endpoint
         FROM payment_endpoints e
         CROSS JOIN LATERAL (SELECT * FROM payments WHERE endpoint = e.endpoint AND reference = :text LIMIT 1) p
@@ -160,7 +160,7 @@ _WAITING = text("""
     FROM payments p
     WHERE p.state = 'unmatched'
       AND (p.reference = :text OR :text = ANY(p.billing_references)
-           OR EXISTS (SELECT FROM payments other WHERE other.same_as = p.id AND other.reference = :text))
+           OR EXISTS (SELECT FROM payments other WHERE other.root_id = p.id AND other.reference = :text))
     ORDER BY p.id
     LIMIT :limit
 """)

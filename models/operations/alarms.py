@@ -1,6 +1,7 @@
-"""PURE: alarms: what has to be told of the figures, as rules with their thresholds.
+"""PURE: the alarms: each rule says what is wrong in the figures, since when, and what to do about it.
 
-`monitoring/alerts.yml` states the same rules for Prometheus, by the same names and numbers.
+To add an alarm, write one rule in the table `_RULES` and its part of the runbook in docs/operations.md. The console's
+watcher, `spp status`, and the metric `spp_alarm` for Prometheus all follow from the table.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from models.operations.figures import EndpointFigures, Figures
-from models.operations.heartbeats import ProcessKind, WebProcess, Worker
+from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine
 from models.operations.silence import Silence
 from models.wording import counted
@@ -26,27 +27,27 @@ WAITING_S = 24 * 60 * 60
 
 
 class Severity(StrEnum):
-    """Whether money does not turn into sessions now, or somebody has to look into something today."""
+    """Critical: money does not turn into sessions now. Warning: somebody has to look into it today."""
 
     CRITICAL = "critical"
     WARNING = "warning"
 
 
 class Alarm(NamedTuple):
-    """Something that a person has to know."""
+    """A rule that has fired."""
 
     rule: str
     severity: Severity
     endpoint: str | None
-    """None where it is about all of them."""
+    """None if the alarm concerns all endpoints."""
     message: str
     """What is wrong and what to do, in one line."""
     since: datetime | None = None
-    """UTC; None where the figures do not tell."""
+    """UTC; None if unknown."""
 
 
 class Stopped(NamedTuple):
-    """An expiry run that its breaker has stopped: what it would have expired, and what is usual."""
+    """An expiry run that was stopped by its breaker: the grants it would expire, and the usual number."""
 
     run_id: int
     at: datetime
@@ -55,7 +56,7 @@ class Stopped(NamedTuple):
 
 
 class Audited(NamedTuple):
-    """The last audit that came to its end."""
+    """The last finished audit."""
 
     at: datetime
     findings: int
@@ -63,7 +64,7 @@ class Audited(NamedTuple):
 
 
 class Paused(NamedTuple):
-    """An endpoint that is paused."""
+    """A paused endpoint."""
 
     endpoint: str
     at: datetime
@@ -72,199 +73,213 @@ class Paused(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that the rules look at."""
+    """The input of the rules."""
 
     figures: Figures
-    workers: Sequence[Worker] = ()
+    workers: Sequence[Process] = ()
     jobs: Sequence[JobLine] = ()
     silences: Sequence[Silence] = ()
     stopped: Stopped | None = None
     audited: Audited | None = None
     paused: Sequence[Paused] = ()
     broker_error: str | None = None
-    """Why the broker does not answer; None where it does, and where nobody asked it."""
-    web: Sequence[WebProcess] = ()
+    """Why the broker does not answer; None if it answers or was not asked."""
+    web: Sequence[Process] = ()
 
     @property
     def receiver_age_s(self) -> float | None:
-        """Since any receiver's last heartbeat; None where there was none within a day."""
+        """Seconds since the last heartbeat of any receiver; None if there was none within a day."""
         return min((one.age_s for one in self.web if one.kind == ProcessKind.RECEIVER), default=None)
 
     def ago(self, seconds: float) -> datetime:
-        """That long before the figures' moment."""
+        """The moment so many seconds before the figures were read."""
         return self.figures.at - timedelta(seconds=seconds)
 
 
-Found = tuple[str | None, str, datetime | None]
-"""The endpoint, the message, since when."""
+class Found(NamedTuple):
+    """One finding of a rule; the fields are those of Alarm."""
+
+    message: str
+    since: datetime | None = None
+    endpoint: str | None = None
+
+
+Find = Callable[[Situation], Iterator[Found]]
+
+
+@dataclass(frozen=True)
+class _PerEndpoint:
+    """A rule that fires for each endpoint with such events or payments, or with one older than a limit."""
+
+    count: str
+    """The figure that counts them."""
+    noun: str
+    state: str
+    remedy: str
+    age: str | None = None
+    """The figure that says how old the first of them is, in seconds."""
+    limit_s: float = 0
+
+    def counted(self, figures: EndpointFigures) -> str:
+        """`2 events in quarantine`."""
+        return f"{counted(getattr(figures, self.count), self.noun)} {self.state}".rstrip()
+
+    def __call__(self, now: Situation) -> Iterator[Found]:
+        for endpoint, figures in now.figures.endpoints.items():
+            what = f"{self.counted(figures)} on {endpoint}"
+            if self.age is None:
+                if getattr(figures, self.count):
+                    yield Found(f"{what}: {self.remedy}.", endpoint=endpoint)
+            elif (age_s := getattr(figures, self.age) or 0) > self.limit_s:
+                what += f", the first for {age_s / 3600:.0f} h"
+                yield Found(f"{what}: {self.remedy}.", now.ago(age_s), endpoint)
 
 
 def _oldest_due(now: Situation) -> Iterator[Found]:
     total = now.figures.total
     if total.oldest_due_s is not None and total.oldest_due_s > OLDEST_DUE_S:
         what = f"{counted(total.due, 'event')} due, the first for {total.oldest_due_s:.0f} s"
-        yield None, f"{what}: see whether workers run and what they log.", now.ago(total.oldest_due_s)
+        yield Found(f"{what}: see whether workers run and what they log.", now.ago(total.oldest_due_s))
 
 
 def _no_worker(now: Situation) -> Iterator[Found]:
     age = min((worker.age_s for worker in now.workers), default=None)
     if age is None:
-        yield None, "No worker has given a sign of life within a day: start one.", None
+        yield Found("No worker has sent a heartbeat within a day: start one.")
     elif age > HEARTBEAT_S:
-        yield None, f"No worker has given a sign of life for {age:.0f} s: start one.", now.ago(age)
+        yield Found(f"No worker has sent a heartbeat for {age:.0f} s: start one.", now.ago(age))
 
 
 def _no_receiver(now: Situation) -> Iterator[Found]:
-    if not now.figures.endpoints:
-        return
-    mend = "start it, or see what it logs. Payments are not received meanwhile; processors send them again"
-    if now.receiver_age_s is None:
-        yield None, f"No webhook server has answered within a day: {mend}.", None
-    elif now.receiver_age_s > RECEIVER_HEARTBEAT_S:
-        what = f"No webhook server has answered for {now.receiver_age_s:.0f} s"
-        yield None, f"{what}: {mend}.", now.ago(now.receiver_age_s)
+    age = now.receiver_age_s
+    if now.figures.endpoints and (age is None or age > RECEIVER_HEARTBEAT_S):
+        what = "No webhook server has answered " + ("within a day" if age is None else f"for {age:.0f} s")
+        remedy = "start it, or read its log. Payments are not received meanwhile; processors send them again"
+        yield Found(f"{what}: {remedy}.", None if age is None else now.ago(age))
 
 
-def _dead_letters(now: Situation) -> Iterator[Found]:
-    for endpoint, figures in now.figures.endpoints.items():
-        if figures.dead:
-            what = f"{counted(figures.dead, 'dead letter')} on {endpoint}"
-            yield endpoint, f"{what}: read the error, mend its cause, and replay.", None
+def _double_credits(now: Situation) -> Iterator[Found]:
+    if now.figures.double_credits:
+        yield Found(f"{counted(now.figures.double_credits, 'grant')} more than payments: run `spp audit`.")
 
 
-def _quarantined(now: Situation) -> Iterator[Found]:
-    for endpoint, figures in now.figures.endpoints.items():
-        if figures.quarantined:
-            what = f"{counted(figures.quarantined, 'event')} in quarantine on {endpoint}"
-            yield endpoint, f"{what}: read why, then let through or discard.", None
+def _audit(now: Situation) -> Iterator[Found]:
+    if now.audited and now.audited.findings:
+        what = f"The audit of {now.audited.at:%Y-%m-%d %H:%M} UTC found {counted(now.audited.findings, 'difference')}"
+        yield Found(f"{what}, first: {now.audited.first}", now.audited.at)
 
 
-def _held(now: Situation) -> Iterator[Found]:
-    for endpoint, figures in now.figures.endpoints.items():
-        if figures.held:
-            what = f"{counted(figures.held, 'payment')} on {endpoint} held, without sessions"
-            yield endpoint, f"{what}: read why under Unmatched, give the sessions by hand or set it aside.", None
+def _silent(now: Situation) -> Iterator[Found]:
+    for silence in now.silences:
+        last = f"last event {silence.since:%Y-%m-%d %H}h UTC" if silence.since else "never an event"
+        what = f"{silence.endpoint} is silent: {last}, dues expected {silence.expected:%Y-%m-%d %H:%M} UTC"
+        remedy = "Check at the processor whether it sends, and to which URL."
+        yield Found(f"{what}. {remedy}", silence.since, silence.endpoint)
 
 
 def _broker(now: Situation) -> Iterator[Found]:
     if now.broker_error:
         what = f"The broker does not answer ({now.broker_error})"
-        yield None, f"{what}: sessions are still credited, by the workers' timers. Bring it back.", None
+        yield Found(f"{what}: sessions are still credited, by the workers' timers. Bring it back.")
+
+
+def _bad_signatures(now: Situation) -> Iterator[Found]:
+    for endpoint, figures in now.figures.endpoints.items():
+        count, rate = figures.bad_signatures_hour, figures.bad_signature_rate
+        if count > BAD_SIGNATURES and rate > BAD_SIGNATURE_RATE:
+            what = f"{counted(count, 'bad signature')} on {endpoint} in the last hour, {rate:.0%} of all deliveries"
+            yield Found(f"{what}: compare its secret with the processor's.", endpoint=endpoint)
 
 
 def _late_jobs(now: Situation) -> Iterator[Found]:
     late = [(job.name, job.due_at) for job in now.jobs if job.overdue and job.due_at]
     if late:
         jobs = ", ".join(f"{name} (due {due_at:%Y-%m-%d %H:%M} UTC)" for name, due_at in late)
-        yield None, f"Overdue: {jobs}. See whether beat and a worker run.", min(due_at for _, due_at in late)
-
-
-def _bad_signatures(now: Situation) -> Iterator[Found]:
-    for endpoint, figures in now.figures.endpoints.items():
-        if figures.bad_signatures_hour > BAD_SIGNATURES and figures.bad_signature_rate > BAD_SIGNATURE_RATE:
-            what = f"{counted(figures.bad_signatures_hour, 'bad signature')} on {endpoint} in the last hour, "
-            what += f"{figures.bad_signature_rate:.0%} of what came"
-            yield endpoint, f"{what}: compare its secret with the processor's.", None
-
-
-def _double_credits(now: Situation) -> Iterator[Found]:
-    if now.figures.double_credits:
-        yield None, f"{counted(now.figures.double_credits, 'grant')} more than payments: run `spp audit`.", None
-
-
-def _unmatched(now: Situation) -> Iterator[Found]:
-    for endpoint, figures in now.figures.endpoints.items():
-        if figures.oldest_unmatched_s is not None and figures.oldest_unmatched_s > UNMATCHED_S:
-            what = f"{counted(figures.unmatched, 'payment')} on {endpoint} without a membership, "
-            what += f"the first for {figures.oldest_unmatched_s / 3600:.0f} h"
-            yield endpoint, f"{what}: find out whose they are, and link them.", now.ago(figures.oldest_unmatched_s)
-
-
-def _waiting_on_processor(now: Situation) -> Iterator[Found]:
-    for endpoint, figures in now.figures.endpoints.items():
-        if figures.longest_waiting_s is not None and figures.longest_waiting_s > WAITING_S:
-            what = f"{counted(figures.waiting, 'event')} on {endpoint} waiting for the processor, "
-            what += f"the first for {figures.longest_waiting_s / 3600:.0f} h"
-            yield endpoint, f"{what}: read what each waits for, and see there.", now.ago(figures.longest_waiting_s)
-
-
-def _silent(now: Situation) -> Iterator[Found]:
-    for silence in now.silences:
-        heard = f"last heard {silence.since:%Y-%m-%d %H}h UTC" if silence.since else "never heard"
-        what = f"{silence.endpoint} is silent: {heard}, dues expected {silence.expected:%Y-%m-%d %H:%M} UTC"
-        yield silence.endpoint, f"{what}. See at the processor whether it sends, and to where.", silence.since
+        yield Found(f"Overdue: {jobs}. See whether beat and a worker run.", min(due_at for _, due_at in late))
 
 
 def _stopped_expiry(now: Situation) -> Iterator[Found]:
     if run := now.stopped:
         what = f"Expiry run {run.run_id} was stopped: {run.grants:,} grants would expire, usual are {run.usual:,}"
-        yield None, f"{what}. See whether that is right, and allow it, or extend the grants.", run.at
-
-
-def _audit(now: Situation) -> Iterator[Found]:
-    if now.audited and now.audited.findings:
-        what = f"The audit of {now.audited.at:%Y-%m-%d %H:%M} UTC found {counted(now.audited.findings, 'difference')}"
-        yield None, f"{what}, first: {now.audited.first}", now.audited.at
+        yield Found(f"{what}. If that is right, allow it; else extend the grants.", run.at)
 
 
 def _long_paused(now: Situation) -> Iterator[Found]:
-    for pause in now.paused:
-        if (now.figures.at - pause.at).total_seconds() > PAUSED_S:
-            what = f"{pause.endpoint} has been paused since {pause.at:%Y-%m-%d %H:%M} UTC by {pause.by}"
-            yield pause.endpoint, f"{what}: its payments wait. Resume it if its reason is gone.", pause.at
+    for endpoint, at, by in now.paused:
+        if (now.figures.at - at).total_seconds() > PAUSED_S:
+            what = f"{endpoint} has been paused since {at:%Y-%m-%d %H:%M} UTC by {by}"
+            yield Found(f"{what}: its payments wait. Resume it if its reason is gone.", at, endpoint)
 
 
-_RULES: dict[str, tuple[Severity, Callable[[Situation], Iterator[Found]]]] = {
+_RULES: dict[str, tuple[Severity, Find]] = {
     "oldest_due": (Severity.CRITICAL, _oldest_due),
     "no_worker": (Severity.CRITICAL, _no_worker),
     "no_receiver": (Severity.CRITICAL, _no_receiver),
-    "dead_letters": (Severity.CRITICAL, _dead_letters),
+    "dead_letters": (
+        Severity.CRITICAL,
+        _PerEndpoint("dead", "dead letter", "", "read the error, fix its cause, and replay"),
+    ),
     "double_credits": (Severity.CRITICAL, _double_credits),
     "audit": (Severity.CRITICAL, _audit),
     "silence": (Severity.CRITICAL, _silent),
-    "quarantined": (Severity.WARNING, _quarantined),
-    "held": (Severity.WARNING, _held),
+    "quarantined": (
+        Severity.WARNING,
+        _PerEndpoint("quarantined", "event", "in quarantine", "read why, then let them through or discard them"),
+    ),
+    "held": (
+        Severity.WARNING,
+        _PerEndpoint(
+            "held", "payment", "held", "no sessions so far; read why under Unmatched, give them by hand or set it aside"
+        ),
+    ),
     "broker": (Severity.WARNING, _broker),
     "bad_signatures": (Severity.WARNING, _bad_signatures),
-    "unmatched": (Severity.WARNING, _unmatched),
-    "waiting_on_processor": (Severity.WARNING, _waiting_on_processor),
+    "unmatched": (
+        Severity.WARNING,
+        _PerEndpoint(
+            "unmatched", "payment", "unmatched", "find out whose they are, and link them",
+            age="oldest_unmatched_s", limit_s=UNMATCHED_S,
+        ),
+    ),
+    "waiting_on_processor": (
+        Severity.WARNING,
+        _PerEndpoint(
+            "waiting", "event", "waiting for the processor", "read what each waits for, and check it there",
+            age="longest_waiting_s", limit_s=WAITING_S,
+        ),
+    ),
     "late_jobs": (Severity.WARNING, _late_jobs),
     "stopped_expiry": (Severity.WARNING, _stopped_expiry),
     "long_paused": (Severity.WARNING, _long_paused),
-}
+}  # fmt: skip
+"""By name, the most severe first."""
 
 DATABASE = "database"
-"""The rule that no figures can tell: the database does not answer. Its alarm is made by whoever noticed."""
+"""Fires if the database does not answer; the process that notices makes the alarm, as there are no figures then."""
 
 RULES = {name: severity for name, (severity, _) in _RULES.items()} | {DATABASE: Severity.CRITICAL}
-"""Every rule by its name, the gravest first."""
+"""The severity of each rule, the most severe first."""
 
 
 def fired(now: Situation) -> list[Alarm]:
-    """What has to be told, the gravest first."""
+    """The alarms of this situation, the most severe first."""
     return [
-        Alarm(name, severity, endpoint, message, since)
+        Alarm(name, severity, one.endpoint, one.message, one.since)
         for name, (severity, find) in _RULES.items()
-        for endpoint, message, since in find(now)
+        for one in find(now)
     ]
 
 
 class Unsettled(NamedTuple):
-    """Paid payments, or events about them, that stand somewhere without sessions."""
+    """A number of payments, or events, that give no sessions until somebody acts."""
 
     state: str
-    """What they are: `dead`, `quarantined`, `held` or `unmatched`."""
+    """`dead`, `quarantined`, `held` or `unmatched`."""
     what: str
-    """How many, in words."""
+    """The number in words."""
 
 
 def unsettled(total: EndpointFigures) -> list[Unsettled]:
-    """What keeps payments from their sessions until a person sees to it, from the first minute; often nothing."""
-    counts = (
-        ("dead", total.dead, "dead letter"),
-        ("quarantined", total.quarantined, "event"),
-        ("held", total.held, "payment"),
-        ("unmatched", total.unmatched, "payment"),
-    )
-    more = {"quarantined": " in quarantine", "held": " held", "unmatched": " unmatched"}
-    return [Unsettled(state, counted(n, noun) + more.get(state, "")) for state, n, noun in counts if n]
+    """What keeps payments from their sessions, from the first minute on; often nothing."""
+    rules = [find for _, find in _RULES.values() if isinstance(find, _PerEndpoint) and find.count != "waiting"]
+    return [Unsettled(rule.count, rule.counted(total)) for rule in rules if getattr(total, rule.count)]

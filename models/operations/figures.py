@@ -12,14 +12,12 @@ from typing import Any
 from sqlalchemy import TextClause, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from models.operations import backlog, heartbeats, traffic
+from models.operations import backlog, traffic
 from models.operations.recent import Recent
 from runtime.settings import Endpoint
 
 NOW_S, DAY_S = 5, 60
 """How old figures of the present and of the day may be that several viewers share."""
-
-workers, minutes, hours = heartbeats.workers, traffic.minutes, traffic.hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ _DOUBLE = text("""
             ORDER BY id DESC LIMIT 20000
         ) latest
         JOIN payments p ON p.id = latest.payment_id
-        GROUP BY coalesce(p.same_as, p.id), latest.item_id
+        GROUP BY p.root_id, latest.item_id
     ) counted
 """)
 

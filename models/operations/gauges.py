@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from models.operations.alarms import HEARTBEAT_S, RECEIVER_HEARTBEAT_S, Situation
+from models.operations.alarms import DATABASE, HEARTBEAT_S, RECEIVER_HEARTBEAT_S, RULES, Situation, fired
 from models.operations.figures import EndpointFigures
 from models.operations.heartbeats import ProcessKind
 
@@ -54,6 +54,20 @@ class Gauge(NamedTuple):
 def plain(name: str, what: str, value: float) -> Gauge:
     """A gauge without labels."""
     return Gauge(name, what, (), {(): value})
+
+
+def alarms(now: Situation | None, names: Iterable[str]) -> Gauge:
+    """1 for each alarm that has fired; the one about the database is always there, so that its absence is an alarm too.
+
+    `now` is None if the database does not answer.
+    """
+    known = {"", *names}
+    rows = {
+        (alarm.rule, endpoint if (endpoint := alarm.endpoint or "") in known else OTHER, alarm.severity.value): 1
+        for alarm in (fired(now) if now else [])
+    }
+    rows |= {(DATABASE, "", RULES[DATABASE].value): now is None}
+    return Gauge("alarm", "1 for each alarm that has fired", ("rule", "endpoint", "severity"), rows)
 
 
 def gauges(now: Situation, names: Iterable[str]) -> Iterator[Gauge]:

@@ -1,4 +1,4 @@
-"""Signs of life: one row per process, written without the broker.
+"""Heartbeats: one row per process, written without the broker.
 
 A worker's timer writes it; a web process writes it when one of its request threads has answered.
 """
@@ -15,7 +15,7 @@ from models.database.base import Base, Prose, RecordedAt, one_of, prose
 
 
 class ProcessKind(StrEnum):
-    """What a process is here for."""
+    """The kind of a process."""
 
     WORKER = "worker"
     RECEIVER = "receiver"
@@ -63,7 +63,7 @@ def beat(
     session: Session, process: str, events: int, *, kind: ProcessKind = ProcessKind.WORKER,
     memory_bytes: int | None = None, doing: str | None = None,
 ) -> None:  # fmt: skip
-    """Says that `process` is alive and has finished `events` more; forgets processes unseen for a day.
+    """Records that `process` is alive and has finished `events` more; deletes processes unseen for a day.
 
     `memory_bytes` is its resident memory, `doing` what it did since the last beat, None for nothing.
     """
@@ -75,54 +75,40 @@ def beat(
     session.execute(_FORGET)
 
 
-class Worker(NamedTuple):
-    """A worker process as its last heartbeat left it; times UTC, by the database's clock."""
+class Process(NamedTuple):
+    """A process as its last heartbeat left it; times UTC, by the database's clock."""
 
-    worker: str
+    process: str
+    """`HOST:PID`"""
+    kind: ProcessKind
     age_s: float
     """Since its last heartbeat."""
     started_at: datetime
     seen_at: datetime
     credited_at: datetime | None
     events: int
-    """Finished since its start."""
+    """Events that a worker has finished since its start, or requests that a web process has answered."""
     memory_bytes: int | None
     doing: str | None
 
 
-_WORKERS = text("""
-    SELECT worker, greatest(0, extract(epoch FROM clock_timestamp() - seen_at))::float8, started_at, seen_at,
+_PROCESSES = text("""
+    SELECT worker, kind, greatest(0, extract(epoch FROM clock_timestamp() - seen_at))::float8, started_at, seen_at,
            credited_at, events, memory_bytes, doing
-    FROM heartbeats WHERE kind = 'worker' ORDER BY seen_at DESC, worker LIMIT :limit
+    FROM heartbeats WHERE (kind = 'worker') = :workers ORDER BY kind DESC, seen_at DESC, worker LIMIT :limit
 """)
 
 
-def workers(session: Session, *, limit: int = 100) -> Sequence[Worker]:
+def workers(session: Session, *, limit: int = 100) -> Sequence[Process]:
     """The worker processes seen within the last day, the latest seen first."""
-    return [Worker(*row) for row in session.execute(_WORKERS, {"limit": limit})]
+    return _processes(session, workers=True, limit=limit)
 
 
-class WebProcess(NamedTuple):
-    """A process of the webhook server or of the console as its last heartbeat left it; times as a worker's."""
-
-    process: str
-    kind: ProcessKind
-    age_s: float
-    """Since its last heartbeat, which says that a request thread had answered."""
-    started_at: datetime
-    answered: int
-    """Requests since its start, the watchdog's own included."""
-    memory_bytes: int | None
-
-
-_WEB = text("""
-    SELECT worker, kind, greatest(0, extract(epoch FROM clock_timestamp() - seen_at))::float8, started_at, events,
-           memory_bytes
-    FROM heartbeats WHERE kind <> 'worker' ORDER BY kind DESC, seen_at DESC, worker LIMIT :limit
-""")
-
-
-def web_processes(session: Session, *, limit: int = 100) -> Sequence[WebProcess]:
+def web_processes(session: Session, *, limit: int = 100) -> Sequence[Process]:
     """The web processes seen within the last day: webhook servers first, and of each kind the latest seen."""
-    rows = session.execute(_WEB, {"limit": limit})
-    return [WebProcess(process, ProcessKind(kind), *more) for process, kind, *more in rows]
+    return _processes(session, workers=False, limit=limit)
+
+
+def _processes(session: Session, *, workers: bool, limit: int) -> Sequence[Process]:
+    rows = session.execute(_PROCESSES, {"workers": workers, "limit": limit})
+    return [Process(process, ProcessKind(kind), *more) for process, kind, *more in rows]

@@ -1,4 +1,8 @@
-"""Jobs: what runs by the clock, when each is due, when it last ran, and whether it is overdue."""
+"""Scheduled jobs: when each is due, when it last ran, and whether it is overdue.
+
+To add a job, add its name and its line in `schedule` here, and its body in worker/jobs.py. Beat's schedule, the tasks,
+the alarm about overdue jobs, `spp status` and the Operations page follow from these.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +21,13 @@ from runtime.settings import Settings
 SEAL_EVERY_S = 3600
 LATE_AFTER_INTERVALS = 3
 LATE_AFTER = timedelta(seconds=60)
-"""How late a job of an interval may be; the longer of the two counts."""
+"""How late a job with an interval may be: the longer of the two."""
 NIGHTLY_LATE_AFTER = timedelta(hours=2)
-"""How late a nightly job may come to its end."""
+"""How late a nightly job may end."""
 
 
 class JobName(StrEnum):
-    """What runs by the clock."""
+    """The scheduled jobs."""
 
     SWEEP = "sweep"
     EXPIRE = "expire"
@@ -32,32 +36,41 @@ class JobName(StrEnum):
     AUDIT = "audit"
     PRUNE = "prune"
 
+    @property
+    def is_long(self) -> bool:
+        """Whether a run may take up to an hour instead of seconds."""
+        return self not in (JobName.SWEEP, JobName.EXPIRE)
+
 
 class Job(Base):
-    """When a job last ran; one row for each, of whichever process ran it last."""
+    """The last run of a job, in whatever process."""
 
     __tablename__ = "jobs"
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
-    """When it last came to its end without an error."""
+    """When it last ended without an error."""
     summary: Mapped[str | None] = mapped_column(Prose(200))
-    """What it did then, for people."""
+    """What it did then."""
     error: Mapped[str | None] = mapped_column(Prose(2000))
-    """Why it failed, until it comes to its end again."""
+    """Why it failed; NULL after the next success."""
 
 
 class Scheduled(NamedTuple):
     """When a job is due: every so many seconds, or once a day at a time, UTC."""
 
     name: JobName
-    task: str
     every_s: float | None = None
     at: time | None = None
 
+    @property
+    def task(self) -> str:
+        """The name of its Celery task."""
+        return broker.job_task(self.name)
+
     def due_after(self, moment: datetime) -> datetime:
-        """The first moment after that one at which it is due."""
+        """The next moment at which it is due."""
         if self.at is None:
             return moment + timedelta(seconds=self.every_s or 0)
         today = datetime.combine(moment.astimezone(UTC).date(), self.at, UTC)
@@ -65,42 +78,42 @@ class Scheduled(NamedTuple):
 
     @property
     def may_be_late(self) -> timedelta:
-        """After that long it is overdue."""
+        """How long after it was due it becomes overdue."""
         if self.every_s is None:
             return NIGHTLY_LATE_AFTER
         return max(LATE_AFTER, LATE_AFTER_INTERVALS * timedelta(seconds=self.every_s))
 
 
 def schedule(settings: Settings) -> tuple[Scheduled, ...]:
-    """Every job. Beat rings by this; the workers' timers sweep by it too."""
+    """Every job. Beat sends its tasks by this; the workers' timers sweep by it too."""
     return (
-        Scheduled(JobName.SWEEP, broker.CREDIT_SESSIONS, every_s=settings.sweep_every_s),
-        Scheduled(JobName.EXPIRE, broker.EXPIRE_SESSIONS, every_s=settings.expire_every_s),
-        Scheduled(JobName.SEAL, broker.SEAL_ENTRIES, every_s=SEAL_EVERY_S),
-        Scheduled(JobName.RECONCILE, broker.RECONCILE_PAYMENTS, at=time(settings.reconcile_hour_utc, 17)),
-        Scheduled(JobName.AUDIT, broker.AUDIT_LEDGER, at=time(settings.audit_hour_utc, 27)),
-        Scheduled(JobName.PRUNE, broker.PRUNE_BODIES, at=time(settings.prune_hour_utc, 37)),
+        Scheduled(JobName.SWEEP, every_s=settings.sweep_every_s),
+        Scheduled(JobName.EXPIRE, every_s=settings.expire_every_s),
+        Scheduled(JobName.SEAL, every_s=SEAL_EVERY_S),
+        Scheduled(JobName.RECONCILE, at=time(settings.reconcile_hour_utc, 17)),
+        Scheduled(JobName.AUDIT, at=time(settings.audit_hour_utc, 27)),
+        Scheduled(JobName.PRUNE, at=time(settings.prune_hour_utc, 37)),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """A job for people: when it last ran, how that went, and when it is due. Times UTC."""
+    """A job: its last run, the result, and when it is due. Times UTC."""
 
     name: JobName
     started_at: datetime | None
-    """None where it never ran."""
+    """None if it never ran."""
     took_s: float | None
-    """None while it runs, and where it did not come to its end."""
+    """None while it runs, and if it failed."""
     summary: str | None
     error: str | None
     due_at: datetime | None
-    """When it is due, or was, if it did not run since; None before any worker has started."""
+    """When it is or was due; None before any worker has started."""
     overdue: bool
 
 
 def timetable(session: Session, settings: Settings, now: datetime) -> list[JobLine]:
-    """Every job. One that never ran counts from the start of the first worker that we know of."""
+    """Every job. For one that never ran, time counts from the start of the first known worker."""
     query = select(Job).execution_options(populate_existing=True)
     rows: Mapping[str, Job] = {job.name: job for job in session.scalars(query)}
     since = session.scalar(select(func.min(Heartbeat.started_at)).where(Heartbeat.kind == ProcessKind.WORKER))
@@ -123,36 +136,29 @@ _STARTED = text("""
     ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at
 """)
 
-_FINISHED = prose(
+_ENDED = prose(
     """
-    INSERT INTO jobs (name, started_at, finished_at, summary)
-    VALUES (:name, statement_timestamp() - make_interval(secs => :took_s), statement_timestamp(), :summary)
+    INSERT INTO jobs (name, started_at, finished_at, summary, error)
+    VALUES (:name, statement_timestamp() - make_interval(secs => :took_s),
+            CASE WHEN CAST(:error AS text) IS NULL THEN statement_timestamp() END, :summary, :error)
     ON CONFLICT (name) DO UPDATE
-    SET started_at = excluded.started_at, finished_at = excluded.finished_at, summary = excluded.summary, error = NULL
+    SET started_at = excluded.started_at, error = excluded.error,
+        finished_at = coalesce(excluded.finished_at, jobs.finished_at),
+        summary = CASE WHEN excluded.error IS NULL THEN excluded.summary ELSE jobs.summary END
 """,
     "summary",
-)
-
-_FAILED = prose(
-    """
-    INSERT INTO jobs (name, started_at, error)
-    VALUES (:name, statement_timestamp() - make_interval(secs => :took_s), :error)
-    ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at, error = excluded.error
-""",
     "error",
 )
 
 
 def started(session: Session, name: JobName) -> None:
-    """Says that the job has begun."""
+    """Records that the job has begun."""
     session.execute(_STARTED, {"name": name.value})
 
 
-def finished(session: Session, name: JobName, *, took_s: float, summary: str | None) -> None:
-    """Says that the job has just come to its end, and what it did."""
-    session.execute(_FINISHED, {"name": name.value, "took_s": took_s, "summary": summary and summary[:200]})
-
-
-def failed(session: Session, name: JobName, *, took_s: float, error: str) -> None:
-    """Says that the job has just failed; when it last came to its end stays known."""
-    session.execute(_FAILED, {"name": name.value, "took_s": took_s, "error": error[:2000]})
+def ended(
+    session: Session, name: JobName, *, took_s: float, summary: str | None = None, error: str | None = None
+) -> None:
+    """Records that the job has just ended: what it did, or why it failed. A failure keeps the last success."""
+    values = {"summary": summary and summary[:200], "error": error and error[:2000]}
+    session.execute(_ENDED, {"name": name.value, "took_s": took_s, **values})

@@ -91,14 +91,14 @@ _EXPECTED = text(f"""
         CROSS JOIN LATERAL (
             SELECT coalesce(max(f.occurred_at), billed.known_at) AT TIME ZONE c.time_zone AS paid
             FROM payments p
-            JOIN payments told ON told.id = p.id OR told.same_as = p.id
+            JOIN payments told ON told.root_id = p.id
             JOIN payment_facts f ON f.payment_id = told.id AND f.kind = 'paid'
             WHERE p.membership_id = m.id
         ) last
     ) dues
     WHERE expected > coalesce(CAST(:heard AS timestamptz), '-infinity') AND expected <= CAST(:until AS timestamptz)
     LIMIT 1
-""")  # noqa: S608 -- of constants
+""")
 
 
 def silences(session: Session, endpoints: Iterable[Endpoint], now: datetime) -> list[Silence]:

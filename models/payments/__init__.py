@@ -1,4 +1,4 @@
-"""Payment facts, the payments that they are about, and what they entitle a member to.
+"""Payment facts, payments, and what a payment entitles a member to.
 
 Imports the ledger and what is below. Main verb: `settlement.settle`.
 """

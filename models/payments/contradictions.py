@@ -1,7 +1,7 @@
-"""PURE: what the facts of one payment say that cannot all be true, in words for staff.
+"""PURE: contradictions between the facts of one payment, in words for staff.
 
-A contradiction never decides anything: what counts is the same in every order of arrival. It puts the payment
-before people, with both figures.
+A contradiction changes nothing about what counts, which is the same in every order of arrival. It puts the payment on
+the list that staff look at, with both figures.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,37 +13,37 @@ from models.wording import money
 
 
 class Contradiction(NamedTuple):
-    """What is contradictory, and the facts that say so."""
+    """A contradiction in words, and the facts that contradict each other."""
 
     what: str
     facts: frozenset[Fact]
 
 
 def contradictions(facts: Sequence[Fact]) -> list[Contradiction]:
-    """All that contradicts itself among the facts of a payment; nothing while it was not paid."""
+    """The contradictions between the facts of a payment; none before it is paid."""
     if len(facts) < 2 or all(isinstance(fact, Linked) for fact in facts[1:]):
         return []
     counts = entitlement.payment_of(facts)
-    return [*_of_tellings(facts, counts), *_of_money_back(facts, counts)] if counts else []
+    return [*_between_paid_facts(facts, counts), *_of_money_back(facts, counts)] if counts else []
 
 
-def _of_tellings(facts: Sequence[Fact], counts: Paid) -> Iterator[Contradiction]:
-    """Two events that tell one payment with different amounts, or for different billing references."""
-    tellings = frozenset(fact for fact in facts if isinstance(fact, Paid))
-    if len(tellings) < 2:
+def _between_paid_facts(facts: Sequence[Fact], counts: Paid) -> Iterator[Contradiction]:
+    """`Paid` facts with different amounts, or for different billing references."""
+    every = frozenset(fact for fact in facts if isinstance(fact, Paid))
+    if len(every) < 2:
         return
     amount = money(counts.amount_minor, counts.currency)
-    others = {money(one.amount_minor, one.currency) for one in tellings} - {amount}
+    others = {money(one.amount_minor, one.currency) for one in every} - {amount}
     if others:
-        yield Contradiction(f"paid {amount} by one event, but {' and '.join(sorted(others))} by another", tellings)
+        yield Contradiction(f"paid {amount} by one event, but {' and '.join(sorted(others))} by another", every)
     ours = counts.billing_references
-    for theirs in sorted({one.billing_references for one in tellings if ours and one.billing_references}):
+    for theirs in sorted({one.billing_references for one in every if ours and one.billing_references}):
         if theirs[0] not in ours and ours[0] not in theirs:
-            yield Contradiction(f"paid for {ours[0]} by one event, but for {theirs[0]} by another", tellings)
+            yield Contradiction(f"paid for {ours[0]} by one event, but for {theirs[0]} by another", every)
 
 
 def _of_money_back(facts: Sequence[Fact], counts: Paid) -> Iterator[Contradiction]:
-    """Money that came back in a currency in which none was paid, or more of it than was paid."""
+    """Money that went back in a currency in which nothing was paid, or more of it than was paid."""
     if foreign := frozenset(fact for fact in facts if entitlement.contradicts(facts, fact)):
         what = f"paid in {counts.currency}, but reversed in another currency: that reversal has no effect"
         yield Contradiction(what, foreign)

@@ -1,7 +1,7 @@
-"""Until when the sessions of a payment can be used, as its facts say by now: settled by difference, as sessions are.
+"""When the sessions of a payment expire, computed from its facts. As with sessions, settling posts the difference.
 
-The days count from the payment, or from the crediting where that was late. Days on which the money was away and
-came back do not count. What people have put off by hand comes on top.
+The days count from the payment, or from the crediting if that was late. Days on which the money was away before it came
+back do not count. Extensions by hand are added.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from models.catalogue.days import Period, end_of, expires_at, last_day
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
-from models.ledger.entries import EntryKind, Move
+from models.ledger.entries import Move
+from models.ledger.kinds import EntryKind
 from models.payments import entitlement
 from models.payments.entitlement import Owed
 from models.payments.facts import Fact, KnownFact, Paid, Restored
@@ -21,14 +22,14 @@ from models.payments.positions import Position
 
 
 class Expiry(NamedTuple):
-    """When sessions expire, UTC, None is never; and whether that counts from their crediting because it was late."""
+    """When sessions expire (UTC; None is never), and whether the days count from the crediting because it was late."""
 
     at: datetime | None
     late: bool
 
 
 def expiry(position: Position, owed: Owed, credited_at: datetime, late_after_s: int) -> Expiry:
-    """When sessions expire that were credited then; `late_after_s` is how late that may be, 0 for any time."""
+    """The expiry of sessions credited at `credited_at`. `late_after_s` is the delay that counts as late; 0 is none."""
     assert position.match is not None and position.paid is not None, "only such payments owe"  # noqa: S101, PT018 -- narrows types
     paid_at = position.paid.fact.occurred_at
     late = _is_late(paid_at, credited_at, late_after_s)
@@ -39,9 +40,9 @@ def expiry(position: Position, owed: Owed, credited_at: datetime, late_after_s: 
 
 
 def changes(session: Session, read: Sequence[Position]) -> dict[int, Move]:
-    """By grant, the extension, either way, of each that expires otherwise than the facts say by now.
+    """By grant id, the extension (longer or shorter) of each grant whose expiry differs from what its facts say.
 
-    What people have put off is never shortened.
+    An extension by hand is never shortened.
     """
     wrong: dict[int, tuple[Position, Grant, datetime]] = {}
     for position in read:
@@ -73,7 +74,7 @@ def _extension(position: Position, grant: Grant, at: datetime) -> Move:
 
 
 def _last(position: Position, kind: type[Fact]) -> KnownFact[Fact]:
-    """What the date comes from: the telling that counts, or the last that told of money come back."""
+    """The fact that causes the date: the `Paid` fact that counts, or the last fact of this kind."""
     if position.paid and kind is Paid:
         return position.paid
     return max((known for known in position.known if isinstance(known.fact, kind)), key=lambda known: known.id)
@@ -84,7 +85,7 @@ def _is_late(occurred_at: datetime, recorded_at: datetime, late_after_s: int) ->
 
 
 def _away(position: Position, quantity: int, late_after_s: int) -> list[Period]:
-    """When money of the payment was away that came back; what we heard of late counts from when we did."""
+    """The periods in which money was away that came back. A fact recorded late counts from when it was recorded."""
     if not any(isinstance(known.fact, Restored) for known in position.known):
         return []
 

@@ -1,8 +1,7 @@
 """PURE: what a payment's facts entitle its member to, and until when. No I/O, no clock, no session.
 
-A payment gives each pinned quantity once. Of that, the floor of quantity x
-reversed / paid is reversed: all of it when all the money went back. Days on which
-money was away that came back later do not count against the days to expire.
+A payment gives each pinned quantity once. Of that, floor(quantity x reversed / paid) is reversed: all of it when all
+the money went back. Days on which money was away that came back later do not count against the days to expire.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,7 @@ from models.payments.facts import Fact, Paid, Restored, Reversed
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Sessions of one item that paid dues give; days to expire 0 means never."""
+    """Sessions of one item that each paid dues give; 0 days to expire is never."""
 
     item_id: int
     quantity: int
@@ -29,7 +28,7 @@ _NONE = Fraction(0)
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What one payment comes to for one item: `quantity` given, `reversed` of them taken back again."""
+    """What one payment gives of one item: `quantity` sessions, of which `reversed` are taken back."""
 
     item_id: int
     quantity: int
@@ -38,10 +37,7 @@ class Owed:
 
 
 def payment_of(facts: Iterable[Fact]) -> Paid | None:
-    """The one payment that the facts speak of, or None while it was not told.
-
-    Where it was told more than once, the earliest counts, whatever arrived first.
-    """
+    """The `Paid` fact that counts, or None before there is one: the earliest, in whatever order they arrived."""
     paid = [fact for fact in facts if isinstance(fact, Paid)]
     if len(paid) < 2:
         return paid[0] if paid else None
@@ -53,10 +49,10 @@ def _precedence(paid: Paid) -> tuple[datetime, str, int, str, tuple[str, ...]]:
 
 
 def entitlement(facts: Sequence[Fact], terms: Iterable[Terms]) -> list[Owed]:
-    """Sessions owed per item for the payment that these facts tell of; none while it was not paid.
+    """Sessions owed per item for the payment with these facts; none before it is paid.
 
-    Depends on the set of facts only, never on their order or number of tellings.
-    What contradicts the payment has no effect on it.
+    Depends on the set of facts only, never on their order or repetition. A fact that contradicts the payment has no
+    effect.
     """
     if payment_of(facts) is None:
         return []
@@ -69,30 +65,30 @@ def entitlement(facts: Sequence[Fact], terms: Iterable[Terms]) -> list[Owed]:
 
 
 def reversed_share(facts: Sequence[Fact]) -> Fraction:
-    """The share of the payment that went back and stayed away, 0 to 1; overlapping causes reverse once."""
+    """The share of the payment that went back and stayed away, 0 to 1. Overlapping causes reverse it once."""
     shares = _share_by_family(facts).values()
     return min(Fraction(1), sum(shares, Fraction(0))) if shares else _NONE
 
 
 def money_reversed(facts: Sequence[Fact]) -> int:
-    """How much of the payment's money went back, in minor units and as told; 0 while it was not told to be paid."""
+    """How much of the payment's money went back, in minor units; 0 before there is a `Paid` fact. Not capped."""
     paid = payment_of(facts)
     shares = _share_by_family(facts).values() if paid else ()
     return int(sum(shares) * least_paid(facts)[paid.currency]) if paid else 0
 
 
 def largest_share(facts: Sequence[Fact]) -> Fraction:
-    """The largest share that went back for one family of causes; over 1 where that is more than was paid."""
+    """The largest share that went back for one family of causes; above 1 if that is more than was paid."""
     return max(_share_by_family(facts).values(), default=Fraction(0))
 
 
 def is_of_a_refund(fact: Fact) -> bool:
-    """Whether it tells of a refund, or of one that failed; disputes may overlap refunds, and refunds no other."""
+    """Whether the fact is a refund or the failure of one. Only disputes may overlap refunds."""
     return isinstance(fact, Reversed | Restored) and fact.cause.startswith("refund")
 
 
 def least_paid(facts: Iterable[Fact]) -> dict[str, int]:
-    """What was paid by currency: of several tellings the least, so that a refund of all that one tells takes all."""
+    """By currency, the least amount of any `Paid` fact, so that a full refund of any of these takes everything back."""
     least: dict[str, int] = {}
     for fact in facts:
         if isinstance(fact, Paid):
@@ -101,17 +97,17 @@ def least_paid(facts: Iterable[Fact]) -> dict[str, int]:
 
 
 def contradicts(facts: Iterable[Fact], fact: Fact) -> bool:
-    """Whether the fact cannot be true of the payment: it moves money in a currency that no telling has."""
+    """Whether the fact cannot be true of the payment: it moves money in a currency that no `Paid` fact has."""
     return isinstance(fact, Reversed | Restored) and fact.currency not in {None, *least_paid(facts)}
 
 
 def _share_by_family(facts: Sequence[Fact]) -> dict[str, Fraction]:
     """By family of causes, the share of the payment that is away.
 
-    A cause is a family and an id ("refund of ch_1:re_1", "dispute:dp_1"), or its family alone. The latest word on
-    each counts, and at the same moment the restoration. A running total is never added to the single amounts of its
-    family: the larger counts. Totals with ids of their own add up; each is less what was restored, after it was told,
-    of its cause (of its whole family, where the family alone is its cause).
+    A cause is a family and an id ("refund of ch_1:re_1", "dispute:dp_1"), or its family alone. The latest fact of each
+    cause counts; of two at the same moment, the restoration. A running total is never added to the single amounts of
+    its family: the larger counts. Totals with ids of their own add up. What was restored after a total is subtracted
+    from it: for the same cause, or for any cause of the family if the total's cause is the family alone.
 
     Causes that end in the same " of GROUP" are a group. What is restored under a cause of a group that took nothing
     itself undoes what the group's others took before, as far as it goes: a dispute won, and the reversal by which

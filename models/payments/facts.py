@@ -1,8 +1,8 @@
-"""Payment facts: what a webhook event means for a payment, in no processor's words.
+"""Payment facts: what a webhook event means for a payment, in terms that no processor owns.
 
-Each fact names its payment by a reference of the processor's; the endpoint is
-understood. Facts are kept for ever and never change: an entitlement is a function
-of their set, so it does not matter when, in which order or how often they were told.
+Each fact names its payment by the processor's reference; the endpoint is that of the event. Facts are kept for ever and
+never change. An entitlement is a function of their set, so it does not matter when, in which order or how often they
+arrive.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.database.arrays import array, columns
+from models.database.arrays import Batch, array
 from models.database.base import Base, RecordedAt, one_of
 
 
@@ -28,7 +28,7 @@ class Paid:
     amount_minor: int
     currency: str
     billing_references: tuple[str, ...] = ()
-    """By which to find the membership, the most specific first."""
+    """The references by which to find the membership, the most specific first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Reversed:
     """None: all of it."""
     currency: str | None = None
     running_total: bool = False
-    """The amount is all that was refunded so far, told again by each larger total."""
+    """The amount is all that was refunded so far; each later fact has a larger total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The money of one cause came back after all: a refund failed, a dispute was won."""
+    """Money that had gone back for a cause is there again: a refund failed, a dispute was won."""
 
     payment: str
     occurred_at: datetime
@@ -69,7 +69,7 @@ Fact = Paid | Reversed | Restored | Linked
 
 
 class FactKind(StrEnum):
-    """The kinds as the table spells them."""
+    """The values of the column `kind`."""
 
     PAID = "paid"
     REVERSED = "reversed"
@@ -85,11 +85,11 @@ KIND_OF: dict[type[Fact], FactKind] = {
 }
 
 FACTS_PER_EVENT = 256
-"""A fact's id is its event's id times this, plus its place: interpreting an event again makes the same ids."""
+"""A fact's id is its event's id times this, plus its position, so that interpreting an event again is idempotent."""
 
 
 class PaymentFact(Base):
-    """The facts' table: one row per fact and event that told it. A trigger refuses every change."""
+    """One fact of one event. A trigger refuses every change."""
 
     __tablename__ = "payment_facts"
     __table_args__ = (
@@ -108,7 +108,7 @@ class PaymentFact(Base):
     kind: Mapped[str]
     occurred_at: Mapped[datetime]
     recorded_at: Mapped[RecordedAt]
-    """When we heard of it, by the worker's clock."""
+    """When it was recorded, by the worker's clock."""
     cause: Mapped[str | None]
     amount_minor: Mapped[int | None] = mapped_column(BigInteger)
     currency: Mapped[str | None] = mapped_column(String(3))
@@ -117,33 +117,33 @@ class PaymentFact(Base):
     other_payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
 
 
-_INSERT = text("""
+_INSERT = Batch(
+    """
     INSERT INTO payment_facts (id, event_id, payment_id, kind, occurred_at, cause, amount_minor, currency,
                                running_total, billing_references, other_payment_id, recorded_at)
     SELECT id, event_id, payment_id, kind, occurred_at, cause, amount_minor, currency, running_total,
            string_to_array(billing_references, E'\\n'), other_payment_id, :now
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:event_ids AS bigint[]), CAST(:payment_ids AS bigint[]),
-                CAST(:kinds AS text[]), CAST(:occurred_at AS timestamptz[]), CAST(:causes AS text[]),
-                CAST(:amounts AS bigint[]), CAST(:currencies AS text[]), CAST(:running_totals AS boolean[]),
-                CAST(:billing_references AS text[]), CAST(:other_payment_ids AS bigint[]))
-         AS new (id, event_id, payment_id, kind, occurred_at, cause, amount_minor, currency, running_total,
-                 billing_references, other_payment_id)
+    FROM ROWS
     ON CONFLICT (id) DO NOTHING
-""")
+    """,
+    id="bigint", event_id="bigint", payment_id="bigint", kind="text", occurred_at="timestamptz", cause="text",
+    amount_minor="bigint", currency="text", running_total="boolean", billing_references="text",
+    other_payment_id="bigint",
+)  # fmt: skip
 
 
 class EventFacts(NamedTuple):
-    """What one event says."""
+    """The facts of one event."""
 
     event_id: int
     endpoint: str
     facts: Sequence[Fact]
 
 
-def references(told: Iterable[EventFacts]) -> set[tuple[str, str]]:
+def references(events: Iterable[EventFacts]) -> set[tuple[str, str]]:
     """Every (endpoint, payment reference) that the events name."""
     keys = set()
-    for _, endpoint, facts in told:
+    for _, endpoint, facts in events:
         for fact in facts:
             keys.add((endpoint, fact.payment))
             if isinstance(fact, Linked):
@@ -152,43 +152,29 @@ def references(told: Iterable[EventFacts]) -> set[tuple[str, str]]:
 
 
 def record(
-    session: Session, told: Iterable[EventFacts], payment_ids: Mapping[tuple[str, str], int], now: datetime
+    session: Session, events: Iterable[EventFacts], payment_ids: Mapping[tuple[str, str], int], now: datetime
 ) -> None:
-    """Writes down the facts of many events in one statement; a fact already written is left alone.
+    """Record the facts of many events in one statement; a fact that is recorded already stays as it is.
 
     `payment_ids` has every reference that the facts name.
     """
     rows = []
-    for event_id, endpoint, facts in told:
+    for event_id, endpoint, facts in events:
         for place, fact in enumerate(facts):
-            cause = amount = currency = billing = other = None
-            running_total = False
+            content: tuple[object, ...]
             match fact:
                 case Paid():
-                    amount, currency, billing = (
-                        fact.amount_minor,
-                        fact.currency,
-                        "\n".join(fact.billing_references),
-                    )
+                    content = None, fact.amount_minor, fact.currency, False, "\n".join(fact.billing_references), None
                 case Reversed():
-                    cause, amount, currency = fact.cause, fact.amount_minor, fact.currency
-                    running_total = fact.running_total
+                    content = fact.cause, fact.amount_minor, fact.currency, fact.running_total, None, None
                 case Restored():
-                    cause, amount, currency = fact.cause, fact.amount_minor, fact.currency
+                    content = fact.cause, fact.amount_minor, fact.currency, False, None, None
                 case Linked():
-                    other = payment_ids[endpoint, fact.other]
-            rows.append(
-                (event_id * FACTS_PER_EVENT + place, event_id, payment_ids[endpoint, fact.payment],
-                 KIND_OF[type(fact)].value, fact.occurred_at, cause, amount, currency, running_total, billing, other)
-            )  # fmt: skip
+                    content = None, None, None, False, None, payment_ids[endpoint, fact.other]
+            fact_id, payment_id = event_id * FACTS_PER_EVENT + place, payment_ids[endpoint, fact.payment]
+            rows.append((fact_id, event_id, payment_id, KIND_OF[type(fact)].value, fact.occurred_at, *content))
     if rows:
-        session.execute(_INSERT, {**columns(_COLUMNS, rows), "now": now})
-
-
-_COLUMNS = (
-    "ids", "event_ids", "payment_ids", "kinds", "occurred_at", "causes", "amounts", "currencies",
-    "running_totals", "billing_references", "other_payment_ids",
-)  # fmt: skip
+        _INSERT.execute(session, rows, now=now)
 
 
 _OF_REFERENCES = text("""
@@ -197,7 +183,7 @@ _OF_REFERENCES = text("""
 
 
 def of_references(session: Session, endpoint: str, references: Iterable[str]) -> list[Fact]:
-    """All facts that were told of the payments with these references."""
+    """All facts of the payments with these references."""
     values = {"endpoint": endpoint, "references": array(set(references))}
     payment_ids = list(session.scalars(_OF_REFERENCES, values))
     return [known.fact for _, known in of_payments(session, payment_ids)]
@@ -207,7 +193,7 @@ F = TypeVar("F", bound=Fact, covariant=True)
 
 
 class KnownFact(NamedTuple, Generic[F]):
-    """A fact, the id by which entries point to it, and when it was written down."""
+    """A recorded fact: its id, the fact, and when it was recorded."""
 
     id: int
     fact: F
@@ -226,21 +212,9 @@ _OF_PAYMENTS = text("""
 
 
 def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[int, KnownFact[Fact]]]:
-    """All facts of these payments, each with its payment's id, in the order of their own ids."""
-    for (
-        payment_id,
-        fact_id,
-        kind,
-        reference,
-        at,
-        cause,
-        amount,
-        currency,
-        running,
-        billing,
-        other,
-        recorded_at,
-    ) in session.execute(_OF_PAYMENTS, {"ids": array(payment_ids)}).all():
+    """All facts of these payments, each with its payment's id, in the order of fact ids."""
+    for row in session.execute(_OF_PAYMENTS, {"ids": array(payment_ids)}).all():
+        payment_id, fact_id, kind, reference, at, cause, amount, currency, running, billing, other, recorded_at = row
         fact: Fact
         match kind:
             case "paid":

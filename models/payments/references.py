@@ -1,9 +1,12 @@
-"""Payments: one row per reference we have heard of, joined where two name the same payment.
+"""Payments: one row per reference that an event has named, joined where two references name the same payment.
 
-A payment may be known by several references (Stripe's invoice, payment intent and
-charge). Each has a row; joined rows point to the lowest id among them, the root,
-which carries the payment's state and is locked while it settles. Facts stay with
-the reference they spoke of, so that joining rewrites nothing.
+A payment may have several references (Stripe's invoice, payment intent and charge). Each has a row. The root is the row
+with the lowest id, and `root_id` names it in every row; a payment with one reference is its own root. Joining sets
+`same_as` in the other rows, and PostgreSQL computes `root_id` from that. The root carries the payment's state and is
+locked while it settles. Facts stay with the reference that they name, so that joining rewrites none.
+
+Two views, made by the migration, are read by statements: `paid_payments` has every root with what was paid, by the
+earliest `Paid` fact; `grant_clubs` has the membership and club of every grant.
 """
 
 from collections import defaultdict
@@ -13,11 +16,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.database.arrays import array, columns
+from models.database.arrays import Batch, array
 from models.database.base import Base, Id, RecordedAt, Reference, one_of
 from models.errors import NotFound, WrongState
 from models.staff import actions
@@ -25,25 +28,24 @@ from models.staff.actions import Actor
 
 
 class PaymentState(StrEnum):
-    """Where a payment (its root) stands."""
+    """The state of a payment, kept in its root."""
 
     HEARD_OF = "heard_of"
-    """Something was said of it, but not yet that it was paid."""
+    """It has facts, but no `Paid` fact yet."""
     UNMATCHED = "unmatched"
-    """Paid, and no membership has any of its billing references yet."""
+    """Paid, but no membership has any of its billing references yet."""
     SETTLED = "settled"
     """The ledger shows what its facts say."""
     HELD = "held"
-    """Its facts contradict each other or its membership: no effect until that is mended."""
+    """Its facts contradict each other or its membership; it has no effect until that is corrected."""
 
 
 class Payment(Base):
-    """A payment as one of the processor's references names it."""
+    """One reference of a payment; the payment itself is its root."""
 
     __tablename__ = "payments"
     __table_args__ = (
         UniqueConstraint("endpoint", "reference"),
-        Index("ix_payments_same_as", "same_as", postgresql_where=text("same_as IS NOT NULL")),
         Index("ix_payments_unmatched", "id", postgresql_where=text("state = 'unmatched'")),
         Index("ix_payments_held", "id", postgresql_where=text("state = 'held'")),
         CheckConstraint(one_of("state", PaymentState), "state"),
@@ -55,45 +57,50 @@ class Payment(Base):
     endpoint: Mapped[str] = mapped_column(String(63))
     reference: Mapped[Reference]
     same_as: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    """The root, where that is another row. Read `root_id`."""
+    root_id: Mapped[int] = mapped_column(BigInteger, Computed("coalesce(same_as, id)", persisted=True), index=True)
     state: Mapped[str] = mapped_column(server_default=PaymentState.HEARD_OF.value)
     problem: Mapped[str | None]
-    """Why it is held, or what contradicts it."""
+    """Why it is held, or the contradiction between its facts."""
     set_aside_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
-    """The act of the person who decided that nobody has to look at it any more: unmatched or held, it is not dues."""
+    """The action that took an unmatched or held payment off the lists, because it is not dues."""
     membership_id: Mapped[int | None] = mapped_column(ForeignKey("memberships.id"), index=True)
     billing_references: Mapped[list[str] | None] = mapped_column(ARRAY(String))
-    """What an unmatched payment waits for."""
+    """The references by which an unmatched payment would find its membership."""
     recorded_at: Mapped[RecordedAt]
 
 
 Key = tuple[str, str]
 """An endpoint and a payment reference."""
 
-_INSERT = text("""
-    INSERT INTO payments (endpoint, reference)
-    SELECT * FROM unnest(CAST(:endpoints AS text[]), CAST(:references AS text[]))
+_INSERT = Batch(
+    """
+    INSERT INTO payments (endpoint, reference) SELECT * FROM ROWS
     ON CONFLICT DO NOTHING
-    RETURNING endpoint, reference, id, id AS root
-""")
+    RETURNING endpoint, reference, id, root_id
+    """,
+    endpoint="text", reference="text",
+)  # fmt: skip
 
-_KNOWN = text("""
-    SELECT p.endpoint, p.reference, p.id, coalesce(p.same_as, p.id) AS root
-    FROM payments p
-    JOIN unnest(CAST(:endpoints AS text[]), CAST(:references AS text[])) AS known (endpoint, reference)
-      ON (p.endpoint, p.reference) = (known.endpoint, known.reference)
-""")
+_KNOWN = Batch(
+    """
+    SELECT p.endpoint, p.reference, p.id, p.root_id
+    FROM payments p JOIN ROWS ON (p.endpoint, p.reference) = (new.endpoint, new.reference)
+    """,
+    endpoint="text", reference="text",
+)  # fmt: skip
 
 
 def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set[int]]:
-    """Ids of the payments with these references, new ones made, and the roots of all."""
-    # Sorted, so that two workers that make the same rows wait for each other instead of deadlocking.
+    """The ids of the payments with these references, made where missing, and the roots of all."""
+    # Sorted, so that two workers inserting the same rows wait for each other instead of deadlocking.
     wanted = sorted(keys)
     ids: dict[Key, int] = {}
     roots: set[int] = set()
     for statement in (_INSERT, _KNOWN):
         missing = [key for key in wanted if key not in ids]
         if missing:
-            rows = session.execute(statement, columns(("endpoints", "references"), missing)).all()
+            rows = statement.execute(session, missing).all()
             for endpoint, reference, payment_id, root in rows:
                 ids[endpoint, reference] = payment_id
                 roots.add(root)
@@ -101,7 +108,7 @@ def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set
 
 
 _LOCK = text("""
-    SELECT id, coalesce(same_as, id) AS root, endpoint, state, membership_id
+    SELECT id, root_id, endpoint, state, membership_id
     FROM payments
     WHERE id = ANY(CAST(:roots AS bigint[]))
     ORDER BY id
@@ -109,7 +116,9 @@ _LOCK = text("""
 """)
 
 _JOINED = text("""
-    SELECT id, same_as AS root, membership_id FROM payments WHERE same_as = ANY(CAST(:roots AS bigint[])) ORDER BY id
+    SELECT id, root_id, membership_id FROM payments
+    WHERE root_id = ANY(CAST(:roots AS bigint[])) AND id <> root_id
+    ORDER BY id
 """)
 
 
@@ -128,9 +137,9 @@ class Locked:
 
 
 def lock(session: Session, roots: Collection[int]) -> list[Locked]:
-    """Locks whole payments by their roots, in the order of ids, and returns them.
+    """Lock payments by their roots, in the order of ids, and return them.
 
-    Joining takes the locks of both roots, so that rows joined to one that is locked stay as they are.
+    Joining locks both roots, so that the rows of a locked payment stay the same.
     """
     wanted = set(roots)
     while True:
@@ -138,32 +147,34 @@ def lock(session: Session, roots: Collection[int]) -> list[Locked]:
         found = {root for _, root, *_ in rows}
         if found <= wanted:
             break
-        # Somebody joined one of them to a lower root while we waited for its lock.
+        # One of them was joined to a lower root while we waited for its lock.
         wanted |= found
     payments = {
         root: Locked(root, endpoint, PaymentState(state), membership_id)
         for payment_id, root, endpoint, state, membership_id in rows
         if payment_id == root
     }
-    # A statement of its own, because one that waited for a lock does not see what was joined meanwhile.
+    # A second statement with a new snapshot: the first one may have waited, and does not see what was joined then.
     for payment_id, root, membership_id in session.execute(_JOINED, {"roots": array(payments)}):
         payments[root].ids.append(payment_id)
         payments[root].membership_id = payments[root].membership_id or membership_id
     return list(payments.values())
 
 
-_JOIN = text("""
+_JOIN = Batch(
+    """
     UPDATE payments p
-    SET same_as = joined.root, state = 'heard_of', problem = NULL, billing_references = NULL
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:roots AS bigint[])) AS joined (id, root)
-    WHERE p.id = joined.id
-""")
+    SET same_as = new.root, state = 'heard_of', problem = NULL, billing_references = NULL
+    FROM ROWS WHERE p.id = new.id
+    """,
+    id="bigint", root="bigint",
+)  # fmt: skip
 
 
 def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[int]) -> set[int]:
-    """Makes one payment of each pair of ids, and returns the roots of all after that.
+    """Join each pair of ids into one payment. Returns the roots of all afterwards.
 
-    `roots` are those of every payment in the pairs, as `identify` gave them.
+    `roots` are the roots of every payment in the pairs, as `identify` returned them.
     """
     locked = lock(session, roots)
     root_of = {payment_id: payment.root for payment in locked for payment_id in payment.ids}
@@ -177,8 +188,7 @@ def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[i
                 members[low].add(payment_id)
                 moved.add(payment_id)
     if moved:
-        rows = [(payment_id, root_of[payment_id]) for payment_id in sorted(moved)]
-        session.execute(_JOIN, columns(("ids", "roots"), rows))
+        _JOIN.execute(session, [(payment_id, root_of[payment_id]) for payment_id in sorted(moved)])
     return set(root_of.values())
 
 
@@ -193,48 +203,42 @@ class Waiting(NamedTuple):
     paid_at: datetime
     billing_references: list[str]
     problem: str | None
-    """Why it is held; what contradicts it."""
+    """Why it is held, or the contradiction between its facts."""
     member_id: int | None
-    """Whose it is, where it is held."""
+    """The member, if it is held."""
 
 
 _WAITING = text("""
-    SELECT p.id, p.endpoint, told.reference, told.amount_minor, told.currency, told.occurred_at,
+    SELECT p.id, p.endpoint, p.reference, p.amount_minor, p.currency, p.paid_at,
            coalesce(p.billing_references, '{}'), p.problem, m.member_id
-    FROM payments p
+    FROM paid_payments p
     LEFT JOIN memberships m ON m.id = p.membership_id
-    CROSS JOIN LATERAL (
-        SELECT t.reference, f.amount_minor, f.currency, f.occurred_at
-        FROM payments t JOIN payment_facts f ON f.payment_id = t.id
-        WHERE f.kind = 'paid' AND (t.id = p.id OR t.same_as = p.id)
-        ORDER BY f.occurred_at, t.reference, f.amount_minor DESC LIMIT 1
-    ) told
     WHERE p.state = :state AND p.set_aside_by IS NULL
-    ORDER BY told.occurred_at, p.id
+    ORDER BY p.paid_at, p.id
     LIMIT :limit
 """)
 
 
 def unmatched(session: Session, *, limit: int | None = None) -> list[Waiting]:
-    """Every payment that no membership has claimed yet and nobody has set aside, the longest waiting first."""
+    """Every unmatched payment that is not set aside, the longest waiting first."""
     values = {"state": PaymentState.UNMATCHED.value, "limit": limit}
     return [Waiting(*row) for row in session.execute(_WAITING, values)]
 
 
 def held(session: Session, *, limit: int | None = None) -> list[Waiting]:
-    """Every payment that is held and that nobody has set aside, the longest waiting first."""
+    """Every held payment that is not set aside, the longest waiting first."""
     return [Waiting(*row) for row in session.execute(_WAITING, {"state": PaymentState.HELD.value, "limit": limit})]
 
 
 def set_aside(session: Session, payment_id: int, *, reason: str, by: Actor) -> None:
-    """Decides that nobody has to look at an unmatched or held payment any more; again is no change.
+    """Take an unmatched or held payment off the lists that staff look at. Idempotent.
 
     It still settles if a membership gets its billing reference. Raises NotFound, WrongState, ReasonMissing or
     TextTooLong.
     """
     reason = actions.reason_given(reason)
     payment = session.get(Payment, payment_id, with_for_update={"key_share": True}, populate_existing=True)
-    if payment is None or payment.same_as is not None:
+    if payment is None or payment.root_id != payment.id:
         raise NotFound(what="payment", name=payment_id)
     if payment.state not in {PaymentState.UNMATCHED, PaymentState.HELD}:
         state = payment.state.replace("_", " ")
@@ -243,3 +247,30 @@ def set_aside(session: Session, payment_id: int, *, reason: str, by: Actor) -> N
         subject = f"payment {payment.id}, {payment.reference} on {payment.endpoint}"
         payment.set_aside_by = actions.log(session, by, "set aside", subject, reason=reason)
         session.flush()
+
+
+class PaidPayment(NamedTuple):
+    """The amount of a payment, and when it was paid."""
+
+    endpoint: str
+    amount_minor: int
+    currency: str
+    paid_at: datetime
+
+
+_PAID = Batch(
+    """
+    SELECT p.endpoint, p.reference, paid.amount_minor, paid.currency, paid.paid_at
+    FROM ROWS
+    JOIN payments p ON (p.endpoint, p.reference) = (new.endpoint, new.reference)
+    JOIN paid_payments paid ON paid.id = p.root_id
+    """,
+    endpoint="text",
+    reference="text",
+)
+
+
+def paid(session: Session, keys: Iterable[Key]) -> dict[Key, PaidPayment]:
+    """What was paid, by each reference that belongs to a paid payment; to name a payment as people do."""
+    rows = _PAID.execute(session, sorted(set(keys)))
+    return {(row.endpoint, row.reference): PaidPayment(row.endpoint, *row[2:]) for row in rows}

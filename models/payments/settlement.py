@@ -1,7 +1,7 @@
-"""Settling: what the facts say is owed, against what the ledger shows; only the difference is posted.
+"""Settling: compare what the facts say is owed with what the ledger shows, and post the difference.
 
-Everything needed is read for all payments at once and written at once: the number
-of statements does not grow with the number of payments.
+Everything is read and written for all payments at once: the number of statements does not grow with the number of
+payments.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.database.arrays import columns
+from models.database.arrays import Batch
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
@@ -22,20 +22,20 @@ from models.payments.positions import Position
 from models.payments.references import PaymentState
 
 
-def take_in(session: Session, told: Sequence[EventFacts], *, now: datetime, late_credit: timedelta) -> dict[int, str]:
-    """Records what events say and settles every payment they touch.
+def take_in(session: Session, events: Sequence[EventFacts], *, now: datetime, late_credit: timedelta) -> dict[int, str]:
+    """Record the facts of events and settle every payment that they name.
 
-    Returns, by event id, the problem of each event that contradicts its payment or whose
-    payment is held. `now` and `late_credit` as in `settle`.
+    Returns, by event id, the problem of each event that contradicts its payment or whose payment is held. `now`
+    and `late_credit` are as in `settle`.
     """
-    if not told:
+    if not events:
         return {}
-    ids, roots = references.identify(session, facts.references(told))
-    facts.record(session, told, ids, now)
+    ids, roots = references.identify(session, facts.references(events))
+    facts.record(session, events, ids, now)
     links = [
         (ids[endpoint, fact.payment], ids[endpoint, fact.other])
-        for _, endpoint, said in told
-        for fact in said
+        for _, endpoint, named in events
+        for fact in named
         if isinstance(fact, Linked)
     ]
     if links:
@@ -47,21 +47,20 @@ def take_in(session: Session, told: Sequence[EventFacts], *, now: datetime, late
     }
     return {
         event_id: problem
-        for event_id, endpoint, said in (told if troubled else ())
-        for fact in said
+        for event_id, endpoint, named in (events if troubled else ())
+        for fact in named
         if (position := troubled.get(ids[endpoint, fact.payment])) and (problem := position.problem_with(fact))
     }
 
 
 def settle(session: Session, roots: Collection[int], *, now: datetime, late_credit: timedelta) -> list[Position]:
-    """Makes the ledger show what the facts of these payments say; again, it changes nothing.
+    """Make the ledger show what the facts of these payments say. Idempotent.
 
-    Locks the payments, then their grants, each in the order of ids. Sessions credited
-    more than `late_credit` after their payment count their days from `now`; zero turns
-    that off. Returns the payments with a problem.
+    Locks the payments, then their grants, each in the order of ids. Sessions credited more than `late_credit` after
+    their payment count their days from `now`; zero turns that off. Returns the payments with a problem.
     """
     read = positions.read(session, roots)
-    grants = positions.lay_out_grants(session, read)
+    grants = positions.read_grants(session, read)
     late_after_s = int(late_credit.total_seconds())
     dated = dates.changes(session, read)
     new = _grant(session, read, now, late_after_s)
@@ -83,7 +82,7 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
 def _settle_grants(
     session: Session, read: list[Position], grants: dict[int, Grant], dated: dict[int, Move], now: datetime
 ) -> list[Move]:
-    """The moves that make each grant show as reversed what ought to be, and expire when it ought to."""
+    """The moves that bring each grant to its target of reversed sessions and to its expiry."""
     targets = {
         grant.id: (position, grant, target)
         for position in read
@@ -112,7 +111,7 @@ def _settle_grants(
 
 
 def _grant(session: Session, read: list[Position], now: datetime, late_after_s: int) -> list[Grant]:
-    """Makes the grants that are owed and missing, and lays them out with the others."""
+    """Make the grants that are owed and missing, and add them to their positions."""
     wanted: list[NewGrant] = []
     by_key: dict[tuple[int, int], Position] = {}
     for position in read:
@@ -158,11 +157,11 @@ def _new_grant(position: Position, owed: Owed, now: datetime, late_after_s: int)
 
 
 def _targets(position: Position) -> list[tuple[Grant, int]]:
-    """Each grant with the sessions of it that ought to be reversed.
+    """Each grant with its target: how many of its sessions should count as reversed.
 
-    Where references turned out to name one payment after each had been credited,
-    the first grant of an item stands and the others are reversed whole. A grant made by terms that
-    turned out not to be in force when it was paid keeps what the right ones give, as far as it has it.
+    If two references turn out to be one payment after each was credited, the first grant of an item stays and the
+    others are reversed whole. A grant made by terms that turn out not to have been in force when it was paid keeps what
+    the right terms give, up to its own quantity.
     """
     if position.state != PaymentState.SETTLED:
         return []
@@ -174,27 +173,27 @@ def _targets(position: Position) -> list[tuple[Grant, int]]:
 
 
 def _cause(position: Position, kinds: tuple[type[Fact], ...]) -> KnownFact[Fact]:
-    """The last told fact of these kinds; where none explains the change, the last told.
+    """The last recorded fact of these kinds; if there is none, the last fact of any kind.
 
-    Of what one event told, a reversal explains more than the link told beside it.
+    Among the facts of one event, a reversal explains more than a link.
     """
-    told = [known for known in position.known if isinstance(known.fact, kinds)] or position.known
-    return max(told, key=lambda known: (known.id // FACTS_PER_EVENT, not isinstance(known.fact, Linked), known.id))
+    known = [known for known in position.known if isinstance(known.fact, kinds)] or position.known
+    return max(known, key=lambda known: (known.id // FACTS_PER_EVENT, not isinstance(known.fact, Linked), known.id))
 
 
-_WRITE_STATES = text("""
+_WRITE_STATES = Batch(
+    """
     UPDATE payments p
     SET state = new.state, problem = new.problem, membership_id = new.membership_id,
         billing_references = string_to_array(new.billing_references, E'\\n')
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:problems AS text[]),
-                CAST(:membership_ids AS bigint[]), CAST(:billing_references AS text[]))
-         AS new (id, state, problem, membership_id, billing_references)
-    WHERE p.id = new.id
-""")
+    FROM ROWS WHERE p.id = new.id
+    """,
+    id="bigint", state="text", problem="text", membership_id="bigint", billing_references="text",
+)  # fmt: skip
 
 
 def _write_states(session: Session, read: list[Position]) -> None:
-    # Unmatched ones each time, because a further telling may have named further billing references.
+    # Unmatched ones each time: a further `Paid` fact may have added billing references.
     changed = [
         position
         for position in read
@@ -211,8 +210,7 @@ def _write_states(session: Session, read: list[Position]) -> None:
             )
             for position in changed
         ]
-        names = ("ids", "states", "problems", "membership_ids", "billing_references")
-        session.execute(_WRITE_STATES, columns(names, rows))
+        _WRITE_STATES.execute(session, rows)
 
 
 _MATCHED = text("""
@@ -225,7 +223,7 @@ _MATCHED = text("""
 
 
 def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, limit: int = 500) -> int:
-    """Settles up to `limit` unmatched payments whose billing reference a membership has by now; says how many."""
+    """Settle up to `limit` unmatched payments whose billing reference a membership has by now. Returns how many."""
     roots = list(session.scalars(_MATCHED, {"limit": limit}))
     if roots:
         settle(session, roots, now=now, late_credit=late_credit)
@@ -235,10 +233,10 @@ def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, l
 def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
     """The payments among these for which settling would post something. Writes nothing.
 
-    Unmatched ones are left out: one that a membership has matched by now is settled by the next sweep.
+    Unmatched payments are left out: the next sweep settles those that a membership matches by now.
     """
     read = positions.read(session, roots)
-    positions.lay_out_grants(session, read)
+    positions.read_grants(session, read)
     return [
         position
         for position in read

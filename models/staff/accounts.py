@@ -3,7 +3,6 @@
 Every act is written to the action log in the transaction that does it.
 """
 
-import re
 from datetime import datetime
 from enum import StrEnum
 from threading import BoundedSemaphore
@@ -16,23 +15,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Id, RecordedAt, one_of
-from models.errors import (
-    InvalidEmail,
-    LastAdmin,
-    NameMissing,
-    PasswordIsLoginName,
-    PasswordTooShort,
-    StaffExists,
-    TextTooLong,
-)
+from models.database.naming import MAX_NAME_LENGTH, email_given, name_given
+from models.errors import LastAdmin, PasswordIsLoginName, PasswordTooShort, StaffExists
 from models.staff import actions
 from models.staff.actions import Actor
 
 MIN_PASSWORD_LENGTH = 12
-MAX_NAME_LENGTH = 200
-"""Of login names and of people's: an actor in the action log has no more."""
-
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """How passwords are hashed: argon2id with OWASP's parameters. Those hashed otherwise are hashed anew at their login."""
@@ -103,14 +91,7 @@ def add(session: Session, *, email: str, name: str, role: Role, password: str, b
 
     Raises InvalidEmail, NameMissing, TextTooLong, StaffExists, PasswordTooShort or PasswordIsLoginName.
     """
-    login, name = login_name(email), name.strip()
-    if not _EMAIL.fullmatch(login) or not login.isprintable():
-        raise InvalidEmail(email=email)
-    if not name:
-        raise NameMissing
-    for field, what, given in (("email", "The e-mail address", login), ("name", "The name", name)):
-        if len(given) > MAX_NAME_LENGTH:
-            raise TextTooLong(field=field, what=what, limit=MAX_NAME_LENGTH, length=len(given))
+    login, name = email_given(email, MAX_NAME_LENGTH).lower(), name_given(name)
     new = insert(Staff).values(
         email=login, name=name, role=role.value, password_hash=_hash(login, password), password_changed_at=now
     )

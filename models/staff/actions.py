@@ -9,6 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Id, RecordedAt
+from models.database.naming import visible
+from models.database.paging import newest_first
 from models.errors import ReasonMissing, TextTooLong
 
 MAX_REASON_LENGTH = 1000
@@ -42,7 +44,7 @@ class Action(Base):
 
 def reason_given(text: str, field: str = "reason") -> str:
     """A person's reason without surrounding blanks. Raises ReasonMissing or TextTooLong, for that form field."""
-    reason = text.strip()
+    reason = visible(text)
     if not reason:
         raise ReasonMissing(field=field)
     if len(reason) > MAX_REASON_LENGTH:
@@ -74,7 +76,7 @@ def page(
 
     Those of one actor, verb or member, and recorded from `since` on and before `until`, UTC, where that is given.
     """
-    query = select(Action).order_by(Action.id.desc()).limit(limit + 1)
+    query = select(Action)
     for column, wanted in ((Action.actor, actor), (Action.verb, verb), (Action.member_id, member_id)):
         if wanted is not None:
             query = query.where(column == wanted)
@@ -82,10 +84,7 @@ def page(
         query = query.where(Action.recorded_at >= since)
     if until is not None:
         query = query.where(Action.recorded_at < until)
-    if before is not None:
-        query = query.where(Action.id < before)
-    found = session.scalars(query).all()
-    return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
+    return Page(*newest_first(session, query, Action.id, limit=limit, before=before))
 
 
 # Stepping from one value to the next by its index: they are few, the acts many.

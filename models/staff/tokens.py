@@ -16,9 +16,10 @@ from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, String, or_, se
 from sqlalchemy.orm import Mapped, Session, contains_eager, joinedload, mapped_column, relationship
 
 from models.database.base import Base, Id, RecordedAt, one_of
-from models.errors import NameMissing, NotFound, TextTooLong, WrongState
+from models.database.naming import MAX_NAME_LENGTH, name_given
+from models.errors import NotFound, WrongState
 from models.staff import actions
-from models.staff.accounts import MAX_NAME_LENGTH, Staff
+from models.staff.accounts import Staff
 from models.staff.actions import Actor
 
 PREFIX = "spp_"
@@ -73,11 +74,7 @@ class NewToken(NamedTuple):
 
 def make(session: Session, owner: Staff, *, name: str, scope: TokenScope, by: Actor) -> NewToken:
     """Makes a token in the name of the owner. Raises NameMissing, TextTooLong, or WrongState for a disabled account."""
-    name = name.strip()
-    if not name:
-        raise NameMissing
-    if len(name) > MAX_NAME_LENGTH:
-        raise TextTooLong(field="name", what="The name", limit=MAX_NAME_LENGTH, length=len(name))
+    name = name_given(name)
     if not owner.active:
         raise WrongState(what=f"Account {owner.email}", state="disabled", verb="given a token")
     secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)

@@ -38,34 +38,26 @@ class Page(NamedTuple):
 
 
 _PAYMENTS = text("""
-    WITH told AS (
-        SELECT p.id, p.state, p.problem, f.endpoint, f.reference, f.amount_minor, f.currency, f.occurred_at
-        FROM payments p
-        CROSS JOIN LATERAL (
-            SELECT t.endpoint, t.reference, f.amount_minor, f.currency, f.occurred_at
-            FROM payments t JOIN payment_facts f ON f.payment_id = t.id
-            WHERE f.kind = 'paid' AND (t.id = p.id OR t.same_as = p.id)
-            ORDER BY f.occurred_at, t.reference, f.amount_minor DESC LIMIT 1
-        ) f
-        WHERE p.membership_id = :membership AND p.same_as IS NULL
+    WITH paid AS (
+        SELECT * FROM paid_payments WHERE membership_id = :membership
     ), wanted AS (
-        SELECT * FROM told
+        SELECT * FROM paid
         WHERE CAST(:before AS bigint) IS NULL
-           OR (occurred_at, id) < (SELECT occurred_at, id FROM told WHERE id = CAST(:before AS bigint))
-        ORDER BY occurred_at DESC, id DESC
+           OR (paid_at, id) < (SELECT paid_at, id FROM paid WHERE id = CAST(:before AS bigint))
+        ORDER BY paid_at DESC, id DESC
         LIMIT :limit
     )
-    SELECT w.id, w.endpoint, w.reference, w.amount_minor, w.currency, w.occurred_at, w.state, w.problem, coalesce((
+    SELECT w.id, w.endpoint, w.reference, w.amount_minor, w.currency, w.paid_at, w.state, w.problem, coalesce((
         SELECT json_agg(json_build_array(g.name, g.quantity, g.reversed) ORDER BY g.name)
         FROM (
             SELECT i.name, sum(g.quantity) AS quantity, sum(g.reversed) AS reversed
             FROM credit_grants g JOIN items i ON i.id = g.item_id
-            WHERE g.payment_id IN (SELECT id FROM payments WHERE id = w.id OR same_as = w.id)
+            WHERE g.payment_id IN (SELECT id FROM payments WHERE root_id = w.id)
             GROUP BY i.name
         ) g
     ), '[]')
     FROM wanted w
-    ORDER BY w.occurred_at DESC, w.id DESC
+    ORDER BY w.paid_at DESC, w.id DESC
 """)
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from models.ledger.entries import EntryKind
+from models.ledger.kinds import EntryKind
 from models.payments.facts import FactKind
 from models.statements.statement import EntryLine, GrantLine
 
@@ -18,10 +18,10 @@ _CAUSES = {
 
 
 def entry_told(entry: EntryLine) -> str:
-    """What happened, in a few words: `Taken back: payment in_1 refunded`."""
+    """What happened, in a few words: `Taken back: payment refunded`."""
     match EntryKind(entry.kind):
         case EntryKind.GRANT:
-            return f"Payment {entry.payment} credited"
+            return "Payment credited"
         case EntryKind.REDEMPTION:
             return "Redeemed"
         case EntryKind.RETURN:
@@ -29,9 +29,9 @@ def entry_told(entry: EntryLine) -> str:
         case EntryKind.EXPIRY:
             return "Expired" if entry.quantity < 0 else "Expired sessions brought back"
         case EntryKind.CLAWBACK:
-            return f"Taken back: payment {entry.payment} {_what_became(entry.cause)}"
+            return f"Taken back: payment {_what_became(entry.cause)}"
         case EntryKind.REINSTATEMENT:
-            return f"Given again: payment {entry.payment}, {_what_came_back(entry.cause)}"
+            return f"Given again: {_what_came_back(entry.cause)}"
         case EntryKind.ADJUSTMENT:
             return f"Adjusted: {reason_told(entry.note)[0]}"
         case EntryKind.EXTENSION:

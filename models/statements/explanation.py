@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.inbox.events import WebhookEvent
@@ -87,9 +87,8 @@ def explain(session: Session, member_id: int, entry_id: int, now: datetime) -> E
 def _told(session: Session, fact_id: int) -> PaymentHistory:
     fact = session.get_one(PaymentFact, fact_id)
     named = session.get_one(Payment, fact.payment_id)
-    root = session.get_one(Payment, named.same_as) if named.same_as else named
-    every = select(Payment).where(or_(Payment.id == root.id, Payment.same_as == root.id)).order_by(Payment.id)
-    rows = session.scalars(every).all()
+    rows = session.scalars(select(Payment).where(Payment.root_id == named.root_id).order_by(Payment.id)).all()
+    root = rows[0]
     said = [known.fact for _, known in facts.of_payments(session, [row.id for row in rows])]
     event = session.get_one(WebhookEvent, fact.event_id)
     return PaymentHistory(root, [row.reference for row in rows], entitlement.payment_of(said), fact, event)
@@ -107,7 +106,7 @@ _TROUBLED = text("""
     SELECT p.endpoint, p.reference, p.problem
     FROM memberships m
     JOIN payments p ON p.membership_id = m.id
-    WHERE m.member_id = :member AND p.problem IS NOT NULL AND p.same_as IS NULL
+    WHERE m.member_id = :member AND p.problem IS NOT NULL AND p.root_id = p.id
     ORDER BY p.id DESC
     LIMIT :limit
 """)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.orm import Session, aliased
 
 from models.database.arrays import array
@@ -56,7 +56,7 @@ class Page:
 
 def page(session: Session, *wanted: ColumnElement[bool], limit: int, before: int | None = None) -> Page:
     """Up to `limit` payments that meet these conditions on `Payment`, from those before the cursor `before`."""
-    query = select(Payment).where(Payment.same_as.is_(None), *wanted).order_by(Payment.id.desc()).limit(limit + 1)
+    query = select(Payment).where(Payment.root_id == Payment.id, *wanted).order_by(Payment.id.desc()).limit(limit + 1)
     if before is not None:
         query = query.where(Payment.id < before)
     found = session.scalars(query).all()
@@ -73,24 +73,23 @@ def of_member(session: Session, member_id: int) -> ColumnElement[bool]:
 def named(reference: str) -> ColumnElement[bool]:
     """The condition that the processor calls the payment so, by any of its references."""
     row = aliased(Payment)
-    return Payment.id.in_(select(func.coalesce(row.same_as, row.id)).where(row.reference == reference))
+    return Payment.id.in_(select(row.root_id).where(row.reference == reference))
 
 
 def story(session: Session, payment_id: int) -> PaymentStory | None:
     """The payment of that id; None where there is none."""
     known = session.get(Payment, payment_id)
-    root = session.get_one(Payment, known.same_as) if known and known.same_as else known
-    return _stories(session, [root])[0] if root else None
+    return _stories(session, [session.get_one(Payment, known.root_id)])[0] if known else None
 
 
 def _stories(session: Session, roots: Sequence[Payment]) -> list[PaymentStory]:
     """A fixed number of statements, however many payments."""
     ids = [root.id for root in roots]
-    root_of = dict(zip(ids, ids, strict=True))
-    references = {root.id: [root.reference] for root in roots}
-    for joined in session.scalars(select(Payment).where(Payment.same_as.in_(ids)).order_by(Payment.id)):
-        root_of[joined.id] = joined.same_as or joined.id
-        references[root_of[joined.id]].append(joined.reference)
+    root_of: dict[int, int] = {}
+    references: dict[int, list[str]] = defaultdict(list)
+    for row in session.scalars(select(Payment).where(Payment.root_id.in_(ids)).order_by(Payment.id)):
+        root_of[row.id] = row.root_id
+        references[row.root_id].append(row.reference)
     told: dict[int, list[KnownFact[Fact]]] = defaultdict(list)
     for payment_id, known in facts.of_payments(session, list(root_of)):
         told[root_of[payment_id]].append(known)

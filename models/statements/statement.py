@@ -15,6 +15,8 @@ from typing import NamedTuple
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
+from models.ledger import kinds
+
 
 class Balance(NamedTuple):
     """One item of one member at one moment."""
@@ -115,19 +117,17 @@ _GRANT_ROWS = """
     FROM credit_grants WHERE member_id = :member
 """
 
-_GRANT_ROWS_AS_OF = """
-    SELECT g.id, g.item_id, g.quantity, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall,
-           sum(e.reversed) AS reversed, g.effective_at,
-           (array_agg(e.expires_at ORDER BY e.id DESC) FILTER (
-               WHERE e.kind IN ('grant', 'extension') OR (e.kind = 'adjustment' AND e.quantity > 0)
-           ))[1] AS expires_at
+_GRANT_ROWS_AS_OF = f"""
+    SELECT g.id, g.item_id, g.quantity, g.effective_at, {kinds.SUMS}
     FROM credit_grants g
     JOIN ledger_entries e ON e.grant_id = g.id AND e.recorded_at <= :now
     WHERE g.member_id = :member
     GROUP BY g.id
 """
 
-_BALANCES = """
+
+def _balances(grants: str) -> TextClause:
+    return text(f"""
     WITH held AS ({grants}), grants AS (
         SELECT item_id, remaining, shortfall, expires_at,
                effective_at <= :now AND (expires_at IS NULL OR :now < expires_at) AS usable
@@ -144,12 +144,14 @@ _BALANCES = """
     LEFT JOIN next n ON n.item_id = l.item_id
     GROUP BY i.id, i.name, n.expires_at
     ORDER BY i.name
-"""
+""")
 
-_GRANTS = """
+
+def _grants(grants: str, entered: str = "true") -> TextClause:
+    return text(f"""
     SELECT g.id, g.item_id, i.name, f.reference, f.endpoint, g.quantity, f.used, g.remaining, g.shortfall,
            g.effective_at, g.expires_at, coalesce(g.expires_at <= :now, false), c.time_zone, a.actor, f.note,
-           g.reversed, f.opened_by, m.id, c.id, c.name, f.expired,
+           g.reversed, f.opened_by, c.membership_id, c.club_id, c.club, f.expired,
            greatest(0, least(f.used, f.reversed_without_effect - f.gone))
     FROM (
         SELECT * FROM ({grants}) held
@@ -162,34 +164,29 @@ _GRANTS = """
     ) g
     JOIN credit_grants held ON held.id = g.id
     JOIN items i ON i.id = g.item_id
-    LEFT JOIN payments paid ON paid.id = held.payment_id
-    LEFT JOIN payments root ON root.id = paid.same_as
-    LEFT JOIN memberships m ON m.id = coalesce(paid.membership_id, root.membership_id)
-    LEFT JOIN clubs c ON c.id = m.club_id
+    LEFT JOIN grant_clubs c ON c.grant_id = g.id AND c.membership_id IS NOT NULL
     LEFT JOIN actions a ON a.id = held.action_id
     CROSS JOIN LATERAL (
         SELECT max(p.reference) AS reference, max(p.endpoint) AS endpoint,
-               max(e.note) FILTER (WHERE e.kind IN ('grant', 'adjustment') AND e.quantity > 0) AS note,
+               max(e.note) FILTER (WHERE {kinds.OPENS}) AS note,
                min(e.id) AS opened_by,
-               coalesce(-sum(e.quantity) FILTER (WHERE e.kind IN ('redemption', 'return')), 0) AS used,
-               coalesce(-sum(e.quantity) FILTER (WHERE e.kind = 'expiry'), 0) AS expired,
-               coalesce(-sum(e.quantity) FILTER (
-                   WHERE e.kind = 'expiry' OR (e.kind = 'adjustment' AND e.quantity < 0)), 0) AS gone,
+               coalesce(-sum(e.quantity) FILTER (WHERE {kinds.USED}), 0) AS used,
+               coalesce(-sum(e.quantity) FILTER (WHERE {kinds.EXPIRED}), 0) AS expired,
+               coalesce(-sum(e.quantity) FILTER (WHERE {kinds.GONE}), 0) AS gone,
                -- Neither taken nor owed: what was gone before, and what was used and is forgiven.
-               coalesce(sum(e.reversed + e.quantity - e.shortfall) FILTER (
-                   WHERE e.kind IN ('clawback', 'reinstatement')), 0) AS reversed_without_effect
+               coalesce(sum(e.reversed + e.quantity - e.shortfall) FILTER (WHERE {kinds.TAKES_BACK}), 0)
+                   AS reversed_without_effect
         FROM ledger_entries e
-        LEFT JOIN payment_facts f ON f.id = e.fact_id AND e.kind = 'grant'
+        LEFT JOIN payment_facts f ON f.id = e.fact_id AND {kinds.OPENS}
         LEFT JOIN payments p ON p.id = f.payment_id
-        WHERE e.grant_id = g.id {entered}
+        WHERE e.grant_id = g.id AND {entered}
     ) f
     ORDER BY g.effective_at, g.id
-"""
+""")
 
-_BALANCES_NOW = text(_BALANCES.format(grants=_GRANT_ROWS))
-_GRANTS_NOW = text(_GRANTS.format(grants=_GRANT_ROWS, entered=""))
-_BALANCES_AS_OF = text(_BALANCES.format(grants=_GRANT_ROWS_AS_OF))
-_GRANTS_AS_OF = text(_GRANTS.format(grants=_GRANT_ROWS_AS_OF, entered="AND e.recorded_at <= :now"))
+
+_NOW = _balances(_GRANT_ROWS), _grants(_GRANT_ROWS)
+_AS_OF = _balances(_GRANT_ROWS_AS_OF), _grants(_GRANT_ROWS_AS_OF, "e.recorded_at <= :now")
 
 _ENTRIES = text("""
     WITH entered AS (
@@ -219,45 +216,39 @@ _ENTRIES = text("""
 """)
 
 
-def balances(session: Session, member_id: int, now: datetime) -> Sequence[Balance]:
-    """What is usable at `now`, per item the member ever had; exact by the clock, whether expiry ran or not."""
-    return [Balance(*row) for row in session.execute(_BALANCES_NOW, {"member": member_id, "now": now})]
+def balances(session: Session, member_id: int, now: datetime, *, as_of: datetime | None = None) -> Sequence[Balance]:
+    """What is usable, per item the member ever had; exact by the clock, whether the expiry job ran or not.
+
+    With `as_of`, what this function returned at that moment.
+    """
+    statement, _ = _NOW if as_of is None else _AS_OF
+    return [Balance(*row) for row in session.execute(statement, {"member": member_id, "now": as_of or now})]
 
 
-def balances_as_of(session: Session, member_id: int, at: datetime) -> Sequence[Balance]:
-    """What `balances` said at that moment."""
-    return [Balance(*row) for row in session.execute(_BALANCES_AS_OF, {"member": member_id, "now": at})]
-
-
-def grants(session: Session, member_id: int, now: datetime) -> Sequence[GrantLine]:
-    """Every grant, the oldest first."""
-    return _grants(session, member_id, now)
-
-
-def grants_as_of(session: Session, member_id: int, at: datetime) -> Sequence[GrantLine]:
-    """What `grants` said at that moment."""
-    return _grants(session, member_id, at, _GRANTS_AS_OF)
+def grants(session: Session, member_id: int, now: datetime, *, as_of: datetime | None = None) -> Sequence[GrantLine]:
+    """Every grant, the oldest first. With `as_of`, what this function returned at that moment."""
+    return _read_grants(session, member_id, now, as_of)
 
 
 def grant(session: Session, member_id: int, grant_id: int, now: datetime) -> GrantLine | None:
-    """One grant of the member; None where there is none of that id."""
-    return next(iter(_grants(session, member_id, now, grant=grant_id)), None)
+    """One grant of the member; None if the member has no grant of that id."""
+    return next(iter(_read_grants(session, member_id, now, grant=grant_id)), None)
 
 
 def grant_page(
     session: Session, member_id: int, now: datetime, *, limit: int, after: int | None = None,
     as_of: datetime | None = None,
 ) -> GrantPage:  # fmt: skip
-    """Up to `limit` grants from those newer than the grant `after`; as `grants` has them, or `grants_as_of`."""
-    statement = _GRANTS_NOW if as_of is None else _GRANTS_AS_OF
-    found = _grants(session, member_id, as_of or now, statement, after=after, limit=limit + 1)
+    """Up to `limit` of the same grants, starting after the cursor `after`."""
+    found = _read_grants(session, member_id, now, as_of, after=after, limit=limit + 1)
     return GrantPage(found[:limit], found[limit - 1].grant_id if len(found) > limit else None)
 
 
-def _grants(
-    session: Session, member_id: int, now: datetime, statement: TextClause = _GRANTS_NOW, **wanted: int | None
+def _read_grants(
+    session: Session, member_id: int, now: datetime, as_of: datetime | None = None, **wanted: int | None
 ) -> list[GrantLine]:
-    values = {"member": member_id, "now": now, "grant": None, "after": None, "limit": None, **wanted}
+    _, statement = _NOW if as_of is None else _AS_OF
+    values = {"member": member_id, "now": as_of or now, "grant": None, "after": None, "limit": None, **wanted}
     return [GrantLine(*row) for row in session.execute(statement, values)]
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import select, text
 
 from local import sample_gym, stripe_bodies
 from local.sample_gym import CLASSES, PERSONAL_TRAINING
-from models.inbox import bulk, events
+from models.inbox import bulk, queue
 from models.inbox.bulk import BulkVerb
 from models.inbox.events import EventState, WebhookEvent
 from models.inbox.search import EventFilter, Scope
@@ -62,7 +62,7 @@ def trouble(make: Make, now: datetime) -> None:
     with make.begin() as session:
         numbers = session.scalars(select(WebhookEvent.id).where(WebhookEvent.event_id.like("evt_in_dead%"))).all()
         for number in numbers:
-            events.fail(session, number, "RuntimeError: the plan is unknown", max_attempts=0, base_s=1, cap_s=1)
+            queue.fail(session, number, "RuntimeError: the plan is unknown", max_attempts=0, base_s=1, cap_s=1)
         wanted = EventFilter(state=EventState.DEAD, until=now)
         scope = Scope(3, min(numbers), max(numbers))
         bulk.ask(session, BulkVerb.REPLAY, wanted, scope, "The plan is known now", by=OPERATOR)

@@ -37,7 +37,7 @@ IDS = {
 }
 """What stands in a page's path, and how the sample has it."""
 NO_PAGES = {
-    "start.home", "start.healthz", "start.readyz", "start.answer", "access.log_in", "operations.unmatched.link",
+    "start.home", "start.healthz", "start.readyz", "start.answer", "login.log_in", "operations.unmatched.link",
     "expiry.export",
 }  # fmt: skip
 FURTHER = [

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from models.inbox import events
+from models.inbox import queue
 from models.inbox.events import EventState, WebhookEvent
 from models.staff.accounts import Role
 from tests.browser.conftest import Enter
@@ -21,7 +21,7 @@ def dead(site: Site, payment: str) -> int:
     arrive(site.make, paid(payment, "sub_ann", at=datetime.now(UTC)))
     with site.make.begin() as session:
         number = session.scalars(select(WebhookEvent.id).where(WebhookEvent.event_id == f"evt_{payment}")).one()
-        events.fail(session, number, "RuntimeError: a bug of ours", max_attempts=0, base_s=1, cap_s=1)
+        queue.fail(session, number, "RuntimeError: a bug of ours", max_attempts=0, base_s=1, cap_s=1)
     return number
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -46,6 +47,16 @@ class Up:
             line = self._process.stdout.readline()
             assert line, f"it ended, having said: {self.lines}"
             self.lines.append(line.rstrip("\n"))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def port(self) -> str:
+        """The port for webhooks."""
+        [address] = [line.split()[1] for line in self.lines if "/webhooks/stripe" in line]
+        return str(urlsplit(address).port)
 
     def processes(self) -> list[psutil.Process]:
         """Its children, and whatever works on its folder."""

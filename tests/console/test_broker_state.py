@@ -19,7 +19,7 @@ def test_it_tells_how_much_is_queued(broker_server: Broker) -> None:
     assert look(broker_server.url) == BrokerState(queues={"events": 0, "maintenance": 0}, eviction="noeviction")
     app = Celery(set_as_current=False)
     app.conf.update(broker.celery_config(broker_server.url))
-    for task in (broker.CREDIT_SESSIONS, broker.EXPIRE_SESSIONS, broker.EXPIRE_SESSIONS):
+    for task in (broker.CREDIT_SESSIONS, broker.job_task("expire"), broker.job_task("expire")):
         app.send_task(task)
     try:
         state = look(broker_server.url)

@@ -13,7 +13,7 @@ from runtime.settings import ALERT_SECRET, METRICS_TOKEN, SMTP_URL, Settings
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 # Read by others than Settings: by compose and the units, and the folder of embedded servers.
-NOT_SETTINGS = {"SPP_WEB_WORKERS", "SPP_WORKER_CONCURRENCY", "SPP_UID"}
+NOT_SETTINGS = {"SPP_BACKUP", "SPP_OPERATOR", "SPP_WEB_WORKERS", "SPP_WORKER_CONCURRENCY", "SPP_UID"}
 
 COMMANDS = sorted(set(re.findall(r"(?<![\w/.-])spp ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*(?: --[a-z-]+)*)", PAGE)))
 

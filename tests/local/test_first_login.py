@@ -34,10 +34,10 @@ def test_it_is_an_admin_whose_password_only_the_folder_knows(session: Session, t
 
 
 def test_it_is_made_once_and_told_again(session: Session, tmp_path: Path) -> None:
-    assert first_login.told(session, tmp_path) is None
+    assert first_login.credentials(session, tmp_path) is None
     made = first_login.make(session, tmp_path, now=NOW)
     assert first_login.make(session, tmp_path, now=NOW) == made
-    assert first_login.told(session, tmp_path) == made
+    assert first_login.credentials(session, tmp_path) == made
 
 
 def test_a_new_password_is_not_told_and_stays(session: Session, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_new_password_is_not_told_and_stays(session: Session, tmp_path: Path) 
     assert person is not None
     accounts.change_password(session, person, "of their own choice", by=BY, now=NOW)
     assert first_login.make(session, tmp_path, now=NOW) is None
-    assert first_login.told(session, tmp_path) is None
+    assert first_login.credentials(session, tmp_path) is None
     assert accounts.verify(person, "of their own choice")
 
 
@@ -63,4 +63,4 @@ def test_a_disabled_one_is_not_told(session: Session, tmp_path: Path) -> None:
     person = accounts.find(session, first_login.EMAIL)
     assert person is not None
     person.disabled_at = NOW
-    assert first_login.told(session, tmp_path) is None
+    assert first_login.credentials(session, tmp_path) is None

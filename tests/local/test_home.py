@@ -16,7 +16,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def provided(data: Path) -> tuple[str | None, str]:
-    with home.installation(data, broker=True) as environment:
+    with home.installation(data, broker=True) as (environment, _):
         return environment.get("SPP_CONSOLE_SECRET"), environment["SPP_CONSOLE_HTTPS"]
 
 
@@ -43,6 +43,6 @@ def test_the_secret_in_the_users_own_folder_is_left_to_the_console(own: pytest.M
 
 
 def test_a_command_makes_no_secret(own: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with home.installation(tmp_path) as environment:
+    with home.installation(tmp_path) as (environment, _):
         assert "SPP_CONSOLE_SECRET" not in environment
     assert list(tmp_path.iterdir()) == []

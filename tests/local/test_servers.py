@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 
 from local import shared
 from local.postgres import SOCKET_PATH_BYTES
+from local.processes import runs, wait_gone
 from local.servers import Broker, NoEmbeddedServers, Postgres, ServerFailed
 
 OTHER_USER = """
@@ -67,6 +68,21 @@ def test_postgres_keeps_its_data_and_url_through_a_crash(folder):
         with connect(server) as connection:
             assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
             assert connection.execute("SHOW max_connections").fetchone() == ("37",)
+
+
+def test_postgres_starts_again_where_only_its_main_process_was_killed(folder):
+    with Postgres(folder) as server, connect(server) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+        backends = server.process().children()
+        for backend in backends:
+            backend.suspend()  # so that they outlive it for certain
+        postmaster = server.process()
+        postmaster.kill()
+        assert wait_gone([postmaster], timeout_s=60)
+        server.start()
+        assert not [backend for backend in backends if runs(backend)]
+        with connect(server) as again:
+            assert again.execute("SELECT one FROM kept").fetchone() == (1,)
 
 
 def test_postgres_is_durable(folder):

@@ -13,11 +13,13 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.tables import Club, Item, ItemKind, Offer, PaymentTerm, SessionType
 from models.database.engine import sessions
-from models.inbox import events as inbox
-from models.inbox.events import NewEvent, WebhookEvent
+from models.inbox import storing
+from models.inbox.events import WebhookEvent
+from models.inbox.storing import NewEvent
 from models.ledger import entries as ledger
 from models.ledger.entries import CreditGrant, LedgerEntry
-from models.members.memberships import Membership, add_billing_reference, sign_up
+from models.members.memberships import Membership, add_billing_reference
+from models.members.signing_up import sign_up
 from models.payments import settlement
 from models.payments.facts import EventFacts, Fact, Paid
 from models.staff.actions import Actor
@@ -115,7 +117,7 @@ def events(*said: Fact, endpoint: str = ENDPOINT) -> list[Event]:
 def store(session: Session, wanted: Iterable[Event]) -> list[EventFacts]:
     """Stores the events that are not in the inbox yet; what they tell, each event once."""
     by_key = {(event.endpoint, event.id): event for event in wanted}
-    inbox.store(session, [NewEvent(*key, "test", key[1].encode()) for key in by_key], lambda *_: True)
+    storing.store(session, [NewEvent(*key, "test", key[1].encode()) for key in by_key], lambda *_: True)
     stored = session.execute(
         select(WebhookEvent.id, WebhookEvent.endpoint, WebhookEvent.event_id).where(
             WebhookEvent.event_id.in_([event_id for _, event_id in by_key])

@@ -42,7 +42,7 @@ def test_of_each_queue_the_newest_messages_are_kept(small_broker: Broker, client
     with an_app(small_broker.url) as app:
         for number in range(150):
             app.send_task(broker.CREDIT_SESSIONS, kwargs={"number": number})
-            app.send_task(broker.EXPIRE_SESSIONS, kwargs={"number": number})
+            app.send_task(broker.job_task("expire"), kwargs={"number": number})
         with app.connection_for_read() as connection:
             found = {
                 name: [message.decode()[1]["number"] for _ in range(client.llen(f"spp:{name}"))

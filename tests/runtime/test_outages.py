@@ -1,6 +1,5 @@
 """What the log is told of an outage: when it begins, once a minute, and when it is over."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -32,7 +31,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
     monkeypatch.setattr(outages, "monotonic", lambda: now[0])
     return now

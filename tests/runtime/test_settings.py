@@ -175,9 +175,12 @@ def test_an_answer_in_time_for_every_processor(environment: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("gym=stripe:test,colour=blue", r"'gym': stripe has the options: api; 'colour' is none"),
-        ("gym=standard_webhooks:test,api=x", r"'gym': standard_webhooks has no options; 'api' is none"),
-        ("gym=stripe:test,two=stripe:test", r"'gym': stripe has the options: api; 'two' is none"),
+        ("gym=stripe:test,colour=blue", r"'gym': 'colour' is not an option of stripe, which has the options: api"),
+        (
+            "gym=standard_webhooks:test,api=x",
+            r"'gym': 'api' is not an option of standard_webhooks, which has no options",
+        ),
+        ("gym=stripe:test,two=stripe:test", r"'gym': 'two' is not an option of stripe, which has the options: api"),
     ],
 )
 def test_an_option_that_the_processor_has_not(environment: pytest.MonkeyPatch, word: str, said: str) -> None:

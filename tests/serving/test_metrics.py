@@ -128,11 +128,16 @@ def test_it_tells_the_figures_of_every_endpoint(scraped: Settings, create: Creat
     assert of(found, "receiver_heartbeat_age_seconds") < 60
     assert of(found, "job_overdue", name="sweep") == 0
     assert of(found, "endpoint_silent", endpoint="stripe") == 0
+    assert of(found, "alarm", rule="dead_letters", endpoint="stripe", severity="critical") == 1
+    assert of(found, "alarm", rule="dead_letters", endpoint="other", severity="critical") == 1
+    assert of(found, "alarm", rule="oldest_due", endpoint="", severity="critical") == 1
+    assert of(found, "alarm", rule="database", endpoint="", severity="critical") == 0
+    assert not [labels for name, labels in found if name == "spp_alarm" and ("rule", "held") in labels]
     assert of(found, "double_credits") == 0
     assert of(found, "database_up") == 1
     assert of(found, "process_resident_memory_bytes") > 10_000_000
     assert of(found, "process_open_fds") > 0
-    assert {dict(labels)["endpoint"] for _, labels in found if "endpoint" in dict(labels)} == {
+    assert {dict(labels)["endpoint"] for _, labels in found if dict(labels).get("endpoint")} == {
         "stripe", "standard", "other",
     }  # fmt: skip
 
@@ -142,6 +147,7 @@ def test_without_a_database_it_says_so(scraped: Settings, create: Create) -> Non
     away = scraped.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/none"})
     found = samples(create(away))
     assert of(found, "database_up") == 0
+    assert of(found, "alarm", rule="database", endpoint="", severity="critical") == 1
     assert of(found, "process_open_fds") > 0
     assert ("spp_workers_alive", frozenset()) not in found
 

@@ -125,7 +125,7 @@ def test_a_heartbeat_tells_that_a_request_thread_has_answered() -> None:
     with front.server:
         threading.Thread(target=front.server.serve_forever, daemon=True).start()
         port = front.server.server_address[1]
-        watch = Watch(front, "0.0.0.0", port, 1, 0.6, beats.append)  # type: ignore[arg-type]
+        watch = Watch(front, "0.0.0.0", port, 1, 0.6, beats.append)
         assert watch._answers() == 1
         front.counts = False  # somebody answers, and it is not this process
         assert watch._answers() == 0

@@ -24,6 +24,13 @@ def settings(postgres: Postgres, template: str, broker_server: Broker) -> Settin
         Endpoint(name="stripe", processor="stripe", mode="test", secrets=("whsec_test", "whsec_old")),
         Endpoint(name="stripe-live", processor="stripe", mode="live", secrets=("whsec_live",)),
         Endpoint(name="counted", processor="stripe", mode="test", secrets=("whsec_test",)),
+        Endpoint(
+            name="square",
+            processor="square",
+            mode="test",
+            secrets=("key",),
+            options={"url": "https://gym.example/square"},
+        ),
         Endpoint(name="standard", processor="standard_webhooks", mode="test", secrets=("whsec_MfKQ9r8GKYqrTwjUPD8I",)),
     )
     return Settings(database_url=postgres.url("webhooks"), broker_url=broker_server.url, endpoints=endpoints)

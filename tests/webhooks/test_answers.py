@@ -11,8 +11,8 @@ from sqlalchemy import event
 
 from local import endpoints, samples
 from models.database.engine import make_engine
-from models.inbox import events as inbox
-from models.inbox.events import NewEvent, Stored
+from models.inbox import storing
+from models.inbox.storing import NewEvent, Stored
 from runtime.settings import Settings
 from tests.webhooks.deliveries import recorded
 from tests.webhooks.site import Site, eventually
@@ -82,7 +82,7 @@ def test_a_batch_of_250_is_stored_in_one_statement(
     engine = make_engine(settings.database_url, autocommit=True)
     event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     with engine.connect() as connection:
-        stored = inbox.store(connection, [NewEvent("gocardless", *part) for part in parts], lambda *_: True)
+        stored = storing.store(connection, [NewEvent("gocardless", *part) for part in parts], lambda *_: True)
     engine.dispose()
     assert stored == [Stored.NEW] * 250
     assert len(statements) == 1

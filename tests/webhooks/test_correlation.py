@@ -6,9 +6,10 @@ from time import time
 
 import pytest
 
-from tests.webhooks.deliveries import changed, recorded
+from tests.webhooks.deliveries import changed, endpoint, recorded
 from tests.webhooks.site import Site, new_event, signed
-from webhooks.correlation import KEPT, delivery_id, kept_headers
+from webhooks.correlation import KEPT, delivery_id, kept_headers, places
+from webhooks.processors import ADAPTERS, processor_named
 from webhooks.signatures import sign_standard_webhooks
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -80,7 +81,6 @@ def test_the_headers_that_matter_are_kept(site: Site) -> None:
         "Content-Type": "application/json",
         "User-Agent": "x" * 200,
         "X-Request-Id": 'r"\\\u00e9',
-        "Square-Retry-Number": "2",
         "Webhook-Id": "msg_headers",
         "Webhook-Timestamp": headers["webhook-timestamp"],
         "Remote-Address": "127.0.0.1",
@@ -88,11 +88,24 @@ def test_the_headers_that_matter_are_kept(site: Site) -> None:
     assert headers["webhook-signature"] not in event.headers
 
 
+def test_a_processors_own_headers_are_kept_of_its_deliveries(site: Site) -> None:
+    body = changed(recorded("square")["invoice_payment_made"], event_id="headers")
+    signed_by = endpoint("square", "key", url="https://gym.example/square").sign(body, int(time())).headers
+    assert site.post("square", body, signed_by | {"square-retry-number": "2", "Webhook-Id": "never"}).status_code == 200
+    (event,) = site.events("headers", "square")
+    kept = json.loads(event.headers)
+    assert kept["Square-Retry-Number"] == "2"
+    assert "Webhook-Id" not in kept
+
+
 def test_no_header_is_kept_that_could_have_a_secret() -> None:
-    assert not [name for name in KEPT if re.search("sig|auth|cookie|token|secret|key|cert", name, re.IGNORECASE)]
+    own = [name for processor in ADAPTERS for name in processor_named(processor).kept_headers]
+    assert not [
+        name for name in (*KEPT, *own) if re.search("sig|auth|cookie|token|secret|key|cert", name, re.IGNORECASE)
+    ]
 
 
 def test_headers_that_nobody_sent_are_not_kept() -> None:
-    assert kept_headers({"CONTENT_TYPE": "", "REMOTE_ADDR": None, "HTTP_USER_AGENT": "\0\xff"}) == (
+    assert kept_headers({"CONTENT_TYPE": "", "REMOTE_ADDR": None, "HTTP_USER_AGENT": "\0\xff"}, places()) == (
         '{"User-Agent":"\\u0000\xff"}'
     )

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from models.database.engine import make_engine
-from models.inbox.events import NewEvent, Stored
+from models.inbox.storing import NewEvent, Stored
 from runtime.settings import Settings
 from tests.webhooks.site import eventually
 from webhooks.intake import Intake, Unavailable

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 from local import samples
 from local.paypal_certificates import make
 from models.database.engine import make_engine
+from models.inbox import certificates
 from runtime.settings import Endpoint, Settings
 from tests.webhooks.site import Site, eventually
 from webhooks import learning
@@ -84,7 +85,7 @@ def test_the_database_is_asked_once_in_a_while_however_many_names_are_invented(
 ) -> None:
     learned, at, asked = Learned(engine), 100.0, list[str]()
     monkeypatch.setattr(learning, "monotonic", lambda: at)
-    monkeypatch.setattr(learning.certificates, "learned", lambda _: asked.append("asked") or {})
+    monkeypatch.setattr(certificates, "learned", lambda _: asked.append("asked") or {})
     for number in range(50):
         assert learned.get(f"CERT-{number}") == ()
     assert len(asked) == 1

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from local import sample_gym, stripe_bodies
 from models.audit.checks import audit
-from models.inbox import events as inbox
-from models.inbox.events import NewEvent
+from models.inbox import storing
+from models.inbox.storing import NewEvent
 from models.members.memberships import find_member
 from models.statements import statement
 from runtime.settings import Endpoint
@@ -65,7 +65,7 @@ def event(event_id: str, kind: str, body: Mapping[str, Any], at: datetime = PAID
     return stripe_bodies.event(event_id, kind, int(at.timestamp()), dict(body))
 
 
-def arrive(make: Make, *bodies: bytes, endpoint: str = "stripe") -> list[inbox.Stored]:
+def arrive(make: Make, *bodies: bytes, endpoint: str = "stripe") -> list[storing.Stored]:
     """Signs the deliveries and does with them what the webhook server does: verify, split, store."""
     events = []
     for body in bodies:
@@ -73,7 +73,7 @@ def arrive(make: Make, *bodies: bytes, endpoint: str = "stripe") -> list[inbox.S
         assert STRIPE.verify(body, headers, time()) is None
         events += [NewEvent(endpoint, *part) for part in STRIPE.parse(body, headers)]
     with make.begin() as session:
-        return inbox.store(session, events, lambda endpoint, first, second: STRIPE.same_content(first, second))
+        return storing.store(session, events, lambda endpoint, first, second: STRIPE.same_content(first, second))
 
 
 def post(port: int, body: bytes) -> int:

@@ -32,7 +32,7 @@ def test_one_that_is_silent_is_not_nor_does_another_machine_s_count(
     session: Session, host: str, seconds_ago: int
 ) -> None:
     beat(session, host, seconds_ago)
-    with pytest.raises(SystemExit, match="has shown a sign of life"):
+    with pytest.raises(SystemExit, match="has sent a heartbeat"):
         alive.main()
 
 

@@ -102,7 +102,7 @@ def test_the_nightly_reconciliation_credits_what_no_webhook_told(
         with running(database_url, own_broker.url, "worker", **endpoint):
             app = Celery(set_as_current=False)
             app.conf.update(broker.celery_config(own_broker.url))
-            app.send_task(broker.RECONCILE_PAYMENTS)
+            app.send_task(broker.job_task("reconcile"))
             until(lambda: credited(waiting, ["in_lost"]))
     assert rows(waiting, "SELECT endpoint, added, error FROM reconciliations") == [("stripe", 1, None)]
 
@@ -110,34 +110,30 @@ def test_the_nightly_reconciliation_credits_what_no_webhook_told(
 def test_entries_are_sealed_every_hour(database_url: str, own_broker: Broker) -> None:
     show = (
         "from worker.app import app; e = app.conf.beat_schedule['seal'];"
-        " print(e['task'], e['schedule'], e['task'] in app.tasks, e['task'] in app.conf.task_routes)"
+        " print(e['task'], e['schedule'], e['task'] in app.tasks, app.amqp.router.route({}, e['task'])['queue'].name)"
     )
     ours = environment(database_url, own_broker.url)
     told = subprocess.run([sys.executable, "-c", show], env=ours, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout == f"{broker.SEAL_ENTRIES} 3600 True True\n"
+    assert told.stdout == f"{broker.job_task('seal')} 3600 True maintenance\n"
 
 
 def test_a_worker_seals_when_beat_rings(running: Running, database_url: str, own_broker: Broker, make: Make) -> None:
     with running(database_url, own_broker.url, "worker"):
         app = Celery(set_as_current=False)
         app.conf.update(broker.celery_config(own_broker.url))
-        app.send_task(broker.SEAL_ENTRIES)
+        app.send_task(broker.job_task("seal"))
         until(lambda: value(make, "SELECT finished_at FROM jobs WHERE name = 'seal'"))
 
 
 @pytest.mark.parametrize(
-    ("job", "task", "minute"),
-    [
-        ("reconcile", broker.RECONCILE_PAYMENTS, 17),
-        ("audit", broker.AUDIT_LEDGER, 27),
-        ("prune", broker.PRUNE_BODIES, 37),
-    ],
+    ("job", "minute"),
+    [("reconcile", 17), ("audit", 27), ("prune", 37)],
 )
-def test_these_are_due_every_night(database_url: str, own_broker: Broker, job: str, task: str, minute: int) -> None:
+def test_these_are_due_every_night(database_url: str, own_broker: Broker, job: str, minute: int) -> None:
     show = (
         f"from worker.app import app; e = app.conf.beat_schedule['{job}'];"
-        " print(e['task'], e['schedule'], e['task'] in app.tasks, e['task'] in app.conf.task_routes)"
+        " print(e['task'], e['schedule'], e['task'] in app.tasks, app.amqp.router.route({}, e['task'])['queue'].name)"
     )
     ours = environment(database_url, own_broker.url, **{f"SPP_{job.upper()}_HOUR_UTC": "23"})
     told = subprocess.run([sys.executable, "-c", show], env=ours, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout == f"{task} <crontab: {minute} 23 * * * (m/h/dM/MY/d)> True True\n"
+    assert told.stdout == f"{broker.job_task(job)} <crontab: {minute} 23 * * * (m/h/dM/MY/d)> True maintenance\n"

@@ -10,8 +10,9 @@ import pytest
 
 from local.servers import Broker
 from local.stack import Stack
-from models.inbox import events as inbox
-from models.inbox.events import EventSource, NewEvent
+from models.inbox import storing
+from models.inbox.events import EventSource
+from models.inbox.storing import NewEvent
 from tests.worker.conftest import Running
 from tests.worker.scene import SECRET, Make, credited, rows, until
 from tests.worker.stream import new_payments
@@ -55,7 +56,7 @@ def test_a_failed_event_is_told_with_its_own(stack: Stack, module_make: Make) ->
         NewEvent("gone", "evt_2", "t", b"", source=EventSource.BACKFILL),
     ]
     with module_make.begin() as session:
-        inbox.store(session, events, lambda *_: True)
+        storing.store(session, events, lambda *_: True)
     until(lambda: len({line["event_id"] for line in lines(stack, "worker", "event_failed")}) == 2)
     told = {line["event_id"]: line["delivery"] for line in lines(stack, "worker", "event_failed")}
     assert told == {"evt_1": TRACE, "evt_2": None}

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from local import stripe_bodies
-from models.inbox.events import Stored
+from models.inbox.storing import Stored
 from models.members.memberships import find_member
 from models.statements import statement
 from runtime.settings import Endpoint, Settings

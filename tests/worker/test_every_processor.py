@@ -20,11 +20,11 @@ from local import endpoints, sample_gym, samples
 from local.samples import Sample
 from local.servers import Broker
 from models.audit.checks import audit
-from models.inbox import events as inbox
-from models.inbox.events import NewEvent
+from models.inbox import storing
+from models.inbox.storing import NewEvent
 from models.members.memberships import find_member
 from models.statements import statement
-from runtime.settings import Endpoint, Settings
+from runtime.settings import Settings
 from tests.webhooks.deliveries import received
 from tests.worker.scene import NOW, PER_DUES, PICKS, Make, rows
 from webhooks.processors import ADAPTERS, Processor, adapters
@@ -68,12 +68,6 @@ class Gym:
         now = NOW - timedelta(minutes=1)
         return samples.sample(processor, name, reference=f"sub_{number}", number=number, now=now, account=account)
 
-    def api_tells(self, endpoint: Endpoint, deliveries: Sequence[Sample]) -> None:
-        """Lets the stand-in tell what the processor's API would, after these."""
-        for delivery in deliveries:
-            for (kind, number), value in delivery.api.items():
-                endpoints.api_objects(self.folder, endpoint).put(kind, number, value)
-
     def deliver(self, processor: str, contents: Sequence[bytes], times: Iterator[int]) -> None:
         """Signs, verifies, splits, and stores all at once."""
         adapter = self.processors[processor]
@@ -85,7 +79,7 @@ class Gym:
             assert adapter.verify(delivery.body, headers, now) is None
             events += [NewEvent(adapter.endpoint.name, *part) for part in adapter.parse(delivery.body, headers)]
         with self.make.begin() as session:
-            inbox.store(session, events, lambda _, first, second: adapter.same_content(first, second))
+            storing.store(session, events, lambda _, first, second: adapter.same_content(first, second))
 
     def work(self, processor: str) -> None:
         """What the worker does: fetch what has to be fetched, and credit."""
@@ -164,12 +158,12 @@ def outcome(
     endpoint = gym.processors[processor].endpoint
     arrival = how(len(deliveries))
     if arrival.api_knows_all:
-        gym.api_tells(endpoint, deliveries)
+        endpoints.put_api_objects(gym.folder, endpoint, deliveries)
     times, so_far = count(), 0
     for group, works in zip(arrival.groups, arrival.works, strict=True):
         so_far = max(so_far, *(place + 1 for place in group))
         if not arrival.api_knows_all:
-            gym.api_tells(endpoint, deliveries[:so_far])
+            endpoints.put_api_objects(gym.folder, endpoint, deliveries[:so_far])
         gym.deliver(processor, [deliveries[place].content for place in group], times)
         if works:
             gym.work(processor)

@@ -12,6 +12,7 @@ from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.worker.conftest import environment
 from tests.worker.scene import Make, rows, run, until, value
+from worker import jobs
 from worker.process import WorkerProcess
 
 GRANTS = 100
@@ -81,7 +82,7 @@ def test_the_next_run_picks_up_where_a_killed_one_stopped(settings: Settings, ex
     worker = WorkerProcess(as_role(settings, DatabaseRole.WORKER))
     try:
         # Until the database has noticed the death, the batch in hand is locked, and passed over.
-        until(lambda: worker.expire() == 0 and written_down(expired) == GRANTS)
+        until(lambda: jobs.expire(worker) == 0 and written_down(expired) == GRANTS)
     finally:
         worker.stop()
     per_grant = """
@@ -104,7 +105,7 @@ def test_what_has_not_expired_stays(settings: Settings, expired: Make) -> None:
     live = value(expired, "SELECT count(*) FROM credit_grants WHERE id % 2 = 0 OR id % 5 = 0")
     worker = WorkerProcess(as_role(settings, DatabaseRole.WORKER))
     try:
-        assert worker.expire() == GRANTS - live
+        assert jobs.expire(worker) == GRANTS - live
     finally:
         worker.stop()
     assert value(expired, "SELECT sum(remaining) FROM credit_grants") == 4 * live

@@ -13,9 +13,8 @@ import structlog
 from local import sample_gym, samples
 from local.servers import Broker
 from local.standin import StandIn
-from models.inbox import events as inbox
-from models.inbox import thin_events
-from models.inbox.events import NewEvent
+from models.inbox import queue, storing, thin_events
+from models.inbox.storing import NewEvent
 from models.members.memberships import add_billing_reference, find_member
 from runtime import logs
 from runtime.settings import Endpoint, Settings
@@ -86,7 +85,7 @@ def happened(
         assert processor.verify(delivery.body, headers, time()) is None
         events = [NewEvent(endpoint, *part) for part in processor.parse(delivery.body, headers)]
         with make.begin() as session:
-            inbox.store(session, events, lambda _, first, second: processor.same_content(first, second))
+            storing.store(session, events, lambda _, first, second: processor.same_content(first, second))
 
 
 def also_by(make: Make, subscription: str, endpoint: str) -> None:
@@ -186,7 +185,7 @@ def test_what_the_api_has_not_is_tried_again_and_then_a_dead_letter(
     assert states(make) == {"processed": 1, "dead": 1}
     happened(make, api, "1", "SB1")
     with make.begin() as session:
-        inbox.replay(session, [event for (event,) in rows(make, "SELECT id FROM webhook_events WHERE state = 'dead'")])
+        queue.replay(session, [event for (event,) in rows(make, "SELECT id FROM webhook_events WHERE state = 'dead'")])
     assert fetching.drain() == 1
     assert crediting.drain() == 1
     assert credited_once(make, ["PM001", "PM002"])
@@ -212,7 +211,7 @@ def test_an_error_that_cannot_be_stored_as_it_is_ends_like_any_other(
     assert [line["error"][-1] for line in written] == ["\ud800"] * fetching.settings.max_attempts
     # What is known of it is shown and searched like any other's, and it is not lost.
     with make.begin() as session:
-        inbox.replay(session, [1])
+        queue.replay(session, [1])
     fetching.drain()
     crediting.drain()
     assert credited_once(make, ["PM001"])
@@ -231,7 +230,7 @@ def test_what_had_no_effect_is_fetched_again_on_replay(
     assert states(make) == {"quarantined": 1}
     api.objects.put("payments", "PM001", whole)
     with make.begin() as session:
-        inbox.replay(session, [1])
+        queue.replay(session, [1])
     assert fetching.drain() == 1
     crediting.drain()
     assert credited_once(make, ["PM001"])

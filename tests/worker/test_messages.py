@@ -58,7 +58,7 @@ CHANGES: dict[str, object] = {
 }  # fmt: skip
 BODIES = (
     5, [], [1, 2, 3], [[7], {}, {}], [[], {"nonsense": 1}, {}], [[], {"sweep": "yes"}, {}],
-    [[], {}, {"chain": [{"task": broker.PRUNE_BODIES}]}],
+    [[], {}, {"chain": [{"task": broker.job_task("prune")}]}],
 )  # fmt: skip
 
 

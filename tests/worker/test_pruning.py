@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.worker.scene import Make, arrive, credited_once, join, paid_now, rows, run, value
+from worker import jobs
 from worker.crediting import Crediting
 from worker.process import WorkerProcess
 from worker.pruning import prune_all
@@ -23,12 +24,12 @@ def test_a_night_prunes_all_there_is_and_is_recorded(make: Make, settings: Setti
     credited(make, settings, 3)
     worker = WorkerProcess(as_role(settings, DatabaseRole.WORKER))
     try:
-        worker.prune()
+        jobs.prune(worker)
     finally:
         worker.stop()
     assert value(make, LEFT) == 0
     assert rows(make, "SELECT summary, error FROM jobs WHERE name = 'prune'") == [
-        ("the bodies of 3 events given up", None)
+        ("the bodies of 3 events deleted", None)
     ]
     assert credited_once(make, ["in_0", "in_1", "in_2"])
 

@@ -310,7 +310,7 @@ def test_nothing_is_asked_inside_a_transaction(reconciling: Reconciling, api: St
         )
         return listed(kind)
 
-    api.objects.all = while_asked  # type: ignore[method-assign]
+    api.objects.all = while_asked
     reconciling.run(since=SINCE)
     assert api.asked
     assert seen == []

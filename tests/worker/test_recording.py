@@ -12,6 +12,7 @@ from models.staff.actions import Actor
 from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.worker.scene import Make, arrive, join, paid_now, rows, run, until, value
+from worker import jobs
 from worker.process import WorkerProcess
 from worker.recording import recorded
 
@@ -49,16 +50,16 @@ def test_the_timers_own_sweep_is_recorded(worker: WorkerProcess, make: Make) -> 
 
 def test_expiry_is_recorded_with_what_it_did_or_why_it_did_not(worker: WorkerProcess, make: Make) -> None:
     expired(make, "sub_1", 2)
-    assert worker.expire() == 2
+    assert jobs.expire(worker) == 2
     assert job(make, "expire").summary == "2 grants written down"
     expired(make, "sub_2", 1)
-    assert worker.expire() == 0
+    assert jobs.expire(worker) == 0
     number = value(make, "SELECT id FROM expiry_runs WHERE state = 'stopped'")
     assert job(make, "expire").summary == f"run {number} is stopped"
 
 
 def test_the_audit_is_recorded_and_its_result_kept(worker: WorkerProcess, make: Make) -> None:
-    worker.audit()
+    jobs.audit(worker)
     assert job(make, "audit").summary == "audited: 0 differences"
     assert rows(make, "SELECT findings, first_findings FROM audits") == [(0, [])]
 
@@ -67,7 +68,7 @@ def test_sealing_is_recorded_and_needs_no_audit(worker: WorkerProcess, make: Mak
     join(make, "sub_1")
     arrive(make, paid_now("in_1", "sub_1"), paid_now("in_2", "sub_1"))
     until(lambda: value(make, "SELECT count(*) FROM ledger_entries") == 4)
-    worker.seal()
+    jobs.seal(worker)
     assert job(make, "seal").summary == "sealed: 0 new ledger entries"
     run(
         make,
@@ -75,18 +76,18 @@ def test_sealing_is_recorded_and_needs_no_audit(worker: WorkerProcess, make: Mak
         "UPDATE ledger_entries SET recorded_at = recorded_at - interval '61 min'",
         "ALTER TABLE ledger_entries ENABLE TRIGGER append_only",
     )
-    worker.seal()
+    jobs.seal(worker)
     assert job(make, "seal").summary == "sealed: 4 new ledger entries"
     entries = rows(make, "SELECT id FROM ledger_entries ORDER BY id")
     assert rows(make, "SELECT entry_id FROM entry_chain ORDER BY entry_id") == entries
     assert value(make, "SELECT count(*) FROM audits") == 0
-    worker.audit()
+    jobs.audit(worker)
     assert rows(make, "SELECT findings, entries, head_entry FROM audits") == [(0, 4, entries[-1].id)]
 
 
 def test_a_failure_is_kept_outside_of_what_failed(make: Make) -> None:
     def fail() -> None:
-        with recorded(make, JobName.AUDIT, long=True):
+        with recorded(make, JobName.AUDIT):
             assert job(make, "audit").finished_at is None
             raise RuntimeError("the disk is full")
 
@@ -108,7 +109,7 @@ def test_where_the_database_is_away_its_own_error_is_what_is_told(make: Make) ->
 
 def test_a_tick_undoes_what_is_to_be_undone(worker: WorkerProcess, make: Make) -> None:
     expired(make, "sub_1", 2)
-    worker.expire()
+    jobs.expire(worker)
     with make.begin() as session:
         number = value(make, "SELECT id FROM expiry_runs")
         by = Actor("ops", "here")

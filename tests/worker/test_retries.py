@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.inbox import events as inbox
+from models.inbox import queue
 from runtime.settings import Settings
 from tests.worker.scene import NOW, Make, arrive, attempts, credited_once, due_now, join, paid, rows, run, states, value
 from worker.crediting import Crediting
@@ -68,7 +68,7 @@ def test_a_failing_event_waits_longer_each_time_then_is_dead_until_replayed(sett
 
     run(poisoned, "DROP TRIGGER poison ON payments")
     with poisoned.begin() as session:
-        [replayed] = inbox.replay(session, [value(poisoned, "SELECT id FROM webhook_events")])
+        [replayed] = queue.replay(session, [value(poisoned, "SELECT id FROM webhook_events")])
     assert crediting.drain() == 1
     assert rows(poisoned, "SELECT id, state, attempts, error FROM webhook_events") == [(replayed, "processed", 1, None)]
     assert credited_once(poisoned, ["in_bad"])
@@ -79,7 +79,7 @@ def test_replaying_what_had_its_effect_changes_nothing(crediting: Crediting, mak
     arrive(make, paid("in_1", "sub_1"))
     crediting.drain()
     with make.begin() as session:
-        inbox.replay(session, [value(make, "SELECT id FROM webhook_events")])
+        queue.replay(session, [value(make, "SELECT id FROM webhook_events")])
     assert states(make) == {"pending": 1}
     assert crediting.drain() == 1
     assert states(make) == {"processed": 1}
@@ -92,14 +92,14 @@ def test_a_conflicting_content_cannot_be_replayed(crediting: Crediting, make: Ma
     crediting.drain()
     conflict = value(make, "SELECT id FROM webhook_events WHERE conflicts_with IS NOT NULL")
     with make.begin() as session:
-        assert inbox.replay(session, [conflict, 404]) == []
+        assert queue.replay(session, [conflict, 404]) == []
 
 
 def test_an_event_that_was_tried_before_is_claimed_alone(make: Make) -> None:
     arrive(make, *(paid(f"in_{number}", "sub_1") for number in range(5)))
     run(make, "UPDATE webhook_events SET attempts = 1 WHERE event_id <> 'evt_in_4'")
     with make.begin() as session:
-        assert [event.event_id for event in inbox.claim(session, retried=False, limit=500, lease_s=60)] == ["evt_in_4"]
-        retried = [inbox.claim(session, retried=True, limit=500, lease_s=60) for _ in range(5)]
+        assert [event.event_id for event in queue.claim(session, retried=False, limit=500, lease_s=60)] == ["evt_in_4"]
+        retried = [queue.claim(session, retried=True, limit=500, lease_s=60) for _ in range(5)]
     assert [len(events) for events in retried] == [1, 1, 1, 1, 0]
     assert {event.attempts for events in retried for event in events} == {2}

@@ -10,10 +10,10 @@ import pytest
 
 from local import sample_gym
 from local.standin import StandIn
-from models.inbox import events as inbox
-from models.inbox import repairs, thin_events
-from models.inbox.events import NewEvent
+from models.errors import NotRepairable
+from models.inbox import repairs, storing, thin_events
 from models.inbox.reconciliation import Counts
+from models.inbox.storing import NewEvent
 from models.members.memberships import add_billing_reference, find_member
 from runtime.settings import Endpoint, Settings
 from tests.worker.scene import NOW, Make, credited_once, due_now, join, rows, run, states, usable, value
@@ -85,7 +85,7 @@ class Desk:
         self.api.objects.put("webhooks-events", f"WH-{number}", told)
         with self.make.begin() as session:
             events = [NewEvent("paypal", *part) for part in self.paypal.parse(json.dumps(told).encode(), {})]
-            inbox.store(session, events, lambda _, first, second: self.paypal.same_content(first, second))
+            storing.store(session, events, lambda _, first, second: self.paypal.same_content(first, second))
 
     def work(self) -> None:
         """Does all that is due now."""
@@ -292,7 +292,7 @@ class TestPeople:
         desk.tells("sale", "S1", state="completed")
         due_now(desk.make)
         desk.fetching.drain()
-        with desk.make.begin() as session, pytest.raises(repairs.NotRepairable, match="it is pending"):
+        with desk.make.begin() as session, pytest.raises(NotRepairable, match="it is pending"):
             repairs.discard(session, [1], "Too late.", by=sample_gym.BY)
         desk.crediting.drain()
         assert credited_once(desk.make, ["S1"])

@@ -5,18 +5,18 @@ the payment: both are fetched (getTransactionDetails). Credits on `authcapture`,
 and `priorAuthCapture`, and on `fraud.approved` of what was held for review, keyed by the
 transaction: capturing, approving and voiding keep its id, a refund has its own and refers to
 the payment's. Voiding a payment takes back all of it; voiding a refund restores the payment.
-The meaning depends on nothing that changes with time; only a capture waits while the API still calls its transaction
-an authorisation, since it tells how much was captured.
+The meaning depends on nothing that changes with time. Only a capture waits while the API still calls its transaction
+an authorisation, because the amount that was captured is not known before.
 
-There is no currency in it, since an account has one, and neither mode nor account: an endpoint
-knows its own by its signature key and by the API it asks.
+A notification names no currency, since an account has one, and neither mode nor account: each endpoint has a
+signature key and an API address of its own.
 
-No notification tells of returned eChecks, chargebacks and batches that fail to settle. What the
+There is no notification for returned eChecks, chargebacks and batches that fail to settle. What the
 API lists of settled batches is made into events of our own type `transaction_listed.STATUS`, in
-the shape of a notification: a payment with all that it takes, so that one that is known is
+the shape of a notification: a payment with all that it takes, so that a known one is
 recognised; anything else with the details to be fetched. An eCheck's return is a transaction of
 its own that refers to the payment's. A failed batch can be reset, and its payments settle with a
-later one: so it takes nothing back, and waits in quarantine for someone who knows.
+later one: so it takes nothing back, and waits in quarantine until somebody looks into it.
 
 Sources: developer.authorize.net/api/reference/features/webhooks.html (event types, payloads),
 developer.authorize.net/api/reference (getTransactionDetails; the samples of capturing, voiding
@@ -35,51 +35,102 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, NamedTuple
+from secrets import token_hex
+from typing import Any, ClassVar, NamedTuple
 
 from models.currencies import is_known
-from models.payments.facts import Fact, Paid, Restored, Reversed
-from runtime.settings import Endpoint, SettingsError, api_key_variable
-from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, NotYet, ParsedEvent, Processor, Unavailable, Unusable, strict
+from models.payments.facts import Fact, Restored, Reversed
+from runtime.settings import Endpoint
+from webhooks.processors import strict
+from webhooks.processors.base import Object, SignedInHeader, Trial, dues
+from webhooks.processors.events import Ignored, NotYet, ParsedEvent, Unavailable, Unusable
 from webhooks.signatures import Headers, Invalid, Verdict
 
-Object = dict[str, Any]
-
-API = {"live": "https://api.authorize.net", "test": "https://apitest.authorize.net"}
-HEADER = "X-ANET-Signature"
 APPROVED = 1
 """The response code of a transaction that went through."""
-
 LISTED = "transaction_listed"
 """Our own types, for what the API lists: this, a dot, and the transaction's status."""
 BATCH_FAILED = "batch_failed"
 """Our own type, for a batch that the processor rejected."""
+BATCH_FAILED_REASON = (
+    "a day's batch failed to settle: have Authorize.Net reset it, and its payments settle with the next one. "
+    "A batch that is not reset within 30 days never pays: then take the sessions of its payments"
+)
+HELD = "held for review: no money moved until fraud.approved says that it was released"
+NOT_APPROVED = {2: "declined: no money moved", 3: "an error: no money moved", 4: HELD}
+"""Response code -> why there was no payment."""
+NO_ACCESS = {"E00005", "E00006", "E00007", "E00008", "E00009", "E00010", "E00011"}
+TRY_LATER = {"E00001", "E00053", "E00104"}
+"""Error codes of the API."""
+
 MOST_APART = timedelta(days=30)
 """Batches are listed for no more than 31 days at once."""
 PAGE = 1000
 """The most that is listed at once."""
-
-_KEY = re.compile(rb"[0-9A-Fa-f]{128}")
-_SIGNATURE = re.compile("sha512=([0-9A-Fa-f]{128})")
-_LISTED_KEPT = ("submitTimeUTC", "settleAmount", "subscription", "profile")
-_KEPT = (
+KEPT_OF_LIST = ("submitTimeUTC", "settleAmount", "subscription", "profile")
+KEPT_OF_DETAILS = (
     "transId", "transactionType", "transactionStatus", "refTransId", "settleAmount", "subscription", "profile",
 )  # fmt: skip
-"""What is kept of a transaction's details; the rest is names, addresses and cards."""
+"""The rest of a transaction is names, addresses and cards."""
+
+_SIGNATURE = re.compile("sha512=([0-9A-Fa-f]{128})")
 
 
-class AuthorizeNet(Processor):
+class TransactionEvent(NamedTuple):
+    """An event of a transaction, with the transaction's details where they are needed."""
+
+    transaction: str
+    at: datetime
+    payload: Object
+    details: Object
+
+
+class AuthorizeNet(SignedInHeader):
     """An Authorize.Net account; test mode is its sandbox."""
 
+    readings: ClassVar = {
+        "net.authorize.payment.authcapture.created net.authorize.payment.capture.created": "paid",
+        "net.authorize.payment.priorAuthCapture.created": "captured",
+        "net.authorize.payment.fraud.approved": "released",
+        "net.authorize.payment.fraud.declined": "undone",
+        "net.authorize.payment.refund.created": "refunded",
+        "net.authorize.payment.void.created": "voided",
+        f"{LISTED}.settledSuccessfully": "listed_as_paid",
+        f"{LISTED}.failedReview": "undone",
+        f"{LISTED}.voided": "voided",
+        f"{LISTED}.refundSettledSuccessfully": ("listed_as_taken_back", "refund"),
+        f"{LISTED}.returnedItem": ("listed_as_taken_back", "return"),
+        f"{LISTED}.chargeback": ("chargeback", Reversed),
+        f"{LISTED}.chargebackReversal": ("chargeback", Restored),
+    }
+    without_details: ClassVar = {
+        "net.authorize.payment.fraud.declined", f"{LISTED}.settledSuccessfully", f"{LISTED}.failedReview",
+    }  # fmt: skip
+    """The types of `readings` that need no details of the transaction."""
+    ignored: ClassVar = {
+        "authorised only: no money moved until it is captured": "net.authorize.payment.authorization.created",
+        HELD: "net.authorize.payment.fraud.held",
+        "a failed attempt: no money moved": "net.authorize.customer.subscription.failed",
+        BATCH_FAILED_REASON: BATCH_FAILED,
+    }
+
     dedupe = "the notificationId"
+    id_field, type_field = "notificationId", "eventType"
+    signature_header = "X-ANET-Signature"
     answer_within_s = 10  # nowhere documented
     options = frozenset({"api", "currency"})
+    secret_form = (
+        "[0-9A-Fa-f]{128}",
+        "the signature key of 128 hexadecimal digits, as the Merchant Interface shows it",
+    )
+    trial = Trial(lambda: token_hex(64).upper(), "login_1 key_1")
     library = "requests"
-    api_key = "the API login ID and the transaction key"
+    api: ClassVar = {"live": "https://api.authorize.net", "test": "https://apitest.authorize.net"}
+    api_key = "the API login ID and the transaction key, with a blank between,"
+    api_key_words = 2
     fetches = True
     # The current year and the two before it are kept: support.authorize.net, KA-05371.
     horizon = timedelta(days=730)
@@ -88,65 +139,119 @@ class AuthorizeNet(Processor):
         """Raises SettingsError also for an account: no notification names one."""
         super().__init__(endpoint)
         self._currency = endpoint.options.get("currency", "USD")
-        self._api = endpoint.options.get("api", API[endpoint.mode]).rstrip("/")
-        wrong = None
-        if not all(map(_KEY.fullmatch, endpoint.keys)):
-            wrong = "its secret is the signature key, 128 hexadecimal digits; one of its secrets is not."
-        elif endpoint.account is not None:
-            wrong = "Authorize.Net's notifications name no account; leave out account=."
-        elif not is_known(self._currency):
-            wrong = f"currency={self._currency} is no ISO 4217 code like USD."
-        elif re.fullmatch("https?://.+", self._api) is None:
-            wrong = f"api={self._api} is no address like {API['test']}."
-        if wrong:
-            raise SettingsError(f"Endpoint {endpoint.name!r}: {wrong}")
+        if endpoint.account is not None:
+            raise self.wrong("Authorize.Net's notifications name no account; leave out account=.")
+        if not is_known(self._currency):
+            raise self.wrong(f"currency={self._currency} is not an ISO 4217 code like USD.")
+        if re.fullmatch("https?://.+", self.api_address) is None:
+            raise self.wrong(f"api={self.api_address} is not an address like {self.api['test']}.")
+
+    # Receiving
+
+    def signature(self, body: bytes, key: bytes) -> str:
+        """`sha512=HEX`: HMAC-SHA512 of the body, keyed with the signature key as it is written.
+
+        Not with the bytes that its digits stand for: the documentation leaves that open, and the
+        published vector, which Authorize.Net signed, is of the text. No timestamp is signed.
+        """
+        return f"sha512={hmac.digest(key, body, hashlib.sha512).hex().upper()}"
 
     def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
-        """`X-ANET-Signature: sha512=HEX`: HMAC-SHA512 of the body, keyed with the signature key as it is written.
-
-        Not with the bytes that its digits stand for: the documentation leaves that open, and what
-        Authorize.Net really signed (the published vector) is of the text. No timestamp is signed.
-        """
-        given = _SIGNATURE.fullmatch(headers.get(HEADER.lower()) or "")
+        """The digits may be in lower case."""
+        given = _SIGNATURE.fullmatch(headers.get(self.signature_header.lower()) or "")
         if given is None:
-            return Invalid(f"no {HEADER} header of the form sha512= and 128 hexadecimal digits")
-        if signatures.any_match([given[1].upper().encode()], [_signature(key, body) for key in self.endpoint.keys]):
-            return None
-        return Invalid("the signature matches no secret of the endpoint")
-
-    def sign(self, body: bytes, timestamp: int) -> Delivery:
-        """Signed with the first of the endpoint's secrets; the time does not go in."""
-        return Delivery(body, {HEADER: f"sha512={_signature(self.endpoint.keys[0], body).decode()}"})
+            return Invalid(f"no {self.signature_header} header of the form sha512= and 128 hexadecimal digits")
+        return self.matches(f"sha512={given[1].upper()}", body)
 
     def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """One event per delivery, under its notificationId; thin where its meaning needs the transaction's details."""
-        event = strict.event(body, event_id="notificationId", type="eventType")
+        event = self.event(body)
         payload = (strict.peek(body) or {}).get("payload")
         approved = isinstance(payload, dict) and payload.get("responseCode") == APPROVED
-        return [event._replace(thin=approved and event.type in _OF_DETAILS)]
+        return [event._replace(thin=approved and self._needs_details(event.type))]
 
-    def same_content(self, first: bytes, second: bytes) -> bool:
-        """A redelivery repeats the body; spacing and the order of keys do not matter."""
-        return strict.same(first, second)
+    def _needs_details(self, type: str) -> bool:
+        return type in self.meanings and type not in self.without_details
 
-    def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:
-        """The fact that the event tells; `resource` is the transaction's details. Raises Ignored or Unusable."""
-        event = strict.loads(body)
-        reading = _READINGS.get(type)
-        if reading is None:
-            raise Ignored(_WHY_IGNORED.get(type, f"{type} says nothing about dues"))
-        payload = strict.mapping(event, "payload")
-        if type in _OF_DETAILS and not type.startswith(LISTED):
+    # Meaning
+
+    def details(self, type: str, event: Object, resource: bytes | None) -> tuple[TransactionEvent]:
+        """The transaction. Raises Ignored for one that was not approved."""
+        payload, needs_details = strict.mapping(event, "payload"), self._needs_details(type)
+        if needs_details and not type.startswith(LISTED):
             _check_approved(payload)
         transaction = strict.name(payload, "id")
         if transaction == "0":
             raise Unusable("the transaction has no id: the account was in test mode")
-        details = _details(transaction, resource) if type in _OF_DETAILS else {}
-        return [
-            reading(
-                TransactionEvent(transaction, strict.iso_time(event, "eventDate"), payload, details, self._currency)
-            )
-        ]
+        details = strict.loads(resource) if needs_details and resource is not None else {}
+        if needs_details and details.get("transId") != transaction:
+            raise Unusable("what was fetched are not this transaction's details")
+        return (TransactionEvent(transaction, strict.iso_time(event, "eventDate"), payload, details),)
+
+    def paid(self, event: TransactionEvent) -> list[Fact]:
+        """A payment of the authorised amount."""
+        return self._paid(event, strict.decimal_amount(event.payload, "authAmount", self._currency))
+
+    def captured(self, event: TransactionEvent) -> list[Fact]:
+        """A payment of the captured amount, which can be less than was authorised."""
+        if event.details.get("transactionStatus") == "authorizedPendingCapture":
+            raise NotYet("Authorize.Net's API says that the authorisation is still to be captured")
+        settled = self._settled(event)
+        # A transaction voided since settles nothing: the void takes all of it back.
+        return self._paid(event, settled) if settled else self.paid(event)
+
+    def released(self, event: TransactionEvent) -> list[Fact]:
+        """A payment that had been held for review."""
+        if event.details.get("transactionType") == "authOnlyTransaction":
+            raise Ignored("authorised only: no money moved until it is captured")
+        return self.paid(event)
+
+    def listed_as_paid(self, event: TransactionEvent) -> list[Fact]:
+        """A payment in a settled batch."""
+        event = event._replace(at=strict.iso_time(event.payload, "submitTimeUTC"), details=event.payload)
+        return self._paid(event, strict.decimal_amount(event.payload, "settleAmount", self._currency))
+
+    def refunded(self, event: TransactionEvent) -> list[Fact]:
+        """A refund of the notification's amount."""
+        amount = strict.decimal_amount(event.payload, "authAmount", self._currency)
+        return [Reversed(_payment_of(event), event.at, f"refund:{event.transaction}", amount, self._currency)]
+
+    def voided(self, event: TransactionEvent) -> list[Fact]:
+        """A payment that is taken back whole, or a refund that came to nothing."""
+        if event.details.get("transactionType") == "refundTransaction":
+            return [Restored(_payment_of(event), event.at, f"refund:{event.transaction}")]
+        return self.undone(event)
+
+    def undone(self, event: TransactionEvent) -> list[Fact]:
+        """A payment that is taken back whole."""
+        return [Reversed(event.transaction, event.at, f"void:{event.transaction}")]
+
+    def listed_as_taken_back(self, family: str, event: TransactionEvent) -> list[Fact]:
+        """A refund or return in a settled batch."""
+        cause, amount = f"{family}:{event.transaction}", self._settled(event) or None
+        return [Reversed(_payment_of(event), event.at, cause, amount, self._currency)]
+
+    def chargeback(self, fact: type[Reversed | Restored], event: TransactionEvent) -> list[Fact]:
+        """A chargeback and its reversal are transactions of their own: only the payment connects them."""
+        payment = _referred(event) or event.transaction
+        cause, amount = f"chargeback:{event.transaction} of {payment}", self._settled(event) or None
+        return [fact(payment, event.at, cause, amount, self._currency)]
+
+    def _paid(self, event: TransactionEvent, amount_minor: int) -> list[Fact]:
+        references = (
+            _reference(strict.mapping(event.details, "subscription"), "id"),
+            _reference(strict.mapping(event.details, "profile"), "customerProfileId"),
+        )
+        paid = dues(event.transaction, event.at, amount_minor, self._currency, *references)
+        if not paid.billing_references:
+            raise Ignored("neither a subscription's nor a customer profile's: a sale to nobody who is known")
+        return [paid]
+
+    def _settled(self, event: TransactionEvent) -> int:
+        known = "settleAmount" in event.details
+        return strict.decimal_amount(event.details, "settleAmount", self._currency) if known else 0
+
+    # The API
 
     def fetch(self, type: str, body: bytes) -> bytes:
         """The details of the event's transaction, as far as they are needed.
@@ -160,25 +265,23 @@ class AuthorizeNet(Processor):
         answer = self._ask("getTransactionDetailsRequest", transId=transaction).get("transaction")
         found = answer if isinstance(answer, dict) else {}
         http.check_same(transaction, found.get("transId"), "Authorize.Net's API")
-        # As text, amounts stay what they are.
-        return json.dumps({name: found[name] for name in _KEPT if name in found}, default=str).encode()
+        # default=str: as text, amounts stay what they are.
+        return json.dumps({name: found[name] for name in KEPT_OF_DETAILS if name in found}, default=str).encode()
 
     def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """The transactions of each batch that settled or failed in that time.
 
-        What was paid today is listed when it has settled.
+        Today's payments are listed when they have settled.
         """
         while since < until:
             end = min(since + MOST_APART, until)
-            first, last = (f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (since, end))
-            batches = self._list(
-                "batchList", "getSettledBatchListRequest", firstSettlementDate=first, lastSettlementDate=last
-            )
+            dates = {"firstSettlementDate": strict.rfc3339(since), "lastSettlementDate": strict.rfc3339(end)}
+            batches = self._list("batchList", "getSettledBatchListRequest", **dates)
             for batch in sorted(batches, key=lambda batch: str(batch.get("settlementTimeUTC"))):
                 if batch.get("settlementState") == "settlementError":
                     yield _failed_batch(batch)
                 for transaction in self._transactions(strict.name(batch, "batchId")):
-                    yield _listed_event(transaction, batch)
+                    yield self._listed_event(transaction, batch)
             since = end
 
     def _transactions(self, batch_id: str) -> Iterator[Object]:
@@ -186,99 +289,67 @@ class AuthorizeNet(Processor):
         sorting = {"orderBy": "id", "orderDescending": "false"}
         for offset in count(1):
             paging = {"limit": str(PAGE), "offset": str(offset)}
-            page = self._list(
-                "transactions", "getTransactionListRequest", batchId=batch_id, sorting=sorting, paging=paging
-            )
+            asked = {"batchId": batch_id, "sorting": sorting, "paging": paging}
+            page = self._list("transactions", "getTransactionListRequest", **asked)
             new = [transaction for transaction in page if str(transaction.get("transId")) not in seen]
             yield from new
             seen.update(str(transaction.get("transId")) for transaction in new)
             if len(page) < PAGE or not new:
                 return
 
+    def _listed_event(self, transaction: Object, batch: Object) -> ParsedEvent:
+        transaction_id, status = transaction.get("transId"), transaction.get("transactionStatus")
+        kind, payload = f"{LISTED}.{status}", {name: transaction.get(name) for name in KEPT_OF_LIST}
+        body = _event(kind, batch, {"id": transaction_id} | payload)
+        # With the batch in it: after a reset the same transaction is listed with another.
+        event_id = f"backfill:{transaction_id}:{status}:{batch.get('batchId')}"
+        event = strict.parsed(event_id, kind, body, "the transaction's id or status is not an identifier")
+        return event._replace(thin=self._needs_details(event.type))
+
     def _list(self, name: str, request: str, **asked: Any) -> list[Object]:
-        found = self._ask(request, **asked).get(name) or []
-        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-            raise Unavailable(f"the API's answer cannot be read: {name} is not a list of objects")
-        return found
+        try:
+            return strict.objects(self._ask(request, **asked), name)
+        except Unusable as why:
+            raise Unavailable(f"the API's answer cannot be read: {why}") from None
 
     def _ask(self, request: str, **asked: Any) -> Object:
         from webhooks.processors import http
 
-        place = api_key_variable(self.endpoint.name)
-        if len(self.endpoint.api_key) != 2:
-            raise Unavailable(f"put the API login ID and the transaction key, with a blank between, into {place}")
-        login, key = (word.get_secret_value() for word in self.endpoint.api_key)
+        login, key = self.api_credentials()
         # The order of the keys matters to their API.
         body = {request: {"merchantAuthentication": {"name": login, "transactionKey": key}, **asked}}
-        answer = http.ask("POST", f"{self._api}/xml/v1/request.api", api_key_at=place, json=body)
-        _check_ok(answer, place)
+        answer = http.ask(self, "POST", "/xml/v1/request.api", json=body)
+        self._check_ok(answer)
         return answer
 
-
-class TransactionEvent(NamedTuple):
-    """What an event tells of a transaction, with its details where they are needed."""
-
-    transaction: str
-    at: datetime
-    payload: Object
-    details: Object
-    currency: str
-
-
-def _signature(key: bytes, body: bytes) -> bytes:
-    return hmac.digest(key, body, hashlib.sha512).hex().upper().encode()
-
-
-def _check_ok(answer: Object, api_key_at: str) -> None:
-    messages = answer.get("messages")
-    if not isinstance(messages, dict) or messages.get("resultCode") not in {"Ok", "Error"}:
-        raise Unavailable("the API's answer cannot be read: it does not say whether all went well")
-    if messages["resultCode"] == "Ok":
-        return
-    told = messages.get("message")
-    first = told[0] if isinstance(told, list) and told and isinstance(told[0], dict) else {}
-    code, why = first.get("code"), f"{first.get('code')}: {first.get('text')}"[:200]
-    if not isinstance(code, str):
-        raise Unavailable("the API's answer cannot be read: an error without a code")
-    if code in _NO_ACCESS:
-        raise Unavailable(
-            f"the API gives no access ({why}): put a valid API login ID and transaction key into {api_key_at}, "
-            "and see that the account's Transaction Details API is enabled"
-        )
-    if code in _LATER:
-        raise Unavailable(f"the API answers {why}")
-    raise LookupError(f"the API answers {why}")
-
-
-_NO_ACCESS = {"E00005", "E00006", "E00007", "E00008", "E00009", "E00010", "E00011"}
-_LATER = {"E00001", "E00053", "E00104"}
-
-
-def _listed_event(transaction: Object, batch: Object) -> ParsedEvent:
-    kind = f"{LISTED}.{transaction.get('transactionStatus')}"
-    payload = {"id": transaction.get("transId")} | {name: transaction.get(name) for name in _LISTED_KEPT}
-    body = _event(kind, batch, payload)
-    # With the batch in it: after a reset the same transaction is listed with another.
-    event_id = f"backfill:{transaction.get('transId')}:{transaction.get('transactionStatus')}:{batch.get('batchId')}"
-    if not strict.is_name(event_id):
-        return strict.unreadable(body, "unparsable: the transaction's id or status is none")
-    return ParsedEvent(event_id, kind, body, thin=kind in _OF_DETAILS)
+    def _check_ok(self, answer: Object) -> None:
+        messages = answer.get("messages")
+        if not isinstance(messages, dict) or messages.get("resultCode") not in {"Ok", "Error"}:
+            raise Unavailable("the API's answer cannot be read: it does not say whether all went well")
+        if messages["resultCode"] == "Ok":
+            return
+        listed = messages.get("message")
+        first = listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else {}
+        code, why = first.get("code"), f"{first.get('code')}: {first.get('text')}"[:200]
+        if not isinstance(code, str):
+            raise Unavailable("the API's answer cannot be read: an error without a code")
+        if code in NO_ACCESS:
+            raise Unavailable(
+                f"the API gives no access ({why}): put a valid API login ID and transaction key into "
+                f"{self.api_key_at}, and see that the account's Transaction Details API is enabled"
+            )
+        raise (Unavailable if code in TRY_LATER else LookupError)(f"the API answers {why}")
 
 
 def _failed_batch(batch: Object) -> ParsedEvent:
     body = _event(BATCH_FAILED, batch, {"id": batch.get("batchId")})
-    return ParsedEvent(f"backfill:batch:{batch.get('batchId')}", BATCH_FAILED, body, quarantine_reason=_FAILED)
+    event_id = f"backfill:batch:{batch.get('batchId')}"
+    return ParsedEvent(event_id, BATCH_FAILED, body, quarantine_reason=BATCH_FAILED_REASON)
 
 
 def _event(kind: str, batch: Object, payload: Object) -> bytes:
-    told = {"eventType": kind, "eventDate": batch.get("settlementTimeUTC"), "payload": payload}
-    return json.dumps(told, default=str).encode()
-
-
-_FAILED = (
-    "a day's batch failed to settle: have Authorize.Net reset it, and its payments settle with the next one. "
-    "A batch that is not reset within 30 days never pays: then take the sessions of its payments"
-)
+    event = {"eventType": kind, "eventDate": batch.get("settlementTimeUTC"), "payload": payload}
+    return json.dumps(event, default=str).encode()
 
 
 def _check_approved(payload: Object) -> None:
@@ -286,58 +357,7 @@ def _check_approved(payload: Object) -> None:
     if type(code) is not int:
         raise Unusable("responseCode is not a number")
     if code != APPROVED:
-        raise Ignored(_WHY_NOT.get(code, f"response code {str(code)[:60]} is no approval"))
-
-
-_HELD = "held for review: no money moved until fraud.approved tells that it was released"
-_WHY_NOT = {2: "declined: no money moved", 3: "an error: no money moved", 4: _HELD}
-
-
-def _details(transaction: str, resource: bytes | None) -> Object:
-    details = strict.loads(resource) if resource is not None else {}
-    if details.get("transId") != transaction:
-        raise Unusable("what was fetched are not this transaction's details")
-    return details
-
-
-def _paid(told: TransactionEvent) -> Fact:
-    return _payment(told, strict.decimal_amount(told.payload, "authAmount", told.currency))
-
-
-def _captured(told: TransactionEvent) -> Fact:
-    if told.details.get("transactionStatus") == "authorizedPendingCapture":
-        raise NotYet("Authorize.Net's API says that the authorisation is still to be captured")
-    # Less can be captured than was authorised. What was voided since settles nothing: the void takes it all back.
-    return _payment(told, _settled(told) or strict.decimal_amount(told.payload, "authAmount", told.currency))
-
-
-def _settled(told: TransactionEvent) -> int:
-    known = "settleAmount" in told.details
-    return strict.decimal_amount(told.details, "settleAmount", told.currency) if known else 0
-
-
-def _paid_as_listed(told: TransactionEvent) -> Fact:
-    told = told._replace(at=strict.iso_time(told.payload, "submitTimeUTC"), details=told.payload)
-    return _payment(told, strict.decimal_amount(told.payload, "settleAmount", told.currency))
-
-
-def _approved(told: TransactionEvent) -> Fact:
-    if told.details.get("transactionType") == "authOnlyTransaction":
-        raise Ignored("authorised only: no money moved until it is captured")
-    return _paid(told)
-
-
-def _payment(told: TransactionEvent, amount_minor: int) -> Paid:
-    if amount_minor == 0:
-        raise Ignored("zero amount: nothing was paid")
-    references = (
-        _reference(strict.mapping(told.details, "subscription"), "id"),
-        _reference(strict.mapping(told.details, "profile"), "customerProfileId"),
-    )
-    if not any(references):
-        raise Ignored("neither a subscription's nor a customer profile's: a sale to nobody who is known")
-    known = tuple(dict.fromkeys(filter(None, references)))
-    return Paid(told.transaction, told.at, amount_minor, told.currency, known)
+        raise Ignored(NOT_APPROVED.get(code, f"response code {str(code)[:60]} is no approval"))
 
 
 def _reference(holder: Object, key: str) -> str | None:
@@ -345,78 +365,14 @@ def _reference(holder: Object, key: str) -> str | None:
     return strict.optional_name({key: str(value)} if type(value) is int else holder, key)
 
 
-def _refunded(told: TransactionEvent) -> Fact:
-    amount = strict.decimal_amount(told.payload, "authAmount", told.currency)
-    return Reversed(_refunded_payment(told), told.at, f"refund:{told.transaction}", amount, told.currency)
-
-
-def _voided(told: TransactionEvent) -> Fact:
-    if told.details.get("transactionType") == "refundTransaction":
-        return Restored(_refunded_payment(told), told.at, f"refund:{told.transaction}")
-    return _undone(told)
-
-
-def _undone(told: TransactionEvent) -> Fact:
-    return Reversed(told.transaction, told.at, f"void:{told.transaction}")
-
-
-def _refunded_payment(told: TransactionEvent) -> str:
-    payment = _referred(told)
+def _payment_of(event: TransactionEvent) -> str:
+    """The payment that a refund or return refers to."""
+    payment = _referred(event)
     if payment is None:
         raise Unusable("a refund or return that names no payment: there is nothing to take back for it")
     return payment
 
 
-def _referred(told: TransactionEvent) -> str | None:
-    payment = strict.optional_name(told.details, "refTransId")
+def _referred(event: TransactionEvent) -> str | None:
+    payment = strict.optional_name(event.details, "refTransId")
     return None if payment == "0" else payment
-
-
-def _taken_back(family: str) -> Callable[[TransactionEvent], Fact]:
-    def read(told: TransactionEvent) -> Fact:
-        cause, amount = f"{family}:{told.transaction}", _settled(told) or None
-        return Reversed(_refunded_payment(told), told.at, cause, amount, told.currency)
-
-    return read
-
-
-def _chargeback(fact: type[Reversed | Restored]) -> Callable[[TransactionEvent], Fact]:
-    """A chargeback and its reversal are transactions of their own: only the payment connects them."""
-
-    def read(told: TransactionEvent) -> Fact:
-        payment = _referred(told) or told.transaction
-        cause, amount = f"chargeback:{told.transaction} of {payment}", _settled(told) or None
-        return fact(payment, told.at, cause, amount, told.currency)
-
-    return read
-
-
-_READINGS: dict[str, Callable[[TransactionEvent], Fact]] = {
-    "net.authorize.payment.authcapture.created": _paid,
-    "net.authorize.payment.capture.created": _paid,
-    "net.authorize.payment.priorAuthCapture.created": _captured,
-    "net.authorize.payment.fraud.approved": _approved,
-    "net.authorize.payment.fraud.declined": _undone,
-    "net.authorize.payment.refund.created": _refunded,
-    "net.authorize.payment.void.created": _voided,
-    f"{LISTED}.settledSuccessfully": _paid_as_listed,
-    f"{LISTED}.failedReview": _undone,
-    f"{LISTED}.voided": _voided,
-    f"{LISTED}.refundSettledSuccessfully": _taken_back("refund"),
-    f"{LISTED}.returnedItem": _taken_back("return"),
-    f"{LISTED}.chargeback": _chargeback(Reversed),
-    f"{LISTED}.chargebackReversal": _chargeback(Restored),
-}
-
-_OF_DETAILS = _READINGS.keys() - {
-    "net.authorize.payment.fraud.declined",
-    f"{LISTED}.settledSuccessfully",
-    f"{LISTED}.failedReview",
-}
-
-_WHY_IGNORED = {
-    "net.authorize.payment.authorization.created": "authorised only: no money moved until it is captured",
-    "net.authorize.payment.fraud.held": _HELD,
-    "net.authorize.customer.subscription.failed": "a failed attempt: no money moved",
-    BATCH_FAILED: _FAILED,
-}

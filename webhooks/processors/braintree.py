@@ -5,9 +5,9 @@ Notices come as signed forms around base64 of XML; what is kept is the XML. Cred
 lists first. A second charge within one billing period is a proration: not dues.
 
 A dispute's money is gone when it opens and comes back when it is won; a retrieval only
-asks. `transaction_settled` and `transaction_settlement_declined` are told of bank
-debits, and of their refunds. Of refunds to cards and of voids no notice comes: only
-the API tells. What it lists is made into notices of our own type `transaction_listed`.
+asks. `transaction_settled` and `transaction_settlement_declined` come for bank
+debits, and for their refunds. For refunds to cards and for voids there is no notice: only
+the API lists them. What it lists is made into notices of our own type `transaction_listed`.
 
 Neither a notice nor the API says whether it is of the sandbox or of production: each
 has keys of its own.
@@ -27,39 +27,30 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
-from time import sleep
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import ClassVar
 from urllib.parse import unquote_to_bytes, urlencode
-from xml.parsers import expat
 
-from models.payments.facts import Fact, Paid, Restored, Reversed
-from runtime.settings import Endpoint, SettingsError, api_key_variable, secret_variable
+from models.payments.facts import Fact, Restored, Reversed
+from runtime.settings import Endpoint
 from webhooks import signatures
-from webhooks.processors import Delivery, Ignored, ParsedEvent, Processor, Unavailable, Unusable, strict
+from webhooks.processors import braintree_xml, strict
+from webhooks.processors.base import Object, Processor, Trial, dues
+from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Unusable
 from webhooks.signatures import Headers, Invalid, Verdict
 
-Object = dict[str, Any]
-
 TAKEN = {"submitted_for_settlement", "settlement_pending", "settling", "settlement_confirmed", "settled"}
-"""A transaction's statuses in which its money goes where it should: to us, or for a refund to the member."""
+"""Statuses of a transaction that moves its money: to us, or for a refund to the member."""
 DECLINED = {"settlement_declined", "settlement_failed"}
 NEVER = {"failed", "processor_declined", "gateway_rejected", "authorization_expired"}
-"""Statuses in which its money does not go anywhere."""
-
+"""Statuses of a transaction that never moved money."""
 LISTED = "transaction_listed"
-"""Our own type, for what the API lists."""
-LATE = timedelta(days=60)
-"""How long after its creation a charge is looked for that was voided or declined: bank debits come back so late."""
-MOST_FOUND = 10_000
-"""Braintree finds no more than 20,000 transactions at once, and formerly 10,000: then we ask for half the time."""
-MAX_DEPTH = 64
+"""Our own type, for a transaction that the API lists."""
 MAX_FIELDS = 16
-TRIES = 3
-MAX_WAIT_S = 60.0
+"""Of a form. Braintree sends two."""
 
-_SECRET = re.compile(r"([\x21-\x7e]+?):([\x21-\x7e]+)", re.ASCII)
 _CHALLENGE = re.compile(rb"[a-f0-9]{20,32}")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\n"
 
@@ -67,29 +58,53 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\n"
 class Braintree(Processor):
     """Braintree, or one merchant account of it."""
 
+    readings: ClassVar = {
+        "subscription_charged_successfully": "charged",
+        "transaction_settled": "settled",
+        "transaction_settlement_declined": "settlement_declined",
+        "refund_failed": "refund_failed",
+        "dispute_opened dispute_lost dispute_accepted dispute_auto_accepted dispute_expired": "dispute_lost",
+        "dispute_won": "dispute_won",
+        LISTED: "listed",
+    }
+    ignored: ClassVar = {
+        "Braintree's own test of the endpoint": "check",
+        "a failed attempt: no money moved": "subscription_charged_unsuccessfully subscription_went_past_due",
+        "covered by the subscription's balance: nothing was paid": "subscription_billing_skipped",
+        "subscription_charged_successfully follows where the new attempt succeeds": "transaction_retried",
+        "no money moved: it is withdrawn since the dispute opened": "dispute_disputed",
+        "no money moved: dispute_won or dispute_lost follows when it does": "dispute_under_review",
+        "a payout to the bank: no money of the member's moved": """
+            transaction_disbursed disbursement disbursement_exception""",
+    }
+
     dedupe = "kind, timestamp, and the ids of the subject and its transaction, hashed: notices have no id"
     answer_within_s = 30
     options = frozenset({"api"})
+    secret_form = (
+        r"[\x21-\x39\x3b-\x7e]+:[\x21-\x7e]+",
+        "PUBLIC_KEY:PRIVATE_KEY. Copy both keys from the Control Panel (API, Keys), with a colon between them",
+    )
+    trial = Trial(lambda: f"public_1:{token_hex(16)}", "merchant_1 public_1 private_1")
     library = "braintree"
     api_key = "MERCHANT_ID PUBLIC_KEY PRIVATE_KEY"
+    api_key_words = 3
     # Braintree documents no limit: as far back as events are taken at all (SPP_MAX_EVENT_AGE_DAYS).
     horizon = timedelta(days=550)
 
     def __init__(self, endpoint: Endpoint) -> None:
         """Raises SettingsError for a secret that is not PUBLIC_KEY:PRIVATE_KEY."""
         super().__init__(endpoint)
-        found = [_SECRET.fullmatch(key.decode()) for key in endpoint.keys]
-        self._keys = [(match[1], _digest(match[2].encode())) for match in found if match]
-        if len(self._keys) < len(found):
-            raise SettingsError(
-                f"Endpoint {endpoint.name!r}: a secret is not PUBLIC_KEY:PRIVATE_KEY. Copy both keys from the Control "
-                f"Panel (API, Keys) into {secret_variable(endpoint.name)}, with a colon between them."
-            )
+        pairs = [key.partition(b":") for key in endpoint.keys]
+        # Their scheme: the HMAC's key is the SHA-1 of the private key.
+        self._keys = [(public.decode(), hashlib.sha1(private).digest()) for public, _, private in pairs]  # noqa: S324
+
+    # Signatures
 
     def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
         """Source: the official library's webhook_notification_gateway.
 
-        Unlike it, this refuses a payload that is a challenge: of those, anyone can have the signature from us.
+        Unlike it, this refuses a payload that is a challenge: we sign challenges for anybody.
         """
         form = _form(body)
         if form is None:
@@ -104,7 +119,7 @@ class Braintree(Processor):
                 given.setdefault(public_key, value)
         for public_key, key in self._keys:
             signed = [given.get(public_key, "").encode("ascii", "replace")]
-            # The library takes a payload that lost the end of its last line, and so do we.
+            # As the library does, take a payload that lost the end of its last line.
             for text in (payload, payload + b"\n"):
                 if signatures.any_match(signed, [_signature(key, text)]):
                     return None
@@ -118,6 +133,16 @@ class Braintree(Processor):
         public_key, key = self._keys[0]
         return f"{public_key}|{_signature(key, asked).decode()}"
 
+    def sign(self, body: bytes, timestamp: int) -> Delivery:
+        """Nothing is dated: `timestamp` is not used."""
+        public_key, key = self._keys[0]
+        payload = base64.encodebytes(body)
+        signature = f"{public_key}|{_signature(key, payload).decode()}"
+        form = urlencode({"bt_signature": signature, "bt_payload": payload})
+        return Delivery(form.encode(), {"Content-Type": "application/x-www-form-urlencoded"})
+
+    # Events
+
     def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """One notice per delivery, its XML being the event's body."""
         form = _form(body)
@@ -129,7 +154,7 @@ class Braintree(Processor):
         except binascii.Error:
             return [strict.unreadable(payload, "unparsable: not base64")]
         try:
-            notice = _read(xml)
+            notice = braintree_xml.read(xml)
         except Unusable as why:
             return [strict.unreadable(xml, str(why))]
         kind = notice.get("kind")
@@ -140,49 +165,109 @@ class Braintree(Processor):
     def same_content(self, first: bytes, second: bytes) -> bool:
         """Spacing, and spelling that XML leaves open, do not matter."""
         try:
-            return _read(first) == _read(second)
+            return braintree_xml.read(first) == braintree_xml.read(second)
         except Unusable:
             return first == second
 
-    def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:
-        """The facts that the notice tells. Raises Ignored or Unusable."""
-        notice = _read(body)
-        subject = strict.mapping(notice, "subject")
-        for told in subject.values():
-            theirs = strict.optional_name(told, "merchant_account_id") if isinstance(told, dict) else None
-            if theirs and self.endpoint.account and theirs != self.endpoint.account:
-                raise Unusable(f"merchant account is {theirs!r}, but the endpoint's is {self.endpoint.account!r}")
-        reading = _READINGS.get(type)
-        if reading is None:
-            raise Ignored(_WHY_IGNORED.get(type, f"{type} says nothing about dues"))
-        return reading(subject, strict.iso_time(notice, "timestamp"))
+    def load(self, body: bytes) -> Object:
+        """The notice."""
+        return braintree_xml.read(body)
 
-    def sign(self, body: bytes, timestamp: int) -> Delivery:
-        """Signed with the first of the endpoint's keys."""
-        public_key, key = self._keys[0]
-        payload = base64.encodebytes(body)
-        signature = f"{public_key}|{_signature(key, payload).decode()}"
-        form = urlencode({"bt_signature": signature, "bt_payload": payload})
-        return Delivery(form.encode(), {"Content-Type": "application/x-www-form-urlencoded"})
+    def check(self, event: Object) -> None:
+        """Compare the merchant account, where both the notice and the endpoint have one."""
+        for subject in strict.mapping(event, "subject").values():
+            theirs = strict.optional_name(subject, "merchant_account_id") if isinstance(subject, dict) else None
+            if theirs and self.endpoint.account:
+                self.check_account("merchant account", theirs)
+
+    def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Object, datetime]:
+        """The subject, and when the notice was made."""
+        return strict.mapping(event, "subject"), strict.iso_time(event, "timestamp")
 
     def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """Charges of subscriptions and refunds that were made, or came to nothing, each once per status.
 
-        The newest first: so the API has it.
+        The newest first, as the API has them.
         """
+        from webhooks.processors.braintree_api import transactions
+
         seen = set()
-        for transaction in _transactions(self.endpoint, since.astimezone(UTC), until.astimezone(UTC)):
-            part = _listed_event(transaction)
-            if part.event_id not in seen:
-                seen.add(part.event_id)
-                yield part
+        for transaction in transactions(self, since.astimezone(UTC), until.astimezone(UTC)):
+            event = _listed_event(transaction)
+            if event.event_id not in seen:
+                seen.add(event.event_id)
+                yield event
 
+    # Meaning
 
-# Signatures
+    def charged(self, subject: Object, at: datetime) -> list[Fact]:
+        """The newest charge of a subscription, which is the dues."""
+        subscription = strict.mapping(subject, "subscription")
+        transactions = strict.objects(subscription, "transactions")
+        charges = [each for each in transactions if each.get("type") != "credit" and _status(each) in TAKEN]
+        if not charges:
+            raise Ignored("it has no charge that went through: nothing was paid")
+        newest = max(charges, key=lambda charge: _created(charge, at))
+        _refuse_proration(paid_before(newest, charges))
+        return _paid(newest, at, strict.optional_name(subscription, "id"))
+
+    def settled(self, subject: Object, at: datetime) -> list[Fact]:
+        """A refund to a bank account that went through."""
+        transaction = strict.mapping(subject, "transaction")
+        if transaction.get("type") == "credit":
+            return _refunded(transaction, at)
+        raise Ignored("the same money as subscription_charged_successfully, which credits")
+
+    def settlement_declined(self, subject: Object, at: datetime) -> list[Fact]:
+        """A bank debit, or the refund of one, that did not go through."""
+        transaction = strict.mapping(subject, "transaction")
+        if transaction.get("type") == "credit":
+            return self.refund_failed(subject, at)
+        if "subscription_id" in transaction:
+            _subscription(transaction)
+        return _taken_back(transaction, at, "settlement")
+
+    def refund_failed(self, subject: Object, at: datetime) -> list[Fact]:
+        """A refund that came to nothing."""
+        return [Restored(*_refund(strict.mapping(subject, "transaction"), at))]
+
+    def dispute_lost(self, subject: Object, at: datetime) -> list[Fact]:
+        """The disputed amount is withdrawn."""
+        payment, cause, amount, currency = _dispute(subject)
+        return [Reversed(payment, at, cause, amount, currency)]
+
+    def dispute_won(self, subject: Object, at: datetime) -> list[Fact]:
+        """The money came back, or a part of it: this is the dispute's last event, so the rest stays withdrawn."""
+        payment, cause, amount, currency = _dispute(subject)
+        dispute = strict.mapping(subject, "dispute")
+        won = amount if dispute.get("amount_won") is None else strict.decimal_amount(dispute, "amount_won", currency)
+        if 0 < won < amount:
+            return [Reversed(payment, at, cause, amount - won, currency)]
+        return [Restored(payment, at, cause, amount, currency)]
+
+    def listed(self, subject: Object, at: datetime) -> list[Fact]:
+        """What a transaction means by its status, as the API lists it."""
+        transaction = strict.mapping(subject, "transaction")
+        status = _status(transaction)
+        if transaction.get("type") == "credit":
+            if status in TAKEN:
+                return _refunded(transaction, at)
+            if status in NEVER | DECLINED | {"voided"}:
+                return self.refund_failed(subject, at)
+            raise Ignored(f"the refund is {status[:60]}: no money went back yet")
+        subscription = _subscription(transaction)
+        if status in TAKEN:
+            _refuse_proration(strict.optional_name(transaction, "paid_before"))
+            return _paid(transaction, at, subscription)
+        if status == "voided":
+            return _taken_back(transaction, at, "void")
+        if status in DECLINED:
+            return _taken_back(transaction, at, "settlement")
+        raise Ignored(f"the charge is {status[:60]}: no money was taken")
 
 
 def _form(body: bytes) -> tuple[str, bytes] | None:
-    """The signature and the payload in the form; None where it is none, or has one of them not exactly once."""
+    """The signature and the payload in the form; None for another body, or one with either of them not exactly once."""
     pairs = [field.partition(b"=") for field in body.split(b"&", MAX_FIELDS)]
     given = [[value for name, _, value in pairs if name == wanted] for wanted in (b"bt_signature", b"bt_payload")]
     well_formed = body.isascii() and len(pairs) <= MAX_FIELDS and all(equals for _, equals, _ in pairs)
@@ -195,196 +280,63 @@ def _form(body: bytes) -> tuple[str, bytes] | None:
         return None
 
 
-def _digest(private_key: bytes) -> bytes:
-    return hashlib.sha1(private_key).digest()  # noqa: S324 -- their scheme
-
-
 def _signature(key: bytes, text: bytes) -> bytes:
     return hmac.digest(key, text, "sha1").hex().encode()
 
 
-# XML
-
-
-def _read(xml: bytes) -> Object:
-    """The notice in the XML: elements as keys of objects, with `_` for `-` as the official library has them.
-
-    An element is a text, a list where its type is array, or an object; one that stands twice becomes a list, so that
-    nothing that expects a single one takes it. Raises Unusable for what is not well-formed UTF-8, a document
-    type declaration (and with it every entity), text beside elements, and nesting beyond reason.
-    """
-    tree = _Tree()
-    parser = expat.ParserCreate("utf-8")
-    parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = tree.refuse
-    parser.StartElementHandler, parser.EndElementHandler = tree.start, tree.end
-    parser.CharacterDataHandler = tree.text
-    try:
-        parser.Parse(xml.decode(), True)
-    except (expat.ExpatError, ValueError) as error:
-        raise Unusable(f"unparsable: {str(error)[:100]}") from None
-    notice = tree.found.get("notification")
-    if not isinstance(notice, dict):
-        raise Unusable("unparsable: not a notification")
-    return notice
-
-
-class _Tree:
-    """What the elements come to, made without recursion."""
-
-    def __init__(self) -> None:
-        self.found: Object = {}
-        self._open: list[tuple[bool, list[tuple[str, Any]], list[str]]] = []
-
-    def refuse(self, *_: object) -> None:
-        raise ValueError("a document type declaration")
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if len(self._open) == MAX_DEPTH:
-            raise ValueError("nested too deeply")
-        self._open.append((attributes.get("type") == "array", [], []))
-
-    def text(self, text: str) -> None:
-        self._open[-1][2].append(text)
-
-    def end(self, name: str) -> None:
-        is_list, children, texts = self._open.pop()
-        text = "".join(texts)
-        value: Any = text if text.strip() else None
-        if children or is_list:
-            if value is not None:
-                raise ValueError("text beside elements")
-            value = [child for _, child in children] if is_list else _grouped(children)
-        key = name.replace("-", "_")
-        if self._open:
-            self._open[-1][1].append((key, value))
-        else:
-            self.found = {key: value}
-
-
-def _grouped(children: list[tuple[str, Any]]) -> Object:
-    groups: dict[str, list[Any]] = {}
-    for key, value in children:
-        groups.setdefault(key, []).append(value)
-    return {key: values[0] if len(values) == 1 else values for key, values in groups.items()}
-
-
 def _event_id(notice: Object, xml: bytes) -> str:
     subject = notice.get("subject")
-    for told in subject.values() if isinstance(subject, dict) else ():
-        if isinstance(told, dict) and isinstance(told.get("id"), str):
-            listed = told.get("transactions")
-            transaction = listed[0] if isinstance(listed, list) and listed else told.get("transaction")
-            of = transaction.get("id") if isinstance(transaction, dict) else None
-            named = (notice["kind"], notice["timestamp"], told["id"], of)
-            return f"sha256:{hashlib.sha256(repr(named).encode()).hexdigest()}"
+    for holder in subject.values() if isinstance(subject, dict) else ():
+        if isinstance(holder, dict) and isinstance(holder.get("id"), str):
+            transactions = holder.get("transactions")
+            found = transactions[0] if isinstance(transactions, list) and transactions else holder.get("transaction")
+            transaction_id = found.get("id") if isinstance(found, dict) else None
+            names = (notice["kind"], notice["timestamp"], holder["id"], transaction_id)
+            return f"sha256:{hashlib.sha256(repr(names).encode()).hexdigest()}"
     return strict.unreadable(xml, "").event_id
 
 
-# Meaning
+def _listed_event(transaction: Object) -> ParsedEvent:
+    notice = {"timestamp": transaction["status_since"], "kind": LISTED, "subject": {"transaction": transaction}}
+    body = braintree_xml.written(notice)
+    event_id = f"backfill:{transaction['id']}:{transaction['status']}"
+    return strict.parsed(event_id, LISTED, body, "the transaction's id or status is not an identifier")
 
 
-def _charged(subject: Object, told_at: datetime) -> list[Fact]:
-    subscription = strict.mapping(subject, "subscription")
-    transactions = subscription.get("transactions") or []
-    if not isinstance(transactions, list) or not all(isinstance(each, dict) for each in transactions):
-        raise Unusable("transactions is not a list of transactions")
-    charges = [each for each in transactions if each.get("type") != "credit" and _status(each) in TAKEN]
-    if not charges:
-        raise Ignored("it has no charge that went through: nothing was paid")
-    newest = max(charges, key=lambda charge: _created(charge, told_at))
-    _refuse_proration(_paid_before(newest, charges))
-    return _paid(newest, told_at, strict.optional_name(subscription, "id"))
-
-
-def _transaction_settled(subject: Object, told_at: datetime) -> list[Fact]:
-    transaction = strict.mapping(subject, "transaction")
-    if transaction.get("type") == "credit":
-        return _refunded(transaction, told_at)
-    raise Ignored("the same money as subscription_charged_successfully, which credits")
-
-
-def _settlement_declined(subject: Object, told_at: datetime) -> list[Fact]:
-    transaction = strict.mapping(subject, "transaction")
-    if transaction.get("type") == "credit":
-        return _refund_failed(subject, told_at)
-    if "subscription_id" in transaction:
-        _subscription(transaction)
-    return _taken_back(transaction, told_at, "settlement")
-
-
-def _refund_failed(subject: Object, told_at: datetime) -> list[Fact]:
-    refund = strict.mapping(subject, "transaction")
-    reference, cause, amount, currency = _refund(refund)
-    return [Restored(reference, told_at, cause, amount, currency)]
-
-
-def _dispute(won: bool) -> Callable[[Object, datetime], list[Fact]]:
-    def read(subject: Object, told_at: datetime) -> list[Fact]:
-        dispute = strict.mapping(subject, "dispute")
-        if dispute.get("kind") == "retrieval":
-            raise Ignored("a retrieval: the bank asks, no money was withdrawn")
-        reference = strict.name(strict.mapping(dispute, "transaction"), "id")
-        cause, currency = f"dispute:{strict.name(dispute, 'id')}", strict.currency(dispute, "currency_iso_code")
-        disputed = "amount" if dispute.get("amount_disputed") is None else "amount_disputed"
-        amount = strict.decimal_amount(dispute, disputed, currency)
-        if not won:
-            return [Reversed(reference, told_at, cause, amount, currency)]
-        back = amount if dispute.get("amount_won") is None else strict.decimal_amount(dispute, "amount_won", currency)
-        if 0 < back < amount:
-            # The last word on this dispute: what did not come back stays withdrawn.
-            return [Reversed(reference, told_at, cause, amount - back, currency)]
-        return [Restored(reference, told_at, cause, amount, currency)]
-
-    return read
-
-
-def _listed(subject: Object, told_at: datetime) -> list[Fact]:
-    transaction = strict.mapping(subject, "transaction")
-    status = _status(transaction)
-    if transaction.get("type") == "credit":
-        if status in TAKEN:
-            return _refunded(transaction, told_at)
-        if status in NEVER | DECLINED | {"voided"}:
-            return _refund_failed(subject, told_at)
-        raise Ignored(f"the refund is {status[:60]}: no money went back yet")
-    subscription = _subscription(transaction)
-    if status in TAKEN:
-        _refuse_proration(strict.optional_name(transaction, "paid_before"))
-        return _paid(transaction, told_at, subscription)
-    if status == "voided":
-        return _taken_back(transaction, told_at, "void")
-    if status in DECLINED:
-        return _taken_back(transaction, told_at, "settlement")
-    raise Ignored(f"the charge is {status[:60]}: no money was taken")
-
-
-def _paid(charge: Object, told_at: datetime, subscription: str | None) -> list[Fact]:
+def _paid(charge: Object, at: datetime, subscription: str | None) -> list[Fact]:
     currency = strict.currency(charge, "currency_iso_code")
-    amount = strict.decimal_amount(charge, "amount", currency)
-    if amount == 0:
-        raise Ignored("zero amount: nothing was paid")
-    billing = subscription, strict.optional_name(strict.mapping(charge, "customer"), "id")
-    references = tuple(filter(None, dict.fromkeys(billing)))
-    return [Paid(strict.name(charge, "id"), _created(charge, told_at), amount, currency, references)]
+    amount, customer = strict.decimal_amount(charge, "amount", currency), strict.mapping(charge, "customer")
+    references = subscription, strict.optional_name(customer, "id")
+    return [dues(strict.name(charge, "id"), _created(charge, at), amount, currency, *references)]
 
 
-def _refunded(refund: Object, told_at: datetime) -> list[Fact]:
-    reference, cause, amount, currency = _refund(refund)
-    return [Reversed(reference, _created(refund, told_at), cause, amount, currency)]
+def _refunded(refund: Object, at: datetime) -> list[Fact]:
+    return [Reversed(*_refund(refund, _created(refund, at)))]
 
 
-def _refund(refund: Object) -> tuple[str, str, int, str]:
+def _refund(refund: Object, at: datetime) -> tuple[str, datetime, str, int, str]:
+    """The payment, the time, the cause and the amount."""
     if "refunded_transaction_id" in refund and refund["refunded_transaction_id"] is None:
         raise Ignored("a credit that refunds no charge")
-    reference = strict.name(refund, "refunded_transaction_id")
+    payment, cause = strict.name(refund, "refunded_transaction_id"), f"refund:{strict.name(refund, 'id')}"
     currency = strict.currency(refund, "currency_iso_code")
-    return reference, f"refund:{strict.name(refund, 'id')}", strict.decimal_amount(refund, "amount", currency), currency
+    return payment, at, cause, strict.decimal_amount(refund, "amount", currency), currency
 
 
-def _taken_back(charge: Object, told_at: datetime, family: str) -> list[Fact]:
-    reference = strict.name(charge, "id")
-    return [Reversed(reference, told_at, f"{family}:{reference}")]
+def _dispute(subject: Object) -> tuple[str, str, int, str]:
+    """The payment, the cause and the disputed amount."""
+    dispute = strict.mapping(subject, "dispute")
+    if dispute.get("kind") == "retrieval":
+        raise Ignored("a retrieval: the bank asks, no money was withdrawn")
+    payment = strict.name(strict.mapping(dispute, "transaction"), "id")
+    cause, currency = f"dispute:{strict.name(dispute, 'id')}", strict.currency(dispute, "currency_iso_code")
+    disputed = "amount" if dispute.get("amount_disputed") is None else "amount_disputed"
+    return payment, cause, strict.decimal_amount(dispute, disputed, currency), currency
+
+
+def _taken_back(charge: Object, at: datetime, family: str) -> list[Fact]:
+    payment = strict.name(charge, "id")
+    return [Reversed(payment, at, f"{family}:{payment}")]
 
 
 def _subscription(charge: Object) -> str:
@@ -394,206 +346,31 @@ def _subscription(charge: Object) -> str:
     return subscription
 
 
-def _paid_before(charge: Object, charges: Iterable[Object]) -> str | None:
+def paid_before(charge: Object, charges: Iterable[Object]) -> str | None:
     """The charge that had paid the same billing period already."""
-    period = _period(charge)
+    period = billing_period(charge)
     for other in charges if period else ():
         is_another = other.get("id") != charge.get("id") and other.get("type") != "credit"
-        if is_another and _status(other) in TAKEN and _period(other) == period:
+        if is_another and _status(other) in TAKEN and billing_period(other) == period:
             first, second = strict.iso_time(other, "created_at"), strict.iso_time(charge, "created_at")
             if first < second:
                 return strict.name(other, "id")
     return None
 
 
-def _refuse_proration(paid_before: str | None) -> None:
-    if paid_before:
-        raise Ignored(f"a proration: {paid_before} had paid the dues of this billing period")
-
-
-def _period(charge: Object) -> str | None:
+def billing_period(charge: Object) -> str | None:
+    """The first day of the period that a charge is for."""
     return strict.optional_name(strict.mapping(charge, "subscription"), "billing_period_start_date")
 
 
-def _created(transaction: Object, told_at: datetime) -> datetime:
-    return told_at if transaction.get("created_at") is None else strict.iso_time(transaction, "created_at")
+def _refuse_proration(earlier: str | None) -> None:
+    if earlier:
+        raise Ignored(f"a proration: {earlier} had paid the dues of this billing period")
+
+
+def _created(transaction: Object, at: datetime) -> datetime:
+    return at if transaction.get("created_at") is None else strict.iso_time(transaction, "created_at")
 
 
 def _status(transaction: Object) -> str:
     return str(transaction.get("status"))
-
-
-_READINGS: dict[str, Callable[[Object, datetime], list[Fact]]] = {
-    "subscription_charged_successfully": _charged,
-    "transaction_settled": _transaction_settled,
-    "transaction_settlement_declined": _settlement_declined,
-    "refund_failed": _refund_failed,
-    "dispute_opened": _dispute(won=False),
-    "dispute_lost": _dispute(won=False),
-    "dispute_accepted": _dispute(won=False),
-    "dispute_auto_accepted": _dispute(won=False),
-    "dispute_expired": _dispute(won=False),
-    "dispute_won": _dispute(won=True),
-    LISTED: _listed,
-}
-
-_WHY_IGNORED = {
-    "check": "Braintree's own test of the endpoint",
-    "subscription_charged_unsuccessfully": "a failed attempt: no money moved",
-    "subscription_went_past_due": "a failed attempt: no money moved",
-    "subscription_billing_skipped": "covered by the subscription's balance: nothing was paid",
-    "transaction_retried": "what the charge tried again came to is told by subscription_charged_successfully",
-    "dispute_disputed": "no money moved: it is withdrawn since the dispute opened",
-    "dispute_under_review": "no money moved: dispute_won and dispute_lost tell when it does",
-    "transaction_disbursed": "a payout to the bank: no money of the member's moved",
-    "disbursement": "a payout to the bank: no money of the member's moved",
-    "disbursement_exception": "a payout to the bank: no money of the member's moved",
-}
-
-
-# The API
-
-
-def _transactions(endpoint: Endpoint, since: datetime, until: datetime) -> Iterator[Object]:
-    """Every transaction that may matter, some of them twice. Raises Unavailable."""
-    import braintree
-    import requests
-
-    search = braintree.TransactionSearch
-    ours = [search.merchant_account_id.in_list([endpoint.account])] if endpoint.account else []
-    undone = search.status.in_list(["voided", *DECLINED])
-    failed_refunds = search.status.in_list(list(NEVER)), search.type.in_list(["credit"])
-    with requests.Session() as session:
-        gateway = braintree.BraintreeGateway(_configuration(endpoint, session))
-        try:
-            for field, start, criteria in (
-                (search.created_at, since, ours),
-                (search.submitted_for_settlement_at, since, ours),
-                (search.created_at, since - LATE, [*ours, undone]),
-                (search.created_at, since - LATE, [*ours, *failed_refunds]),
-            ):
-                for found in _search(gateway, field, start, until, criteria):
-                    transaction = _told(found)
-                    yield transaction | {"paid_before": _listed_before(gateway, transaction)}
-        except Unavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 -- the library raises whatever there is on an answer that is none
-            raise Unavailable(f"Braintree's API answers something else ({type(error).__name__})") from None
-
-
-def _search(gateway: Any, field: Any, since: datetime, until: datetime, criteria: list[Any]) -> Iterator[Any]:
-    found = gateway.transaction.search(field.between(since, until), *criteria)
-    if not isinstance(found.ids, list):
-        raise TypeError("ids")
-    if found.maximum_size < MOST_FOUND or until - since <= timedelta(seconds=1):
-        yield from found.items
-        return
-    middle = since + (until - since) / 2
-    yield from _search(gateway, field, middle, until, criteria)
-    yield from _search(gateway, field, since, middle, criteria)
-
-
-def _listed_before(gateway: Any, charge: Object) -> str | None:
-    """As `_paid_before`; asks for the subscription where the charge was not made on its billing day."""
-    from braintree.exceptions.not_found_error import NotFoundError
-
-    period, subscription = _period(charge), charge["subscription_id"]
-    if not period or not subscription or _status(charge) not in TAKEN or charge["created_at"][:10] <= period:
-        return None
-    try:
-        others = gateway.subscription.find(subscription).transactions
-    except NotFoundError:
-        return None
-    return _paid_before(charge, map(_told, others))
-
-
-def _told(transaction: Any) -> Object:
-    """What matters of the library's transaction, in the words of a notice. The same as long as its status is."""
-    history = getattr(transaction, "status_history", None) or []
-    reached = [event.timestamp for event in history if event.status == transaction.status]
-    period = getattr(getattr(transaction, "subscription_details", None), "billing_period_start_date", None)
-    return {name: _text(getattr(transaction, name, None)) for name in _TOLD} | {
-        "status_since": _text(reached[0] if reached else transaction.created_at),
-        "customer": {"id": _text(getattr(getattr(transaction, "customer_details", None), "id", None))},
-        "subscription": {"billing_period_start_date": None if period is None else f"{period:%Y-%m-%d}"},
-    }
-
-
-_TOLD = (
-    "id", "type", "status", "amount", "currency_iso_code", "created_at", "merchant_account_id", "subscription_id",
-    "refunded_transaction_id",
-)  # fmt: skip
-
-
-def _text(value: Any) -> str | None:
-    return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, date) else None if value is None else str(value)
-
-
-def _listed_event(transaction: Object) -> ParsedEvent:
-    from braintree.util.xml_util import XmlUtil
-
-    notice = {"timestamp": transaction["status_since"], "kind": LISTED, "subject": {"transaction": transaction}}
-    body = XmlUtil.xml_from_dict(_dashed({"notification": notice})).encode()
-    event_id = f"backfill:{transaction['id']}:{transaction['status']}"
-    if not strict.is_name(event_id):
-        return strict.unreadable(body, "unparsable: the transaction's id or status is none")
-    return ParsedEvent(event_id, LISTED, body)
-
-
-def _dashed(value: Any) -> Any:
-    return {key.replace("_", "-"): _dashed(each) for key, each in value.items()} if isinstance(value, dict) else value
-
-
-def _configuration(endpoint: Endpoint, session: Any) -> Any:
-    import braintree
-
-    if len(endpoint.api_key) != len(Braintree.api_key.split()):
-        raise Unavailable(f"there is no API key: put {Braintree.api_key} into {api_key_variable(endpoint.name)}")
-    merchant_id, public_key, private_key = (word.get_secret_value() for word in endpoint.api_key)
-    return braintree.Configuration(
-        braintree.Environment.Production if endpoint.mode == "live" else braintree.Environment.Sandbox,
-        merchant_id=merchant_id,
-        public_key=public_key,
-        private_key=private_key,
-        http_strategy=lambda _, environment: _Http(endpoint, environment, session),
-    )
-
-
-class _Http:
-    """How the library asks: bounded in time, waiting as long as a rate limit says, plain about what went wrong."""
-
-    def __init__(self, endpoint: Endpoint, environment: Any, session: Any) -> None:
-        self._endpoint, self._environment, self._session = endpoint, environment, session
-
-    def http_do(self, method: str, url: str, headers: dict[str, Any], body: Any) -> list[Any]:
-        """The status and the body of the answer. Raises Unavailable."""
-        import requests
-
-        from webhooks.processors.http import TIMEOUT_S
-
-        certificates = self._environment.ssl_certificate
-        if api := self._endpoint.options.get("api"):
-            url = api.rstrip("/") + url.removeprefix(self._environment.base_url)
-            certificates = True
-        for left in reversed(range(TRIES)):
-            try:
-                answer = self._session.request(
-                    method, url, headers=headers, data=body, timeout=TIMEOUT_S, verify=certificates,
-                    allow_redirects=False,
-                )  # fmt: skip
-            except requests.RequestException as error:
-                raise Unavailable(f"Braintree's API does not answer ({type(error).__name__})") from None
-            status = answer.status_code
-            if not left or not (status == 429 or status >= 500):
-                break
-            sleep(_wait_s(answer.headers.get("Retry-After", "")))
-        if status in {401, 403}:
-            variable = api_key_variable(self._endpoint.name)
-            raise Unavailable(f"Braintree refuses the API key (status {status}): put a valid one into {variable}")
-        if status == 429 or status >= 500:
-            raise Unavailable(f"Braintree's API answers {status}")
-        return [status, answer.content]
-
-
-def _wait_s(retry_after: str) -> float:
-    return min(float(retry_after), MAX_WAIT_S) if re.fullmatch("[0-9]{1,9}", retry_after, re.ASCII) else 0.5

@@ -1,6 +1,6 @@
-"""Plain HTTP to a processor's API, for the processors without a client library to use.
+"""Plain HTTP to a processor's API, for processors without a client library of use to us.
 
-Bounded in time and tries, and plain about what went wrong. Loaded by the worker only.
+Bounded in time and tries, with clear errors. Loaded by the worker only.
 """
 
 import codecs
@@ -10,7 +10,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from webhooks.processors import Unavailable, Unusable, strict
+from webhooks.processors import strict
+from webhooks.processors.base import Object, Processor
+from webhooks.processors.events import Unavailable, Unusable
 
 TIMEOUT_S = (3.05, 10)
 """To connect, and between two bytes of the answer."""
@@ -21,12 +23,13 @@ _RETRY = Retry(
 )  # fmt: skip
 
 
-def ask(method: str, url: str, *, api_key_at: str, **request: Any) -> dict[str, Any]:
-    """The JSON object that the API answers, read strictly; `request` as the requests library takes it.
+def ask(processor: Processor, method: str, path: str, **request: Any) -> Object:
+    """The JSON object that the processor's API answers, read strictly; `request` as the requests library takes it.
 
-    Raises Unavailable where it does not answer, limits us, refuses the key (which stands in `api_key_at`) or
-    answers what cannot be read, and LookupError where it says that it has not what was asked for.
+    Raises Unavailable where it does not answer, limits us, refuses the API key or sends something unreadable, and
+    LookupError where it does not have what was asked for.
     """
+    url = processor.api_address + path
     with requests.Session() as session:
         session.mount(url, HTTPAdapter(max_retries=_RETRY))
         try:
@@ -35,7 +38,7 @@ def ask(method: str, url: str, *, api_key_at: str, **request: Any) -> dict[str, 
             raise Unavailable(f"its API does not answer ({type(error).__name__})") from None
     host, status = url.split("/")[2], answer.status_code
     if status in {401, 403}:
-        raise Unavailable(f"{host} refuses the API key (status {status}): put a valid one into {api_key_at}")
+        raise processor.key_refused(host, status)
     if status == 429 or status >= 500:
         raise Unavailable(f"{host} answers {status}")
     found = read(answer.content, f"{host} (status {status})")
@@ -44,18 +47,18 @@ def ask(method: str, url: str, *, api_key_at: str, **request: Any) -> dict[str, 
     return found
 
 
-def read(content: bytes, who: str) -> dict[str, Any]:
+def read(content: bytes, host: str) -> Object:
     """The JSON object in an answer, read strictly.
 
-    Raises Unavailable for what cannot be read: it comes from something on the way, or was cut off.
+    Raises Unavailable for an unreadable one: it comes from a proxy on the way, or was cut off.
     """
     try:
         return strict.loads(content.removeprefix(codecs.BOM_UTF8))
     except Unusable as why:
-        raise Unavailable(f"{who} answers what cannot be read: {why}") from None
+        raise Unavailable(f"{host} answers what cannot be read: {why}") from None
 
 
-def check_same(asked: str, answered: object, who: str) -> None:
-    """Raises Unavailable where an answer is about another object than was asked for."""
+def check_same(asked: str, answered: object, host: str) -> None:
+    """Raises Unavailable where an answer is about another object than the one asked for."""
     if answered != asked:
-        raise Unavailable(f"{who} answers about {answered!r:.60}, but was asked for {asked}")
+        raise Unavailable(f"{host} answers about {answered!r:.60}, but was asked for {asked}")

@@ -1,11 +1,11 @@
-"""The certificates that PayPal signs with: had from its own host alone, and believed when a chain leads to a root.
+"""The certificates that PayPal signs with: fetched from its own host only, trusted when a chain leads to a root.
 
 PayPal serves a certificate without its issuer's (seen in recorded deliveries of 2024), and nothing is
-fetched from anywhere else: the issuers are those that PayPal's own Python library is pinned to, in
-paypal_issuers.pem, and those that an operator puts beside them.
+fetched from any other host: the issuers are those that PayPal's own Python library is pinned to, in
+paypal_issuers.pem, and those that an operator adds.
 
-Anybody can name certificates that do not exist. So one that was learned is kept for all processes and never asked
-for again, and the others are fetched within a budget per source and one for all: who makes up names uses up his own.
+Anybody can name certificates that do not exist. So a learned certificate is kept for all processes and never fetched
+again, and the others are fetched within a budget per source and one for all: invented names use up their source's.
 """
 
 import re
@@ -20,7 +20,7 @@ from threading import Event, Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from webhooks.processors import Kept
+from webhooks.processors.base import Kept
 from webhooks.signatures import Invalid, Verdict
 
 if TYPE_CHECKING:
@@ -29,30 +29,30 @@ if TYPE_CHECKING:
 
 PINNED = Path(__file__).with_name("paypal_issuers.pem")
 ISSUERS = "issuers.pem"
-"""Further issuers' certificates, in the folder of the option `certs`; a trusted root has to vouch for them."""
+"""Further issuers' certificates, in the folder of the option `certs`; a chain has to lead from them to a root."""
 
 FETCH_S = 3.0
 AT_ONCE = 4
-"""Fetches under way at once: each holds a thread that could answer deliveries."""
+"""Concurrent fetches: each holds a thread that could answer deliveries."""
 WAIT_S = 0.5
 """How long a thread waits for a certificate that another one is fetching; most answers take less."""
 A_MINUTE, A_MINUTE_FROM_ONE = 60, 5
 """Fetches within a minute, of all sources and of one."""
 FAILED_FOR_S = 30.0
-"""How long a certificate that could not be had, or is not PayPal's, is not asked for again."""
+"""How long a certificate that failed, or is not PayPal's, is not fetched again."""
 MAX_BYTES = 64 * 1024
 MAX_KNOWN = 32
 MAX_FAILED = MAX_SOURCES = 1000
 
-NEVER_SEEN = Invalid("PayPal's certificate was never seen here", undecided=True)
+NEVER_SEEN = Invalid("PayPal's certificate is new here", undecided=True)
 
 
 class _Unobtainable(Exception):
-    """A certificate could not be had now."""
+    """A certificate is not available now."""
 
 
 class Budget:
-    """How often may be fetched: so often within a minute for one source, and so often for all together."""
+    """Rate limits of the fetches: one for each source, and one for all together."""
 
     def __init__(self) -> None:
         self._all: deque[float] = deque(maxlen=A_MINUTE)
@@ -60,7 +60,7 @@ class Budget:
         self._lock = Lock()
 
     def spend(self, source: str) -> bool:
-        """Whether the source may fetch now; that counts as one."""
+        """Whether the source may fetch now; if so, count the fetch."""
         with self._lock:
             own = self._of.pop(source, None) or deque[float](maxlen=A_MINUTE_FROM_ONE)
             self._of[source] = own
@@ -75,10 +75,10 @@ class Budget:
 
 
 class Certificates:
-    """The keys that PayPal signs with: each is learned once, checked, and kept while its certificate is valid."""
+    """PayPal's public keys: each is learned once, checked, and kept while its certificate is valid."""
 
     def __init__(self, domain: str, folder: Path | None, *, trusts_folder: bool) -> None:
-        """`domain` is what they are made out to; `folder` has some on disk, and a root if that is trusted."""
+        """`domain` is the subject of the certificates; `folder` has some on disk, and a root if it is trusted."""
         self._domain = domain
         self._folder = folder
         self._trusts_folder = trusts_folder
@@ -89,10 +89,10 @@ class Certificates:
         self._lock = Lock()
 
     def key(self, url: str, name: str, now: float) -> "RSAPublicKey | Invalid":
-        """The key of the certificate at that address as far as it is known here, or stands in the folder.
+        """The key of the certificate at that address, where it is known here or is in the folder.
 
-        NEVER_SEEN where that is to be learned first; another Invalid for what is not PayPal's, or could not be had
-        lately.
+        NEVER_SEEN where it has to be learned first; another Invalid for a certificate that is not PayPal's, or that
+        failed lately.
         """
         if found := self._found(url, now):
             return found
@@ -103,9 +103,9 @@ class Certificates:
         return failure or self._found(url, now) or NEVER_SEEN
 
     def learn(self, url: str, now: float, source: str, kept: Kept) -> Verdict:
-        """Learns the certificate at that address: from what is kept, or within the source's budget from PayPal's host.
+        """Learn the certificate at that address: a kept one, or one from PayPal's host within the source's budget.
 
-        None where it is known then; else why not, undecided where it may be later.
+        None where it is known then; else the reason, undecided where a later try may succeed.
         """
         found = self._found(url, now)
         if found and not (isinstance(found, Invalid) and found.undecided):
@@ -153,7 +153,7 @@ class Certificates:
             pem = get()
             self._accept(url, now, pem)
         except (_Unobtainable, OSError) as why:
-            failure = Invalid(f"PayPal's certificate cannot be had: {why}", undecided=True)
+            failure = Invalid(f"PayPal's certificate cannot be fetched: {why}", undecided=True)
         except _refusals() as why:
             reason = str(why).partition(" (encountered")[0][:200]
             failure = Invalid(f"the certificate is not PayPal's, or not valid now ({reason})")
@@ -165,9 +165,9 @@ class Certificates:
         return failure
 
     def _accept(self, url: str, now: float, pem: bytes) -> None:
-        """Knows the certificate from now on, when a chain leads from it to a root we trust.
+        """Remember the certificate, when a chain leads from it to a trusted root.
 
-        Raises _Unobtainable for what is no certificate, and one of _refusals.
+        Raises _Unobtainable for anything but a certificate, and one of _refusals.
         """
         from cryptography import x509
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -184,7 +184,7 @@ class Certificates:
         _put(self._known, url, (key, *valid), MAX_KNOWN)
 
     def _check_issuer(self, served: bytes) -> None:
-        """Raises _Unobtainable for an issuer that an operator has to name: PayPal's own host gave the certificate."""
+        """Raises _Unobtainable for an unknown issuer: PayPal's own host uses it, so an operator has to add it."""
         leaf, *issuers = _read(served)
         known = {other.subject for other in [*issuers, *_pinned(), *self._own(ISSUERS), *self._trusted()]}
         if leaf.issuer not in known:
@@ -202,7 +202,7 @@ class Certificates:
 
 
 def _put(holder: OrderedDict[str, Any], name: str, value: Any, most: int) -> None:
-    """Puts it in, and forgets the oldest where there are too many."""
+    """Put it in, and drop the oldest entries beyond the limit."""
     holder[name] = value
     while len(holder) > most:
         with suppress(KeyError):  # another thread was faster
@@ -211,7 +211,7 @@ def _put(holder: OrderedDict[str, Any], name: str, value: Any, most: int) -> Non
 
 @cache
 def _refusals() -> tuple[type[Exception], ...]:
-    """What tells that a certificate is not PayPal's."""
+    """The errors of a certificate that is not PayPal's."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.x509.verification import VerificationError
 
@@ -241,12 +241,12 @@ def _read(found: bytes) -> "list[Certificate]":
     try:
         return x509.load_pem_x509_certificates(found)
     except ValueError:
-        raise _Unobtainable("there is something else in its place") from None
+        raise _Unobtainable("its address has something else than a certificate") from None
 
 
 @cache
 def certificates(domain: str, folder: Path | None, *, trusts_folder: bool) -> Certificates:
-    """Those of a domain and folder, shared by all endpoints of the process."""
+    """The certificates of a domain and folder, shared by all endpoints of the process."""
     return Certificates(domain, folder, trusts_folder=trusts_folder)
 
 

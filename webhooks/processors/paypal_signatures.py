@@ -1,4 +1,4 @@
-"""What PayPal signs of a delivery: its transmission's id and time, the webhook's id, and the CRC32 of the body.
+"""The signed part of PayPal's deliveries: its transmission's id and time, the webhook's id, and the CRC32 of the body.
 
 Source: developer.paypal.com, "Integrate webhooks"; PayPal's Python and Java libraries (crc32 as decimal).
 """
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 ALGORITHM = "SHA256withRSA"
 MAX_AGE = timedelta(days=31)
-"""How old a transmission may be: PayPal tries for 3 days, and what is 30 days old can be sent again by hand."""
+"""How old a transmission may be: PayPal retries for 3 days, and the dashboard can resend one of 30 days."""
 
 
 class Transmission(NamedTuple):
-    """What a delivery's headers say of it."""
+    """A delivery's headers."""
 
     id: str
     time: str
@@ -44,7 +44,7 @@ class Transmission(NamedTuple):
 
 
 def transmission(headers: Headers, now: float) -> Transmission | Invalid:
-    """The transmission that the headers tell of, if it is none too old and none from the future."""
+    """The transmission in the headers, unless it is too old or from the future."""
     names = ("transmission-id", "transmission-time", "transmission-sig", "cert-url", "auth-algo")
     transmission_id, time, text, url, algorithm = (headers.get(f"paypal-{name}") or "" for name in names)
     if not (transmission_id and time and text and url):
@@ -82,7 +82,7 @@ def _text(transmission_id: str, time: str, webhook_id: bytes, body: bytes) -> by
 
 
 def _decoded(text: str) -> bytes:
-    """What base64 stands for; empty for anything else, also for another spelling of the same."""
+    """The decoded base64; empty for other text, and for a second spelling of the same bytes."""
     try:
         value = base64.b64decode(text, validate=True)
     except ValueError:

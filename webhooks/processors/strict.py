@@ -1,4 +1,4 @@
-"""Reading bodies strictly: what is ambiguous, lossy or unstorable is unusable, never guessed."""
+"""Strict reading of bodies: an ambiguous, lossy or unstorable value is refused as unusable, never guessed."""
 
 import hashlib
 import json
@@ -11,10 +11,12 @@ from typing import Any
 import orjson
 
 from models.currencies import digits, is_known
-from webhooks.processors import ParsedEvent, Unusable
+from models.database.naming import is_reference
+from webhooks.processors.events import ParsedEvent, Unusable
+
+is_name = is_reference
 
 MAX_MINOR_UNITS = 10**12
-_NAME = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
 
@@ -29,7 +31,7 @@ def loads(body: bytes) -> dict[str, Any]:
     try:
         text = body.decode()
         if r"\u" in text:
-            # Only escapes can spell what PostgreSQL's text cannot hold.
+            # PostgreSQL's text takes no NUL and no lone surrogate; only escapes can spell them.
             json.dumps(json.loads(text), ensure_ascii=False).encode()
             if _NUL.search(text):
                 raise ValueError("a NUL character")
@@ -66,7 +68,7 @@ def peek(body: bytes) -> dict[str, Any] | None:
 
 
 def canonical(body: bytes, *, without: str | None = None) -> bytes | None:
-    """The same for all bodies that say the same, whatever stands under `without`; None for what cannot be told."""
+    """A form that is equal for all bodies with the same content, but for `without`; None for an unreadable body."""
     value = peek(body)
     if value is None:
         return None
@@ -80,30 +82,29 @@ def canonical(body: bytes, *, without: str | None = None) -> bytes | None:
 
 
 def same(first: bytes, second: bytes, *, without: str | None = None) -> bool:
-    """Whether two JSON bodies say the same, apart from spacing, the order of keys, and what stands under `without`."""
+    """Whether two JSON bodies have the same content, apart from spacing, the order of keys, and the key `without`."""
     one = canonical(first, without=without)
     return one is not None and one == canonical(second, without=without)
 
 
-def event(body: bytes, *, event_id: str = "id", type: str = "type", version: str = "") -> ParsedEvent:
+def event(body: bytes, id_key: str, type_key: str, version_key: str) -> ParsedEvent:
     """The one event that a JSON body is, its id, type and API version under these keys."""
     found = peek(body)
     if found is None:
         return unreadable(body, "unparsable: not a JSON object")
-    named, kind, api_version = found.get(event_id), found.get(type), found.get(version)
-    if not is_name(named) or not is_name(kind):
-        return unreadable(body, "unparsable: no event id or type")
-    return ParsedEvent(str(named), str(kind), body, str(api_version) if is_name(api_version) else None)
+    return parsed(found.get(id_key), found.get(type_key), body, "no event id or type", found.get(version_key))
+
+
+def parsed(event_id: object, kind: object, body: bytes, otherwise: str, version: object = None) -> ParsedEvent:
+    """The event of that id and type; in quarantine, for the reason `otherwise`, where one is not an identifier."""
+    if not is_name(event_id) or not is_name(kind):
+        return unreadable(body, f"unparsable: {otherwise}")
+    return ParsedEvent(str(event_id), str(kind), body, str(version) if is_name(version) else None)
 
 
 def unreadable(body: bytes, reason: str) -> ParsedEvent:
-    """An authentic body that is no event we can read: kept under its own hash, in quarantine."""
+    """An authentic body that cannot be read as an event: kept under its own hash, in quarantine."""
     return ParsedEvent(f"sha256:{hashlib.sha256(body).hexdigest()}", "unparsable", body, quarantine_reason=reason)
-
-
-def is_name(value: object) -> bool:
-    """Whether it can be an identifier: 1 to 255 printable ASCII characters without blanks."""
-    return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 def name(holder: Mapping[str, Any], key: str) -> str:
@@ -136,6 +137,16 @@ def mapping(holder: Mapping[str, Any], key: str) -> dict[str, Any]:
     return value
 
 
+def objects(holder: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects in the list under `key`; none where it is absent or null. Raises Unusable for anything else."""
+    value = holder.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise Unusable(f"{key} is not a list of objects")
+    return value
+
+
 def minor_units(holder: Mapping[str, Any], key: str) -> int:
     """The amount under `key`: a JSON integer from 0 to 10**12, nothing that only looks like one."""
     value = holder.get(key)
@@ -164,7 +175,7 @@ _DECIMAL = re.compile(r"[0-9]{1,13}(?:\.[0-9]{1,6})?", re.ASCII)
 
 
 def currency(holder: Mapping[str, Any], key: str) -> str:
-    """The ISO 4217 code under `key`, upper case. Raises Unusable for what dues cannot be paid in."""
+    """The ISO 4217 code under `key`, in upper case. Raises Unusable for a currency without a minor unit."""
     value = holder.get(key)
     if not isinstance(value, str) or _CURRENCY.fullmatch(value) is None:
         raise Unusable(f"{key} is not a currency code")
@@ -178,10 +189,9 @@ def money(
 ) -> tuple[int, str]:
     """The amount in minor units of ISO 4217, and its currency. Raises Unusable.
 
-    `theirs` says how many digits the amounts of the processor have in those currencies where it departs from ISO.
+    `theirs` has the processor's number of digits for the currencies in which it departs from ISO 4217.
     """
-    code = currency(holder, currency_key)
-    amount = minor_units(holder, amount_key)
+    amount, code = minor_units(holder, amount_key), currency(holder, currency_key)
     if code not in theirs:
         return amount, code
     whole, part = divmod(amount * 10 ** digits(code), 10 ** theirs[code])
@@ -208,3 +218,8 @@ def iso_time(holder: Mapping[str, Any], key: str) -> datetime:
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Unusable(f"{key} is not an RFC 3339 time with an offset") from None
+
+
+def rfc3339(moment: datetime, timespec: str = "seconds") -> str:
+    """The time in UTC, as APIs take it: 2026-11-01T09:00:00Z."""
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

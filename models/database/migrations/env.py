@@ -9,4 +9,5 @@ with context.begin_transaction():
     # From here on, waiting behind a long transaction makes everybody else wait behind us; a delivery's
     # INSERT waits for up to 5 s, and so is not refused.
     context.execute("SET LOCAL lock_timeout = '2s'")
+    context.script.get_revision("0014").module.carry_over(context.get_bind())
     context.run_migrations()

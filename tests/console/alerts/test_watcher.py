@@ -189,7 +189,7 @@ class Slow:
         self.told: list[str] = []
         self.asked, self.go = Event(), Event()
 
-    def tell(self, news: AlarmNews | Audit) -> None:
+    def send(self, news: AlarmNews | Audit) -> None:
         assert isinstance(news, AlarmNews)
         self.told.append(news.alarm.rule)
         self.asked.set()
@@ -263,7 +263,7 @@ def test_it_looks_again_and_again_by_itself(watching: Watching, heard: Heard, ma
             raise error
         look()
 
-    watcher.look = fail_first  # type: ignore[method-assign]
+    watcher.look = fail_first
     die(make)
     watcher.start(every_s=0.01)
     until(lambda: rules(heard))

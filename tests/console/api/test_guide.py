@@ -10,8 +10,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models.inbox import events
-from models.inbox.events import EventState, NewEvent, Outcome
+from models.inbox import queue, storing
+from models.inbox.events import EventState
+from models.inbox.queue import Outcome
+from models.inbox.storing import NewEvent
 from models.payments import settlement
 from models.payments.facts import EventFacts
 from models.staff.accounts import Role
@@ -38,11 +40,11 @@ def comparable(text: str) -> Any:
 def pay(session: Session) -> None:
     """Her dues are paid: the webhook comes in and is credited."""
     at = datetime.now(UTC) - timedelta(hours=1)
-    events.store(session, [NewEvent("stripe", "evt_1", "invoice.paid", b"{}")], lambda *_: True)
-    [event] = events.claim(session, retried=False, limit=1, lease_s=60)
+    storing.store(session, [NewEvent("stripe", "evt_1", "invoice.paid", b"{}")], lambda *_: True)
+    [event] = queue.claim(session, retried=False, limit=1, lease_s=60)
     told = [EventFacts(event.id, "stripe", [paid("in_1", "sub_8Hx2", at=at)])]
     assert settlement.take_in(session, told, now=at, late_credit=timedelta(0)) == {}
-    events.finish(session, [Outcome(event.id, EventState.PROCESSED)])
+    queue.finish(session, [Outcome(event.id, EventState.PROCESSED)])
     session.commit()
 
 

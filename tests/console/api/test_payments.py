@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.inbox import events as inbox
-from models.inbox.events import EventState, NewEvent, Outcome, WebhookEvent
+from models.inbox import queue, storing
+from models.inbox.events import EventState, WebhookEvent
+from models.inbox.queue import Outcome
+from models.inbox.storing import NewEvent
 from models.payments.facts import Linked, Reversed
 from tests.console.api.conftest import PAID_AT, Caller, Json, Paid, answered
 from tests.models.gym import CLASSES, DUES, TRAININGS, Event, Gym, deliver, paid, tell
@@ -19,7 +21,7 @@ def take_in(session: Session, *wanted: Event) -> None:
     """Stores events and takes them in, as a worker does."""
     deliver(session, wanted, now=PAID_AT)
     ids = session.scalars(select(WebhookEvent.id).where(WebhookEvent.event_id.in_([event.id for event in wanted])))
-    inbox.finish(session, [Outcome(event, EventState.PROCESSED) for event in ids])
+    queue.finish(session, [Outcome(event, EventState.PROCESSED) for event in ids])
     session.commit()
 
 
@@ -103,17 +105,17 @@ def test_an_event_says_what_became_of_it_and_what_it_did(reader: Caller, gym: Gy
 def stored(session: Session, *event_ids: str) -> None:
     """Events of these ids, each with a body of its own, as yet untried."""
     new = [NewEvent("stripe", event_id, "test", str(place).encode()) for place, event_id in enumerate(event_ids)]
-    inbox.store(session, new, lambda *_: False)
+    storing.store(session, new, lambda *_: False)
     session.commit()
 
 
 def test_why_an_event_has_no_effect_is_said(reader: Caller, gym: Gym, session: Session) -> None:
     stored(session, "evt_ignored", "evt_failed", "evt_twice", "evt_twice")
-    inbox.finish(session, [Outcome(number(session, "evt_ignored"), EventState.IGNORED, "a trial")])
+    queue.finish(session, [Outcome(number(session, "evt_ignored"), EventState.IGNORED, "a trial")])
     for attempts in (5, 1):
-        inbox.claim(session, retried=attempts == 1, limit=9, lease_s=0)
+        queue.claim(session, retried=attempts == 1, limit=9, lease_s=0)
         error = f"no database, {attempts} left"
-        inbox.fail(session, number(session, "evt_failed"), error, max_attempts=None, base_s=0, cap_s=0)
+        queue.fail(session, number(session, "evt_failed"), error, max_attempts=None, base_s=0, cap_s=0)
     session.commit()
     events = {row["event_id"]: row for row in reader.data("/events")}
     assert (events["evt_ignored"]["state"], events["evt_ignored"]["reason"]) == ("ignored", "a trial")

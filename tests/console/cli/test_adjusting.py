@@ -5,22 +5,12 @@ from getpass import getuser
 
 import pytest
 
-from runtime.settings import Settings
 from tests.console.conftest import Spp
-from tests.worker.scene import Make, arrive, paid_now, rows
-from worker.crediting import Crediting
+from tests.worker.scene import Make, rows
 
 ANN = "ann@example.com"
 IN_A_YEAR = (datetime.now(UTC) + timedelta(days=365)).date().isoformat()
 WHY = ["--reason", "goodwill", "--note", "The coach was ill."]
-
-
-@pytest.fixture
-def paid_ann(gym: Spp, settings: Settings, make: Make) -> Spp:
-    """The gym, whose Ann has paid once: 8 group classes and 4 personal trainings."""
-    arrive(make, paid_now("in_1", "sub_ann"))
-    Crediting(settings, make).drain()
-    return gym
 
 
 def usable(spp: Spp, item: str) -> int:
@@ -56,7 +46,7 @@ def test_the_same_key_gives_once(paid_ann: Spp) -> None:
 def test_many_wait_for_a_second_person(paid_ann: Spp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPP_ADJUST_ALONE_UP_TO", "1")
     done = paid_ann("adjust", ANN, "Yoga", "2", *WHY)
-    assert done.out.startswith("2 Yoga sessions to be given to Ann Archer: asked for. A second person")
+    assert done.out.startswith("2 Yoga sessions to be given to Ann Archer: waits until a second person")
     assert usable(paid_ann, "Yoga") == 0
     assert paid_ann("adjust", ANN, "Yoga", "2", *WHY, "--json").json["state"] == "waiting"
 
@@ -71,7 +61,7 @@ def test_many_wait_for_a_second_person(paid_ann: Spp, monkeypatch: pytest.Monkey
         (("nobody@example.com", "Yoga", "1", *WHY), 1, "There is no member 'nobody@example.com'."),
         ((ANN, "Yoga", "1", "--reason", "goodwill", "--note", " "), 1, "Say why: a note is required."),
         ((ANN, "Yoga", "1", *WHY, "--last-day", "2020-01-31"), 1, "That day is over"),
-        ((ANN, "Yoga", "1", *WHY, "--last-day", "tomorrow"), 2, "'tomorrow' does not match the format"),
+        ((ANN, "Yoga", "1", *WHY, "--last-day", "tomorrow"), 2, "'tomorrow' is not a day. Give it as 2026-03-01."),
         ((ANN, "Yoga", "1", "--reason", "because", "--note", "x"), 2, "'because' is not one of 'goodwill'"),
         ((ANN, "Yoga", "1", "--note", "x"), 2, "Missing option '--reason'"),
         ((ANN, "Yoga", "1", *WHY, "--last-week", "x"), 2, "unexpected extra argument"),
@@ -106,7 +96,7 @@ def test_a_grant_is_extended(paid_ann: Spp, make: Make) -> None:
         (("1", "2020-01-31", "--reason", "x"), 1, "choose"),
         (("1", IN_A_YEAR, "--reason", " "), 1, "Say why: a note is required."),
         (("1", IN_A_YEAR), 2, "Missing option '--reason'"),
-        (("1", "soon", "--reason", "x"), 2, "'soon' does not match the format"),
+        (("1", "soon", "--reason", "x"), 2, "'soon' is not a day. Give it as 2026-03-01."),
         (("0", IN_A_YEAR, "--reason", "x"), 2, "0 is not in the range"),
     ],
 )

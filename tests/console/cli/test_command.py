@@ -34,7 +34,7 @@ def test_what_prints_data_has_json() -> None:
         for known in COMMANDS
         if not any("--json" in option.opts for option in known.load().params if isinstance(option, click.Option))
     }
-    assert without == {"up", "demo", "migrate", "pause", "resume", "check", "alert"}
+    assert without == {"up", "demo", "migrate", "pause", "resume", "alert"}
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_send_to_where_nobody_is(spp: Spp, tmp_path: Path, url: str) -> None:
 def test_send_for_an_endpoint_that_is_not_there(spp: Spp, tmp_path: Path) -> None:
     (tmp_path / "body").write_bytes(b"{}")
     done = spp("send", "paypal", str(tmp_path / "body"))
-    assert (done.code, done.err) == (1, "Error: There is no endpoint 'paypal'.\n")
+    assert (done.code, done.err) == (1, "Error: There is no endpoint 'paypal'. There are: stripe, standard.\n")
 
 
 def test_send_for_a_processor_that_is_not_there(spp: Spp, tmp_path: Path) -> None:

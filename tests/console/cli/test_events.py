@@ -2,19 +2,8 @@
 
 import pytest
 
-from runtime.settings import Settings
 from tests.console.conftest import Spp
 from tests.worker.scene import Make, arrive, paid_now, run, states, value
-from worker.crediting import Crediting
-
-
-@pytest.fixture
-def worked(gym: Spp, settings: Settings, make: Make) -> Spp:
-    """Ann has paid; a zero-amount invoice was ignored, and other content under the first's id quarantined."""
-    arrive(make, paid_now("in_1", "sub_ann"), paid_now("in_1", "sub_mallory"))
-    arrive(make, paid_now("in_2", "sub_ben").replace(b'"amount_paid": 8900', b'"amount_paid": 0'))
-    Crediting(settings, make).drain()
-    return gym
 
 
 def number(make: Make, event_id: str, which: str = "conflicts_with IS NULL") -> int:
@@ -80,7 +69,7 @@ def test_one_event_is_shown_with_what_it_told_and_did(worked: Spp, make: Make) -
     assert {(entry["kind"], entry["quantity"]) for entry in told["entries"]} == {("grant", 4), ("grant", 8)}
     assert '"sub_ann"' in told["body"]
     shown = worked("events", "show", str(first)).out
-    for said in ("evt_in_1", "processed", "What it told", "$89.00", "Ann Archer", "What it did", '"sub_ann"'):
+    for said in ("evt_in_1", "processed", "Payment facts", "$89.00", "Ann Archer", "Ledger entries", '"sub_ann"'):
         assert said in shown
     assert worked("events", "show", "999999").code == 1
 
@@ -151,7 +140,7 @@ def test_an_endpoint_is_paused_and_resumed_with_reasons(gym: Spp, make: Make) ->
     assert (pause["endpoint"], pause["reason"]) == ("stripe", "wrong terms")
     assert "wrong terms" in gym("pauses").out
     assert gym("pause", "unknown", "--reason", "why").code == 1
-    assert "stripe goes on." in gym("resume", "stripe", "--reason", "right again").out
+    assert "stripe is resumed." in gym("resume", "stripe", "--reason", "right again").out
     assert "stripe is not paused." in gym("resume", "stripe", "--reason", "again").err
     assert gym("pauses").out == "  (none)\n"
     verbs = "SELECT string_agg(verb || ': ' || reason, ', ' ORDER BY id) FROM actions WHERE subject = 'endpoint stripe'"

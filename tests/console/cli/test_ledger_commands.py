@@ -12,21 +12,8 @@ from tests.worker.scene import Make, arrive, paid_now, rows, run, value
 from worker.crediting import Crediting
 
 
-@pytest.fixture
-def worked(gym: Spp, settings: Settings, make: Make) -> Spp:
-    """Ann has paid; a zero-amount invoice was ignored, and other content under the first's id quarantined."""
-    arrive(
-        make,
-        paid_now("in_1", "sub_ann"),
-        paid_now("in_1", "sub_mallory"),
-    )
-    arrive(make, paid_now("in_2", "sub_ben").replace(b'"amount_paid": 8900', b'"amount_paid": 0'))
-    Crediting(settings, make).drain()
-    return gym
-
-
 def test_expire_writes_down_what_has_expired(worked: Spp, make: Make) -> None:
-    assert worked("expire").out == "0 grants had expired and are written down.\n"
+    assert worked("expire").out == "0 expired grants recorded.\n"
     run(make, "UPDATE credit_grants SET expires_at = '2026-03-01' WHERE expires_at IS NOT NULL")
     nothing = {"grants": 0, "stopped": None}
     assert worked("expire", "--as-of", "2026-02-28", "--json").json == nothing
@@ -53,15 +40,15 @@ def test_a_run_over_far_too_much_is_stopped_until_somebody_allows_it(
     run(make, "UPDATE credit_grants SET expires_at = '2026-03-01' WHERE expires_at IS NOT NULL")
     monkeypatch.setenv("SPP_EXPIRE_BREAKER_FROM", "1")
     done = worked("expire")
-    assert (done.code, done.out) == (1, "0 grants had expired and are written down.\n")
+    assert (done.code, done.out) == (1, "0 expired grants recorded.\n")
     number = value(make, "SELECT id FROM expiry_runs")
-    assert f"Run {number} is stopped: 2 grants have expired, and the most of a day lately was 0." in done.err
+    assert f"Run {number} is stopped: 2 grants have expired, and the most on a recent day was 0." in done.err
     again = worked("expire", "--json")
     assert (again.code, again.json["grants"], again.json["stopped"]["run"]) == (1, 0, number)
     assert "Say why: a note is required." in worked("expire", "--allow", str(number)).err
     assert worked("expire", "--allow", "99", "--reason", "Right").code == 1
     allowed = worked("expire", "--allow", str(number), "--reason", "A season ended")
-    assert (allowed.code, allowed.out) == (0, "2 grants had expired and are written down.\n")
+    assert (allowed.code, allowed.out) == (0, "2 expired grants recorded.\n")
     assert value(make, "SELECT reason FROM actions WHERE verb = 'allow expiry'") == "A season ended"
 
 
@@ -166,7 +153,7 @@ def test_a_head_that_was_kept_is_found_with_all_up_to_it(
     last, when = rows(make, "SELECT id, recorded_at FROM ledger_entries ORDER BY id OFFSET 1 LIMIT 1")[0]
     at = f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     assert (done.code, done.out) == (
-        0, f"It is the head at entry {last}, written {at}. Sealed entries up to it: 2; all are what was sealed.\n"
+        0, f"This is the head at entry {last}, recorded {at}. Sealed entries up to it: 2; all unchanged.\n"
     )  # fmt: skip
     told = sealed("audit", "--json", "--head", written(kept))
     assert told.code == 0
@@ -183,7 +170,7 @@ def test_a_head_with_changes_before_it_says_which(sealed: Spp, make: Make) -> No
     assert done.code == 1
     assert done.out.startswith(f"entry {first}, of grant ")
     assert f"or fact {fact}" in done.out.splitlines()[0]
-    assert f"It is the head at entry {last}, written " in done.out
+    assert f"This is the head at entry {last}, recorded " in done.out
     assert done.out.endswith("Sealed entries up to it: 2; 2 differences.\n")
     told = sealed("audit", "--head", kept, "--json")
     assert (told.code, told.json["findings"], len(told.json["first_findings"])) == (1, 2, 2)
@@ -221,7 +208,7 @@ def test_a_head_of_a_chain_that_was_rewritten_is_unknown(sealed: Spp, make: Make
 def test_what_is_no_hash_is_a_usage_error(sealed: Spp, written: str) -> None:
     done = sealed("audit", "--head", written)
     assert (done.code, done.out) == (2, "")
-    assert "is no head of a chain. Give all 64 digits" in done.err
+    assert "is not a head of a chain. Give all 64 digits" in done.err
 
 
 def test_audit_finds_a_payment_that_was_not_settled(worked: Spp, make: Make) -> None:

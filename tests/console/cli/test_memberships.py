@@ -26,14 +26,6 @@ def sign_up(*more: str, **changed: str) -> list[str]:
     return ["sign-up", *(word for option in options.items() for word in option), *more]
 
 
-@pytest.fixture
-def paid_ann(gym: Spp, settings: Settings, make: Make) -> Spp:
-    """The sample gym, and Ann has paid her dues."""
-    arrive(make, paid_now("in_1", "sub_ann"))
-    assert Crediting(settings, make).drain() == 1
-    return gym
-
-
 def test_demo_data_twice_makes_one_gym(gym: Spp) -> None:
     assert ANN in gym("demo-data").out
     made = gym("demo-data", "--json").json
@@ -86,12 +78,16 @@ def test_sign_up_settles_what_had_waited(gym: Spp, settings: Settings, make: Mak
         ),
         (("--pick", "Towel"), {}, "'Towel' is not a session item of 'All In'; it has Personal Training, Group Class,"),
         (("--pick", "Juggling"), {}, "There is no item 'Juggling'."),
-        ((), {"club": "Atlantis"}, "There is no club 'Atlantis'."),
-        ((), {"offer": "Gold"}, "There is no offer 'Gold'."),
-        ((), {"term": "Daily"}, "There is no payment term of 'All In' named 'Daily'."),
+        ((), {"club": "Atlantis"}, "There is no club 'Atlantis'. There are: Riverside.\n"),
+        ((), {"offer": "Gold"}, "There is no offer 'Gold'. There are: All In.\n"),
+        ((), {"term": "Daily"}, "There is no payment term of 'All In' named 'Daily'. There are: Monthly.\n"),
         (("--pick", "Personal Training"), {"member": "nobody"}, "'nobody' is not an e-mail address."),
         (("--pick", "Personal Training"), {"member": "a b@c"}, "'a b@c' is not an e-mail address."),
-        (("--pick", "Personal Training", "--billing", "paypal:x"), {}, "There is no endpoint 'paypal'."),
+        (
+            ("--pick", "Personal Training", "--billing", "paypal:x"),
+            {},
+            "There is no endpoint 'paypal'. There are: stripe, standard.\n",
+        ),
         (
             ("--pick", "Personal Training", "--billing", "stripe:sub_ann"),
             {},
@@ -186,7 +182,10 @@ def test_the_same_key_answers_the_same_and_takes_once(paid_ann: Spp) -> None:
             "5 Personal Training sessions asked for, 4 usable: nothing was taken.",
         ),
         (("redeem", ANN, "Yoga"), "1 Yoga sessions asked for, 0 usable: nothing was taken."),
-        (("redeem", ANN, "Juggling"), "There is no item 'Juggling'."),
+        (
+            ("redeem", ANN, "Juggling"),
+            "There is no item 'Juggling'. There are: Group Class, Personal Training, Spin, Towel, Yoga.",
+        ),
         (("redeem", "nobody@example.com", "Yoga"), "There is no member 'nobody@example.com'."),
         (("give-back", "404"), "There is no redemption 404."),
         (("give-back", "1", "--quantity", "2"), "2 sessions cannot be returned: redemption 1 has 1 left to return."),

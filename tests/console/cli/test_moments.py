@@ -35,7 +35,7 @@ def test_a_day_or_a_time_in_utc_or_with_its_offset(given: str, meant: datetime) 
     ],
 )  # fmt: skip
 def test_what_is_neither_is_refused(given: str) -> None:
-    with pytest.raises(click.BadParameter, match="is no time"):
+    with pytest.raises(click.BadParameter, match="is not a time"):
         MOMENT.convert(given, None, None)
 
 
@@ -55,8 +55,15 @@ def test_what_is_neither_is_refused(given: str) -> None:
 def test_every_command_takes_the_same_times(gym: Spp, arguments: tuple[str, ...]) -> None:
     wrong = gym(*arguments, "yesterday")
     assert wrong.code == 2
-    assert "'yesterday' is no time" in wrong.err
+    assert "'yesterday' is not a time" in wrong.err
     dry = ("--dry-run",) if arguments[0] in {"replay", "reconcile"} else ()
     for given in ("2020-01-31", "2020-01-31T23:59:59", "2020-01-31T23:59:59-06:00"):
         done = gym(*arguments, given, *dry)
         assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["adjust", "extend"])
+def test_a_day_is_called_so_in_help(spp: Spp, command: str) -> None:
+    shown = spp(command, "--help").out
+    assert " DAY" in shown
+    assert "%Y" not in shown

@@ -16,9 +16,9 @@ def test_prune_gives_up_what_a_dry_run_counts(
     arrive(make, paid_now("in_1", "sub_ann"), paid_now("in_2", "sub_ann"))
     Crediting(settings, make).drain()
     run(make, "UPDATE webhook_events SET received_at = now() - interval '61 days'")
-    assert gym("prune").out == "The bodies of 0 events older than 400 days are given up.\n"
+    assert gym("prune").out == "The bodies of 0 events older than 400 days are deleted.\n"
     monkeypatch.setenv("SPP_KEEP_BODIES_DAYS", "60")
-    assert gym("prune", "--dry-run").out == "The bodies of 2 events older than 60 days would be given up.\n"
+    assert gym("prune", "--dry-run").out == "The bodies of 2 events older than 60 days would be deleted.\n"
     assert value(make, LEFT) == 2
     assert gym("prune", "--json").json == {"events": 2, "keep_days": 60, "dry_run": False}
     assert value(make, LEFT) == 0

@@ -20,7 +20,7 @@ from local.stack import ROOT
 from models.operations import alarms, heartbeats
 from models.operations.alarms import Situation
 from models.operations.figures import EndpointFigures, Figures
-from models.operations.heartbeats import ProcessKind, WebProcess, Worker
+from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine, JobName
 from tests.console.conftest import Spp
 from tests.console.processes import SPP
@@ -50,6 +50,16 @@ def test_a_monitor_is_told_in_one_line_that_all_is_well(spp: Spp, alive: Make) -
     assert (done.code, done.out) == (0, "OK: 0 due, 0 events credited in the last hour\n")
 
 
+def test_programs_get_the_verdict_as_json(spp: Spp, alive: Make) -> None:
+    done = spp("check", "--json")
+    message = "0 due, 0 events credited in the last hour"
+    assert (done.code, done.json) == (0, {"status": "OK", "code": 0, "message": message})
+
+
+def test_without_a_broker_the_overview_says_how_to_get_one(spp: Spp, alive: Make) -> None:
+    assert "Broker   none is set (BROKER_URL); `spp up` starts one of its own" in spp("status").out.splitlines()
+
+
 def test_a_monitor_is_told_what_waits_from_the_first_minute(spp: Spp, alive: Make) -> None:
     with alive.begin() as session:
         session.execute(text("INSERT INTO payments (endpoint, reference, state) VALUES ('stripe', 'in', 'unmatched')"))
@@ -63,8 +73,8 @@ def test_a_monitor_is_told_what_waits_from_the_first_minute(spp: Spp, alive: Mak
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
-        ("UPDATE payments SET state = 'held'", "1 payment on stripe held, without sessions"),
-        ("UPDATE payments SET recorded_at = now() - interval '25 hours'", "1 payment on stripe without a membership"),
+        ("UPDATE payments SET state = 'held'", "1 payment held on stripe"),
+        ("UPDATE payments SET recorded_at = now() - interval '25 hours'", "1 payment unmatched on stripe"),
     ],
 )
 def test_a_monitor_is_warned_of_payments_without_sessions_until_they_are_set_aside(
@@ -144,15 +154,25 @@ def test_the_overview_tells_programs_everything(spp: Spp, alive: Make) -> None:
     assert shown["endpoints"]["standard"]["due"] == 0
     assert shown["total"]["oldest_due_s"] > 80
     assert [worker["doing"] for worker in shown["workers"]] == ["finished 3 events"]
-    assert [(one["kind"], one["answered"]) for one in shown["web"]] == [("receiver", 5)]
+    assert [(one["kind"], one["events"]) for one in shown["web"]] == [("receiver", 5)]
     assert [job["name"] for job in shown["jobs"]] == [name.value for name in JobName]
     assert [alarm["rule"] for alarm in shown["alarms"]] == ["oldest_due"]
     assert shown["broker"]["error"]
 
 
-def worker(number: int) -> Worker:
+def worker(number: int) -> Process:
     doing = "finished 12,345 events of a very long description that goes on"
-    return Worker(f"a-host-with-quite-a-long-name:{number}", 0.8, NOW, NOW, NOW, 1_234_567, 123_456_789, doing)
+    return Process(
+        f"a-host-with-quite-a-long-name:{number}",
+        ProcessKind.WORKER,
+        0.8,
+        NOW,
+        NOW,
+        NOW,
+        1_234_567,
+        123_456_789,
+        doing,
+    )
 
 
 def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
@@ -166,7 +186,10 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
     jobs = [JobLine(name, NOW - timedelta(hours=1), 1, None, None, NOW, False) for name in JobName]
     jobs[-1] = replace(jobs[-1], started_at=None, overdue=True)
     figures = Figures(NOW, endpoints, many, 12_345, 123_456, 0)
-    web = [WebProcess(f"host:{number}", ProcessKind.RECEIVER, 1.2 + number, NOW, 5, None) for number in range(4)]
+    web = [
+        Process(f"host:{number}", ProcessKind.RECEIVER, 1.2 + number, NOW, NOW, None, 5, None, None)
+        for number in range(4)
+    ]
     now = Situation(figures, [worker(n) for n in range(9)], jobs, web=web)
     quiet = Seen(now, [], BrokerState(queues={"events": 5}))
     lines = screen(quiet)

@@ -14,6 +14,7 @@ import pytest
 
 from local.endpoints import ENDPOINTS
 from local.processes import wait_gone
+from local.servers import Broker, Postgres
 from tests.console.conftest import Spp
 from tests.console.processes import Up, spp, traces, up, working_on
 from tests.worker.scene import paid_now, until
@@ -148,10 +149,49 @@ def test_up_with_settings_that_do_not_allow_it_says_which_and_leaves_nothing_run
     assert not working_on(data)
 
 
-def test_up_on_a_folder_that_cannot_be(data: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_refused(data: Path) -> None:
     data.write_text("a file")
-    done = spp("up", "--data", str(data), "--port", "0")
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: ")
-    assert str(data) in done.stderr
-    assert "Traceback" not in done.stderr
+    for folder, why in ((str(data), "File exists"), ("/proc/x", "No such file or directory")):
+        for done in (spp("up", "--data", folder, "--port", "0"), spp("events", SPP_DATA=folder)):
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr.startswith(f"Error: The data folder {folder} cannot be made: {why}. Choose another")
+
+
+def test_a_second_stack_on_the_folder_or_the_ports_of_a_first_is_refused(data: Path) -> None:
+    with up(data) as running:
+        done = spp("up", "--data", str(data), "--port", "0", "--console-port", "0")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"`spp up` is already running (pid {running.pid}) on {data}." in done.stderr
+        port = running.port
+        for options in (["--port", port, "--console-port", "0"], ["--port", "0", "--console-port", port]):
+            done = spp("up", "--data", str(data.parent / "other"), *options)
+            assert (done.returncode, done.stdout) == (1, "")
+            wrong = options[options.index(port) - 1]
+            assert f"Port {port} cannot be used: Address already in use. Choose another with {wrong}." in done.stderr
+        assert running.interrupt() == 0
+
+
+def test_the_same_port_for_both_servers_is_wrong_usage(data: Path) -> None:
+    done = spp("up", "--data", str(data), "--port", "8123", "--console-port", "8123")
+    assert done.returncode == 2
+    assert "--port and --console-port are both 8123" in done.stderr
+
+
+def test_other_terminals_are_shown_how_to_use_the_folder(data: Path) -> None:
+    with up(data) as running:
+        assert running.lines[1] == f"  in other terminals, first: export SPP_DATA={data}"
+        assert f"after `export SPP_DATA={data}`, `spp demo-data` makes a gym" in running.lines[-1]
+        assert re.search("Broker +queues: events 0", spp("status", SPP_DATA=str(data)).stdout)
+
+
+def test_an_embedded_server_that_died_is_started_again(data: Path) -> None:
+    with up(data) as running:
+        assert spp("demo-data", SPP_DATA=str(data)).returncode == 0
+        for server in (Postgres(data), Broker(data)):
+            process = server.process()
+            assert process is not None
+            process.kill()
+            running.read_until(f"{server.name} ended and was started again; see {server.log}")
+        assert send(data, paid_now("in_1", "sub_ann"))[0] == 0
+        until(lambda: usable(data, "ann@example.com") == {"Personal Training": 4, "Group Class": 8})
+        assert running.interrupt() == 0

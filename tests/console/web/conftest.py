@@ -27,10 +27,11 @@ LOG_IN = "/login"
 
 @dataclass
 class Browser:
-    """A person's client: it sends the CSRF token that the page before it carried, as a form does."""
+    """A person's client. It sends the CSRF token and the fingerprint of terms that the page before carried."""
 
     client: FlaskClient
     token: str = ""
+    shown: str = ""
     page: str = ""
     """The last page as text."""
 
@@ -39,7 +40,7 @@ class Browser:
 
     def post(self, path: str, follow: bool = True, **fields: Any) -> TestResponse:
         """Sends a form's fields; follows the redirect after it."""
-        data = {"csrf_token": self.token, **fields}
+        data = {"csrf_token": self.token, "shown": self.shown, **fields}
         return self._seen(self.client.post(path, data=data, follow_redirects=follow))
 
     @property
@@ -52,6 +53,8 @@ class Browser:
         self.page = response.get_data(as_text=True)
         if found := re.search(r'name="csrf_token"[^>]*value="([^"]+)"', self.page):
             self.token = found[1]
+        if found := re.search(r'name="shown"[^>]*value="([^"]*)"', self.page):
+            self.shown = found[1]
         return response
 
 

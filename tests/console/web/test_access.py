@@ -12,9 +12,11 @@ from flask import Flask, Response, request
 from sqlalchemy import Engine, event, func, select, text
 from sqlalchemy.orm import Session
 
-from console.web import access
-from console.web.access import database, needs, open_to_all
+from console.request import database, open_to_all
+from console.web import login
+from console.web.access import needs
 from console.web.app import CONTENT_SECURITY_POLICY, create_app
+from models.catalogue.tables import Offer
 from models.staff import accounts
 from models.staff.accounts import Role
 from models.staff.actions import Action
@@ -130,7 +132,7 @@ class TestLoggingIn:
         self, ada: Browser, stranger: Browser, session: Session, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         lines = []
-        monkeypatch.setattr(access.log, "warning", lambda event, **said: lines.append((event, said)))
+        monkeypatch.setattr(login.log, "warning", lambda event, **said: lines.append((event, said)))
         attempt(stranger, "not-an-account", "typed secret")
         for _ in range(6):
             attempt(stranger, password="typed secret")
@@ -175,6 +177,24 @@ def copied(browser: Browser) -> Browser:
     copy = Browser(browser.client.application.test_client())
     copy.client.set_cookie("spp", cookie.value)
     return copy
+
+
+class TestFormsSentLoggedOut:
+    def test_it_says_that_nothing_was_changed_and_leads_back_to_the_form(self, ada: Browser, session: Session) -> None:
+        ada.client.delete_cookie("spp")
+        sent_from = {"Referer": "http://localhost/offers/new?from=list"}
+        answer = ada.client.post("/offers/new", data={"name": "Gold"}, headers=sent_from)
+        assert answer.location == "/login?next=/offers/new?from%3Dlist"
+        ada.get(answer.location)
+        assert "You were logged out. Nothing was changed: send it again after logging in." in ada.text
+        answer = ada.post(answer.location, follow=False, email="admin@example.com", password=PASSWORD)
+        assert answer.location == "/offers/new?from=list"
+        assert session.scalars(select(Offer)).all() == []
+
+    @pytest.mark.parametrize("sent_from", ["", "http://evil.example/offers/new", "https://localhost/x", "nonsense"])
+    def test_another_site_is_not_led_back_to(self, stranger: Browser, sent_from: str) -> None:
+        answer = stranger.client.post("/offers/new", headers={"Referer": sent_from})
+        assert answer.location == "/login"
 
 
 class TestSessions:

@@ -10,7 +10,7 @@ def test_values_are_drawn_to_a_round_scale_from_edge_to_edge() -> None:
     assert received.path == f"M0.0,{HEIGHT:.1f} L{WIDTH / 2:.1f},{HEIGHT * 13 / 20:.1f} L{WIDTH:.1f},0.0"
     assert credited.path.endswith(f"L{WIDTH:.1f},{HEIGHT / 2:.1f}")
     assert received.area == f"{received.path} L{WIDTH},{HEIGHT} L0,{HEIGHT} Z"
-    assert drawn.told == "27 received, 10 credited from 10:00 to 11:00; at most 20 at once"
+    assert drawn.in_words == "27 received, 10 credited from 10:00 to 11:00; at most 20 at once"
 
 
 def test_the_scale_is_the_next_round_number() -> None:

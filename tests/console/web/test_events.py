@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from models.inbox import bulk
-from models.inbox import events as inbox
+from models.inbox import bulk, storing
 from models.inbox.bulk import BulkAction
-from models.inbox.events import EventError, NewEvent, WebhookEvent
+from models.inbox.events import EventError, WebhookEvent
+from models.inbox.storing import NewEvent
 from models.staff.accounts import Role
 from models.staff.actions import Action
 from tests.console.web.at_the_desk import paying_member
@@ -35,7 +35,7 @@ def viewer(log_in: LogIn) -> Browser:
 
 def arrived(session: Session, *names: str, state: str = "pending", body: bytes = b"{}", **columns: object) -> list[int]:
     """Events of these ids in that state; their numbers."""
-    inbox.store(session, [NewEvent("stripe", name, "invoice.paid", body) for name in names], lambda *_: True)
+    storing.store(session, [NewEvent("stripe", name, "invoice.paid", body) for name in names], lambda *_: True)
     events = session.scalars(select(WebhookEvent).where(WebhookEvent.event_id.in_(names)).order_by(WebhookEvent.id))
     numbers = []
     for event in events:
@@ -174,7 +174,7 @@ class TestOneEvent:
 
     def test_a_contradiction_stands_beside_the_first(self, viewer: Browser, session: Session) -> None:
         for body in (b'{"amount": 1}', b'{"amount": 2}'):
-            inbox.store(session, [NewEvent("stripe", "evt_1", "invoice.paid", body)], lambda *_: False)
+            storing.store(session, [NewEvent("stripe", "evt_1", "invoice.paid", body)], lambda *_: False)
         session.commit()
         first, second = session.scalars(select(WebhookEvent.id).order_by(WebhookEvent.id))
         viewer.get(f"/operations/events/{second}")

@@ -47,7 +47,7 @@ def test_it_goes_back_page_by_page_with_the_filter_kept(manager: Browser, sessio
     assert "thing 10;" in manager.text
     assert "thing 9;" not in manager.text
     [older] = [part.split('"')[0] for part in manager.page.split('href="') if "before=" in part.split('"')[0]]
-    manager.get("/log/" + older.replace("&amp;", "&"))
+    manager.get(older.replace("&amp;", "&"))
     assert "thing 9;" in manager.text
     assert "thing 10;" not in manager.text
     assert "other" not in manager.text
@@ -92,8 +92,8 @@ def test_nothing_found_says_so(manager: Browser) -> None:
         ("member=nobody%40example.com", "There is no member 'nobody@example.com'."),
         ("member=" + "n" * 321, "Field cannot be longer than 320 characters."),
         ("since=soon", "Write a date, such as 2026-11-30."),
-        ("since=0001-01-01", "Write a date from the year 2000 on"),
-        ("until=9999-12-31", "Write a date from the year 2000 on"),
+        ("since=0001-01-01", "Write a date from 2000 to 2199"),
+        ("until=9999-12-31", "Write a date from 2000 to 2199"),
     ],
 )
 def test_what_is_wrong_stands_beside_its_field(manager: Browser, asked: str, told: str) -> None:

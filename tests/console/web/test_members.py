@@ -1,5 +1,6 @@
 """Finding members, the list, and a member's page, now and as of a moment."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -9,7 +10,8 @@ from flask import Flask
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
-from models.members.memberships import Member, Membership, sign_up
+from models.members.memberships import Member, Membership
+from models.members.signing_up import sign_up
 from models.payments.facts import Reversed
 from models.staff.accounts import Role
 from tests.console.web.at_the_desk import DAY, now, pay, paying_member, spend
@@ -23,6 +25,11 @@ CHICAGO = ZoneInfo("America/Chicago")
 def shown(days: int) -> str:
     """A local day in days from now, as pages write it."""
     return f"{(now() + timedelta(days=days)).astimezone(CHICAGO):%b %-d, %Y}"
+
+
+def brief(days: int) -> str:
+    """The same without this year."""
+    return shown(days).removesuffix(f", {now().astimezone(CHICAGO):%Y}")
 
 
 def crowd(session: Session, number: int) -> None:
@@ -73,7 +80,8 @@ def test_a_paid_payment_without_a_membership_says_what_it_waits_for(gym: Gym, lo
     ada = log_in(Role.VIEWER)
     for reference in ("in_lost", "sub_lost"):
         ada.get(f"/members/?q={reference}")
-        assert "in_lost on stripe was paid, but belongs to no membership yet" in ada.text
+        assert f"$90.00, {brief(0)}, Stripe was paid, but belongs to no membership yet" in ada.text
+        assert 'title="in_lost"' in ada.page
         assert "sub_lost" in ada.text
     ada.get("/members/?q=in_other")
     assert "Nobody is found" in ada.text
@@ -88,8 +96,9 @@ def test_the_page_says_what_is_available_and_until_when(gym: Gym, log_in: LogIn)
     assert "Spin 13 available" in ada.text
     assert f"next to expire: 5 on {shown(20)}" in ada.text
     assert "Training 4 available never expires" in ada.text
-    assert f"{shown(-10)} Spin payment in_2 on stripe {shown(20)} 8 3 5" in ada.text
-    assert f"{shown(-1)} Training payment in_1 on stripe never 2 0 2" in ada.text
+    assert f"{shown(-10)} Spin payment $90.00, {brief(-10)}, Stripe {shown(20)} 8 3 5" in ada.text
+    assert f"{shown(-1)} Training payment $90.00, {brief(-1)}, Stripe never 2 0 2" in ada.text
+    assert 'title="in_2"' in ada.page
     assert "Days and hours are those of Downtown, Central Time." in ada.text
 
 
@@ -100,7 +109,7 @@ def test_a_shortfall_is_told_in_words(gym: Gym, log_in: LogIn) -> None:
     ada = log_in(Role.VIEWER)
     ada.get(f"/members/{member.member_id}")
     assert "2 sessions were used before the payment was reversed; the next grant repays them." in ada.text
-    assert "Taken back: payment in_1 refunded" in ada.text
+    assert "Taken back: payment refunded $90.00" in ada.text
 
 
 def test_a_payment_with_a_problem_is_told(gym: Gym, log_in: LogIn) -> None:
@@ -108,7 +117,8 @@ def test_a_payment_with_a_problem_is_told(gym: Gym, log_in: LogIn) -> None:
     tell(gym.session, paid("in_euro", "sub", at=now(), currency="EUR"), now=now())
     ada = log_in(Role.VIEWER)
     ada.get(f"/members/{member.member_id}")
-    assert "Payment in_euro on stripe: paid in EUR, but the membership is in USD." in ada.text
+    assert f"Payment €90.00, {brief(0)}, Stripe : paid in EUR, but the membership is in USD." in ada.text
+    assert 'title="in_euro"' in ada.page
 
 
 def test_the_statement_is_leafed_through_and_filtered(gym: Gym, log_in: LogIn) -> None:
@@ -137,11 +147,11 @@ def test_finished_grants_have_a_page_of_their_own(gym: Gym, log_in: LogIn) -> No
     assert "All grants, with 60 used up or expired" in ada.text
     assert "And 40 more" in ada.text
     ada.get(f"/members/{member.member_id}/grants")
-    pages = [ada.text]
+    pages = [ada.page]
     while ">Older<" in ada.page:
         ada.get(ada.page.split(">Older<")[0].rpartition('href="')[2].partition('"')[0])
-        pages.append(ada.text)
-    given = [word for page in pages for word in page.split() if word.startswith("in_")]
+        pages.append(ada.page)
+    given = [payment for page in pages for payment in re.findall(r'title="(in_\d+)"', page)]
     assert sorted(given) == sorted([f"in_{number}" for number in range(60)] * 2)
 
 

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from models.inbox.events import NewEvent, WebhookEvent, store
+from models.inbox.events import WebhookEvent
+from models.inbox.storing import NewEvent, store
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.entries import expire
@@ -64,7 +65,7 @@ def test_a_grant_leads_to_payment_fact_event_and_body(gym: Gym, session: Session
     body = b'{"id":"evt","amount":1.10,"big":12345678901234567890,"list":[],"text":"<b>&\\u00e9, [x]"}'
     credit(gym, body, paid("in_9", "sub_1", at=now()), Linked("ch_9", now(), "in_9"), resource=b"answered: <i>")
     page = explained(viewer, session, member, "grant", 0)
-    assert "+8 Spin: Payment in_9 credited" in page
+    assert "+8 Spin: Payment credited" in page
     assert "References ch_9 in_9" in page
     assert "Amount $90.00, paid" in page
     assert "State Settled" in page
@@ -93,7 +94,7 @@ def test_a_clawback_says_what_became_of_the_payment(
 ) -> None:
     refund(gym, cause, DUES // 2)
     page = explained(viewer, session, member, "clawback", 0)
-    assert f"\N{MINUS SIGN}4 Spin: Taken back: payment in_1 {told}" in page
+    assert f"\N{MINUS SIGN}4 Spin: Taken back: payment {told}" in page
     assert f"Cause {cause}" in page
     assert "$45.00" in page
 
@@ -104,7 +105,7 @@ def test_a_reinstatement_says_how_the_money_came_back(
     refund(gym, "dispute:dp_1")
     tell(gym.session, Restored("in_1", now(), "dispute:dp_1", DUES, "USD"), now=now())
     page = explained(viewer, session, member, "reinstatement")
-    assert "Given again: payment in_1, the dispute was won" in page
+    assert "Given again: the dispute was won" in page
     assert "What The dispute was won" in page
 
 
@@ -179,10 +180,12 @@ def test_a_debt_repayment_leads_to_the_other_grant(
     payer, debtor = entries(session, member, "debt_repayment")
     page = explained(viewer, session, member, "debt_repayment", 0)
     assert "Sessions of another grant had been used before their payment was reversed. These repaid them." in page
-    assert "from payment in_1 on stripe" in page
+    assert "from payment $90.00, " in page
+    assert 'title="in_1"' in viewer.page
     page = explained(viewer, session, member, "debt_repayment", 1)
     assert "Another grant repaid them." in page
-    assert "from payment in_2 on stripe" in page
+    assert "from payment $90.00, " in page
+    assert 'title="in_2"' in viewer.page
     assert (payer.quantity, debtor.quantity) == (-3, 0)
     opening = entries(session, member, "grant")[-2]
     assert f"/members/{member.member_id}/entries/{opening.id}" in viewer.page
@@ -193,7 +196,8 @@ def test_every_entry_of_the_grant_stands_below(gym: Gym, session: Session, membe
     spend(gym, member, gym.spin, 2)
     below = explained(viewer, session, member, "grant", 0).partition("What happened to this grant")[2]
     assert "Redeemed" in below
-    assert "in_1 credited" in below
+    assert "Payment credited $90.00" in below
+    assert 'title="in_1"' in viewer.page
     assert "in_2" not in below
 
 

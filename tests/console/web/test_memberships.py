@@ -92,7 +92,7 @@ class TestBilling:
         desk.post(f"/memberships/{membership.id}/billing", endpoint="stripe", reference="sub_9")
         told = "Payments with sub_9 count for this membership. 1 payment that had waited for it is settled now."
         assert told in desk.text
-        assert "in_1 stripe $90.00 8 Spin 2 Training" in desk.text
+        assert "in_1 Mar 1, 2024, 9:00 AM 8 Spin 2 Training" in desk.text
         assert len(grants_of(session, membership)) == 2
         act = session.scalars(select(Action).order_by(Action.id.desc()).limit(1)).one()
         assert (act.actor, act.verb, act.member_id) == (
@@ -167,7 +167,7 @@ class TestPayments:
         page = log_in(Role.VIEWER)
         page.get(f"/memberships/{membership.id}")
         assert (
-            "in_1 stripe $90.00 8 Spin · 4 taken back, because the money went back 2 Training · 1 taken back"
+            "in_1 Mar 1, 2024, 9:00 AM 8 Spin · 4 taken back, because the money went back 2 Training · 1 taken back"
             in page.text
         )
 
@@ -175,7 +175,18 @@ class TestPayments:
         tell(session, paid("in_1", "sub_1", currency="EUR"))
         page = log_in(Role.VIEWER)
         page.get(f"/memberships/{membership.id}")
-        assert "€90.00 Held" in page.text
+        assert "€90.00, Mar 1, 2024, Stripe in_1 Mar 1, 2024, 9:00 AM Held" in page.text
+
+    def test_one_that_events_contradict_leads_to_them(
+        self, log_in: LogIn, session: Session, membership: Membership
+    ) -> None:
+        tell(session, paid("in_1", "sub_1"), paid("in_1", "sub_1", amount=9900))
+        desk, operator = log_in(Role.DESK), log_in(Role.OPERATOR)
+        for path in (f"/memberships/{membership.id}", f"/members/{membership.member_id}"):
+            desk.get(path)
+            assert "by another. Ask an operator." in desk.text
+            operator.get(path)
+            assert 'href="/operations/events/?find=in_1&amp;by=payment"' in operator.page
 
     def test_only_its_own_are_shown(self, log_in: LogIn, gym: Gym, session: Session, membership: Membership) -> None:
         other = gym.join("sub_2")
@@ -183,8 +194,8 @@ class TestPayments:
         tell(session, paid("in_1", "sub_1"), paid("in_2", "sub_2"))
         page = log_in(Role.VIEWER)
         page.get(f"/memberships/{other.id}")
-        assert "in_2 stripe" in page.text
-        assert "in_1 stripe" not in page.text
+        assert "in_2" in page.text
+        assert "in_1" not in page.text
 
 
 class TestMoving:
@@ -282,6 +293,21 @@ class TestMoving:
         assert told in manager.text
         session.expire_all()
         assert len(session.get_one(Membership, membership.id).versions) == 1
+
+    def test_other_terms_than_those_shown_are_refused(
+        self, log_in: LogIn, gym: Gym, session: Session, membership: Membership
+    ) -> None:
+        manager = log_in(Role.MANAGER)
+        path = f"/memberships/{membership.id}/move"
+        manager.get(path)
+        sent: dict[str, Any] = {"since": today().date().isoformat(), "items": [gym.spin.id], "reason": "why not"}
+        change_terms(gym)
+        assert manager.post(path, **sent).status_code == 422
+        assert "The terms have changed meanwhile: look again." in manager.text
+        assert "what the offer says now: $99.00" in manager.text
+        manager.post(path, **sent)
+        session.expire_all()
+        assert session.get_one(Membership, membership.id).versions[-1].dues_minor == 9900
 
     def test_far_away_days_are_days(self, log_in: LogIn, gym: Gym, membership: Membership) -> None:
         manager = log_in(Role.MANAGER)

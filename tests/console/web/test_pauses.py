@@ -39,6 +39,18 @@ def test_who_when_and_why_stand_on_every_page_until_it_is_resumed(log_in: LogIn,
     ]  # fmt: skip
 
 
+def test_what_is_not_paused_offers_no_resume(log_in: LogIn) -> None:
+    operator = log_in(Role.OPERATOR)
+    operator.get("/operations/endpoints/stripe/resume")
+    assert "stripe is not paused: there is nothing to resume." in operator.text
+    assert "<textarea" not in operator.page
+    operator.get("/operations/endpoints/stripe/pause")
+    operator.post("/operations/endpoints/stripe/pause", reason="Wrong terms")
+    operator.get("/operations/endpoints/stripe/pause")
+    assert "stripe is paused already." in operator.text
+    assert "<textarea" not in operator.page
+
+
 def test_what_is_refused_is_said(log_in: LogIn) -> None:
     operator = log_in(Role.OPERATOR)
     operator.get("/operations/endpoints/stripe/pause")

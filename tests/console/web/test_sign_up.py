@@ -254,7 +254,64 @@ class TestSigningUp:
         assert {pin.item.name for pin in membership.versions[0].pinned} == {"Spin", "Yoga"}
 
 
+class TestTermsThatChange:
+    """Between the page and the form, a manager edits the offer."""
+
+    def test_other_terms_than_those_shown_are_refused_and_the_new_ones_shown(
+        self, desk: Browser, gym: Gym, session: Session
+    ) -> None:
+        desk.get("/sign-up/")
+        sent = fields(gym)
+        gym.term.dues_minor = 9900
+        session.commit()
+        assert desk.post("/sign-up/", **sent).status_code == 422
+        assert "The terms have changed meanwhile: look again." in desk.text
+        assert "Each $99.00 monthly payment gives" in desk.text
+        assert not sold(session)
+        assert desk.post("/sign-up/", **sent).status_code == 200
+        assert [one.versions[0].dues_minor for one in sold(session)] == [9900]
+
+    def test_other_sessions_and_another_choice_of_items_are_other_terms(
+        self, desk: Browser, gym: Gym, session: Session
+    ) -> None:
+        spin, training = gym.offer.buckets
+        for change in (
+            lambda: gym.term.set_bucket(spin, quantity=9, days_to_expire=30),
+            lambda: gym.term.set_bucket(spin, quantity=9, days_to_expire=31),
+            lambda: gym.offer.set_required(training, True),
+            lambda: gym.offer.set_bucket_limits(2, 2),
+        ):
+            desk.get("/sign-up/")
+            change()
+            session.commit()
+            assert desk.post("/sign-up/", **fields(gym)).status_code == 422
+            assert "The terms have changed meanwhile" in desk.text
+        assert not sold(session)
+
+    def test_another_name_is_not(self, desk: Browser, gym: Gym, session: Session) -> None:
+        desk.get("/sign-up/")
+        gym.term.name = gym.offer.name = "Every month"
+        session.commit()
+        assert desk.post("/sign-up/", **fields(gym)).status_code == 200
+        assert len(sold(session)) == 1
+
+    def test_a_form_that_was_sent_before_is_the_same_sign_up(self, desk: Browser, gym: Gym, session: Session) -> None:
+        desk.get("/sign-up/")
+        sent = {"shown": desk.shown, **fields(gym)}
+        desk.post("/sign-up/", **sent)
+        gym.term.dues_minor = 9900
+        session.commit()
+        assert desk.post("/sign-up/", **sent).status_code == 200
+        assert len(sold(session)) == 1
+
+
 class TestRefusals:
+    def test_an_item_that_does_not_exist_is_not_dropped(self, desk: Browser, gym: Gym, session: Session) -> None:
+        desk.get("/sign-up/")
+        assert desk.post("/sign-up/", **fields(gym, items=[gym.spin.id, 7777])).status_code == 422
+        assert "There is no session item 7777." in desk.text
+        assert not sold(session)
+
     def test_too_many_picks(self, desk: Browser, gym: Gym, session: Session) -> None:
         third_item(gym)
         every = [bucket.item_id for bucket in gym.offer.buckets]
@@ -276,7 +333,7 @@ class TestRefusals:
 
     def test_an_item_of_which_the_payment_term_gives_none(self, desk: Browser, gym: Gym, session: Session) -> None:
         further = yearly(gym)
-        desk.get("/sign-up/")
+        desk.get(f"/sign-up/?term={further.id}")
         assert desk.post("/sign-up/", **fields(gym, term=further.id)).status_code == 422
         assert "The payment term 'Yearly' gives no sessions of 'Spin': leave it out, or choose another" in desk.text
         assert not sold(session)
@@ -288,7 +345,7 @@ class TestRefusals:
         further = yearly(gym)
         further.bucket_terms.clear()
         session.commit()
-        desk.get("/sign-up/")
+        desk.get(f"/sign-up/?term={further.id}")
         assert desk.post("/sign-up/", **fields(gym, term=further.id, items=[])).status_code == 422
         assert "Nobody could buy 'Gold' under its payment term 'Yearly'" in desk.text
         assert not sold(session)
@@ -322,7 +379,7 @@ class TestRefusals:
             ({"club": "77"}, "Choose a club"),
             ({"endpoint": "elsewhere", "reference": "sub_1"}, "Choose the endpoint that the reference is of."),
             ({"reference": "r" * 256}, "Field cannot be longer than 255 characters."),
-            ({"items": ["x", "9" * 19, "9" * 40]}, "asks for at least 1 session item"),
+            ({"items": ["x", "9" * 19, "9" * 40]}, "There is no session item"),
         ],
     )
     def test_what_is_wrong_stands_beside_its_field(

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.members.memberships import sign_up
+from models.members.signing_up import sign_up
 from models.payments.references import Payment
 from models.staff.accounts import Role
 from models.staff.actions import Action
@@ -100,7 +100,8 @@ def test_held_payments_stand_there_with_the_reason(operator: Browser, gym: Gym) 
     tell(gym.session, paid("in_euro", "sub_ada", currency="EUR"))
     operator.get("/operations/unmatched/")
     assert "Held payments" in operator.text
-    assert "€90.00 paid in EUR, but the membership is in USD" in operator.text
+    assert "€90.00, Mar 1, 2024, Stripe" in operator.text
+    assert "paid in EUR, but the membership is in USD" in operator.text
 
 
 def test_what_is_no_dues_is_set_aside_with_a_reason(operator: Browser, gym: Gym, session: Session) -> None:

@@ -319,7 +319,7 @@ def test_the_last_hour_is_not_sealed_yet(sealed: list[int], gym: Gym, session: S
     gym.join("new")
     tell(session, paid("in_new", "new"))
     assert list(audit(session, batch=batch)) == []
-    assert chain.head(session) == Head(sealed[-1], chain.head(session).hash)  # type: ignore[union-attr]
+    assert chain.head(session) == Head(sealed[-1], chain.head(session).hash)
     aged(session, hours=0)
     with without_triggers(session):
         session.execute(

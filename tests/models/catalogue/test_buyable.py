@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from models.catalogue.tables import Item, Offer, OfferState, PaymentTerm, SessionBucket
 from models.errors import SppError
-from models.members.memberships import chosen_buckets
+from models.members.signing_up import chosen_buckets
 from tests.models.gym import NOW, session_item
 
 few = st.integers(0, 4)

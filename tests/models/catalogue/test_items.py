@@ -15,7 +15,7 @@ from models.database.naming import named_once
 from models.errors import ItemInUse, NameMissing, NameTaken, SessionTypeMissing, TextTooLong
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
-from models.members.memberships import move_to_current_terms
+from models.members.signing_up import move_to_current_terms
 from tests.models.gym import BY, NOW, Gym, fresh, paid, session_item, tell, together, wait_until_blocked
 
 BUCKET, OTHER = ItemKind.SCHEDULER_BUCKET, ItemKind.OTHER

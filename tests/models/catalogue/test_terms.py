@@ -23,7 +23,8 @@ from models.errors import (
     WrongCurrency,
 )
 from models.ledger.redemptions import redeem
-from models.members.memberships import Membership, MembershipTerms, PinnedTerms, move_to_current_terms
+from models.members.memberships import Membership, MembershipTerms, PinnedTerms
+from models.members.signing_up import move_to_current_terms
 from models.payments.facts import Fact, Reversed
 from models.payments.references import Payment
 from models.staff.actions import Action

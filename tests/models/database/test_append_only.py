@@ -81,12 +81,15 @@ def test_a_payment_cannot_grant_an_item_twice(gym: Gym, session: Session) -> Non
 @pytest.mark.parametrize(
     ("values", "constraint"),
     [
-        ("'adjustment', 0, NULL, 1, NULL", "ck_ledger_entries_adjustments_move"),
-        ("'adjustment', 1, NULL, NULL, NULL", "ck_ledger_entries_caused_by_a_person"),
-        ("'redemption', -1, NULL, NULL, 1", "ck_ledger_entries_caused_by_a_person"),
-        ("'return', 1, NULL, NULL, 1", "ck_ledger_entries_caused_by_a_person"),
-        ("'extension', 0, now(), NULL, NULL", "ck_ledger_entries_cause_of_an_extension"),
-        ("'extension', 0, NULL, 1, NULL", "ck_ledger_entries_kind_and_sign"),
+        ("'adjustment', 0, NULL, 1, NULL", "ck_ledger_entries_moves"),
+        ("'adjustment', 1, NULL, NULL, NULL", "ck_ledger_entries_cause"),
+        ("'redemption', -1, NULL, NULL, 1", "ck_ledger_entries_cause"),
+        ("'return', 1, NULL, NULL, 1", "ck_ledger_entries_cause"),
+        ("'extension', 0, now(), NULL, NULL", "ck_ledger_entries_cause"),
+        ("'extension', 0, NULL, 1, NULL", "ck_ledger_entries_moves"),
+        ("'adjustment', 1, NULL, 1, 1", "ck_ledger_entries_redemption"),
+        ("'redemption', -1, NULL, 1, NULL", "ck_ledger_entries_redemption"),
+        ("'transfer', 1, NULL, 1, NULL", "ck_ledger_entries_kind"),
     ],
 )
 def test_an_entry_has_its_cause(gym: Gym, session: Session, values: str, constraint: str) -> None:

@@ -4,25 +4,21 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from alembic import command
 from sqlalchemy import Connection, Engine, text
 
-import models.database.migrations
 from local.servers import Postgres
 from models.database.engine import make_engine
 from models.database.migrations import is_current, not_ready, upgrade
 from models.errors import MigrationLockedOut
+from tests.models.database.older import make
 
 
 @pytest.fixture
 def older(postgres: Postgres) -> Iterator[Engine]:
-    """A database at revision 0003; the next one changes webhook_events."""
+    """A database at revision 0012; the next one changes payments."""
     postgres.create("older")
     engine = make_engine(postgres.url("older"))
-    config = models.database.migrations._config()
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
+    make(engine, "0012")
     yield engine
     engine.dispose()
     postgres.drop("older")
@@ -30,9 +26,9 @@ def older(postgres: Postgres) -> Iterator[Engine]:
 
 @pytest.fixture
 def holder(older: Engine) -> Iterator[Connection]:
-    """In a transaction that has read the inbox, which keeps its columns as they are."""
+    """In a transaction that has read the payments, which keeps their columns as they are."""
     with older.connect() as connection:
-        connection.execute(text("SELECT count(*) FROM webhook_events"))
+        connection.execute(text("SELECT count(*) FROM payments"))
         yield connection
 
 
@@ -41,13 +37,13 @@ def test_it_gives_up_and_leaves_everything_as_it_was(older: Engine, holder: Conn
         upgrade(postgres.url("older"), tries=1, pause_s=0)
     with older.connect() as connection:
         assert not is_current(connection)
-        assert connection.scalar(text("SELECT to_regclass('pauses')")) is None
+        assert connection.scalar(text("SELECT count(*) FROM expiry_runs WHERE lots > 0")) == 0
 
 
 def test_it_comes_through_once_the_other_is_done(older: Engine, holder: Connection, postgres: Postgres) -> None:
     migrating = threading.Thread(target=upgrade, args=[postgres.url("older")], kwargs={"pause_s": 0.1})
     migrating.start()
-    waits = text("SELECT count(*) FROM pg_locks WHERE relation = 'webhook_events'::regclass AND NOT granted")
+    waits = text("SELECT count(*) FROM pg_locks WHERE relation = 'payments'::regclass AND NOT granted")
     with older.connect().execution_options(isolation_level="AUTOCOMMIT") as observer:
         while not observer.scalar(waits):
             assert migrating.is_alive()

@@ -7,9 +7,11 @@ from sqlalchemy import Table
 from sqlalchemy.orm import Session
 
 from models.database.base import Base, Prose
-from models.inbox import events, thin_events
-from models.inbox.events import EventState, NewEvent, Outcome, WebhookEvent
+from models.inbox import events, queue, storing, thin_events
+from models.inbox.events import EventState, WebhookEvent
+from models.inbox.queue import Outcome
 from models.inbox.reconciliation import Reconciliation
+from models.inbox.storing import NewEvent
 from models.inbox.thin_events import Waiting
 from models.operations import heartbeats, jobs, notices
 from models.operations.alarms import Alarm, Severity
@@ -23,7 +25,7 @@ WAIT = {"base_s": 2, "cap_s": 300}
 
 @pytest.fixture
 def event(session: Session) -> WebhookEvent:
-    events.store(session, [NewEvent("stripe", "evt", "t", b"{}", thin=True)], lambda *_: True)
+    storing.store(session, [NewEvent("stripe", "evt", "t", b"{}", thin=True)], lambda *_: True)
     return session.query(WebhookEvent).one()
 
 
@@ -42,17 +44,17 @@ def test_every_column_that_says_what_went_wrong_is_prose() -> None:
 
 
 def test_why_an_event_is_quarantined_on_arrival(session: Session) -> None:
-    events.store(session, [NewEvent("stripe", "evt", "t", b"{}", quarantine_reason=HOSTILE)], lambda *_: True)
+    storing.store(session, [NewEvent("stripe", "evt", "t", b"{}", quarantine_reason=HOSTILE)], lambda *_: True)
     assert session.query(WebhookEvent).one().reason == SHOWN
 
 
 def test_why_an_event_ended(session: Session, event: WebhookEvent) -> None:
-    events.finish(session, [Outcome(event.id, EventState.QUARANTINED, HOSTILE)])
+    queue.finish(session, [Outcome(event.id, EventState.QUARANTINED, HOSTILE)])
     assert told(session, event) == (SHOWN, None)
 
 
 def test_why_a_try_failed_to_the_last(session: Session, event: WebhookEvent) -> None:
-    assert events.fail(session, event.id, HOSTILE, max_attempts=0, **WAIT) == EventState.DEAD
+    assert queue.fail(session, event.id, HOSTILE, max_attempts=0, **WAIT) == EventState.DEAD
     assert told(session, event) == (None, SHOWN)
 
 
@@ -69,8 +71,8 @@ def test_why_all_of_an_endpoint_wait(session: Session, event: WebhookEvent) -> N
 
 
 def test_jobs_and_workers(session: Session) -> None:
-    jobs.finished(session, JobName.AUDIT, took_s=1, summary=HOSTILE)
-    jobs.failed(session, JobName.PRUNE, took_s=1, error=HOSTILE)
+    jobs.ended(session, JobName.AUDIT, took_s=1, summary=HOSTILE)
+    jobs.ended(session, JobName.PRUNE, took_s=1, error=HOSTILE)
     heartbeats.beat(session, "w", 0, doing=HOSTILE)
     assert session.get_one(jobs.Job, "audit").summary == SHOWN
     assert session.get_one(jobs.Job, "prune").error == SHOWN

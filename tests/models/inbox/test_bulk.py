@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 
 from models.database.engine import sessions
 from models.errors import NotFound, NothingMatches, OnlyTroubledDiscarded, ReasonMissing, WrongState
-from models.inbox import bulk, events, pauses, search
+from models.inbox import bulk, pauses, queue, search, storing
 from models.inbox.bulk import BulkAction, BulkVerb
-from models.inbox.events import EventState, NewEvent
+from models.inbox.events import EventState
 from models.inbox.search import EventFilter
+from models.inbox.storing import NewEvent
 from models.staff.actions import Action
 from tests.models.gym import BY
 
@@ -21,7 +22,7 @@ DEAD = EventFilter(state=EventState.DEAD)
 
 def arrived(session: Session, number: int, state: EventState = EventState.DEAD, prefix: str = "evt") -> None:
     names = [f"{prefix}_{place}" for place in range(number)]
-    events.store(session, [NewEvent("stripe", name, "test", b"{}") for name in names], lambda *_: True)
+    storing.store(session, [NewEvent("stripe", name, "test", b"{}") for name in names], lambda *_: True)
     session.execute(
         text("UPDATE webhook_events SET state = :state, attempts = 15 WHERE event_id = ANY(:names)"),
         {"state": state.value, "names": names},
@@ -75,7 +76,7 @@ def test_one_that_was_cut_off_goes_on_where_it_was(session: Session) -> None:
 def test_a_replay_waits_while_much_is_due(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "CROWD", 5)
     arrived(session, 4, EventState.PENDING, "live")
-    assert events.is_crowded(session, 4)
+    assert queue.is_crowded(session, 4)
     arrived(session, 25)
     act = asked(session)
     assert finish(session) == 1
@@ -140,7 +141,7 @@ def test_discarding_keeps_the_reason_and_is_for_troubled_events_alone(session: S
 
 def test_what_cannot_be_replayed_is_not_counted(session: Session) -> None:
     for body in (b"1", b"2"):
-        events.store(session, [NewEvent("stripe", "evt_twice", "test", body)], lambda *_: False)
+        storing.store(session, [NewEvent("stripe", "evt_twice", "test", body)], lambda *_: False)
     arrived(session, 1, EventState.PROCESSED, "pruned")
     session.execute(text("UPDATE webhook_events SET pruned_at = now() WHERE event_id = 'pruned_0'"))
     assert bulk.scope(session, BulkVerb.REPLAY, EventFilter()).events == 1
@@ -170,7 +171,7 @@ def test_asking_and_stopping_are_logged_once_with_scope_and_reason(session: Sess
     bulk.cancel(session, act.id, by=BY)
     one, two = session.scalars(select(Action).order_by(Action.id))
     assert (one.actor, one.verb, one.reason) == (BY.name, "replay all", "mended")
-    assert one.subject == f'act {act.id} on 3 events: {{"state": "dead"}}'
+    assert one.subject == f'act {act.id} on 3 events: {{"state":"dead"}}'
     assert (two.verb, two.subject) == ("stop replay all", f"act {act.id}, 0 of 3 done")
 
 

@@ -5,20 +5,19 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.errors import AlreadyPaused, NotPaused, ReasonMissing
-from models.inbox import events as inbox
-from models.inbox import pauses, thin_events
-from models.inbox.events import NewEvent, Stored
+from models.inbox import pauses, queue, storing, thin_events
+from models.inbox.storing import NewEvent, Stored
 from models.staff.actions import Action
 from tests.models.gym import BY
 
 
 def claimed(session: Session, *, retried: bool = False) -> list[str]:
-    return [event.event_id for event in inbox.claim(session, retried=retried, limit=10, lease_s=60)]
+    return [event.event_id for event in queue.claim(session, retried=retried, limit=10, lease_s=60)]
 
 
 def arrive(session: Session, *keys: tuple[str, str], thin: bool = False) -> list[Stored]:
     events = [NewEvent(endpoint, name, "test", b"", thin=thin) for endpoint, name in keys]
-    return inbox.store(session, events, lambda *_: True)
+    return storing.store(session, events, lambda *_: True)
 
 
 def test_what_waits_and_what_comes_is_kept_and_claimed_only_after_resuming(session: Session) -> None:

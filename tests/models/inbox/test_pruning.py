@@ -4,9 +4,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from models.database.engine import sessions
-from models.inbox import events
-from models.inbox.events import EventState, NewEvent, Stored
+from models.inbox import storing
+from models.inbox.events import EventState
 from models.inbox.pruning import _PRUNE, prunable, prune, prune_counts
+from models.inbox.storing import NewEvent, Stored
 
 KEEP = 400
 
@@ -29,7 +30,7 @@ def kept(session: Session, name: str, state: EventState = EventState.PROCESSED, 
 
 
 def store(session: Session, name: str, body: bytes) -> list[Stored]:
-    return events.store(session, [NewEvent("stripe", name, "test", body)], lambda *bodies: bodies[1] == bodies[2])
+    return storing.store(session, [NewEvent("stripe", name, "test", body)], lambda *bodies: bodies[1] == bodies[2])
 
 
 def pruned(session: Session) -> list[str]:
@@ -96,7 +97,7 @@ def test_the_inbox_tells_a_pruned_body_from_an_event_it_never_had(session: Sessi
     prune(session, keep_days=KEEP, limit=10)
     store(session, "new", b"{}")
     keys = [("stripe", name) for name in ("old", "new", "none")]
-    assert events.bodies(session, keys) == {("stripe", "old"): None, ("stripe", "new"): b"{}"}
+    assert storing.bodies(session, keys) == {("stripe", "old"): None, ("stripe", "new"): b"{}"}
 
 
 def test_counts_of_old_hours_go_the_oldest_first(session: Session) -> None:

@@ -7,8 +7,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.errors import NotRepairable, ReasonMissing
-from models.inbox import events, repairs
-from models.inbox.events import NewEvent
+from models.inbox import queue, repairs, storing
+from models.inbox.storing import NewEvent
 from models.staff.actions import Action
 from tests.models.gym import BY
 
@@ -16,7 +16,7 @@ Act = Callable[..., list[int]]
 
 
 def event(session: Session, name: str, state: str = "pending", **columns: object) -> int:
-    events.store(session, [NewEvent("stripe", name, "test", b"{}")], lambda *_: True)
+    storing.store(session, [NewEvent("stripe", name, "test", b"{}")], lambda *_: True)
     number = session.scalar(text("SELECT max(id) FROM webhook_events"))
     changes = {"state": state, "attempts": 15, "error": "boom", **columns}
     sets = ", ".join(f"{column} = :{column}" for column in changes)
@@ -48,7 +48,7 @@ def test_any_event_is_replayed_from_the_beginning(session: Session, state: str) 
 
 def test_only_quarantined_ones_are_let_through_also_contradictions(session: Session) -> None:
     first = event(session, "evt_1", "processed")
-    events.store(session, [NewEvent("stripe", "evt_1", "test", b"[]")], lambda *_: False)
+    storing.store(session, [NewEvent("stripe", "evt_1", "test", b"[]")], lambda *_: False)
     second = session.scalars(text("SELECT max(id) FROM webhook_events")).one()
     assert f"it contradicts event {first}" in refused(session, repairs.replay, [second])
     assert "it is processed" in refused(session, repairs.release, [first])
@@ -59,7 +59,7 @@ def test_only_quarantined_ones_are_let_through_also_contradictions(session: Sess
 @pytest.mark.parametrize("state", ["dead", "ignored"])
 def test_a_contradiction_that_was_discarded_or_failed_is_let_through_again(session: Session, state: str) -> None:
     event(session, "evt_1", "processed")
-    events.store(session, [NewEvent("stripe", "evt_1", "test", b"[]")], lambda *_: False)
+    storing.store(session, [NewEvent("stripe", "evt_1", "test", b"[]")], lambda *_: False)
     second = session.scalars(text("SELECT max(id) FROM webhook_events")).one()
     session.execute(text("UPDATE webhook_events SET state = :state WHERE id = :id"), {"state": state, "id": second})
     assert repairs.release(session, [second], "both are right", by=BY) == [second]
@@ -88,4 +88,4 @@ def test_all_or_none_and_never_without_a_reason(session: Session, act: Act) -> N
 
 def test_a_pruned_event_is_not_due_again_by_any_way(session: Session) -> None:
     number = event(session, "evt_1", "processed", pruned_at="2026-01-01Z")
-    assert events.replay(session, [number], let_through=True) == []
+    assert queue.replay(session, [number], let_through=True) == []

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from models.inbox import events, search
-from models.inbox.events import NewEvent
+from models.inbox import search, storing
 from models.inbox.search import EventFilter, page, scope, types
+from models.inbox.storing import NewEvent
 from models.payments.facts import Linked, Reversed
 from tests.models.gym import NOW, PAID_AT, Event, build, deliver, paid
 
@@ -21,7 +21,7 @@ def three(session: Session) -> None:
         ("evt_1", "stripe", "invoice.paid", b'{"amount": 1}'), ("evt_2", "square", "refund", b"\xff\x00 needle"),
         ("evt_3", "stripe", "refund", b""),
     ):  # fmt: skip
-        events.store(session, [NewEvent(endpoint, name, kind, body)], lambda *_: True)
+        storing.store(session, [NewEvent(endpoint, name, kind, body)], lambda *_: True)
     for name, state, attempts, error, reason, day in (
         ("evt_1", "processed", 1, None, None, 0), ("evt_2", "dead", 15, "KeyError: 50%_off", None, 1),
         ("evt_3", "ignored", 2, None, "A Towel", 2),
@@ -83,7 +83,7 @@ def test_what_is_to_be_done_is_found_by_its_indexes(session: Session, state: str
 
 def test_pending_ones_are_all_there_are(session: Session) -> None:
     for name, thin, attempts in (("fresh", False, 0), ("tried", False, 3), ("thin", True, 0), ("thin again", True, 2)):
-        events.store(session, [NewEvent("stripe", name, "t", b"", thin=thin)], lambda *_: True)
+        storing.store(session, [NewEvent("stripe", name, "t", b"", thin=thin)], lambda *_: True)
         session.execute(
             text("UPDATE webhook_events SET attempts = :n WHERE event_id = :name"), {"n": attempts, "name": name}
         )
@@ -105,13 +105,13 @@ def test_by_payment_under_any_of_its_references_and_by_member(session: Session) 
 
 def test_what_contradicts_an_event_is_found_by_the_same_id(session: Session) -> None:
     for body in (b"1", b"2", b"3"):
-        events.store(session, [NewEvent("stripe", "evt_1", "t", body)], lambda *_: False)
-    events.store(session, [NewEvent("square", "evt_1", "t", b"")], lambda *_: False)
+        storing.store(session, [NewEvent("stripe", "evt_1", "t", body)], lambda *_: False)
+    storing.store(session, [NewEvent("square", "evt_1", "t", b"")], lambda *_: False)
     assert found(session, EventFilter(event_id="evt_1")) == ["evt_1"] * 4
 
 
 def test_page_by_page(session: Session) -> None:
-    events.store(session, [NewEvent("stripe", f"evt_{n}", "t", b"") for n in range(25)], lambda *_: True)
+    storing.store(session, [NewEvent("stripe", f"evt_{n}", "t", b"") for n in range(25)], lambda *_: True)
     seen, before = [], None
     while True:
         part = page(session, EventFilter(endpoint="stripe"), limit=10, before=before)
@@ -125,7 +125,7 @@ def test_page_by_page(session: Session) -> None:
 
 def test_it_looks_back_no_further_than_it_says(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "LOOKED_AT", 10)
-    events.store(
+    storing.store(
         session, [NewEvent("stripe", f"evt_{n}", "t" if n else "rare", b"") for n in range(25)], lambda *_: True
     )
     session.execute(text("UPDATE webhook_events SET state = 'dead' WHERE event_id = 'evt_0'"))
@@ -142,7 +142,7 @@ def test_it_looks_back_no_further_than_it_says(session: Session, monkeypatch: py
 def hourly(session: Session, hours: int) -> None:
     """One event in each of the last hours, the oldest first; many ids were never given to any."""
     for number in range(hours):
-        events.store(session, [NewEvent("stripe", f"evt_{number}", "t", b"")], lambda *_: True)
+        storing.store(session, [NewEvent("stripe", f"evt_{number}", "t", b"")], lambda *_: True)
         session.execute(text("SELECT nextval('webhook_events_id_seq') FROM generate_series(1, 7)"))
         session.execute(
             text("UPDATE webhook_events SET received_at = :at WHERE event_id = :name"),
@@ -173,7 +173,7 @@ def test_a_time_without_events_ends_the_listing(session: Session, monkeypatch: p
 
 
 def test_the_scope_ends_at_the_last_that_matches(session: Session) -> None:
-    events.store(session, [NewEvent("stripe", f"evt_{n}", "t", b"") for n in range(3)], lambda *_: True)
+    storing.store(session, [NewEvent("stripe", f"evt_{n}", "t", b"") for n in range(3)], lambda *_: True)
     ids = session.scalars(text("SELECT id FROM webhook_events ORDER BY id")).all()
     session.execute(text("UPDATE webhook_events SET type = 'other' WHERE id = :last"), {"last": ids[-1]})
     assert scope(session, EventFilter(type="t")) == (2, ids[0], ids[1])

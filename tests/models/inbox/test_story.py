@@ -4,8 +4,9 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from models.inbox import events as inbox
-from models.inbox.events import NewEvent, WebhookEvent
+from models.inbox import queue, storing
+from models.inbox.events import WebhookEvent
+from models.inbox.storing import NewEvent
 from models.inbox.story import Story, stories, story
 from models.payments.facts import Linked, Reversed
 from tests.models.gym import CLASSES, NOW, PAID_AT, TRAININGS, Event, Gym, build, deliver, paid
@@ -53,7 +54,7 @@ def test_a_payment_that_waits_has_facts_and_no_entries(gym: Gym, session: Sessio
 
 def test_what_contradicts_stands_beside_the_first(session: Session) -> None:
     for body in (b"one", b"two"):
-        inbox.store(session, [NewEvent("stripe", "evt_1", "test", body)], lambda *_: False)
+        storing.store(session, [NewEvent("stripe", "evt_1", "test", body)], lambda *_: False)
     one, two = session.scalars(select(WebhookEvent).order_by(WebhookEvent.id))
     first, second = story(session, one.id), story(session, two.id)
     assert first
@@ -63,11 +64,11 @@ def test_what_contradicts_stands_beside_the_first(session: Session) -> None:
 
 
 def test_its_failed_tries_are_told_in_order(session: Session) -> None:
-    inbox.store(session, [NewEvent("stripe", name, "test", b"") for name in ("evt_1", "evt_2")], lambda *_: True)
+    storing.store(session, [NewEvent("stripe", name, "test", b"") for name in ("evt_1", "evt_2")], lambda *_: True)
     number = of(session, "evt_1").event.id
     for attempt, error in ((1, "first"), (2, "second")):
         session.execute(text("UPDATE webhook_events SET attempts = :attempt"), {"attempt": attempt})
-        assert inbox.fail(session, number, error, max_attempts=9, base_s=1, cap_s=1) == "pending"
+        assert queue.fail(session, number, error, max_attempts=9, base_s=1, cap_s=1) == "pending"
     assert [(error.attempt, error.error) for error in of(session, "evt_1").errors] == [(1, "first"), (2, "second")]
     assert of(session, "evt_2").errors == []
 

@@ -80,7 +80,7 @@ def test_one_payment_told_by_many_workers_at_once_is_credited_once(open_gym: Gym
     membership = gym.join("sub")
     told = heard_of(session, [paid("in", "sub")] * 8)
     engine = make_engine(database_url, pool_size=8)
-    jobs = [partial(settlement.take_in, told=[one], now=NOW, late_credit=timedelta(0)) for one in told]
+    jobs = [partial(settlement.take_in, events=[one], now=NOW, late_credit=timedelta(0)) for one in told]
     assert together(engine, jobs) == [{}] * 8
     engine.dispose()
     assert grant_of(session, membership, gym.spin).remaining == CLASSES
@@ -92,7 +92,7 @@ def test_one_event_taken_in_by_many_workers_at_once_counts_once(open_gym: Gym, d
     told = store(session, events(paid("in", "sub")))
     session.commit()
     engine = make_engine(database_url, pool_size=8)
-    jobs = [partial(settlement.take_in, told=told, now=NOW, late_credit=timedelta(0))] * 8
+    jobs = [partial(settlement.take_in, events=told, now=NOW, late_credit=timedelta(0))] * 8
     assert together(engine, jobs) == [{}] * 8
     engine.dispose()
     assert grant_of(session, membership, gym.spin).remaining == CLASSES

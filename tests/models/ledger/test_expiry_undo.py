@@ -80,7 +80,7 @@ def test_the_sessions_come_back_to_the_end_of_the_day(gym: Gym, session: Session
     assert (act.actor, act.verb, act.reason) == (BY.name, "undo expiry", REASON)
     assert list(audit(session)) == []
     # What was known before stays readable: it had expired.
-    then = statement.grants_as_of(session, membership.member_id, back.recorded_at - timedelta(microseconds=1))
+    then = statement.grants(session, membership.member_id, TODAY, as_of=back.recorded_at - timedelta(microseconds=1))
     assert [(one.remaining, one.expires_at) for one in then if one.item_id == gym.spin.id] == [(0, before)]
     usable = {one.item: one.usable for one in statement.balances(session, membership.member_id, TODAY)}
     assert usable[gym.spin.name] == CLASSES
@@ -92,7 +92,7 @@ def test_it_can_be_for_ever(gym: Gym, session: Session) -> None:
     grant = grant_of(session, membership, gym.spin)
     assert (grant.remaining, grant.expires_at) == (CLASSES, None)
     assert list(audit(session)) == []
-    as_of = statement.grants_as_of(session, membership.member_id, datetime.now(UTC) + timedelta(minutes=1))
+    as_of = statement.grants(session, membership.member_id, TODAY, as_of=datetime.now(UTC) + timedelta(minutes=1))
     assert [one.expires_at for one in as_of if one.item_id == gym.spin.id] == [None]
 
 
@@ -230,13 +230,13 @@ def test_what_is_refused(gym: Gym, session: Session) -> None:
     _, run = expired(gym)
     by = {"reason": REASON, "by": BY, "now": TODAY}
     with pytest.raises(ReasonMissing):
-        expiry_undo.undo(session, run.id, last_day=NEXT_WEEK, **{**by, "reason": " "})  # type: ignore[arg-type]
+        expiry_undo.undo(session, run.id, last_day=NEXT_WEEK, **{**by, "reason": " "})
     with pytest.raises(DayOver):
-        expiry_undo.undo(session, run.id, last_day=TODAY.date() - timedelta(days=2), **by)  # type: ignore[arg-type]
+        expiry_undo.undo(session, run.id, last_day=TODAY.date() - timedelta(days=2), **by)
     with pytest.raises(DayTooFar):
-        expiry_undo.undo(session, run.id, last_day=date(9999, 12, 31), **by)  # type: ignore[arg-type]
+        expiry_undo.undo(session, run.id, last_day=date(9999, 12, 31), **by)
     with pytest.raises(NotFound):
-        expiry_undo.undo(session, run.id + 1, last_day=None, **by)  # type: ignore[arg-type]
+        expiry_undo.undo(session, run.id + 1, last_day=None, **by)
     undo(session, run)
     with pytest.raises(WrongState, match="is undone, so it cannot be undone"):
-        expiry_undo.undo(session, run.id, last_day=None, **by)  # type: ignore[arg-type]
+        expiry_undo.undo(session, run.id, last_day=None, **by)

@@ -27,7 +27,8 @@ from models.ledger.burn_order import Draw
 from models.ledger.entries import CreditGrant
 from models.ledger.expiry import Breaker
 from models.ledger.redemptions import redeem
-from models.members.memberships import Membership, sign_up
+from models.members.memberships import Membership
+from models.members.signing_up import sign_up
 from models.payments.facts import Restored, Reversed
 from models.statements import statement
 from tests.models.gym import (

@@ -15,7 +15,8 @@ from models.ledger.adjustments import AdjustmentReason
 from models.ledger.burn_order import Draw
 from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import Answer, Redemption, give_back, redeem
-from models.members.memberships import Membership, move_to_current_terms
+from models.members.memberships import Membership
+from models.members.signing_up import move_to_current_terms
 from models.staff.actions import Action
 from tests.models.gym import (
     BY,

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Connection, event, text
 from sqlalchemy.orm import Session
 
-from models.members.memberships import Membership, add_billing_reference, sign_up
+from models.members.memberships import Membership, add_billing_reference
 from models.members.search import Reason, browse, search, waiting
+from models.members.signing_up import sign_up
 from models.payments.facts import Linked
 from tests.models.gym import BY, NOW, Gym, paid, tell
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models.operations import notices
 from models.operations.alarms import RULES, Alarm, Audited, Paused, Severity, Situation, Stopped, fired, unsettled
 from models.operations.figures import EndpointFigures, Figures
-from models.operations.heartbeats import ProcessKind, WebProcess, Worker
+from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine, JobName
 from models.operations.notices import News, to_tell, was_told
 from models.operations.silence import Silence
@@ -19,12 +19,12 @@ from models.operations.silence import Silence
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
-def worker(age_s: float) -> Worker:
-    return Worker("host:1", age_s, NOW, NOW, None, 0, None, None)
+def worker(age_s: float) -> Process:
+    return Process("host:1", ProcessKind.WORKER, age_s, NOW, NOW, None, 0, None, None)
 
 
-def receiver(age_s: float, kind: ProcessKind = ProcessKind.RECEIVER) -> WebProcess:
-    return WebProcess("host:2", kind, age_s, NOW, 7, None)
+def receiver(age_s: float, kind: ProcessKind = ProcessKind.RECEIVER) -> Process:
+    return Process("host:2", kind, age_s, NOW, NOW, None, 7, None, None)
 
 
 def situation(also: dict[str, Any] | None = None, **figures: Any) -> Situation:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.inbox import deliveries, pauses
-from models.operations import figures, heartbeats
+from models.operations import figures, heartbeats, traffic
 from models.operations.figures import EndpointFigures, Figures
 from runtime.settings import Endpoint
 from tests.models.gym import BY, Gym, fresh, paid, tell
@@ -183,14 +183,14 @@ def test_what_expired_today_is_counted_without_what_was_undone(session: Session)
 def test_every_minute_and_hour_has_its_place_in_a_chart(session: Session) -> None:
     now = datetime.now(UTC)
     done(session, 4, received=1800, finished=600)
-    shown = figures.minutes(session, now - timedelta(hours=1))
+    shown = traffic.minutes(session, now - timedelta(hours=1))
     assert len(shown) in {61, 62}
     assert shown[0].at <= now - timedelta(hours=1) < shown[1].at
     assert [moved.received for moved in shown if moved.received] == [4]
     assert [moved.credited for moved in shown if moved.credited] == [4]
     received, credited = ([getattr(moved, name) for moved in shown].index(4) for name in ("received", "credited"))
     assert credited - received == 20
-    by_hour = figures.hours(session, now - timedelta(days=1))
+    by_hour = traffic.hours(session, now - timedelta(days=1))
     assert len(by_hour) in {25, 26}
     assert sum(moved.received for moved in by_hour) == 4
 
@@ -199,8 +199,8 @@ def test_a_worker_is_told_as_its_last_heartbeat_left_it(session: Session) -> Non
     worker = fresh("host")
     heartbeats.beat(session, worker, 5, memory_bytes=70_000_000, doing="credited 5 events")
     heartbeats.beat(session, worker, 0, memory_bytes=71_000_000)
-    (found,) = figures.workers(session)
-    assert (found.worker, found.events, found.memory_bytes, found.doing) == (
+    (found,) = heartbeats.workers(session)
+    assert (found.process, found.events, found.memory_bytes, found.doing) == (
         worker, 5, 71_000_000, "credited 5 events",
     )  # fmt: skip
     assert found.credited_at is not None

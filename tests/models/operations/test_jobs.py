@@ -23,7 +23,7 @@ def line(session: Session, settings: Settings, name: JobName, now: datetime) -> 
 @contextmanager
 def finished(session: Session, name: JobName, at: datetime) -> Iterator[None]:
     """As if the job had come to its end then, after 5 seconds."""
-    jobs.finished(session, name, took_s=5, summary="3 events finished")
+    jobs.ended(session, name, took_s=5, summary="3 events finished")
     moved = "UPDATE jobs SET started_at = :at - interval '5 s', finished_at = :at WHERE name = :name"
     session.execute(text(moved), {"at": at, "name": name.value})
     yield
@@ -93,14 +93,14 @@ def test_what_never_ran_counts_from_the_first_worker(session: Session, settings:
 def test_an_error_is_kept_until_the_next_good_end_and_the_last_one_stays_known(
     session: Session, settings: Settings
 ) -> None:
-    jobs.finished(session, JobName.AUDIT, took_s=1, summary="fine")
+    jobs.ended(session, JobName.AUDIT, took_s=1, summary="fine")
     before = line(session, settings, JobName.AUDIT, NIGHT)
     jobs.started(session, JobName.AUDIT)
     running = line(session, settings, JobName.AUDIT, NIGHT)
     assert (running.took_s, running.due_at) == (None, before.due_at)
-    jobs.failed(session, JobName.AUDIT, took_s=0, error="RuntimeError: no")
+    jobs.ended(session, JobName.AUDIT, took_s=0, error="RuntimeError: no")
     failed = line(session, settings, JobName.AUDIT, NIGHT)
     assert (failed.error, failed.took_s, failed.due_at) == ("RuntimeError: no", None, before.due_at)
-    jobs.finished(session, JobName.AUDIT, took_s=1, summary="fine again")
+    jobs.ended(session, JobName.AUDIT, took_s=1, summary="fine again")
     again = line(session, settings, JobName.AUDIT, NIGHT)
     assert (again.error, again.summary, again.took_s) == (None, "fine again", 1)

@@ -89,8 +89,8 @@ def show_now(session: Session, member: int, now: datetime) -> Shown:
 def show_as_of(session: Session, member: int, at: datetime) -> Shown:
     return Shown(
         at,
-        statement.balances_as_of(session, member, at),
-        statement.grants_as_of(session, member, at),
+        statement.balances(session, member, at, as_of=at),
+        statement.grants(session, member, at, as_of=at),
         statement.entries(session, member, as_of=at),
     )
 
@@ -144,7 +144,7 @@ def member(gym: Gym, session: Session) -> Membership:
 
 
 def usable(session: Session, member: Membership, at: datetime) -> dict[str, int]:
-    return {row.item: row.usable for row in statement.balances_as_of(session, member.member_id, at)}
+    return {row.item: row.usable for row in statement.balances(session, member.member_id, at, as_of=at)}
 
 
 def test_what_was_recorded_later_is_not_in_it(gym: Gym, session: Session, member: Membership) -> None:
@@ -167,7 +167,7 @@ def test_expiring_goes_by_the_moment_written_down_or_not(gym: Gym, session: Sess
         record_at(session, expires + DAY)
         expire_all(session, expires + DAY)
     (before, _), (after, _) = (
-        statement.grants_as_of(session, member.member_id, at) for at in (expires, expires + DAY)
+        statement.grants(session, member.member_id, at, as_of=at) for at in (expires, expires + DAY)
     )  # fmt: skip
     assert (before.is_expired, before.remaining) == (True, CLASSES)
     assert (after.is_expired, after.remaining) == (True, 0)
@@ -180,11 +180,11 @@ def test_an_extension_counts_from_when_it_was_recorded(gym: Gym, session: Sessio
     extend(session, spin, date(2024, 4, 5), NOW + DAY)
     extend(session, spin, date(2024, 4, 9), NOW + 2 * DAY)
     seen = {
-        at: statement.grants_as_of(session, member.member_id, at)[0].expires_at
+        at: statement.grants(session, member.member_id, at, as_of=at)[0].expires_at
         for at in (NOW, NOW + DAY - INSTANT, NOW + DAY, NOW + 2 * DAY)
     }
     assert list(seen.values()) == [first, first, first + 5 * DAY, first + 9 * DAY]
-    (spin_now, _) = statement.balances_as_of(session, member.member_id, NOW)
+    (spin_now, _) = statement.balances(session, member.member_id, NOW, as_of=NOW)
     assert (spin_now.expires_next, spin_now.next_expiry) == (CLASSES, first)
 
 
@@ -200,7 +200,7 @@ def test_sessions_given_and_taken_by_hand_count_from_when_they_were(
         )  # fmt: skip
     moments = [NOW, NOW + DAY - INSTANT, NOW + DAY, NOW + 2 * DAY - INSTANT, NOW + 2 * DAY]
     assert [usable(session, member, at)["Spin"] for at in moments] == [8, 8, 11, 11, 10]
-    seen = [statement.grants_as_of(session, member.member_id, at)[2:] for at in moments]
+    seen = [statement.grants(session, member.member_id, at, as_of=at)[2:] for at in moments]
     assert [[(grant.quantity, grant.remaining) for grant in given] for given in seen] == [
         [], [], [(3, 3)], [(3, 3)], [(3, 2)],
     ]  # fmt: skip
@@ -216,7 +216,7 @@ def test_the_first_expiry_of_late_credited_sessions(gym: Gym, session: Session) 
     assert first is not None
     assert first - credited > 30 * DAY
     extend(session, spin, first.date() + 5 * DAY, credited + DAY)
-    assert statement.grants_as_of(session, membership.member_id, credited)[0].expires_at == first
+    assert statement.grants(session, membership.member_id, credited, as_of=credited)[0].expires_at == first
 
 
 def test_a_lot_says_by_which_clubs_days_it_expires(gym: Gym, session: Session, member: Membership) -> None:
@@ -244,10 +244,10 @@ def test_owed_used_and_left_as_they_stood(gym: Gym, session: Session, member: Me
     stood = [
         (grant.used, grant.remaining, grant.shortfall)
         for days in range(4)
-        for grant in statement.grants_as_of(session, member_id, NOW + days * DAY)[:1]
+        for grant in statement.grants(session, member_id, NOW, as_of=NOW + days * DAY)[:1]
     ]
     assert stood == [(0, 8, 0), (5, 3, 0), (4, 4, 0), (4, 0, 4)]
-    owed = [statement.balances_as_of(session, member_id, NOW + days * DAY)[0].shortfall for days in range(4)]
+    owed = [statement.balances(session, member_id, NOW, as_of=NOW + days * DAY)[0].shortfall for days in range(4)]
     assert owed == [0, 0, 0, 4]
 
 
@@ -302,7 +302,7 @@ def test_pages_go_forward_through_all_grants(gym: Gym, session: Session, member:
     every = statement.grants(session, member.member_id, NOW)
     assert [grant.effective_at for grant in every] == sorted(grant.effective_at for grant in every)
     assert [grant.grant_id for grant in every] != sorted(grant.grant_id for grant in every)
-    for as_of, expected in ((None, every), (NOW, statement.grants_as_of(session, member.member_id, NOW))):
+    for as_of, expected in ((None, every), (NOW, statement.grants(session, member.member_id, NOW, as_of=NOW))):
         for limit in (1, 2, 3, len(expected), 100):
             found: list[GrantLine] = []
             cursor = None

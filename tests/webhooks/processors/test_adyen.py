@@ -16,7 +16,7 @@ from runtime.settings import SettingsError
 from tests.webhooks.contract import HEADER, HOSTILE, EventContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks.processors import Delivery, Ignored, Processor, Unusable, strict
-from webhooks.processors.adyen import _READINGS, _WHY_IGNORED
+from webhooks.processors.adyen import Adyen
 from webhooks.signatures import Invalid, Verdict
 
 KEY, OTHER_KEY = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056", "ab" * 32
@@ -131,7 +131,7 @@ class TestMeaning:
             meaning(RECORDED[name], MANUAL)
 
     def test_every_type_that_means_something_is_recorded(self) -> None:
-        assert {name.upper() for name in (*MEANINGS, *BY_CAPTURE)} == _READINGS.keys()
+        assert {name.upper() for name in (*MEANINGS, *BY_CAPTURE)} == Adyen.meanings.keys()
 
     @pytest.mark.parametrize(
         ("code", "why"),
@@ -159,7 +159,7 @@ class TestMeaning:
 
     def test_no_type_both_counts_and_does_not(self) -> None:
         only_with_manual_capture = {"AUTHORISATION", "CANCELLATION", "TECHNICAL_CANCEL", "EXPIRE"}
-        assert _READINGS.keys() & _WHY_IGNORED.keys() == only_with_manual_capture
+        assert Adyen.meanings.keys() & Adyen.reasons.keys() == only_with_manual_capture
 
     @pytest.mark.parametrize("name", REQUESTS)
     def test_a_request_that_failed(self, name: str) -> None:
@@ -487,7 +487,7 @@ class TestRedeliveries:
     def test_told_again_at_another_time(self, name: str) -> None:
         body = TEST.parse(RECORDED[name], {})[-1].body
         later = changed(body, **of_item({"eventDate": "2027-01-01T09:00:00+01:00"}))
-        latest_word_counts = name.upper() in _READINGS.keys() - {"AUTHORISATION"} or name == "batch"
+        latest_word_counts = name.upper() in Adyen.meanings.keys() - {"AUTHORISATION"} or name == "batch"
         assert TEST.same_content(body, later) is not latest_word_counts
 
 

@@ -199,7 +199,7 @@ def test_the_key_is_in_no_message(api: StandIn) -> None:
     ("mode", "host"), [("live", "https://api.authorize.net"), ("test", "https://apitest.authorize.net")]
 )
 def test_where_the_api_is(mode: Any, host: str) -> None:
-    assert endpoint("authorize_net", KEY, mode=mode)._api == host  # type: ignore[attr-defined]
+    assert endpoint("authorize_net", KEY, mode=mode).api_address == host
 
 
 START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 3, tzinfo=UTC)

@@ -485,7 +485,9 @@ class TestAccount:
     def test_another_merchant_account(self) -> None:
         ours, other = (endpoint("braintree", KEY, account=account) for account in ("gym_usd", "gym_eur"))
         for name in sorted(RECORDED.keys() - {"check", "unknown_type"}):
-            with pytest.raises(Unusable, match="merchant account is 'gym_usd', but the endpoint's is 'gym_eur'"):
+            with pytest.raises(
+                Unusable, match="merchant account is 'gym_usd', but the endpoint's account is 'gym_eur'"
+            ):
                 meaning(RECORDED[name], on=other)
         for xml in (PAID, LISTED, DECLINED, REFUND, OPENED, WON):
             assert meaning(xml, on=ours) == meaning(xml)

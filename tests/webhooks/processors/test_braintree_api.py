@@ -15,7 +15,7 @@ from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Paid, Restored, Reversed
 from tests.webhooks.deliveries import endpoint
 from webhooks.processors import Ignored, ParsedEvent, Processor, Unavailable, http
-from webhooks.processors import braintree as ours
+from webhooks.processors import braintree_api as ours
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # the library warns of its own constants
@@ -220,7 +220,7 @@ def test_a_rate_limit_is_waited_for_as_long_as_it_says(api: StandIn) -> None:
 
 
 def test_the_wait_is_bounded() -> None:
-    waits = {text: ours._wait_s(text) for text in ("7", "61", "9" * 9, "9" * 99, "", "soon", "-1", "1.5", "\u0661")}
+    waits = {text: ours.wait_s(text) for text in ("7", "61", "9" * 9, "9" * 99, "", "soon", "-1", "1.5", "\u0661")}
     assert waits.pop("7") == 7
     assert max(waits.values()) == 60
     assert min(waits.values()) > 0
@@ -281,7 +281,7 @@ def test_the_api_is_braintrees_own_without_an_option(monkeypatch: pytest.MonkeyP
         (endpoint("braintree", mode="test", api_key=key), "api.sandbox.braintreegateway.com"),
         (endpoint("braintree", mode="live", api_key=key), "api.braintreegateway.com"),
     ):
-        configuration = ours._configuration(adapter.endpoint, None)
+        configuration = ours.configuration(adapter, None)
         assert configuration.base_url() == f"https://{host}:443"
         with pytest.raises(Unavailable, match="ProxyError"):
             history(adapter)

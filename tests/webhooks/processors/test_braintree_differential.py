@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.webhooks.deliveries import NOW, PAYLOADS, endpoint, received
 from webhooks.processors import Ignored, Unusable, strict
-from webhooks.processors.braintree import _read
+from webhooks.processors.braintree_xml import read
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # the library warns of its own constants
@@ -164,7 +164,7 @@ class TestReading:
         assert part.body == base64.decodebytes(form["bt_payload"])
         notice = THEIRS["public_1"].webhook_notification.parse(form["bt_signature"], form["bt_payload"])
         assert notice.kind == kind
-        self.agree(_read(part.body), XmlUtil.dict_from_xml(part.body)["notification"])
+        self.agree(read(part.body), XmlUtil.dict_from_xml(part.body)["notification"])
         if kind in self.INCOMPLETE:
             with pytest.raises(Unusable, match=self.INCOMPLETE[kind]):
                 OURS["public_1"].interpret(part.type, part.body)
@@ -183,7 +183,7 @@ class TestReading:
     @pytest.mark.parametrize("file", sorted((PAYLOADS / "braintree").glob("*.xml")), ids=lambda file: file.stem)
     def test_every_recorded_notice(self, file: Any) -> None:
         xml = file.read_bytes()
-        self.agree(_read(xml), XmlUtil.dict_from_xml(xml)["notification"])
+        self.agree(read(xml), XmlUtil.dict_from_xml(xml)["notification"])
 
     def agree(self, ours: Any, theirs: Any) -> None:
         """The same elements and texts; theirs are turned into dates and numbers where their type says so."""

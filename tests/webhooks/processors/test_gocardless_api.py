@@ -79,14 +79,16 @@ class TestFetch:
     @pytest.mark.parametrize("kind", [b"invalid_api_usage", b"new_type"])
     def test_a_token_that_is_refused(self, api: StandIn, status: int, kind: bytes) -> None:
         api.fail(status, body=ERROR % (kind, status))
-        with pytest.raises(Unavailable, match=r"put one of the sandbox environment into SPP_API_KEY_GOCARDLESS"):
+        with pytest.raises(
+            Unavailable, match=r"put a read-only access token of the test mode into SPP_API_KEY_GOCARDLESS"
+        ):
             fetched(api, part_of("payment_confirmed"))
         assert len(api.asked) == 1
 
     @pytest.mark.parametrize("words", [(), ("one", "two")])
     def test_no_token_or_two(self, api: StandIn, words: tuple[str, ...]) -> None:
         adapter = endpoint("gocardless", "secret", api=api.url, api_key=words)
-        with pytest.raises(Unavailable, match=r"put a read-only access token, one word, into SPP_API_KEY_GOCARDLESS"):
+        with pytest.raises(Unavailable, match=r"put a read-only access token into SPP_API_KEY_GOCARDLESS"):
             adapter.fetch("payments.confirmed", part_of("payment_confirmed").body)
         assert not api.asked
 
@@ -169,7 +171,8 @@ class TestFetch:
             fetched(api, part_of("payment_confirmed"))
 
     def test_the_environment_of_the_endpoints_mode(self) -> None:
-        assert gocardless.API == {"live": "https://api.gocardless.com", "test": "https://api-sandbox.gocardless.com"}
+        addresses = {"live": "https://api.gocardless.com", "test": "https://api-sandbox.gocardless.com"}
+        assert gocardless.GoCardless.api == addresses
 
 
 class TestListed:
@@ -245,7 +248,7 @@ class TestListed:
         assert len([next(found) for _ in range(500)]) == 500
         assert len(api.asked) == 1
         api.fail(401, body=ERROR % (b"invalid_api_usage", 401))
-        with pytest.raises(Unavailable, match="refuses the access token"):
+        with pytest.raises(Unavailable, match="refuses the API key"):
             next(found)
 
     def test_a_cursor_that_leads_nowhere(self, api: StandIn) -> None:

@@ -13,25 +13,20 @@ from models.payments.facts import Fact, Linked, Paid, Reversed
 from models.wording import amount, minor_units, money
 from runtime.settings import Endpoint
 from tests.webhooks.deliveries import received
-from webhooks.processors import ADAPTERS, Delivery, Processor, Unusable, processor_class, strict
+from webhooks.processors import ADAPTERS, Delivery, Processor, Unusable, processor_named, strict
 
 KNOWN = sorted({*CURRENT, *WITHDRAWN})
-SECRETS = {
-    "adyen": "ab" * 32, "authorize_net": "ab" * 64, "braintree": f"public:{'ab' * 16}",
-    "standard_webhooks": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-}  # fmt: skip
-OPTIONS = {"square": {"url": "https://gym.example/webhooks/square"}}
 NOW = datetime(2026, 11, 1, 9, tzinfo=UTC)
 MINOR = 890_000
 """Which every processor can write: a multiple of a hundred, also where there are three digits or four."""
 
 
 def adapter(processor: str, currency: str) -> Processor:
-    options = {"currency": currency} if processor == "authorize_net" else OPTIONS.get(processor, {})
-    endpoint = Endpoint(
-        name="money", processor=processor, mode="test", secrets=(SECRETS.get(processor, "secret"),), options=options
-    )  # fmt: skip
-    return processor_class(endpoint)(endpoint)
+    kind = processor_named(processor)
+    options = kind.trial.options | ({"currency": currency} if "currency" in kind.options else {})
+    return kind(
+        Endpoint(name="money", processor=processor, mode="test", secrets=(kind.trial.secret(),), options=options)
+    )
 
 
 def told(on: Processor, name: str, currency: str) -> list[Fact]:

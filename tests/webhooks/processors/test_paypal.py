@@ -159,7 +159,7 @@ class TestSignature:
 class TestSettings:
     @pytest.mark.parametrize("secret", ["", "WEBHOOK_ID", "a b", "8PT|", "https://gym.example", "é", "x" * 51])
     def test_what_is_no_webhook_id(self, secret: str) -> None:
-        with pytest.raises(SettingsError, match=r"a webhook id is.*SPP_SECRET_PAYPAL"):
+        with pytest.raises(SettingsError, match=r"a webhook id.*SPP_SECRET_PAYPAL"):
             endpoint("paypal", WEBHOOK, secret)
 
     def test_a_folder_that_is_none(self, tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ class TestPayment:
 
     def test_unless_the_event_says_so_itself(self, name: str) -> None:
         pending = changed(FETCHED[name], **self.state(name, "pending"))
-        with pytest.raises(Ignored, match="another event tells what comes of it"):
+        with pytest.raises(Ignored, match="another event follows"):
             on().interpret("PAYMENT.SALE.PENDING", RECORDED[name], pending)
 
     def test_refunded_since(self, name: str) -> None:

@@ -179,7 +179,7 @@ class TestFetch:
     @pytest.mark.parametrize("key", [[], ["client_1"], ["client_1", "secret_1", "more"]])
     def test_no_key(self, api: StandIn, key: list[str]) -> None:
         adapter = endpoint("paypal", "WEBHOOK1", api=api.url, api_key=key)
-        with pytest.raises(Unavailable, match=r"the app's client id, then its secret in SPP_API_KEY_PAYPAL"):
+        with pytest.raises(Unavailable, match=r"the app's client id, then its secret into SPP_API_KEY_PAYPAL"):
             fetched(adapter)
         assert not api.asked
 

@@ -1,103 +1,16 @@
-"""The inbox: storing once, claiming, finishing, failing and replaying."""
-
-from collections.abc import Sequence
-from datetime import datetime
+"""The queue: claiming, finishing, failing, replaying and discarding."""
 
 import pytest
-from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.database.engine import sessions
-from models.inbox import events
-from models.inbox.events import Claimed, EventState, NewEvent, Outcome, Stored, WebhookEvent
+from models.inbox import queue
+from models.inbox.events import EventState, WebhookEvent
+from models.inbox.queue import Claimed, Outcome
 from tests.models.gym import Gym
-
-LEASE_S = 60.0
-
-
-def arriving(event_id: str, body: bytes = b"{}", endpoint: str = "stripe", reason: str | None = None) -> NewEvent:
-    return NewEvent(endpoint, event_id, "paid", body, "2025-03-31", reason)
-
-
-def same(endpoint: str, first: bytes, second: bytes) -> bool:
-    """White space does not matter."""
-    return first.split() == second.split()
-
-
-def store(session: Session, *arrived: NewEvent) -> list[Stored]:
-    return events.store(session, arrived, same)
-
-
-def claim(session: Session, *, retried: bool = False, limit: int = 100, lease_s: float = LEASE_S) -> list[str]:
-    return [event.event_id for event in events.claim(session, retried=retried, limit=limit, lease_s=lease_s)]
-
-
-def row(session: Session, event_id: str) -> WebhookEvent:
-    wanted = select(WebhookEvent).where(WebhookEvent.event_id == event_id, WebhookEvent.conflicts_with.is_(None))
-    return session.scalars(wanted.execution_options(populate_existing=True)).one()
-
-
-def due_since(session: Session, event_ids: Sequence[str], seconds: float) -> None:
-    """Moves the moment at which the events are due into the past."""
-    ago = func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-    session.execute(update(WebhookEvent).where(WebhookEvent.event_id.in_(event_ids)).values(next_attempt_at=ago))
-
-
-def database_time(session: Session) -> datetime:
-    now: datetime = session.scalars(select(func.clock_timestamp())).one()
-    return now
-
-
-def test_an_event_is_stored_once_as_it_came(session: Session) -> None:
-    body = b'\x00\xff {"id": "evt"}'
-    assert store(session, arriving("a", body), arriving("b")) == [Stored.NEW, Stored.NEW]
-    assert store(session, arriving("a", body), arriving("c")) == [Stored.UNFINISHED_DUPLICATE, Stored.NEW]
-    kept = row(session, "a")
-    assert (bytes(kept.body), kept.state, kept.attempts, kept.api_version) == (body, "pending", 0, "2025-03-31")
-
-
-def test_repeats_within_one_group_are_told_apart(session: Session) -> None:
-    outcomes = store(session, arriving("a"), arriving("a"), arriving("b"), arriving("a", b" {}"), arriving("a", b"{1}"))
-    assert outcomes == [
-        Stored.NEW,
-        Stored.UNFINISHED_DUPLICATE,
-        Stored.NEW,
-        Stored.UNFINISHED_DUPLICATE,
-        Stored.CONFLICT,
-    ]
-
-
-def test_a_repeat_of_a_finished_event_needs_no_bell(session: Session) -> None:
-    store(session, arriving("a"))
-    events.finish(session, [Outcome(row(session, "a").id, EventState.PROCESSED)])
-    assert store(session, arriving("a")) == [Stored.DUPLICATE]
-
-
-def test_one_id_on_two_endpoints_is_two_events(session: Session) -> None:
-    assert store(session, arriving("a"), arriving("a", endpoint="other")) == [Stored.NEW, Stored.NEW]
-
-
-def test_the_same_id_with_other_content_is_kept_beside_the_first_which_stands(session: Session) -> None:
-    store(session, arriving("a", b"one"))
-    assert (
-        store(session, arriving("a", b"two"), arriving("a", b"two"), arriving("a", b"three")) == [Stored.CONFLICT] * 3
-    )
-    first = row(session, "a")
-    conflicts = session.scalars(select(WebhookEvent).where(WebhookEvent.conflicts_with == first.id)).all()
-    assert sorted(bytes(conflict.body) for conflict in conflicts) == [b"three", b"two"]
-    assert {conflict.state for conflict in conflicts} == {"quarantined"}
-    assert all(f"event {first.id}" in (conflict.reason or "") for conflict in conflicts)
-    assert (bytes(first.body), first.state) == (b"one", "pending")
-    assert claim(session) == ["a"]
-
-
-def test_an_unusable_event_goes_into_quarantine_at_once(session: Session) -> None:
-    assert store(session, arriving("a", reason="unparsable")) == [Stored.NEW]
-    kept = row(session, "a")
-    assert (kept.state, kept.reason) == ("quarantined", "unparsable")
-    assert kept.finished_at is not None
-    assert claim(session) == []
+from tests.models.inbox.arrivals import LEASE_S, arriving, claim, database_time, due_since, row, store
 
 
 def test_fresh_events_are_claimed_in_groups_the_oldest_first(session: Session) -> None:
@@ -113,7 +26,7 @@ def test_fresh_events_are_claimed_in_groups_the_oldest_first(session: Session) -
 def test_a_claim_counts_an_attempt_and_takes_a_lease(session: Session) -> None:
     store(session, arriving("a", b"body"))
     before = database_time(session)
-    (claimed,) = events.claim(session, retried=False, limit=5, lease_s=LEASE_S)
+    (claimed,) = queue.claim(session, retried=False, limit=5, lease_s=LEASE_S)
     kept = row(session, "a")
     assert claimed == Claimed(kept.id, "stripe", "a", "paid", b"body", 1, None, None, False)
     assert kept.attempts == 1
@@ -160,7 +73,7 @@ def test_two_workers_never_claim_the_same_event_nor_wait(open_gym: Gym, engine: 
 def test_finishing_marks_only_pending_events(session: Session) -> None:
     store(session, *(arriving(name) for name in "abc"))
     ids = {name: row(session, name).id for name in "abc"}
-    events.finish(
+    queue.finish(
         session,
         [
             Outcome(ids["a"], EventState.PROCESSED),
@@ -168,7 +81,7 @@ def test_finishing_marks_only_pending_events(session: Session) -> None:
             Outcome(ids["c"], EventState.QUARANTINED, "wrong mode"),
         ],
     )
-    events.finish(session, [Outcome(ids["b"], EventState.PROCESSED)])
+    queue.finish(session, [Outcome(ids["b"], EventState.PROCESSED)])
     shown = [(row(session, name).state, row(session, name).reason) for name in "abc"]
     assert shown == [("processed", None), ("ignored", "a fee"), ("quarantined", "wrong mode")]
     assert all(row(session, name).finished_at for name in "abc")
@@ -179,7 +92,7 @@ def fail(session: Session, event_id: str, *, max_attempts: int = 15) -> tuple[Ev
     """The state after a failed try, and in how many seconds the next is due."""
     before = database_time(session)
     event = row(session, event_id)
-    state = events.fail(session, event.id, "boom", max_attempts=max_attempts, base_s=100, cap_s=100_000)
+    state = queue.fail(session, event.id, "boom", max_attempts=max_attempts, base_s=100, cap_s=100_000)
     return state, (row(session, event_id).next_attempt_at - before).total_seconds()
 
 
@@ -201,7 +114,7 @@ def test_the_last_failure_makes_a_dead_letter(session: Session) -> None:
     states: list[EventState | None] = []
     for _ in range(3):
         due_since(session, ["a"], 1)
-        events.claim(session, retried=bool(states), limit=1, lease_s=LEASE_S)
+        queue.claim(session, retried=bool(states), limit=1, lease_s=LEASE_S)
         states.append(fail(session, "a", max_attempts=3)[0])
     assert states == [EventState.PENDING, EventState.PENDING, EventState.DEAD]
     due_since(session, ["a"], 1)
@@ -213,7 +126,7 @@ def test_the_last_failure_makes_a_dead_letter(session: Session) -> None:
 
 def test_a_failure_does_not_undo_what_another_worker_finished(session: Session) -> None:
     store(session, arriving("a"))
-    events.finish(session, [Outcome(row(session, "a").id, EventState.PROCESSED)])
+    queue.finish(session, [Outcome(row(session, "a").id, EventState.PROCESSED)])
     assert fail(session, "a")[0] is None
     assert (row(session, "a").state, row(session, "a").error) == ("processed", None)
 
@@ -224,7 +137,7 @@ def test_an_event_in_any_state_can_be_replayed(session: Session, state: EventSta
     event = row(session, "a")
     claim(session)
     session.execute(update(WebhookEvent).values(state=state.value, reason="why", error="boom"))
-    assert events.replay(session, [event.id]) == [event.id]
+    assert queue.replay(session, [event.id]) == [event.id]
     again = row(session, "a")
     assert (again.state, again.attempts, again.reason, again.error) == ("pending", 0, None, None)
     assert again.finished_at is None
@@ -236,7 +149,7 @@ def test_a_conflict_and_an_unknown_event_cannot_be_replayed(session: Session) ->
     store(session, arriving("a", b"two"))
     first = row(session, "a").id
     conflict = session.scalars(select(WebhookEvent.id).where(WebhookEvent.conflicts_with == first)).one()
-    assert events.replay(session, [conflict, 0, first]) == [first]
+    assert queue.replay(session, [conflict, 0, first]) == [first]
     assert session.get_one(WebhookEvent, conflict, populate_existing=True).state == "quarantined"
 
 
@@ -251,6 +164,6 @@ def test_only_what_waits_for_a_person_can_be_discarded(session: Session) -> None
     for name in ("dead", "quarantined", "processed"):
         session.execute(text("UPDATE webhook_events SET state = :name WHERE event_id = :name"), {"name": name})
     ids = {name: row(session, name).id for name in ("pending", "dead", "quarantined", "processed")}
-    assert events.discard(session, list(ids.values()), "a test") == sorted([ids["dead"], ids["quarantined"]])
+    assert queue.discard(session, list(ids.values()), "a test") == sorted([ids["dead"], ids["quarantined"]])
     assert row(session, "processed").state == "processed"
     assert row(session, "dead").reason == "discarded: a test"

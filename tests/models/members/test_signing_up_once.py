@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from models.catalogue.tables import Club, Item, PaymentTerm
 from models.database.engine import make_engine
 from models.errors import KeyReused, TooFewPicks, WrongState
-from models.members.memberships import Member, Membership, MembershipTerms, sign_up
+from models.members.memberships import Member, Membership, MembershipTerms
+from models.members.signing_up import sign_up
 from models.staff.actions import Action
 from tests.models.gym import BY, NOW, Gym, session_item, together
-from tests.models.members.test_sign_up import published
+from tests.models.members.test_signing_up import published
 
 EMAIL = "bo@example.com"
 

@@ -8,17 +8,20 @@ from sqlalchemy.orm import Session
 from models.catalogue.tables import Club, Item, Offer, PaymentTerm
 from models.errors import (
     InvalidEmail,
+    NameMissing,
     PickGivesNothing,
     PickNotOffered,
     PicksMissing,
     ReferenceTaken,
+    ReferenceUnusable,
     TermCannotBeBought,
     TooFewPicks,
     TooManyPicks,
     WrongCurrency,
     WrongState,
 )
-from models.members.memberships import Member, Membership, add_billing_reference, find_member, sign_up
+from models.members.memberships import Member, Membership, add_billing_reference, find_member
+from models.members.signing_up import sign_up
 from models.staff.actions import Action
 from tests.models.gym import BY, CLASSES, NOW, TRAININGS, Gym, fresh, grant_of, grants_of, paid, session_item, tell
 
@@ -239,3 +242,19 @@ def test_who_added_a_billing_reference_is_written_down_once(gym: Gym, session: S
     act = session.scalars(select(Action).where(Action.verb == "add billing reference")).one()
     assert (act.actor, act.origin, act.member_id) == (*BY, one.member_id)
     assert act.subject == f"sub on stripe to membership {one.id}"
+
+
+@pytest.mark.parametrize("reference", ["sub_1\u200b", "sub 1", "sub_\N{GRINNING FACE}", ""])
+def test_a_billing_reference_that_no_processor_can_name_is_refused(gym: Gym, reference: str) -> None:
+    membership = buy(gym, published(gym, [session_item("Boxing")], (0, 1)))
+    with pytest.raises(ReferenceUnusable):
+        add_billing_reference(gym.session, membership, "stripe", reference, by=BY)
+    assert membership.billing == []
+
+
+def test_a_member_needs_a_name_that_can_be_seen(gym: Gym) -> None:
+    term = published(gym, [session_item("Boxing")], (0, 1))
+    with pytest.raises(NameMissing):
+        sign_up(
+            gym.session, email="x@example.com", name="\u200b\u202e", club=gym.club, term=term, picks=[], by=BY, now=NOW
+        )

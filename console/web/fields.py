@@ -1,0 +1,115 @@
+"""Form fields that read what people type: numbers of sessions, whole numbers, dates, and moments."""
+
+import re
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import abort, request
+from wtforms import DateField, Field, Form, IntegerField, StringField
+from wtforms.validators import InputRequired, Length, NumberRange, ValidationError
+
+from console.request import parse_id
+from console.web.formats import house_zone
+from models.catalogue.tables import MAX_QUANTITY
+
+TYPE_A_NUMBER = "Type a whole number, such as 8."
+_YEARS = range(2000, 2200)
+"""The years that a page can be asked about."""
+
+
+def chosen_id(value: object) -> int:
+    """The id that a choice sends; 0, which no row has, if it is not a valid id."""
+    return parse_id(str(value)) or 0
+
+
+def query_id(name: str) -> int | None:
+    """The id or cursor of a query parameter; 404 if it is not a valid id."""
+    given = request.args.get(name, "")
+    return (parse_id(given) or abort(404)) if given else None
+
+
+def text_field(
+    label: str, needed: str = "", *, most: int = 200, description: str = "", **attributes: Any
+) -> StringField:
+    """A field for one line of text, which the browser does not fill in; `needed` is the message for an empty one."""
+    checks = [*([InputRequired(needed)] if needed else []), Length(max=most)]
+    attributes = {"autocomplete": "off", **attributes}
+    return StringField(label, checks, description=description, render_kw=attributes)
+
+
+class Count(IntegerField):  # type: ignore[misc]
+    """A number of sessions, one or more."""
+
+    data: Any
+
+    def __init__(self, label: str, **more: Any) -> None:
+        in_range = NumberRange(1, MAX_QUANTITY, f"Write a whole number from 1 to {MAX_QUANTITY}.")
+        attributes = {"min": 1, "max": MAX_QUANTITY, "inputmode": "numeric", **more.pop("render_kw", {})}
+        super().__init__(label, [in_range], render_kw=attributes, **more)
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read digits; anything else leaves the field empty."""
+        text = valuelist[0].strip() if valuelist else ""
+        self.data = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+class WholeNumber(IntegerField):  # type: ignore[misc]
+    """A whole number whose range the rules check. Other text is refused here, and stays in the field as typed."""
+
+    def __init__(self, label: str, **more: Any) -> None:
+        super().__init__(label, [InputRequired(TYPE_A_NUMBER)], **more, render_kw={"min": 0, "inputmode": "numeric"})
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read digits, with or without a minus."""
+        if valuelist and valuelist[0].strip():
+            if not re.fullmatch(r"-?[0-9]{1,9}", valuelist[0].strip()):
+                raise ValueError(TYPE_A_NUMBER)
+            self.data = int(valuelist[0])
+
+
+class Day(DateField):  # type: ignore[misc]
+    """A local date."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read a date as browsers send it."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as error:
+            raise ValueError("Write a date, such as 2026-11-30.") from error
+
+
+def day_in_range(form: Form, field: Field) -> None:  # noqa: ARG001 -- WTForms passes it
+    """Refuse a date in a year that no page can be asked about."""
+    if isinstance(field.data, date) and field.data.year not in _YEARS:
+        raise ValidationError(f"Write a date {_BOUNDS}, such as 2026-11-30.")
+
+
+class Moment(StringField):  # type: ignore[misc]
+    """A date and time, local in the first club's zone; `data` is the text, `at` the same moment in UTC."""
+
+    at: datetime | None = None
+
+    def pre_validate(self, form: Form) -> None:  # noqa: ARG002 -- WTForms passes it
+        """Read the text."""
+        if text := (self.data or "").strip():
+            self.at = utc(local_moment(text), house_zone())
+
+
+def local_moment(text: str) -> datetime:
+    """The date and time that a browser sent, without a zone. Raises ValidationError, a ValueError."""
+    try:
+        local = datetime.fromisoformat(text)
+    except ValueError:
+        local = None
+    if local is None or local.tzinfo or local.year not in _YEARS:
+        raise ValidationError(f"Write a date and a time {_BOUNDS}, such as 2026-11-01T12:00.")
+    return local
+
+
+def utc(local: datetime, zone: str) -> datetime:
+    """The moment of a local date and time in the zone."""
+    return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+_BOUNDS = f"from {_YEARS[0]} to {_YEARS[-1]}"

@@ -1,0 +1,158 @@
+"""Signing up: which picks an offer takes, and the terms that are pinned to a membership.
+
+Main verb: `sign_up`. Later a membership can be moved to the offer's current terms.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models.catalogue.days import end_of
+from models.catalogue.tables import Club, Item, OfferState, PaymentTerm, SessionBucket
+from models.database.naming import email_given, name_given
+from models.errors import (
+    DateInPast,
+    KeyReused,
+    PickGivesNothing,
+    PickNotOffered,
+    PicksMissing,
+    TooFewPicks,
+    TooManyPicks,
+    WrongCurrency,
+    WrongState,
+)
+from models.members.memberships import (
+    MAX_EMAIL_LENGTH,
+    Member,
+    Membership,
+    MembershipTerms,
+    PinnedTerms,
+    find_member,
+)
+from models.staff import actions
+from models.staff.actions import Actor
+
+
+def chosen_buckets(term: PaymentTerm, picks: Sequence[Item]) -> list[SessionBucket]:
+    """The session buckets that these picks mean under the payment term, by the offer's rules.
+
+    An item without sessions under the term cannot be picked. An offer with a single bucket
+    includes it, picked or not. Otherwise the picks must include the required items, and their
+    number must be from minimum to maximum. Raises OfferCannotBeBought, PickNotOffered, PickGivesNothing,
+    PicksMissing, TooFewPicks or TooManyPicks.
+    """
+    offer, used = term.offer, term.used_buckets
+    if refusal := term.why_not_buyable:
+        raise refusal
+    by_item = {bucket.item_id: bucket for bucket in offer.buckets}
+    chosen = {}
+    for item in picks:
+        if item.id not in by_item:
+            offered = ", ".join(bucket.item.name for bucket in used) or "none"
+            raise PickNotOffered(item=item.name, offer=offer.name, offered=offered)
+        if by_item[item.id] not in used:
+            raise PickGivesNothing(item=item.name, term=term.name)
+        chosen[item.id] = by_item[item.id]
+    if len(offer.buckets) == 1:
+        return used
+    missing = [bucket.item.name for bucket in offer.buckets if bucket.required and bucket.item_id not in chosen]
+    if missing:
+        raise PicksMissing(offer=offer.name, items=" and ".join(missing))
+    if len(chosen) < offer.min_buckets and offer.buckets:
+        raise TooFewPicks(offer=offer.name, minimum=offer.min_buckets, picked=len(chosen))
+    if len(chosen) > offer.max_buckets:
+        raise TooManyPicks(offer=offer.name, maximum=offer.max_buckets, picked=len(chosen))
+    return list(chosen.values())
+
+
+def sign_up(
+    session: Session, *, email: str, name: str, club: Club, term: PaymentTerm, picks: Sequence[Item],
+    by: Actor, now: datetime, key: str | None = None,
+) -> Membership:  # fmt: skip
+    """Signs a person up (a known address gains a further membership) and pins the terms.
+
+    The same idempotency key with the same content gives the same membership again. Raises
+    WrongState for an offer or a term not on sale, WrongCurrency, InvalidEmail, NameMissing,
+    KeyReused, and what `chosen_buckets` raises.
+    """
+    known = session.scalar(select(Membership).where(Membership.idempotency_key == key)) if key else None
+    if known:
+        return _same(known, email, club, term, picks)
+    offer = term.offer
+    if term.retired_at is not None:
+        raise WrongState(field="payment_term_id", what=f"Payment term {term.name!r}", state="retired", verb="bought")
+    if offer.state != OfferState.PUBLISHED:
+        raise WrongState(field="payment_term_id", what=f"Offer {offer.name!r}", state=offer.state, verb="bought")
+    if term.currency != club.currency:
+        raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=club.currency)
+    email, name = email_given(email, MAX_EMAIL_LENGTH), name_given(name)
+    buckets = chosen_buckets(term, picks)
+    session.execute(insert(Member).values(email=email, name=name).on_conflict_do_nothing())
+    member = find_member(session, email)
+    assert member is not None, "inserted or already there"  # noqa: S101 -- narrows the type
+    new = insert(Membership).values(
+        idempotency_key=key, member_id=member.id, club_id=club.id, offer_id=offer.id, payment_term_id=term.id,
+        currency=term.currency,
+    )  # fmt: skip
+    membership: Membership | None = session.scalar(new.on_conflict_do_nothing().returning(Membership))
+    if membership is None:
+        known = session.scalars(select(Membership).where(Membership.idempotency_key == key)).one()
+        return _same(known, email, club, term, picks)
+    membership.versions.append(MembershipTerms(since=now, dues_minor=term.dues_minor, pinned=_pin(term, buckets)))
+    session.flush()
+    actions.log(session, by, "sign up", f"membership {membership.id}: {offer.name}, {term.name}", member_id=member.id)
+    return membership
+
+
+def _same(known: Membership, email: str, club: Club, term: PaymentTerm, picks: Sequence[Item]) -> Membership:
+    """The membership that this key made, if the content is the same. Raises KeyReused."""
+    picked, pinned = {item.id for item in picks}, {pin.item_id for pin in known.versions[0].pinned}
+    included = not picked and len(term.offer.buckets) == 1
+    same_picks = picked == pinned or (included and len(pinned) == 1)
+    bought = (known.member.email.lower(), known.club_id, known.payment_term_id)
+    if bought != (email.strip().lower(), club.id, term.id) or not same_picks:
+        raise KeyReused(key=known.idempotency_key)
+    return known
+
+
+def _pin(term: PaymentTerm, buckets: Iterable[SessionBucket]) -> list[PinnedTerms]:
+    terms = {entry.session_bucket_id: entry for entry in term.bucket_terms}
+    return [
+        PinnedTerms(
+            item_id=bucket.item_id,
+            quantity=terms[bucket.id].quantity,
+            days_to_expire=terms[bucket.id].days_to_expire,
+        )
+        for bucket in buckets
+    ]
+
+
+def move_to_current_terms(
+    session: Session, membership: Membership, *, since: date, picks: Sequence[Item], reason: str, by: Actor,
+    now: datetime,
+) -> MembershipTerms:  # fmt: skip
+    """Applies the offer's current terms to payments from this local day of the club on; today means from now on.
+
+    Earlier payments keep their terms. Raises ReasonMissing, TextTooLong, DateInPast, WrongCurrency,
+    and what `chosen_buckets` raises for the picks.
+    """
+    reason = actions.reason_given(reason)
+    club, term = membership.club, membership.term
+    today = now.astimezone(ZoneInfo(club.time_zone)).date()
+    if since < today:
+        raise DateInPast(day=since)
+    if term.currency != membership.currency:
+        raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=membership.currency)
+    buckets = chosen_buckets(term, picks)
+    subject = f"membership {membership.id} to the current terms of {membership.offer.name}, {term.name}, from {since}"
+    act = actions.log(session, by, "move terms", subject, member_id=membership.member_id, reason=reason)
+    start = now if since == today else end_of(since - timedelta(days=1), club.time_zone)
+    moved = MembershipTerms(since=start, dues_minor=term.dues_minor, action_id=act, pinned=_pin(term, buckets))
+    membership.versions.append(moved)
+    session.flush()
+    session.refresh(membership, ["versions"])
+    return moved

@@ -1,0 +1,25 @@
+"""The sample gym with payments, for the tests of commands."""
+
+import pytest
+
+from runtime.settings import Settings
+from tests.console.conftest import Spp
+from tests.worker.scene import Make, arrive, paid_now
+from worker.crediting import Crediting
+
+
+@pytest.fixture
+def paid_ann(gym: Spp, settings: Settings, make: Make) -> Spp:
+    """Ann has paid once: 8 group classes and 4 personal-training sessions."""
+    arrive(make, paid_now("in_1", "sub_ann"))
+    assert Crediting(settings, make).drain() == 1
+    return gym
+
+
+@pytest.fixture
+def worked(gym: Spp, settings: Settings, make: Make) -> Spp:
+    """Ann has paid; a zero-amount invoice was ignored, and other content under the first's id quarantined."""
+    arrive(make, paid_now("in_1", "sub_ann"), paid_now("in_1", "sub_mallory"))
+    arrive(make, paid_now("in_2", "sub_ben").replace(b'"amount_paid": 8900', b'"amount_paid": 0'))
+    Crediting(settings, make).drain()
+    return gym
