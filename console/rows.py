@@ -18,13 +18,14 @@ def noun(table: type[Base]) -> str:
     return str(table.__tablename__).removesuffix("s").replace("_", " ")
 
 
-def row(table: type[Row], what: str, wanted: int, *, lock: bool = False, field: str | None = None) -> Row:
+def row(table: type[Row], wanted: int, *, lock: bool = False, field: str | None = None) -> Row:
     """The row with that id, locked against other edits with `lock`.
 
-    Raises NotFound, which calls it `what`, for the field that holds the id: by default `WHAT_id`.
+    Raises NotFound for the field that holds the id: `item_id`, unless it is named.
     """
     found = database().get(table, wanted, with_for_update=lock or None)
     if found is None:
+        what = noun(table)
         raise NotFound(field=field or f"{what.replace(' ', '_')}_id", what=what, name=wanted)
     return found
 
@@ -50,7 +51,7 @@ def the_offer(offer_id: int, *, lock: bool = False) -> Offer:
 
 def the_term(term_id: int) -> PaymentTerm:
     """The payment term, with its offer locked against other edits. Raises NotFound."""
-    offer = the_offer(row(PaymentTerm, "payment term", term_id).offer_id, lock=True)
+    offer = the_offer(row(PaymentTerm, term_id).offer_id, lock=True)
     found = next((term for term in offer.terms if term.id == term_id), None)
     if found is None:  # deleted while this request waited for the lock
         raise NotFound(what="payment term", name=term_id)

@@ -37,7 +37,7 @@ class DatabaseUnreachable(SppError, status=503):
 
 
 class MigrationLockedOut(SppError):
-    """Nothing was migrated: after {tries} tries, others still held a lock on a table that the migration has to change.
+    """The database is as it was: after {tries} tries, others still held a lock on a table that the migration has to change.
     `SELECT * FROM pg_stat_activity WHERE state <> 'idle' ORDER BY xact_start` shows them; then `spp migrate` again."""
 
 
@@ -226,7 +226,7 @@ class KeyReused(SppError, status=409):
 
 
 class SentBefore(SppError, status=409):
-    """This form was sent before with other content: check what it did, and send it again if you want both."""
+    """This form was sent before, with other content: check what it did, and send it again if you want both."""
 
 
 class NotPositive(SppError, field="quantity"):

@@ -20,7 +20,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized, Unsupported
 from console.api.fields import Answer, Id, KeyHeader, parameter
 from console.api.problems import MEDIA_TYPE, InvalidRequest, Problem, faults
 from console.request import database, open_to_all
-from console.rows import noun, row, the_offer, the_term
+from console.rows import row, the_offer, the_term
 from models.catalogue.tables import Offer, PaymentTerm
 from models.database.base import Base
 from models.staff import accounts, kept_answers, tokens
@@ -161,7 +161,7 @@ def _row(kind: type[int] | type[Base], wanted: int, *, lock: bool) -> Base | int
         return wanted
     if lock and kind is Offer:
         return the_offer(wanted, lock=True)
-    return the_term(wanted) if lock and kind is PaymentTerm else row(kind, noun(kind), wanted, lock=lock)
+    return the_term(wanted) if lock and kind is PaymentTerm else row(kind, wanted, lock=lock)
 
 
 def _once(given: dict[str, BaseModel], run: Callable[[], Answer | None], at: str) -> Response:

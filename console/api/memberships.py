@@ -121,8 +121,8 @@ def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
     Earlier payments with one of its billing references are credited soon after.
     """
     now = datetime.now(UTC)
-    club, term = row(Club, "club", body.club_id), row(PaymentTerm, "payment term", body.payment_term_id)
-    picks = [row(Item, "item", item_id, field="item_ids") for item_id in body.item_ids]
+    club, term = row(Club, body.club_id), row(PaymentTerm, body.payment_term_id)
+    picks = [row(Item, item_id, field="item_ids") for item_id in body.item_ids]
     member = {"email": body.email, "name": body.name}
     bought = signing_up.sign_up(
         database(), **member, club=club, term=term, picks=picks, by=actor(), now=now, key=header.key

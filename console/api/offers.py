@@ -122,7 +122,7 @@ def _set_buckets(offer: tables.Offer, wanted: Sequence[BucketBody]) -> None:
             edit.log("require session bucket", f"{bucket.item.name} of {named(offer)}")
             continue
         with within(f"buckets/{place}", BucketBody):
-            item = row(tables.Item, "item", one.item_id)
+            item = row(tables.Item, one.item_id)
             offer.add_bucket(item, required=one.required)
         log("add session bucket", f"{item.name} to {named(offer)}{', required' if one.required else ''}")
     database().flush()  # new buckets get their ids
