@@ -1,4 +1,4 @@
-"""Names that staff give, and rows that nothing may refer to: the database decides, and its refusal is put in words."""
+"""Unique names and rows in use: the database refuses, and its refusal becomes an error in words."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ MAX_NAME_LENGTH = 200
 
 
 def name_given(text: str) -> str:
-    """The name as it is kept, without blanks around it. Raises NameMissing or TextTooLong."""
+    """The name without surrounding blanks. Raises NameMissing or TextTooLong."""
     name = text.strip()
     if not name:
         raise NameMissing
@@ -24,21 +24,21 @@ def name_given(text: str) -> str:
 
 @contextmanager
 def named_once(session: Session, what: str, name: str) -> Iterator[None]:
-    """Writes what the block names, or undoes it and raises NameTaken; `what` reads like `an item`."""
+    """Flush the block's changes, or undo them and raise NameTaken. `what` reads like `an item`."""
     with _refused_by(session, UniqueViolation, lambda: NameTaken(what=what, name=name)):
         yield
 
 
 @contextmanager
 def unless_in_use(session: Session, refusal: Callable[[], SppError]) -> Iterator[None]:
-    """Writes what the block deletes, or undoes it and raises the refusal where something refers to it."""
+    """Flush the block's deletions, or undo them and raise the refusal if something refers to the row."""
     with _refused_by(session, ForeignKeyViolation, refusal):
         yield
 
 
 @contextmanager
 def _refused_by(session: Session, violation: type[Exception], refusal: Callable[[], SppError]) -> Iterator[None]:
-    session.flush()  # what was changed before the block is not its fault
+    session.flush()  # so that earlier changes cannot fail inside the block
     try:
         with session.begin_nested():
             yield
