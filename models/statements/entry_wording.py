@@ -1,4 +1,4 @@
-"""PURE: what an entry, a grant or a fact says, in the words of the desk."""
+"""PURE: entries, grants and facts in the words of the desk."""
 
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ _CAUSES = {
     "cancellation": ("cancelled", "the cancellation was undone"),
     "failure": ("failed after all", "it was paid after all"),
 }
-"""By the family of a cause: what became of the payment, and what it is called when the money comes back."""
+"""By family of causes: the words for the reversal, and for the money coming back."""
 
 
 def entry_told(entry: EntryLine) -> str:
@@ -41,20 +41,20 @@ def entry_told(entry: EntryLine) -> str:
 
 
 def reason_told(note: str | None) -> tuple[str, str]:
-    """An adjustment's reason in words, and what was noted beside it."""
+    """An adjustment's reason in words, and its note."""
     reason, _, noted = (note or "").partition(": ")
     return reason.replace("_", " "), noted
 
 
 def note_told(entry: EntryLine) -> str:
-    """What is noted on an entry, without what `entry_told` says already."""
+    """The note of an entry, without what `entry_told` returns already."""
     if entry.kind == EntryKind.DEBT_REPAYMENT:
         return ""
     return reason_told(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
 
 
 def entered_later(entry: EntryLine) -> bool:
-    """Whether it was written down so much later than it happened that its place in a statement needs explaining."""
+    """Whether it was recorded a day or more after it happened, so that its place in a statement needs explaining."""
     return entry.recorded_at - entry.occurred_at >= timedelta(days=1)
 
 
@@ -112,7 +112,7 @@ def shortfall_told(number: int) -> str:
 
 
 def grant_states(grant: GrantLine, now: datetime) -> list[str]:
-    """What is special about a grant at that moment: that it is over, used up, reversed or short; often nothing."""
+    """The states of a grant at that moment, such as expired, used up, reversed or short; often none."""
     states = []
     if grant.effective_at > now:
         states.append("not usable yet")

@@ -1,4 +1,4 @@
-"""What expires next: sessions by club and item over the coming local days, and each grant of them. Read only."""
+"""What expires next: sessions by club and item over the coming local days, and each of their grants. Read only."""
 
 from datetime import date, datetime
 from typing import NamedTuple
@@ -10,7 +10,7 @@ BATCH = 2000
 
 
 class Expiring(NamedTuple):
-    """Of one item at one club: what can be used for the last time today, tomorrow, and within the days asked for."""
+    """Sessions of one item at one club whose last usable day is today, tomorrow, or within the days asked for."""
 
     club: str
     item: str
