@@ -1,6 +1,6 @@
-"""What a person does about events that went wrong: send them through again, let them through, lay them aside.
+"""Repairs by people: replay, release from quarantine, discard.
 
-All or none of the events named; each act stands in the action log, with its reason.
+Each applies to all of the named events or to none, and is written to the action log with its reason.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ TROUBLED = frozenset({EventState.QUARANTINED, EventState.DEAD})
 
 
 def replay(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
-    """Sends events through the same path again, whatever their state; which these are, in order.
+    """Replays events, whatever their state. Returns their ids, in order.
 
     Raises NotRepairable, ReasonMissing or TextTooLong.
     """
@@ -32,9 +32,9 @@ def replay(session: Session, ids: Collection[int], reason: str, *, by: Actor) ->
 
 
 def release(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
-    """Lets quarantined events through after all; of two with one id both will count then, as far as they differ.
+    """Lets quarantined events count. Of two events with one id both count then, as far as they differ.
 
-    What contradicts another event is let through again where it was discarded, or was let through and failed.
+    An event that contradicts another can be let through again after a discard or a failure.
     Raises NotRepairable, ReasonMissing or TextTooLong.
     """
     why = reason_given(reason)
@@ -47,7 +47,7 @@ def release(session: Session, ids: Collection[int], reason: str, *, by: Actor) -
 
 
 def discard(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
-    """Decides that quarantined, dead or waiting events have no effect; they are kept, with the reason.
+    """Gives quarantined, dead or waiting events no effect; they are kept, with the reason.
 
     Raises NotRepairable, ReasonMissing or TextTooLong.
     """
