@@ -24,8 +24,8 @@ def explain(member_id: int, entry_id: int) -> ResponseReturnValue:
     now = datetime.now(UTC)
     member = member_page.find(member_id)
     why = explanation.explain(database(), member_id, entry_id, now) or abort(404)
-    grant = statement.page(database(), member_id, limit=SHOWN, grant_id=why.grant.grant_id, item_id=why.entry.item_id)
+    history = statement.page(database(), member_id, limit=SHOWN, grant_id=why.grant.grant_id, item_id=why.entry.item_id)
     return render_template(
-        "members/entry.html", member=member, zone=member_page.zone_of(member), now=now, why=why, grant=grant,
+        "members/entry.html", member=member, zone=member_page.zone_of(member), now=now, why=why, history=history,
         shown=masking.shown,
     )  # fmt: skip

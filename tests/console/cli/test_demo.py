@@ -69,7 +69,7 @@ def test_the_demo_fails_where_a_rule_is_broken(tmp_path: Path) -> None:
         shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ROOT.glob("*.py"):
         shutil.copy(file, tree)
-    rules = tree / "models" / "entitlement.py"
+    rules = tree / "models" / "payments" / "entitlement.py"
     assert rules.read_text().count(RULE) == 1
     rules.write_text(rules.read_text().replace(RULE, "0"))
     done = spp("demo", tree=tree)
