@@ -26,9 +26,7 @@ def replay(session: Session, ids: Collection[int], reason: str, *, by: Actor) ->
     for event in _locked(session, ids, "replayed"):
         if event.conflicts_with is not None:
             raise _not(event, "replayed", f"it contradicts event {event.conflicts_with}, so it has to be let through")
-    done = queue.replay(session, list(ids))
-    _log(session, by, "replay", done, why)
-    return done
+    return _logged(session, by, "replay", queue.replay(session, list(ids)), why)
 
 
 def release(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
@@ -41,9 +39,7 @@ def release(session: Session, ids: Collection[int], reason: str, *, by: Actor) -
     for event in _locked(session, ids, "let through"):
         if not event.can_be_let_through:
             raise _not(event, "let through", f"it is {event.state}")
-    done = queue.replay(session, list(ids), let_through=True)
-    _log(session, by, "release", done, why)
-    return done
+    return _logged(session, by, "release", queue.replay(session, list(ids), let_through=True), why)
 
 
 def discard(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
@@ -55,9 +51,7 @@ def discard(session: Session, ids: Collection[int], reason: str, *, by: Actor) -
     for event in _locked(session, ids, "discarded"):
         if not event.can_be_discarded:
             raise _not(event, "discarded", f"it is {event.state}")
-    done = queue.discard(session, list(ids), why)
-    _log(session, by, "discard", done, why)
-    return done
+    return _logged(session, by, "discard", queue.discard(session, list(ids), why), why)
 
 
 def _locked(session: Session, ids: Collection[int], verb: str) -> Sequence[WebhookEvent]:
@@ -75,6 +69,7 @@ def _not(event: WebhookEvent, verb: str, why: str) -> NotRepairable:
     return NotRepairable(ids=event.id, verb=verb, why=why)
 
 
-def _log(session: Session, by: Actor, verb: str, ids: Sequence[int], reason: str) -> None:
+def _logged(session: Session, by: Actor, verb: str, ids: list[int], reason: str) -> list[int]:
     for number in ids:
         actions.log(session, by, verb, f"event {number}", reason=reason)
+    return ids
