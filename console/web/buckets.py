@@ -95,7 +95,7 @@ def add(offer_id: int) -> Answer:
     }
 
     def act() -> tuple[str, str]:
-        item = row(Item, "item", form.item.data, field="item_id")
+        item = row(Item, form.item.data, field="item_id")
         offer.add_bucket(item, required=form.required.data)
         subject = f"{item.name} to {named(offer)}{', required' if form.required.data else ''}"
         actions.log(database(), actor(), "add session bucket", subject)

@@ -78,7 +78,7 @@ def new() -> Answer:
 @pages.form("/<id:club_id>", Role.MANAGER)
 def edit(club_id: int) -> Answer:
     """Change a club's name, zone, currency or rule for reversed payments."""
-    club = row(Club, "club", club_id, lock=True)
+    club = row(Club, club_id, lock=True)
     form = _form(club)
 
     def act() -> tuple[str, str]:

@@ -77,7 +77,7 @@ def export() -> Answer:
 @pages.form("/<id:run_id>/allow", Role.OPERATOR)
 def allow(run_id: int) -> Answer:
     """Let a stopped run go on."""
-    run, form = row(ExpiryRun, "expiry run", run_id), ReasonForm()
+    run, form = row(ExpiryRun, run_id), ReasonForm()
 
     def act() -> tuple[str, str]:
         expiry.allow(database(), run_id, reason=form.text("reason"), by=actor())
@@ -89,7 +89,7 @@ def allow(run_id: int) -> Answer:
 @pages.form("/<id:run_id>/undo", Role.OPERATOR)
 def undo(run_id: int) -> Answer:
     """Have a worker undo a run."""
-    run, form = row(ExpiryRun, "expiry run", run_id), UndoForm()
+    run, form = row(ExpiryRun, run_id), UndoForm()
 
     def act() -> tuple[str, str]:
         last_day, reason = form.last_day.data, form.text("reason")

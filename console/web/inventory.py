@@ -67,7 +67,7 @@ def new() -> Answer:
 @pages.form("/<id:item_id>", Role.MANAGER)
 def edit(item_id: int) -> Answer:
     """Change an item's name and, while nothing uses it, its kind or type. Retire and Bring back save as well."""
-    item = row(Item, "item", item_id, lock=True)
+    item = row(Item, item_id, lock=True)
     form, then = ItemForm(obj=item), request.form.get("then", "")
 
     def save() -> tuple[str, str]:
