@@ -45,7 +45,7 @@ class UndoForm(ReasonForm):
 
 @pages.page("/", Role.VIEWER)
 def overview() -> Answer:
-    """What expires next, the stopped run if there is one, and all runs, newest first."""
+    """The sessions that expire next, the stopped run if there is one, and all runs, newest first."""
     session, now = database(), utc_now()
     runs = expiry.page(session, limit=LISTED, before=query_id("before"))
     acts = {act for run in runs.runs for act in (run.allowed_by, run.undone_by) if act}

@@ -17,7 +17,7 @@ _CAUSES = {
 """By family of causes: the words for the reversal, and for the money coming back."""
 
 
-def entry_told(entry: EntryLine) -> str:
+def entry_in_words(entry: EntryLine) -> str:
     """What happened, in a few words: `Taken back: payment refunded`."""
     match EntryKind(entry.kind):
         case EntryKind.GRANT:
@@ -33,24 +33,24 @@ def entry_told(entry: EntryLine) -> str:
         case EntryKind.REINSTATEMENT:
             return f"Given again: {_what_came_back(entry.cause)}"
         case EntryKind.ADJUSTMENT:
-            return f"Adjusted: {reason_told(entry.note)[0]}"
+            return f"Adjusted: {reason_in_words(entry.note)[0]}"
         case EntryKind.EXTENSION:
             return "Expires later" if entry.expires_at else "Never expires any more"
         case EntryKind.DEBT_REPAYMENT:
             return _repayment(entry)
 
 
-def reason_told(note: str | None) -> tuple[str, str]:
+def reason_in_words(note: str | None) -> tuple[str, str]:
     """An adjustment's reason in words, and its note."""
     reason, _, noted = (note or "").partition(": ")
     return reason.replace("_", " "), noted
 
 
-def note_told(entry: EntryLine) -> str:
-    """The note of an entry, without what `entry_told` returns already."""
+def note_in_words(entry: EntryLine) -> str:
+    """The note of an entry, without what `entry_in_words` returns already."""
     if entry.kind == EntryKind.DEBT_REPAYMENT:
         return ""
-    return reason_told(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
+    return reason_in_words(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
 
 
 def entered_later(entry: EntryLine) -> bool:
@@ -68,7 +68,7 @@ def _repayment(entry: EntryLine) -> str:
     return "Shortfall repaid by another grant"
 
 
-def repayment_told(entry: EntryLine) -> str:
+def repayment_in_words(entry: EntryLine) -> str:
     """What a debt repayment means."""
     if entry.counter_grant_id == entry.grant_id:
         return "The payment of the returned sessions had been reversed, so they repaid what was owed for it."
@@ -79,7 +79,7 @@ def repayment_told(entry: EntryLine) -> str:
     return "These sessions had been used before their payment was reversed. Another grant repaid them."
 
 
-def fact_told(kind: str, cause: str | None) -> str:
+def fact_in_words(kind: str, cause: str | None) -> str:
     """What a payment fact means: `Paid`, `Refunded`, `The dispute was won`."""
     match FactKind(kind):
         case FactKind.PAID:
@@ -105,7 +105,7 @@ def _family(cause: str | None) -> str:
     return (cause or "").partition(":")[0].partition(" ")[0]
 
 
-def shortfall_told(number: int) -> str:
+def shortfall_in_words(number: int) -> str:
     """What a shortfall means for the member."""
     used = "1 session was" if number == 1 else f"{number} sessions were"
     return f"{used} used before the payment was reversed; the next grant repays {'it' if number == 1 else 'them'}."
