@@ -2,8 +2,8 @@
 
 The present is read from the grants' projections. What a member had *as of* a moment is computed from the entries that
 were recorded by then, because that is what was shown at the time: an event of Monday that arrived on Wednesday is not
-in Tuesday's balance, and an extension counts from when it was recorded. Only expiry goes by the moment itself, recorded or
-not. For a moment in the future, the result is what will be left if nothing more happens.
+in Tuesday's balance, and an extension counts from when it was recorded. Only expiry goes by the moment itself, recorded
+or not. For a moment in the future, the result is what will be left if nothing more happens.
 """
 
 from collections.abc import Sequence
