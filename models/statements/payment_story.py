@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -93,7 +93,7 @@ def _stories(session: Session, roots: Sequence[Payment]) -> list[PaymentStory]:
     known_of: dict[int, list[KnownFact[Fact]]] = defaultdict(list)
     for payment_id, known in facts.of_payments(session, list(root_of)):
         known_of[root_of[payment_id]].append(known)
-    gave = _given(session, root_of)
+    gave = _given(session, ids)
     bought = [root.membership_id for root in roots if root.membership_id]
     members = select(Membership.id, Membership.member_id).where(Membership.id.in_(bought))
     member_of: dict[int | None, int] = dict(session.execute(members).all())
@@ -109,23 +109,17 @@ def _stories(session: Session, roots: Sequence[Payment]) -> list[PaymentStory]:
 
 
 _GIVEN = text("""
-    SELECT g.payment_id, i.id, i.name, g.quantity, g.reversed
-    FROM credit_grants g JOIN items i ON i.id = g.item_id
-    WHERE g.payment_id = ANY(CAST(:ids AS bigint[]))
-    ORDER BY i.name, g.id
+    SELECT p.root_id, i.id, i.name, sum(g.quantity), sum(g.reversed)
+    FROM payments p JOIN credit_grants g ON g.payment_id = p.id JOIN items i ON i.id = g.item_id
+    WHERE p.root_id = ANY(CAST(:roots AS bigint[]))
+    GROUP BY p.root_id, i.id
+    ORDER BY i.name
 """)
 
 
-def _given(session: Session, root_of: Mapping[int, int]) -> dict[int, list[Gave]]:
+def _given(session: Session, roots: Sequence[int]) -> dict[int, list[Gave]]:
     """By root, what its rows gave together, by item."""
-    sums: dict[tuple[int, int], Gave] = {}
-    for payment_id, *grant in session.execute(_GIVEN, {"ids": array(root_of)}):
-        given = Gave(*grant)
-        key = root_of[payment_id], given.item_id
-        known = sums.get(key, given._replace(quantity=0, reversed=0))
-        quantity, gone = known.quantity + given.quantity, known.reversed + given.reversed
-        sums[key] = given._replace(quantity=quantity, reversed=gone)
     gave: dict[int, list[Gave]] = defaultdict(list)
-    for (root, _), given in sums.items():
-        gave[root].append(given)
+    for root, *given in session.execute(_GIVEN, {"roots": array(roots)}):
+        gave[root].append(Gave(*given))
     return gave
