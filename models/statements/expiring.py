@@ -22,7 +22,7 @@ class Expiring(NamedTuple):
     members: int
 
 
-class ExpiringLot(NamedTuple):
+class ExpiringGrant(NamedTuple):
     """One grant that expires within the days asked for; `last_day` is local at the club."""
 
     grant_id: int
@@ -74,9 +74,9 @@ def summary(session: Session, now: datetime, *, days: int = 7) -> list[Expiring]
 
 
 def batch(
-    session: Session, now: datetime, *, days: int = 7, after: ExpiringLot | None = None, limit: int = BATCH
-) -> list[ExpiringLot]:
+    session: Session, now: datetime, *, days: int = 7, after: ExpiringGrant | None = None, limit: int = BATCH
+) -> list[ExpiringGrant]:
     """Up to `limit` of these grants, the next to expire first, from those that come after that one."""
     start = {"after": after.expires_at if after else now, "after_id": after.grant_id if after else 0}
     window = {"now": now, "days": days, "limit": limit, **start}
-    return [ExpiringLot(*row) for row in session.execute(_PAGE, window)]
+    return [ExpiringGrant(*row) for row in session.execute(_PAGE, window)]

@@ -74,7 +74,7 @@ def explain(session: Session, member_id: int, entry_id: int, now: datetime) -> E
     return Explanation(
         entry,
         lines[grant.id],
-        _told(session, known.fact_id) if known.fact_id else None,
+        _history(session, known.fact_id) if known.fact_id else None,
         action,
         session.scalar(select(Staff).where(Staff.email == action.actor)) if action else None,
         redemption,
@@ -84,7 +84,7 @@ def explain(session: Session, member_id: int, entry_id: int, now: datetime) -> E
     )
 
 
-def _told(session: Session, fact_id: int) -> PaymentHistory:
+def _history(session: Session, fact_id: int) -> PaymentHistory:
     fact = session.get_one(PaymentFact, fact_id)
     named = session.get_one(Payment, fact.payment_id)
     rows = session.scalars(select(Payment).where(Payment.root_id == named.root_id).order_by(Payment.id)).all()
