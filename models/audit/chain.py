@@ -3,7 +3,7 @@
 Entries are sealed an hour after they were written, by an hourly job and by the audit, which then verifies the whole
 chain. The audit finds and names an entry that was changed, deleted or slipped in after it was sealed, even past the
 triggers, and an entry whose cause was changed. A database owner can rewrite both entries and chain; therefore the head
-is sent out once a day, and whoever keeps it can prove that what was sealed by then is unchanged. Not covered: entries
+is sent out once a day, and a kept head proves that what was sealed by then is unchanged. Not covered: entries
 younger than the last seal, and whether a cause was true in the first place.
 """
 

@@ -93,19 +93,19 @@ def to_tell(session: Session, channel: str, now: datetime) -> list[AlarmNews]:
 
     An alarm that was over before its first notice gives none.
     """
-    told = (Notice.alarm_id == KnownAlarm.id) & (Notice.channel == channel)
+    sent = (Notice.alarm_id == KnownAlarm.id) & (Notice.channel == channel)
     lasts = KnownAlarm.resolved_at.is_(None)
-    untold = Notice.told_at.is_(None) | (Notice.told_at <= now - AGAIN_AFTER)
-    lasting = select(KnownAlarm, Notice.told_at).outerjoin(Notice, told).where(lasts, untold)
-    ended = select(KnownAlarm).join(Notice, told).where(~lasts, ~Notice.told_end)
+    unsent = Notice.told_at.is_(None) | (Notice.told_at <= now - AGAIN_AFTER)
+    lasting = select(KnownAlarm, Notice.told_at).outerjoin(Notice, sent).where(lasts, unsent)
+    ended = select(KnownAlarm).join(Notice, sent).where(~lasts, ~Notice.told_end)
     found = [AlarmNews(alarm, News.LASTS if told_at else News.FIRED) for alarm, told_at in session.execute(lasting)]
     found += [AlarmNews(alarm, News.RESOLVED) for alarm in session.scalars(ended)]
     return sorted(found, key=lambda one: one.alarm.id)
 
 
-def was_told(session: Session, channel: str, told: Iterable[AlarmNews], now: datetime) -> None:
+def was_sent(session: Session, channel: str, sent: Iterable[AlarmNews], now: datetime) -> None:
     """Records that the channel got these notices."""
-    for alarm, news in told:
+    for alarm, news in sent:
         values = {"told_at": now, "told_end": news == News.RESOLVED}
         new = insert(Notice).values(alarm_id=alarm.id, channel=channel, **values)
         session.execute(new.on_conflict_do_update(index_elements=[Notice.alarm_id, Notice.channel], set_=values))

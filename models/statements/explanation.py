@@ -41,7 +41,7 @@ class Explanation:
 
     entry: EntryLine
     grant: GrantLine
-    told: PaymentHistory | None
+    history: PaymentHistory | None
     action: Action | None
     person: Staff | None
     """The staff account that acted, if it was one."""
