@@ -30,12 +30,14 @@ NO_IDS = [None, "", "P 1", "P_\n1", "x" * 256, "é", 7, True, ["P1"], {"id": 7},
 class TestContract(EventContract):
     processor = "adyen"
     key = KEY.encode()
-    varies: ClassVar[frozenset[str]] = frozenset({
-        *("additionalData", "hmacSignature", "reason", "paymentMethod", "eventDate"),
-        *("authCode", "cardSummary", "expiryDate", "shopperReference", "modification.action"),
-        *("recurring.shopperReference", "recurring.recurringDetailReference"),
-        *("chargebackReasonCode", "chargebackSchemeCode", "disputeStatus"),
-    })  # fmt: skip
+    varies: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("additionalData", "hmacSignature", "reason", "paymentMethod", "eventDate"),
+            *("authCode", "cardSummary", "expiryDate", "shopperReference", "modification.action"),
+            *("recurring.shopperReference", "recurring.recurringDetailReference"),
+            *("chargebackReasonCode", "chargebackSchemeCode", "disputeStatus"),
+        }
+    )
 
     @pytest.mark.parametrize("hostile", HOSTILE)
     def test_authentic_but_unreadable(self, hostile: str) -> None:

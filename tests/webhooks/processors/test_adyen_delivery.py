@@ -144,8 +144,11 @@ class TestSplit:
 
 class TestRedeliveries:
     UNSIGNED: ClassVar[dict[str, Any]] = {
-        "reason": "other", "additionalData": {"shopperReference": "s-2"}, "paymentMethod": "mc", "operations": [1],
-    }  # fmt: skip
+        "reason": "other",
+        "additionalData": {"shopperReference": "s-2"},
+        "paymentMethod": "mc",
+        "operations": [1],
+    }
 
     @pytest.mark.parametrize("body", [PAID, RECORDED["chargeback"]])
     def test_unsigned_values_may_come_later_or_differently(self, body: bytes) -> None:

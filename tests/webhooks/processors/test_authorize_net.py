@@ -158,7 +158,7 @@ class TestMeaning:
                 TEST.interpret(TYPES[name], RECORDED[name])
 
     @pytest.mark.parametrize("id", [None, "", "6 0", 60020980001, "x" * 256, ["1"], "0", ...])
-    def test_what_is_no_transaction(self, id: object) -> None:  # noqa: A002 -- the field's name
+    def test_what_is_no_transaction(self, id: object) -> None:
         for name in (*DETAILS, "fraud_declined"):
             with pytest.raises(Unusable, match=r"\bid\b"):
                 meaning(name, payload__id=id)

@@ -196,7 +196,7 @@ class TestPaid:
                 meaning(xml, {f"{path}/currency-iso-code": currency})
 
     @pytest.mark.parametrize("id", [None, "tx 1", "tx_é", "x" * 256, ...])
-    def test_what_is_no_id(self, id: Any) -> None:  # noqa: A002 -- the field's name
+    def test_what_is_no_id(self, id: Any) -> None:
         for path in (f"{CHARGE}/id", f"{CHARGE}/customer/id", "subject/subscription/id"):
             if path == f"{CHARGE}/id" or (id is not None and id is not ...):
                 with pytest.raises(Unusable, match="id is"):

@@ -156,7 +156,7 @@ class TestFetched:
             meaning(body, {"currency": currency})
 
     @pytest.mark.parametrize("id", [None, "", "PM 1", 7, ...])
-    def test_what_is_no_id(self, body: bytes, id: object) -> None:  # noqa: A002 -- the field's name
+    def test_what_is_no_id(self, body: bytes, id: object) -> None:
         with pytest.raises(Unusable, match="id is"):
             meaning(body, {"id": id})
 
@@ -180,7 +180,7 @@ def test_links_that_are_none(body: bytes, value: object) -> None:
 
 @pytest.mark.parametrize("id", [None, "", "PM 1", "..", "PM1/../../x", "PM1?x=1", "PM%31", "x" * 256, 7, ["PM1"], ...])
 @pytest.mark.parametrize(("body", "link"), [(CONFIRMED, "payment"), (FAILED, "payment"), (REFUND_PAID, "refund")])
-def test_what_is_no_link(body: bytes, link: str, id: object) -> None:  # noqa: A002 -- the field's name
+def test_what_is_no_link(body: bytes, link: str, id: object) -> None:
     part = part_of(body, **{f"links__{link}": id})
     with pytest.raises(Unusable, match=link):
         TEST.interpret(part.type, part.body, RESOURCES[f"{link}s"])
@@ -219,7 +219,7 @@ def test_what_is_no_time(time: object) -> None:
         ("subscriptions.payment_created", "nothing about dues"),
     ],
 )
-def test_types_without_effect(type: str, why: str) -> None:  # noqa: A002 -- what it is called everywhere
+def test_types_without_effect(type: str, why: str) -> None:
     resource_type, _, action = type.partition(".")
     for body in (CONFIRMED, REFUND_PAID):
         part = part_of(body, resource_type=resource_type, action=action)

@@ -130,7 +130,7 @@ class TestPayment:
             meaning(name, **self.state(name, state))
 
     @pytest.mark.parametrize("type", ["COMPLETED", "REFUNDED", "REVERSED", "DENIED"])
-    def test_what_is_pending_is_waited_for(self, name: str, type: str) -> None:  # noqa: A002 -- the field's name
+    def test_what_is_pending_is_waited_for(self, name: str, type: str) -> None:
         pending = changed(FETCHED[name], **self.state(name, "pending"))
         with pytest.raises(NotYet, match="PayPal says that the payment is pending"):
             on().interpret(f"PAYMENT.SALE.{type}", RECORDED[name], pending)
@@ -310,7 +310,7 @@ def test_what_is_no_time(path: str, time: object) -> None:
         ("X" * 255, "nothing about dues"),
     ],
 )
-def test_types_without_effect(type: str, why: str) -> None:  # noqa: A002 -- the field's name
+def test_types_without_effect(type: str, why: str) -> None:
     (part,) = on().parse(changed(RECORDED["sale_completed"], event_type=type), {})
     assert not part.thin
     with pytest.raises(Ignored, match=why):

@@ -143,9 +143,12 @@ class TestWhatItComesTo:
         transactions = [{"seller_transaction_id": CAPTURE}]
         movements = [moved("DEBIT", amount)] + [moved("CREDIT", amount)] * (kind == "won")
         return meaning(
-            "dispute_lost", dispute_id=own, disputed_transactions=transactions, fund_movements=movements,
+            "dispute_lost",
+            dispute_id=own,
+            disputed_transactions=transactions,
+            fund_movements=movements,
             update_time="2026-11-20T10:00:00Z",
-        )  # fmt: skip
+        )
 
     def test_after_a_dispute_was_won_the_next_reversal_counts(self) -> None:
         reversal = self.one("reversal", "R1", "89.00") + self.one("won", "D1", "89.00")

@@ -49,8 +49,12 @@ def reversed_of_100(*told: list[Fact], order: str = "orderGym0001") -> int | Non
     """What of 100 sessions is taken back for the order, joined with all that is linked to it; None without credit."""
     facts, same = [fact for one in told for fact in one], {order}
     for _ in facts:
-        same |= {name for fact in facts if isinstance(fact, Linked) and {fact.payment, fact.other} & same
-                 for name in (fact.payment, fact.other)}  # fmt: skip
+        same |= {
+            name
+            for fact in facts
+            if isinstance(fact, Linked) and {fact.payment, fact.other} & same
+            for name in (fact.payment, fact.other)
+        }
     owed = entitlement([fact for fact in facts if fact.payment in same], [Terms(1, 100, 30)])
     return owed[0].reversed if owed else None
 
@@ -87,8 +91,10 @@ class TestInvoice:
             meaning(INVOICE_UPDATED, status=status)
 
     def test_in_parts_it_counts_once_with_their_sum(self) -> None:
-        part = {"computed_amount_money": {"amount": 4450, "currency": "USD"},
-                "total_completed_amount_money": {"amount": 4450, "currency": "USD"}}  # fmt: skip
+        part = {
+            "computed_amount_money": {"amount": 4450, "currency": "USD"},
+            "total_completed_amount_money": {"amount": 4450, "currency": "USD"},
+        }
         with pytest.raises(Ignored, match="PARTIALLY_PAID"):
             meaning(RECORDED["invoice_partially_paid"])
         assert meaning(INVOICE, payment_requests=[part, part]) == [self.PAID]
@@ -126,7 +132,7 @@ class TestPayment:
     TIME = at("2026-11-01T09:00:04Z")
 
     @pytest.mark.parametrize("type", ["payment.created", "payment.updated"])
-    def test_completed_is_a_link_and_holds(self, type: str) -> None:  # noqa: A002 -- the field's name
+    def test_completed_is_a_link_and_holds(self, type: str) -> None:
         assert meaning(PAYMENT, event__type=type) == [
             Linked("payGym0001", self.TIME, "orderGym0001"),
             Restored("payGym0001", self.TIME, "failure:payGym0001", 8900, "USD"),
@@ -183,7 +189,7 @@ class TestRefund:
 class TestDispute:
     @pytest.mark.parametrize("type", ["dispute.created", "dispute.state.updated", "dispute.state.changed"])
     @pytest.mark.parametrize("state", ["EVIDENCE_REQUIRED", "PROCESSING", "LOST", "ACCEPTED"])
-    def test_withheld_from_the_first_day(self, type: str, state: str) -> None:  # noqa: A002 -- the field's name
+    def test_withheld_from_the_first_day(self, type: str, state: str) -> None:
         time = at("2026-12-10T08:00:00Z")
         assert meaning(LOST, event__type=type, state=state) == [
             Reversed("payGym0001", time, "dispute:dpGym0001", 8900, "USD")
@@ -217,9 +223,10 @@ class TestDispute:
 
 AMOUNT = {INVOICE: "payment_requests__0__total_completed_amount_money__"}
 EACH = pytest.mark.parametrize(
-    "body", [INVOICE, PAYMENT, PAYMENT_FAILED, REFUND, REFUND_FAILED, LOST, WON],
+    "body",
+    [INVOICE, PAYMENT, PAYMENT_FAILED, REFUND, REFUND_FAILED, LOST, WON],
     ids=["invoice", "payment", "failed payment", "refund", "failed refund", "lost", "won"],
-)  # fmt: skip
+)
 
 
 @EACH
@@ -254,16 +261,21 @@ class TestWhatIsNone:
             meaning(body, updated_at=time)
 
     @pytest.mark.parametrize("id", ["a b", "\n", "x" * 256, 7, ["x"], True])
-    def test_id(self, body: bytes, id: object) -> None:  # noqa: A002 -- the field's name
+    def test_id(self, body: bytes, id: object) -> None:
         with pytest.raises(Unusable, match="is not an identifier"):
             meaning(body, **{"order_id" if body == INVOICE else "id": id})
 
 
 @pytest.mark.parametrize(
     ("body", "path"),
-    [(INVOICE, "subscription_id"), (INVOICE, "primary_recipient__customer_id"), (PAYMENT, "order_id"),
-     (REFUND, "payment_id"), (LOST, "disputed_payment__payment_id")],
-)  # fmt: skip
+    [
+        (INVOICE, "subscription_id"),
+        (INVOICE, "primary_recipient__customer_id"),
+        (PAYMENT, "order_id"),
+        (REFUND, "payment_id"),
+        (LOST, "disputed_payment__payment_id"),
+    ],
+)
 @pytest.mark.parametrize("value", ["a b", "é", 7, ["x"], {"id": 7}])
 def test_a_reference_that_is_none_is_not_left_out_in_silence(body: bytes, path: str, value: object) -> None:
     with pytest.raises(Unusable, match=f"{path.rpartition('__')[2]} is not an identifier"):
@@ -290,8 +302,8 @@ class TestTogether:
             ([INVOICE, PAYMENT_FAILED], 0),
             ([INVOICE, REFUND], 0),
         ],
-    )  # fmt: skip
-    def test_in_any_order_and_number(self, bodies: list[bytes], reversed: int) -> None:  # noqa: A002
+    )
+    def test_in_any_order_and_number(self, bodies: list[bytes], reversed: int) -> None:
         for order in permutations(bodies):
             assert reversed_of_100(*map(meaning, [*order, order[0]])) == reversed
 
@@ -341,7 +353,7 @@ class TestTogether:
         ("INVOICE.PAYMENT_MADE", "nothing about dues"),
     ],
 )
-def test_types_without_effect(type: str, why: str) -> None:  # noqa: A002 -- the field's name
+def test_types_without_effect(type: str, why: str) -> None:
     for body in (INVOICE, PAYMENT):
         with pytest.raises(Ignored, match=why):
             TEST.interpret(type, body)

@@ -183,7 +183,7 @@ class TestInvoicePaid:
             meaning(PAID, **{path: time})
 
     @pytest.mark.parametrize("id", [None, "", "in 1", "in_\n1", "x" * 256, 7, ["in_1"], ...])
-    def test_what_is_no_id(self, id: object) -> None:  # noqa: A002 -- the field's name
+    def test_what_is_no_id(self, id: object) -> None:
         with pytest.raises(Unusable, match="id is"):
             meaning(PAID, data__object__id=id)
 
@@ -227,7 +227,7 @@ class TestRefund:
     CAUSE = "refund of ch_Gym0001:re_Gym0001"
 
     @pytest.mark.parametrize("type", ["refund.created", "refund.updated", "charge.refund.updated"])
-    def test_succeeded(self, type: str) -> None:  # noqa: A002 -- the field's name
+    def test_succeeded(self, type: str) -> None:
         assert meaning(REFUND, type=type) == [
             Reversed("pi_Gym0001", at(1793613600), self.CAUSE, 3000, "USD"),
             Linked("pi_Gym0001", at(1793613601), "ch_Gym0001"),
@@ -235,7 +235,7 @@ class TestRefund:
 
     @pytest.mark.parametrize("status", ["failed", "canceled"])
     @pytest.mark.parametrize("type", ["refund.failed", "refund.updated", "charge.refund.updated"])
-    def test_failed(self, type: str, status: str) -> None:  # noqa: A002 -- the field's name
+    def test_failed(self, type: str, status: str) -> None:
         assert meaning(REFUND_FAILED, type=type, data__object__status=status) == [
             Restored("pi_Gym0001", at(1793786400), self.CAUSE, 3000, "USD"),
             Linked("pi_Gym0001", at(1793786400), "ch_Gym0001"),
@@ -330,7 +330,7 @@ class TestDispute:
         ("INVOICE.PAID", "nothing about dues"),
     ],
 )
-def test_types_without_effect(type: str, why: str) -> None:  # noqa: A002 -- the field's name
+def test_types_without_effect(type: str, why: str) -> None:
     for body in (PAID, TOTAL):
         with pytest.raises(Ignored, match=why):
             meaning(body, type=type)
