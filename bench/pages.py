@@ -112,7 +112,12 @@ def _make_account(site: Site) -> None:
     engine = make_engine(site.postgres.url(DATABASE))
     with sessions(engine).begin() as session:
         accounts.add(
-            session, email=EMAIL, name="Bench", role=Role.VIEWER, password=PASSWORD,
-            by=Actor("bench", "command line"), now=datetime.now(UTC),
-        )  # fmt: skip
+            session,
+            email=EMAIL,
+            name="Bench",
+            role=Role.VIEWER,
+            password=PASSWORD,
+            by=Actor("bench", "command line"),
+            now=datetime.now(UTC),
+        )
     engine.dispose()

@@ -14,7 +14,7 @@ HEADINGS = ("member", "e-mail", "club", "item", "sessions", "last usable day")
 def lines(session: Session, now: datetime, *, days: int, limit: int = expiring.BATCH) -> Iterator[str]:
     """The file in pieces, a batch of grants in each, the next to expire first.
 
-    Each batch is a transaction of its own, so that whoever takes them slowly keeps nothing open.
+    Each batch is a transaction of its own, so that a slow download keeps no transaction open.
     """
     return spreadsheet.pieces(HEADINGS, _batches(session, now, days, limit))
 

@@ -14,13 +14,13 @@ class Objects:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, kind: str, id: str, value: Any) -> None:  # noqa: A002 -- what the APIs call it
+    def put(self, kind: str, id: str, value: Any) -> None:
         """Add or replace an object."""
         file = self._folder / kind / f"{id}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(value))
 
-    def get(self, kind: str, id: str) -> Any:  # noqa: A002 -- what the APIs call it
+    def get(self, kind: str, id: str) -> Any:
         """The object, or None."""
         file = self._folder / kind / f"{id}.json"
         return json.loads(file.read_text()) if file.is_file() and file.parent.name == kind else None

@@ -6,7 +6,7 @@ from typing import Any
 API_VERSION = "2025-06-30.basil"
 
 
-def event(event_id: str, type: str, created: int, body: dict[str, Any]) -> bytes:  # noqa: A002 -- Stripe's name
+def event(event_id: str, type: str, created: int, body: dict[str, Any]) -> bytes:
     """One event around an object, in test mode; `created` in Unix seconds."""
     envelope = {
         "id": event_id, "object": "event", "api_version": API_VERSION, "created": created, "livemode": False,

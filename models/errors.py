@@ -37,7 +37,7 @@ class DatabaseUnreachable(SppError, status=503):
 
 
 class MigrationLockedOut(SppError):
-    """The database is as it was: after {tries} tries, others still held a table that the migration has to change.
+    """The database is as it was: after {tries} tries, others still lock a table that the migration has to change.
     `SELECT * FROM pg_stat_activity WHERE state <> 'idle' ORDER BY xact_start` shows them; then `spp migrate` again."""
 
 

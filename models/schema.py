@@ -1,4 +1,4 @@
-"""Every table, in one import; and whether a database has them all."""
+"""Every table in one import, and the differences between the models and a database."""
 
 from sqlalchemy import Connection
 
@@ -28,7 +28,10 @@ INDEXES = (search.NAME_WORDS, search.EMAIL_PREFIX, search.NAME_ORDER)
 
 
 def differences(connection: Connection) -> list[object]:
-    """What the models have that the migrated database has not, or the other way round."""
+    """Tables, columns, indexes and foreign keys that only the models or only the migrated database has.
+
+    It does not compare checks, triggers, functions and views; tests/models/database/test_migrations.py does.
+    """
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 

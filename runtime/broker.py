@@ -43,7 +43,6 @@ def celery_config(broker_url: str) -> dict[str, Any]:
     config: dict[str, Any] = {
         "broker_url": redis_url(broker_url),
         "broker_connection_timeout": 1,
-        "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "task_publish_retry": False,
@@ -60,8 +59,6 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         # RabbitMQ keeps to the limits by itself; for Redis and Valkey, broker_redis does.
         "task_queues": [Queue(name, max_length=kept) for name, kept in KEPT.items()],
         "task_routes": {CREDIT_SESSIONS: {"queue": EVENTS}, f"{JOBS}*": {"queue": MAINTENANCE}},
-        "task_send_sent_event": False,
-        "worker_send_task_events": False,
         "worker_disable_prefetch": True,
         "worker_prefetch_multiplier": 1,
         # Concerns late acknowledgements, of which there are none; unset, or False, it warns at each lost connection.
@@ -74,9 +71,8 @@ def celery_config(broker_url: str) -> dict[str, Any]:
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "timezone": "UTC",
-        "enable_utc": True,
         "beat_max_loop_interval": 2,
-        # Written down with each message that it sends, beat's schedule is its sign of life too.
+        # Beat writes its schedule with each message, so that the file also shows that it is alive.
         "beat_sync_every": 1,
         "worker_consumer": "worker.consumer:Consumer",
     }

@@ -15,7 +15,7 @@ from runtime.broker import KEPT
 from runtime.outages import Outage
 
 GARBAGE = Outage("broker_messages", "warning", settled_s=60)
-"""What the log is told of messages that are none of ours."""
+"""The log's summary of messages that are not ours."""
 
 _OUTAGES = (
     Empty,

@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 class Outage:
-    """What the log is told of one thing that may fail. For any thread."""
+    """The outages of one dependency, in the log. Thread-safe."""
 
     def __init__(
         self, name: str, level: Literal["error", "warning"] = "error", *, tell_every_s: float = TELL_EVERY_S,
@@ -63,11 +63,11 @@ class Outage:
             due = now - self._told_at >= self._tell_every_s
             if due:
                 self._told_at = now
-            told = self._tally(self._began, now)
+            tally = self._tally(self._began, now)
         if begins:
             getattr(log, self._level)(f"{self._name}_failing", error=why)
         elif due:
-            log.warning(f"{self._name}_still_failing", error=why, **told)
+            log.warning(f"{self._name}_still_failing", error=why, **tally)
 
     def works(self) -> None:
         """Notes that it worked. Costs next to nothing where it was not failing."""
@@ -80,9 +80,9 @@ class Outage:
             self._worked_at = self._worked_at or now
             if now - self._failed_at < self._settled_s:
                 return
-            told = self._tally(self._began, self._worked_at)
+            tally = self._tally(self._began, self._worked_at)
             self._began = None
-        log.info(f"{self._name}_working_again", **told)
+        log.info(f"{self._name}_working_again", **tally)
 
     @contextmanager
     def survived(self, kind: str) -> Iterator[None]:

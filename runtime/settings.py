@@ -181,8 +181,8 @@ class Settings(BaseSettings):
         user = self.role_name(role) if role and self.database_roles else None
         password = self.one_secret(role.password if role and user else DATABASE_PASSWORD)
         # What stands in the query counts more than what stands before the @.
-        said = {"user": user, "password": password}
-        more = "&".join(f"{name}={quote(value, safe='')}" for name, value in said.items() if value)
+        login = {"user": user, "password": password}
+        more = "&".join(f"{name}={quote(value, safe='')}" for name, value in login.items() if value)
         return self.database_url + (("&" if "?" in self.database_url else "?") + more if more else "")
 
     def _broker(self) -> str:

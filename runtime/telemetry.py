@@ -18,8 +18,8 @@ from runtime.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-TOLD = ("endpoint", "event_id", "delivery", "attempts", "state", "channel", "rule")
-"""What of a logged error goes with its report, beside its first line."""
+REPORTED = ("endpoint", "event_id", "delivery", "attempts", "state", "channel", "rule")
+"""The fields of a logged error that are reported, beside its first line."""
 
 _wanted = local()
 _ends: list[Callable[[], None]] = []
@@ -47,7 +47,7 @@ def start(settings: Settings, process: str) -> None:
     """Begins sending what is set, from this process ("webhooks", "worker", ...).
 
     Call it after the fork, and after logging is set up. Raises SettingsError where a library is missing, or the DSN is
-    none.
+    not valid.
     """
     check(settings)
     if settings.sentry_dsn:
@@ -78,17 +78,17 @@ def _report(dsn: str, process: str) -> Callable[[], None]:
             shutdown_timeout=2,
         )
     except BadDsn as error:
-        raise SettingsError(f"SPP_SENTRY_DSN is none: {error}.") from None
+        raise SettingsError(f"SPP_SENTRY_DSN is not a valid DSN: {error}.") from None
     sentry_sdk.set_tag("process", process)
 
-    def report(_logger: Any, method: str, said: Any) -> Any:
+    def report(_logger: Any, method: str, line: Any) -> Any:
         """Reports what is logged as an error; the log goes on as it is."""
         if method in {"error", "critical"}:
-            error = str(said.get("error", "")).partition("\n")[0][:500]
-            tags = {name: str(said[name])[:200] for name in TOLD if said.get(name) is not None}
-            what = {"message": f"{said.get('event')}: {error}", "level": "error", "tags": tags}
-            sentry_sdk.capture_event({**what, "fingerprint": [str(said.get("event")), tags.get("endpoint", "")]})  # type: ignore[typeddict-item]
-        return said
+            error = str(line.get("error", "")).partition("\n")[0][:500]
+            tags = {name: str(line[name])[:200] for name in REPORTED if line.get(name) is not None}
+            what = {"message": f"{line.get('event')}: {error}", "level": "error", "tags": tags}
+            sentry_sdk.capture_event({**what, "fingerprint": [str(line.get("event")), tags.get("endpoint", "")]})  # type: ignore[typeddict-item]
+        return line
 
     # In place: loggers that have spoken before keep this very list.
     structlog.get_config()["processors"].insert(0, report)

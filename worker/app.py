@@ -54,7 +54,7 @@ def _log(**_: Any) -> None:
     logs.configure(_settings.log_level)
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # That it is ready, or stops, is said at any level: who started it waits for that.
+    # Celery's "ready" and "stopping" are logged at any level, because `spp up` waits for them.
     logging.getLogger("celery.apps.worker").setLevel(logging.INFO)
 
 

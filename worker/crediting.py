@@ -34,10 +34,10 @@ log = structlog.get_logger()
 
 @dataclass
 class Group:
-    """Claimed events and what they mean: facts told, outcomes by event id, what is not final, adapters' failures."""
+    """Claimed events with their facts, outcomes by event id, events that wait, and failures of adapters."""
 
     events: list[Claimed] = field(default_factory=list)
-    told: list[EventFacts] = field(default_factory=list)
+    facts: list[EventFacts] = field(default_factory=list)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
     failed: list[tuple[Claimed, Exception]] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Crediting:
             try:
                 if event.attempts > self.settings.max_attempts:
                     raise RuntimeError("its worker died in every try")
-                group.told.append(EventFacts(event.id, event.endpoint, self._interpret(event, now)))
+                group.facts.append(EventFacts(event.id, event.endpoint, self._interpret(event, now)))
                 group.outcomes[event.id] = Outcome(event.id, EventState.PROCESSED)
             except Ignored as why:
                 group.outcomes[event.id] = Outcome(event.id, EventState.IGNORED, str(why))
@@ -126,9 +126,9 @@ class Crediting:
     def _settle(self, group: Group) -> int:
         if not group.events:
             return 0
-        told = {"events": len(group.events)}
-        with telemetry.span("credit", attributes=told), self.sessions.begin() as session:
-            problems = settlement.take_in(session, group.told, now=self.now(), late_credit=self._late_credit)
+        attributes = {"events": len(group.events)}
+        with telemetry.span("credit", attributes=attributes), self.sessions.begin() as session:
+            problems = settlement.take_in(session, group.facts, now=self.now(), late_credit=self._late_credit)
             for event in group.events:
                 if not event.let_through and (problem := problems.get(event.id)):
                     group.outcomes[event.id] = Outcome(event.id, EventState.QUARANTINED, problem)

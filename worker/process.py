@@ -32,7 +32,7 @@ from worker.recording import recorded
 TASK_S = 10.0
 """How long one task or tick goes on while there is work; well inside the tasks' time limits."""
 TICK_S = 1.0
-"""How long one tick goes on with acts that take long; signs of life are not to wait for them."""
+"""How long one tick goes on with bulk actions and the like; heartbeats must not wait for them."""
 
 
 class WorkerProcess:
@@ -118,7 +118,7 @@ class WorkerProcess:
         self._carry_on()
 
     def _carry_on(self) -> None:
-        """Goes on with what people have asked for, a batch in each transaction."""
+        """Continues what people have started, a batch in each transaction."""
         for step in (partial(expiry_undo.step, now=datetime.now(UTC)), bulk.work):
             keep_on, more = for_seconds(TICK_S), True
             while more and keep_on() and not self.stopping.is_set():

@@ -1,9 +1,8 @@
 """Reconciling: payments whose webhook never came are found in the processor's own lists, and credited all the same.
 
-What is listed and we were never told goes through the same inbox, with source
-`backfill`. Without an explicit time, a run goes on where the last one ended, less an
-overlap, and never back beyond the first event that the endpoint received: payments
-from before this service was there are nobody's surprise.
+Events of the processor's history that we never received go through the same inbox, with source `backfill`. Without
+an explicit time, a run starts where the last one ended, less an overlap, and never before the first event that the
+endpoint received: payments from before this service are not credited.
 """
 
 from collections import defaultdict
@@ -65,7 +64,7 @@ class Reconciling:
     ) -> Report:
         """Lists, compares and (but for `dry_run`) stores, a day at a time; each is kept when it is done.
 
-        A run since the same time that was cut off is gone on with. `progress` is told the share that
+        An interrupted run since the same time is resumed. `progress` gets the share that
         is done. Does not raise for what the processor's API does: the report has the error.
         """
         report = Report(self.processor.endpoint.name)
@@ -122,9 +121,9 @@ class Reconciling:
 
     def _window(self, start: datetime, end: datetime, dry_run: bool) -> Counts:
         counts = Counts()
-        listed = self.processor.fetch_history(start, end)
-        # Listed first, outside of any transaction; then looked up and stored.
-        while parts := list(islice(listed, BATCH)):
+        history = self.processor.fetch_history(start, end)
+        # Fetched first, outside of any transaction; then compared and stored.
+        while parts := list(islice(history, BATCH)):
             with self.sessions.begin() as session:
                 counts += self._batch(session, parts, dry_run)
         return counts
@@ -135,24 +134,24 @@ class Reconciling:
         missing: list[NewEvent] = []
         kept = storing.bodies(session, [(endpoint, part.event_id) for part in parts])
         meanings = {part: self._meaning(part) for part in parts if (endpoint, part.event_id) not in kept}
-        named = [fact.payment for said in meanings.values() for fact in said or ()]
-        told = _Told(facts.of_references(session, endpoint, named))
+        named = [fact.payment for meaning in meanings.values() for fact in meaning or ()]
+        known = _Known(facts.of_references(session, endpoint, named))
         for part in parts:
             event = NewEvent(endpoint, *part, source=EventSource.BACKFILL)
             is_kept = (endpoint, part.event_id) in kept
-            first, said = kept.get((endpoint, part.event_id)), meanings.get(part)
+            first, meaning = kept.get((endpoint, part.event_id)), meanings.get(part)
             if is_kept and (first is None or first == part.body or self.processor.same_content(first, part.body)):
                 counts.known += 1
             elif is_kept:
                 # The inbox keeps it beside the first, in quarantine.
                 counts.differing += 1
                 missing.append(event)
-            elif said and (contradiction := told.contradiction(said)):
+            elif meaning and (contradiction := known.contradiction(meaning)):
                 counts.differing += 1
                 missing.append(replace(event, quarantine_reason=contradiction))
-            elif said == []:
+            elif meaning == []:
                 counts.without_effect += 1
-            elif said and all(map(told.knows, said)):
+            elif meaning and all(map(known.knows, meaning)):
                 counts.known += 1
             else:
                 counts.added += 1
@@ -179,7 +178,7 @@ class Reconciling:
         return False
 
     def _meaning(self, part: ParsedEvent) -> list[Fact] | None:
-        """Its facts; none for what has no effect, and None where that cannot be told here: the worker will."""
+        """Its facts; empty if it has no effect, None if only the worker can decide."""
         if part.thin or part.quarantine_reason:
             return None
         try:
@@ -190,8 +189,8 @@ class Reconciling:
             return None
 
 
-class _Told:
-    """What we were told of some payments before."""
+class _Known:
+    """The facts that we already have about some payments."""
 
     def __init__(self, known: Iterable[Fact]) -> None:
         self._known: defaultdict[object, list[Fact]] = defaultdict(list)
@@ -199,17 +198,17 @@ class _Told:
             self._known[_subject(fact)].append(fact)
 
     def knows(self, fact: Fact) -> bool:
-        """Whether the fact says nothing new: it is the last word on its subject, or older than that."""
+        """Whether the fact is not news: it equals the last one on its subject, or is older."""
         words = [word for word in self._known[_subject(fact)] if word.occurred_at >= fact.occurred_at]
         last = max(self._known[_subject(fact)], key=lambda word: word.occurred_at, default=None)
         return any(_says_the_same(fact, word) for word in [*words, last] if word is not None)
 
-    def contradiction(self, said: Iterable[Fact]) -> str | None:
-        """Where a fact speaks of another amount than was told before, both in words.
+    def contradiction(self, facts: Iterable[Fact]) -> str | None:
+        """Both amounts in words, if a fact has another amount than a known one.
 
-        What went or came back may change with time (a running total, a dispute won in part): a later word is news.
+        Refunds and disputes may change with time (a running total, a dispute won in part): a later fact is news.
         """
-        for fact in said:
+        for fact in facts:
             for word in self._known[_subject(fact)]:
                 news = not isinstance(fact, Paid) and fact.occurred_at != word.occurred_at
                 if type(word) is type(fact) and not _says_the_same(fact, word) and not news:

@@ -91,7 +91,7 @@ class Watcher:
                 if not _sent(channel, one):
                     break
                 with self._make.begin() as session:
-                    notices.was_told(session, channel.name, [one], now)
+                    notices.was_sent(session, channel.name, [one], now)
             else:
                 if audit and _sent(channel, audit):
                     with self._make.begin() as session:

@@ -28,7 +28,7 @@ class PaymentQuery(PageQuery):
     endpoint: Sought | None = parameter("Payments received by this endpoint.", "stripe", default=None)
     reference: Sought | None = parameter("The payment with this id of the processor's.", "in_1Qx7", default=None)
     state: Literal["unmatched", "settled", "held"] | None = parameter(
-        "Payments in this state. `heard_of` cannot be listed: find such a payment by its reference.",
+        "Payments in this state. `heard_of` cannot be asked for: find such a payment by its reference.",
         "unmatched",
         default=None,
     )

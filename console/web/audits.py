@@ -11,13 +11,13 @@ from models.audit.results import Audit
 
 pages = Pages("audits", __name__, url_prefix="/audits")
 
-LISTED = 25
+PAGE_SIZE = 25
 
 
 @pages.page("/", Role.VIEWER)
 def overview() -> Answer:
     """The last audit, and the list of all, newest first."""
-    every = results.page(database(), limit=LISTED, before=query_id("before"))
+    every = results.page(database(), limit=PAGE_SIZE, before=query_id("before"))
     return page("audits/overview.html", latest=results.latest(database()), page=every)
 
 

@@ -18,7 +18,7 @@ from models.payments import references
 
 pages = Pages("events", __name__, url_prefix="/events")
 
-LISTED = 50
+PAGE_SIZE = 50
 """Events on one page."""
 ONE_CLICK = "Tried again from the console."
 """The reason in the action log for a button that asks for none."""
@@ -34,7 +34,7 @@ def overview() -> Answer:
         bool(form.errors),
         form=form,
         wanted=wanted,
-        page=search.page(database(), wanted, limit=LISTED, before=before) if wanted else None,
+        page=search.page(database(), wanted, limit=PAGE_SIZE, before=before) if wanted else None,
         states=STATES,
         before=before,
         query=event_filter.query,
@@ -97,7 +97,7 @@ def _decide(event_id: int, verb: str, decide: Callable[..., object], text: str) 
 
 def _back(event_id: int) -> str:
     """The list that the button stood in, or else the event."""
-    listed = request.args.get("state", "")
-    if listed in {EventState.DEAD, EventState.QUARANTINED}:
-        return url_for(".overview", state=listed)
+    tab = request.args.get("state", "")
+    if tab in {EventState.DEAD, EventState.QUARANTINED}:
+        return url_for(".overview", state=tab)
     return url_for(".show", event_id=event_id)

@@ -19,7 +19,7 @@ from models.statements import expiring
 
 pages = Pages("expiry", __name__, url_prefix="/expiry")
 
-LISTED = 25
+PAGE_SIZE = 25
 """Runs on one page."""
 DAYS = 7
 
@@ -45,9 +45,9 @@ class UndoForm(ReasonForm):
 
 @pages.page("/", Role.VIEWER)
 def overview() -> Answer:
-    """What expires next, the stopped run if there is one, and all runs, newest first."""
+    """The sessions that expire next, the stopped run if there is one, and all runs, newest first."""
     session, now = database(), utc_now()
-    runs = expiry.page(session, limit=LISTED, before=query_id("before"))
+    runs = expiry.page(session, limit=PAGE_SIZE, before=query_id("before"))
     acts = {act for run in runs.runs for act in (run.allowed_by, run.undone_by) if act}
     return page(
         "expiry/overview.html",

@@ -1,5 +1,6 @@
 """Formats of pages: money, days and moments in a club's zone, and enumerations in words."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -18,7 +19,9 @@ LOCALE = "en_US"
 
 def install(app: Flask) -> None:
     """Give these to all templates."""
-    app.jinja_env.filters.update(money=money, age=age, words=words, signed=signed, seconds=seconds, zone=zone_name)
+    app.jinja_env.filters.update(
+        money=money, age=age, words=words, who=who, signed=signed, seconds=seconds, zone=zone_name
+    )
     app.jinja_env.filters.update(day=day, short_day=short_day, last_day=last_day, moment=moment, at=at, clock=clock)
     app.jinja_env.globals.update(link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -70,7 +73,7 @@ def times(zone: str | None = None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """How long something took: `30 ms`, `1.2 s`, `5 min`; a dash where there was nothing to measure."""
+    """A duration: `30 ms`, `1.2 s`, `5 min`; a dash where there was nothing to measure."""
     if value is None:
         return "\u2013"
     if value < 1:
@@ -81,6 +84,11 @@ def seconds(value: float | None) -> str:
 def words(value: str) -> str:
     """An enumeration's value as people write it: `personal_training` is `Personal training`."""
     return value.replace("_", " ").capitalize()
+
+
+def who(actor: str) -> str:
+    """The actor of an act as people know it: an API token by its name and owner, anybody else by login name."""
+    return re.sub(r"^token [0-9]+ \((.*)\) of (\S+)$", r"\1 (API token of \2)", actor, flags=re.DOTALL)
 
 
 def signed(number: int) -> str:

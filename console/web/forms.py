@@ -67,7 +67,7 @@ class Form(FlaskForm):  # type: ignore[misc]
             self.form_errors.append(str(error))
 
     def text(self, name: str) -> str:
-        """What was typed into a field, without surrounding blanks."""
+        """The text of a field, without surrounding blanks."""
         value: Any = self[name].data
         return (value or "").strip()
 

@@ -20,7 +20,7 @@ from models.staff import actions
 
 pages = Pages("log", __name__, url_prefix="/log")
 
-LISTED = 50
+PAGE_SIZE = 50
 """Acts on one page."""
 
 
@@ -49,7 +49,7 @@ def overview() -> Answer:
         return page("log/list.html", True, form=form, acts=[], people={}, older=None)
     found = actions.page(
         session,
-        limit=LISTED,
+        limit=PAGE_SIZE,
         before=query_id("before"),
         actor=form.actor.data or None,
         verb=form.verb.data or None,

@@ -42,7 +42,7 @@ def find(member_id: int) -> Member:
 
 
 def zone_of(member: Member) -> str:
-    """Whose days and hours the page shows: the club's of the newest membership."""
+    """The zone of the page's days and hours: that of the newest membership's club."""
     return member.memberships[-1].club.time_zone if member.memberships else house_zone()
 
 

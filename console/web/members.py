@@ -23,7 +23,7 @@ pages = Pages("members", __name__, url_prefix="/members")
 for part in (sessions, adjustments):
     pages.register_blueprint(part.pages)
 
-LISTED = 50
+PAGE_SIZE = 50
 """Members, or grants, on one page."""
 EXPLAINED = 100
 """Entries of the grant below the chain of one entry."""
@@ -44,19 +44,19 @@ def search() -> Answer:
     sought = request.args.get("q", "").strip()[:SOUGHT]
     asked = adjusting.count_waiting(session)
     if not sought:
-        leaf = finding.browse(session, limit=LISTED, after=query_id("after"), before=query_id("before"))
+        leaf = finding.browse(session, limit=PAGE_SIZE, after=query_id("after"), before=query_id("before"))
         return page("members/list.html", sought="", leaf=leaf, people=leaf.members, asked=asked)
-    found = finding.search(session, sought, LISTED + 1)
+    found = finding.search(session, sought, PAGE_SIZE + 1)
     if len(found) == 1 and found[0].reason in (Reason.BILLING_REFERENCE, Reason.PAYMENT):
         return redirect(url_for("members.show", member_id=found[0].member_id))
-    ids = [row.member_id for row in found[:LISTED]]
-    known, unclaimed = finding.with_memberships(session, ids), finding.waiting(session, sought, LISTED)
+    ids = [row.member_id for row in found[:PAGE_SIZE]]
+    known, unclaimed = finding.with_memberships(session, ids), finding.waiting(session, sought, PAGE_SIZE)
     return page(
         "members/list.html",
         sought=sought,
         people=[known[member_id] for member_id in ids],
         found={row.member_id: row for row in found},
-        more=len(found) > LISTED,
+        more=len(found) > PAGE_SIZE,
         asked=asked,
         unclaimed=unclaimed,
         paid=member_page.paid(unclaimed),
@@ -76,9 +76,9 @@ def grants(member_id: int) -> Answer:
     every = reversed(statement.grants(database(), member_id, now))
     if before:
         every = islice(dropwhile(lambda grant: grant.grant_id != before, every), 1, None)
-    shown = list(islice(every, LISTED + 1))
-    older, zone = shown[LISTED - 1].grant_id if len(shown) > LISTED else None, member_page.zone_of(member)
-    found = {"grants": shown[:LISTED], "paid": member_page.paid(shown), "before": before, "older": older}
+    shown = list(islice(every, PAGE_SIZE + 1))
+    older, zone = shown[PAGE_SIZE - 1].grant_id if len(shown) > PAGE_SIZE else None, member_page.zone_of(member)
+    found = {"grants": shown[:PAGE_SIZE], "paid": member_page.paid(shown), "before": before, "older": older}
     return page("members/grants.html", member=member, zone=zone, now=now, **found)
 
 

@@ -47,7 +47,7 @@ def _list(template: str, **window: object) -> Answer:
         query = query.where(Offer.state == state)
     return page(
         f"offers/{template}.html",
-        listed=database().execute(query).all(),
+        rows=database().execute(query).all(),
         counts=counts,
         state=state,
         states={"": "All", **STATES},

@@ -150,7 +150,7 @@ def _form(offer: Offer, term: PaymentTerm | None = None) -> TermForm:
     """The form, in the currencies of the clubs; the first one's, unless the term has another."""
 
     class WithSessions(TermForm):
-        """What it asks for depends on the offer."""
+        """The form with the fields of this offer's session buckets."""
 
     given = on_sale.given(term) if term else {}
     for bucket in offer.buckets:
@@ -167,7 +167,7 @@ def _form(offer: Offer, term: PaymentTerm | None = None) -> TermForm:
 
 
 def _given(form: TermForm, offer: Offer) -> dict[str, Any]:
-    """What the form says. Raises NotAnAmount or WrongCurrencyCode."""
+    """The values of the form. Raises NotAnAmount or WrongCurrencyCode."""
     currency = currency_code(form.text("currency"))
     return {
         "name": form.text("name"),

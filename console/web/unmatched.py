@@ -20,7 +20,7 @@ from models.payments.references import Payment
 
 pages = Pages("unmatched", __name__, url_prefix="/unmatched")
 
-LISTED = 200
+PAGE_SIZE = 200
 """Payments on the page. More than that wait only after a mistake of a processor or an import."""
 
 
@@ -44,9 +44,9 @@ def _list(template: str = "unmatched", **window: object) -> Answer:
     waiting = (Payment.state == references.PaymentState.UNMATCHED) & Payment.set_aside_by.is_(None)
     return page(
         f"operations/{template}.html",
-        waiting=references.unmatched(session, limit=LISTED),
+        waiting=references.unmatched(session, limit=PAGE_SIZE),
         total=session.scalar(select(func.count()).where(waiting)),
-        held=references.held(session, limit=LISTED),
+        held=references.held(session, limit=PAGE_SIZE),
         **window,
     )
 

@@ -98,9 +98,24 @@ def first_start(compose: Compose) -> None:
     compose.spp("demo-data")
     compose.spp("user", "add", ADMIN, "--name", "Root", "--role", "admin", "--password-stdin", stdin=PASSWORD + "\n")
     told = compose.spp(
-        "sign-up", "--member", "dan@example.com", "--name", "Dan", "--club", "Riverside", "--offer", "All In", "--term",
-        "Monthly", "--pick", "Personal Training", "--pick", "Yoga", "--billing", f"{ENDPOINT}:{SUBSCRIPTION}",
-    )  # fmt: skip
+        "sign-up",
+        "--member",
+        "dan@example.com",
+        "--name",
+        "Dan",
+        "--club",
+        "Riverside",
+        "--offer",
+        "All In",
+        "--term",
+        "Monthly",
+        "--pick",
+        "Personal Training",
+        "--pick",
+        "Yoga",
+        "--billing",
+        f"{ENDPOINT}:{SUBSCRIPTION}",
+    )
     require("is signed up" in told, "signed up by `spp`")
     sign_up_by_api(compose)
     compose.spp("send", ENDPOINT, "--sample", "paid", "--member", "dan@example.com")
@@ -323,9 +338,24 @@ def rabbitmq(compose: Compose) -> None:
     compose.wait_healthy("rabbitmq")
     compose.spp("demo-data")
     compose.spp(
-        "sign-up", "--member", "dan@example.com", "--name", "Dan", "--club", "Riverside", "--offer", "All In", "--term",
-        "Monthly", "--pick", "Personal Training", "--pick", "Yoga", "--billing", f"{ENDPOINT}:{SUBSCRIPTION}",
-    )  # fmt: skip
+        "sign-up",
+        "--member",
+        "dan@example.com",
+        "--name",
+        "Dan",
+        "--club",
+        "Riverside",
+        "--offer",
+        "All In",
+        "--term",
+        "Monthly",
+        "--pick",
+        "Personal Training",
+        "--pick",
+        "Yoga",
+        "--billing",
+        f"{ENDPOINT}:{SUBSCRIPTION}",
+    )
     with Stream(compose.port) as stream:
         time.sleep(3)
         kill(compose, "rabbitmq")

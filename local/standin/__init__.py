@@ -38,7 +38,7 @@ class Fault:
 
 
 class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 -- werkzeug's name
+    def log(self, type: str, message: str, *args: object) -> None:
         """No output: `StandIn.asked` has the requests."""
 
 

@@ -14,7 +14,7 @@ from flask import Flask, Response, request
 
 from local.api_objects import Objects
 
-LISTED = (
+LIST_FIELDS = (
     "transId", "submitTimeUTC", "submitTimeLocal", "transactionStatus", "firstName", "lastName", "settleAmount",
     "marketType", "product", "subscription", "hasReturnedItems", "profile",
 )  # fmt: skip
@@ -57,7 +57,7 @@ def _batches(objects: Objects, first: str, last: str) -> Response:
 def _transactions(objects: Objects, batch_id: str, paging: dict[str, str]) -> Response:
     limit, page = int(paging["limit"]), int(paging["offset"])
     of = [each for each in objects.all("transactions") if each.get("batch", {}).get("batchId") == batch_id]
-    found = [{key: each[key] for key in LISTED if key in each} for each in of[(page - 1) * limit : page * limit]]
+    found = [{key: each[key] for key in LIST_FIELDS if key in each} for each in of[(page - 1) * limit : page * limit]]
     return _list("transactions", found)
 
 

@@ -39,7 +39,7 @@ def routes(app: Flask, objects: Objects) -> None:
         return _answer(root)
 
     @app.get("/merchants/<_merchant>/subscriptions/<id>")
-    def subscription(_merchant: str, id: str) -> Response:  # noqa: A002 -- what the API calls it
+    def subscription(_merchant: str, id: str) -> Response:
         of = [transaction for transaction in transactions() if transaction.get("subscription_id") == id]
         if not of:
             return Response(status=404)

@@ -25,7 +25,7 @@ def routes(app: Flask, objects: Objects) -> None:
             return jsonify(error="invalid_client", error_description="Client Authentication failed"), 401
         return jsonify(access_token=TOKEN, token_type="Bearer", expires_in=32400)  # noqa: S106 -- what kind it is
 
-    def resource(kind: str, id: str) -> Response | tuple[Response, int]:  # noqa: A002 -- what the API calls it
+    def resource(kind: str, id: str) -> Response | tuple[Response, int]:
         if not _authorized():
             return _refusal("AUTHENTICATION_FAILURE"), 401
         found = objects.get(kind, id)

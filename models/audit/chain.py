@@ -1,10 +1,10 @@
 """The chain over the ledger: each entry's hash covers the entry, its cause, and the hash before it.
 
-Entries are sealed an hour after they were written, by a job every hour and by the audit, which then verifies the
-whole chain. It finds, and names, an entry that was changed, deleted or slipped in after it was sealed, by whatever way
-around the triggers, and one whose cause was changed. What it does not prove: a database owner can rewrite entries and
-chain alike. Therefore its head is sent away once a day: what was sealed by then cannot be rewritten unnoticed by
-anybody who keeps it. Not covered: entries younger than the last seal, and whether a cause was true in the first place.
+Entries are sealed an hour after they were written, by an hourly job and by the audit, which then verifies the whole
+chain. The audit finds and names an entry that was changed, deleted or slipped in after it was sealed, even past the
+triggers, and an entry whose cause was changed. A database owner can rewrite both entries and chain; therefore the head
+is sent out once a day, and a kept head proves that what was sealed by then is unchanged. Not covered: entries
+younger than the last seal, and whether a cause was true in the first place.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.database.base import Base
 
 START = bytes(32)
-"""What stands before the first entry's."""
+"""The hash before the first entry's."""
 BATCH = 5000
 LAST_ID = 2**63 - 1
 
@@ -26,7 +26,7 @@ LAST_ID = 2**63 - 1
 class EntryHash(Base):
     """The seal of one ledger entry: SHA-256 of the hash before it, the entry, and `cause`.
 
-    Without a foreign key: it tells of entries that are gone.
+    Without a foreign key, because it outlives entries that are gone.
     """
 
     __tablename__ = "entry_chain"
@@ -39,27 +39,27 @@ class EntryHash(Base):
 
 
 class Head(NamedTuple):
-    """A sealed entry and its hash; of the chain's head the last one."""
+    """A sealed entry and its hash: the last of the chain or of a batch."""
 
     entry_id: int
     hash: bytes
 
 
 class Broken(NamedTuple):
-    """A row of the ledger that the chain contradicts."""
+    """An entry that the chain contradicts, and how."""
 
     entry_id: int
     what: str
 
 
 class Walked(NamedTuple):
-    """One verified batch; `reached` is the last entry of it, None at the end of the chain."""
+    """One verified batch; `reached` is its last entry, None at the end of the chain."""
 
     broken: list[Broken]
     entries: int
     reached: int | None
     head: Head | None
-    """The last seal of the batch; None if there was none."""
+    """The last seal of the batch; None if it had none."""
 
 
 class Sealed(NamedTuple):
@@ -113,22 +113,22 @@ _SEAL = text("""
 
 
 def head(session: Session) -> Head | None:
-    """Where the chain ends; None before anything was sealed."""
+    """The last seal of the chain; None before anything was sealed."""
     row = session.execute(_HEAD).one_or_none()
     return Head(row.entry_id, bytes(row.hash)) if row else None
 
 
 def find(session: Session, sealed: bytes) -> Sealed | None:
-    """The entry whose hash this is; None if this chain has no such hash."""
+    """The entry with this hash; None if the chain has no such hash."""
     row = session.execute(_FIND, {"hash": sealed}).one_or_none()
     return Sealed(*row) if row else None
 
 
 def seal(session: Session, *, limit: int = BATCH) -> int:
-    """Seals up to `limit` entries after the head, and says how many. Commit, and call again while it is `limit`.
+    """Seal up to `limit` entries after the head. Returns how many; commit, and call again while it is `limit`.
 
-    It stops at the first entry that was written less than an hour ago: ids are handed out before they are
-    committed, so among younger ones another may still appear. Two at once write the same hashes.
+    Stops at the first entry that was written less than an hour ago: sequences hand out ids before the rows are
+    committed, so a lower id may still appear among younger entries. Idempotent: two at once write the same hashes.
     """
     end = head(session) or Head(0, START)
     previous, seals = end.hash, list[tuple[int, bytes, bytes]]()
@@ -144,8 +144,8 @@ def seal(session: Session, *, limit: int = BATCH) -> int:
 
 
 def walk(session: Session, after: int, *, up_to: int = LAST_ID, limit: int = BATCH) -> Walked:
-    """Verifies the next sealed entries after that id, none beyond `up_to`."""
-    # The head is read first: what another process seals meanwhile must not make older entries look slipped in.
+    """Verify the next sealed entries after that id, up to `up_to`."""
+    # Read the head first, so that an entry that another process seals meanwhile does not look slipped in.
     end = head(session)
     up_to = min(up_to, end.entry_id if end else 0)
     rows = _entries(session, after, up_to, limit)
@@ -181,12 +181,12 @@ def _hash(previous: bytes, entry: Row[Any], cause: bytes) -> bytes:
 
 
 def _cause(entry: Row[Any]) -> str:
-    """What the entry points to, in words with the ids in them."""
+    """The rows that the entry points to, in words with their ids."""
     ids = entry._asdict()
     return " or ".join(f"{what.replace('_', ' ')} {ids[f'{what}_id']}" for what in _CAUSES if ids[f"{what}_id"])
 
 
 def _last(entries: list[int], sealed: list[int], limit: int) -> int | None:
-    """Up to where both are known; None where both have come to their end."""
+    """The id up to which both are known; None if both have come to their end."""
     full = [ids[-1] for ids in (entries, sealed) if len(ids) == limit]
     return min(full, default=None)

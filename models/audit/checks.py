@@ -1,7 +1,7 @@
 """The audit: the chain over the entries, every projection against its entries, every payment against its grants.
 
-What members are shown is read by the very function that shows it, and has to be what their entries come to.
-Each check goes on by ids in batches, so that no statement grows with the history.
+What members are shown is read by the same function that shows it, and has to equal the sums of their entries. Each
+check proceeds by ids in batches, so that no statement grows with the history.
 """
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that does not add up; `what` names the row, and both figures where there are two."""
+    """An inconsistency; `what` names the row, and both figures if there are two."""
 
     grant_id: int | None
     payment_id: int | None
@@ -33,7 +33,7 @@ class Finding:
 
 
 class Checked(NamedTuple):
-    """What one batch of a check came to: up to which id, None at the end; sealed entries verified, and the last."""
+    """The result of one batch: findings, the last id (None at the end), sealed entries verified, and the last seal."""
 
     findings: list[Finding]
     reached: int | None
@@ -48,12 +48,12 @@ _OF_ENTRIES = text("""
 
 
 def seal(session: Session, after: int, limit: int) -> Checked:
-    """Seals what is old enough, as the hourly job does; finds nothing."""
+    """Seal what is old enough, as the hourly job does. No findings."""
     return Checked([], after + 1 if chain.seal(session, limit=limit) == limit else None)
 
 
 def sealed(session: Session, after: int, limit: int, *, up_to: int = chain.LAST_ID) -> Checked:
-    """The sealed entries after that one, none beyond `up_to`, against their chain."""
+    """The sealed entries after that one, up to `up_to`, against their chain."""
     walked = chain.walk(session, after, up_to=up_to, limit=limit)
     known = {}
     if walked.broken:
@@ -66,8 +66,8 @@ def sealed(session: Session, after: int, limit: int, *, up_to: int = chain.LAST_
     return Checked(findings, walked.reached, walked.entries, walked.head)
 
 
-def heads(session: Session, after: int, limit: int) -> Checked:  # noqa: ARG001 -- all at once: there is one a night
-    """What earlier audits have kept of the chain's head against the chain."""
+def heads(session: Session, after: int, limit: int) -> Checked:  # noqa: ARG001 -- one batch: there is one head a night
+    """The heads that earlier audits kept, against the chain."""
     return Checked(
         [
             Finding(None, None, f"entry {entry}: the chain is not what audit {number} kept; it was rewritten", entry)
@@ -139,13 +139,13 @@ _ENTERED = text(f"""
 
 
 def shown(session: Session, after: int, limit: int) -> Checked:
-    """What the member page and the API say that members have, against what their entries come to."""
+    """What the member page and the API show, against the sums of the entries."""
     last = session.scalar(_LAST_MEMBER, {"after": after, "limit": limit})
     if last is None:
         return Checked([], None)
-    # Whoever redeems between the two looks is looked at once more.
+    # Check again: a redemption may have committed between the two reads.
     wrong = {one for one in _misread(session, after, last) if list(_misread(session, one[0] - 1, one[0]))}
-    return Checked([Finding(None, None, f"member {member} is shown {told}") for member, told in sorted(wrong)], last)
+    return Checked([Finding(None, None, f"member {member} is shown {what}") for member, what in sorted(wrong)], last)
 
 
 def _misread(session: Session, after: int, last: int) -> Iterator[tuple[int, str]]:
@@ -176,9 +176,9 @@ _TWICE = text("""
 
 
 def payments(session: Session, after: int, limit: int) -> Checked:
-    """What payments' facts say against their grants, and that no payment was credited twice.
+    """Every payment's facts against its grants, and that no payment was credited twice.
 
-    They are locked, and let go again at once.
+    The payments are locked, and released at once.
     """
     roots = list(session.scalars(_ROOTS, {"after": after, "limit": limit}))
     if not roots:
@@ -193,7 +193,7 @@ def payments(session: Session, after: int, limit: int) -> Checked:
 
 
 CHECKS: tuple[Callable[[Session, int, int], Checked], ...] = (seal, sealed, heads, grants, shown, payments)
-"""In the order of how exactly they name a wrong row."""
+"""Those that name a wrong row most exactly come first."""
 
 _SIZES = text("""
     SELECT 0, coalesce((SELECT max(id) FROM ledger_entries), 0), 0, coalesce((SELECT max(id) FROM credit_grants), 0),
@@ -202,12 +202,12 @@ _SIZES = text("""
 
 
 def sizes(session: Session) -> list[int]:
-    """How far each check has to go: its highest id."""
+    """The highest id that each check has to reach."""
     return list(session.execute(_SIZES).one())
 
 
 def audit(session: Session, *, batch: int = BATCH) -> Iterator[Finding]:
-    """Everything that does not add up, in the order of the checks; nothing where all is well. One transaction."""
+    """All findings, in the order of the checks. One transaction."""
     for check in CHECKS:
         after: int | None = 0
         while after is not None:

@@ -1,6 +1,6 @@
-"""Audits that came to their end: what each looked at and what it found, kept for ever.
+"""Finished audits: what each verified and found, kept for ever.
 
-The first of each day (UTC) is sent to every channel of the alarms, so that the head of the chain is kept elsewhere.
+The first of each day (UTC) is sent to every alert channel, so that the head of the chain is kept elsewhere too.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from models.database.base import Base, Id, RecordedAt
 from models.database.paging import newest_first
 
 KEPT = 20
-"""Findings told of one audit; their number is kept whole."""
+"""How many findings of an audit are kept in words; all are counted."""
 
 
 class Audit(Base):
@@ -28,7 +28,7 @@ class Audit(Base):
     started_at: Mapped[datetime]
     finished_at: Mapped[RecordedAt]
     entries: Mapped[int] = mapped_column(BigInteger)
-    """Sealed entries that it verified, or sealed."""
+    """Sealed entries that it verified or sealed."""
     head_entry: Mapped[int | None] = mapped_column(BigInteger)
     head: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The hash at the head of the chain; NULL before anything was sealed."""
@@ -37,7 +37,7 @@ class Audit(Base):
 
 
 class AuditNotice(Base):
-    """That a channel was sent an audit."""
+    """An audit that was sent to a channel."""
 
     __tablename__ = "audit_notices"
 
@@ -47,9 +47,9 @@ class AuditNotice(Base):
 
 
 def to_send(session: Session, channel: str) -> Audit | None:
-    """The first audit with a head of the last day that has one (UTC), until the channel was sent it.
+    """The audit to send to the channel: the first one with a head on the last day (UTC) that has one.
 
-    Days that went by while the channel did not work are passed over: the later head covers them.
+    None once it was sent. Days on which the channel did not work are skipped: a later head covers them.
     """
     with_head = Audit.head.is_not(None)
     last = select(func.max(Audit.finished_at)).where(with_head).scalar_subquery()
@@ -59,24 +59,24 @@ def to_send(session: Session, channel: str) -> Audit | None:
 
 
 def was_sent(session: Session, channel: str, audit: Audit) -> None:
-    """Keeps that the channel has been sent the audit."""
+    """Record that the audit was sent to the channel."""
     session.execute(insert(AuditNotice).values(audit_id=audit.id, channel=channel).on_conflict_do_nothing())
 
 
 def latest(session: Session) -> Audit | None:
-    """The last audit that came to its end."""
+    """The last finished audit."""
     return session.scalar(select(Audit).order_by(Audit.id.desc()).limit(1))
 
 
 class Page(NamedTuple):
-    """Some audits, the newest first; `older` is the cursor of the page after it, None on the last."""
+    """Some audits, the newest first; `older` is the cursor of the next page, None on the last."""
 
     audits: Sequence[Audit]
     older: int | None
 
 
 def page(session: Session, *, limit: int, before: int | None = None) -> Page:
-    """Up to `limit` audits, the newest first, from those older than the cursor `before`."""
+    """Up to `limit` audits older than the cursor `before`, the newest first."""
     return Page(*newest_first(session, select(Audit), Audit.id, limit=limit, before=before))
 
 
@@ -88,5 +88,5 @@ _LOST_HEADS = text("""
 
 
 def lost_heads(session: Session, *, limit: int = KEPT) -> list[tuple[int, int]]:
-    """Audits whose head the chain no longer has, each with the entry that it was at: the chain was rewritten."""
+    """Audits whose head the chain no longer has, each with its entry: the chain was rewritten."""
     return [(row.id, row.head_entry) for row in session.execute(_LOST_HEADS, {"limit": limit})]

@@ -1,4 +1,4 @@
-"""Declarative base, constraint names and column types that all tables share."""
+"""The declarative base, constraint names and column types that all tables share."""
 
 import re
 from datetime import datetime
@@ -44,35 +44,35 @@ Currency = Annotated[str, mapped_column(String(3))]
 """ISO 4217, upper case."""
 
 Reference = Annotated[str, mapped_column(String(255))]
-"""An identifier of a processor's making."""
+"""An identifier that a processor made."""
 
 RecordedAt = Annotated[datetime, mapped_column(server_default=func.clock_timestamp())]
-"""When we wrote it down, by the database's clock, UTC."""
+"""When the row was inserted, by the database's clock, UTC."""
 
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Prose(TypeDecorator[str]):
-    """Text for people that may quote what somebody else sent: an error, a reason, a summary.
+    """Text for people that may quote foreign input: an error, a reason, a summary.
 
-    What PostgreSQL's text cannot hold, NUL and lone surrogates, is stored as U+FFFD, so that recording a failure never
-    fails because of what it says.
+    NUL and lone surrogates, which PostgreSQL cannot store, become U+FFFD, so that recording a failure never fails
+    because of its text.
     """
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: object) -> str | None:  # noqa: ARG002 -- SQLAlchemy's
-        """The text as it can be stored."""
+        """The text in a form that PostgreSQL can store."""
         return value and _UNSTORABLE.sub("\ufffd", value)
 
 
 def prose(sql: str, *names: str) -> TextClause:
-    """The statement, in which these parameters are Prose; an array literal of texts is one too."""
+    """A statement whose parameters of these names are Prose; that includes array literals of texts."""
     return text(sql).bindparams(*(bindparam(name, type_=Prose) for name in names))
 
 
 def one_of(column: str, values: type[StrEnum]) -> str:
-    """SQL for a check that the column holds one of the enumeration's values."""
+    """SQL for the check that the column has one of the enumeration's values."""
     return f"{column} IN ({', '.join(repr(value.value) for value in values)})"

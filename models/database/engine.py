@@ -1,4 +1,4 @@
-"""The engine and the session factory: bounded waits, UTC, dead connections noticed."""
+"""The engine and the session factory: timeouts on every wait, UTC, and detection of dead connections."""
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
@@ -21,11 +21,10 @@ def make_engine(
 ) -> Engine:
     """An engine for one process; make it after the fork, never before.
 
-    With `autocommit` each statement is a transaction, and a connection that has died is noticed
-    by the statement that fails on it: one round trip to the server instead of four.
-    Takes postgres://, postgresql:// and postgresql+psycopg:// URLs. A wait for a
-    connection, a lock or a statement ends in SQLAlchemy's OperationalError or
-    TimeoutError instead of hanging.
+    With `autocommit` each statement is a transaction, and a dead connection is detected by the statement that fails on
+    it: one round trip to the server instead of four. Takes postgres://, postgresql:// and postgresql+psycopg:// URLs. A
+    wait for a connection, a lock or a statement ends in SQLAlchemy's OperationalError or TimeoutError instead of
+    hanging.
     """
     options = {
         "timezone": "UTC",
@@ -51,7 +50,7 @@ def make_engine(
         pool_pre_ping=not autocommit,
         pool_size=pool_size,
         max_overflow=0,
-        # Errors end in logs and tracebacks: members' data and webhook bodies stay out of them.
+        # Keeps members' data and webhook bodies out of logs and tracebacks.
         hide_parameters=True,
         pool_timeout=5,
         connect_args={
@@ -64,7 +63,7 @@ def make_engine(
 
 
 def check_reachable(database_url: str) -> None:
-    """For a process's start. Raises DatabaseUnreachable, or WrongDatabaseUrl."""
+    """Check the connection when a process starts. Raises DatabaseUnreachable or WrongDatabaseUrl."""
     engine = make_engine(database_url)
     try:
         with engine.connect():
@@ -76,7 +75,7 @@ def check_reachable(database_url: str) -> None:
 
 
 class _Session(Session):
-    """A session whose end raises nothing: what was committed is kept, whatever becomes of its connection then."""
+    """A session whose close and rollback never raise: what was committed stays, even if the connection dies then."""
 
     def close(self) -> None:
         try:
@@ -92,8 +91,5 @@ class _Session(Session):
 
 
 def sessions(engine: Engine) -> sessionmaker[Session]:
-    """Sessions of that engine: `with sessions(engine).begin() as session: ...` commits at the end.
-
-    A connection that dies when all is done makes neither `close` nor `rollback` fail.
-    """
+    """Sessions of that engine: `with sessions(engine).begin() as session: ...` commits at the end."""
     return sessionmaker(engine, class_=_Session, expire_on_commit=False)

@@ -1,7 +1,7 @@
-"""What each role may do in the database, table by table; whoever migrates owns the tables and is none of the roles.
+"""The privileges of each database role, table by table. The role that migrates owns the tables; it is none of these.
 
-No role owns anything, so none may truncate a table, disable a trigger or change the schema. What a table keeps for ever
-(facts, entries, the action log, audits, the chain) can be added to and read, and nothing else.
+These roles own nothing, so they cannot truncate a table, disable a trigger or change the schema. They can add to and
+read what is kept for ever (facts, entries, the action log, audits, the chain), and nothing else.
 """
 
 import re
@@ -18,14 +18,14 @@ from runtime.settings import DatabaseRole
 READ, ADD, CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
 ANY = "SELECT, INSERT, UPDATE, DELETE"
 _PROJECTIONS = "UPDATE (remaining, shortfall, reversed, expires_at)"
-"""Of a grant; its definition never changes."""
+"""The changing columns of a grant; its definition never changes."""
 _LOCK = "UPDATE (recorded_at)"
-"""What PostgreSQL asks for to lock rows; a redemption's trigger refuses the change itself."""
+"""PostgreSQL requires an UPDATE privilege to lock rows. A trigger refuses changes of a redemption."""
 _STATE = "UPDATE (state, reason, attempts, next_attempt_at, thin, error, waits_since, finished_at, let_through)"
-"""Of an event; never what the processor sent."""
+"""The changing columns of an event; what the processor sent never changes."""
 
-# What the web process reads beside the inbox is what the figures of /metrics are made of. No table with a person's
-# name or address is among that.
+# Beside the inbox, the web process reads what the figures of /metrics are computed from: no table with a person's name
+# or address.
 WEB, WORKER, CONSOLE = DatabaseRole.WEB, DatabaseRole.WORKER, DatabaseRole.CONSOLE
 MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "actions": {WORKER: ADD, CONSOLE: ADD},
@@ -79,10 +79,10 @@ A view is read with the reader's own rights (`security_invoker`), so it shows no
 
 
 def grant(connection: Connection, prefix: str, passwords: Mapping[DatabaseRole, str] | None = None) -> None:
-    """Makes the roles that are missing, gives each its password where there is one, and lets each do what it may.
+    """Make the roles that are missing, set their passwords if given, and grant them their privileges.
 
-    `prefix` is what their names begin with (SPP_DATABASE_ROLES). Done twice, it changes nothing; done while processes
-    run, they notice nothing. Raises RoleNotMade where the owner of the tables may not make roles.
+    `prefix` is the prefix of their names (SPP_DATABASE_ROLES). Idempotent, and safe while processes run. Raises
+    RoleNotMade if the owner of the tables may not make roles.
     """
     raw = connection.connection.driver_connection
     assert raw is not None  # noqa: S101 -- narrows the type
@@ -93,7 +93,7 @@ def grant(connection: Connection, prefix: str, passwords: Mapping[DatabaseRole, 
         password = (passwords or {}).get(role)
         change = sql.SQL("ALTER" if known else "CREATE") + sql.SQL(" ROLE {} LOGIN").format(sql.Identifier(name))
         if password:
-            # Hashed here, so that the password itself is in no log of the server's.
+            # Hashed here, so that the server's log never has the password.
             hashed = raw.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
             change += sql.SQL(" PASSWORD {}").format(sql.Literal(hashed))
         if password or not known:
@@ -142,7 +142,7 @@ _TOO_MIGHTY = text("""
 
 
 def differences(connection: Connection, prefix: str) -> list[str]:
-    """Where what the roles may do in this database is not what they are to, a sentence each."""
+    """The differences between the roles' privileges in this database and `MAY`, a sentence each."""
     found = []
     for role in DatabaseRole:
         name = {"role": f"{prefix}_{role}"}

@@ -1,4 +1,4 @@
 """Webhook events: stored before they are answered, claimed, finished, failed, replayed, searched, pruned.
 
-Imports payments and what is below. Main verb: `events.store`.
+Imports payments and what is below. Main verb: `storing.store`.
 """

@@ -1,7 +1,7 @@
-"""Acts on all events that match a filter, done in the background and gone on with after a restart.
+"""Bulk actions: a replay or discard of all events that match a filter, done in the background, resumed after a restart.
 
-An act keeps its filter and the highest event id that there was, so what arrives later is never in it; and how far
-it has come, so that whoever goes on takes no event twice. Several workers do one act between them, a batch each.
+A bulk action stores its filter and the highest event id at that time, so later events are never part of it. It also
+stores its progress, so that no event is handled twice. Several workers share one bulk action, a batch each.
 """
 
 from collections.abc import Sequence
@@ -23,18 +23,18 @@ from models.staff.actions import MAX_REASON_LENGTH, Actor, reason_given
 
 BATCH = 500
 CROWD = 5_000
-"""While so many events are due, none is added by a replay: what arrives now is not to wait behind it for long."""
+"""Replays pause while this many events are due, so that new events do not wait behind them."""
 
 
 class BulkVerb(StrEnum):
-    """What is done to each."""
+    """The verb of a bulk action."""
 
     REPLAY = "replay"
     DISCARD = "discard"
 
 
 class BulkAction(Base):
-    """One act on all events that matched when it was asked for; `done` of `total` up to the id `reached`."""
+    """A bulk action: `done` of `total` events, up to the id `reached`."""
 
     __tablename__ = "bulk_actions"
     __table_args__ = (
@@ -49,7 +49,7 @@ class BulkAction(Base):
     up_to: Mapped[int] = mapped_column(BigInteger)
     """The highest event id in its scope."""
     total: Mapped[int] = mapped_column(BigInteger)
-    """How many the person was shown and confirmed."""
+    """The number that the person confirmed."""
     done: Mapped[int] = mapped_column(BigInteger, server_default="0")
     reached: Mapped[int] = mapped_column(BigInteger, server_default="0")
     reason: Mapped[str] = mapped_column(String(MAX_REASON_LENGTH))
@@ -60,12 +60,12 @@ class BulkAction(Base):
 
     @property
     def wanted(self) -> EventFilter:
-        """Which events it is on."""
+        """The filter."""
         return EventFilter.from_json(self.filter)
 
 
 def scope(session: Session, verb: BulkVerb, wanted: EventFilter) -> Scope:
-    """What the act would be on now, exactly: of what matches, those that it can be done to."""
+    """The events that the bulk action would handle now: those that match and allow it."""
     return search.scope(session, wanted, *_possible(verb))
 
 
@@ -77,7 +77,7 @@ def _possible(verb: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def ask(session: Session, verb: BulkVerb, wanted: EventFilter, scope: Scope, reason: str, *, by: Actor) -> BulkAction:
-    """Has it done to all events in the scope, by whichever worker takes it next.
+    """Starts a bulk action on all events in the scope; a worker takes it next.
 
     Raises NothingMatches, OnlyTroubledDiscarded, ReasonMissing or TextTooLong.
     """
@@ -97,9 +97,9 @@ def ask(session: Session, verb: BulkVerb, wanted: EventFilter, scope: Scope, rea
 
 
 def work(session: Session, *, limit: int = BATCH) -> bool:
-    """Does the next batch of the oldest act that is not finished; whether there may be more to do.
+    """Handles the next batch of the oldest unfinished bulk action. Returns whether there may be more to do.
 
-    Commit, and call again. What another worker is at is left to it, and a replay waits while CROWD events are due.
+    Commit, and call again. Skips one that another worker holds; a replay waits while CROWD events are due.
     """
     waiting = select(BulkAction).where(BulkAction.finished_at.is_(None)).order_by(BulkAction.id).limit(1)
     act = session.scalar(waiting.with_for_update(skip_locked=True).execution_options(populate_existing=True))
@@ -120,12 +120,12 @@ def work(session: Session, *, limit: int = BATCH) -> bool:
 
 
 def _end_of_step(act: BulkAction) -> int:
-    """How far one batch may look: a filter that no index helps walks through the inbox in bounded steps."""
+    """The last id of this batch: a filter without an index scans the inbox in bounded steps."""
     return act.up_to if act.wanted.is_selective else min(act.up_to, act.reached + LOOKED_AT)
 
 
 def cancel(session: Session, act_id: int, *, by: Actor) -> None:
-    """Leaves what is not done yet as it is. Raises NotFound or WrongState."""
+    """Stops a bulk action; events not handled yet stay as they are. Raises NotFound or WrongState."""
     act = session.get(BulkAction, act_id, with_for_update=True, populate_existing=True)
     if act is None:
         raise NotFound(what="act", name=act_id)
@@ -137,5 +137,5 @@ def cancel(session: Session, act_id: int, *, by: Actor) -> None:
 
 
 def latest(session: Session, *, limit: int = 100) -> Sequence[BulkAction]:
-    """The latest acts, the newest first."""
+    """The latest bulk actions, the newest first."""
     return session.scalars(select(BulkAction).order_by(BulkAction.id.desc()).limit(limit)).all()

@@ -1,6 +1,6 @@
 """Certificates that a processor signs with, as one process has learned them, for all others and for the next start.
 
-Only rows are added: what is there was authentic when it was learned, and whoever reads it checks it again.
+Rows are only added. Each was authentic when it was learned, and every reader verifies it again.
 """
 
 from sqlalchemy import Connection, Index, LargeBinary, String, func, text

@@ -1,6 +1,8 @@
-"""What processors sent, for people: on lines of its own, each number and text as it was sent, secrets and cards masked.
+"""Bodies for people: pretty-printed, each number and text as it was sent, with secrets and card numbers masked.
 
-Nothing is believed of a body: it may be of any size and form, and written to break its reader.
+A body may have any size and form, and may be written to break its reader. That is why the tokenizers are our own: json
+and ElementTree lose escapes, duplicate names, comments and the spelling of numbers, and refuse what is broken or too
+deep, which is just what people need to see.
 """
 
 import html
@@ -17,9 +19,9 @@ MAX_SHOWN = 100_000
 """Characters of a body; the rest is left out."""
 
 _UNPRINTABLE = dict.fromkeys({*range(32), *range(127, 160)} - {*map(ord, "\t\n\r")}, "\N{REPLACEMENT CHARACTER}")
-"""What a terminal may take for an order."""
+"""Control characters, which a terminal may interpret."""
 
-# What is not closed goes on to the end of the text, so that each text is read in one pass.
+# An unclosed token extends to the end of the text, so that each text is read in one pass.
 _JSON = re.compile(r'"(?:\\.|[^"\\])*"?|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 _FRACTION = re.compile(r"(-?\d+)(\.\d+(?:e[+-]?\d+)?)", re.IGNORECASE)
 _XML = re.compile(r"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<[^>]*>?|[^<]+", re.DOTALL)
@@ -55,7 +57,7 @@ def _lines(text: str) -> Iterator[str]:
 
 def _is_json(text: str) -> bool:
     try:
-        # Numbers are left as texts: none is too long then.
+        # Numbers stay texts, because int() refuses very long ones.
         json.loads(text, strict=False, parse_int=str, parse_float=str)
     except RecursionError:
         return True
@@ -94,7 +96,7 @@ def _token(piece: str, rule: Rule) -> str:
     if piece in ("null", "true", "false", "{", "[", "}", "]", ","):
         return piece
     if rule not in (Rule.NOTHING, Rule.END) and (number := _FRACTION.fullmatch(piece)):
-        # Digits behind a point are nobody's card, however many there are.
+        # The digits of a fraction are never a card number.
         return masked(number[1], rule) + number[2]
     return masked(piece, rule)
 

@@ -1,9 +1,9 @@
-"""What nobody is to see of what was sent: card numbers wherever they stand, and values whose name gives them away.
+"""Rules for masking: card numbers wherever they are, and values whose name says that they are secret.
 
-A card's number has the length and the first digits of an issuer's cards, and passes the check of card numbers. What
-does so by chance stays, so that people find the payment by what they see, where its name says that it is an id
-(`pspReference`) or an id's prefix stands before it (`in_`, `WH-`). In a field named as a card's (`card`, `pan`,
-`number`) the check alone is enough.
+A card number has the length and first digits of an issuer's cards, and passes the Luhn check. A number that does so by
+chance stays visible if its name says that it is an id (`pspReference`), or if an id's prefix precedes it (`in_`,
+`WH-`), because people find payments by these. In a field named for cards (`card`, `pan`, `number`) the Luhn check
+alone is enough.
 """
 
 import re
@@ -12,7 +12,7 @@ from functools import partial
 
 HIDDEN = "****"
 SHOWN_AT_THE_END = 4
-"""Characters of a card's or an account's number, by which people know it."""
+"""The last characters of a card or account number, by which people recognize it."""
 
 _SHORTEST_CARD, _LONGEST_CARD = 12, 19
 _ISSUED = re.compile(
@@ -34,11 +34,11 @@ _DIGITS = re.compile(_GROUPS)
 _BEHIND_ESCAPES = re.compile(
     rf"(?:(?<=\\u[0-9a-f]{{4}})|(?<=\\x[0-9a-f]{{2}})|(?<=%[0-9a-f]{{2}})){_GROUPS}", re.IGNORECASE
 )
-"""Of an escape in a text the last digits are none of the number behind it."""
+"""Numbers after an escape: its hex digits do not count as part of the number that follows."""
 _GROUP = re.compile(r"\d+")
 _SHORTEST_GROUP, _LONGEST_GROUP = 3, 6
-"""Cards are written in groups of three digits and more, but for the last; days and hours are not. In a field of ids,
-groups of more than six are the id's."""
+"""Card numbers are written in groups of at least three digits, except the last; dates and times are not. In a field of
+ids, a group of more than six digits belongs to an id."""
 
 _HIDDEN_NAME = "token|secret|password|passphrase|authorization|signature|api[_-]?key|private[_-]?key"
 _CODE = "cvc2?|cvv2?|card[_-]?code|security[_-]?code"

@@ -1,14 +1,14 @@
-"""Pruning: what only grows is given up after its time, a bounded batch in each transaction.
+"""Pruning: deletes old data that only grows, a bounded batch in each transaction.
 
-Given up are the bodies of events that are done with, all that came with them, and the counts of old hours.
-Events themselves, facts and entries stay for ever: what was once told is known again, and each entry has its causes.
+Deleted are the bodies, headers and failed tries of finished events, and the counts of old hours. The events themselves,
+facts and entries are kept for ever, so that a repeat is recognized and each entry has its causes.
 """
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 COUNTS_KEPT_DAYS = 400
-"""What is usual for an endpoint is read from its last weeks; a year, for people who compare."""
+"""Silence detection needs the last weeks; people compare with the year before."""
 
 # Of two events with one id both bodies are kept: they are the evidence.
 _PRUNABLE = """
@@ -39,20 +39,20 @@ _PRUNE_COUNTS = text("""
 
 
 def prune(session: Session, *, keep_days: int, limit: int) -> int:
-    """Gives up the bodies, headers and failed tries of up to `limit` events, the oldest first; returns how many.
+    """Deletes the bodies, headers and failed tries of up to `limit` events, the oldest first. Returns the number.
 
-    Only of events that are processed or ignored, were received more than `keep_days` ago, and contradict no other
-    and are contradicted by none. Commit, and call again while there are any.
+    Only of events that are processed or ignored, were received more than `keep_days` ago, and are not part of a
+    conflict. Commit, and call again until it returns 0.
     """
     return session.connection().execute(_PRUNE, {"keep_days": keep_days, "limit": limit}).rowcount
 
 
 def prunable(session: Session, *, keep_days: int) -> int:
-    """How many events `prune` would be on now, exactly. It looks at each of them."""
+    """The exact number of events that `prune` would handle. Reads each of them."""
     events: int = session.execute(_COUNT, {"keep_days": keep_days}).scalar_one()
     return events
 
 
 def prune_counts(session: Session, *, limit: int) -> int:
-    """Gives up to `limit` counts of answers of hours long past up; returns how many. Commit, and call again."""
+    """Deletes up to `limit` counts of old hours. Returns the number. Commit, and call again."""
     return session.connection().execute(_PRUNE_COUNTS, {"keep_days": COUNTS_KEPT_DAYS, "limit": limit}).rowcount

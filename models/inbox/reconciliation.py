@@ -1,4 +1,4 @@
-"""Reconciliations: what a processor's API lists, held against what we were told, and how far that was done."""
+"""Reconciliations: comparisons of a processor's event history with the inbox, and their progress."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -13,7 +13,7 @@ from models.inbox.events import WebhookEvent
 
 @dataclass
 class Counts:
-    """What became of the listed events."""
+    """The results for the events of the history."""
 
     seen: int = 0
     known: int = 0
@@ -49,16 +49,16 @@ class Reconciliation(Base):
     started_at: Mapped[RecordedAt]
     finished_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(Prose)
-    """Why it was given up; the next run goes on from there."""
+    """Why it stopped; the next run resumes there."""
 
     def advance(self, reached: datetime, counts: Counts) -> None:
-        """Books one more part of the time as done."""
+        """Records one more part of the time as done."""
         self.reached = reached
         counts.add_to(self)
 
 
 def watermark(session: Session, endpoint: str) -> datetime | None:
-    """Up to when the endpoint is reconciled without a gap; None where it never was."""
+    """The moment up to which the endpoint is reconciled without a gap; None if it never was."""
     runs = select(Reconciliation).where(Reconciliation.endpoint == endpoint).order_by(Reconciliation.id)
     return _without_gap(session.scalars(runs))
 
@@ -72,7 +72,7 @@ def _without_gap(runs: Iterable[Reconciliation]) -> datetime | None:
 
 
 def cut_off(session: Session, endpoint: str, start: datetime, began_after: datetime) -> Reconciliation | None:
-    """The last run over that moment which began after then and did not come to its end."""
+    """The last unfinished run that covers that moment and began after `began_after`."""
     return session.scalar(
         select(Reconciliation)
         .where(

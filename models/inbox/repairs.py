@@ -1,6 +1,6 @@
-"""What a person does about events that went wrong: send them through again, let them through, lay them aside.
+"""Repairs by people: replay, release from quarantine, discard.
 
-All or none of the events named; each act stands in the action log, with its reason.
+Each applies to all of the named events or to none, and is written to the action log with its reason.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ TROUBLED = frozenset({EventState.QUARANTINED, EventState.DEAD})
 
 
 def replay(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
-    """Sends events through the same path again, whatever their state; which these are, in order.
+    """Replays events, whatever their state. Returns their ids, in order.
 
     Raises NotRepairable, ReasonMissing or TextTooLong.
     """
@@ -26,28 +26,24 @@ def replay(session: Session, ids: Collection[int], reason: str, *, by: Actor) ->
     for event in _locked(session, ids, "replayed"):
         if event.conflicts_with is not None:
             raise _not(event, "replayed", f"it contradicts event {event.conflicts_with}, so it has to be let through")
-    done = queue.replay(session, list(ids))
-    _log(session, by, "replay", done, why)
-    return done
+    return _logged(session, by, "replay", queue.replay(session, list(ids)), why)
 
 
 def release(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
-    """Lets quarantined events through after all; of two with one id both will count then, as far as they differ.
+    """Lets quarantined events count. Of two events with one id both count then, as far as they differ.
 
-    What contradicts another event is let through again where it was discarded, or was let through and failed.
+    An event that contradicts another can be let through again after a discard or a failure.
     Raises NotRepairable, ReasonMissing or TextTooLong.
     """
     why = reason_given(reason)
     for event in _locked(session, ids, "let through"):
         if not event.can_be_let_through:
             raise _not(event, "let through", f"it is {event.state}")
-    done = queue.replay(session, list(ids), let_through=True)
-    _log(session, by, "release", done, why)
-    return done
+    return _logged(session, by, "release", queue.replay(session, list(ids), let_through=True), why)
 
 
 def discard(session: Session, ids: Collection[int], reason: str, *, by: Actor) -> list[int]:
-    """Decides that quarantined, dead or waiting events have no effect; they are kept, with the reason.
+    """Gives quarantined, dead or waiting events no effect; they are kept, with the reason.
 
     Raises NotRepairable, ReasonMissing or TextTooLong.
     """
@@ -55,9 +51,7 @@ def discard(session: Session, ids: Collection[int], reason: str, *, by: Actor) -
     for event in _locked(session, ids, "discarded"):
         if not event.can_be_discarded:
             raise _not(event, "discarded", f"it is {event.state}")
-    done = queue.discard(session, list(ids), why)
-    _log(session, by, "discard", done, why)
-    return done
+    return _logged(session, by, "discard", queue.discard(session, list(ids), why), why)
 
 
 def _locked(session: Session, ids: Collection[int], verb: str) -> Sequence[WebhookEvent]:
@@ -75,6 +69,7 @@ def _not(event: WebhookEvent, verb: str, why: str) -> NotRepairable:
     return NotRepairable(ids=event.id, verb=verb, why=why)
 
 
-def _log(session: Session, by: Actor, verb: str, ids: Sequence[int], reason: str) -> None:
+def _logged(session: Session, by: Actor, verb: str, ids: list[int], reason: str) -> list[int]:
     for number in ids:
         actions.log(session, by, verb, f"event {number}", reason=reason)
+    return ids

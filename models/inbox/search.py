@@ -1,7 +1,7 @@
-"""Finding events by a filter: listed page by page, counted exactly, and kept for an act on all that match.
+"""Searching events by a filter: pages of them, exact counts, and the scope of a bulk action.
 
-The inbox is large and most of it is history, so a listing looks at a bounded number of
-events at a time, the newest first, and says how far back it has come.
+The inbox is large and most of it is history, so a page reads a bounded number of events, the newest first, and says
+how far back it came.
 """
 
 from bisect import bisect_left
@@ -20,7 +20,7 @@ from models.payments.facts import PaymentFact
 from models.payments.references import Payment
 
 LOOKED_AT = 50_000
-"""Events that one page of a listing looks at, at most: so many ids."""
+"""The largest number of ids that one page reads."""
 OUT_OF_STEP = timedelta(minutes=1)
 """Ids are given in the order in which events are received, or nearly."""
 
@@ -42,7 +42,7 @@ class EventFilter:
     event_id: str | None = None
     """The processor's id, whole."""
     payment: str | None = None
-    """A payment's reference, whole: the events that told something of it, by any of its references."""
+    """A payment's whole reference: finds the events with facts about it, by any of its references."""
     member_id: int | None = None
     body: str | None = None
     """A part of the body, exactly so; what is pruned is not found."""
@@ -63,7 +63,7 @@ class EventFilter:
 
     @property
     def is_selective(self) -> bool:
-        """Whether an index finds the events, however many others there are."""
+        """Whether an index finds the events, so that the size of the inbox does not matter."""
         named = (self.event_id, self.payment, self.member_id)
         return any(one is not None for one in named) or self.state in {
             EventState.PENDING,
@@ -79,7 +79,7 @@ class EventFilter:
         if self.event_id is not None:
             found.append(event.id.in_(_of_id(self.event_id)))
         if self.state == EventState.PENDING:
-            # All there are, said as their three indexes say it.
+            # The conditions of the three partial indexes, so that the planner uses them.
             found.append(or_(and_(~event.thin, event.attempts == 0), and_(~event.thin, event.attempts > 0), event.thin))
         if self.since is not None:
             found.append(event.received_at >= self.since)
@@ -92,10 +92,10 @@ class EventFilter:
         if self.body is not None:
             found.append(func.pg_catalog.position(event.body, self.body.encode()) > 0)
         if self.payment is not None:
-            found.append(_told_of(_same_payment(Payment.reference == self.payment)))
+            found.append(_with_facts_about(_same_payment(Payment.reference == self.payment)))
         if self.member_id is not None:
             of_member = select(Membership.id).where(Membership.member_id == self.member_id)
-            found.append(_told_of(_same_payment(Payment.membership_id.in_(of_member))))
+            found.append(_with_facts_about(_same_payment(Payment.membership_id.in_(of_member))))
         return found
 
 
@@ -113,7 +113,7 @@ def _same_payment(named: ColumnElement[bool]) -> Select[int]:
     return select(Payment.id).where(Payment.root_id.in_(select(Payment.root_id).where(named)))
 
 
-def _told_of(payments: Select[int]) -> ColumnElement[bool]:
+def _with_facts_about(payments: Select[int]) -> ColumnElement[bool]:
     return WebhookEvent.id.in_(select(PaymentFact.event_id).where(PaymentFact.payment_id.in_(payments)))
 
 
@@ -131,9 +131,9 @@ class Page(NamedTuple):
 
     events: Sequence[WebhookEvent]
     older: int | None
-    """The cursor of the page after it; None where there is nothing older."""
+    """The cursor of the next page; None on the last."""
     back_to: datetime | None
-    """Where the page was given up before it was full: how far back it looked."""
+    """How far back the page looked, if it stopped before it was full."""
 
 
 def page(session: Session, wanted: EventFilter, *, limit: int, before: int | None = None) -> Page:
@@ -169,7 +169,7 @@ def _first_received(session: Session, moment: datetime, top: int) -> int:
 
 
 class Scope(NamedTuple):
-    """What an act on all that match would be on, at this moment."""
+    """The events that a bulk action would cover at this moment."""
 
     events: int
     first: int

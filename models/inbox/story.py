@@ -1,4 +1,4 @@
-"""What became of events: their tries, the facts they told, and the entries that these caused. Read only."""
+"""The history of events: their tries, their facts, and the entries that these caused. Read only."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Caused(NamedTuple):
 
 @dataclass(frozen=True)
 class Story:
-    """An event and all that is known of it."""
+    """An event with its history."""
 
     event: WebhookEvent
     first: WebhookEvent | None
@@ -68,10 +68,10 @@ class Story:
 # In steps, each by ids that are known: of a range of ids, a plan expects so many rows that it reads tables through.
 _FACT_IDS = text("""
     SELECT f.id
-    FROM unnest(CAST(:events AS bigint[])) AS told (event_id)
+    FROM unnest(CAST(:events AS bigint[])) AS wanted (event_id)
     CROSS JOIN LATERAL (
         SELECT id FROM payment_facts
-        WHERE id >= told.event_id * :each AND id < (told.event_id + 1) * :each
+        WHERE id >= wanted.event_id * :each AND id < (wanted.event_id + 1) * :each
         LIMIT :each
     ) f
 """)
@@ -92,7 +92,7 @@ _WHOLE = text("""
     SELECT id FROM payments WHERE root_id = ANY(CAST(:roots AS bigint[]))
 """)
 
-# By way of the payments' grants: there are entries by the million, and none is looked up by its fact.
+# By the payments' grants, because entries have no index by fact.
 _ENTRIES = text("""
     SELECT e.fact_id / :each, e.id, e.kind, e.quantity, e.shortfall, i.name, m.id, m.name, e.recorded_at, g.id, i.id
     FROM credit_grants g
@@ -105,13 +105,13 @@ _ENTRIES = text("""
 
 
 def story(session: Session, event_id: int) -> Story | None:
-    """What became of the event; None where there is none of that id."""
+    """The history of the event; None for an unknown id."""
     event = session.get(WebhookEvent, event_id)
     return stories(session, [event])[0] if event else None
 
 
 def stories(session: Session, events: Sequence[WebhookEvent]) -> list[Story]:
-    """What became of these events, in their order; a fixed number of statements, however many."""
+    """The histories of these events, in their order, by a fixed number of statements."""
     ids = [event.id for event in events]
     firsts = {event.conflicts_with for event in events if event.conflicts_with}
     first_of = {event.id: event for event in session.scalars(select(WebhookEvent).where(WebhookEvent.id.in_(firsts)))}
@@ -123,10 +123,10 @@ def stories(session: Session, events: Sequence[WebhookEvent]) -> list[Story]:
     for error in session.scalars(select(EventError).where(EventError.event_id.in_(ids)).order_by(EventError.id)):
         errors[error.event_id].append(error)
     facts = array(session.scalars(_FACT_IDS, {"events": array(ids), "each": FACTS_PER_EVENT}))
-    told: dict[int, list[FactLine]] = defaultdict(list)
+    facts_of: dict[int, list[FactLine]] = defaultdict(list)
     for event_id, *fact in session.execute(_FACTS, {"facts": facts}):
-        told[event_id].append(FactLine(*fact))
-    roots = {fact.payment_id for lines in told.values() for fact in lines}
+        facts_of[event_id].append(FactLine(*fact))
+    roots = {fact.payment_id for lines in facts_of.values() for fact in lines}
     payments = array(session.scalars(_WHOLE, {"roots": array(roots)}))
     caused: dict[int, list[Caused]] = defaultdict(list)
     of_them = {"payments": payments, "facts": facts, "each": FACTS_PER_EVENT}
@@ -134,7 +134,7 @@ def stories(session: Session, events: Sequence[WebhookEvent]) -> list[Story]:
         caused[event_id].append(Caused(*entry))
     return [
         Story(
-            event, first_of.get(event.conflicts_with or 0), others[event.id], errors[event.id], told[event.id],
+            event, first_of.get(event.conflicts_with or 0), others[event.id], errors[event.id], facts_of[event.id],
             caused[event.id],
         )
         for event in events

@@ -15,11 +15,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 
 from models.catalogue import days
-from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Item, ItemKind
+from models.catalogue.tables import MAX_QUANTITY, Item, ItemKind
 from models.database.base import Base, Id, RecordedAt, one_of
 from models.errors import (
     DayOver,
-    DayTooFar,
     KeyReused,
     NeverExpires,
     NotASessionItem,
@@ -31,7 +30,7 @@ from models.errors import (
     WrongState,
     ZeroQuantity,
 )
-from models.ledger import clawback, entries, held_grants
+from models.ledger import clawback, entries, expiry, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import CreditGrant, Move
 from models.ledger.kinds import EntryKind
@@ -117,9 +116,9 @@ def adjust(
     if item.kind != ItemKind.SCHEDULER_BUCKET:
         raise NotASessionItem(item=item.name)
     zone = home_zone(session, member_id)
-    expiry = _end_of(last_day, zone, now) if last_day and quantity > 0 else None
+    expires_at = expiry.end_of(last_day, zone, now) if last_day and quantity > 0 else None
     content = {
-        "member_id": member_id, "item_id": item_id, "quantity": quantity, "expires_at": expiry,
+        "member_id": member_id, "item_id": item_id, "quantity": quantity, "expires_at": expires_at,
         "reason": reason.value, "note": note,
     }  # fmt: skip
     with session.begin_nested():
@@ -136,7 +135,7 @@ def adjust(
             if any(getattr(adjustment, name) != value for name, value in content.items()):
                 raise KeyReused(key=key)
         elif needs_second_person:
-            _require_future(expiry, now)
+            _require_future(expires_at, now)
             if quantity < 0:
                 entries.draw(session, member_id=member_id, item_id=item_id, quantity=-quantity, now=now)
             reason_given = f"{adjustment.reason}: {note}"
@@ -224,16 +223,9 @@ def _decided(adjustment: Adjustment, approved: bool, by: Actor, now: datetime) -
     adjustment.approved, adjustment.decided_by, adjustment.decided_at = approved, by.name, now
 
 
-def _require_future(expiry: datetime | None, now: datetime) -> None:
-    if expiry is not None and expiry <= now:
+def _require_future(expires_at: datetime | None, now: datetime) -> None:
+    if expires_at is not None and expires_at <= now:
         raise DayOver
-
-
-def _end_of(last_day: date, time_zone: str, now: datetime) -> datetime:
-    limit = now.date() + timedelta(days=MAX_DAYS_TO_EXPIRE)
-    if last_day > limit:
-        raise DayTooFar(day=last_day, limit=limit)
-    return days.end_of(last_day, time_zone)
 
 
 _ZONE_OF_GRANT = text("SELECT time_zone FROM grant_clubs WHERE grant_id = :grant")
@@ -266,10 +258,10 @@ def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: 
     if grant.expires_at is None:
         raise NeverExpires(grant=grant_id)
     zone = session.scalars(_ZONE_OF_GRANT, {"grant": grant_id}).one()
-    expiry = _end_of(last_day, zone, now)
-    if expiry <= grant.expires_at:
+    expires_at = expiry.end_of(last_day, zone, now)
+    if expires_at <= grant.expires_at:
         raise NotLater(last_day=days.last_day(grant.expires_at, zone))
-    _require_future(expiry, now)
+    _require_future(expires_at, now)
     held = held_grants.with_entries(session, grant_id)
     with session.begin_nested():
         subject = f"grant {grant_id}, to the end of {last_day}"
@@ -277,7 +269,7 @@ def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: 
         back = list(clawback.bring_back(held, now, action_id=act, note=reason))
         if grant.expires_at <= now and not held.remaining:
             raise NothingExpired(grant=grant_id)
-        extension = Move(grant_id, EntryKind.EXTENSION, 0, now, expires_at=expiry, action_id=act, note=reason)
+        extension = Move(grant_id, EntryKind.EXTENSION, 0, now, expires_at=expires_at, action_id=act, note=reason)
         entries.post(session, [*back, extension])
     session.refresh(grant)
     return sum(move.quantity for move in back)

@@ -6,16 +6,18 @@ looked.
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.catalogue import days
+from models.catalogue.tables import MAX_DAYS_TO_EXPIRE
 from models.database.base import Base, Id, RecordedAt, one_of
 from models.database.paging import newest_first
-from models.errors import NotFound, WrongState
+from models.errors import DayTooFar, NotFound, WrongState
 from models.ledger import entries
 from models.staff import actions
 from models.staff.actions import Actor
@@ -190,6 +192,14 @@ def locked(session: Session, run_id: int) -> ExpiryRun:
     if run is None:
         raise NotFound(what="expiry run", name=run_id)
     return run
+
+
+def end_of(last_day: date, time_zone: str, now: datetime) -> datetime:
+    """The expiry for a last usable day that staff chose. Raises DayTooFar."""
+    limit = now.date() + timedelta(days=MAX_DAYS_TO_EXPIRE)
+    if last_day > limit:
+        raise DayTooFar(day=last_day, limit=limit)
+    return days.end_of(last_day, time_zone)
 
 
 class Page(NamedTuple):

@@ -4,18 +4,18 @@ A worker does it in the background, one batch per transaction. The sum of the ru
 left to do, so it can be killed and continued, and never gives a session back twice.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.catalogue import days
-from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, Club
-from models.errors import DayOver, DayTooFar, WrongState
+from models.catalogue.tables import Club
+from models.errors import DayOver, WrongState
 from models.ledger import entries
 from models.ledger.entries import Move
-from models.ledger.expiry import ExpiryRun, RunState, locked
+from models.ledger.expiry import ExpiryRun, RunState, end_of, locked
 from models.ledger.kinds import EntryKind
 from models.staff import actions
 from models.staff.actions import Action, Actor
@@ -33,11 +33,8 @@ def undo(session: Session, run_id: int, *, last_day: date | None, reason: str, b
     if run.state != RunState.FINISHED:
         raise WrongState(what=f"Expiry run {run_id}", state=run.state, verb="undone")
     if last_day is not None:
-        limit = now.date() + timedelta(days=MAX_DAYS_TO_EXPIRE)
-        if last_day > limit:
-            raise DayTooFar(day=last_day, limit=limit)
         zones = session.scalars(select(Club.time_zone).distinct())
-        if any(days.end_of(last_day, zone) <= now for zone in zones):
+        if any(end_of(last_day, zone, now) <= now for zone in zones):
             raise DayOver
     until = f"usable to the end of {last_day}" if last_day else "never to expire"
     run.undone_by = actions.log(session, by, "undo expiry", f"expiry run {run_id}, {until}", reason=reason)

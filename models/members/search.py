@@ -1,6 +1,6 @@
-"""Finding members: by what somebody at the desk has in hand (a name, an e-mail address, a reference), or by leafing.
+"""Searching members by a name, an e-mail address or a reference, and browsing them by name.
 
-Read only. Each way of looking has an index that finds it, however many members and payments there are.
+Read only. Each kind of search has its index.
 """
 
 from collections.abc import Collection, Sequence
@@ -33,7 +33,7 @@ class Found(NamedTuple):
     email: str
     reason: Reason
     endpoint: str | None
-    """Whose reference it is, where it is one."""
+    """The endpoint of the reference, if it was found by one."""
 
 
 class Leaf(NamedTuple):

@@ -1,4 +1,4 @@
-"""How it goes: figures, alarms, signs of life, jobs.
+"""Operations: figures, alarms, heartbeats, jobs.
 
 Imports the inbox and what is below, and not statements. Main verb: `alarms.fired`.
 """

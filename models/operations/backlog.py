@@ -1,4 +1,4 @@
-"""What stands in the inbox and at the payments at this moment, by endpoint (NULL: of all).
+"""The backlog of the inbox and of payments at this moment, by endpoint (NULL: all together).
 
 Each of these is found by its partial index, however long the history is.
 """

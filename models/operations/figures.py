@@ -1,4 +1,4 @@
-"""Figures: what stands in the inbox and at the payments, and what came and went lately, per endpoint and in total.
+"""Figures: the backlog of the inbox and of payments, and recent traffic, per endpoint and in total.
 
 From PostgreSQL alone, so that they survive restarts and cost the workers nothing; no query here grows with the history.
 """
@@ -22,7 +22,7 @@ NOW_S, DAY_S = 5, 60
 
 @dataclass(frozen=True, slots=True)
 class EndpointFigures:
-    """The figures of one endpoint, or of all together. Durations in seconds; None where there is nothing to measure."""
+    """The figures of one endpoint, or of all together. Durations in seconds; None if there is nothing to measure."""
 
     due: int = 0
     """To be credited or fetched now; without what is paused."""

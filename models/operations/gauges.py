@@ -35,7 +35,7 @@ _OF_WINDOWS = (
         "answered_deliveries",
         "answered",
         ("hour", "day"),
-        "What came and was answered; the hour is the clock's last two",
+        "Answered events and deliveries; the hour is the clock's last two",
     ),
     ("duplicate_events", "duplicates", ("hour", "day"), "Repeats of known events; the hour is the clock's last two"),
     ("bad_signatures", "bad_signatures", ("hour", "day"), "Deliveries refused; the hour is the clock's last two"),
@@ -105,7 +105,7 @@ def _of_endpoints(endpoints: Mapping[str, EndpointFigures]) -> Iterator[Gauge]:
 def _of_the_whole(now: Situation, names: Iterable[str]) -> Iterator[Gauge]:
     alive = [worker for worker in now.workers if worker.age_s <= HEARTBEAT_S]
     age = min((worker.age_s for worker in now.workers), default=float("inf"))
-    yield plain("worker_heartbeat_age_seconds", "Since any worker's last sign of life", age)
+    yield plain("worker_heartbeat_age_seconds", "Since the last heartbeat of any worker", age)
     yield plain("workers_alive", f"Worker processes seen within {HEARTBEAT_S} s", len(alive))
     memory = sum(worker.memory_bytes or 0 for worker in alive)
     yield plain("workers_memory_bytes", "Resident memory of the living worker processes together", memory)

@@ -1,6 +1,4 @@
-"""Who was told of which alarm: an alarm lasts from the first time it is seen until it stays away, and each channel is
-told when it begins, every 4 hours while it lasts, and when it is over.
-"""
+"""Notices of alarms: each channel gets one when an alarm begins, every 4 hours while it lasts, and when it is over."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -16,12 +14,12 @@ from models.operations.alarms import Alarm, Severity
 
 AGAIN_AFTER = timedelta(hours=4)
 OVER_AFTER = timedelta(minutes=2)
-"""So long an alarm has to stay away before it is over: one that comes and goes is told once."""
+"""How long an alarm must stay away before it is over, so that a flapping one gives one notice."""
 KEPT = timedelta(days=400)
 
 
 class KnownAlarm(Base):
-    """An alarm from when it was first seen until it was over."""
+    """An alarm, from the first time it was seen until it was over."""
 
     __tablename__ = "alarms"
     __table_args__ = (
@@ -32,7 +30,7 @@ class KnownAlarm(Base):
     id: Mapped[Id]
     rule: Mapped[str] = mapped_column(String(40))
     endpoint: Mapped[str] = mapped_column(String(63), server_default="")
-    """Empty where it is about all of them."""
+    """Empty if the alarm concerns all endpoints."""
     severity: Mapped[str]
     message: Mapped[str] = mapped_column(Prose)
     since: Mapped[datetime]
@@ -42,7 +40,7 @@ class KnownAlarm(Base):
 
 
 class Notice(Base):
-    """That a channel was told of an alarm."""
+    """The last notice of an alarm that a channel got."""
 
     __tablename__ = "notices"
 
@@ -50,11 +48,11 @@ class Notice(Base):
     channel: Mapped[str] = mapped_column(String(20), primary_key=True)
     told_at: Mapped[datetime]
     told_end: Mapped[bool] = mapped_column(server_default="false")
-    """Whether it was told that the alarm is over."""
+    """Whether that notice said that the alarm is over."""
 
 
 class News(StrEnum):
-    """What there is to tell of an alarm."""
+    """The kind of a notice."""
 
     FIRED = "fired"
     LASTS = "lasts"
@@ -62,14 +60,14 @@ class News(StrEnum):
 
 
 class AlarmNews(NamedTuple):
-    """Something to tell a channel."""
+    """A notice to be sent."""
 
     alarm: KnownAlarm
     news: News
 
 
 def see(session: Session, fired: Sequence[Alarm], now: datetime) -> None:
-    """Keeps what has fired, and ends what has stayed away for two minutes."""
+    """Records the alarms that have fired, and ends those that stayed away for two minutes."""
     for alarm in fired:
         new = insert(KnownAlarm).values(
             rule=alarm.rule,
@@ -91,23 +89,23 @@ def see(session: Session, fired: Sequence[Alarm], now: datetime) -> None:
 
 
 def to_tell(session: Session, channel: str, now: datetime) -> list[AlarmNews]:
-    """What the channel has to be told now, the oldest alarm first.
+    """The notices that the channel is due, the oldest alarm first.
 
-    What was over before the channel could be told that it began is not told at all.
+    An alarm that was over before its first notice gives none.
     """
-    told = (Notice.alarm_id == KnownAlarm.id) & (Notice.channel == channel)
+    sent = (Notice.alarm_id == KnownAlarm.id) & (Notice.channel == channel)
     lasts = KnownAlarm.resolved_at.is_(None)
-    untold = Notice.told_at.is_(None) | (Notice.told_at <= now - AGAIN_AFTER)
-    lasting = select(KnownAlarm, Notice.told_at).outerjoin(Notice, told).where(lasts, untold)
-    ended = select(KnownAlarm).join(Notice, told).where(~lasts, ~Notice.told_end)
+    unsent = Notice.told_at.is_(None) | (Notice.told_at <= now - AGAIN_AFTER)
+    lasting = select(KnownAlarm, Notice.told_at).outerjoin(Notice, sent).where(lasts, unsent)
+    ended = select(KnownAlarm).join(Notice, sent).where(~lasts, ~Notice.told_end)
     found = [AlarmNews(alarm, News.LASTS if told_at else News.FIRED) for alarm, told_at in session.execute(lasting)]
     found += [AlarmNews(alarm, News.RESOLVED) for alarm in session.scalars(ended)]
     return sorted(found, key=lambda one: one.alarm.id)
 
 
-def was_told(session: Session, channel: str, told: Iterable[AlarmNews], now: datetime) -> None:
-    """Keeps that the channel has been told."""
-    for alarm, news in told:
+def was_sent(session: Session, channel: str, sent: Iterable[AlarmNews], now: datetime) -> None:
+    """Records that the channel got these notices."""
+    for alarm, news in sent:
         values = {"told_at": now, "told_end": news == News.RESOLVED}
         new = insert(Notice).values(alarm_id=alarm.id, channel=channel, **values)
         session.execute(new.on_conflict_do_update(index_elements=[Notice.alarm_id, Notice.channel], set_=values))

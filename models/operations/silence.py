@@ -1,6 +1,6 @@
 """Silence: an endpoint that is quiet for longer than its own history and the expected dues calendar allow.
 
-No error ever tells that a processor stopped sending. What tells is that dues were to come, and nothing came.
+A processor that stops sending causes no error. The only sign is that dues were expected and nothing came.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ class Silence:
 
     endpoint: str
     since: datetime | None
-    """When it was last heard, to the hour; None where it never was in its known history."""
+    """When its last event came, to the hour; None if none is known."""
     expected: datetime
     """When dues of one of its memberships were to come."""
 
@@ -91,8 +91,8 @@ _EXPECTED = text(f"""
         CROSS JOIN LATERAL (
             SELECT coalesce(max(f.occurred_at), billed.known_at) AT TIME ZONE c.time_zone AS paid
             FROM payments p
-            JOIN payments told ON told.root_id = p.id
-            JOIN payment_facts f ON f.payment_id = told.id AND f.kind = 'paid'
+            JOIN payments part ON part.root_id = p.id
+            JOIN payment_facts f ON f.payment_id = part.id AND f.kind = 'paid'
             WHERE p.membership_id = m.id
         ) last
     ) dues
@@ -102,7 +102,7 @@ _EXPECTED = text(f"""
 
 
 def silences(session: Session, endpoints: Iterable[Endpoint], now: datetime) -> list[Silence]:
-    """The live endpoints that are silent now, in order; test endpoints are nobody's dues."""
+    """The live endpoints that are silent now, in order; test endpoints have no dues."""
     names = [endpoint.name for endpoint in endpoints if endpoint.mode == "live"]
     rows = session.execute(_HEARD, {"endpoints": array(names), "since": now - HISTORY})
     history: dict[str, list[datetime]] = {row.endpoint: row.hours for row in rows}

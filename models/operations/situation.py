@@ -1,4 +1,4 @@
-"""The situation: all that the alarms' rules look at, read for many viewers at the cost of one."""
+"""The situation: the input of the alarms' rules, read once for many viewers."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -19,9 +19,9 @@ _AUDITED = text("SELECT finished_at, findings, first_findings[1] FROM audits ORD
 
 
 class Lookout:
-    """What one process shows and tells of an installation; of the present at most `now_s` old, of the day 60 s.
+    """The situation, cached: figures of the present are at most `now_s` old, those of the day 60 s.
 
-    `broker` says why the broker does not answer, None where it does; without it nobody asks.
+    `broker` returns why the broker does not answer, or None if it does; by default it is not asked.
     Its methods raise SQLAlchemyError where the database does not answer.
     """
 
@@ -34,11 +34,11 @@ class Lookout:
         self._situation, self._silences = Recent(self._look, now_s), Recent(self._listen, DAY_S)
 
     def now(self) -> Situation:
-        """The situation as it is kept now."""
+        """The cached situation."""
         return self._situation()
 
     def alarms(self) -> list[Alarm]:
-        """What has to be told now, the gravest first."""
+        """The alarms that have fired now, the most severe first."""
         return alarms.fired(self.now())
 
     def _look(self) -> Situation:

@@ -1,4 +1,4 @@
-"""What came and went lately, by endpoint (NULL: of all), and over time for a chart. Read only; found by block ranges.
+"""Recent traffic by endpoint (NULL: all together), and over time for a chart. Read only, by block range indexes.
 
 Duplicates and bad signatures are counted by the clock's hours: their last hour is this one and the one before.
 """
@@ -41,7 +41,7 @@ _CREDITED = text("""
 """)
 
 _ANSWERED = text("""
-    WITH told AS (
+    WITH counts AS (
         SELECT endpoint, count, outcome IN ('duplicate', 'unfinished_duplicate') AS again,
                outcome = 'bad_signature' AS forged,
                hour >= date_trunc('hour', now() - make_interval(hours => 1), 'UTC') AS lately
@@ -53,14 +53,14 @@ _ANSWERED = text("""
            coalesce(sum(count) FILTER (WHERE again AND lately), 0)::bigint AS duplicates_hour,
            coalesce(sum(count) FILTER (WHERE forged), 0)::bigint AS bad_signatures_day,
            coalesce(sum(count) FILTER (WHERE forged AND lately), 0)::bigint AS bad_signatures_hour
-    FROM told GROUP BY GROUPING SETS ((endpoint), ()) HAVING sum(count) IS NOT NULL
+    FROM counts GROUP BY GROUPING SETS ((endpoint), ()) HAVING sum(count) IS NOT NULL
 """)
 
 LAST_DAY = (_RECEIVED, _CREDITED, _ANSWERED)
 
 
 class Moved(NamedTuple):
-    """What one minute or one hour saw of all endpoints together."""
+    """The traffic of one minute or hour, of all endpoints together."""
 
     at: datetime
     """When it began, UTC."""

@@ -1,6 +1,6 @@
 """Who works here: staff accounts, what their roles allow, and their passwords.
 
-Every act is written to the action log in the transaction that does it.
+Every change is written to the action log, in its own transaction.
 """
 
 from datetime import datetime
@@ -25,11 +25,11 @@ MIN_PASSWORD_LENGTH = 12
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """How passwords are hashed: argon2id with OWASP's parameters. Those hashed otherwise are hashed anew at their login."""
 _HASHING = BoundedSemaphore(2)
-"""Nobody needs an account to have a password hashed: at most two hashes at a time take memory in a process."""
+"""Anybody can make us hash a password without an account, so at most two hashes at a time take memory."""
 
 
 class Role(StrEnum):
-    """What a person is here to do. `may` says what each is allowed."""
+    """The role of a person. `may` says what each is allowed."""
 
     VIEWER = "viewer"
     DESK = "desk"
@@ -46,7 +46,7 @@ _ALSO = {
     Role.OPERATOR: frozenset({Role.VIEWER}),
     Role.ADMIN: frozenset(Role),
 }
-"""Whose work each role may do beside its own."""
+"""The other roles whose work each role may do."""
 
 
 def may(role: str, needed: Role) -> bool:
@@ -103,7 +103,7 @@ def add(session: Session, *, email: str, name: str, role: Role, password: str, b
 
 
 def find(session: Session, email: str, *, lock: bool = False) -> Staff | None:
-    """The account with that login name, active or not, in whatever case; with `lock`, nobody changes it meanwhile."""
+    """The account with that login name, active or not, in any case; `lock` keeps others from changing it."""
     login = login_name(email)
     if not login.isprintable():  # which PostgreSQL may not take as text at all
         return None
@@ -156,10 +156,10 @@ def change_password(session: Session, person: Staff, password: str, *, by: Actor
 
 
 def verify(person: Staff | None, password: str) -> bool:
-    """Whether that is the account's password. Where there is no account it is not, and takes as long to say."""
+    """Whether that is the account's password. Without an account it takes as long, to reveal nothing."""
     try:
         with _HASHING:
-            HASHER.verify(person.password_hash if person else _nobodys_hash(), _typed(password))
+            HASHER.verify(person.password_hash if person else _dummy_hash(), _typed(password))
     except VerifyMismatchError:
         return False
     return person is not None
@@ -171,8 +171,8 @@ def rehash(person: Staff, password: str) -> None:
         person.password_hash = _hashed(password)
 
 
-def _nobodys_hash() -> str:
-    """Costs as much to compare with as a real one, and no password has it."""
+def _dummy_hash() -> str:
+    """A hash that costs as much to verify as a real one, and that no password has."""
     return f"$argon2id$v=19$m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}${'A' * 22}${'A' * 43}"
 
 

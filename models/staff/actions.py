@@ -1,4 +1,4 @@
-"""The action log: who did what, when, from where and why, to which member. What people do is kept like all else."""
+"""The action log: who did what, when, from where and why, to which member."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ MAX_REASON_LENGTH = 1000
 
 
 class Actor(NamedTuple):
-    """Who acts: a staff account's login name, an API token, or a user of the machine; and from where."""
+    """The person or program that acts: a login name, an API token, or a user of the machine; and from where."""
 
     name: str
     origin: str
@@ -26,7 +26,7 @@ class Actor(NamedTuple):
 
 
 class Action(Base):
-    """One act of a person, or of a program with that person's token. A trigger refuses every change."""
+    """One action of a person, or of a program with that person's token. A trigger refuses every change."""
 
     __tablename__ = "actions"
     __table_args__ = (Index("ix_actions_actor_id", "actor", "id"), Index("ix_actions_verb_id", "verb", "id"))
@@ -37,7 +37,7 @@ class Action(Base):
     origin: Mapped[str | None] = mapped_column(String(64))
     verb: Mapped[str] = mapped_column(String(40))
     subject: Mapped[str] = mapped_column(String(600))
-    """What it was done to, in words with the ids in them."""
+    """The object of the action, in words with its ids."""
     member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"), index=True)
     reason: Mapped[str | None] = mapped_column(String(2000))
 
@@ -55,14 +55,14 @@ def reason_given(text: str, field: str = "reason") -> str:
 def log(
     session: Session, by: Actor, verb: str, subject: str, *, member_id: int | None = None, reason: str | None = None
 ) -> int:
-    """Writes an act down, in the transaction that does it, and returns its id."""
+    """Logs an action, in its own transaction, and returns its id."""
     values = {"actor": by.name[:200], "origin": by.origin[:64], "verb": verb, "subject": subject[:600]}
     new = insert(Action).values(**values, member_id=member_id, reason=reason)
     return session.scalars(new.returning(Action.id)).one()
 
 
 class Page(NamedTuple):
-    """Some acts, the newest first; `older` is the cursor of the page after it, None on the last."""
+    """Some actions, the newest first; `older` is the cursor of the next page, None on the last."""
 
     acts: Sequence[Action]
     older: int | None
@@ -72,9 +72,9 @@ def page(
     session: Session, *, limit: int, before: int | None = None, actor: str | None = None, verb: str | None = None,
     member_id: int | None = None, since: datetime | None = None, until: datetime | None = None,
 ) -> Page:  # fmt: skip
-    """Up to `limit` acts, the newest first, from those older than the cursor `before`.
+    """Up to `limit` actions, the newest first, from those older than the cursor `before`.
 
-    Those of one actor, verb or member, and recorded from `since` on and before `until`, UTC, where that is given.
+    Optionally of one actor, verb or member, and recorded from `since` on and before `until`, UTC.
     """
     query = select(Action)
     for column, wanted in ((Action.actor, actor), (Action.verb, verb), (Action.member_id, member_id)):
@@ -87,7 +87,7 @@ def page(
     return Page(*newest_first(session, query, Action.id, limit=limit, before=before))
 
 
-# Stepping from one value to the next by its index: they are few, the acts many.
+# A loose index scan: steps from one value to the next, as there are few values and many actions.
 _DISTINCT = """
     WITH RECURSIVE known AS (
         (SELECT {column} AS value FROM actions ORDER BY {column} LIMIT 1)
@@ -101,10 +101,10 @@ _ACTORS, _VERBS = text(_DISTINCT.format(column="actor")), text(_DISTINCT.format(
 
 
 def actors(session: Session) -> Sequence[str]:
-    """Everybody who ever acted, in order."""
+    """All actors in the log, in order."""
     return session.scalars(_ACTORS).all()
 
 
 def verbs(session: Session) -> Sequence[str]:
-    """Everything that was ever done, in order."""
+    """All verbs in the log, in order."""
     return session.scalars(_VERBS).all()

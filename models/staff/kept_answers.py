@@ -1,7 +1,7 @@
-"""Acts that count once per idempotency key: the key, what was asked under it, and what was answered.
+"""Idempotency keys: each with the request made under it and the answer that was given.
 
-For acts whose own tables keep no key. The key is taken in the transaction that does the act, so one that was
-refused or rolled back leaves the key free, and of two at once the second waits for what the first comes to.
+For actions whose own tables store no key. The key is taken in the transaction of the action, so a refused or
+rolled-back one leaves the key free, and of two at once the second waits for the first.
 """
 
 from hashlib import sha256
@@ -15,7 +15,7 @@ from models.errors import KeyReused
 
 
 class KeptAnswer(Base):
-    """What one key has done. Kept for good, as all keys are."""
+    """The result of one key. Kept for good."""
 
     __tablename__ = "kept_answers"
     __table_args__ = (CheckConstraint("length(content) = 32", "content"),)
@@ -24,13 +24,13 @@ class KeptAnswer(Base):
     content: Mapped[bytes] = mapped_column(LargeBinary)
     """SHA-256 of what was asked."""
     location: Mapped[str] = mapped_column(server_default="")
-    """Where it can be read again."""
+    """The Location of the answer."""
     answer: Mapped[str] = mapped_column(server_default="")
     recorded_at: Mapped[RecordedAt]
 
 
 def take(session: Session, key: str, asked: str) -> KeptAnswer | None:
-    """Takes the key for this act; what was answered before, or None where this is the first time.
+    """Takes the key for this action. Returns the earlier answer, or None the first time.
 
     After the first time `keep` has to follow, in the same transaction. Raises KeyReused where the key
     was used for something else.

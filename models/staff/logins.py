@@ -22,10 +22,10 @@ MAX_FAILURES = 5
 MAX_FAILURES_FROM_ADDRESS = 50
 """Of one address: a whole club may come from it."""
 UNKNOWN = "somebody unknown"
-"""Whoever failed to log in, in the action log."""
+"""The actor of a failed login in the action log."""
 WINDOW = timedelta(minutes=15)
 LASTS = timedelta(days=7)
-"""However busy somebody is, they log in anew after that."""
+"""A login ends after that time, also for a busy person."""
 
 
 class Login(Base):
@@ -46,7 +46,7 @@ class LoginFailures(Base):
     __tablename__ = "login_failures"
 
     key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    """SHA-256 of whom it counts: of one length, and no record of what people type by mistake, passwords among it."""
+    """SHA-256 of the account or address: what people type by mistake, such as passwords, is not stored."""
     failures: Mapped[int]
     until: Mapped[datetime] = mapped_column(index=True)
     """The end of the window; from then on the row means nothing."""
@@ -55,12 +55,12 @@ class LoginFailures(Base):
 def log_in(
     session: Session, *, email: str, password: str, address: str, now: datetime
 ) -> Staff | WrongLogin | TooManyFailures:
-    """The person who has that login name and password, or why nobody is logged in; commit in either case.
+    """The person with that login name and password, or the reason for the refusal; commit in either case.
 
     A refusal is returned rather than raised because the failure has to stay counted. After 5
     failures of the account, or 50 from the address, in 15 minutes, whatever is tried is refused
-    until the 15 minutes are over. An unknown, a disabled account and a wrong password are told
-    apart neither by the answer nor by its time. Tries of one account, or from one address,
+    until the 15 minutes are over. Neither the answer nor its time reveals whether the account is
+    unknown, disabled, or has another password. Tries of one account, or from one address,
     wait for each other, so that many at once are no more than as many in turn. WrongLogin has the id of
     the account, if there is one, for the log alone. The account's last failure stands in the action log.
     """
@@ -74,7 +74,7 @@ def log_in(
 def check(
     session: Session, *, email: str, password: str, address: str, now: datetime
 ) -> Staff | WrongLogin | TooManyFailures:
-    """Whether that is the account's password, counted and refused as `log_in` does, for whom is logged in already."""
+    """Whether that is the account's password, counted and refused as by `log_in`; for a person who is logged in."""
     account, origin = keys = (_key("account", accounts.login_name(email)), _key("address", _network(address)))
     session.execute(_IN_TURN, {"locks": array(int.from_bytes(key[:8], signed=True) for key in keys)})
     if until := _refused_until(session, account, origin, now):
@@ -161,7 +161,7 @@ _FORGET_LOGINS = text("""
     )
 """)
 
-# Skipping what others hold: nobody waits, or meets in a deadlock, for the sake of tidiness.
+# SKIP LOCKED, so that cleaning up neither waits nor deadlocks.
 _FORGET = text("""
     DELETE FROM login_failures WHERE key IN (
         SELECT key FROM login_failures WHERE until <= :now ORDER BY until LIMIT 100 FOR UPDATE SKIP LOCKED

@@ -25,7 +25,7 @@ from models.staff.actions import Actor
 PREFIX = "spp_"
 RANDOM_BYTES = 32
 SHOWN = len(PREFIX) + 8
-"""The first characters of a token, by which people tell theirs apart."""
+"""The number of characters shown of a token, by which people recognize it."""
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
@@ -66,7 +66,7 @@ class ApiToken(Base):
 
 
 class NewToken(NamedTuple):
-    """A token just made, and its text, which nobody can find out again."""
+    """A new token and its text, which is not stored."""
 
     token: ApiToken
     text: str

@@ -1,4 +1,4 @@
-"""What was paid for a membership, and the sessions that each payment gave. Read only."""
+"""The payments of a membership, and the sessions that each gave. Read only."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 
 class Gave(NamedTuple):
-    """Sessions of an item that a payment gave, and how many of them were reversed because its money went back."""
+    """Sessions of an item that a payment gave, and how many of them are reversed because its money went back."""
 
     item: str
     quantity: int
@@ -17,7 +17,7 @@ class Gave(NamedTuple):
 
 
 class Payment(NamedTuple):
-    """One payment of a membership, by the reference that told it first."""
+    """One payment of a membership, by the reference of its earliest `Paid` fact."""
 
     payment_id: int
     endpoint: str
@@ -31,7 +31,7 @@ class Payment(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some payments, the latest first; `older` is the cursor of the page after it, None on the last."""
+    """Some payments, the latest first; `older` is the cursor of the next page, None on the last."""
 
     payments: Sequence[Payment]
     older: int | None
@@ -62,7 +62,7 @@ _PAYMENTS = text("""
 
 
 def page(session: Session, membership_id: int, *, limit: int, before: int | None = None) -> Page:
-    """Up to `limit` payments of the membership, the latest paid first, from those before the cursor `before`."""
+    """Up to `limit` payments of the membership before the cursor `before`, the latest paid first."""
     values = {"membership": membership_id, "limit": limit + 1, "before": before}
     found = [_payment(*row) for row in session.execute(_PAYMENTS, values)]
     return Page(found[:limit], found[limit - 1].payment_id if len(found) > limit else None)

@@ -1,4 +1,4 @@
-"""PURE: what an entry, a grant or a fact says, in the words of the desk."""
+"""PURE: entries, grants and facts in the words of the desk."""
 
 from datetime import datetime, timedelta
 
@@ -14,10 +14,10 @@ _CAUSES = {
     "cancellation": ("cancelled", "the cancellation was undone"),
     "failure": ("failed after all", "it was paid after all"),
 }
-"""By the family of a cause: what became of the payment, and what it is called when the money comes back."""
+"""By family of causes: the words for the reversal, and for the money coming back."""
 
 
-def entry_told(entry: EntryLine) -> str:
+def entry_in_words(entry: EntryLine) -> str:
     """What happened, in a few words: `Taken back: payment refunded`."""
     match EntryKind(entry.kind):
         case EntryKind.GRANT:
@@ -33,28 +33,28 @@ def entry_told(entry: EntryLine) -> str:
         case EntryKind.REINSTATEMENT:
             return f"Given again: {_what_came_back(entry.cause)}"
         case EntryKind.ADJUSTMENT:
-            return f"Adjusted: {reason_told(entry.note)[0]}"
+            return f"Adjusted: {reason_in_words(entry.note)[0]}"
         case EntryKind.EXTENSION:
             return "Expires later" if entry.expires_at else "Never expires any more"
         case EntryKind.DEBT_REPAYMENT:
             return _repayment(entry)
 
 
-def reason_told(note: str | None) -> tuple[str, str]:
-    """An adjustment's reason in words, and what was noted beside it."""
+def reason_in_words(note: str | None) -> tuple[str, str]:
+    """An adjustment's reason in words, and its note."""
     reason, _, noted = (note or "").partition(": ")
     return reason.replace("_", " "), noted
 
 
-def note_told(entry: EntryLine) -> str:
-    """What is noted on an entry, without what `entry_told` says already."""
+def note_in_words(entry: EntryLine) -> str:
+    """The note of an entry, without what `entry_in_words` returns already."""
     if entry.kind == EntryKind.DEBT_REPAYMENT:
         return ""
-    return reason_told(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
+    return reason_in_words(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
 
 
 def entered_later(entry: EntryLine) -> bool:
-    """Whether it was written down so much later than it happened that its place in a statement needs explaining."""
+    """Whether it was recorded a day or more after it happened, so that its place in a statement needs explaining."""
     return entry.recorded_at - entry.occurred_at >= timedelta(days=1)
 
 
@@ -68,7 +68,7 @@ def _repayment(entry: EntryLine) -> str:
     return "Shortfall repaid by another grant"
 
 
-def repayment_told(entry: EntryLine) -> str:
+def repayment_in_words(entry: EntryLine) -> str:
     """What a debt repayment means."""
     if entry.counter_grant_id == entry.grant_id:
         return "The payment of the returned sessions had been reversed, so they repaid what was owed for it."
@@ -79,7 +79,7 @@ def repayment_told(entry: EntryLine) -> str:
     return "These sessions had been used before their payment was reversed. Another grant repaid them."
 
 
-def fact_told(kind: str, cause: str | None) -> str:
+def fact_in_words(kind: str, cause: str | None) -> str:
     """What a payment fact means: `Paid`, `Refunded`, `The dispute was won`."""
     match FactKind(kind):
         case FactKind.PAID:
@@ -105,14 +105,14 @@ def _family(cause: str | None) -> str:
     return (cause or "").partition(":")[0].partition(" ")[0]
 
 
-def shortfall_told(number: int) -> str:
+def shortfall_in_words(number: int) -> str:
     """What a shortfall means for the member."""
     used = "1 session was" if number == 1 else f"{number} sessions were"
     return f"{used} used before the payment was reversed; the next grant repays {'it' if number == 1 else 'them'}."
 
 
 def grant_states(grant: GrantLine, now: datetime) -> list[str]:
-    """What is special about a grant at that moment: that it is over, used up, reversed or short; often nothing."""
+    """The states of a grant at that moment, such as expired, used up, reversed or short; often none."""
     states = []
     if grant.effective_at > now:
         states.append("not usable yet")

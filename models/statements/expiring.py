@@ -1,4 +1,4 @@
-"""What expires next: sessions by club and item over the coming local days, and each grant of them. Read only."""
+"""What expires next: sessions by club and item over the coming local days, and each of their grants. Read only."""
 
 from datetime import date, datetime
 from typing import NamedTuple
@@ -10,7 +10,7 @@ BATCH = 2000
 
 
 class Expiring(NamedTuple):
-    """Of one item at one club: what can be used for the last time today, tomorrow, and within the days asked for."""
+    """Sessions of one item at one club whose last usable day is today, tomorrow, or within the days asked for."""
 
     club: str
     item: str
@@ -22,7 +22,7 @@ class Expiring(NamedTuple):
     members: int
 
 
-class ExpiringLot(NamedTuple):
+class ExpiringGrant(NamedTuple):
     """One grant that expires within the days asked for; `last_day` is local at the club."""
 
     grant_id: int
@@ -74,9 +74,9 @@ def summary(session: Session, now: datetime, *, days: int = 7) -> list[Expiring]
 
 
 def batch(
-    session: Session, now: datetime, *, days: int = 7, after: ExpiringLot | None = None, limit: int = BATCH
-) -> list[ExpiringLot]:
+    session: Session, now: datetime, *, days: int = 7, after: ExpiringGrant | None = None, limit: int = BATCH
+) -> list[ExpiringGrant]:
     """Up to `limit` of these grants, the next to expire first, from those that come after that one."""
     start = {"after": after.expires_at if after else now, "after_id": after.grant_id if after else 0}
     window = {"now": now, "days": days, "limit": limit, **start}
-    return [ExpiringLot(*row) for row in session.execute(_PAGE, window)]
+    return [ExpiringGrant(*row) for row in session.execute(_PAGE, window)]

@@ -1,4 +1,4 @@
-"""Where an entry came from: its payment, what was told of that, and the webhook event; or the person. Read only.
+"""The origin of an entry: its payment, fact and webhook event, or the person who made it. Read only.
 
 A fixed number of statements, however long the member's history is.
 """
@@ -24,12 +24,12 @@ from models.statements.statement import EntryLine, GrantLine
 
 @dataclass(frozen=True)
 class PaymentHistory:
-    """The payment behind an entry, the fact that caused it, and the event that told it."""
+    """The payment behind an entry, the fact that caused it, and the event of that fact."""
 
     payment: Payment
     """The root, which has the state."""
     references: list[str]
-    """All that the payment is known by, the first heard of first."""
+    """All its references, the first known first."""
     paid: Paid | None
     fact: PaymentFact
     event: WebhookEvent
@@ -37,26 +37,26 @@ class PaymentHistory:
 
 @dataclass(frozen=True)
 class Explanation:
-    """An entry, the grant that it moved, and all that is known of why."""
+    """An entry, the grant that it moved, and its cause."""
 
     entry: EntryLine
     grant: GrantLine
-    told: PaymentHistory | None
+    history: PaymentHistory | None
     action: Action | None
     person: Staff | None
-    """The staff account that acted, where it was one."""
+    """The staff account that acted, if it was one."""
     redemption: Redemption | None
-    """Of a return: the redemption that it undoes."""
+    """The redemption that the entry belongs to or, for a return, that it undoes."""
     given_back: Redemption | None
-    """The return, where the entry is one."""
+    """The return, if the entry is one."""
     returns: list[Redemption]
-    """All that was given back of the redemption, the first first."""
+    """All returns of the redemption, the oldest first."""
     other: GrantLine | None
     """The other grant of a debt repayment."""
 
 
 def explain(session: Session, member_id: int, entry_id: int, now: datetime) -> Explanation | None:
-    """Why the member has this entry; None where it is not one of theirs."""
+    """The origin of a member's entry; None if the member has no entry of that id."""
     known = session.get(LedgerEntry, entry_id)
     grant = session.get(CreditGrant, known.grant_id) if known else None
     if known is None or grant is None or grant.member_id != member_id:
@@ -74,7 +74,7 @@ def explain(session: Session, member_id: int, entry_id: int, now: datetime) -> E
     return Explanation(
         entry,
         lines[grant.id],
-        _told(session, known.fact_id) if known.fact_id else None,
+        _history(session, known.fact_id) if known.fact_id else None,
         action,
         session.scalar(select(Staff).where(Staff.email == action.actor)) if action else None,
         redemption,
@@ -84,18 +84,18 @@ def explain(session: Session, member_id: int, entry_id: int, now: datetime) -> E
     )
 
 
-def _told(session: Session, fact_id: int) -> PaymentHistory:
+def _history(session: Session, fact_id: int) -> PaymentHistory:
     fact = session.get_one(PaymentFact, fact_id)
     named = session.get_one(Payment, fact.payment_id)
     rows = session.scalars(select(Payment).where(Payment.root_id == named.root_id).order_by(Payment.id)).all()
     root = rows[0]
-    said = [known.fact for _, known in facts.of_payments(session, [row.id for row in rows])]
+    every = [known.fact for _, known in facts.of_payments(session, [row.id for row in rows])]
     event = session.get_one(WebhookEvent, fact.event_id)
-    return PaymentHistory(root, [row.reference for row in rows], entitlement.payment_of(said), fact, event)
+    return PaymentHistory(root, [row.reference for row in rows], entitlement.payment_of(every), fact, event)
 
 
 class Troubled(NamedTuple):
-    """A payment of the member's that gave no sessions, or has something wrong with it, and why."""
+    """A payment of the member with a problem."""
 
     endpoint: str
     payment: str
@@ -113,5 +113,5 @@ _TROUBLED = text("""
 
 
 def troubled(session: Session, member_id: int, limit: int) -> list[Troubled]:
-    """Up to `limit` payments of the member's that have a problem, the newest first."""
+    """Up to `limit` payments of the member that have a problem, the newest first."""
     return [Troubled(*row) for row in session.execute(_TROUBLED, {"member": member_id, "limit": limit})]

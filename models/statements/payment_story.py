@@ -1,10 +1,10 @@
-"""Payments as programs and people ask for them: what was told of each, where it stands, and what it gave. Read only.
+"""Payments with their facts, their state, and the sessions that they gave. Read only.
 
-What counts of several tellings, and how much went back, is said by `models.payments.entitlement`, as settling has it.
+`models.payments.entitlement` decides which `Paid` fact counts and how much went back, as it does in settling.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from models.payments.references import Payment
 
 
 class Gave(NamedTuple):
-    """Sessions of an item that a payment gave, and how many of them were reversed because its money went back."""
+    """Sessions of an item that a payment gave, and how many of them are reversed because its money went back."""
 
     item_id: int
     item: str
@@ -29,18 +29,18 @@ class Gave(NamedTuple):
 
 @dataclass(frozen=True)
 class PaymentStory:
-    """One payment, by whatever reference."""
+    """One payment with all its references."""
 
     root: Payment
-    """Which has the state."""
+    """The row that has the state."""
     references: Sequence[str]
-    """All that the processor calls it, the first heard of first."""
+    """All its references, the first known first."""
     facts: Sequence[KnownFact[Fact]]
-    """All that was told of it, in the order in which it came."""
+    """All its facts, in the order of recording."""
     paid: Paid | None
-    """The telling that counts; None while it was not told that it was paid."""
+    """The `Paid` fact that counts; None before there is one."""
     reversed_minor: int
-    """How much of it went back, as told."""
+    """How much of it went back, in minor units."""
     member_id: int | None
     gave: Sequence[Gave]
     """Sessions by item."""
@@ -55,7 +55,7 @@ class Page:
 
 
 def page(session: Session, *wanted: ColumnElement[bool], limit: int, before: int | None = None) -> Page:
-    """Up to `limit` payments that meet these conditions on `Payment`, from those before the cursor `before`."""
+    """Up to `limit` payments before the cursor `before` that meet these conditions on `Payment`."""
     query = select(Payment).where(Payment.root_id == Payment.id, *wanted).order_by(Payment.id.desc()).limit(limit + 1)
     if before is not None:
         query = query.where(Payment.id < before)
@@ -71,13 +71,13 @@ def of_member(session: Session, member_id: int) -> ColumnElement[bool]:
 
 
 def named(reference: str) -> ColumnElement[bool]:
-    """The condition that the processor calls the payment so, by any of its references."""
+    """The condition that the payment has this reference."""
     row = aliased(Payment)
     return Payment.id.in_(select(row.root_id).where(row.reference == reference))
 
 
 def story(session: Session, payment_id: int) -> PaymentStory | None:
-    """The payment of that id; None where there is none."""
+    """The payment that the row of this id belongs to; None if there is no such row."""
     known = session.get(Payment, payment_id)
     return _stories(session, [session.get_one(Payment, known.root_id)])[0] if known else None
 
@@ -90,41 +90,36 @@ def _stories(session: Session, roots: Sequence[Payment]) -> list[PaymentStory]:
     for row in session.scalars(select(Payment).where(Payment.root_id.in_(ids)).order_by(Payment.id)):
         root_of[row.id] = row.root_id
         references[row.root_id].append(row.reference)
-    told: dict[int, list[KnownFact[Fact]]] = defaultdict(list)
+    known_of: dict[int, list[KnownFact[Fact]]] = defaultdict(list)
     for payment_id, known in facts.of_payments(session, list(root_of)):
-        told[root_of[payment_id]].append(known)
-    gave = _given(session, root_of)
+        known_of[root_of[payment_id]].append(known)
+    gave = _given(session, ids)
     bought = [root.membership_id for root in roots if root.membership_id]
     members = select(Membership.id, Membership.member_id).where(Membership.id.in_(bought))
     member_of: dict[int | None, int] = dict(session.execute(members).all())
-    return [
-        PaymentStory(
-            root, references[root.id], told[root.id], entitlement.payment_of(known.fact for known in told[root.id]),
-            entitlement.money_reversed([known.fact for known in told[root.id]]), member_of.get(root.membership_id),
-            gave[root.id],
+    stories = []
+    for root in roots:
+        every = [known.fact for known in known_of[root.id]]
+        paid, reversed_minor = entitlement.payment_of(every), entitlement.money_reversed(every)
+        member_id = member_of.get(root.membership_id)
+        stories.append(
+            PaymentStory(root, references[root.id], known_of[root.id], paid, reversed_minor, member_id, gave[root.id])
         )
-        for root in roots
-    ]  # fmt: skip
+    return stories
 
 
 _GIVEN = text("""
-    SELECT g.payment_id, i.id, i.name, g.quantity, g.reversed
-    FROM credit_grants g JOIN items i ON i.id = g.item_id
-    WHERE g.payment_id = ANY(CAST(:ids AS bigint[]))
-    ORDER BY i.name, g.id
+    SELECT p.root_id, i.id, i.name, sum(g.quantity), sum(g.reversed)
+    FROM payments p JOIN credit_grants g ON g.payment_id = p.id JOIN items i ON i.id = g.item_id
+    WHERE p.root_id = ANY(CAST(:roots AS bigint[]))
+    GROUP BY p.root_id, i.id
+    ORDER BY i.name
 """)
 
 
-def _given(session: Session, root_of: Mapping[int, int]) -> dict[int, list[Gave]]:
-    """What each root's rows gave together, by item."""
-    sums: dict[tuple[int, int], Gave] = {}
-    for payment_id, *grant in session.execute(_GIVEN, {"ids": array(root_of)}):
-        given = Gave(*grant)
-        key = root_of[payment_id], given.item_id
-        known = sums.get(key, given._replace(quantity=0, reversed=0))
-        quantity, gone = known.quantity + given.quantity, known.reversed + given.reversed
-        sums[key] = given._replace(quantity=quantity, reversed=gone)
+def _given(session: Session, roots: Sequence[int]) -> dict[int, list[Gave]]:
+    """By root, what its rows gave together, by item."""
     gave: dict[int, list[Gave]] = defaultdict(list)
-    for (root, _), given in sums.items():
-        gave[root].append(given)
+    for root, *given in session.execute(_GIVEN, {"roots": array(roots)}):
+        gave[root].append(Gave(*given))
     return gave

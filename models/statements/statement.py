@@ -1,11 +1,9 @@
-"""What a member has, or had, and why: balances, grants, and entries with the cause of each. Read only.
+"""A member's balances, grants, and entries with their causes, now or as of a moment. Read only.
 
-The present is read from the grants' projections. What a member had *as of* a moment is
-made from the entries alone: those that we had recorded by then, since that is what we
-knew and would have shown. An event of Monday that reached us on Wednesday is not in
-Tuesday's balance, and an extension counts from when it was entered. Only expiring goes by
-the moment itself, written down or not. A moment to come shows what will be left if nothing
-more happens.
+The present is read from the grants' projections. What a member had *as of* a moment is computed from the entries that
+were recorded by then, because that is what was shown at the time: an event of Monday that arrived on Wednesday is not
+in Tuesday's balance, and an extension counts from when it was recorded. Only expiry goes by the moment itself,
+recorded or not. For a moment in the future, the result is what will be left if nothing more happens.
 """
 
 from collections.abc import Sequence
@@ -27,18 +25,18 @@ class Balance(NamedTuple):
     expires_next: int
     """Sessions that expire at `next_expiry`."""
     next_expiry: datetime | None
-    """UTC; None where nothing usable ever expires."""
+    """UTC; None if nothing usable ever expires."""
     shortfall: int
 
 
 class GrantLine(NamedTuple):
-    """One grant; `is_expired` says that its time is over, written down or not."""
+    """One grant; `is_expired` is by the clock, whether its expiry is recorded or not."""
 
     grant_id: int
     item_id: int
     item: str
     payment: str | None
-    """The reference of the payment that gave it; None where it was given by hand."""
+    """The reference of the payment that gave it; None if it was given by hand."""
     endpoint: str | None
     quantity: int
     used: int
@@ -49,33 +47,33 @@ class GrantLine(NamedTuple):
     expires_at: datetime | None
     is_expired: bool
     time_zone: str | None
-    """Of the club whose dues gave it, by whose days it expires."""
+    """Of the club of its membership; the grant expires by that club's days. None if it was given by hand."""
     given_by: str | None
-    """Who gave it by hand."""
+    """The person who gave it by hand."""
     note: str | None
     reversed: int
     """Sessions whose money went back, whether taken, expired or used."""
     entry_id: int
     """The entry that opened it."""
     membership_id: int | None
-    """The membership whose dues gave it; None where it was given by hand."""
+    """The membership whose dues gave it; None if it was given by hand."""
     club_id: int | None
     club: str | None
     expired: int
-    """Sessions written down as expired."""
+    """Sessions recorded as expired."""
     forgiven: int
-    """Sessions used whose money went back, which the club has forgiven."""
+    """Used sessions whose money went back, and which the club has forgiven."""
 
 
 class GrantPage(NamedTuple):
-    """Some grants, the oldest first; `newer` is the cursor of the page after it, None on the last."""
+    """Some grants, the oldest first; `newer` is the cursor of the next page, None on the last."""
 
     grants: Sequence[GrantLine]
     newer: int | None
 
 
 class EntryLine(NamedTuple):
-    """One entry and its cause: the fact's payment and event, or the person's act."""
+    """One entry and its cause: the fact's payment and event, or the person's action."""
 
     entry_id: int
     occurred_at: datetime
@@ -94,19 +92,19 @@ class EntryLine(NamedTuple):
     redemption_id: int | None
     action_id: int | None
     actor: str | None
-    """Who did it by hand."""
+    """The person who did it by hand."""
     expires_at: datetime | None
-    """What a grant begins with, or an extension has made of it."""
+    """The expiry that an opening entry or an extension sets."""
     note: str | None
     item_id: int
     cause: str | None
-    """What a reversal or restoration is about, as the processor's adapter names it."""
+    """The cause of a reversal or restoration, as the processor's adapter names it."""
     counter_grant_id: int | None
     """The other grant of a debt repayment."""
 
 
 class Page(NamedTuple):
-    """Some entries, the newest first; `older` is the cursor of the page after it, None on the last."""
+    """Some entries, the newest first; `older` is the cursor of the next page, None on the last."""
 
     entries: Sequence[EntryLine]
     older: int | None
@@ -173,7 +171,7 @@ def _grants(grants: str, entered: str = "true") -> TextClause:
                coalesce(-sum(e.quantity) FILTER (WHERE {kinds.USED}), 0) AS used,
                coalesce(-sum(e.quantity) FILTER (WHERE {kinds.EXPIRED}), 0) AS expired,
                coalesce(-sum(e.quantity) FILTER (WHERE {kinds.GONE}), 0) AS gone,
-               -- Neither taken nor owed: what was gone before, and what was used and is forgiven.
+               -- Neither taken nor owed: what was gone before, and what was used and then forgiven.
                coalesce(sum(e.reversed + e.quantity - e.shortfall) FILTER (WHERE {kinds.TAKES_BACK}), 0)
                    AS reversed_without_effect
         FROM ledger_entries e
@@ -253,7 +251,7 @@ def _read_grants(
 
 
 def entries(session: Session, member_id: int, *, as_of: datetime | None = None) -> Sequence[EntryLine]:
-    """Every entry with its cause and the balance after it, in the order they were written; only those up to `as_of`."""
+    """Every entry with its cause and the balance after it, in the order of recording; only those up to `as_of`."""
     return _entries(session, member_id, at=as_of)[::-1]
 
 
@@ -261,9 +259,9 @@ def page(
     session: Session, member_id: int, *, limit: int, before: int | None = None, as_of: datetime | None = None,
     item_id: int | None = None, grant_id: int | None = None,
 ) -> Page:  # fmt: skip
-    """Up to `limit` of the same entries, the newest first, from those older than the cursor `before`.
+    """Up to `limit` of the same entries older than the cursor `before`, the newest first.
 
-    Those of one item or one grant, if that is given.
+    Only those of one item or one grant, if given.
     """
     found = _entries(session, member_id, at=as_of, before=before, limit=limit + 1, item=item_id, grant=grant_id)
     return Page(found[:limit], found[limit - 1].entry_id if len(found) > limit else None)

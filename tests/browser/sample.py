@@ -47,9 +47,18 @@ def fill(make: Make, now: datetime) -> None:
         item = next(line for line in statement.balances(session, ann.id, now) if line.item == CLASSES)
         for quantity, why in ((1, "Class cancelled by the instructor"), (30, "Ten weeks at our other club")):
             adjustments.adjust(
-                session, member_id=ann.id, item_id=item.item_id, quantity=quantity, last_day=None, note=why,
-                reason=AdjustmentReason.GOODWILL, alone_up_to=10, key=why, by=DESK, now=now,
-            )  # fmt: skip
+                session,
+                member_id=ann.id,
+                item_id=item.item_id,
+                quantity=quantity,
+                last_day=None,
+                note=why,
+                reason=AdjustmentReason.GOODWILL,
+                alone_up_to=10,
+                key=why,
+                by=DESK,
+                now=now,
+            )
         expiry.step(session, as_of=now, breaker=Breaker(1000, 5))
         expiry.step(session, as_of=now, breaker=Breaker(1000, 5))
     trouble(make, now)

@@ -101,10 +101,14 @@ def visit(browser: Browser, site: Site, *, java_script: bool = True, scheme: str
     """A new window, of a person who is not logged in."""
     expect.set_options(timeout=PATIENCE_MS)
     context = browser.new_context(
-        base_url=site.url, java_script_enabled=java_script, color_scheme="dark" if scheme == "dark" else "light",
-        viewport={"width": width, "height": 900}, reduced_motion="reduce", locale="en-US",
+        base_url=site.url,
+        java_script_enabled=java_script,
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": width, "height": 900},
+        reduced_motion="reduce",
+        locale="en-US",
         timezone_id="America/New_York",
-    )  # fmt: skip
+    )
     return Visit(context.new_page(), site.url)
 
 

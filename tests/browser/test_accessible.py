@@ -37,16 +37,32 @@ IDS = {
 }
 """What stands in a page's path, and how the sample has it."""
 NO_PAGES = {
-    "start.home", "start.healthz", "start.readyz", "start.answer", "login.log_in", "operations.unmatched.link",
+    "start.home",
+    "start.healthz",
+    "start.readyz",
+    "start.answer",
+    "login.log_in",
+    "operations.unmatched.link",
     "expiry.export",
-}  # fmt: skip
+}
 FURTHER = [
-    "/members/?q=Ann", "/members/?q=nobody", "/members/?q=in_nobody", "/members/1?as_of=2026-01-01T12:00",
-    "/members/1?as_of=soon", "/members/1?item=2", "/members/3", "/offers/?state=retired", "/nowhere",
-    "/operations/unmatched/link?endpoint=stripe&reference=sub_nobody", "/operations/events/?state=dead",
-    "/operations/events/?state=quarantined", "/operations/events/?since=nonsense&attempts=x",
-    "/operations/acts/discard-all?state=dead", "/members/adjustments?", "/sign-up/?club_id=1&offer_id=1&term_id=1",
-]  # fmt: skip
+    "/members/?q=Ann",
+    "/members/?q=nobody",
+    "/members/?q=in_nobody",
+    "/members/1?as_of=2026-01-01T12:00",
+    "/members/1?as_of=soon",
+    "/members/1?item=2",
+    "/members/3",
+    "/offers/?state=retired",
+    "/nowhere",
+    "/operations/unmatched/link?endpoint=stripe&reference=sub_nobody",
+    "/operations/events/?state=dead",
+    "/operations/events/?state=quarantined",
+    "/operations/events/?since=nonsense&attempts=x",
+    "/operations/acts/discard-all?state=dead",
+    "/members/adjustments?",
+    "/sign-up/?club_id=1&offer_id=1&term_id=1",
+]
 """Where one page has several faces."""
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 WHAT = """run => axe.run(document, {...run, resultTypes: ["violations"]}).then(found => found.violations.flatMap(
@@ -64,9 +80,10 @@ def rules() -> list[Rule]:
     app = create_app(Settings(database_url="postgresql+psycopg://", broker_url="unused://", console_secret=secret))
     every = [rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())]
     return [
-        rule for rule in every
+        rule
+        for rule in every
         if rule.endpoint not in NO_PAGES and not rule.endpoint.endswith("static") and not rule.rule.startswith("/api/")
-    ]  # fmt: skip
+    ]
 
 
 def paths(site: Site, rules: list[Rule]) -> list[str]:

@@ -24,9 +24,14 @@ SEES = {
     "worker": {"postgres.worker.password", "broker.password", "stripe.api"},
     "beat": {"broker.password"},
     "console": {
-        "postgres.console.password", "broker.password", "console.secret", "metrics.token", "alert.secret", "smtp.url"
+        "postgres.console.password",
+        "broker.password",
+        "console.secret",
+        "metrics.token",
+        "alert.secret",
+        "smtp.url",
     },
-}  # fmt: skip
+}
 SECRET_FIELDS = {"database_url", "broker_url", "console_secret"}
 
 
@@ -132,9 +137,14 @@ def test_a_service_sees_its_own_secrets_alone(folder: Path, service: str) -> Non
 
 @pytest.mark.parametrize(
     ("service", "role"),
-    [("migrate", None), ("webhooks", DatabaseRole.WEB), ("worker", DatabaseRole.WORKER),
-     ("beat", DatabaseRole.WORKER), ("console", DatabaseRole.CONSOLE)],
-)  # fmt: skip
+    [
+        ("migrate", None),
+        ("webhooks", DatabaseRole.WEB),
+        ("worker", DatabaseRole.WORKER),
+        ("beat", DatabaseRole.WORKER),
+        ("console", DatabaseRole.CONSOLE),
+    ],
+)
 def test_a_service_starts_with_its_own_secrets(
     folder: Path, monkeypatch: pytest.MonkeyPatch, service: str, role: DatabaseRole | None
 ) -> None:

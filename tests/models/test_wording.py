@@ -51,9 +51,36 @@ def test_amounts_are_read_to_the_cent(text: str, currency: str, minor: int) -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "$", "x", "-5", "+5", "89.5", "89.", "89.000", ".50", "89,00", "1,08", "10,89.00", ",100", "1e3", "8 9",
-     "$$5", "€5", "5$", "NaN", "٨٩", "89\n00", "1" * 13, "1,111,111,111,111", "1" * 5000, "1,2345", "1089,000"],
-)  # fmt: skip
+    [
+        "",
+        " ",
+        "$",
+        "x",
+        "-5",
+        "+5",
+        "89.5",
+        "89.",
+        "89.000",
+        ".50",
+        "89,00",
+        "1,08",
+        "10,89.00",
+        ",100",
+        "1e3",
+        "8 9",
+        "$$5",
+        "€5",
+        "5$",
+        "NaN",
+        "٨٩",
+        "89\n00",
+        "1" * 13,
+        "1,111,111,111,111",
+        "1" * 5000,
+        "1,2345",
+        "1089,000",
+    ],
+)
 def test_everything_else_is_refused(text: str) -> None:
     with pytest.raises(NotAnAmount, match=r"not an amount in USD: type it like 89\.00\.$"):
         minor_units(text, "USD")

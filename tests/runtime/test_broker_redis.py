@@ -45,10 +45,13 @@ def test_of_each_queue_the_newest_messages_are_kept(small_broker: Broker, client
             app.send_task(broker.job_task("expire"), kwargs={"number": number})
         with app.connection_for_read() as connection:
             found = {
-                name: [message.decode()[1]["number"] for _ in range(client.llen(f"spp:{name}"))
-                       if (message := connection.default_channel.basic_get(name, no_ack=True))]
+                name: [
+                    message.decode()[1]["number"]
+                    for _ in range(client.llen(f"spp:{name}"))
+                    if (message := connection.default_channel.basic_get(name, no_ack=True))
+                ]
                 for name in (broker.EVENTS, broker.MAINTENANCE)
-            }  # fmt: skip
+            }
     assert found == {broker.EVENTS: [149], broker.MAINTENANCE: [*range(50, 150)]}
 
 

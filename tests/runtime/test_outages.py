@@ -61,11 +61,13 @@ def test_a_long_one_is_counted_each_minute(log: Log, clock: list[float]) -> None
         outage.failed(ValueError("on fire\nmore"), "pages")
         clock[0] += 0.5
     assert [(level, event) for level, event, _ in log] == [
-        ("warning", "printer_failing"), *[("warning", "printer_still_failing")] * 5
-    ]  # fmt: skip
+        ("warning", "printer_failing"),
+        *[("warning", "printer_still_failing")] * 5,
+    ]
     assert [said for _, _, said in log[1:3]] == [
-        {"error": "on fire", "failing_s": 60, "pages": 121}, {"error": "on fire", "failing_s": 120, "pages": 241}
-    ]  # fmt: skip
+        {"error": "on fire", "failing_s": 60, "pages": 121},
+        {"error": "on fire", "failing_s": 120, "pages": 241},
+    ]
 
 
 def test_one_that_comes_and_goes_is_one(log: Log, clock: list[float]) -> None:
@@ -97,8 +99,11 @@ def test_a_block_survives_and_its_error_is_told_where_it_belongs(
     with outage.survived("ticks"):
         pass
     assert [(event, said.get("ticks")) for _, event, said in log] == [
-        ("database_failing", None), ("timer_failing", None), ("database_working_again", 1), ("timer_working_again", 1)
-    ]  # fmt: skip
+        ("database_failing", None),
+        ("timer_failing", None),
+        ("database_working_again", 1),
+        ("timer_working_again", 1),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,13 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
         "import sys\nfrom runtime import logs, settings, telemetry\nfound = settings.load()\nlogs.configure('info')\n"
     )
     return subprocess.run(
-        [sys.executable, "-c", begin + code], cwd=ROOT, env={**os.environ, **ours}, capture_output=True, text=True,
+        [sys.executable, "-c", begin + code],
+        cwd=ROOT,
+        env={**os.environ, **ours},
+        capture_output=True,
+        text=True,
         check=True,
-    )  # fmt: skip
+    )
 
 
 def spans(heard: Heard) -> list[tuple[str, str, str, dict[str, Any]]]:

@@ -49,9 +49,13 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Serving:
         code = f"from serving.server import *; serve({served!r})"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **(environment or {})}, stdout=output,
-                stderr=output, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, "-c", code],
+                cwd=ROOT,
+                env={**os.environ, **(environment or {})},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         server = Server(port, process, log)
         try:
             until(lambda: server.answers() or process.poll() is not None)

@@ -102,11 +102,13 @@ def test_it_tells_the_figures_of_every_endpoint(scraped: Settings, create: Creat
         rows = f" SELECT '{endpoint}', g, 't', '', '{state}', now(), now(), now() FROM generate_series(1, {number}) g"
         session.execute(text(put + rows))
     session.execute(
-        text(put + " VALUES ('stripe', 'd', 't', '', 'pending', now() - interval '90 s', now(), NULL),"
-             " ('gone', 'd', 't', '', 'pending', now() - interval '50 s', now(), NULL),"
-             " ('gone-too', 'd', 't', '', 'pending', now() - interval '200 s', now(), NULL),"
-             " ('stripe', 'p', 't', '', 'processed', now(), now() - interval '5 s', now() - interval '3 s')")
-    )  # fmt: skip
+        text(
+            put + " VALUES ('stripe', 'd', 't', '', 'pending', now() - interval '90 s', now(), NULL),"
+            " ('gone', 'd', 't', '', 'pending', now() - interval '50 s', now(), NULL),"
+            " ('gone-too', 'd', 't', '', 'pending', now() - interval '200 s', now(), NULL),"
+            " ('stripe', 'p', 't', '', 'processed', now(), now() - interval '5 s', now() - interval '3 s')"
+        )
+    )
     heartbeats.beat(session, "host:1", 0, memory_bytes=70_000_000)
     heartbeats.beat(session, "host:2", 0, kind=ProcessKind.RECEIVER, memory_bytes=1)
     session.commit()
@@ -138,8 +140,10 @@ def test_it_tells_the_figures_of_every_endpoint(scraped: Settings, create: Creat
     assert of(found, "process_resident_memory_bytes") > 10_000_000
     assert of(found, "process_open_fds") > 0
     assert {dict(labels)["endpoint"] for _, labels in found if dict(labels).get("endpoint")} == {
-        "stripe", "standard", "other",
-    }  # fmt: skip
+        "stripe",
+        "standard",
+        "other",
+    }
 
 
 @both

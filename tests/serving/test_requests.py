@@ -17,8 +17,12 @@ def test_body_headers_address_and_path(port: int) -> None:
     told = said(port, request(b"Content-Length: 3\r\nContent-Type: text/x\r\nX-Two: a\r\nX-Two: b\r\n", b"a\xffb"))
     assert (told["body"], told["address"], told["path"]) == ("a\xffb", "127.0.0.1", "/echo")
     assert dict(told["headers"]) == {
-        "Host": "here", "Connection": "close", "Content-Length": "3", "Content-Type": "text/x", "X-Two": "a,b"
-    }  # fmt: skip
+        "Host": "here",
+        "Connection": "close",
+        "Content-Length": "3",
+        "Content-Type": "text/x",
+        "X-Two": "a,b",
+    }
 
 
 def test_no_header_passes_for_another(port: int) -> None:

@@ -121,6 +121,11 @@ class EventContract:
         assert meanings == [self._meaning(body) for body in self._bodies()]
         assert any(isinstance(meaning, list) for meaning in meanings)
 
+    def test_the_table_of_readings_names_methods(self) -> None:
+        adapter = self.adapter()
+        assert adapter.meanings
+        assert all(callable(adapter.reading(kind)) for kind in adapter.meanings)
+
     def test_unknown_type_is_ignored(self) -> None:
         assert isinstance(self._meaning(recorded(self.processor)["unknown_type"]), str)
 

@@ -27,10 +27,15 @@ def endpoint(
     hidden = [tuple(SecretStr(secret) for secret in words) for words in (secrets, api_key)]
     return adapter(
         Endpoint(
-            name=processor.replace("_", "-"), processor=processor, mode=mode, account=account, options=options,
-            secrets=hidden[0], api_key=hidden[1],
+            name=processor.replace("_", "-"),
+            processor=processor,
+            mode=mode,
+            account=account,
+            options=options,
+            secrets=hidden[0],
+            api_key=hidden[1],
         )
-    )  # fmt: skip
+    )
 
 
 def recorded(processor: str) -> dict[str, bytes]:

@@ -30,13 +30,23 @@ def test_a_trace_goes_on(value: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "", "00", TRACE, f"00-{TRACE}-{PARENT}", f"00-{TRACE}-{PARENT}-01-more", f"00-{TRACE}-{PARENT}-01 ",
-        f"ff-{TRACE}-{PARENT}-01", f"01-{TRACE}-{PARENT}-01more", f"00-{'0' * 32}-{PARENT}-01",
-        f"00-{TRACE}-{'0' * 16}-01", f"00-{TRACE.upper()}-{PARENT}-01", f"00-{TRACE[1:]}-{PARENT}-01",
-        f" 00-{TRACE}-{PARENT}-01", "0" * 100_000,
+        "",
+        "00",
+        TRACE,
+        f"00-{TRACE}-{PARENT}",
+        f"00-{TRACE}-{PARENT}-01-more",
+        f"00-{TRACE}-{PARENT}-01 ",
+        f"ff-{TRACE}-{PARENT}-01",
+        f"01-{TRACE}-{PARENT}-01more",
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{PARENT}-01",
+        f"00-{TRACE[1:]}-{PARENT}-01",
+        f" 00-{TRACE}-{PARENT}-01",
+        "0" * 100_000,
     ],
     ids=range(14),
-)  # fmt: skip
+)
 def test_what_is_no_trace_is_no_id(value: str) -> None:
     assert re.fullmatch(r"[0-9a-f]{32}", traced(value))
     assert traced(value) not in (TRACE, "0" * 32)
@@ -72,9 +82,14 @@ def test_the_headers_that_matter_are_kept(site: Site) -> None:
     body = recorded("standard_webhooks")["payment_paid"]
     headers = sign_standard_webhooks(body, STANDARD_KEY, int(time()), "msg_headers")
     more = {
-        "Content-Type": "application/json", "User-Agent": "x" * 1000, "Authorization": "Bearer never",
-        "Cookie": "never", "square-retry-number": "2", "X-Request-Id": 'r"\\\u00e9', "X-Other": "never",
-    }  # fmt: skip
+        "Content-Type": "application/json",
+        "User-Agent": "x" * 1000,
+        "Authorization": "Bearer never",
+        "Cookie": "never",
+        "square-retry-number": "2",
+        "X-Request-Id": 'r"\\\u00e9',
+        "X-Other": "never",
+    }
     assert site.post("standard", body, headers | more).status_code == 200
     (event,) = site.events("msg_headers", "standard")
     assert json.loads(event.headers) == {

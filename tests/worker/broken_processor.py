@@ -7,7 +7,7 @@ from webhooks.processors.stripe import Stripe
 class Broken(Stripe):
     """Stripe, but for one payment."""
 
-    def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:  # noqa: A002
+    def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:
         """Divides by zero where it meets that payment."""
         if b"in_mistaken" in body:
             raise ZeroDivisionError("in in_mistaken")

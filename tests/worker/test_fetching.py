@@ -34,7 +34,7 @@ from tests.worker.scene import (
     states,
     until,
     value,
-)  # fmt: skip
+)
 from webhooks.processors import Processor, adapter
 from worker.crediting import Crediting
 from worker.fetching import Fetching
@@ -71,9 +71,15 @@ def crediting(both: Settings, make: Make) -> Crediting:
 
 
 def happened(
-    make: Make, api: StandIn, payment: str, reference: str, *, known: bool = True, at: datetime = NOW,
+    make: Make,
+    api: StandIn,
+    payment: str,
+    reference: str,
+    *,
+    known: bool = True,
+    at: datetime = NOW,
     endpoint: str = "gocardless",
-) -> None:  # fmt: skip
+) -> None:
     """GoCardless tells that dues were paid; with `known`, its API tells of the payment."""
     processor: Processor = adapter(gocardless(api, endpoint))
     for sample in samples.sample("gocardless", "paid", reference=reference, number=payment, now=at):
@@ -192,9 +198,13 @@ def test_what_the_api_has_not_is_tried_again_and_then_a_dead_letter(
 
 
 def test_an_error_that_cannot_be_stored_as_it_is_ends_like_any_other(
-    fetching: Fetching, crediting: Crediting, make: Make, api: StandIn, monkeypatch: pytest.MonkeyPatch,
+    fetching: Fetching,
+    crediting: Crediting,
+    make: Make,
+    api: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
-) -> None:  # fmt: skip
+) -> None:
     logs.configure("info")
     monkeypatch.setattr("worker.fetching.log", structlog.get_logger())
     join(make, "SB1")

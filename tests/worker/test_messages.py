@@ -46,20 +46,42 @@ def body(text: object) -> str:
 
 
 GARBAGE = (
-    b"", b"\xff\xfe nothing", b"5", b"null", b"[]", b"{}", b'"ring"', b"[" * 100_000, b'{"properties": {}}',
+    b"",
+    b"\xff\xfe nothing",
+    b"5",
+    b"null",
+    b"[]",
+    b"{}",
+    b'"ring"',
+    b"[" * 100_000,
+    b'{"properties": {}}',
     b'{"properties": 5, "body": 5}',
-)  # fmt: skip
+)
 CHANGES: dict[str, object] = {
-    "properties": LEFT_OUT, "properties.delivery_tag": LEFT_OUT, "properties.delivery_info": LEFT_OUT,
-    "properties.body_encoding": "rot13", "headers": LEFT_OUT, "headers.task": "os.system", "headers.id": 5,
-    "headers.eta": "2999-01-01T00:00:00", "headers.expires": "yesterday", "headers.retries": "many",
-    "headers.timelimit": "long", "content-type": "application/x-python-serialize", "content-encoding": "nonsense",
+    "properties": LEFT_OUT,
+    "properties.delivery_tag": LEFT_OUT,
+    "properties.delivery_info": LEFT_OUT,
+    "properties.body_encoding": "rot13",
+    "headers": LEFT_OUT,
+    "headers.task": "os.system",
+    "headers.id": 5,
+    "headers.eta": "2999-01-01T00:00:00",
+    "headers.expires": "yesterday",
+    "headers.retries": "many",
+    "headers.timelimit": "long",
+    "content-type": "application/x-python-serialize",
+    "content-encoding": "nonsense",
     "body": "%%%",
-}  # fmt: skip
+}
 BODIES = (
-    5, [], [1, 2, 3], [[7], {}, {}], [[], {"nonsense": 1}, {}], [[], {"sweep": "yes"}, {}],
+    5,
+    [],
+    [1, 2, 3],
+    [[7], {}, {}],
+    [[], {"nonsense": 1}, {}],
+    [[], {"sweep": "yes"}, {}],
     [[], {}, {"chain": [{"task": broker.job_task("prune")}]}],
-)  # fmt: skip
+)
 
 
 def changed(ring: dict[str, Any], place: str, value: object) -> bytes:

@@ -32,9 +32,13 @@ def api(tmp_path: Path) -> Iterator[StandIn]:
 @pytest.fixture
 def processor(api: StandIn) -> Processor:
     endpoint = Endpoint(
-        name="stripe", processor="stripe", mode="test", options={"api": api.url},
-        secrets=(SECRET.decode(),), api_key=("sk_test",),
-    )  # fmt: skip
+        name="stripe",
+        processor="stripe",
+        mode="test",
+        options={"api": api.url},
+        secrets=(SECRET.decode(),),
+        api_key=("sk_test",),
+    )
     return adapter(endpoint)
 
 

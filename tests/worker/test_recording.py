@@ -28,6 +28,10 @@ def worker(settings: Settings, make: Make) -> Iterator[WorkerProcess]:
     worker.stop()
 
 
+def test_every_scheduled_job_has_a_body() -> None:
+    assert jobs.JOBS.keys() == set(JobName)
+
+
 def job(make: Make, name: str) -> Any:
     (found,) = rows(make, f"SELECT * FROM jobs WHERE name = '{name}'") or [None]
     return found

@@ -38,10 +38,14 @@ def api(tmp_path: Path) -> Iterator[StandIn]:
 def paypal(api: StandIn) -> Processor:
     return adapter(
         Endpoint(
-            name="paypal", processor="paypal", mode="test", options={"api": api.url}, secrets=("WEBHOOK1",),
+            name="paypal",
+            processor="paypal",
+            mode="test",
+            options={"api": api.url},
+            secrets=("WEBHOOK1",),
             api_key=("client", "secret"),
         )
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -74,7 +78,7 @@ class Desk:
         links = [own, *told.pop("links", [])]
         self.api.objects.put(kind, name, known | {"links": links} | told)
 
-    def posts(self, kind: str, type: str, name: str, number: int = 1) -> None:  # noqa: A002 -- the field's name
+    def posts(self, kind: str, type: str, name: str, number: int = 1) -> None:
         """PayPal's webhook tells of the object as its API does now."""
         told = {
             "id": f"WH-{number}",

@@ -1,7 +1,6 @@
-"""The schema's history, and the things that ask about it.
+"""The schema's revisions: migrating a database, and checking whether it is current.
 
-Alembic is loaded by those who migrate or compare; whoever only asks whether the schema is
-current, the web server among them, does without its weight.
+Alembic is imported only to migrate or to compare, so that the web server does without its weight.
 """
 
 from pathlib import Path
@@ -26,10 +25,11 @@ PAUSE_S = 3.0
 
 
 def upgrade(database_url: str, *, tries: int = TRIES, pause_s: float = PAUSE_S) -> None:
-    """Brings the database to the newest schema; nothing to do is fine. One at a time: others wait.
+    """Migrate the database to the newest schema. Idempotent; concurrent migrations wait for each other.
 
-    All or nothing. A lock that is not to be had within 2 s (env.py) undoes all of it, so that nobody waits behind
-    us for longer, and it is tried again after a pause. Raises MigrationLockedOut after the last try.
+    One transaction. If a lock is not granted within 2 s (env.py), everything is rolled back, so that no other query
+    waits behind this one for longer, and tried again after a pause. Raises MigrationLockedOut after the last try, or
+    SchemaTooOld.
     """
     engine = make_engine(database_url, statement_timeout_ms=0)
     try:
@@ -60,15 +60,15 @@ def _upgrade(connection: Connection) -> None:
 def is_current(connection: Connection) -> bool:
     """Whether the database has the schema that this code was written for, or a newer one.
 
-    Newer ones only add to it, until no code that needs what they take away is running any more
-    (docs/operations.md), so that old and new code run beside each other during an upgrade.
+    A newer schema only adds to an older one while code that needs the older one is running (docs/operations.md), so
+    that old and new code run side by side during an upgrade.
     """
     known = inspect(connection).has_table("alembic_version")
     return known and str(connection.scalar(text("SELECT version_num FROM alembic_version"))) >= HEAD
 
 
 def not_ready(engine: Engine) -> str | None:
-    """Why nobody can work on this database now; None where it answers and has this code's schema."""
+    """Why this database cannot be used now; None if it answers and has this code's schema."""
     try:
         with engine.connect() as connection:
             if not is_current(connection):

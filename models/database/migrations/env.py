@@ -6,8 +6,8 @@ context.configure(connection=context.config.attributes["connection"], transactio
 with context.begin_transaction():
     context.execute("SET LOCAL lock_timeout = 0")
     context.execute("SELECT pg_advisory_xact_lock(hashtext('spp migrations'))")
-    # From here on, waiting behind a long transaction makes everybody else wait behind us; a delivery's
-    # INSERT waits for up to 5 s, and so is not refused.
+    # From here on, other queries queue behind ours while it waits for a long transaction. A delivery's INSERT waits for
+    # up to 5 s, so it is not refused.
     context.execute("SET LOCAL lock_timeout = '2s'")
     context.script.get_revision("0014").module.carry_over(context.get_bind())
     context.run_migrations()

@@ -24,9 +24,15 @@ LATE = "2 events due, the first for 31 s: see whether workers run."
 def told(news: News = News.FIRED, after: timedelta = timedelta(0), endpoint: str = "stripe") -> AlarmNews:
     over = AT + after if news == News.RESOLVED else None
     alarm = KnownAlarm(
-        id=7, rule="oldest_due", endpoint=endpoint, severity="critical", message=LATE, since=AT, seen_at=AT + after,
+        id=7,
+        rule="oldest_due",
+        endpoint=endpoint,
+        severity="critical",
+        message=LATE,
+        since=AT,
+        seen_at=AT + after,
         resolved_at=over,
-    )  # fmt: skip
+    )
     return AlarmNews(alarm, news)
 
 
@@ -44,19 +50,27 @@ def test_a_webhook_is_signed_as_standard_webhooks_has_it(heard: Heard) -> None:
         "type": "alarm.fired",
         "timestamp": "2026-03-10T12:00:00+00:00",
         "data": {
-            "rule": "oldest_due", "severity": "critical", "endpoint": "stripe", "message": LATE,
-            "since": "2026-03-10T12:00:00+00:00", "resolved_at": None,
+            "rule": "oldest_due",
+            "severity": "critical",
+            "endpoint": "stripe",
+            "message": LATE,
+            "since": "2026-03-10T12:00:00+00:00",
+            "resolved_at": None,
         },
-    }  # fmt: skip
+    }
 
 
 def test_news_that_is_sent_again_keeps_its_id_and_other_news_has_its_own(heard: Heard) -> None:
     webhook = Webhook(heard.url, SECRET)
     hour = timedelta(hours=1)
     for news, after in (
-        (News.FIRED, 0 * hour), (News.FIRED, hour), (News.LASTS, 4 * hour), (News.LASTS, 4.5 * hour),
-        (News.LASTS, 8 * hour), (News.RESOLVED, 9 * hour),
-    ):  # fmt: skip
+        (News.FIRED, 0 * hour),
+        (News.FIRED, hour),
+        (News.LASTS, 4 * hour),
+        (News.LASTS, 4.5 * hour),
+        (News.LASTS, 8 * hour),
+        (News.RESOLVED, 9 * hour),
+    ):
         webhook.send(told(news, after))
     ids = [headers["webhook-id"] for headers, _ in heard.posts]
     assert ids[0] == ids[1]

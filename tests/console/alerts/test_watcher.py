@@ -125,9 +125,14 @@ def test_a_channel_that_is_down_is_tried_again_and_does_not_hold_up_the_other(
 def audited(make: Make, at: datetime, findings: int = 0, head: bytes | None = HEAD) -> int:
     with make.begin() as session:
         audit = Audit(
-            started_at=at, finished_at=at, entries=12, head=head, head_entry=head and 9, findings=findings,
+            started_at=at,
+            finished_at=at,
+            entries=12,
+            head=head,
+            head_entry=head and 9,
+            findings=findings,
             first_findings=["one"] * findings,
-        )  # fmt: skip
+        )
         session.add(audit)
         session.flush()
         return audit.id

@@ -125,9 +125,14 @@ def ada(session: Session, gym: Gym) -> Paid:
 def owner(session: Session) -> Staff:
     """Whose tokens they are."""
     person = accounts.add(
-        session, email="desk@example.com", name="Desk", role=Role.DESK, password=PASSWORD, by=BY,
+        session,
+        email="desk@example.com",
+        name="Desk",
+        role=Role.DESK,
+        password=PASSWORD,
+        by=BY,
         now=PAID_AT,
-    )  # fmt: skip
+    )
     session.commit()
     return person
 
@@ -151,9 +156,14 @@ def issue(site: Flask, session: Session, owner: Staff) -> Issue:
         person = owner
         if role != Role.DESK:
             person = accounts.add(
-                session, email=f"{fresh(role)}@example.com", name=role, role=role, password=PASSWORD, by=BY,
+                session,
+                email=f"{fresh(role)}@example.com",
+                name=role,
+                role=role,
+                password=PASSWORD,
+                by=BY,
                 now=PAID_AT,
-            )  # fmt: skip
+            )
         token, text = tokens.make(session, person, name=fresh("Scheduler"), scope=scope, by=BY)
         session.commit()
         return Token(token, Caller(site.test_client(), {"Authorization": f"Bearer {text}"}))

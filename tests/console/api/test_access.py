@@ -15,23 +15,55 @@ from tests.console.api.conftest import BY, PASSWORD, Caller, Issue, Paid, answer
 from tests.models.gym import Gym
 
 READS = {
-    "/members", "/members/{}", "/members/{}/balances", "/members/{}/grants", "/members/{}/entries",
-    "/members/{}/memberships", "/members/{}/payments", "/members/{}/redemptions", "/memberships/{}",
-    "/memberships/{}/payments", "/grants/{}", "/redemptions", "/redemptions/{}", "/adjustments", "/adjustments/{}",
-    "/payments", "/payments/{}", "/events", "/events/{}", "/offers", "/offers/{}", "/payment-terms/{}", "/items",
-    "/items/{}", "/clubs", "/clubs/{}",
-}  # fmt: skip
+    "/members",
+    "/members/{}",
+    "/members/{}/balances",
+    "/members/{}/grants",
+    "/members/{}/entries",
+    "/members/{}/memberships",
+    "/members/{}/payments",
+    "/members/{}/redemptions",
+    "/memberships/{}",
+    "/memberships/{}/payments",
+    "/grants/{}",
+    "/redemptions",
+    "/redemptions/{}",
+    "/adjustments",
+    "/adjustments/{}",
+    "/payments",
+    "/payments/{}",
+    "/events",
+    "/events/{}",
+    "/offers",
+    "/offers/{}",
+    "/payment-terms/{}",
+    "/items",
+    "/items/{}",
+    "/clubs",
+    "/clubs/{}",
+}
 FOR_THE_DESK = {
-    ("POST", "/redemptions"), ("POST", "/redemptions/{}/returns"), ("POST", "/memberships"),
-    ("POST", "/memberships/{}/billing-references"), ("POST", "/adjustments"),
-}  # fmt: skip
+    ("POST", "/redemptions"),
+    ("POST", "/redemptions/{}/returns"),
+    ("POST", "/memberships"),
+    ("POST", "/memberships/{}/billing-references"),
+    ("POST", "/adjustments"),
+}
 FOR_MANAGERS = {
     ("POST", "/grants/{}/extensions"),
-    ("POST", "/clubs"), ("PATCH", "/clubs/{}"), ("DELETE", "/clubs/{}"),
-    ("POST", "/items"), ("PATCH", "/items/{}"), ("DELETE", "/items/{}"),
-    ("POST", "/offers"), ("PATCH", "/offers/{}"), ("DELETE", "/offers/{}"), ("POST", "/offers/{}/payment-terms"),
-    ("PATCH", "/payment-terms/{}"), ("DELETE", "/payment-terms/{}"),
-}  # fmt: skip
+    ("POST", "/clubs"),
+    ("PATCH", "/clubs/{}"),
+    ("DELETE", "/clubs/{}"),
+    ("POST", "/items"),
+    ("PATCH", "/items/{}"),
+    ("DELETE", "/items/{}"),
+    ("POST", "/offers"),
+    ("PATCH", "/offers/{}"),
+    ("DELETE", "/offers/{}"),
+    ("POST", "/offers/{}/payment-terms"),
+    ("PATCH", "/payment-terms/{}"),
+    ("DELETE", "/payment-terms/{}"),
+}
 WRITES = FOR_THE_DESK | FOR_MANAGERS
 PUBLIC = {"/openapi.json", "/docs", "/docs/assets/{}", "/static/{}", "/problems/{}"}
 
@@ -87,9 +119,16 @@ def test_what_a_token_may_do_is_what_its_owner_may(issue: Issue, ada: Paid, role
     statuses = {route: send(caller, *route).status_code for route in WRITES}
     allowed = {route for route, status in statuses.items() if status in {404, 422}}
     assert {status for route, status in statuses.items() if route not in allowed} <= {403}
-    assert allowed == {
-        Role.VIEWER: set(), Role.OPERATOR: set(), Role.DESK: FOR_THE_DESK, Role.MANAGER: WRITES, Role.ADMIN: WRITES,
-    }[role]  # fmt: skip
+    assert (
+        allowed
+        == {
+            Role.VIEWER: set(),
+            Role.OPERATOR: set(),
+            Role.DESK: FOR_THE_DESK,
+            Role.MANAGER: WRITES,
+            Role.ADMIN: WRITES,
+        }[role]
+    )
 
 
 def test_a_revoked_token_is_none(issue: Issue, session: Session) -> None:

@@ -23,9 +23,13 @@ IN_A_YEAR = (datetime.now(UTC) + timedelta(days=365)).date()
 
 def wish(ada: Paid, gym: Gym, quantity: int = 2, **changed: object) -> Json:
     return {
-        "member_id": ada.id, "item_id": gym.spin.id, "quantity": quantity, "reason": "goodwill",
-        "note": "The coach was ill.", **changed,
-    }  # fmt: skip
+        "member_id": ada.id,
+        "item_id": gym.spin.id,
+        "quantity": quantity,
+        "reason": "goodwill",
+        "note": "The coach was ill.",
+        **changed,
+    }
 
 
 def pointers(problem: Json) -> list[str]:

@@ -47,8 +47,10 @@ def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session)
     path = f"/clubs/{made['id']}"
     assert answered(manager.get(path)) == made
     assert answered(manager.patch(path, name="Upper town", currency="CHF")) == {
-        **made, "name": "Upper town", "currency": "CHF"
-    }  # fmt: skip
+        **made,
+        "name": "Upper town",
+        "currency": "CHF",
+    }
     answered(manager.patch(path))
     assert acts(session) == [
         ("create club", f"club {made['id']}, Uptown: Europe/Berlin, EUR, forgive"),
@@ -73,8 +75,12 @@ def test_an_item_is_made_changed_and_retired(manager: Caller, gym: Gym, session:
         assert answered(manager.patch(path, retired=True))["retired"]
     assert not answered(manager.patch(path, retired=False))["retired"]
     assert [verb for verb, _ in acts(session)] == [
-        "create item", "edit item", "edit item", "retire item", "bring back item"
-    ]  # fmt: skip
+        "create item",
+        "edit item",
+        "edit item",
+        "retire item",
+        "bring back item",
+    ]
     assert manager.delete(path).status_code == 204
     answered(manager.get(path), 404)
 

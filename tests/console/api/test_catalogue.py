@@ -16,8 +16,14 @@ def test_an_offer_is_told_whole(reader: Caller, gym: Gym) -> None:
     ]
     assert offer["payment_terms"] == [
         {
-            "id": gym.term.id, "offer_id": gym.offer.id, "name": "Monthly", "dues_minor": 9000, "currency": "USD",
-            "interval": "month", "interval_count": 1, "retired": False,
+            "id": gym.term.id,
+            "offer_id": gym.offer.id,
+            "name": "Monthly",
+            "dues_minor": 9000,
+            "currency": "USD",
+            "interval": "month",
+            "interval_count": 1,
+            "retired": False,
             "sentence": "Each $90.00 monthly payment gives 8 Spin sessions (30 days)"
             " and 2 Training sessions (never expire).",
             "bucket_terms": [
@@ -25,7 +31,7 @@ def test_an_offer_is_told_whole(reader: Caller, gym: Gym) -> None:
                 {"item_id": gym.training.id, "item": "Training", "quantity": 2, "days_to_expire": 0},
             ],
         }
-    ]  # fmt: skip
+    ]
 
 
 def test_under_a_payment_term_only_what_it_gives_is_offered(reader: Caller, gym: Gym) -> None:

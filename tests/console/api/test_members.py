@@ -10,10 +10,21 @@ from tests.console.api.conftest import PAID_AT, Caller, Paid, answered, posted
 from tests.models.gym import CLASSES, TRAININGS, Gym, paid, tell
 
 PAGED = [
-    "/members", "/offers", "/items", "/clubs", "/members/1/memberships", "/members/1/grants", "/members/1/entries",
-    "/payments", "/members/1/payments", "/memberships/1/payments", "/events", "/redemptions",
-    "/members/1/redemptions", "/adjustments",
-]  # fmt: skip
+    "/members",
+    "/offers",
+    "/items",
+    "/clubs",
+    "/members/1/memberships",
+    "/members/1/grants",
+    "/members/1/entries",
+    "/payments",
+    "/members/1/payments",
+    "/memberships/1/payments",
+    "/events",
+    "/redemptions",
+    "/members/1/redemptions",
+    "/adjustments",
+]
 
 
 def test_a_member_is_found_by_what_the_desk_has_in_hand(reader: Caller, gym: Gym, ada: Paid) -> None:
@@ -61,11 +72,20 @@ def test_as_of_a_moment_it_is_what_was_known_then(api: Caller, gym: Gym, ada: Pa
 
 def test_a_moment_must_be_exact(reader: Caller, ada: Paid) -> None:
     moments = [
-        "", "now", "2026-03-01", "2026-03-01T00:00:00", "1700000000", "2026-02-30T00:00:00Z", "\0",
-        "2026-03-01T00:00:00 01:00", "1999-12-31T23:59:59Z", "2200-01-01T00:00:00Z",
-        "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00",
+        "",
+        "now",
+        "2026-03-01",
+        "2026-03-01T00:00:00",
+        "1700000000",
+        "2026-02-30T00:00:00Z",
+        "\0",
+        "2026-03-01T00:00:00 01:00",
+        "1999-12-31T23:59:59Z",
+        "2200-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59-01:00",
         ["2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z"],
-    ]  # fmt: skip
+    ]
     for path in ("balances", "grants", "entries"):
         for moment in moments:
             problem = answered(reader.get(f"/members/{ada.id}/{path}", as_of=moment), 422)

@@ -15,10 +15,13 @@ KEY = "sign-up-1"
 @pytest.fixture
 def wish(gym: Gym) -> Json:
     return {
-        "email": "grace@example.com", "name": "Grace Hopper", "club_id": gym.club.id, "payment_term_id": gym.term.id,
+        "email": "grace@example.com",
+        "name": "Grace Hopper",
+        "club_id": gym.club.id,
+        "payment_term_id": gym.term.id,
         "item_ids": [gym.spin.id, gym.training.id],
         "billing_references": [{"endpoint": "stripe", "reference": "sub_grace"}],
-    }  # fmt: skip
+    }
 
 
 def memberships(session: Session) -> int:
@@ -33,8 +36,9 @@ def test_a_sign_up_pins_the_terms_and_says_them(api: Caller, gym: Gym, ada: Paid
     (terms,) = done["terms"]
     assert terms["dues_minor"] == DUES
     assert [(one["item"], one["quantity"], one["days_to_expire"]) for one in terms["sessions"]] == [
-        ("Spin", CLASSES, CLASS_DAYS), ("Training", TRAININGS, NEVER),
-    ]  # fmt: skip
+        ("Spin", CLASSES, CLASS_DAYS),
+        ("Training", TRAININGS, NEVER),
+    ]
     assert done["billing_references"] == wish["billing_references"]
     assert answered(api.get(f"/memberships/{done['id']}")) == done
     assert api.data(f"/members/{done['member_id']}/memberships") == [done]

@@ -28,9 +28,14 @@ def silver(gym: Gym, **changed: object) -> Json:
     """A published offer with spins, which are required, and trainings."""
     buckets = [{"item_id": gym.spin.id, "required": True}, {"item_id": gym.training.id}]
     return {
-        "name": "Silver", "min_buckets": 1, "max_buckets": 2, "buckets": buckets, "payment_terms": [monthly(gym)],
-        "published": True, **changed,
-    }  # fmt: skip
+        "name": "Silver",
+        "min_buckets": 1,
+        "max_buckets": 2,
+        "buckets": buckets,
+        "payment_terms": [monthly(gym)],
+        "published": True,
+        **changed,
+    }
 
 
 def offers(session: Session) -> int:
@@ -48,10 +53,16 @@ def test_an_offer_is_made_whole_and_can_be_bought(manager: Caller, gym: Gym, ses
     [term] = made["payment_terms"]
     assert (term["interval"], term["interval_count"], term["retired"]) == ("month", 1, False)
     assert term["sentence"] == "Each $89.00 monthly payment gives 8 Spin sessions (30 days)."
-    bought = manager.make("/memberships", {
-        "email": "grace@example.com", "name": "Grace", "club_id": gym.club.id, "payment_term_id": term["id"],
-        "item_ids": [gym.spin.id],
-    })  # fmt: skip
+    bought = manager.make(
+        "/memberships",
+        {
+            "email": "grace@example.com",
+            "name": "Grace",
+            "club_id": gym.club.id,
+            "payment_term_id": term["id"],
+            "item_ids": [gym.spin.id],
+        },
+    )
     assert bought["terms"][0]["sessions"] == [
         {"item_id": gym.spin.id, "item": "Spin", "quantity": 8, "days_to_expire": 30}
     ]
@@ -96,8 +107,12 @@ def test_an_offer_begins_as_a_draft_and_is_published_retired_and_deleted(
         assert answered(manager.patch(path, state="retired"))["state"] == "retired"
     assert answered(manager.patch(path, state="published"))["state"] == "published"
     assert [verb for verb, _ in acts(session)] == [
-        "create offer", "add payment term", "publish offer", "retire offer", "publish offer"
-    ]  # fmt: skip
+        "create offer",
+        "add payment term",
+        "publish offer",
+        "retire offer",
+        "publish offer",
+    ]
     other = manager.make("/offers", {"name": "Bronze"})
     assert manager.delete(f"/offers/{other['id']}").status_code == 204
     answered(manager.get(f"/offers/{other['id']}"), 404)
@@ -121,8 +136,11 @@ def test_what_can_be_picked_is_replaced_as_a_whole(manager: Caller, gym: Gym, se
     assert [(one["item"], one["quantity"]) for one in shown["payment_terms"][0]["bucket_terms"]] == [("Spin", 8)]
     before = acts(session)
     assert [verb for verb, _ in before[-4:]] == [
-        "set bucket limits", "remove session bucket", "add session bucket", "require session bucket"
-    ]  # fmt: skip
+        "set bucket limits",
+        "remove session bucket",
+        "add session bucket",
+        "require session bucket",
+    ]
     assert answered(manager.patch(path, buckets=buckets)) == shown
     assert acts(session) == before
 
@@ -169,9 +187,16 @@ def test_a_payment_term_is_changed_retired_and_deleted(manager: Caller, gym: Gym
     answered(manager.delete(path), 404)
     answered(manager.delete(f"/payment-terms/{yearly['id']}"), 422)
     assert [verb for verb, _ in acts(session)][7:] == [
-        "edit payment term", "set sessions", "set sessions", "edit payment term", "add payment term", "set sessions",
-        "retire payment term", "bring back payment term", "delete payment term",
-    ]  # fmt: skip
+        "edit payment term",
+        "set sessions",
+        "set sessions",
+        "edit payment term",
+        "add payment term",
+        "set sessions",
+        "retire payment term",
+        "bring back payment term",
+        "delete payment term",
+    ]
 
 
 def test_what_was_bought_stays(manager: Caller, gym: Gym, ada: Paid) -> None:
@@ -200,34 +225,48 @@ def test_what_is_refused_names_its_field(manager: Caller, gym: Gym, session: Ses
         ({"payment_terms": []}, 422, "offer-cannot-be-bought", ["#/published"]),
         ({"payment_terms": [term, term]}, 409, "name-taken", ["#/payment_terms/1/name"]),
         (
-            {"payment_terms": [{**term, "currency": "XYZ"}]}, 422, "wrong-currency-code",
+            {"payment_terms": [{**term, "currency": "XYZ"}]},
+            422,
+            "wrong-currency-code",
             ["#/payment_terms/0/currency"],
         ),
         (
-            {"payment_terms": [{**term, "dues_minor": -1}]}, 422, "invalid-request",
+            {"payment_terms": [{**term, "dues_minor": -1}]},
+            422,
+            "invalid-request",
             ["#/payment_terms/0/dues_minor"],
         ),
         (
-            {"payment_terms": [{**term, "interval_count": 121}]}, 422, "invalid-request",
+            {"payment_terms": [{**term, "interval_count": 121}]},
+            422,
+            "invalid-request",
             ["#/payment_terms/0/interval_count"],
         ),
         (
-            {"payment_terms": [{**term, "bucket_terms": [{**gives, "item_id": 404}]}]}, 422, "not-found",
+            {"payment_terms": [{**term, "bucket_terms": [{**gives, "item_id": 404}]}]},
+            422,
+            "not-found",
             ["#/payment_terms/0/bucket_terms/0/item_id"],
         ),
         (
-            {"payment_terms": [{**term, "bucket_terms": [gives, gives]}]}, 422, "listed-twice",
+            {"payment_terms": [{**term, "bucket_terms": [gives, gives]}]},
+            422,
+            "listed-twice",
             ["#/payment_terms/0/bucket_terms/1/item_id"],
         ),
         (
-            {"payment_terms": [{**term, "bucket_terms": [{**gives, "quantity": 0}]}]}, 422, "sessions-refused",
+            {"payment_terms": [{**term, "bucket_terms": [{**gives, "quantity": 0}]}]},
+            422,
+            "sessions-refused",
             ["#/payment_terms/0/bucket_terms/0/days_to_expire"],
         ),
         (
-            {"payment_terms": [{**term, "bucket_terms": [{**gives, "quantity": 10001}]}]}, 422, "invalid-request",
+            {"payment_terms": [{**term, "bucket_terms": [{**gives, "quantity": 10001}]}]},
+            422,
+            "invalid-request",
             ["#/payment_terms/0/bucket_terms/0/quantity"],
         ),
-    ]  # fmt: skip
+    ]
     before = acts(session)
     for change, status, kind, at in refused:
         problem = posted(manager.post("/offers", {**silver(gym), **change}, "offer-1"), status)

@@ -36,22 +36,34 @@ def test_a_payment_says_its_amount_its_state_and_what_it_gave(
     tell(session, Linked("in_1", PAID_AT, "pi_1"), refund, now=PAID_AT)
     [payment] = reader.data(f"/members/{ada.id}/payments")
     assert payment == {
-        "id": 1, "endpoint": "stripe", "reference": "in_1", "references": ["in_1", "pi_1"], "state": "settled",
-        "problem": None, "amount_minor": DUES, "currency": "USD", "paid_at": payment["paid_at"],
-        "reversed_minor": DUES // 2, "membership_id": ada.membership.id, "member_id": ada.id,
-        "billing_references": [], "recorded_at": payment["recorded_at"], "sessions": [
+        "id": 1,
+        "endpoint": "stripe",
+        "reference": "in_1",
+        "references": ["in_1", "pi_1"],
+        "state": "settled",
+        "problem": None,
+        "amount_minor": DUES,
+        "currency": "USD",
+        "paid_at": payment["paid_at"],
+        "reversed_minor": DUES // 2,
+        "membership_id": ada.membership.id,
+        "member_id": ada.id,
+        "billing_references": [],
+        "recorded_at": payment["recorded_at"],
+        "sessions": [
             {"item_id": gym.spin.id, "item": "Spin", "quantity": CLASSES, "reversed": CLASSES // 2},
             {"item_id": gym.training.id, "item": "Training", "quantity": TRAININGS, "reversed": TRAININGS // 2},
         ],
-    }  # fmt: skip
+    }
     assert reader.data(f"/memberships/{ada.membership.id}/payments") == [payment]
     whole = answered(reader.get("/payments/1"))
     assert {**whole, "facts": None} == {**payment, "facts": None}
     told = [(one["kind"], one["reference"], one["cause"], one["amount_minor"]) for one in whole["facts"]]
     assert told == [
-        ("paid", "in_1", None, DUES), ("linked", "in_1", None, None),
+        ("paid", "in_1", None, DUES),
+        ("linked", "in_1", None, None),
         ("reversed", "in_1", "refund of in_1:re_1", DUES // 2),
-    ]  # fmt: skip
+    ]
     assert whole["facts"][0]["event_id"] == 1
 
 
@@ -85,15 +97,22 @@ def test_an_event_says_what_became_of_it_and_what_it_did(reader: Caller, gym: Gy
     [event] = reader.data("/events", endpoint="stripe", event_id="evt_1")
     assert event == answered(reader.get(f"/events/{event['id']}"))
     assert (event["state"], event["reason"], event["error"], event["next_attempt_at"]) == (
-        "processed", None, None, None
-    )  # fmt: skip
+        "processed",
+        None,
+        None,
+        None,
+    )
     assert (event["type"], event["source"], event["failed_tries"]) == ("test", "webhook", [])
     assert event["finished_at"]
     assert not {"body", "headers"} & event.keys()
     [fact] = event["facts"]
     assert (fact["kind"], fact["payment"], fact["payment_state"], fact["amount_minor"], fact["currency"]) == (
-        "paid", "in_2", "settled", DUES, "USD"
-    )  # fmt: skip
+        "paid",
+        "in_2",
+        "settled",
+        DUES,
+        "USD",
+    )
     assert (fact["membership_id"], fact["member_id"]) == (ada.membership.id, ada.id)
     assert answered(reader.get(f"/payments/{fact['payment_id']}"))["reference"] == "in_2"
     moved = [(one["kind"], one["item"], one["quantity"], one["member_id"]) for one in event["entries"]]

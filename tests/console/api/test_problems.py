@@ -17,10 +17,21 @@ from tests.console.api.conftest import Caller, Json, Paid, answered, posted
 from tests.models.gym import CLASSES, Gym
 
 WRITES = [
-    "POST /redemptions", "POST /redemptions/1/returns", "POST /memberships", "POST /memberships/1/billing-references",
-    "POST /adjustments", "POST /grants/1/extensions", "POST /clubs", "PATCH /clubs/1", "POST /items", "PATCH /items/1",
-    "POST /offers", "PATCH /offers/1", "POST /offers/1/payment-terms", "PATCH /payment-terms/1",
-]  # fmt: skip
+    "POST /redemptions",
+    "POST /redemptions/1/returns",
+    "POST /memberships",
+    "POST /memberships/1/billing-references",
+    "POST /adjustments",
+    "POST /grants/1/extensions",
+    "POST /clubs",
+    "PATCH /clubs/1",
+    "POST /items",
+    "PATCH /items/1",
+    "POST /offers",
+    "PATCH /offers/1",
+    "POST /offers/1/payment-terms",
+    "PATCH /payment-terms/1",
+]
 
 
 @pytest.fixture
@@ -37,9 +48,19 @@ def send(api: Caller, route: str, raw: bytes | str, content_type: str | None = "
 
 def test_what_is_no_json_is_said_to_be_none(api: Caller, ada: Paid) -> None:
     raws = [
-        b"", b"{", b"nonsense", b"\xff", b"\xef\xbb\xbf{}", '{"quantity":1}'.encode("utf-16"), b'{"x":"\\ud800"}',
-        b'{"\\ud800":1}', b"[" * 100_000, b'{"x":' * 5000, b'{"quantity":1' + b"0" * 5000 + b"}", b"{}{}",
-    ]  # fmt: skip
+        b"",
+        b"{",
+        b"nonsense",
+        b"\xff",
+        b"\xef\xbb\xbf{}",
+        '{"quantity":1}'.encode("utf-16"),
+        b'{"x":"\\ud800"}',
+        b'{"\\ud800":1}',
+        b"[" * 100_000,
+        b'{"x":' * 5000,
+        b'{"quantity":1' + b"0" * 5000 + b"}",
+        b"{}{}",
+    ]
     for path in WRITES:
         for raw in raws:
             assert "Invalid JSON" in answered(send(api, path, raw), 400)["detail"], raw[:30]
@@ -47,10 +68,21 @@ def test_what_is_no_json_is_said_to_be_none(api: Caller, ada: Paid) -> None:
 
 def test_json_that_does_not_fit_is_refused(api: Caller, ada: Paid) -> None:
     raws = [
-        "null", "[]", "1", '"{}"', '"{\\"quantity\\":1}"', '{"quantity":NaN}', '{"quantity":1e400}',
-        '{"quantity":1.5}', '{"quantity":true}', '{"quantity":9999999999999999999999}', '{"member_id":-1}',
-        '{"name":"\\u0000"}', '{"x":1}', '{"quantity":1,"quantity":0}',
-    ]  # fmt: skip
+        "null",
+        "[]",
+        "1",
+        '"{}"',
+        '"{\\"quantity\\":1}"',
+        '{"quantity":NaN}',
+        '{"quantity":1e400}',
+        '{"quantity":1.5}',
+        '{"quantity":true}',
+        '{"quantity":9999999999999999999999}',
+        '{"member_id":-1}',
+        '{"name":"\\u0000"}',
+        '{"x":1}',
+        '{"quantity":1,"quantity":0}',
+    ]
     for path in WRITES:
         for raw in raws:
             assert answered(send(api, path, raw), 422)["errors"], raw

@@ -87,9 +87,13 @@ def test_what_cannot_be_is_refused(api: Caller, gym: Gym, ada: Paid) -> None:
 
 def test_a_key_is_required_and_must_be_one(api: Caller, gym: Gym, ada: Paid) -> None:
     for key, found in (
-        (None, "missing"), ("", "empty"), ("with blank", "' '"), ("x" * 256, "it has 256"), ("\xe9", "'\\xe9'"),
+        (None, "missing"),
+        ("", "empty"),
+        ("with blank", "' '"),
+        ("x" * 256, "it has 256"),
+        ("\xe9", "'\\xe9'"),
         ("a\tb", "'\\t'"),
-    ):  # fmt: skip
+    ):
         problem = posted(api.post("/redemptions", wish(ada, gym), key), 422)
         [fault] = problem["errors"]
         assert (fault["header"], "ASCII letters, digits and punctuation" in fault["detail"]) == (

@@ -53,16 +53,18 @@ def url(site: Flask) -> Iterator[str]:
 def test_no_request_finds_the_api_other_than_described(url: str, manager: Caller, gym: Gym, ada: Paid) -> None:
     body = {"member_id": ada.id, "item_id": gym.spin.id, "quantity": 1}
     assert posted(manager.post("/redemptions", body, "check-in-1"))["id"] == 1  # the one in the examples
-    config = SchemathesisConfig.from_dict({
-        "seed": 1,
-        "auth": {"openapi": {"token": {"bearer": manager.headers["Authorization"].removeprefix("Bearer ")}}},
-        "generation": {"deterministic": True, "max-examples": 12, "no-shrink": True},
-        "checks": {
-            "positive_data_acceptance": {"expected-statuses": ["2xx", "404", "409", "422"]},
-            # A repeated key is answered as at first, also after what was made then has been deleted.
-            "ensure_resource_availability": {"enabled": False},
-        },
-    })  # fmt: skip
+    config = SchemathesisConfig.from_dict(
+        {
+            "seed": 1,
+            "auth": {"openapi": {"token": {"bearer": manager.headers["Authorization"].removeprefix("Bearer ")}}},
+            "generation": {"deterministic": True, "max-examples": 12, "no-shrink": True},
+            "checks": {
+                "positive_data_acceptance": {"expected-statuses": ["2xx", "404", "409", "422"]},
+                # A repeated key is answered as at first, also after what was made then has been deleted.
+                "ensure_resource_availability": {"enabled": False},
+            },
+        }
+    )
     statuses: Counter[int] = Counter()
     found = []
     for event in engine.from_schema(schemathesis.openapi.from_url(url, config=config)).execute():

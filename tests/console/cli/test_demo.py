@@ -75,5 +75,8 @@ def test_the_demo_fails_where_a_rule_is_broken(tmp_path: Path) -> None:
     assert done.stderr == "Error: The balances do not agree.\n"
     wrong = {line.strip().split("  ")[0] for line in done.stdout.splitlines() if line.endswith(" NO")}
     assert wrong == {
-        "refund before its payment", "half refunded", "dispute lost", "used, then refunded, then pays again"
-    }  # fmt: skip
+        "refund before its payment",
+        "half refunded",
+        "dispute lost",
+        "used, then refunded, then pays again",
+    }

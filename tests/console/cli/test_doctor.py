@@ -39,10 +39,22 @@ def test_a_sound_installation_is_found_sound(spp: Spp, sound: Path) -> None:
     assert done.code == 0, done.out
     lines = done.out.splitlines()
     assert all(line.startswith("ok     ") for line in lines)
-    for what in ("Settings: 2 endpoints", "Endpoint stripe: stripe, test, 1 secret", "Secret files: no other user",
-                 "Console: has its secret", "PostgreSQL 1", "encoding UTF8", "time zone UTC", "worker processes at 4",
-                 "Clock: the database's is", "Schema: current", "Roles: spp_web, spp_worker, spp_console may",
-                 "Broker: reached", "noeviction", "Disk: "):  # fmt: skip
+    for what in (
+        "Settings: 2 endpoints",
+        "Endpoint stripe: stripe, test, 1 secret",
+        "Secret files: no other user",
+        "Console: has its secret",
+        "PostgreSQL 1",
+        "encoding UTF8",
+        "time zone UTC",
+        "worker processes at 4",
+        "Clock: the database's is",
+        "Schema: current",
+        "Roles: spp_web, spp_worker, spp_console may",
+        "Broker: reached",
+        "noeviction",
+        "Disk: ",
+    ):
         assert sum(what in line for line in lines) == 1, what
 
 

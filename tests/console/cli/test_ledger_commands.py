@@ -153,8 +153,9 @@ def test_a_head_that_was_kept_is_found_with_all_up_to_it(
     last, when = rows(make, "SELECT id, recorded_at FROM ledger_entries ORDER BY id OFFSET 1 LIMIT 1")[0]
     at = f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     assert (done.code, done.out) == (
-        0, f"This is the head at entry {last}, recorded {at}. Sealed entries up to it: 2; all unchanged.\n"
-    )  # fmt: skip
+        0,
+        f"This is the head at entry {last}, recorded {at}. Sealed entries up to it: 2; all unchanged.\n",
+    )
     told = sealed("audit", "--json", "--head", written(kept))
     assert told.code == 0
     assert (told.json["head"], told.json["known"], told.json["head_entry"]) == (kept, True, last)

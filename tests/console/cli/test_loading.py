@@ -27,9 +27,19 @@ loaded = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_na
 print(json.dumps(sorted(loaded)))
 """
 OTHERS_USE = {
-    "alembic", "celery", "flask", "granian", "jinja2", "kombu", "opentelemetry", "orjson", "redis", "requests",
-    "werkzeug", "worker",
-}  # fmt: skip
+    "alembic",
+    "celery",
+    "flask",
+    "granian",
+    "jinja2",
+    "kombu",
+    "opentelemetry",
+    "orjson",
+    "redis",
+    "requests",
+    "werkzeug",
+    "worker",
+}
 """What only servers, or single commands while they run, need."""
 WITH_LOGS = {"doctor"}
 """What also loads telemetry, and with it what makes logs."""

@@ -209,8 +209,11 @@ def test_member_as_of_a_moment(paid_ann: Spp) -> None:
     before_all = "2020-01-31T23:59:59"
     none = paid_ann("member", ANN, "--as-of", before_all, "--json").json
     assert (none["as_of"], none["balances"], none["grants"], none["entries"]) == (
-        "2020-01-31T23:59:59+00:00", [], [], []
-    )  # fmt: skip
+        "2020-01-31T23:59:59+00:00",
+        [],
+        [],
+        [],
+    )
     shown = paid_ann("member", ANN, "--as-of", "2020-01-31").out
     assert "Usable as of 2020-01-31 00:00 UTC" in shown
     sleep(1 - time() % 1)  # moments are told in whole seconds

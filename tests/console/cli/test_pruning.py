@@ -23,8 +23,9 @@ def test_prune_gives_up_what_a_dry_run_counts(
     assert gym("prune", "--json").json == {"events": 2, "keep_days": 60, "dry_run": False}
     assert value(make, LEFT) == 0
     assert rows(make, "SELECT subject FROM actions WHERE verb = 'prune' ORDER BY id") == [
-        ("0 events older than 400 days",), ("2 events older than 60 days",)
-    ]  # fmt: skip
+        ("0 events older than 400 days",),
+        ("2 events older than 60 days",),
+    ]
     number = value(make, "SELECT min(id) FROM webhook_events")
     assert "Its body was pruned." in gym("events", "show", str(number)).out
 

@@ -63,8 +63,11 @@ class TestUnmatched:
         assert waiting("unmatched", "--json").json == []
         grants = waiting("member", ANN, "--json").json["grants"]
         assert sorted((row["payment"], row["quantity"]) for row in grants) == [
-            ("in_new", 4), ("in_new", 8), ("in_old", 4), ("in_old", 8)
-        ]  # fmt: skip
+            ("in_new", 4),
+            ("in_new", 8),
+            ("in_old", 4),
+            ("in_old", 8),
+        ]
         # The old one was credited late, so its days count from today, and the new one's from its payment.
         expires = {row["payment"]: row["expires_at"] for row in grants if row["quantity"] == 4}
         assert expires["in_old"] >= expires["in_new"]
@@ -102,8 +105,23 @@ class TestUnmatched:
         assert (done.code, "0 waiting payments" in done.out) == (0, True)
 
     def test_of_a_member_with_two_memberships_one_is_named(self, waiting: Spp) -> None:
-        waiting("sign-up", "--member", ANN, "--name", "Ann", "--club", "Riverside", "--offer", "All In",
-                "--term", "Monthly", "--pick", "Personal Training", "--pick", "Yoga")  # fmt: skip
+        waiting(
+            "sign-up",
+            "--member",
+            ANN,
+            "--name",
+            "Ann",
+            "--club",
+            "Riverside",
+            "--offer",
+            "All In",
+            "--term",
+            "Monthly",
+            "--pick",
+            "Personal Training",
+            "--pick",
+            "Yoga",
+        )
         done = waiting("link", "stripe:sub_dora", ANN)
         assert done.code == 1
         assert "several memberships, say which one: 1 (All In, Riverside), 4" in done.err

@@ -64,9 +64,7 @@ def test_a_monitor_is_told_what_waits_from_the_first_minute(spp: Spp, alive: Mak
     with alive.begin() as session:
         session.execute(text("INSERT INTO payments (endpoint, reference, state) VALUES ('stripe', 'in', 'unmatched')"))
     done = spp("check")
-    assert (done.code, done.out) == (
-        0, "OK: 0 due, 0 events credited in the last hour, 1 payment unmatched\n"
-    )  # fmt: skip
+    assert (done.code, done.out) == (0, "OK: 0 due, 0 events credited in the last hour, 1 payment unmatched\n")
     assert "1 payment unmatched" in spp("status").out.splitlines()[1]
 
 
@@ -177,11 +175,23 @@ def worker(number: int) -> Process:
 
 def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
     many = EndpointFigures(
-        due=1_234_567, oldest_due_s=400_000, paused_due=99_999, retrying=12_345, thin=12_345, dead=99_999,
-        quarantined=99_999, unmatched=99_999, received_minute=90_000, credited_minute=90_000,
-        received_hour=1_234_567, credited_hour=1_234_567, p50_hour_s=0.034, p99_hour_s=250, duplicates_hour=99_999,
+        due=1_234_567,
+        oldest_due_s=400_000,
+        paused_due=99_999,
+        retrying=12_345,
+        thin=12_345,
+        dead=99_999,
+        quarantined=99_999,
+        unmatched=99_999,
+        received_minute=90_000,
+        credited_minute=90_000,
+        received_hour=1_234_567,
+        credited_hour=1_234_567,
+        p50_hour_s=0.034,
+        p99_hour_s=250,
+        duplicates_hour=99_999,
         bad_signatures_hour=99_999,
-    )  # fmt: skip
+    )
     endpoints = {f"a-very-long-endpoint-name-{number}": many for number in range(3)}
     jobs = [JobLine(name, NOW - timedelta(hours=1), 1, None, None, NOW, False) for name in JobName]
     jobs[-1] = replace(jobs[-1], started_at=None, overdue=True)
@@ -264,9 +274,20 @@ def test_an_interrupt_while_the_database_is_asked_ends_it_as_well(
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(None, "-"), (0, "0 ms"), (0.0344, "34 ms"), (0.9999, "1.0 s"), (9.96, "10 s"), (119, "119 s"), (120, "2 min"),
-     (7199, "120 min"), (7200, "2 h"), (172_800, "2 d"), (-0.5, "0 ms")],
-)  # fmt: skip
+    [
+        (None, "-"),
+        (0, "0 ms"),
+        (0.0344, "34 ms"),
+        (0.9999, "1.0 s"),
+        (9.96, "10 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "120 min"),
+        (7200, "2 h"),
+        (172_800, "2 d"),
+        (-0.5, "0 ms"),
+    ],
+)
 def test_a_duration_is_short(seconds: float | None, shown: str) -> None:
     assert brief(seconds) == shown
 

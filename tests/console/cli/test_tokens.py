@@ -19,9 +19,14 @@ def desk(spp: Spp, make: Make) -> Spp:
     """`spp`, where somebody works at the desk."""
     with make.begin() as session:
         accounts.add(
-            session, email=DESK, name="Desk", role=Role.DESK, password="correct horse battery",
-            by=Actor("tests", "here"), now=datetime.now(UTC),
-        )  # fmt: skip
+            session,
+            email=DESK,
+            name="Desk",
+            role=Role.DESK,
+            password="correct horse battery",
+            by=Actor("tests", "here"),
+            now=datetime.now(UTC),
+        )
     return spp
 
 

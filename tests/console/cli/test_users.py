@@ -51,8 +51,13 @@ def test_the_first_admin(piped: Piped, spp: Spp, make: Make) -> None:
     [told] = spp("user", "list", "--json").json
     assert told.pop("created_at")
     assert told == {
-        "id": 1, "email": "ada@example.com", "name": "Ada", "role": "admin", "active": True, "last_login_at": None
-    }  # fmt: skip
+        "id": 1,
+        "email": "ada@example.com",
+        "name": "Ada",
+        "role": "admin",
+        "active": True,
+        "last_login_at": None,
+    }
     [(actor, verb)] = rows(make, "SELECT actor, verb FROM actions")
     assert (bool(actor), verb) == (True, "add account")
 
@@ -164,9 +169,14 @@ def test_without_a_terminal_there_is_nobody_to_ask(spp: Spp, monkeypatch: pytest
 def test_on_a_terminal_it_is_asked_for_twice_and_not_shown(installed: dict[str, str], make: Make) -> None:
     ours, theirs = os.openpty()
     process = subprocess.Popen(
-        [*SPP, "user", "add", *ADA], cwd=ROOT, env=installed,
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-    )  # fmt: skip
+        [*SPP, "user", "add", *ADA],
+        cwd=ROOT,
+        env=installed,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
     os.close(theirs)
     shown = b""
     answers = iter([b"correct horse\n", b"correct house\n", b"correct horse\n", b"correct horse\n"])

@@ -40,9 +40,14 @@ def paying_member(gym: Gym, reference: str = "sub_ada") -> Membership:
 def spend(gym: Gym, membership: Membership, item: Item, quantity: int) -> int:
     """Redeems without the console; the redemption's id."""
     answer = redeem(
-        gym.session, member_id=membership.member_id, item_id=item.id, quantity=quantity, key=str(uuid4()), by=BY,
+        gym.session,
+        member_id=membership.member_id,
+        item_id=item.id,
+        quantity=quantity,
+        key=str(uuid4()),
+        by=BY,
         now=now(),
-    )  # fmt: skip
+    )
     gym.session.commit()
     return answer.redemption_id
 

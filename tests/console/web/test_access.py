@@ -84,11 +84,24 @@ class TestLoggingIn:
     @pytest.mark.parametrize(
         "target",
         [
-            "https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example", "/\t/evil.example",
-            "/\n/evil.example", "\t//evil.example", " //evil.example", "/\0/evil.example", "javascript:alert(1)",
-            "evil.example", "///evil.example", "/a\r\nSet-Cookie: x=y", "", "/\u2028/x", "http:evil.example",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "\t//evil.example",
+            " //evil.example",
+            "/\0/evil.example",
+            "javascript:alert(1)",
+            "evil.example",
+            "///evil.example",
+            "/a\r\nSet-Cookie: x=y",
+            "",
+            "/\u2028/x",
+            "http:evil.example",
         ],
-    )  # fmt: skip
+    )
     def test_a_login_sends_nobody_elsewhere(self, ada: Browser, stranger: Browser, target: str) -> None:
         stranger.get(LOG_IN)
         path = f"{LOG_IN}?next={quote(target, safe='')}"
@@ -98,12 +111,16 @@ class TestLoggingIn:
     @pytest.mark.parametrize(
         ("email", "password"),
         [
-            ("admin@example.com", "swordfish"), ("nobody@example.com", PASSWORD), ("a" * 100_000, "b" * 100_000),
-            ("a\0b@example.com", "\0hush"), ("é@例え.jp", "パスワード"),
-            ("admin@example.com\r\n", "tuna fish"), ("'; --", "%s {} %(x)s"),
+            ("admin@example.com", "swordfish"),
+            ("nobody@example.com", PASSWORD),
+            ("a" * 100_000, "b" * 100_000),
+            ("a\0b@example.com", "\0hush"),
+            ("é@例え.jp", "パスワード"),
+            ("admin@example.com\r\n", "tuna fish"),
+            ("'; --", "%s {} %(x)s"),
         ],
         ids=range(7),
-    )  # fmt: skip
+    )
     def test_what_is_wrong_is_told_in_one_way(self, ada: Browser, stranger: Browser, email: str, password: str) -> None:
         assert attempt(stranger, email, password) == 401
         assert "The e-mail address or the password is wrong." in stranger.text

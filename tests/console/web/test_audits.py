@@ -16,9 +16,13 @@ HEAD = bytes(range(32))
 
 def kept(session: Session, *found: str, count: int | None = None) -> Audit:
     audit = Audit(
-        started_at=datetime.now(UTC), entries=12, head_entry=9, head=HEAD,
-        findings=len(found) if count is None else count, first_findings=list(found),
-    )  # fmt: skip
+        started_at=datetime.now(UTC),
+        entries=12,
+        head_entry=9,
+        head=HEAD,
+        findings=len(found) if count is None else count,
+        first_findings=list(found),
+    )
     session.add(audit)
     session.commit()
     return audit

@@ -15,8 +15,18 @@ def test_values_are_drawn_to_a_round_scale_from_edge_to_edge() -> None:
 
 def test_the_scale_is_the_next_round_number() -> None:
     assert [chart("", "", a=[value]).top for value in (0, 1, 2, 3, 5, 6, 11, 21, 51, 999, 1001)] == [
-        1, 1, 2, 5, 5, 10, 20, 50, 100, 1000, 2000
-    ]  # fmt: skip
+        1,
+        1,
+        2,
+        5,
+        5,
+        10,
+        20,
+        50,
+        100,
+        1000,
+        2000,
+    ]
 
 
 def test_nothing_is_a_flat_line_or_none() -> None:

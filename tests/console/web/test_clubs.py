@@ -50,8 +50,11 @@ def test_a_club_is_edited_and_the_log_tells_what_changed(manager: Browser, gym: 
     changed = {**UPTOWN, "currency": "USD"}
     manager.post(f"/clubs/{gym.club.id}", **changed)
     assert values(session, "Uptown") == changed
-    for change in ("name Downtown -> Uptown", "time_zone America/Chicago -> Europe/Berlin",
-                   "shortfall_policy repay -> forgive"):  # fmt: skip
+    for change in (
+        "name Downtown -> Uptown",
+        "time_zone America/Chicago -> Europe/Berlin",
+        "shortfall_policy repay -> forgive",
+    ):
         assert change in acts(session)[0]
 
 

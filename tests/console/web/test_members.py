@@ -189,11 +189,22 @@ def test_a_moment_that_is_none_is_said_beside_the_field(gym: Gym, log_in: LogIn,
 @pytest.mark.parametrize(
     "path",
     [
-        "/members/99", "/members/99/grants", "/members/0", "/members/x", "/members/-1", f"/members/{2**63}",
-        "/members/{id}?item=x", "/members/{id}?before=-1", f"/members/{{id}}?before={2**63}", "/members/?after=x",
-        "/members/?before=%00", "/members/{id}/grants?before=x", "/members/{id}/entries/x", "/members/{id}/entries/99",
+        "/members/99",
+        "/members/99/grants",
+        "/members/0",
+        "/members/x",
+        "/members/-1",
+        f"/members/{2**63}",
+        "/members/{id}?item=x",
+        "/members/{id}?before=-1",
+        f"/members/{{id}}?before={2**63}",
+        "/members/?after=x",
+        "/members/?before=%00",
+        "/members/{id}/grants?before=x",
+        "/members/{id}/entries/x",
+        "/members/{id}/entries/99",
     ],
-)  # fmt: skip
+)
 def test_garbage_in_the_address_is_not_found(gym: Gym, log_in: LogIn, path: str) -> None:
     member = paying_member(gym)
     assert log_in(Role.ADMIN).get(path.replace("{id}", str(member.member_id))).status_code == 404

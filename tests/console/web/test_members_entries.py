@@ -54,9 +54,7 @@ def credit(gym: Gym, body: bytes, *said: Paid | Linked, resource: bytes | None =
     event = gym.session.query(WebhookEvent).filter_by(event_id=event_id).one()
     event.resource = resource
     gym.session.flush()
-    settlement.take_in(
-        gym.session, [EventFacts(event.id, "stripe", said)], now=now(), late_credit=timedelta(0)
-    )  # fmt: skip
+    settlement.take_in(gym.session, [EventFacts(event.id, "stripe", said)], now=now(), late_credit=timedelta(0))
     gym.session.commit()
 
 
@@ -136,9 +134,18 @@ def test_staff_are_named(gym: Gym, session: Session, member: Membership, log_in:
 def test_an_adjustment_says_who_and_why(gym: Gym, session: Session, member: Membership, viewer: Browser) -> None:
     for quantity in (3, -2):
         adjustments.adjust(
-            session, member_id=member.member_id, item_id=gym.spin.id, quantity=quantity, last_day=None,
-            key=fresh("key"), reason=AdjustmentReason.NO_SHOW, note="<u>twice</u>", alone_up_to=10, by=BY, now=now(),
-        )  # fmt: skip
+            session,
+            member_id=member.member_id,
+            item_id=gym.spin.id,
+            quantity=quantity,
+            last_day=None,
+            key=fresh("key"),
+            reason=AdjustmentReason.NO_SHOW,
+            note="<u>twice</u>",
+            alone_up_to=10,
+            by=BY,
+            now=now(),
+        )
     session.commit()
     for which, sign in ((0, "+3"), (-1, "\N{MINUS SIGN}2")):
         page = explained(viewer, session, member, "adjustment", which)

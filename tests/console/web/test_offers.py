@@ -47,9 +47,14 @@ def test_a_new_offer_is_a_draft_that_leads_to_being_published(manager: Browser, 
     (bucket,) = silver.buckets
     quantity = f"quantity_{bucket.id}"
     monthly: dict[str, Any] = {
-        "name": "Monthly", "dues": "10", "currency": "USD", "interval": "month", "interval_count": "1",
-        quantity: "0", f"days_to_expire_{bucket.id}": "0",
-    }  # fmt: skip
+        "name": "Monthly",
+        "dues": "10",
+        "currency": "USD",
+        "interval": "month",
+        "interval_count": "1",
+        quantity: "0",
+        f"days_to_expire_{bucket.id}": "0",
+    }
     manager.post(f"{here}/terms/new", **monthly)
     assert "Next: Edit the payment terms, and say how many sessions each payment gives" in manager.text
     session.expire_all()
@@ -105,11 +110,14 @@ def test_the_page_shows_an_offer_in_plain_words(log_in: LogIn, gym: Gym) -> None
     viewer = log_in(Role.VIEWER)
     viewer.get(f"/offers/{gym.offer.id}")
     for text in (
-        "Minimum Required Session Buckets 1", "Maximum Allowed Session Buckets 2", "Spin Class No",
+        "Minimum Required Session Buckets 1",
+        "Maximum Allowed Session Buckets 2",
+        "Spin Class No",
         "$90.00 every month",
         "Each $90.00 monthly payment gives 8 Spin sessions (30 days) and 2 Training sessions (never expire).",
-        f"Spin {CLASSES} {CLASS_DAYS}", f"Training {TRAININGS} never",
-    ):  # fmt: skip
+        f"Spin {CLASSES} {CLASS_DAYS}",
+        f"Training {TRAININGS} never",
+    ):
         assert text in viewer.text
 
 
@@ -185,8 +193,18 @@ def test_who_does_not_build_sees_no_buttons_and_may_do_nothing(
             assert button not in browser.text
         assert '<form method="post" action="/offers' not in browser.page
     term, bucket = f"{here}/terms/{gym.term.id}", f"{here}/buckets/{gym.offer.buckets[0].id}"
-    for window in ("/offers/new", f"{here}/rename", f"{here}/copy", f"{here}/delete", f"{here}/buckets",
-                   f"{here}/buckets/new", f"{bucket}/remove", f"{here}/terms/new", term, f"{term}/delete"):  # fmt: skip
+    for window in (
+        "/offers/new",
+        f"{here}/rename",
+        f"{here}/copy",
+        f"{here}/delete",
+        f"{here}/buckets",
+        f"{here}/buckets/new",
+        f"{bucket}/remove",
+        f"{here}/terms/new",
+        term,
+        f"{term}/delete",
+    ):
         assert browser.get(window).status_code == 403
         assert browser.post(window, follow=False, name="Mine").status_code == 403
     for act in (f"{here}/publish", f"{here}/retire", f"{term}/retire", f"{term}/bring-back"):
@@ -197,8 +215,13 @@ def test_who_does_not_build_sees_no_buttons_and_may_do_nothing(
 @pytest.mark.parametrize("number", ["0", "-1", "999999", "9223372036854775808", "x"])
 def test_what_is_not_there_is_not_found(manager: Browser, gym: Gym, number: str) -> None:
     here = f"/offers/{gym.offer.id}"
-    for window in (f"/offers/{number}", f"/offers/{number}/buckets", f"{here}/buckets/{number}/remove",
-                   f"{here}/terms/{number}", f"{here}/terms/{number}/delete"):  # fmt: skip
+    for window in (
+        f"/offers/{number}",
+        f"/offers/{number}/buckets",
+        f"{here}/buckets/{number}/remove",
+        f"{here}/terms/{number}",
+        f"{here}/terms/{number}/delete",
+    ):
         assert manager.get(window).status_code == 404
     for act in (f"/offers/{number}/publish", f"{here}/buckets/{number}/remove", f"{here}/terms/{number}/retire"):
         assert manager.post(act).status_code == 404

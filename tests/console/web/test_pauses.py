@@ -35,8 +35,9 @@ def test_who_when_and_why_stand_on_every_page_until_it_is_resumed(log_in: LogIn,
         select(Action.verb, Action.subject, Action.reason).where(Action.subject.like("endpoint %")).order_by(Action.id)
     ).all()
     assert [tuple(row) for row in written] == [
-        ("pause", "endpoint stripe", "Wrong <terms>"), ("resume", "endpoint stripe", "Terms are right")
-    ]  # fmt: skip
+        ("pause", "endpoint stripe", "Wrong <terms>"),
+        ("resume", "endpoint stripe", "Terms are right"),
+    ]
 
 
 def test_what_is_not_paused_offers_no_resume(log_in: LogIn) -> None:

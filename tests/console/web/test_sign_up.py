@@ -27,9 +27,14 @@ def desk(log_in: LogIn, gym: Gym) -> Browser:
 def fields(gym: Gym, **more: Any) -> dict[str, Any]:
     """What a browser sends for a new member with one class item."""
     sent = {
-        "key": str(uuid4()), "club": gym.club.id, "offer": gym.offer.id, "term": gym.term.id, "items": [gym.spin.id],
-        "email": fresh("new") + "@example.com", "name": "Nora New",
-    }  # fmt: skip
+        "key": str(uuid4()),
+        "club": gym.club.id,
+        "offer": gym.offer.id,
+        "term": gym.term.id,
+        "items": [gym.spin.id],
+        "email": fresh("new") + "@example.com",
+        "name": "Nora New",
+    }
     return sent | more
 
 

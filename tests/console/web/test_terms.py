@@ -78,9 +78,12 @@ def test_a_payment_term_is_added_and_shown_in_plain_words(manager: Browser, gym:
 
 @pytest.mark.parametrize(
     ("currency", "typed", "stored", "shown", "example"),
-    [("RSD", "89", 8900, "RSD 89.00", "89.00"), ("IQD", "89", 89000, "IQD 89.000", "89.000"),
-     ("JPY", "8900", 8900, "¥8,900", "89")],
-)  # fmt: skip
+    [
+        ("RSD", "89", 8900, "RSD 89.00", "89.00"),
+        ("IQD", "89", 89000, "IQD 89.000", "89.000"),
+        ("JPY", "8900", 8900, "¥8,900", "89"),
+    ],
+)
 def test_dues_are_typed_and_shown_in_the_decimals_of_the_currency(
     manager: Browser, gym: Gym, session: Session, currency: str, typed: str, stored: int, shown: str, example: str
 ) -> None:
@@ -145,8 +148,9 @@ def test_an_edit_says_that_memberships_keep_theirs_and_the_log_tells_what_change
     assert "Nothing changes for the 1 membership that bought it: they keep what was agreed at sign-up" in manager.text
     manager.post(path(gym, gym.term.id), **{**MONTHLY, "dues": "95"}, **numbers(gym))
     assert "$95.00 every month · 1 membership" in manager.text
-    assert acts(session)[0].endswith(f"payment term {gym.term.id}, Monthly, of offer {gym.offer.id}, Gold: "
-                                     "dues_minor 9000 -> 9500")  # fmt: skip
+    assert acts(session)[0].endswith(
+        f"payment term {gym.term.id}, Monthly, of offer {gym.offer.id}, Gold: dues_minor 9000 -> 9500"
+    )
     (membership,) = session.scalars(select(Membership))
     assert membership.versions[0].dues_minor == 9000
 

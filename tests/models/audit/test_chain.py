@@ -30,8 +30,14 @@ from tests.models.gym import BY, DUES, NOW, PAID_AT, Gym, fresh, paid, tell
 def without_triggers(session: Session) -> Iterator[None]:
     """As somebody who owns the database could."""
     tables = (
-        "ledger_entries", "entry_chain", "credit_grants", "payment_facts", "actions", "adjustments", "redemptions"
-    )  # fmt: skip
+        "ledger_entries",
+        "entry_chain",
+        "credit_grants",
+        "payment_facts",
+        "actions",
+        "adjustments",
+        "redemptions",
+    )
     for table in tables:
         session.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
     yield
@@ -71,7 +77,7 @@ def head_kept(session: Session) -> Audit:
     assert end
     kept = Audit(
         started_at=datetime.now(UTC), entries=12, head_entry=end.entry_id, head=end.hash, findings=0, first_findings=[]
-    )  # fmt: skip
+    )
     session.add(kept)
     session.flush()
     return kept
@@ -111,9 +117,16 @@ def test_the_hash_covers_every_column(sealed: list[int], session: Session) -> No
 @pytest.mark.parametrize("batch", [1, 3, 1000])
 @pytest.mark.parametrize(
     "change",
-    ["quantity = quantity + 1", "note = 'x'", "occurred_at = occurred_at + interval '1 us'", "shortfall = 1",
-     "recorded_at = recorded_at - interval '1 us'", "grant_id = grant_id + 1", "expires_at = NULL"],
-)  # fmt: skip
+    [
+        "quantity = quantity + 1",
+        "note = 'x'",
+        "occurred_at = occurred_at + interval '1 us'",
+        "shortfall = 1",
+        "recorded_at = recorded_at - interval '1 us'",
+        "grant_id = grant_id + 1",
+        "expires_at = NULL",
+    ],
+)
 def test_a_changed_entry_is_named_first(sealed: list[int], session: Session, change: str, batch: int) -> None:
     changed, again = sealed[2], sealed[6]
     grant, member = session.execute(
@@ -144,10 +157,18 @@ def causes(gym: Gym, session: Session) -> Gym:
     tell(session, Reversed("in_2", PAID_AT, "refund of in_2:re", DUES, "USD"))
     for quantity, alone_up_to in ((3, 20), (-2, 20), (4, 0)):
         asked = adjustments.adjust(
-            session, member_id=member, item_id=gym.training.id, quantity=quantity, last_day=None,
-            reason=AdjustmentReason.GOODWILL, note="the shower was cold", alone_up_to=alone_up_to, key=fresh("key"),
-            by=BY, now=NOW,
-        )  # fmt: skip
+            session,
+            member_id=member,
+            item_id=gym.training.id,
+            quantity=quantity,
+            last_day=None,
+            reason=AdjustmentReason.GOODWILL,
+            note="the shower was cold",
+            alone_up_to=alone_up_to,
+            key=fresh("key"),
+            by=BY,
+            now=NOW,
+        )
     adjustments.decide(session, asked.id, approve=True, by=Actor("bob@example.com", "192.0.2.8"), now=NOW)
     while expiry.step(session, as_of=datetime.now(UTC), breaker=Breaker(1000, 5)).more:
         pass

@@ -137,8 +137,9 @@ def test_a_payment_credited_twice_is_found(busy_gym: Gym, session: Session) -> N
     one, other = session.scalars(
         text("SELECT id FROM payments WHERE reference IN ('in_two_0', 'in_two_1') ORDER BY id")
     ).all()
-    session.execute(text("UPDATE payments SET same_as = :one, state = 'heard_of' WHERE id = :other"),
-                    {"one": one, "other": other})  # fmt: skip
+    session.execute(
+        text("UPDATE payments SET same_as = :one, state = 'heard_of' WHERE id = :other"), {"one": one, "other": other}
+    )
     first, second = session.scalars(
         text("SELECT id FROM credit_grants WHERE payment_id = ANY(:ids) AND item_id = :spin ORDER BY id"),
         {"ids": [one, other], "spin": busy_gym.spin.id},

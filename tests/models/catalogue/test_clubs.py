@@ -14,11 +14,17 @@ from models.errors import ClubInUse, NameMissing, NameTaken, WrongCurrencyCode, 
 from tests.models.gym import Gym, wait_until_blocked
 
 GIVEN: dict[str, Any] = {
-    "name": "Berlin", "time_zone": "Europe/Berlin", "currency": "EUR", "shortfall_policy": ShortfallPolicy.FORGIVE,
-}  # fmt: skip
+    "name": "Berlin",
+    "time_zone": "Europe/Berlin",
+    "currency": "EUR",
+    "shortfall_policy": ShortfallPolicy.FORGIVE,
+}
 DOWNTOWN: dict[str, Any] = {
-    "name": "Downtown", "time_zone": "America/Chicago", "currency": "USD", "shortfall_policy": ShortfallPolicy.REPAY,
-}  # fmt: skip
+    "name": "Downtown",
+    "time_zone": "America/Chicago",
+    "currency": "USD",
+    "shortfall_policy": ShortfallPolicy.REPAY,
+}
 
 
 def kept(session: Session, club: Club) -> dict[str, Any]:
@@ -40,11 +46,13 @@ def test_a_club_is_made_and_changed(session: Session) -> None:
     [
         ({"name": " "}, NameMissing, "A name is required"),
         ({"name": "Downtown"}, NameTaken, "There is already a club 'Downtown': choose another name"),
-        *(({"time_zone": zone}, WrongTimeZone, "is not a time zone: give its IANA name")
-          for zone in ("", "Chicago", "America", "../etc/passwd", "localtime", "Factory", "america/chicago", "x" * 99)),
+        *(
+            ({"time_zone": zone}, WrongTimeZone, "is not a time zone: give its IANA name")
+            for zone in ("", "Chicago", "America", "../etc/passwd", "localtime", "Factory", "america/chicago", "x" * 99)
+        ),
         *(({"currency": code}, WrongCurrencyCode, "is not a currency") for code in ("", "$", "ZZZ", "Euro")),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused(
     gym: Gym, session: Session, changed: dict[str, Any], error: type[Exception], message: str
 ) -> None:

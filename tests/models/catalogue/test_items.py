@@ -69,9 +69,18 @@ def test_everything_that_refers_to_an_item_is_a_use(gym: Gym, session: Session) 
     assert items.uses_of(session, gym.towel.id) == (0, 0, 0, 0)
     yoga = made(session, "Yoga")
     adjustments.adjust(
-        session, member_id=member.member_id, item_id=yoga.id, quantity=50, reason=AdjustmentReason.GOODWILL,
-        note="Waits.", last_day=None, key=fresh("key"), by=BY, now=NOW, alone_up_to=1,
-    )  # fmt: skip
+        session,
+        member_id=member.member_id,
+        item_id=yoga.id,
+        quantity=50,
+        reason=AdjustmentReason.GOODWILL,
+        note="Waits.",
+        last_day=None,
+        key=fresh("key"),
+        by=BY,
+        now=NOW,
+        alone_up_to=1,
+    )
     for item, uses in ((gym.spin, "1 offer, 2 memberships, 2 credit grants"), (yoga, "1 adjustment")):
         with pytest.raises(ItemInUse, match=rf"in use \({uses}\): retire it instead"):
             items.delete_item(session, item)

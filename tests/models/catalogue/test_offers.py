@@ -31,8 +31,12 @@ from models.members.memberships import Membership
 from tests.models.gym import CLASS_DAYS, CLASSES, DUES, NOW, TRAININGS, Gym, session_item
 
 GIVEN: dict[str, Any] = {
-    "name": "Weekly", "dues_minor": 2000, "currency": "USD", "interval": Interval.WEEK, "interval_count": 2,
-}  # fmt: skip
+    "name": "Weekly",
+    "dues_minor": 2000,
+    "currency": "USD",
+    "interval": Interval.WEEK,
+    "interval_count": 2,
+}
 
 
 @pytest.fixture
@@ -97,8 +101,12 @@ def test_a_copy_is_a_draft_of_the_same_but_for_what_is_retired(gym: Gym, session
     assert [(bucket.item, bucket.required) for bucket in copied.buckets] == [(gym.spin, False), (gym.training, True)]
     monthly, yearly = copied.terms
     assert kept(session, monthly) == {
-        "name": "Monthly", "dues_minor": DUES, "currency": "USD", "interval": "month", "interval_count": 1,
-    }  # fmt: skip
+        "name": "Monthly",
+        "dues_minor": DUES,
+        "currency": "USD",
+        "interval": "month",
+        "interval_count": 1,
+    }
     assert kept(session, yearly) == GIVEN | {"name": "Yearly", "interval": "year"}
     assert numbers(monthly) == {"Spin": (CLASSES, CLASS_DAYS), "Training": (TRAININGS, 0)}
     assert numbers(yearly) == {"Training": (1, 0)}

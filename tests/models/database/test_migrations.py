@@ -138,8 +138,11 @@ class TestFromBeforeTheBaseline:
         assert shown == [("Spin", 8 + 2), ("Training", 4)]
         grants = statement.grants(migrated, 1, now)
         assert [(grant.payment, grant.club) for grant in grants if grant.item == "Spin"] == [
-            ("in_1", "Downtown"), ("in_2", "Downtown"), ("ch_2", "Downtown"), (None, None)
-        ]  # fmt: skip
+            ("in_1", "Downtown"),
+            ("in_2", "Downtown"),
+            ("ch_2", "Downtown"),
+            (None, None),
+        ]
         assert statement.grants(migrated, 1, FIRST_EXPIRY, as_of=FIRST_EXPIRY) == statement.grants(
             migrated, 1, FIRST_EXPIRY
         )
@@ -153,9 +156,7 @@ class TestFromBeforeTheBaseline:
         half = Reversed("ch_2", now, "refund of in_2:re", 4500, "USD")
         tell(migrated, half, paid("in_4", "sub", at=now), now=now)
         grants = migrated.execute(text("SELECT quantity, reversed, remaining FROM credit_grants ORDER BY id"))
-        assert list(grants) == [
-            (8, 0, 1), (2, 0, 2), (8, 4, 3), (8, 8, 0), (2, 0, 2), (2, 1, 1), (8, 0, 8), (2, 0, 2)
-        ]  # fmt: skip
+        assert list(grants) == [(8, 0, 1), (2, 0, 2), (8, 4, 3), (8, 8, 0), (2, 0, 2), (2, 1, 1), (8, 0, 8), (2, 0, 2)]
         assert list(audit(migrated)) == []
 
     @pytest.mark.parametrize(

@@ -19,8 +19,14 @@ from runtime.settings import DatabaseRole
 from tests.database_roles import as_role
 
 KEPT_FOR_EVER = (
-    "payment_facts", "ledger_entries", "actions", "audits", "entry_chain", "membership_terms", "pinned_terms"
-)  # fmt: skip
+    "payment_facts",
+    "ledger_entries",
+    "actions",
+    "audits",
+    "entry_chain",
+    "membership_terms",
+    "pinned_terms",
+)
 NEVER_DELETED = (*KEPT_FOR_EVER, "webhook_events", "payments", "credit_grants", "members", "memberships", "redemptions")
 PEOPLE = ("members", "staff", "api_tokens", "login_failures", "actions", "adjustments")
 
@@ -78,8 +84,11 @@ def test_nobody_deletes_what_is_kept(table: str) -> None:
 def test_the_web_role_adds_events_and_what_keeps_receiving_going_and_sees_no_person() -> None:
     may = {table: roles[DatabaseRole.WEB] for table, roles in MAY.items() if DatabaseRole.WEB in roles}
     assert {table for table, privileges in may.items() if privileges != "SELECT"} == {
-        "webhook_events", "delivery_counts", "heartbeats", "learned_certificates"
-    }  # fmt: skip
+        "webhook_events",
+        "delivery_counts",
+        "heartbeats",
+        "learned_certificates",
+    }
     assert may["webhook_events"] == "SELECT, INSERT"
     assert not set(PEOPLE) & set(may)
 

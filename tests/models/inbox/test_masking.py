@@ -125,14 +125,13 @@ def test_anything_at_all_is_shown(body: bytes) -> None:
         (b'{"a":1.10,"a":NaN}', '{\n  "a": 1.10,\n  "a": NaN\n}'),
         (b"9" * 10_000, "9" * 10_000),
         (b"a=1&b=%3C2%3E+3&c=", "a=1\nb=<2> 3\nc="),
-        (b"<a><b>1</b><c/>\n <d>x<e>y</e></d></a>",
-         "<a>\n  <b>1</b>\n  <c/>\n  <d>x\n    <e>y</e>\n  </d>\n</a>"),
+        (b"<a><b>1</b><c/>\n <d>x<e>y</e></d></a>", "<a>\n  <b>1</b>\n  <c/>\n  <d>x\n    <e>y</e>\n  </d>\n</a>"),
         (b"<?xml version='1'?><!-- & --><a k='v'></a>", "<?xml version='1'?>\n<!-- & -->\n<a k='v'></a>"),
         (b"id 8835511210681325, 2026-11-12 08:00:00, 89.00 USD", None),
         (b'{"id":"pi_123","at":"2026-11-12T08:00:00.123456Z","amount":8900}', None),
     ],
     ids=range(17),
-)  # fmt: skip
+)
 def test_a_body_is_readable(sent: bytes, told: str | None) -> None:
     assert shown(sent) == told or told is None
     assert "*" not in shown(sent)
@@ -157,13 +156,17 @@ def test_a_body_is_readable(sent: bytes, told: str | None) -> None:
         ('{"broken": 1, "client_secret": "x1x"', '"broken": 1'),
         ("Authorization: Bearer x1x.x2x\nHost: kept", "Host: kept"),
         (f'{{"secret":["x1x"],"n":{"9" * 5000}}}', "9" * 5000),
-        (f"bt_signature=x1x&bt_payload={base64.encodebytes(b'<a><b>1</b></a>').decode().strip()}",
-         "bt_signature=****\nbt_payload=\n<a>\n  <b>1</b>\n</a>"),
-        ('{"number":"4111 1111 1111 1111","also":4111111111111111}',
-         '"**** **** **** 1111",\n  "also": ************1111'),
+        (
+            f"bt_signature=x1x&bt_payload={base64.encodebytes(b'<a><b>1</b></a>').decode().strip()}",
+            "bt_signature=****\nbt_payload=\n<a>\n  <b>1</b>\n</a>",
+        ),
+        (
+            '{"number":"4111 1111 1111 1111","also":4111111111111111}',
+            '"**** **** **** 1111",\n  "also": ************1111',
+        ),
     ],
     ids=range(18),
-)  # fmt: skip
+)
 def test_what_is_named_as_a_secret_is_masked(sent: str, told: str) -> None:
     text = shown(sent.encode())
     assert told in text
@@ -174,26 +177,48 @@ def test_what_is_named_as_a_secret_is_masked(sent: str, told: str) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        "<a>&#4111111111111111</a>", '["\\u4111111111111111"]', '["\\u00e54111111111111111"]',
-        "a=%C3%A54111111111111111", "https://a/?b=%C3%A54111111111111111 and so on", "4111+1111+1111+1111 x",
-        "id 1234-4111111111111111", "2026-11-12 4111 1111 1111 1111 01",
-        '{"4111111111111111": 4111111111111111.00}', "x4111111111111111y",
+        "<a>&#4111111111111111</a>",
+        '["\\u4111111111111111"]',
+        '["\\u00e54111111111111111"]',
+        "a=%C3%A54111111111111111",
+        "https://a/?b=%C3%A54111111111111111 and so on",
+        "4111+1111+1111+1111 x",
+        "id 1234-4111111111111111",
+        "2026-11-12 4111 1111 1111 1111 01",
+        '{"4111111111111111": 4111111111111111.00}',
+        "x4111111111111111y",
     ],
     ids=range(10),
-)  # fmt: skip
+)
 def test_a_card_number_is_found_beside_other_digits(sent: str) -> None:
     assert "1111111" not in re.sub(r"[ +-]", "", shown(sent.encode()))
     assert "1111" in shown(sent.encode())
 
 
 ID_FIELDS = (
-    '{"id":"$"}', '{"id": $}', '{"pspReference":"$"}', '{"retry.rescueReference":"$"}', '{"merchantReference":"$"}',
-    '{"refTransId":"$"}', '{"data":{"payment":"$","references":["a","$"]}}', '{"order":{"order_id":"$"}}',
-    '{"receipt_number":"$"}', '{"arn":"$"}', '{"card":{"network_transaction_id":"$"}}', '{"invoice":"in_$"}',
-    "txn_id=$&b=1", "live=true&pspReference=$", "<a><order-id>$</order-id></a>", "<a><id>\n$</id><b id='$'/></a>",
-    '{"broken":"pspReference", "id": "$"', '{"reason":"Payment.TxId=$ disputed"}', '{"url":"https://a/?order_id=$&b=c"}',
-    '{"note":"see pi_$, in_Ab1$ and WH-$"}', '{"key":"BARC$"}', "<a>sub_$</a>",
-)  # fmt: skip
+    '{"id":"$"}',
+    '{"id": $}',
+    '{"pspReference":"$"}',
+    '{"retry.rescueReference":"$"}',
+    '{"merchantReference":"$"}',
+    '{"refTransId":"$"}',
+    '{"data":{"payment":"$","references":["a","$"]}}',
+    '{"order":{"order_id":"$"}}',
+    '{"receipt_number":"$"}',
+    '{"arn":"$"}',
+    '{"card":{"network_transaction_id":"$"}}',
+    '{"invoice":"in_$"}',
+    "txn_id=$&b=1",
+    "live=true&pspReference=$",
+    "<a><order-id>$</order-id></a>",
+    "<a><id>\n$</id><b id='$'/></a>",
+    '{"broken":"pspReference", "id": "$"',
+    '{"reason":"Payment.TxId=$ disputed"}',
+    '{"url":"https://a/?order_id=$&b=c"}',
+    '{"note":"see pi_$, in_Ab1$ and WH-$"}',
+    '{"key":"BARC$"}',
+    "<a>sub_$</a>",
+)
 
 
 @pytest.mark.parametrize("field", ID_FIELDS, ids=range(len(ID_FIELDS)))
@@ -219,10 +244,27 @@ def test_each_issuers_first_and_last_cards_are_hidden(issuer: str) -> None:
 
 @pytest.mark.parametrize(
     ("prefix", "size"),
-    [("4", 12), ("4", 14), ("4", 15), ("51", 15), ("55", 17), ("2220", 16), ("2721", 16), ("34", 14), ("37", 16),
-     ("35", 15), ("3527", 16), ("3590", 16), ("306", 14), ("3094", 14), ("36", 13), ("6", 11),
-     ("2199", 16), ("2205", 16)],
-)  # fmt: skip
+    [
+        ("4", 12),
+        ("4", 14),
+        ("4", 15),
+        ("51", 15),
+        ("55", 17),
+        ("2220", 16),
+        ("2721", 16),
+        ("34", 14),
+        ("37", 16),
+        ("35", 15),
+        ("3527", 16),
+        ("3590", 16),
+        ("306", 14),
+        ("3094", 14),
+        ("36", 13),
+        ("6", 11),
+        ("2199", 16),
+        ("2205", 16),
+    ],
+)
 def test_what_is_next_to_an_issuers_cards_stays(prefix: str, size: int) -> None:
     assert shown(passing(prefix, size).encode()) == passing(prefix, size)
 
@@ -252,14 +294,33 @@ def test_an_id_with_groups_that_no_card_has_stays(card: str, form: tuple[str, li
 
 
 CARD_FIELDS = (
-    '{"number":"$"}', '{"card":"$"}', '{"pan":"$"}', '{"cardNumber":"$"}', '{"card":{"id":"$","reference":["$"]}}',
-    '{"card_id":"$"}', '{"credit-card":[{"a":"$"}]}', '{"card":"x_$"}', '{"reference":"card $"}', '{"id":"PAN:$"}',
-    '{"order":{"note":"$"}}', '{"reference":"{\\"a\\": \\"$\\"}"}', "card[number]=$", "reference=by+visa+$",
-    "<a><credit-card><number>$</number><id>$</id></credit-card></a>", "<a><id>paid with $</id></a>",
-    '{"x":"Card_id=$"}', '{"x":"\\\\nA \\\\n$"}', '{"x":"see \\\\n$"}', '{"x":"VISA$, CARD-$, cc_$, no$"}',
-    '{"x":"_$_"}', '{"x":"%0A$ %3D$"}', '{"x":"PAID: $"}', '{"x":"payment: $"}', '{"valid":"$","paid":"$"}',
+    '{"number":"$"}',
+    '{"card":"$"}',
+    '{"pan":"$"}',
+    '{"cardNumber":"$"}',
+    '{"card":{"id":"$","reference":["$"]}}',
+    '{"card_id":"$"}',
+    '{"credit-card":[{"a":"$"}]}',
+    '{"card":"x_$"}',
+    '{"reference":"card $"}',
+    '{"id":"PAN:$"}',
+    '{"order":{"note":"$"}}',
+    '{"reference":"{\\"a\\": \\"$\\"}"}',
+    "card[number]=$",
+    "reference=by+visa+$",
+    "<a><credit-card><number>$</number><id>$</id></credit-card></a>",
+    "<a><id>paid with $</id></a>",
+    '{"x":"Card_id=$"}',
+    '{"x":"\\\\nA \\\\n$"}',
+    '{"x":"see \\\\n$"}',
+    '{"x":"VISA$, CARD-$, cc_$, no$"}',
+    '{"x":"_$_"}',
+    '{"x":"%0A$ %3D$"}',
+    '{"x":"PAID: $"}',
+    '{"x":"payment: $"}',
+    '{"valid":"$","paid":"$"}',
     '{"card":{"a":"x_$","b":{"id":"$"}}}',
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("between", ["", "-"])
@@ -291,10 +352,22 @@ def test_of_a_card_the_last_four_digits_are_left(card: str) -> None:
 
 @pytest.mark.parametrize(
     "start",
-    [b"[" * 900 + b'{"password":"x1x"},', b'[{"password":"x1x"},"', b"1111 ", b"411-", b"<!--", b"<a>", b"token ",
-     b'{"password":"x1x","a":' + b"[" * 100_000, b"a=", b'secret="', b"\xff", b"\\u0034"],
+    [
+        b"[" * 900 + b'{"password":"x1x"},',
+        b'[{"password":"x1x"},"',
+        b"1111 ",
+        b"411-",
+        b"<!--",
+        b"<a>",
+        b"token ",
+        b'{"password":"x1x","a":' + b"[" * 100_000,
+        b"a=",
+        b'secret="',
+        b"\xff",
+        b"\\u0034",
+    ],
     ids=range(12),
-)  # fmt: skip
+)
 def test_a_large_body_is_cut(start: bytes) -> None:
     for body in (start * (MIB // len(start)), start + start[-1:] * MIB):
         text = shown(body)

@@ -49,8 +49,9 @@ def test_who_when_and_why(session: Session) -> None:
     assert pauses.paused(session) == []
     acts = session.scalars(select(Action).order_by(Action.id))
     assert [(act.verb, act.subject, act.reason) for act in acts] == [
-        ("pause", "endpoint stripe", "wrong terms"), ("resume", "endpoint stripe", "right again")
-    ]  # fmt: skip
+        ("pause", "endpoint stripe", "wrong terms"),
+        ("resume", "endpoint stripe", "right again"),
+    ]
 
 
 def test_what_is_refused_changes_nothing(session: Session) -> None:

@@ -49,8 +49,9 @@ def test_what_is_done_with_and_old_is_given_up_and_all_else_stays(session: Sessi
     gone = "body = '' AND resource IS NULL AND headers IS NULL AND event_id <> '' AND type = 'test'"
     assert session.scalar(text(query.format(gone, "NOT")))
     assert session.scalar(text(query.format("body = '{}' AND resource = 'r' AND headers = '{}'", "")))
-    tries = session.scalars(text("SELECT event_id FROM event_errors EXCEPT SELECT id FROM webhook_events "
-                                 "WHERE pruned_at IS NULL")).all()  # fmt: skip
+    tries = session.scalars(
+        text("SELECT event_id FROM event_errors EXCEPT SELECT id FROM webhook_events WHERE pruned_at IS NULL")
+    ).all()
     assert tries == []
     assert session.scalar(text("SELECT count(*) FROM event_errors")) == 2 * len(EventState) - 2
     assert (prunable(session, keep_days=KEEP), prune(session, keep_days=KEEP, limit=10)) == (0, 0)
@@ -102,10 +103,12 @@ def test_the_inbox_tells_a_pruned_body_from_an_event_it_never_had(session: Sessi
 
 def test_counts_of_old_hours_go_the_oldest_first(session: Session) -> None:
     for days in (401, 402, 399):
-        session.execute(text(
-            "INSERT INTO delivery_counts (endpoint, hour, outcome, count)"
-            f" VALUES ('stripe', now() - interval '{days} days', 'new', {days})"
-        ))  # fmt: skip
+        session.execute(
+            text(
+                "INSERT INTO delivery_counts (endpoint, hour, outcome, count)"
+                f" VALUES ('stripe', now() - interval '{days} days', 'new', {days})"
+            )
+        )
     left = text("SELECT count FROM delivery_counts ORDER BY count")
     assert prune_counts(session, limit=1) == 1
     assert session.scalars(left).all() == [399, 401]

@@ -18,22 +18,30 @@ from tests.models.gym import NOW, PAID_AT, Event, build, deliver, paid
 def three(session: Session) -> None:
     """Of two endpoints, in three states, a day apart."""
     for name, endpoint, kind, body in (
-        ("evt_1", "stripe", "invoice.paid", b'{"amount": 1}'), ("evt_2", "square", "refund", b"\xff\x00 needle"),
+        ("evt_1", "stripe", "invoice.paid", b'{"amount": 1}'),
+        ("evt_2", "square", "refund", b"\xff\x00 needle"),
         ("evt_3", "stripe", "refund", b""),
-    ):  # fmt: skip
+    ):
         storing.store(session, [NewEvent(endpoint, name, kind, body)], lambda *_: True)
     for name, state, attempts, error, reason, day in (
-        ("evt_1", "processed", 1, None, None, 0), ("evt_2", "dead", 15, "KeyError: 50%_off", None, 1),
+        ("evt_1", "processed", 1, None, None, 0),
+        ("evt_2", "dead", 15, "KeyError: 50%_off", None, 1),
         ("evt_3", "ignored", 2, None, "A Towel", 2),
-    ):  # fmt: skip
+    ):
         session.execute(
             text(
                 "UPDATE webhook_events SET state = :state, attempts = :attempts, error = :error, reason = :reason,"
                 " received_at = :at WHERE event_id = :name"
             ),
-            {"name": name, "state": state, "attempts": attempts, "error": error, "reason": reason,
-             "at": NOW + timedelta(days=day)},
-        )  # fmt: skip
+            {
+                "name": name,
+                "state": state,
+                "attempts": attempts,
+                "error": error,
+                "reason": reason,
+                "at": NOW + timedelta(days=day),
+            },
+        )
 
 
 def found(session: Session, wanted: EventFilter) -> list[str]:

@@ -33,11 +33,13 @@ def test_a_payment_and_its_refund_each_have_their_own_entries(gym: Gym, session:
 
     first = of(session, "evt_paid")
     assert [(fact.kind, fact.payment, fact.state, fact.member) for fact in first.facts] == [
-        ("paid", "in_1", "settled", "Ada"), ("linked", "in_1", "settled", "Ada")
-    ]  # fmt: skip
+        ("paid", "in_1", "settled", "Ada"),
+        ("linked", "in_1", "settled", "Ada"),
+    ]
     assert {(entry.kind, entry.quantity, entry.item) for entry in first.entries} == {
-        ("grant", CLASSES, "Spin"), ("grant", TRAININGS, "Training")
-    }  # fmt: skip
+        ("grant", CLASSES, "Spin"),
+        ("grant", TRAININGS, "Training"),
+    }
     assert {entry.member_id for entry in first.entries} == {member.id}
 
     back = of(session, "evt_back")
@@ -86,6 +88,8 @@ def test_many_are_told_at_once_each_with_its_own(gym: Gym, session: Session) -> 
     told = stories(session, events)
     assert told == [story(session, event.id) for event in events]
     assert [[entry.kind for entry in one.entries] for one in told] == [
-        ["grant", "grant"], ["clawback", "clawback"], ["grant", "grant"]
-    ]  # fmt: skip
+        ["grant", "grant"],
+        ["clawback", "clawback"],
+        ["grant", "grant"],
+    ]
     assert stories(session, []) == []

@@ -64,17 +64,30 @@ def member(gym: Gym) -> Membership:
 def adjust(gym: Gym, member: Membership, quantity: int, **changed: Any) -> Adjustment:
     """Spin sessions for ever, unless told otherwise."""
     values: dict[str, Any] = {
-        "member_id": member.member_id, "item_id": gym.spin.id, "quantity": quantity, "last_day": None,
-        "reason": AdjustmentReason.GOODWILL, "note": NOTE, "alone_up_to": 20, "key": fresh("key"), "by": BY, "now": NOW,
-    }  # fmt: skip
+        "member_id": member.member_id,
+        "item_id": gym.spin.id,
+        "quantity": quantity,
+        "last_day": None,
+        "reason": AdjustmentReason.GOODWILL,
+        "note": NOTE,
+        "alone_up_to": 20,
+        "key": fresh("key"),
+        "by": BY,
+        "now": NOW,
+    }
     return adjustments.adjust(gym.session, **values | changed)
 
 
 def use(gym: Gym, member: Membership, quantity: int) -> Answer:
     return redeem(
-        gym.session, member_id=member.member_id, item_id=gym.spin.id, quantity=quantity, key=fresh("key"), by=BY,
+        gym.session,
+        member_id=member.member_id,
+        item_id=gym.spin.id,
+        quantity=quantity,
+        key=fresh("key"),
+        by=BY,
         now=NOW,
-    )  # fmt: skip
+    )
 
 
 def adjusted_grant(gym: Gym, member: Membership) -> CreditGrant:
@@ -292,9 +305,18 @@ def test_the_same_key_at_once_adjusts_once(open_gym: Gym, database_url: str) -> 
     member = open_gym.join()
     open_gym.session.commit()
     give = partial(
-        adjustments.adjust, member_id=member.member_id, item_id=open_gym.spin.id, quantity=3, last_day=None,
-        reason=AdjustmentReason.TRANSFER, note="from Uptown", alone_up_to=20, key="once", by=BY, now=NOW,
-    )  # fmt: skip
+        adjustments.adjust,
+        member_id=member.member_id,
+        item_id=open_gym.spin.id,
+        quantity=3,
+        last_day=None,
+        reason=AdjustmentReason.TRANSFER,
+        note="from Uptown",
+        alone_up_to=20,
+        key="once",
+        by=BY,
+        now=NOW,
+    )
     engine = make_engine(database_url, pool_size=8)
     given = together(engine, [give] * 8)
     engine.dispose()
@@ -352,9 +374,18 @@ def test_what_was_taken_by_hand_is_not_owed_when_the_money_goes_back(gym: Gym, s
     membership = gym.join("sub")
     tell(session, paid("in", "sub"))
     adjustments.adjust(
-        session, member_id=membership.member_id, item_id=gym.spin.id, quantity=-3, last_day=None,
-        reason=AdjustmentReason.CORRECTION, note="credited twice", alone_up_to=10, key=fresh("key"), by=BY, now=NOW,
-    )  # fmt: skip
+        session,
+        member_id=membership.member_id,
+        item_id=gym.spin.id,
+        quantity=-3,
+        last_day=None,
+        reason=AdjustmentReason.CORRECTION,
+        note="credited twice",
+        alone_up_to=10,
+        key=fresh("key"),
+        by=BY,
+        now=NOW,
+    )
     tell(session, Reversed("in", NOW, "refund:re", DUES, "USD"))
     grant = grant_of(session, membership, gym.spin)
     assert (grant.remaining, grant.shortfall, grant.reversed) == (0, 0, CLASSES)

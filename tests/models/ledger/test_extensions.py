@@ -110,9 +110,14 @@ def test_who_put_it_off_from_where_and_why_is_written_down(gym: Gym, session: Se
     ],
 )
 def test_what_cannot_be_is_refused_and_leaves_nothing(
-    gym: Gym, session: Session, member: Membership,
-    last_day: date, changed: dict[str, Any], error: type[Exception], message: str,
-) -> None:  # fmt: skip
+    gym: Gym,
+    session: Session,
+    member: Membership,
+    last_day: date,
+    changed: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
     spin, before = grant_of(session, member, gym.spin), acts(session)
     expires = spin.expires_at
     with pytest.raises(error, match=message):

@@ -167,10 +167,12 @@ class MemberOfAGym(RuleBasedStateMachine):
         if redemption is None:
             return
         left = self.session.scalar(
-            text("SELECT -sum(e.quantity) FROM redemptions r JOIN ledger_entries e ON e.redemption_id = r.id"
-                 " WHERE :id IN (r.id, r.undoes)"),
+            text(
+                "SELECT -sum(e.quantity) FROM redemptions r JOIN ledger_entries e ON e.redemption_id = r.id"
+                " WHERE :id IN (r.id, r.undoes)"
+            ),
             {"id": redemption},
-        )  # fmt: skip
+        )
         asked = partial(
             give_back, self.session, redemption_id=redemption, quantity=quantity, key=fresh("key"), by=BY, now=self.now
         )
@@ -190,10 +192,19 @@ class MemberOfAGym(RuleBasedStateMachine):
         """At once, or where it is more than 4, later or never."""
         item = getattr(self.gym, which)
         asked = partial(
-            adjustments.adjust, self.session, member_id=self.member, item_id=item.id, quantity=quantity,
-            last_day=None if days is None else self.today + timedelta(days=days), reason=AdjustmentReason.OTHER,
-            note="by hand", alone_up_to=4, key=fresh("key"), by=BY, now=self.now,
-        )  # fmt: skip
+            adjustments.adjust,
+            self.session,
+            member_id=self.member,
+            item_id=item.id,
+            quantity=quantity,
+            last_day=None if days is None else self.today + timedelta(days=days),
+            reason=AdjustmentReason.OTHER,
+            note="by hand",
+            alone_up_to=4,
+            key=fresh("key"),
+            by=BY,
+            now=self.now,
+        )
         if quantity < -self.usable(item):
             with pytest.raises(TooFewSessions):
                 asked()
@@ -229,9 +240,14 @@ class MemberOfAGym(RuleBasedStateMachine):
         grant = grants[which % len(grants)]
         until = last_day(grant.expires_at, self.gym.club.time_zone) if grant.expires_at else self.today
         asked = partial(
-            adjustments.extend, self.session, grant.id, last_day=until + timedelta(days=days), reason="ill", by=BY,
+            adjustments.extend,
+            self.session,
+            grant.id,
+            last_day=until + timedelta(days=days),
+            reason="ill",
+            by=BY,
             now=self.now,
-        )  # fmt: skip
+        )
         if grant.expires_at is None:
             with pytest.raises(NeverExpires):
                 asked()

@@ -118,9 +118,16 @@ def test_many_at_once_are_counted_one_after_the_other(open_gym: Gym, engine: Eng
     member = open_gym.join()
     open_gym.session.commit()
     values: dict[str, Any] = {
-        "member_id": member.member_id, "item_id": open_gym.spin.id, "quantity": 4, "last_day": None,
-        "reason": AdjustmentReason.OTHER, "note": NOTE, "alone_up_to": 10, "by": BY, "now": NOW,
-    }  # fmt: skip
+        "member_id": member.member_id,
+        "item_id": open_gym.spin.id,
+        "quantity": 4,
+        "last_day": None,
+        "reason": AdjustmentReason.OTHER,
+        "note": NOTE,
+        "alone_up_to": 10,
+        "by": BY,
+        "now": NOW,
+    }
 
     def give(key: str, session: Session) -> bool:
         return bool(adjustments.adjust(session, **values, key=key).approved)
@@ -189,8 +196,11 @@ def test_declined_nothing_moves(gym: Gym, session: Session, member: Membership, 
     decide(gym, adjustment, approve=False, by=by)
     act = last_act(session)
     assert (act.actor, act.verb, act.subject, act.member_id) == (
-        by.name, "decline", f"adjustment {adjustment.id}: +5 Spin", member.member_id,
-    )  # fmt: skip
+        by.name,
+        "decline",
+        f"adjustment {adjustment.id}: +5 Spin",
+        member.member_id,
+    )
     assert (state(gym, member), decision(gym, adjustment)) == (BEFORE, (False, by.name, NOW))
     assert list(adjustments.waiting(session)) == []
 
@@ -220,11 +230,14 @@ def test_of_many_decisions_at_once_one_counts(open_gym: Gym, database_url: str) 
     open_gym.session.commit()
     jobs: list[Callable[[Session], Adjustment]] = [
         partial(
-            adjustments.decide, adjustment_id=adjustment.id, approve=number % 2 == 0,
-            by=Actor(f"{number}@example.com", "here"), now=NOW,
+            adjustments.decide,
+            adjustment_id=adjustment.id,
+            approve=number % 2 == 0,
+            by=Actor(f"{number}@example.com", "here"),
+            now=NOW,
         )
         for number in range(8)
-    ]  # fmt: skip
+    ]
     engine = make_engine(database_url, pool_size=8)
     answers = together(engine, jobs)
     engine.dispose()
@@ -290,9 +303,7 @@ def test_the_same_key_asks_once(gym: Gym, session: Session, member: Membership) 
 
 def test_those_that_wait_the_oldest_first(gym: Gym, session: Session, member: Membership) -> None:
     other = gym.join()
-    first, second, third = (
-        ask(gym, of, key=key) for of, key in ((member, "one"), (other, "two"), (member, "three"))
-    )  # fmt: skip
+    first, second, third = (ask(gym, of, key=key) for of, key in ((member, "one"), (other, "two"), (member, "three")))
     assert list(adjustments.waiting(session)) == [first, second, third]
     assert list(adjustments.waiting(session, member.member_id)) == [first, third]
 
@@ -300,14 +311,26 @@ def test_those_that_wait_the_oldest_first(gym: Gym, session: Session, member: Me
 @pytest.mark.parametrize(
     "change",
     [
-        *(f"UPDATE adjustments SET {column} = {column}" for column in (
-            "id", "idempotency_key", "member_id", "item_id", "quantity", "expires_at", "reason", "note",
-            "needs_second_person", "asked_by", "asked_at",
-        )),
+        *(
+            f"UPDATE adjustments SET {column} = {column}"
+            for column in (
+                "id",
+                "idempotency_key",
+                "member_id",
+                "item_id",
+                "quantity",
+                "expires_at",
+                "reason",
+                "note",
+                "needs_second_person",
+                "asked_by",
+                "asked_at",
+            )
+        ),
         "DELETE FROM adjustments",
         "TRUNCATE adjustments",
     ],
-)  # fmt: skip
+)
 def test_what_was_asked_for_stays_as_it_was(gym: Gym, session: Session, member: Membership, change: str) -> None:
     ask(gym, member)
     with pytest.raises(IntegrityError, match="adjustments is append-only"), session.begin_nested():
@@ -331,9 +354,15 @@ def test_a_decision_is_whole(gym: Gym, session: Session, member: Membership, cha
 
 def test_the_database_knows_what_an_adjustment_is(gym: Gym, session: Session, member: Membership) -> None:
     whole = {
-        "idempotency_key": "k", "member_id": member.member_id, "item_id": gym.spin.id, "quantity": 5,
-        "reason": AdjustmentReason.OTHER.value, "note": "n", "needs_second_person": True, "asked_by": "ada",
-    }  # fmt: skip
+        "idempotency_key": "k",
+        "member_id": member.member_id,
+        "item_id": gym.spin.id,
+        "quantity": 5,
+        "reason": AdjustmentReason.OTHER.value,
+        "note": "n",
+        "needs_second_person": True,
+        "asked_by": "ada",
+    }
     for wrong, constraint in (
         ({"quantity": 0}, "quantity_not_zero"),
         ({"quantity": -5, "expires_at": NOW}, "taken_sessions_have_no_expiry"),

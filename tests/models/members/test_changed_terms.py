@@ -29,8 +29,10 @@ def test_an_item_in_one_of_them() -> None:
     spin, yoga, gone = Given("Spin", 8, 30), Given("Yoga", 5, 0), Given("Aqua", 4, 0)
     lines = compare({1: spin, 3: gone}, {1: spin, 2: yoga})
     assert [(line.item, line.difference, line.differs) for line in lines] == [
-        ("Aqua", "Not in the offer any more", True), ("Spin", "The same", False), ("Yoga", "Not picked", False)
-    ]  # fmt: skip
+        ("Aqua", "Not in the offer any more", True),
+        ("Spin", "The same", False),
+        ("Yoga", "Not picked", False),
+    ]
 
 
 def test_one_that_gave_nothing_and_is_gone_makes_no_difference() -> None:

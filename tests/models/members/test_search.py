@@ -214,9 +214,13 @@ def test_no_search_reads_a_table_through(gym: Gym, session: Session, setting: st
     crowd(gym)
     session.execute(text(setting))
     for sought, expected in (
-        ("first77 last77", 1), ("crowd77@example", 1), ("sub_First77 Last77", 1), ("in_sub_First77 Last77_3", 1),
-        ("last77 first", MEMBERS // 500), ("nobody", 0),
-    ):  # fmt: skip
+        ("first77 last77", 1),
+        ("crowd77@example", 1),
+        ("sub_First77 Last77", 1),
+        ("in_sub_First77 Last77_3", 1),
+        ("last77 first", MEMBERS // 500),
+        ("nobody", 0),
+    ):
         assert len(search(session, sought, 20)) == expected
         nodes = plans(session, partial(search, session, sought, 20))
         assert {node["Relation Name"] for node in nodes if "Relation Name" in node} >= {"members", "payments"}

@@ -28,9 +28,15 @@ def count(session: Session) -> list[int]:
 def buy(gym: Gym, **changed: Any) -> Membership:
     """Of the gym's offer, with both its items."""
     values: dict[str, Any] = {
-        "email": EMAIL, "name": "Bo", "club": gym.club, "term": gym.term, "picks": [gym.spin, gym.training],
-        "by": BY, "now": NOW, "key": "once",
-    }  # fmt: skip
+        "email": EMAIL,
+        "name": "Bo",
+        "club": gym.club,
+        "term": gym.term,
+        "picks": [gym.spin, gym.training],
+        "by": BY,
+        "now": NOW,
+        "key": "once",
+    }
     return sign_up(gym.session, **values | changed)
 
 
@@ -80,9 +86,13 @@ def test_the_same_key_for_something_else_is_refused(gym: Gym, session: Session, 
     session.add_all([uptown, yoga])
     session.flush()
     changed: dict[str, dict[str, Any]] = {
-        "email": {"email": "eve@example.com"}, "club": {"club": uptown}, "term": {"term": yearly},
-        "fewer picks": {"picks": [gym.spin]}, "no picks": {"picks": []}, "other picks": {"picks": [gym.spin, yoga]},
-    }  # fmt: skip
+        "email": {"email": "eve@example.com"},
+        "club": {"club": uptown},
+        "term": {"term": yearly},
+        "fewer picks": {"picks": [gym.spin]},
+        "no picks": {"picks": []},
+        "other picks": {"picks": [gym.spin, yoga]},
+    }
     buy(gym)
     before = count(session)
     with pytest.raises(KeyReused, match="'once'"):
@@ -115,9 +125,16 @@ def test_a_refused_try_does_not_use_up_its_key(gym: Gym, session: Session) -> No
 def join(session: Session, *, email: str, club: int, term: int, item: int) -> int:
     """The id of the membership that this key has made."""
     membership = sign_up(
-        session, email=email, name="Bo", club=session.get_one(Club, club), term=session.get_one(PaymentTerm, term),
-        picks=[session.get_one(Item, item)], by=BY, now=NOW, key="once",
-    )  # fmt: skip
+        session,
+        email=email,
+        name="Bo",
+        club=session.get_one(Club, club),
+        term=session.get_one(PaymentTerm, term),
+        picks=[session.get_one(Item, item)],
+        by=BY,
+        now=NOW,
+        key="once",
+    )
     return membership.id
 
 

@@ -13,7 +13,7 @@ from models.operations.alarms import RULES, Alarm, Audited, Paused, Severity, Si
 from models.operations.figures import EndpointFigures, Figures
 from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine, JobName
-from models.operations.notices import News, to_tell, was_told
+from models.operations.notices import News, to_tell, was_sent
 from models.operations.silence import Silence
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -152,7 +152,7 @@ def news(session: Session, *alarms: Alarm, at: datetime, channel: str = "webhook
     """What the channel is told then, and takes."""
     notices.see(session, alarms, at)
     told = to_tell(session, channel, at)
-    was_told(session, channel, told, at)
+    was_sent(session, channel, told, at)
     return [(one.alarm.rule, one.news) for one in told]
 
 

@@ -107,11 +107,15 @@ def test_what_came_and_what_was_credited_is_told_for_a_minute_an_hour_and_a_day(
     put(session, 1, state="'ignored'", finished_at=ago(1))
     one = seen(session).endpoints["one"]
     assert shown(one, "received_minute", "received_hour", "received_day") == {
-        "received_minute": 3, "received_hour": 3, "received_day": 10,
-    }  # fmt: skip
+        "received_minute": 3,
+        "received_hour": 3,
+        "received_day": 10,
+    }
     assert shown(one, "credited_minute", "credited_hour", "credited_day") == {
-        "credited_minute": 5, "credited_hour": 5, "credited_day": 9,
-    }  # fmt: skip
+        "credited_minute": 5,
+        "credited_hour": 5,
+        "credited_day": 9,
+    }
     assert (one.received_per_s, one.credited_per_s) == (3 / 60, 5 / 60)
     total = seen(session).total
     assert (total.received_minute, total.credited_hour) == (19, 21)
@@ -161,18 +165,22 @@ def test_a_payment_credited_twice_is_a_double_credit(session: Session, gym: Gym)
     )
     assert seen(session).double_credits == 2
     session.execute(
-        text("UPDATE credit_grants SET remaining = 0, reversed = quantity WHERE payment_id ="
-             " (SELECT max(id) FROM payments)")
-    )  # fmt: skip
+        text(
+            "UPDATE credit_grants SET remaining = 0, reversed = quantity WHERE payment_id ="
+            " (SELECT max(id) FROM payments)"
+        )
+    )
     assert seen(session).double_credits == 0
 
 
 def test_what_expired_today_is_counted_without_what_was_undone(session: Session) -> None:
     session.execute(
-        text("INSERT INTO expiry_runs (state, as_of, started_at, finished_at, due, usual, grants, sessions) VALUES"
-             " ('finished', now(), now(), now(), 5, 9, 5, 40), ('finished', now(), now(), now(), 2, 9, 2, 3),"
-             " ('finished', now(), now() - interval '1 day', now(), 7, 9, 7, 70)")
-    )  # fmt: skip
+        text(
+            "INSERT INTO expiry_runs (state, as_of, started_at, finished_at, due, usual, grants, sessions) VALUES"
+            " ('finished', now(), now(), now(), 5, 9, 5, 40), ('finished', now(), now(), now(), 2, 9, 2, 3),"
+            " ('finished', now(), now() - interval '1 day', now(), 7, 9, 7, 70)"
+        )
+    )
     found = seen(session)
     assert (found.expired_grants, found.expired_sessions) == (7, 43)
     session.execute(text("UPDATE expiry_runs SET undone_grants = 1, undone_sessions = 8 WHERE grants = 5"))
@@ -201,7 +209,10 @@ def test_a_worker_is_told_as_its_last_heartbeat_left_it(session: Session) -> Non
     heartbeats.beat(session, worker, 0, memory_bytes=71_000_000)
     (found,) = heartbeats.workers(session)
     assert (found.process, found.events, found.memory_bytes, found.doing) == (
-        worker, 5, 71_000_000, "credited 5 events",
-    )  # fmt: skip
+        worker,
+        5,
+        71_000_000,
+        "credited 5 events",
+    )
     assert found.credited_at is not None
     assert 0 <= found.age_s < 60

@@ -49,10 +49,12 @@ def reversed_sessions(*facts: Fact, quantity: int = 9000) -> int:
 days = st.integers(0, 3).map(after)
 amounts = st.sampled_from([None, 0, 1000, 5000, 9000, 12_000])
 references = st.sampled_from(["in", "pi", "ch"])
-cause = st.sampled_from([
-    *("refund of ch:re_1", "refund of ch:re_2", "refund of pi:re_1", "dispute:dp_1", "dispute:dp_2"),
-    *("refund of ch:r_1 of in", "refund of ch:r_2 of in", "refund of ch:r_3 of in"),
-])  # fmt: skip
+cause = st.sampled_from(
+    [
+        *("refund of ch:re_1", "refund of ch:re_2", "refund of pi:re_1", "dispute:dp_1", "dispute:dp_2"),
+        *("refund of ch:r_1 of in", "refund of ch:r_2 of in", "refund of ch:r_3 of in"),
+    ]
+)
 fact = st.one_of(
     st.builds(
         Paid,

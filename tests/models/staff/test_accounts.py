@@ -137,7 +137,7 @@ class OneByOne(PasswordHasher):
         super().__init__(time_cost=1, memory_cost=8, parallelism=1)
         self.begun, self.go_on = Semaphore(0), Semaphore(0)
 
-    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002 -- argon2's name for it
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
         self._take_time()
         return super().verify(hash, password)
 
@@ -209,9 +209,14 @@ class TestPasswords:
             accounts.change_password(session, person, password, by=Actor("root", "here"), now=LATER)
         with pytest.raises(error):
             accounts.add(
-                session, email=person.email, name="A", role=Role.DESK, password=password,
-                by=Actor("root", "here"), now=NOW,
-            )  # fmt: skip
+                session,
+                email=person.email,
+                name="A",
+                role=Role.DESK,
+                password=password,
+                by=Actor("root", "here"),
+                now=NOW,
+            )
         assert accounts.verify(person, PASSWORD)
         assert len(acts(session)) == 1
 

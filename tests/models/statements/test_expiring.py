@@ -39,10 +39,18 @@ def test_what_was_given_by_hand_has_the_days_of_the_members_newest_club(gym: Gym
     membership = gym.join("sub")
     now = datetime.now(UTC)
     adjustments.adjust(
-        session, member_id=membership.member_id, item_id=gym.spin.id, quantity=3, note="A gift",
-        last_day=now.date() + timedelta(days=2), reason=AdjustmentReason.GOODWILL, alone_up_to=10, key=fresh("key"),
-        by=BY, now=now,
-    )  # fmt: skip
+        session,
+        member_id=membership.member_id,
+        item_id=gym.spin.id,
+        quantity=3,
+        note="A gift",
+        last_day=now.date() + timedelta(days=2),
+        reason=AdjustmentReason.GOODWILL,
+        alone_up_to=10,
+        key=fresh("key"),
+        by=BY,
+        now=now,
+    )
     assert [(one.club, one.item, one.sessions) for one in expiring.summary(session, now)] == [("Downtown", "Spin", 3)]
 
 

@@ -23,12 +23,12 @@ def test_a_paid_one_says_what_it_gave_and_to_whom(gym: Gym, session: Session) ->
     tell(session, paid("in", "sub"))
     story = of(session, "in")
     assert (story.root.state, story.root.membership_id, story.member_id) == (
-        "settled", membership.id, membership.member_id
-    )  # fmt: skip
+        "settled",
+        membership.id,
+        membership.member_id,
+    )
     assert (story.paid, story.reversed_minor) == (paid("in", "sub"), 0)
-    assert story.gave == [
-        Gave(gym.spin.id, "Spin", CLASSES, 0), Gave(gym.training.id, "Training", TRAININGS, 0)
-    ]  # fmt: skip
+    assert story.gave == [Gave(gym.spin.id, "Spin", CLASSES, 0), Gave(gym.training.id, "Training", TRAININGS, 0)]
 
 
 def test_money_that_went_back_is_summed_and_comes_again(gym: Gym, session: Session) -> None:

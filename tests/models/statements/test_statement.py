@@ -168,7 +168,7 @@ def test_expiring_goes_by_the_moment_written_down_or_not(gym: Gym, session: Sess
         expire_all(session, expires + DAY)
     (before, _), (after, _) = (
         statement.grants(session, member.member_id, at, as_of=at) for at in (expires, expires + DAY)
-    )  # fmt: skip
+    )
     assert (before.is_expired, before.remaining) == (True, CLASSES)
     assert (after.is_expired, after.remaining) == (True, 0)
 
@@ -194,16 +194,28 @@ def test_sessions_given_and_taken_by_hand_count_from_when_they_were(
     for days, quantity in ((1, 3), (2, -1)):
         record_at(session, NOW + days * DAY)
         adjustments.adjust(
-            session, member_id=member.member_id, item_id=gym.spin.id, quantity=quantity, last_day=date(2024, 3, 9),
-            reason=AdjustmentReason.OTHER, note="for the test", alone_up_to=3, key=fresh("key"), by=BY,
+            session,
+            member_id=member.member_id,
+            item_id=gym.spin.id,
+            quantity=quantity,
+            last_day=date(2024, 3, 9),
+            reason=AdjustmentReason.OTHER,
+            note="for the test",
+            alone_up_to=3,
+            key=fresh("key"),
+            by=BY,
             now=NOW + days * DAY,
-        )  # fmt: skip
+        )
     moments = [NOW, NOW + DAY - INSTANT, NOW + DAY, NOW + 2 * DAY - INSTANT, NOW + 2 * DAY]
     assert [usable(session, member, at)["Spin"] for at in moments] == [8, 8, 11, 11, 10]
     seen = [statement.grants(session, member.member_id, at, as_of=at)[2:] for at in moments]
     assert [[(grant.quantity, grant.remaining) for grant in given] for given in seen] == [
-        [], [], [(3, 3)], [(3, 3)], [(3, 2)],
-    ]  # fmt: skip
+        [],
+        [],
+        [(3, 3)],
+        [(3, 3)],
+        [(3, 2)],
+    ]
 
 
 def test_the_first_expiry_of_late_credited_sessions(gym: Gym, session: Session) -> None:
@@ -274,9 +286,18 @@ def test_what_had_expired_or_was_taken_by_hand_is_not_forgiven(gym: Gym, session
     tell_at(session, NOW, paid("in", "sub"))
     redeem(session, member_id=member_id, item_id=gym.spin.id, quantity=2, key=fresh("key"), by=BY, now=NOW)
     adjustments.adjust(
-        session, member_id=member_id, item_id=gym.spin.id, quantity=-1, last_day=None, reason=AdjustmentReason.OTHER,
-        note="for the test", alone_up_to=3, key=fresh("key"), by=BY, now=NOW,
-    )  # fmt: skip
+        session,
+        member_id=member_id,
+        item_id=gym.spin.id,
+        quantity=-1,
+        last_day=None,
+        reason=AdjustmentReason.OTHER,
+        note="for the test",
+        alone_up_to=3,
+        key=fresh("key"),
+        by=BY,
+        now=NOW,
+    )
     expire_all(session, late)
     tell_at(session, late, Reversed("in", late, "refund:re", DUES, "USD"))
     spin = statement.grants(session, member_id, late)[0]
@@ -286,9 +307,18 @@ def test_what_had_expired_or_was_taken_by_hand_is_not_forgiven(gym: Gym, session
 
 def test_a_grant_given_by_hand_is_of_no_membership(gym: Gym, session: Session, member: Membership) -> None:
     adjustments.adjust(
-        session, member_id=member.member_id, item_id=gym.spin.id, quantity=1, last_day=None,
-        reason=AdjustmentReason.GOODWILL, note="for the test", alone_up_to=3, key=fresh("key"), by=BY, now=NOW,
-    )  # fmt: skip
+        session,
+        member_id=member.member_id,
+        item_id=gym.spin.id,
+        quantity=1,
+        last_day=None,
+        reason=AdjustmentReason.GOODWILL,
+        note="for the test",
+        alone_up_to=3,
+        key=fresh("key"),
+        by=BY,
+        now=NOW,
+    )
     *_, given = statement.grants(session, member.member_id, NOW)
     assert (given.membership_id, given.club_id, given.club, given.given_by) == (None, None, None, BY.name)
     assert statement.grant(session, member.member_id, given.grant_id, NOW) == given
@@ -307,9 +337,7 @@ def test_pages_go_forward_through_all_grants(gym: Gym, session: Session, member:
             found: list[GrantLine] = []
             cursor = None
             while True:
-                page = statement.grant_page(
-                    session, member.member_id, NOW, limit=limit, after=cursor, as_of=as_of
-                )  # fmt: skip
+                page = statement.grant_page(session, member.member_id, NOW, limit=limit, after=cursor, as_of=as_of)
                 assert 0 < len(page.grants) <= limit
                 found += page.grants
                 cursor = page.newer
@@ -322,9 +350,14 @@ def test_pages_go_back_through_all_entries(gym: Gym, session: Session, member: M
     for days in range(5):
         record_at(session, NOW + days * DAY)
         redeem(
-            session, member_id=member.member_id, item_id=gym.spin.id, quantity=1, key=fresh("key"), by=BY,
+            session,
+            member_id=member.member_id,
+            item_id=gym.spin.id,
+            quantity=1,
+            key=fresh("key"),
+            by=BY,
             now=NOW + days * DAY,
-        )  # fmt: skip
+        )
     every = statement.entries(session, member.member_id)
     assert [entry.balance for entry in every if entry.item == "Spin"] == [8, 7, 6, 5, 4, 3]
     assert [entry.balance for entry in every if entry.item == "Training"] == [2]

@@ -45,9 +45,14 @@ _HISTORY = """
 @pytest.fixture
 def history(gym: Gym, session: Session) -> None:
     values = {
-        "payments": PAYMENTS, "members": MEMBERS, "club": gym.club.id, "offer": gym.offer.id, "term": gym.term.id,
-        "item": gym.spin.id, "now": NOW,
-    }  # fmt: skip
+        "payments": PAYMENTS,
+        "members": MEMBERS,
+        "club": gym.club.id,
+        "offer": gym.offer.id,
+        "term": gym.term.id,
+        "item": gym.spin.id,
+        "now": NOW,
+    }
     for sql in _HISTORY.split(";"):
         session.execute(text(sql), {name: value for name, value in values.items() if f":{name}" in sql})
 
@@ -60,15 +65,13 @@ ASKED: dict[str, Callable[[Session], object]] = {
     "an event": partial(story.story, event_id=PAYMENTS // 2),
     "a page of events": page_of_events,
     "a payment": partial(payment_story.story, payment_id=PAYMENTS // 2),
-    "payments of a member": lambda session: payment_story.page(
-        session, payment_story.of_member(session, 7), limit=50
-    ),
+    "payments of a member": lambda session: payment_story.page(session, payment_story.of_member(session, 7), limit=50),
     "payments of a membership": lambda session: payment_story.page(session, Payment.membership_id == 7, limit=50),
     "unmatched payments": lambda session: payment_story.page(session, Payment.state == "unmatched", limit=50),
     "all payments": lambda session: payment_story.page(session, limit=50),
     "grants of a member": lambda session: statement.grant_page(session, 7, NOW, limit=50),
     "a grant": lambda session: statement.grant(session, 1 + PAYMENTS // 2 % MEMBERS, PAYMENTS // 2, NOW),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("asked", ASKED)

@@ -37,15 +37,23 @@ def on(api: StandIn, account: str | None = None, key: tuple[str, ...] = ("gym", 
     return endpoint("braintree", "public:private", api=api.url, api_key=key, account=account)
 
 
-def put(api: StandIn, id: str = "tx_1", at: str = "2026-11-01T09:00:00Z", **more: Any) -> None:  # noqa: A002
+def put(api: StandIn, id: str = "tx_1", at: str = "2026-11-01T09:00:00Z", **more: Any) -> None:
     """A charge of a subscription, made on its billing day and settled, unless it is said otherwise."""
     charge: dict[str, Any] = {
-        "id": id, "type": "sale", "status": "settled", "amount": "89.00", "currency_iso_code": "USD",
-        "merchant_account_id": "gym_usd", "created_at": at, "updated_at": at, "subscription_id": "sub_1",
-        "refunded_transaction_id": None, "customer": {"id": "cus_1"},
+        "id": id,
+        "type": "sale",
+        "status": "settled",
+        "amount": "89.00",
+        "currency_iso_code": "USD",
+        "merchant_account_id": "gym_usd",
+        "created_at": at,
+        "updated_at": at,
+        "subscription_id": "sub_1",
+        "refunded_transaction_id": None,
+        "customer": {"id": "cus_1"},
         "subscription": {"billing_period_start_date": at[:10]},
         "status_history": [{"status": "submitted_for_settlement", "timestamp": at, "amount": "89.00"}],
-    }  # fmt: skip
+    }
     api.objects.put("transactions", id, charge | more)
 
 
@@ -258,7 +266,7 @@ XML = b"<search-results><page-size type='integer'>%d</page-size>%b</search-resul
         *(XML % (50, b"<ids/>"), XML % (50, b"<ids>1</ids>"), XML % (0, b"<ids type='array'><item>1</item></ids>")),
         b"<api-error-response><errors/></api-error-response>",
     ],
-)  # fmt: skip
+)
 def test_an_answer_that_is_none(api: StandIn, status: int, body: bytes) -> None:
     put(api)
     api.fail(status, body=body)

@@ -155,7 +155,7 @@ class TestReading:
     @pytest.mark.parametrize("id", ["Gym1", "legacy_dispute_id", "blik_one_click_id"])
     @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-    def test_every_sample_of_the_library(self, kind: str, id: str) -> None:  # noqa: A002
+    def test_every_sample_of_the_library(self, kind: str, id: str) -> None:
         form = THEIRS["public_1"].webhook_testing.sample_notification(kind, id)
         body = urlencode(form).encode()
         assert OURS["public_1"].verify(body, received({}), NOW) is None

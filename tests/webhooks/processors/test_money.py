@@ -32,9 +32,15 @@ def adapter(processor: str, currency: str) -> Processor:
 def told(on: Processor, name: str, currency: str) -> list[Fact]:
     """What the deliveries of that sample, in that currency, mean."""
     made = samples.sample(
-        on.endpoint.processor, name, reference="sub_1", number="7", now=NOW, amount_minor=MINOR, currency=currency,
+        on.endpoint.processor,
+        name,
+        reference="sub_1",
+        number="7",
+        now=NOW,
+        amount_minor=MINOR,
+        currency=currency,
         digits=on.digits,
-    )  # fmt: skip
+    )
     facts: list[Fact] = []
     for content, api in made:
         # PayPal's signature takes a certificate, which says nothing of money.

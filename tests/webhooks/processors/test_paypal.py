@@ -1,27 +1,19 @@
-import base64
 import json
 import tempfile
-import zlib
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from local.paypal_certificates import make
 from local.samples import NAMES, sample
 from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Paid, Restored, Reversed
-from runtime.settings import SettingsError
 from tests.webhooks.contract import KINDS, ProcessorContract, _places_to_change, _well_formed
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unusable
-from webhooks.signatures import Invalid
 
 WEBHOOK = "8PT59711GYM0001A"
 RECORDED = recorded("paypal")
@@ -68,107 +60,6 @@ class TestContract(ProcessorContract):
             assert self._verify(body, self._sign(body, timestamp=NOW - age)) is None
         for age in (-301, 31 * 86400 + 1, -NOW, NOW):
             self._refused(body, self._sign(body, timestamp=NOW - age))
-
-
-class TestSignature:
-    """As PayPal says what is signed: the headers are put together here once more."""
-
-    def headers(self, body: bytes, webhook: str = WEBHOOK, **changes: str) -> dict[str, str]:
-        time = datetime.fromtimestamp(NOW, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        text = f"b9e98030-d9b3|{time}|{webhook}|{zlib.crc32(body)}"
-        key = load_pem_private_key((certificates() / "CERT-LOCAL.key").read_bytes(), None)
-        assert isinstance(key, RSAPrivateKey)
-        signature = key.sign(text.encode(), PKCS1v15(), SHA256())
-        return {
-            "Paypal-Transmission-Id": "b9e98030-d9b3",
-            "Paypal-Transmission-Time": time,
-            "Paypal-Transmission-Sig": base64.b64encode(signature).decode(),
-            "Paypal-Cert-Url": "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
-            "Paypal-Auth-Algo": "SHA256withRSA",
-            **{name.replace("_", "-"): value for name, value in changes.items()},
-        }
-
-    def verdict(self, body: bytes, headers: dict[str, str], adapter: Processor | None = None) -> Invalid | None:
-        return (adapter or on()).verify(body, received(headers), NOW)
-
-    @pytest.mark.parametrize("body", [b"", b"{}", "Zahlung über 89 €".encode(), b"\xff" * 100, b"\0"])
-    def test_as_paypal_signs(self, body: bytes) -> None:
-        assert self.verdict(body, self.headers(body)) is None
-        assert self.verdict(body, self.headers(body, "0EH40505U7160970P")) is not None
-        assert self.verdict(body, self.headers(body, "0EH40505U7160970P"), on(WEBHOOK, "0EH40505U7160970P")) is None
-
-    def test_only_the_crc_of_the_body_is_signed(self) -> None:
-        # Why all that counts is fetched: this is not the body that was signed.
-        body, other = b'{"id":"WH-1","x":"plumless"}', b'{"id":"WH-1","x":"buckeroo"}'
-        assert zlib.crc32(body) == zlib.crc32(other)
-        assert self.verdict(other, self.headers(body)) is None
-        (part,) = on().parse(changed(RECORDED["sale_completed"], resource__amount__total="9999.00"), {})
-        assert part.thin
-        assert on().interpret(part.type, part.body, FETCHED["sale_completed"]) == meaning("sale_completed")
-
-    @pytest.mark.parametrize(
-        "url",
-        [
-            "http://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
-            "https://api.paypal.com/v1/notifications/certs/CERT-LOCAL",
-            "https://api.sandbox.paypal.com:443/v1/notifications/certs/CERT-LOCAL",
-            "https://api.sandbox.paypal.com.evil.example/v1/notifications/certs/CERT-LOCAL",
-            "https://evil.example/api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
-            "https://api.sandbox.paypal.com@evil.example/v1/notifications/certs/CERT-LOCAL",
-            "https://user:word@api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
-            "https://apixsandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
-            "https://api.sandbox.paypal.com/v1/notifications/certs/../CERT-LOCAL",
-            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-../../ca",
-            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-%2e%2e",
-            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL?x=1",
-            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL#x",
-            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL ",
-            " https://api.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL",
-            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-\u00c9",
-            "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-" + "A" * 65,
-            "https://api.sandbox.paypal.com/v1/notifications/certs/ca",
-            "https://169.254.169.254/v1/notifications/certs/CERT-LOCAL",
-            "file:///v1/notifications/certs/CERT-LOCAL",
-            "CERT-LOCAL",
-        ],
-    )
-    def test_a_certificate_of_another_place_is_never_asked_for(self, url: str) -> None:
-        verdict = self.verdict(b"{}", self.headers(b"{}", Paypal_Cert_Url=url))
-        assert verdict is not None
-        assert "where PayPal keeps its certificates" in verdict.because
-        assert not verdict.undecided
-
-    def test_the_same_place_under_its_other_name(self) -> None:
-        url = "https://api-m.sandbox.paypal.com/v1/notifications/certs/CERT-LOCAL"
-        assert self.verdict(b"{}", self.headers(b"{}", Paypal_Cert_Url=url)) is None
-
-    @pytest.mark.parametrize("algorithm", ["SHA1withRSA", "SHA256WithRSA", "sha256withrsa", "none", "SHA256withRSA "])
-    def test_another_algorithm(self, algorithm: str) -> None:
-        assert self.verdict(b"{}", self.headers(b"{}", Paypal_Auth_Algo=algorithm)) is not None
-
-    @pytest.mark.parametrize("time", ["2026-11-02T05:33:20", "2026-13-01T00:00:00Z", "1793600000", "0001-01-01T00:00Z"])
-    def test_what_is_no_time(self, time: str) -> None:
-        assert self.verdict(b"{}", self.headers(b"{}", Paypal_Transmission_Time=time)) is not None
-
-    def test_without_the_key_of_the_certificate_nobody_can_sign(self) -> None:
-        for adapter in (endpoint("paypal", WEBHOOK), on(certs=str(PAYLOADS))):
-            with pytest.raises(SettingsError, match=r"only PayPal can sign.*certs="):
-                adapter.sign(b"{}", NOW)
-
-
-class TestSettings:
-    @pytest.mark.parametrize("secret", ["", "WEBHOOK_ID", "a b", "8PT|", "https://gym.example", "é", "x" * 51])
-    def test_what_is_no_webhook_id(self, secret: str) -> None:
-        with pytest.raises(SettingsError, match=r"a webhook id.*SPP_SECRET_PAYPAL"):
-            endpoint("paypal", WEBHOOK, secret)
-
-    def test_a_folder_that_is_none(self, tmp_path: Path) -> None:
-        with pytest.raises(SettingsError, match="is no folder"):
-            on(certs=str(tmp_path / "nowhere"))
-
-    def test_live_trusts_no_authority_of_ours(self) -> None:
-        with pytest.raises(SettingsError, match=r"take ca.pem out"):
-            on(mode="live")
 
 
 def meaning(name: str, adapter: Any = None, **changes: Any) -> list[Fact]:
@@ -239,7 +130,7 @@ class TestPayment:
             meaning(name, **self.state(name, state))
 
     @pytest.mark.parametrize("type", ["COMPLETED", "REFUNDED", "REVERSED", "DENIED"])
-    def test_what_is_pending_is_waited_for(self, name: str, type: str) -> None:  # noqa: A002 -- the field's name
+    def test_what_is_pending_is_waited_for(self, name: str, type: str) -> None:
         pending = changed(FETCHED[name], **self.state(name, "pending"))
         with pytest.raises(NotYet, match="PayPal says that the payment is pending"):
             on().interpret(f"PAYMENT.SALE.{type}", RECORDED[name], pending)
@@ -356,145 +247,6 @@ class TestRefund:
                 meaning(name, **changes)
 
 
-def moved(kind: str, amount: str, currency: str = "USD", **more: str) -> dict[str, Any]:
-    of = {"party": "SELLER", "reason": "DISPUTE_SETTLEMENT", **more}
-    return {"type": kind, "amount": {"value": amount, "currency_code": currency}, **of}
-
-
-class TestDispute:
-    @pytest.mark.parametrize(
-        ("movements", "taken", "credited"),
-        [
-            ([moved("DEBIT", "89.00")], 8900, 0),
-            ([moved("DEBIT", "89.00"), moved("CREDIT", "89.00")], 8900, 8900),
-            ([moved("DEBIT", "50.00"), moved("DEBIT", "39.00"), moved("CREDIT", "10.00")], 8900, 1000),
-            ([moved("DEBIT", "89.00", reason="REVERSED_TRANSACTION_FEE"), moved("DEBIT", "20.00")], 2000, 0),
-            ([moved("DEBIT", "89.00", party="BUYER"), moved("DEBIT", "20.00")], 2000, 0),
-            ([moved("DEBIT", "81.12", "EUR")], 8900, 0),
-        ],
-    )
-    def test_what_it_moved(self, movements: list[object], taken: int, credited: int) -> None:
-        for told in ({"fund_movements": movements}, {"money_movements": self.formerly(movements)}):
-            facts = meaning("dispute_created", **told)
-            amounts = {type(fact): fact.amount_minor for fact in facts if isinstance(fact, Reversed | Restored)}
-            assert amounts == {kind: amount for kind, amount in ((Reversed, taken), (Restored, credited)) if amount}
-
-    def formerly(self, movements: Any) -> list[object]:
-        return [{**movement, "party": None, "affected_party": movement["party"]} for movement in movements]
-
-    @pytest.mark.parametrize(
-        ("outcome", "expected"),
-        [
-            ("RESOLVED_BUYER_FAVOUR", [TAKEN]),
-            ("ACCEPTED", [TAKEN]),
-            ("RESOLVED_SELLER_FAVOUR", [WON]),
-            ("CANCELED_BY_BUYER", [WON]),
-            ("DENIED", [WON]),
-        ],
-    )
-    def test_where_it_tells_of_no_movement_its_outcome_counts(self, outcome: str, expected: list[Fact]) -> None:
-        assert meaning("dispute_created", dispute_outcome={"outcome_code": outcome}) == expected
-        fee = [moved("DEBIT", "15.00", reason="CHARGEBACK_FEE")]
-        assert meaning("dispute_created", dispute_outcome={"outcome_code": outcome}, fund_movements=fee) == expected
-
-    @pytest.mark.parametrize("outcome", ["RESOLVED_WITH_PAYOUT", "NONE", None, 7])
-    def test_outcomes_that_take_nothing(self, outcome: object) -> None:
-        with pytest.raises(Ignored, match="no money moved"):
-            meaning("dispute_created", dispute_outcome={"outcome_code": outcome})
-
-    @pytest.mark.parametrize("status", ["OPEN", "UNDER_REVIEW", "WAITING_FOR_BUYER_RESPONSE", None])
-    @pytest.mark.parametrize("name", ["dispute_lost", "dispute_won"])
-    def test_one_that_the_api_does_not_call_resolved_is_waited_for(self, name: str, status: str | None) -> None:
-        with pytest.raises(NotYet, match=r"though the event says CUSTOMER\.DISPUTE\.RESOLVED"):
-            meaning(name, status=status)
-
-    @pytest.mark.parametrize("disputed", [None, [], {}, [1], [{}, {}], ...])
-    def test_not_about_one_payment(self, disputed: object) -> None:
-        with pytest.raises(Unusable, match="exactly one payment"):
-            meaning("dispute_lost", disputed_transactions=disputed)
-
-    @pytest.mark.parametrize("movements", [7, [7], [moved("HOLD", "1.00")], [moved("DEBIT", "-1.00")]])
-    def test_movements_that_cannot_be_read(self, movements: object) -> None:
-        with pytest.raises(Unusable):
-            meaning("dispute_lost", fund_movements=movements)
-
-
-class TestWhatItComesTo:
-    """The one loss told twice, in any order."""
-
-    @pytest.mark.parametrize(
-        ("names", "back"),
-        [
-            (["sale_refunded"], 2),
-            (["sale_refunded", "sale_refunded"], 2),
-            (["sale_reversed"], 9),
-            (["dispute_lost"], 9),
-            (["sale_reversed", "dispute_lost"], 9),
-            (["sale_reversed", "dispute_lost", "dispute_won"], 0),
-            (["dispute_lost", "dispute_won"], 0),
-            (["dispute_lost", "sale_refunded", "dispute_won"], 2),
-        ],
-    )
-    def test_sessions_taken_back(self, names: list[str], back: int) -> None:
-        facts = [PAID_SALE, *(fact for name in names for fact in meaning(name))]
-        for told in (facts, facts[::-1], facts + facts):
-            (owed,) = entitlement(told, [Terms(1, 9, 30)])
-            assert owed.reversed == back
-
-    @pytest.mark.parametrize(
-        ("told", "back"),
-        [
-            ([("reversal", "R1", "30.00"), ("reversal", "R2", "20.00")], 50),
-            ([("reversal", "R1", "30.00"), ("reversal", "R1", "30.00")], 30),
-            ([("refund", "R1", "30.00"), ("reversal", "R2", "20.00"), ("refund", "R3", "1.00")], 51),
-            ([("lost", "D1", "30.00"), ("lost", "D2", "20.00")], 50),
-            ([("reversal", "R1", "30.00"), ("reversal", "R2", "20.00"), ("lost", "D1", "30.00")], 50),
-            ([("reversal", "R1", "30.00"), ("reversal", "R2", "20.00"), ("won", "D1", "30.00")], 20),
-            (
-                [
-                    ("reversal", "R1", "30.00"),
-                    ("reversal", "R2", "20.00"),
-                    ("won", "D1", "30.00"),
-                    ("won", "D2", "20.00"),
-                ],
-                0,
-            ),
-            ([("reversal", "R1", "30.00"), ("won", "D1", "30.00"), ("lost", "D2", "20.00")], 20),
-            ([("refund", "R1", "30.00"), ("won", "D1", "20.00")], 30),
-        ],
-    )
-    def test_what_has_an_id_of_its_own_adds_up(self, told: list[tuple[str, str, str]], back: int) -> None:
-        facts = [PAID_CAPTURE, *(fact for each in told for fact in self.one(*each))]
-        for order in (facts, facts[::-1], facts + facts):
-            assert entitlement(order, [Terms(1, 89, 30)])[0].reversed == back
-
-    @staticmethod
-    def one(kind: str, own: str, amount: str) -> list[Fact]:
-        """A refund, a reversal, or a dispute that took this and was lost or won."""
-        if kind in {"refund", "reversal"}:
-            type_ = f"PAYMENT.CAPTURE.{'REFUNDED' if kind == 'refund' else 'REVERSED'}"
-            resource = changed(FETCHED["capture_refunded"], id=own, amount__value=amount)
-            return on().interpret(type_, RECORDED["capture_refunded"], resource)
-        transactions = [{"seller_transaction_id": CAPTURE}]
-        movements = [moved("DEBIT", amount)] + [moved("CREDIT", amount)] * (kind == "won")
-        return meaning(
-            "dispute_lost", dispute_id=own, disputed_transactions=transactions, fund_movements=movements,
-            update_time="2026-11-20T10:00:00Z",
-        )  # fmt: skip
-
-    def test_after_a_dispute_was_won_the_next_reversal_counts(self) -> None:
-        reversal = self.one("reversal", "R1", "89.00") + self.one("won", "D1", "89.00")
-        again = changed(FETCHED["capture_refunded"], id="R2", amount__value="89.00", create_time="2026-11-25T10:00:00Z")
-        later = on().interpret("PAYMENT.CAPTURE.REVERSED", RECORDED["capture_refunded"], again)
-        for facts, back in (([PAID_CAPTURE, *reversal], 0), ([PAID_CAPTURE, *later, *reversal], 89)):
-            assert entitlement(facts, [Terms(1, 89, 30)])[0].reversed == back
-
-    def test_a_partial_refund_that_settled_a_dispute_is_counted_once(self) -> None:
-        settled = meaning("dispute_lost", fund_movements=[moved("DEBIT", "20.00")])
-        facts = [PAID_SALE, *meaning("sale_refunded"), *settled]
-        assert entitlement(facts, [Terms(1, 89, 30)])[0].reversed == 20
-
-
 @pytest.mark.parametrize("name", FETCHED)
 class TestFetched:
     def test_any_value_anywhere_is_facts_or_ignored_or_unusable(self, name: str) -> None:
@@ -558,7 +310,7 @@ def test_what_is_no_time(path: str, time: object) -> None:
         ("X" * 255, "nothing about dues"),
     ],
 )
-def test_types_without_effect(type: str, why: str) -> None:  # noqa: A002 -- the field's name
+def test_types_without_effect(type: str, why: str) -> None:
     (part,) = on().parse(changed(RECORDED["sale_completed"], event_type=type), {})
     assert not part.thin
     with pytest.raises(Ignored, match=why):

@@ -127,9 +127,13 @@ class Kept(dict[str, list[bytes]]):
 
 
 def verdict(
-    adapter: Processor, by: Issued, name: str = "CERT-1", now: float = NOW, source: str = "10.0.0.1",
+    adapter: Processor,
+    by: Issued,
+    name: str = "CERT-1",
+    now: float = NOW,
+    source: str = "10.0.0.1",
     kept: Kept | None = None,
-) -> Invalid | None:  # fmt: skip
+) -> Invalid | None:
     """What is said to a delivery signed by that key, under the certificate of that name, as the endpoint asks."""
     time = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     text = f"b9e98030|{time}|WEBHOOK1|{zlib.crc32(BODY)}".encode()
@@ -244,8 +248,10 @@ def test_one_is_never_fetched_twice_at_once_and_few_are(internet: Internet, adap
         first = threads.submit(verdict, adapter, signer())
         assert eventually(internet.certificates)
         same = [*threads.map(lambda _: verdict(adapter, signer()), range(4))]
-        others = [threads.submit(verdict, adapter, signer(), f"CERT-0{number}", source=f"10.0.1.{number}")
-                  for number in range(8)]  # fmt: skip
+        others = [
+            threads.submit(verdict, adapter, signer(), f"CERT-0{number}", source=f"10.0.1.{number}")
+            for number in range(8)
+        ]
         assert eventually(lambda: len([other for other in others if other.done()]) == 8 - (most - 1))
         internet.answering.set()
     assert first.result() is None

@@ -217,10 +217,20 @@ def test_what_should_not_be_answered(api: StandIn, status: int) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"\xff", b"[]", b"7", b'{"locations": 7}', b'{"locations": [7]}', b'{"locations": {"id": 1}}',
-     b"[" * 100_000, b'{"locations": [{"id": "\\ud800"}]}'],
+    [
+        b"",
+        b"<html>",
+        b"\xff",
+        b"[]",
+        b"7",
+        b'{"locations": 7}',
+        b'{"locations": [7]}',
+        b'{"locations": {"id": 1}}',
+        b"[" * 100_000,
+        b'{"locations": [{"id": "\\ud800"}]}',
+    ],
     ids=range(10),
-)  # fmt: skip
+)
 def test_an_answer_that_is_none(api: StandIn, body: bytes) -> None:
     api.fail(200, body=body)
     with pytest.raises(Unavailable) as refused:

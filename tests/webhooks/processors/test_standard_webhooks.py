@@ -172,7 +172,7 @@ class TestAll:
 
 
 @pytest.mark.parametrize("type", ["payment.created", "payment", "payment.paid.", "PAYMENT.PAID", "invoice.paid"])
-def test_types_without_effect(type: str) -> None:  # noqa: A002 -- the field's name
+def test_types_without_effect(type: str) -> None:
     with pytest.raises(Ignored, match="nothing about dues"):
         meaning(PAID, type=type)
 
@@ -189,7 +189,7 @@ class TestSplit:
         assert part == ("msg_1", "unparsable", body, None, "unparsable: no JSON object with a type", False)
 
     @pytest.mark.parametrize("id", ["", " ", "a b", "x" * 256, "é"])
-    def test_an_id_that_is_none(self, id: str) -> None:  # noqa: A002 -- the header's name
+    def test_an_id_that_is_none(self, id: str) -> None:
         (part,) = TEST.parse(PAID, received({"webhook-id": id}))
         assert part.event_id.startswith("sha256:")
         assert part.quarantine_reason
