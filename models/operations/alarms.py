@@ -119,6 +119,8 @@ class _PerEndpoint:
     age: str | None = None
     """The figure that says how old the first of them is, in seconds."""
     limit_s: float = 0
+    keeps_payments: bool = False
+    """Whether such an event or payment keeps sessions from a member who has paid."""
 
     def counted(self, figures: EndpointFigures) -> str:
         """`2 events in quarantine`."""
@@ -217,19 +219,23 @@ _RULES: dict[str, tuple[Severity, Find]] = {
     "no_receiver": (Severity.CRITICAL, _no_receiver),
     "dead_letters": (
         Severity.CRITICAL,
-        _PerEndpoint("dead", "dead letter", "", "read the error, fix its cause, and replay"),
+        _PerEndpoint("dead", "dead letter", "", "read the error, fix its cause, and replay", keeps_payments=True),
     ),
     "double_credits": (Severity.CRITICAL, _double_credits),
     "audit": (Severity.CRITICAL, _audit),
     "silence": (Severity.CRITICAL, _silent),
     "quarantined": (
         Severity.WARNING,
-        _PerEndpoint("quarantined", "event", "in quarantine", "read why, then let them through or discard them"),
+        _PerEndpoint(
+            "quarantined", "event", "in quarantine", "read why, then let them through or discard them",
+            keeps_payments=True,
+        ),
     ),
     "held": (
         Severity.WARNING,
         _PerEndpoint(
-            "held", "payment", "held", "no sessions so far; read why under Unmatched, give them by hand or set it aside"
+            "held", "payment", "held",
+            "no sessions so far; read why under Unmatched, give them by hand or set it aside", keeps_payments=True,
         ),
     ),
     "broker": (Severity.WARNING, _broker),
@@ -238,7 +244,7 @@ _RULES: dict[str, tuple[Severity, Find]] = {
         Severity.WARNING,
         _PerEndpoint(
             "unmatched", "payment", "unmatched", "find out whose they are, and link them",
-            age="oldest_unmatched_s", limit_s=UNMATCHED_S,
+            age="oldest_unmatched_s", limit_s=UNMATCHED_S, keeps_payments=True,
         ),
     ),
     "waiting_on_processor": (
@@ -281,5 +287,5 @@ class Unsettled(NamedTuple):
 
 def unsettled(total: EndpointFigures) -> list[Unsettled]:
     """What keeps payments from their sessions, from the first minute on; often nothing."""
-    rules = [find for _, find in _RULES.values() if isinstance(find, _PerEndpoint) and find.count != "waiting"]
+    rules = [find for _, find in _RULES.values() if isinstance(find, _PerEndpoint) and find.keeps_payments]
     return [Unsettled(rule.count, rule.counted(total)) for rule in rules if getattr(total, rule.count)]

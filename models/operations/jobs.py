@@ -113,10 +113,10 @@ class JobLine:
 
 
 def timetable(session: Session, settings: Settings, now: datetime) -> list[JobLine]:
-    """Every job. For one that never ran, time counts from the start of the first known worker."""
+    """Every job. For one that never ran, time counts from the newest start of a worker, since older code lacks it."""
     query = select(Job).execution_options(populate_existing=True)
     rows: Mapping[str, Job] = {job.name: job for job in session.scalars(query)}
-    since = session.scalar(select(func.min(Heartbeat.started_at)).where(Heartbeat.kind == ProcessKind.WORKER))
+    since = session.scalar(select(func.max(Heartbeat.started_at)).where(Heartbeat.kind == ProcessKind.WORKER))
     return [_line(one, rows.get(one.name), since, now) for one in schedule(settings)]
 
 

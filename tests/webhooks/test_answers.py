@@ -16,7 +16,7 @@ from models.inbox.storing import NewEvent, Stored
 from runtime.settings import Settings
 from tests.webhooks.deliveries import recorded
 from tests.webhooks.site import Site, eventually
-from webhooks.processors import Delivery, Processor, adapters, adyen, gocardless
+from webhooks.processors import ADAPTERS, Delivery, Processor, adapters, adyen, gocardless
 
 DECLARED = {
     "stripe": (b"", 400),
@@ -50,6 +50,10 @@ def paid(processor: Processor) -> Delivery:
     number = str(int(time() * 1_000_000))
     made = samples.sample(processor.endpoint.processor, "paid", reference="sub_1", number=number, now=datetime.now(UTC))
     return processor.sign(made[0].content, int(time()))
+
+
+def test_every_processor_is_among_them() -> None:
+    assert {name.replace("-", "_") for name in DECLARED} == {name.removesuffix("_webhooks") for name in ADAPTERS}
 
 
 @pytest.mark.parametrize("name", DECLARED)

@@ -80,7 +80,16 @@ def test_a_nightly_job_has_two_hours(
         assert (told.due_at, told.overdue) == (NIGHT + due, overdue)
 
 
-def test_what_never_ran_counts_from_the_first_worker(session: Session, settings: Settings) -> None:
+def test_a_job_that_a_release_adds_is_not_overdue_at_once(session: Session, settings: Settings) -> None:
+    """Workers of the release before have been running, and their heartbeats stay for a while."""
+    heartbeats.beat(session, "before", 0)
+    session.execute(text("UPDATE heartbeats SET started_at = :at"), {"at": NIGHT - timedelta(days=10)})
+    heartbeats.beat(session, "after", 0)
+    session.execute(text("UPDATE heartbeats SET started_at = :at WHERE name = 'after'"), {"at": NIGHT})
+    assert not line(session, settings, JobName.PRUNE, NIGHT + timedelta(seconds=30)).overdue
+
+
+def test_what_never_ran_counts_from_a_workers_start(session: Session, settings: Settings) -> None:
     before = jobs.timetable(session, settings, NIGHT)
     assert [(one.due_at, one.overdue) for one in before] == [(None, False)] * len(JobName)
     heartbeats.beat(session, "worker", 0)
