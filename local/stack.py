@@ -157,8 +157,12 @@ class Stack:
     def _restart_dead(self, say: Callable[[str], None]) -> None:
         for server in self._servers:
             if server.process() is None:
-                server.start()
-                say(f"{server.name} ended and was started again; see {server.log}")
+                try:
+                    server.start()
+                except LocalFailure as error:
+                    say(f"{server.name} ended and does not start: {error}")  # the next round tries again
+                else:
+                    say(f"{server.name} ended and was started again; see {server.log}")
         for name in self._running.keys() - self.alive():
             code = self._running[name].returncode
             self.kill(name)  # its children may still run

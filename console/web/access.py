@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from flask import Blueprint, Flask, abort, flash, g, redirect, request, url_for
+from flask import Blueprint, Flask, abort, current_app, flash, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user
 from sqlalchemy.orm import Session, sessionmaker
@@ -105,6 +105,12 @@ class Pages(Blueprint):
         return lambda view: self.route(path, methods=methods)(needs(role)(view))
 
 
+def _is_page(path: str) -> bool:
+    """Whether something is shown at this path. A button's address only takes what is sent there."""
+    adapter = current_app.create_url_adapter(request)
+    return adapter is not None and "GET" in adapter.allowed_methods(path)
+
+
 def _to_log_in() -> Answer:
     """To the login page, and from there back to the page that was asked for, or whose form was sent."""
     if request.method in ("GET", "HEAD"):
@@ -112,6 +118,6 @@ def _to_log_in() -> Answer:
     else:
         flash("You were logged out. Nothing was changed: send it again after logging in.", "warning")
         sent_from = urlsplit(request.referrer or "")
-        ours = f"{sent_from.scheme}://{sent_from.netloc}/" == request.host_url
+        ours = f"{sent_from.scheme}://{sent_from.netloc}/" == request.host_url and _is_page(sent_from.path)
         here = f"{sent_from.path}?{sent_from.query}".removesuffix("?") if ours else ""
     return redirect(url_for("login.log_in", next=here if here not in ("", "/") else None))

@@ -163,7 +163,7 @@ def _misread(session: Session, after: int, last: int) -> Iterator[tuple[int, str
 
 
 _ROOTS = text("""
-    SELECT id FROM payments WHERE root_id = id AND id > :after ORDER BY id LIMIT :limit
+    SELECT id FROM payments WHERE same_as IS NULL AND id > :after ORDER BY id LIMIT :limit
 """)
 
 _TWICE = text("""

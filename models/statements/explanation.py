@@ -106,7 +106,7 @@ _TROUBLED = text("""
     SELECT p.endpoint, p.reference, p.problem
     FROM memberships m
     JOIN payments p ON p.membership_id = m.id
-    WHERE m.member_id = :member AND p.problem IS NOT NULL AND p.root_id = p.id
+    WHERE m.member_id = :member AND p.problem IS NOT NULL AND p.same_as IS NULL
     ORDER BY p.id DESC
     LIMIT :limit
 """)

@@ -56,7 +56,7 @@ class Page:
 
 def page(session: Session, *wanted: ColumnElement[bool], limit: int, before: int | None = None) -> Page:
     """Up to `limit` payments before the cursor `before` that meet these conditions on `Payment`."""
-    query = select(Payment).where(Payment.root_id == Payment.id, *wanted).order_by(Payment.id.desc()).limit(limit + 1)
+    query = select(Payment).where(Payment.same_as.is_(None), *wanted).order_by(Payment.id.desc()).limit(limit + 1)
     if before is not None:
         query = query.where(Payment.id < before)
     found = session.scalars(query).all()

@@ -22,7 +22,7 @@ def test_events_tell_the_newest_first_with_their_state(worked: Spp) -> None:
         ("evt_in_1", "quarantined", 0),
         ("evt_in_1", "processed", 1),
     ]
-    assert "zero-amount" in told[0]["why"]
+    assert "zero amount" in told[0]["why"]
     assert "the same id with other content" in told[1]["why"]
     shown = worked("events").out
     assert [line.split()[2] for line in shown.splitlines()[2:]] == ["evt_in_2", "evt_in_1", "evt_in_1"]

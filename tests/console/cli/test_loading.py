@@ -34,7 +34,6 @@ OTHERS_USE = {
     "jinja2",
     "kombu",
     "opentelemetry",
-    "orjson",
     "redis",
     "requests",
     "werkzeug",

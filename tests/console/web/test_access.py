@@ -208,7 +208,18 @@ class TestFormsSentLoggedOut:
         assert answer.location == "/offers/new?from=list"
         assert session.scalars(select(Offer)).all() == []
 
-    @pytest.mark.parametrize("sent_from", ["", "http://evil.example/offers/new", "https://localhost/x", "nonsense"])
+    @pytest.mark.parametrize(
+        "sent_from",
+        [
+            "",
+            "http://evil.example/offers/new",
+            "https://localhost/x",
+            "nonsense",
+            "http://localhost//evil.example/x",
+            "http://localhost/members/1/redeem",
+        ],
+        ids=["none", "another site", "another scheme", "no address", "another site in the path", "a button's address"],
+    )
     def test_another_site_is_not_led_back_to(self, stranger: Browser, sent_from: str) -> None:
         answer = stranger.client.post("/offers/new", headers={"Referer": sent_from})
         assert answer.location == "/login"

@@ -23,7 +23,7 @@ BREAKER = Breaker(grants_from=5, times=2)
 
 def expiring(gym: Gym, grants: int, *, at: datetime = PAID_AT) -> None:
     """So many grants of classes, all paid at that moment."""
-    membership = gym.join(reference := f"sub {at} {grants}")
+    membership = gym.join(reference := f"sub_{at:%Y%m%d%H%M%S}_{grants}")
     assert membership.id
     tell(gym.session, *(paid(f"in {at} {grants} {number}", reference, at=at) for number in range(grants)))
 

@@ -40,7 +40,7 @@ CREATE VIEW paid_payments WITH (security_invoker = true) AS
         WHERE named.root_id = p.id AND f.kind = 'paid'
         ORDER BY f.occurred_at, named.reference, f.amount_minor DESC LIMIT 1
     ) paid
-    WHERE p.root_id = p.id;
+    WHERE p.same_as IS NULL;
 COMMENT ON VIEW paid_payments IS
     'Every payment that was paid, by its root, with what was paid. Of several Paid facts the earliest counts.';
 
@@ -49,7 +49,7 @@ CREATE VIEW grant_clubs WITH (security_invoker = true) AS
            c.name AS club, c.time_zone
     FROM credit_grants g
     LEFT JOIN payments p ON p.id = g.payment_id
-    LEFT JOIN payments root ON root.id = p.root_id
+    LEFT JOIN payments root ON root.id = p.same_as
     JOIN memberships m ON m.id = coalesce(p.membership_id, root.membership_id,
         (SELECT max(home.id) FROM memberships home WHERE home.member_id = g.member_id))
     JOIN clubs c ON c.id = m.club_id;
