@@ -163,10 +163,7 @@ class Answer(BaseModel):
 
     @classmethod
     def of(cls, *rows: Any, **more: Any) -> Self:
-        """The answer from `more`, and else from the first of the objects that has an attribute of a field's name.
-
-        None of them has it: null.
-        """
+        """The answer from `more`, and else from the first of the objects that has an attribute of a field's name."""
         for name in cls.model_fields.keys() - more.keys():
-            more[name] = next((getattr(one, name) for one in rows if hasattr(one, name)), None)
+            more[name] = next(getattr(one, name) for one in rows if hasattr(one, name))
         return cls(**more)

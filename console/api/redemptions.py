@@ -16,7 +16,6 @@ from models.catalogue.tables import Item
 from models.errors import NotFound
 from models.ledger import redemptions as ledger
 from models.ledger.entries import LedgerEntry
-from models.ledger.kinds import EntryKind
 from models.ledger.redemptions import Redemption as Spent
 from models.members.memberships import Member
 
@@ -166,8 +165,7 @@ def _with_returns(redemptions: Sequence[Spent]) -> list[RedemptionWithReturns]:
 def _draws(ids: list[int]) -> dict[int, list[Draw]]:
     """The movements of each of these redemptions and returns."""
     moved = select(LedgerEntry.redemption_id, LedgerEntry.grant_id, func.abs(LedgerEntry.quantity))
-    kinds = (EntryKind.REDEMPTION.value, EntryKind.RETURN.value)
-    moved = moved.where(LedgerEntry.redemption_id.in_(ids), LedgerEntry.kind.in_(kinds)).order_by(LedgerEntry.id)
+    moved = moved.where(LedgerEntry.redemption_id.in_(ids)).order_by(LedgerEntry.id)
     draws: dict[int, list[Draw]] = defaultdict(list)
     for of, grant_id, quantity in database().execute(moved):
         draws[of].append(Draw(grant_id=grant_id, quantity=quantity))

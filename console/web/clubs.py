@@ -8,7 +8,7 @@ from flask import url_for
 from sqlalchemy import func, select
 from wtforms import RadioField, SelectField
 
-from console.edits import Edit
+from console.edits import edited
 from console.request import actor, database
 from console.rows import row
 from console.web.access import Answer, Pages, Role
@@ -82,9 +82,8 @@ def edit(club_id: int) -> Answer:
     form = _form(club)
 
     def act() -> tuple[str, str]:
-        edit = Edit(club, "name", "time_zone", "currency", "shortfall_policy")
-        clubs.edit_club(database(), club, **_given(form))
-        edit.log("edit club", f"club {club.id}, {club.name}")
+        with edited(club, "edit club", "name", "time_zone", "currency", "shortfall_policy"):
+            clubs.edit_club(database(), club, **_given(form))
         return f"{club.name} is saved.", url_for(".overview")
 
     return form.submitted(act) or _list("club", form=form, club=club)

@@ -9,13 +9,11 @@ from flask import abort, request
 from wtforms import DateField, Field, Form, IntegerField, StringField
 from wtforms.validators import InputRequired, Length, NumberRange, ValidationError
 
-from console.request import parse_id
+from console.request import YEARS, parse_id
 from console.web.formats import house_zone
 from models.catalogue.tables import MAX_QUANTITY
 
 TYPE_A_NUMBER = "Type a whole number, such as 8."
-_YEARS = range(2000, 2200)
-"""The years that a page can be asked about."""
 
 
 def chosen_id(value: object) -> int:
@@ -81,7 +79,7 @@ class Day(DateField):  # type: ignore[misc]
 
 def day_in_range(form: Form, field: Field) -> None:  # noqa: ARG001 -- WTForms passes it
     """Refuse a date in a year that no page can be asked about."""
-    if isinstance(field.data, date) and field.data.year not in _YEARS:
+    if isinstance(field.data, date) and field.data.year not in YEARS:
         raise ValidationError(f"Write a date {_BOUNDS}, such as 2026-11-30.")
 
 
@@ -102,7 +100,7 @@ def local_moment(text: str) -> datetime:
         local = datetime.fromisoformat(text)
     except ValueError:
         local = None
-    if local is None or local.tzinfo or local.year not in _YEARS:
+    if local is None or local.tzinfo or local.year not in YEARS:
         raise ValidationError(f"Write a date and a time {_BOUNDS}, such as 2026-11-01T12:00.")
     return local
 
@@ -112,4 +110,4 @@ def utc(local: datetime, zone: str) -> datetime:
     return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
-_BOUNDS = f"from {_YEARS[0]} to {_YEARS[-1]}"
+_BOUNDS = f"from {YEARS[0]} to {YEARS[-1]}"

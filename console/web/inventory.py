@@ -6,15 +6,14 @@ from flask import request, url_for
 from sqlalchemy import func, select
 from wtforms import RadioField, SelectField
 
-from console.edits import Edit
-from console.request import actor, database, utc_now
+from console.edits import edited, log, named
+from console.request import database, utc_now
 from console.rows import row
 from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import EditForm, page
 from models.catalogue import items as inventory
 from models.catalogue.tables import Item, ItemKind, SessionBucket, SessionType
-from models.staff import actions
 
 pages = Pages("inventory", __name__, url_prefix="/inventory")
 
@@ -58,7 +57,7 @@ def new() -> Answer:
     def act() -> tuple[str, str]:
         item = inventory.create_item(database(), **_given(form))
         sort = ", ".join([KINDS[item.kind], *([TYPES[item.session_type]] if item.session_type else [])])
-        actions.log(database(), actor(), "create item", f"{_named(item)}: {sort}")
+        log("create item", f"{named(item)}: {sort}")
         return f"{item.name} is added.", url_for(".overview")
 
     return form.submitted(act) or _list("item", form=form)
@@ -71,15 +70,14 @@ def edit(item_id: int) -> Answer:
     form, then = ItemForm(obj=item), request.form.get("then", "")
 
     def save() -> tuple[str, str]:
-        edit = Edit(item, "name", "kind", "session_type")
-        inventory.edit_item(database(), item, **_given(form))
-        edit.log("edit item", _named(item))
+        with edited(item, "edit item", "name", "kind", "session_type"):
+            inventory.edit_item(database(), item, **_given(form))
         return f"{item.name} {_retired_or_back(item, then)}", url_for(".overview")
 
     def delete() -> tuple[str, str]:
-        name, subject = item.name, _named(item)
+        name, subject = item.name, named(item)
         inventory.delete_item(database(), item)
-        actions.log(database(), actor(), "delete item", subject)
+        log("delete item", subject)
         return f"{name} is deleted.", url_for(".overview")
 
     # An item is deleted whatever else was typed.
@@ -91,11 +89,11 @@ def _retired_or_back(item: Item, then: str) -> str:
     """Retire the item or bring it back, where that was the button; the outcome in words."""
     if then == "retire":
         item.retire(utc_now())
-        actions.log(database(), actor(), "retire item", _named(item))
+        log("retire item", named(item))
         return "is retired: it can be added to no further offer."
     if then == "bring-back":
         item.bring_back()
-        actions.log(database(), actor(), "bring back item", _named(item))
+        log("bring back item", named(item))
         return "can be added to offers again."
     return "is saved."
 
@@ -103,7 +101,3 @@ def _retired_or_back(item: Item, then: str) -> str:
 def _given(form: ItemForm) -> dict[str, Any]:
     session_type = SessionType(form.session_type.data) if form.session_type.data else None
     return {"name": form.text("name"), "kind": ItemKind(form.kind.data), "session_type": session_type}
-
-
-def _named(item: Item) -> str:
-    return f"item {item.id}, {item.name}"
