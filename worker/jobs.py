@@ -35,7 +35,7 @@ JOBS: dict[JobName, Run] = {}
 
 
 def sweep(process: WorkerProcess) -> int:
-    """Settles payments that match by now, then credits; the timer does the same, so the process itself records it."""
+    """Settles payments that match by now, then credits. `credit` records the run, because the timer calls it too."""
     return process.credit(sweep=True)
 
 

@@ -235,7 +235,7 @@ _RULES: dict[str, tuple[Severity, Find]] = {
         Severity.WARNING,
         _PerEndpoint(
             "held", "payment", "held",
-            "no sessions so far; read why under Unmatched, give them by hand or set it aside", keeps_payments=True,
+            "read why under Unmatched, then give the sessions by hand or set the payment aside", keeps_payments=True,
         ),
     ),
     "broker": (Severity.WARNING, _broker),
