@@ -206,7 +206,7 @@ def test_an_error_that_cannot_be_stored_as_it_is_ends_like_any_other(
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     logs.configure("info")
-    monkeypatch.setattr("worker.fetching.log", structlog.get_logger())
+    monkeypatch.setattr("worker.recording.log", structlog.get_logger())
     join(make, "SB1")
     also_by(make, "SB1", "gocardless")
     happened(make, api, "1", "SB1")
