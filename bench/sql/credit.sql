@@ -29,7 +29,7 @@ WITH due AS MATERIALIZED (
       AND NOT EXISTS (
           SELECT FROM payments p WHERE p.endpoint = i.endpoint AND p.reference = content ->> 'id'
       )
-), granted AS MATERIALIZED (
+), new_grant AS MATERIALIZED (
     SELECT nextval(pg_get_serial_sequence('credit_grants', 'id')) AS grant_id, paid.*, t.item_id, t.quantity,
            CASE WHEN t.days_to_expire > 0 THEN
                ((paid_at AT TIME ZONE time_zone)::date + t.days_to_expire + 1)::timestamp AT TIME ZONE time_zone
@@ -48,10 +48,10 @@ WITH due AS MATERIALIZED (
 ), granted AS (
     INSERT INTO credit_grants
         (id, payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at)
-    SELECT grant_id, payment_id, member_id, item_id, quantity, quantity, paid_at, expires_at FROM granted
+    SELECT grant_id, payment_id, member_id, item_id, quantity, quantity, paid_at, expires_at FROM new_grant
 ), entered AS (
     INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, fact_id)
-    SELECT grant_id, 'grant', quantity, expires_at, paid_at, event_id * 256 FROM granted
+    SELECT grant_id, 'grant', quantity, expires_at, paid_at, event_id * 256 FROM new_grant
 )
 UPDATE webhook_events e
 SET state = 'processed', attempts = 1, finished_at = clock_timestamp()
