@@ -163,7 +163,10 @@ class Answer(BaseModel):
 
     @classmethod
     def of(cls, *rows: Any, **more: Any) -> Self:
-        """The answer from `more`, and else from the first of the objects that has an attribute of a field's name."""
+        """The answer from `more`, and else from the first of the objects that has an attribute of a field's name.
+
+        A field that none of them has is null.
+        """
         for name in cls.model_fields.keys() - more.keys():
-            more[name] = next(getattr(one, name) for one in rows if hasattr(one, name))
+            more[name] = next((getattr(one, name) for one in rows if hasattr(one, name)), None)
         return cls(**more)
