@@ -97,26 +97,8 @@ def first_start(compose: Compose) -> None:
     require(True, "`spp doctor` finds nothing wrong")
     compose.spp("demo-data")
     compose.spp("user", "add", ADMIN, "--name", "Root", "--role", "admin", "--password-stdin", stdin=PASSWORD + "\n")
-    told = compose.spp(
-        "sign-up",
-        "--member",
-        "dan@example.com",
-        "--name",
-        "Dan",
-        "--club",
-        "Riverside",
-        "--offer",
-        "All In",
-        "--term",
-        "Monthly",
-        "--pick",
-        "Personal Training",
-        "--pick",
-        "Yoga",
-        "--billing",
-        f"{ENDPOINT}:{SUBSCRIPTION}",
-    )
-    require("is signed up" in told, "signed up by `spp`")
+    printed = sign_up_dan(compose)
+    require("is signed up" in printed, "signed up by `spp`")
     sign_up_by_api(compose)
     compose.spp("send", ENDPOINT, "--sample", "paid", "--member", "dan@example.com")
     compose.spp("send", ENDPOINT, "--sample", "paid", "--member", "eve@example.com")
@@ -126,6 +108,13 @@ def first_start(compose: Compose) -> None:
         ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-d", "{}", address], capture_output=True
     )
     require(answer.stdout == b"400", "an unsigned one is refused at the published port")
+
+
+def sign_up_dan(compose: Compose) -> str:
+    """The member whose dues the stream pays; what the command printed."""
+    wanted = "--member dan@example.com --name Dan --club Riverside --term Monthly --pick Yoga"
+    names = ("--offer", "All In", "--pick", "Personal Training", "--billing", f"{ENDPOINT}:{SUBSCRIPTION}")
+    return compose.spp("sign-up", *wanted.split(), *names)
 
 
 def sign_up_by_api(compose: Compose) -> None:
@@ -337,25 +326,7 @@ def rabbitmq(compose: Compose) -> None:
     print("BROKER_URL=amqp://...")
     compose.wait_healthy("rabbitmq")
     compose.spp("demo-data")
-    compose.spp(
-        "sign-up",
-        "--member",
-        "dan@example.com",
-        "--name",
-        "Dan",
-        "--club",
-        "Riverside",
-        "--offer",
-        "All In",
-        "--term",
-        "Monthly",
-        "--pick",
-        "Personal Training",
-        "--pick",
-        "Yoga",
-        "--billing",
-        f"{ENDPOINT}:{SUBSCRIPTION}",
-    )
+    sign_up_dan(compose)
     with Stream(compose.port) as stream:
         time.sleep(3)
         kill(compose, "rabbitmq")

@@ -29,10 +29,10 @@ class Batch:
         self, session: Session | Connection, rows: Sequence[Sequence[object]], **values: object
     ) -> Result[*tuple[Any, ...]]:
         """Run the statement with these rows, whose order of columns is that of `types`, and further parameters."""
-        return session.execute(self._statement, {**columns(self._names, rows), **values})
+        return session.execute(self._statement, {**_columns(self._names, rows), **values})
 
 
-def columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str, str]:
+def _columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str, str]:
     """Each name with its column of the rows, as an array literal to be cast."""
     return dict(zip(names, map(array, zip(*rows, strict=True)), strict=True)) if rows else dict.fromkeys(names, "{}")
 

@@ -57,7 +57,7 @@ class Payment(Base):
     endpoint: Mapped[str] = mapped_column(String(63))
     reference: Mapped[Reference]
     same_as: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
-    """The root, where that is another row. Read `root_id`."""
+    """The root, where that is another row; NULL in the root itself. `root_id` names the root of every row."""
     root_id: Mapped[int] = mapped_column(BigInteger, Computed("coalesce(same_as, id)", persisted=True), index=True)
     state: Mapped[str] = mapped_column(server_default=PaymentState.HEARD_OF.value)
     problem: Mapped[str | None]
