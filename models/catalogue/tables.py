@@ -69,6 +69,30 @@ class Interval(StrEnum):
     ONCE = "once"
 
 
+class Partial(StrEnum):
+    """What a payment for a part of the interval gives."""
+
+    PROPORTIONAL = "proportional"
+    """The same part of the sessions, rounded up."""
+    FULL = "full"
+    NONE = "none"
+
+
+class Release(StrEnum):
+    """When the sessions of one payment can be used; each release has its own days to expire."""
+
+    AT_ONCE = "at_once"
+    MONTHLY = "monthly"
+    """The session quantity each month of the interval, on the day of the month on which it begins."""
+    WEEKLY = "weekly"
+    """The session quantity each Monday of the interval."""
+    TIMES = "times"
+    """The session quantity so many times, spread over the interval."""
+
+
+MAX_RELEASE_TIMES = 60
+
+
 class Club(Base):
     """A gym: its local days decide when sessions expire."""
 
@@ -76,6 +100,7 @@ class Club(Base):
     __table_args__ = (
         CheckConstraint("currency ~ '^[A-Z]{3}$'", "currency"),
         CheckConstraint(one_of("shortfall_policy", ShortfallPolicy), "shortfall_policy"),
+        CheckConstraint("refund_fee_percent BETWEEN 0 AND 20 AND refund_fee_most_minor >= 0", "refund_fee"),
     )
 
     id: Mapped[Id]
@@ -84,6 +109,10 @@ class Club(Base):
     """IANA name, such as America/Chicago."""
     currency: Mapped[Currency]
     shortfall_policy: Mapped[str] = mapped_column(default=ShortfallPolicy.REPAY.value)
+    refund_fee_percent: Mapped[int] = mapped_column(server_default="5")
+    """A refund that leaves no more than this share of the payment counts as all of it: the processor kept a fee."""
+    refund_fee_most_minor: Mapped[MinorUnits] = mapped_column(server_default="1000")
+    """And no more than this amount, in minor units."""
 
 
 class Item(Base):
@@ -275,6 +304,12 @@ class PaymentTerm(Base):
         CheckConstraint("currency ~ '^[A-Z]{3}$'", "currency"),
         CheckConstraint(one_of("interval", Interval), "interval"),
         CheckConstraint("1 <= interval_count", "interval_count_positive"),
+        CheckConstraint(one_of("partial", Partial), "partial"),
+        CheckConstraint(one_of("release", Release), "release"),
+        CheckConstraint(
+            f"(release = 'times') = (release_times IS NOT NULL) AND release_times BETWEEN 2 AND {MAX_RELEASE_TIMES}",
+            "release_times",
+        ),
     )
 
     id: Mapped[Id]
@@ -284,6 +319,9 @@ class PaymentTerm(Base):
     currency: Mapped[Currency]
     interval: Mapped[str] = mapped_column(default=Interval.MONTH.value)
     interval_count: Mapped[int] = mapped_column(default=1)
+    partial: Mapped[str] = mapped_column(server_default=Partial.PROPORTIONAL.value)
+    release: Mapped[str] = mapped_column(server_default=Release.AT_ONCE.value)
+    release_times: Mapped[int | None]
     retired_at: Mapped[datetime | None]
     """Since when it cannot be bought; memberships that bought it go on."""
 

@@ -17,7 +17,7 @@ from runtime.settings import DatabaseRole
 
 READ, ADD, CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
 ANY = "SELECT, INSERT, UPDATE, DELETE"
-_PROJECTIONS = "UPDATE (remaining, shortfall, reversed, expires_at)"
+_PROJECTIONS = "UPDATE (quantity, remaining, shortfall, reversed, expires_at)"
 """The changing columns of a grant; its definition never changes."""
 _LOCK = "UPDATE (recorded_at)"
 """PostgreSQL requires an UPDATE privilege to lock rows. A trigger refuses changes of a redemption."""
@@ -58,11 +58,14 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "members": {WORKER: READ, CONSOLE: f"{ADD}, {_LOCK}"},
     "membership_terms": {WORKER: READ, CONSOLE: ADD},
     "memberships": {WEB: READ, WORKER: READ, CONSOLE: ADD},
+    "not_dues": {WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
     "notices": {CONSOLE: ANY},
     "offers": {CONSOLE: ANY},
     "pauses": {WEB: READ, WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
     "paid_payments": {WORKER: READ, CONSOLE: READ},
     "payment_facts": {WEB: READ, WORKER: ADD, CONSOLE: READ},
+    "payment_matches": {WORKER: "SELECT, INSERT, DELETE", CONSOLE: READ},
+    "payment_reviews": {WEB: READ, WORKER: ANY, CONSOLE: "SELECT, UPDATE (answered_by)"},
     "payment_terms": {WEB: READ, CONSOLE: ANY},
     "payments": {WEB: READ, WORKER: CHANGE, CONSOLE: "SELECT, UPDATE"},
     "pinned_terms": {WORKER: READ, CONSOLE: ADD},

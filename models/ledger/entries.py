@@ -30,11 +30,13 @@ class CreditGrant(Base):
 
     __tablename__ = "credit_grants"
     __table_args__ = (
-        UniqueConstraint("payment_id", "item_id"),
+        UniqueConstraint("payment_id", "membership_id", "item_id", "tranche"),
         Index("ix_credit_grants_member_id_item_id", "member_id", "item_id"),
         Index("ix_credit_grants_expiring", "expires_at", postgresql_where=text("remaining > 0")),
         Index("ix_credit_grants_shortfall", "member_id", postgresql_where=text("shortfall > 0")),
         CheckConstraint("num_nonnulls(payment_id, action_id) = 1", "one_origin"),
+        CheckConstraint("(payment_id IS NULL) = (membership_id IS NULL)", "paid_for_a_membership"),
+        CheckConstraint("tranche >= 0", "tranche"),
         CheckConstraint("0 <= remaining AND remaining <= quantity", "remaining"),
         CheckConstraint("0 <= shortfall AND shortfall <= quantity", "shortfall"),
         CheckConstraint("0 <= reversed AND reversed <= quantity", "reversed"),
@@ -45,8 +47,13 @@ class CreditGrant(Base):
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
     """The action that gave it by hand; NULL if a payment gave it."""
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    membership_id: Mapped[int | None] = mapped_column(ForeignKey("memberships.id"))
+    """The membership whose dues gave it; NULL if it was given by hand."""
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
+    tranche: Mapped[int] = mapped_column(server_default="0")
+    """Which of the grants that one payment makes of the item, from 0; each has its own `effective_at`."""
     quantity: Mapped[int]
+    """The sum of the entries that open it: more than one where a payment turned out to be worth more."""
     effective_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     """UTC; NULL is never."""

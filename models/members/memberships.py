@@ -12,7 +12,9 @@ from models.catalogue.tables import (
     Club,
     Item,
     Offer,
+    Partial,
     PaymentTerm,
+    Release,
 )
 from models.database.base import Base, Currency, Id, MinorUnits, RecordedAt, Reference
 from models.database.naming import MAX_NAME_LENGTH, reference_given
@@ -82,12 +84,20 @@ class MembershipTerms(Base):
     membership_id: Mapped[int] = mapped_column(ForeignKey("memberships.id"))
     since: Mapped[datetime]
     """They apply to payments from then on; UTC."""
+    payment_term_id: Mapped[int] = mapped_column(ForeignKey("payment_terms.id"), index=True)
+    """The payment term, and with it the offer, that was bought. What follows was pinned from it."""
     dues_minor: Mapped[MinorUnits]
+    interval: Mapped[str]
+    interval_count: Mapped[int]
+    partial: Mapped[str] = mapped_column(server_default=Partial.PROPORTIONAL.value)
+    release: Mapped[str] = mapped_column(server_default=Release.AT_ONCE.value)
+    release_times: Mapped[int | None]
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
     """The action that moved the membership to these terms; NULL for those of the sign-up."""
     recorded_at: Mapped[RecordedAt]
 
     membership: Mapped[Membership] = relationship(back_populates="versions")
+    term: Mapped[PaymentTerm] = relationship()
     pinned: Mapped[list["PinnedTerms"]] = relationship(order_by="PinnedTerms.item_id")
 
 
@@ -116,7 +126,8 @@ class BillingReference(Base):
 
     endpoint: Mapped[str] = mapped_column(String(63), primary_key=True)
     reference: Mapped[Reference] = mapped_column(primary_key=True)
-    membership_id: Mapped[int] = mapped_column(ForeignKey("memberships.id"), index=True)
+    membership_id: Mapped[int] = mapped_column(ForeignKey("memberships.id"), primary_key=True, index=True)
+    """Several memberships with one reference share its payments equally."""
     recorded_at: Mapped[RecordedAt]
 
     membership: Mapped[Membership] = relationship(back_populates="billing")

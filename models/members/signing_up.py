@@ -102,7 +102,7 @@ def sign_up(
     if membership is None:
         known = session.scalars(select(Membership).where(Membership.idempotency_key == key)).one()
         return _same(known, email, club, term, picks)
-    membership.versions.append(MembershipTerms(since=now, dues_minor=term.dues_minor, pinned=_pin(term, buckets)))
+    membership.versions.append(_pinned(term, buckets, since=now))
     session.flush()
     actions.log(session, by, "sign up", f"membership {membership.id}: {offer.name}, {term.name}", member_id=member.id)
     return membership
@@ -119,9 +119,11 @@ def _same(known: Membership, email: str, club: Club, term: PaymentTerm, picks: S
     return known
 
 
-def _pin(term: PaymentTerm, buckets: Iterable[SessionBucket]) -> list[PinnedTerms]:
+def _pinned(
+    term: PaymentTerm, buckets: Iterable[SessionBucket], *, since: datetime, action_id: int | None = None
+) -> MembershipTerms:
     terms = {entry.session_bucket_id: entry for entry in term.bucket_terms}
-    return [
+    pinned = [
         PinnedTerms(
             item_id=bucket.item_id,
             quantity=terms[bucket.id].quantity,
@@ -129,6 +131,11 @@ def _pin(term: PaymentTerm, buckets: Iterable[SessionBucket]) -> list[PinnedTerm
         )
         for bucket in buckets
     ]
+    return MembershipTerms(
+        since=since, payment_term_id=term.id, dues_minor=term.dues_minor, interval=term.interval,
+        interval_count=term.interval_count, partial=term.partial, release=term.release,
+        release_times=term.release_times, action_id=action_id, pinned=pinned,
+    )  # fmt: skip
 
 
 def move_to_current_terms(
@@ -151,7 +158,7 @@ def move_to_current_terms(
     subject = f"membership {membership.id} to the current terms of {membership.offer.name}, {term.name}, from {since}"
     act = actions.log(session, by, "move terms", subject, member_id=membership.member_id, reason=reason)
     start = now if since == today else end_of(since - timedelta(days=1), club.time_zone)
-    moved = MembershipTerms(since=start, dues_minor=term.dues_minor, action_id=act, pinned=_pin(term, buckets))
+    moved = _pinned(term, buckets, since=start, action_id=act)
     membership.versions.append(moved)
     session.flush()
     session.refresh(membership, ["versions"])

@@ -5,30 +5,73 @@ never change. An entitlement is a function of their set, so it does not matter w
 arrive.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.catalogue.days import Period
 from models.database.arrays import Batch, array
 from models.database.base import Base, RecordedAt, one_of
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One line of what was billed: what for, how much, for which period."""
+
+    references: tuple[str, ...]
+    """What the processor calls it by: the subscription or mandate first, then item, price and product."""
+    amount_minor: int
+    """Before discounts; negative where unused time is given back."""
+    covers: Period | None = None
+    quantity: int = 1
+    proration: bool = False
+    """Its amount is for a part of the period that the price is for."""
+    id: str = ""
+    """By which a refund names the line."""
+
+
+@dataclass(frozen=True, slots=True)
 class Paid:
-    """A member's dues were paid."""
+    """A payment that may be a member's dues.
+
+    What the processor does not say is None or empty. Amounts are in minor units of ISO 4217.
+    """
 
     payment: str
     occurred_at: datetime
     amount_minor: int
+    """The money that was paid: by card, from a bank account, in cash."""
     currency: str
     billing_references: tuple[str, ...] = ()
-    """The references by which to find the membership, the most specific first."""
+    """The subscription, mandate or order that it names; the most specific first. They alone decide whose it is."""
+    payer: tuple[str, ...] = ()
+    """The customer or shopper. Decides whose it is only where there are no billing references."""
+    covers: Period | None = None
+    """The period that it pays for, in UTC: from the start on, until before the end."""
+    due_minor: int | None = None
+    """The dues before discounts; None where they are not told apart from what was paid."""
+    settled_minor: int | None = None
+    """The money and what was taken from the payer's own balance; None where no balance was used."""
+    lines: tuple[Line, ...] = ()
+    part: str = ""
+    """Names one of several payments that add up to this one (captures, a gift card and a card)."""
+
+    @property
+    def settled(self) -> int:
+        """What was paid, the payer's own balance included."""
+        return self.amount_minor if self.settled_minor is None else self.settled_minor
+
+    @property
+    def due(self) -> int:
+        """What was billed before discounts, as far as it is known."""
+        return self.settled if self.due_minor is None else self.due_minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +108,40 @@ class Linked:
     other: str
 
 
-Fact = Paid | Reversed | Restored | Linked
+@dataclass(frozen=True, slots=True)
+class LineRefunded:
+    """Of the money that a refund took, this much was for one line of the payment."""
+
+    payment: str
+    occurred_at: datetime
+    refund: str
+    """The id of the refund, as it ends the `cause` of a `Reversed`."""
+    line: str
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that staff should look at, in one sentence for them; it changes no sessions by itself."""
+
+    payment: str
+    occurred_at: datetime
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A billing reference (not a payment) was replaced by another at the processor: a mandate, a subscription."""
+
+    payment: str
+    """The old reference, where other facts name the payment."""
+    occurred_at: datetime
+    other: str
+    """The new reference."""
+
+
+Fact = Paid | Reversed | Restored | Linked | LineRefunded | Noted | Replaced
 
 
 class FactKind(StrEnum):
@@ -75,6 +151,9 @@ class FactKind(StrEnum):
     REVERSED = "reversed"
     RESTORED = "restored"
     LINKED = "linked"
+    LINE_REFUNDED = "line_refunded"
+    NOTED = "noted"
+    REPLACED = "replaced"
 
 
 KIND_OF: dict[type[Fact], FactKind] = {
@@ -82,6 +161,9 @@ KIND_OF: dict[type[Fact], FactKind] = {
     Reversed: FactKind.REVERSED,
     Restored: FactKind.RESTORED,
     Linked: FactKind.LINKED,
+    LineRefunded: FactKind.LINE_REFUNDED,
+    Noted: FactKind.NOTED,
+    Replaced: FactKind.REPLACED,
 }
 
 FACTS_PER_EVENT = 256
@@ -96,10 +178,13 @@ class PaymentFact(Base):
         CheckConstraint(one_of("kind", FactKind), "kind"),
         CheckConstraint("amount_minor >= 0", "amount_not_negative"),
         CheckConstraint(
-            "CASE kind WHEN 'paid' THEN amount_minor > 0 AND currency IS NOT NULL AND billing_references IS NOT NULL"
-            " WHEN 'linked' THEN other_payment_id IS NOT NULL ELSE cause IS NOT NULL END",
+            "CASE WHEN kind = 'paid' THEN coalesce(settled_minor, amount_minor) > 0"
+            " AND currency IS NOT NULL AND billing_references IS NOT NULL"
+            " WHEN kind IN ('linked', 'replaced') THEN other_payment_id IS NOT NULL"
+            " WHEN kind = 'noted' THEN shape IS NOT NULL ELSE cause IS NOT NULL END",
             "complete",
         ),
+        Index("ix_payment_facts_replaced", "other_payment_id", postgresql_where=text("kind = 'replaced'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -115,20 +200,23 @@ class PaymentFact(Base):
     running_total: Mapped[bool] = mapped_column(default=False)
     billing_references: Mapped[list[str] | None] = mapped_column(ARRAY(String))
     other_payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    settled_minor: Mapped[int | None] = mapped_column(BigInteger)
+    shape: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """What else a fact says, by the names of its fields; NULL where it says nothing else."""
 
 
 _INSERT = Batch(
     """
     INSERT INTO payment_facts (id, event_id, payment_id, kind, occurred_at, cause, amount_minor, currency,
-                               running_total, billing_references, other_payment_id, recorded_at)
+                               running_total, billing_references, other_payment_id, settled_minor, shape, recorded_at)
     SELECT id, event_id, payment_id, kind, occurred_at, cause, amount_minor, currency, running_total,
-           string_to_array(billing_references, E'\\n'), other_payment_id, :now
+           string_to_array(billing_references, E'\\n'), other_payment_id, settled_minor, shape, :now
     FROM ROWS
     ON CONFLICT (id) DO NOTHING
     """,
     id="bigint", event_id="bigint", payment_id="bigint", kind="text", occurred_at="timestamptz", cause="text",
     amount_minor="bigint", currency="text", running_total="boolean", billing_references="text",
-    other_payment_id="bigint",
+    other_payment_id="bigint", settled_minor="bigint", shape="jsonb",
 )  # fmt: skip
 
 
@@ -146,7 +234,7 @@ def references(events: Iterable[EventFacts]) -> set[tuple[str, str]]:
     for _, endpoint, facts in events:
         for fact in facts:
             keys.add((endpoint, fact.payment))
-            if isinstance(fact, Linked):
+            if isinstance(fact, Linked | Replaced):
                 keys.add((endpoint, fact.other))
     return keys
 
@@ -164,17 +252,69 @@ def record(
             content: tuple[object, ...]
             match fact:
                 case Paid():
-                    content = None, fact.amount_minor, fact.currency, False, "\n".join(fact.billing_references), None
+                    named = "\n".join(fact.billing_references)
+                    content = (
+                        None, fact.amount_minor, fact.currency, False, named, None, fact.settled_minor, _shape(fact)
+                    )  # fmt: skip
                 case Reversed():
-                    content = fact.cause, fact.amount_minor, fact.currency, fact.running_total, None, None
+                    content = fact.cause, fact.amount_minor, fact.currency, fact.running_total, None, None, None, None
                 case Restored():
-                    content = fact.cause, fact.amount_minor, fact.currency, False, None, None
-                case Linked():
-                    content = None, None, None, False, None, payment_ids[endpoint, fact.other]
+                    content = fact.cause, fact.amount_minor, fact.currency, False, None, None, None, None
+                case LineRefunded():
+                    line = json.dumps({"line": fact.line})
+                    content = fact.refund, fact.amount_minor, fact.currency, False, None, None, None, line
+                case Noted():
+                    content = None, None, None, False, None, None, None, json.dumps({"what": fact.what})
+                case Linked() | Replaced():
+                    content = None, None, None, False, None, payment_ids[endpoint, fact.other], None, None
             fact_id, payment_id = event_id * FACTS_PER_EVENT + place, payment_ids[endpoint, fact.payment]
             rows.append((fact_id, event_id, payment_id, KIND_OF[type(fact)].value, fact.occurred_at, *content))
     if rows:
         _INSERT.execute(session, rows, now=now)
+
+
+def _shape(paid: Paid) -> str | None:
+    """What of a `Paid` has no column of its own, as JSON; None for nothing."""
+    shape: dict[str, object] = {}
+    if paid.payer:
+        shape["payer"] = paid.payer
+    if paid.covers:
+        shape["covers"] = _times(paid.covers)
+    if paid.due_minor is not None:
+        shape["due_minor"] = paid.due_minor
+    if paid.part:
+        shape["part"] = paid.part
+    if paid.lines:
+        shape["lines"] = [
+            [line.references, line.amount_minor, _times(line.covers), line.quantity, line.proration, line.id]
+            for line in paid.lines
+        ]
+    return json.dumps(shape) if shape else None
+
+
+def _times(covers: Period | None) -> list[str] | None:
+    return covers and [moment.isoformat() for moment in covers]
+
+
+def _period(times: Sequence[str] | None) -> Period | None:
+    if not times:
+        return None
+    start, end = (datetime.fromisoformat(one).astimezone(UTC) for one in times)
+    return start, end
+
+
+def _paid(
+    reference: str, at: datetime, amount: int, currency: str, billing: Iterable[str], settled: int | None,
+    shape: Mapping[str, Any],
+) -> Paid:  # fmt: skip
+    lines = (
+        Line(tuple(named), minor, _period(covers), quantity, proration, line)
+        for named, minor, covers, quantity, proration, line in shape.get("lines", ())
+    )
+    return Paid(
+        reference, at, amount, currency, tuple(billing), tuple(shape.get("payer", ())), _period(shape.get("covers")),
+        shape.get("due_minor"), settled, tuple(lines), shape.get("part", ""),
+    )  # fmt: skip
 
 
 _OF_REFERENCES = text("""
@@ -202,7 +342,7 @@ class KnownFact(NamedTuple, Generic[F]):
 
 _OF_PAYMENTS = text("""
     SELECT f.payment_id, f.id, f.kind, p.reference, f.occurred_at, f.cause, f.amount_minor, f.currency,
-           f.running_total, f.billing_references, o.reference AS other, f.recorded_at
+           f.running_total, f.billing_references, o.reference AS other, f.settled_minor, f.shape, f.recorded_at
     FROM payment_facts f
     JOIN payments p ON p.id = f.payment_id
     LEFT JOIN payments o ON o.id = f.other_payment_id
@@ -214,15 +354,24 @@ _OF_PAYMENTS = text("""
 def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[int, KnownFact[Fact]]]:
     """All facts of these payments, each with its payment's id, in the order of fact ids."""
     for row in session.execute(_OF_PAYMENTS, {"ids": array(payment_ids)}).all():
-        payment_id, fact_id, kind, reference, at, cause, amount, currency, running, billing, other, recorded_at = row
+        (
+            payment_id, fact_id, kind, reference, at, cause, amount, currency, running, billing, other, settled, shape,
+            recorded_at,
+        ) = row  # fmt: skip
         fact: Fact
         match kind:
-            case "paid":
-                fact = Paid(reference, at, amount, currency, tuple(billing))
-            case "reversed":
+            case FactKind.PAID:
+                fact = _paid(reference, at, amount, currency, billing, settled, shape or {})
+            case FactKind.REVERSED:
                 fact = Reversed(reference, at, cause, amount, currency, running)
-            case "restored":
+            case FactKind.RESTORED:
                 fact = Restored(reference, at, cause, amount, currency)
+            case FactKind.LINE_REFUNDED:
+                fact = LineRefunded(reference, at, cause, shape["line"], amount, currency)
+            case FactKind.NOTED:
+                fact = Noted(reference, at, shape["what"])
+            case FactKind.REPLACED:
+                fact = Replaced(reference, at, other)
             case _:
                 fact = Linked(reference, at, other)
         yield payment_id, KnownFact(fact_id, fact, recorded_at)

@@ -48,6 +48,12 @@ class Payment(Base):
         UniqueConstraint("endpoint", "reference"),
         Index("ix_payments_unmatched", "id", postgresql_where=text("state = 'unmatched'")),
         Index("ix_payments_held", "id", postgresql_where=text("state = 'held'")),
+        Index("ix_payments_settle_again", "id", postgresql_where=text("settle_again")),
+        Index(
+            "ix_payments_partly_matched",
+            "id",
+            postgresql_where=text("state = 'settled' AND billing_references IS NOT NULL"),
+        ),
         CheckConstraint(one_of("state", PaymentState), "state"),
         CheckConstraint("same_as < id", "root_is_lowest"),
         CheckConstraint("state <> 'settled' OR membership_id IS NOT NULL", "settled_is_matched"),
@@ -62,12 +68,26 @@ class Payment(Base):
     state: Mapped[str] = mapped_column(server_default=PaymentState.HEARD_OF.value)
     problem: Mapped[str | None]
     """Why it is held, or the contradiction between its facts."""
-    set_aside_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
-    """The action that took an unmatched or held payment off the lists, because it is not dues."""
+    settle_again: Mapped[bool] = mapped_column(server_default=text("false"))
+    """The worker's sweep is to settle it again: what decides its worth was changed."""
     membership_id: Mapped[int | None] = mapped_column(ForeignKey("memberships.id"), index=True)
     billing_references: Mapped[list[str] | None] = mapped_column(ARRAY(String))
-    """The references by which an unmatched payment would find its membership."""
+    """The references by which what is unmatched of it would find its membership; NULL if nothing is unmatched."""
     recorded_at: Mapped[RecordedAt]
+
+
+class PaymentMatch(Base):
+    """One membership of a payment that pays for several, by the reference that found it.
+
+    A payment for one membership has no such row.
+    """
+
+    __tablename__ = "payment_matches"
+
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"), primary_key=True)
+    """The payment's root."""
+    reference: Mapped[Reference] = mapped_column(primary_key=True)
+    membership_id: Mapped[int] = mapped_column(ForeignKey("memberships.id"), primary_key=True, index=True)
 
 
 Key = tuple[str, str]

@@ -176,7 +176,7 @@ UNUSABLE = {
     "adyen/PREARBITRATION_LOST-prearbitration_lost": "originalReference is missing",
     "adyen/PREARBITRATION_WON-prearbitration_won": "originalReference is missing",
     "adyen/SECOND_CHARGEBACK-second_chargeback": "originalReference is missing",
-    "pay-rails-stripe/stripe__account.updated": "account is 'acct_00000000000000', but the endpoint's is None",
+    "pay-rails-stripe/stripe__account.updated": "account is 'acct_00000000000000', but the endpoint's account is None",
 }
 """Sample -> why nothing can be made of it."""
 
