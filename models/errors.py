@@ -99,6 +99,10 @@ class WrongState(SppError, field="state"):
     """{what} is {state}, so it cannot be {verb}."""
 
 
+class CountChanged(SppError, field="expected", status=409):
+    """There are {found} now, not the {expected} that you confirmed: look at them again."""
+
+
 class NameTaken(SppError, field="name", status=409):
     """There is already {what} {name!r}: choose another name."""
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.catalogue.rules import MAX_DAYS_TO_EXPIRE as MAX_DAYS_TO_EXPIRE
@@ -109,9 +109,9 @@ class Club(Base):
     """IANA name, such as America/Chicago."""
     currency: Mapped[Currency]
     shortfall_policy: Mapped[str] = mapped_column(default=ShortfallPolicy.REPAY.value)
-    refund_fee_percent: Mapped[int] = mapped_column(server_default="5")
+    refund_fee_percent: Mapped[int] = mapped_column(server_default=text("5"))
     """A refund that leaves no more than this share of the payment counts as all of it: the processor kept a fee."""
-    refund_fee_most_minor: Mapped[MinorUnits] = mapped_column(server_default="1000")
+    refund_fee_most_minor: Mapped[MinorUnits] = mapped_column(server_default=text("1000"))
     """And no more than this amount, in minor units."""
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.deliveries import changed, endpoint
 from tests.webhooks.processors.test_authorize_net import CHARGEBACK, CHARGED_IN_PLACE, KEY, MEMBER, TEST, at, meaning
 from webhooks.processors import Ignored, NotYet, Processor, Unusable

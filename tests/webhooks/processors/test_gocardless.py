@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Paid, Restored, Reversed
 from runtime.settings import SettingsError
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, ParsedEvent, Processor, Unusable

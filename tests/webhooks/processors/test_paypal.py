@@ -9,8 +9,8 @@ import pytest
 
 from local.paypal_certificates import make
 from local.samples import NAMES, sample
-from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import KINDS, ProcessorContract, _places_to_change, _well_formed
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unusable
