@@ -159,7 +159,9 @@ class Meaning(Processor):
         status = session.get("payment_status")
         if status in ("unpaid", "no_payment_required"):
             raise Ignored(f"no money moved: the payment status is {status}")
-        if (session.get("mode"), status) != ("payment", "paid") or strict.optional_name(session, "invoice"):
+        # The invoice may be made after the session is complete.
+        invoiced = session.get("invoice") or strict.mapping(session, "invoice_creation").get("enabled") is True
+        if (session.get("mode"), status) != ("payment", "paid") or invoiced:
             raise Ignored(SAME_MONEY)
         reference, (amount, currency) = strict.name(session, "payment_intent"), self._money(session, "amount_total")
         payer = _payer(session)

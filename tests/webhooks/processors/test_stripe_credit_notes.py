@@ -45,6 +45,13 @@ def test_all_outside_stripe() -> None:
     assert found == [Reversed("in_Gym0001", TOLD, "credit note:cn_Gym0001", 8900, "USD")]
 
 
+def test_a_refund_that_was_recorded_and_not_made_by_stripe() -> None:
+    outside = [
+        {"amount_refunded": 8900, "type": "payment_record_refund", "payment_record_refund": {"refund_group": "r"}}
+    ]
+    assert meaning(refunds=outside, lines=None) == [given_back(8900)]
+
+
 def test_a_refund_of_the_locker() -> None:
     refund = [{"amount_refunded": 3000, "refund": "re_Gym0001"}]
     note = {"amount": 3000, "post_payment_amount": ..., "refunds": refund, "lines__data": [by_line("il_locker", 3000)]}

@@ -319,6 +319,7 @@ class TestCheckout:
         [
             ({"mode": "subscription"}, "same money"),
             ({"invoice": "in_1"}, "same money"),
+            ({"invoice_creation": {"enabled": True}}, "same money"),
             ({"payment_status": "unpaid"}, "no money moved"),
             ({"payment_status": "no_payment_required"}, "no money moved"),
             ({"amount_total": 0}, "zero"),
