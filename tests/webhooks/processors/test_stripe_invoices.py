@@ -114,6 +114,10 @@ class TestPeriodAndDues:
         )
         assert (fact.covers, fact.due_minor) == ((at(middle), at(MONTH_END)), 3000)
 
+    def test_a_downgrade_beside_a_fee_is_no_dues(self) -> None:
+        fact = paid(one_off("il_unused", -1000, "sub_Gym0001", proration=True, end=MONTH_END), one_off(amount=3000))
+        assert (fact.covers, fact.due_minor, fact.amount_minor) == (None, 0, 2000)
+
     def test_prorations_of_the_month_before_do_not_lengthen_the_next(self) -> None:
         fact = paid(
             one_off("il_rest", 3000, "sub_Gym0001", proration=True, start=START - 15 * DAY, end=START), recurring()
