@@ -389,8 +389,9 @@ def _well_formed(fact: object) -> None:
     assert fact.amount_minor is None or 0 <= fact.amount_minor < 2**63
     assert fact.currency is None or (fact.currency.isupper() and len(fact.currency) == 3)
     if isinstance(fact, Paid):
-        assert fact.amount_minor
+        assert fact.settled
         assert fact.currency
-        assert all(map(strict.is_name, fact.billing_references))
+        named = *fact.billing_references, *fact.payer, *(name for line in fact.lines for name in line.references)
+        assert all(map(strict.is_name, named))
     else:
         assert fact.cause.isprintable()
