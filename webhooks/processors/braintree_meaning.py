@@ -1,8 +1,8 @@
 """What Braintree's notices mean, and what its API lists.
 
-A charge names its subscription, its period, its add-ons and its discounts; so do what the API lists and a notice. Only
-a notice says the subscription's price and balance at that time. By these, a charge of less than the price was paid
-from the balance for the rest, and one of several times the price pays for the periods before, too.
+A notice and the API's list say the same of a charge: its subscription, period, add-ons and discounts. Only a notice
+also says the subscription's price and balance at that time. They tell what the balance paid, where a charge is less
+than the price, and how many periods are paid at once, where it is several times the price.
 """
 
 from collections.abc import Iterable
