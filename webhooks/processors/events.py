@@ -45,11 +45,12 @@ class ParsedEvent(NamedTuple):
 
 
 class Payer(NamedTuple):
-    """What a processor says of who paid and what for, for staff who look at a payment that is nobody's."""
+    """What the processor says of who paid, for staff who look at an unmatched payment. Never part of a fact."""
 
     name: str | None = None
     email: str | None = None
     description: str | None = None
+    """What the payment was for, in the processor's words."""
 
 
 class Delivery(NamedTuple):

@@ -143,6 +143,7 @@ FACTS = {
     "adyen/CAPTURE_FAILED-capture_failed": "Reversed",
     "adyen/CHARGEBACK-chargeback": "Reversed",
     "adyen/EXPIRE-expire": "Reversed",
+    "adyen/ORDER_CLOSED-order_closed": "Linked Reversed",
     "adyen/REFUNDED_REVERSED-refunded_reversed": "Restored",
     "adyen/REFUND_FAILED-refund_failed": "Restored",
     "adyen/REFUND_WITH_DATA-refund_with_data": "Reversed",
