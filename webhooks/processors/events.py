@@ -49,3 +49,12 @@ class Delivery(NamedTuple):
 
     body: bytes
     headers: dict[str, str]
+
+
+class Payer(NamedTuple):
+    """What a processor says of who paid, for staff who look at an unmatched payment. Never in a fact."""
+
+    name: str | None = None
+    email: str | None = None
+    description: str | None = None
+    """Of the payment."""
