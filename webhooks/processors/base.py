@@ -198,7 +198,7 @@ class Processor(ABC):
         return (event,)
 
     def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
-        """What the event says of who paid; None where it says nothing. Never raises."""
+        """What the event says of who paid, for staff; None where it says nothing. Never raises, never in a fact."""
         return None
 
     # The API

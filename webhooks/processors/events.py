@@ -44,17 +44,16 @@ class ParsedEvent(NamedTuple):
     thin: bool = False
 
 
+class Payer(NamedTuple):
+    """What a processor says of who paid and what for, for staff who look at a payment that is nobody's."""
+
+    name: str | None = None
+    email: str | None = None
+    description: str | None = None
+
+
 class Delivery(NamedTuple):
     """A request as the processor would make it."""
 
     body: bytes
     headers: dict[str, str]
-
-
-class Payer(NamedTuple):
-    """What a processor says of who paid, for staff who look at an unmatched payment. Never in a fact."""
-
-    name: str | None = None
-    email: str | None = None
-    description: str | None = None
-    """Of the payment."""

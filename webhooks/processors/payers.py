@@ -1,34 +1,45 @@
-"""Reading who paid, leniently: whatever is missing or malformed is left out, because nothing depends on it."""
+"""Who paid: the rule for a payment that names nobody, and what staff see of a payer whom no membership names."""
 
+from typing import Any
+
+from models.payments.facts import Paid
 from webhooks.processors import strict
-from webhooks.processors.base import Object
-from webhooks.processors.events import Payer, Unusable
+from webhooks.processors.events import Ignored, Payer, Unusable
 
-LONGEST = 200
-"""Characters that are kept of a text."""
+MOST_SHOWN = 200
+"""Characters of a name, e-mail address or description."""
 
 
-def loaded(body: bytes | None) -> Object:
-    """The JSON object in `body`; empty where it cannot be read."""
+def known(paid: Paid) -> Paid:
+    """The payment, where something was paid by somebody who is named. Raises Ignored."""
+    if paid.settled == 0:
+        raise Ignored("zero amount: nothing was paid")
+    if not (paid.billing_references or paid.payer or paid.lines):
+        raise Ignored("names nobody: neither a subscription nor a customer")
+    return paid
+
+
+def details(name: object, email: object, description: object) -> Payer | None:
+    """The payer in these words; what is no text, or empty, is left out. None where nothing is left."""
+    said = [one.strip()[:MOST_SHOWN] or None if isinstance(one, str) else None for one in (name, email, description)]
+    return Payer(*said) if any(said) else None
+
+
+def loaded(body: bytes | None) -> object:
+    """What is in a JSON body; None where it cannot be read."""
     try:
-        return strict.loads(body) if body is not None else {}
+        return None if body is None else strict.loads(body)
     except Unusable:
-        return {}
+        return None
 
 
-def payer(name: str | None, email: str | None, description: str | None) -> Payer | None:
-    """The payer of whom something is known, or None."""
-    return Payer(name, email, description) if name or email or description else None
-
-
-def text(holder: object, *path: str) -> str | None:
-    """The text at the end of the path, in one line; None where there is none."""
+def inside(holder: object, *path: str) -> Any:
+    """What stands at the end of the path; None where there is nothing."""
     for key in path:
         holder = holder.get(key) if isinstance(holder, dict) else None
-    line = " ".join(holder.split()) if isinstance(holder, str) else ""
-    return line[:LONGEST] or None
+    return holder
 
 
-def full_name(holder: object, *keys: str) -> str | None:
-    """The texts under these keys, such as a given name and a surname, in one."""
-    return " ".join(filter(None, (text(holder, key) for key in keys))) or None
+def full_name(*words: object) -> str:
+    """A given name and a surname in one; what is no text is left out."""
+    return " ".join(word for word in words if isinstance(word, str) and word)

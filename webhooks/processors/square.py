@@ -35,14 +35,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from runtime.settings import Endpoint
 from webhooks.processors import payers, strict
-from webhooks.processors.base import Object, SignedInHeader, Trial, dues
+from webhooks.processors.base import Object, SignedInHeader, Trial
 from webhooks.processors.events import Ignored, ParsedEvent, Payer, Unavailable, Unusable
 from webhooks.signatures import Headers
 
@@ -132,8 +131,9 @@ class Square(SignedInHeader):
         if status != "PAID" and amount < _total(invoice, "computed_amount_money")[0]:
             raise Ignored(f"the invoice is {status} and was never paid in full")
         reference, at = strict.name(invoice, "order_id"), strict.iso_time(invoice, "updated_at")
-        paid = dues(reference, at, amount, currency, strict.optional_name(invoice, "subscription_id"))
-        return [_paid_by(paid, strict.mapping(invoice, "primary_recipient"))]
+        billing = _named(invoice, "subscription_id")
+        payer = _named(strict.mapping(invoice, "primary_recipient"), "customer_id")
+        return [payers.known(Paid(reference, at, amount, currency, billing, payer))]
 
     def payment(self, payment: Object) -> list[Fact]:
         """The link to the order, or the payment's failure; of a payment without an order, what was paid."""
@@ -146,7 +146,7 @@ class Square(SignedInHeader):
             return [Reversed(reference, at, cause, amount, currency)]
         order, held = strict.optional_name(payment, "order_id"), Restored(reference, at, cause, amount, currency)
         if order is None:
-            return [_paid_by(dues(reference, at, amount, currency), payment), held]
+            return [payers.known(Paid(reference, at, amount, currency, payer=_named(payment, "customer_id"))), held]
         return [Linked(reference, at, order), held]
 
     def refund(self, refund: Object) -> list[Fact]:
@@ -175,14 +175,12 @@ class Square(SignedInHeader):
 
     def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
         """Of an invoice its recipient and title; of a payment the buyer's e-mail address and the note."""
-        found: object = payers.loaded(body)
-        for key in ("data", "object", type.partition(".")[0]):
-            found = found.get(key) if isinstance(found, dict) else None
-        recipient = found.get("primary_recipient") if isinstance(found, dict) else None
-        return payers.payer(
-            payers.full_name(recipient, "given_name", "family_name"),
-            payers.text(recipient, "email_address") or payers.text(found, "buyer_email_address"),
-            payers.text(found, "title") or payers.text(found, "note"),
+        found = payers.inside(payers.loaded(body), "data", "object", type.partition(".")[0])
+        recipient = payers.inside(found, "primary_recipient")
+        return payers.details(
+            payers.full_name(payers.inside(recipient, "given_name"), payers.inside(recipient, "family_name")),
+            payers.inside(recipient, "email_address") or payers.inside(found, "buyer_email_address"),
+            payers.inside(found, "title") or payers.inside(found, "note"),
         )
 
     # The API
@@ -277,12 +275,10 @@ class Square(SignedInHeader):
         return self.event(json.dumps(event).encode())
 
 
-def _paid_by(paid: Paid, holder: Object) -> Paid:
-    """The payment with the customer that `holder` names as its payer. Raises Ignored where it then names nobody."""
-    customer = strict.optional_name(holder, "customer_id")
-    if not customer and not paid.billing_references:
-        raise Ignored("names nobody: it is of no subscription and of no customer")
-    return replace(paid, payer=(customer,) if customer else ())
+def _named(holder: Object, key: str) -> tuple[str, ...]:
+    """The reference under `key`, where there is one."""
+    reference = strict.optional_name(holder, key)
+    return (reference,) if reference else ()
 
 
 def _total(invoice: Object, key: str) -> tuple[int, str]:

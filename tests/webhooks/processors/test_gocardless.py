@@ -6,20 +6,23 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.entitlement import Terms, entitlement
-from models.payments.facts import Fact, Paid, Restored, Reversed
+from models.payments.entitlement import Terms, entitlement, payment_of
+from models.payments.facts import Fact, Paid, Replaced, Restored, Reversed
 from runtime.settings import SettingsError
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
-from webhooks.processors import Ignored, ParsedEvent, Processor, Unusable
+from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unusable
+from webhooks.processors.events import Payer
 
 TEST = endpoint("gocardless", "secret")
 OURS = endpoint("gocardless", "secret", account="OR1")
 RECORDED = recorded("gocardless")
 RESOURCES = {
-    kind: (PAYLOADS / f"gocardless/resources/{kind[:-1]}.json").read_bytes() for kind in ("payments", "refunds")
+    kind: (PAYLOADS / f"gocardless/resources/{kind[:-1]}.json").read_bytes()
+    for kind in ("payments", "refunds", "billing_requests")
 }
 CONFIRMED, PAID_OUT, FAILED = (RECORDED[f"payment_{action}"] for action in ("confirmed", "paid_out", "failed"))
+REPLACED, FULFILLED = RECORDED["mandate_replaced"], RECORDED["billing_request_fulfilled"]
 REFUND_PAID, REFUND_FAILED = RECORDED["refund_paid"], RECORDED["refund_failed"]
 TOLD = datetime(2026, 11, 1, 9, 0, 5, 123_000, tzinfo=UTC)
 
@@ -92,6 +95,11 @@ class TestPaid:
         assert isinstance(paid, Paid)
         assert paid.billing_references == references
 
+    def test_the_customer_of_its_mandate_is_the_payer(self) -> None:
+        paid = meaning(CONFIRMED, {"links__customer": "CUGym0001"})[0]
+        assert isinstance(paid, Paid)
+        assert (paid.billing_references, paid.payer) == (("SBGym0001", "MDGym0001"), ("CUGym0001",))
+
     @pytest.mark.parametrize("mandate", ["MD 1", "MD\x7f", 7, ["MD1"], {"id": 7}])
     def test_a_reference_that_is_none_is_not_left_out_in_silence(self, mandate: object) -> None:
         with pytest.raises(Unusable, match="mandate"):
@@ -106,6 +114,68 @@ class TestPaid:
         paid = meaning(CONFIRMED, {"currency": currency, "amount": amount})[0]
         assert isinstance(paid, Paid)
         assert (paid.amount_minor, paid.currency) == (amount, currency.upper())
+
+
+class TestReplaced:
+    def test_the_new_mandate_stands_for_the_old(self) -> None:
+        assert meaning(REPLACED) == [Replaced("MDGym0001", at("2026-11-14T06:00:00"), "MDGym0002")]
+
+    @pytest.mark.parametrize("link", ["mandate", "new_mandate"])
+    @pytest.mark.parametrize("value", [None, "", "MD 1", 7, ["MD1"], ...])
+    def test_of_no_mandate(self, link: str, value: object) -> None:
+        with pytest.raises(Unusable, match="mandate"):
+            meaning(REPLACED, **{f"links__{link}": value})
+
+
+class TestBillingRequest:
+    MADE = at("2026-11-01T08:59:40")
+
+    def test_its_payment_is_of_what_it_made(self) -> None:
+        assert meaning(FULFILLED) == [Paid("PMGym0001", self.MADE, 8900, "GBP", ("MDGym0001",), ("CUGym0001",))]
+
+    def test_the_subscription_is_the_closest(self) -> None:
+        (paid,) = meaning(
+            FULFILLED, {"links__subscription_request_subscription": "SB2", "payment__links__mandate": "MDInstant"}
+        )
+        assert isinstance(paid, Paid)
+        assert paid.billing_references == ("SB2", "MDGym0001", "MDInstant")
+
+    def test_it_counts_and_not_the_confirmation_that_names_nobody(self) -> None:
+        confirmed = meaning(CONFIRMED, {"links": {"creditor": "CRGym0001"}, "currency": "GBP"})
+        for facts in permutations([*meaning(FULFILLED), *confirmed]):
+            paid = payment_of(facts)
+            assert paid is not None
+            assert paid.payer == ("CUGym0001",)
+
+    def test_a_payment_that_names_its_mandate_counts_by_its_own_events(self) -> None:
+        with pytest.raises(Ignored, match="same money"):
+            meaning(FULFILLED, {"payment__links__mandate": "MDGym0001"})
+
+    @pytest.mark.parametrize("payment", [None, {}, ...])
+    def test_of_no_payment(self, payment: object) -> None:
+        with pytest.raises(Ignored, match="for no payment"):
+            meaning(FULFILLED, {"payment": payment})
+
+    @pytest.mark.parametrize("status", ["pending_submission", "submitted", "", None])
+    def test_not_collected_yet(self, status: object) -> None:
+        with pytest.raises(NotYet, match="GoCardless says that the payment is"):
+            meaning(FULFILLED, {"payment__status": status})
+
+    @pytest.mark.parametrize("status", ["failed", "cancelled", "customer_approval_denied"])
+    def test_never_collected(self, status: str) -> None:
+        with pytest.raises(Ignored, match="nothing was collected"):
+            meaning(FULFILLED, {"payment__status": status})
+
+    @pytest.mark.parametrize("status", ["paid_out", "charged_back"])
+    def test_collected_before(self, status: str) -> None:
+        assert meaning(FULFILLED, {"payment__status": status}) == meaning(FULFILLED)
+
+
+def test_the_payer_is_described_by_the_payment() -> None:
+    for kind, told in (("payments", "Membership, November"), ("billing_requests", "First month")):
+        assert TEST.payer_details(f"{kind}.confirmed", b"", RESOURCES[kind]) == Payer(description=told)
+    for nothing in (None, b"", b"[]", b"{}", b'{"description": 7, "payment": 7}'):
+        assert TEST.payer_details("payments.confirmed", b"", nothing) is None
 
 
 class TestGoneAndBack:

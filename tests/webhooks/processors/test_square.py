@@ -383,7 +383,7 @@ class TestPayer:
     def test_of_an_invoice(self) -> None:
         said = {"email_address": "zoe@example.com", "given_name": "Zoë", "family_name": "Example"}
         body = changed(
-            INVOICE, data__object__invoice__primary_recipient=said, data__object__invoice__title="Gold\n plan"
+            INVOICE, data__object__invoice__primary_recipient=said, data__object__invoice__title=" Gold plan "
         )
         assert TEST.payer_details("invoice.payment_made", body) == Payer("Zoë Example", "zoe@example.com", "Gold plan")
         assert TEST.payer_details("invoice.payment_made", INVOICE) == Payer("Zoë")
