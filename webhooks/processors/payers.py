@@ -6,6 +6,7 @@ from models.payments.facts import Paid
 from webhooks.processors import strict
 from webhooks.processors.events import Ignored, Payer, Unusable
 
+NOBODY = "names nobody: neither a subscription nor a customer"
 MOST_SHOWN = 200
 """Characters of a name, e-mail address or description."""
 
@@ -15,7 +16,7 @@ def known(paid: Paid) -> Paid:
     if paid.settled == 0:
         raise Ignored("zero amount: nothing was paid")
     if not (paid.billing_references or paid.payer or paid.lines):
-        raise Ignored("names nobody: neither a subscription nor a customer")
+        raise Ignored(NOBODY)
     return paid
 
 

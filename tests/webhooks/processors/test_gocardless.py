@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.entitlement import Terms, entitlement, payment_of
-from models.payments.facts import Fact, Paid, Replaced, Restored, Reversed
+from models.payments.entitlement import Terms, entitlement
+from models.payments.facts import Fact, Paid, Restored, Reversed
 from runtime.settings import SettingsError
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
-from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unusable
+from webhooks.processors import Ignored, ParsedEvent, Processor, Unusable
 from webhooks.processors.events import Payer
 
 TEST = endpoint("gocardless", "secret")
@@ -22,7 +22,6 @@ RESOURCES = {
     for kind in ("payments", "refunds", "billing_requests")
 }
 CONFIRMED, PAID_OUT, FAILED = (RECORDED[f"payment_{action}"] for action in ("confirmed", "paid_out", "failed"))
-REPLACED, FULFILLED = RECORDED["mandate_replaced"], RECORDED["billing_request_fulfilled"]
 REFUND_PAID, REFUND_FAILED = RECORDED["refund_paid"], RECORDED["refund_failed"]
 TOLD = datetime(2026, 11, 1, 9, 0, 5, 123_000, tzinfo=UTC)
 
@@ -114,61 +113,6 @@ class TestPaid:
         paid = meaning(CONFIRMED, {"currency": currency, "amount": amount})[0]
         assert isinstance(paid, Paid)
         assert (paid.amount_minor, paid.currency) == (amount, currency.upper())
-
-
-class TestReplaced:
-    def test_the_new_mandate_stands_for_the_old(self) -> None:
-        assert meaning(REPLACED) == [Replaced("MDGym0001", at("2026-11-14T06:00:00"), "MDGym0002")]
-
-    @pytest.mark.parametrize("link", ["mandate", "new_mandate"])
-    @pytest.mark.parametrize("value", [None, "", "MD 1", 7, ["MD1"], ...])
-    def test_of_no_mandate(self, link: str, value: object) -> None:
-        with pytest.raises(Unusable, match="mandate"):
-            meaning(REPLACED, **{f"links__{link}": value})
-
-
-class TestBillingRequest:
-    MADE = at("2026-11-01T08:59:40")
-
-    def test_its_payment_is_of_what_it_made(self) -> None:
-        assert meaning(FULFILLED) == [Paid("PMGym0001", self.MADE, 8900, "GBP", ("MDGym0001",), ("CUGym0001",))]
-
-    def test_the_subscription_is_the_closest(self) -> None:
-        (paid,) = meaning(
-            FULFILLED, {"links__subscription_request_subscription": "SB2", "payment__links__mandate": "MDInstant"}
-        )
-        assert isinstance(paid, Paid)
-        assert paid.billing_references == ("SB2", "MDGym0001", "MDInstant")
-
-    def test_it_counts_and_not_the_confirmation_that_names_nobody(self) -> None:
-        confirmed = meaning(CONFIRMED, {"links": {"creditor": "CRGym0001"}, "currency": "GBP"})
-        for facts in permutations([*meaning(FULFILLED), *confirmed]):
-            paid = payment_of(facts)
-            assert paid is not None
-            assert paid.payer == ("CUGym0001",)
-
-    def test_a_payment_that_names_its_mandate_counts_by_its_own_events(self) -> None:
-        with pytest.raises(Ignored, match="same money"):
-            meaning(FULFILLED, {"payment__links__mandate": "MDGym0001"})
-
-    @pytest.mark.parametrize("payment", [None, {}, ...])
-    def test_of_no_payment(self, payment: object) -> None:
-        with pytest.raises(Ignored, match="for no payment"):
-            meaning(FULFILLED, {"payment": payment})
-
-    @pytest.mark.parametrize("status", ["pending_submission", "submitted", "", None])
-    def test_not_collected_yet(self, status: object) -> None:
-        with pytest.raises(NotYet, match="GoCardless says that the payment is"):
-            meaning(FULFILLED, {"payment__status": status})
-
-    @pytest.mark.parametrize("status", ["failed", "cancelled", "customer_approval_denied"])
-    def test_never_collected(self, status: str) -> None:
-        with pytest.raises(Ignored, match="nothing was collected"):
-            meaning(FULFILLED, {"payment__status": status})
-
-    @pytest.mark.parametrize("status", ["paid_out", "charged_back"])
-    def test_collected_before(self, status: str) -> None:
-        assert meaning(FULFILLED, {"payment__status": status}) == meaning(FULFILLED)
 
 
 def test_the_payer_is_described_by_the_payment() -> None:
