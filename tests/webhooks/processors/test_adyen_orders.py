@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.models.payments.entitled import Terms, entitlement
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.deliveries import changed
 from tests.webhooks.processors.test_adyen import (
     CAPTURE,

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from local.samples import sample
-from tests.models.payments.entitled import Terms, entitlement
 from models.payments.facts import Fact, Line, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.deliveries import NOW, PAYLOADS, endpoint, received
 from webhooks.processors import Ignored, Processor, Unusable
 

@@ -11,8 +11,8 @@ import pytest
 
 from local.samples import sample
 from local.standin import StandIn
-from tests.models.payments.entitled import Terms, entitlement
 from models.payments.facts import Fact, Line, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.deliveries import PAYLOADS, endpoint
 from webhooks.processors import Ignored, ParsedEvent, Processor, Unavailable, http
 from webhooks.processors import braintree_api as ours

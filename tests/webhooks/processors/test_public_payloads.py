@@ -92,7 +92,7 @@ GOCARDLESS_ACTIONS = {
     " failed charged_back chargeback_cancelled late_failure_settled chargeback_settled resubmission_requested"
     " surcharge_fee_debited surcharge_fee_credited",
     "refunds": "created failed paid refund_settled bounced funds_returned",
-    "mandates": "created submitted active cancelled failed",
+    "mandates": "created submitted active cancelled failed replaced",
     "subscriptions": "created customer_approval_granted payment_created amended finished cancelled",
     "payouts": "paid fx_rate_confirmed tax_exchange_rates_confirmed",
 }
@@ -148,6 +148,7 @@ FACTS = {
     "adyen/REFUND_FAILED-refund_failed": "Restored",
     "adyen/REFUND_WITH_DATA-refund_with_data": "Reversed",
     "adyen/TECHNICAL_CANCEL-technical_cancel": "Reversed",
+    "gocardless/mandates replaced": "Replaced",
     "gocardless/payments charged_back": "Reversed",
     "gocardless/payments chargeback_cancelled": "Restored",
     "gocardless/payments confirmed": "Paid Restored",
@@ -162,6 +163,7 @@ FACTS = {
     "square/DisputeCreatedEvent": "Reversed",
     "square/DisputeStateChangedEvent": "Restored",
     "square/DisputeStateUpdatedEvent": "Restored",
+    "square/InvoicePaymentMadeEvent": "Paid",
     "square/PaymentUpdatedEvent": "Linked Restored",
     "square/RefundUpdatedEvent": "Reversed",
     "stripe/charge in charge.refunded": "Reversed",

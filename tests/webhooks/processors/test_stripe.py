@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from tests.models.payments.entitled import Terms, entitlement
 from models.payments.facts import Fact, Line, Linked, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, Processor, Unusable
