@@ -34,6 +34,10 @@ class ReviewReason(StrEnum):
     """It is more than the dues."""
     LESS = "less"
     """It is less than the dues, though it pays for a whole interval."""
+    EXTRA = "extra"
+    """It was paid beside the dues: a fee, not a part of them."""
+    SEVERAL = "several"
+    """There is another charge for the same period."""
     SHAPE = "shape"
     """The period or the lines that it says it pays for make no sense."""
     PAYER_ONLY = "payer_only"
@@ -55,6 +59,7 @@ class PaymentReview(Base):
     __table_args__ = (
         CheckConstraint(one_of("reason", ReviewReason), "reason"),
         Index("ix_payment_reviews_open", "recorded_at", "payment_id", postgresql_where=text("answered_by IS NULL")),
+        Index("ix_payment_reviews_fees", "recorded_at", postgresql_where=text("reason IN ('part', 'extra')")),
     )
 
     payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"), primary_key=True)

@@ -81,6 +81,8 @@ class Bill:
     """Unused time of one plan is given back, and the rest of the period billed at another price."""
     payer_only: bool = False
     """Only its payer is known: nothing says that it is dues."""
+    beside_dues: bool = False
+    """Another payment of the same membership was its dues, less than a day before or after."""
 
 
 class Tranche(NamedTuple):
@@ -113,6 +115,9 @@ def worth(bill: Bill, versions: Sequence[Terms], zone: str) -> Worth:
         return Worth(upgraded, [])
     covers, reasons = _believed(bill)
     intervals = _intervals(bill, covers, terms, zone)
+    if bill.beside_dues and covers is None and intervals < 1:
+        what = f"{_due(bill)} beside the dues of {_dues(terms, bill)}, which were paid on the same day: it gave nothing"
+        return Worth([], [Reason(ReviewReason.EXTRA, what)])
     reasons += _unlike(bill, intervals, terms)
     if bill.payer_only and (reasons or intervals != 1):
         what = f"{_due(bill)} of a payer whose dues are {_dues(terms, bill)}; it names no subscription"
