@@ -5,7 +5,7 @@ whose sentence changes afterwards stands open again. So the list depends on fact
 on the order in which they came.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -99,7 +99,7 @@ _WRITE = Batch(
 
 
 def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reason]]], now: datetime) -> None:
-    """Make the review show these reasons, and no others, for payments that are locked.
+    """Make the review show these reasons, and no others that settling finds, for payments that are locked.
 
     Each comes as all its ids, the root first, with its reasons. An answer stands as long as the sentence that it
     answered.
@@ -111,7 +111,24 @@ def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reaso
             after[key] = f"{after[key]}; {what}" if key in after else what
     ids = [payment_id for ids, _ in wanted for payment_id in ids]
     known = {(root, reason): what for root, reason, what in session.execute(_KNOWN, {"ids": array(ids)})}
-    if gone := known.keys() - after.keys():
+    if gone := [key for key in known.keys() - after.keys() if key[1] != ReviewReason.SEVERAL]:
         _DELETE.execute(session, sorted(gone))
     if changed := [(*key, what) for key, what in after.items() if known.get(key) != what]:
+        _WRITE.execute(session, changed, now=now)
+
+
+_OF_KIND = text("""
+    SELECT payment_id, what FROM payment_reviews WHERE reason = :kind AND recorded_at > :since
+""")
+
+
+def write_kind(
+    session: Session, kind: ReviewReason, wanted: Mapping[int, Reason], *, since: datetime, now: datetime
+) -> None:
+    """Make the review show this kind of reason for these payments, and for no others since that moment."""
+    known: dict[int, str] = dict(session.execute(_OF_KIND, {"kind": kind, "since": since}).all())
+    if gone := known.keys() - wanted.keys():
+        _DELETE.execute(session, [(payment_id, kind.value) for payment_id in sorted(gone)])
+    changed = [(number, kind.value, one.what) for number, one in wanted.items() if known.get(number) != one.what]
+    if changed:
         _WRITE.execute(session, changed, now=now)
