@@ -124,7 +124,6 @@ def read(session: Session, roots: Collection[int]) -> list[Position]:
     positions = [Position(payment, known[payment.root]) for payment in locked]
     paid = [position for position in positions if position.paid]
     _match(session, paid)
-    _read_marks(session, paid)
     for position in paid:
         _judge(position)
     _look_beside(session, paid)
@@ -193,8 +192,11 @@ def _judge(position: Position) -> None:
 
 _MATCHES = Batch(
     """
-    SELECT new.root, new.reference, b.membership_id
-    FROM ROWS JOIN billing_references b ON (b.endpoint, b.reference) = (new.endpoint, new.reference)
+    SELECT new.root, new.reference, b.membership_id, n.reference IS NOT NULL AS is_not_dues
+    FROM ROWS
+    LEFT JOIN billing_references b ON (b.endpoint, b.reference) = (new.endpoint, new.reference)
+    LEFT JOIN not_dues n ON (n.endpoint, n.reference) = (new.endpoint, new.reference)
+    WHERE b.membership_id IS NOT NULL OR n.reference IS NOT NULL
     ORDER BY b.membership_id
     """,
     root="bigint", endpoint="text", reference="text",
@@ -235,7 +237,10 @@ _MEMBERSHIPS = text("""
 
 
 def _match(session: Session, positions: list[Position]) -> None:
-    """Find the memberships of each payment; those that it was matched to before stay the only ones for their part."""
+    """Find the memberships of each payment, and which of its references are marked as not dues.
+
+    The memberships that it was matched to before stay the only ones for their part.
+    """
     wanted = [
         (position.payment.root, position.payment.endpoint, reference)
         for position in positions
@@ -244,13 +249,18 @@ def _match(session: Session, positions: list[Position]) -> None:
     if not wanted:
         return
     found: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
-    for root, reference, membership_id in _MATCHES.execute(session, wanted):
-        found[root, reference].append(membership_id)
+    marked: defaultdict[int, set[str]] = defaultdict(set)
+    for root, reference, membership_id, is_not_dues in _MATCHES.execute(session, wanted):
+        if membership_id is not None:
+            found[root, reference].append(membership_id)
+        if is_not_dues:
+            marked[root].add(reference)
     known = {root for root, _ in found}
     if missing := [row for row in wanted if row[0] not in known]:
         for root, reference, membership_id in _REPLACED.execute(session, missing):
             found[root, reference].append(membership_id)
     for position in positions:
+        position.not_dues = frozenset(marked.get(position.payment.root, ()))
         before, waited_for = set(position.payment.memberships), set(position.payment.waits_for)
         for reference in position.references:
             every = found[position.payment.root, reference]
@@ -293,30 +303,6 @@ def _memberships(session: Session, ids: Collection[int]) -> dict[int, Match]:
         if row.quantity:
             items[row.terms_id].append(ItemTerms(*row[15:]))
     return memberships
-
-
-_MARKS = Batch(
-    "SELECT new.root, n.reference FROM ROWS JOIN not_dues n USING (endpoint, reference)",
-    root="bigint", endpoint="text", reference="text",
-)  # fmt: skip
-
-
-def _read_marks(session: Session, positions: list[Position]) -> None:
-    named = [
-        (position.payment.root, position.payment.endpoint, reference)
-        for position in positions
-        if position.paid
-        for reference in (
-            *position.paid.fact.billing_references,
-            *(one for line in position.paid.fact.lines for one in line.references),
-        )
-    ]
-    if named:
-        marked: defaultdict[int, set[str]] = defaultdict(set)
-        for root, reference in _MARKS.execute(session, named):
-            marked[root].add(reference)
-        for position in positions:
-            position.not_dues = frozenset(marked.get(position.payment.root, ()))
 
 
 def read_grants(session: Session, positions: list[Position]) -> dict[int, Grant]:

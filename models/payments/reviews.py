@@ -80,19 +80,20 @@ class Reason(NamedTuple):
     what: str
 
 
-_KNOWN = text("""
-    SELECT payment_id, reason, what FROM payment_reviews WHERE payment_id = ANY(CAST(:ids AS bigint[]))
-""")
-_DELETE = Batch(
-    "DELETE FROM payment_reviews r USING ROWS WHERE (r.payment_id, r.reason) = (new.payment_id, new.reason)",
-    payment_id="bigint", reason="text",
-)  # fmt: skip
 _WRITE = Batch(
     """
-    INSERT INTO payment_reviews (payment_id, reason, what, recorded_at)
-    SELECT payment_id, reason, what, :now FROM ROWS
+    WITH wanted AS (
+        SELECT * FROM ROWS
+    ), gone AS (
+        DELETE FROM payment_reviews r
+        WHERE r.payment_id = ANY(CAST(:payments AS bigint[])) AND (r.reason = 'several') = :compared
+          AND NOT EXISTS (SELECT FROM wanted w WHERE (w.payment_id, w.reason) = (r.payment_id, r.reason))
+    )
+    INSERT INTO payment_reviews AS known (payment_id, reason, what, recorded_at)
+    SELECT payment_id, reason, what, :now FROM wanted
     ON CONFLICT (payment_id, reason) DO UPDATE
     SET what = excluded.what, recorded_at = excluded.recorded_at, answered_by = NULL
+    WHERE known.what <> excluded.what
     """,
     payment_id="bigint", reason="text", what="prose",
 )  # fmt: skip
@@ -109,26 +110,16 @@ def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reaso
         for reason, what in reasons:
             key = root, reason.value
             after[key] = f"{after[key]}; {what}" if key in after else what
-    ids = [payment_id for ids, _ in wanted for payment_id in ids]
-    known = {(root, reason): what for root, reason, what in session.execute(_KNOWN, {"ids": array(ids)})}
-    if gone := [key for key in known.keys() - after.keys() if key[1] != ReviewReason.SEVERAL]:
-        _DELETE.execute(session, sorted(gone))
-    if changed := [(*key, what) for key, what in after.items() if known.get(key) != what]:
-        _WRITE.execute(session, changed, now=now)
+    rows = [(*key, what) for key, what in after.items()]
+    ids = array(payment_id for ids, _ in wanted for payment_id in ids)
+    _WRITE.execute(session, rows, payments=ids, compared=False, now=now)
 
 
-_OF_KIND = text("""
-    SELECT payment_id, what FROM payment_reviews WHERE reason = :kind AND recorded_at > :since
-""")
+_SEVERAL = text("SELECT payment_id FROM payment_reviews WHERE reason = 'several' AND recorded_at > :since")
 
 
-def write_kind(
-    session: Session, kind: ReviewReason, wanted: Mapping[int, Reason], *, since: datetime, now: datetime
-) -> None:
-    """Make the review show this kind of reason for these payments, and for no others since that moment."""
-    known: dict[int, str] = dict(session.execute(_OF_KIND, {"kind": kind, "since": since}).all())
-    if gone := known.keys() - wanted.keys():
-        _DELETE.execute(session, [(payment_id, kind.value) for payment_id in sorted(gone)])
-    changed = [(number, kind.value, one.what) for number, one in wanted.items() if known.get(number) != one.what]
-    if changed:
-        _WRITE.execute(session, changed, now=now)
+def write_several(session: Session, wanted: Mapping[int, str], *, since: datetime, now: datetime) -> None:
+    """Make the review show these sentences for several charges, and no others since that moment."""
+    known = session.scalars(_SEVERAL, {"since": since}).all()
+    rows = [(payment_id, ReviewReason.SEVERAL.value, what) for payment_id, what in wanted.items()]
+    _WRITE.execute(session, rows, payments=array(known), compared=True, now=now)

@@ -9,7 +9,6 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.payments import reviews
-from models.payments.reviews import Reason, ReviewReason
 from models.wording import money
 
 # Where a payment does not say its period, its day stands for it: two charges a month apart are two months' dues.
@@ -48,9 +47,6 @@ def compare(session: Session, *, since: datetime, now: datetime) -> int:
     for payment_id, reference, amount, currency, paid_at in session.execute(_SAME_PERIOD, {"since": since}):
         other = f"{money(amount, currency)} of {paid_at:%b} {paid_at.day}, {reference}"
         found.setdefault(payment_id, []).append(other)
-    reasons = {
-        payment_id: Reason(ReviewReason.SEVERAL, f"another charge for the same period: {', '.join(others)}")
-        for payment_id, others in found.items()
-    }
-    reviews.write_kind(session, ReviewReason.SEVERAL, reasons, since=since, now=now)
-    return len(reasons)
+    wanted = {payment: f"another charge for the same period: {', '.join(others)}" for payment, others in found.items()}
+    reviews.write_several(session, wanted, since=since, now=now)
+    return len(wanted)
