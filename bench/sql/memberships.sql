@@ -27,14 +27,14 @@ SELECT m.id, c.id, t.offer_id, t.id, t.currency
 FROM members m, clubs c, payment_terms t
 ORDER BY m.id;
 
-INSERT INTO membership_terms (membership_id, since, dues_minor)
-SELECT s.id, s.recorded_at, t.dues_minor FROM memberships s JOIN payment_terms t ON t.id = s.payment_term_id;
+INSERT INTO membership_terms (membership_id, since, payment_term_id, dues_minor, interval, interval_count)
+SELECT s.id, s.recorded_at, t.id, t.dues_minor, t.interval, t.interval_count FROM memberships s JOIN payment_terms t ON t.id = s.payment_term_id;
 
 INSERT INTO pinned_terms (terms_id, item_id, quantity, days_to_expire)
 SELECT pinned.id, b.item_id, t.quantity, t.days_to_expire
 FROM memberships s
 JOIN membership_terms pinned ON pinned.membership_id = s.id
-JOIN bucket_terms t USING (payment_term_id)
+JOIN bucket_terms t ON t.payment_term_id = pinned.payment_term_id
 JOIN session_buckets b ON b.id = t.session_bucket_id;
 
 INSERT INTO billing_references (endpoint, reference, membership_id)

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from models.database.base import prose
 
+NUMBERS = {"bigint", "int"}
+
 
 class Batch:
     """A statement over many rows at once. `ROWS` in its text is a table `new` with these columns, of these types.
@@ -21,7 +23,7 @@ class Batch:
 
     def __init__(self, sql: str, **types: str) -> None:
         arrays = ", ".join(f"CAST(:{name} AS {kind.replace('prose', 'text')}[])" for name, kind in types.items())
-        self._names = tuple(types)
+        self._columns = [(name, _plain if kind in NUMBERS else array) for name, kind in types.items()]
         rows = f"unnest({arrays}) AS new ({', '.join(types)})"
         self._statement = prose(sql.replace("ROWS", rows), *(name for name, kind in types.items() if kind == "prose"))
 
@@ -29,20 +31,28 @@ class Batch:
         self, session: Session | Connection, rows: Sequence[Sequence[object]], **values: object
     ) -> Result[*tuple[Any, ...]]:
         """Run the statement with these rows, whose order of columns is that of `types`, and further parameters."""
-        return session.execute(self._statement, {**_columns(self._names, rows), **values})
+        return session.execute(self._statement, {**self._arrays(rows), **values})
+
+    def _arrays(self, rows: Sequence[Sequence[object]]) -> dict[str, str]:
+        """Each name with its column of the rows, as an array literal to be cast."""
+        columns = zip(*rows, strict=True) if rows else [()] * len(self._columns)
+        return {name: write(column) for (name, write), column in zip(self._columns, columns, strict=True)}
 
 
-def _columns(names: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str, str]:
-    """Each name with its column of the rows, as an array literal to be cast."""
-    return dict(zip(names, map(array, zip(*rows, strict=True)), strict=True)) if rows else dict.fromkeys(names, "{}")
+def _plain(values: Iterable[object]) -> str:
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def array(values: Iterable[object]) -> str:
     """An array literal of numbers, texts, booleans or times; None is NULL. Not for bytes or nested arrays."""
-    return "{" + ",".join(["NULL" if value is None else _quoted(str(value)) for value in values]) + "}"
+    texts = [None if value is None else str(value) for value in values]
+    if None not in texts:
+        # All at once, unless one of them has to be escaped: that is a third of the work.
+        joined = '","'.join(texts)  # type: ignore[arg-type]  # none is None
+        if texts and "\\" not in joined and joined.count('"') == 2 * len(texts) - 2:
+            return f'{{"{joined}"}}'
+    return "{" + ",".join(["NULL" if each is None else _quoted(each) for each in texts]) + "}"
 
 
 def _quoted(text: str) -> str:
-    if '"' in text or "\\" in text:
-        text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

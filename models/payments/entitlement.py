@@ -17,6 +17,7 @@ from models.payments.facts import Fact, Noted, Paid
 from models.payments.money_back import (
     CREDIT_NOTE,
     NO_FEE,
+    NOTHING,
     FeeKept,
     by_line_of,
     causes_in_force,
@@ -90,7 +91,7 @@ def entitlement(
             bill = replace(bill, beside_dues=True)
         judged = worth(bill, buyer.versions, buyer.zone)
         reasons += judged.reasons
-        back = reversed_share(facts, share, buyer.fee_kept)
+        back = reversed_share(facts, share, buyer.fee_kept) if len(facts) > 1 else NOTHING
         given: defaultdict[int, list[Owed]] = defaultdict(list)
         for one in judged.tranches:
             given[one.item_id].append(

@@ -5,13 +5,13 @@ never change. An entitlement is a function of their set, so it does not matter w
 arrive.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import orjson
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -261,10 +261,10 @@ def record(
                 case Restored():
                     content = fact.cause, fact.amount_minor, fact.currency, False, None, None, None, None
                 case LineRefunded():
-                    line = json.dumps({"line": fact.line})
+                    line = _json({"line": fact.line})
                     content = fact.refund, fact.amount_minor, fact.currency, False, None, None, None, line
                 case Noted():
-                    content = None, None, None, False, None, None, None, json.dumps({"what": fact.what})
+                    content = None, None, None, False, None, None, None, _json({"what": fact.what})
                 case Linked() | Replaced():
                     content = None, None, None, False, None, payment_ids[endpoint, fact.other], None, None
             fact_id, payment_id = event_id * FACTS_PER_EVENT + place, payment_ids[endpoint, fact.payment]
@@ -289,7 +289,11 @@ def _shape(paid: Paid) -> str | None:
             [line.references, line.amount_minor, _times(line.covers), line.quantity, line.proration, line.id]
             for line in paid.lines
         ]
-    return json.dumps(shape) if shape else None
+    return _json(shape) if shape else None
+
+
+def _json(shape: dict[str, object]) -> str:
+    return orjson.dumps(shape).decode()
 
 
 def _times(covers: Period | None) -> list[str] | None:
@@ -299,8 +303,8 @@ def _times(covers: Period | None) -> list[str] | None:
 def _period(times: Sequence[str] | None) -> Period | None:
     if not times:
         return None
-    start, end = (datetime.fromisoformat(one).astimezone(UTC) for one in times)
-    return start, end
+    start, end = times
+    return datetime.fromisoformat(start), datetime.fromisoformat(end)
 
 
 def _paid(
@@ -342,7 +346,8 @@ class KnownFact(NamedTuple, Generic[F]):
 
 _OF_PAYMENTS = text("""
     SELECT f.payment_id, f.id, f.kind, p.reference, f.occurred_at, f.cause, f.amount_minor, f.currency,
-           f.running_total, f.billing_references, o.reference AS other, f.settled_minor, f.shape, f.recorded_at
+           f.running_total, f.billing_references, o.reference AS other, f.settled_minor,
+           CAST(f.shape AS text), f.recorded_at
     FROM payment_facts f
     JOIN payments p ON p.id = f.payment_id
     LEFT JOIN payments o ON o.id = f.other_payment_id
@@ -358,10 +363,11 @@ def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[
             payment_id, fact_id, kind, reference, at, cause, amount, currency, running, billing, other, settled, shape,
             recorded_at,
         ) = row  # fmt: skip
+        shape = orjson.loads(shape) if shape else {}
         fact: Fact
         match kind:
             case FactKind.PAID:
-                fact = _paid(reference, at, amount, currency, billing, settled, shape or {})
+                fact = _paid(reference, at, amount, currency, billing, settled, shape)
             case FactKind.REVERSED:
                 fact = Reversed(reference, at, cause, amount, currency, running)
             case FactKind.RESTORED:

@@ -18,7 +18,7 @@ from models.payments.shares import Share
 
 CREDIT_NOTE = "credit note"
 """The family of causes by which money is given back outside the processor."""
-_NONE, _ALL = Fraction(0), Fraction(1)
+NOTHING, _ALL = Fraction(0), Fraction(1)
 
 
 class FeeKept(NamedTuple):
@@ -101,7 +101,7 @@ def reversed_share(facts: Sequence[Fact], of: Share | None = None, fee_kept: Fee
     if not by_line or of is None:
         return back
     own = sum(minor for line, minor in by_line.items() if line in of.lines)
-    rest = max(_NONE, back * whole - sum(by_line.values()))
+    rest = max(NOTHING, back * whole - sum(by_line.values()))
     return min(_ALL, (own + rest * of.part) / (whole * of.part))
 
 
@@ -115,7 +115,7 @@ def kept_as_fee(facts: Sequence[Fact], fee_kept: FeeKept) -> int:
 
 def _share(facts: Sequence[Fact]) -> Fraction:
     shares = _share_by_family(facts).values()
-    return min(_ALL, sum(shares, _NONE)) if shares else _NONE
+    return min(_ALL, sum(shares, NOTHING)) if shares else NOTHING
 
 
 def by_line_of(facts: Sequence[Fact]) -> dict[str, int]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import starmap
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -49,6 +50,8 @@ class Position:
     """Those of `known`, without their ids."""
     paid: KnownFact[Paid] | None = None
     """What was paid, with the id of the earliest `Paid` fact."""
+    references: list[str] = field(default_factory=list)
+    """Every reference by which its memberships could be found."""
     matches: dict[str, list[int]] = field(default_factory=dict)
     """Reference -> the memberships that it is for."""
     memberships: dict[int, Match] = field(default_factory=dict)
@@ -75,6 +78,8 @@ class Position:
                 key=lambda known: (known.fact.occurred_at, known.fact.payment != paid.payment, known.id),
             )
             self.paid = KnownFact(first.id, paid, first.recorded_at)
+            of_lines = [reference for line in paid.lines for reference in line.references]
+            self.references = list(dict.fromkeys([*(paid.billing_references or paid.payer), *of_lines]))
 
     def problem_with(self, fact: Fact) -> str | None:
         """The problem, if the fact is part of it."""
@@ -88,18 +93,11 @@ class Position:
     @property
     def may_be_a_fee(self) -> bool:
         """Whether it would be worth nothing beside other dues: a part by its amount alone."""
+        if not self.reasons:
+            return False
         kinds = {one.reason for one in self.reasons}
         covers = any(share.bill.covers for share in self.division.shares)
         return ReviewReason.EXTRA in kinds or (ReviewReason.PART in kinds and not covers)
-
-    @property
-    def references(self) -> list[str]:
-        """Every reference by which its memberships could be found."""
-        if self.paid is None:
-            return []
-        paid = self.paid.fact
-        of_lines = [reference for line in paid.lines for reference in line.references]
-        return list(dict.fromkeys([*(paid.billing_references or paid.payer), *of_lines]))
 
     @property
     def waits_for(self) -> list[str]:
@@ -192,47 +190,48 @@ def _judge(position: Position) -> None:
 
 _MATCHES = Batch(
     """
-    SELECT new.root, new.reference, b.membership_id, n.reference IS NOT NULL AS is_not_dues
+    SELECT new.endpoint, new.reference, b.membership_id, n.reference IS NOT NULL AS is_not_dues
     FROM ROWS
     LEFT JOIN billing_references b ON (b.endpoint, b.reference) = (new.endpoint, new.reference)
     LEFT JOIN not_dues n ON (n.endpoint, n.reference) = (new.endpoint, new.reference)
     WHERE b.membership_id IS NOT NULL OR n.reference IS NOT NULL
     ORDER BY b.membership_id
     """,
-    root="bigint", endpoint="text", reference="text",
+    endpoint="text", reference="text",
 )  # fmt: skip
 
 # References that were replaced at the processor, as often as it happened: whoever had the old one has the new one.
 _REPLACED = Batch(
     """
     WITH RECURSIVE earlier AS (
-        SELECT new.root, new.reference, new.endpoint, p.id AS payment_id, 1 AS steps
+        SELECT new.reference, new.endpoint, p.id AS payment_id, 1 AS steps
         FROM ROWS JOIN payments p ON (p.endpoint, p.reference) = (new.endpoint, new.reference)
         UNION ALL
-        SELECT e.root, e.reference, e.endpoint, f.payment_id, e.steps + 1
+        SELECT e.reference, e.endpoint, f.payment_id, e.steps + 1
         FROM earlier e JOIN payment_facts f ON f.other_payment_id = e.payment_id AND f.kind = 'replaced'
         WHERE e.steps < 20
     )
-    SELECT DISTINCT e.root, e.reference, b.membership_id
+    SELECT DISTINCT e.endpoint, e.reference, b.membership_id
     FROM earlier e
     JOIN payments p ON p.id = e.payment_id
     JOIN billing_references b ON (b.endpoint, b.reference) = (p.endpoint, p.reference)
     WHERE e.steps > 1
     ORDER BY b.membership_id
     """,
-    root="bigint", endpoint="text", reference="text",
+    endpoint="text", reference="text",
 )  # fmt: skip
 
 _MEMBERSHIPS = text("""
     SELECT m.id, m.member_id, m.currency, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
-           c.refund_fee_most_minor, t.id AS terms_id, t.since, t.dues_minor, t.interval, t.interval_count, t.partial,
-           t.release, t.release_times, p.item_id, p.quantity, p.days_to_expire
+           c.refund_fee_most_minor, t.since, t.dues_minor, t.interval, t.interval_count, t.partial, t.release,
+           t.release_times,
+           (SELECT array_agg(ARRAY[p.item_id, p.quantity, p.days_to_expire] ORDER BY p.item_id)
+            FROM pinned_terms p WHERE p.terms_id = t.id AND p.quantity > 0) AS items
     FROM memberships m
     JOIN clubs c ON c.id = m.club_id
     JOIN membership_terms t ON t.membership_id = m.id
-    LEFT JOIN pinned_terms p ON p.terms_id = t.id
     WHERE m.id = ANY(CAST(:ids AS bigint[]))
-    ORDER BY m.id, t.since, t.id, p.item_id
+    ORDER BY m.id, t.since, t.id
 """)
 
 
@@ -241,29 +240,31 @@ def _match(session: Session, positions: list[Position]) -> None:
 
     The memberships that it was matched to before stay the only ones for their part.
     """
-    wanted = [
-        (position.payment.root, position.payment.endpoint, reference)
-        for position in positions
-        for reference in position.references
-    ]
+    wanted = {(position.payment.endpoint, reference) for position in positions for reference in position.references}
     if not wanted:
         return
-    found: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
-    marked: defaultdict[int, set[str]] = defaultdict(set)
-    for root, reference, membership_id, is_not_dues in _MATCHES.execute(session, wanted):
+    found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    marked: defaultdict[str, set[str]] = defaultdict(set)
+    for endpoint, reference, membership_id, is_not_dues in _MATCHES.execute(session, list(wanted)):
         if membership_id is not None:
-            found[root, reference].append(membership_id)
+            found[endpoint, reference].append(membership_id)
         if is_not_dues:
-            marked[root].add(reference)
-    known = {root for root, _ in found}
-    if missing := [row for row in wanted if row[0] not in known]:
-        for root, reference, membership_id in _REPLACED.execute(session, missing):
-            found[root, reference].append(membership_id)
+            marked[endpoint].add(reference)
+    missing = {
+        (position.payment.endpoint, reference)
+        for position in positions
+        if not any((position.payment.endpoint, reference) in found for reference in position.references)
+        for reference in position.references
+    }
+    if missing:
+        for endpoint, reference, membership_id in _REPLACED.execute(session, list(missing)):
+            found[endpoint, reference].append(membership_id)
     for position in positions:
-        position.not_dues = frozenset(marked.get(position.payment.root, ()))
+        marks = marked.get(position.payment.endpoint)
+        position.not_dues = frozenset(marks.intersection(position.references)) if marks else frozenset()
         before, waited_for = set(position.payment.memberships), set(position.payment.waits_for)
         for reference in position.references:
-            every = found[position.payment.root, reference]
+            every = found.get((position.payment.endpoint, reference), [])
             kept = [one for one in every if one in before] or (every if reference in waited_for else [])
             if one := kept if before else every:
                 position.matches[reference] = one
@@ -280,28 +281,18 @@ def _match(session: Session, positions: list[Position]) -> None:
 def _memberships(session: Session, ids: Collection[int]) -> dict[int, Match]:
     """What settling needs of these memberships, with all versions of their terms."""
     memberships: dict[int, Match] = {}
-    items: dict[int, list[ItemTerms]] = {}
     for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all() if ids else ():
         match = memberships.get(row.id)
         if match is None:
             buyer = Buyer([], row.time_zone, FeeKept(row.refund_fee_percent, row.refund_fee_most_minor))
             match = memberships[row.id] = Match(row.id, row.member_id, row.currency, row.shortfall_policy, buyer)
-        if row.terms_id not in items:
-            items[row.terms_id] = []
-            match.buyer.versions.append(
-                Terms(
-                    row.since,
-                    row.dues_minor,
-                    row.interval,
-                    row.interval_count,
-                    row.partial,
-                    row.release,
-                    row.release_times,
-                    items[row.terms_id],
-                )
+        items = tuple(starmap(ItemTerms, row.items or ()))
+        match.buyer.versions.append(
+            Terms(
+                row.since, row.dues_minor, row.interval, row.interval_count, row.partial, row.release,
+                row.release_times, items,
             )
-        if row.quantity:
-            items[row.terms_id].append(ItemTerms(*row[15:]))
+        )  # fmt: skip
     return memberships
 
 

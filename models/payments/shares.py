@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from models.payments.facts import Line, Paid
-from models.payments.worth import Bill
+from models.payments.worth import Amount, Bill
 
 Matches = Mapping[str, Sequence[int]]
 """Reference -> the memberships that have it."""
@@ -25,7 +25,7 @@ class Share:
     bill: Bill
     lines: frozenset[str]
     """The ids of its lines; empty where the payment has none that can be told apart."""
-    part: Fraction
+    part: Amount
     """Which part of what was billed it is, 0 to 1: it gets that part of money that goes back."""
 
 
@@ -45,7 +45,7 @@ def divide(paid: Paid, matches: Matches, not_dues: AbstractSet[str] = frozenset(
         return Division(is_dues=False)
     whole = _owners(paid.billing_references or paid.payer, matches)
     if not paid.lines:
-        return Division(tuple(_share(paid, owner, (), Fraction(1, len(whole))) for owner in whole))
+        return Division(tuple(_share(paid, owner, (), _part(1, 1, len(whole))) for owner in whole))
     placed = [(line, _owners(line.references, matches)) for line in paid.lines if not_dues.isdisjoint(line.references)]
     if not placed:
         return Division(is_dues=False)
@@ -56,9 +56,9 @@ def divide(paid: Paid, matches: Matches, not_dues: AbstractSet[str] = frozenset(
     billed = sum(line.amount_minor for line in paid.lines) or 1
     shares = []
     for owner in dict.fromkeys(owner for _, owners in placed for owner in owners):
-        own = [(line, Fraction(1, len(owners))) for line, owners in placed if owner in owners]
-        part = sum((line.amount_minor * share for line, share in own), Fraction(0)) / billed
-        shares.append(_share(paid, owner, own, min(max(part, Fraction(0)), Fraction(1)), by_line=by_line))
+        own = [(line, _part(line.amount_minor, 1, len(owners))) for line, owners in placed if owner in owners]
+        part = _part(sum(amount for _, amount in own), billed)
+        shares.append(_share(paid, owner, own, min(max(part, 0), 1), by_line=by_line))
     return Division(
         tuple(shares), tuple(line for line, owners in placed if shares and not owners and line.amount_minor > 0)
     )
@@ -68,13 +68,20 @@ def _owners(references: Sequence[str], matches: Matches) -> Sequence[int]:
     return next((found for reference in references if (found := matches.get(reference))), ())
 
 
+def _part(amount: Amount, of: int, among: int = 1) -> Amount:
+    """An amount divided, as a whole number where it is one: fractions are slow."""
+    if amount == of and among == 1:
+        return 1
+    return amount if of == among == 1 else Fraction(amount) / of / among
+
+
 def _share(
-    paid: Paid, owner: int, lines: Sequence[tuple[Line, Fraction]], part: Fraction, *, by_line: bool = False
+    paid: Paid, owner: int, lines: Sequence[tuple[Line, Amount]], part: Amount, *, by_line: bool = False
 ) -> Share:
     # Unused time that is given back for another plan, and nothing but parts of the period: an upgrade.
     upgrade = any(line.amount_minor < 0 for line, _ in lines) and all(line.proration for line, _ in lines)
-    regular = [(line, share) for line, share in lines if not line.proration] or lines
-    due = sum((line.amount_minor * share for line, share in regular), Fraction(0)) if lines else paid.due * part
+    regular = [(line, amount) for line, amount in lines if not line.proration] or lines
+    due = sum(amount for _, amount in regular) if lines else paid.due * part
     periods = [line.covers for line, _ in regular if line.covers]
     covers = (min(start for start, _ in periods), max(end for _, end in periods)) if periods else paid.covers
     payer_only = not paid.billing_references and not by_line

@@ -15,9 +15,10 @@ What is unlike the dues is worth what the rule says, and is reported with the re
 
 from calendar import monthrange
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil
 from typing import NamedTuple
@@ -34,6 +35,10 @@ LONGEST = timedelta(days=366 * 5)
 """A longer period is not believed."""
 
 
+Amount = int | Fraction
+"""Minor units; a fraction where an amount is shared."""
+
+
 class ItemTerms(NamedTuple):
     """Sessions of one item that each release gives; 0 days to expire is never."""
 
@@ -44,16 +49,19 @@ class ItemTerms(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What was pinned for a membership since a moment: its dues, and what they give."""
+    """What was pinned for a membership since a moment: its dues, and what they give.
 
-    since: datetime
+    Two that say the same are equal, whenever they began.
+    """
+
+    since: datetime = field(compare=False)
     dues_minor: int
     interval: str = Interval.MONTH
     interval_count: int = 1
     partial: str = Partial.PROPORTIONAL
     release: str = Release.AT_ONCE
     release_times: int | None = None
-    items: Sequence[ItemTerms] = ()
+    items: tuple[ItemTerms, ...] = ()
 
     def after(self, day: date, intervals: int) -> date:
         """The day so many intervals later; the day of the month is kept where the month has it."""
@@ -73,8 +81,8 @@ class Bill:
 
     paid_at: datetime
     currency: str
-    settled_minor: Fraction
-    due_minor: Fraction
+    settled_minor: Amount
+    due_minor: Amount
     """Before discounts."""
     covers: Period | None = None
     is_upgrade: bool = False
@@ -102,28 +110,44 @@ class Tranche(NamedTuple):
 class Worth(NamedTuple):
     """The sessions that a bill is worth, and why staff should look at it."""
 
-    tranches: list[Tranche]
-    reasons: list[Reason]
+    tranches: tuple[Tranche, ...]
+    reasons: tuple[Reason, ...]
 
 
 def worth(bill: Bill, versions: Sequence[Terms], zone: str) -> Worth:
     """What the bill is worth under the terms of its membership; `versions` are all of them, in order of time."""
     terms = in_force(versions, bill.paid_at)
     if bill.settled_minor <= 0:
-        return Worth([], [])
+        return Worth((), ())
     if bill.is_upgrade and (upgraded := _upgrade(bill, terms, versions, zone)) is not None:
-        return Worth(upgraded, [])
+        return Worth(upgraded, ())
     covers, reasons = _believed(bill)
-    intervals, covered = _intervals(bill, covers, terms, zone)
-    if bill.beside_dues and covers is None and intervals < 1:
-        what = f"{_due(bill)} beside the dues of {_dues(terms, bill)}, which were paid on the same day: it gave nothing"
-        return Worth([], [Reason(ReviewReason.EXTRA, what)])
-    reasons += _unlike(bill, intervals, covered, terms)
-    if bill.payer_only and (reasons or intervals != 1):
-        what = f"{_due(bill)} of a payer whose dues are {_dues(terms, bill)}; it names no subscription"
-        return Worth([], [Reason(ReviewReason.PAYER_ONLY, what)])
-    tranches = _released(bill, intervals, covers, terms, zone)
-    return Worth(tranches, reasons)
+    local = ZoneInfo(zone)
+    first, end = [moment.astimezone(local).date() for moment in covers] if covers else (None, None)
+    paid_on = bill.paid_at.astimezone(local).date()
+    judged = _judged(
+        terms, paid_on, first, end, bill.settled_minor, bill.due_minor, bill.currency, bill.payer_only, bill.beside_dues
+    )
+    return Worth(judged.tranches, (*reasons, *judged.reasons)) if reasons else judged
+
+
+# On the first of the month thousands of bills are the same, but for the member.
+@lru_cache(4096)
+def _judged(
+    terms: Terms, paid_on: date, first: date | None, end: date | None, settled: Amount, due: Amount, currency: str,
+    payer_only: bool, beside_dues: bool,
+) -> Worth:  # fmt: skip
+    """By the local days on which it was paid, and from which until before which it pays."""
+    intervals, covered = _intervals(terms, first, end, settled, due)
+    billed, dues = money(int(due), currency), money(terms.dues_minor, currency)
+    if beside_dues and first is None and intervals < 1:
+        what = f"{billed} beside the dues of {dues}, which were paid on the same day: it gave nothing"
+        return Worth((), (Reason(ReviewReason.EXTRA, what),))
+    reasons = _unlike(terms, intervals, covered, settled, due, billed, dues)
+    if payer_only and (reasons or intervals != 1):
+        what = f"{billed} of a payer whose dues are {dues}; it names no subscription"
+        return Worth((), (Reason(ReviewReason.PAYER_ONLY, what),))
+    return Worth(tuple(_released(terms, intervals, first or paid_on, paid_on)), reasons)
 
 
 def in_force(versions: Sequence[Terms], moment: datetime) -> Terms:
@@ -131,26 +155,30 @@ def in_force(versions: Sequence[Terms], moment: datetime) -> Terms:
     return next((terms for terms in reversed(versions) if terms.since <= moment), versions[0])
 
 
-def _believed(bill: Bill) -> tuple[Period | None, list[Reason]]:
+def _believed(bill: Bill) -> tuple[Period | None, tuple[Reason, ...]]:
     if bill.covers is None or timedelta(0) < bill.covers[1] - bill.covers[0] <= LONGEST:
-        return bill.covers, []
+        return bill.covers, ()
     start, end = (f"{moment:%b} {moment.day}, {moment.year}" for moment in bill.covers)
     what = f"the period that it says it pays for, {start} to {end}, makes no sense: its amount decided"
-    return None, [Reason(ReviewReason.SHAPE, what)]
+    return None, (Reason(ReviewReason.SHAPE, what),)
 
 
-def _intervals(bill: Bill, covers: Period | None, terms: Terms, zone: str) -> tuple[Fraction, Fraction]:
+def _intervals(
+    terms: Terms, first: date | None, end: date | None, settled: Amount, due: Amount
+) -> tuple[Fraction, Fraction]:
     """How many intervals it pays for, of how many that it covers; less than 1 is a part."""
-    if covers is None or terms.interval == Interval.ONCE:
+    if first is None or end is None or terms.interval == Interval.ONCE:
         # Tax may stand on top of what was due; a discount below it.
-        most = max(bill.due_minor, bill.settled_minor)
-        paid_for = min(Fraction(most) / terms.dues_minor if terms.dues_minor else Fraction(1), Fraction(1))
+        paid_for = min(_by_money(max(due, settled), terms), Fraction(1))
         return paid_for, paid_for
-    by_money = Fraction(bill.due_minor) / terms.dues_minor if terms.dues_minor else Fraction(1)
-    first, end = (moment.astimezone(ZoneInfo(zone)).date() for moment in covers)
-    if (covered := _covered(first, end, terms)) < 1 and by_money >= 1:
+    by_money, covered = _by_money(due, terms), _covered(first, end, terms)
+    if covered < 1 and by_money >= 1:
         return Fraction(1), Fraction(1)
     return min(covered, Fraction(max(1, int(by_money + ABOUT)))), covered
+
+
+def _by_money(amount: Amount, terms: Terms) -> Fraction:
+    return Fraction(amount) / terms.dues_minor if terms.dues_minor else Fraction(1)
 
 
 def _covered(first: date, end: date, terms: Terms) -> Fraction:
@@ -165,35 +193,25 @@ def _covered(first: date, end: date, terms: Terms) -> Fraction:
     return Fraction(whole) if whole and rest <= ABOUT else whole + rest
 
 
-def _unlike(bill: Bill, intervals: Fraction, covered: Fraction, terms: Terms) -> list[Reason]:
+def _unlike(
+    terms: Terms, intervals: Fraction, covered: Fraction, settled: Amount, due: Amount, billed: str, dues: str
+) -> tuple[Reason, ...]:
     """How it differs from the dues."""
-    if intervals < covered:
-        what = f"{_due(bill)} for a period of {float(covered):.3g} times the dues of {_dues(terms, bill)}"
-        return [Reason(ReviewReason.LESS, f"{what}: it gave {float(intervals):.3g} times the sessions")]
     expected = terms.dues_minor * intervals
+    if intervals < covered:
+        what = f"{billed} for a period of {float(covered):.3g} times the dues of {dues}"
+        return (Reason(ReviewReason.LESS, f"{what}: it gave {float(intervals):.3g} times the sessions"),)
     if intervals < 1:
-        share = f"{float(intervals):.0%}"
-        return [Reason(ReviewReason.PART, f"{_due(bill)} for {share} of what dues of {_dues(terms, bill)} pay for")]
-    if max(bill.due_minor, bill.settled_minor) < expected:
-        return [Reason(ReviewReason.LESS, f"{_due(bill)}, less than the dues of {_dues(terms, bill)}")]
-    if min(bill.due_minor, bill.settled_minor) > expected:
-        return [Reason(ReviewReason.MORE, f"{_due(bill)}, more than the dues of {_dues(terms, bill)}")]
-    return []
+        return (Reason(ReviewReason.PART, f"{billed} for {float(intervals):.0%} of what dues of {dues} pay for"),)
+    if max(due, settled) < expected:
+        return (Reason(ReviewReason.LESS, f"{billed}, less than the dues of {dues}"),)
+    if min(due, settled) > expected:
+        return (Reason(ReviewReason.MORE, f"{billed}, more than the dues of {dues}"),)
+    return ()
 
 
-def _due(bill: Bill) -> str:
-    return money(int(bill.due_minor), bill.currency)
-
-
-def _dues(terms: Terms, bill: Bill) -> str:
-    return money(terms.dues_minor, bill.currency)
-
-
-def _released(bill: Bill, intervals: Fraction, covers: Period | None, terms: Terms, zone: str) -> list[Tranche]:
+def _released(terms: Terms, intervals: Fraction, first: date, paid_on: date) -> Iterator[Tranche]:
     """The tranches of so many intervals. Those that have begun when it is paid are one, from the payment on."""
-    local = ZoneInfo(zone)
-    paid_on = bill.paid_at.astimezone(local).date()
-    first = covers[0].astimezone(local).date() if covers else paid_on
     quantities: dict[tuple[int, date | None], int] = {}
     for each in range(ceil(intervals)):
         share = min(Fraction(1), intervals - each)
@@ -209,7 +227,9 @@ def _released(bill: Bill, intervals: Fraction, covers: Period | None, terms: Ter
                 key = item.item_id, None if day <= paid_on else day
                 quantities[key] = quantities.get(key, 0) + given
     lasting = {item.item_id: item.days_to_expire for item in terms.items}
-    return [Tranche(item_id, day, given, lasting[item_id]) for (item_id, day), given in quantities.items() if given]
+    for (item_id, starts), given in quantities.items():
+        if given:
+            yield Tranche(item_id, starts, given, lasting[item_id])
 
 
 def _days(terms: Terms, first: date, end: date) -> Iterator[date]:
@@ -230,7 +250,7 @@ def _days(terms: Terms, first: date, end: date) -> Iterator[date]:
             yield first
 
 
-def _upgrade(bill: Bill, terms: Terms, versions: Sequence[Terms], zone: str) -> list[Tranche] | None:
+def _upgrade(bill: Bill, terms: Terms, versions: Sequence[Terms], zone: str) -> tuple[Tranche, ...] | None:
     """The difference for the rest of the period; None where no change of plan is known that explains it."""
     if bill.covers is None or bill.covers[1] <= bill.covers[0]:
         return None
@@ -245,14 +265,14 @@ def _upgrade(bill: Bill, terms: Terms, versions: Sequence[Terms], zone: str) -> 
     if not before:
         return None
     if terms.partial == Partial.NONE:
-        return []
+        return ()
     rest = min(Fraction(1), Fraction((end - first).days, (end - begun).days))
     best: dict[int, int] = {}
     for version in before:
         for item in version.items:
             best[item.item_id] = max(item.quantity, best.get(item.item_id, 0))
     more = {item: ceil((item.quantity - best.get(item.item_id, 0)) * rest) for item in terms.items}
-    return [Tranche(item.item_id, None, given, item.days_to_expire) for item, given in more.items() if given > 0]
+    return tuple(Tranche(item.item_id, None, given, item.days_to_expire) for item, given in more.items() if given > 0)
 
 
 def _months_after(day: date, months: int) -> date:

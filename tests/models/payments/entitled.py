@@ -30,7 +30,7 @@ class Owed(NamedTuple):
 
 def entitlement(facts: Sequence[Fact], terms: Iterable[ItemTerms], fee_kept: FeeKept = NO_FEE) -> list[Owed]:
     """What the payment with these facts gives under these terms; nothing before it is paid."""
-    version = Version(SINCE, 1, Interval.ONCE, items=[one for one in terms if one.quantity])
+    version = Version(SINCE, 1, Interval.ONCE, items=tuple(one for one in terms if one.quantity))
     told = [replace(fact, billing_references=("sub",)) if isinstance(fact, Paid) else fact for fact in facts]
     found = rules.entitlement(told, {"sub": [1]}, {1: Buyer([version], "UTC", fee_kept)})
     return [Owed(one.item_id, one.quantity, one.days_to_expire, one.reversed) for one in found.owed]
