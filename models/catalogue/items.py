@@ -1,14 +1,63 @@
 """The inventory: making, changing and deleting the items that offers are made of."""
 
+from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import CheckConstraint, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.catalogue.tables import Item, ItemKind, SessionType
+from models.database.base import Base, Id, one_of
 from models.database.naming import name_given, named_once, unless_in_use
-from models.errors import ItemInUse, SessionTypeMissing
+from models.errors import ItemInUse, SessionTypeMissing, WrongState
 from models.wording import counted
+
+
+class ItemKind(StrEnum):
+    """What an inventory item is; only scheduler buckets add sessions."""
+
+    SCHEDULER_BUCKET = "scheduler_bucket"
+    OTHER = "other"
+
+
+class SessionType(StrEnum):
+    """What a session item's sessions are good for."""
+
+    CLASS = "class"
+    PERSONAL_TRAINING = "personal_training"
+
+
+class Item(Base):
+    """An inventory item; a session item is one of kind scheduler bucket."""
+
+    __tablename__ = "items"
+    __table_args__ = (
+        UniqueConstraint("id", "kind"),
+        CheckConstraint(one_of("kind", ItemKind), "kind"),
+        CheckConstraint(one_of("session_type", SessionType), "session_type"),
+        CheckConstraint(
+            "(kind = 'scheduler_bucket') = (session_type IS NOT NULL)", "session_type_of_scheduler_buckets"
+        ),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    kind: Mapped[str]
+    session_type: Mapped[str | None]
+    retired_at: Mapped[datetime | None]
+    """Since when it can be added to no further offer; where it is, it stays."""
+
+    def retire(self, now: datetime) -> None:
+        """Keeps it off further offers. Raises WrongState."""
+        if self.retired_at is not None:
+            raise WrongState(what=f"Item {self.name!r}", state="retired", verb="retired again")
+        self.retired_at = now
+
+    def bring_back(self) -> None:
+        """Lets it be added to offers again. Raises WrongState."""
+        if self.retired_at is None:
+            raise WrongState(what=f"Item {self.name!r}", state="not retired", verb="brought back")
+        self.retired_at = None
 
 
 class Uses(NamedTuple):

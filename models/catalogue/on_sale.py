@@ -5,8 +5,10 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, selectinload
 
-from models.catalogue.tables import BucketTerms, Club, Offer, OfferState, PaymentTerm, SessionBucket
-from models.wording import Given, term_sentence
+from models.catalogue import terms
+from models.catalogue.clubs import Club
+from models.catalogue.tables import BucketTerms, Offer, OfferState, PaymentTerm, SessionBucket
+from models.wording import Given
 
 _MADE_OF = (
     selectinload(Offer.buckets).joinedload(SessionBucket.item),
@@ -23,13 +25,13 @@ def offers(session: Session, club: Club) -> Sequence[Offer]:
     return session.scalars(query.order_by(Offer.name)).all()
 
 
-def terms(offer: Offer, club: Club) -> list[PaymentTerm]:
+def terms_at(offer: Offer, club: Club) -> list[PaymentTerm]:
     """The offer's payment terms that can be bought at the club."""
     return [term for term in offer.terms if term.retired_at is None and term.currency == club.currency]
 
 
 def given(term: PaymentTerm) -> dict[int, Given]:
-    """What each paid dues give of every session item that the offer has now, by item id."""
+    """The sessions that each release gives of every session item that the offer has now, by item id."""
     known = {entry.session_bucket_id: entry for entry in term.bucket_terms}
     return {
         bucket.item_id: Given(bucket.item.name, known[bucket.id].quantity, known[bucket.id].days_to_expire)
@@ -39,13 +41,13 @@ def given(term: PaymentTerm) -> dict[int, Given]:
     }
 
 
-def sentence(term: PaymentTerm, item_ids: Collection[int] | None = None) -> str:
+def summary(term: PaymentTerm, item_ids: Collection[int] | None = None) -> str:
     """The payment term in plain words, as it stands now; with all session items of its offer, or these.
 
     Where a member cannot have all of them, it says how many.
     """
     parts = [part for item_id, part in given(term).items() if item_ids is None or item_id in item_ids]
-    said = term_sentence(term.dues_minor, term.currency, term.interval, term.interval_count, parts)
+    said = terms.summary(term, term.currency, parts)
     most, offered = term.offer.max_buckets, sum(part.quantity > 0 for part in parts)
     if item_ids is not None or len(term.offer.buckets) == 1 or most >= offered:
         return said

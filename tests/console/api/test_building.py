@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from models.catalogue.tables import Club, Item
+from models.catalogue.clubs import Club
+from models.catalogue.items import Item
 from models.staff.actions import Action
 from tests.console.api.conftest import Caller, Json, Paid, answered, posted
 from tests.models.gym import Gym
