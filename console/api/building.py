@@ -69,7 +69,7 @@ class ItemChange(ItemBody, Change):
 def create_club(body: ClubBody) -> Club:
     """Make a club."""
     club = clubs.create_club(database(), **dict(body))
-    log("create club", f"{named(club)}: {club.time_zone}, {club.currency}, {club.shortfall_policy}")
+    log("create club", f"{named(club)}: {', '.join(str(getattr(club, name)) for name in clubs.FIELDS[1:])}")
     return Club.of(club)
 
 

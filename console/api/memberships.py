@@ -198,9 +198,8 @@ def change_plan(membership: Bought, body: PlanChangeBody) -> Membership:
     now = utc_now()
     term = membership.plan_at(now) if body.payment_term_id is None else row(PaymentTerm, body.payment_term_id)
     picks = None if body.item_ids is None else [row(Item, item_id, field="item_ids") for item_id in body.item_ids]
-    since = body.since or plan_change.today(membership, now)
     plan_change.change_plan(
-        database(), membership, term=term, since=since, picks=picks, reason=body.reason, by=actor(), now=now
+        database(), membership, term=term, since=body.since, picks=picks, reason=body.reason, by=actor(), now=now
     )
     return _shown(membership)
 

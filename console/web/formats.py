@@ -12,6 +12,8 @@ from sqlalchemy import select
 from console.request import database, utc_now
 from models.catalogue import days
 from models.catalogue.clubs import Club
+from models.catalogue.tables import PaymentTerm
+from models.members.memberships import Membership
 from models.wording import duration, lasting, money
 
 LOCALE = "en_US"
@@ -20,7 +22,7 @@ LOCALE = "en_US"
 def install(app: Flask) -> None:
     """Give these to all templates."""
     app.jinja_env.filters.update(
-        money=money, duration=duration, lasting=lasting, words=words, who=who, signed=signed, zone=zone_name
+        money=money, duration=duration, lasting=lasting, words=words, who=who, signed=signed, plan=plan, zone=zone_name
     )
     app.jinja_env.filters.update(day=day, short_day=short_day, last_day=last_day, moment=moment, at=at, clock=clock)
     app.jinja_env.globals.update(link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now)
@@ -60,6 +62,11 @@ def clock(value: datetime, zone: str | None = None, pattern: str = "h:mm:ss a") 
 def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
     """The last day on which what expires then can be used; `never` for what does not expire."""
     return "never" if expires_at is None else day(days.last_day(expires_at, zone or house_zone()))
+
+
+def plan(membership: Membership) -> PaymentTerm:
+    """The payment term that a membership has now, and with it the offer."""
+    return membership.plan_at(utc_now())
 
 
 def zone_name(zone: str) -> str:

@@ -106,12 +106,14 @@ def change_plan(membership_id: int) -> Answer:
     if answer := form.submitted(act):
         return answer
     preview = None
-    try:
-        if (sent or form.since.validate(form)) and form.since.data:
+    if "since" in request.args:
+        form.since.validate(form)
+    if form.since.data:
+        try:
             preview = planned().words
-    except SppError as error:
-        if not sent:
-            form.refuse(error)
+        except SppError as error:
+            if not sent:
+                form.refuse(error)
     form.shown.data = fingerprint(preview) if preview else ""
     return _page(membership, plan_form=form, plan=term, preview=preview, given=on_sale.given(term))
 

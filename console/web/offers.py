@@ -9,7 +9,7 @@ from sqlalchemy.orm import selectinload
 from console.edits import Edit
 from console.request import actor, database, utc_now
 from console.rows import the_offer
-from console.web import buckets, offer_page, terms
+from console.web import buckets, moves, offer_page, terms
 from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import Form, page, pressed
@@ -22,6 +22,7 @@ from models.staff import actions
 pages = Pages("offers", __name__, url_prefix="/offers")
 pages.register_blueprint(buckets.pages)
 pages.register_blueprint(terms.pages)
+pages.register_blueprint(moves.pages)
 
 
 class NameForm(Form):

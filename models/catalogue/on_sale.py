@@ -32,10 +32,10 @@ def terms_at(offer: Offer, club: Club) -> list[PaymentTerm]:
 
 def given(term: PaymentTerm) -> dict[int, Given]:
     """The sessions that each release gives of every session item that the offer has now, by item id."""
-    known = {entry.session_bucket_id: entry for entry in term.bucket_terms}
+    known = {entry.bucket: entry for entry in term.bucket_terms}
     return {
-        bucket.item_id: Given(bucket.item.name, known[bucket.id].quantity, known[bucket.id].days_to_expire)
-        if bucket.id in known
+        bucket.item_id: Given(bucket.item.name, known[bucket].quantity, known[bucket].days_to_expire)
+        if bucket in known
         else Given(bucket.item.name, 0, 0)
         for bucket in term.offer.buckets
     }

@@ -38,8 +38,7 @@ class Change(NamedTuple):
     @property
     def words(self) -> str:
         """What it changes, in words for the person who decides."""
-        zone = ZoneInfo(self.membership.club.time_zone)
-        day = None if self.is_from_now else self.start.astimezone(zone).date()
+        day = None if self.is_from_now else local_day(self.start, self.membership.club.time_zone)
         item_ids = {bucket.item_id for bucket in self.buckets}
         after = [given for item_id, given in changed_terms.current(self.term).items() if item_id in item_ids]
         before = [given for given in changed_terms.pinned(self.before).values() if given.quantity]
@@ -47,11 +46,11 @@ class Change(NamedTuple):
 
 
 def plan_change(
-    membership: Membership, *, term: PaymentTerm, since: date, picks: Sequence[Item] | None, now: datetime
+    membership: Membership, *, term: PaymentTerm, since: date | None, picks: Sequence[Item] | None, now: datetime
 ) -> Change:
-    """The change of a membership to a payment term and picks from a local day of its club; today means from now on.
+    """The change of a membership to a payment term and picks from a local day on; today or None means from now.
 
-    No picks (None) means those that it has then. Changes nothing yet. Raises DateInPast, WrongCurrency, WrongState for
+    Picks of None are those that it has then. Changes nothing yet. Raises DateInPast, WrongCurrency, WrongState for
     a term that is not on sale and that the membership has never had, and what `chosen_buckets` raises.
     """
     start, club = _start(membership, since, now), membership.club
@@ -66,10 +65,10 @@ def plan_change(
 
 
 def change_plan(
-    session: Session, membership: Membership, *, term: PaymentTerm, since: date, picks: Sequence[Item] | None,
+    session: Session, membership: Membership, *, term: PaymentTerm, since: date | None, picks: Sequence[Item] | None,
     reason: str, by: Actor, now: datetime,
 ) -> MembershipTerms:  # fmt: skip
-    """Make payments from this local day of the club on count by the payment term; today means from now on.
+    """Make payments from this local day of the club on count by the payment term; today or None is from now on.
 
     A later act for the same day replaces it. Raises ReasonMissing, TextTooLong and what `plan_change` raises.
     """
@@ -90,7 +89,7 @@ class Moves(NamedTuple):
     """Those that cannot be moved as they are, with the reason."""
 
 
-def moves(session: Session, terms: Collection[PaymentTerm], *, since: date, now: datetime) -> Moves:
+def moves(session: Session, terms: Collection[PaymentTerm], *, since: date | None, now: datetime) -> Moves:
     """The moves of all memberships that have one of these payment terms to its current terms, with their picks.
 
     Changes nothing yet. Raises DateInPast.
@@ -117,7 +116,7 @@ def moves(session: Session, terms: Collection[PaymentTerm], *, since: date, now:
 
 
 def move_all(
-    session: Session, terms: Collection[PaymentTerm], *, since: date, reason: str, by: Actor, now: datetime
+    session: Session, terms: Collection[PaymentTerm], *, since: date | None, reason: str, by: Actor, now: datetime
 ) -> Moves:
     """Move all of them that can be moved. Raises ReasonMissing, TextTooLong or DateInPast."""
     reason = actions.reason_given(reason)
@@ -131,15 +130,20 @@ def move_all(
 
 def today(membership: Membership, now: datetime) -> date:
     """The local day at its club."""
-    return now.astimezone(ZoneInfo(membership.club.time_zone)).date()
+    return local_day(now, membership.club.time_zone)
 
 
-def _start(membership: Membership, since: date, now: datetime) -> datetime:
+def local_day(moment: datetime, time_zone: str) -> date:
+    """The local date of the moment."""
+    return moment.astimezone(ZoneInfo(time_zone)).date()
+
+
+def _start(membership: Membership, since: date | None, now: datetime) -> datetime:
     """The moment at which a change from this local day of the club on begins. Raises DateInPast."""
+    if since is None or since == today(membership, now):
+        return now
     if since < today(membership, now):
         raise DateInPast(day=since)
-    if since == today(membership, now):
-        return now
     return end_of(since - timedelta(days=1), membership.club.time_zone)
 
 
@@ -148,7 +152,7 @@ def _append(session: Session, change: Change, reason: str, by: Actor) -> Members
     whence = f"{before.offer.name}, {before.name}"
     whither = f"{change.term.offer.name}, {change.term.name}"
     what = f"to the current terms of {whither}" if before is change.term else f"from {whence} to {whither}"
-    day = change.start.astimezone(ZoneInfo(membership.club.time_zone)).date()
+    day = local_day(change.start, membership.club.time_zone)
     subject = f"membership {membership.id} {what}, from {day}"
     act = actions.log(session, by, "change plan", subject, member_id=membership.member_id, reason=reason)
     made = pinned(change.term, change.buckets, since=change.start, action_id=act)

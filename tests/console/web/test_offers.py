@@ -114,7 +114,7 @@ def test_the_page_shows_an_offer_in_plain_words(log_in: LogIn, gym: Gym) -> None
         "Maximum Allowed Session Buckets 2",
         "Spin Class No",
         "$90.00 every month",
-        "Each $90.00 monthly payment gives 8 Spin sessions (30 days) and 2 Training sessions (never expire).",
+        "Each $90.00 monthly payment gives 8 Spin sessions (30 days) and 2 Training sessions (never expiring).",
         f"Spin {CLASSES} {CLASS_DAYS}",
         f"Training {TRAININGS} never",
     ):
