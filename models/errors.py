@@ -99,6 +99,10 @@ class WrongState(SppError, field="state"):
     """{what} is {state}, so it cannot be {verb}."""
 
 
+class CountChanged(SppError, field="expected", status=409):
+    """There are {found} now, not the {expected} that you confirmed: look at them again."""
+
+
 class NameTaken(SppError, field="name", status=409):
     """There is already {what} {name!r}: choose another name."""
 
@@ -204,10 +208,6 @@ class PickGivesNothing(SppError, field="item_ids"):
 
 class PreviewChanged(SppError, status=409):
     """This is not what the preview said: read it again, then press the button once more."""
-
-
-class CountChanged(SppError, field="count", status=409):
-    """{memberships} would be moved: type that number to confirm."""
 
 
 class TermsChanged(SppError, field="payment_term_id", status=409):

@@ -38,7 +38,7 @@ def move(offer_id: int) -> Answer:
     def act() -> tuple[str, str]:
         number = len(plan_change.moves(database(), offer.terms, since=form.since.data, now=now).changes)
         if not number or form.count.data != number:
-            raise CountChanged(memberships=counted(number, "membership"))
+            raise CountChanged(field="count", found=number, expected=form.count.data)
         by, reason = actor(), form.text("reason")
         moved = plan_change.move_all(database(), offer.terms, since=form.since.data, reason=reason, by=by, now=now)
         left = f" {counted(len(moved.left_out), 'membership')} left out." if moved.left_out else ""

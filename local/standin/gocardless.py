@@ -1,4 +1,7 @@
-"""GoCardless's payments, refunds and list of events. Source: developer.gocardless.com/api-reference."""
+"""GoCardless's payments, refunds, mandates, billing requests and list of events.
+
+Source: developer.gocardless.com/api-reference.
+"""
 
 from flask import Flask, Response, jsonify, request
 
@@ -8,7 +11,7 @@ MOST = 500
 
 
 def routes(app: Flask, objects: Objects) -> None:
-    """Give one payment or refund by its id, and events by the time of their creation, the newest first."""
+    """Give one object by its id, and events by the time of their creation, the newest first."""
 
     @app.before_request
     def check() -> tuple[Response, int] | None:
@@ -18,7 +21,7 @@ def routes(app: Flask, objects: Objects) -> None:
             return _refusal(400, "invalid_api_usage", "Version not found")
         return None
 
-    @app.get("/<any(payments, refunds):kind>/<number>")
+    @app.get("/<any(payments, refunds, mandates, billing_requests):kind>/<number>")
     def resource(kind: str, number: str) -> Response | tuple[Response, int]:
         found = objects.get(kind, number)
         return jsonify({kind: found}) if found else _refusal(404, "invalid_api_usage", "Resource not found")

@@ -1,4 +1,7 @@
-"""PayPal's payments, refunds, disputes and events. Source: developer.paypal.com, the references of these APIs."""
+"""PayPal's payments, subscriptions, refunds, disputes and events.
+
+Source: developer.paypal.com, the references of these APIs.
+"""
 
 from typing import Any
 
@@ -13,6 +16,7 @@ PLACES = (
     "/v2/checkout/<any(orders):kind>/<id>",
     "/v1/payments/<any(payment):kind>/<id>",
     "/v1/customer/<any(disputes):kind>/<id>",
+    "/v1/billing/<any(subscriptions):kind>/<id>",
 )
 
 

@@ -44,9 +44,9 @@ class Club(Base):
     """IANA name, such as America/Chicago."""
     currency: Mapped[Currency]
     shortfall_policy: Mapped[str] = mapped_column(default=ShortfallPolicy.REPAY.value)
-    refund_fee_percent: Mapped[int] = mapped_column(server_default=str(REFUND_FEE_PERCENT))
+    refund_fee_percent: Mapped[int] = mapped_column(server_default=text(str(REFUND_FEE_PERCENT)))
     """A refund that leaves no more than this share of the payment counts as all of it: the processor kept a fee."""
-    refund_fee_most_minor: Mapped[MinorUnits] = mapped_column(server_default=str(REFUND_FEE_MOST_MINOR))
+    refund_fee_most_minor: Mapped[MinorUnits] = mapped_column(server_default=text(str(REFUND_FEE_MOST_MINOR)))
     """And no more than this amount, in minor units."""
 
 

@@ -214,7 +214,9 @@ def _apply(session: Session, adjustment: Adjustment, verb: str, by: Actor, now: 
             session, member_id=member_id, item_id=item_id, quantity=quantity, expires_at=adjustment.expires_at,
             action_id=act, note=reason, now=now,
         )  # fmt: skip
-        grant = Grant(grant_id, None, member_id, item_id, quantity, quantity, 0, 0, adjustment.expires_at, now)
+        grant = Grant(
+            grant_id, None, member_id, None, item_id, 0, quantity, quantity, 0, 0, adjustment.expires_at, now
+        )  # fmt: skip
         moves = list(clawback.repay(grant, debts, now))
     entries.post(session, moves)
     session.flush()

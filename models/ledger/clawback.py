@@ -22,7 +22,9 @@ class Grant:
     id: int
     payment_id: int | None
     member_id: int
+    membership_id: int | None
     item_id: int
+    tranche: int
     quantity: int
     remaining: int
     shortfall: int
@@ -41,6 +43,8 @@ class Grant:
     def apply(self, move: Move) -> Move:
         """Book the move on this grant, and return it."""
         self.remaining += move.quantity
+        if move.kind == EntryKind.GRANT:
+            self.quantity += move.quantity
         self.shortfall += move.shortfall
         self.reversed += move.reversed
         if move.kind == EntryKind.EXPIRY:
@@ -49,6 +53,11 @@ class Grant:
         if move.kind == EntryKind.EXTENSION:
             self.expires_at = move.expires_at
         return move
+
+    @property
+    def key(self) -> tuple[int | None, int, int]:
+        """What a payment makes one grant for: membership, item and tranche."""
+        return self.membership_id, self.item_id, self.tranche
 
     @property
     def gone(self) -> int:
@@ -64,6 +73,13 @@ def reverse(
         yield from _claw_back(grant, target - grant.reversed, policy, fact_id, occurred_at, now)
     elif target < grant.reversed:
         yield from _reinstate(grant, grant.reversed - target, fact_id, occurred_at)
+
+
+def enlarge(grant: Grant, quantity: int, *, fact_id: int, occurred_at: datetime) -> Move:
+    """The move by which a grant turns out to be of more sessions."""
+    note = "the payment turned out to be worth more"
+    kind, expires_at = EntryKind.GRANT, grant.expires_at
+    return grant.apply(Move(grant.id, kind, quantity, occurred_at, expires_at=expires_at, fact_id=fact_id, note=note))
 
 
 def _claw_back(

@@ -52,8 +52,10 @@ class CreditGrant(Base):
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
     tranche: Mapped[int] = mapped_column(server_default="0")
     """Which of the grants that one payment makes of the item, from 0; each has its own `effective_at`."""
+    first_quantity: Mapped[int]
+    """What its first entry gave."""
     quantity: Mapped[int]
-    """The sum of the entries that open it: more than one where a payment turned out to be worth more."""
+    """The sum of the entries that opened it: more than one where its payment turned out to be worth more."""
     effective_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     """UTC; NULL is never."""
@@ -118,7 +120,9 @@ class NewGrant(NamedTuple):
 
     payment_id: int
     member_id: int
+    membership_id: int
     item_id: int
+    tranche: int
     quantity: int
     effective_at: datetime
     expires_at: datetime | None
@@ -153,30 +157,31 @@ _GRANT = Batch(
         SELECT * FROM ROWS
     ), granted AS (
         INSERT INTO credit_grants
-            (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at, recorded_at, late_after_s)
-        SELECT payment_id, member_id, item_id, quantity, quantity, effective_at, expires_at, recorded_at, late_after_s
+            (payment_id, member_id, membership_id, item_id, tranche, first_quantity, quantity, remaining, effective_at,
+             expires_at, recorded_at, late_after_s)
+        SELECT payment_id, member_id, membership_id, item_id, tranche, quantity, quantity, quantity, effective_at,
+               expires_at, recorded_at, late_after_s
         FROM new
-        RETURNING id, payment_id, item_id
+        RETURNING id, payment_id, membership_id, item_id, tranche
     ), entered AS (
         INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, fact_id, note)
         SELECT granted.id, 'grant', new.quantity, new.expires_at, new.occurred_at, new.fact_id, new.note
-        FROM granted JOIN new USING (payment_id, item_id)
+        FROM granted JOIN new USING (payment_id, membership_id, item_id, tranche)
     )
-    SELECT id, payment_id, item_id FROM granted
+    SELECT id, payment_id, membership_id, item_id, tranche FROM granted
     """,
-    payment_id="bigint", member_id="bigint", item_id="bigint", quantity="int", effective_at="timestamptz",
-    expires_at="timestamptz", occurred_at="timestamptz", recorded_at="timestamptz", fact_id="bigint", note="text",
-    late_after_s="int",
+    payment_id="bigint", member_id="bigint", membership_id="bigint", item_id="bigint", tranche="int", quantity="int",
+    effective_at="timestamptz", expires_at="timestamptz", occurred_at="timestamptz", recorded_at="timestamptz",
+    fact_id="bigint", note="text", late_after_s="int",
 )  # fmt: skip
 
 
-def grant(session: Session, grants: Sequence[NewGrant]) -> dict[tuple[int, int], int]:
-    """Make grants, each with its `grant` entry. Returns their ids by (payment id, item id).
+def grant(session: Session, grants: Sequence[NewGrant]) -> dict[tuple[int, int, int, int], int]:
+    """Make grants, each with its `grant` entry. Returns their ids by (payment, membership, item, tranche).
 
-    A second grant of an item by the same payment violates a unique constraint.
+    A second grant for the same four violates a unique constraint.
     """
-    rows = _GRANT.execute(session, grants).all()
-    return {(payment_id, item_id): grant_id for grant_id, payment_id, item_id in rows}
+    return {tuple(key): grant_id for grant_id, *key in _GRANT.execute(session, grants)}
 
 
 _POST = Batch(
@@ -188,12 +193,14 @@ _POST = Batch(
         SELECT * FROM ROWS
         RETURNING grant_id, kind, quantity, shortfall, reversed, expires_at
     ), moved AS (
-        SELECT grant_id, sum(quantity) AS quantity, sum(shortfall) AS shortfall, sum(reversed) AS reversed,
-               max(expires_at) AS expires_at, bool_or({kinds.EXTENDS}) AS extended
+        SELECT grant_id, sum(quantity) AS quantity,
+               coalesce(sum(quantity) FILTER (WHERE {kinds.OPENS}), 0) AS opened, sum(shortfall) AS shortfall,
+               sum(reversed) AS reversed, max(expires_at) AS expires_at, bool_or({kinds.EXTENDS}) AS extended
         FROM entered e GROUP BY grant_id
     )
     UPDATE credit_grants g
-    SET remaining = g.remaining + moved.quantity, shortfall = g.shortfall + moved.shortfall,
+    SET quantity = g.quantity + moved.opened, remaining = g.remaining + moved.quantity,
+        shortfall = g.shortfall + moved.shortfall,
         reversed = g.reversed + moved.reversed,
         expires_at = CASE WHEN moved.extended THEN moved.expires_at ELSE g.expires_at END
     FROM moved WHERE g.id = moved.grant_id
@@ -219,7 +226,7 @@ def add(
 ) -> int:  # fmt: skip
     """Make a grant by hand, with the `adjustment` entry that fills it. Returns its id."""
     new = insert(CreditGrant).values(
-        action_id=action_id, member_id=member_id, item_id=item_id, quantity=quantity, remaining=0,
+        action_id=action_id, member_id=member_id, item_id=item_id, first_quantity=quantity, quantity=0, remaining=0,
         effective_at=now, expires_at=expires_at, recorded_at=now,
     )  # fmt: skip
     grant = session.scalars(new.returning(CreditGrant.id)).one()

@@ -12,8 +12,8 @@ from models.ledger import kinds
 from models.ledger.clawback import Grant
 
 _GRANT = """
-    SELECT id, payment_id, member_id, item_id, quantity, remaining, shortfall, reversed, expires_at, recorded_at,
-           late_after_s
+    SELECT id, payment_id, member_id, membership_id, item_id, tranche, quantity, remaining, shortfall, reversed,
+           expires_at, recorded_at, late_after_s
     FROM credit_grants
 """
 

@@ -158,22 +158,26 @@ def find_member(session: Session, email: str) -> Member | None:
 
 
 def add_billing_reference(
-    session: Session, membership: Membership, endpoint: str, reference: str, *, by: Actor
+    session: Session, membership: Membership, endpoint: str, reference: str, *, by: Actor, shared: bool = False
 ) -> None:
     """Assigns the endpoint's payments with that reference to this membership. Adding it twice changes nothing.
 
-    Raises ReferenceUnusable, or ReferenceTaken if it belongs to another membership.
+    Where another membership has the reference, it is refused, unless it is to be `shared`: then the two share its
+    later payments equally. Raises ReferenceUnusable or ReferenceTaken.
     """
     reference = reference_given(reference)
+    # One at a time, so that two do not take it at once.
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{endpoint} {reference}"})
+    of_reference = select(BillingReference.membership_id).filter_by(endpoint=endpoint, reference=reference)
+    owners = list(session.scalars(of_reference))
+    if owners and not shared and membership.id not in owners:
+        raise ReferenceTaken(reference=reference, endpoint=endpoint, membership=owners[0])
     values = {"endpoint": endpoint, "reference": reference, "membership_id": membership.id}
     new = insert(BillingReference).values(values).on_conflict_do_nothing()
     if session.execute(new.returning(BillingReference.reference)).first():
         subject = f"{reference} on {endpoint} to membership {membership.id}"
-        actions.log(session, by, "add billing reference", subject, member_id=membership.member_id)
-    keys = BillingReference.endpoint == endpoint, BillingReference.reference == reference
-    owner = session.scalars(select(BillingReference).where(*keys)).one().membership
-    if owner.id != membership.id:
-        raise ReferenceTaken(reference=reference, endpoint=endpoint, membership=owner.id)
+        verb = "share billing reference" if owners else "add billing reference"
+        actions.log(session, by, verb, subject, member_id=membership.member_id)
 
 
 def the_membership(session: Session, email: str, membership_id: int | None = None, *, now: datetime) -> Membership:

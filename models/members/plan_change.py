@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from models.catalogue.days import end_of
 from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm, SessionBucket
+from models.database import locks
 from models.database.arrays import Batch
 from models.errors import DateInPast, SppError, WrongCurrency, WrongState
 from models.members import changed_terms
@@ -73,6 +74,7 @@ def change_plan(
     A later act for the same day replaces it. Raises ReasonMissing, TextTooLong and what `plan_change` raises.
     """
     reason = actions.reason_given(reason)
+    locks.change(session)
     change = plan_change(membership, term=term, since=since, picks=picks, now=now)
     made = _append(session, change, reason, by)
     session.flush()
@@ -120,6 +122,7 @@ def move_all(
 ) -> Moves:
     """Move all of them that can be moved. Raises ReasonMissing, TextTooLong or DateInPast."""
     reason = actions.reason_given(reason)
+    locks.change(session)
     found = moves(session, terms, since=since, now=now)
     for change in found.changes:
         _append(session, change, reason, by)
@@ -167,10 +170,14 @@ _SETTLE_AGAIN = Batch(
     WHERE id IN (
         SELECT p.id
         FROM ROWS
-        JOIN paid_payments paid ON paid.membership_id = new.membership_id AND paid.paid_at >= new.start
-        JOIN payments p ON p.id = paid.id AND p.state = 'settled'
+        JOIN LATERAL (
+            SELECT id FROM payments WHERE membership_id = new.membership_id
+            UNION SELECT payment_id FROM payment_matches WHERE membership_id = new.membership_id
+        ) matched ON true
+        JOIN payments p ON p.id = matched.id AND p.state = 'settled'
+        JOIN paid_payments paid ON paid.id = p.id AND paid.paid_at >= new.start
         ORDER BY p.id
-        FOR UPDATE OF p
+        FOR NO KEY UPDATE OF p
     )
     """,
     membership_id="bigint", start="timestamptz",

@@ -36,15 +36,18 @@ _TROUBLED = text("""
     FROM webhook_events WHERE state IN ('quarantined', 'dead') GROUP BY GROUPING SETS ((endpoint), ())
 """)
 
-_UNMATCHED = text("""
-    SELECT endpoint, count(*) AS unmatched,
-           extract(epoch FROM clock_timestamp() - min(recorded_at))::float8 AS oldest_unmatched_s
-    FROM payments WHERE state = 'unmatched' AND set_aside_by IS NULL GROUP BY GROUPING SETS ((endpoint), ())
-""")
-
-_HELD = text("""
-    SELECT endpoint, count(*) AS held FROM payments WHERE state = 'held' AND set_aside_by IS NULL
+_IN_REVIEW = text("""
+    SELECT endpoint, count(*) AS in_review, count(*) FILTER (WHERE unmatched) AS unmatched,
+           count(*) FILTER (WHERE held) AS held, count(*) FILTER (WHERE gave_nothing) AS gave_nothing,
+           extract(epoch FROM clock_timestamp() - min(since) FILTER (WHERE unmatched))::float8 AS oldest_unmatched_s,
+           extract(epoch FROM clock_timestamp() - min(since))::float8 AS oldest_in_review_s
+    FROM (
+        SELECT p.endpoint, min(r.recorded_at) AS since, bool_or(r.reason = 'unmatched') AS unmatched,
+               bool_or(r.reason = 'held') AS held, bool_or(r.reason IN ('nothing', 'payer_only')) AS gave_nothing
+        FROM payment_reviews r JOIN payments p ON p.id = r.payment_id
+        WHERE r.answered_by IS NULL GROUP BY p.id
+    ) open
     GROUP BY GROUPING SETS ((endpoint), ())
 """)
 
-NOW = (_WAITING, _TROUBLED, _UNMATCHED, _HELD)
+NOW = (_WAITING, _TROUBLED, _IN_REVIEW)

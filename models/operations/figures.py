@@ -40,6 +40,11 @@ class EndpointFigures:
     """How long the first of them has waited so."""
     dead: int = 0
     quarantined: int = 0
+    in_review: int = 0
+    """Payments that staff must look at, whatever they gave."""
+    oldest_in_review_s: float | None = None
+    gave_nothing: int = 0
+    """Of these, matched ones that gave no sessions."""
     unmatched: int = 0
     """Payments."""
     oldest_unmatched_s: float | None = None

@@ -23,7 +23,7 @@ def contradictions(facts: Sequence[Fact]) -> list[Contradiction]:
     """The contradictions between the facts of a payment; none before it is paid."""
     if len(facts) < 2 or all(isinstance(fact, Linked) for fact in facts[1:]):
         return []
-    counts = entitlement.payment_of(facts)
+    counts = entitlement.first_paid(facts)
     return [*_between_paid_facts(facts, counts), *_of_money_back(facts, counts)] if counts else []
 
 
@@ -32,10 +32,13 @@ def _between_paid_facts(facts: Sequence[Fact], counts: Paid) -> Iterator[Contrad
     every = frozenset(fact for fact in facts if isinstance(fact, Paid))
     if len(every) < 2:
         return
-    amount = money(counts.amount_minor, counts.currency)
-    others = {money(one.amount_minor, one.currency) for one in every} - {amount}
-    if others:
-        yield Contradiction(f"paid {amount} by one event, but {' and '.join(sorted(others))} by another", every)
+    for part in sorted({one.part for one in every}):
+        of_part = [one for one in every if one.part == part]
+        first = entitlement.first_paid(of_part) or counts
+        amount = money(first.settled, first.currency)
+        others = {money(one.settled, one.currency) for one in of_part} - {amount}
+        if others:
+            yield Contradiction(f"paid {amount} by one event, but {' and '.join(sorted(others))} by another", every)
     ours = counts.billing_references
     for theirs in sorted({one.billing_references for one in every if ours and one.billing_references}):
         if theirs[0] not in ours and ours[0] not in theirs:

@@ -5,7 +5,7 @@ back do not count. Extensions by hand are added.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -28,15 +28,24 @@ class Expiry(NamedTuple):
     late: bool
 
 
+def starts_at(position: Position, owed: Owed) -> datetime:
+    """From when the sessions can be used, in UTC: from the payment, or from the beginning of their local day."""
+    assert position.paid is not None, "only such payments owe"  # noqa: S101 -- narrows the type
+    if owed.starts is None:
+        return position.paid.fact.occurred_at
+    return end_of(owed.starts - timedelta(days=1), position.memberships[owed.membership_id].buyer.zone)
+
+
 def expiry(position: Position, owed: Owed, credited_at: datetime, late_after_s: int) -> Expiry:
-    """The expiry of sessions credited at `credited_at`. `late_after_s` is the delay that counts as late; 0 is none."""
-    assert position.match is not None and position.paid is not None, "only such payments owe"  # noqa: S101, PT018 -- narrows types
-    paid_at = position.paid.fact.occurred_at
-    late = _is_late(paid_at, credited_at, late_after_s)
-    away = _away(position, owed.quantity, late_after_s)
-    return Expiry(
-        expires_at(credited_at if late else paid_at, owed.days_to_expire, position.match.time_zone, away), late
-    )
+    """The expiry of sessions credited at `credited_at`. `late_after_s` is the delay that counts as late; 0 is none.
+
+    Only what is usable from the payment on can be late; the days of a later tranche count from its own day.
+    """
+    starts = starts_at(position, owed)
+    late = owed.starts is None and _is_late(starts, credited_at, late_after_s)
+    away = _away(position, owed, late_after_s)
+    zone = position.memberships[owed.membership_id].buyer.zone
+    return Expiry(expires_at(credited_at if late else starts, owed.days_to_expire, zone, away), late)
 
 
 def changes(session: Session, read: Sequence[Position]) -> dict[int, Move]:
@@ -44,30 +53,33 @@ def changes(session: Session, read: Sequence[Position]) -> dict[int, Move]:
 
     An extension by hand is never shortened.
     """
-    wrong: dict[int, tuple[Position, Grant, datetime]] = {}
+    wrong: dict[int, tuple[Position, Owed, Grant, datetime]] = {}
     for position in read:
-        by_item = {grant.item_id: grant for grant in reversed(position.grants)}
-        for owed in position.owed if by_item else ():
-            grant = by_item.get(owed.item_id)
+        by_key = {grant.key: grant for grant in reversed(position.grants)}
+        for owed in position.owed if by_key else ():
+            grant = by_key.get(owed.key)
             if grant and grant.expires_at:
                 at = expiry(position, owed, grant.recorded_at, grant.late_after_s).at
                 if at and at != grant.expires_at:
-                    wrong[grant.id] = (position, grant, at)
+                    wrong[grant.id] = (position, owed, grant, at)
     if not wrong:
         return {}
-    zones = {grant_id: position.match.time_zone for grant_id, (position, _, _) in wrong.items() if position.match}
+    zones = {
+        grant_id: position.memberships[owed.membership_id].buyer.zone
+        for grant_id, (position, owed, _, _) in wrong.items()
+    }
     by_hand = held_grants.extended_by_hand(session, zones)
     moves = {}
-    for grant_id, (position, grant, at) in wrong.items():
+    for grant_id, (position, owed, grant, at) in wrong.items():
         if days := by_hand.get(grant_id):
             at = max(end_of(last_day(at, zones[grant_id]) + days, zones[grant_id]), grant.expires_at or at)
         if at != grant.expires_at:
-            moves[grant_id] = _extension(position, grant, at)
+            moves[grant_id] = _extension(position, owed, grant, at)
     return moves
 
 
-def _extension(position: Position, grant: Grant, at: datetime) -> Move:
-    came_back = _away(position, grant.quantity, grant.late_after_s)
+def _extension(position: Position, owed: Owed, grant: Grant, at: datetime) -> Move:
+    came_back = _away(position, owed, grant.late_after_s)
     cause = _last(position, Restored if came_back else Paid)
     note = "days on which its money was away do not count" if came_back else "an earlier telling of the payment counts"
     return Move(grant.id, EntryKind.EXTENSION, 0, cause.fact.occurred_at, expires_at=at, fact_id=cause.id, note=note)
@@ -84,7 +96,7 @@ def _is_late(occurred_at: datetime, recorded_at: datetime, late_after_s: int) ->
     return bool(late_after_s) and (recorded_at - occurred_at).total_seconds() > late_after_s
 
 
-def _away(position: Position, quantity: int, late_after_s: int) -> list[Period]:
+def _away(position: Position, owed: Owed, late_after_s: int) -> list[Period]:
     """The periods in which money was away that came back. A fact recorded late counts from when it was recorded."""
     if not any(isinstance(known.fact, Restored) for known in position.known):
         return []
@@ -93,4 +105,7 @@ def _away(position: Position, quantity: int, late_after_s: int) -> list[Period]:
         at = known.fact.occurred_at
         return known.recorded_at if _is_late(at, known.recorded_at, late_after_s) else at
 
-    return entitlement.away([(known_at(known), known.fact) for known in position.known], quantity)
+    def reversed_by(facts: Sequence[Fact]) -> int:
+        return sum(one.reversed for one in position.owed_by(facts) if one.key == owed.key)
+
+    return entitlement.away([(known_at(known), known.fact) for known in position.known], reversed_by)

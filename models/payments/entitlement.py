@@ -1,73 +1,227 @@
-"""PURE: what a payment's facts entitle its member to, and until when. No I/O, no clock, no session.
+"""PURE: what a payment's facts entitle memberships to, and how much of it went back. No I/O, no clock, no session.
 
-A payment gives each pinned quantity once. Of that, floor(quantity x reversed / paid) is reversed: all of it when all
-the money went back. Days on which money was away that came back later do not count against the days to expire.
+Of the sessions that a membership's share of a payment gives, floor(quantity x reversed / paid) are reversed, the last
+tranches first: all of them when all the money went back. Days on which money was away that came back later do not count
+against the days to expire.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from fractions import Fraction
 from math import inf
+from typing import NamedTuple
 
 from models.catalogue.days import Period
-from models.payments.facts import Fact, Paid, Restored, Reversed
+from models.payments.facts import Fact, LineRefunded, Noted, Paid, Restored, Reversed
+from models.payments.reviews import Reason, ReviewReason
+from models.payments.shares import Division, Matches, Share, divide
+from models.payments.worth import Terms, in_force, worth
+from models.wording import money
+
+CREDIT_NOTE = "credit note"
+"""The family of causes by which money is given back outside the processor."""
+_NONE, _ALL = Fraction(0), Fraction(1)
+
+
+class FeeKept(NamedTuple):
+    """What a refund may leave and still count as all of the payment: at most a percentage, and at most an amount."""
+
+    percent: int
+    most_minor: int
+
+
+NO_FEE = FeeKept(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """Sessions of one item that each paid dues give; 0 days to expire is never."""
+class Buyer:
+    """What a membership's share of a payment is judged by: all its terms, and its club's days and rules."""
 
-    item_id: int
-    quantity: int
-    days_to_expire: int
-
-
-_NONE = Fraction(0)
+    versions: list[Terms]
+    zone: str
+    fee_kept: FeeKept = NO_FEE
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What one payment gives of one item: `quantity` sessions, of which `reversed` are taken back."""
+    """What a payment gives a membership of one item in one tranche; `reversed` of the sessions are taken back."""
 
+    membership_id: int
     item_id: int
+    tranche: int
+    starts: date | None
+    """The local day from which it is usable; None is from the payment on."""
     quantity: int
     days_to_expire: int
     reversed: int
 
+    @property
+    def key(self) -> tuple[int | None, int, int]:
+        """What there is one grant for: membership, item and tranche."""
+        return self.membership_id, self.item_id, self.tranche
+
+
+class Entitlement(NamedTuple):
+    """What a payment gives, the lines that are nobody's, and why staff should look at it."""
+
+    owed: list[Owed]
+    division: Division
+    reasons: list[Reason]
+
+
+def first_paid(facts: Iterable[Fact]) -> Paid | None:
+    """The earliest `Paid` fact, in whatever order they arrived; None before there is one."""
+    return min((fact for fact in facts if isinstance(fact, Paid)), key=_precedence, default=None)
+
 
 def payment_of(facts: Iterable[Fact]) -> Paid | None:
-    """The `Paid` fact that counts, or None before there is one: the earliest, in whatever order they arrived."""
+    """What was paid by these facts, in whatever order they arrived; None before there is a `Paid` fact.
+
+    Of several facts about one part of the payment the earliest counts; parts add up. All references are kept, those of
+    the earliest fact first.
+    """
     paid = [fact for fact in facts if isinstance(fact, Paid)]
     if len(paid) < 2:
         return paid[0] if paid else None
-    return min(paid, key=_precedence)
+    paid.sort(key=_precedence)
+    parts = list({one.part: one for one in reversed(paid)}.values())
+    parts.sort(key=_precedence)
+    first, balance = parts[0], any(one.settled_minor is not None for one in parts)
+    return replace(
+        first,
+        amount_minor=sum(one.amount_minor for one in parts),
+        settled_minor=sum(one.settled for one in parts) if balance else None,
+        due_minor=sum(one.due for one in parts) if any(one.due_minor is not None for one in parts) else None,
+        lines=tuple(line for one in parts for line in one.lines),
+        covers=next((one.covers for one in parts if one.covers), None),
+        billing_references=_joined(one.billing_references for one in paid),
+        payer=_joined(one.payer for one in paid),
+    )
 
 
-def _precedence(paid: Paid) -> tuple[datetime, str, int, str, tuple[str, ...]]:
-    return paid.occurred_at, paid.payment, -paid.amount_minor, paid.currency, paid.billing_references
+def _joined(each: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reference for references in each for reference in references))
 
 
-def entitlement(facts: Sequence[Fact], terms: Iterable[Terms]) -> list[Owed]:
-    """Sessions owed per item for the payment with these facts; none before it is paid.
+def _precedence(paid: Paid) -> tuple[object, ...]:
+    # Of two that say the same otherwise, the one that says more of the shape counts.
+    told = repr(paid)
+    return paid.occurred_at, paid.payment, -paid.settled, paid.currency, paid.billing_references, -len(told), told
 
-    Depends on the set of facts only, never on their order or repetition. A fact that contradicts the payment has no
-    effect.
+
+def entitlement(
+    facts: Sequence[Fact], matches: Matches, buyers: Mapping[int, Buyer], not_dues: AbstractSet[str] = frozenset()
+) -> Entitlement:
+    """What the payment with these facts gives each membership that it is for; nothing before it is paid.
+
+    `matches` has the memberships of its references, `buyers` each of these memberships, `not_dues` the references that
+    are marked as not dues. Depends on the set of facts only, never on their order or repetition. A fact that
+    contradicts the payment has no effect.
     """
-    if payment_of(facts) is None:
-        return []
-    share = reversed_share(facts)
-    return [
-        Owed(term.item_id, term.quantity, term.days_to_expire, int(term.quantity * share) if share else 0)
-        for term in terms
-        if term.quantity
-    ]
+    paid = payment_of(facts)
+    if paid is None:
+        return Entitlement([], Division(), [])
+    division = divide(paid, matches, not_dues)
+    owed: list[Owed] = []
+    reasons: list[Reason] = []
+    for share in division.shares:
+        buyer = buyers[share.membership_id]
+        judged = worth(share.bill, buyer.versions, buyer.zone)
+        reasons += judged.reasons
+        back = reversed_share(facts, share, buyer.fee_kept)
+        given: defaultdict[int, list[Owed]] = defaultdict(list)
+        for one in judged.tranches:
+            given[one.item_id].append(
+                Owed(share.membership_id, one.item_id, one.number, one.starts, one.quantity, one.days_to_expire, 0)
+            )
+        for tranches in given.values():
+            owed += _taken_back(tranches, back) if back else tranches
+        explained = judged.tranches or judged.reasons or share.bill.is_upgrade
+        if not explained and in_force(buyer.versions, paid.occurred_at).items:
+            reasons.append(Reason(ReviewReason.NOTHING, "it gave no sessions by the rules of its payment term"))
+    return Entitlement(owed, division, [*reasons, *_to_look_at(facts, paid, division)])
 
 
-def reversed_share(facts: Sequence[Fact]) -> Fraction:
-    """The share of the payment that went back and stayed away, 0 to 1. Overlapping causes reverse it once."""
+def _taken_back(tranches: list[Owed], share: Fraction) -> list[Owed]:
+    """The same with their reversed sessions, the last tranche's first."""
+    left = int(sum(one.quantity for one in tranches) * share)
+    taken = []
+    for one in sorted(tranches, key=lambda one: -one.tranche):
+        back = min(left, one.quantity)
+        left -= back
+        taken.append(replace(one, reversed=back))
+    return taken[::-1]
+
+
+def _to_look_at(facts: Sequence[Fact], paid: Paid, division: Division) -> list[Reason]:
+    """Why staff should look at the payment, whatever it is worth."""
+    reasons = []
+    if division.unplaced:
+        lines = " and ".join(
+            f"{money(line.amount_minor, paid.currency)} ({', '.join(line.references) or 'without a reference'})"
+            for line in division.unplaced
+        )
+        what = f"{lines} of it: no membership has that, and it is not marked as not dues"
+        reasons.append(Reason(ReviewReason.UNPLACED, what))
+    if paid.settled > paid.amount_minor:
+        used = money(paid.settled - paid.amount_minor, paid.currency)
+        reasons.append(Reason(ReviewReason.BALANCE, f"{used} was paid from the payer's own balance"))
+    ours = {line for share in division.shares for line in share.lines}
+    if other := {line: back for line, back in _by_line(facts).items() if line not in ours}:
+        back = money(sum(other.values()), paid.currency)
+        reasons.append(Reason(ReviewReason.NOT_DUES_REFUND, f"{back} went back for lines that are no dues"))
+    if any(cause.startswith(f"{CREDIT_NOTE}:") for cause in _in_force(facts)):
+        reasons.append(Reason(ReviewReason.OUTSIDE, "money was given back outside the processor, by a credit note"))
+    if noted := sorted({fact.what for fact in facts if isinstance(fact, Noted)}):
+        reasons.append(Reason(ReviewReason.NOTED, "; ".join(noted)))
+    return reasons
+
+
+def reversed_share(facts: Sequence[Fact], of: Share | None = None, fee_kept: FeeKept = NO_FEE) -> Fraction:
+    """The part of the payment, or of a membership's share of it, that went back and stayed away, 0 to 1.
+
+    Overlapping causes reverse it once. What is left of a refund less a fee counts as gone.
+    """
     shares = _share_by_family(facts).values()
-    return min(Fraction(1), sum(shares, Fraction(0))) if shares else _NONE
+    back = min(_ALL, sum(shares, _NONE)) if shares else _NONE
+    if not back:
+        return back
+    whole = sum(least_paid(facts).values())
+    if 1 - back <= Fraction(fee_kept.percent, 100) and (1 - back) * whole <= fee_kept.most_minor:
+        return _ALL
+    by_line = _by_line(facts) if of and of.lines and of.part and back < 1 else {}
+    if not by_line or of is None:
+        return back
+    own = sum(minor for line, minor in by_line.items() if line in of.lines)
+    rest = max(_NONE, back * whole - sum(by_line.values()))
+    return min(_ALL, (own + rest * of.part) / (whole * of.part))
+
+
+def _by_line(facts: Sequence[Fact]) -> dict[str, int]:
+    """By line of the payment, how much of the refunds that are in force was for it."""
+    named = {(fact.refund, fact.line): fact for fact in facts if isinstance(fact, LineRefunded)}
+    if not named:
+        return {}
+    refunds = {cause.partition(":")[2].partition(" of ")[0] for cause in _in_force(facts)}
+    back: defaultdict[str, int] = defaultdict(int)
+    for (refund, line), fact in named.items():
+        if refund in refunds:
+            back[line] += fact.amount_minor
+    return dict(back)
+
+
+def _in_force(facts: Sequence[Fact]) -> set[str]:
+    """The causes for which money is away."""
+    latest: dict[str, Reversed | Restored] = {}
+    for move in facts:
+        if isinstance(move, Reversed | Restored) and (
+            move.cause not in latest or _weight(move) > _weight(latest[move.cause])
+        ):
+            latest[move.cause] = move
+    return {cause for cause, move in latest.items() if isinstance(move, Reversed)}
 
 
 def money_reversed(facts: Sequence[Fact]) -> int:
@@ -88,12 +242,16 @@ def is_of_a_refund(fact: Fact) -> bool:
 
 
 def least_paid(facts: Iterable[Fact]) -> dict[str, int]:
-    """By currency, the least amount of any `Paid` fact, so that a full refund of any of these takes everything back."""
-    least: dict[str, int] = {}
+    """By currency, the least that was paid by any fact of each part, so that a full refund of it takes everything."""
+    least: dict[tuple[str, str], int] = {}
     for fact in facts:
         if isinstance(fact, Paid):
-            least[fact.currency] = min(fact.amount_minor, least.get(fact.currency, fact.amount_minor))
-    return least
+            key = fact.currency, fact.part
+            least[key] = min(fact.settled, least.get(key, fact.settled))
+    whole: defaultdict[str, int] = defaultdict(int)
+    for (currency, _), amount in least.items():
+        whole[currency] += amount
+    return dict(whole)
 
 
 def contradicts(facts: Iterable[Fact], fact: Fact) -> bool:
@@ -178,20 +336,19 @@ def _group(cause: str) -> tuple[str, str] | None:
     return (family, group) if of else None
 
 
-def away(moments: Sequence[tuple[datetime, Fact]], quantity: int) -> list[Period]:
-    """When more of `quantity` sessions were reversed than are in the end: the time for which they were taken.
+def away(moments: Sequence[tuple[datetime, Fact]], reversed_by: Callable[[Sequence[Fact]], int]) -> list[Period]:
+    """When more sessions of a grant were reversed than are in the end: the time for which they were taken.
 
-    Each fact stands beside the moment from which it was known. Of a reversal that was never undone nothing is
-    away in this sense. The periods do not overlap.
+    Each fact stands beside the moment from which it was known; `reversed_by` says how many sessions of the grant facts
+    reverse. Of a reversal that was never undone nothing is away in this sense. The periods do not overlap.
     """
     kinds = {type(fact) for _, fact in moments}
     if Reversed not in kinds or Restored not in kinds:
         return []
 
-    def reversed_by(moment: datetime) -> int:
-        known = [fact for at, fact in moments if at <= moment or isinstance(fact, Paid)]
-        return int(quantity * reversed_share(known))
+    def count_at(moment: datetime) -> int:
+        return reversed_by([fact for at, fact in moments if at <= moment or not isinstance(fact, Reversed | Restored)])
 
     changes = sorted({at for at, fact in moments if isinstance(fact, Reversed | Restored)})
-    counts = [reversed_by(moment) for moment in changes]
+    counts = [count_at(moment) for moment in changes]
     return [(start, end) for start, end, count in zip(changes, changes[1:], counts, strict=False) if count > counts[-1]]

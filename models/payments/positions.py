@@ -1,32 +1,34 @@
 """Everything that settling has to know about a payment, read for many payments at once."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.database.arrays import Batch
+from models.database.arrays import Batch, array
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
 from models.payments import entitlement, facts, references
 from models.payments.contradictions import contradictions
-from models.payments.entitlement import Owed, Terms
+from models.payments.entitlement import Buyer, FeeKept, Owed
 from models.payments.facts import Fact, KnownFact, Paid
 from models.payments.references import Locked, PaymentState
+from models.payments.reviews import Reason, ReviewReason
+from models.payments.shares import Division
+from models.payments.worth import ItemTerms, Terms
 
 
-@dataclass(slots=True)
-class Match:
-    """What settling needs of a payment's membership."""
+class Match(NamedTuple):
+    """What settling needs of a membership that a payment is for."""
 
     membership_id: int
     member_id: int
     currency: str
-    time_zone: str
     shortfall_policy: str
-    terms: list[Terms] = field(default_factory=list)
+    buyer: Buyer
 
 
 @dataclass(slots=True)
@@ -41,32 +43,61 @@ class Position:
     facts: list[Fact] = field(init=False)
     """Those of `known`, without their ids."""
     paid: KnownFact[Paid] | None = None
-    match: Match | None = None
+    """What was paid, with the id of the earliest `Paid` fact."""
+    matches: dict[str, list[int]] = field(default_factory=dict)
+    """Reference -> the memberships that it is for."""
+    memberships: dict[int, Match] = field(default_factory=dict)
+    not_dues: frozenset[str] = frozenset()
+    """The references among those of its lines that are marked as not dues."""
     state: PaymentState = PaymentState.HEARD_OF
     problem: str | None = None
     contradicting: frozenset[Fact] = frozenset()
     """The facts that contradict each other, where the payment is not held."""
+    division: Division = Division()  # noqa: RUF009 -- immutable
     owed: list[Owed] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    """Why staff should look at it."""
     grants: list[Grant] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.facts = [known.fact for known in self.known]
+        paid = entitlement.payment_of(self.facts)
+        if paid is not None:
+            first = min(
+                (known for known in self.known if isinstance(known.fact, Paid)),
+                key=lambda known: (known.fact.occurred_at, known.fact.payment != paid.payment, known.id),
+            )
+            self.paid = KnownFact(first.id, paid, first.recorded_at)
 
     def problem_with(self, fact: Fact) -> str | None:
         """The problem, if the fact is part of it."""
         return self.problem if self.state == PaymentState.HELD or fact in self.contradicting else None
 
+    def owed_by(self, facts: Sequence[Fact]) -> list[Owed]:
+        """What it owed if these facts were all."""
+        buyers = {membership_id: match.buyer for membership_id, match in self.memberships.items()}
+        return entitlement.entitlement(facts, self.matches, buyers, self.not_dues).owed
+
     @property
-    def billing_references(self) -> list[str]:
-        """The references by which to find its membership: first those of the `Paid` fact that counts, most specific
-        first, then those of the others.
-        """
+    def references(self) -> list[str]:
+        """Every reference by which its memberships could be found."""
         if self.paid is None:
             return []
-        first = self.paid.fact
-        every = [fact for fact in self.facts if isinstance(fact, Paid)]
-        every.sort(key=lambda paid: (paid != first, paid.occurred_at, paid.payment, paid.billing_references))
-        return list(dict.fromkeys(reference for paid in every for reference in paid.billing_references))
+        paid = self.paid.fact
+        of_lines = [reference for line in paid.lines for reference in line.references]
+        return list(dict.fromkeys([*(paid.billing_references or paid.payer), *of_lines]))
+
+    @property
+    def waits_for(self) -> list[str]:
+        """The references by which what is unmatched of it would find its membership."""
+        if self.paid is None or self.state == PaymentState.NOT_DUES:
+            return []
+        paid = self.paid.fact
+        of_lines = [one for line in self.division.unplaced for one in line.references]
+        if self.state != PaymentState.UNMATCHED:
+            return list(dict.fromkeys(of_lines))
+        of_lines = [one for line in paid.lines for one in line.references[:1] if one not in self.not_dues]
+        return list(dict.fromkeys([*(paid.billing_references or paid.payer), *of_lines]))
 
 
 def read(session: Session, roots: Collection[int]) -> list[Position]:
@@ -77,96 +108,174 @@ def read(session: Session, roots: Collection[int]) -> list[Position]:
     for row, fact in facts.of_payments(session, list(root_of)):
         known[root_of[row]].append(fact)
     positions = [Position(payment, known[payment.root]) for payment in locked]
-    for position in positions:
-        paid = entitlement.payment_of(position.facts)
-        if paid is not None:
-            known_paid = next(one for one in position.known if one.fact == paid)
-            position.paid = cast("KnownFact[Paid]", known_paid)
-    _match(session, [position for position in positions if position.paid])
-    for position in positions:
+    paid = [position for position in positions if position.paid]
+    _match(session, paid)
+    _read_marks(session, paid)
+    for position in paid:
         _judge(position)
     return positions
 
 
 def _judge(position: Position) -> None:
-    if position.paid is None:
-        return
+    assert position.paid is not None, "only paid ones are judged"  # noqa: S101 -- narrows the type
     paid = position.paid.fact
     found = contradictions(position.facts)
     position.problem = "; ".join(one.what for one in found) or None
     position.contradicting = frozenset(fact for one in found for fact in one.facts)
-    if position.match is None:
-        position.state = PaymentState.UNMATCHED
-        return
-    if paid.currency != position.match.currency:
+    other = [one for one in position.memberships.values() if one.currency != paid.currency]
+    if other:
+        position.problem = f"paid in {paid.currency}, but the membership is in {other[0].currency}"
         position.state = PaymentState.HELD
-        position.problem = f"paid in {paid.currency}, but the membership is in {position.match.currency}"
+        position.reasons = [Reason(ReviewReason.HELD, position.problem)]
         return
-    position.state = PaymentState.SETTLED
-    position.owed = entitlement.entitlement(position.facts, position.match.terms)
+    buyers = {membership_id: match.buyer for membership_id, match in position.memberships.items()}
+    judged = entitlement.entitlement(position.facts, position.matches, buyers, position.not_dues)
+    position.owed, position.division, position.reasons = judged
+    if not position.division.is_dues and not position.memberships:
+        position.state = PaymentState.NOT_DUES
+    elif position.division.shares or not position.division.is_dues:
+        position.state = PaymentState.SETTLED
+    else:
+        position.state = PaymentState.UNMATCHED
+        named = " or ".join(position.waits_for) or "any of its references"
+        position.reasons.insert(0, Reason(ReviewReason.UNMATCHED, f"no membership has {named}"))
 
 
-_MEMBERSHIPS = Batch(
+_MATCHES = Batch(
     """
-    SELECT endpoint, reference, membership_id FROM billing_references JOIN ROWS USING (endpoint, reference)
+    SELECT new.root, new.reference, b.membership_id
+    FROM ROWS JOIN billing_references b ON (b.endpoint, b.reference) = (new.endpoint, new.reference)
+    ORDER BY b.membership_id
     """,
-    endpoint="text", reference="text",
+    root="bigint", endpoint="text", reference="text",
 )  # fmt: skip
 
-# The terms in force when it was paid; before the first, the first.
-_TERMS = Batch(
+# References that were replaced at the processor, as often as it happened: whoever had the old one has the new one.
+_REPLACED = Batch(
     """
-    SELECT new.root, m.id, m.member_id, m.currency, c.time_zone, c.shortfall_policy,
-           p.item_id, p.quantity, p.days_to_expire
-    FROM ROWS
-    JOIN memberships m ON m.id = new.membership_id
+    WITH RECURSIVE earlier AS (
+        SELECT new.root, new.reference, new.endpoint, p.id AS payment_id, 1 AS steps
+        FROM ROWS JOIN payments p ON (p.endpoint, p.reference) = (new.endpoint, new.reference)
+        UNION ALL
+        SELECT e.root, e.reference, e.endpoint, f.payment_id, e.steps + 1
+        FROM earlier e JOIN payment_facts f ON f.other_payment_id = e.payment_id AND f.kind = 'replaced'
+        WHERE e.steps < 20
+    )
+    SELECT DISTINCT e.root, e.reference, b.membership_id
+    FROM earlier e
+    JOIN payments p ON p.id = e.payment_id
+    JOIN billing_references b ON (b.endpoint, b.reference) = (p.endpoint, p.reference)
+    WHERE e.steps > 1
+    ORDER BY b.membership_id
+    """,
+    root="bigint", endpoint="text", reference="text",
+)  # fmt: skip
+
+_MEMBERSHIPS = text("""
+    SELECT m.id, m.member_id, m.currency, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
+           c.refund_fee_most_minor, t.id AS terms_id, t.since, t.dues_minor, t.interval, t.interval_count, t.partial,
+           t.release, t.release_times, p.item_id, p.quantity, p.days_to_expire
+    FROM memberships m
     JOIN clubs c ON c.id = m.club_id
-    CROSS JOIN LATERAL (
-        SELECT id FROM membership_terms t WHERE t.membership_id = m.id
-        ORDER BY t.since <= new.paid_at DESC, CASE WHEN t.since <= new.paid_at THEN t.since END DESC,
-                 CASE WHEN t.since <= new.paid_at THEN t.id END DESC, t.since, t.id
-        LIMIT 1
-    ) terms
-    LEFT JOIN pinned_terms p ON p.terms_id = terms.id
-    ORDER BY new.root, p.item_id
-    """,
-    root="bigint", membership_id="bigint", paid_at="timestamptz",
-)  # fmt: skip
+    JOIN membership_terms t ON t.membership_id = m.id
+    LEFT JOIN pinned_terms p ON p.terms_id = t.id
+    WHERE m.id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY m.id, t.since, t.id, p.item_id
+""")
 
 
 def _match(session: Session, positions: list[Position]) -> None:
-    """Find each payment's membership, or keep the one that it was matched to before."""
-    chosen = {position.payment.root: position.payment.membership_id for position in positions}
+    """Find the memberships of each payment; those that it was matched to before stay the only ones for their part."""
     wanted = [
-        (position.payment.root, (position.payment.endpoint, reference))
+        (position.payment.root, position.payment.endpoint, reference)
         for position in positions
-        if position.payment.membership_id is None
-        for reference in position.billing_references
+        for reference in position.references
     ]
-    if wanted:
-        rows = _MEMBERSHIPS.execute(session, [key for _, key in wanted]).all()
-        found = {(endpoint, reference): membership_id for endpoint, reference, membership_id in rows}
-        for root, key in wanted:
-            chosen[root] = chosen[root] or found.get(key)
-    matched = [
-        (position.payment.root, chosen[position.payment.root], position.paid.fact.occurred_at)
+    if not wanted:
+        return
+    found: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
+    for root, reference, membership_id in _MATCHES.execute(session, wanted):
+        found[root, reference].append(membership_id)
+    known = {root for root, _ in found}
+    if missing := [row for row in wanted if row[0] not in known]:
+        for root, reference, membership_id in _REPLACED.execute(session, missing):
+            found[root, reference].append(membership_id)
+    for position in positions:
+        before, waited_for = set(position.payment.memberships), set(position.payment.waits_for)
+        for reference in position.references:
+            every = found[position.payment.root, reference]
+            kept = [one for one in every if one in before] or (every if reference in waited_for else [])
+            if one := kept if before else every:
+                position.matches[reference] = one
+        if before and not position.matches:
+            position.matches[position.references[0]] = list(position.payment.memberships)
+    memberships = _memberships(
+        session, {owner for position in positions for owners in position.matches.values() for owner in owners}
+    )
+    for position in positions:
+        owners = {owner for owners in position.matches.values() for owner in owners}
+        position.memberships = {owner: memberships[owner] for owner in owners}
+
+
+def _memberships(session: Session, ids: Collection[int]) -> dict[int, Match]:
+    """What settling needs of these memberships, with all versions of their terms."""
+    memberships: dict[int, Match] = {}
+    items: dict[int, list[ItemTerms]] = {}
+    for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all() if ids else ():
+        match = memberships.get(row.id)
+        if match is None:
+            buyer = Buyer([], row.time_zone, FeeKept(row.refund_fee_percent, row.refund_fee_most_minor))
+            match = memberships[row.id] = Match(row.id, row.member_id, row.currency, row.shortfall_policy, buyer)
+        if row.terms_id not in items:
+            items[row.terms_id] = []
+            match.buyer.versions.append(
+                Terms(
+                    row.since,
+                    row.dues_minor,
+                    row.interval,
+                    row.interval_count,
+                    row.partial,
+                    row.release,
+                    row.release_times,
+                    items[row.terms_id],
+                )
+            )
+        if row.quantity:
+            items[row.terms_id].append(ItemTerms(*row[15:]))
+    return memberships
+
+
+_MARKS = Batch(
+    "SELECT new.root, n.reference FROM ROWS JOIN not_dues n USING (endpoint, reference)",
+    root="bigint", endpoint="text", reference="text",
+)  # fmt: skip
+
+
+def _read_marks(session: Session, positions: list[Position]) -> None:
+    named = [
+        (position.payment.root, position.payment.endpoint, reference)
         for position in positions
-        if position.paid and chosen[position.payment.root]
+        if position.paid
+        for reference in (
+            *position.paid.fact.billing_references,
+            *(one for line in position.paid.fact.lines for one in line.references),
+        )
     ]
-    position_of = {position.payment.root: position for position in positions}
-    for root, *membership, item_id, quantity, days in _TERMS.execute(session, matched).all():
-        position = position_of[root]
-        if position.match is None:
-            position.match = Match(*membership)
-        if item_id is not None:
-            position.match.terms.append(Terms(item_id, quantity, days))
+    if named:
+        marked: defaultdict[int, set[str]] = defaultdict(set)
+        for root, reference in _MARKS.execute(session, named):
+            marked[root].add(reference)
+        for position in positions:
+            position.not_dues = frozenset(marked.get(position.payment.root, ()))
 
 
 def read_grants(session: Session, positions: list[Position]) -> dict[int, Grant]:
     """Give each position its grants. Returns, by id, these and the members' grants with an open shortfall, locked."""
     position_of = {row: position for position in positions for row in position.payment.ids}
     grants = held_grants.of_payments(
-        session, position_of, {position.match.member_id for position in positions if position.match}
+        session,
+        position_of,
+        {match.member_id for position in positions for match in position.memberships.values()},
     )
     for grant in grants.values():
         if grant.payment_id in position_of:

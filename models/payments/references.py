@@ -22,9 +22,6 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.arrays import Batch, array
 from models.database.base import Base, Id, RecordedAt, Reference, one_of
-from models.errors import NotFound, WrongState
-from models.staff import actions
-from models.staff.actions import Actor
 
 
 class PaymentState(StrEnum):
@@ -36,6 +33,8 @@ class PaymentState(StrEnum):
     """Paid, but no membership has any of its billing references yet."""
     SETTLED = "settled"
     """The ledger shows what its facts say."""
+    NOT_DUES = "not_dues"
+    """Paid, and everything that was billed is marked as not dues."""
     HELD = "held"
     """Its facts contradict each other or its membership; it has no effect until that is corrected."""
 
@@ -77,16 +76,12 @@ class Payment(Base):
 
 
 class PaymentMatch(Base):
-    """One membership of a payment that pays for several, by the reference that found it.
-
-    A payment for one membership has no such row.
-    """
+    """One membership of a payment that pays for several; a payment for one membership has no such row."""
 
     __tablename__ = "payment_matches"
 
     payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"), primary_key=True)
     """The payment's root."""
-    reference: Mapped[Reference] = mapped_column(primary_key=True)
     membership_id: Mapped[int] = mapped_column(ForeignKey("memberships.id"), primary_key=True, index=True)
 
 
@@ -128,7 +123,7 @@ def identify(session: Session, keys: Iterable[Key]) -> tuple[dict[Key, int], set
 
 
 _LOCK = text("""
-    SELECT id, root_id, endpoint, state, membership_id
+    SELECT id, root_id, endpoint, state, membership_id, billing_references, settle_again
     FROM payments
     WHERE id = ANY(CAST(:roots AS bigint[]))
     ORDER BY id
@@ -141,15 +136,23 @@ _JOINED = text("""
     ORDER BY id
 """)
 
+_FURTHER = text("""
+    SELECT p.root_id, m.membership_id FROM payments p JOIN payment_matches m ON m.payment_id = p.id
+    WHERE p.root_id = ANY(CAST(:roots AS bigint[])) ORDER BY m.membership_id
+""")
+
 
 @dataclass(slots=True)
 class Locked:
-    """One payment under lock: its root, the membership it was matched to, and the ids of all its rows."""
+    """One payment under lock: its root, the memberships it was matched to, and the ids of all its rows."""
 
     root: int
     endpoint: str
     state: PaymentState
-    membership_id: int | None
+    memberships: list[int]
+    waits_for: list[str]
+    """The references by which what was unmatched of it would find its membership."""
+    settle_again: bool
     ids: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -170,14 +173,25 @@ def lock(session: Session, roots: Collection[int]) -> list[Locked]:
         # One of them was joined to a lower root while we waited for its lock.
         wanted |= found
     payments = {
-        root: Locked(root, endpoint, PaymentState(state), membership_id)
-        for payment_id, root, endpoint, state, membership_id in rows
-        if payment_id == root
+        row.id: Locked(
+            row.id,
+            row.endpoint,
+            PaymentState(row.state),
+            [row.membership_id] if row.membership_id else [],
+            row.billing_references or [],
+            row.settle_again,
+        )
+        for row in rows
+        if row.id == row.root_id
     }
     # A second statement with a new snapshot: the first one may have waited, and does not see what was joined then.
     for payment_id, root, membership_id in session.execute(_JOINED, {"roots": array(payments)}):
         payments[root].ids.append(payment_id)
-        payments[root].membership_id = payments[root].membership_id or membership_id
+        if membership_id and not payments[root].memberships:
+            payments[root].memberships.append(membership_id)
+    for root, membership_id in session.execute(_FURTHER, {"roots": array(payments)}):
+        if membership_id not in payments[root].memberships:
+            payments[root].memberships.append(membership_id)
     return list(payments.values())
 
 
@@ -210,63 +224,6 @@ def join(session: Session, pairs: Iterable[tuple[int, int]], roots: Collection[i
     if moved:
         _JOIN.execute(session, [(payment_id, root_of[payment_id]) for payment_id in sorted(moved)])
     return set(root_of.values())
-
-
-class Waiting(NamedTuple):
-    """A paid payment without sessions: unmatched or held."""
-
-    payment_id: int
-    endpoint: str
-    payment: str
-    amount_minor: int
-    currency: str
-    paid_at: datetime
-    billing_references: list[str]
-    problem: str | None
-    """Why it is held, or the contradiction between its facts."""
-    member_id: int | None
-    """The member, if it is held."""
-
-
-_WAITING = text("""
-    SELECT p.id, p.endpoint, p.reference, p.amount_minor, p.currency, p.paid_at,
-           coalesce(p.billing_references, '{}'), p.problem, m.member_id
-    FROM paid_payments p
-    LEFT JOIN memberships m ON m.id = p.membership_id
-    WHERE p.state = :state AND p.set_aside_by IS NULL
-    ORDER BY p.paid_at, p.id
-    LIMIT :limit
-""")
-
-
-def unmatched(session: Session, *, limit: int | None = None) -> list[Waiting]:
-    """Every unmatched payment that is not set aside, the longest waiting first."""
-    values = {"state": PaymentState.UNMATCHED.value, "limit": limit}
-    return [Waiting(*row) for row in session.execute(_WAITING, values)]
-
-
-def held(session: Session, *, limit: int | None = None) -> list[Waiting]:
-    """Every held payment that is not set aside, the longest waiting first."""
-    return [Waiting(*row) for row in session.execute(_WAITING, {"state": PaymentState.HELD.value, "limit": limit})]
-
-
-def set_aside(session: Session, payment_id: int, *, reason: str, by: Actor) -> None:
-    """Take an unmatched or held payment off the lists that staff look at. Idempotent.
-
-    It still settles if a membership gets its billing reference. Raises NotFound, WrongState, ReasonMissing or
-    TextTooLong.
-    """
-    reason = actions.reason_given(reason)
-    payment = session.get(Payment, payment_id, with_for_update={"key_share": True}, populate_existing=True)
-    if payment is None or payment.root_id != payment.id:
-        raise NotFound(what="payment", name=payment_id)
-    if payment.state not in {PaymentState.UNMATCHED, PaymentState.HELD}:
-        state = payment.state.replace("_", " ")
-        raise WrongState(what=f"Payment {payment.reference}", state=state, verb="set aside")
-    if payment.set_aside_by is None:
-        subject = f"payment {payment.id}, {payment.reference} on {payment.endpoint}"
-        payment.set_aside_by = actions.log(session, by, "set aside", subject, reason=reason)
-        session.flush()
 
 
 class PaidPayment(NamedTuple):

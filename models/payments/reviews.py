@@ -5,7 +5,7 @@ whose sentence changes afterwards stands open again. So the list depends on fact
 on the order in which they came.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -34,10 +34,8 @@ class ReviewReason(StrEnum):
     """It is more than the dues."""
     LESS = "less"
     """It is less than the dues, though it pays for a whole interval."""
-    SEVERAL = "several"
-    """It pays for several intervals."""
-    PERIOD = "period"
-    """The period that it says it pays for makes no sense."""
+    SHAPE = "shape"
+    """The period or the lines that it says it pays for make no sense."""
     PAYER_ONLY = "payer_only"
     """Only its payer is known, and it is not the dues."""
     BALANCE = "balance"
@@ -46,8 +44,6 @@ class ReviewReason(StrEnum):
     """Money went back for a line that is marked as not dues."""
     OUTSIDE = "outside"
     """Money was given back outside the processor."""
-    FEE_KEPT = "fee_kept"
-    """A refund that left a fee counts as all of it."""
     NOTED = "noted"
     """The processor says something that its events do not explain."""
 
@@ -70,3 +66,47 @@ class PaymentReview(Base):
     """Since when this sentence stands."""
     answered_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
     """The action that answered it; NULL while it is open."""
+
+
+class Reason(NamedTuple):
+    """Why staff should look at a payment, in one sentence."""
+
+    reason: ReviewReason
+    what: str
+
+
+_KNOWN = text("""
+    SELECT payment_id, reason, what FROM payment_reviews WHERE payment_id = ANY(CAST(:ids AS bigint[]))
+""")
+_DELETE = Batch(
+    "DELETE FROM payment_reviews r USING ROWS WHERE (r.payment_id, r.reason) = (new.payment_id, new.reason)",
+    payment_id="bigint", reason="text",
+)  # fmt: skip
+_WRITE = Batch(
+    """
+    INSERT INTO payment_reviews (payment_id, reason, what, recorded_at)
+    SELECT payment_id, reason, what, :now FROM ROWS
+    ON CONFLICT (payment_id, reason) DO UPDATE
+    SET what = excluded.what, recorded_at = excluded.recorded_at, answered_by = NULL
+    """,
+    payment_id="bigint", reason="text", what="prose",
+)  # fmt: skip
+
+
+def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reason]]], now: datetime) -> None:
+    """Make the review show these reasons, and no others, for payments that are locked.
+
+    Each comes as all its ids, the root first, with its reasons. An answer stands as long as the sentence that it
+    answered.
+    """
+    after: dict[tuple[int, str], str] = {}
+    for (root, *_), reasons in wanted:
+        for reason, what in reasons:
+            key = root, reason.value
+            after[key] = f"{after[key]}; {what}" if key in after else what
+    ids = [payment_id for ids, _ in wanted for payment_id in ids]
+    known = {(root, reason): what for root, reason, what in session.execute(_KNOWN, {"ids": array(ids)})}
+    if gone := known.keys() - after.keys():
+        _DELETE.execute(session, sorted(gone))
+    if changed := [(*key, what) for key, what in after.items() if known.get(key) != what]:
+        _WRITE.execute(session, changed, now=now)

@@ -5,19 +5,21 @@ payments.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.catalogue.clubs import ShortfallPolicy
+from models.database import locks
 from models.database.arrays import Batch
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
-from models.payments import dates, facts, positions, references
+from models.payments import dates, facts, positions, references, reviews
 from models.payments.entitlement import Owed
-from models.payments.facts import FACTS_PER_EVENT, EventFacts, Fact, KnownFact, Linked, Restored, Reversed
+from models.payments.facts import FACTS_PER_EVENT, EventFacts, Fact, KnownFact, Linked, Paid, Restored, Reversed
 from models.payments.positions import Position
 from models.payments.references import PaymentState
 
@@ -54,18 +56,20 @@ def take_in(session: Session, events: Sequence[EventFacts], *, now: datetime, la
 
 
 def settle(session: Session, roots: Collection[int], *, now: datetime, late_credit: timedelta) -> list[Position]:
-    """Make the ledger show what the facts of these payments say. Idempotent.
+    """Make the ledger and the review show what the facts of these payments say. Idempotent.
 
     Locks the payments, then their grants, each in the order of ids. Sessions credited more than `late_credit` after
     their payment count their days from `now`; zero turns that off. Returns the payments with a problem.
     """
+    locks.settle(session)
     read = positions.read(session, roots)
     grants = positions.read_grants(session, read)
     late_after_s = int(late_credit.total_seconds())
     dated = dates.changes(session, read)
     new = _grant(session, read, now, late_after_s)
     grants |= {grant.id: grant for grant in new}
-    moves = _settle_grants(session, read, grants, dated, now)
+    moves = _enlarge(read)
+    moves += _settle_grants(session, read, grants, dated, now)
     debts = defaultdict(list)
     for grant in sorted(grants.values(), key=lambda grant: grant.id):
         if grant.shortfall:
@@ -76,7 +80,22 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
         moves += clawback.repay(grant, debts[grant.member_id, grant.item_id], now)
     entries.post(session, moves)
     _write_states(session, read)
+    reviews.write(session, [(position.payment.ids, position.reasons) for position in read], now)
     return [position for position in read if position.problem]
+
+
+def _enlarge(read: list[Position]) -> list[Move]:
+    """The moves for grants that turn out to be of more sessions than when they were made."""
+    moves = []
+    for position in read:
+        owed = {one.key: one for one in position.owed}
+        for grant in _first_of_each(position.grants):
+            one = owed.get(grant.key)
+            if one and one.quantity > grant.quantity:
+                cause = _cause(position, (Paid, Linked))
+                at = cause.fact.occurred_at
+                moves.append(clawback.enlarge(grant, one.quantity - grant.quantity, fact_id=cause.id, occurred_at=at))
+    return moves
 
 
 def _settle_grants(
@@ -92,12 +111,12 @@ def _settle_grants(
     held_grants.read_entries(session, dated.keys() | targets.keys(), grants)
     moves = [grants[grant_id].apply(extension) for grant_id, extension in dated.items()]
     for position, grant, target in targets.values():
-        assert position.match is not None, "only matched payments have grants"  # noqa: S101 -- narrows the type
         cause = _cause(position, (Reversed, Linked) if target > grant.reversed else (Restored,))
+        match = position.memberships.get(grant.membership_id or 0)
         moves += clawback.reverse(
             grant,
             target,
-            policy=position.match.shortfall_policy,
+            policy=match.shortfall_policy if match else ShortfallPolicy.REPAY,
             fact_id=cause.id,
             occurred_at=cause.fact.occurred_at,
             now=now,
@@ -113,24 +132,22 @@ def _settle_grants(
 def _grant(session: Session, read: list[Position], now: datetime, late_after_s: int) -> list[Grant]:
     """Make the grants that are owed and missing, and add them to their positions."""
     wanted: list[NewGrant] = []
-    by_key: dict[tuple[int, int], Position] = {}
+    by_key: dict[tuple[int | None, ...], Position] = {}
     for position in read:
-        held = {grant.item_id for grant in position.grants}
+        held = {grant.key for grant in position.grants}
         for owed in position.owed:
-            if owed.item_id not in held:
-                new = _new_grant(position, owed, now, late_after_s)
-                by_key[new.payment_id, new.item_id] = position
-                wanted.append(new)
+            if owed.key not in held:
+                by_key[position.payment.root, *owed.key] = position
+                wanted.append(_new_grant(position, owed, now, late_after_s))
     if not wanted:
         return []
     ids = entries.grant(session, wanted)
     grants = []
     for new in wanted:
-        key = (new.payment_id, new.item_id)
-        expiry, at = new.expires_at, new.recorded_at
+        key = (new.payment_id, new.membership_id, new.item_id, new.tranche)
         grant = Grant(
-            ids[key], new.payment_id, new.member_id, new.item_id, new.quantity, new.quantity, 0, 0, expiry, at,
-            late_after_s,
+            ids[key], new.payment_id, new.member_id, new.membership_id, new.item_id, new.tranche, new.quantity,
+            new.quantity, 0, 0, new.expires_at, new.recorded_at, late_after_s,
         )  # fmt: skip
         by_key[key].grants.append(grant)
         grants.append(grant)
@@ -138,15 +155,17 @@ def _grant(session: Session, read: list[Position], now: datetime, late_after_s: 
 
 
 def _new_grant(position: Position, owed: Owed, now: datetime, late_after_s: int) -> NewGrant:
-    assert position.match is not None and position.paid is not None, "only such payments owe"  # noqa: S101, PT018 -- narrows types
+    assert position.paid is not None, "only such payments owe"  # noqa: S101 -- narrows the type
     paid_at = position.paid.fact.occurred_at
     expiry, late = dates.expiry(position, owed, now, late_after_s)
     return NewGrant(
         payment_id=position.payment.root,
-        member_id=position.match.member_id,
+        member_id=position.memberships[owed.membership_id].member_id,
+        membership_id=owed.membership_id,
         item_id=owed.item_id,
+        tranche=owed.tranche,
         quantity=owed.quantity,
-        effective_at=min(paid_at, now),
+        effective_at=dates.starts_at(position, owed) if owed.starts else min(paid_at, now),
         expires_at=expiry,
         occurred_at=paid_at,
         recorded_at=now,
@@ -159,17 +178,21 @@ def _new_grant(position: Position, owed: Owed, now: datetime, late_after_s: int)
 def _targets(position: Position) -> list[tuple[Grant, int]]:
     """Each grant with its target: how many of its sessions should count as reversed.
 
-    If two references turn out to be one payment after each was credited, the first grant of an item stays and the
-    others are reversed whole. A grant made by terms that turn out not to have been in force when it was paid keeps what
-    the right terms give, up to its own quantity.
+    If two references turn out to be one payment after each was credited, the first grant of each tranche stays and the
+    others are reversed whole. So is a grant of a tranche that is not owed after all.
     """
-    if position.state != PaymentState.SETTLED:
+    if position.state not in {PaymentState.SETTLED, PaymentState.NOT_DUES}:
         return []
-    kept_of = {owed.item_id: owed.quantity - owed.reversed for owed in position.owed}
+    kept_of = {owed.key: owed.quantity - owed.reversed for owed in position.owed}
     return [
-        (grant, grant.quantity - min(grant.quantity, kept_of.pop(grant.item_id, 0)))
+        (grant, grant.quantity - min(grant.quantity, kept_of.pop(grant.key, 0)))
         for grant in sorted(position.grants, key=lambda grant: grant.id)
     ]
+
+
+def _first_of_each(grants: Iterable[Grant]) -> Collection[Grant]:
+    """Of the grants of one tranche the first: the one that stays."""
+    return {grant.key: grant for grant in sorted(grants, key=lambda grant: -grant.id)}.values()
 
 
 def _cause(position: Position, kinds: tuple[type[Fact], ...]) -> KnownFact[Fact]:
@@ -184,46 +207,58 @@ def _cause(position: Position, kinds: tuple[type[Fact], ...]) -> KnownFact[Fact]
 _WRITE_STATES = Batch(
     """
     UPDATE payments p
-    SET state = new.state, problem = new.problem, membership_id = new.membership_id,
+    SET state = new.state, problem = new.problem, membership_id = new.membership_id, settle_again = false,
         billing_references = string_to_array(new.billing_references, E'\\n')
     FROM ROWS WHERE p.id = new.id
     """,
     id="bigint", state="text", problem="text", membership_id="bigint", billing_references="text",
 )  # fmt: skip
 
+_WRITE_FURTHER = Batch(
+    "INSERT INTO payment_matches (payment_id, membership_id) SELECT * FROM ROWS ON CONFLICT DO NOTHING",
+    payment_id="bigint", membership_id="bigint",
+)  # fmt: skip
+
 
 def _write_states(session: Session, read: list[Position]) -> None:
-    # Unmatched ones each time: a further `Paid` fact may have added billing references.
-    changed = [
-        position
-        for position in read
-        if position.state != position.payment.state or position.problem or position.state == PaymentState.UNMATCHED
-    ]
+    changed = []
+    for position in read:
+        before, owners, waits_for = position.payment, list(position.memberships), position.waits_for
+        after = (position.state, owners, waits_for, position.problem, False)
+        if after != (before.state, before.memberships, before.waits_for, None, before.settle_again):
+            changed.append((before.root, position.state.value, position.problem, _first(owners), _joined(waits_for)))
     if changed:
-        rows = [
-            (
-                position.payment.root,
-                position.state.value,
-                position.problem,
-                position.match.membership_id if position.match else None,
-                "\n".join(position.billing_references) if position.state == PaymentState.UNMATCHED else None,
-            )
-            for position in changed
-        ]
-        _WRITE_STATES.execute(session, rows)
+        _WRITE_STATES.execute(session, changed)
+    several = [
+        (position.payment.root, owner)
+        for position in read
+        if len(position.memberships) > 1
+        for owner in position.memberships
+    ]
+    if several:
+        _WRITE_FURTHER.execute(session, several)
+
+
+def _first(owners: list[int]) -> int | None:
+    return owners[0] if owners else None
+
+
+def _joined(references: list[str]) -> str | None:
+    return "\n".join(references) if references else None
 
 
 _MATCHED = text("""
     SELECT DISTINCT p.id FROM payments p
     JOIN billing_references b ON b.endpoint = p.endpoint AND b.reference = ANY(p.billing_references)
-    WHERE p.state = 'unmatched'
-    ORDER BY p.id
+    WHERE p.state = 'unmatched' OR (p.state = 'settled' AND p.billing_references IS NOT NULL)
+    UNION SELECT id FROM payments WHERE settle_again
+    ORDER BY id
     LIMIT :limit
 """)
 
 
 def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, limit: int = 500) -> int:
-    """Settle up to `limit` unmatched payments whose billing reference a membership has by now. Returns how many."""
+    """Settle up to `limit` payments that found a membership since, or whose worth was changed. Returns how many."""
     roots = list(session.scalars(_MATCHED, {"limit": limit}))
     if roots:
         settle(session, roots, now=now, late_credit=late_credit)
@@ -243,7 +278,7 @@ def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
         if position.payment.state != PaymentState.UNMATCHED
         and (
             position.state != position.payment.state
-            or {owed.item_id for owed in position.owed} - {grant.item_id for grant in position.grants}
+            or {owed.key for owed in position.owed} - {grant.key for grant in position.grants}
             or any(grant.reversed != target for grant, target in _targets(position))
         )
     ]

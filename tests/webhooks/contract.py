@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from models.payments.facts import Fact, LineRefunded, Linked, Noted, Paid, Replaced
 from runtime.settings import SettingsError
 from tests.webhooks.deliveries import NOW, endpoint, received, recorded
 from webhooks.processors import Delivery, Ignored, NotYet, ParsedEvent, Processor, Unusable, strict
@@ -379,18 +379,27 @@ def _places_to_change(body: bytes) -> Iterator[tuple[Any, Any, Callable[[Any], b
 
 def _well_formed(fact: object) -> None:
     """What the facts' table takes."""
-    assert isinstance(fact, Paid | Reversed | Restored | Linked)
+    assert isinstance(fact, Fact)
     assert strict.is_name(fact.payment)
     assert fact.occurred_at.utcoffset() is not None
-    if isinstance(fact, Linked):
+    if isinstance(fact, Linked | Replaced):
         assert strict.is_name(fact.other)
+        return
+    if isinstance(fact, Noted):
+        assert fact.what.isprintable()
         return
     assert fact.amount_minor is None or type(fact.amount_minor) is int
     assert fact.amount_minor is None or 0 <= fact.amount_minor < 2**63
     assert fact.currency is None or (fact.currency.isupper() and len(fact.currency) == 3)
     if isinstance(fact, Paid):
-        assert fact.amount_minor
+        assert fact.settled > 0
         assert fact.currency
-        assert all(map(strict.is_name, fact.billing_references))
+        assert all(map(strict.is_name, (*fact.billing_references, *fact.payer)))
+        for line in fact.lines:
+            assert all(map(strict.is_name, line.references))
+            assert abs(line.amount_minor) < 2**63
+    elif isinstance(fact, LineRefunded):
+        assert strict.is_name(fact.refund)
+        assert strict.is_name(fact.line)
     else:
         assert fact.cause.isprintable()

@@ -1,4 +1,4 @@
-"""Authorize.Net: dues are the payments of a subscription (Automated Recurring Billing) or of a customer profile.
+"""Authorize.Net: payments of a subscription (Automated Recurring Billing), of a customer profile, or of a customer.
 
 A notification names a transaction and its amount, but neither the member nor, of a refund,
 the payment: both are fetched (getTransactionDetails). Credits on `authcapture`, `capture`
@@ -14,9 +14,9 @@ signature key and an API address of its own.
 There is no notification for returned eChecks, chargebacks and batches that fail to settle. What the
 API lists of settled batches is made into events of our own type `transaction_listed.STATUS`, in
 the shape of a notification: a payment with all that it takes, so that a known one is
-recognised; anything else with the details to be fetched. An eCheck's return is a transaction of
-its own that refers to the payment's. A failed batch can be reset, and its payments settle with a
-later one: so it takes nothing back, and waits in quarantine until somebody looks into it.
+recognised; anything else with the details to be fetched, and so a payment of neither a subscription nor a profile. An
+eCheck's return is a transaction of its own that refers to the payment's. A failed batch can be reset, and its payments
+settle with a later one: so it takes nothing back, and waits in quarantine until somebody looks into it.
 
 Sources: developer.authorize.net/api/reference/features/webhooks.html (event types, payloads),
 developer.authorize.net/api/reference (getTransactionDetails; the samples of capturing, voiding
@@ -39,29 +39,16 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import count
 from secrets import token_hex
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from models.currencies import is_known
-from models.payments.facts import Fact, Restored, Reversed
 from runtime.settings import Endpoint
 from webhooks.processors import strict
-from webhooks.processors.base import Object, SignedInHeader, Trial, dues
-from webhooks.processors.events import Ignored, NotYet, ParsedEvent, Unavailable, Unusable
+from webhooks.processors.authorize_net_meaning import APPROVED, BATCH_FAILED, BATCH_FAILED_REASON, LISTED, Meaning
+from webhooks.processors.base import Object, SignedInHeader, Trial
+from webhooks.processors.events import ParsedEvent, Unavailable, Unusable
 from webhooks.signatures import Headers, Invalid, Verdict
 
-APPROVED = 1
-"""The response code of a transaction that went through."""
-LISTED = "transaction_listed"
-"""Our own types, for what the API lists: this, a dot, and the transaction's status."""
-BATCH_FAILED = "batch_failed"
-"""Our own type, for a batch that the processor rejected."""
-BATCH_FAILED_REASON = (
-    "a day's batch failed to settle: have Authorize.Net reset it, and its payments settle with the next one. "
-    "A batch that is not reset within 30 days never pays: then take the sessions of its payments"
-)
-HELD = "held for review: no money moved until fraud.approved says that it was released"
-NOT_APPROVED = {2: "declined: no money moved", 3: "an error: no money moved", 4: HELD}
-"""Response code -> why there was no payment."""
 NO_ACCESS = {"E00005", "E00006", "E00007", "E00008", "E00009", "E00010", "E00011"}
 TRY_LATER = {"E00001", "E00053", "E00104"}
 """Error codes of the API."""
@@ -74,48 +61,14 @@ KEPT_OF_LIST = ("submitTimeUTC", "settleAmount", "subscription", "profile")
 KEPT_OF_DETAILS = (
     "transId", "transactionType", "transactionStatus", "refTransId", "settleAmount", "subscription", "profile",
 )  # fmt: skip
+KEPT_WITHIN = {"customer": ("id", "email"), "order": ("invoiceNumber", "description")}
 """The rest of a transaction is names, addresses and cards."""
 
 _SIGNATURE = re.compile("sha512=([0-9A-Fa-f]{128})")
 
 
-class TransactionEvent(NamedTuple):
-    """An event of a transaction, with the transaction's details where they are needed."""
-
-    transaction: str
-    at: datetime
-    payload: Object
-    details: Object
-
-
-class AuthorizeNet(SignedInHeader):
+class AuthorizeNet(Meaning, SignedInHeader):
     """An Authorize.Net account; test mode is its sandbox."""
-
-    readings: ClassVar = {
-        "net.authorize.payment.authcapture.created net.authorize.payment.capture.created": "paid",
-        "net.authorize.payment.priorAuthCapture.created": "captured",
-        "net.authorize.payment.fraud.approved": "released",
-        "net.authorize.payment.fraud.declined": "undone",
-        "net.authorize.payment.refund.created": "refunded",
-        "net.authorize.payment.void.created": "voided",
-        f"{LISTED}.settledSuccessfully": "listed_as_paid",
-        f"{LISTED}.failedReview": "undone",
-        f"{LISTED}.voided": "voided",
-        f"{LISTED}.refundSettledSuccessfully": ("listed_as_taken_back", "refund"),
-        f"{LISTED}.returnedItem": ("listed_as_taken_back", "return"),
-        f"{LISTED}.chargeback": ("chargeback", Reversed),
-        f"{LISTED}.chargebackReversal": ("chargeback", Restored),
-    }
-    without_details: ClassVar = {
-        "net.authorize.payment.fraud.declined", f"{LISTED}.settledSuccessfully", f"{LISTED}.failedReview",
-    }  # fmt: skip
-    """The types of `readings` that need no details of the transaction."""
-    ignored: ClassVar = {
-        "authorised only: no money moved until it is captured": "net.authorize.payment.authorization.created",
-        HELD: "net.authorize.payment.fraud.held",
-        "a failed attempt: no money moved": "net.authorize.customer.subscription.failed",
-        BATCH_FAILED_REASON: BATCH_FAILED,
-    }
 
     dedupe = "the notificationId"
     id_field, type_field = "notificationId", "eventType"
@@ -167,89 +120,9 @@ class AuthorizeNet(SignedInHeader):
         """One event per delivery, under its notificationId; thin where its meaning needs the transaction's details."""
         event = self.event(body)
         payload = (strict.peek(body) or {}).get("payload")
-        approved = isinstance(payload, dict) and payload.get("responseCode") == APPROVED
-        return [event._replace(thin=approved and self._needs_details(event.type))]
-
-    def _needs_details(self, type: str) -> bool:
-        return type in self.meanings and type not in self.without_details
-
-    # Meaning
-
-    def details(self, type: str, event: Object, resource: bytes | None) -> tuple[TransactionEvent]:
-        """The transaction. Raises Ignored for one that was not approved."""
-        payload, needs_details = strict.mapping(event, "payload"), self._needs_details(type)
-        if needs_details and not type.startswith(LISTED):
-            _check_approved(payload)
-        transaction = strict.name(payload, "id")
-        if transaction == "0":
-            raise Unusable("the transaction has no id: the account was in test mode")
-        details = strict.loads(resource) if needs_details and resource is not None else {}
-        if needs_details and details.get("transId") != transaction:
-            raise Unusable("what was fetched are not this transaction's details")
-        return (TransactionEvent(transaction, strict.iso_time(event, "eventDate"), payload, details),)
-
-    def paid(self, event: TransactionEvent) -> list[Fact]:
-        """A payment of the authorised amount."""
-        return self._paid(event, strict.decimal_amount(event.payload, "authAmount", self._currency))
-
-    def captured(self, event: TransactionEvent) -> list[Fact]:
-        """A payment of the captured amount, which can be less than was authorised."""
-        if event.details.get("transactionStatus") == "authorizedPendingCapture":
-            raise NotYet("Authorize.Net's API says that the authorisation is still to be captured")
-        settled = self._settled(event)
-        # A transaction voided since settles nothing: the void takes all of it back.
-        return self._paid(event, settled) if settled else self.paid(event)
-
-    def released(self, event: TransactionEvent) -> list[Fact]:
-        """A payment that had been held for review."""
-        if event.details.get("transactionType") == "authOnlyTransaction":
-            raise Ignored("authorised only: no money moved until it is captured")
-        return self.paid(event)
-
-    def listed_as_paid(self, event: TransactionEvent) -> list[Fact]:
-        """A payment in a settled batch."""
-        event = event._replace(at=strict.iso_time(event.payload, "submitTimeUTC"), details=event.payload)
-        return self._paid(event, strict.decimal_amount(event.payload, "settleAmount", self._currency))
-
-    def refunded(self, event: TransactionEvent) -> list[Fact]:
-        """A refund of the notification's amount."""
-        amount = strict.decimal_amount(event.payload, "authAmount", self._currency)
-        return [Reversed(_payment_of(event), event.at, f"refund:{event.transaction}", amount, self._currency)]
-
-    def voided(self, event: TransactionEvent) -> list[Fact]:
-        """A payment that is taken back whole, or a refund that came to nothing."""
-        if event.details.get("transactionType") == "refundTransaction":
-            return [Restored(_payment_of(event), event.at, f"refund:{event.transaction}")]
-        return self.undone(event)
-
-    def undone(self, event: TransactionEvent) -> list[Fact]:
-        """A payment that is taken back whole."""
-        return [Reversed(event.transaction, event.at, f"void:{event.transaction}")]
-
-    def listed_as_taken_back(self, family: str, event: TransactionEvent) -> list[Fact]:
-        """A refund or return in a settled batch."""
-        cause, amount = f"{family}:{event.transaction}", self._settled(event) or None
-        return [Reversed(_payment_of(event), event.at, cause, amount, self._currency)]
-
-    def chargeback(self, fact: type[Reversed | Restored], event: TransactionEvent) -> list[Fact]:
-        """A chargeback and its reversal are transactions of their own: only the payment connects them."""
-        payment = _referred(event) or event.transaction
-        cause, amount = f"chargeback:{event.transaction} of {payment}", self._settled(event) or None
-        return [fact(payment, event.at, cause, amount, self._currency)]
-
-    def _paid(self, event: TransactionEvent, amount_minor: int) -> list[Fact]:
-        references = (
-            _reference(strict.mapping(event.details, "subscription"), "id"),
-            _reference(strict.mapping(event.details, "profile"), "customerProfileId"),
-        )
-        paid = dues(event.transaction, event.at, amount_minor, self._currency, *references)
-        if not paid.billing_references:
-            raise Ignored("neither a subscription's nor a customer profile's: a sale to nobody who is known")
-        return [paid]
-
-    def _settled(self, event: TransactionEvent) -> int:
-        known = "settleAmount" in event.details
-        return strict.decimal_amount(event.details, "settleAmount", self._currency) if known else 0
+        if not isinstance(payload, dict) or payload.get("responseCode") != APPROVED:
+            return [event]
+        return [event._replace(thin=self.needs_details(event.type, payload))]
 
     # The API
 
@@ -265,8 +138,12 @@ class AuthorizeNet(SignedInHeader):
         answer = self._ask("getTransactionDetailsRequest", transId=transaction).get("transaction")
         found = answer if isinstance(answer, dict) else {}
         http.check_same(transaction, found.get("transId"), "Authorize.Net's API")
+        kept = {name: found[name] for name in KEPT_OF_DETAILS if name in found}
+        for name, keys in KEPT_WITHIN.items():
+            if isinstance(holder := found.get(name), dict):
+                kept[name] = {key: holder[key] for key in keys if key in holder}
         # default=str: as text, amounts stay what they are.
-        return json.dumps({name: found[name] for name in KEPT_OF_DETAILS if name in found}, default=str).encode()
+        return json.dumps(kept, default=str).encode()
 
     def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """The transactions of each batch that settled or failed in that time.
@@ -304,7 +181,7 @@ class AuthorizeNet(SignedInHeader):
         # With the batch in it: after a reset the same transaction is listed with another.
         event_id = f"backfill:{transaction_id}:{status}:{batch.get('batchId')}"
         event = strict.parsed(event_id, kind, body, "the transaction's id or status is not an identifier")
-        return event._replace(thin=self._needs_details(event.type))
+        return event._replace(thin=self.needs_details(event.type, payload))
 
     def _list(self, name: str, request: str, **asked: Any) -> list[Object]:
         try:
@@ -350,29 +227,3 @@ def _failed_batch(batch: Object) -> ParsedEvent:
 def _event(kind: str, batch: Object, payload: Object) -> bytes:
     event = {"eventType": kind, "eventDate": batch.get("settlementTimeUTC"), "payload": payload}
     return json.dumps(event, default=str).encode()
-
-
-def _check_approved(payload: Object) -> None:
-    code = payload.get("responseCode")
-    if type(code) is not int:
-        raise Unusable("responseCode is not a number")
-    if code != APPROVED:
-        raise Ignored(NOT_APPROVED.get(code, f"response code {str(code)[:60]} is no approval"))
-
-
-def _reference(holder: Object, key: str) -> str | None:
-    value = holder.get(key)
-    return strict.optional_name({key: str(value)} if type(value) is int else holder, key)
-
-
-def _payment_of(event: TransactionEvent) -> str:
-    """The payment that a refund or return refers to."""
-    payment = _referred(event)
-    if payment is None:
-        raise Unusable("a refund or return that names no payment: there is nothing to take back for it")
-    return payment
-
-
-def _referred(event: TransactionEvent) -> str | None:
-    payment = strict.optional_name(event.details, "refTransId")
-    return None if payment == "0" else payment

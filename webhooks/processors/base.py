@@ -14,7 +14,7 @@ from models.payments.facts import Fact, Paid
 from runtime.settings import Endpoint, SettingsError, api_key_variable, secret_variable
 from webhooks import signatures
 from webhooks.processors import strict
-from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Unavailable, Unusable
+from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Payer, Unavailable, Unusable
 from webhooks.signatures import Headers, Invalid, Verdict
 
 Object = dict[str, Any]
@@ -196,6 +196,10 @@ class Processor(ABC):
     def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Any, ...]:
         """What of an event the readings take."""
         return (event,)
+
+    def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
+        """What the event says of who paid, for staff; None where it says nothing. Never raises, never in a fact."""
+        return None
 
     # The API
 

@@ -12,7 +12,8 @@ from braintree.exceptions.not_found_error import NotFoundError
 
 from webhooks.processors import http
 from webhooks.processors.base import Object
-from webhooks.processors.braintree import DECLINED, NEVER, TAKEN, Braintree, billing_period, paid_before
+from webhooks.processors.braintree import Braintree
+from webhooks.processors.braintree_meaning import DECLINED, NEVER, TAKEN, billing_period, paid_before
 from webhooks.processors.events import Unavailable
 
 LATE = timedelta(days=60)
@@ -23,8 +24,11 @@ TRIES = 3
 MAX_WAIT_S = 60.0
 KEPT = (
     "id", "type", "status", "amount", "currency_iso_code", "created_at", "merchant_account_id", "subscription_id",
-    "refunded_transaction_id",
+    "refunded_transaction_id", "plan_id",
 )  # fmt: skip
+KEPT_OF_EXTRA = ("id", "amount", "quantity", "number_of_billing_cycles")
+"""Of an add-on or discount."""
+PERIOD = ("billing_period_start_date", "billing_period_end_date")
 
 
 def transactions(processor: Braintree, since: datetime, until: datetime) -> Iterator[Object]:
@@ -80,12 +84,23 @@ def _kept(transaction: Any) -> Object:
     """The part of the library's transaction that matters, in a notice's words. It changes only with the status."""
     history = getattr(transaction, "status_history", None) or []
     reached = [event.timestamp for event in history if event.status == transaction.status]
-    period = getattr(getattr(transaction, "subscription_details", None), "billing_period_start_date", None)
+    details = getattr(transaction, "subscription_details", None)
     return {name: _text(getattr(transaction, name, None)) for name in KEPT} | {
         "status_since": _text(reached[0] if reached else transaction.created_at),
         "customer": {"id": _text(getattr(getattr(transaction, "customer_details", None), "id", None))},
-        "subscription": {"billing_period_start_date": None if period is None else f"{period:%Y-%m-%d}"},
+        "subscription": {name: _day(getattr(details, name, None)) for name in PERIOD},
+        "add_ons": _extras(transaction, "add_ons"),
+        "discounts": _extras(transaction, "discounts"),
     }
+
+
+def _extras(transaction: Any, kind: str) -> list[Object]:
+    each_of = getattr(transaction, kind, None) or []
+    return [{name: _text(getattr(extra, name, None)) for name in KEPT_OF_EXTRA} for extra in each_of]
+
+
+def _day(value: Any) -> str | None:
+    return None if value is None else f"{value:%Y-%m-%d}"
 
 
 def _text(value: Any) -> str | None:

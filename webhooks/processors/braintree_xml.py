@@ -60,4 +60,6 @@ def written(notice: Object) -> bytes:
 
 
 def _dashed(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_dashed(each) for each in value]
     return {key.replace("_", "-"): _dashed(each) for key, each in value.items()} if isinstance(value, dict) else value

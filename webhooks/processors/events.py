@@ -44,6 +44,15 @@ class ParsedEvent(NamedTuple):
     thin: bool = False
 
 
+class Payer(NamedTuple):
+    """What the processor says of who paid, for staff who look at an unmatched payment. Never part of a fact."""
+
+    name: str | None = None
+    email: str | None = None
+    description: str | None = None
+    """What the payment was for, in the processor's words."""
+
+
 class Delivery(NamedTuple):
     """A request as the processor would make it."""
 

@@ -8,12 +8,19 @@ currency and membership are fetched with the payment, the amount of a refund wit
 refund, which counts from when it was made: its failure counts after it, whatever the
 order of the events.
 
+A payment names its subscription or instalment schedule and its mandate; any of them can be a membership's
+reference. Its customer is fetched with the mandate, and is the payer. A mandate that a bank replaced
+stands for the new one (`mandates.replaced`). A first payment by instant bank transfer is made by a billing
+request, and may be of no mandate itself. The request then says which mandate, subscription and customer it
+was for: so a fulfilled request counts as its payment once that is confirmed, from when the payment was
+made, which is before any event of it.
+
 Events do not say whether they are of the sandbox. The secret does, and an object of the other
 environment cannot be fetched.
 
 Sources: developer.gocardless.com/api-reference (webhooks, event types, pagination); the
 official client libraries' documentation of events (filters, `links.organisation`),
-refunds (statuses) and scenario simulators (late failures, settling);
+refunds (statuses), mandates and billing requests (links) and scenario simulators (late failures, settling);
 developer.gocardless.com/introduction/success-plus (retries); support.gocardless.com,
 "Webhook retries / failures" (10 seconds, 8 retries).
 """
@@ -21,16 +28,18 @@ developer.gocardless.com/introduction/success-plus (retries); support.gocardless
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from time import sleep
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import orjson
 
-from models.payments.facts import Fact, Restored, Reversed
-from webhooks.processors import strict
+from models.payments.facts import Fact, Paid, Replaced, Restored, Reversed
+from webhooks.processors import payers, strict
 from webhooks.processors.base import Object, SignedInHeader, Trial, dues
-from webhooks.processors.events import Ignored, ParsedEvent, TooMany, Unavailable, Unusable
+from webhooks.processors.events import Ignored, NotYet, ParsedEvent, Payer, TooMany, Unavailable, Unusable
 from webhooks.signatures import Headers
 
 MOST_EVENTS = 250
@@ -47,6 +56,19 @@ COMPARED = ("id", "created_at", "resource_type", "action", "links")
 """What two versions of an event must agree in; the API's list has more or less beside it than the webhook."""
 _ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
+REFERENCES = ("subscription", "instalment_schedule", "mandate")
+"""What a payment's links name it by, the closest first."""
+MADE = {
+    "subscription": "subscription_request_subscription",
+    "instalment_schedule": "instalment_schedule_request_instalment_schedule",
+    "mandate": "mandate_request_mandate",
+    "customer": "customer",
+}
+"""Link of a payment -> the link of a billing request that says the same of what it made."""
+COLLECTED = {"confirmed", "paid_out", "charged_back"}
+NEVER = {"failed", "cancelled", "customer_approval_denied"}
+"""Statuses of a payment that was collected once, and of one that was not."""
+
 
 class GoCardless(SignedInHeader):
     """GoCardless: one organisation, by its own access token or through a partner's app."""
@@ -58,6 +80,8 @@ class GoCardless(SignedInHeader):
         "payments.chargeback_cancelled": ("whole_payment", Restored, "chargeback"),
         "refunds.paid refunds.refund_settled": ("refund", Reversed),
         "refunds.failed refunds.bounced refunds.funds_returned": ("refund", Restored),
+        "mandates.replaced": "replaced",
+        "billing_requests.fulfilled": "fulfilled",
     }
     ignored: ClassVar = {
         "nothing was collected yet: payments.confirmed follows when it is": """
@@ -122,10 +146,32 @@ class GoCardless(SignedInHeader):
     def paid(self, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
         """The dues; a payment that had failed is paid after all."""
         payment = _fetched(event, "payments", resource)
-        reference, links = strict.name(payment, "id"), strict.mapping(payment, "links")
-        billing = (strict.optional_name(links, key) for key in ("subscription", "instalment_schedule", "mandate"))
-        amount, currency = strict.money(payment, "amount")
-        return [dues(reference, at, amount, currency, *billing), Restored(reference, at, f"failure:{reference}")]
+        paid = _paid(payment, at, strict.mapping(payment, "links"))
+        return [paid, Restored(paid.payment, at, f"failure:{paid.payment}")]
+
+    def fulfilled(self, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
+        """The payment of a billing request, where it does not itself name what the request was for.
+
+        Dated from when the payment was made, so that this counts and not its confirmation, which may name nobody.
+        """
+        request = _fetched(event, "billing_requests", resource)
+        payment, links = strict.mapping(request, "payment"), strict.mapping(request, "links")
+        if not payment:
+            raise Ignored("a billing request for no payment: nothing was collected")
+        own, made = strict.mapping(payment, "links"), {link: links.get(theirs) for link, theirs in MADE.items()}
+        if any(own.get(link) and own[link] == made[link] for link in REFERENCES):
+            raise Ignored("the same money as payments.confirmed, which names what it is for")
+        status = str(payment.get("status"))[:60]
+        if status in NEVER:
+            raise Ignored(f"the payment is {status}: nothing was collected")
+        if status not in COLLECTED:
+            raise NotYet(f"GoCardless says that the payment is {status}")
+        return [_paid(payment, strict.iso_time(payment, "created_at"), made, own)]
+
+    def replaced(self, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
+        """A mandate in the place of another, as when a bank takes over the accounts of another bank."""
+        links = strict.mapping(event, "links")
+        return [Replaced(strict.name(links, "mandate"), at, strict.name(links, "new_mandate"))]
 
     def whole_payment(
         self, fact: type[Reversed | Restored], family: str, event: Object, at: datetime, resource: bytes | None
@@ -146,19 +192,50 @@ class GoCardless(SignedInHeader):
         happened_at = strict.iso_time(refund, "created_at") if fact is Reversed else at
         return [fact(reference, happened_at, cause, *strict.money(refund, "amount"))]
 
+    def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
+        """The description of the payment; GoCardless keeps names with the customer, which is not fetched."""
+        found = payers.loaded(resource)
+        own, made = payers.inside(found, "description"), payers.inside(found, "payment", "description")
+        return payers.details(None, None, own or made)
+
     # The API
 
     def fetch(self, type: str, body: bytes) -> bytes:
-        """The payment or refund that the event names."""
-        from webhooks.processors import http
+        """The payment or refund that the event names; of a billing request its payment, and what else it made.
 
+        The customer of a payment's mandate is added to the payment's links.
+        """
         event = strict.loads(body)
         super().check(event)
         kind = type.partition(".")[0]
-        asked = _linked_id(event, kind)
+        found = self._get(kind, _linked_id(event, kind))
+        if kind == "payments":
+            self._add_customer(found)
+        if kind == "billing_requests":
+            links = strict.mapping(found, "links")
+            made = strict.optional_name(links, "payment_request_payment")
+            # The rest of a billing request is the customer's own data.
+            found = {"id": found["id"], "links": links}
+            if made and _ID.fullmatch(made):
+                found["payment"] = self._get("payments", made)
+        return _written(found)
+
+    def _add_customer(self, payment: Object) -> None:
+        """Add the customer of the payment's mandate to the payment's links, where there is one."""
+        links = payment.get("links")
+        mandate = links.get("mandate") if isinstance(links, dict) else None
+        if isinstance(links, dict) and isinstance(mandate, str) and _ID.fullmatch(mandate):
+            with suppress(LookupError, Unusable):
+                theirs = strict.mapping(self._get("mandates", mandate), "links")
+                links.setdefault("customer", strict.optional_name(theirs, "customer"))
+
+    def _get(self, kind: str, asked: str) -> Object:
+        """The object of that id."""
+        from webhooks.processors import http
+
         found = self._ask(f"{kind}/{asked}", {}, FETCH_AGAIN_AFTER_S).get(kind)
         http.check_same(asked, found.get("id") if isinstance(found, dict) else None, "GoCardless")
-        return _written(found)
+        return cast("Object", found)
 
     def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """All events of that time, the newest first, as the API has them. Page by page, as they are asked for."""
@@ -232,9 +309,18 @@ class _Passing(Unavailable):
     """An error that may pass in a moment."""
 
 
-THIN = {"payments.confirmed", "payments.paid_out"} | {
+THIN = {"payments.confirmed", "payments.paid_out", "billing_requests.fulfilled"} | {
     kind for kind in GoCardless.meanings if kind.startswith("refunds.")
 }
+
+
+def _paid(payment: Object, at: datetime, *links: Object) -> Paid:
+    """The payment, of what these links name."""
+    amount, currency = strict.money(payment, "amount")
+    billing = (strict.optional_name(each, key) for key in REFERENCES for each in links)
+    paid = dues(strict.name(payment, "id"), at, amount, currency, *billing)
+    customers = (strict.optional_name(each, "customer") for each in links)
+    return replace(paid, payer=tuple(filter(None, dict.fromkeys(customers))))
 
 
 def _event(event: object) -> ParsedEvent:

@@ -1,16 +1,22 @@
 """PayPal: dues are the sales of its subscriptions, or captures with a custom id.
 
+A payment names its subscription, then the custom id that it, its subscription or its order has; without one, whoever
+paid is its payer (PayPal's payer id), which its subscription or order says.
+
 A signature covers only the CRC32 of the body, for which anyone can make another body.
 It authenticates the envelope only; so nothing of the body is believed but the place of its
 resource. The resource is fetched again from PayPal's API, and has all the meaning:
 
 | fetched | meaning |
 |---|---|
-| a sale or capture that was completed | credits, by its id, if it names a subscription or a custom id |
+| a sale or capture that was completed | credits, by its id |
 | the same, now refunded or reversed | also takes all of it back, as a running total beside the single refunds |
-| the same, partly refunded, as a ...REFUNDED or ...REVERSED event says | takes back what its order lists, likewise |
+| the same, partly refunded, as a ...REFUNDED or ...REVERSED says | takes back what its order lists, or tells staff |
 | a refund, completed | takes its amount back, by the refund's own id; failed or cancelled undoes that |
 | a dispute that took money | takes back, as a total of its own; what was credited undoes that, and reversals |
+
+A set-up fee is a sale of its subscription like any other, before the first cycle's or with it. Only the subscription's
+plan tells it apart, so the subscription is fetched with each of its sales (paypal_orders.py).
 
 One loss comes as a refund or a reversal, and as a dispute, and neither names the
 other. So all are one family, in which the totals of disputes are never added to what single
@@ -25,9 +31,9 @@ Sources: developer.paypal.com, "Integrate webhooks" and "Notification messages" 
 text, the certificate's place, 25 tries in three days, no bound on the time) and the
 references of Payments v1 and v2 (sale, capture, refund and their states), Disputes v1
 (money_movements, fund_movements, outcomes), Orders v2 (payments.refunds), and Webhooks Management v1 (list of
-events; the last 30 days as the Events dashboard has it); PayPal's OpenAPI descriptions (paypal/
-paypal-rest-api-specifications: states of sales, captures and refunds); PayPal's Python and Java libraries
-(crc32 as decimal, the certificate's name and chain).
+events; the last 30 days as the Events dashboard has it), Subscriptions v1 (subscriber, plan, set-up fee);
+PayPal's OpenAPI descriptions (paypal/paypal-rest-api-specifications: states of sales, captures and refunds);
+PayPal's Python and Java libraries (crc32 as decimal, the certificate's name and chain).
 """
 
 import json
@@ -42,11 +48,12 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from runtime.settings import Endpoint
-from webhooks.processors import paypal_meaning, strict
+from webhooks.processors import paypal_meaning, paypal_orders, strict
 from webhooks.processors.base import Kept, Object, Trial
 from webhooks.processors.events import Delivery, ParsedEvent, Unavailable, Unusable
 from webhooks.processors.paypal_certificates import certificates
-from webhooks.processors.paypal_meaning import DOMAINS, FETCHED, links_of, state_of
+from webhooks.processors.paypal_meaning import DOMAINS, FETCHED
+from webhooks.processors.paypal_orders import links_of, state_of
 from webhooks.processors.paypal_signatures import Transmission, signed_headers, transmission
 from webhooks.signatures import Headers, Invalid, Verdict
 
@@ -54,6 +61,7 @@ LOCAL = "CERT-LOCAL"
 """The certificate that `sign` signs with, beside its key in the folder of the option `certs`."""
 
 PAGE_SIZE = 100
+_ID = re.compile("[A-Za-z0-9-]{1,64}", re.ASCII)
 WAITS_S = (1.0, 10.0, 30.0)
 """Pauses before the API is asked again for a page that it did not give."""
 
@@ -155,8 +163,9 @@ class PayPal(paypal_meaning.Meaning):
     def fetch(self, type: str, body: bytes) -> bytes:
         """The event's sale, capture, refund or dispute, as the API has it now.
 
-        For a refund that is not found, its payment, where that says that its money is gone. With a payment of
-        which a part went back its refunds, as `refunds`.
+        For a refund that is not found, its payment, where that says that its money is gone. With a payment comes
+        its `subscription`, or else its `order`, as far as the API has them and lets the app see them; with one of
+        which a part went back its `refunds` by its order.
         """
         resource = strict.mapping(strict.loads(body), "resource")
         places = [place for rel in ("self", "sale", "capture", "up") if (place := self.place_of(resource, rel))]
@@ -172,22 +181,39 @@ class PayPal(paypal_meaning.Meaning):
                     break
             else:
                 raise
-        if type.endswith(paypal_meaning.WENT_BACK) and state_of(found) == paypal_meaning.PARTLY:
-            found = found | {"refunds": self._refunds_of(found)}
+        if self._is_paid(found):
+            asks_refunds = type.endswith(paypal_meaning.WENT_BACK) and state_of(found) == paypal_meaning.PARTLY
+            found = found | self._beside(found, asks_refunds=asks_refunds)
         return json.dumps(found, default=float).encode()
 
-    def _refunds_of(self, payment: Object) -> list[Object]:
-        """The payment's refunds, by its order or parent payment; none where it has neither."""
-        parents = (self.place_of(payment, rel, paypal_meaning.PARENTS) for rel in ("up", "parent_payment"))
-        place = next(filter(None, parents), None)
-        with suppress(LookupError):
-            return paypal_meaning.refunds_in(self._get(place), strict.name(payment, "id")) if place else []
-        return []
+    def _is_paid(self, found: Object) -> bool:
+        place, _, _ = (self.place_of(found, "self") or "").rpartition("/")
+        return self.meanings.get(place) == "payment" and state_of(found) not in {"pending", *paypal_meaning.NEVER}
 
-    def _get(self, place: str) -> Object:
+    def _beside(self, payment: Object, *, asks_refunds: bool) -> Object:
+        """What is fetched with a payment, by the keys under which it is kept."""
+        more: Object = {}
+        agreement = payment.get("billing_agreement_id")
+        if isinstance(agreement, str) and _ID.fullmatch(agreement):
+            more["subscription"] = self._if_it_may(f"{paypal_meaning.SUBSCRIPTIONS}/{agreement}", "?fields=plan")
+        if asks_refunds or not more.get("subscription"):
+            parents = (self.place_of(payment, rel, paypal_meaning.PARENTS) for rel in ("up", "parent_payment"))
+            place = next(filter(None, parents), None)
+            more["order"] = self._if_it_may(place) if place else {}
+        if asks_refunds:
+            more["refunds"] = paypal_orders.refunds_in(more["order"], strict.name(payment, "id"))
+        return {key: paypal_orders.without_addresses(value) for key, value in more.items() if value}
+
+    def _if_it_may(self, place: str, query: str = "") -> Object:
+        """What stands there; empty where there is nothing, or nothing that the app may see."""
+        with suppress(LookupError, _Forbidden):
+            return self._get(place, query)
+        return {}
+
+    def _get(self, place: str, query: str = "") -> Object:
         from webhooks.processors import http
 
-        found = self._ask(place)
+        found = self._ask(place + query)
         _, _, asked = place.rpartition("/")
         http.check_same(asked, found.get("dispute_id" if "/disputes/" in place else "id"), "PayPal's API")
         if own := self.place_of(found, "self"):
@@ -238,6 +264,17 @@ class PayPal(paypal_meaning.Meaning):
             self._token = token, _ = new, monotonic() + lasts_s - 60
         try:
             return http.ask(self, "GET", path, headers={"Authorization": f"Bearer {token}"})
+        except _Forbidden:
+            raise
         except Unavailable:
             self._token = ("", 0.0)  # it may have been withdrawn
             raise
+
+    def key_refused(self, host: str, status: int | None) -> Unavailable:
+        """The error for an API that refuses the key, or what the app may not see."""
+        refused = super().key_refused(host, status)
+        return _Forbidden(str(refused)) if status == 403 else refused
+
+
+class _Forbidden(Unavailable):
+    """The app may not see what it asked for."""

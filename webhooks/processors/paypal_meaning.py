@@ -1,14 +1,15 @@
 """What a sale, capture, refund or dispute means, as PayPal's API has it: the table at the head of paypal.py."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
-from models.payments.facts import Fact, Restored, Reversed
-from webhooks.processors import strict
-from webhooks.processors.base import Object, Processor, dues
-from webhooks.processors.events import Ignored, NotYet, Unusable
+from models.payments.facts import Fact, Noted, Paid, Restored, Reversed
+from webhooks.processors import payers, paypal_orders, strict
+from webhooks.processors.base import Object, Processor
+from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
+from webhooks.processors.paypal_orders import links_of, money, state_of
 
 DOMAINS = {"live": "paypal.com", "test": "sandbox.paypal.com"}
 
@@ -23,13 +24,19 @@ PARTLY = "partially_refunded"
 GONE = {"refunded", "reversed"}
 """States of a payment of which nothing is left."""
 
+PART_GONE = (
+    "PayPal says that a part of the payment went back, but not how much: look it up there, and take its sessions back "
+    "by hand."
+)
+
 LOST = {"RESOLVED_BUYER_FAVOUR", "ACCEPTED"}
 WON = {"RESOLVED_SELLER_FAVOUR", "CANCELED_BY_BUYER", "DENIED"}
 """Outcomes that count for a dispute without money movements; all others, such as PayPal's own payout, cost us nothing.
 """
 
 PARENTS = ("/v2/checkout/orders", "/v1/payments/payment")
-"""The places of a payment's order or parent payment, which lists its refunds."""
+"""The places of a payment's order or parent payment, which says who paid and what for, and lists its refunds."""
+SUBSCRIPTIONS = "/v1/billing/subscriptions"
 
 
 class Meaning(Processor):
@@ -75,17 +82,37 @@ class Meaning(Processor):
             raise NotYet(f"PayPal says that the payment is {state}, though the event says {type}")
         if state not in {"completed", PARTLY, *GONE}:
             raise Unusable(f"the payment is in a state that we do not know: {state[:60]}")
-        amount, currency = _money(payment)
-        billing = (payment.get("billing_agreement_id"), payment.get("custom_id"), payment.get("custom"))
-        references = (str(each) for each in billing if strict.is_name(each))
-        paid = dues(reference, strict.iso_time(payment, "create_time"), amount, currency, *references)
-        if not paid.billing_references:
-            raise Ignored("a single sale: it names no subscription and no custom id")
+        paid = self._paid(payment, reference)
         if state == PARTLY and type.endswith(WENT_BACK):
-            amount = _gone_of(payment, currency)
-        elif state not in GONE:
+            back = _gone_of(payment, paid.currency)
+            if back is None:
+                return [paid, Noted(reference, _updated(payment), PART_GONE)]
+        elif state in GONE:
+            back = paid.amount_minor
+        else:
             return [paid]
-        return [paid, Reversed(reference, _updated(payment), "refund", amount, currency, running_total=True)]
+        return [paid, Reversed(reference, _updated(payment), "refund", back, paid.currency, running_total=True)]
+
+    def _paid(self, payment: Object, reference: str) -> Paid:
+        """The payment, with what its subscription or order says of it. Raises Ignored where it names nobody."""
+        amount, currency = money(payment)
+        subscription, order = strict.mapping(payment, "subscription"), strict.mapping(payment, "order")
+        agreement, unit = payment.get("billing_agreement_id"), paypal_orders.unit_of(order, reference)
+        custom = (each.get(key) for each in (payment, subscription, unit) for key in ("custom_id", "custom"))
+        billing = tuple(dict.fromkeys(str(each) for each in (agreement, *custom) if strict.is_name(each)))
+        plan = paypal_orders.lines_of_plan(subscription, amount, currency) if strict.is_name(agreement) else ()
+        return payers.known(
+            Paid(
+                reference,
+                strict.iso_time(payment, "create_time"),
+                amount,
+                currency,
+                billing,
+                paypal_orders.payer_of(subscription, order),
+                due_minor=paypal_orders.before_discount(unit, amount, currency),
+                lines=plan or paypal_orders.lines_of_order(unit, billing, currency),
+            )
+        )
 
     def refund(self, refund: Object, type: str) -> list[Fact]:
         """A refund that went through, or came to nothing."""
@@ -98,7 +125,7 @@ class Meaning(Processor):
         )
         if payment is None:
             raise Unusable("the refund names no payment")
-        amount, currency = _money(refund, signed=True)  # in version 1 it may be negative
+        amount, currency = money(refund, signed=True)  # in version 1 it may be negative
         if amount == 0:
             raise Ignored("zero amount: nothing went back")
         cause = f"refund:reversal {own} of {payment}" if type.endswith(".REVERSED") else f"refund:{own}"
@@ -120,7 +147,7 @@ class Meaning(Processor):
         status = str(dispute.get("status"))[:60]
         if type.endswith(".RESOLVED") and status != "RESOLVED":
             raise NotYet(f"PayPal says that the dispute is {status}, though the event says {type}")
-        amount, currency = _money(dispute, "dispute_amount")
+        amount, currency = money(dispute, "dispute_amount")
         taken, credited = _movements(dispute, amount, currency)
         if not taken and not credited:
             outcome = str(strict.mapping(dispute, "dispute_outcome").get("outcome_code"))
@@ -134,6 +161,19 @@ class Meaning(Processor):
         if not facts:
             raise Ignored(f"the dispute is {status}: no money moved; another event follows when it does")
         return facts
+
+    def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
+        """Who made the subscription or order, and the name of the plan or the description of the order."""
+        found = payers.loaded(resource)
+        subscriber, payer = payers.inside(found, "subscription", "subscriber"), payers.inside(found, "order", "payer")
+        name, info = payers.inside(subscriber or payer, "name"), payers.inside(payer, "payer_info")
+        unit = paypal_orders.unit_of(payers.inside(found, "order"), payers.inside(found, "id"))
+        return payers.details(
+            payers.full_name(payers.inside(name, "given_name"), payers.inside(name, "surname"))
+            or payers.full_name(payers.inside(info, "first_name"), payers.inside(info, "last_name")),
+            payers.inside(subscriber or payer, "email_address") or payers.inside(info, "email"),
+            payers.inside(found, "subscription", "plan", "name") or unit.get("description"),
+        )
 
     def _check_merchant(self, party: Object) -> None:
         theirs, ours = strict.optional_name(party, "merchant_id"), self.endpoint.account
@@ -152,38 +192,16 @@ class Meaning(Processor):
         return next((match[1] for match in found if match), None)
 
 
-def _gone_of(payment: Object, currency: str) -> int:
-    """How much of a payment went back, by its refunds."""
-    refunds = _objects(payment, "refunds")
+def _gone_of(payment: Object, currency: str) -> int | None:
+    """How much of a payment went back, by its refunds; None where they do not say."""
+    refunds = strict.objects(payment, "refunds")
     states = [state_of(refund) for refund in refunds]
     if "pending" in states:
         raise NotYet("PayPal says that a refund of the payment is pending")
-    back = [_money(refund, signed=True) for refund, state in zip(refunds, states, strict=True) if state == "completed"]
+    back = [money(refund, signed=True) for refund, state in zip(refunds, states, strict=True) if state == "completed"]
     if not back or any(theirs != currency for _, theirs in back):
-        raise Unusable(
-            "PayPal says that a part of the payment went back, but not how much: look it up there, and take its "
-            "sessions back by hand"
-        )
+        return None
     return sum(amount for amount, _ in back)
-
-
-def refunds_in(parent: Object, payment: str) -> list[Object]:
-    """A payment's refunds out of its order (version 2) or its parent payment (version 1)."""
-    found = []
-    for unit in _objects(parent, "purchase_units"):
-        for refund in _objects(strict.mapping(unit, "payments"), "refunds"):
-            found += [refund for href in links_of(refund, "up") if href.rpartition("/")[2] == payment]
-    for transaction in _objects(parent, "transactions"):
-        for related in _objects(transaction, "related_resources"):
-            refund = strict.mapping(related, "refund")
-            found += [refund] if payment in (refund.get("sale_id"), refund.get("capture_id")) else []
-    return found
-
-
-def _objects(holder: Object, key: str) -> list[Object]:
-    """The objects in the list under `key`; whatever else is there is left out."""
-    value = holder.get(key)
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _movements(dispute: Object, amount: int, currency: str) -> tuple[int, int]:
@@ -197,35 +215,11 @@ def _movements(dispute: Object, amount: int, currency: str) -> tuple[int, int]:
         kind = str(movement.get("type"))
         if kind not in moved:
             raise Unusable(f"a money movement is neither DEBIT nor CREDIT, but {kind[:60]}")
-        value, theirs = _money(movement)
+        value, theirs = money(movement)
         # In another currency than the member paid in, it is the whole disputed amount.
         moved[kind] += value if theirs == currency else amount
     return moved["DEBIT"], moved["CREDIT"]
 
 
-def _money(holder: Object, key: str = "amount", *, signed: bool = False) -> tuple[int, str]:
-    """The amount in minor units and its currency, as version 1 or 2 of the API has them; `signed` may be negative."""
-    money = strict.mapping(holder, key)
-    amount, code = ("total", "currency") if "currency" in money else ("value", "currency_code")
-    currency, text = strict.currency(money, code), money.get(amount)
-    if not isinstance(text, str):
-        raise Unusable(f"the amount's {amount} is not a text")
-    text = text.removeprefix("-") if signed else text
-    return strict.decimal_amount({amount: text}, amount, currency), currency
-
-
-def state_of(holder: Object) -> str:
-    """The `state` of version 1, or the `status` of version 2."""
-    return str(holder.get("state") or holder.get("status")).lower()
-
-
 def _updated(holder: Object) -> datetime:
     return strict.iso_time(holder, "update_time" if holder.get("update_time") else "create_time")
-
-
-def links_of(holder: Object, rel: str) -> Iterator[str]:
-    """The addresses of an object's links of that relation."""
-    links = holder.get("links")
-    for link in links if isinstance(links, list) else ():
-        if isinstance(link, dict) and link.get("rel") == rel and isinstance(link.get("href"), str):
-            yield link["href"]

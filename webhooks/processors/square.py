@@ -1,11 +1,12 @@
-"""Square: dues are the invoices of subscriptions.
+"""Square: dues are paid invoices.
 
-Credits on an invoice with a `subscription_id` that is paid in full, keyed by its order.
-Only subscription billing has that field, while a payment says neither what it was for
-nor whether an invoice asked for it: a towel sold at the desk and a month's dues look
-alike, also by `application_details`, since an invoice may be paid at the point of sale.
-So a payment alone never credits. Nor is one needed: an invoice counts even if the event of
-its payment was missed, and by its own total, however many parts it was paid in.
+An invoice counts when it is paid in full, keyed by its order. One of a subscription names it
+(`subscription_id`), and that alone decides whose dues they are; any other names its customer as payer.
+A payment says neither what it was for nor whether an invoice asked for it: a towel sold at the desk and
+a month's dues look alike, also by `application_details`, since an invoice may be paid at the point of sale.
+So a payment with an order never counts by itself. Nor need it: an invoice counts even if the event of
+its payment was missed, and by its own total, however many parts it was paid in. Only a payment without
+an order is surely no invoice's: it counts for the customer that it names.
 `invoice.payment_made` credits, and so does `invoice.updated`, where the money of a bank
 debit comes days later. The earliest of them counts, by the invoice's own `updated_at`.
 
@@ -37,11 +38,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from models.payments.facts import Fact, Linked, Restored, Reversed
+from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from runtime.settings import Endpoint
-from webhooks.processors import strict
-from webhooks.processors.base import Object, SignedInHeader, Trial, dues
-from webhooks.processors.events import Ignored, ParsedEvent, Unavailable, Unusable
+from webhooks.processors import payers, strict
+from webhooks.processors.base import Object, SignedInHeader, Trial
+from webhooks.processors.events import Ignored, ParsedEvent, Payer, Unavailable, Unusable
 from webhooks.signatures import Headers
 
 TIMEOUT_S = 10.0
@@ -122,22 +123,20 @@ class Square(SignedInHeader):
         return (strict.mapping(strict.mapping(strict.mapping(event, "data"), "object"), type.partition(".")[0]),)
 
     def invoice(self, statuses: set[str], invoice: Object) -> list[Fact]:
-        """Dues, where a subscription's invoice is paid in full and has one of the statuses."""
-        subscription = strict.optional_name(invoice, "subscription_id")
-        if subscription is None:
-            raise Ignored("not a subscription's invoice: no dues")
+        """What was paid, where the invoice is paid in full and has one of the statuses."""
         status = str(invoice.get("status"))
         if status not in statuses:
             raise Ignored(f"the invoice is {status[:60]}: it counts when it is paid in full")
         amount, currency = _total(invoice, "total_completed_amount_money")
         if status != "PAID" and amount < _total(invoice, "computed_amount_money")[0]:
             raise Ignored(f"the invoice is {status} and was never paid in full")
-        customer = strict.optional_name(strict.mapping(invoice, "primary_recipient"), "customer_id")
         reference, at = strict.name(invoice, "order_id"), strict.iso_time(invoice, "updated_at")
-        return [dues(reference, at, amount, currency, subscription, customer)]
+        billing = _named(invoice, "subscription_id")
+        payer = _named(strict.mapping(invoice, "primary_recipient"), "customer_id")
+        return [payers.known(Paid(reference, at, amount, currency, billing, payer))]
 
     def payment(self, payment: Object) -> list[Fact]:
-        """The link to the invoice's order, or the payment's failure."""
+        """The link to the order, or the payment's failure; of a payment without an order, what was paid."""
         status = str(payment.get("status"))
         if status not in {"COMPLETED", "CANCELED", "FAILED"}:
             raise Ignored(f"the payment is {status[:60]}: no money moved yet")
@@ -145,10 +144,10 @@ class Square(SignedInHeader):
         cause, (amount, currency) = f"failure:{reference}", _money(payment, "amount_money")
         if status != "COMPLETED":
             return [Reversed(reference, at, cause, amount, currency)]
-        order = strict.optional_name(payment, "order_id")
+        order, held = strict.optional_name(payment, "order_id"), Restored(reference, at, cause, amount, currency)
         if order is None:
-            raise Ignored("a payment without an order: no invoice's, no dues")
-        return [Linked(reference, at, order), Restored(reference, at, cause, amount, currency)]
+            return [payers.known(Paid(reference, at, amount, currency, payer=_named(payment, "customer_id"))), held]
+        return [Linked(reference, at, order), held]
 
     def refund(self, refund: Object) -> list[Fact]:
         """A refund that went through, or failed."""
@@ -173,6 +172,16 @@ class Square(SignedInHeader):
         cause = f"dispute:{strict.optional_name(dispute, 'id') or strict.name(dispute, 'dispute_id')}"
         fact = Reversed if state in WITHHELD else Restored
         return [fact(reference, strict.iso_time(dispute, "updated_at"), cause, *_money(dispute, "amount_money"))]
+
+    def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
+        """Of an invoice its recipient and title; of a payment the buyer's e-mail address and the note."""
+        found = payers.inside(payers.loaded(body), "data", "object", type.partition(".")[0])
+        recipient = payers.inside(found, "primary_recipient")
+        return payers.details(
+            payers.full_name(payers.inside(recipient, "given_name"), payers.inside(recipient, "family_name")),
+            payers.inside(recipient, "email_address") or payers.inside(found, "buyer_email_address"),
+            payers.inside(found, "title") or payers.inside(found, "note"),
+        )
 
     # The API
 
@@ -264,6 +273,12 @@ class Square(SignedInHeader):
             "data": {"type": kind, "id": found.get("id"), "object": {kind: found}},
         }
         return self.event(json.dumps(event).encode())
+
+
+def _named(holder: Object, key: str) -> tuple[str, ...]:
+    """The reference under `key`, where there is one."""
+    reference = strict.optional_name(holder, key)
+    return (reference,) if reference else ()
 
 
 def _total(invoice: Object, key: str) -> tuple[int, str]:

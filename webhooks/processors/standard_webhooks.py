@@ -8,7 +8,15 @@
 | payment.paid | amount (ISO 4217 minor units), currency, references (most specific first); purpose (default "dues") |
 | payment.reversed | cause (the refund's or dispute's own id); amount and currency, or neither for all |
 | payment.restored | cause: that of the reversal which came to nothing |
+| payment.line_refunded | cause: that of the reversal; line (its id), amount, currency |
 | payment.linked | other: a second reference to the same payment |
+| payment.noted | what: one sentence for staff |
+| reference.replaced | other: the billing reference in the place of the one that `payment` names |
+
+A payment.paid can say more of its shape, all of it optional: payer (customer ids), covers ({"start", "end"}), due (the
+dues before discounts), settled (the amount and what was taken from the payer's balance), part (names one of several
+payments that add up), lines ({"references", "amount", "covers", "quantity", "proration", "id"}). Amounts are in the
+payment's currency; a line's may be negative. For staff alone: name and email of who paid, and a description.
 
 `timestamp` is when it happened. `data.mode` ("live" or "test") and `data.account` are optional, and compared with the
 endpoint's. The event's id is the signed `webhook-id` header. Source of the envelope: the Standard Webhooks
@@ -20,13 +28,18 @@ from datetime import datetime
 from secrets import token_bytes
 from typing import ClassVar
 
-from models.payments.facts import Fact, Linked, Restored, Reversed
+from models.catalogue.days import Period
+from models.payments.facts import Fact, Line, LineRefunded, Linked, Noted, Paid, Replaced, Restored, Reversed
 from runtime.settings import Endpoint
 from webhooks import signatures
-from webhooks.processors import strict
-from webhooks.processors.base import Object, Processor, Trial, dues
-from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Unusable
+from webhooks.processors import payers, strict
+from webhooks.processors.base import Object, Processor, Trial
+from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Payer, Unusable
 from webhooks.signatures import Headers, Verdict
+
+LONGEST_NOTE = 300
+MOST = 10**6
+"""The largest quantity of a line."""
 
 
 class StandardWebhooks(Processor):
@@ -36,7 +49,10 @@ class StandardWebhooks(Processor):
         "payment.paid": "paid",
         "payment.reversed": ("change", Reversed),
         "payment.restored": ("change", Restored),
-        "payment.linked": "linked",
+        "payment.line_refunded": "line_refunded",
+        "payment.linked": ("names_another", Linked),
+        "payment.noted": "noted",
+        "reference.replaced": ("names_another", Replaced),
     }
 
     dedupe = "the signed webhook-id header"
@@ -88,17 +104,66 @@ class StandardWebhooks(Processor):
         purpose = data.get("purpose", "dues")
         if purpose != "dues":
             raise Ignored(f"purpose {str(purpose)[:60]} is not dues")
-        references = data.get("references", [])
-        if not isinstance(references, list) or not all(map(strict.is_name, references)):
-            raise Unusable("references is not a list of identifiers")
         amount, currency = strict.money(data, "amount")
-        return [dues(payment, at, amount, currency, *references)]
+        paid = Paid(
+            payment, at, amount, currency, _references(data, "references"), _references(data, "payer"), _covers(data),
+            _amount(data, "due"), _amount(data, "settled"), tuple(map(_line, strict.objects(data, "lines"))),
+            strict.optional_name(data, "part") or "",
+        )  # fmt: skip
+        if paid.settled == 0:
+            raise Ignored("zero amount: nothing was paid")
+        return [paid]
 
     def change(self, fact: type[Reversed | Restored], data: Object, payment: str, at: datetime) -> list[Fact]:
         """Money that went back, or came back after all."""
         amount, currency = strict.money(data, "amount") if "amount" in data else (None, None)
         return [fact(payment, at, f"cause:{strict.name(data, 'cause')}", amount, currency)]
 
-    def linked(self, data: Object, payment: str, at: datetime) -> list[Fact]:
-        """A second reference to the payment."""
-        return [Linked(payment, at, strict.name(data, "other"))]
+    def line_refunded(self, data: Object, payment: str, at: datetime) -> list[Fact]:
+        """How much of a reversal was for one line."""
+        cause, line = strict.name(data, "cause"), strict.name(data, "line")
+        return [LineRefunded(payment, at, cause, line, *strict.money(data, "amount"))]
+
+    def names_another(self, fact: type[Linked | Replaced], data: Object, payment: str, at: datetime) -> list[Fact]:
+        """A second reference to the payment, or the billing reference that stands in the place of this one."""
+        return [fact(payment, at, strict.name(data, "other"))]
+
+    def noted(self, data: Object, payment: str, at: datetime) -> list[Fact]:
+        """A sentence for staff, who are to look at the payment."""
+        what = data.get("what")
+        if not isinstance(what, str) or not what.isprintable() or not 0 < len(what) <= LONGEST_NOTE:
+            raise Unusable(f"what is not a sentence of at most {LONGEST_NOTE} printable characters")
+        return [Noted(payment, at, what)]
+
+    def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
+        """The name, e-mail address and description in the data."""
+        data = payers.inside(payers.loaded(body), "data")
+        return payers.details(*(payers.inside(data, key) for key in ("name", "email", "description")))
+
+
+def _references(data: Object, key: str) -> tuple[str, ...]:
+    references = data.get(key, [])
+    if not isinstance(references, list) or not all(map(strict.is_name, references)):
+        raise Unusable(f"{key} is not a list of identifiers")
+    return tuple(dict.fromkeys(references))
+
+
+def _amount(data: Object, key: str) -> int | None:
+    return None if data.get(key) is None else strict.minor_units(data, key)
+
+
+def _covers(data: Object) -> Period | None:
+    covers = strict.mapping(data, "covers")
+    return (strict.iso_time(covers, "start"), strict.iso_time(covers, "end")) if covers else None
+
+
+def _line(line: Object) -> Line:
+    amount, quantity, proration = line.get("amount"), line.get("quantity", 1), line.get("proration", False)
+    if type(amount) is not int or abs(amount) > strict.MAX_MINOR_UNITS:
+        raise Unusable("the amount of a line is not in minor units")
+    if type(quantity) is not int or not 0 < quantity <= MOST:
+        raise Unusable("the quantity of a line is not a whole number above 0")
+    if not isinstance(proration, bool):
+        raise Unusable("proration is neither true nor false")
+    own = strict.optional_name(line, "id") or ""
+    return Line(_references(line, "references"), amount, _covers(line), quantity, proration, own)

@@ -58,9 +58,9 @@ def test_the_sentence_says_when_sessions_are_released(
     interval: str, count: int, release: str, times: int | None, what: str
 ) -> None:
     rules = {"interval": interval, "count": count, "release": release, "times": times}
-    assert said(CLASSES, **rules).endswith(f" gives {what}.")  # type: ignore[arg-type]
+    assert said(CLASSES, **rules).endswith(f" gives {what}.")
     second = what.replace("8 Class", "4 Personal Training").replace("30 days each", "never expiring")
-    assert said(CLASSES, TRAINING, **rules).endswith(f" gives {what}, and {second}.")  # type: ignore[arg-type]
+    assert said(CLASSES, TRAINING, **rules).endswith(f" gives {what}, and {second}.")
 
 
 def test_a_yearly_term_with_monthly_release_is_told_in_one_sentence() -> None:

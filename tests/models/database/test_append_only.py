@@ -17,7 +17,9 @@ CHANGES = [
     "TRUNCATE payment_facts CASCADE",
     "DELETE FROM credit_grants",
     "TRUNCATE credit_grants CASCADE",
-    "UPDATE credit_grants SET quantity = quantity + 1",
+    "UPDATE credit_grants SET first_quantity = first_quantity + 1",
+    "UPDATE credit_grants SET membership_id = membership_id",
+    "UPDATE credit_grants SET tranche = tranche",
     "UPDATE credit_grants SET member_id = member_id",
     "UPDATE credit_grants SET item_id = item_id",
     "UPDATE credit_grants SET payment_id = payment_id",
@@ -71,10 +73,15 @@ def test_a_payment_cannot_grant_an_item_twice(gym: Gym, session: Session) -> Non
     gym.join("sub")
     tell(session, paid("in", "sub"))
     again = text(
-        "INSERT INTO credit_grants (payment_id, member_id, item_id, quantity, remaining, effective_at, recorded_at)"
-        " SELECT payment_id, member_id, item_id, quantity, remaining, effective_at, recorded_at FROM credit_grants"
+        "INSERT INTO credit_grants (payment_id, member_id, membership_id, item_id, first_quantity, quantity, remaining,"
+        " effective_at)"
+        " SELECT payment_id, member_id, membership_id, item_id, quantity, quantity, remaining, effective_at"
+        " FROM credit_grants"
     )
-    with pytest.raises(IntegrityError, match="uq_credit_grants_payment_id_item_id"), session.begin_nested():
+    with (
+        pytest.raises(IntegrityError, match="uq_credit_grants_payment_id_membership_id_item_id_tranche"),
+        session.begin_nested(),
+    ):
         session.execute(again)
 
 
@@ -103,13 +110,24 @@ def test_an_entry_has_its_cause(gym: Gym, session: Session, values: str, constra
         session.execute(entry)
 
 
-@pytest.mark.parametrize("origin", ["NULL, NULL", "payment_id, (SELECT min(id) FROM actions)"], ids=["none", "both"])
-def test_a_lot_comes_from_a_payment_or_from_a_person(gym: Gym, session: Session, origin: str) -> None:
+@pytest.mark.parametrize(
+    ("origin", "constraint"),
+    [
+        ("NULL, NULL, NULL", "one_origin"),
+        ("payment_id, membership_id, (SELECT min(id) FROM actions)", "one_origin"),
+        ("payment_id, NULL, NULL", "paid_for_a_membership"),
+        ("NULL, membership_id, (SELECT min(id) FROM actions)", "paid_for_a_membership"),
+    ],
+)
+def test_a_grant_comes_from_a_payment_for_a_membership_or_from_a_person(
+    gym: Gym, session: Session, origin: str, constraint: str
+) -> None:
     gym.join("sub")
     tell(session, paid("in", "sub"))
     grant = text(
-        "INSERT INTO credit_grants (payment_id, action_id, member_id, item_id, quantity, remaining, effective_at)"
-        f" SELECT {origin}, member_id, item_id, 1, 1, now() FROM credit_grants LIMIT 1"
+        "INSERT INTO credit_grants (payment_id, membership_id, action_id, member_id, item_id, first_quantity, quantity,"
+        " remaining, effective_at)"
+        f" SELECT {origin}, member_id, item_id, 1, 1, 1, now() FROM credit_grants LIMIT 1"
     )
-    with pytest.raises(IntegrityError, match="ck_credit_grants_one_origin"), session.begin_nested():
+    with pytest.raises(IntegrityError, match=f"ck_credit_grants_{constraint}"), session.begin_nested():
         session.execute(grant)

@@ -111,7 +111,7 @@ REFUSED = [
     "UPDATE actions SET actor = 'x'",
     "DELETE FROM audits",
     "UPDATE entry_chain SET hash = hash",
-    "UPDATE credit_grants SET quantity = 1",
+    "UPDATE credit_grants SET first_quantity = 1",
     "UPDATE webhook_events SET event_id = 'x' WHERE false AND pg_sleep(0) IS NULL",
     "DELETE FROM webhook_events",
     "SELECT * FROM pg_authid",

@@ -368,7 +368,7 @@ def test_the_audit_finds_a_lot_that_was_filled_twice(gym: Gym, session: Session,
     )
     session.flush()
     finding, *_ = audit(session)
-    assert "2 entries made it, not 1" in finding.what
+    assert "quantity is 2, its entries sum to 3" in finding.what
 
 
 def test_what_was_taken_by_hand_is_not_owed_when_the_money_goes_back(gym: Gym, session: Session) -> None:

@@ -19,7 +19,6 @@ from models.errors import DayOver, NeverExpires, NothingExpired, NothingToReturn
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.redemptions import give_back, redeem
-from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Linked, Restored, Reversed
 from models.payments.references import Payment
 from models.staff.actions import Actor
@@ -39,6 +38,7 @@ from tests.models.gym import (
     grants_of,
     paid,
 )
+from tests.models.payments.entitled import Terms, entitlement
 from tests.models.payments.test_convergence import last_usable_day
 
 MODEST = settings(max_examples=40, stateful_step_count=25)

@@ -16,7 +16,7 @@ from models.catalogue.days import end_of, expires_at
 from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import redeem
 from models.members.memberships import Membership
-from models.payments.entitlement import Owed, Terms, entitlement, payment_of
+from models.payments.entitlement import payment_of
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from tests.models.gym import (
     BY,
@@ -38,6 +38,7 @@ from tests.models.gym import (
     paid,
     tell,
 )
+from tests.models.payments.entitled import Owed, Terms, entitlement
 
 CHICAGO = ZoneInfo("America/Chicago")
 MODEST = settings(max_examples=60)

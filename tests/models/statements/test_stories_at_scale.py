@@ -34,8 +34,9 @@ _HISTORY = """
     INSERT INTO payment_facts (id, event_id, payment_id, kind, occurred_at, amount_minor, currency, running_total,
                                billing_references)
     SELECT fact, i, i, 'paid', at, 9000, 'USD', false, '{}' FROM past;
-    INSERT INTO credit_grants (id, payment_id, member_id, item_id, quantity, remaining, effective_at)
-    OVERRIDING SYSTEM VALUE SELECT i, i, who, :item, 8, 8, at FROM past;
+    INSERT INTO credit_grants (id, payment_id, member_id, membership_id, item_id, first_quantity, quantity,
+                               remaining, effective_at)
+    OVERRIDING SYSTEM VALUE SELECT i, i, who, who, :item, 8, 8, 8, at FROM past;
     INSERT INTO ledger_entries (id, grant_id, kind, quantity, occurred_at, fact_id) OVERRIDING SYSTEM VALUE
     SELECT i, i, 'grant', 8, at, fact FROM past;
     ANALYZE

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import HOSTILE, EventContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, Processor, Unusable, strict
@@ -36,6 +36,12 @@ class TestContract(EventContract):
             *("authCode", "cardSummary", "expiryDate", "shopperReference", "modification.action"),
             *("recurring.shopperReference", "recurring.recurringDetailReference"),
             *("chargebackReasonCode", "chargebackSchemeCode", "disputeStatus"),
+            *("order-pspReference", "order-merchantReference"),
+            *(
+                f"order-{n}-{of}"
+                for n in (1, 2)
+                for of in ("pspReference", "paymentAmount", "paymentMethod", "success")
+            ),
         }
     )
 
@@ -70,10 +76,10 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text + "T08:00:00+00:00")
 
 
-PAID_FACT = Paid(PAYMENT, at("2026-11-01"), 8900, "USD", ("membership-Gym0001", "shopper-Gym0001"))
+PAID_FACT = Paid(PAYMENT, at("2026-11-01"), 8900, "USD", payer=("membership-Gym0001", "shopper-Gym0001"), part=PAYMENT)
 CAPTURE = f"capture:PGYM0001CAP00001 of {PAYMENT}"
 CAPTURED = Restored(PAYMENT, at("2026-11-02"), CAPTURE, 8900, "USD")
-CAPTURE_PAID = Paid(PAYMENT, at("2026-11-02"), 8900, "USD", ("membership-Gym0001",))
+CAPTURE_PAID = Paid(PAYMENT, at("2026-11-02"), 8900, "USD", payer=("membership-Gym0001",), part="PGYM0001CAP00001")
 CANCELLED_AT = datetime(2026, 11, 1, 11, tzinfo=UTC)
 CANCELLED = Reversed(PAYMENT, CANCELLED_AT, f"cancellation:{PAYMENT}")
 EXPIRED = Reversed(PAYMENT, at("2026-11-29"), f"cancellation:{PAYMENT}")
@@ -127,7 +133,7 @@ class TestMeaning:
             meaning(RECORDED[name], MANUAL)
 
     def test_every_type_that_means_something_is_recorded(self) -> None:
-        assert {name.upper() for name in (*MEANINGS, *BY_CAPTURE)} == Adyen.meanings.keys()
+        assert {name.upper() for name in (*MEANINGS, *BY_CAPTURE, "order_closed")} == Adyen.meanings.keys()
 
     @pytest.mark.parametrize(
         ("code", "why"),
@@ -138,7 +144,8 @@ class TestMeaning:
                 (code, "payout")
                 for code in ("PAIDOUT_REVERSED", "PAYOUT_DECLINE", "PAYOUT_EXPIRE", "PAYOUT_THIRDPARTY")
             ),
-            *((code, "same money") for code in ("AUTORESCUE", "ORDER_CLOSED")),
+            ("AUTORESCUE", "same money"),
+            ("ORDER_OPENED", "its own AUTHORISATION"),
             ("RECURRING_CONTRACT", "nothing was paid"),
             ("REPORT_AVAILABLE", "a report"),
             ("VOID_PENDING_REFUND", "before it was made"),
@@ -262,17 +269,18 @@ class TestMeaning:
             ("m-1", {"shopperReference": None}, ("m-1",)),
             ("m:1:2026-11", {}, ("m:1:2026-11",)),
             ("Dues of November", {"shopperReference": "s-1"}, ("s-1",)),
-            ("", {"shopperReference": "Ann Ä."}, ()),
-            (None, None, ()),
-            (..., ..., ()),
+            ("m-1", {"merchantOrderReference": "o-1", "shopperReference": "s-1"}, ("m-1", "o-1", "s-1")),
+            ("m-1", {"order-merchantReference": "o-1"}, ("m-1", "o-1")),
         ],
     )
-    def test_billing_references(self, reference: object, data: object, found: tuple[str, ...]) -> None:
+    def test_it_names_its_payer_and_no_subscription(
+        self, reference: object, data: object, found: tuple[str, ...]
+    ) -> None:
         for body, on in CREDITS:
             with_key = changed(body, **of_item({"additionalData": None}))
             paid = meaning(with_key, on, merchantReference=reference, additionalData=data)[0]
             assert isinstance(paid, Paid)
-            assert paid.billing_references == found
+            assert (paid.billing_references, paid.payer) == ((), found)
 
     @pytest.mark.parametrize("reference", [7, True, ["m-1"], {"id": "m-1"}])
     def test_a_reference_that_is_no_text_is_not_left_out_in_silence(self, reference: object) -> None:
@@ -376,7 +384,8 @@ class TestSamples:
             datetime.fromtimestamp(NOW, UTC) - timedelta(seconds=place),
             8900,
             "USD",
-            ("sub_1", "shopper-0001"),
+            payer=("sub_1", "shopper-0001"),
+            part="PAY0001",
         )
         assert all(isinstance(change, Reversed) for change in changes)
         (owed,) = entitlement([paid, *changes], [Terms(1, 10, 0)])

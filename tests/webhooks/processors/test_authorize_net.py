@@ -7,12 +7,13 @@ import pytest
 
 from local import samples
 from models.errors import NotFound
-from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Paid, Restored, Reversed
 from runtime.settings import SettingsError
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, ParsedEvent, Processor, Unusable
+from webhooks.processors.events import Payer
 from webhooks.signatures import Invalid
 
 KEY = "52CB4A002C634B84E397DC8A218E1A160BA7CAB7CBE4C05B35E9CBB05E14FE4A" * 2
@@ -22,7 +23,8 @@ RECORDED = recorded("authorize_net")
 DETAILS = {file.stem: file.read_bytes() for file in (PAYLOADS / "authorize_net" / "resources").glob("*.json")}
 TYPES = {name: json.loads(body)["eventType"] for name, body in RECORDED.items()}
 PAYMENTS = ("authcapture_created", "capture_created", "prior_auth_capture_created", "fraud_approved")
-MEMBER = ("4415473", "1811467160")
+MEMBER = ("4415473",), ("1811467160",)
+PROFILE = (), ("1811467160",)
 
 
 class TestContract(ProcessorContract):
@@ -54,11 +56,11 @@ class TestMeaning:
     @pytest.mark.parametrize(
         ("name", "fact"),
         [
-            ("authcapture_created", Paid("60020980001", at(1, "10:00:10.008009"), 8900, "USD", MEMBER)),
-            ("capture_created", Paid("60020980002", at(1, "10:05:10.547140"), 8900, "USD", MEMBER[1:])),
+            ("authcapture_created", Paid("60020980001", at(1, "10:00:10.008009"), 8900, "USD", *MEMBER)),
+            ("capture_created", Paid("60020980002", at(1, "10:05:10.547140"), 8900, "USD", *PROFILE)),
             # 100.00 were authorised, 89.00 captured.
-            ("prior_auth_capture_created", Paid("60020980003", at(2, "08:00:00.869388"), 8900, "USD", MEMBER[1:])),
-            ("fraud_approved", Paid("60020980004", at(2, "09:30:00.977693"), 8900, "USD", MEMBER)),
+            ("prior_auth_capture_created", Paid("60020980003", at(2, "08:00:00.869388"), 8900, "USD", *PROFILE)),
+            ("fraud_approved", Paid("60020980004", at(2, "09:30:00.977693"), 8900, "USD", *MEMBER)),
             ("fraud_declined", Reversed("60020980005", at(2, "09:31:00.977693"), "void:60020980005")),
             (
                 "refund_created",
@@ -113,25 +115,31 @@ class TestMeaning:
             meaning("fraud_approved", details={"transactionType": "authOnlyTransaction"})
 
     @pytest.mark.parametrize(
-        ("subscription", "profile", "references"),
+        ("subscription", "profile", "customer", "named"),
         [
-            ({"id": 4415473}, {"customerProfileId": 7}, ("4415473", "7")),
-            ({"id": "4415473"}, None, ("4415473",)),
-            (None, {"customerProfileId": "7"}, ("7",)),
-            ({"id": 7}, {"customerProfileId": "7"}, ("7",)),
-            ({"payNum": 1}, {"customerProfileId": "7"}, ("7",)),
+            ({"id": 4415473}, {"customerProfileId": 7}, {"id": "m-1"}, (("4415473",), ("7",))),
+            ({"id": "4415473"}, None, {"id": "m-1"}, (("4415473",), ())),
+            (None, {"customerProfileId": "7"}, {"id": "m-1"}, ((), ("7",))),
+            ({"id": 7}, {"customerProfileId": "7"}, None, (("7",), ("7",))),
+            ({"payNum": 1}, {"customerProfileId": "7"}, None, ((), ("7",))),
+            (None, None, {"id": "m-1", "email": "x@example.com"}, ((), ("m-1",))),
         ],
     )
-    def test_whose_it_is(self, subscription: object, profile: object, references: tuple[str, ...]) -> None:
+    def test_whose_it_is(self, subscription: object, profile: object, customer: object, named: object) -> None:
         for name in PAYMENTS:
-            (paid,) = meaning(name, details={"subscription": subscription, "profile": profile})
+            details = {"subscription": subscription, "profile": profile, "customer": customer}
+            (paid,) = meaning(name, details=details)
             assert isinstance(paid, Paid)
-            assert paid.billing_references == references
+            assert (paid.billing_references, paid.payer) == named
 
     @pytest.mark.parametrize("nothing", [..., None, {}])
-    def test_a_sale_to_nobody_who_is_known_is_no_dues(self, nothing: object) -> None:
-        with pytest.raises(Ignored, match="neither a subscription's nor a customer profile's"):
-            meaning("authcapture_created", details={"subscription": nothing, "profile": nothing})
+    @pytest.mark.parametrize(
+        "customer", [None, {}, {"id": ""}, {"id": "Zoë Doe"}, {"id": 7}, {"email": "x@example.com"}]
+    )
+    def test_a_sale_to_nobody_who_is_known_is_no_dues(self, nothing: object, customer: object) -> None:
+        details = {"subscription": nothing, "profile": nothing, "customer": customer}
+        with pytest.raises(Ignored, match="names nobody"):
+            meaning("authcapture_created", details=details)
 
     @pytest.mark.parametrize("what", ["subscription", "profile"])
     @pytest.mark.parametrize("value", ["text", 7, [1], True])
@@ -339,9 +347,34 @@ def test_samples(name: str, reversals: list[Fact]) -> None:
         facts += TEST.interpret(part.type, part.body, json.dumps(details).encode())
     assert len(set(ids)) == len(ids)
     paid_at = TOLD_AT - timedelta(seconds=len(reversals))
-    assert facts == [Paid("600207", paid_at, 8900, "USD", ("sub_1", "18117")), *reversals]
+    assert facts == [Paid("600207", paid_at, 8900, "USD", ("sub_1",), ("18117",)), *reversals]
     (owed,) = entitlement(facts, [Terms(1, 8, 0)])
     assert owed.reversed == (8 if reversals else 0)
+
+
+class TestPayer:
+    BODY = changed(RECORDED["authcapture_created"], payload__invoiceNumber="INV-1")
+
+    @pytest.mark.parametrize(
+        ("details", "payer"),
+        [
+            (
+                {"customer": {"email": "x@example.com"}, "order": {"description": "Dues"}},
+                Payer(None, "x@example.com", "Dues"),
+            ),
+            ({"customer": {}, "order": {"invoiceNumber": "SUB-77"}}, Payer(description="SUB-77")),
+            ({"customer": "text", "order": [1]}, Payer(description="INV-1")),
+            (None, Payer(description="INV-1")),
+        ],
+    )
+    def test_as_staff_see_it(self, details: Any, payer: Payer) -> None:
+        resource = None if details is None else json.dumps(details).encode()
+        assert TEST.payer_details("", self.BODY, resource) == payer
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b'{"payload": 7}', RECORDED["authcapture_created"]])
+    def test_where_nothing_is_said_and_it_never_raises(self, body: bytes) -> None:
+        for resource in (None, b"", b"[]", b"{", b"[" * 100_000):
+            assert TEST.payer_details("", body, resource) is None
 
 
 def test_a_dispute_is_not_told() -> None:

@@ -13,7 +13,7 @@ from local import samples
 from local.standin import StandIn
 from models.payments.facts import Paid, Reversed
 from tests.webhooks.deliveries import PAYLOADS, changed, endpoint, recorded
-from webhooks.processors import ParsedEvent, Processor, Unavailable, Unusable, authorize_net, http
+from webhooks.processors import Ignored, ParsedEvent, Processor, Unavailable, Unusable, authorize_net, http
 
 KEY = "52CB4A002C634B84E397DC8A218E1A160BA7CAB7CBE4C05B35E9CBB05E14FE4A" * 2
 RECORDED = recorded("authorize_net")
@@ -60,6 +60,17 @@ def test_names_addresses_and_cards_are_not_kept(api: StandIn) -> None:
     }
 
 
+def test_of_the_customer_and_the_order_only_what_names_them_is_kept(api: StandIn) -> None:
+    customer = {"id": "m-1", "email": "x@example.com", "type": "individual", "taxId": "123-45-6789"}
+    order = {"invoiceNumber": "SUB-77", "description": "Dues", "discountAmount": 0.0}
+    api.objects.put("transactions", "60020980001", WHOLE | {"customer": customer, "order": order})
+    kept = json.loads(on(api).fetch(TYPE, BODY))
+    assert kept["customer"] == {"id": "m-1", "email": "x@example.com"}
+    assert kept["order"] == {"invoiceNumber": "SUB-77", "description": "Dues"}
+    api.objects.put("transactions", "60020980001", WHOLE | {"customer": "text", "order": None})
+    assert not {"customer", "order"} & json.loads(on(api).fetch(TYPE, BODY)).keys()
+
+
 @pytest.mark.parametrize("amount", ["89.00", "1018.88", "0.1", "123456789012.34"])
 def test_amounts_stay_what_they_are(api: StandIn, amount: str) -> None:
     text = json.dumps({"transaction": {"transId": "60020980001"}, "messages": {"resultCode": "Ok"}})
@@ -86,7 +97,7 @@ def test_samples(api: StandIn, name: str) -> None:
         (part,) = adapter.parse(content, {})
         facts += adapter.interpret(part.type, part.body, adapter.fetch(part.type, part.body))
     assert isinstance(facts[0], Paid)
-    assert facts[0].billing_references == ("sub_1", "18117")
+    assert (facts[0].billing_references, facts[0].payer) == (("sub_1",), ("18117",))
     assert {fact.payment for fact in facts} == {"600207"}
 
 
@@ -233,6 +244,25 @@ class TestListed:
         at = datetime(2026, 11, 1, 10, 0, 9, 757000, tzinfo=UTC)
         assert on(api).interpret(part.type, part.body) == [Paid("60020980002", at, 8900, "USD", ("4415473",))]
         assert b"Ellen" not in part.body
+
+    def test_a_plain_sale_is_fetched_for_its_customer(self, api: StandIn) -> None:
+        sale = {"subscription": None, "customer": {"id": "m-1"}, "transactionStatus": "settledSuccessfully"}
+        settled(api, "7", transaction(60020980001, "settledSuccessfully") | sale)
+        (part,) = history(api)
+        assert part.thin
+        adapter = on(api)
+        listed = adapter.interpret(part.type, part.body, adapter.fetch(part.type, part.body))
+        told = adapter.interpret(TYPE, BODY, adapter.fetch(TYPE, BODY))
+        for fact in (*listed, *told):
+            assert isinstance(fact, Paid)
+            assert (fact.payment, fact.amount_minor, fact.billing_references, fact.payer) == (
+                "60020980001",
+                8900,
+                (),
+                ("m-1",),
+            )
+        with pytest.raises(Ignored, match="names nobody"):
+            adapter.interpret(part.type, part.body)
 
     @pytest.mark.parametrize("status", ["returnedItem", "refundSettledSuccessfully", "voided", "chargeback"])
     def test_what_the_list_does_not_tell_is_fetched(self, api: StandIn, status: str) -> None:

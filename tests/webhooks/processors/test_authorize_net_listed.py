@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.deliveries import changed, endpoint
 from tests.webhooks.processors.test_authorize_net import CHARGEBACK, CHARGED_IN_PLACE, KEY, MEMBER, TEST, at, meaning
 from webhooks.processors import Ignored, NotYet, Processor, Unusable
@@ -38,7 +38,7 @@ class TestListed:
 
     def test_a_payment_is_the_one_that_the_notification_told(self) -> None:
         (paid,) = history("settledSuccessfully")
-        assert paid == Paid("60020980001", at(1, "10:00:09"), 8900, "USD", MEMBER)
+        assert paid == Paid("60020980001", at(1, "10:00:09"), 8900, "USD", *MEMBER)
         (told,) = meaning("authcapture_created")
         for order in permutations([paid, told]):
             (owed,) = entitlement(order, [Terms(1, 8, 0)])
@@ -155,7 +155,7 @@ class TestListed:
     def test_what_is_no_dues(self) -> None:
         with pytest.raises(Ignored, match="zero amount"):
             history("settledSuccessfully", payload__settleAmount="0.00")
-        with pytest.raises(Ignored, match="nobody who is known"):
+        with pytest.raises(Ignored, match="names nobody"):
             history("settledSuccessfully", payload__subscription=None, payload__profile=None)
 
     def test_in_the_endpoints_currency(self) -> None:

@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -7,8 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from local.samples import sample
-from models.payments.entitlement import Terms, entitlement
-from models.payments.facts import Fact, Paid, Restored, Reversed
+from models.payments.facts import Fact, Line, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.deliveries import NOW, PAYLOADS, endpoint, received
 from webhooks.processors import Ignored, Processor, Unusable
 
@@ -101,7 +102,8 @@ def at(text: str) -> datetime:
 
 
 class TestPaid:
-    FACT = Paid("tx_Gym0001", at("2026-11-01T09:00:05Z"), 8900, "USD", ("sub_Gym0001", "cus_Gym0001"))
+    COVERS = at("2026-11-01T00:00:00Z"), at("2026-12-01T00:00:00Z")
+    FACT = Paid("tx_Gym0001", at("2026-11-01T09:00:05Z"), 8900, "USD", ("sub_Gym0001",), ("cus_Gym0001",), COVERS)
 
     def test_the_newest_charge_of_the_subscription(self) -> None:
         assert meaning(PAID) == [self.FACT]
@@ -138,25 +140,28 @@ class TestPaid:
             f"{CHARGE}/subscription/billing-period-start-date": "2026-10-01",
             f"{CHARGE}/amount": "10.00",
         }
-        with pytest.raises(Ignored, match="a proration: tx_Gym0000 had paid"):
-            meaning(PAID, same_period)
-        assert meaning(PAID, {**same_period, f"{BEFORE}/status": "processor_declined"}) != []
-        with pytest.raises(Ignored, match="a proration: tx_Gym0000 had paid"):
-            meaning(LISTED, {"subject/transaction/paid-before": "tx_Gym0000"})
+        line = Line(("sub_Gym0001",), 1000, proration=True)
+        proration = replace(self.FACT, amount_minor=1000, covers=None, lines=(line,))
+        assert meaning(PAID, same_period) == [proration]
+        (dues,) = meaning(PAID, {**same_period, f"{BEFORE}/status": "processor_declined"})
+        assert isinstance(dues, Paid)
+        assert not dues.lines
+        listed = {"subject/transaction/paid-before": "tx_Gym0000", "subject/transaction/amount": "10.00"}
+        assert meaning(LISTED, listed) == [proration]
 
-    def test_without_a_subscription_it_is_no_dues(self) -> None:
-        for xml in (LISTED, DECLINED):
-            for nothing in (None, ""):
-                with pytest.raises(Ignored, match="without a subscription"):
-                    meaning(xml, {"subject/transaction/subscription-id": nothing})
+    def test_without_a_subscription_it_is_the_customers(self) -> None:
+        plain = replace(self.FACT, billing_references=())
+        for nothing in (None, ""):
+            assert meaning(LISTED, {"subject/transaction/subscription-id": nothing}) == [plain]
+            nobodys = {"subject/transaction/subscription-id": nothing, "subject/transaction/customer": ...}
+            with pytest.raises(Ignored, match="names nobody"):
+                meaning(LISTED, nobodys)
 
-    @pytest.mark.parametrize(
-        ("customer", "references"), [("cus_1", ("sub_Gym0001", "cus_1")), (None, ("sub_Gym0001",))]
-    )
-    def test_billing_references(self, customer: str | None, references: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize(("customer", "payer"), [("cus_1", ("cus_1",)), (None, ())])
+    def test_it_names_its_subscription_and_its_payer(self, customer: str | None, payer: tuple[str, ...]) -> None:
         (paid,) = meaning(PAID, {f"{CHARGE}/customer/id": customer})
         assert isinstance(paid, Paid)
-        assert paid.billing_references == references
+        assert (paid.billing_references, paid.payer) == (("sub_Gym0001",), payer)
 
     def test_zero_amount(self) -> None:
         for amount in ("0", "0.00"):
@@ -317,12 +322,10 @@ class TestReversal:
         ("check", "own test"),
         ("subscription_charged_unsuccessfully", "failed attempt"),
         ("subscription_went_past_due", "failed attempt"),
-        ("subscription_billing_skipped", "nothing was paid"),
         ("subscription_canceled", "nothing about dues"),
         ("subscription_trial_ended", "nothing about dues"),
-        ("transaction_settled", "same money"),
         ("transaction_retried", "subscription_charged_successfully"),
-        ("transaction_disbursed", "payout"),
+        ("disbursement", "payout"),
         ("dispute_disputed", "no money moved"),
         ("dispute_under_review", "no money moved"),
         ("SUBSCRIPTION_CHARGED_SUCCESSFULLY", "nothing about dues"),

@@ -11,9 +11,9 @@ import pytest
 
 from local.samples import sample
 from local.standin import StandIn
-from models.payments.entitlement import Terms, entitlement
-from models.payments.facts import Fact, Paid, Restored, Reversed
-from tests.webhooks.deliveries import endpoint
+from models.payments.facts import Fact, Line, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
+from tests.webhooks.deliveries import PAYLOADS, endpoint
 from webhooks.processors import Ignored, ParsedEvent, Processor, Unavailable, http
 from webhooks.processors import braintree_api as ours
 
@@ -80,7 +80,7 @@ def test_a_charge(api: StandIn) -> None:
     (part,) = history(on(api))
     assert (part.event_id, part.type, part.quarantine_reason) == ("backfill:tx_1:settled", "transaction_listed", None)
     at = datetime(2026, 11, 1, 9, tzinfo=UTC)
-    assert meanings(on(api), [part]) == [Paid("tx_1", at, 8900, "USD", ("sub_1", "cus_1"))]
+    assert meanings(on(api), [part]) == [Paid("tx_1", at, 8900, "USD", ("sub_1",), ("cus_1",))]
 
 
 def test_listed_again_it_is_the_same_until_its_status_changes(api: StandIn) -> None:
@@ -143,12 +143,14 @@ def test_a_second_charge_in_one_period_is_a_proration(api: StandIn) -> None:
     put(api, at="2026-10-20T09:00:00Z")
     second = {"subscription": {"billing_period_start_date": "2026-10-20"}, "amount": "10.00"}
     put(api, "tx_2", **second)
-    assert meanings(on(api), history(on(api))) == ["a proration: tx_1 had paid the dues of this billing period"]
+    (proration,) = meanings(on(api), history(on(api)))
+    assert isinstance(proration, Paid)
+    assert proration.lines == (Line(("sub_1",), 1000, proration=True),)
     # Where the first came to nothing, the second is the same dues tried again.
     put(api, at="2026-10-20T09:00:00Z", status="failed")
     (paid,) = meanings(on(api), history(on(api)))
     assert isinstance(paid, Paid)
-    assert paid.payment == "tx_2"
+    assert (paid.payment, paid.lines) == ("tx_2", ())
     assert "GET /merchants/gym/subscriptions/sub_1" in api.asked
 
 
@@ -158,9 +160,34 @@ def test_a_subscription_that_is_gone(api: StandIn) -> None:
     assert isinstance(paid, Paid)
 
 
-def test_sales_without_a_subscription_have_no_effect(api: StandIn) -> None:
+def test_a_sale_without_a_subscription_is_its_customers(api: StandIn) -> None:
     put(api, subscription_id=None)
-    assert meanings(on(api), history(on(api))) == ["a charge without a subscription is not dues"]
+    at = datetime(2026, 11, 1, 9, tzinfo=UTC)
+    assert meanings(on(api), history(on(api))) == [Paid("tx_1", at, 8900, "USD", payer=("cus_1",))]
+    put(api, subscription_id=None, customer={"id": None})
+    assert meanings(on(api), history(on(api))) == ["names nobody: neither a subscription nor a customer"]
+
+
+def test_what_a_notice_says_of_a_charge_is_listed_as_well(api: StandIn) -> None:
+    adapter, notice = on(api), (PAYLOADS / "braintree/subscription_charged_with_extras.xml").read_bytes()
+    put(
+        api,
+        "tx_Gym0001",
+        "2026-11-01T09:00:05Z",
+        amount="140.20",
+        subscription_id="sub_Gym0001",
+        plan_id="monthly",
+        customer={"id": "cus_Gym0001"},
+        subscription={"billing_period_start_date": "2026-11-01", "billing_period_end_date": "2026-11-30"},
+        add_ons=[
+            {"id": "locker", "amount": "10.00", "quantity": 2, "number_of_billing_cycles": None},
+            {"id": "joining_fee", "amount": "49.00", "quantity": 1, "number_of_billing_cycles": 1},
+        ],
+        discounts=[{"id": "friend", "amount": "17.80", "quantity": 1}],
+    )
+    listed = meanings(adapter, history(adapter))
+    assert listed == adapter.interpret("subscription_charged_successfully", notice)
+    assert len(listed) == 1
 
 
 def test_of_one_merchant_account(api: StandIn) -> None:

@@ -26,6 +26,9 @@ from tests.webhooks.processors.test_braintree import (
     with_text,
 )
 
+LISTED_SINCE = {"plan-id", "add-ons", "discounts", "billing-period-end-date"}
+"""What an earlier version did not list."""
+
 
 def laughs(xml: bytes) -> bytes:
     """A billion of them."""
@@ -121,7 +124,10 @@ class TestContract(EventContract):
                 edits: list[Edit] = ["drop", "double", with_text("zz")]
                 for edit in edits:
                     root = ET.fromstring(body)
-                    change(*list(places(root))[number], edit)
+                    parent, place = list(places(root))[number]
+                    if edit == "drop" and b"transaction_listed" in body and parent[place].tag in LISTED_SINCE:
+                        continue
+                    change(parent, place, edit)
                     assert not self.adapter().same_content(body, ET.tostring(root))
 
     def test_bodies_as_deep_as_can_be_read(self) -> None:

@@ -6,18 +6,20 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Paid, Restored, Reversed
 from runtime.settings import SettingsError
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, ParsedEvent, Processor, Unusable
+from webhooks.processors.events import Payer
 
 TEST = endpoint("gocardless", "secret")
 OURS = endpoint("gocardless", "secret", account="OR1")
 RECORDED = recorded("gocardless")
 RESOURCES = {
-    kind: (PAYLOADS / f"gocardless/resources/{kind[:-1]}.json").read_bytes() for kind in ("payments", "refunds")
+    kind: (PAYLOADS / f"gocardless/resources/{kind[:-1]}.json").read_bytes()
+    for kind in ("payments", "refunds", "billing_requests")
 }
 CONFIRMED, PAID_OUT, FAILED = (RECORDED[f"payment_{action}"] for action in ("confirmed", "paid_out", "failed"))
 REFUND_PAID, REFUND_FAILED = RECORDED["refund_paid"], RECORDED["refund_failed"]
@@ -92,6 +94,11 @@ class TestPaid:
         assert isinstance(paid, Paid)
         assert paid.billing_references == references
 
+    def test_the_customer_of_its_mandate_is_the_payer(self) -> None:
+        paid = meaning(CONFIRMED, {"links__customer": "CUGym0001"})[0]
+        assert isinstance(paid, Paid)
+        assert (paid.billing_references, paid.payer) == (("SBGym0001", "MDGym0001"), ("CUGym0001",))
+
     @pytest.mark.parametrize("mandate", ["MD 1", "MD\x7f", 7, ["MD1"], {"id": 7}])
     def test_a_reference_that_is_none_is_not_left_out_in_silence(self, mandate: object) -> None:
         with pytest.raises(Unusable, match="mandate"):
@@ -106,6 +113,13 @@ class TestPaid:
         paid = meaning(CONFIRMED, {"currency": currency, "amount": amount})[0]
         assert isinstance(paid, Paid)
         assert (paid.amount_minor, paid.currency) == (amount, currency.upper())
+
+
+def test_the_payer_is_described_by_the_payment() -> None:
+    for kind, told in (("payments", "Membership, November"), ("billing_requests", "First month")):
+        assert TEST.payer_details(f"{kind}.confirmed", b"", RESOURCES[kind]) == Payer(description=told)
+    for nothing in (None, b"", b"[]", b"{}", b'{"description": 7, "payment": 7}'):
+        assert TEST.payer_details("payments.confirmed", b"", nothing) is None
 
 
 class TestGoneAndBack:

@@ -9,11 +9,12 @@ import pytest
 
 from local.paypal_certificates import make
 from local.samples import NAMES, sample
-from models.payments.entitlement import Terms, entitlement
-from models.payments.facts import Fact, Paid, Restored, Reversed
+from models.payments.facts import Fact, Noted, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import KINDS, ProcessorContract, _places_to_change, _well_formed
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unusable
+from webhooks.processors.paypal_meaning import PART_GONE
 
 WEBHOOK = "8PT59711GYM0001A"
 RECORDED = recorded("paypal")
@@ -173,16 +174,19 @@ class TestPayment:
         with pytest.raises(NotYet, match="a refund of the payment is pending"):
             part(refund("20.00"), refund("1.00", "PENDING"))
         for unknown in ((), (refund("20.00", "CANCELLED"),), (refund("20.00", currency="EUR"),)):
-            with pytest.raises(Unusable, match="not how much"):
-                part(*unknown)
+            assert part(*unknown) == [paid, Noted(paid.payment, back.occurred_at, PART_GONE)]
 
     @pytest.mark.parametrize("reference", [None, "", "a name with blanks", 7, ["I-1"], "x" * 256])
-    def test_a_single_sale_is_no_dues(self, name: str, reference: object) -> None:
+    def test_a_single_sale_is_its_payers(self, name: str, reference: object) -> None:
         own = (
             {"billing_agreement_id": ..., "custom": reference} if name.startswith("sale") else {"custom_id": reference}
         )
-        with pytest.raises(Ignored, match="a single sale"):
+        with pytest.raises(Ignored, match="names nobody"):
             meaning(name, **own)
+        for payer in ({"payer_id": "PAYERGYM"}, {"payer_info": {"payer_id": "PAYERGYM"}}):
+            (paid,) = meaning(name, **own, order={"payer": payer})
+            assert isinstance(paid, Paid)
+            assert (paid.billing_references, paid.payer) == ((), ("PAYERGYM",))
 
 
 class TestMoney:

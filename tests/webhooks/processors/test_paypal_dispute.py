@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.deliveries import changed
 from tests.webhooks.processors.test_paypal import (
     CAPTURE,

@@ -1,16 +1,17 @@
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import permutations
 from typing import Any, ClassVar
 
 import pytest
 
 from local import samples
-from models.payments.entitlement import Terms, entitlement
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, Processor, Unusable
+from webhooks.processors.events import Payer
 
 URL = "https://gym.example/webhooks/square?from=square:1"
 TEST, LIVE = (endpoint("square", "secret", mode=mode, url=URL) for mode in ("test", "live"))
@@ -60,18 +61,28 @@ def reversed_of_100(*told: list[Fact], order: str = "orderGym0001") -> int | Non
 
 
 class TestInvoice:
-    PAID = Paid("orderGym0001", at("2026-11-01T09:00:05Z"), 8900, "USD", ("0d5f7c2e-Gym0001", "CUSTGym0001"))
+    PAID = Paid("orderGym0001", at("2026-11-01T09:00:05Z"), 8900, "USD", ("0d5f7c2e-Gym0001",), ("CUSTGym0001",))
 
     @pytest.mark.parametrize("body", [INVOICE, INVOICE_UPDATED])
     def test_paid_in_full(self, body: bytes) -> None:
         assert meaning(body) == [self.PAID]
 
-    def test_of_no_subscription(self) -> None:
+    def test_of_no_subscription_it_is_its_customers(self) -> None:
         for none in ("", None, ...):
-            with pytest.raises(Ignored, match="not a subscription's"):
-                meaning(INVOICE, subscription_id=none)
-        with pytest.raises(Ignored, match="not a subscription's"):
-            meaning(RECORDED["invoice_without_subscription"])
+            assert meaning(INVOICE, subscription_id=none) == [replace(self.PAID, billing_references=())]
+        paid_at = at("2026-11-02T16:00:00Z")
+        assert meaning(RECORDED["invoice_without_subscription"]) == [
+            replace(self.PAID, billing_references=(), occurred_at=paid_at)
+        ]
+
+    def test_of_nobody(self) -> None:
+        with pytest.raises(Ignored, match="names nobody"):
+            meaning(INVOICE, subscription_id=None, primary_recipient=None)
+
+    def test_of_another_subscription_the_customer_does_not_decide(self) -> None:
+        (paid,) = meaning(INVOICE, subscription_id="lockerGym0001")
+        assert isinstance(paid, Paid)
+        assert (paid.billing_references, paid.payer) == (("lockerGym0001",), ("CUSTGym0001",))
 
     @pytest.mark.parametrize("body", [INVOICE, INVOICE_UPDATED])
     @pytest.mark.parametrize(
@@ -114,18 +125,15 @@ class TestInvoice:
             meaning(INVOICE, payment_requests=parts)
 
     @pytest.mark.parametrize(
-        ("changes", "references"),
+        "changes",
         [
-            ({"primary_recipient": None}, ("0d5f7c2e-Gym0001",)),
-            ({"primary_recipient__customer_id": ...}, ("0d5f7c2e-Gym0001",)),
-            ({"primary_recipient__customer_id": ""}, ("0d5f7c2e-Gym0001",)),
-            ({"primary_recipient__customer_id": "0d5f7c2e-Gym0001"}, ("0d5f7c2e-Gym0001",)),
+            {"primary_recipient": None},
+            {"primary_recipient__customer_id": ...},
+            {"primary_recipient__customer_id": ""},
         ],
     )
-    def test_without_a_customer(self, changes: dict[str, Any], references: tuple[str, ...]) -> None:
-        (paid,) = meaning(INVOICE, **changes)
-        assert isinstance(paid, Paid)
-        assert paid.billing_references == references
+    def test_without_a_customer(self, changes: dict[str, Any]) -> None:
+        assert meaning(INVOICE, **changes) == [replace(self.PAID, payer=())]
 
 
 class TestPayment:
@@ -144,9 +152,20 @@ class TestPayment:
         assert reversed_of_100(told) is None
 
     @pytest.mark.parametrize("order", [None, "", ...])
-    def test_without_an_order(self, order: object) -> None:
-        with pytest.raises(Ignored, match="no invoice's"):
-            meaning(PAYMENT, order_id=order)
+    def test_without_an_order_it_is_its_customers(self, order: object) -> None:
+        assert meaning(PAYMENT, order_id=order) == [
+            Paid("payGym0001", self.TIME, 8900, "USD", payer=("CUSTGym0001",)),
+            Restored("payGym0001", self.TIME, "failure:payGym0001", 8900, "USD"),
+        ]
+        with pytest.raises(Ignored, match="names nobody"):
+            meaning(PAYMENT, order_id=order, customer_id=None)
+        with pytest.raises(Ignored, match="zero amount"):
+            meaning(PAYMENT, order_id=order, amount_money__amount=0)
+
+    def test_failed_without_an_order(self) -> None:
+        paid, failed = (meaning(body, order_id=None) for body in (PAYMENT, PAYMENT_FAILED))
+        assert reversed_of_100(paid, order="payGym0001") == 0
+        assert reversed_of_100(paid, failed, order="payGym0001") == 100
 
     @pytest.mark.parametrize("status", ["APPROVED", "PENDING", "completed", "", None, [], "x" * 5_000, ...])
     def test_not_completed_yet(self, status: object) -> None:
@@ -282,61 +301,6 @@ def test_a_reference_that_is_none_is_not_left_out_in_silence(body: bytes, path: 
         meaning(body, **{path: value})
 
 
-class TestTogether:
-    """What the facts of several deliveries come to: the same in every order, and without those that were missed."""
-
-    def test_an_invoice_counts_without_the_word_of_its_payment(self) -> None:
-        assert reversed_of_100(meaning(INVOICE)) == 0
-        assert reversed_of_100(meaning(INVOICE_UPDATED)) == 0
-
-    @pytest.mark.parametrize(
-        ("bodies", "reversed"),
-        [
-            ([INVOICE, INVOICE_UPDATED, PAYMENT], 0),
-            ([INVOICE, PAYMENT, REFUND], 100),
-            ([INVOICE, PAYMENT, REFUND, REFUND_FAILED], 0),
-            ([INVOICE, PAYMENT, DISPUTED], 100),
-            ([INVOICE, PAYMENT, DISPUTED, LOST, WON], 0),
-            ([INVOICE, PAYMENT, REFUND, DISPUTED, WON], 100),
-            ([INVOICE, PAYMENT, PAYMENT_FAILED], 100),
-            ([INVOICE, PAYMENT_FAILED], 0),
-            ([INVOICE, REFUND], 0),
-        ],
-    )
-    def test_in_any_order_and_number(self, bodies: list[bytes], reversed: int) -> None:
-        for order in permutations(bodies):
-            assert reversed_of_100(*map(meaning, [*order, order[0]])) == reversed
-
-    def test_completed_after_it_had_failed(self) -> None:
-        later = meaning(PAYMENT, updated_at="2026-11-09T12:00:00Z")
-        for order in permutations([meaning(INVOICE), meaning(PAYMENT), meaning(PAYMENT_FAILED), later]):
-            assert reversed_of_100(*order) == 0
-
-    def test_a_first_attempt_that_failed_takes_nothing_from_the_second(self) -> None:
-        failed = meaning(PAYMENT_FAILED, id="payGym0000", updated_at="2026-11-01T08:00:00Z")
-        failed_late = meaning(PAYMENT_FAILED, id="payGym0000", updated_at="2026-11-20T08:00:00Z")
-        assert reversed_of_100(meaning(INVOICE), meaning(PAYMENT), failed, failed_late) == 0
-
-    def test_of_an_invoice_paid_in_two_parts_a_refund_takes_its_part(self) -> None:
-        half = {"amount_money__amount": 4450}
-        payments = [meaning(PAYMENT, id=f"pay{number}", **half) for number in (1, 2)]
-        refund = meaning(REFUND, payment_id="pay2", **half)
-        failed = meaning(PAYMENT_FAILED, id="pay1", **half)
-        for order in permutations([meaning(INVOICE), *payments, refund]):
-            assert reversed_of_100(*order) == 50
-        assert reversed_of_100(meaning(INVOICE), *payments, refund, failed) == 100
-
-    def test_a_refund_with_the_tip_takes_no_more_than_all(self) -> None:
-        assert reversed_of_100(meaning(INVOICE), meaning(PAYMENT), meaning(REFUND, amount_money__amount=9900)) == 100
-
-    def test_two_refunds_are_two_and_one_told_twice_is_one(self) -> None:
-        one = meaning(REFUND, amount_money__amount=2225)
-        again = meaning(REFUND, amount_money__amount=2225, updated_at="2026-11-03T12:00:00Z")
-        other = meaning(REFUND, amount_money__amount=2225, id="payGym0001_refGym0002")
-        assert reversed_of_100(meaning(INVOICE), meaning(PAYMENT), one, again) == 25
-        assert reversed_of_100(meaning(INVOICE), meaning(PAYMENT), one, again, other) == 50
-
-
 @pytest.mark.parametrize(
     ("type", "why"),
     [
@@ -357,6 +321,25 @@ def test_types_without_effect(type: str, why: str) -> None:
     for body in (INVOICE, PAYMENT):
         with pytest.raises(Ignored, match=why):
             TEST.interpret(type, body)
+
+
+class TestPayer:
+    def test_of_an_invoice(self) -> None:
+        said = {"email_address": "zoe@example.com", "given_name": "Zoë", "family_name": "Example"}
+        body = changed(
+            INVOICE, data__object__invoice__primary_recipient=said, data__object__invoice__title=" Gold plan "
+        )
+        assert TEST.payer_details("invoice.payment_made", body) == Payer("Zoë Example", "zoe@example.com", "Gold plan")
+        assert TEST.payer_details("invoice.payment_made", INVOICE) == Payer("Zoë")
+
+    def test_of_a_payment(self) -> None:
+        body = changed(PAYMENT, data__object__payment__buyer_email_address="zoe@example.com")
+        assert TEST.payer_details("payment.updated", body) == Payer(email="zoe@example.com")
+        assert TEST.payer_details("payment.updated", PAYMENT) is None
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b'{"data": 7}', b'{"data": {"object": {"invoice": [7]}}}'])
+    def test_of_what_cannot_be_read(self, body: bytes) -> None:
+        assert TEST.payer_details("invoice.payment_made", body) is None
 
 
 class TestSamples:

@@ -12,9 +12,9 @@ import pytest
 from square.core import http_client
 
 from local.standin import StandIn
-from models.payments.facts import Fact
+from models.payments.facts import Fact, Paid
 from tests.webhooks.deliveries import endpoint, recorded
-from webhooks.processors import Ignored, ParsedEvent, Processor, Unavailable, square
+from webhooks.processors import ParsedEvent, Processor, Unavailable, square
 
 URL = "https://gym.example/webhooks/square"
 RECORDED = recorded("square")
@@ -141,13 +141,15 @@ def test_the_invoice_of_a_payment_that_was_made_then(api: StandIn, changes: dict
         assert not [path for path in api.asked if "search" in path], "there is nothing to search by"
 
 
-def test_a_towel_is_listed_and_credits_nothing(api: StandIn) -> None:
+@pytest.mark.parametrize("changes", [{}, {"order_id": None}])
+def test_what_is_of_no_subscription_means_the_same_listed_as_delivered(api: StandIn, changes: dict[str, Any]) -> None:
     adapter = on(api)
-    put(api, "payment_updated")
-    put(api, "invoice_without_subscription")
-    _, invoice = history(adapter)
-    with pytest.raises(Ignored, match="not a subscription's"):
-        facts(adapter, invoice)
+    names = ("payment_updated", "invoice_without_subscription")[: 2 - len(changes)]
+    delivered = [adapter.parse(put(api, name, **changes), {})[0] for name in names]
+    told = [facts(adapter, part) for part in history(adapter)]
+    assert told == [facts(adapter, part) for part in delivered]
+    (paid,) = [fact for one in told for fact in one if isinstance(fact, Paid)]
+    assert (paid.billing_references, paid.payer) == ((), ("CUSTGym0001",))
 
 
 @pytest.mark.parametrize(("count", "pages"), [(100, 1), (101, 2), (250, 3)])

@@ -1,22 +1,25 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local import samples
-from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from models.payments.facts import Fact, Line, LineRefunded, Linked, Noted, Paid, Replaced, Restored, Reversed
 from runtime.settings import SettingsError
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks import signatures
 from webhooks.processors import Ignored, Processor, Unusable
+from webhooks.processors.events import Payer
 
 KEY = b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TEST, LIVE = (endpoint("standard_webhooks", KEY.decode(), mode=mode) for mode in ("test", "live"))
 RECORDED = recorded("standard_webhooks")
 PAID, LINKED = RECORDED["payment_paid"], RECORDED["payment_linked"]
 REVERSED, REVERSED_WHOLE = RECORDED["payment_reversed"], RECORDED["payment_reversed_whole"]
-RESTORED = RECORDED["payment_restored"]
+RESTORED, NOTED, REPLACED = (RECORDED[name] for name in ("payment_restored", "payment_noted", "reference_replaced"))
+SHAPED, LINE_REFUNDED = RECORDED["payment_paid_with_shape"], RECORDED["payment_line_refunded"]
 AT = datetime(2026, 11, 1, 9, tzinfo=UTC)
 
 
@@ -83,7 +86,97 @@ class TestPaid:
             meaning(PAID, data__references=references)
 
 
+NOVEMBER = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+
+
+class TestShape:
+    WHOLE = Paid(
+        "pay_0002", AT, 8400, "USD", ("sub_0001",), ("cus_0001",), NOVEMBER, 9900, 8900,
+        (
+            Line(("sub_0001", "price_gold"), 8900, NOVEMBER, id="line_1"),
+            Line(("price_towel",), 1000, quantity=2),
+        ),
+        "card",
+    )  # fmt: skip
+
+    def test_all_of_it(self) -> None:
+        assert meaning(SHAPED) == [self.WHOLE]
+
+    @pytest.mark.parametrize(
+        ("key", "field", "empty"),
+        [
+            ("payer", "payer", ()),
+            ("covers", "covers", None),
+            ("due", "due_minor", None),
+            ("settled", "settled_minor", None),
+            ("lines", "lines", ()),
+            ("part", "part", ""),
+        ],
+    )
+    def test_each_is_optional(self, key: str, field: str, empty: object) -> None:
+        changes: dict[str, Any] = {field: empty}
+        for nothing in (..., None)[: 1 + (key != "payer")]:
+            assert meaning(SHAPED, **{f"data__{key}": nothing}) == [replace(self.WHOLE, **changes)]
+
+    @pytest.mark.parametrize(
+        ("path", "values"),
+        [
+            ("payer", [None, "cus_1", [7], ["a b"]]),
+            ("covers", ["2026-11-01", [1, 2], {"start": "2026-11-01T00:00:00Z"}, {"start": 1, "end": 2}]),
+            ("due", [99.0, "9900", -1, True, 10**13]),
+            ("settled", [99.0, "9900", -1, True, 10**13]),
+            ("part", [7, "a b", ["x"]]),
+            ("lines", [7, {}, "x", [7], [{}], [{"amount": "8900"}]]),
+            ("lines__0__amount", [89.0, None, True, 10**13, ...]),
+            ("lines__0__quantity", [0, -1, 1.5, "1", None, True, 10**7]),
+            ("lines__0__proration", [0, 1, "yes", None]),
+            ("lines__0__references", ["sub_1", [7]]),
+            ("lines__0__covers", [7, {"end": "2026-11-01T00:00:00Z"}]),
+            ("lines__0__id", [7, "a b"]),
+        ],
+    )
+    def test_what_is_of_another_type(self, path: str, values: list[object]) -> None:
+        for value in values:
+            with pytest.raises(Unusable):
+                meaning(SHAPED, **{f"data__{path}": value})
+
+    def test_unused_time_that_is_given_back(self) -> None:
+        (paid,) = meaning(SHAPED, data__lines__0__amount=-1300, data__lines__0__proration=True)
+        assert isinstance(paid, Paid)
+        assert (paid.lines[0].amount_minor, paid.lines[0].proration) == (-1300, True)
+
+    def test_paid_from_a_balance_alone(self) -> None:
+        (paid,) = meaning(SHAPED, data__amount=0)
+        assert isinstance(paid, Paid)
+        assert (paid.amount_minor, paid.settled) == (0, 8900)
+        for settled in (0, None):
+            with pytest.raises(Ignored, match="zero amount"):
+                meaning(SHAPED, data__amount=0, data__settled=settled)
+
+    def test_a_period_that_makes_no_sense_is_passed_on(self) -> None:
+        start, end = NOVEMBER
+        backwards = {"start": end.isoformat(), "end": start.isoformat()}
+        assert meaning(SHAPED, data__covers=backwards) == [replace(self.WHOLE, covers=(end, start))]
+
+    def test_who_paid_is_for_staff_alone(self) -> None:
+        assert TEST.payer_details("payment.paid", SHAPED) == Payer("Zoe Example", "zoe@example.com", "November")
+        for nothing in (PAID, b"", b"[]", b'{"data": [7]}', b'{"data": {"name": 7}}'):
+            assert TEST.payer_details("payment.paid", nothing) is None
+
+
 class TestTheOthers:
+    def test_a_line_refunded(self) -> None:
+        assert meaning(LINE_REFUNDED) == [LineRefunded("pay_0002", AT, "refund_0002", "line_1", 3000, "USD")]
+
+    def test_a_reference_replaced(self) -> None:
+        assert meaning(REPLACED) == [Replaced("sub_0001", AT, "sub_0002")]
+
+    def test_noted(self) -> None:
+        assert meaning(NOTED) == [Noted("pay_0001", AT, "The bank asks for a copy of the contract.")]
+        for what in (None, "", 7, "two\nlines", "x" * 301, ...):
+            with pytest.raises(Unusable, match="what is not a sentence"):
+                meaning(NOTED, data__what=what)
+
     def test_reversed(self) -> None:
         assert meaning(REVERSED) == [Reversed("pay_0001", AT, "cause:refund_0001", 3000, "USD")]
 
@@ -119,6 +212,10 @@ class TestTheOthers:
             (REVERSED, "cause"),
             (RESTORED, "cause"),
             (LINKED, "other"),
+            (REPLACED, "payment"),
+            (REPLACED, "other"),
+            (LINE_REFUNDED, "cause"),
+            (LINE_REFUNDED, "line"),
         ],
     )
     @pytest.mark.parametrize("value", [None, "", "a b", "x" * 256, 7, ["a"], ...])
@@ -127,7 +224,7 @@ class TestTheOthers:
             meaning(body, **{f"data__{key}": value})
 
 
-@pytest.mark.parametrize("body", [PAID, REVERSED, RESTORED, LINKED])
+@pytest.mark.parametrize("body", [PAID, REVERSED, RESTORED, LINKED, SHAPED, LINE_REFUNDED, NOTED, REPLACED])
 class TestAll:
     @pytest.mark.parametrize(
         "timestamp",

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.entitlement import Terms, entitlement
-from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from models.payments.facts import Fact, Line, Linked, Paid, Restored, Reversed
+from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, Processor, Unusable
@@ -56,60 +56,72 @@ NO_SUBSCRIPTION = {
     "lines__data__0__parent": None,
     "lines__data__0__subscription": None,
 }
+DUES = Paid(
+    "in_Gym0001", at(1793527205), 8900, "USD", ("sub_Gym0001",), ("cus_Gym0001",),
+    covers=(at(1793523600), at(1796115600)), due_minor=8900,
+    lines=(Line(("sub_Gym0001", "si_Gym0001"), 8900, (at(1793523600), at(1796115600)), id="il_Gym0001"),),
+)  # fmt: skip
 LINE_ITEM = {"type": "subscription_item_details", "subscription_item_details": {"subscription": "sub_L"}}
 
 
 class TestInvoicePaid:
     def test_of_an_api_since_basil(self) -> None:
-        assert meaning(PAID) == [Paid("in_Gym0001", at(1793527205), 8900, "USD", ("sub_Gym0001", "cus_Gym0001"))]
+        assert meaning(PAID) == [DUES]
 
     def test_of_an_api_before_basil_names_the_charge_too(self) -> None:
         told = at(1793527210)
         assert meaning(PAID_BEFORE_BASIL) == [
-            Paid("in_Gym0001", at(1793527205), 8900, "USD", ("sub_Gym0001", "cus_Gym0001")),
+            DUES,
             Linked("in_Gym0001", told, "pi_Gym0001"),
             Linked("in_Gym0001", told, "ch_Gym0001"),
         ]
 
     @pytest.mark.parametrize(
-        ("changes", "references"),
+        ("changes", "references", "payer"),
         [
-            ({"parent": {"subscription_details": {"subscription": "sub_P"}}}, ("sub_P", "cus_Gym0001")),
-            ({"parent": {"subscription_details": {"subscription": {"id": "sub_X"}}}}, ("sub_X", "cus_Gym0001")),
-            ({"subscription": "sub_I"}, ("sub_I", "cus_Gym0001")),
-            ({"lines__data__0__parent": LINE_ITEM}, ("sub_L", "cus_Gym0001")),
-            ({"lines__data__0__subscription": "sub_O"}, ("sub_O", "cus_Gym0001")),
-            ({"lines__data": [{"id": "il_fee"}, {"parent": LINE_ITEM}]}, ("sub_L", "cus_Gym0001")),
+            ({"parent": {"subscription_details": {"subscription": "sub_P"}}}, ("sub_P",), ("cus_Gym0001",)),
+            ({"parent": {"subscription_details": {"subscription": {"id": "sub_X"}}}}, ("sub_X",), ("cus_Gym0001",)),
+            ({"subscription": "sub_I"}, ("sub_I",), ("cus_Gym0001",)),
+            ({"lines__data__0__parent": LINE_ITEM}, ("sub_L",), ("cus_Gym0001",)),
+            ({"lines__data__0__subscription": "sub_O"}, ("sub_O",), ("cus_Gym0001",)),
+            ({"lines__data": [{"id": "il_fee"}, {"parent": LINE_ITEM}]}, ("sub_L",), ("cus_Gym0001",)),
             (
                 {"parent": {"subscription_details": {"subscription": "sub_P"}}, "subscription": "sub_I"},
-                ("sub_P", "cus_Gym0001"),
+                ("sub_P",),
+                ("cus_Gym0001",),
             ),
-            ({"subscription": "sub_I", "lines__data__0__subscription": "sub_O"}, ("sub_I", "cus_Gym0001")),
-            ({"subscription": "sub_I", "customer": {"id": "cus_X", "object": "customer"}}, ("sub_I", "cus_X")),
-            ({"customer": "cus_1"}, ("cus_1",)),
-            ({"subscription": "sub_I", "customer": None}, ("sub_I",)),
-            ({"customer": None}, ()),
-            ({"customer": ..., "lines": ...}, ()),
-            ({"lines": None}, ("cus_Gym0001",)),
+            ({"subscription": "sub_I", "lines__data__0__subscription": "sub_O"}, ("sub_I",), ("cus_Gym0001",)),
+            ({"subscription": "sub_I", "customer": {"id": "cus_X", "object": "customer"}}, ("sub_I",), ("cus_X",)),
+            ({"customer": "cus_1"}, (), ("cus_1",)),
+            ({"customer": "cus_1", "customer_account": "acct_1"}, (), ("cus_1", "acct_1")),
+            ({"subscription": "sub_I", "customer": None}, ("sub_I",), ()),
+            ({"customer": None}, (), ()),
+            ({"lines": None}, (), ("cus_Gym0001",)),
         ],
     )
-    def test_where_the_subscription_stands(self, changes: dict[str, Any], references: tuple[str, ...]) -> None:
+    def test_where_the_subscription_stands(
+        self, changes: dict[str, Any], references: tuple[str, ...], payer: tuple[str, ...]
+    ) -> None:
         for body in (PAID, PAID_BEFORE_BASIL):
             bare = changed(body, **of_object(NO_SUBSCRIPTION))
             paid = meaning(bare, **of_object(changes))[0]
             assert isinstance(paid, Paid)
-            assert paid.billing_references == references
+            assert (paid.billing_references, paid.payer) == (references, payer)
 
-    @pytest.mark.parametrize("reason", ["subscription_create", "subscription_cycle"])
-    def test_dues(self, reason: str) -> None:
-        assert meaning(PAID, data__object__billing_reason=reason) == meaning(PAID)
+    def test_names_nobody(self) -> None:
+        for body in (PAID, PAID_BEFORE_BASIL):
+            with pytest.raises(Ignored, match="names nobody"):
+                meaning(changed(body, **of_object(NO_SUBSCRIPTION)), **of_object({"customer": ..., "lines": ...}))
 
     @pytest.mark.parametrize(
         "reason",
         [
-            "manual",
+            "subscription_create",
+            "subscription_cycle",
             "subscription_update",
             "subscription_threshold",
+            "subscription",
+            "manual",
             "quote_accept",
             "upcoming",
             "automatic_pending_invoice_item_invoice",
@@ -118,11 +130,12 @@ class TestInvoicePaid:
             [],
             {"id": "subscription_cycle"},
             True,
+            ...,
         ],
     )
-    def test_fees_and_add_ons_are_not_dues(self, reason: object) -> None:
-        with pytest.raises(Ignored, match="not dues"):
-            meaning(PAID, data__object__billing_reason=reason)
+    def test_the_billing_reason_decides_nothing(self, reason: object) -> None:
+        for body in (PAID, PAID_BEFORE_BASIL):
+            assert meaning(body, data__object__billing_reason=reason) == meaning(body)
 
     def test_zero_amount(self) -> None:
         with pytest.raises(Ignored, match="zero"):
@@ -337,7 +350,7 @@ def test_types_without_effect(type: str, why: str) -> None:
 
 
 TOLD_AT = datetime(2026, 11, 1, 9, tzinfo=UTC)
-SAMPLE_PAID = Paid("in_7", TOLD_AT, 8900, "USD", ("sub_1", "cus_7"))
+SAMPLE_PAID = Paid("in_7", TOLD_AT, 8900, "USD", ("sub_1",), ("cus_7",))
 SAMPLE_LINKS = {("in_7", "pi_7"), ("pi_7", "ch_7"), ("ch_7", "pi_7")}
 
 

@@ -57,10 +57,13 @@ CREATE INDEX ix_payment_facts_replaced ON payment_facts (other_payment_id) WHERE
 """
 
 GRANTS = """
-ALTER TABLE credit_grants ADD COLUMN membership_id BIGINT, ADD COLUMN tranche INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE credit_grants ADD COLUMN membership_id BIGINT, ADD COLUMN tranche INTEGER NOT NULL DEFAULT 0,
+    ADD COLUMN first_quantity INTEGER;
+UPDATE credit_grants SET first_quantity = quantity;
 UPDATE credit_grants g SET membership_id = coalesce(p.membership_id, root.membership_id)
 FROM payments p JOIN payments root ON root.id = p.root_id WHERE p.id = g.payment_id;
 ALTER TABLE credit_grants
+    ALTER COLUMN first_quantity SET NOT NULL,
     DROP CONSTRAINT uq_credit_grants_payment_id_item_id,
     ADD CONSTRAINT uq_credit_grants_payment_id_membership_id_item_id_tranche
         UNIQUE (payment_id, membership_id, item_id, tranche),
@@ -69,7 +72,8 @@ ALTER TABLE credit_grants
     ADD CONSTRAINT fk_credit_grants_membership_id_memberships FOREIGN KEY (membership_id) REFERENCES memberships (id);
 DROP TRIGGER definition ON credit_grants;
 CREATE TRIGGER definition BEFORE DELETE OR TRUNCATE
-    OR UPDATE OF id, payment_id, membership_id, action_id, member_id, item_id, tranche, effective_at, recorded_at
+    OR UPDATE OF id, payment_id, membership_id, action_id, member_id, item_id, tranche, first_quantity, effective_at,
+        recorded_at
     ON credit_grants FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 """
 
@@ -80,9 +84,8 @@ ALTER TABLE billing_references
 
 CREATE TABLE payment_matches (
     payment_id BIGINT NOT NULL,
-    reference VARCHAR(255) NOT NULL,
     membership_id BIGINT NOT NULL,
-    CONSTRAINT pk_payment_matches PRIMARY KEY (payment_id, reference, membership_id),
+    CONSTRAINT pk_payment_matches PRIMARY KEY (payment_id, membership_id),
     CONSTRAINT fk_payment_matches_payment_id_payments FOREIGN KEY(payment_id) REFERENCES payments (id),
     CONSTRAINT fk_payment_matches_membership_id_memberships FOREIGN KEY(membership_id) REFERENCES memberships (id)
 );
@@ -105,8 +108,7 @@ CREATE TABLE payment_reviews (
     answered_by BIGINT,
     CONSTRAINT pk_payment_reviews PRIMARY KEY (payment_id, reason),
     CONSTRAINT ck_payment_reviews_reason CHECK (reason IN ('unmatched', 'held', 'unplaced', 'nothing', 'part',
-        'more', 'less', 'several', 'period', 'payer_only', 'balance', 'not_dues_refund', 'outside', 'fee_kept',
-        'noted')),
+        'more', 'less', 'shape', 'payer_only', 'balance', 'not_dues_refund', 'outside', 'noted')),
     CONSTRAINT fk_payment_reviews_payment_id_payments FOREIGN KEY(payment_id) REFERENCES payments (id),
     CONSTRAINT fk_payment_reviews_answered_by_actions FOREIGN KEY(answered_by) REFERENCES actions (id)
 );
@@ -120,6 +122,8 @@ FROM payments WHERE state IN ('unmatched', 'held') AND id = root_id;
 
 DROP VIEW paid_payments;
 DROP VIEW grant_clubs;
+ALTER TABLE payments DROP CONSTRAINT ck_payments_state, ADD CONSTRAINT ck_payments_state
+    CHECK (state IN ('heard_of', 'unmatched', 'settled', 'not_dues', 'held'));
 ALTER TABLE payments DROP COLUMN set_aside_by, ADD COLUMN settle_again BOOLEAN NOT NULL DEFAULT false;
 CREATE INDEX ix_payments_settle_again ON payments (id) WHERE settle_again;
 CREATE INDEX ix_payments_partly_matched ON payments (id) WHERE state = 'settled' AND billing_references IS NOT NULL;

@@ -1,0 +1,20 @@
+"""One lock between settling payments and changing what decides their worth: a plan, or what is marked as not dues.
+
+Without it, a payment that is being settled could be judged by the rules of before, and be missed by the change.
+"""
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+_SETTLE = text("SELECT pg_advisory_xact_lock_shared(hashtext('spp rules'))")
+_CHANGE = text("SELECT pg_advisory_xact_lock(hashtext('spp rules'))")
+
+
+def settle(session: Session) -> None:
+    """Wait until no change is being made, and let none be made before this transaction ends."""
+    session.execute(_SETTLE)
+
+
+def change(session: Session) -> None:
+    """Wait until nothing is being settled, and let nothing be settled before this transaction ends."""
+    session.execute(_CHANGE)

@@ -1,0 +1,159 @@
+"""The payments in review, and what staff answer: they are accepted as they are, one by one or all of a kind at once.
+
+Other answers are acts of their own, after which settling takes the reason away or a person accepts it: a link
+(models/members/memberships.py), a mark as not dues (not_dues.py), sessions given or taken by hand.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.errors import CountChanged, WrongState
+from models.payments.reviews import ReviewReason
+from models.staff import actions
+from models.staff.actions import Actor
+
+
+class Credited(NamedTuple):
+    """Sessions of an item that a payment gave, less those that were taken back."""
+
+    item_id: int
+    item: str
+    quantity: int
+
+
+class InReview(NamedTuple):
+    """A payment in review, with every reason that is open."""
+
+    payment_id: int
+    endpoint: str
+    payment: str
+    amount_minor: int
+    currency: str
+    paid_at: datetime
+    since: datetime
+    """When it first had one of these reasons."""
+    reasons: Sequence[tuple[ReviewReason, str]]
+    """Each reason, and its sentence."""
+    waits_for: Sequence[str]
+    """The references by which what is unmatched of it would find its membership."""
+    membership_id: int | None
+    member_id: int | None
+    member: str | None
+    credited: Sequence[Credited]
+
+
+_OPEN = """
+    SELECT r.payment_id, min(r.recorded_at) AS since,
+           array_agg(r.reason ORDER BY r.reason) AS reasons, array_agg(r.what ORDER BY r.reason) AS sentences
+    FROM payment_reviews r
+    WHERE r.answered_by IS NULL
+      AND (CAST(:payment AS bigint) IS NULL OR r.payment_id = :payment)
+    GROUP BY r.payment_id
+    HAVING CAST(:reason AS text) IS NULL OR :reason = ANY(array_agg(r.reason))
+"""
+
+_PAGE = text(f"""
+    SELECT o.payment_id, p.endpoint, p.reference, p.amount_minor, p.currency, p.paid_at, o.since, o.reasons,
+           o.sentences, coalesce(p.billing_references, '{{}}') AS waits_for, p.membership_id, m.member_id, n.name,
+           given.credited
+    FROM ({_OPEN}) o
+    JOIN paid_payments p ON p.id = o.payment_id
+    LEFT JOIN memberships m ON m.id = p.membership_id
+    LEFT JOIN members n ON n.id = m.member_id
+    LEFT JOIN LATERAL (
+        SELECT array_agg(ARRAY[CAST(i.id AS text), i.name, CAST(i.kept AS text)] ORDER BY i.name) AS credited
+        FROM (SELECT items.id, items.name, sum(g.quantity - g.reversed) AS kept
+              FROM payments row JOIN credit_grants g ON g.payment_id = row.id JOIN items ON items.id = g.item_id
+              WHERE row.root_id = p.id GROUP BY items.id) i
+    ) given ON true
+    WHERE (CAST(:member AS bigint) IS NULL OR m.member_id = :member)
+      AND (CAST(:endpoint AS text) IS NULL OR p.endpoint = :endpoint)
+      AND (CAST(:after_at AS timestamptz) IS NULL OR (o.since, o.payment_id) > (:after_at, CAST(:after AS bigint)))
+    ORDER BY o.since, o.payment_id
+    LIMIT :limit
+""")
+
+
+def page(
+    session: Session, *, limit: int | None = None, reason: ReviewReason | None = None, endpoint: str | None = None,
+    member_id: int | None = None, after: tuple[datetime, int] | None = None,
+) -> list[InReview]:  # fmt: skip
+    """The payments in review, the longest waiting first; `after` is (since, payment id) of the last one seen."""
+    at, last = after or (None, None)
+    return _read(session, reason=reason, endpoint=endpoint, member=member_id, after_at=at, after=last, limit=limit)
+
+
+def of_payment(session: Session, payment_id: int) -> InReview | None:
+    """The payment with this root, if it stands in review."""
+    return next(iter(_read(session, payment=payment_id, limit=1)), None)
+
+
+def _read(session: Session, **wanted: object) -> list[InReview]:
+    values = dict.fromkeys(("payment", "reason", "member", "endpoint", "after_at", "after"))
+    return [
+        InReview(
+            row.payment_id, row.endpoint, row.reference, row.amount_minor, row.currency, row.paid_at, row.since,
+            [(ReviewReason(reason), what) for reason, what in zip(row.reasons, row.sentences, strict=True)],
+            row.waits_for, row.membership_id, row.member_id, row.name,
+            [Credited(int(item_id), item, int(quantity)) for item_id, item, quantity in row.credited or ()],
+        )
+        for row in session.execute(_PAGE, {**values, **wanted})
+    ]  # fmt: skip
+
+
+_COUNTS = text("""
+    SELECT reason, count(*) FROM payment_reviews r JOIN payments p ON p.id = r.payment_id
+    WHERE r.answered_by IS NULL AND (CAST(:endpoint AS text) IS NULL OR p.endpoint = :endpoint)
+    GROUP BY reason ORDER BY count(*) DESC, reason
+""")
+
+
+def counts(session: Session, endpoint: str | None = None) -> dict[ReviewReason, int]:
+    """How many payments stand in review for each reason, the most frequent first."""
+    return {ReviewReason(reason): count for reason, count in session.execute(_COUNTS, {"endpoint": endpoint})}
+
+
+_ACCEPT = text("UPDATE payment_reviews SET answered_by = :act WHERE payment_id = :payment AND answered_by IS NULL")
+
+
+def accept(session: Session, payment_id: int, *, reason: str, by: Actor) -> None:
+    """Take the payment off the list as it is. It comes back if anything about it changes.
+
+    One that gave nothing still settles if a membership gets its reference. Raises NotFound for a payment that is not
+    paid, WrongState for one that is not in review, ReasonMissing or TextTooLong.
+    """
+    reason = actions.reason_given(reason)
+    found = of_payment(session, payment_id)
+    if found is None:
+        raise WrongState(what=f"Payment {payment_id}", state="not in review", verb="accepted")
+    subject = f"payment {found.payment_id}, {found.payment} on {found.endpoint}"
+    act = actions.log(session, by, "accept payment", subject, reason=reason, member_id=found.member_id)
+    session.execute(_ACCEPT, {"act": act, "payment": found.payment_id})
+
+
+_ACCEPT_KIND = text("""
+    UPDATE payment_reviews r SET answered_by = :act FROM payments p
+    WHERE p.id = r.payment_id AND r.answered_by IS NULL AND r.reason = :reason
+      AND (CAST(:endpoint AS text) IS NULL OR p.endpoint = :endpoint)
+""")
+
+
+def accept_all(
+    session: Session, kind: ReviewReason, *, expected: int, reason: str, by: Actor, endpoint: str | None = None
+) -> int:
+    """Accept this reason for all payments that have it. Returns how many.
+
+    `expected` is the number that the person has seen and confirmed. Raises CountChanged if it is another now,
+    ReasonMissing or TextTooLong.
+    """
+    reason = actions.reason_given(reason)
+    where = f" on {endpoint}" if endpoint else ""
+    act = actions.log(session, by, "accept payments", f"{expected} payments in review as {kind}{where}", reason=reason)
+    accepted = session.connection().execute(_ACCEPT_KIND, {"act": act, "reason": kind, "endpoint": endpoint}).rowcount
+    if accepted != expected:
+        raise CountChanged(expected=expected, found=accepted)
+    return accepted

@@ -1,0 +1,82 @@
+"""PURE: a payment divided among the memberships that it pays for, and what of it is placed nowhere.
+
+By its lines, where they name references that memberships have; a reference that several memberships have is divided
+equally among them. A payment without such lines goes to whom it names as a whole. Lines that are marked as not dues
+belong to nobody.
+"""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from fractions import Fraction
+
+from models.payments.facts import Line, Paid
+from models.payments.worth import Bill
+
+Matches = Mapping[str, Sequence[int]]
+"""Reference -> the memberships that have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of a payment that is for one membership."""
+
+    membership_id: int
+    bill: Bill
+    lines: frozenset[str]
+    """The ids of its lines; empty where the payment has none that can be told apart."""
+    part: Fraction
+    """Which part of what was billed it is, 0 to 1: it gets that part of money that goes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """The shares of a payment, and the lines that are placed nowhere and not marked as not dues."""
+
+    shares: tuple[Share, ...] = ()
+    unplaced: tuple[Line, ...] = ()
+    is_dues: bool = True
+    """False where everything that was billed is marked as not dues."""
+
+
+def divide(paid: Paid, matches: Matches, not_dues: AbstractSet[str] = frozenset()) -> Division:
+    """Divide what was paid. Without any match there are no shares."""
+    if not not_dues.isdisjoint(paid.billing_references):
+        return Division(is_dues=False)
+    whole = _owners(paid.billing_references or paid.payer, matches)
+    if not paid.lines:
+        return Division(tuple(_share(paid, owner, (), Fraction(1, len(whole))) for owner in whole))
+    placed = [(line, _owners(line.references, matches)) for line in paid.lines if not_dues.isdisjoint(line.references)]
+    if not placed:
+        return Division(is_dues=False)
+    by_line = any(owners for _, owners in placed)
+    if not by_line:
+        # Nothing tells the lines apart by membership: they are all for whom the payment names.
+        placed = [(line, whole) for line in dict(placed)]
+    billed = sum(line.amount_minor for line in paid.lines) or 1
+    shares = []
+    for owner in dict.fromkeys(owner for _, owners in placed for owner in owners):
+        own = [(line, Fraction(1, len(owners))) for line, owners in placed if owner in owners]
+        part = sum((line.amount_minor * share for line, share in own), Fraction(0)) / billed
+        shares.append(_share(paid, owner, own, min(max(part, Fraction(0)), Fraction(1)), by_line=by_line))
+    return Division(
+        tuple(shares), tuple(line for line, owners in placed if shares and not owners and line.amount_minor > 0)
+    )
+
+
+def _owners(references: Sequence[str], matches: Matches) -> Sequence[int]:
+    return next((found for reference in references if (found := matches.get(reference))), ())
+
+
+def _share(
+    paid: Paid, owner: int, lines: Sequence[tuple[Line, Fraction]], part: Fraction, *, by_line: bool = False
+) -> Share:
+    # Unused time that is given back for another plan, and nothing but parts of the period: an upgrade.
+    upgrade = any(line.amount_minor < 0 for line, _ in lines) and all(line.proration for line, _ in lines)
+    regular = [(line, share) for line, share in lines if not line.proration] or lines
+    due = sum((line.amount_minor * share for line, share in regular), Fraction(0)) if lines else paid.due * part
+    periods = [line.covers for line, _ in regular if line.covers]
+    covers = (min(start for start, _ in periods), max(end for _, end in periods)) if periods else paid.covers
+    payer_only = not paid.billing_references and not by_line
+    bill = Bill(paid.occurred_at, paid.currency, paid.settled * part, due, covers, upgrade, payer_only)
+    return Share(owner, bill, frozenset(line.id for line, _ in lines if line.id), part)

@@ -1,0 +1,251 @@
+"""PURE: what a payment is worth: how many sessions of each item, and from which local day on. No I/O, no clock.
+
+Rules, in the order in which they apply to what one membership is billed:
+
+- Nothing settled is worth nothing.
+- An upgrade within a period (unused time given back, the dearer plan billed) is worth the difference of the plans for
+  the rest of the period, compared with the best that was in force in that period, so that nothing is given twice.
+- A period that it pays for decides, where it is known: about one interval is full, about n intervals are n times the
+  whole, but never more than the money could buy; less is a part by days. What is at least the dues is full in any case.
+- Otherwise the money before discounts decides: at least the dues is full, less is a part.
+- A part is rounded up, and the term says what parts give. Each interval is released at once or in tranches.
+
+What is unlike the dues is worth what the rule says, and is reported with the reason, so that staff look at it.
+"""
+
+from calendar import monthrange
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from models.catalogue.days import Period
+from models.catalogue.terms import Interval, Partial, Release
+from models.payments.reviews import Reason, ReviewReason
+from models.wording import money
+
+ABOUT = Fraction(1, 10)
+"""By how much of an interval a period may differ from whole intervals and still count as whole."""
+LONGEST = timedelta(days=366 * 5)
+"""A longer period is not believed."""
+
+
+class ItemTerms(NamedTuple):
+    """Sessions of one item that each release gives; 0 days to expire is never."""
+
+    item_id: int
+    quantity: int
+    days_to_expire: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What was pinned for a membership since a moment: its dues, and what they give."""
+
+    since: datetime
+    dues_minor: int
+    interval: str = Interval.MONTH
+    interval_count: int = 1
+    partial: str = Partial.PROPORTIONAL
+    release: str = Release.AT_ONCE
+    release_times: int | None = None
+    items: Sequence[ItemTerms] = ()
+
+    def after(self, day: date, intervals: int) -> date:
+        """The day so many intervals later; the day of the month is kept where the month has it."""
+        count = intervals * self.interval_count
+        match self.interval:
+            case Interval.WEEK:
+                return day + timedelta(weeks=count)
+            case Interval.YEAR:
+                return _months_after(day, 12 * count)
+            case _:
+                return _months_after(day, count)
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What one membership is billed by a payment: all of it, or its share."""
+
+    paid_at: datetime
+    currency: str
+    settled_minor: Fraction
+    due_minor: Fraction
+    """Before discounts."""
+    covers: Period | None = None
+    is_upgrade: bool = False
+    """Unused time of one plan is given back, and the rest of the period billed at another price."""
+    payer_only: bool = False
+    """Only its payer is known: nothing says that it is dues."""
+
+
+class Tranche(NamedTuple):
+    """Sessions of one item, usable from a local day on; None is from the payment on."""
+
+    item_id: int
+    starts: date | None
+    quantity: int
+    days_to_expire: int
+
+    @property
+    def number(self) -> int:
+        """Its number among the grants of the payment: 0, or its day as 20260228."""
+        return self.starts.year * 10_000 + self.starts.month * 100 + self.starts.day if self.starts else 0
+
+
+class Worth(NamedTuple):
+    """The sessions that a bill is worth, and why staff should look at it."""
+
+    tranches: list[Tranche]
+    reasons: list[Reason]
+
+
+def worth(bill: Bill, versions: Sequence[Terms], zone: str) -> Worth:
+    """What the bill is worth under the terms of its membership; `versions` are all of them, in order of time."""
+    terms = in_force(versions, bill.paid_at)
+    if bill.settled_minor <= 0:
+        return Worth([], [])
+    if bill.is_upgrade and (upgraded := _upgrade(bill, terms, versions, zone)) is not None:
+        return Worth(upgraded, [])
+    covers, reasons = _believed(bill)
+    intervals = _intervals(bill, covers, terms, zone)
+    reasons += _unlike(bill, intervals, terms)
+    if bill.payer_only and (reasons or intervals != 1):
+        what = f"{_due(bill)} of a payer whose dues are {_dues(terms, bill)}; it names no subscription"
+        return Worth([], [Reason(ReviewReason.PAYER_ONLY, what)])
+    tranches = _released(bill, intervals, covers, terms, zone)
+    return Worth(tranches, reasons)
+
+
+def in_force(versions: Sequence[Terms], moment: datetime) -> Terms:
+    """The terms in force then; before the first, the first."""
+    return next((terms for terms in reversed(versions) if terms.since <= moment), versions[0])
+
+
+def _believed(bill: Bill) -> tuple[Period | None, list[Reason]]:
+    if bill.covers is None or timedelta(0) < bill.covers[1] - bill.covers[0] <= LONGEST:
+        return bill.covers, []
+    start, end = (f"{moment:%b} {moment.day}, {moment.year}" for moment in bill.covers)
+    what = f"the period that it says it pays for, {start} to {end}, makes no sense: its amount decided"
+    return None, [Reason(ReviewReason.SHAPE, what)]
+
+
+def _intervals(bill: Bill, covers: Period | None, terms: Terms, zone: str) -> Fraction:
+    """How many intervals it pays for; less than 1 is a part."""
+    if covers is None or terms.interval == Interval.ONCE:
+        # Tax may stand on top of what was due; a discount below it.
+        most = max(bill.due_minor, bill.settled_minor)
+        return min(Fraction(most) / terms.dues_minor if terms.dues_minor else Fraction(1), Fraction(1))
+    by_money = Fraction(bill.due_minor) / terms.dues_minor if terms.dues_minor else Fraction(1)
+    first, end = (moment.astimezone(ZoneInfo(zone)).date() for moment in covers)
+    if (covered := _covered(first, end, terms)) < 1 and by_money >= 1:
+        return Fraction(1)
+    return min(covered, Fraction(max(1, int(by_money + ABOUT))))
+
+
+def _covered(first: date, end: date, terms: Terms) -> Fraction:
+    """The intervals from the first day until before the end; about a whole number of them is that number."""
+    whole = 0
+    while (following := terms.after(first, whole + 1)) <= end:
+        whole += 1
+    start = terms.after(first, whole)
+    rest = Fraction((end - start).days, (following - start).days)
+    if rest >= 1 - ABOUT:
+        return Fraction(whole + 1)
+    return Fraction(whole) if whole and rest <= ABOUT else whole + rest
+
+
+def _unlike(bill: Bill, intervals: Fraction, terms: Terms) -> list[Reason]:
+    """How it differs from the dues."""
+    expected = terms.dues_minor * intervals
+    if intervals < 1:
+        share = f"{float(intervals):.0%}"
+        return [Reason(ReviewReason.PART, f"{_due(bill)} for {share} of what dues of {_dues(terms, bill)} pay for")]
+    if max(bill.due_minor, bill.settled_minor) < expected:
+        return [Reason(ReviewReason.LESS, f"{_due(bill)}, less than the dues of {_dues(terms, bill)}")]
+    if min(bill.due_minor, bill.settled_minor) > expected:
+        return [Reason(ReviewReason.MORE, f"{_due(bill)}, more than the dues of {_dues(terms, bill)}")]
+    return []
+
+
+def _due(bill: Bill) -> str:
+    return money(int(bill.due_minor), bill.currency)
+
+
+def _dues(terms: Terms, bill: Bill) -> str:
+    return money(terms.dues_minor, bill.currency)
+
+
+def _released(bill: Bill, intervals: Fraction, covers: Period | None, terms: Terms, zone: str) -> list[Tranche]:
+    """The tranches of so many intervals. Those that have begun when it is paid are one, from the payment on."""
+    local = ZoneInfo(zone)
+    paid_on = bill.paid_at.astimezone(local).date()
+    first = covers[0].astimezone(local).date() if covers else paid_on
+    quantities: dict[tuple[int, date | None], int] = {}
+    for each in range(ceil(intervals)):
+        share = min(Fraction(1), intervals - each)
+        if share < 1:
+            share = {Partial.FULL: Fraction(1), Partial.NONE: Fraction(0)}.get(Partial(terms.partial), share)
+        days = list(_days(terms, terms.after(first, each), terms.after(first, each + 1)))
+        if each == 0 and terms.release != Release.WEEKLY:
+            days[0] = min(days[0], paid_on)
+        for item in terms.items:
+            left = ceil(item.quantity * len(days) * share)
+            for day in days:
+                given, left = min(left, item.quantity), left - min(left, item.quantity)
+                key = item.item_id, None if day <= paid_on else day
+                quantities[key] = quantities.get(key, 0) + given
+    lasting = {item.item_id: item.days_to_expire for item in terms.items}
+    return [Tranche(item_id, day, given, lasting[item_id]) for (item_id, day), given in quantities.items() if given]
+
+
+def _days(terms: Terms, first: date, end: date) -> Iterator[date]:
+    """The days of the interval on which sessions are released."""
+    match terms.release:
+        case Release.MONTHLY:
+            months = 0
+            while (day := _months_after(first, months)) < end:
+                yield day
+                months += 1
+        case Release.WEEKLY:
+            monday = first + timedelta(days=-first.weekday() % 7)
+            yield from (monday + timedelta(weeks=n) for n in range(-(-(end - monday).days // 7)))
+        case Release.TIMES:
+            times = terms.release_times or 1
+            yield from (first + timedelta(days=(end - first).days * n // times) for n in range(times))
+        case _:
+            yield first
+
+
+def _upgrade(bill: Bill, terms: Terms, versions: Sequence[Terms], zone: str) -> list[Tranche] | None:
+    """The difference for the rest of the period; None where no change of plan is known that explains it."""
+    if bill.covers is None or bill.covers[1] <= bill.covers[0]:
+        return None
+    local = ZoneInfo(zone)
+    first, end = (moment.astimezone(local).date() for moment in bill.covers)
+    begun = end - (terms.after(first, 1) - first)
+    before = [
+        earlier
+        for earlier, later in pairwise(versions)
+        if earlier.since < terms.since and later.since.astimezone(local).date() > begun
+    ]
+    if not before:
+        return None
+    if terms.partial == Partial.NONE:
+        return []
+    rest = min(Fraction(1), Fraction((end - first).days, (end - begun).days))
+    best: dict[int, int] = {}
+    for version in before:
+        for item in version.items:
+            best[item.item_id] = max(item.quantity, best.get(item.item_id, 0))
+    more = {item: ceil((item.quantity - best.get(item.item_id, 0)) * rest) for item in terms.items}
+    return [Tranche(item.item_id, None, given, item.days_to_expire) for item, given in more.items() if given > 0]
+
+
+def _months_after(day: date, months: int) -> date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
