@@ -77,8 +77,6 @@ def change_plan(
     locks.change(session)
     change = plan_change(membership, term=term, since=since, picks=picks, now=now)
     made = _append(session, change, reason, by)
-    session.flush()
-    session.refresh(membership, ["versions"])
     _settle_again(session, [change])
     return made
 
@@ -126,7 +124,6 @@ def move_all(
     found = moves(session, terms, since=since, now=now)
     for change in found.changes:
         _append(session, change, reason, by)
-    session.flush()
     _settle_again(session, found.changes)
     return found
 
@@ -185,5 +182,8 @@ _SETTLE_AGAIN = Batch(
 
 
 def _settle_again(session: Session, changes: Sequence[Change]) -> None:
-    """Let the sweep settle again what was settled by the terms that these changes replace."""
+    """Write the changes, and let the sweep settle again what was settled by the terms that they replace."""
+    session.flush()
+    for change in changes:
+        session.expire(change.membership, ["versions"])  # read again in the order of their days
     _SETTLE_AGAIN.execute(session, [(change.membership.id, change.start) for change in changes])

@@ -1,410 +1,248 @@
-"""Terms that change: a payment counts by those in force when it was paid, and what was settled stays."""
+"""Changing plans: another payment term, what a change means in words, and moving all of an offer at once."""
 
-from datetime import UTC, date, datetime, timedelta
-from itertools import permutations
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.audit.checks import audit
-from models.catalogue.clubs import Club
-from models.catalogue.days import end_of, expires_at
 from models.catalogue.items import Item
-from models.catalogue.tables import PaymentTerm
+from models.catalogue.tables import Offer, PaymentTerm
+from models.catalogue.terms import RULES
 from models.errors import (
     DateInPast,
-    PickGivesNothing,
-    PickNotOffered,
-    ReasonMissing,
-    TermCannotBeBought,
-    TextTooLong,
-    TooFewPicks,
-    TooManyPicks,
     WrongCurrency,
+    WrongState,
 )
-from models.ledger.redemptions import redeem
-from models.members.memberships import Membership, MembershipTerms, PinnedTerms
-from models.members.plan_change import change_plan
-from models.payments.facts import Fact, Reversed
+from models.members import plan_change
+from models.members.memberships import (
+    Membership,
+    add_billing_reference,
+    held_by_term,
+)
 from models.payments.references import Payment
+from models.payments.settlement import settle_matched
 from models.staff.actions import Action
 from tests.models.gym import (
     BY,
     CLASS_DAYS,
     CLASSES,
     DUES,
+    ENDPOINT,
     NOW,
     Gym,
     add_term,
-    deliver,
-    entries,
-    events,
-    fresh,
-    grant_of,
     grants_of,
     paid,
     session_item,
     tell,
 )
-
-CHICAGO = "America/Chicago"
-DAY = timedelta(days=1)
-INSTANT = timedelta(microseconds=1)
-MOVED_ON = date(2024, 3, 15)
-MOVED_AT = datetime(2024, 3, 15, 5, tzinfo=UTC)
-"""Midnight in Chicago, where it is summer by then."""
-FEWER, FEWER_DAYS = 4, 7
-LATER = MOVED_AT + 20 * DAY
+from tests.models.members.plans import DAY, INSTANT, LATER, MOVED_AT, MOVED_ON, clean, edit, given, move, pay
 
 
-@pytest.fixture
-def member(gym: Gym) -> Membership:
-    """Signed up at NOW for 8 classes of 30 days."""
-    return gym.join("sub")
+class TestAnotherPlan:
+    """Another payment term, of the same offer or of another one."""
 
+    @pytest.fixture
+    def yearly(self, gym: Gym) -> PaymentTerm:
+        """Of Silver: 12 classes a month and no trainings, for $1,188.00 a year."""
+        offer = Offer(name="Silver", min_buckets=0, max_buckets=2)
+        gym.session.add(offer)
+        rules = {"interval": "year", "partial": "none", "release": "monthly"}
+        term = PaymentTerm(name="Yearly", dues_minor=118_800, currency="USD", **rules)
+        offer.terms.append(term)
+        buckets = [offer.add_bucket(item) for item in (gym.spin, gym.training)]
+        gym.session.flush()
+        term.set_bucket(buckets[0], quantity=12, days_to_expire=30)
+        offer.publish()
+        gym.session.flush()
+        return term
 
-def edit(gym: Gym, quantity: int, days: int) -> None:
-    """Changes what the offer gives of classes."""
-    (bucket,) = (bucket for bucket in gym.offer.buckets if bucket.item is gym.spin)
-    gym.term.set_bucket(bucket, quantity=quantity, days_to_expire=days)
-    gym.session.flush()
+    def test_all_that_it_says_is_pinned(self, gym: Gym, member: Membership, yearly: PaymentTerm) -> None:
+        made = move(gym, member, term=yearly, picks=[gym.spin])
+        yearly.dues_minor, yearly.release = 1, "at_once"
+        assert {name: getattr(made, name) for name in RULES} == {
+            "dues_minor": 118_800, "interval": "year", "interval_count": 1, "partial": "none", "release": "monthly",
+            "release_times": None,
+        }  # fmt: skip
+        assert [(pin.item, pin.quantity) for pin in made.pinned] == [(gym.spin, 12)]
 
+    def test_until_its_day_the_membership_has_the_old_plan(
+        self, gym: Gym, session: Session, member: Membership, yearly: PaymentTerm
+    ) -> None:
+        move(gym, member, term=yearly, picks=[gym.spin])
+        assert (member.plan_at(MOVED_AT - INSTANT), member.plan_at(MOVED_AT)) == (gym.term, yearly)
+        assert held_by_term(session, MOVED_AT - INSTANT) == {gym.term.id: 1}
+        assert held_by_term(session, MOVED_AT) == {yearly.id: 1}
+        act = session.get_one(Action, member.versions[-1].action_id)
+        assert act.subject == f"membership {member.id} from Gold, Monthly to Silver, Yearly, from 2024-03-15"
 
-def move(gym: Gym, member: Membership, **changed: Any) -> MembershipTerms:
-    """From MOVED_ON on, unless told otherwise, entered at NOW."""
-    values: dict[str, Any] = {
-        "term": gym.term,
-        "since": MOVED_ON,
-        "picks": [gym.spin, gym.training],
-        "reason": "asked for it",
-        "by": BY,
-        "now": NOW,
-    }
-    return change_plan(gym.session, member, **values | changed)
+    def test_payments_count_by_the_plan_of_their_day(
+        self, gym: Gym, session: Session, member: Membership, yearly: PaymentTerm
+    ) -> None:
+        move(gym, member, term=yearly, picks=[gym.spin])
+        pay(gym, "before", MOVED_AT - INSTANT)
+        tell(session, paid("after", "sub", at=MOVED_AT, amount=118_800), now=LATER)
+        assert given(gym, member) == [CLASSES] + 12 * [12]
+        assert clean(session)
 
-
-def pay(gym: Gym, payment: str, at: datetime) -> None:
-    tell(gym.session, paid(payment, "sub", at=at), now=LATER)
-
-
-def half_back(payment: str) -> Reversed:
-    return Reversed(payment, LATER, f"refund of {payment}:re", DUES // 2, "USD")
-
-
-def given(gym: Gym, member: Membership, item: Item | None = None) -> list[int]:
-    return [grant.quantity for grant in grants_of(gym.session, member, item or gym.spin)]
-
-
-def clean(session: Session) -> bool:
-    return list(audit(session)) == []
-
-
-OLD = [NOW - 400 * DAY, NOW - INSTANT, NOW, MOVED_AT - INSTANT]
-NEW = [MOVED_AT, MOVED_AT + 10 * DAY]
-
-
-@pytest.mark.parametrize(
-    ("at", "quantity", "days"),
-    [*((at, CLASSES, CLASS_DAYS) for at in OLD), *((at, FEWER, FEWER_DAYS) for at in NEW)],
-)
-def test_a_payment_counts_by_the_terms_in_force_when_it_was_paid(
-    gym: Gym, session: Session, member: Membership, at: datetime, quantity: int, days: int
-) -> None:
-    edit(gym, FEWER, FEWER_DAYS)
-    move(gym, member)
-    pay(gym, "in", at)
-    grant = grant_of(session, member, gym.spin)
-    assert (grant.quantity, grant.expires_at) == (quantity, expires_at(at, days, CHICAGO))
-    assert {pinned.item_id: pinned.quantity for pinned in member.terms_at(at).pinned}[gym.spin.id] == quantity
-    assert clean(session)
-
-
-@pytest.mark.parametrize("at", OLD)
-def test_what_was_settled_stays(gym: Gym, session: Session, member: Membership, at: datetime) -> None:
-    pay(gym, "in", at)
-    edit(gym, FEWER, FEWER_DAYS)
-    move(gym, member)
-    pay(gym, "in", at)
-    tell(session, paid("in", "sub", at=MOVED_AT + DAY), now=LATER)
-    grant = grant_of(session, member, gym.spin)
-    assert (grant.quantity, grant.reversed, len(entries(session, grant))) == (CLASSES, 0, 1)
-    assert clean(session)
-
-
-def test_moved_today_it_counts_from_now(gym: Gym, session: Session, member: Membership) -> None:
-    edit(gym, FEWER, FEWER_DAYS)
-    now = NOW + timedelta(hours=5)
-    assert move(gym, member, since=NOW.date(), now=now).since == now
-    pay(gym, "before", now - INSTANT)
-    pay(gym, "after", now)
-    assert given(gym, member) == [CLASSES, FEWER]
-
-
-def test_moved_at_the_moment_of_the_sign_up_what_was_paid_before_it_keeps_its_terms(
-    gym: Gym, session: Session, member: Membership
-) -> None:
-    edit(gym, FEWER, FEWER_DAYS)
-    move(gym, member, since=NOW.date())
-    pay(gym, "before", NOW - INSTANT)
-    pay(gym, "after", NOW)
-    assert given(gym, member) == [CLASSES, FEWER]
-    assert [member.terms_at(at) for at in (NOW - INSTANT, NOW)] == member.versions
-
-
-def test_of_two_moves_on_one_day_the_later_entered_counts(gym: Gym, session: Session, member: Membership) -> None:
-    for quantity in (FEWER, 6):
-        edit(gym, quantity, FEWER_DAYS)
+    def test_a_planned_change_is_replaced_by_a_later_act_for_its_day(
+        self, gym: Gym, session: Session, member: Membership, yearly: PaymentTerm
+    ) -> None:
+        move(gym, member, term=yearly, picks=[gym.spin])
         move(gym, member)
-    pay(gym, "before", MOVED_AT - INSTANT)
-    pay(gym, "after", MOVED_AT)
-    assert given(gym, member) == [CLASSES, 6]
-    assert member.terms_at(MOVED_AT) is member.versions[-1]
+        assert member.plan_at(MOVED_AT) is gym.term
+        pay(gym, "after", MOVED_AT)
+        assert given(gym, member) == [CLASSES]
 
+    def test_what_is_settled_and_was_paid_since_is_settled_again(
+        self, gym: Gym, session: Session, member: Membership, yearly: PaymentTerm
+    ) -> None:
+        for payment, at in (("before", MOVED_AT - INSTANT), ("at", MOVED_AT), ("after", MOVED_AT + DAY)):
+            pay(gym, payment, at)
+        gym.join("other")
+        tell(session, paid("elsewhere", "other", at=MOVED_AT + DAY), now=LATER)
+        move(gym, member, term=yearly, picks=[gym.spin])
+        again = select(Payment.reference).where(Payment.settle_again).order_by(Payment.id)
+        assert session.scalars(again).all() == ["at", "after"]
+        settle_matched(session, now=LATER, late_credit=timedelta(0))
+        assert session.scalars(again).all() == []
+        assert [grant.quantity for grant in grants_of(session, member, gym.training) if not grant.reversed] == [2]
+        assert clean(session)
 
-def test_moves_count_by_their_days_in_whatever_order_they_are_entered(gym: Gym, member: Membership) -> None:
-    for quantity, since in ((6, MOVED_ON + 5 * DAY), (FEWER, MOVED_ON)):
-        edit(gym, quantity, FEWER_DAYS)
-        move(gym, member, since=since)
-    for number, days in enumerate((-1, 0, 4, 5)):
-        pay(gym, f"in_{number}", MOVED_AT + days * DAY)
-    assert given(gym, member) == [CLASSES, FEWER, FEWER, 6]
-    assert [terms.since for terms in member.versions] == [NOW, MOVED_AT, MOVED_AT + 5 * DAY]
+    def test_one_of_several_memberships_of_a_payment_changes(
+        self, gym: Gym, session: Session, member: Membership, yearly: PaymentTerm
+    ) -> None:
+        child = gym.join()
+        add_billing_reference(session, child, ENDPOINT, "sub", by=BY, shared=True)
+        tell(session, paid("in", "sub", at=MOVED_AT, amount=2 * DUES), now=LATER)
+        move(gym, child, term=yearly, picks=[gym.spin])
+        assert session.scalars(select(Payment.reference).where(Payment.settle_again)).all() == ["in"]
 
+    @pytest.mark.parametrize("off_sale", ["term", "offer"])
+    def test_what_is_not_on_sale_is_only_gone_back_to(
+        self, gym: Gym, member: Membership, yearly: PaymentTerm, off_sale: str
+    ) -> None:
+        other = PaymentTerm(name="Other", dues_minor=1, currency="USD")
+        add_term(yearly.offer, other, {})
+        if off_sale == "term":
+            yearly.retire(NOW)
+        else:
+            yearly.offer.retire()
+        with pytest.raises(WrongState, match="Payment term 'Yearly' of 'Silver' is not on sale") as refused:
+            move(gym, member, term=yearly, picks=[gym.spin])
+        assert refused.value.field == "payment_term_id"
+        yearly.retired_at, yearly.offer.state = None, "published"
+        move(gym, member, term=yearly, picks=[gym.spin])
+        yearly.offer.retire()
+        move(gym, member)
+        assert move(gym, member, term=yearly, picks=[gym.spin]).term is yearly
 
-def test_the_terms_say_what_they_were_moved_to_by_whom_and_why(gym: Gym, session: Session, member: Membership) -> None:
-    gym.term.dues_minor = 5000
-    edit(gym, FEWER, FEWER_DAYS)
-    before = session.scalars(select(func.count()).select_from(Action)).one()
-    moved = move(gym, member, reason=" asked for it ")
-    act = session.get_one(Action, moved.action_id)
-    assert session.scalar(select(func.count()).select_from(Action)) == before + 1
-    assert (act.actor, act.origin, act.verb, act.member_id) == (*BY, "change plan", member.member_id)
-    assert act.subject == f"membership {member.id} to the current terms of Gold, Monthly, from 2024-03-15"
-    assert act.reason == "asked for it"
-    first, second = member.versions
-    assert (first.action_id, first.since, first.dues_minor) == (None, NOW, DUES)
-    assert (second, second.since, second.dues_minor) == (moved, MOVED_AT, 5000)
-    assert [(pinned.item.name, pinned.quantity, pinned.days_to_expire) for pinned in moved.pinned] == [
-        ("Spin", FEWER, FEWER_DAYS),
-        ("Training", 2, 0),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("changed", "error", "message"),
-    [
-        ({"reason": " \n"}, ReasonMissing, "a note is required"),
-        ({"reason": "x" * 1001}, TextTooLong, "at most 1000"),
-        ({"since": date(2024, 2, 29)}, DateInPast, "2024-02-29 is over"),
-        ({"since": date.min}, DateInPast, "is over"),
-        ({"picks": []}, TooFewPicks, "at least 1"),
-        ({"picks": ["towel"]}, PickNotOffered, "'Towel' is not a session item of 'Gold'; it has Spin, Training, Yoga"),
-        ({"picks": ["spin", "barre"]}, PickGivesNothing, "'Monthly' gives no sessions of 'Barre'"),
-        ({"picks": ["barre"]}, PickGivesNothing, "leave it out, or choose another payment term"),
-        ({"picks": ["spin", "training", "yoga"]}, TooManyPicks, "at most 2"),
-        ({"currency": "EUR"}, WrongCurrency, "term is in EUR"),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_is_refused_and_leaves_nothing(
-    gym: Gym, session: Session, member: Membership, changed: dict[str, Any], error: type[Exception], message: str
-) -> None:
-    yoga, barre = session_item("Yoga"), session_item("Barre")
-    session.add_all([yoga, barre])
-    gym.term.set_bucket(gym.offer.add_bucket(yoga), quantity=1, days_to_expire=0)
-    gym.offer.add_bucket(barre)
-    items = {"barre": barre, "spin": gym.spin, "training": gym.training, "towel": gym.towel, "yoga": yoga}
-    gym.term.currency = changed.pop("currency", "USD")
-    session.flush()
-    if "picks" in changed:
-        changed = changed | {"picks": [items[name] for name in changed["picks"]]}
-    before = session.scalars(select(func.count()).select_from(Action)).one()
-    with pytest.raises(error, match=message):
-        move(gym, member, **changed)
-    session.expire_all()
-    assert len(member.versions) == 1
-    assert session.scalar(select(func.count()).select_from(Action)) == before
-
-
-@pytest.mark.parametrize(
-    ("zone", "now", "today"),
-    [
-        (CHICAGO, "2024-03-02T05:59Z", date(2024, 3, 1)),
-        (CHICAGO, "2024-03-02T06:00Z", date(2024, 3, 2)),
-        ("Pacific/Kiritimati", "2024-03-01T10:00Z", date(2024, 3, 2)),
-        ("Pacific/Honolulu", "2024-03-02T09:59Z", date(2024, 3, 1)),
-    ],
-)
-def test_a_day_is_over_by_the_clubs_clock(gym: Gym, session: Session, zone: str, now: str, today: date) -> None:
-    club = Club(name="Elsewhere", time_zone=zone, currency="USD")
-    session.add(club)
-    session.flush()
-    member = gym.join(club=club)
-    moment = datetime.fromisoformat(now)
-    with pytest.raises(DateInPast):
-        move(gym, member, since=today - DAY, now=moment)
-    assert move(gym, member, since=today, now=moment).since == moment
-    assert move(gym, member, since=today + DAY, now=moment).since == end_of(today, zone)
-
-
-@pytest.mark.parametrize(
-    ("at", "quantity"), [(NOW, CLASSES), (MOVED_AT, FEWER)], ids=["paid before the move", "paid after it"]
-)
-def test_a_refund_goes_by_the_terms_of_its_payment(
-    gym: Gym, session: Session, member: Membership, at: datetime, quantity: int
-) -> None:
-    edit(gym, FEWER, FEWER_DAYS)
-    move(gym, member)
-    pay(gym, "in", at)
-    tell(session, half_back("in"), now=at)
-    grant = grant_of(session, member, gym.spin)
-    assert (grant.reversed, grant.remaining) == (quantity // 2, quantity // 2)
-    tell(session, Reversed("in", LATER, "dispute:dp", DUES, "USD"), now=at)
-    assert (grant_of(session, member, gym.spin).reversed, grant_of(session, member, gym.spin).remaining) == (
-        quantity,
-        0,
-    )
-    assert clean(session)
-
-
-def test_other_items_can_be_picked(gym: Gym, session: Session, member: Membership) -> None:
-    move(gym, member, picks=[gym.training])
-    pay(gym, "before", NOW)
-    pay(gym, "after", MOVED_AT)
-    assert (given(gym, member), given(gym, member, gym.training)) == ([CLASSES], [2, 2])
-    tell(session, half_back("before"), half_back("after"), now=LATER)
-    assert [grant.reversed for grant in grants_of(session, member)] == [CLASSES // 2, 1, 1]
-    assert clean(session)
-
-
-def test_terms_that_give_nothing_any_more_can_be_moved_to_where_nothing_must_be_picked(
-    gym: Gym, session: Session, member: Membership
-) -> None:
-    gym.offer.set_bucket_limits(0, 2)
-    gym.term.set_buckets(dict.fromkeys(gym.offer.buckets, (0, 0)))
-    session.flush()
-    with pytest.raises(PickGivesNothing):
+    def test_picks_that_are_left_out_stay(self, gym: Gym, member: Membership, yearly: PaymentTerm) -> None:
         move(gym, member, picks=[gym.spin])
-    assert move(gym, member, picks=[]).pinned == []
-    pay(gym, "after", MOVED_AT)
-    assert grants_of(session, member) == []
-    assert clean(session)
+        assert [pin.item for pin in move(gym, member, term=yearly, picks=None).pinned] == [gym.spin]
+
+    def test_another_currency_is_refused(self, gym: Gym, member: Membership, yearly: PaymentTerm) -> None:
+        yearly.currency = "EUR"
+        with pytest.raises(WrongCurrency):
+            move(gym, member, term=yearly, picks=[gym.spin])
 
 
-def test_a_retired_term_by_which_nothing_can_be_picked_is_not_moved_to(gym: Gym, member: Membership) -> None:
-    add_term(
-        gym.offer, PaymentTerm(name="Yearly", dues_minor=1, currency="USD"), dict.fromkeys(gym.offer.buckets, (1, 0))
-    )
-    gym.term.retire(NOW)
-    gym.term.set_buckets(dict.fromkeys(gym.offer.buckets, (0, 0)))
-    with pytest.raises(
-        TermCannotBeBought, match="under its payment term 'Monthly': it gives sessions of 0 session items"
-    ):
-        move(gym, member, picks=[])
-    assert len(member.versions) == 1
+class TestInWords:
+    def words(self, gym: Gym, member: Membership, picks: list[Item], since: date | None = MOVED_ON) -> str:
+        return plan_change.plan_change(member, term=gym.term, since=since, picks=picks, now=NOW).words
 
-
-def test_an_item_that_was_pinned_without_sessions_stays_and_gives_none(
-    gym: Gym, session: Session, member: Membership
-) -> None:
-    """As memberships have it that were signed up when such an item could be picked."""
-    pins = [PinnedTerms(item_id=gym.spin.id, quantity=0, days_to_expire=0)]
-    rules = {"dues_minor": DUES, "interval": "month", "interval_count": 1}
-    member.versions.append(MembershipTerms(since=MOVED_AT, term=gym.term, **rules, pinned=pins))
-    session.flush()
-    session.refresh(member, ["versions"])
-    pay(gym, "after", MOVED_AT)
-    assert grants_of(session, member) == []
-    assert session.scalars(select(Payment.state)).one() == "settled"
-    assert clean(session)
-
-
-class TestToldEarlierAcrossAMove:
-    """The earliest telling of a payment counts, and so may other terms: a grant becomes smaller or larger."""
-
-    def test_to_terms_that_give_fewer(self, gym: Gym, session: Session, member: Membership) -> None:
-        edit(gym, 12, 30)
-        move(gym, member)
-        pay(gym, "in", MOVED_AT + DAY)
-        redeem(
-            session, member_id=member.member_id, item_id=gym.spin.id, quantity=10, key=fresh("key"), by=BY, now=LATER
-        )
-        pay(gym, "in", MOVED_AT - DAY)
-        grant = grant_of(session, member, gym.spin)
-        assert (grant.quantity, grant.reversed, grant.remaining, grant.shortfall) == (12, 12 - CLASSES, 0, 2)
-        assert clean(session)
-        tell(session, half_back("in"), now=LATER)
-        assert grant_of(session, member, gym.spin).reversed == 12 - CLASSES // 2
-        assert clean(session)
-
-    def test_to_terms_that_give_more(self, gym: Gym, session: Session, member: Membership) -> None:
-        edit(gym, FEWER, FEWER_DAYS)
-        move(gym, member)
-        pay(gym, "in", MOVED_AT + DAY)
-        pay(gym, "in", MOVED_AT - DAY)
-        grant = grant_of(session, member, gym.spin)
-        assert (grant.first_quantity, grant.quantity, grant.reversed) == (FEWER, CLASSES, 0)
-        assert grant.expires_at == expires_at(MOVED_AT - DAY, CLASS_DAYS, CHICAGO)
-        assert clean(session)
-        tell(session, half_back("in"), now=LATER)
-        assert grant_of(session, member, gym.spin).reversed == CLASSES // 2
-        tell(session, Reversed("in", LATER, "dispute:dp", DUES, "USD"), now=LATER)
-        assert grant_of(session, member, gym.spin).reversed == CLASSES
-        assert clean(session)
-
-    def test_to_terms_of_other_items(self, gym: Gym, session: Session, member: Membership) -> None:
-        move(gym, member, picks=[gym.spin])
-        pay(gym, "in", MOVED_AT + DAY)
-        assert given(gym, member, gym.training) == []
-        pay(gym, "in", MOVED_AT - DAY)
-        assert given(gym, member, gym.training) == [2]
-
-    def test_from_terms_of_other_items(self, gym: Gym, session: Session, member: Membership) -> None:
+    def test_what_is_more_less_new_and_gone(self, gym: Gym, session: Session, member: Membership) -> None:
         yoga = session_item("Yoga")
         session.add(yoga)
         gym.term.set_bucket(gym.offer.add_bucket(yoga), quantity=5, days_to_expire=0)
+        edit(gym, 12, CLASS_DAYS)
+        gym.term.dues_minor = 14_900
         session.flush()
-        move(gym, member, picks=[yoga])
-        pay(gym, "in", MOVED_AT + DAY)
-        pay(gym, "in", MOVED_AT - DAY)
-        shown = {grant.item_id: (grant.quantity, grant.reversed) for grant in grants_of(session, member)}
-        assert shown == {yoga.id: (5, 5), gym.spin.id: (CLASSES, 0), gym.training.id: (2, 0)}
-        assert clean(session)
+        assert self.words(gym, member, [gym.spin, yoga]) == (
+            "From Mar 15, 2024, each $149.00 monthly payment gives 12 Spin sessions (30 days) instead of 8, 5 Yoga "
+            "sessions (never expiring) instead of none, and no Training sessions instead of 2; payments made before "
+            "then keep 8 Spin sessions and 2 Training sessions. Dues are $149.00 every month instead of $90.00 every "
+            "month."
+        )
+
+    def test_what_stays_and_what_lasts_longer(self, gym: Gym, member: Membership) -> None:
+        edit(gym, CLASSES, 45)
+        assert self.words(gym, member, [gym.spin, gym.training], since=None) == (
+            "From now on, each $90.00 monthly payment gives 8 Spin sessions (45 days) instead of 8 (30 days) and 2 "
+            "Training sessions (never expiring) as now; payments made before now keep 8 Spin sessions and 2 Training "
+            "sessions."
+        )
 
 
-def shown(session: Session, member: Membership) -> list[tuple[object, ...]]:
-    return sorted(
-        (grant.item_id, grant.effective_at, grant.quantity, grant.reversed, grant.remaining, grant.expires_at)
-        for grant in grants_of(session, member)
-        if grant.expires_at
+class TestMoves:
+    """All memberships of an offer to its current terms."""
+
+    def moved(self, gym: Gym, **changed: Any) -> plan_change.Moves:
+        values: dict[str, Any] = {"since": MOVED_ON, "reason": "new season", "by": BY, "now": NOW}
+        return plan_change.move_all(gym.session, gym.offer.terms, **values | changed)
+
+    def test_those_that_differ_are_moved_with_their_picks(self, gym: Gym, session: Session) -> None:
+        first, second = gym.join(), gym.join()
+        move(gym, second, picks=[gym.spin], since=NOW.date())
+        edit(gym, 12, CLASS_DAYS)
+        current = gym.join()
+        found = self.moved(gym)
+        assert [change.membership for change in found.changes] == [first, second]
+        assert found.left_out == []
+        session.expire_all()
+        assert [
+            [(pin.item.name, pin.quantity) for pin in membership.terms_at(MOVED_AT).pinned]
+            for membership in (first, second, current)
+        ] == [[("Spin", 12), ("Training", 2)], [("Spin", 12)], [("Spin", 12), ("Training", 2)]]
+        acts = session.scalars(select(Action).where(Action.reason == "new season")).all()
+        assert [act.member_id for act in acts] == [first.member_id, second.member_id]
+        assert self.moved(gym).changes == [], "once is enough"
+
+    @pytest.mark.parametrize(
+        "rule", [{"dues_minor": 1}, {"partial": "full"}, {"interval": "year"}, {"release": "times", "release_times": 4}]
     )
+    def test_every_rule_of_the_terms_is_a_difference(self, gym: Gym, rule: dict[str, Any]) -> None:
+        gym.join()
+        for name, value in rule.items():
+            setattr(gym.term, name, value)
+        assert len(self.moved(gym).changes) == 1
 
+    def test_those_whose_picks_are_not_offered_are_left_out(self, gym: Gym, session: Session) -> None:
+        both, spin = gym.join(), gym.join()
+        move(gym, spin, picks=[gym.spin], since=NOW.date())
+        gym.term.set_bucket(gym.offer.buckets[1], quantity=0, days_to_expire=0)
+        edit(gym, 12, CLASS_DAYS)
+        found = self.moved(gym)
+        assert [change.membership for change in found.changes] == [spin]
+        [(membership, why)] = found.left_out
+        assert (membership, str(why).startswith("The payment term 'Monthly' gives no sessions of 'Training'")) == (
+            both,
+            True,
+        )
+        session.expire_all()
+        assert len(both.versions) == 1
 
-def test_any_order_of_what_is_told_ends_in_the_same_ledger(gym: Gym, session: Session) -> None:
-    """Of one payment clearly before the move and one clearly after it, whenever the move is entered before that day."""
-    facts: list[Fact] = [
-        paid("old", "sub", at=NOW),
-        half_back("old"),
-        paid("new", "sub", at=MOVED_AT + DAY),
-        half_back("new"),
-    ]
-    results = []
-    for order in permutations(facts):
-        for moved_before in (0, 1, 2):
-            if any(fact.payment == "new" for fact in order[:moved_before]):
-                continue
-            endpoint = fresh("endpoint")
-            member = gym.join("sub", endpoint=endpoint)
-            edit(gym, FEWER, FEWER_DAYS)
-            for place, fact in enumerate(order):
-                if place == moved_before:
-                    move(gym, member)
-                deliver(session, events(fact, endpoint=endpoint), now=LATER)
-            edit(gym, CLASSES, CLASS_DAYS)
-            results.append(shown(session, member))
-    assert len(results) == 24 + 12 + 4
-    assert results == [results[0]] * len(results)
-    assert [(row[2], row[3]) for row in results[0]] == [(CLASSES, CLASSES // 2), (FEWER, FEWER // 2)]
-    assert clean(session)
+    def test_only_those_that_have_the_plan_on_that_day(self, gym: Gym, session: Session) -> None:
+        left, weekly = gym.join(), PaymentTerm(name="Weekly", dues_minor=1, currency="USD", interval="week")
+        add_term(gym.offer, weekly, {gym.offer.buckets[0]: (1, 0)})
+        session.flush()
+        move(gym, left, term=weekly, picks=[gym.spin])
+        edit(gym, 12, CLASS_DAYS)
+        assert self.moved(gym).changes == []
+        before = self.moved(gym, since=MOVED_ON - timedelta(days=1))
+        assert [change.membership for change in before.changes] == [left]
+        assert left.plan_at(MOVED_AT) is weekly, "what is planned for later stays"
+
+    def test_a_day_that_is_over_is_refused(self, gym: Gym) -> None:
+        gym.join()
+        with pytest.raises(DateInPast):
+            self.moved(gym, since=date(2024, 2, 29))
+
+    def test_payments_made_since_are_settled_again(self, gym: Gym, session: Session) -> None:
+        gym.join("sub")
+        pay(gym, "in", MOVED_AT + DAY)
+        edit(gym, 12, CLASS_DAYS)
+        self.moved(gym)
+        assert session.scalars(select(Payment.settle_again)).all() == [True]
