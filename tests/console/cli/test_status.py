@@ -207,7 +207,7 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
     assert max(map(len, lines)) <= 80
     rows = [line for line in lines if line.startswith("a-very-long")]
     assert len(rows) == 6
-    assert "1,234,567     5 d" in rows[0]
+    assert "1,234,567  4 days" in rows[0]
     assert "Web      4 receivers, the latest answered 1.2 s ago; no console" in lines
     jobs_at = lines.index("Jobs     sweep 60 min, expire 60 min, seal 60 min, reconcile 60 min, audit 60")
     assert lines[jobs_at + 1].startswith("         min ago; never prune!")
