@@ -84,7 +84,7 @@ class PaymentTerm(Answer):
     currency: str = field("ISO 4217.", "USD")
     interval: Interval = field("How often dues fall due, with `interval_count`.", "month")
     interval_count: int = field("Every so many intervals.", 1)
-    partial: Partial = field("What a payment for a part of the interval gives.", "proportional")
+    partial: Partial = field("What a part payment gives: the same part of the sessions, all, or none.", "proportional")
     release: Release = field("When the sessions of one payment can be used.", "at_once")
     release_times: int | None = field("How many times, for the release `times`.", None)
     retired: bool = field("Whether it can no longer be bought.", False)
