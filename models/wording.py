@@ -28,10 +28,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
-def joined(parts: Sequence[str]) -> str:
-    """The parts in one enumeration: `a and b`, `a, b, and c`. Parts that contain commas are set apart by one too."""
+def joined(parts: Sequence[str], *, apart: bool = False) -> str:
+    """The parts in one enumeration: `a and b`, `a, b, and c`.
+
+    Two parts are set apart by a comma if they contain commas themselves, or where they would be misread (`apart`).
+    """
     *first, last = parts or [""]
-    comma = "," if len(first) > 1 or any("," in part for part in parts) else ""
+    comma = "," if apart or len(first) > 1 or any("," in part for part in parts) else ""
     return f"{', '.join(first)}{comma} and {last}" if first else last
 
 

@@ -53,12 +53,12 @@ class ClubForm(EditForm):
         default=ShortfallPolicy.REPAY.value,
     )
     refund_fee_percent = WholeNumber(
-        "Refund fee, at most percent of the payment",
+        "Refund fee up to (percent of the payment)",
         default=clubs.REFUND_FEE_PERCENT,
         description="A refund that leaves no more than this, and no more than the amount below, takes all sessions "
         "back: the rest is a fee that was kept.",
     )
-    refund_fee = text_field("Refund fee, at most", most=30, inputmode="decimal")
+    refund_fee = text_field("Refund fee up to (amount)", most=30, inputmode="decimal")
 
 
 @pages.page("/", Role.VIEWER)

@@ -13,6 +13,7 @@ from console.request import database, utc_now
 from models.catalogue import days
 from models.catalogue.clubs import Club
 from models.catalogue.tables import PaymentTerm
+from models.catalogue.terms import released
 from models.members.memberships import Membership
 from models.wording import duration, lasting, money
 
@@ -22,7 +23,15 @@ LOCALE = "en_US"
 def install(app: Flask) -> None:
     """Give these to all templates."""
     app.jinja_env.filters.update(
-        money=money, duration=duration, lasting=lasting, words=words, who=who, signed=signed, plan=plan, zone=zone_name
+        money=money,
+        duration=duration,
+        lasting=lasting,
+        released=released,
+        words=words,
+        who=who,
+        signed=signed,
+        plan=plan,
+        zone=zone_name,
     )
     app.jinja_env.filters.update(day=day, short_day=short_day, last_day=last_day, moment=moment, at=at, clock=clock)
     app.jinja_env.globals.update(link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now)

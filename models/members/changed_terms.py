@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from models.catalogue import on_sale
 from models.catalogue.tables import PaymentTerm
-from models.catalogue.terms import PART_PAYMENTS, RULES, TermRules, gives, payment, release_words, released
+from models.catalogue.terms import RULES, TermRules, gives, payment, release_words, released
 from models.members.memberships import MembershipTerms
 from models.wording import Given, counted, joined, lasting, price, sessions_of
 
@@ -84,7 +84,7 @@ def compare_rules(pinned: TermRules, current: TermRules, currency: str) -> list[
     return [
         ComparedRule("Dues", *prices),
         ComparedRule("Release", release_words(pinned), release_words(current)),
-        ComparedRule("Part payments", PART_PAYMENTS[pinned.partial], PART_PAYMENTS[current.partial]),
+        ComparedRule("Part payments", pinned.partial.capitalize(), current.partial.capitalize()),
     ]
 
 
@@ -112,8 +112,10 @@ def change_in_words(
     ]
     kept = joined([sessions_of(part.item, part.quantity) for part in before.values()]) or "none"
     start = f"From {day:%b} {day.day}, {day.year}" if day else "From now on"
-    said = f"{start}, {payment(new, currency)} gives {joined(parts) or 'no sessions'}; payments made before "
-    said += f"{'then' if day else 'now'} keep {kept}."
+    given = joined(parts, apart=True) or "no sessions"
+    said = (
+        f"{start}, {payment(new, currency)} gives {given}; payments made before {'then' if day else 'now'} keep {kept}."
+    )
     prices = [price(one.dues_minor, currency, one.interval, one.interval_count) for one in (new, old)]
     return said if prices[0] == prices[1] else f"{said} Dues are {prices[0]} instead of {prices[1]}."
 

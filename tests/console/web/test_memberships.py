@@ -59,7 +59,7 @@ class TestTerms:
         assert "Each $90.00 monthly payment gives 8 Spin sessions (30 days) and 2 Training sessions" in page.text
         assert "Dues $90.00 every month $90.00 every month The same" in page.text
         assert "Release At once At once The same" in page.text
-        assert "Part payments The same part of the sessions, rounded up The same part" in page.text
+        assert "Part payments Proportional Proportional The same" in page.text
         assert "Spin 8 sessions, 30 days 8 sessions, 30 days The same" in page.text
 
     def test_pinned_terms_stand_beside_the_current_ones(self, log_in: LogIn, gym: Gym, membership: Membership) -> None:

@@ -74,8 +74,9 @@ def test_the_window_begins_with_what_the_membership_has(manager: Browser) -> Non
     assert "Gold, Monthly (as now, by its current terms)" in manager.text
     assert "2 of 2 picked; choose between 1 and 2." in manager.text
     assert (
-        "From now on, each $90.00 monthly payment gives 8 Spin sessions (30 days) as now and 2 Training sessions (never"
-        " expiring) as now; payments made before now keep 8 Spin sessions and 2 Training sessions." in manager.text
+        "From now on, each $90.00 monthly payment gives 8 Spin sessions (30 days) as now, and 2 Training sessions "
+        "(never expiring) as now; payments made before now keep 8 Spin sessions and 2 Training sessions."
+        in manager.text
     )
 
 
@@ -140,7 +141,7 @@ def test_what_was_not_previewed_is_previewed_first(
     path = f"/memberships/{membership.id}/plan"
     assert manager.post(path, **fields).status_code == 422
     assert "This is not what the preview said: read it again" in manager.text
-    assert "8 Spin sessions (30 days) as now and no Training sessions instead of 2" in manager.text
+    assert "8 Spin sessions (30 days) as now, and no Training sessions instead of 2" in manager.text
     assert manager.post(path, **fields).status_code == 200
     assert [pin.item_id for pin in newest(session, membership).pinned] == [gym.spin.id]
 

@@ -49,7 +49,7 @@ def test_dues_release_and_part_payments_are_compared() -> None:
     assert [tuple(row) for row in compare_rules(pinned, current, "USD")] == [
         ("Dues", "$89.00 every month", "$99.00 every month"),
         ("Release", "At once", "4 times"),
-        ("Part payments", "The same part of the sessions, rounded up", "No sessions"),
+        ("Part payments", "Proportional", "None"),
     ]
     assert [row.difference for row in compare_rules(pinned, current, "USD")] == ["Changed"] * 3
     assert [row.difference for row in compare_rules(pinned, pinned, "USD")] == ["The same"] * 3

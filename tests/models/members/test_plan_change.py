@@ -170,7 +170,7 @@ class TestInWords:
     def test_what_stays_and_what_lasts_longer(self, gym: Gym, member: Membership) -> None:
         edit(gym, CLASSES, 45)
         assert self.words(gym, member, [gym.spin, gym.training], since=None) == (
-            "From now on, each $90.00 monthly payment gives 8 Spin sessions (45 days) instead of 8 (30 days) and 2 "
+            "From now on, each $90.00 monthly payment gives 8 Spin sessions (45 days) instead of 8 (30 days), and 2 "
             "Training sessions (never expiring) as now; payments made before now keep 8 Spin sessions and 2 Training "
             "sessions."
         )
