@@ -9,7 +9,7 @@ from console.web.access import Answer, Pages, Role
 from console.web.fields import Day, WholeNumber
 from console.web.formats import house_zone
 from console.web.forms import Form, page, why
-from models.catalogue import on_sale
+from models.catalogue import days, on_sale
 from models.errors import CountChanged
 from models.members import plan_change
 from models.wording import counted
@@ -33,14 +33,14 @@ def move(offer_id: int) -> Answer:
     """Move them, once their number is confirmed."""
     offer, form, now = the_offer(offer_id), MoveForm(), utc_now()
     if request.method == "GET":
-        form.since.data = plan_change.local_day(now, house_zone())
+        form.since.data = days.local_day(now, house_zone())
 
     def act() -> tuple[str, str]:
-        number = len(plan_change.moves(database(), offer.terms, since=form.since.data, now=now).changes)
-        if not number or form.count.data != number:
-            raise CountChanged(field="count", found=number, expected=form.count.data)
         by, reason = actor(), form.text("reason")
         moved = plan_change.move_all(database(), offer.terms, since=form.since.data, reason=reason, by=by, now=now)
+        number = len(moved.changes)
+        if form.count.data != number:
+            raise CountChanged(field="count", found=number, expected=form.count.data)
         left = f" {counted(len(moved.left_out), 'membership')} left out." if moved.left_out else ""
         return f"{counted(number, 'membership')} moved to the current terms.{left}", url_for(".move", offer_id=offer.id)
 

@@ -105,7 +105,7 @@ def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> No
     most = changed.get("refund_fee_most_minor", club.refund_fee_most_minor)
     _check_refund_fee(percent, most, code)
     if club.currency != code:
-        session.refresh(club, with_for_update=True)  # nobody signs up there before this is committed
+        session.refresh(club, with_for_update=True)  # a lock: nobody signs up there before this is committed
         if held := _memberships(session, club.id):
             consequence = f"its currency stays {club.currency}"
             raise ClubInUse(club=club.name, memberships=counted(held, "membership"), consequence=consequence)

@@ -1,4 +1,4 @@
-"""The inventory: making, changing and deleting the items that offers are made of."""
+"""The inventory: the items that offers are made of. Main verb: `create_item`."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -48,20 +48,20 @@ class Item(Base):
     """Since when it can be added to no further offer; where it is, it stays."""
 
     def retire(self, now: datetime) -> None:
-        """Keeps it off further offers. Raises WrongState."""
+        """Keep it off further offers. Raises WrongState."""
         if self.retired_at is not None:
             raise WrongState(what=f"Item {self.name!r}", state="retired", verb="retired again")
         self.retired_at = now
 
     def bring_back(self) -> None:
-        """Lets it be added to offers again. Raises WrongState."""
+        """Let it be added to offers again. Raises WrongState."""
         if self.retired_at is None:
             raise WrongState(what=f"Item {self.name!r}", state="not retired", verb="brought back")
         self.retired_at = None
 
 
 class Uses(NamedTuple):
-    """How often an item is referred to."""
+    """How many rows of each kind refer to an item."""
 
     offers: int
     memberships: int
@@ -83,7 +83,7 @@ _USES = text("""
 
 
 def create_item(session: Session, *, name: str, kind: ItemKind, session_type: SessionType | None) -> Item:
-    """Makes an item; only a scheduler bucket has a session type.
+    """Make an item; only a scheduler bucket has a session type.
 
     Raises NameMissing, TextTooLong, NameTaken or SessionTypeMissing.
     """
@@ -94,13 +94,13 @@ def create_item(session: Session, *, name: str, kind: ItemKind, session_type: Se
 
 
 def edit_item(session: Session, item: Item, *, name: str, kind: ItemKind, session_type: SessionType | None) -> None:
-    """Changes an item: the name at any time, kind and session type only while nothing uses it.
+    """Change an item: the name at any time, kind and session type only while nothing uses it.
 
     Raises NameMissing, TextTooLong, NameTaken, SessionTypeMissing or ItemInUse.
     """
     given, wanted = name_given(name), (kind.value, _type_of(kind, session_type))
     if (item.kind, item.session_type) != wanted:
-        session.refresh(item, with_for_update=True)  # nobody begins to use it before this is committed
+        session.refresh(item, with_for_update=True)  # a lock: nobody begins to use it before this is committed
         if any(used := uses_of(session, item.id)):
             raise ItemInUse(item=item.name, uses=used, advice="its kind and session type stay, make another item")
     with named_once(session, "an item", given):
@@ -108,7 +108,7 @@ def edit_item(session: Session, item: Item, *, name: str, kind: ItemKind, sessio
 
 
 def delete_item(session: Session, item: Item) -> None:
-    """Deletes an item that nothing refers to. Raises ItemInUse."""
+    """Delete an item that nothing refers to. Raises ItemInUse."""
     item_id, name = item.id, item.name
     with unless_in_use(
         session, lambda: ItemInUse(item=name, uses=uses_of(session, item_id), advice="retire it instead")
@@ -117,7 +117,7 @@ def delete_item(session: Session, item: Item) -> None:
 
 
 def uses_of(session: Session, item_id: int) -> Uses:
-    """What refers to the item: offers that have it, memberships that picked it, what was given of it."""
+    """Count the offers that have the item, the memberships that picked it, and what was given of it."""
     return Uses(*session.execute(_USES, {"item": item_id}).one())
 
 

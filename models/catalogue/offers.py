@@ -40,14 +40,14 @@ def create(session: Session, name: str) -> Offer:
 
 
 def rename(session: Session, offer: Offer, name: str) -> None:
-    """Give an offer another name, for those who bought it too. Raises NameMissing, TextTooLong or NameTaken."""
+    """Change the name of an offer; memberships show the new one. Raises NameMissing, TextTooLong or NameTaken."""
     given = name_given(name)
     with named_once(session, "an offer", given):
         offer.name = given
 
 
 def copy(session: Session, offer: Offer, name: str) -> Offer:
-    """Make a draft of the same limits, session buckets, payment terms and bucket terms, but for what is retired.
+    """Make a draft with the same limits, session buckets and payment terms, without those that are retired.
 
     Raises NameMissing, TextTooLong or NameTaken.
     """
@@ -83,7 +83,7 @@ def delete(session: Session, offer: Offer) -> None:
 
 
 def addable_items(session: Session, offer: Offer) -> Sequence[Item]:
-    """The items that can become session buckets of the offer, by name: not retired, and not added yet."""
+    """Session items that can be added to the offer, by name: not retired, and not added yet."""
     added = select(SessionBucket.item_id).where(SessionBucket.offer_id == offer.id)
     query = select(Item).where(
         Item.kind == ItemKind.SCHEDULER_BUCKET.value, Item.retired_at.is_(None), Item.id.not_in(added)

@@ -1,4 +1,4 @@
-"""What can be bought at a club, and what it gives as the offer stands now. Read only."""
+"""Offers and payment terms that can be bought at a club, and the sessions that they give now. Read only."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,18 +10,18 @@ from models.catalogue.clubs import Club
 from models.catalogue.tables import BucketTerms, Offer, OfferState, PaymentTerm, SessionBucket
 from models.wording import Given
 
-_MADE_OF = (
+_PARTS = (
     selectinload(Offer.buckets).joinedload(SessionBucket.item),
     selectinload(Offer.terms).selectinload(PaymentTerm.bucket_terms).joinedload(BucketTerms.bucket),
 )
 
 
 def offers(session: Session, club: Club) -> Sequence[Offer]:
-    """Published offers with a payment term on sale in the club's currency, by name, with all that they are made of."""
+    """Published offers with a payment term on sale in the club's currency, by name, with all their parts loaded."""
     on_sale = exists().where(
         PaymentTerm.offer_id == Offer.id, PaymentTerm.retired_at.is_(None), PaymentTerm.currency == club.currency
     )
-    query = select(Offer).where(Offer.state == OfferState.PUBLISHED, on_sale).options(*_MADE_OF)
+    query = select(Offer).where(Offer.state == OfferState.PUBLISHED, on_sale).options(*_PARTS)
     return session.scalars(query.order_by(Offer.name)).all()
 
 

@@ -1,4 +1,4 @@
-"""PURE: the terms of a membership beside those that a payment term has now, and how they differ, in words."""
+"""The terms of a membership beside those that a payment term has now, and how they differ, in words."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date

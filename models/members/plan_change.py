@@ -7,12 +7,11 @@ before the day keeps its terms; what is settled already and was paid since is se
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from models.catalogue.days import end_of
+from models.catalogue.days import end_of, local_day
 from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm, SessionBucket
 from models.database import locks
@@ -122,8 +121,9 @@ def move_all(
     reason = actions.reason_given(reason)
     locks.change(session)
     found = moves(session, terms, since=since, now=now)
-    for change in found.changes:
-        _append(session, change, reason, by)
+    with session.no_autoflush:  # one flush writes them together
+        for change in found.changes:
+            _append(session, change, reason, by)
     _settle_again(session, found.changes)
     return found
 
@@ -131,11 +131,6 @@ def move_all(
 def today(membership: Membership, now: datetime) -> date:
     """The local day at its club."""
     return local_day(now, membership.club.time_zone)
-
-
-def local_day(moment: datetime, time_zone: str) -> date:
-    """The local date of the moment."""
-    return moment.astimezone(ZoneInfo(time_zone)).date()
 
 
 def _start(membership: Membership, since: date | None, now: datetime) -> datetime:

@@ -69,9 +69,7 @@ def test_all_of_an_offer_are_moved(gym: Spp, make: Make) -> None:
         (("--all-of", "Gold"), 1, "There is no offer 'Gold'."),
     ],
 )
-def test_what_is_refused_changes_nothing(
-    gym: Spp, make: Make, words: tuple[str, ...], code: int, message: str
-) -> None:
+def test_what_is_refused_changes_nothing(gym: Spp, make: Make, words: tuple[str, ...], code: int, message: str) -> None:
     done = gym("change-plan", *words, *WHY)
     assert (done.code, message in done.err) == (code, True)
     assert versions(make) == 3
