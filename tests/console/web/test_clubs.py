@@ -50,7 +50,7 @@ def test_a_club_is_made_and_shown_in_words(manager: Browser, session: Session) -
     assert values(session, "Uptown") == UPTOWN
     assert fee(session, "Uptown") == (10, 1250)
     assert "Uptown Central European Time Europe/Berlin EUR Forgiven" in manager.text
-    assert "up to 10 % and €12.50" in manager.text
+    assert "Refund fee up to 10 % and €12.50" in manager.text
     assert "manager create club: club" in acts(session)[0]
     assert "Uptown: Europe/Berlin, EUR, forgive, 10, 1250" in acts(session)[0]
 
