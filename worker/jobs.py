@@ -5,7 +5,7 @@ To add a job, register its name and schedule there, and its body here.
 
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 
 import structlog
@@ -14,6 +14,7 @@ from models.audit import chain
 from models.ledger import expiry
 from models.ledger.expiry import Breaker
 from models.operations.jobs import JobName
+from models.payments import several
 from models.wording import counted
 from runtime import telemetry
 from worker.auditing import Auditing
@@ -22,6 +23,8 @@ from worker.pruning import prune_all
 from worker.reconciling import Reconciling
 from worker.recording import Outcome, recorded
 
+COMPARED = timedelta(days=40)
+"""How far back payments are compared: more than a month."""
 PRUNE_S = 1800.0
 """How long one night's pruning goes on; well inside its task's time limit."""
 
@@ -78,6 +81,16 @@ def expire(process: WorkerProcess, outcome: Outcome) -> int:
     if total:
         log.info("expired", grants=total)
     return total
+
+
+@_job(JobName.COMPARE)
+def compare(process: WorkerProcess, outcome: Outcome) -> int:
+    """Looks for several charges for one period among the payments of the last weeks."""
+    now = datetime.now(UTC)
+    with process.sessions.begin() as session:
+        found = several.compare(session, since=now - COMPARED, now=now)
+    outcome.summary = f"{counted(found, 'payment')} with another charge for the same period"
+    return found
 
 
 @_job(JobName.SEAL)

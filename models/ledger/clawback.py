@@ -66,11 +66,12 @@ class Grant:
 
 
 def reverse(
-    grant: Grant, target: int, *, policy: str, fact_id: int, occurred_at: datetime, now: datetime
-) -> Iterator[Move]:
-    """The moves that bring `grant.reversed` to `target`."""
+    grant: Grant, target: int, *, policy: str, fact_id: int, occurred_at: datetime, now: datetime,
+    note: str | None = None,
+) -> Iterator[Move]:  # fmt: skip
+    """The moves that bring `grant.reversed` to `target`; a clawback says the note."""
     if target > grant.reversed:
-        yield from _claw_back(grant, target - grant.reversed, policy, fact_id, occurred_at, now)
+        yield from _claw_back(grant, target - grant.reversed, policy, fact_id, occurred_at, now, note)
     elif target < grant.reversed:
         yield from _reinstate(grant, grant.reversed - target, fact_id, occurred_at)
 
@@ -83,7 +84,7 @@ def enlarge(grant: Grant, quantity: int, *, fact_id: int, occurred_at: datetime)
 
 
 def _claw_back(
-    grant: Grant, quantity: int, policy: str, fact_id: int, occurred_at: datetime, now: datetime
+    grant: Grant, quantity: int, policy: str, fact_id: int, occurred_at: datetime, now: datetime, note: str | None
 ) -> Iterator[Move]:
     if grant.remaining and grant.expires_at is not None and grant.expires_at <= now:
         # Expired by the clock: record that first, so that the result does not depend on when the expiry job runs.
@@ -91,7 +92,7 @@ def _claw_back(
     taken = min(quantity, grant.remaining)
     left = min(quantity - taken, max(0, grant.gone - _left_before(grant)))
     used = quantity - taken - left
-    notes = []
+    notes = [note] if note else []
     if left:
         notes.append(f"{left} had expired or been taken by hand")
     if used:

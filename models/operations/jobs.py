@@ -18,6 +18,7 @@ from models.operations.heartbeats import Heartbeat, ProcessKind
 from runtime import broker
 from runtime.settings import Settings
 
+COMPARE_EVERY_S = 3600
 SEAL_EVERY_S = 3600
 LATE_AFTER_INTERVALS = 3
 LATE_AFTER = timedelta(seconds=60)
@@ -31,6 +32,7 @@ class JobName(StrEnum):
 
     SWEEP = "sweep"
     EXPIRE = "expire"
+    COMPARE = "compare"
     SEAL = "seal"
     RECONCILE = "reconcile"
     AUDIT = "audit"
@@ -89,6 +91,7 @@ def schedule(settings: Settings) -> tuple[Scheduled, ...]:
     return (
         Scheduled(JobName.SWEEP, every_s=settings.sweep_every_s),
         Scheduled(JobName.EXPIRE, every_s=settings.expire_every_s),
+        Scheduled(JobName.COMPARE, every_s=COMPARE_EVERY_S),
         Scheduled(JobName.SEAL, every_s=SEAL_EVERY_S),
         Scheduled(JobName.RECONCILE, at=time(settings.reconcile_hour_utc, 17)),
         Scheduled(JobName.AUDIT, at=time(settings.audit_hour_utc, 27)),

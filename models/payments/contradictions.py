@@ -7,7 +7,7 @@ the list that staff look at, with both figures.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from models.payments import entitlement
+from models.payments import money_back
 from models.payments.facts import Fact, Linked, Paid, Reversed
 from models.wording import money
 
@@ -23,7 +23,7 @@ def contradictions(facts: Sequence[Fact]) -> list[Contradiction]:
     """The contradictions between the facts of a payment; none before it is paid."""
     if len(facts) < 2 or all(isinstance(fact, Linked) for fact in facts[1:]):
         return []
-    counts = entitlement.first_paid(facts)
+    counts = money_back.first_paid(facts)
     return [*_between_paid_facts(facts, counts), *_of_money_back(facts, counts)] if counts else []
 
 
@@ -34,7 +34,7 @@ def _between_paid_facts(facts: Sequence[Fact], counts: Paid) -> Iterator[Contrad
         return
     for part in sorted({one.part for one in every}):
         of_part = [one for one in every if one.part == part]
-        first = entitlement.first_paid(of_part) or counts
+        first = money_back.first_paid(of_part) or counts
         amount = money(first.settled, first.currency)
         others = {money(one.settled, one.currency) for one in of_part} - {amount}
         if others:
@@ -47,13 +47,13 @@ def _between_paid_facts(facts: Sequence[Fact], counts: Paid) -> Iterator[Contrad
 
 def _of_money_back(facts: Sequence[Fact], counts: Paid) -> Iterator[Contradiction]:
     """Money that went back in a currency in which nothing was paid, or more of it than was paid."""
-    if foreign := frozenset(fact for fact in facts if entitlement.contradicts(facts, fact)):
+    if foreign := frozenset(fact for fact in facts if money_back.contradicts(facts, fact)):
         what = f"paid in {counts.currency}, but reversed in another currency: that reversal has no effect"
         yield Contradiction(what, foreign)
-    refunds = [fact for fact in facts if isinstance(fact, Paid) or entitlement.is_of_a_refund(fact)]
-    share = entitlement.largest_share(refunds)
+    refunds = [fact for fact in facts if isinstance(fact, Paid) or money_back.is_of_a_refund(fact)]
+    share = money_back.largest_share(refunds)
     if share > 1:
-        paid = entitlement.least_paid(facts)[counts.currency]
+        paid = money_back.least_paid(facts)[counts.currency]
         back, whole = money(int(share * paid), counts.currency), money(paid, counts.currency)
         what = f"{back} was refunded, but only {whole} was paid"
         yield Contradiction(what, frozenset(fact for fact in refunds if isinstance(fact, Reversed)))

@@ -15,7 +15,7 @@ from models.ledger import held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
-from models.payments import entitlement
+from models.payments import money_back
 from models.payments.entitlement import Owed
 from models.payments.facts import Fact, KnownFact, Paid, Restored
 from models.payments.positions import Position
@@ -106,6 +106,6 @@ def _away(position: Position, owed: Owed, late_after_s: int) -> list[Period]:
         return known.recorded_at if _is_late(at, known.recorded_at, late_after_s) else at
 
     def reversed_by(facts: Sequence[Fact]) -> int:
-        return sum(one.reversed for one in position.owed_by(facts) if one.key == owed.key)
+        return sum(one.reversed for one in position.entitlement_by(facts).owed if one.key == owed.key)
 
-    return entitlement.away([(known_at(known), known.fact) for known in position.known], reversed_by)
+    return money_back.away([(known_at(known), known.fact) for known in position.known], reversed_by)

@@ -1,4 +1,4 @@
-"""PURE: what a payment's facts entitle memberships to, and how much of it went back. No I/O, no clock, no session.
+"""PURE: what a payment's facts entitle memberships to. No I/O, no clock, no session.
 
 Of the sessions that a membership's share of a payment gives, floor(quantity x reversed / paid) are reversed, the last
 tranches first: all of them when all the money went back. Days on which money was away that came back later do not count
@@ -6,34 +6,28 @@ against the days to expire.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from fractions import Fraction
-from math import inf
 from typing import NamedTuple
 
-from models.catalogue.days import Period
-from models.payments.facts import Fact, LineRefunded, Noted, Paid, Restored, Reversed
+from models.payments.facts import Fact, Noted, Paid
+from models.payments.money_back import (
+    CREDIT_NOTE,
+    NO_FEE,
+    FeeKept,
+    by_line_of,
+    causes_in_force,
+    payment_of,
+    reversed_share,
+    standing,
+)
 from models.payments.reviews import Reason, ReviewReason
-from models.payments.shares import Division, Matches, Share, divide
+from models.payments.shares import Division, Matches, divide
 from models.payments.worth import Terms, in_force, worth
 from models.wording import money
-
-CREDIT_NOTE = "credit note"
-"""The family of causes by which money is given back outside the processor."""
-_NONE, _ALL = Fraction(0), Fraction(1)
-
-
-class FeeKept(NamedTuple):
-    """What a refund may leave and still count as all of the payment: at most a percentage, and at most an amount."""
-
-    percent: int
-    most_minor: int
-
-
-NO_FEE = FeeKept(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,55 +66,17 @@ class Entitlement(NamedTuple):
     reasons: list[Reason]
 
 
-def first_paid(facts: Iterable[Fact]) -> Paid | None:
-    """The earliest `Paid` fact, in whatever order they arrived; None before there is one."""
-    return min((fact for fact in facts if isinstance(fact, Paid)), key=_precedence, default=None)
-
-
-def payment_of(facts: Iterable[Fact]) -> Paid | None:
-    """What was paid by these facts, in whatever order they arrived; None before there is a `Paid` fact.
-
-    Of several facts about one part of the payment the earliest counts; parts add up. All references are kept, those of
-    the earliest fact first.
-    """
-    paid = [fact for fact in facts if isinstance(fact, Paid)]
-    if len(paid) < 2:
-        return paid[0] if paid else None
-    paid.sort(key=_precedence)
-    parts = list({one.part: one for one in reversed(paid)}.values())
-    parts.sort(key=_precedence)
-    first, balance = parts[0], any(one.settled_minor is not None for one in parts)
-    return replace(
-        first,
-        amount_minor=sum(one.amount_minor for one in parts),
-        settled_minor=sum(one.settled for one in parts) if balance else None,
-        due_minor=sum(one.due for one in parts) if any(one.due_minor is not None for one in parts) else None,
-        lines=tuple(line for one in parts for line in one.lines),
-        covers=next((one.covers for one in parts if one.covers), None),
-        billing_references=_joined(one.billing_references for one in paid),
-        payer=_joined(one.payer for one in paid),
-    )
-
-
-def _joined(each: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(reference for references in each for reference in references))
-
-
-def _precedence(paid: Paid) -> tuple[object, ...]:
-    # Of two that say the same otherwise, the one that says more of the shape counts.
-    told = repr(paid)
-    return paid.occurred_at, paid.payment, -paid.settled, paid.currency, paid.billing_references, -len(told), told
-
-
 def entitlement(
-    facts: Sequence[Fact], matches: Matches, buyers: Mapping[int, Buyer], not_dues: AbstractSet[str] = frozenset()
-) -> Entitlement:
+    facts: Sequence[Fact], matches: Matches, buyers: Mapping[int, Buyer], not_dues: AbstractSet[str] = frozenset(),
+    beside_dues: AbstractSet[int] = frozenset(),
+) -> Entitlement:  # fmt: skip
     """What the payment with these facts gives each membership that it is for; nothing before it is paid.
 
     `matches` has the memberships of its references, `buyers` each of these memberships, `not_dues` the references that
-    are marked as not dues. Depends on the set of facts only, never on their order or repetition. A fact that
-    contradicts the payment has no effect.
+    are marked as not dues, `beside_dues` the memberships whose dues another payment paid on the same day. Depends on
+    the set of facts only, never on their order or repetition. A fact that contradicts the payment has no effect.
     """
+    facts = standing(facts)
     paid = payment_of(facts)
     if paid is None:
         return Entitlement([], Division(), [])
@@ -129,7 +85,10 @@ def entitlement(
     reasons: list[Reason] = []
     for share in division.shares:
         buyer = buyers[share.membership_id]
-        judged = worth(share.bill, buyer.versions, buyer.zone)
+        bill = share.bill
+        if share.membership_id in beside_dues:
+            bill = replace(bill, beside_dues=True)
+        judged = worth(bill, buyer.versions, buyer.zone)
         reasons += judged.reasons
         back = reversed_share(facts, share, buyer.fee_kept)
         given: defaultdict[int, list[Owed]] = defaultdict(list)
@@ -170,185 +129,11 @@ def _to_look_at(facts: Sequence[Fact], paid: Paid, division: Division) -> list[R
         used = money(paid.settled - paid.amount_minor, paid.currency)
         reasons.append(Reason(ReviewReason.BALANCE, f"{used} was paid from the payer's own balance"))
     ours = {line for share in division.shares for line in share.lines}
-    if other := {line: back for line, back in _by_line(facts).items() if line not in ours}:
+    if other := {line: back for line, back in by_line_of(facts).items() if line not in ours}:
         back = money(sum(other.values()), paid.currency)
         reasons.append(Reason(ReviewReason.NOT_DUES_REFUND, f"{back} went back for lines that are no dues"))
-    if any(cause.startswith(f"{CREDIT_NOTE}:") for cause in _in_force(facts)):
+    if any(cause.startswith(f"{CREDIT_NOTE}:") for cause in causes_in_force(facts)):
         reasons.append(Reason(ReviewReason.OUTSIDE, "money was given back outside the processor, by a credit note"))
     if noted := sorted({fact.what for fact in facts if isinstance(fact, Noted)}):
         reasons.append(Reason(ReviewReason.NOTED, "; ".join(noted)))
     return reasons
-
-
-def reversed_share(facts: Sequence[Fact], of: Share | None = None, fee_kept: FeeKept = NO_FEE) -> Fraction:
-    """The part of the payment, or of a membership's share of it, that went back and stayed away, 0 to 1.
-
-    Overlapping causes reverse it once. What is left of a refund less a fee counts as gone.
-    """
-    shares = _share_by_family(facts).values()
-    back = min(_ALL, sum(shares, _NONE)) if shares else _NONE
-    if not back:
-        return back
-    whole = sum(least_paid(facts).values())
-    if 1 - back <= Fraction(fee_kept.percent, 100) and (1 - back) * whole <= fee_kept.most_minor:
-        return _ALL
-    by_line = _by_line(facts) if of and of.lines and of.part and back < 1 else {}
-    if not by_line or of is None:
-        return back
-    own = sum(minor for line, minor in by_line.items() if line in of.lines)
-    rest = max(_NONE, back * whole - sum(by_line.values()))
-    return min(_ALL, (own + rest * of.part) / (whole * of.part))
-
-
-def _by_line(facts: Sequence[Fact]) -> dict[str, int]:
-    """By line of the payment, how much of the refunds that are in force was for it."""
-    named = {(fact.refund, fact.line): fact for fact in facts if isinstance(fact, LineRefunded)}
-    if not named:
-        return {}
-    refunds = {cause.partition(":")[2].partition(" of ")[0] for cause in _in_force(facts)}
-    back: defaultdict[str, int] = defaultdict(int)
-    for (refund, line), fact in named.items():
-        if refund in refunds:
-            back[line] += fact.amount_minor
-    return dict(back)
-
-
-def _in_force(facts: Sequence[Fact]) -> set[str]:
-    """The causes for which money is away."""
-    latest: dict[str, Reversed | Restored] = {}
-    for move in facts:
-        if isinstance(move, Reversed | Restored) and (
-            move.cause not in latest or _weight(move) > _weight(latest[move.cause])
-        ):
-            latest[move.cause] = move
-    return {cause for cause, move in latest.items() if isinstance(move, Reversed)}
-
-
-def money_reversed(facts: Sequence[Fact]) -> int:
-    """How much of the payment's money went back, in minor units; 0 before there is a `Paid` fact. Not capped."""
-    paid = payment_of(facts)
-    shares = _share_by_family(facts).values() if paid else ()
-    return int(sum(shares) * least_paid(facts)[paid.currency]) if paid else 0
-
-
-def largest_share(facts: Sequence[Fact]) -> Fraction:
-    """The largest share that went back for one family of causes; above 1 if that is more than was paid."""
-    return max(_share_by_family(facts).values(), default=Fraction(0))
-
-
-def is_of_a_refund(fact: Fact) -> bool:
-    """Whether the fact is a refund or the failure of one. Only disputes may overlap refunds."""
-    return isinstance(fact, Reversed | Restored) and fact.cause.startswith("refund")
-
-
-def least_paid(facts: Iterable[Fact]) -> dict[str, int]:
-    """By currency, the least that was paid by any fact of each part, so that a full refund of it takes everything."""
-    least: dict[tuple[str, str], int] = {}
-    for fact in facts:
-        if isinstance(fact, Paid):
-            key = fact.currency, fact.part
-            least[key] = min(fact.settled, least.get(key, fact.settled))
-    whole: defaultdict[str, int] = defaultdict(int)
-    for (currency, _), amount in least.items():
-        whole[currency] += amount
-    return dict(whole)
-
-
-def contradicts(facts: Iterable[Fact], fact: Fact) -> bool:
-    """Whether the fact cannot be true of the payment: it moves money in a currency that no `Paid` fact has."""
-    return isinstance(fact, Reversed | Restored) and fact.currency not in {None, *least_paid(facts)}
-
-
-def _share_by_family(facts: Sequence[Fact]) -> dict[str, Fraction]:
-    """By family of causes, the share of the payment that is away.
-
-    A cause is a family and an id ("refund of ch_1:re_1", "dispute:dp_1"), or its family alone. The latest fact of each
-    cause counts; of two at the same moment, the restoration. A running total is never added to the single amounts of
-    its family: the larger counts. Totals with ids of their own add up. What was restored after a total is subtracted
-    from it: for the same cause, or for any cause of the family if the total's cause is the family alone.
-
-    Causes that end in the same " of GROUP" are a group. What is restored under a cause of a group that took nothing
-    itself undoes what the group's others took before, as far as it goes: a dispute won, and the reversal by which
-    its money went, have ids of their own.
-    """
-    moves = [fact for fact in facts if isinstance(fact, (Reversed, Restored))]
-    if not any(isinstance(move, Reversed) for move in moves):
-        return {}
-    paid = least_paid(facts)
-
-    def share(move: Reversed | Restored) -> Fraction:
-        if move.amount_minor is None:
-            return Fraction(1)
-        return Fraction(move.amount_minor, paid[move.currency] if move.currency else min(paid.values()))
-
-    latest: dict[str, Reversed | Restored] = {}
-    totals: set[Reversed] = set()
-    singles: set[str] = set()
-    for move in moves:
-        if move.currency not in {None, *paid}:
-            continue
-        if isinstance(move, Reversed) and move.running_total:
-            totals.add(move)
-            continue
-        if isinstance(move, Reversed):
-            singles.add(move.cause)
-        if move.cause not in latest or _weight(move) > _weight(latest[move.cause]):
-            latest[move.cause] = move
-    restored = [word for word in latest.values() if isinstance(word, Restored)]
-    taken = {cause: share(word) for cause, word in latest.items() if isinstance(word, Reversed)}
-    for word in sorted(restored, key=_weight):
-        if word.cause not in singles and (group := _group(word.cause)):
-            left = share(word)
-            for cause in taken:
-                if _group(cause) == group and latest[cause].occurred_at <= word.occurred_at:
-                    undone = min(left, taken[cause])
-                    taken[cause] -= undone
-                    left -= undone
-    running: dict[str, Fraction] = {}
-    for total in totals:
-        back = [
-            share(word)
-            for word in restored
-            if total.cause in {word.cause, _family(word.cause)} and word.occurred_at >= total.occurred_at
-        ]
-        running[total.cause] = max(running.get(total.cause, Fraction(0)), share(total) - sum(back))
-    return {
-        family: max(
-            sum((away for cause, away in taken.items() if _family(cause) == family), Fraction(0)),
-            sum((away for cause, away in running.items() if _family(cause) == family != cause), Fraction(0)),
-            running.get(family, Fraction(0)),
-        )
-        for family in {_family(cause) for cause in (*taken, *running)}
-    }
-
-
-def _weight(fact: Reversed | Restored) -> tuple[datetime, bool, float]:
-    return fact.occurred_at, isinstance(fact, Restored), inf if fact.amount_minor is None else fact.amount_minor
-
-
-def _family(cause: str) -> str:
-    return cause.partition(":")[0]
-
-
-def _group(cause: str) -> tuple[str, str] | None:
-    family, _, named = cause.partition(":")
-    _, of, group = named.partition(" of ")
-    return (family, group) if of else None
-
-
-def away(moments: Sequence[tuple[datetime, Fact]], reversed_by: Callable[[Sequence[Fact]], int]) -> list[Period]:
-    """When more sessions of a grant were reversed than are in the end: the time for which they were taken.
-
-    Each fact stands beside the moment from which it was known; `reversed_by` says how many sessions of the grant facts
-    reverse. Of a reversal that was never undone nothing is away in this sense. The periods do not overlap.
-    """
-    kinds = {type(fact) for _, fact in moments}
-    if Reversed not in kinds or Restored not in kinds:
-        return []
-
-    def count_at(moment: datetime) -> int:
-        return reversed_by([fact for at, fact in moments if at <= moment or not isinstance(fact, Reversed | Restored)])
-
-    changes = sorted({at for at, fact in moments if isinstance(fact, Reversed | Restored)})
-    counts = [count_at(moment) for moment in changes]
-    return [(start, end) for start, end, count in zip(changes, changes[1:], counts, strict=False) if count > counts[-1]]

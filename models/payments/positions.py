@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -11,14 +12,15 @@ from sqlalchemy.orm import Session
 from models.database.arrays import Batch, array
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
-from models.payments import entitlement, facts, references
+from models.payments import entitlement, facts, money_back, references
 from models.payments.contradictions import contradictions
-from models.payments.entitlement import Buyer, FeeKept, Owed
+from models.payments.entitlement import Buyer, Entitlement, Owed
 from models.payments.facts import Fact, KnownFact, Paid
+from models.payments.money_back import FeeKept
 from models.payments.references import Locked, PaymentState
 from models.payments.reviews import Reason, ReviewReason
 from models.payments.shares import Division
-from models.payments.worth import ItemTerms, Terms
+from models.payments.worth import ItemTerms, Terms, in_force
 
 
 class Match(NamedTuple):
@@ -29,6 +31,9 @@ class Match(NamedTuple):
     currency: str
     shortfall_policy: str
     buyer: Buyer
+
+
+DAY = timedelta(days=1)
 
 
 @dataclass(slots=True)
@@ -49,6 +54,8 @@ class Position:
     memberships: dict[int, Match] = field(default_factory=dict)
     not_dues: frozenset[str] = frozenset()
     """The references among those of its lines that are marked as not dues."""
+    beside_dues: frozenset[int] = frozenset()
+    """The memberships whose dues another payment paid on the same day."""
     state: PaymentState = PaymentState.HEARD_OF
     problem: str | None = None
     contradicting: frozenset[Fact] = frozenset()
@@ -61,7 +68,7 @@ class Position:
 
     def __post_init__(self) -> None:
         self.facts = [known.fact for known in self.known]
-        paid = entitlement.payment_of(self.facts)
+        paid = money_back.payment_of(self.facts)
         if paid is not None:
             first = min(
                 (known for known in self.known if isinstance(known.fact, Paid)),
@@ -73,10 +80,17 @@ class Position:
         """The problem, if the fact is part of it."""
         return self.problem if self.state == PaymentState.HELD or fact in self.contradicting else None
 
-    def owed_by(self, facts: Sequence[Fact]) -> list[Owed]:
-        """What it owed if these facts were all."""
+    def entitlement_by(self, facts: Sequence[Fact]) -> Entitlement:
+        """What it came to if these facts were all."""
         buyers = {membership_id: match.buyer for membership_id, match in self.memberships.items()}
-        return entitlement.entitlement(facts, self.matches, buyers, self.not_dues).owed
+        return entitlement.entitlement(facts, self.matches, buyers, self.not_dues, self.beside_dues)
+
+    @property
+    def may_be_a_fee(self) -> bool:
+        """Whether it would be worth nothing beside other dues: a part by its amount alone."""
+        kinds = {one.reason for one in self.reasons}
+        covers = any(share.bill.covers for share in self.division.shares)
+        return ReviewReason.EXTRA in kinds or (ReviewReason.PART in kinds and not covers)
 
     @property
     def references(self) -> list[str]:
@@ -110,10 +124,47 @@ def read(session: Session, roots: Collection[int]) -> list[Position]:
     positions = [Position(payment, known[payment.root]) for payment in locked]
     paid = [position for position in positions if position.paid]
     _match(session, paid)
-    _read_marks(session, paid)
     for position in paid:
         _judge(position)
+    _look_beside(session, paid)
     return positions
+
+
+_BESIDE = Batch(
+    """
+    SELECT new.root, new.membership_id
+    FROM ROWS JOIN paid_payments p ON p.membership_id = new.membership_id
+    WHERE p.id <> new.root AND p.state = 'settled' AND p.amount_minor >= new.dues_minor
+      AND p.paid_at BETWEEN new.paid_at - interval '1 day' AND new.paid_at + interval '1 day'
+    """,
+    root="bigint", membership_id="bigint", dues_minor="bigint", paid_at="timestamptz",
+)  # fmt: skip
+
+
+def _look_beside(session: Session, positions: list[Position]) -> None:
+    """Judge again what may be a fee, if the membership's dues were paid on the same day."""
+    wanted = {
+        (position.payment.root, owner, in_force(match.buyer.versions, paid_at).dues_minor, paid_at): position
+        for position in positions
+        if position.may_be_a_fee and position.paid
+        for paid_at in [position.paid.fact.occurred_at]
+        for owner, match in position.memberships.items()
+    }
+    if not wanted:
+        return
+    beside = {tuple(row) for row in _BESIDE.execute(session, list(wanted))}
+    for root, owner, dues_minor, paid_at in wanted:
+        # Those of the same group do not stand in the table yet.
+        beside |= {
+            (root, owner)
+            for other in positions
+            if other.paid and other.payment.root != root and owner in other.memberships
+            if other.paid.fact.settled >= dues_minor and abs(other.paid.fact.occurred_at - paid_at) <= DAY
+        }
+    for (root, owner, *_), position in wanted.items():
+        if (root, owner) in beside:
+            position.beside_dues |= {owner}
+            _judge(position)
 
 
 def _judge(position: Position) -> None:
@@ -128,9 +179,7 @@ def _judge(position: Position) -> None:
         position.state = PaymentState.HELD
         position.reasons = [Reason(ReviewReason.HELD, position.problem)]
         return
-    buyers = {membership_id: match.buyer for membership_id, match in position.memberships.items()}
-    judged = entitlement.entitlement(position.facts, position.matches, buyers, position.not_dues)
-    position.owed, position.division, position.reasons = judged
+    position.owed, position.division, position.reasons = position.entitlement_by(position.facts)
     if not position.division.is_dues and not position.memberships:
         position.state = PaymentState.NOT_DUES
     elif position.division.shares or not position.division.is_dues:
@@ -143,8 +192,11 @@ def _judge(position: Position) -> None:
 
 _MATCHES = Batch(
     """
-    SELECT new.root, new.reference, b.membership_id
-    FROM ROWS JOIN billing_references b ON (b.endpoint, b.reference) = (new.endpoint, new.reference)
+    SELECT new.root, new.reference, b.membership_id, n.reference IS NOT NULL AS is_not_dues
+    FROM ROWS
+    LEFT JOIN billing_references b ON (b.endpoint, b.reference) = (new.endpoint, new.reference)
+    LEFT JOIN not_dues n ON (n.endpoint, n.reference) = (new.endpoint, new.reference)
+    WHERE b.membership_id IS NOT NULL OR n.reference IS NOT NULL
     ORDER BY b.membership_id
     """,
     root="bigint", endpoint="text", reference="text",
@@ -185,7 +237,10 @@ _MEMBERSHIPS = text("""
 
 
 def _match(session: Session, positions: list[Position]) -> None:
-    """Find the memberships of each payment; those that it was matched to before stay the only ones for their part."""
+    """Find the memberships of each payment, and which of its references are marked as not dues.
+
+    The memberships that it was matched to before stay the only ones for their part.
+    """
     wanted = [
         (position.payment.root, position.payment.endpoint, reference)
         for position in positions
@@ -194,13 +249,18 @@ def _match(session: Session, positions: list[Position]) -> None:
     if not wanted:
         return
     found: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
-    for root, reference, membership_id in _MATCHES.execute(session, wanted):
-        found[root, reference].append(membership_id)
+    marked: defaultdict[int, set[str]] = defaultdict(set)
+    for root, reference, membership_id, is_not_dues in _MATCHES.execute(session, wanted):
+        if membership_id is not None:
+            found[root, reference].append(membership_id)
+        if is_not_dues:
+            marked[root].add(reference)
     known = {root for root, _ in found}
     if missing := [row for row in wanted if row[0] not in known]:
         for root, reference, membership_id in _REPLACED.execute(session, missing):
             found[root, reference].append(membership_id)
     for position in positions:
+        position.not_dues = frozenset(marked.get(position.payment.root, ()))
         before, waited_for = set(position.payment.memberships), set(position.payment.waits_for)
         for reference in position.references:
             every = found[position.payment.root, reference]
@@ -243,30 +303,6 @@ def _memberships(session: Session, ids: Collection[int]) -> dict[int, Match]:
         if row.quantity:
             items[row.terms_id].append(ItemTerms(*row[15:]))
     return memberships
-
-
-_MARKS = Batch(
-    "SELECT new.root, n.reference FROM ROWS JOIN not_dues n USING (endpoint, reference)",
-    root="bigint", endpoint="text", reference="text",
-)  # fmt: skip
-
-
-def _read_marks(session: Session, positions: list[Position]) -> None:
-    named = [
-        (position.payment.root, position.payment.endpoint, reference)
-        for position in positions
-        if position.paid
-        for reference in (
-            *position.paid.fact.billing_references,
-            *(one for line in position.paid.fact.lines for one in line.references),
-        )
-    ]
-    if named:
-        marked: defaultdict[int, set[str]] = defaultdict(set)
-        for root, reference in _MARKS.execute(session, named):
-            marked[root].add(reference)
-        for position in positions:
-            position.not_dues = frozenset(marked.get(position.payment.root, ()))
 
 
 def read_grants(session: Session, positions: list[Position]) -> dict[int, Grant]:

@@ -131,15 +131,14 @@ _LOCK = text("""
 """)
 
 _JOINED = text("""
-    SELECT id, root_id, membership_id FROM payments
+    SELECT root_id, id, membership_id FROM payments
     WHERE root_id = ANY(CAST(:roots AS bigint[])) AND id <> root_id
-    ORDER BY id
+    UNION ALL
+    SELECT p.root_id, NULL, m.membership_id FROM payments p JOIN payment_matches m ON m.payment_id = p.id
+    WHERE p.root_id = ANY(CAST(:roots AS bigint[]))
+    ORDER BY 2 NULLS LAST, 3
 """)
-
-_FURTHER = text("""
-    SELECT p.root_id, m.membership_id FROM payments p JOIN payment_matches m ON m.payment_id = p.id
-    WHERE p.root_id = ANY(CAST(:roots AS bigint[])) ORDER BY m.membership_id
-""")
+"""The further rows of payments, then the further memberships."""
 
 
 @dataclass(slots=True)
@@ -185,13 +184,14 @@ def lock(session: Session, roots: Collection[int]) -> list[Locked]:
         if row.id == row.root_id
     }
     # A second statement with a new snapshot: the first one may have waited, and does not see what was joined then.
-    for payment_id, root, membership_id in session.execute(_JOINED, {"roots": array(payments)}):
-        payments[root].ids.append(payment_id)
-        if membership_id and not payments[root].memberships:
-            payments[root].memberships.append(membership_id)
-    for root, membership_id in session.execute(_FURTHER, {"roots": array(payments)}):
-        if membership_id not in payments[root].memberships:
-            payments[root].memberships.append(membership_id)
+    for root, payment_id, membership_id in session.execute(_JOINED, {"roots": array(payments)}):
+        payment = payments[root]
+        if payment_id is not None:
+            payment.ids.append(payment_id)
+        # Of payments that turned out to be one, each matched by itself, the match of the first stays.
+        is_further = payment_id is None or not payment.memberships
+        if membership_id and is_further and membership_id not in payment.memberships:
+            payment.memberships.append(membership_id)
     return list(payments.values())
 
 

@@ -5,7 +5,7 @@ whose sentence changes afterwards stands open again. So the list depends on fact
 on the order in which they came.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -34,6 +34,10 @@ class ReviewReason(StrEnum):
     """It is more than the dues."""
     LESS = "less"
     """It is less than the dues, though it pays for a whole interval."""
+    EXTRA = "extra"
+    """It was paid beside the dues: a fee, not a part of them."""
+    SEVERAL = "several"
+    """There is another charge for the same period."""
     SHAPE = "shape"
     """The period or the lines that it says it pays for make no sense."""
     PAYER_ONLY = "payer_only"
@@ -55,6 +59,7 @@ class PaymentReview(Base):
     __table_args__ = (
         CheckConstraint(one_of("reason", ReviewReason), "reason"),
         Index("ix_payment_reviews_open", "recorded_at", "payment_id", postgresql_where=text("answered_by IS NULL")),
+        Index("ix_payment_reviews_fees", "recorded_at", postgresql_where=text("reason IN ('part', 'extra')")),
     )
 
     payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"), primary_key=True)
@@ -75,26 +80,27 @@ class Reason(NamedTuple):
     what: str
 
 
-_KNOWN = text("""
-    SELECT payment_id, reason, what FROM payment_reviews WHERE payment_id = ANY(CAST(:ids AS bigint[]))
-""")
-_DELETE = Batch(
-    "DELETE FROM payment_reviews r USING ROWS WHERE (r.payment_id, r.reason) = (new.payment_id, new.reason)",
-    payment_id="bigint", reason="text",
-)  # fmt: skip
 _WRITE = Batch(
     """
-    INSERT INTO payment_reviews (payment_id, reason, what, recorded_at)
-    SELECT payment_id, reason, what, :now FROM ROWS
+    WITH wanted AS (
+        SELECT * FROM ROWS
+    ), gone AS (
+        DELETE FROM payment_reviews r
+        WHERE r.payment_id = ANY(CAST(:payments AS bigint[])) AND (r.reason = 'several') = :compared
+          AND NOT EXISTS (SELECT FROM wanted w WHERE (w.payment_id, w.reason) = (r.payment_id, r.reason))
+    )
+    INSERT INTO payment_reviews AS known (payment_id, reason, what, recorded_at)
+    SELECT payment_id, reason, what, :now FROM wanted
     ON CONFLICT (payment_id, reason) DO UPDATE
     SET what = excluded.what, recorded_at = excluded.recorded_at, answered_by = NULL
+    WHERE known.what <> excluded.what
     """,
     payment_id="bigint", reason="text", what="prose",
 )  # fmt: skip
 
 
 def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reason]]], now: datetime) -> None:
-    """Make the review show these reasons, and no others, for payments that are locked.
+    """Make the review show these reasons, and no others that settling finds, for payments that are locked.
 
     Each comes as all its ids, the root first, with its reasons. An answer stands as long as the sentence that it
     answered.
@@ -104,9 +110,16 @@ def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reaso
         for reason, what in reasons:
             key = root, reason.value
             after[key] = f"{after[key]}; {what}" if key in after else what
-    ids = [payment_id for ids, _ in wanted for payment_id in ids]
-    known = {(root, reason): what for root, reason, what in session.execute(_KNOWN, {"ids": array(ids)})}
-    if gone := known.keys() - after.keys():
-        _DELETE.execute(session, sorted(gone))
-    if changed := [(*key, what) for key, what in after.items() if known.get(key) != what]:
-        _WRITE.execute(session, changed, now=now)
+    rows = [(*key, what) for key, what in after.items()]
+    ids = array(payment_id for ids, _ in wanted for payment_id in ids)
+    _WRITE.execute(session, rows, payments=ids, compared=False, now=now)
+
+
+_SEVERAL = text("SELECT payment_id FROM payment_reviews WHERE reason = 'several' AND recorded_at > :since")
+
+
+def write_several(session: Session, wanted: Mapping[int, str], *, since: datetime, now: datetime) -> None:
+    """Make the review show these sentences for several charges, and no others since that moment."""
+    known = session.scalars(_SEVERAL, {"since": since}).all()
+    rows = [(payment_id, ReviewReason.SEVERAL.value, what) for payment_id, what in wanted.items()]
+    _WRITE.execute(session, rows, payments=array(known), compared=True, now=now)

@@ -13,15 +13,17 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.clubs import ShortfallPolicy
 from models.database import locks
-from models.database.arrays import Batch
+from models.database.arrays import Batch, array
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
 from models.payments import dates, facts, positions, references, reviews
 from models.payments.entitlement import Owed
 from models.payments.facts import FACTS_PER_EVENT, EventFacts, Fact, KnownFact, Linked, Paid, Restored, Reversed
+from models.payments.money_back import kept_as_fee
 from models.payments.positions import Position
 from models.payments.references import PaymentState
+from models.wording import money
 
 
 def take_in(session: Session, events: Sequence[EventFacts], *, now: datetime, late_credit: timedelta) -> dict[int, str]:
@@ -81,6 +83,7 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
     entries.post(session, moves)
     _write_states(session, read)
     reviews.write(session, [(position.payment.ids, position.reasons) for position in read], now)
+    _look_again(session, read, now)
     return [position for position in read if position.problem]
 
 
@@ -113,6 +116,8 @@ def _settle_grants(
     for position, grant, target in targets.values():
         cause = _cause(position, (Reversed, Linked) if target > grant.reversed else (Restored,))
         match = position.memberships.get(grant.membership_id or 0)
+        fee = kept_as_fee(position.facts, match.buyer.fee_kept) if match and isinstance(cause.fact, Reversed) else 0
+        paid = position.paid.fact if position.paid else None
         moves += clawback.reverse(
             grant,
             target,
@@ -120,6 +125,7 @@ def _settle_grants(
             fact_id=cause.id,
             occurred_at=cause.fact.occurred_at,
             now=now,
+            note=f"all but a fee of {money(fee, paid.currency)} went back: it counts as all" if fee and paid else None,
         )
     for move in list({move.grant_id: move for move in moves if move.fact_id}.values()):
         grant = grants[move.grant_id]
@@ -237,6 +243,28 @@ def _write_states(session: Session, read: list[Position]) -> None:
     ]
     if several:
         _WRITE_FURTHER.execute(session, several)
+
+
+_LOOK_AGAIN = text("""
+    UPDATE payments p SET settle_again = true FROM payment_reviews r
+    WHERE r.payment_id = p.id AND r.reason IN ('part', 'extra') AND r.recorded_at > :now - interval '40 days'
+      AND p.membership_id = ANY(CAST(:owners AS bigint[]))
+      AND NOT p.id = ANY(CAST(:roots AS bigint[])) AND NOT p.settle_again
+""")
+_ONCE_MORE = text("UPDATE payments SET settle_again = true WHERE id = ANY(CAST(:roots AS bigint[]))")
+
+
+def _look_again(session: Session, read: list[Position], now: datetime) -> None:
+    """Have what may be a fee beside these payments judged again, now that they are there.
+
+    And what is new and may be a fee itself, once this is committed: its dues may be settled at this very moment.
+    """
+    roots = [position.payment.root for position in read]
+    new = [position for position in read if position.payment.state != position.state]
+    if owners := {owner for position in new if not position.may_be_a_fee for owner in position.memberships}:
+        session.execute(_LOOK_AGAIN, {"owners": array(owners), "roots": array(roots), "now": now})
+    if fees := [position.payment.root for position in new if position.may_be_a_fee]:
+        session.execute(_ONCE_MORE, {"roots": array(fees)})
 
 
 def _first(owners: list[int]) -> int | None:

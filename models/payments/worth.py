@@ -81,6 +81,8 @@ class Bill:
     """Unused time of one plan is given back, and the rest of the period billed at another price."""
     payer_only: bool = False
     """Only its payer is known: nothing says that it is dues."""
+    beside_dues: bool = False
+    """Another payment of the same membership was its dues, less than a day before or after."""
 
 
 class Tranche(NamedTuple):
@@ -112,8 +114,11 @@ def worth(bill: Bill, versions: Sequence[Terms], zone: str) -> Worth:
     if bill.is_upgrade and (upgraded := _upgrade(bill, terms, versions, zone)) is not None:
         return Worth(upgraded, [])
     covers, reasons = _believed(bill)
-    intervals = _intervals(bill, covers, terms, zone)
-    reasons += _unlike(bill, intervals, terms)
+    intervals, covered = _intervals(bill, covers, terms, zone)
+    if bill.beside_dues and covers is None and intervals < 1:
+        what = f"{_due(bill)} beside the dues of {_dues(terms, bill)}, which were paid on the same day: it gave nothing"
+        return Worth([], [Reason(ReviewReason.EXTRA, what)])
+    reasons += _unlike(bill, intervals, covered, terms)
     if bill.payer_only and (reasons or intervals != 1):
         what = f"{_due(bill)} of a payer whose dues are {_dues(terms, bill)}; it names no subscription"
         return Worth([], [Reason(ReviewReason.PAYER_ONLY, what)])
@@ -134,17 +139,18 @@ def _believed(bill: Bill) -> tuple[Period | None, list[Reason]]:
     return None, [Reason(ReviewReason.SHAPE, what)]
 
 
-def _intervals(bill: Bill, covers: Period | None, terms: Terms, zone: str) -> Fraction:
-    """How many intervals it pays for; less than 1 is a part."""
+def _intervals(bill: Bill, covers: Period | None, terms: Terms, zone: str) -> tuple[Fraction, Fraction]:
+    """How many intervals it pays for, of how many that it covers; less than 1 is a part."""
     if covers is None or terms.interval == Interval.ONCE:
         # Tax may stand on top of what was due; a discount below it.
         most = max(bill.due_minor, bill.settled_minor)
-        return min(Fraction(most) / terms.dues_minor if terms.dues_minor else Fraction(1), Fraction(1))
+        paid_for = min(Fraction(most) / terms.dues_minor if terms.dues_minor else Fraction(1), Fraction(1))
+        return paid_for, paid_for
     by_money = Fraction(bill.due_minor) / terms.dues_minor if terms.dues_minor else Fraction(1)
     first, end = (moment.astimezone(ZoneInfo(zone)).date() for moment in covers)
     if (covered := _covered(first, end, terms)) < 1 and by_money >= 1:
-        return Fraction(1)
-    return min(covered, Fraction(max(1, int(by_money + ABOUT))))
+        return Fraction(1), Fraction(1)
+    return min(covered, Fraction(max(1, int(by_money + ABOUT)))), covered
 
 
 def _covered(first: date, end: date, terms: Terms) -> Fraction:
@@ -159,8 +165,11 @@ def _covered(first: date, end: date, terms: Terms) -> Fraction:
     return Fraction(whole) if whole and rest <= ABOUT else whole + rest
 
 
-def _unlike(bill: Bill, intervals: Fraction, terms: Terms) -> list[Reason]:
+def _unlike(bill: Bill, intervals: Fraction, covered: Fraction, terms: Terms) -> list[Reason]:
     """How it differs from the dues."""
+    if intervals < covered:
+        what = f"{_due(bill)} for a period of {float(covered):.3g} times the dues of {_dues(terms, bill)}"
+        return [Reason(ReviewReason.LESS, f"{what}: it gave {float(intervals):.3g} times the sessions")]
     expected = terms.dues_minor * intervals
     if intervals < 1:
         share = f"{float(intervals):.0%}"

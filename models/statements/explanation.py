@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from models.inbox.events import WebhookEvent
 from models.ledger.entries import CreditGrant, LedgerEntry
 from models.ledger.redemptions import Redemption
-from models.payments import entitlement, facts
+from models.payments import facts, money_back
 from models.payments.facts import Paid, PaymentFact
 from models.payments.references import Payment
 from models.staff.accounts import Staff
@@ -91,7 +91,7 @@ def _history(session: Session, fact_id: int) -> PaymentHistory:
     root = rows[0]
     every = [known.fact for _, known in facts.of_payments(session, [row.id for row in rows])]
     event = session.get_one(WebhookEvent, fact.event_id)
-    return PaymentHistory(root, [row.reference for row in rows], entitlement.payment_of(every), fact, event)
+    return PaymentHistory(root, [row.reference for row in rows], money_back.payment_of(every), fact, event)
 
 
 class Troubled(NamedTuple):

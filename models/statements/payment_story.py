@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from models.database.arrays import array
 from models.members.memberships import Membership
-from models.payments import entitlement, facts
+from models.payments import facts, money_back
 from models.payments.facts import Fact, KnownFact, Paid
 from models.payments.references import Payment
 
@@ -100,7 +100,7 @@ def _stories(session: Session, roots: Sequence[Payment]) -> list[PaymentStory]:
     stories = []
     for root in roots:
         every = [known.fact for known in known_of[root.id]]
-        paid, reversed_minor = entitlement.payment_of(every), entitlement.money_reversed(every)
+        paid, reversed_minor = money_back.payment_of(every), money_back.money_reversed(every)
         member_id = member_of.get(root.membership_id)
         stories.append(
             PaymentStory(root, references[root.id], known_of[root.id], paid, reversed_minor, member_id, gave[root.id])

@@ -38,7 +38,7 @@ from tests.models.gym import (
     grants_of,
     paid,
 )
-from tests.models.payments.entitled import Terms, entitlement
+from tests.models.payments.entitled import CLUBS_FEE, Terms, entitlement
 from tests.models.payments.test_convergence import last_usable_day
 
 MODEST = settings(max_examples=40, stateful_step_count=25)
@@ -303,7 +303,7 @@ class MemberOfAGym(RuleBasedStateMachine):
         ]
         expected = {terms[0].item_id: 0, terms[1].item_id: 0}
         for facts in self.facts.values():
-            for owed in entitlement(facts, terms):
+            for owed in entitlement(facts, terms, CLUBS_FEE):
                 expected[owed.item_id] += owed.quantity - owed.reversed
         standing = dict.fromkeys(expected, 0)
         for grant in grants_of(self.session, self.membership):
@@ -317,7 +317,7 @@ class MemberOfAGym(RuleBasedStateMachine):
         for grant in grants_of(self.session, self.membership, self.gym.spin):
             facts = self.facts.get(names.get(grant.payment_id or 0, ""))
             if facts and grant.id not in self.extended:
-                (owed,) = entitlement(facts, [Terms(self.gym.spin.id, CLASSES, CLASS_DAYS)])
+                (owed,) = entitlement(facts, [Terms(self.gym.spin.id, CLASSES, CLASS_DAYS)], CLUBS_FEE)
                 assert grant.expires_at == end_of(last_usable_day(facts, owed), self.gym.club.time_zone)
 
     @invariant()

@@ -9,10 +9,13 @@ from models.catalogue.terms import Interval
 from models.payments import entitlement as rules
 from models.payments.entitlement import Buyer
 from models.payments.facts import Fact, Paid
+from models.payments.money_back import NO_FEE, FeeKept
 from models.payments.worth import ItemTerms
 from models.payments.worth import Terms as Version
 
 Terms = ItemTerms
+CLUBS_FEE = FeeKept(5, 1000)
+"""What clubs begin with."""
 SINCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -25,9 +28,9 @@ class Owed(NamedTuple):
     reversed: int
 
 
-def entitlement(facts: Sequence[Fact], terms: Iterable[ItemTerms]) -> list[Owed]:
+def entitlement(facts: Sequence[Fact], terms: Iterable[ItemTerms], fee_kept: FeeKept = NO_FEE) -> list[Owed]:
     """What the payment with these facts gives under these terms; nothing before it is paid."""
     version = Version(SINCE, 1, Interval.ONCE, items=[one for one in terms if one.quantity])
     told = [replace(fact, billing_references=("sub",)) if isinstance(fact, Paid) else fact for fact in facts]
-    found = rules.entitlement(told, {"sub": [1]}, {1: Buyer([version], "UTC")})
+    found = rules.entitlement(told, {"sub": [1]}, {1: Buyer([version], "UTC", fee_kept)})
     return [Owed(one.item_id, one.quantity, one.days_to_expire, one.reversed) for one in found.owed]

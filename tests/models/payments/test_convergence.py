@@ -16,8 +16,8 @@ from models.catalogue.days import end_of, expires_at
 from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import redeem
 from models.members.memberships import Membership
-from models.payments.entitlement import payment_of
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from models.payments.money_back import payment_of
 from tests.models.gym import (
     BY,
     CLASS_DAYS,
@@ -38,7 +38,7 @@ from tests.models.gym import (
     paid,
     tell,
 )
-from tests.models.payments.entitled import Owed, Terms, entitlement
+from tests.models.payments.entitled import CLUBS_FEE, Owed, Terms, entitlement
 
 CHICAGO = ZoneInfo("America/Chicago")
 MODEST = settings(max_examples=60)
@@ -147,7 +147,7 @@ def last_usable_day(facts: list[Fact], owed: Owed) -> date:
 
     def is_away(day: date) -> bool:
         known = [fact for fact in facts if isinstance(fact, Paid) or fact.occurred_at.astimezone(CHICAGO).date() <= day]
-        (then,) = entitlement(known, terms)
+        (then,) = entitlement(known, terms, CLUBS_FEE)
         return then.reversed > owed.reversed
 
     payment = payment_of(facts)
@@ -163,7 +163,7 @@ def expected(gym: Gym, scenario: Scenario) -> Shown:
     """What the facts as a set come to, counted without the database."""
     terms = [Terms(gym.spin.id, CLASSES, CLASS_DAYS), Terms(gym.training.id, TRAININGS, NEVER)]
     result: Shown = {}
-    for owed in entitlement(scenario.facts, terms):
+    for owed in entitlement(scenario.facts, terms, CLUBS_FEE):
         expires = end_of(last_usable_day(scenario.facts, owed), "America/Chicago") if owed.days_to_expire else None
         expired = expires is not None and expires <= scenario.now
         remaining = 0 if expired else owed.quantity - owed.reversed

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.payments.entitlement import contradicts, payment_of
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from models.payments.money_back import contradicts, payment_of
 from tests.models.payments.entitled import Owed, Terms, entitlement
 
 AT = datetime(2024, 3, 1, 15, tzinfo=UTC)

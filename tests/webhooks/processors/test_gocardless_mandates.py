@@ -4,8 +4,8 @@ from itertools import permutations
 
 import pytest
 
-from models.payments.entitlement import payment_of
 from models.payments.facts import Paid, Replaced
+from models.payments.money_back import payment_of
 from tests.webhooks.processors.test_gocardless import CONFIRMED, RECORDED, at, meaning
 from webhooks.processors import Ignored, NotYet, Unusable
 

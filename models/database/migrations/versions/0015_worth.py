@@ -108,11 +108,12 @@ CREATE TABLE payment_reviews (
     answered_by BIGINT,
     CONSTRAINT pk_payment_reviews PRIMARY KEY (payment_id, reason),
     CONSTRAINT ck_payment_reviews_reason CHECK (reason IN ('unmatched', 'held', 'unplaced', 'nothing', 'part',
-        'more', 'less', 'shape', 'payer_only', 'balance', 'not_dues_refund', 'outside', 'noted')),
+        'more', 'less', 'extra', 'several', 'shape', 'payer_only', 'balance', 'not_dues_refund', 'outside', 'noted')),
     CONSTRAINT fk_payment_reviews_payment_id_payments FOREIGN KEY(payment_id) REFERENCES payments (id),
     CONSTRAINT fk_payment_reviews_answered_by_actions FOREIGN KEY(answered_by) REFERENCES actions (id)
 );
 CREATE INDEX ix_payment_reviews_open ON payment_reviews (recorded_at, payment_id) WHERE answered_by IS NULL;
+CREATE INDEX ix_payment_reviews_fees ON payment_reviews (recorded_at) WHERE reason IN ('part', 'extra');
 
 INSERT INTO payment_reviews (payment_id, reason, what, recorded_at, answered_by)
 SELECT id, state, CASE state WHEN 'held' THEN coalesce(problem, 'its facts contradict each other')
