@@ -7,8 +7,11 @@ from typing import Any
 
 from console.request import actor, database
 from console.rows import noun
-from models.catalogue.tables import Item, PaymentTerm
+from models.catalogue import on_sale
+from models.catalogue.items import Item
+from models.catalogue.tables import PaymentTerm
 from models.staff import actions
+from models.wording import lasting
 
 
 class Edit:
@@ -49,6 +52,14 @@ def set_retired(row: Item | PaymentTerm, retired: bool) -> None:
     if retired != (row.retired_at is not None):
         row.retire(datetime.now(UTC)) if retired else row.bring_back()
         log(f"{'retire' if retired else 'bring back'} {noun(type(row))}", named(row))
+
+
+def sessions_of(term: PaymentTerm) -> dict[str, str]:
+    """The sessions that a payment term gives of each session item of its offer, for the action log."""
+    return {
+        given.item: f"{given.quantity} ({lasting(given.days_to_expire)})" if given.quantity else "0"
+        for given in on_sale.given(term).values()
+    }
 
 
 def named(row: Any) -> str:

@@ -6,7 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from local import endpoints
-from models.catalogue.tables import Club, Item, Offer, PaymentTerm
+from models.catalogue.clubs import Club
+from models.catalogue.items import Item
+from models.catalogue.tables import Offer, PaymentTerm
 from models.members.memberships import Membership, add_billing_reference, find_member
 from models.members.signing_up import sign_up
 from models.staff.actions import Actor

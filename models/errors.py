@@ -155,6 +155,14 @@ class IntervalTooLong(SppError, field="interval_count"):
     """Dues can fall due every {limit} {interval}s at most (it is every {count})."""
 
 
+class NotReleased(SppError, field="release"):
+    """Sessions are released {how} only of {needs}, and these fall due {every}: choose another release or interval."""
+
+
+class ReleaseTimesMissing(SppError, field="release_times"):
+    """Say how many times sessions are released for each payment: 2 to {most} (it is {value})."""
+
+
 # Members
 
 
@@ -196,6 +204,10 @@ class PickNotOffered(SppError, field="item_ids"):
 
 class PickGivesNothing(SppError, field="item_ids"):
     """The payment term {term!r} gives no sessions of {item!r}: leave it out, or choose another payment term."""
+
+
+class PreviewChanged(SppError, status=409):
+    """This is not what the preview said: read it again, then press the button once more."""
 
 
 class TermsChanged(SppError, field="payment_term_id", status=409):

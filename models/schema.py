@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from models.audit import chain, results
-from models.catalogue import tables
+from models.catalogue import clubs, items, tables
 from models.database.base import Base
 from models.inbox import bulk, certificates, deliveries, events, pauses, reconciliation
 from models.ledger import adjustments, entries, expiry, redemptions
@@ -13,7 +13,7 @@ from models.payments import facts, not_dues, references, reviews
 from models.staff import accounts, actions, kept_answers, logins, tokens
 
 TABLES = (
-    tables.Club, tables.Item, tables.Offer, tables.SessionBucket, tables.PaymentTerm,
+    clubs.Club, items.Item, tables.Offer, tables.SessionBucket, tables.PaymentTerm,
     tables.BucketTerms, memberships.Member, memberships.Membership,
     memberships.MembershipTerms, memberships.PinnedTerms, memberships.BillingReference, adjustments.Adjustment,
     events.WebhookEvent, events.EventError, bulk.BulkAction, pauses.Pause,

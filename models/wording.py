@@ -1,7 +1,7 @@
-"""PURE: amounts and payment terms in plain words, and amounts as people type them."""
+"""PURE: amounts, durations and counts in plain words, and amounts as people type them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -28,13 +28,30 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
-def age(waited: timedelta) -> str:
-    """How long something has waited, in the largest unit that says it: `12 s`, `12 min`, `5 h`, `3 days`."""
-    seconds = max(0, int(waited.total_seconds()))
+def joined(parts: Sequence[str], *, apart: bool = False) -> str:
+    """The parts in one enumeration: `a and b`, `a, b, and c`.
+
+    Two parts are set apart by a comma if they contain commas themselves, or where they would be misread (`apart`).
+    """
+    *first, last = parts or [""]
+    comma = "," if apart or len(first) > 1 or any("," in part for part in parts) else ""
+    return f"{', '.join(first)}{comma} and {last}" if first else last
+
+
+def duration(time: timedelta | float | None) -> str:
+    """A duration in the largest unit that says it: `30 ms`, `1.2 s`, `12 min`, `5 h`, `3 days`.
+
+    A number is in seconds. None, where there was nothing to measure, is a dash.
+    """
+    if time is None:
+        return "\N{EN DASH}"
+    seconds = max(0.0, time.total_seconds() if isinstance(time, timedelta) else time)
     for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+            return f"{seconds // size:.0f} {unit}"
+    if 0 < seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if 0 < seconds < 9.95 else f"{seconds:.0f} s"
 
 
 def money(amount_minor: int, currency: str) -> str:
@@ -85,31 +102,9 @@ def every(interval: str, count: int) -> str:
     return f"every {interval}" if count == 1 else f"every {count} {interval}s"
 
 
-def term_sentence(
-    dues_minor: int, currency: str, interval: str, interval_count: int, given: Iterable[tuple[str, int, int]]
-) -> str:
-    """What a payment term means: `Each $89.00 monthly payment gives 4 Spin sessions (30 days).`"""
-    dues = money(dues_minor, currency)
-    if interval == "once":
-        payment = f"The one-time {dues} payment"
-    elif interval_count == 1:
-        payment = f"Each {dues} {interval}ly payment"
-    else:
-        payment = f"Each {dues} payment {every(interval, interval_count)}"
-    parts = [sessions(item, quantity, days) for item, quantity, days in given if quantity]
-    if not parts:
-        return f"{payment} gives no sessions."
-    *first, last = parts
-    comma = "," if len(first) > 1 else ""
-    return f"{payment} gives {', '.join(first)}{comma} and {last}." if first else f"{payment} gives {last}."
-
-
-def sessions(item: str, quantity: int, days_to_expire: int) -> str:
-    """`4 Personal Training sessions (30 days)`, `1 Class session (never expires)`."""
-    what = sessions_of(item, quantity)
-    if days_to_expire:
-        return f"{what} ({counted(days_to_expire, 'day')})"
-    return f"{what} ({'never expires' if quantity == 1 else 'never expire'})"
+def lasting(days_to_expire: int) -> str:
+    """How long sessions last: `30 days`, or `never expiring`."""
+    return counted(days_to_expire, "day") if days_to_expire else "never expiring"
 
 
 def sessions_of(item: str, quantity: int) -> str:

@@ -16,7 +16,7 @@ from console.api.gate import act, person, read
 from console.api.members import Grant
 from console.api.paging import Listing, PageQuery
 from console.request import database
-from models.catalogue.tables import MAX_QUANTITY
+from models.catalogue.rules import MAX_QUANTITY
 from models.errors import NotFound
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment as Asked

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from console.api.catalogue import TAG, Club, Item
-from console.api.fields import Body, Change, Currency, Name, Text, field
+from console.api.fields import Body, Change, Currency, Name, Text, field, whole
 from console.api.gate import act, change, remove
 from console.edits import edited, log, named, set_retired
 from console.request import database
-from models.catalogue import clubs, items, tables
-from models.catalogue.tables import ItemKind, SessionType, ShortfallPolicy
+from models.catalogue import clubs, items
+from models.catalogue.clubs import ShortfallPolicy
+from models.catalogue.items import ItemKind, SessionType
 from models.staff.accounts import Role
 
 Zone = Annotated[Text, Field(max_length=64)]
@@ -26,6 +27,15 @@ class ClubBody(Body):
         "Whether the next grant repays sessions that were used when their payment was reversed, or they are forgiven.",
         "repay",
         default=ShortfallPolicy.REPAY,
+    )
+    refund_fee_percent: Annotated[int, Field(ge=0, le=clubs.MAX_REFUND_FEE_PERCENT), whole] = field(
+        "A refund that leaves no more than this share of the payment, and no more than `refund_fee_most_minor`, counts "
+        "as all of it: what is left is a fee that was kept.",
+        5,
+        default=clubs.REFUND_FEE_PERCENT,
+    )
+    refund_fee_most_minor: Annotated[int, Field(ge=0, le=clubs.MAX_REFUND_FEE_MINOR), whole] = field(
+        "The most that may be left, in minor units: 1000 is $10.00.", 1000, default=clubs.REFUND_FEE_MOST_MINOR
     )
 
 
@@ -59,22 +69,21 @@ class ItemChange(ItemBody, Change):
 def create_club(body: ClubBody) -> Club:
     """Make a club."""
     club = clubs.create_club(database(), **dict(body))
-    log("create club", f"{named(club)}: {club.time_zone}, {club.currency}, {club.shortfall_policy}")
+    log("create club", f"{named(club)}: {', '.join(str(getattr(club, name)) for name in clubs.FIELDS[1:])}")
     return Club.of(club)
 
 
 @change("/clubs/<id:club_id>", TAG, Role.MANAGER)
-def change_club(club: tables.Club, body: ClubChange) -> Club:
+def change_club(club: clubs.Club, body: ClubChange) -> Club:
     """Change a club."""
-    now: dict[str, Any] = dict(Club.of(club))
-    del now["id"]
-    with edited(club, "edit club", *now):
-        clubs.edit_club(database(), club, **now | body.given)
+    fields: Any = body.given
+    with edited(club, "edit club", *clubs.FIELDS):
+        clubs.edit_club(database(), club, **fields)
     return Club.of(club)
 
 
 @remove("/clubs/<id:club_id>", TAG, Role.MANAGER)
-def delete_club(club: tables.Club) -> None:
+def delete_club(club: clubs.Club) -> None:
     """Delete a club at which nobody has signed up."""
     log("delete club", named(club))
     clubs.delete_club(database(), club)
@@ -90,7 +99,7 @@ def create_item(body: ItemBody) -> Item:
 
 
 @change("/items/<id:item_id>", TAG, Role.MANAGER)
-def change_item(item: tables.Item, body: ItemChange) -> Item:
+def change_item(item: items.Item, body: ItemChange) -> Item:
     """Change an inventory item, retire it or bring it back."""
     now: dict[str, Any] = dict(Item.shown(item))
     del now["id"]
@@ -103,7 +112,7 @@ def change_item(item: tables.Item, body: ItemChange) -> Item:
 
 
 @remove("/items/<id:item_id>", TAG, Role.MANAGER)
-def delete_item(item: tables.Item) -> None:
+def delete_item(item: items.Item) -> None:
     """Delete an inventory item that nothing has used."""
     log("delete item", named(item))
     items.delete_item(database(), item)

@@ -11,8 +11,11 @@ from console.api.fields import Answer, field, id_of, parameter
 from console.api.gate import read
 from console.api.memberships import Pinned
 from console.api.paging import Listing, PageQuery
-from models.catalogue import on_sale, tables
-from models.catalogue.tables import Interval, ItemKind, OfferState, SessionType, ShortfallPolicy
+from models.catalogue import clubs, items, on_sale, tables
+from models.catalogue.clubs import ShortfallPolicy
+from models.catalogue.items import ItemKind, SessionType
+from models.catalogue.tables import OfferState
+from models.catalogue.terms import Interval, Partial, Release
 
 TAG = Tag(name="Catalogue", description="What gyms sell.")
 
@@ -33,7 +36,7 @@ class Item(Answer):
     retired: bool = field("Whether it can no longer be added to offers.", False)
 
     @classmethod
-    def shown(cls, item: tables.Item) -> Self:
+    def shown(cls, item: items.Item) -> Self:
         """The answer for a row."""
         return cls.of(item, retired=item.retired_at is not None)
 
@@ -50,6 +53,12 @@ class Club(Answer):
     time_zone: str = field("IANA name.", "America/Chicago")
     currency: str = field("ISO 4217.", "USD")
     shortfall_policy: ShortfallPolicy = field("Whether the next grant repays a shortfall, or it is forgiven.", "repay")
+    refund_fee_percent: int = field(
+        "A refund that leaves no more than this share of the payment, and no more than `refund_fee_most_minor`, counts "
+        "as all of it.",
+        5,
+    )
+    refund_fee_most_minor: int = field("The most that may be left, in minor units: 1000 is $10.00.", 1000)
 
 
 class Clubs(Listing[Club]):
@@ -75,11 +84,14 @@ class PaymentTerm(Answer):
     currency: str = field("ISO 4217.", "USD")
     interval: Interval = field("How often dues fall due, with `interval_count`.", "month")
     interval_count: int = field("Every so many intervals.", 1)
+    partial: Partial = field("What a part payment gives: the same part of the sessions, all, or none.", "proportional")
+    release: Release = field("When the sessions of one payment can be used.", "at_once")
+    release_times: int | None = field("How many times, for the release `times`.", None)
     retired: bool = field("Whether it can no longer be bought.", False)
     bucket_terms: list[Pinned] = field(
-        "The sessions of each picked item that paid dues give. No other items can be picked under this term.", []
+        "The sessions of each picked item that each release gives. No other items can be picked under this term.", []
     )
-    sentence: str = field(
+    summary: str = field(
         "The payment term in plain words.", "Each $89.00 monthly payment gives 8 Spin sessions (30 days)."
     )
 
@@ -88,8 +100,8 @@ class PaymentTerm(Answer):
         """The answer for a row."""
         given = [(item_id, given) for item_id, given in on_sale.given(term).items() if given.quantity]
         bucket_terms = [Pinned.of(given, item_id=item_id) for item_id, given in given]
-        retired, sentence = term.retired_at is not None, on_sale.sentence(term)
-        return cls.of(term, retired=retired, bucket_terms=bucket_terms, sentence=sentence)
+        retired, summary = term.retired_at is not None, on_sale.summary(term)
+        return cls.of(term, retired=retired, bucket_terms=bucket_terms, summary=summary)
 
 
 class Offer(Answer):
@@ -143,12 +155,12 @@ def get_payment_term(payment_term: tables.PaymentTerm) -> PaymentTerm:
 @read("/items", TAG)
 def list_items(query: PageQuery) -> Items:
     """List inventory items."""
-    found, following = paging.page(select(tables.Item), tables.Item.id, query)
+    found, following = paging.page(select(items.Item), items.Item.id, query)
     return Items(data=[Item.shown(one) for one in found], next_cursor=following)
 
 
 @read("/items/<id:item_id>", TAG)
-def get_item(item: tables.Item) -> Item:
+def get_item(item: items.Item) -> Item:
     """Get an inventory item."""
     return Item.shown(item)
 
@@ -156,11 +168,11 @@ def get_item(item: tables.Item) -> Item:
 @read("/clubs", TAG)
 def list_clubs(query: PageQuery) -> Clubs:
     """List clubs."""
-    found, following = paging.page(select(tables.Club), tables.Club.id, query)
+    found, following = paging.page(select(clubs.Club), clubs.Club.id, query)
     return Clubs(data=[Club.of(one) for one in found], next_cursor=following)
 
 
 @read("/clubs/<id:club_id>", TAG)
-def get_club(club: tables.Club) -> Club:
+def get_club(club: clubs.Club) -> Club:
     """Get a club."""
     return Club.of(club)

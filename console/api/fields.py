@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from console.request import MAX_ID, YEARS
-from models.catalogue.tables import MAX_QUANTITY
+from models.catalogue.rules import MAX_QUANTITY
 from models.database.naming import MAX_NAME_LENGTH
 
 TIME = "2026-03-01T15:04:05Z"

@@ -1,7 +1,7 @@
 """The way into the API: a bearer token with the scope and role that the route needs; its request, read strictly.
 
 A route is a function whose annotations say what it takes and answers: `query`, `body` and `header` are models of
-ours, `member_id: int` is an id in its path, and a table (`club: tables.Club`) is the row with the id in its path,
+ours, `member_id: int` is an id in its path, and a table (`club: clubs.Club`) is the row with the id in its path,
 locked where the route changes or deletes it. Cookies mean nothing here, so nothing here needs a CSRF token.
 """
 

@@ -1,24 +1,32 @@
 """Memberships: sign-up, and the billing references by which payments are matched to them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Annotated
 
 from flask import current_app
 from flask_openapi3 import Tag
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Body, Id, KeyHeader, Text, field, id_of
-from console.api.gate import mark_replayed, read, write
+from console.api.fields import TIME, Answer, Body, Day, Id, KeyHeader, Text, field, id_of
+from console.api.gate import act, mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
 from console.api.problems import within
-from console.request import actor, database
+from console.request import actor, database, utc_now
 from console.rows import row
-from models.catalogue.tables import Club, Item, PaymentTerm
+from models.catalogue import terms
+from models.catalogue.clubs import Club
+from models.catalogue.items import Item
+from models.catalogue.tables import PaymentTerm
+from models.catalogue.terms import Interval, Partial, Release
 from models.errors import KeyReused, NotFound
-from models.members import signing_up
-from models.members.memberships import Member, MembershipTerms, PinnedTerms, add_billing_reference
+from models.members import changed_terms, plan_change, signing_up
+from models.members.memberships import WITH_PLANS, Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
+from models.staff.accounts import Role
+from models.staff.actions import MAX_REASON_LENGTH
 
 TAG = Tag(
     name="Memberships",
@@ -63,12 +71,42 @@ class Pinned(Answer):
     days_to_expire: int = field("Days to use them; 0 if they never expire.", 30)
 
 
+class PlanChangeBody(Body):
+    """Another payment term or other picks, or the current terms of the same payment term."""
+
+    payment_term_id: Id | None = field(
+        "The payment term: on sale, of this or another offer. Without it, the current terms of the one that the "
+        "membership has now.",
+        1,
+        default=None,
+    )
+    item_ids: Annotated[list[Id], Field(max_length=100)] | None = field(
+        "The session items that are picked; without it, those that the membership has.", [1, 2], default=None
+    )
+    since: Day | None = field(
+        "The first local day on which payments count by it. Today, or without it: from now on.",
+        "2026-12-01",
+        default=None,
+    )
+    reason: Text = field("Why; kept in the action log.", "Wants more classes", max_length=MAX_REASON_LENGTH)
+
+
 class Terms(Answer):
     """The sessions that a membership's dues give, since a moment."""
 
     since: datetime = field("The payments from this moment on count by these terms.", TIME)
+    offer_id: int = id_of("offer")
+    offer: str = field("The offer's name.", "Gold")
+    payment_term_id: int = id_of("payment term")
+    payment_term: str = field("The payment term's name.", "Monthly")
     dues_minor: int = field("The dues in minor units: 8900 is $89.00.", 8900)
-    sessions: list[Pinned] = field("The sessions that dues give.", [])
+    interval: Interval = field("How often dues fall due, with `interval_count`.", "month")
+    interval_count: int = field("Every so many intervals.", 1)
+    partial: Partial = field("What a part payment gives: the same part of the sessions, all, or none.", "proportional")
+    release: Release = field("When the sessions of one payment can be used.", "at_once")
+    release_times: int | None = field("How many times, for the release `times`.", None)
+    sessions: list[Pinned] = field("The sessions that each release gives.", [])
+    summary: str = field("The terms in plain words.", "Each $89.00 monthly payment gives 8 Spin sessions (30 days).")
 
 
 class BillingReference(Answer):
@@ -79,7 +117,10 @@ class BillingReference(Answer):
 
 
 class Membership(Answer):
-    """An offer that a member bought, with its terms at sign-up and every later change of terms."""
+    """An offer that a member bought, with its terms at sign-up and every later plan change.
+
+    Offer and payment term are those in force now.
+    """
 
     id: int = id_of("membership")
     member_id: int = id_of("member")
@@ -89,7 +130,7 @@ class Membership(Answer):
     payment_term_id: int = id_of("payment term")
     payment_term: str = field("The payment term's name.", "Monthly")
     currency: str = field("The currency of the dues, ISO 4217.", "USD")
-    terms: list[Terms] = field("The oldest first.", [])
+    terms: list[Terms] = field("The oldest first; those of a later day are planned.", [])
     billing_references: list[BillingReference] = field("The processors' ids by which payments are matched to it.", [])
     recorded_at: datetime = field("When it was signed up.", TIME)
 
@@ -102,7 +143,7 @@ class Memberships(Listing[Membership]):
 def list_memberships(member: Member, query: PageQuery) -> Memberships:
     """List a member's memberships, the oldest first."""
     pinned = selectinload(Bought.versions).selectinload(MembershipTerms.pinned).selectinload(PinnedTerms.item)
-    parts = [pinned, *(selectinload(part) for part in (Bought.offer, Bought.term, Bought.billing))]
+    parts = [pinned, WITH_PLANS, selectinload(Bought.billing)]
     rows = select(Bought).where(Bought.member_id == member.id).options(*parts)
     found, following = paging.page(rows, Bought.id, query)
     return Memberships(data=[_shown(one) for one in found], next_cursor=following)
@@ -120,7 +161,7 @@ def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
 
     Earlier payments with one of its billing references are credited soon after.
     """
-    now = datetime.now(UTC)
+    now = utc_now()
     club, term = row(Club, body.club_id), row(PaymentTerm, body.payment_term_id)
     picks = [row(Item, item_id, field="item_ids") for item_id in body.item_ids]
     member = {"email": body.email, "name": body.name}
@@ -148,6 +189,21 @@ def add_billing(membership: Bought, body: BillingReferenceBody) -> Membership:
     return _shown(membership)
 
 
+@act("/memberships/<id:membership_id>/plan-changes", TAG, "/memberships/{id}", Role.MANAGER)
+def change_plan(membership: Bought, body: PlanChangeBody) -> Membership:
+    """Change the plan of a membership from a day on: its payment term, its picks, or both.
+
+    Payments made before that day keep their terms. A later change for the same day replaces it.
+    """
+    now = utc_now()
+    term = membership.plan_at(now) if body.payment_term_id is None else row(PaymentTerm, body.payment_term_id)
+    picks = None if body.item_ids is None else [row(Item, item_id, field="item_ids") for item_id in body.item_ids]
+    plan_change.change_plan(
+        database(), membership, term=term, since=body.since, picks=picks, reason=body.reason, by=actor(), now=now
+    )
+    return _shown(membership)
+
+
 def _add(bought: Bought, one: BillingReferenceBody) -> None:
     if current_app.config["SPP"].endpoint(one.endpoint) is None:
         raise NotFound(field="endpoint", what="endpoint", name=one.endpoint)
@@ -155,9 +211,17 @@ def _add(bought: Bought, one: BillingReferenceBody) -> None:
 
 
 def _shown(bought: Bought) -> Membership:
-    terms = [
-        Terms.of(one, sessions=[Pinned.of(pin, item=pin.item.name) for pin in one.pinned]) for one in bought.versions
-    ]
+    versions = [_terms(bought, one) for one in bought.versions]
     billing = sorted(bought.billing, key=lambda one: (one.endpoint, one.reference))
-    offer, term = bought.offer.name, bought.term.name
-    return Membership.of(bought, offer=offer, payment_term=term, terms=terms, billing_references=billing)
+    plan = _plan(bought.plan_at(utc_now()))
+    return Membership.of(bought, **plan, terms=versions, billing_references=billing)
+
+
+def _terms(bought: Bought, one: MembershipTerms) -> Terms:
+    sessions = [Pinned.of(pin, item=pin.item.name) for pin in one.pinned]
+    summary = terms.summary(one, bought.currency, changed_terms.pinned(one).values())
+    return Terms.of(one, **_plan(one.term), sessions=sessions, summary=summary)
+
+
+def _plan(term: PaymentTerm) -> dict[str, object]:
+    return {"offer_id": term.offer_id, "offer": term.offer.name, "payment_term_id": term.id, "payment_term": term.name}

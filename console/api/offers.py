@@ -16,7 +16,7 @@ from console.api.problems import within
 from console.edits import Edit, edited, log, named
 from console.request import database
 from console.rows import row
-from models.catalogue import offers, tables
+from models.catalogue import items, offers, tables
 from models.catalogue.rules import MAX_BUCKETS
 from models.catalogue.tables import OfferState
 from models.staff.accounts import Role
@@ -82,7 +82,7 @@ def change_offer(offer: tables.Offer, body: OfferChange) -> Offer:
     if wanted == OfferState.RETIRED and offer.state != OfferState.RETIRED:
         with within("state"):
             _set_state(offer, offer.retire, "retire offer")
-    with offers.changed_as_a_whole(offer):
+    with offer.stays_buyable():
         if "name" in given:
             with edited(offer, "rename offer", "name"):
                 offers.rename(database(), offer, body.name)
@@ -122,7 +122,7 @@ def _set_buckets(offer: tables.Offer, wanted: Sequence[BucketBody]) -> None:
             edit.log("require session bucket", f"{bucket.item.name} of {named(offer)}")
             continue
         with within(f"buckets/{place}", BucketBody):
-            item = row(tables.Item, one.item_id)
+            item = row(items.Item, one.item_id)
             offer.add_bucket(item, required=one.required)
         log("add session bucket", f"{item.name} to {named(offer)}{', required' if one.required else ''}")
     database().flush()  # new buckets get their ids

@@ -1,27 +1,26 @@
 """Payment terms: ways of paying for an offer, with the sessions that paid dues give."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from console.api.catalogue import TAG, PaymentTerm
 from console.api.fields import Body, Change, Currency, Id, Name, field, whole
 from console.api.gate import act, change, remove
-from console.edits import edited, log, log_changes, named, set_retired
+from console.edits import edited, log, log_changes, named, sessions_of, set_retired
 from console.request import database
 from console.rows import the_offer
 from models.catalogue import offers, tables
-from models.catalogue.rules import MAX_BUCKETS
-from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Interval
+from models.catalogue.rules import MAX_BUCKETS, MAX_DAYS_TO_EXPIRE, MAX_QUANTITY
+from models.catalogue.terms import MAX_RELEASE_TIMES, Interval, Partial, Release
 from models.errors import ListedTwice, NotFound, SessionsRefused
 from models.staff.accounts import Role
-from models.wording import counted
 
 Dues = Annotated[int, Field(ge=0, le=offers.MAX_DUES_MINOR), whole]
 Count = Annotated[int, Field(ge=1, le=offers.MAX_INTERVAL_COUNT), whole]
 
-COLUMNS = ("name", "dues_minor", "currency", "interval", "interval_count")
+Times = Annotated[int, Field(ge=2, le=MAX_RELEASE_TIMES), whole]
 
 
 class BucketTermsBody(Body):
@@ -29,7 +28,7 @@ class BucketTermsBody(Body):
 
     item_id: Id = field("A session item of the offer.", 1)
     quantity: Annotated[int, Field(ge=0, le=MAX_QUANTITY), whole] = field(
-        "Sessions for each paid dues; 0 if the item is not used under this payment term.", 8
+        "Sessions for each paid dues and release; 0 if the item is not used under this payment term.", 8
     )
     days_to_expire: Annotated[int, Field(ge=0, le=MAX_DAYS_TO_EXPIRE), whole] = field(
         "Days to use them; 0 if they never expire.", 30
@@ -44,6 +43,18 @@ class TermBody(Body):
     currency: Currency = field("ISO 4217; only clubs with that currency sell it.", "USD")
     interval: Interval = field("How often dues fall due.", "month", default=Interval.MONTH)
     interval_count: Count = field("Every so many intervals.", 1, default=1)
+    partial: Partial = field(
+        "What a payment for a part of the interval gives: the same part of the sessions, rounded up, all, or none.",
+        "proportional",
+        default=Partial.PROPORTIONAL,
+    )
+    release: Release = field(
+        "When the sessions of one payment can be used; each release gives the quantities of `bucket_terms`, with their "
+        "days to expire: all at once, each `monthly` anniversary, each Monday (`weekly`), or so many `times`.",
+        "at_once",
+        default=Release.AT_ONCE,
+    )
+    release_times: Times | None = field("How many times; only for the release `times`.", 4, default=None)
     bucket_terms: Annotated[list[BucketTermsBody], Field(max_length=MAX_BUCKETS)] = field(
         "The sessions that paid dues give; of an item left out, none.",
         [{"item_id": 1, "quantity": 8, "days_to_expire": 30}],
@@ -71,10 +82,9 @@ def change_payment_term(payment_term: tables.PaymentTerm, body: TermChange) -> P
     term, given = payment_term, body.given
     retired = given.pop("retired", term.retired_at is not None)
     given.pop("bucket_terms", None)
-    now = {name: getattr(term, name) for name in COLUMNS} | {"interval": Interval(term.interval)}
-    with offers.changed_as_a_whole(term.offer):
-        with edited(term, "edit payment term", *COLUMNS):
-            offers.edit_term(database(), term, **now | given)
+    with term.offer.stays_buyable():
+        with edited(term, "edit payment term", *offers.COLUMNS):
+            offers.edit_term(database(), term, **given)
         if "bucket_terms" in body.given:
             _set_bucket_terms(term, body.bucket_terms)
         set_retired(term, retired)
@@ -91,8 +101,9 @@ def delete_payment_term(payment_term: tables.PaymentTerm) -> None:
 
 def add_term(offer: tables.Offer, wanted: TermBody) -> tables.PaymentTerm:
     """Add a payment term to the offer, which is locked."""
-    with offers.changed_as_a_whole(offer):
-        term = offers.add_term(database(), offer, **{name: getattr(wanted, name) for name in COLUMNS})
+    fields: Any = {name: getattr(wanted, name) for name in offers.COLUMNS}
+    with offer.stays_buyable():
+        term = offers.add_term(database(), offer, **fields)
         log("add payment term", named(term))
         _set_bucket_terms(term, wanted.bucket_terms)
     return term
@@ -119,20 +130,11 @@ def _set_bucket_terms(term: tables.PaymentTerm, wanted: Sequence[BucketTermsBody
             what = f"session bucket of {term.offer.name!r} with the item"
             raise NotFound(field=f"bucket_terms/{place}/item_id", what=what, name=one.item_id)
         numbers[bucket], places[bucket] = (one.quantity, one.days_to_expire), place
-    before = _given(term)
+    before = sessions_of(term)
     try:
         offers.set_buckets(term, numbers)
     except SessionsRefused as error:
         for (bucket, name), refusal in error.refused.items():
             refusal.field = f"bucket_terms/{places[bucket]}/{name}"
         raise
-    log_changes("set sessions", named(term), before, _given(term))
-
-
-def _given(term: tables.PaymentTerm) -> Mapping[str, str]:
-    """What each payment gives, by item, for the action log."""
-    given = {bucket.item.name: "0" for bucket in term.offer.buckets}
-    for entry in term.bucket_terms:
-        days = counted(entry.days_to_expire, "day") if entry.days_to_expire else "ever"
-        given[entry.bucket.item.name] = f"{entry.quantity} for {days}"
-    return given
+    log_changes("set sessions", named(term), before, sessions_of(term))

@@ -12,7 +12,7 @@ from console.api.fields import TIME, Answer, Body, Id, Key, KeyHeader, Quantity,
 from console.api.gate import mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
 from console.request import actor, database
-from models.catalogue.tables import Item
+from models.catalogue.items import Item
 from models.errors import NotFound
 from models.ledger import redemptions as ledger
 from models.ledger.entries import LedgerEntry

@@ -9,7 +9,7 @@ from console.cli import show
 from console.cli.installed import database, opened, operator, reason_option
 from console.cli.lookups import named, the_member
 from console.cli.moments import DAY
-from models.catalogue.tables import Item
+from models.catalogue.items import Item
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.entries import CreditGrant

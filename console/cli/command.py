@@ -73,6 +73,7 @@ SUMMARIES = {
         "redeem": "Take sessions of an item from a member, soonest to expire first.",
         "give-back": "Return sessions of a redemption to the grants they came from.",
     },
+    "plans": {"change-plan": "Change the plan of a membership from a day on: its payment term, its picks, or both."},
     "adjusting": {
         "adjust": "Give a member sessions (2), or take some (-2), with a reason.",
         "extend": "Let a grant expire later: its sessions can be used until the end of DAY at the club.",

@@ -9,7 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from console.cli.installed import Failed
-from models.catalogue.tables import Club, Item, Offer
+from models.catalogue.clubs import Club
+from models.catalogue.items import Item
+from models.catalogue.tables import Offer
 from models.errors import NotFound
 from models.members.memberships import Member, find_member
 from runtime.settings import Endpoint, Settings

@@ -10,7 +10,9 @@ from console.cli import show
 from console.cli.installed import database, opened, operator
 from console.cli.lookups import endpoint_and_reference, named, the_endpoint, the_member, unknown
 from console.cli.moments import MOMENT
-from models.catalogue.tables import Club, Item, Offer
+from models.catalogue.clubs import Club
+from models.catalogue.items import Item
+from models.catalogue.tables import Offer
 from models.ledger import redemptions
 from models.members.memberships import Membership, add_billing_reference
 from models.members.signing_up import sign_up

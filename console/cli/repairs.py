@@ -15,7 +15,7 @@ from models.errors import NotFound
 from models.members.memberships import the_membership
 from models.payments import references
 from models.payments.references import Payment, Waiting
-from models.wording import age, money
+from models.wording import duration, money
 from runtime.settings import DatabaseRole
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def unmatched() -> None:
     if show.as_json([row._asdict() for row in rows]):
         return
     show.table(["payment", "ENDPOINT:PAYMENT", "waiting", "billing references, or why it is held"], [
-        [_payment(row, now), f"{row.endpoint}:{row.payment}", age(now - row.paid_at),
+        [_payment(row, now), f"{row.endpoint}:{row.payment}", duration(now - row.paid_at),
          row.problem or " ".join(row.billing_references)
          or "none: find out whose it is, and ask the processor to name them"]
         for row in rows
@@ -60,7 +60,7 @@ def link(reference: str, email: str, membership_id: int | None) -> None:
     endpoint, name = endpoint_and_reference(reference)
     with opened() as (loaded, make), make.begin() as session:
         the_endpoint(loaded, endpoint)
-        membership = the_membership(session, email, membership_id)
+        membership = the_membership(session, email, membership_id, now=datetime.now(UTC))
         settled = add_references(session, loaded, membership, [(endpoint, name)])
         number = membership.id
     show.answer(

@@ -118,7 +118,7 @@ def demo_data() -> None:
         made = [
             {
                 "member": membership.member.email,
-                "offer": membership.offer.name,
+                "offer": membership.plan_at(membership.recorded_at).offer.name,
                 "items": [pinned.item.name for pinned in membership.versions[-1].pinned],
                 "billing": [f"{billing.endpoint}:{billing.reference}" for billing in membership.billing],
             }

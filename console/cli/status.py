@@ -21,7 +21,7 @@ from models.operations.figures import EndpointFigures
 from models.operations.heartbeats import ProcessKind
 from models.operations.recent import Recent
 from models.operations.situation import Lookout
-from models.wording import counted
+from models.wording import counted, duration
 from runtime.logs import first_line
 from runtime.settings import Settings
 
@@ -92,7 +92,7 @@ def screen(seen: Seen) -> list[str]:
     lines = [f"Sessions Per Payment   {figures.at:%Y-%m-%d %H:%M:%S} UTC   {worst}", waiting]
     lines += [*_table(_BACKLOG, rows), "", *_table(_FLOW, rows), ""]
     seen_of = [
-        f"{worker.process[:30]:30} {brief(worker.age_s)} ago, {worker.events:,} events, "
+        f"{worker.process[:30]:30} {duration(worker.age_s)} ago, {worker.events:,} events, "
         f"{(worker.memory_bytes or 0) / 1e6:.0f} MB" + (f", {worker.doing}" if worker.doing else "")
         for worker in now.workers
     ]
@@ -109,7 +109,7 @@ def screen(seen: Seen) -> list[str]:
 
 
 _BACKLOG = {
-    "due": lambda one: f"{one.due:,}", "oldest": lambda one: brief(one.oldest_due_s),
+    "due": lambda one: f"{one.due:,}", "oldest": lambda one: duration(one.oldest_due_s),
     "paused": lambda one: f"{one.paused_due:,}", "retry": lambda one: f"{one.retrying:,}",
     "thin": lambda one: f"{one.thin:,}", "dead": lambda one: f"{one.dead:,}",
     "quarant": lambda one: f"{one.quarantined:,}", "unmatch": lambda one: f"{one.unmatched:,}",
@@ -117,7 +117,7 @@ _BACKLOG = {
 _FLOW = {
     "in/s": lambda one: f"{one.received_per_s:.1f}", "cred/s": lambda one: f"{one.credited_per_s:.1f}",
     "in/h": lambda one: f"{one.received_hour:,}", "cred/h": lambda one: f"{one.credited_hour:,}",
-    "p50/h": lambda one: brief(one.p50_hour_s), "p99/h": lambda one: brief(one.p99_hour_s),
+    "p50/h": lambda one: duration(one.p50_hour_s), "p99/h": lambda one: duration(one.p99_hour_s),
     "dupl/h": lambda one: f"{one.duplicates_hour:,}", "bad/h": lambda one: f"{one.bad_signatures_hour:,}",
 }  # fmt: skip
 
@@ -133,29 +133,18 @@ def _web(now: Situation) -> str:
     for kind in (ProcessKind.RECEIVER, ProcessKind.CONSOLE):
         ages = [one.age_s for one in now.web if one.kind == kind]
         latest = "the latest " if len(ages) > 1 else ""
-        parts.append(f"{counted(len(ages), kind)}, {latest}answered {brief(min(ages))} ago" if ages else f"no {kind}")
+        answered = f"{latest}answered {duration(min(ages))} ago" if ages else ""
+        parts.append(f"{counted(len(ages), kind)}, {answered}" if ages else f"no {kind}")
     return "; ".join(parts)
 
 
 def _jobs(now: Situation) -> str:
     """The time since the last run of each job; overdue ones are marked, and those that never ran come last."""
     ran = [
-        f"{job.name}{'!' if job.overdue else ''} {brief((now.figures.at - job.started_at).total_seconds())}"
+        f"{job.name}{'!' if job.overdue else ''} {duration((now.figures.at - job.started_at).total_seconds())}"
         for job in now.jobs
         if job.started_at
     ]
     never = [f"{job.name}{'!' if job.overdue else ''}" for job in now.jobs if not job.started_at]
     parts = [", ".join(ran) + " ago"] if ran else []
     return "; ".join([*parts, f"never {', '.join(never)}"] if never else parts)
-
-
-def brief(seconds: float | None) -> str:
-    """A duration in a few characters: `12 ms`, `3.4 s`, `12 min`, `5 h`, `3 d`; a dash for None."""
-    if seconds is None:
-        return "-"
-    for unit, size in (("d", 172_800), ("h", 7200), ("min", 120)):
-        if seconds >= size:
-            return f"{seconds / {'d': 86_400, 'h': 3600, 'min': 60}[unit]:.0f} {unit}"
-    if seconds < 0.9995:
-        return f"{max(seconds, 0) * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"

@@ -13,7 +13,7 @@ from console.web.access import Answer, Pages, Role
 from console.web.formats import signed
 from console.web.forms import page, pressed
 from console.web.member_forms import AdjustForm
-from models.catalogue.tables import Item, ItemKind
+from models.catalogue.items import Item, ItemKind
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment, AdjustmentReason
 from models.statements import statement

@@ -15,7 +15,8 @@ from console.web.forms import EditForm, Form, pressed
 from console.web.inventory import TYPES
 from console.web.offer_page import bucket_of, named, page
 from models.catalogue import offers
-from models.catalogue.tables import Item, Offer
+from models.catalogue.items import Item
+from models.catalogue.tables import Offer
 from models.staff import actions
 
 pages = Pages("buckets", __name__, url_prefix="/<id:offer_id>/buckets")

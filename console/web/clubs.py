@@ -1,7 +1,7 @@
 """The clubs: where members sign up, in whose local time sessions expire, and in whose currency dues are paid."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import ClassVar
 from zoneinfo import available_timezones
 
 from flask import url_for
@@ -12,12 +12,14 @@ from console.edits import edited
 from console.request import actor, database
 from console.rows import row
 from console.web.access import Answer, Pages, Role
-from console.web.fields import text_field
+from console.web.fields import WholeNumber, text_field
 from console.web.forms import EditForm, page
 from models import currencies
 from models.catalogue import clubs
-from models.catalogue.tables import Club, ShortfallPolicy
+from models.catalogue.clubs import Club, ShortfallPolicy
+from models.errors import NotAnAmount
 from models.staff import actions
+from models.wording import amount, currency_code, minor_units
 
 pages = Pages("clubs", __name__, url_prefix="/clubs")
 
@@ -36,6 +38,8 @@ COMMON_CURRENCIES = ("USD", "CAD", "GBP", "EUR", "AUD", "NZD")
 class ClubForm(EditForm):
     """A club. The rules check its zone and currency, because their errors say what to do."""
 
+    own_names: ClassVar = {"refund_fee_most_minor": "refund_fee"}
+
     name = text_field("Name", autofocus=True)
     time_zone = SelectField("Time zone", validate_choice=False, description="Sessions expire at midnight there.")
     currency = SelectField(
@@ -48,6 +52,13 @@ class ClubForm(EditForm):
         choices=POLICIES,
         default=ShortfallPolicy.REPAY.value,
     )
+    refund_fee_percent = WholeNumber(
+        "Refund fee up to (percent of the payment)",
+        default=clubs.REFUND_FEE_PERCENT,
+        description="A refund that leaves no more than this, and no more than the amount below, takes all sessions "
+        "back: the rest is a fee that was kept.",
+    )
+    refund_fee = text_field("Refund fee up to (amount)", most=30, inputmode="decimal")
 
 
 @pages.page("/", Role.VIEWER)
@@ -68,7 +79,7 @@ def new() -> Answer:
 
     def act() -> tuple[str, str]:
         club = clubs.create_club(database(), **_given(form))
-        given = f"{club.time_zone}, {club.currency}, {club.shortfall_policy}"
+        given = ", ".join(str(getattr(club, name)) for name in clubs.FIELDS[1:])
         actions.log(database(), actor(), "create club", f"club {club.id}, {club.name}: {given}")
         return f"{club.name} is added.", url_for(".overview")
 
@@ -82,7 +93,7 @@ def edit(club_id: int) -> Answer:
     form = _form(club)
 
     def act() -> tuple[str, str]:
-        with edited(club, "edit club", "name", "time_zone", "currency", "shortfall_policy"):
+        with edited(club, "edit club", *clubs.FIELDS):
             clubs.edit_club(database(), club, **_given(form))
         return f"{club.name} is saved.", url_for(".overview")
 
@@ -90,7 +101,13 @@ def edit(club_id: int) -> Answer:
 
 
 def _form(club: Club | None) -> ClubForm:
-    form = ClubForm(obj=club) if club else ClubForm(currency=COMMON_CURRENCIES[0], time_zone=COMMON_ZONES[0])
+    currency = club.currency if club else COMMON_CURRENCIES[0]
+    fee = amount(club.refund_fee_most_minor if club else clubs.REFUND_FEE_MOST_MINOR, currency)
+    form = (
+        ClubForm(obj=club, refund_fee=fee)
+        if club
+        else ClubForm(currency=currency, time_zone=COMMON_ZONES[0], refund_fee=fee)
+    )
     # Names without a place, such as EST, are old spellings; Etc/ counts hours the other way round.
     places = sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/"))
     form.time_zone.choices = {"Common": _named(COMMON_ZONES), "All": _named([*places, "UTC"])}
@@ -105,6 +122,18 @@ def _named(values: Iterable[str]) -> dict[str, str]:
     return {value: value for value in values}
 
 
-def _given(form: ClubForm) -> dict[str, Any]:
-    policy = ShortfallPolicy(form.shortfall_policy.data)
-    return {**{name: form.text(name) for name in ("name", "time_zone", "currency")}, "shortfall_policy": policy}
+def _given(form: ClubForm) -> clubs.ClubFields:
+    """The fields of the club. Raises WrongCurrencyCode or NotAnAmount."""
+    try:
+        most = minor_units(form.text("refund_fee"), currency_code(form.text("currency")))
+    except NotAnAmount as error:
+        error.field = "refund_fee_most_minor"
+        raise
+    return {
+        "name": form.text("name"),
+        "time_zone": form.text("time_zone"),
+        "currency": form.text("currency"),
+        "shortfall_policy": ShortfallPolicy(form.shortfall_policy.data),
+        "refund_fee_percent": form.refund_fee_percent.data,
+        "refund_fee_most_minor": most,
+    }

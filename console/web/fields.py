@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 
 from flask import abort, request
 from wtforms import DateField, Field, Form, IntegerField, StringField
-from wtforms.validators import InputRequired, Length, NumberRange, ValidationError
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
 
 from console.request import YEARS, parse_id
 from console.web.formats import house_zone
-from models.catalogue.tables import MAX_QUANTITY
+from models.catalogue.rules import MAX_QUANTITY
 
 TYPE_A_NUMBER = "Type a whole number, such as 8."
 
@@ -64,6 +64,14 @@ class WholeNumber(IntegerField):  # type: ignore[misc]
             if not re.fullmatch(r"-?[0-9]{1,9}", valuelist[0].strip()):
                 raise ValueError(TYPE_A_NUMBER)
             self.data = int(valuelist[0])
+
+
+class Times(WholeNumber):
+    """A whole number that can be left empty."""
+
+    def __init__(self, label: str, **more: Any) -> None:
+        super().__init__(label, **more)
+        self.validators = [Optional()]
 
 
 class Day(DateField):  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """Formats of pages: money, days and moments in a club's zone, and enumerations in words."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -11,8 +11,11 @@ from sqlalchemy import select
 
 from console.request import database, utc_now
 from models.catalogue import days
-from models.catalogue.tables import Club
-from models.wording import age, money
+from models.catalogue.clubs import Club
+from models.catalogue.tables import PaymentTerm
+from models.catalogue.terms import released
+from models.members.memberships import Membership
+from models.wording import duration, lasting, money
 
 LOCALE = "en_US"
 
@@ -20,7 +23,15 @@ LOCALE = "en_US"
 def install(app: Flask) -> None:
     """Give these to all templates."""
     app.jinja_env.filters.update(
-        money=money, age=age, words=words, who=who, signed=signed, seconds=seconds, zone=zone_name
+        money=money,
+        duration=duration,
+        lasting=lasting,
+        released=released,
+        words=words,
+        who=who,
+        signed=signed,
+        plan=plan,
+        zone=zone_name,
     )
     app.jinja_env.filters.update(day=day, short_day=short_day, last_day=last_day, moment=moment, at=at, clock=clock)
     app.jinja_env.globals.update(link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now)
@@ -62,6 +73,11 @@ def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
     return "never" if expires_at is None else day(days.last_day(expires_at, zone or house_zone()))
 
 
+def plan(membership: Membership) -> PaymentTerm:
+    """The payment term that a membership has now, and with it the offer."""
+    return membership.plan_at(utc_now())
+
+
 def zone_name(zone: str) -> str:
     """`Central Time`; `UTC`, which is no region's."""
     return zone if zone == str(UTC) else get_timezone_name(ZoneInfo(zone), locale=LOCALE)
@@ -70,15 +86,6 @@ def zone_name(zone: str) -> str:
 def times(zone: str | None = None) -> str:
     """The note that names the zone of a page's times."""
     return f"Times are {zone_name(zone or house_zone())}."
-
-
-def seconds(value: float | None) -> str:
-    """A duration: `30 ms`, `1.2 s`, `5 min`; a dash where there was nothing to measure."""
-    if value is None:
-        return "\u2013"
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    return f"{value:.1f} s" if value < 10 else age(timedelta(seconds=value))
 
 
 def words(value: str) -> str:

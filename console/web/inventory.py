@@ -13,7 +13,8 @@ from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import EditForm, page
 from models.catalogue import items as inventory
-from models.catalogue.tables import Item, ItemKind, SessionBucket, SessionType
+from models.catalogue.items import Item, ItemKind, SessionType
+from models.catalogue.tables import SessionBucket
 
 pages = Pages("inventory", __name__, url_prefix="/inventory")
 

@@ -17,7 +17,7 @@ from console.web.forms import page
 from console.web.member_forms import RedeemForm
 from models.ledger import adjustments
 from models.ledger import redemptions as redemption
-from models.members.memberships import Member, Membership
+from models.members.memberships import WITH_PLANS, Member, Membership
 from models.payments import references
 from models.payments.references import Key, PaidPayment
 from models.statements import explanation, statement
@@ -30,9 +30,7 @@ GRANTS = 20
 TROUBLED = 5
 """Payments that gave no sessions, of which the page tells."""
 
-_BOUGHT = selectinload(Member.memberships).options(
-    joinedload(Membership.club), joinedload(Membership.offer), joinedload(Membership.term)
-)
+_BOUGHT = selectinload(Member.memberships).options(joinedload(Membership.club), WITH_PLANS)
 _BILLED = selectinload(Member.memberships).selectinload(Membership.billing)
 
 

@@ -1,27 +1,26 @@
-"""One membership: its terms beside the offer's, its billing references, and its payments."""
+"""One membership: its terms beside the current ones, its plan changes, billing references, and payments."""
 
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from flask import abort, request, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
-from wtforms import TextAreaField
+from wtforms import SelectField, TextAreaField
 from wtforms.validators import DataRequired, InputRequired
 
 from console.request import actor, database, utc_now
 from console.web import billing
 from console.web.access import Answer, Pages, Role
-from console.web.fields import Day, query_id
-from console.web.formats import day
+from console.web.fields import Day, chosen_id, query_id
 from console.web.forms import Form, page
-from console.web.picks import PicksForm
-from models.catalogue import on_sale
+from console.web.picks import PicksForm, fingerprint
+from models.catalogue import on_sale, terms
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
-from models.members import changed_terms, signing_up
+from models.errors import PreviewChanged, SppError
+from models.members import changed_terms, plan_change
 from models.members.memberships import Membership, MembershipTerms, PinnedTerms
 from models.staff.actions import MAX_REASON_LENGTH, Action
 from models.statements import dues
-from models.wording import Given, term_sentence
 
 pages = Pages("memberships", __name__, url_prefix="/memberships")
 
@@ -31,9 +30,13 @@ PAYMENTS = 25
 _MADE_OF = (
     joinedload(Membership.member),
     joinedload(Membership.club),
-    joinedload(Membership.offer).selectinload(Offer.buckets).joinedload(SessionBucket.item),
-    joinedload(Membership.term).selectinload(PaymentTerm.bucket_terms).joinedload(BucketTerms.bucket),
-    selectinload(Membership.versions).selectinload(MembershipTerms.pinned).joinedload(PinnedTerms.item),
+    selectinload(Membership.versions).options(
+        selectinload(MembershipTerms.pinned).joinedload(PinnedTerms.item),
+        joinedload(MembershipTerms.term).options(
+            joinedload(PaymentTerm.offer).selectinload(Offer.buckets).joinedload(SessionBucket.item),
+            selectinload(PaymentTerm.bucket_terms).joinedload(BucketTerms.bucket),
+        ),
+    ),
     selectinload(Membership.billing),
 )
 
@@ -45,10 +48,11 @@ class BillingForm(Form):
     reference = billing.reference_field(DataRequired("Type the reference as the processor has it."))
 
 
-class MoveForm(PicksForm):
-    """The first day on which payments count by the offer's current terms, and the reason."""
+class PlanForm(PicksForm):
+    """The payment term and picks by which payments count from a day on, and the reason."""
 
-    since = Day("First day", [InputRequired("Choose the first day on which payments count by the current terms.")])
+    term = SelectField("Plan", coerce=chosen_id, validate_choice=False)
+    since = Day("First day", [InputRequired("Choose the first day on which payments count by the new plan.")])
     reason = TextAreaField("Why", [InputRequired("Say why.")], render_kw={"maxlength": MAX_REASON_LENGTH, "rows": 2})
 
 
@@ -71,61 +75,78 @@ def add_billing(membership_id: int) -> Answer:
     return form.submitted(act) or _page(membership, billing_form=form)
 
 
-@pages.form("/<id:membership_id>/move", Role.MANAGER)
-def move(membership_id: int) -> Answer:
-    """Move the membership to its offer's current terms, from today or a later day on."""
-    membership, form, now = _find(membership_id), MoveForm(), utc_now()
-    zone, term = membership.club.time_zone, membership.term
+@pages.form("/<id:membership_id>/plan", Role.MANAGER)
+def change_plan(membership_id: int) -> Answer:
+    """Change the plan from today or a later day on, after a preview of what that means."""
+    membership, now, sent = _find(membership_id), utc_now(), request.method == "POST"
+    form = PlanForm(request.form if sent else request.args)
+    plans = _plans(membership, now)
+    form.term.choices = [(term.id, f"{term.offer.name}, {term.name}") for term in plans]
+    term = next((term for term in plans if term.id == form.term.data), membership.plan_at(now))
+    if not request.values:
+        form.since.data = plan_change.today(membership, now)
+    if not sent and term.id != request.args.get("shown_term", type=int):
+        form.tick(term, form.items.data or [pin.item_id for pin in membership.terms_at(now).pinned])
+    form.term.data = term.id
+
+    def planned() -> plan_change.Change:
+        picks = form.picked(term)
+        return plan_change.plan_change(membership, term=term, since=form.since.data, picks=picks, now=now)
 
     def act() -> tuple[str, str]:
-        form.check_terms(term)
-        moved = signing_up.move_to_current_terms(
-            database(),
-            membership,
-            since=form.since.data,
-            picks=form.picked(term),
-            reason=form.text("reason"),
-            by=actor(),
-            now=now,
+        words = planned().words
+        if form.shown.data != fingerprint(words):
+            raise PreviewChanged
+        picks, reason = form.picked(term), form.text("reason")
+        plan_change.change_plan(
+            database(), membership, term=term, since=form.since.data, picks=picks, reason=reason, by=actor(), now=now
         )
-        text = f"From {day(moved.since, zone)} on: {_sentence(membership, moved)} What was paid before stays."
-        return text, url_for(".show", membership_id=membership_id)
+        return words, url_for(".show", membership_id=membership_id)
 
-    answer = form.submitted(act)
-    form.show_terms(term)
-    if request.method == "GET":
-        form.since.data = now.astimezone(ZoneInfo(zone)).date()
-        form.tick(term, (pin.item_id for pin in membership.terms_at(now).pinned))
-    return answer or _page(membership, move_form=form)
+    if answer := form.submitted(act):
+        return answer
+    preview = None
+    if "since" in request.args:
+        form.since.validate(form)
+    if form.since.data:
+        try:
+            preview = planned().words
+        except SppError as error:
+            if not sent:
+                form.refuse(error)
+    form.shown.data = fingerprint(preview) if preview else ""
+    return _page(membership, plan_form=form, plan=term, preview=preview, given=on_sale.given(term))
+
+
+def _plans(membership: Membership, now: datetime) -> list[PaymentTerm]:
+    """The payment terms to choose from: the one that it has, and all that are on sale at its club."""
+    club, own = membership.club, membership.plan_at(now)
+    on_offer = [term for offer in on_sale.offers(database(), club) for term in on_sale.terms_at(offer, club)]
+    return on_offer if own in on_offer else [own, *on_offer]
 
 
 def _find(membership_id: int) -> Membership:
     return database().get(Membership, membership_id, options=_MADE_OF) or abort(404)
 
 
-def _page(membership: Membership, **forms: Form) -> Answer:
+def _page(membership: Membership, **window: object) -> Answer:
     session, now = database(), utc_now()
-    in_force, current = membership.terms_at(now), on_sale.given(membership.term)
+    in_force = membership.terms_at(now)
     acts = [version.action_id for version in membership.versions]
+    current, currency = changed_terms.current(in_force.term), membership.currency
     return page(
-        "memberships/move.html" if "move_form" in forms else "memberships/membership.html",
+        "memberships/plan.html" if "plan_form" in window else "memberships/membership.html",
         membership=membership,
         zone=membership.club.time_zone,
         in_force=in_force,
         now=now,
-        sentences={version.id: _sentence(membership, version) for version in membership.versions},
+        summaries={
+            version.id: terms.summary(version, currency, changed_terms.pinned(version).values())
+            for version in membership.versions
+        },
         acts={act.id: act for act in session.scalars(select(Action).where(Action.id.in_(acts)))},
-        compared=changed_terms.compare(_given(in_force), current),
-        current=current,
+        compared=changed_terms.compare(changed_terms.pinned(in_force), current),
+        rules=changed_terms.compare_rules(in_force, in_force.term, currency),
         paid=dues.page(session, membership.id, limit=PAYMENTS, before=query_id("before")),
-        **{"billing_form": BillingForm(formdata=None), **forms},
+        **{"billing_form": BillingForm(formdata=None), **window},
     )
-
-
-def _given(terms: MembershipTerms) -> dict[int, Given]:
-    return {pin.item_id: Given(pin.item.name, pin.quantity, pin.days_to_expire) for pin in terms.pinned}
-
-
-def _sentence(membership: Membership, terms: MembershipTerms) -> str:
-    term, given = membership.term, list(_given(terms).values())
-    return term_sentence(terms.dues_minor, membership.currency, term.interval, term.interval_count, given)

@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import func, select
-
-from console.request import database
+from console.request import database, utc_now
 from console.web import forms
 from console.web.access import Answer
 from console.web.inventory import TYPES
 from models.catalogue import on_sale
 from models.catalogue.tables import Offer, OfferState, PaymentTerm, SessionBucket
+from models.catalogue.terms import PART_PAYMENTS
 from models.errors import NotFound
-from models.members.memberships import Membership
+from models.members.memberships import held_by_term
 from models.wording import Given, price
 
 STATES = {
@@ -39,7 +38,8 @@ class TermCard:
     term: PaymentTerm
     memberships: int
     price: str
-    sentence: str
+    summary: str
+    part_payments: str
     given: Mapping[int, Given]
     """What each payment gives of each session item of the offer, by item id."""
 
@@ -61,13 +61,6 @@ def _part(parts: Sequence[Part], what: str, wanted: int) -> Part:
     raise NotFound(what=what, name=wanted)
 
 
-def memberships_by_term(offer: Offer) -> dict[int, int]:
-    """How many memberships have bought each payment term."""
-    term = Membership.payment_term_id
-    counted = select(term, func.count()).where(Membership.offer_id == offer.id).group_by(term)
-    return dict(database().execute(counted).all())
-
-
 def named(offer: Offer) -> str:
     """The offer as the action log names it."""
     return f"offer {offer.id}, {offer.name}"
@@ -75,13 +68,14 @@ def named(offer: Offer) -> str:
 
 def page(offer: Offer, template: str = "offer", **window: object) -> Answer:
     """The offer's page, perhaps with a window over it and its form."""
-    sold = memberships_by_term(offer)
+    held = held_by_term(database(), utc_now())
     cards = [
         TermCard(
             term,
-            sold.get(term.id, 0),
+            held.get(term.id, 0),
             price(term.dues_minor, term.currency, term.interval, term.interval_count),
-            on_sale.sentence(term),
+            on_sale.summary(term),
+            PART_PAYMENTS[term.partial],
             on_sale.given(term),
         )
         for term in offer.terms
@@ -90,7 +84,7 @@ def page(offer: Offer, template: str = "offer", **window: object) -> Answer:
         f"offers/{template}.html",
         offer=offer,
         cards=cards,
-        memberships=sum(sold.values()),
+        memberships=sum(card.memberships for card in cards),
         next_step=next_step(offer),
         states=STATES,
         kinds=KINDS,

@@ -4,23 +4,25 @@ from collections.abc import Callable
 
 from flask import request, url_for
 from sqlalchemy import func, select
+from sqlalchemy.orm import selectinload
 
 from console.edits import Edit
-from console.request import actor, database
+from console.request import actor, database, utc_now
 from console.rows import the_offer
-from console.web import buckets, offer_page, terms
+from console.web import buckets, moves, offer_page, terms
 from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import Form, page, pressed
 from console.web.offer_page import KINDS, STATES, named
 from models.catalogue import offers
 from models.catalogue.tables import Offer, PaymentTerm, SessionBucket
-from models.members.memberships import Membership
+from models.members.memberships import held_by_term
 from models.staff import actions
 
 pages = Pages("offers", __name__, url_prefix="/offers")
 pages.register_blueprint(buckets.pages)
 pages.register_blueprint(terms.pages)
+pages.register_blueprint(moves.pages)
 
 
 class NameForm(Form):
@@ -40,14 +42,15 @@ def _list(template: str, **window: object) -> Answer:
     counts = dict(database().execute(select(Offer.state, func.count()).group_by(Offer.state)).all())
     parts = [
         select(func.count()).where(part.offer_id == Offer.id).correlate(Offer).scalar_subquery()
-        for part in (SessionBucket, PaymentTerm, Membership)
+        for part in (SessionBucket, PaymentTerm)
     ]
-    query = select(Offer, *parts).order_by(func.lower(Offer.name))
+    held = held_by_term(database(), utc_now())
+    query = select(Offer, *parts).options(selectinload(Offer.terms)).order_by(func.lower(Offer.name))
     if state in STATES:
         query = query.where(Offer.state == state)
     return page(
         f"offers/{template}.html",
-        rows=database().execute(query).all(),
+        rows=[(*row, sum(held.get(term.id, 0) for term in row[0].terms)) for row in database().execute(query)],
         counts=counts,
         state=state,
         states={"": "All", **STATES},

@@ -1,4 +1,4 @@
-"""Picking session items: at sign-up, and when a membership moves to its offer's current terms."""
+"""Picking session items: at sign-up, and when a membership changes its plan."""
 
 from collections.abc import Iterable
 from hashlib import sha256
@@ -11,7 +11,9 @@ from console.request import database
 from console.web.fields import chosen_id
 from console.web.forms import Form
 from models.catalogue import on_sale
-from models.catalogue.tables import Item, PaymentTerm
+from models.catalogue.items import Item
+from models.catalogue.tables import PaymentTerm
+from models.catalogue.terms import RULES
 from models.errors import NotFound, TermsChanged
 
 
@@ -22,7 +24,7 @@ class PicksForm(Form):
 
     items = SelectMultipleField("Session items", coerce=chosen_id, validate_choice=False)
     shown = HiddenField()
-    """A fingerprint of the terms that the page showed."""
+    """A fingerprint of the terms, or of the preview, that the page showed."""
 
     def picked(self, term: PaymentTerm) -> list[Item]:
         """The ticked items, and the required ones, which a browser does not send. Raises NotFound."""
@@ -40,21 +42,25 @@ class PicksForm(Form):
 
     def show_terms(self, term: PaymentTerm) -> None:
         """Remember in the page what it shows of the term."""
-        self.shown.data = _fingerprint(term)
+        self.shown.data = fingerprint(_agreed(term))
 
     def check_terms(self, term: PaymentTerm) -> None:
         """Refuse terms that are not those that the page showed. Raises TermsChanged."""
-        if self.shown.data != _fingerprint(term):
+        if self.shown.data != fingerprint(_agreed(term)):
             raise TermsChanged
 
 
-def _fingerprint(term: PaymentTerm) -> str:
-    """Of all that a person agrees to: price, interval, sessions, and which items can be picked."""
-    price, limits = (term.dues_minor, term.currency), (term.offer.min_buckets, term.offer.max_buckets)
+def fingerprint(shown: object) -> str:
+    """Of what a page showed, so that the form can tell whether it is still so."""
+    return sha256(repr(shown).encode()).hexdigest()[:20]
+
+
+def _agreed(term: PaymentTerm) -> object:
+    """All that a person agrees to: price, interval, release, sessions, and the items to pick."""
+    limits = (term.offer.min_buckets, term.offer.max_buckets)
     given = on_sale.given(term)
     items = sorted((bucket.item_id, bucket.required, *given[bucket.item_id][1:]) for bucket in term.used_buckets)
-    agreed = (term.id, price, term.interval, term.interval_count, limits, items)
-    return sha256(repr(agreed).encode()).hexdigest()[:20]
+    return (term.id, term.currency, *(getattr(term, name) for name in RULES), limits, items)
 
 
 def _required(term: PaymentTerm) -> set[int]:

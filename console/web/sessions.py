@@ -12,7 +12,7 @@ from console.web.fields import chosen_id
 from console.web.formats import day
 from console.web.member_forms import ExtendForm, GiveBackForm, RedeemForm
 from models.catalogue.days import last_day
-from models.catalogue.tables import Item
+from models.catalogue.items import Item
 from models.ledger import adjustments, redemptions
 from models.ledger.burn_order import Draw
 from models.ledger.entries import CreditGrant

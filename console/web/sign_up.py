@@ -15,7 +15,8 @@ from console.web.fields import chosen_id, text_field
 from console.web.forms import OnceForm, page
 from console.web.picks import PicksForm
 from models.catalogue import on_sale
-from models.catalogue.tables import Club, Offer, PaymentTerm
+from models.catalogue.clubs import Club
+from models.catalogue.tables import Offer, PaymentTerm
 from models.errors import SppError
 from models.members import signing_up
 from models.members.memberships import Member, Membership, find_member
@@ -88,7 +89,7 @@ def form() -> Answer:
     club = form.chosen_club = _chosen(form.club, clubs)
     offers = on_sale.offers(database(), club) if club else []
     offer = form.chosen_offer = _chosen(form.offer, offers)
-    terms = on_sale.terms(offer, club) if club and offer else []
+    terms = on_sale.terms_at(offer, club) if club and offer else []
     term = form.chosen_term = _chosen(form.term, terms)
 
     def act(club: Club, term: PaymentTerm) -> tuple[str, str]:
@@ -131,7 +132,7 @@ def form() -> Answer:
         unticked=unticked,
         given=on_sale.given(term) if term else {},
         further=further(member) if member else None,
-        sentences={term.id: on_sale.sentence(term) for term in terms},
+        sentences={term.id: on_sale.summary(term) for term in terms},
     )
 
 

@@ -1,25 +1,31 @@
 """Payment terms of an offer: name, dues and interval, and how many sessions each payment gives, in one window."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from flask import request, url_for
+from flask import Response, request, url_for
 from sqlalchemy import select
 from wtforms import SelectField
 
+from console import edits
 from console.edits import log_changes
 from console.request import actor, database, utc_now
 from console.rows import the_offer
 from console.web.access import Answer, Pages, Role
-from console.web.fields import WholeNumber, text_field
+from console.web.fields import Times, WholeNumber, text_field
 from console.web.forms import EditForm, Form, pressed
-from console.web.offer_page import memberships_by_term, named, page, term_of
+from console.web.offer_page import named, page, term_of
 from models.catalogue import offers, on_sale
-from models.catalogue.tables import Club, Interval, Offer, PaymentTerm
+from models.catalogue.clubs import Club
+from models.catalogue.tables import Offer, PaymentTerm, SessionBucket
+from models.catalogue.terms import MAX_RELEASE_TIMES, Interval, Partial, Release, summary
 from models.currencies import digits
 from models.errors import SessionsRefused, SppError
+from models.members.memberships import held_by_term
 from models.staff import actions
-from models.wording import amount, counted, currency_code, minor_units
+from models.wording import Given, amount, currency_code, minor_units
 
 pages = Pages("terms", __name__, url_prefix="/<id:offer_id>/terms")
 
@@ -30,6 +36,17 @@ INTERVALS = {
     Interval.ONCE.value: "Once, at sign-up",
 }
 
+PARTIALS = {
+    Partial.PROPORTIONAL.value: "Proportional: the same part of the sessions, rounded up",
+    Partial.FULL.value: "Full: all the sessions",
+    Partial.NONE.value: "None: no sessions",
+}
+RELEASE_CHOICES = {
+    Release.AT_ONCE.value: "At once",
+    Release.MONTHLY.value: "Monthly: the session quantity each month",
+    Release.WEEKLY.value: "Weekly: the session quantity each Monday",
+    Release.TIMES.value: "Several times: the session quantity each time",
+}
 SESSION_FIELDS = {"quantity": "Session Quantity", "days_to_expire": "Days to Expire"}
 
 
@@ -43,6 +60,19 @@ class TermForm(EditForm):
     currency = SelectField("Currency", validate_choice=False)
     interval_count = WholeNumber("Every", default=1)
     interval = SelectField("Interval", choices=INTERVALS, default=Interval.MONTH.value)
+    partial = SelectField(
+        "Partial payments",
+        choices=PARTIALS,
+        default=Partial.PROPORTIONAL.value,
+        description="What a payment for a part of the time gives, such as a first payment for 10 days of a month.",
+    )
+    release = SelectField(
+        "Release",
+        choices=RELEASE_CHOICES,
+        default=Release.AT_ONCE.value,
+        description="When the sessions of one payment can be used. Each release has its own days to expire.",
+    )
+    release_times = Times("How many times", description=f"Only for several times: 2 to {MAX_RELEASE_TIMES}.")
 
     def refuse(self, error: SppError) -> None:
         """Show an error beside its field; each of several about sessions beside its own number."""
@@ -69,11 +99,27 @@ def new(offer_id: int) -> Answer:
     form = _form(offer)
 
     def act() -> tuple[str, str]:
-        term = offers.add_term(database(), offer, **_given(form, offer))
-        actions.log(database(), actor(), "add payment term", f"{_named(offer, term)}: {on_sale.sentence(term)}")
+        with offer.stays_buyable():
+            term = offers.add_term(database(), offer, **_given(form))
+            offers.set_buckets(term, _sessions(form, offer))
+        actions.log(database(), actor(), "add payment term", f"{_named(offer, term)}: {on_sale.summary(term)}")
         return f"{term.name} is added.", _card(offer, term)
 
     return form.submitted(act) or page(offer, "term", form=form, session_fields=SESSION_FIELDS)
+
+
+@pages.page("/preview", Role.MANAGER)
+def preview(offer_id: int) -> Answer:
+    """The sentence that follows what is typed into the window; empty while that makes no sense."""
+    offer = the_offer(offer_id)
+    form = _form(offer, formdata=request.args)
+    said = ""
+    if all(field.validate(form) for field in form if field.type not in ("HiddenField", "CSRFTokenField")):
+        with suppress(SppError):
+            fields = offers.checked({**_given(form), "name": "Preview"})
+            given = [Given(bucket.item.name, *numbers) for bucket, numbers in _sessions(form, offer).items()]
+            said = summary(SimpleNamespace(**fields), fields["currency"], given)
+    return Response(said, mimetype="text/plain")
 
 
 @pages.form("/<id:term_id>", Role.MANAGER)
@@ -85,24 +131,22 @@ def edit(offer_id: int, term_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         before = _logged(term)
-        offers.edit_term(database(), term, **_given(form, offer))
+        with offer.stays_buyable():
+            offers.edit_term(database(), term, **_given(form))
+            offers.set_buckets(term, _sessions(form, offer))
         log_changes("edit payment term", _named(offer, term), before, _logged(term))
         return f"{term.name} is saved.", _card(offer, term)
 
-    bought = memberships_by_term(offer).get(term_id, 0)
+    bought = held_by_term(database(), utc_now()).get(term_id, 0)
     window = {"form": form, "session_fields": SESSION_FIELDS, "term": term, "term_memberships": bought}
+    window["preview"] = on_sale.summary(term) if request.method == "GET" else ""
     return form.submitted(act) or page(offer, "term", **window)
 
 
 def _logged(term: PaymentTerm) -> dict[str, object]:
     """The payment term for the action log: its columns, and the sessions of each payment by item."""
-    shown: dict[str, object] = {
-        name: getattr(term, name) for name in ("name", "dues_minor", "currency", "interval", "interval_count")
-    }
-    for given in on_sale.given(term).values():
-        days = counted(given.days_to_expire, "day") if given.days_to_expire else "ever"
-        shown[given.item] = f"{given.quantity} for {days}" if given.quantity else 0
-    return shown
+    shown: dict[str, object] = {name: getattr(term, name) for name in offers.COLUMNS}
+    return shown | edits.sessions_of(term)
 
 
 @pages.button("/<id:term_id>/retire", Role.MANAGER)
@@ -146,7 +190,7 @@ def delete(offer_id: int, term_id: int) -> Answer:
     return form.submitted(act) or page(offer, "delete", form=form, title=f"Delete {name}?", text=text)
 
 
-def _form(offer: Offer, term: PaymentTerm | None = None) -> TermForm:
+def _form(offer: Offer, term: PaymentTerm | None = None, **more: Any) -> TermForm:
     """The form, in the currencies of the clubs; the first one's, unless the term has another."""
 
     class WithSessions(TermForm):
@@ -159,15 +203,15 @@ def _form(offer: Offer, term: PaymentTerm | None = None) -> TermForm:
             setattr(WithSessions, f"{name}_{bucket.id}", WholeNumber(label, default=number))
     currencies = list(dict.fromkeys(database().scalars(select(Club.currency).order_by(Club.id)))) or ["USD"]
     dues = amount(term.dues_minor, term.currency) if term else None
-    form = WithSessions(obj=term, dues=dues, currency=currencies[0])
+    form = WithSessions(obj=term, dues=dues, currency=currencies[0], **more)
     form.currency.choices = {code: code for code in [*currencies, *([term.currency] if term else [])]}
     example = amount(89 * 10 ** digits(form.currency.data), form.currency.data)
     form.dues.description = f"What is paid each time, such as {example}."
     return form
 
 
-def _given(form: TermForm, offer: Offer) -> dict[str, Any]:
-    """The values of the form. Raises NotAnAmount or WrongCurrencyCode."""
+def _given(form: TermForm) -> offers.TermFields:
+    """The fields of the payment term. Raises NotAnAmount or WrongCurrencyCode."""
     currency = currency_code(form.text("currency"))
     return {
         "name": form.text("name"),
@@ -175,9 +219,17 @@ def _given(form: TermForm, offer: Offer) -> dict[str, Any]:
         "currency": currency,
         "interval": Interval(form.interval.data),
         "interval_count": form.interval_count.data,
-        "sessions": {
-            bucket: tuple(form[f"{name}_{bucket.id}"].data for name in SESSION_FIELDS) for bucket in offer.buckets
-        },
+        "partial": Partial(form.partial.data),
+        "release": Release(form.release.data),
+        "release_times": form.release_times.data,
+    }
+
+
+def _sessions(form: TermForm, offer: Offer) -> dict[SessionBucket, tuple[int, int]]:
+    """Quantity and days to expire of each session bucket."""
+    return {
+        bucket: (form[f"quantity_{bucket.id}"].data, form[f"days_to_expire_{bucket.id}"].data)
+        for bucket in offer.buckets
     }
 
 

@@ -6,7 +6,7 @@ from flask import abort, request, url_for
 from sqlalchemy import func, select
 from wtforms import SelectChoice, SelectField
 
-from console.request import actor, database
+from console.request import actor, database, utc_now
 from console.web import billing
 from console.web.access import Answer, Pages, Role
 from console.web.fields import chosen_id, text_field
@@ -60,10 +60,13 @@ def link() -> Answer:
     form = LinkForm()
     person = find_member(database(), form.text("email")) if form.text("email") else None
     several = person.memberships if person else []
-    form.membership.choices = [SelectChoice(one.id, f"{one.offer.name}, {one.club.name}") for one in several]
+    now = utc_now()
+    choices = {one.id: f"{one.plan_at(now).offer.name}, {one.club.name}" for one in several}
+    form.membership.choices = [SelectChoice(*choice) for choice in choices.items()]
 
     def act() -> tuple[str, str]:
-        membership = memberships.the_membership(database(), form.text("email"), form.membership.data or None)
+        chosen = form.membership.data or None
+        membership = memberships.the_membership(database(), form.text("email"), chosen, now=now)
         settled = billing.add(membership, endpoint, reference)
         return f"{reference} is {membership.member.name}'s. {settled}".strip(), url_for(".overview")
 

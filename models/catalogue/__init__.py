@@ -1,4 +1,4 @@
-"""What gyms sell: clubs, items, offers and payment terms, and the rules of building them.
+"""What gyms sell: clubs, items, offers and payment terms, and the rules for building them.
 
 Imports the database and wording. Main verb: `offers.create`.
 """

@@ -1,14 +1,54 @@
-"""Making, changing and deleting clubs."""
+"""Clubs: where members sign up, in whose local days sessions expire, and in whose currency dues are paid."""
 
+from enum import StrEnum
+from typing import TypedDict, Unpack
 from zoneinfo import available_timezones
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import CheckConstraint, String, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.catalogue.tables import Club, ShortfallPolicy
+from models.database.base import Base, Currency, Id, MinorUnits, one_of
 from models.database.naming import name_given, named_once, unless_in_use
-from models.errors import ClubInUse, WrongTimeZone
-from models.wording import counted, currency_code
+from models.errors import ClubInUse, NegativeNumber, NumberTooLarge, WrongTimeZone
+from models.wording import counted, currency_code, money
+
+REFUND_FEE_PERCENT, REFUND_FEE_MOST_MINOR = 5, 1000
+"""What a new club keeps its refund fees to, unless somebody says otherwise."""
+MAX_REFUND_FEE_PERCENT, MAX_REFUND_FEE_MINOR = 20, 10**9
+
+
+class ShortfallPolicy(StrEnum):
+    """What becomes of sessions already used when their payment is reversed."""
+
+    REPAY = "repay"
+    """The next grant of that item repays them first."""
+    FORGIVE = "forgive"
+    """The club bears them."""
+
+
+class Club(Base):
+    """A gym: its local days decide when sessions expire."""
+
+    __tablename__ = "clubs"
+    __table_args__ = (
+        CheckConstraint("currency ~ '^[A-Z]{3}$'", "currency"),
+        CheckConstraint(one_of("shortfall_policy", ShortfallPolicy), "shortfall_policy"),
+        CheckConstraint(
+            f"refund_fee_percent BETWEEN 0 AND {MAX_REFUND_FEE_PERCENT} AND refund_fee_most_minor >= 0", "refund_fee"
+        ),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    time_zone: Mapped[str] = mapped_column(String(64))
+    """IANA name, such as America/Chicago."""
+    currency: Mapped[Currency]
+    shortfall_policy: Mapped[str] = mapped_column(default=ShortfallPolicy.REPAY.value)
+    refund_fee_percent: Mapped[int] = mapped_column(server_default=text(str(REFUND_FEE_PERCENT)))
+    """A refund that leaves no more than this share of the payment counts as all of it: the processor kept a fee."""
+    refund_fee_most_minor: Mapped[MinorUnits] = mapped_column(server_default=text(str(REFUND_FEE_MOST_MINOR)))
+    """And no more than this amount, in minor units."""
+
 
 _MEMBERSHIPS = text("SELECT count(*) FROM memberships WHERE club_id = :club")
 
@@ -16,41 +56,67 @@ _NO_PLACES = {"Factory", "localtime"}
 """In the time zone database of some machines, but on no clock that a member can read."""
 
 
+class ClubFields(TypedDict, total=False):
+    """The fields of a club to change."""
+
+    name: str
+    time_zone: str
+    currency: str
+    shortfall_policy: ShortfallPolicy
+    refund_fee_percent: int
+    refund_fee_most_minor: int
+
+
+FIELDS = tuple(ClubFields.__annotations__)
+
+
 def create_club(
-    session: Session, *, name: str, time_zone: str, currency: str, shortfall_policy: ShortfallPolicy
-) -> Club:
-    """Makes a club. Raises NameMissing, TextTooLong, NameTaken, WrongTimeZone or WrongCurrencyCode."""
+    session: Session, *, name: str, time_zone: str, currency: str,
+    shortfall_policy: ShortfallPolicy = ShortfallPolicy.REPAY,
+    refund_fee_percent: int = REFUND_FEE_PERCENT, refund_fee_most_minor: int = REFUND_FEE_MOST_MINOR,
+) -> Club:  # fmt: skip
+    """Make a club.
+
+    Raises NameMissing, TextTooLong, NameTaken, WrongTimeZone, WrongCurrencyCode, NegativeNumber or NumberTooLarge.
+    """
+    code = currency_code(currency)
+    _check_refund_fee(refund_fee_percent, refund_fee_most_minor, code)
     club = Club(
         name=name_given(name),
         time_zone=zone_name(time_zone),
-        currency=currency_code(currency),
+        currency=code,
         shortfall_policy=shortfall_policy.value,
+        refund_fee_percent=refund_fee_percent,
+        refund_fee_most_minor=refund_fee_most_minor,
     )
     with named_once(session, "a club", club.name):
         session.add(club)
     return club
 
 
-def edit_club(
-    session: Session, club: Club, *, name: str, time_zone: str, currency: str, shortfall_policy: ShortfallPolicy
-) -> None:
-    """Changes a club; its currency only while it has no memberships.
+def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> None:
+    """Change a club; its currency only while it has no memberships. Fields that are not named stay.
 
-    Raises NameMissing, TextTooLong, NameTaken, WrongTimeZone, WrongCurrencyCode or ClubInUse.
+    Raises what `create_club` raises, or ClubInUse.
     """
-    given, zone, code = name_given(name), zone_name(time_zone), currency_code(currency)
+    given, zone = name_given(changed.get("name", club.name)), zone_name(changed.get("time_zone", club.time_zone))
+    code, policy = currency_code(changed.get("currency", club.currency)), changed.get("shortfall_policy")
+    percent = changed.get("refund_fee_percent", club.refund_fee_percent)
+    most = changed.get("refund_fee_most_minor", club.refund_fee_most_minor)
+    _check_refund_fee(percent, most, code)
     if club.currency != code:
-        session.refresh(club, with_for_update=True)  # nobody signs up there before this is committed
+        session.refresh(club, with_for_update=True)  # a lock: nobody signs up there before this is committed
         if held := _memberships(session, club.id):
             consequence = f"its currency stays {club.currency}"
             raise ClubInUse(club=club.name, memberships=counted(held, "membership"), consequence=consequence)
     with named_once(session, "a club", given):
         club.name, club.time_zone, club.currency = given, zone, code
-        club.shortfall_policy = shortfall_policy.value
+        club.refund_fee_percent, club.refund_fee_most_minor = percent, most
+        club.shortfall_policy = policy.value if policy else club.shortfall_policy
 
 
 def delete_club(session: Session, club: Club) -> None:
-    """Deletes a club at which nobody has signed up. Raises ClubInUse."""
+    """Delete a club at which nobody has signed up. Raises ClubInUse."""
     club_id, name = club.id, club.name
 
     def refusal() -> ClubInUse:
@@ -67,6 +133,19 @@ def zone_name(typed: str) -> str:
     if name not in available_timezones() - _NO_PLACES:
         raise WrongTimeZone(name=name)
     return name
+
+
+def _check_refund_fee(percent: int, most_minor: int, currency: str) -> None:
+    for field, what, value, limit in (
+        ("refund_fee_percent", "The refund fee in percent", percent, MAX_REFUND_FEE_PERCENT),
+        ("refund_fee_most_minor", "The refund fee", most_minor, MAX_REFUND_FEE_MINOR),
+    ):
+        if 0 <= value <= limit:
+            continue
+        shown = [f"{one} %" if field == "refund_fee_percent" else money(one, currency) for one in (value, limit)]
+        if value < 0:
+            raise NegativeNumber(field=field, what=what, value=shown[0])
+        raise NumberTooLarge(field=field, what=what, value=shown[0], limit=shown[1])
 
 
 def _memberships(session: Session, club_id: int) -> int:

@@ -1,17 +1,17 @@
-"""PURE: local days at a club: when one ends, in UTC, and on which sessions can last be used."""
+"""PURE: local days of a club, and the midnights at which sessions expire, in UTC."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 Period = tuple[datetime, datetime]
-"""From a moment on, until before another."""
+"""From the first moment on, until before the second."""
 
 
 def expires_at(
     counted_from: datetime, days_to_expire: int, time_zone: str, away: Iterable[Period] = ()
 ) -> datetime | None:
-    """When sessions expire, in UTC: the midnight that ends the last usable local day. None is never.
+    """The moment at which sessions expire, in UTC: the midnight that ends the last usable local day. None is never.
 
     The last usable day is `days_to_expire` after the local date of `counted_from` at
     the club: from the 1st with 30 days, the 31st. Local days that lie in the periods `away`,
@@ -28,6 +28,11 @@ def expires_at(
         if begins <= last:
             last += max(ends - begins, timedelta(0))
     return end_of(last, time_zone)
+
+
+def local_day(moment: datetime, time_zone: str) -> date:
+    """The local date of a moment."""
+    return moment.astimezone(ZoneInfo(time_zone)).date()
 
 
 def end_of(day: date, time_zone: str) -> datetime:

@@ -1,18 +1,67 @@
-"""The inventory: making, changing and deleting the items that offers are made of."""
+"""The inventory: the items that offers are made of. Main verb: `create_item`."""
 
+from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import CheckConstraint, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.catalogue.tables import Item, ItemKind, SessionType
+from models.database.base import Base, Id, one_of
 from models.database.naming import name_given, named_once, unless_in_use
-from models.errors import ItemInUse, SessionTypeMissing
+from models.errors import ItemInUse, SessionTypeMissing, WrongState
 from models.wording import counted
 
 
+class ItemKind(StrEnum):
+    """What an inventory item is; only scheduler buckets add sessions."""
+
+    SCHEDULER_BUCKET = "scheduler_bucket"
+    OTHER = "other"
+
+
+class SessionType(StrEnum):
+    """What a session item's sessions are good for."""
+
+    CLASS = "class"
+    PERSONAL_TRAINING = "personal_training"
+
+
+class Item(Base):
+    """An inventory item; a session item is one of kind scheduler bucket."""
+
+    __tablename__ = "items"
+    __table_args__ = (
+        UniqueConstraint("id", "kind"),
+        CheckConstraint(one_of("kind", ItemKind), "kind"),
+        CheckConstraint(one_of("session_type", SessionType), "session_type"),
+        CheckConstraint(
+            "(kind = 'scheduler_bucket') = (session_type IS NOT NULL)", "session_type_of_scheduler_buckets"
+        ),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    kind: Mapped[str]
+    session_type: Mapped[str | None]
+    retired_at: Mapped[datetime | None]
+    """Since when it can be added to no further offer; where it is, it stays."""
+
+    def retire(self, now: datetime) -> None:
+        """Keep it off further offers. Raises WrongState."""
+        if self.retired_at is not None:
+            raise WrongState(what=f"Item {self.name!r}", state="retired", verb="retired again")
+        self.retired_at = now
+
+    def bring_back(self) -> None:
+        """Let it be added to offers again. Raises WrongState."""
+        if self.retired_at is None:
+            raise WrongState(what=f"Item {self.name!r}", state="not retired", verb="brought back")
+        self.retired_at = None
+
+
 class Uses(NamedTuple):
-    """How often an item is referred to."""
+    """How many rows of each kind refer to an item."""
 
     offers: int
     memberships: int
@@ -34,7 +83,7 @@ _USES = text("""
 
 
 def create_item(session: Session, *, name: str, kind: ItemKind, session_type: SessionType | None) -> Item:
-    """Makes an item; only a scheduler bucket has a session type.
+    """Make an item; only a scheduler bucket has a session type.
 
     Raises NameMissing, TextTooLong, NameTaken or SessionTypeMissing.
     """
@@ -45,13 +94,13 @@ def create_item(session: Session, *, name: str, kind: ItemKind, session_type: Se
 
 
 def edit_item(session: Session, item: Item, *, name: str, kind: ItemKind, session_type: SessionType | None) -> None:
-    """Changes an item: the name at any time, kind and session type only while nothing uses it.
+    """Change an item: the name at any time, kind and session type only while nothing uses it.
 
     Raises NameMissing, TextTooLong, NameTaken, SessionTypeMissing or ItemInUse.
     """
     given, wanted = name_given(name), (kind.value, _type_of(kind, session_type))
     if (item.kind, item.session_type) != wanted:
-        session.refresh(item, with_for_update=True)  # nobody begins to use it before this is committed
+        session.refresh(item, with_for_update=True)  # a lock: nobody begins to use it before this is committed
         if any(used := uses_of(session, item.id)):
             raise ItemInUse(item=item.name, uses=used, advice="its kind and session type stay, make another item")
     with named_once(session, "an item", given):
@@ -59,7 +108,7 @@ def edit_item(session: Session, item: Item, *, name: str, kind: ItemKind, sessio
 
 
 def delete_item(session: Session, item: Item) -> None:
-    """Deletes an item that nothing refers to. Raises ItemInUse."""
+    """Delete an item that nothing refers to. Raises ItemInUse."""
     item_id, name = item.id, item.name
     with unless_in_use(
         session, lambda: ItemInUse(item=name, uses=uses_of(session, item_id), advice="retire it instead")
@@ -68,7 +117,7 @@ def delete_item(session: Session, item: Item) -> None:
 
 
 def uses_of(session: Session, item_id: int) -> Uses:
-    """What refers to the item: offers that have it, memberships that picked it, what was given of it."""
+    """Count the offers that have the item, the memberships that picked it, and what was given of it."""
     return Uses(*session.execute(_USES, {"item": item_id}).one())
 
 

@@ -1,18 +1,19 @@
-"""The Offer Builder: making, copying and deleting offers, and their payment terms.
+"""The Offer Builder: make, copy and delete offers and their payment terms.
 
-What a single offer decides by itself (its session buckets, its state, which payment
-terms are on sale) are methods of `Offer` and `PaymentTerm`.
+What an offer can decide by itself (its session buckets, its state, which payment terms are on sale) are methods
+of `Offer` and `PaymentTerm`. Several changes that belong together are made in one block of `Offer.stays_buyable`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Required, TypedDict, Unpack
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from models.catalogue.items import Item, ItemKind
 from models.catalogue.rules import bucket_terms_refused
-from models.catalogue.tables import Interval, Item, ItemKind, Offer, OfferState, PaymentTerm, SessionBucket
+from models.catalogue.tables import Offer, OfferState, PaymentTerm, SessionBucket
+from models.catalogue.terms import Interval, Partial, Release, release_times
 from models.database.naming import name_given, named_once, unless_in_use
 from models.errors import (
     IntervalTooLong,
@@ -29,21 +30,24 @@ from models.wording import counted, currency_code, money
 MAX_DUES_MINOR = 10**12
 MAX_INTERVAL_COUNT = 120
 
+COLUMNS = ("name", "dues_minor", "currency", "interval", "interval_count", "partial", "release", "release_times")
+"""What a payment term says beside the sessions that it gives."""
+
 
 def create(session: Session, name: str) -> Offer:
-    """Makes a draft with nothing on it. Raises NameMissing, TextTooLong or NameTaken."""
+    """Make a draft with nothing on it. Raises NameMissing, TextTooLong or NameTaken."""
     return _added(session, Offer(name=name_given(name), state=OfferState.DRAFT.value))
 
 
 def rename(session: Session, offer: Offer, name: str) -> None:
-    """Gives an offer another name, for those who bought it too. Raises NameMissing, TextTooLong or NameTaken."""
+    """Change the name of an offer; memberships show the new one. Raises NameMissing, TextTooLong or NameTaken."""
     given = name_given(name)
     with named_once(session, "an offer", given):
         offer.name = given
 
 
 def copy(session: Session, offer: Offer, name: str) -> Offer:
-    """Makes a draft of the same limits, session buckets, payment terms and bucket terms, but for what is retired.
+    """Make a draft with the same limits, session buckets and payment terms, without those that are retired.
 
     Raises NameMissing, TextTooLong or NameTaken.
     """
@@ -59,13 +63,7 @@ def copy(session: Session, offer: Offer, name: str) -> Offer:
         if bucket.item.retired_at is None
     }
     for term in offer.terms_on_sale:
-        twin = PaymentTerm(
-            name=term.name,
-            dues_minor=term.dues_minor,
-            currency=term.currency,
-            interval=term.interval,
-            interval_count=term.interval_count,
-        )
+        twin = PaymentTerm(**{name: getattr(term, name) for name in COLUMNS})
         draft.terms.append(twin)
         for entry in term.bucket_terms:
             if entry.bucket in copied:
@@ -73,31 +71,19 @@ def copy(session: Session, offer: Offer, name: str) -> Offer:
     return _added(session, draft)
 
 
-@contextmanager
-def changed_as_a_whole(offer: Offer) -> Iterator[None]:
-    """Judges an offer on sale by what several changes come to, not by each on the way there.
-
-    Raises OfferCannotBeBought; undo the transaction then.
-    """
-    on_sale = offer.state == OfferState.PUBLISHED
-    if on_sale:
-        offer.state = OfferState.DRAFT.value
-    yield
-    if on_sale:
-        offer.publish()
-
-
 def delete(session: Session, offer: Offer) -> None:
-    """Deletes a draft that no membership refers to. Raises WrongState or OfferInUse."""
+    """Delete a draft that no membership refers to. Raises WrongState or OfferInUse."""
     if offer.state != OfferState.DRAFT:
         raise WrongState(what=f"Offer {offer.name!r}", state=offer.state, verb="deleted: only a draft can be")
     offer_id, name = offer.id, offer.name
-    with unless_in_use(session, lambda: OfferInUse(offer=name, memberships=_memberships(session, "offer", offer_id))):
+    with unless_in_use(
+        session, lambda: OfferInUse(offer=name, memberships=_memberships(session, "offer_id", offer_id))
+    ):
         session.delete(offer)
 
 
 def addable_items(session: Session, offer: Offer) -> Sequence[Item]:
-    """The items that can become session buckets of the offer, by name: not retired, and not added yet."""
+    """Session items that can be added to the offer, by name: not retired, and not added yet."""
     added = select(SessionBucket.item_id).where(SessionBucket.offer_id == offer.id)
     query = select(Item).where(
         Item.kind == ItemKind.SCHEDULER_BUCKET.value, Item.retired_at.is_(None), Item.id.not_in(added)
@@ -105,62 +91,68 @@ def addable_items(session: Session, offer: Offer) -> Sequence[Item]:
     return session.scalars(query.order_by(func.lower(Item.name), Item.id)).all()
 
 
-def add_term(
-    session: Session, offer: Offer, *, name: str, dues_minor: int, currency: str, interval: Interval,
-    interval_count: int, sessions: Mapping[SessionBucket, tuple[int, int]] = {},
-) -> PaymentTerm:  # fmt: skip
-    """Adds a payment term with the sessions that each payment gives.
+class TermFields(TypedDict, total=False):
+    """The fields of a payment term."""
+
+    name: Required[str]
+    dues_minor: Required[int]
+    currency: Required[str]
+    interval: Required[Interval]
+    interval_count: int
+    partial: Partial
+    release: Release
+    release_times: int | None
+    """Kept only beside the release `times`."""
+
+
+def add_term(session: Session, offer: Offer, **fields: Unpack[TermFields]) -> PaymentTerm:
+    """Add a payment term, which gives no sessions yet.
 
     Raises NameMissing, TextTooLong, NameTaken, NegativeNumber, NumberTooLarge, WrongCurrencyCode, NotPositive,
-    IntervalTooLong, SessionsRefused and, on sale, OfferCannotBeBought.
+    IntervalTooLong, NotReleased, ReleaseTimesMissing and, on sale, OfferCannotBeBought.
     """
-    term = PaymentTerm(**_checked(name, dues_minor, currency, interval, interval_count))
-    _check_sessions(sessions)
+    term = PaymentTerm(**checked(fields))
     with named_once(session, _kind_of(offer), term.name):
-        offer.add_term(term, sessions)
+        offer.add_term(term)
     return term
 
 
-def edit_term(
-    session: Session, term: PaymentTerm, *, name: str, dues_minor: int, currency: str, interval: Interval,
-    interval_count: int, sessions: Mapping[SessionBucket, tuple[int, int]] = {},
-) -> None:  # fmt: skip
-    """Changes a payment term for sign-ups to come: memberships keep what they bought. Raises what `add_term` raises.
+def edit_term(session: Session, term: PaymentTerm, **changed: Any) -> None:
+    """Change fields of a payment term for sign-ups to come; the others stay. Memberships keep what they bought.
 
-    Session buckets that are not named keep their sessions.
+    Takes what `add_term` takes, and raises what it raises.
     """
-    checked = _checked(name, dues_minor, currency, interval, interval_count)
-    set_buckets(term, sessions)
-    with named_once(session, _kind_of(term.offer), str(checked["name"])):
-        for column, value in checked.items():
+    now = TermFields(
+        name=term.name,
+        dues_minor=term.dues_minor,
+        currency=term.currency,
+        interval=Interval(term.interval),
+        interval_count=term.interval_count,
+        partial=Partial(term.partial),
+        release=Release(term.release),
+        release_times=term.release_times,
+    )
+    columns = checked({**now, **changed})
+    with named_once(session, _kind_of(term.offer), columns["name"]):
+        for column, value in columns.items():
             setattr(term, column, value)
 
 
 def delete_term(session: Session, term: PaymentTerm) -> None:
-    """Deletes a payment term that nobody has bought, with its bucket terms.
+    """Delete a payment term that nobody has bought, with its bucket terms.
 
     Raises TermInUse, or OfferCannotBeBought for the only one by which the offer is on sale.
     """
     term_id, name = term.id, term.name
-    with unless_in_use(
-        session, lambda: TermInUse(term=name, memberships=_memberships(session, "payment_term", term_id))
-    ):
+    with unless_in_use(session, lambda: TermInUse(term=name, memberships=_memberships(session, "id", term_id))):
         term.offer.remove_term(term)
 
 
 def set_buckets(term: PaymentTerm, wanted: Mapping[SessionBucket, tuple[int, int]]) -> None:
-    """Sets quantity and days to expire of these session buckets under the payment term, all or none.
+    """Set quantity and days to expire of these session buckets under the payment term, all or none.
 
-    Raises SessionsRefused and, on sale, OfferCannotBeBought.
-    """
-    _check_sessions(wanted)
-    term.set_buckets(wanted)
-
-
-def _check_sessions(wanted: Mapping[SessionBucket, tuple[int, int]]) -> None:
-    """Raises SessionsRefused, whose `refused` holds every error by its bucket and the name of its field.
-
-    That is `quantity` or `days_to_expire`, so that each error can stand beside what was typed.
+    Raises SessionsRefused and, on sale, OfferCannotBeBought. `refused` of SessionsRefused holds every error by its
+    bucket and field (`quantity` or `days_to_expire`), so that each can stand beside what was typed.
     """
     refused = {
         (bucket, field): refusal
@@ -169,6 +161,7 @@ def _check_sessions(wanted: Mapping[SessionBucket, tuple[int, int]]) -> None:
     }
     if refused:
         raise SessionsRefused(refused, reasons=" ".join(map(str, refused.values())))
+    term.set_buckets(wanted)
 
 
 def _added(session: Session, offer: Offer) -> Offer:
@@ -177,28 +170,30 @@ def _added(session: Session, offer: Offer) -> Offer:
     return offer
 
 
-def _checked(
-    name: str, dues_minor: int, currency: str, interval: Interval, interval_count: int
-) -> dict[str, str | int]:
-    code = currency_code(currency)
-    if dues_minor < 0:
-        raise NegativeNumber(field="dues_minor", what="Dues", value=money(dues_minor, code))
-    if dues_minor > MAX_DUES_MINOR:
+def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a payment term with these fields. Raises what `add_term` raises, except NameTaken."""
+    code, dues, interval = currency_code(fields["currency"]), fields["dues_minor"], fields["interval"]
+    if dues < 0:
+        raise NegativeNumber(field="dues_minor", what="Dues", value=money(dues, code))
+    if dues > MAX_DUES_MINOR:
         limit = money(MAX_DUES_MINOR, code)
-        raise NumberTooLarge(field="dues_minor", what="Dues", value=money(dues_minor, code), limit=limit)
-    if interval == Interval.ONCE:
-        interval_count = 1
-    if interval_count < 1:
+        raise NumberTooLarge(field="dues_minor", what="Dues", value=money(dues, code), limit=limit)
+    count = 1 if interval == Interval.ONCE else fields.get("interval_count", 1)
+    if count < 1:
         what = "The number of weeks, months or years between dues"
-        raise NotPositive(field="interval_count", what=what, value=interval_count)
-    if interval_count > MAX_INTERVAL_COUNT:
-        raise IntervalTooLong(limit=MAX_INTERVAL_COUNT, interval=interval.value, count=interval_count)
+        raise NotPositive(field="interval_count", what=what, value=count)
+    if count > MAX_INTERVAL_COUNT:
+        raise IntervalTooLong(limit=MAX_INTERVAL_COUNT, interval=interval.value, count=count)
+    release = fields.get("release", Release.AT_ONCE)
     return {
-        "name": name_given(name),
-        "dues_minor": dues_minor,
+        "name": name_given(fields["name"]),
+        "dues_minor": dues,
         "currency": code,
         "interval": interval.value,
-        "interval_count": interval_count,
+        "interval_count": count,
+        "partial": fields.get("partial", Partial.PROPORTIONAL).value,
+        "release": release.value,
+        "release_times": release_times(interval, count, release, fields.get("release_times")),
     }
 
 
@@ -206,7 +201,13 @@ def _kind_of(offer: Offer) -> str:
     return f"a payment term of {offer.name!r} named"
 
 
-def _memberships(session: Session, what: Literal["offer", "payment_term"], row_id: int) -> str:
-    """The memberships that refer to it, counted in words."""
-    count = text(f"SELECT count(*) FROM memberships WHERE {what}_id = :id")
-    return counted(session.scalars(count, {"id": row_id}).one(), "membership")
+# A membership that changed its plan has bought several payment terms.
+_BOUGHT = """
+    SELECT count(DISTINCT v.membership_id) FROM membership_terms v JOIN payment_terms t ON t.id = v.payment_term_id
+    WHERE t.{column} = :id
+"""
+
+
+def _memberships(session: Session, column: Literal["id", "offer_id"], row_id: int) -> str:
+    """The memberships that have, had or will have a payment term with this value in the column, counted in words."""
+    return counted(session.scalars(text(_BOUGHT.format(column=column)), {"id": row_id}).one(), "membership")

@@ -1,4 +1,4 @@
-"""PURE: what makes an offer one that somebody can buy, and which numbers its session buckets can have."""
+"""PURE: whether somebody can buy an offer, and the limits of the numbers on it."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ MAX_BUCKETS = 1_000
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides whether an offer can be bought: its limits, its session items, and its payment terms on sale."""
+    """The parts of an offer that decide whether it can be bought: limits, session items, payment terms on sale."""
 
     offer: str
     minimum: int
@@ -33,7 +33,7 @@ class Shape:
 
 
 def why_not_buyable(shape: Shape) -> OfferCannotBeBought | None:
-    """Why nobody could buy the offer, whatever they pick, or not under one of its payment terms; None if all is well.
+    """The reason why nobody could buy the offer, or not under one of its payment terms; None if all is well.
 
     A single session item is included, picked or not, so the minimum says nothing about it.
     """
@@ -62,7 +62,7 @@ def why_not_buyable(shape: Shape) -> OfferCannotBeBought | None:
 
 
 def check_limits(minimum: int, maximum: int) -> None:
-    """Minimum required and maximum allowed session buckets.
+    """Check the minimum required and maximum allowed session buckets.
 
     Raises NegativeNumber, MaximumBelowMinimum or NumberTooLarge.
     """
@@ -77,7 +77,7 @@ def check_limits(minimum: int, maximum: int) -> None:
 
 
 def bucket_terms_refused(quantity: int, days_to_expire: int) -> dict[str, SppError]:
-    """What is wrong with these bucket terms, by the name of the field; nothing where they make sense."""
+    """The errors of these bucket terms by field name; empty if they are valid."""
     refused: dict[str, SppError] = {}
     for field, what, value, limit in (
         ("quantity", "Session quantity", quantity, MAX_QUANTITY),

@@ -15,7 +15,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 
 from models.catalogue import days
-from models.catalogue.tables import MAX_QUANTITY, Item, ItemKind
+from models.catalogue.items import Item, ItemKind
+from models.catalogue.rules import MAX_QUANTITY
 from models.database.base import Base, Id, RecordedAt, one_of
 from models.errors import (
     DayOver,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from models.catalogue.tables import ShortfallPolicy
+from models.catalogue.clubs import ShortfallPolicy
 from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
 

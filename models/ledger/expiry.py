@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, select, t
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.catalogue import days
-from models.catalogue.tables import MAX_DAYS_TO_EXPIRE
+from models.catalogue.rules import MAX_DAYS_TO_EXPIRE
 from models.database.base import Base, Id, RecordedAt, one_of
 from models.database.paging import newest_first
 from models.errors import DayTooFar, NotFound, WrongState

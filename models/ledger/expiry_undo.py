@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.catalogue import days
-from models.catalogue.tables import Club
+from models.catalogue.clubs import Club
 from models.errors import DayOver, WrongState
 from models.ledger import entries
 from models.ledger.entries import Move

@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.catalogue.tables import Item
+from models.catalogue.items import Item
 from models.database.arrays import array
 from models.database.base import Base, Id, RecordedAt
 from models.errors import KeyReused, NotFound, NothingToReturn, NotPositive

@@ -1,13 +1,18 @@
-"""PURE: the terms of a membership beside those that its offer has now, and how they differ, in words."""
+"""The terms of a membership beside those that a payment term has now, and how they differ, in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import NamedTuple
 
-from models.wording import Given
+from models.catalogue import on_sale
+from models.catalogue.tables import PaymentTerm
+from models.catalogue.terms import RULES, TermRules, gives, payment, release_words, released
+from models.members.memberships import MembershipTerms
+from models.wording import Given, counted, joined, lasting, price, sessions_of
 
 
 class Compared(NamedTuple):
-    """One session item: what paid dues give of it by the membership's terms, and by the offer's current ones."""
+    """One session item: the sessions that payments give by the membership's terms, and by the current ones."""
 
     item_id: int
     item: str
@@ -23,22 +28,45 @@ class Compared(NamedTuple):
 
     @property
     def difference(self) -> str:
-        """`2 more sessions; 45 days to expire instead of 30`."""
+        """`2 more sessions; 45 days instead of 30 days`."""
         if self.current is None:
             return "Not in the offer any more"
         if self.pinned is None:
             return "Not picked"
         parts = []
         if more := self.current.quantity - self.pinned.quantity:
-            parts.append(f"{abs(more)} {'more' if more > 0 else 'fewer'} session{'s' * (abs(more) != 1)}")
+            parts.append(counted(abs(more), f"{'more' if more > 0 else 'fewer'} session"))
         if self.pinned.quantity and self.current.quantity and self.current.days_to_expire != self.pinned.days_to_expire:
             parts.append(f"{lasting(self.current.days_to_expire)} instead of {lasting(self.pinned.days_to_expire)}")
         return "; ".join(parts) or "The same"
 
 
-def lasting(days_to_expire: int) -> str:
-    """`30 days`, or `never expiring`."""
-    return f"{days_to_expire} day{'s' * (days_to_expire != 1)}" if days_to_expire else "never expiring"
+class ComparedRule(NamedTuple):
+    """One thing that terms say beside their sessions."""
+
+    what: str
+    pinned: str
+    current: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether moving the membership to the current terms would change it."""
+        return self.pinned != self.current
+
+    @property
+    def difference(self) -> str:
+        """`Changed`, or `The same`."""
+        return "Changed" if self.differs else "The same"
+
+
+def pinned(terms: MembershipTerms) -> dict[int, Given]:
+    """The sessions that each release gives by a membership's terms, by item id."""
+    return {pin.item_id: Given(pin.item.name, pin.quantity, pin.days_to_expire) for pin in terms.pinned}
+
+
+def current(term: PaymentTerm) -> dict[int, Given]:
+    """The sessions that each release gives by a payment term now, by item id."""
+    return on_sale.given(term)
 
 
 def compare(pinned: Mapping[int, Given], current: Mapping[int, Given]) -> list[Compared]:
@@ -48,3 +76,55 @@ def compare(pinned: Mapping[int, Given], current: Mapping[int, Given]) -> list[C
         Compared(item_id, given.item, pinned.get(item_id), current.get(item_id)) for item_id, given in both.items()
     ]
     return sorted(lines, key=lambda line: (line.pinned is None, line.item))
+
+
+def compare_rules(pinned: TermRules, current: TermRules, currency: str) -> list[ComparedRule]:
+    """Dues, release and part payments of both."""
+    prices = [price(one.dues_minor, currency, one.interval, one.interval_count) for one in (pinned, current)]
+    return [
+        ComparedRule("Dues", *prices),
+        ComparedRule("Release", release_words(pinned), release_words(current)),
+        ComparedRule("Part payments", pinned.partial.capitalize(), current.partial.capitalize()),
+    ]
+
+
+def is_outdated(terms: MembershipTerms, term: PaymentTerm) -> bool:
+    """Whether moving a membership from these terms to those of the payment term, with its items, changes anything."""
+    return any(line.differs for line in compare(pinned(terms), current(term))) or any(
+        getattr(terms, name) != getattr(term, name) for name in RULES
+    )
+
+
+def change_in_words(
+    old: TermRules, had: Sequence[Given], new: TermRules, gets: Sequence[Given], currency: str, day: date | None
+) -> str:
+    """What a change of terms from a day on means; None is from now on.
+
+    `From Dec 1, 2026, each $149.00 monthly payment gives 12 Class sessions (30 days) instead of 8; payments made before
+    then keep 8 Class sessions.`
+    """
+    before, after = ({part.item: part for part in parts if part.quantity} for parts in (had, gets))
+    parts = [gives(new, part) + _beside(old, before.get(item), new, part) for item, part in after.items()]
+    parts += [
+        f"no {sessions_of(item, 0).removeprefix('0 ')} instead of {part.quantity:,}"
+        for item, part in before.items()
+        if item not in after
+    ]
+    kept = joined([sessions_of(part.item, part.quantity) for part in before.values()]) or "none"
+    start = f"From {day:%b} {day.day}, {day.year}" if day else "From now on"
+    given = joined(parts, apart=True) or "no sessions"
+    said = (
+        f"{start}, {payment(new, currency)} gives {given}; payments made before {'then' if day else 'now'} keep {kept}."
+    )
+    prices = [price(one.dues_minor, currency, one.interval, one.interval_count) for one in (new, old)]
+    return said if prices[0] == prices[1] else f"{said} Dues are {prices[0]} instead of {prices[1]}."
+
+
+def _beside(old: TermRules, had: Given | None, new: TermRules, gets: Given) -> str:
+    """What an item gave before, to follow what it will give."""
+    if had is None:
+        return " instead of none"
+    same = released(old, had.days_to_expire) == released(new, gets.days_to_expire)
+    if same and had.quantity == gets.quantity:
+        return " as now"
+    return f" instead of {had.quantity:,}{'' if same else released(old, had.days_to_expire)}"

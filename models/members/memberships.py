@@ -4,18 +4,13 @@ from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
-from models.catalogue.tables import (
-    MAX_DAYS_TO_EXPIRE,
-    MAX_QUANTITY,
-    Club,
-    Item,
-    Offer,
-    Partial,
-    PaymentTerm,
-    Release,
-)
+from models.catalogue.clubs import Club
+from models.catalogue.items import Item
+from models.catalogue.rules import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY
+from models.catalogue.tables import PaymentTerm
+from models.catalogue.terms import Partial, Release
 from models.database.base import Base, Currency, Id, MinorUnits, RecordedAt, Reference
 from models.database.naming import MAX_NAME_LENGTH, reference_given
 from models.errors import (
@@ -47,7 +42,7 @@ class Member(Base):
 
 
 class Membership(Base):
-    """An offer that a member bought. Its terms stay those of the sign-up until somebody moves it."""
+    """An offer that a member bought. Its terms stay those of the sign-up until somebody changes its plan."""
 
     __tablename__ = "memberships"
 
@@ -57,13 +52,12 @@ class Membership(Base):
     club_id: Mapped[int] = mapped_column(ForeignKey("clubs.id"), index=True)
     offer_id: Mapped[int] = mapped_column(ForeignKey("offers.id"), index=True)
     payment_term_id: Mapped[int] = mapped_column(ForeignKey("payment_terms.id"), index=True)
+    """This and the offer are those of the sign-up; `plan_at` says which ones a moment has."""
     currency: Mapped[Currency]
     recorded_at: Mapped[RecordedAt]
 
     member: Mapped[Member] = relationship(back_populates="memberships")
     club: Mapped[Club] = relationship()
-    offer: Mapped[Offer] = relationship()
-    term: Mapped[PaymentTerm] = relationship()
     versions: Mapped[list["MembershipTerms"]] = relationship(
         back_populates="membership", order_by="MembershipTerms.since, MembershipTerms.id"
     )
@@ -72,6 +66,10 @@ class Membership(Base):
     def terms_at(self, moment: datetime) -> "MembershipTerms":
         """The terms for a payment made then; the first ones for a payment before the sign-up."""
         return next((terms for terms in reversed(self.versions) if terms.since <= moment), self.versions[0])
+
+    def plan_at(self, moment: datetime) -> PaymentTerm:
+        """The payment term that it has then, and with it the offer."""
+        return self.terms_at(moment).term
 
 
 class MembershipTerms(Base):
@@ -133,6 +131,27 @@ class BillingReference(Base):
     membership: Mapped[Membership] = relationship(back_populates="billing")
 
 
+WITH_PLANS = selectinload(Membership.versions).joinedload(MembershipTerms.term).joinedload(PaymentTerm.offer)
+"""Loads what `plan_at` needs, for many memberships at once."""
+
+
+_HELD = text("""
+    SELECT payment_term_id, count(*)
+    FROM (
+        SELECT DISTINCT ON (membership_id) payment_term_id
+        FROM membership_terms
+        WHERE since <= :now
+        ORDER BY membership_id, since DESC, id DESC
+    ) in_force
+    GROUP BY payment_term_id
+""")
+
+
+def held_by_term(session: Session, now: datetime) -> dict[int, int]:
+    """How many memberships have each payment term now, by its id."""
+    return dict(session.execute(_HELD, {"now": now}).all())
+
+
 def find_member(session: Session, email: str) -> Member | None:
     """The member with that address, in any case."""
     return session.scalar(select(Member).where(func.lower(Member.email) == func.lower(email.strip())))
@@ -161,7 +180,7 @@ def add_billing_reference(
         actions.log(session, by, verb, subject, member_id=membership.member_id)
 
 
-def the_membership(session: Session, email: str, membership_id: int | None = None) -> Membership:
+def the_membership(session: Session, email: str, membership_id: int | None = None, *, now: datetime) -> Membership:
     """The member's only membership, or the one with that id.
 
     Raises NotFound, or SeveralMemberships if there are several and no id is given.
@@ -171,7 +190,7 @@ def the_membership(session: Session, email: str, membership_id: int | None = Non
         raise NotFound(field="email", what="member", name=email)
     held = {membership.id: membership for membership in person.memberships}
     if membership_id is None and len(held) > 1:
-        choice = ", ".join(f"{number} ({one.offer.name}, {one.club.name})" for number, one in held.items())
+        choice = ", ".join(f"{number} ({one.plan_at(now).offer.name}, {one.club.name})" for number, one in held.items())
         raise SeveralMemberships(email=email, memberships=choice)
     membership = held.get(membership_id) if membership_id else next(iter(held.values()), None)
     if membership is None:

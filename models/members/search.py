@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Index, func, select, text, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from models.members.memberships import Member, Membership
+from models.members.memberships import WITH_PLANS, Member, Membership
 
 
 class Reason(StrEnum):
@@ -22,7 +22,7 @@ class Reason(StrEnum):
     NAME = "name"
 
 
-_BOUGHT = selectinload(Member.memberships).options(joinedload(Membership.offer), joinedload(Membership.club))
+_BOUGHT = selectinload(Member.memberships).options(WITH_PLANS, joinedload(Membership.club))
 
 
 class Found(NamedTuple):

@@ -1,21 +1,20 @@
 """Signing up: which picks an offer takes, and the terms that are pinned to a membership.
 
-Main verb: `sign_up`. Later a membership can be moved to the offer's current terms.
+Main verb: `sign_up`. Later the plan can change: see `models.members.plan_change`.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models.catalogue.days import end_of
-from models.catalogue.tables import Club, Item, OfferState, PaymentTerm, SessionBucket
+from models.catalogue.clubs import Club
+from models.catalogue.items import Item
+from models.catalogue.tables import OfferState, PaymentTerm, SessionBucket
 from models.database.naming import email_given, name_given
 from models.errors import (
-    DateInPast,
     KeyReused,
     PickGivesNothing,
     PickNotOffered,
@@ -102,7 +101,7 @@ def sign_up(
     if membership is None:
         known = session.scalars(select(Membership).where(Membership.idempotency_key == key)).one()
         return _same(known, email, club, term, picks)
-    membership.versions.append(_pinned(term, buckets, since=now))
+    membership.versions.append(pinned(term, buckets, since=now))
     session.flush()
     actions.log(session, by, "sign up", f"membership {membership.id}: {offer.name}, {term.name}", member_id=member.id)
     return membership
@@ -110,20 +109,21 @@ def sign_up(
 
 def _same(known: Membership, email: str, club: Club, term: PaymentTerm, picks: Sequence[Item]) -> Membership:
     """The membership that this key made, if the content is the same. Raises KeyReused."""
-    picked, pinned = {item.id for item in picks}, {pin.item_id for pin in known.versions[0].pinned}
+    picked, pins = {item.id for item in picks}, {pin.item_id for pin in known.versions[0].pinned}
     included = not picked and len(term.offer.buckets) == 1
-    same_picks = picked == pinned or (included and len(pinned) == 1)
+    same_picks = picked == pins or (included and len(pins) == 1)
     bought = (known.member.email.lower(), known.club_id, known.payment_term_id)
     if bought != (email.strip().lower(), club.id, term.id) or not same_picks:
         raise KeyReused(key=known.idempotency_key)
     return known
 
 
-def _pinned(
+def pinned(
     term: PaymentTerm, buckets: Iterable[SessionBucket], *, since: datetime, action_id: int | None = None
 ) -> MembershipTerms:
+    """A version of a membership's terms: all that the payment term says now, with the sessions of these buckets."""
     terms = {entry.session_bucket_id: entry for entry in term.bucket_terms}
-    pinned = [
+    pins = [
         PinnedTerms(
             item_id=bucket.item_id,
             quantity=terms[bucket.id].quantity,
@@ -134,32 +134,5 @@ def _pinned(
     return MembershipTerms(
         since=since, payment_term_id=term.id, dues_minor=term.dues_minor, interval=term.interval,
         interval_count=term.interval_count, partial=term.partial, release=term.release,
-        release_times=term.release_times, action_id=action_id, pinned=pinned,
+        release_times=term.release_times, action_id=action_id, pinned=pins,
     )  # fmt: skip
-
-
-def move_to_current_terms(
-    session: Session, membership: Membership, *, since: date, picks: Sequence[Item], reason: str, by: Actor,
-    now: datetime,
-) -> MembershipTerms:  # fmt: skip
-    """Applies the offer's current terms to payments from this local day of the club on; today means from now on.
-
-    Earlier payments keep their terms. Raises ReasonMissing, TextTooLong, DateInPast, WrongCurrency,
-    and what `chosen_buckets` raises for the picks.
-    """
-    reason = actions.reason_given(reason)
-    club, term = membership.club, membership.term
-    today = now.astimezone(ZoneInfo(club.time_zone)).date()
-    if since < today:
-        raise DateInPast(day=since)
-    if term.currency != membership.currency:
-        raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=membership.currency)
-    buckets = chosen_buckets(term, picks)
-    subject = f"membership {membership.id} to the current terms of {membership.offer.name}, {term.name}, from {since}"
-    act = actions.log(session, by, "move terms", subject, member_id=membership.member_id, reason=reason)
-    start = now if since == today else end_of(since - timedelta(days=1), club.time_zone)
-    moved = _pinned(term, buckets, since=start, action_id=act)
-    membership.versions.append(moved)
-    session.flush()
-    session.refresh(membership, ["versions"])
-    return moved

@@ -86,7 +86,11 @@ _EXPECTED = text(f"""
             WHERE endpoint = :endpoint GROUP BY membership_id
         ) billed
         JOIN memberships m ON m.id = billed.membership_id
-        JOIN payment_terms t ON t.id = m.payment_term_id AND t.interval <> 'once'
+        JOIN LATERAL (
+            SELECT interval, interval_count FROM membership_terms v
+            WHERE v.membership_id = m.id AND v.since <= CAST(:now AS timestamptz)
+            ORDER BY v.since DESC, v.id DESC LIMIT 1
+        ) t ON t.interval <> 'once'
         JOIN clubs c ON c.id = m.club_id
         CROSS JOIN LATERAL (
             SELECT coalesce(max(f.occurred_at), billed.known_at) AT TIME ZONE c.time_zone AS paid
@@ -114,7 +118,7 @@ def silences(session: Session, endpoints: Iterable[Endpoint], now: datetime) -> 
         if not allowed.quiet or (last and now - last < allowed.grace):
             continue
         until = now - allowed.grace
-        expected = session.scalar(_EXPECTED, {"endpoint": name, "heard": last, "until": until})
+        expected = session.scalar(_EXPECTED, {"endpoint": name, "heard": last, "until": until, "now": now})
         if expected is not None:
             found.append(Silence(name, last, expected))
     return found

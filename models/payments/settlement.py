@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.catalogue.tables import ShortfallPolicy
+from models.catalogue.clubs import ShortfallPolicy
 from models.database import locks
 from models.database.arrays import Batch, array
 from models.ledger import clawback, entries, held_grants

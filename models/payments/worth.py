@@ -25,7 +25,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from models.catalogue.days import Period
-from models.catalogue.tables import Interval, Partial, Release
+from models.catalogue.terms import Interval, Partial, Release
 from models.payments.reviews import Reason, ReviewReason
 from models.wording import money
 

@@ -44,6 +44,7 @@ NO_PAGES = {
     "login.log_in",
     "operations.unmatched.link",
     "expiry.export",
+    "offers.terms.preview",
 }
 FURTHER = [
     "/members/?q=Ann",

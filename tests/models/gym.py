@@ -1,17 +1,21 @@
 """A small gym to test in, and a processor's voice to tell it of payments."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import Barrier
 from typing import TypeVar
 
+import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from models.catalogue.tables import Club, Item, ItemKind, Offer, PaymentTerm, SessionType
+from models.catalogue.clubs import Club
+from models.catalogue.items import Item, ItemKind, SessionType
+from models.catalogue.tables import Offer, PaymentTerm, SessionBucket
 from models.database.engine import sessions
 from models.inbox import storing
 from models.inbox.events import WebhookEvent
@@ -71,6 +75,23 @@ class Gym:
         self.session.add(club)
         self.session.flush()
         return club
+
+
+def add_term(offer: Offer, term: PaymentTerm, sessions: Mapping[SessionBucket, tuple[int, int]]) -> None:
+    """Puts a payment term on an offer, with the quantity and days to expire of these session buckets."""
+    with offer.stays_buyable():
+        offer.add_term(term)
+        term.set_buckets(sessions)
+
+
+@contextmanager
+def refused(session: Session, error: type[Exception], match: str) -> Iterator[None]:
+    """Expects the block to be refused, and undoes what it did, as pages and API do."""
+    session.flush()
+    savepoint = session.begin_nested()
+    with pytest.raises(error, match=match):
+        yield
+    savepoint.rollback()
 
 
 def session_item(name: str, kind: SessionType = SessionType.CLASS) -> Item:

@@ -36,6 +36,21 @@ for (const dialog of document.querySelectorAll("dialog.window[open]")) {
   first.map((which) => dialog.querySelector(which)).find(Boolean)?.focus();
 }
 
+// The sentence under a payment term follows what is typed.
+for (const sentence of document.querySelectorAll("[data-preview]")) {
+  const form = sentence.closest("form");
+  let later;
+  form.addEventListener("input", () => {
+    clearTimeout(later);
+    later = setTimeout(async () => {
+      const typed = new FormData(form);
+      for (const name of ["csrf_token", "was"]) typed.delete(name);
+      const answer = await fetch(`${sentence.dataset.preview}?${new URLSearchParams(typed)}`).catch(() => null);
+      if (answer?.ok) sentence.textContent = await answer.text();
+    }, 250);
+  });
+}
+
 // A choice that decides what else the form asks for, or what the page shows: sent by the button beside it, if there is one.
 for (const field of document.querySelectorAll("[data-submits]")) {
   field.addEventListener("change", () => field.form.requestSubmit(field.parentElement.querySelector("button[form]")));

@@ -50,6 +50,7 @@ FOR_THE_DESK = {
     ("POST", "/adjustments"),
 }
 FOR_MANAGERS = {
+    ("POST", "/memberships/{}/plan-changes"),
     ("POST", "/grants/{}/extensions"),
     ("POST", "/clubs"),
     ("PATCH", "/clubs/{}"),

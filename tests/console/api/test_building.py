@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from models.catalogue.tables import Club, Item
+from models.catalogue.clubs import Club
+from models.catalogue.items import Item
 from models.staff.actions import Action
 from tests.console.api.conftest import Caller, Json, Paid, answered, posted
 from tests.models.gym import Gym
@@ -42,7 +43,7 @@ def twice(manager: Caller) -> Iterator[None]:
 def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session) -> None:
     response = manager.post("/clubs", CLUB, "club-1")
     made = posted(response)
-    assert made == {"id": made["id"], **CLUB}
+    assert made == {"id": made["id"], **CLUB, "refund_fee_percent": 5, "refund_fee_most_minor": 1000}
     assert response.headers["Location"] == f"/api/v1/clubs/{made['id']}"
     path = f"/clubs/{made['id']}"
     assert answered(manager.get(path)) == made
@@ -53,7 +54,7 @@ def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session)
     }
     answered(manager.patch(path))
     assert acts(session) == [
-        ("create club", f"club {made['id']}, Uptown: Europe/Berlin, EUR, forgive"),
+        ("create club", f"club {made['id']}, Uptown: Europe/Berlin, EUR, forgive, 5, 1000"),
         ("edit club", f"club {made['id']}, Upper town: name Uptown -> Upper town, currency EUR -> CHF"),
     ]
     assert manager.delete(path).status_code == 204
@@ -62,7 +63,12 @@ def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session)
 
 def test_the_rest_of_a_club_has_defaults(manager: Caller, gym: Gym) -> None:
     made = manager.make("/clubs", {"name": "Uptown", "time_zone": "UTC", "currency": "USD"})
-    assert made["shortfall_policy"] == "repay"
+    assert (made["shortfall_policy"], made["refund_fee_percent"], made["refund_fee_most_minor"]) == ("repay", 5, 1000)
+    path = f"/clubs/{made['id']}"
+    changed = answered(manager.patch(path, refund_fee_percent=0, refund_fee_most_minor=0))
+    assert changed == {**made, "refund_fee_percent": 0, "refund_fee_most_minor": 0}
+    for wrong in ({"refund_fee_percent": 21}, {"refund_fee_most_minor": -1}):
+        assert pointers(answered(manager.patch(path, **wrong), 422)) == [f"#/{next(iter(wrong))}"]
 
 
 def test_an_item_is_made_changed_and_retired(manager: Caller, gym: Gym, session: Session) -> None:

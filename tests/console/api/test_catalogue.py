@@ -23,9 +23,12 @@ def test_an_offer_is_told_whole(reader: Caller, gym: Gym) -> None:
             "currency": "USD",
             "interval": "month",
             "interval_count": 1,
+            "partial": "proportional",
+            "release": "at_once",
+            "release_times": None,
             "retired": False,
-            "sentence": "Each $90.00 monthly payment gives 8 Spin sessions (30 days)"
-            " and 2 Training sessions (never expire).",
+            "summary": "Each $90.00 monthly payment gives 8 Spin sessions (30 days)"
+            " and 2 Training sessions (never expiring).",
             "bucket_terms": [
                 {"item_id": gym.spin.id, "item": "Spin", "quantity": 8, "days_to_expire": 30},
                 {"item_id": gym.training.id, "item": "Training", "quantity": 2, "days_to_expire": 0},
@@ -63,5 +66,13 @@ def test_items_and_clubs_are_listed(reader: Caller, gym: Gym) -> None:
         ("Towel", "other", None),
     ]
     assert reader.data("/clubs") == [
-        {"id": 1, "name": "Downtown", "time_zone": "America/Chicago", "currency": "USD", "shortfall_policy": "repay"}
+        {
+            "id": 1,
+            "name": "Downtown",
+            "time_zone": "America/Chicago",
+            "currency": "USD",
+            "shortfall_policy": "repay",
+            "refund_fee_percent": 5,
+            "refund_fee_most_minor": 1000,
+        }
     ]

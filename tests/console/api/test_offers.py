@@ -52,7 +52,7 @@ def test_an_offer_is_made_whole_and_can_be_bought(manager: Caller, gym: Gym, ses
     assert [(one["item"], one["required"]) for one in made["buckets"]] == [("Spin", True), ("Training", False)]
     [term] = made["payment_terms"]
     assert (term["interval"], term["interval_count"], term["retired"]) == ("month", 1, False)
-    assert term["sentence"] == "Each $89.00 monthly payment gives 8 Spin sessions (30 days)."
+    assert term["summary"] == "Each $89.00 monthly payment gives 8 Spin sessions (30 days)."
     bought = manager.make(
         "/memberships",
         {
@@ -73,7 +73,7 @@ def test_an_offer_is_made_whole_and_can_be_bought(manager: Caller, gym: Gym, ses
         ("add session bucket", f"Spin to {offer}, required"),
         ("add session bucket", f"Training to {offer}"),
         ("add payment term", of_it),
-        ("set sessions", f"{of_it}: Spin 0 -> 8 for 30 days"),
+        ("set sessions", f"{of_it}: Spin 0 -> 8 (30 days)"),
         ("publish offer", f"{offer}: state draft -> published"),
     ]
 
@@ -172,8 +172,8 @@ def test_a_payment_term_is_changed_retired_and_deleted(manager: Caller, gym: Gym
     gives = both(gym, classes=4)
     shown = answered(manager.patch(path, dues_minor=9900, interval="week", interval_count=2, bucket_terms=gives))
     assert shown == answered(manager.get(path))
-    assert shown["sentence"] == (
-        "Each $99.00 payment every 2 weeks gives 4 Spin sessions (30 days) and 2 Training sessions (never expire)."
+    assert shown["summary"] == (
+        "Each $99.00 payment every 2 weeks gives 4 Spin sessions (30 days) and 2 Training sessions (never expiring)."
     )
     assert answered(manager.patch(path, dues_minor=9900, bucket_terms=gives)) == shown
     fewer = answered(manager.patch(path, bucket_terms=gives[:1]))["bucket_terms"]
@@ -289,3 +289,36 @@ def test_an_item_in_the_body_is_none_of_the_path(manager: Caller, gym: Gym) -> N
     missing = made["id"]
     problem = answered(manager.patch(f"/offers/{missing}", buckets=[{"item_id": missing}]), 422)
     assert pointers(problem) == ["#/buckets/0/item_id"]
+
+
+def test_a_payment_term_says_how_sessions_are_released(manager: Caller, gym: Gym) -> None:
+    made = manager.make("/offers", silver(gym))
+    path = f"/payment-terms/{made['payment_terms'][0]['id']}"
+    shown = answered(manager.patch(path, interval="year", release="monthly", partial="full", dues_minor=118_800))
+    assert (shown["release"], shown["release_times"], shown["partial"]) == ("monthly", None, "full")
+    assert shown["summary"] == ("Each $1,188.00 yearly payment gives 8 Spin sessions a month, 12 times (30 days each).")
+    assert answered(manager.patch(path, release="times", release_times=4))["release_times"] == 4
+    assert answered(manager.patch(path, dues_minor=100))["release_times"] == 4, "what is left out stays"
+    assert answered(manager.patch(path, release="weekly"))["release_times"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "pointer"),
+    [
+        ({"release": "monthly"}, "not-released", "#/release"),
+        ({"release": "times"}, "release-times-missing", "#/release_times"),
+        ({"release": "times", "release_times": 1}, "invalid-request", "#/release_times"),
+        ({"release": "daily"}, "invalid-request", "#/release"),
+        ({"interval": "once", "release": "times", "release_times": 3}, "not-released", "#/release"),
+        ({"partial": "half"}, "invalid-request", "#/partial"),
+    ],
+)
+def test_a_release_that_makes_no_sense_is_refused(
+    manager: Caller, gym: Gym, change: Json, kind: str, pointer: str
+) -> None:
+    made = manager.make("/offers", silver(gym))
+    term = made["payment_terms"][0]
+    problem = answered(manager.patch(f"/payment-terms/{term['id']}", **change), 422)
+    assert problem["type"] == f"/api/v1/problems/{kind}"
+    assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
+    assert answered(manager.get(f"/payment-terms/{term['id']}")) == term

@@ -8,7 +8,7 @@ from uuid import uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.catalogue.tables import Item
+from models.catalogue.items import Item
 from models.ledger.entries import CreditGrant, LedgerEntry
 from models.ledger.redemptions import redeem
 from models.members.memberships import Membership

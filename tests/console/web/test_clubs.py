@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.catalogue.tables import Club
+from models.catalogue.clubs import Club
 from models.staff.accounts import Role
 from tests.console.web.builder import LogIn, acts, beside, handed_out
 from tests.console.web.conftest import Browser
@@ -18,6 +18,8 @@ UPTOWN: dict[str, Any] = {
     "currency": "EUR",
     "shortfall_policy": "forgive",
 }
+FEE = {"refund_fee_percent": "10", "refund_fee": "12.50"}
+"""As it is typed."""
 
 
 @pytest.fixture
@@ -33,27 +35,36 @@ def values(session: Session, name: str) -> dict[str, Any] | None:
     return {field: getattr(club, field) for field in UPTOWN} if club else None
 
 
+def fee(session: Session, name: str) -> tuple[int, int]:
+    club = session.scalars(select(Club).where(Club.name == name)).one()
+    return club.refund_fee_percent, club.refund_fee_most_minor
+
+
 def test_no_club_says_what_to_do(manager: Browser) -> None:
     assert "There is no club yet" in manager.text
     assert "New club" in manager.text
 
 
 def test_a_club_is_made_and_shown_in_words(manager: Browser, session: Session) -> None:
-    manager.post("/clubs/new", **UPTOWN)
+    manager.post("/clubs/new", **UPTOWN, **FEE)
     assert values(session, "Uptown") == UPTOWN
+    assert fee(session, "Uptown") == (10, 1250)
     assert "Uptown Central European Time Europe/Berlin EUR Forgiven" in manager.text
+    assert "Refund fee up to 10 % and €12.50" in manager.text
     assert "manager create club: club" in acts(session)[0]
-    assert "Uptown: Europe/Berlin, EUR, forgive" in acts(session)[0]
+    assert "Uptown: Europe/Berlin, EUR, forgive, 10, 1250" in acts(session)[0]
 
 
 def test_a_club_is_edited_and_the_log_tells_what_changed(manager: Browser, gym: Gym, session: Session) -> None:
     changed = {**UPTOWN, "currency": "USD"}
-    manager.post(f"/clubs/{gym.club.id}", **changed)
+    manager.post(f"/clubs/{gym.club.id}", **changed, **FEE)
     assert values(session, "Uptown") == changed
     for change in (
         "name Downtown -> Uptown",
         "time_zone America/Chicago -> Europe/Berlin",
         "shortfall_policy repay -> forgive",
+        "refund_fee_percent 5 -> 10",
+        "refund_fee_most_minor 1000 -> 1250",
     ):
         assert change in acts(session)[0]
 
@@ -64,7 +75,7 @@ def test_what_was_not_edited_stays_as_somebody_else_has_saved_it(manager: Browse
     gym.club.time_zone = "Europe/Berlin"
     session.commit()
     sent = {"time_zone": "America/Chicago", "currency": "USD", "shortfall_policy": "repay"}
-    manager.post(f"/clubs/{gym.club.id}", name="Uptown", was=was, **sent)
+    manager.post(f"/clubs/{gym.club.id}", name="Uptown", was=was, **sent, **FEE)
     assert values(session, "Uptown") == {**sent, "name": "Uptown", "time_zone": "Europe/Berlin"}
 
 
@@ -74,7 +85,7 @@ def test_a_currency_that_was_withdrawn_stays_the_clubs(manager: Browser, session
     session.commit()
     manager.get(f"/clubs/{sofia.id}")
     assert '<option selected value="BGN">' in manager.page
-    manager.post(f"/clubs/{sofia.id}", **{**UPTOWN, "currency": "BGN"})
+    manager.post(f"/clubs/{sofia.id}", **{**UPTOWN, **FEE, "currency": "BGN"})
     assert values(session, "Uptown") == {**UPTOWN, "currency": "BGN"}
     manager.get("/clubs/new")
     assert 'value="BGN"' not in manager.page
@@ -91,13 +102,19 @@ def test_a_currency_that_was_withdrawn_stays_the_clubs(manager: Browser, session
         ({"time_zone": ""}, "time_zone", "is not a time zone"),
         ({"currency": "usd$"}, "currency", "'usd$' is not a currency"),
         ({"currency": "XQX"}, "currency", "'XQX' is not a currency"),
+        ({"refund_fee_percent": "21"}, "refund_fee_percent", "can be at most 20 % (it is 21 %)"),
+        ({"refund_fee_percent": "-1"}, "refund_fee_percent", "cannot be negative"),
+        ({"refund_fee_percent": "few"}, "refund_fee_percent", "Type a whole number"),
+        ({"refund_fee": "12.5"}, "refund_fee", "'12.5' is not an amount in EUR"),
+        ({"refund_fee": ""}, "refund_fee", "is not an amount in EUR"),
+        ({"refund_fee": "99999999"}, "refund_fee", "can be at most"),
         ({"shortfall_policy": "shrug"}, "shortfall_policy", "Not a valid choice"),
     ],
 )
 def test_what_is_wrong_stands_beside_its_field(
     manager: Browser, gym: Gym, session: Session, fields: dict[str, Any], field: str, message: str
 ) -> None:
-    assert manager.post("/clubs/new", **{**UPTOWN, **fields}).status_code == 422
+    assert manager.post("/clubs/new", **{**UPTOWN, **FEE, **fields}).status_code == 422
     assert message in beside(manager, field)
     assert values(session, "Uptown") is None
 
@@ -105,7 +122,7 @@ def test_what_is_wrong_stands_beside_its_field(
 def test_the_currency_stays_once_members_have_signed_up(manager: Browser, gym: Gym, session: Session) -> None:
     gym.join()
     session.commit()
-    assert manager.post(f"/clubs/{gym.club.id}", **UPTOWN).status_code == 422
+    assert manager.post(f"/clubs/{gym.club.id}", **UPTOWN, **FEE).status_code == 422
     assert "1 membership" in beside(manager, "currency")
     assert values(session, "Uptown") is None
 
@@ -119,10 +136,10 @@ def test_who_does_not_build_sees_no_buttons_and_may_do_nothing(log_in: LogIn, gy
     assert "Edit" not in browser.text
     for path in ("/clubs/new", f"/clubs/{gym.club.id}"):
         assert browser.get(path).status_code == 403
-        assert browser.post(path, follow=False, **UPTOWN).status_code == 403
+        assert browser.post(path, follow=False, **UPTOWN, **FEE).status_code == 403
 
 
 @pytest.mark.parametrize("number", ["0", "999999", "9223372036854775808", "x"])
 def test_a_club_that_is_not_there_is_not_found(manager: Browser, number: str) -> None:
     assert manager.get(f"/clubs/{number}").status_code == 404
-    assert manager.post(f"/clubs/{number}", **UPTOWN).status_code == 404
+    assert manager.post(f"/clubs/{number}", **UPTOWN, **FEE).status_code == 404

@@ -2,16 +2,7 @@
 
 from datetime import UTC, datetime
 
-import pytest
-
-from console.web.formats import clock, seconds, who, zone_name
-
-
-@pytest.mark.parametrize(
-    ("value", "said"), [(None, "\u2013"), (0.0304, "30 ms"), (1.24, "1.2 s"), (12.9, "12 s"), (300, "5 min")]
-)
-def test_how_long_something_took_is_told_in_a_unit_that_fits(value: float | None, said: str) -> None:
-    assert seconds(value) == said
+from console.web.formats import clock, who, zone_name
 
 
 def test_a_moment_of_today_is_told_by_the_clock_of_the_zone() -> None:

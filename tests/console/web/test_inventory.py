@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.catalogue.tables import Item
+from models.catalogue.items import Item
 from models.staff.accounts import Role
 from tests.console.web.builder import LogIn, acts, beside
 from tests.console.web.conftest import Browser

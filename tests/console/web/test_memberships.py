@@ -1,8 +1,7 @@
-"""A membership's page: its terms beside the offer's, its billing references and payments, and moving it."""
+"""A membership's page: its terms beside the current ones, its billing references and payments."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,7 +14,7 @@ from models.payments.facts import Reversed
 from models.staff.accounts import Role
 from models.staff.actions import Action
 from tests.console.web.conftest import Browser
-from tests.models.gym import CLASSES, DUES, PAID_AT, Gym, grants_of, paid, session_item, tell
+from tests.models.gym import DUES, PAID_AT, Gym, grants_of, paid, session_item, tell
 
 LogIn = Callable[[Role], Browser]
 DAY = timedelta(days=1)
@@ -58,7 +57,9 @@ class TestTerms:
         assert "Gold, Monthly Downtown · since" in page.text
         assert "times are Central Time" in page.text
         assert "Each $90.00 monthly payment gives 8 Spin sessions (30 days) and 2 Training sessions" in page.text
-        assert "Dues $90.00 $90.00 The same" in page.text
+        assert "Dues $90.00 every month $90.00 every month The same" in page.text
+        assert "Release At once At once The same" in page.text
+        assert "Part payments Proportional Proportional The same" in page.text
         assert "Spin 8 sessions, 30 days 8 sessions, 30 days The same" in page.text
 
     def test_pinned_terms_stand_beside_the_current_ones(self, log_in: LogIn, gym: Gym, membership: Membership) -> None:
@@ -66,14 +67,14 @@ class TestTerms:
         page = log_in(Role.VIEWER)
         page.get(f"/memberships/{membership.id}")
         assert "Each $90.00 monthly payment gives 8 Spin sessions (30 days) and 2 Training sessions" in page.text
-        assert "Dues $90.00 $99.00 $9.00 more" in page.text
+        assert "Dues $90.00 every month $99.00 every month Changed" in page.text
         assert "8 sessions, 30 days 10 sessions, 45 days 2 more sessions; 45 days instead of 30 days" in page.text
         assert "2 sessions, never expiring 1 session, never expiring 1 fewer session" in page.text
         assert "Yoga — 5 sessions, never expiring Not picked" in page.text
 
     def test_what_belongs_to_no_membership_is_not_found(self, log_in: LogIn, gym: Gym) -> None:
         page = log_in(Role.ADMIN)
-        for path in ("/memberships/77", "/memberships/0", "/memberships/9" + "9" * 30, "/memberships/77/move"):
+        for path in ("/memberships/77", "/memberships/0", "/memberships/9" + "9" * 30, "/memberships/77/plan"):
             assert page.get(path).status_code == 404
 
     @pytest.mark.parametrize("cursor", ["x", "-1", "9" * 30])
@@ -143,7 +144,7 @@ class TestBilling:
         viewer.get(f"/memberships/{membership.id}")
         assert "sub_1 stripe" in viewer.text
         assert "Add billing reference" not in viewer.text
-        assert "Move to the current terms" not in viewer.text
+        assert "Change plan" not in viewer.text
         assert viewer.post(f"/memberships/{membership.id}/billing", endpoint="stripe", reference="x").status_code == 403
 
 
@@ -196,135 +197,3 @@ class TestPayments:
         page.get(f"/memberships/{other.id}")
         assert "in_2" in page.text
         assert "in_1" not in page.text
-
-
-class TestMoving:
-    def test_from_today_payments_count_by_the_current_terms(
-        self, log_in: LogIn, gym: Gym, session: Session, membership: Membership
-    ) -> None:
-        change_terms(gym)
-        manager = log_in(Role.MANAGER)
-        path = f"/memberships/{membership.id}/move"
-        manager.get(path)
-        assert "2 of 2 picked; choose between 1 and 2." in manager.text
-        assert "Spin · Class · 10 per payment, 45 days" in manager.text
-        items = [gym.spin.id, bucket(gym, "Yoga").item_id]
-        manager.post(path, since=today().date().isoformat(), items=items, reason="asked for yoga")
-        assert "on: Each $99.00 monthly payment gives 10 Spin sessions (45 days) and 5 Yoga sessions" in manager.text
-        assert "What was paid before stays." in manager.text
-        assert "desk" not in manager.text.lower().split("terms over time")[1].split("billing")[0]
-        assert "manager@example.com" in manager.text
-        assert "asked for yoga" in manager.text
-        now = datetime.now(UTC)
-        tell(session, paid("in_old", "sub_1"), paid("in_new", "sub_1", at=now), now=now)
-        gave = {
-            (grant.effective_at == PAID_AT, grant.item_id): grant.quantity for grant in grants_of(session, membership)
-        }
-        assert gave[True, gym.spin.id] == CLASSES
-        assert gave[False, gym.spin.id] == 10
-        assert (False, gym.training.id) not in gave
-
-    def test_an_item_of_which_the_term_gives_none_any_more_is_not_offered(
-        self, log_in: LogIn, gym: Gym, session: Session, membership: Membership
-    ) -> None:
-        gym.term.set_bucket(bucket(gym, "Spin"), quantity=0, days_to_expire=0)
-        session.commit()
-        manager = log_in(Role.MANAGER)
-        path = f"/memberships/{membership.id}/move"
-        manager.get(path)
-        assert "Spin is not used under Monthly any more: payments from that day on give none of it." in manager.text
-        assert f'id="items-{gym.spin.id}"' not in manager.page
-        assert "1 of 1 picked; choose 1." in manager.text
-        sent: dict[str, Any] = {"since": today().date().isoformat(), "items": [gym.spin.id], "reason": "why not"}
-        assert manager.post(path, **sent).status_code == 422
-        assert "The payment term 'Monthly' gives no sessions of 'Spin'" in manager.text
-        manager.post(path, **sent | {"items": [gym.training.id]})
-        session.expire_all()
-        moved = session.get_one(Membership, membership.id).versions[-1]
-        assert [pin.item_id for pin in moved.pinned] == [gym.training.id]
-
-    def test_a_move_to_come_is_announced(self, log_in: LogIn, gym: Gym, membership: Membership) -> None:
-        change_terms(gym)
-        manager = log_in(Role.MANAGER)
-        path = f"/memberships/{membership.id}/move"
-        manager.get(path)
-        day = (today() + 40 * DAY).date()
-        manager.post(path, since=day.isoformat(), items=[gym.spin.id], reason="new season")
-        assert (
-            f"From {day:%b} {day.day}, {day.year} on: Each $99.00 monthly payment gives 10 Spin sessions"
-            in manager.text
-        )
-        assert "Dues $90.00 $99.00" in manager.text
-        assert "to come" in manager.text
-
-    def test_required_items_are_picked_with_the_others(
-        self, log_in: LogIn, gym: Gym, session: Session, membership: Membership
-    ) -> None:
-        bucket(gym, "Training").required = True
-        session.commit()
-        manager = log_in(Role.MANAGER)
-        manager.get(f"/memberships/{membership.id}/move")
-        manager.post(f"/memberships/{membership.id}/move", since=today().date().isoformat(), items=[], reason="why not")
-        session.expire_all()
-        moved = session.get_one(Membership, membership.id).versions[-1]
-        assert [pin.item_id for pin in moved.pinned] == [gym.training.id]
-
-    @pytest.mark.parametrize(
-        ("wrong", "told"),
-        [
-            ({"since": (today() - DAY).date().isoformat()}, "is over: choose today or a later day."),
-            ({"since": "soon"}, "Write a date, such as 2026-11-30."),
-            ({"since": "0001-01-01"}, "is over: choose today or a later day."),
-            ({"since": ""}, "Choose the first day"),
-            ({"reason": ""}, "Say why"),
-            ({"reason": "  "}, "Say why"),
-            ({"reason": "r" * 1001}, "can have at most"),
-            ({"items": []}, "asks for at least 1 session item"),
-        ],
-    )
-    def test_what_is_refused_stands_in_the_window(
-        self, log_in: LogIn, gym: Gym, session: Session, membership: Membership, wrong: dict[str, Any], told: str
-    ) -> None:
-        manager = log_in(Role.MANAGER)
-        path = f"/memberships/{membership.id}/move"
-        manager.get(path)
-        sent: dict[str, Any] = {"since": today().date().isoformat(), "items": [gym.spin.id], "reason": "why not"}
-        assert manager.post(path, **sent | wrong).status_code == 422
-        assert told in manager.text
-        session.expire_all()
-        assert len(session.get_one(Membership, membership.id).versions) == 1
-
-    def test_other_terms_than_those_shown_are_refused(
-        self, log_in: LogIn, gym: Gym, session: Session, membership: Membership
-    ) -> None:
-        manager = log_in(Role.MANAGER)
-        path = f"/memberships/{membership.id}/move"
-        manager.get(path)
-        sent: dict[str, Any] = {"since": today().date().isoformat(), "items": [gym.spin.id], "reason": "why not"}
-        change_terms(gym)
-        assert manager.post(path, **sent).status_code == 422
-        assert "The terms have changed meanwhile: look again." in manager.text
-        assert "what the offer says now: $99.00" in manager.text
-        manager.post(path, **sent)
-        session.expire_all()
-        assert session.get_one(Membership, membership.id).versions[-1].dues_minor == 9900
-
-    def test_far_away_days_are_days(self, log_in: LogIn, gym: Gym, membership: Membership) -> None:
-        manager = log_in(Role.MANAGER)
-        path = f"/memberships/{membership.id}/move"
-        manager.get(path)
-        assert manager.post(path, since="9999-12-31", items=[gym.spin.id], reason="for ever").status_code in (200, 422)
-
-    def test_the_desk_does_not_move_memberships(
-        self, log_in: LogIn, gym: Gym, session: Session, membership: Membership
-    ) -> None:
-        desk = log_in(Role.DESK)
-        desk.get(f"/memberships/{membership.id}")
-        assert "Move to the current terms" not in desk.text
-        path = f"/memberships/{membership.id}/move"
-        assert desk.get(path).status_code == 403
-        desk.get("/members/")
-        answer = desk.post(path, since=today().date().isoformat(), items=[gym.spin.id], reason="why not")
-        assert answer.status_code == 403
-        session.expire_all()
-        assert len(session.get_one(Membership, membership.id).versions) == 1

@@ -11,7 +11,7 @@ from models.catalogue.tables import PaymentTerm
 from models.staff.accounts import Role
 from tests.console.web.builder import LogIn, acts, beside, buckets, sessions, the_offer
 from tests.console.web.conftest import Browser
-from tests.models.gym import CLASS_DAYS, CLASSES, TRAININGS, Gym, session_item
+from tests.models.gym import CLASS_DAYS, CLASSES, TRAININGS, Gym, add_term, session_item
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_the_page_shows_an_offer_in_plain_words(log_in: LogIn, gym: Gym) -> None
         "Maximum Allowed Session Buckets 2",
         "Spin Class No",
         "$90.00 every month",
-        "Each $90.00 monthly payment gives 8 Spin sessions (30 days) and 2 Training sessions (never expire).",
+        "Each $90.00 monthly payment gives 8 Spin sessions (30 days) and 2 Training sessions (never expiring).",
         f"Spin {CLASSES} {CLASS_DAYS}",
         f"Training {TRAININGS} never",
     ):
@@ -254,7 +254,7 @@ def test_a_page_asks_the_database_as_often_however_much_it_shows(
     few = statements()
     for name in ("Weekly", "Yearly", "Once"):
         bucket = gym.offer.add_bucket(session_item(f"{name} class"))
-        gym.offer.add_term(PaymentTerm(name=name, dues_minor=100, currency="USD"), {bucket: (2, 0)})
+        add_term(gym.offer, PaymentTerm(name=name, dues_minor=100, currency="USD"), {bucket: (2, 0)})
     session.commit()
     assert statements() == few
     assert "2 Yearly class sessions" in manager.text

@@ -50,7 +50,7 @@ PAGES: dict[Role, str] = {
         POST /members/adjustments/<id>/decline
     """,
     Role.MANAGER: """
-        GET, POST /memberships/<id>/move
+        GET, POST /memberships/<id>/plan
         GET, POST /members/<id>/grants/<id>/extend
         POST /members/adjustments/<id>/approve
         GET, POST /offers/new
@@ -61,6 +61,8 @@ PAGES: dict[Role, str] = {
         GET, POST /offers/<id>/delete
         GET, POST /offers/<id>/buckets
         GET, POST /offers/<id>/buckets/new
+        GET, POST /offers/<id>/move
+        GET /offers/<id>/terms/preview
         GET, POST /offers/<id>/buckets/<id>/remove
         GET, POST /offers/<id>/terms/new
         GET, POST /offers/<id>/terms/<id>

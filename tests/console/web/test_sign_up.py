@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.catalogue.tables import Club, Offer, PaymentTerm
+from models.catalogue.clubs import Club
+from models.catalogue.tables import Offer, PaymentTerm
 from models.members.memberships import BillingReference, Member, Membership, find_member
 from models.staff.accounts import Role
 from models.staff.actions import Action
 from tests.console.web.conftest import Browser
-from tests.models.gym import CLASSES, NOW, Gym, fresh, grants_of, paid, session_item, tell
+from tests.models.gym import CLASSES, NOW, Gym, add_term, fresh, grants_of, paid, session_item, tell
 
 LogIn = Callable[[Role], Browser]
 
@@ -56,7 +57,7 @@ def third_item(gym: Gym, *, required: bool = False) -> None:
 def yearly(gym: Gym) -> PaymentTerm:
     """A further term of Gold, which gives no sessions of Spin, and 24 of Training."""
     term = PaymentTerm(name="Yearly", dues_minor=90000, currency="USD")
-    gym.offer.add_term(term, {gym.offer.buckets[1]: (24, 0)})
+    add_term(gym.offer, term, {gym.offer.buckets[1]: (24, 0)})
     gym.session.commit()
     return term
 
@@ -234,7 +235,8 @@ class TestSigningUp:
         solo = Offer(name="Solo", min_buckets=0, max_buckets=1)
         session.add(solo)
         session.flush()
-        solo.add_term(PaymentTerm(name="Monthly", dues_minor=100, currency="USD"), {solo.add_bucket(gym.spin): (4, 30)})
+        monthly = PaymentTerm(name="Monthly", dues_minor=100, currency="USD")
+        add_term(solo, monthly, {solo.add_bucket(gym.spin): (4, 30)})
         solo.add_term(PaymentTerm(name="Dues only", dues_minor=50, currency="USD"))
         solo.publish()
         session.commit()

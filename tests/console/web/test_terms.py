@@ -145,7 +145,7 @@ def test_an_edit_says_that_memberships_keep_theirs_and_the_log_tells_what_change
     session.commit()
     manager.get(path(gym, gym.term.id))
     assert 'value="90.00"' in manager.page
-    assert "Nothing changes for the 1 membership that bought it: they keep what was agreed at sign-up" in manager.text
+    assert "Nothing changes for the 1 membership that has it: they keep what was agreed" in manager.text
     manager.post(path(gym, gym.term.id), **{**MONTHLY, "dues": "95"}, **numbers(gym))
     assert "$95.00 every month · 1 membership" in manager.text
     assert acts(session)[0].endswith(
@@ -164,7 +164,7 @@ def test_sessions_are_saved_and_logged_with_the_term(manager: Browser, gym: Gym,
     assert "Each $95.00 monthly payment gives 10 Spin sessions (45 days)." in manager.text
     logged = acts(session)
     assert logged[0].endswith(
-        "Gold: dues_minor 9000 -> 9500, Spin 8 for 30 days -> 10 for 45 days, Training 2 for ever -> 0"
+        "Gold: dues_minor 9000 -> 9500, Spin 8 (30 days) -> 10 (45 days), Training 2 (never expiring) -> 0"
     )
     (membership,) = session.scalars(select(Membership))
     pinned = {pin.item.name: pin.quantity for pin in membership.versions[0].pinned}
@@ -231,7 +231,7 @@ class TestWithSomebodyElse:
         kept = term(session, "Monthly")
         assert kept is not None
         assert kept.dues_minor == 9900
-        assert "Gold: Spin 8 for 30 days -> 10 for 45 days" in acts(session)[0]
+        assert "Gold: Spin 8 (30 days) -> 10 (45 days)" in acts(session)[0]
 
     def test_a_refused_window_shows_what_the_other_has_saved(
         self, manager: Browser, gym: Gym, session: Session

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from models.catalogue import clubs
-from models.catalogue.tables import Club, ShortfallPolicy
+from models.catalogue.clubs import Club, ShortfallPolicy
 from models.database.engine import sessions
 from models.errors import ClubInUse, NameMissing, NameTaken, WrongCurrencyCode, WrongTimeZone
 from tests.models.gym import Gym, wait_until_blocked

@@ -9,13 +9,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.catalogue import items
-from models.catalogue.tables import Item, ItemKind, SessionType
+from models.catalogue.items import Item, ItemKind, SessionType
 from models.database.engine import sessions
 from models.database.naming import named_once
 from models.errors import ItemInUse, NameMissing, NameTaken, SessionTypeMissing, TextTooLong
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
-from models.members.signing_up import move_to_current_terms
+from models.members.plan_change import change_plan
 from tests.models.gym import BY, NOW, Gym, fresh, paid, session_item, tell, together, wait_until_blocked
 
 BUCKET, OTHER = ItemKind.SCHEDULER_BUCKET, ItemKind.OTHER
@@ -61,9 +61,8 @@ def test_an_item_in_use_keeps_its_kind_and_type(gym: Gym, kind: ItemKind, sessio
 def test_everything_that_refers_to_an_item_is_a_use(gym: Gym, session: Session) -> None:
     member = gym.join("one")
     gym.join("two")
-    move_to_current_terms(
-        session, member, since=NOW.date(), picks=[gym.spin, gym.training], reason="Asked.", by=BY, now=NOW
-    )
+    since, picks = NOW.date(), [gym.spin, gym.training]
+    change_plan(session, member, term=gym.term, since=since, picks=picks, reason="Asked.", by=BY, now=NOW)
     tell(session, paid("p1", "one"), paid("p2", "one"))
     assert items.uses_of(session, gym.spin.id) == (1, 2, 2, 0)
     assert items.uses_of(session, gym.towel.id) == (0, 0, 0, 0)

@@ -10,7 +10,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
-from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY, Club
+from models.catalogue.clubs import Club
+from models.catalogue.rules import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY
 from models.database.engine import make_engine
 from models.errors import (
     DayOver,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
 from models.catalogue import days
-from models.catalogue.tables import Club
+from models.catalogue.clubs import Club
 from models.errors import DayOver, DayTooFar, NotFound, ReasonMissing, WrongState
 from models.ledger import expiry, expiry_undo
 from models.ledger.expiry import Breaker, ExpiryRun

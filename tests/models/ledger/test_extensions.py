@@ -9,8 +9,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
+from models.catalogue.clubs import Club
 from models.catalogue.days import end_of
-from models.catalogue.tables import MAX_DAYS_TO_EXPIRE, Club
+from models.catalogue.rules import MAX_DAYS_TO_EXPIRE
 from models.database.engine import sessions
 from models.errors import (
     DayOver,

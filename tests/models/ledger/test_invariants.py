@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
 from models.catalogue.days import end_of, last_day
-from models.catalogue.tables import Item
+from models.catalogue.items import Item
 from models.errors import DayOver, NeverExpires, NothingExpired, NothingToReturn, NotLater, TooFewSessions
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason

@@ -16,7 +16,7 @@ from models.ledger.burn_order import Draw
 from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import Answer, Redemption, give_back, redeem
 from models.members.memberships import Membership
-from models.members.signing_up import move_to_current_terms
+from models.members.plan_change import change_plan
 from models.staff.actions import Action
 from tests.models.gym import (
     BY,
@@ -78,7 +78,8 @@ def three_grants(gym: Gym, session: Session) -> tuple[Membership, list[CreditGra
     for at, payment, days in ((NOW + MINUTE, "two", 0), (NOW + 2 * MINUTE, "three", 5)):
         gym.term.set_bucket(spin, quantity=CLASSES, days_to_expire=days)
         picks = [gym.spin, gym.training]
-        move_to_current_terms(session, membership, since=at.date(), picks=picks, reason="test", by=BY, now=at)
+        since = at.date()
+        change_plan(session, membership, term=gym.term, since=since, picks=picks, reason="test", by=BY, now=at)
         tell(session, paid(payment, "sub", at=at))
     return membership, grants_of(session, membership, gym.spin)
 

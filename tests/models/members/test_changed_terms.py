@@ -1,8 +1,10 @@
 """How a membership's terms differ from its offer's, in words."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from models.members.changed_terms import compare
+from models.members.changed_terms import compare, compare_rules
 from models.wording import Given
 
 
@@ -38,3 +40,16 @@ def test_an_item_in_one_of_them() -> None:
 def test_one_that_gave_nothing_and_is_gone_makes_no_difference() -> None:
     [line] = compare({1: Given("Spin", 0, 0)}, {})
     assert not line.differs
+
+
+def test_dues_release_and_part_payments_are_compared() -> None:
+    rules = {"dues_minor": 8900, "interval": "month", "interval_count": 1, "partial": "proportional"}
+    pinned = SimpleNamespace(**rules, release="at_once", release_times=None)
+    current = SimpleNamespace(**rules | {"dues_minor": 9900, "partial": "none"}, release="times", release_times=4)
+    assert [tuple(row) for row in compare_rules(pinned, current, "USD")] == [
+        ("Dues", "$89.00 every month", "$99.00 every month"),
+        ("Release", "At once", "4 times"),
+        ("Part payments", "Proportional", "None"),
+    ]
+    assert [row.difference for row in compare_rules(pinned, current, "USD")] == ["Changed"] * 3
+    assert [row.difference for row in compare_rules(pinned, pinned, "USD")] == ["The same"] * 3

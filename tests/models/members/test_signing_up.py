@@ -5,7 +5,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from models.catalogue.tables import Club, Item, Offer, PaymentTerm
+from models.catalogue.clubs import Club
+from models.catalogue.items import Item
+from models.catalogue.tables import Offer, PaymentTerm
 from models.errors import (
     InvalidEmail,
     NameMissing,
@@ -23,7 +25,20 @@ from models.errors import (
 from models.members.memberships import Member, Membership, add_billing_reference, find_member
 from models.members.signing_up import sign_up
 from models.staff.actions import Action
-from tests.models.gym import BY, CLASSES, NOW, TRAININGS, Gym, fresh, grant_of, grants_of, paid, session_item, tell
+from tests.models.gym import (
+    BY,
+    CLASSES,
+    NOW,
+    TRAININGS,
+    Gym,
+    add_term,
+    fresh,
+    grant_of,
+    grants_of,
+    paid,
+    session_item,
+    tell,
+)
 
 
 @pytest.fixture
@@ -124,7 +139,7 @@ class TestPicksThatGiveNothing:
 
     def test_under_another_term_it_can_be_picked(self, gym: Gym, menu: list[Item], term: PaymentTerm) -> None:
         other = PaymentTerm(name="Yearly", dues_minor=900, currency="USD")
-        term.offer.add_term(other, {term.offer.buckets[2]: (12, 365)})
+        add_term(term.offer, other, {term.offer.buckets[2]: (12, 365)})
         gym.session.flush()
         assert pinned(buy(gym, other, menu[2])) == {menu[2].id: (12, 365)}
         with pytest.raises(PickGivesNothing, match="'Yearly' gives no sessions of 'Boxing'"):

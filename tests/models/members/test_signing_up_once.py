@@ -7,13 +7,15 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models.catalogue.tables import Club, Item, PaymentTerm
+from models.catalogue.clubs import Club
+from models.catalogue.items import Item
+from models.catalogue.tables import PaymentTerm
 from models.database.engine import make_engine
 from models.errors import KeyReused, TooFewPicks, WrongState
 from models.members.memberships import Member, Membership, MembershipTerms
 from models.members.signing_up import sign_up
 from models.staff.actions import Action
-from tests.models.gym import BY, NOW, Gym, session_item, together
+from tests.models.gym import BY, NOW, Gym, add_term, session_item, together
 from tests.models.members.test_signing_up import published
 
 EMAIL = "bo@example.com"
@@ -81,7 +83,7 @@ def test_the_same_key_for_something_else_is_refused(gym: Gym, session: Session, 
     yoga = session_item("Yoga")
     uptown = Club(name="Uptown", time_zone="America/Chicago", currency="USD")
     yearly = PaymentTerm(name="Yearly", dues_minor=90_000, currency="USD")
-    gym.offer.add_term(yearly, dict.fromkeys(gym.offer.buckets, (1, 0)))
+    add_term(gym.offer, yearly, dict.fromkeys(gym.offer.buckets, (1, 0)))
     gym.offer.add_bucket(yoga)
     session.add_all([uptown, yoga])
     session.flush()

@@ -7,13 +7,15 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from models.catalogue.tables import PaymentTerm
+from models.catalogue.terms import Interval
+from models.members.memberships import Membership
+from models.members.plan_change import change_plan
 from models.operations.silence import GRACE, GRACE_WITHOUT_HISTORY, NEXT_DUE, Silence, allowance, silences
 from runtime.settings import Endpoint
-from tests.models.gym import ENDPOINT, Gym, paid, tell
+from tests.models.gym import BY, ENDPOINT, Gym, paid, tell
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -161,9 +163,27 @@ def test_a_membership_that_never_paid_is_expected_an_interval_after_its_sign_up(
 
 
 def test_a_single_payment_expects_no_other(session: Session, due_yesterday: datetime, gym: Gym) -> None:
-    session.execute(text("UPDATE payment_terms SET interval = 'once'"))
-    assert isinstance(gym.term, PaymentTerm)
+    change_interval(session, gym, Interval.ONCE)
     assert silent(session, NOW + timedelta(days=90)) == []
+
+
+def test_dues_are_expected_by_the_plan_that_the_membership_has(
+    session: Session, due_yesterday: datetime, gym: Gym
+) -> None:
+    hear(session, *daily_until(30))
+    gym.term.interval = "year"
+    session.flush()
+    assert len(silent(session)) == 1, "what the payment term says now counts for sign-ups to come"
+    change_interval(session, gym, Interval.YEAR)
+    assert silent(session) == []
+
+
+def change_interval(session: Session, gym: Gym, interval: Interval) -> None:
+    """Long ago the membership changed to dues of another interval."""
+    membership, at = session.scalars(select(Membership)).one(), NOW - timedelta(days=60)
+    gym.term.interval = interval.value
+    reason = "test"
+    change_plan(session, membership, term=gym.term, since=None, picks=None, reason=reason, by=BY, now=at)
 
 
 def test_a_test_endpoint_is_left_out(session: Session, due_yesterday: datetime) -> None:

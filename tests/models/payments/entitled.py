@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from models.catalogue.tables import Interval
+from models.catalogue.terms import Interval
 from models.payments import entitlement as rules
 from models.payments.entitlement import Buyer
 from models.payments.facts import Fact, Paid

@@ -7,7 +7,7 @@ from io import StringIO
 from sqlalchemy.orm import Session
 
 from console import expiring_csv
-from models.catalogue.tables import Club
+from models.catalogue.clubs import Club
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
 from models.statements import expiring

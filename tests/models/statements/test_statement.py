@@ -11,7 +11,7 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.catalogue.tables import Club
+from models.catalogue.clubs import Club
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.entries import CreditGrant

@@ -1,0 +1,60 @@
+"""Move to the current terms: all memberships of an offer whose terms differ from those that it has now."""
+
+from flask import request, url_for
+from wtforms.validators import InputRequired
+
+from console.request import actor, database, utc_now
+from console.rows import the_offer
+from console.web.access import Answer, Pages, Role
+from console.web.fields import Day, WholeNumber
+from console.web.formats import house_zone
+from console.web.forms import Form, page, why
+from models.catalogue import days, on_sale
+from models.errors import CountChanged
+from models.members import plan_change
+from models.wording import counted
+
+pages = Pages("moves", __name__, url_prefix="/<id:offer_id>/move")
+
+SHOWN = 50
+"""Memberships that are left out, of which the page tells."""
+
+
+class MoveForm(Form):
+    """The day, the reason, and the number of memberships, typed to confirm it."""
+
+    since = Day("First day", [InputRequired("Choose the first day on which payments count by the current terms.")])
+    reason = why(autofocus=False)
+    count = WholeNumber("Number of memberships", description="Type it to confirm.")
+
+
+@pages.form("", Role.MANAGER)
+def move(offer_id: int) -> Answer:
+    """Move them, once their number is confirmed."""
+    offer, form, now = the_offer(offer_id), MoveForm(), utc_now()
+    if request.method == "GET":
+        form.since.data = days.local_day(now, house_zone())
+
+    def act() -> tuple[str, str]:
+        by, reason = actor(), form.text("reason")
+        moved = plan_change.move_all(database(), offer.terms, since=form.since.data, reason=reason, by=by, now=now)
+        number = len(moved.changes)
+        if form.count.data != number:
+            raise CountChanged(field="count", found=number, expected=form.count.data)
+        left = f" {counted(len(moved.left_out), 'membership')} left out." if moved.left_out else ""
+        return f"{counted(number, 'membership')} moved to the current terms.{left}", url_for(".move", offer_id=offer.id)
+
+    if answer := form.submitted(act):
+        return answer
+    found = plan_change.moves(database(), offer.terms, since=None, now=now)
+    numbers = {term.id: sum(change.term is term for change in found.changes) for term in offer.terms}
+    return page(
+        "offers/moves.html",
+        offer=offer,
+        form=form,
+        numbers=numbers,
+        number=len(found.changes),
+        left_out=found.left_out[:SHOWN],
+        left_out_count=len(found.left_out),
+        summaries={term.id: on_sale.summary(term) for term in offer.terms},
+    )

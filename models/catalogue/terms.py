@@ -1,0 +1,160 @@
+"""PURE: what a payment term can say: how often dues fall due, what a part of them gives, when sessions are released.
+
+`summary` says all of it in one sentence, for a payment term and for the terms that were pinned from it.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Protocol
+
+from models.errors import NotReleased, ReleaseTimesMissing
+from models.wording import Given, every, joined, lasting, money, sessions_of
+
+
+class Interval(StrEnum):
+    """How often dues fall due; the count beside it multiplies it."""
+
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+    ONCE = "once"
+
+
+class Partial(StrEnum):
+    """What a payment for a part of the interval gives."""
+
+    PROPORTIONAL = "proportional"
+    """The same part of the sessions, rounded up."""
+    FULL = "full"
+    NONE = "none"
+
+
+class Release(StrEnum):
+    """When the sessions of one payment can be used; each release has its own days to expire."""
+
+    AT_ONCE = "at_once"
+    MONTHLY = "monthly"
+    """The session quantity each month of the interval, on the day of the month on which it begins."""
+    WEEKLY = "weekly"
+    """The session quantity each Monday of the interval."""
+    TIMES = "times"
+    """The session quantity so many times, spread over the interval."""
+
+
+MAX_RELEASE_TIMES = 60
+
+RULES = ("dues_minor", "interval", "interval_count", "partial", "release", "release_times")
+"""What a payment term says beside its sessions, and what is pinned of it."""
+
+
+class TermRules(Protocol):
+    """What a payment term, and the terms pinned from it, say beside their sessions."""
+
+    @property
+    def dues_minor(self) -> int:
+        """What is paid each time."""
+
+    @property
+    def interval(self) -> str:
+        """An `Interval`."""
+
+    @property
+    def interval_count(self) -> int:
+        """Every so many intervals."""
+
+    @property
+    def partial(self) -> str:
+        """A `Partial`."""
+
+    @property
+    def release(self) -> str:
+        """A `Release`."""
+
+    @property
+    def release_times(self) -> int | None:
+        """How many times, if the release is `times`."""
+
+
+def release_times(interval: Interval, interval_count: int, release: Release, times: int | None) -> int | None:
+    """The number to keep beside the release: that of `times`, None for the others.
+
+    Raises NotReleased where the interval is too short for the release, or ReleaseTimesMissing.
+    """
+    is_several = interval_count > 1
+    fits = {
+        Release.MONTHLY: interval == Interval.YEAR or (interval == Interval.MONTH and is_several),
+        Release.WEEKLY: interval in (Interval.MONTH, Interval.YEAR) or (interval == Interval.WEEK and is_several),
+        Release.TIMES: interval != Interval.ONCE,
+    }
+    if not fits.get(release, True):
+        needs = {Release.MONTHLY: "dues for more than a month", Release.WEEKLY: "dues for more than a week"}
+        advice = needs.get(release, "dues that fall due again and again")
+        raise NotReleased(how=RELEASES[release].lower(), every=every(interval, interval_count), needs=advice)
+    if release != Release.TIMES:
+        return None
+    if times is None or not 2 <= times <= MAX_RELEASE_TIMES:
+        raise ReleaseTimesMissing(most=MAX_RELEASE_TIMES, value="not set" if times is None else times)
+    return times
+
+
+RELEASES = {
+    Release.AT_ONCE.value: "At once",
+    Release.MONTHLY.value: "Monthly",
+    Release.WEEKLY.value: "Weekly",
+    Release.TIMES.value: "Several times",
+}
+"""Each release as people call it."""
+PART_PAYMENTS = {
+    Partial.PROPORTIONAL.value: "The same part of the sessions, rounded up",
+    Partial.FULL.value: "All the sessions",
+    Partial.NONE.value: "No sessions",
+}
+"""What a payment for a part of the interval gives."""
+
+
+def summary(terms: TermRules, currency: str, given: Iterable[Given]) -> str:
+    """All of it in plain words.
+
+    `Each $89.00 monthly payment gives 4 Spin sessions (30 days).` `Each $1,188.00 yearly payment gives 8 Class
+    sessions a month, 12 times (30 days each).`
+    """
+    parts = [gives(terms, part) for part in given if part.quantity]
+    said = f"{payment(terms, currency)} gives {joined(parts) or 'no sessions'}."
+    return said[0].upper() + said[1:]
+
+
+def payment(terms: TermRules, currency: str) -> str:
+    """The payment that is due each time: `each $89.00 monthly payment`."""
+    dues = money(terms.dues_minor, currency)
+    if terms.interval == Interval.ONCE:
+        return f"the one-time {dues} payment"
+    if terms.interval_count == 1:
+        return f"each {dues} {terms.interval}ly payment"
+    return f"each {dues} payment {every(terms.interval, terms.interval_count)}"
+
+
+def gives(terms: TermRules, part: Given) -> str:
+    """The sessions of one item that each payment gives: `8 Class sessions a month, 12 times (30 days each)`."""
+    return f"{sessions_of(part.item, part.quantity)}{released(terms, part.days_to_expire)}"
+
+
+def release_words(terms: TermRules) -> str:
+    """The release as people call it: `4 times`, `Monthly`."""
+    return f"{terms.release_times} times" if terms.release == Release.TIMES else RELEASES[terms.release]
+
+
+def released(terms: TermRules, days_to_expire: int) -> str:
+    """When they are released and how long they last, to follow the sessions: ` a month, 12 times (30 days each)`."""
+    days = lasting(days_to_expire)
+    each = f"({days} each)" if days_to_expire else f"({days})"
+    match terms.release:
+        case Release.MONTHLY:
+            months = terms.interval_count * (12 if terms.interval == Interval.YEAR else 1)
+            return f" a month, {months} times {each}"
+        case Release.WEEKLY:
+            return f" a week, on Mondays {each}"
+        case Release.TIMES:
+            span = terms.interval if terms.interval_count == 1 else f"{terms.interval_count} {terms.interval}s"
+            return f", {terms.release_times} times over the {span} {each}"
+        case _:
+            return f" ({days})"

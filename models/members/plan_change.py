@@ -1,0 +1,184 @@
+"""Changing the plan of a membership: the payment term and picks by which its payments count from a local day on.
+
+Main verb: `change_plan`. A move to the current terms of the same payment term is a plan change too. What was paid
+before the day keeps its terms; what is settled already and was paid since is settled again.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from models.catalogue.days import end_of, local_day
+from models.catalogue.items import Item
+from models.catalogue.tables import PaymentTerm, SessionBucket
+from models.database import locks
+from models.database.arrays import Batch
+from models.errors import DateInPast, SppError, WrongCurrency, WrongState
+from models.members import changed_terms
+from models.members.memberships import Membership, MembershipTerms, PinnedTerms
+from models.members.signing_up import chosen_buckets, pinned
+from models.staff import actions
+from models.staff.actions import Actor
+
+
+class Change(NamedTuple):
+    """A plan change that the rules allow: when it begins, and the terms before and after."""
+
+    membership: Membership
+    start: datetime
+    """UTC."""
+    before: MembershipTerms
+    term: PaymentTerm
+    buckets: Sequence[SessionBucket]
+    is_from_now: bool
+
+    @property
+    def words(self) -> str:
+        """What it changes, in words for the person who decides."""
+        day = None if self.is_from_now else local_day(self.start, self.membership.club.time_zone)
+        item_ids = {bucket.item_id for bucket in self.buckets}
+        after = [given for item_id, given in changed_terms.current(self.term).items() if item_id in item_ids]
+        before = [given for given in changed_terms.pinned(self.before).values() if given.quantity]
+        return changed_terms.change_in_words(self.before, before, self.term, after, self.term.currency, day)
+
+
+def plan_change(
+    membership: Membership, *, term: PaymentTerm, since: date | None, picks: Sequence[Item] | None, now: datetime
+) -> Change:
+    """The change of a membership to a payment term and picks from a local day on; today or None means from now.
+
+    Picks of None are those that it has then. Changes nothing yet. Raises DateInPast, WrongCurrency, WrongState for
+    a term that is not on sale and that the membership has never had, and what `chosen_buckets` raises.
+    """
+    start, club = _start(membership, since, now), membership.club
+    if term.currency != membership.currency:
+        raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=membership.currency)
+    if not term.is_on_sale and all(version.payment_term_id != term.id for version in membership.versions):
+        what = f"Payment term {term.name!r} of {term.offer.name!r}"
+        raise WrongState(field="payment_term_id", what=what, state="not on sale", verb="chosen")
+    before = membership.terms_at(start)
+    buckets = chosen_buckets(term, [pin.item for pin in before.pinned] if picks is None else picks)
+    return Change(membership, start, before, term, buckets, is_from_now=start == now)
+
+
+def change_plan(
+    session: Session, membership: Membership, *, term: PaymentTerm, since: date | None, picks: Sequence[Item] | None,
+    reason: str, by: Actor, now: datetime,
+) -> MembershipTerms:  # fmt: skip
+    """Make payments from this local day of the club on count by the payment term; today or None is from now on.
+
+    A later act for the same day replaces it. Raises ReasonMissing, TextTooLong and what `plan_change` raises.
+    """
+    reason = actions.reason_given(reason)
+    locks.change(session)
+    change = plan_change(membership, term=term, since=since, picks=picks, now=now)
+    made = _append(session, change, reason, by)
+    _settle_again(session, [change])
+    return made
+
+
+class Moves(NamedTuple):
+    """The memberships whose terms differ from those that their payment terms have now."""
+
+    changes: list[Change]
+    left_out: list[tuple[Membership, SppError]]
+    """Those that cannot be moved as they are, with the reason."""
+
+
+def moves(session: Session, terms: Collection[PaymentTerm], *, since: date | None, now: datetime) -> Moves:
+    """The moves of all memberships that have one of these payment terms to its current terms, with their picks.
+
+    Changes nothing yet. Raises DateInPast.
+    """
+    of_terms = {term.id: term for term in terms}
+    had = select(MembershipTerms.membership_id).where(MembershipTerms.payment_term_id.in_(of_terms))
+    parts = (
+        joinedload(Membership.member),
+        joinedload(Membership.club),
+        selectinload(Membership.versions).selectinload(MembershipTerms.pinned).joinedload(PinnedTerms.item),
+    )
+    found = Moves([], [])
+    query = select(Membership).where(Membership.id.in_(had)).order_by(Membership.id).options(*parts)
+    for membership in session.scalars(query):
+        before = membership.terms_at(_start(membership, since, now))
+        term = of_terms.get(before.payment_term_id)
+        if term is None or not changed_terms.is_outdated(before, term):
+            continue
+        try:
+            found.changes.append(plan_change(membership, term=term, since=since, picks=None, now=now))
+        except SppError as error:
+            found.left_out.append((membership, error))
+    return found
+
+
+def move_all(
+    session: Session, terms: Collection[PaymentTerm], *, since: date | None, reason: str, by: Actor, now: datetime
+) -> Moves:
+    """Move all of them that can be moved. Raises ReasonMissing, TextTooLong or DateInPast."""
+    reason = actions.reason_given(reason)
+    locks.change(session)
+    found = moves(session, terms, since=since, now=now)
+    with session.no_autoflush:  # one flush writes them together
+        for change in found.changes:
+            _append(session, change, reason, by)
+    _settle_again(session, found.changes)
+    return found
+
+
+def today(membership: Membership, now: datetime) -> date:
+    """The local day at its club."""
+    return local_day(now, membership.club.time_zone)
+
+
+def _start(membership: Membership, since: date | None, now: datetime) -> datetime:
+    """The moment at which a change from this local day of the club on begins. Raises DateInPast."""
+    if since is None or since == today(membership, now):
+        return now
+    if since < today(membership, now):
+        raise DateInPast(day=since)
+    return end_of(since - timedelta(days=1), membership.club.time_zone)
+
+
+def _append(session: Session, change: Change, reason: str, by: Actor) -> MembershipTerms:
+    membership, before = change.membership, change.before.term
+    whence = f"{before.offer.name}, {before.name}"
+    whither = f"{change.term.offer.name}, {change.term.name}"
+    what = f"to the current terms of {whither}" if before is change.term else f"from {whence} to {whither}"
+    day = local_day(change.start, membership.club.time_zone)
+    subject = f"membership {membership.id} {what}, from {day}"
+    act = actions.log(session, by, "change plan", subject, member_id=membership.member_id, reason=reason)
+    made = pinned(change.term, change.buckets, since=change.start, action_id=act)
+    membership.versions.append(made)
+    return made
+
+
+# In the order of their ids, as everybody locks payments.
+_SETTLE_AGAIN = Batch(
+    """
+    UPDATE payments SET settle_again = true
+    WHERE id IN (
+        SELECT p.id
+        FROM ROWS
+        JOIN LATERAL (
+            SELECT id FROM payments WHERE membership_id = new.membership_id
+            UNION SELECT payment_id FROM payment_matches WHERE membership_id = new.membership_id
+        ) matched ON true
+        JOIN payments p ON p.id = matched.id AND p.state = 'settled'
+        JOIN paid_payments paid ON paid.id = p.id AND paid.paid_at >= new.start
+        ORDER BY p.id
+        FOR NO KEY UPDATE OF p
+    )
+    """,
+    membership_id="bigint", start="timestamptz",
+)  # fmt: skip
+
+
+def _settle_again(session: Session, changes: Sequence[Change]) -> None:
+    """Write the changes, and let the sweep settle again what was settled by the terms that they replace."""
+    session.flush()
+    for change in changes:
+        session.expire(change.membership, ["versions"])  # read again in the order of their days
+    _SETTLE_AGAIN.execute(session, [(change.membership.id, change.start) for change in changes])
