@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from console.request import database, utc_now
 from models.catalogue import days
+from models.catalogue.days import Period
 from models.catalogue.tables import Club
 from models.wording import age, money
 
@@ -22,8 +23,12 @@ def install(app: Flask) -> None:
     app.jinja_env.filters.update(
         money=money, age=age, words=words, who=who, signed=signed, seconds=seconds, zone=zone_name
     )
-    app.jinja_env.filters.update(day=day, short_day=short_day, last_day=last_day, moment=moment, at=at, clock=clock)
-    app.jinja_env.globals.update(link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now)
+    app.jinja_env.filters.update(
+        period=period, day=day, short_day=short_day, last_day=last_day, moment=moment, at=at, clock=clock
+    )
+    app.jinja_env.globals.update(
+        short_day=short_day, link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now
+    )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
@@ -34,11 +39,17 @@ def day(value: date | datetime, zone: str | None = None) -> str:
     return format_date(value, "MMM d, y", LOCALE)
 
 
-def short_day(value: datetime, zone: str | None = None) -> str:
-    """`Nov 3` of this year, `Nov 3, 2025` of another one."""
+def short_day(value: date | datetime, zone: str | None = None) -> str:
+    """`Nov 3` of this year, `Nov 3, 2025` of another one; of a moment, its local date in the zone."""
     there = ZoneInfo(zone or house_zone())
-    local = value.astimezone(there)
+    local = value.astimezone(there).date() if isinstance(value, datetime) else value
     return format_date(local, "MMM d" if local.year == datetime.now(there).year else "MMM d, y", LOCALE)
+
+
+def period(covers: Period, zone: str | None = None) -> str:
+    """`Nov 3, 2026 to Dec 2, 2026`: the first and the last local day of a period."""
+    first, end = covers
+    return f"{day(first, zone)} to {day(max(first, end - timedelta(microseconds=1)), zone)}"
 
 
 def at(value: datetime, zone: str | None = None) -> str:

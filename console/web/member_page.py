@@ -68,10 +68,13 @@ def as_of(zone: str) -> AsOf:
 
 
 def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
-    """The grants that matter at the desk: with sessions to use, or short; the next to be used first."""
+    """The grants that matter at the desk, with sessions left, or short: the next to be used first, then the coming."""
     never = datetime.max.replace(tzinfo=UTC)
     open_ones = [grant for grant in grants if grant.shortfall or (grant.remaining and not grant.is_expired)]
-    return sorted(open_ones, key=lambda grant: (grant.item, grant.expires_at or never, grant.effective_at))
+    return sorted(
+        open_ones,
+        key=lambda grant: (grant.is_coming, grant.item, grant.expires_at or never, grant.effective_at),
+    )
 
 
 def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | None = None, **more: Any) -> Answer:
