@@ -19,7 +19,7 @@ from models.inbox.reconciliation import Counts, Reconciliation
 from models.inbox.storing import NewEvent
 from models.inbox.thin_events import Fetched
 from models.payments import facts
-from models.payments.facts import Fact, Linked, LineRefunded, Noted, Paid, Replaced, Restored, Reversed
+from models.payments.facts import Fact, LineRefunded, Linked, Noted, Paid, Replaced, Restored, Reversed
 from models.wording import money
 from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unavailable, Unusable
 from worker.recording import brief

@@ -111,12 +111,12 @@ class FactFields(Answer):
     amount_minor: int | None = field("In minor units; null for the whole amount, or if there is none.", 8900)
     currency: str | None = field("ISO 4217.", "USD")
     occurred_at: datetime = field("When it happened, by the processor's clock.", TIME)
+    what: str | None = field("What staff should look at, of a fact of the kind `noted`.", None)
 
 
 class PaymentFact(FactFields):
     """One fact about a payment, from an event."""
 
-    what: str | None = field("What staff should look at, of a fact that is `noted`.", None)
     event_id: int = id_of("event")
     reference: str = field("The payment's id in that event.", "in_1Qx7")
 
