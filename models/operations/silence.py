@@ -93,10 +93,7 @@ _EXPECTED = text(f"""
             FROM payments p
             JOIN payments part ON part.root_id = p.id
             JOIN payment_facts f ON f.payment_id = part.id AND f.kind = 'paid'
-            WHERE p.id IN (
-                SELECT id FROM payments WHERE membership_id = m.id
-                UNION SELECT payment_id FROM payment_matches WHERE membership_id = m.id
-            )
+            WHERE p.membership_id = m.id
         ) last
     ) dues
     WHERE expected > coalesce(CAST(:heard AS timestamptz), '-infinity') AND expected <= CAST(:until AS timestamptz)
