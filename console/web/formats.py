@@ -48,8 +48,8 @@ def short_day(value: date | datetime, zone: str | None = None) -> str:
 
 def period(covers: Period, zone: str | None = None) -> str:
     """`Nov 3, 2026 to Dec 2, 2026`: the first and the last local day of a period."""
-    first, end = covers
-    return f"{day(first, zone)} to {day(max(first, end - timedelta(microseconds=1)), zone)}"
+    first, end = (moment.astimezone(ZoneInfo(zone or house_zone())).date() for moment in covers)
+    return f"{day(first)} to {day(max(first, end - timedelta(days=1)))}"
 
 
 def at(value: datetime, zone: str | None = None) -> str:

@@ -48,12 +48,13 @@ def test_the_balance_tells_what_is_coming_and_when(log_in: LogIn, session: Sessi
     assert f"8 on {day(last.day)}" in desk.text
 
 
-def test_usable_grants_stand_before_the_coming(log_in: LogIn, session: Session, member: Membership) -> None:
+def test_the_coming_grants_stand_among_all_grants(log_in: LogIn, member: Membership) -> None:
     desk = log_in(Role.DESK)
     desk.get(f"/members/{member.member_id}")
-    table = desk.text.partition("Left")[2].partition("Statement")[0]
-    assert table.count("coming") == 18, "of 24 grants 20 are shown, of which 2 can be used"
-    assert table.index("Training") < table.index("coming")
+    assert "All grants, with 22 coming Usable from" in desk.text
+    table = desk.text.partition("Usable from")[2].partition("Statement")[0]
+    assert (table.count("Spin"), table.count("Training"), "coming" in table) == (1, 1, False)
+    assert "The balance counts sessions that are coming, too." in desk.text
     desk.get(f"/members/{member.member_id}/grants")
     assert desk.text.count("coming") == 22
 
@@ -99,7 +100,7 @@ def test_an_entry_tells_its_day_and_what_was_paid(log_in: LogIn, gym: Gym, sessi
     assert f"Usable from {day(last.usable_from)}" in viewer.text
     assert "Amount $80.00, paid" in viewer.text
     assert "From the payer's balance $10.00 Due before discounts $95.00" in viewer.text
-    assert f"Pays for {day(covers[0], ZONE)} to {day(covers[1] - timedelta(microseconds=1), ZONE)}" in viewer.text
+    assert f"Pays for {day(covers[0], ZONE)} to {day(covers[1] - DAY, ZONE)}" in viewer.text
     assert "Lines $95.00 sub_ada, price_1" in viewer.text
     assert f"8 Spin sessions usable from {day(last.usable_from)}, last usable day" in viewer.text
     viewer.get(f"/members/{member.member_id}")
