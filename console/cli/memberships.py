@@ -96,7 +96,7 @@ def member(email: str, at: datetime | None) -> None:
         "member": person.email, "name": person.name, "as_of": at,
         "balances": [_balance(row) for row in balances],
         "grants": [{**row._asdict(), "usable_from": row.usable_from} for row in grants],
-        "entries": [row._asdict() for row in entries],
+        "entries": [{**row._asdict(), "usable_from": row.usable_from} for row in entries],
     }):  # fmt: skip
         return
     click.echo(f"{person.name} <{person.email}>\n\nUsable {f'as of {show.cell(at)}' if at else 'now'}")
