@@ -15,7 +15,7 @@ MONTHS = 12
 def by_the_year(gym: Gym) -> None:
     """Who joins from now on pays dues for a year, which give 8 classes and 2 trainings every month."""
     gym.term.interval, gym.term.release = "year", "monthly"
-    gym.session.flush()
+    gym.session.commit()
 
 
 def yearly_member(gym: Gym, reference: str = "sub") -> Membership:
