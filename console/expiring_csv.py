@@ -6,9 +6,10 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from console import spreadsheet
+from console.spreadsheet import Cell
 from models.statements import expiring
 
-HEADINGS = ("member", "e-mail", "club", "item", "sessions", "last usable day")
+HEADINGS = ("member", "e-mail", "club", "item", "sessions", "last usable day", "usable from")
 
 
 def lines(session: Session, now: datetime, *, days: int, limit: int = expiring.BATCH) -> Iterator[str]:
@@ -19,12 +20,15 @@ def lines(session: Session, now: datetime, *, days: int, limit: int = expiring.B
     return spreadsheet.pieces(HEADINGS, _batches(session, now, days, limit))
 
 
-def _batches(session: Session, now: datetime, days: int, limit: int) -> Iterator[list[tuple[str | int, ...]]]:
+def _batches(session: Session, now: datetime, days: int, limit: int) -> Iterator[list[tuple[Cell, ...]]]:
     last = None
     while grants := expiring.batch(session, now, days=days, after=last, limit=limit):
         session.commit()
         yield [
-            (grant.member, grant.email, grant.club, grant.item, grant.sessions, grant.last_day.isoformat())
+            (
+                grant.member, grant.email, grant.club, grant.item, grant.sessions, grant.last_day.isoformat(),
+                grant.usable_from.isoformat() if grant.usable_from else None,
+            )
             for grant in grants
-        ]
+        ]  # fmt: skip
         last = grants[-1]

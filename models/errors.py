@@ -5,6 +5,7 @@ An error names the form field that it belongs to, and the HTTP status that answe
 
 import inspect
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, ClassVar
 
 
@@ -230,7 +231,17 @@ class ReferenceTaken(SppError, field="reference", status=409):
 
 
 class TooFewSessions(SppError, field="quantity"):
-    """{asked} {item} sessions asked for, {usable} usable: nothing was taken."""
+    """{asked} {item} sessions asked for, {usable} usable{coming}: nothing was taken."""
+
+    def __init__(self, *, coming: int = 0, usable_from: date | None = None, **details: Any) -> None:
+        """Name what is coming, and the local day on which the next of it is usable."""
+        if usable_from is None:
+            super().__init__(coming="", **details)
+            self.details = details
+            return
+        later = f" ({coming} coming, the next on {usable_from:%b} {usable_from.day}, {usable_from.year})"
+        super().__init__(coming=later, **details)
+        self.details = {**details, "coming": coming, "usable_from": usable_from}
 
 
 class NothingToReturn(SppError, field="quantity"):

@@ -19,7 +19,7 @@ from models.inbox.reconciliation import Counts, Reconciliation
 from models.inbox.storing import NewEvent
 from models.inbox.thin_events import Fetched
 from models.payments import facts
-from models.payments.facts import Fact, Linked, Paid
+from models.payments.facts import Fact, LineRefunded, Linked, Noted, Paid, Replaced, Restored, Reversed
 from models.wording import money
 from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unavailable, Unusable
 from worker.recording import brief
@@ -198,10 +198,10 @@ class _Known:
             self._known[_subject(fact)].append(fact)
 
     def knows(self, fact: Fact) -> bool:
-        """Whether the fact is not news: it equals the last one on its subject, or is older."""
+        """Whether the fact is not news: the last one on its subject, or one at least as late, says all that it says."""
         words = [word for word in self._known[_subject(fact)] if word.occurred_at >= fact.occurred_at]
         last = max(self._known[_subject(fact)], key=lambda word: word.occurred_at, default=None)
-        return any(_says_the_same(fact, word) for word in [*words, last] if word is not None)
+        return any(_includes(word, fact) for word in [*words, last] if word is not None)
 
     def contradiction(self, facts: Iterable[Fact]) -> str | None:
         """Both amounts in words, if a fact has another amount than a known one.
@@ -211,27 +211,54 @@ class _Known:
         for fact in facts:
             for word in self._known[_subject(fact)]:
                 news = not isinstance(fact, Paid) and fact.occurred_at != word.occurred_at
-                if type(word) is type(fact) and not _says_the_same(fact, word) and not news:
+                if type(word) is type(fact) and not _agree(word, fact) and not news:
                     return f"the processor's API tells {_amount(fact)}, but we were told {_amount(word)}"
         return None
 
 
 def _subject(fact: Fact) -> object:
-    if isinstance(fact, Linked):
-        return fact.payment, fact.other
-    return fact.payment, None if isinstance(fact, Paid) else fact.cause
+    match fact:
+        case Paid():
+            return fact.payment, Paid, fact.part
+        case LineRefunded():
+            return fact.payment, LineRefunded, fact.refund, fact.line
+        case Noted():
+            return fact.payment, Noted, fact.what
+        case Linked() | Replaced():
+            return fact.payment, type(fact), fact.other
+        case Reversed() | Restored():
+            return fact.payment, fact.cause
 
 
-def _says_the_same(one: Fact, other: Fact) -> bool:
-    return type(one) is type(other) and (isinstance(one, Linked) or _sum(one) == _sum(other))
+def _agree(one: Fact, other: Fact) -> bool:
+    """Whether two facts on one subject can both be true: what one of them leaves out, it does not deny."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Paid) and isinstance(other, Paid) and None not in (one.settled_minor, other.settled_minor):
+        return (one.settled_minor, *_sum(one)) == (other.settled_minor, *_sum(other))
+    return _sum(one) == _sum(other)
+
+
+def _includes(word: Fact, fact: Fact) -> bool:
+    """Whether the word says all that the fact says: they agree, and the fact has no part that the word lacks."""
+    if not isinstance(fact, Paid) or not isinstance(word, Paid):
+        return _agree(word, fact)
+    added = [name for name in _SHAPE if getattr(fact, name) and not getattr(word, name)]
+    return _agree(word, fact) and not added
+
+
+_SHAPE = ("settled_minor", "due_minor", "covers", "lines", "billing_references", "payer")
+"""What a processor says of a payment in some places, and leaves out in others."""
 
 
 def _sum(fact: Fact) -> tuple[int | None, str | None]:
-    return (0, None) if isinstance(fact, Linked) else (fact.amount_minor, fact.currency)
+    return (0, None) if isinstance(fact, Linked | Replaced | Noted) else (fact.amount_minor, fact.currency)
 
 
 def _amount(fact: Fact) -> str:
     minor, currency = _sum(fact)
+    if isinstance(fact, Paid) and fact.settled != minor:
+        return f"{money(fact.settled, fact.currency)} with the payer's balance"
     return money(minor, currency) if minor is not None and currency else "all of it"
 
 

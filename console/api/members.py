@@ -1,6 +1,6 @@
 """Members with their balances, grants and ledger entries, now or at an earlier moment."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from flask_openapi3 import Tag
@@ -57,6 +57,14 @@ class Members(Listing[FoundMember]):
     """Members by id, or the matches of a search, the best first."""
 
 
+class ComingDay(Answer):
+    """Sessions that become usable on one day."""
+
+    day: date = field("The local day at the club.", "2026-03-31")
+    usable_from: datetime = field("The beginning of that day.", TIME)
+    sessions: int = field("How many.", 8)
+
+
 class Balance(Answer):
     """A member's sessions of an item."""
 
@@ -66,6 +74,8 @@ class Balance(Answer):
     expires_next: int = field("How many of them expire at `next_expiry`.", 8)
     next_expiry: datetime | None = field("When the next usable sessions expire; null if none ever expire.", TIME)
     shortfall: int = field("Used sessions whose payment was reversed, not repaid yet.", 0)
+    coming: int = field("Sessions that are not usable yet.", 0)
+    coming_days: list[ComingDay] = field("When they become usable, the next day first.", [])
 
 
 class Balances(Answer):
@@ -87,7 +97,16 @@ class Grant(Answer):
     endpoint: str | None = field("The endpoint that received its payment.", "stripe")
     payment: str | None = field("The payment's reference; null if it was given by hand.", "in_1Qx7")
     given_by: str | None = field("The account or token that gave it by hand.", None)
-    quantity: int = field("Sessions at the start.", 8)
+    tranche: int = field(
+        "Its number among the grants of the item that its payment made: 0 for what was usable from the payment on, "
+        "otherwise its day as a number.",
+        0,
+    )
+    usable_from: date | None = field(
+        "The local day on which its tranche begins; null if it was usable from the payment on.", None
+    )
+    is_coming: bool = field("Whether it is not usable yet.", False)
+    quantity: int = field("Sessions given.", 8)
     used: int = field("Redeemed and not returned.", 1)
     remaining: int = field("Sessions left, expired or not.", 7)
     expired: int = field("Sessions that expired unused. Expiry is recorded within about a minute.", 0)
@@ -113,9 +132,12 @@ class Entry(Answer):
     id: int = id_of("ledger entry", validation_alias="entry_id")
     kind: EntryKind = field("The kind of movement.", "redemption")
     grant_id: int = id_of("credit grant that it moves")
+    usable_from: date | None = field(
+        "The local day on which the tranche of that grant begins; null if it was usable from the payment on.", None
+    )
     item: str = field("The item's name.", "Spin")
     quantity: int = field("Sessions given (plus) or taken (minus).", -1)
-    balance: int = field("The member's sessions of the item after it, on all grants.", 7)
+    balance: int = field("The member's sessions of the item after it, on all grants, also those that are coming.", 7)
     shortfall: int = field("The change of the grant's shortfall.", 0)
     expires_at: datetime | None = field("The first expiry of a new grant, or the new one of an extension.", None)
     occurred_at: datetime = field("When it happened.", TIME)

@@ -1,7 +1,7 @@
 """Payments: the facts about each, its state, and the sessions it gave."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from flask_openapi3 import Tag
 from sqlalchemy import ColumnElement
@@ -11,12 +11,13 @@ from console.api.fields import TIME, Answer, Sought, field, id_of, parameter
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
 from console.request import database
+from models.catalogue.days import Period
 from models.errors import NotFound
 from models.members.memberships import Member, Membership
-from models.payments.facts import FACTS_PER_EVENT, KIND_OF, Fact, FactKind, KnownFact
+from models.payments.facts import FACTS_PER_EVENT, KIND_OF, Fact, FactKind, KnownFact, Paid
 from models.payments.references import Payment as Row
 from models.payments.references import PaymentState
-from models.statements import payment_story
+from models.statements import paid_for, payment_story
 from models.statements.payment_story import PaymentStory
 
 TAG = Tag(name="Payments", description="Members' dues as their processors report them, and the sessions each gave.")
@@ -39,8 +40,35 @@ class GivenSessions(Answer):
 
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
+    membership_id: int = id_of("membership that got them")
     quantity: int = field("Sessions given.", 8)
     reversed: int = field("Those of them that were reversed because the payment was.", 0)
+    tranches: int = field("In how many parts, each usable from a day of its own: see the member's grants.", 1)
+
+
+class CoveredPeriod(Answer):
+    """The period that a payment or a line pays for."""
+
+    start: datetime = field("Its beginning.", TIME)
+    end: datetime = field("The moment before which it ends.", "2026-04-01T15:04:05Z")
+
+
+class PaymentLine(Answer):
+    """One line of what was billed."""
+
+    id: str | None = field("The id by which a refund names it.", "il_1")
+    references: list[str] = field("The subscription, item, price and product that it is for.", ["sub_8Hx2"])
+    amount_minor: int = field("Before discounts, in minor units; negative where unused time is given back.", 8900)
+    quantity: int = field("How many of it.", 1)
+    proration: bool = field("Whether it is for a part of the period that its price is for.", False)
+    covers: CoveredPeriod | None = field("The period that it pays for.", None)
+
+
+class PaidFor(Answer):
+    """A membership that a payment is for."""
+
+    membership_id: int = id_of("membership")
+    member_id: int = id_of("membership's member")
 
 
 class Payment(Answer):
@@ -62,9 +90,14 @@ class Payment(Answer):
     )
     currency: str | None = field("ISO 4217.", "USD")
     paid_at: datetime | None = field("When it was paid, by the processor's clock.", TIME)
+    settled_minor: int | None = field("The amount paid and what was taken from the payer's own balance.", 8900)
+    due_minor: int | None = field("The dues before discounts, where the processor tells them apart; or null.", None)
+    covers: CoveredPeriod | None = field("The period it pays for, where the processor says it.", None)
+    lines: list[PaymentLine] = field("What was billed, line by line, where the processor says it.", [])
     reversed_minor: int = field("The part of it that was refunded, disputed or failed after all.", 0)
-    membership_id: int | None = field("The membership it pays for.", 1)
+    membership_id: int | None = field("The membership it pays for; the first of several.", 1)
     member_id: int | None = field("That membership's member.", 1)
+    memberships: list[PaidFor] = field("Every membership it pays for.", [])
     billing_references: list[str] = field("The billing references that an unmatched payment carries.", [])
     sessions: list[GivenSessions] = field("The sessions it gave.", [])
     recorded_at: datetime = field("When its first event was recorded.", TIME)
@@ -78,6 +111,7 @@ class FactFields(Answer):
     amount_minor: int | None = field("In minor units; null for the whole amount, or if there is none.", 8900)
     currency: str | None = field("ISO 4217.", "USD")
     occurred_at: datetime = field("When it happened, by the processor's clock.", TIME)
+    what: str | None = field("What staff should look at, of a fact of the kind `noted`.", None)
 
 
 class PaymentFact(FactFields):
@@ -109,13 +143,13 @@ def list_payments(query: PaymentQuery) -> Payments:
 @read("/members/<id:member_id>/payments", TAG)
 def list_payments_of_member(member: Member, query: PageQuery) -> Payments:
     """List the payments for a member's memberships, the newest first."""
-    return _page(query, payment_story.of_member(database(), member.id))
+    return _page(query, paid_for.of_member(database(), member.id))
 
 
 @read("/memberships/<id:membership_id>/payments", TAG)
 def list_payments_of_membership(membership: Membership, query: PageQuery) -> Payments:
     """List the payments for a membership, the newest first."""
-    return _page(query, Row.membership_id == membership.id)
+    return _page(query, paid_for.is_for(database(), [membership.id]))
 
 
 @read("/payments/<id:payment_id>", TAG)
@@ -138,7 +172,17 @@ def _shown(story: PaymentStory) -> Payment:
     reference, paid_at = (paid.payment, paid.occurred_at) if paid else (root.reference, None)
     waits_for = root.billing_references or []
     more = {"reference": reference, "paid_at": paid_at, "billing_references": waits_for, "sessions": story.gave}
-    return Payment.of(root, story, paid, **more)
+    shape = _shape(paid) if paid else {"lines": []}
+    return Payment.of(root, story, paid, **more, **shape)
+
+
+def _shape(paid: Paid) -> dict[str, Any]:
+    lines = [PaymentLine.of(line, id=line.id or None, covers=_period(line.covers)) for line in paid.lines]
+    return {"settled_minor": paid.settled, "covers": _period(paid.covers), "lines": lines}
+
+
+def _period(covers: Period | None) -> CoveredPeriod | None:
+    return CoveredPeriod(start=covers[0], end=covers[1]) if covers else None
 
 
 def _fact(known: KnownFact[Fact]) -> PaymentFact:

@@ -1,7 +1,8 @@
 """Commands about members and their sessions: sign-up, member, redeem, give-back."""
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import click
 from sqlalchemy.orm import Session
@@ -18,6 +19,8 @@ from models.members.memberships import Membership, add_billing_reference
 from models.members.signing_up import sign_up
 from models.payments import settlement
 from models.statements import statement
+from models.statements.entry_wording import coming_in_words
+from models.statements.statement import Balance
 from runtime.settings import Settings
 
 key_option = click.option("--key", help="Idempotency key: repeating it repeats the answer. Generated if missing.")
@@ -93,15 +96,18 @@ def member(email: str, at: datetime | None) -> None:
         entries = statement.entries(session, person.id, as_of=at)
     if show.as_json({
         "member": person.email, "name": person.name, "as_of": at,
-        "balances": [row._asdict() for row in balances],
-        "grants": [row._asdict() for row in grants],
-        "entries": [row._asdict() for row in entries],
+        "balances": [_balance(row) for row in balances],
+        "grants": [{**row._asdict(), "usable_from": row.usable_from} for row in grants],
+        "entries": [{**row._asdict(), "usable_from": row.usable_from} for row in entries],
     }):  # fmt: skip
         return
     click.echo(f"{person.name} <{person.email}>\n\nUsable {f'as of {show.cell(at)}' if at else 'now'}")
     show.table(
-        ["item", "sessions", "next to expire", "when", "shortfall"],
-        [[row.item, row.usable, row.expires_next, row.next_expiry or "never", row.shortfall] for row in balances],
+        ["item", "sessions", "next to expire", "when", "shortfall", "coming"],
+        [
+            [row.item, row.usable, row.expires_next, row.next_expiry or "never", row.shortfall, _coming(row)]
+            for row in balances
+        ],
     )
     click.echo("\nGrants")
     show.table(["grant", "item", "payment", "given", "used", "left", "usable from", "expires"], [
@@ -116,6 +122,14 @@ def member(email: str, at: datetime | None) -> None:
          _cause(row), row.note or ""]
         for row in entries
     ])  # fmt: skip
+
+
+def _balance(row: Balance) -> dict[str, Any]:
+    return {**row._asdict(), "coming": row.coming, "coming_days": [one._asdict() for one in row.coming_days]}
+
+
+def _coming(row: Balance) -> str | None:
+    return coming_in_words(row, date.isoformat) or None
 
 
 def _cause(row: statement.EntryLine) -> str:

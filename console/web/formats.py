@@ -1,7 +1,7 @@
 """Formats of pages: money, days and moments in a club's zone, and enumerations in words."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,7 @@ from sqlalchemy import select
 from console.request import database, utc_now
 from models.catalogue import days
 from models.catalogue.clubs import Club
+from models.catalogue.days import Period
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import released
 from models.members.memberships import Membership
@@ -33,8 +34,12 @@ def install(app: Flask) -> None:
         plan=plan,
         zone=zone_name,
     )
-    app.jinja_env.filters.update(day=day, short_day=short_day, last_day=last_day, moment=moment, at=at, clock=clock)
-    app.jinja_env.globals.update(link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now)
+    app.jinja_env.filters.update(
+        period=period, day=day, short_day=short_day, last_day=last_day, moment=moment, at=at, clock=clock
+    )
+    app.jinja_env.globals.update(
+        short_day=short_day, link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now
+    )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
@@ -45,11 +50,17 @@ def day(value: date | datetime, zone: str | None = None) -> str:
     return format_date(value, "MMM d, y", LOCALE)
 
 
-def short_day(value: datetime, zone: str | None = None) -> str:
-    """`Nov 3` of this year, `Nov 3, 2025` of another one."""
+def short_day(value: date | datetime, zone: str | None = None) -> str:
+    """`Nov 3` of this year, `Nov 3, 2025` of another one; of a moment, its local date in the zone."""
     there = ZoneInfo(zone or house_zone())
-    local = value.astimezone(there)
+    local = value.astimezone(there).date() if isinstance(value, datetime) else value
     return format_date(local, "MMM d" if local.year == datetime.now(there).year else "MMM d, y", LOCALE)
+
+
+def period(covers: Period, zone: str | None = None) -> str:
+    """`Nov 3, 2026 to Dec 2, 2026`: the first and the last local day of a period."""
+    first, end = (moment.astimezone(ZoneInfo(zone or house_zone())).date() for moment in covers)
+    return f"{day(first)} to {day(max(first, end - timedelta(days=1)))}"
 
 
 def at(value: datetime, zone: str | None = None) -> str:

@@ -69,7 +69,8 @@ def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
     """The grants that matter at the desk: with sessions to use, or short; the next to be used first."""
     never = datetime.max.replace(tzinfo=UTC)
     open_ones = [grant for grant in grants if grant.shortfall or (grant.remaining and not grant.is_expired)]
-    return sorted(open_ones, key=lambda grant: (grant.item, grant.expires_at or never, grant.effective_at))
+    usable = [grant for grant in open_ones if grant.shortfall or not grant.is_coming]
+    return sorted(usable, key=lambda grant: (grant.item, grant.expires_at or never, grant.effective_at))
 
 
 def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | None = None, **more: Any) -> Answer:
@@ -83,6 +84,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     grants = statement.grants(session, member_id, now, as_of=moment.at)
     entries = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
     shown, troubled = current(grants), explanation.troubled(session, member_id, TROUBLED)
+    coming = sum(grant.is_coming and bool(grant.remaining) and not grant.shortfall for grant in grants)
     return page(
         "members/member.html",
         moment.error is not None,
@@ -95,7 +97,8 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         zones={(grant.item_id, grant.expires_at): grant.time_zone or zone for grant in grants},
         grants=shown[:GRANTS],
         further=len(shown[GRANTS:]),
-        finished=len(grants) - len(shown),
+        coming=coming,
+        finished=len(grants) - len(shown) - coming,
         page=entries,
         item_id=item_id,
         before=before,

@@ -82,16 +82,15 @@ _LAST_GRANT = text("SELECT max(id) FROM (SELECT id FROM credit_grants WHERE id >
 _GRANTS = text(f"""
     SELECT g.id, g.payment_id, g.remaining, g.shortfall, g.reversed, g.quantity, g.expires_at,
            e.remaining AS entered, e.shortfall AS entered_shortfall, e.reversed AS entered_reversed,
-           e.is_granted, e.granted, e.expires_at AS entered_expiry
+           e.is_granted, e.quantity AS granted, e.expires_at AS entered_expiry
     FROM credit_grants g
     LEFT JOIN LATERAL (
-        SELECT {kinds.SUMS}, coalesce(bool_or({kinds.OPENS}), false) AS is_granted,
-               coalesce(sum(e.quantity) FILTER (WHERE {kinds.OPENS}), 0) AS granted
+        SELECT {kinds.SUMS}, coalesce(bool_or({kinds.OPENS}), false) AS is_granted
         FROM ledger_entries e WHERE e.grant_id = g.id
     ) e ON true
     WHERE g.id > :after AND g.id <= :last
       AND (g.remaining, g.shortfall, g.reversed, true, g.quantity, g.expires_at)
-          IS DISTINCT FROM (e.remaining, e.shortfall, e.reversed, e.is_granted, e.granted, e.expires_at)
+          IS DISTINCT FROM (e.remaining, e.shortfall, e.reversed, e.is_granted, e.quantity, e.expires_at)
     ORDER BY g.id
 """)
 
@@ -127,6 +126,7 @@ _ENTERED = text(f"""
     SELECT member_id, item_id,
            CAST(coalesce(sum(remaining) FILTER (
                WHERE effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)), 0) AS bigint) AS usable,
+           CAST(coalesce(sum(remaining) FILTER (WHERE effective_at > :now), 0) AS bigint) AS coming,
            CAST(sum(shortfall) AS bigint) AS shortfall
     FROM (
         SELECT g.member_id, g.item_id, g.effective_at, {kinds.SUMS}
@@ -150,16 +150,22 @@ def shown(session: Session, after: int, limit: int) -> Checked:
 
 def _misread(session: Session, after: int, last: int) -> Iterator[tuple[int, str]]:
     now = datetime.now(UTC)
-    entered: defaultdict[int, dict[int, tuple[int, int]]] = defaultdict(dict)
+    entered: defaultdict[int, dict[int, tuple[int, int, int]]] = defaultdict(dict)
     for row in session.execute(_ENTERED, {"after": after, "last": last, "now": now}):
-        entered[row.member_id][row.item_id] = (row.usable, row.shortfall)
+        entered[row.member_id][row.item_id] = (row.usable, row.coming, row.shortfall)
     for member, items in entered.items():
-        page = {one.item_id: (one.usable, one.shortfall) for one in statement.balances(session, member, now)}
+        balances = statement.balances(session, member, now)
+        page = {one.item_id: (one.usable, one.coming, one.shortfall) for one in balances}
         for item in items.keys() | page.keys():
-            (usable, short), (summed, owed) = page.get(item, (0, 0)), items.get(item, (0, 0))
-            if (usable, short) != (summed, owed):
-                what = f"{usable} of item {item}, short {short}; the entries come to {summed}, short {owed}"
-                yield member, what
+            found, summed = page.get(item, (0, 0, 0)), items.get(item, (0, 0, 0))
+            if found != summed:
+                yield member, f"{_figures(item, *found)}; the entries come to {_figures(None, *summed)}"
+
+
+def _figures(item: int | None, usable: int, coming: int, short: int) -> str:
+    of_item = f" of item {item}" if item else ""
+    later = f", {coming} coming" if coming else ""
+    return f"{usable}{of_item}{later}, short {short}"
 
 
 _ROOTS = text("""

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, load_only
 from models.inbox.events import EventState, WebhookEvent
 from models.members.memberships import Membership
 from models.payments.facts import PaymentFact
-from models.payments.references import Payment
+from models.payments.references import Payment, PaymentMatch
 
 LOOKED_AT = 50_000
 """The largest number of ids that one page reads."""
@@ -95,7 +95,9 @@ class EventFilter:
             found.append(_with_facts_about(_same_payment(Payment.reference == self.payment)))
         if self.member_id is not None:
             of_member = select(Membership.id).where(Membership.member_id == self.member_id)
-            found.append(_with_facts_about(_same_payment(Payment.membership_id.in_(of_member))))
+            paid_for = select(Payment.id).where(Payment.membership_id.in_(of_member))
+            further = select(PaymentMatch.payment_id).where(PaymentMatch.membership_id.in_(of_member))
+            found.append(_with_facts_about(_same_payment(Payment.id.in_(paid_for.union(further)))))
         return found
 
 

@@ -33,6 +33,8 @@ class FactLine(NamedTuple):
     member: str | None
     payment_id: int
     """Of the whole payment."""
+    what: str | None
+    """What staff should look at, of a fact that notes it."""
 
 
 class Caused(NamedTuple):
@@ -78,7 +80,8 @@ _FACT_IDS = text("""
 
 _FACTS = text("""
     SELECT f.event_id, f.id, f.kind, f.cause, p.reference, root.state, root.problem, f.amount_minor, f.currency,
-           f.occurred_at, f.billing_references, root.membership_id, m.id, m.name, root.id
+           f.occurred_at, f.billing_references, root.membership_id, m.id, m.name, root.id,
+           f.shape ->> 'what'
     FROM payment_facts f
     JOIN payments p ON p.id = f.payment_id
     JOIN payments root ON root.id = p.root_id

@@ -217,7 +217,7 @@ def _apply(session: Session, adjustment: Adjustment, verb: str, by: Actor, now: 
         grant = Grant(
             grant_id, None, member_id, None, item_id, 0, quantity, quantity, 0, 0, adjustment.expires_at, now
         )  # fmt: skip
-        moves = list(clawback.repay(grant, debts, now))
+        moves = list(clawback.repay(grant, quantity, debts, now))
     entries.post(session, moves)
     session.flush()
 

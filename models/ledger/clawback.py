@@ -161,10 +161,12 @@ def bring_back(
             )  # fmt: skip
 
 
-def repay(grant: Grant, debts: Iterable[Grant], occurred_at: datetime) -> Iterator[Move]:
-    """The moves by which a new grant repays open shortfalls, in the order given, until it is empty."""
+def repay(grant: Grant, given: int, debts: Iterable[Grant], occurred_at: datetime) -> Iterator[Move]:
+    """The moves by which what was just given on a grant repays open shortfalls, in the order given."""
+    left = min(given, grant.remaining)
     for debt in debts:
-        if paid := min(grant.remaining, debt.shortfall):
+        if paid := min(left, debt.shortfall):
+            left -= paid
             yield from _repay(grant, debt, paid, occurred_at)
 
 

@@ -51,7 +51,8 @@ class CreditGrant(Base):
     """The membership whose dues gave it; NULL if it was given by hand."""
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
     tranche: Mapped[int] = mapped_column(server_default="0")
-    """Which of the grants that one payment makes of the item, from 0; each has its own `effective_at`."""
+    """Which of the grants that one payment makes of the item: 0 for what is usable from the payment on, or the local
+    day on which it begins as a number (20260228). Each has its own `effective_at`."""
     first_quantity: Mapped[int]
     """What its first entry gave."""
     quantity: Mapped[int]
@@ -195,7 +196,8 @@ _POST = Batch(
     ), moved AS (
         SELECT grant_id, sum(quantity) AS quantity,
                coalesce(sum(quantity) FILTER (WHERE {kinds.OPENS}), 0) AS opened, sum(shortfall) AS shortfall,
-               sum(reversed) AS reversed, max(expires_at) AS expires_at, bool_or({kinds.EXTENDS}) AS extended
+               sum(reversed) AS reversed, max(expires_at) FILTER (WHERE {kinds.EXTENDS}) AS expires_at,
+               bool_or({kinds.EXTENDS}) AS extended
         FROM entered e GROUP BY grant_id
     )
     UPDATE credit_grants g
@@ -244,17 +246,25 @@ _USABLE = text("""
     FOR UPDATE
 """)
 
+_COMING = text("""
+    SELECT CAST(coalesce(sum(g.remaining), 0) AS bigint),
+           min(CAST(g.effective_at AT TIME ZONE c.time_zone AS date))
+    FROM credit_grants g JOIN grant_clubs c ON c.grant_id = g.id
+    WHERE g.member_id = :member AND g.item_id = :item AND g.remaining > 0 AND g.effective_at > :now
+""")
+
 
 def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime) -> list[Draw]:
     """What to take from each of the member's usable grants, in burn order. Locks the grants.
 
-    Raises TooFewSessions.
+    Sessions that are coming are not drawn. Raises TooFewSessions, which says how many they are and from when.
     """
     grants = [UsableGrant(*row) for row in session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now})]
     draws = burn_order.draw(grants, quantity)
     if draws is None:
-        usable = sum(grant.remaining for grant in grants)
-        raise TooFewSessions(asked=quantity, item=session.get_one(Item, item_id).name, usable=usable)
+        usable, item = sum(grant.remaining for grant in grants), session.get_one(Item, item_id).name
+        coming, first = session.execute(_COMING, {"member": member_id, "item": item_id, "now": now}).one()
+        raise TooFewSessions(asked=quantity, item=item, usable=usable, coming=coming, usable_from=first)
     return draws
 
 

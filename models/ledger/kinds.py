@@ -87,8 +87,8 @@ EXPIRED = f"e.kind = '{EntryKind.EXPIRY.value}'"
 TAKES_BACK = _is(lambda traits: traits.takes_back)
 
 SUMS = f"""
-    coalesce(sum(e.quantity), 0) AS remaining, coalesce(sum(e.shortfall), 0) AS shortfall,
-    coalesce(sum(e.reversed), 0) AS reversed,
+    coalesce(sum(e.quantity) FILTER (WHERE {OPENS}), 0) AS quantity, coalesce(sum(e.quantity), 0) AS remaining,
+    coalesce(sum(e.shortfall), 0) AS shortfall, coalesce(sum(e.reversed), 0) AS reversed,
     (array_agg(e.expires_at ORDER BY e.id DESC) FILTER (WHERE {DATES}))[1] AS expires_at
 """
 """What a grant comes to by its entries; the columns are named as in `credit_grants`."""

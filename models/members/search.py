@@ -83,14 +83,17 @@ _SEARCH = text("""
         SELECT (SELECT member_id FROM memberships WHERE id = b.membership_id) AS member_id, 1 AS rank, b.endpoint
         FROM billing_endpoints e
         CROSS JOIN LATERAL (
-            SELECT * FROM billing_references WHERE endpoint = e.endpoint AND reference = :text LIMIT 1
+            SELECT * FROM billing_references WHERE endpoint = e.endpoint AND reference = :text LIMIT :limit
         ) b
         UNION ALL
-        SELECT (SELECT member_id FROM memberships WHERE id = (
-                   SELECT coalesce(root.membership_id, p.membership_id) FROM payments root WHERE root.id = p.root_id)),
-               2, p.endpoint
+        SELECT (SELECT member_id FROM memberships WHERE id = paid_for.membership_id), 2, p.endpoint
         FROM payment_endpoints e
         CROSS JOIN LATERAL (SELECT * FROM payments WHERE endpoint = e.endpoint AND reference = :text LIMIT 1) p
+        CROSS JOIN LATERAL (
+            SELECT coalesce(root.membership_id, p.membership_id) AS membership_id
+            FROM payments root WHERE root.id = p.root_id
+            UNION SELECT membership_id FROM payment_matches WHERE payment_id = p.root_id
+        ) paid_for
         UNION ALL
         (SELECT id, 3, NULL FROM members
          WHERE lower(email) ~>=~ lower(:text) AND lower(email) ~<~ (lower(:text) || :last)

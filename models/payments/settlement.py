@@ -70,16 +70,22 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
     dated = dates.changes(session, read)
     new = _grant(session, read, now, late_after_s)
     grants |= {grant.id: grant for grant in new}
-    moves = _enlarge(read)
+    given = {grant.id: grant.quantity for grant in new}
+    moves = []
+    for position in read:
+        for grant, more in _larger(position):
+            given[grant.id] = more
+            moves.append(_enlarge(position, grant, more))
     moves += _settle_grants(session, read, grants, dated, now)
     debts = defaultdict(list)
     for grant in sorted(grants.values(), key=lambda grant: grant.id):
         if grant.shortfall:
             debts[grant.member_id, grant.item_id].append(grant)
-    for grant in new:
+    for grant_id, sessions in given.items():
+        grant = grants[grant_id]
         if grant.expires_at is not None and grant.expires_at <= now:
             continue
-        moves += clawback.repay(grant, debts[grant.member_id, grant.item_id], now)
+        moves += clawback.repay(grant, sessions, debts[grant.member_id, grant.item_id], now)
     entries.post(session, moves)
     _write_states(session, read)
     reviews.write(session, [(position.payment.ids, position.reasons) for position in read], now)
@@ -87,18 +93,16 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
     return [position for position in read if position.problem]
 
 
-def _enlarge(read: list[Position]) -> list[Move]:
-    """The moves for grants that turn out to be of more sessions than when they were made."""
-    moves = []
-    for position in read:
-        owed = {one.key: one for one in position.owed}
-        for grant in _first_of_each(position.grants):
-            one = owed.get(grant.key)
-            if one and one.quantity > grant.quantity:
-                cause = _cause(position, (Paid, Linked))
-                at = cause.fact.occurred_at
-                moves.append(clawback.enlarge(grant, one.quantity - grant.quantity, fact_id=cause.id, occurred_at=at))
-    return moves
+def _larger(position: Position) -> list[tuple[Grant, int]]:
+    """The grants that turn out to be of more sessions than they have, each with how many more."""
+    owed = {one.key: one.quantity for one in position.owed}
+    first = _first_of_each(position.grants)
+    return [(grant, more) for grant in first if (more := owed.get(grant.key, 0) - grant.quantity) > 0]
+
+
+def _enlarge(position: Position, grant: Grant, more: int) -> Move:
+    cause = _cause(position, (Paid, Linked))
+    return clawback.enlarge(grant, more, fact_id=cause.id, occurred_at=cause.fact.occurred_at)
 
 
 def _settle_grants(
@@ -307,6 +311,7 @@ def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
         and (
             position.state != position.payment.state
             or {owed.key for owed in position.owed} - {grant.key for grant in position.grants}
+            or _larger(position)
             or any(grant.reversed != target for grant, target in _targets(position))
         )
     ]

@@ -107,6 +107,11 @@ class Tranche(NamedTuple):
         return self.starts.year * 10_000 + self.starts.month * 100 + self.starts.day if self.starts else 0
 
 
+def first_day(tranche: int) -> date | None:
+    """The local day on which the tranche of that number begins; None for what is usable from the payment on."""
+    return date(tranche // 10_000, tranche // 100 % 100, tranche % 100) if tranche else None
+
+
 class Worth(NamedTuple):
     """The sessions that a bill is worth, and why staff should look at it."""
 

@@ -1,10 +1,11 @@
 """PURE: entries, grants and facts in the words of the desk."""
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 
 from models.ledger.kinds import EntryKind
 from models.payments.facts import FactKind
-from models.statements.statement import EntryLine, GrantLine
+from models.statements.statement import Balance, EntryLine, GrantLine
 
 _CAUSES = {
     "refund": ("refunded", "the refund failed"),
@@ -21,7 +22,7 @@ def entry_in_words(entry: EntryLine) -> str:
     """What happened, in a few words: `Taken back: payment refunded`."""
     match EntryKind(entry.kind):
         case EntryKind.GRANT:
-            return "Payment credited"
+            return "Payment worth more than was known" if entry.enlarges else "Payment credited"
         case EntryKind.REDEMPTION:
             return "Redeemed"
         case EntryKind.RETURN:
@@ -48,7 +49,7 @@ def reason_in_words(note: str | None) -> tuple[str, str]:
 
 def note_in_words(entry: EntryLine) -> str:
     """The note of an entry, without what `entry_in_words` returns already."""
-    if entry.kind == EntryKind.DEBT_REPAYMENT:
+    if entry.kind == EntryKind.DEBT_REPAYMENT or entry.enlarges:
         return ""
     return reason_in_words(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
 
@@ -86,6 +87,12 @@ def fact_in_words(kind: str, cause: str | None) -> str:
             return "Paid"
         case FactKind.LINKED:
             return "Known by a second reference"
+        case FactKind.REPLACED:
+            return "Billing reference replaced"
+        case FactKind.NOTED:
+            return "To look at"
+        case FactKind.LINE_REFUNDED:
+            return "Refunded for one of its lines"
         case FactKind.REVERSED:
             words = _what_became(cause)
         case FactKind.RESTORED:
@@ -105,6 +112,21 @@ def _family(cause: str | None) -> str:
     return (cause or "").partition(":")[0].partition(" ")[0]
 
 
+def money_moved(kind: str) -> bool:
+    """Whether a fact of this kind is about money: without an amount it is about all of it."""
+    return kind in {FactKind.PAID, FactKind.REVERSED, FactKind.RESTORED, FactKind.LINE_REFUNDED}
+
+
+def coming_in_words(balance: Balance, day: Callable[[date], str]) -> str:
+    """What becomes usable later: `88 coming, next 8 on Feb 28`; empty if nothing does. `day` writes a local day."""
+    first = balance.comes_next
+    if first is None:
+        return ""
+    if first.sessions == balance.coming:
+        return f"{balance.coming} coming on {day(first.day)}"
+    return f"{balance.coming} coming, next {first.sessions} on {day(first.day)}"
+
+
 def shortfall_in_words(number: int) -> str:
     """What a shortfall means for the member."""
     used = "1 session was" if number == 1 else f"{number} sessions were"
@@ -115,7 +137,7 @@ def grant_states(grant: GrantLine, now: datetime) -> list[str]:
     """The states of a grant at that moment, such as expired, used up, reversed or short; often none."""
     states = []
     if grant.effective_at > now:
-        states.append("not usable yet")
+        states.append("coming")
     if grant.is_expired:
         states.append("expired")
     elif not grant.remaining and grant.used == grant.quantity:

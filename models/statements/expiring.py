@@ -1,4 +1,7 @@
-"""What expires next: sessions by club and item over the coming local days, and each of their grants. Read only."""
+"""What expires next: sessions by club and item over the next local days, and each of their grants. Read only.
+
+Sessions that are coming count by their last usable day, as all others do.
+"""
 
 from datetime import date, datetime
 from typing import NamedTuple
@@ -33,16 +36,19 @@ class ExpiringGrant(NamedTuple):
     item: str
     sessions: int
     last_day: date
+    usable_from: date | None
+    """The local day from which it is usable, where that has not come yet."""
 
 
 # The index on expires_at bounds the grants: no local day ends later than 15 h after the UTC day of its date.
 _GRANTS = """
     SELECT g.id, g.member_id, g.item_id, g.remaining, g.expires_at, c.club,
            CAST((g.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date) AS last_day,
-           CAST(CAST(:now AS timestamptz) AT TIME ZONE c.time_zone AS date) AS today
+           CAST(CAST(:now AS timestamptz) AT TIME ZONE c.time_zone AS date) AS today,
+           CASE WHEN g.effective_at > :now THEN CAST(g.effective_at AT TIME ZONE c.time_zone AS date) END AS usable_from
     FROM credit_grants g
     JOIN grant_clubs c ON c.grant_id = g.id
-    WHERE g.remaining > 0 AND g.effective_at <= :now
+    WHERE g.remaining > 0
       AND g.expires_at > :now AND g.expires_at <= CAST(:now AS timestamptz) + make_interval(days => :days + 1)
 """
 
@@ -58,7 +64,7 @@ _SUMMARY = text(f"""
 """)
 
 _PAGE = text(f"""
-    SELECT l.id, l.expires_at, m.name, m.email, l.club, i.name, l.remaining, l.last_day
+    SELECT l.id, l.expires_at, m.name, m.email, l.club, i.name, l.remaining, l.last_day, l.usable_from
     FROM ({_GRANTS} AND g.expires_at >= :after AND (g.expires_at, g.id) > (:after, :after_id)) l
     JOIN items i ON i.id = l.item_id
     JOIN members m ON m.id = l.member_id
@@ -69,7 +75,7 @@ _PAGE = text(f"""
 
 
 def summary(session: Session, now: datetime, *, days: int = 7) -> list[Expiring]:
-    """By club and item: the sessions usable now whose last usable day is today or one of the next, `days` in all."""
+    """By club and item: the sessions whose last usable day is today or one of the next, `days` in all."""
     return [Expiring(*row) for row in session.execute(_SUMMARY, {"now": now, "days": days})]
 
 

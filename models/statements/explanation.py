@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.inbox.events import WebhookEvent
@@ -18,7 +18,8 @@ from models.payments.facts import Paid, PaymentFact
 from models.payments.references import Payment
 from models.staff.accounts import Staff
 from models.staff.actions import Action
-from models.statements import statement
+from models.statements import paid_for, statement
+from models.statements.paid_for import PaidFor
 from models.statements.statement import EntryLine, GrantLine
 
 
@@ -30,6 +31,8 @@ class PaymentHistory:
     """The root, which has the state."""
     references: list[str]
     """All its references, the first known first."""
+    memberships: list[PaidFor]
+    """Those that it is for."""
     paid: Paid | None
     fact: PaymentFact
     event: WebhookEvent
@@ -91,7 +94,8 @@ def _history(session: Session, fact_id: int) -> PaymentHistory:
     root = rows[0]
     every = [known.fact for _, known in facts.of_payments(session, [row.id for row in rows])]
     event = session.get_one(WebhookEvent, fact.event_id)
-    return PaymentHistory(root, [row.reference for row in rows], money_back.payment_of(every), fact, event)
+    references, owners = [row.reference for row in rows], paid_for.of_payments(session, [root.id])[root.id]
+    return PaymentHistory(root, references, owners, money_back.payment_of(every), fact, event)
 
 
 class Troubled(NamedTuple):
@@ -102,16 +106,9 @@ class Troubled(NamedTuple):
     problem: str
 
 
-_TROUBLED = text("""
-    SELECT p.endpoint, p.reference, p.problem
-    FROM memberships m
-    JOIN payments p ON p.membership_id = m.id
-    WHERE m.member_id = :member AND p.problem IS NOT NULL AND p.same_as IS NULL
-    ORDER BY p.id DESC
-    LIMIT :limit
-""")
-
-
 def troubled(session: Session, member_id: int, limit: int) -> list[Troubled]:
     """Up to `limit` payments of the member that have a problem, the newest first."""
-    return [Troubled(*row) for row in session.execute(_TROUBLED, {"member": member_id, "limit": limit})]
+    found = select(Payment.endpoint, Payment.reference, Payment.problem).where(
+        paid_for.of_member(session, member_id), Payment.problem.is_not(None), Payment.same_as.is_(None)
+    )
+    return [Troubled._make(row) for row in session.execute(found.order_by(Payment.id.desc()).limit(limit))]

@@ -12,19 +12,23 @@ from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.orm import Session, aliased
 
 from models.database.arrays import array
-from models.members.memberships import Membership
 from models.payments import facts, money_back
 from models.payments.facts import Fact, KnownFact, Paid
 from models.payments.references import Payment
+from models.statements import paid_for
+from models.statements.paid_for import PaidFor
 
 
 class Gave(NamedTuple):
-    """Sessions of an item that a payment gave, and how many of them are reversed because its money went back."""
+    """Sessions of an item that a payment gave a membership, and how many of them are reversed with its money."""
 
     item_id: int
     item: str
     quantity: int
     reversed: int
+    membership_id: int
+    tranches: int
+    """In how many parts it gave them, each usable from a day of its own."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,15 @@ class PaymentStory:
     """The `Paid` fact that counts; None before there is one."""
     reversed_minor: int
     """How much of it went back, in minor units."""
-    member_id: int | None
+    memberships: Sequence[PaidFor]
+    """Those that it is for."""
     gave: Sequence[Gave]
-    """Sessions by item."""
+    """Sessions by membership and item."""
+
+    @property
+    def member_id(self) -> int | None:
+        """The member of its first membership."""
+        return self.memberships[0].member_id if self.memberships else None
 
 
 @dataclass(frozen=True)
@@ -63,13 +73,6 @@ def page(session: Session, *wanted: ColumnElement[bool], limit: int, before: int
     return Page(_stories(session, found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
 
-def of_member(session: Session, member_id: int) -> ColumnElement[bool]:
-    """The condition that a payment is for one of the member's memberships."""
-    # By their ids: with a subquery, a plan would look for them among all payments.
-    held = session.scalars(select(Membership.id).where(Membership.member_id == member_id)).all()
-    return Payment.membership_id.in_(held)
-
-
 def named(reference: str) -> ColumnElement[bool]:
     """The condition that the payment has this reference."""
     row = aliased(Payment)
@@ -80,6 +83,12 @@ def story(session: Session, payment_id: int) -> PaymentStory | None:
     """The payment that the row of this id belongs to; None if there is no such row."""
     known = session.get(Payment, payment_id)
     return _stories(session, [session.get_one(Payment, known.root_id)])[0] if known else None
+
+
+def of_roots(session: Session, ids: Sequence[int]) -> list[PaymentStory]:
+    """The payments with these roots, in this order."""
+    found = {root.id: root for root in session.scalars(select(Payment).where(Payment.id.in_(ids)))}
+    return _stories(session, [found[payment_id] for payment_id in ids])
 
 
 def _stories(session: Session, roots: Sequence[Payment]) -> list[PaymentStory]:
@@ -93,32 +102,30 @@ def _stories(session: Session, roots: Sequence[Payment]) -> list[PaymentStory]:
     known_of: dict[int, list[KnownFact[Fact]]] = defaultdict(list)
     for payment_id, known in facts.of_payments(session, list(root_of)):
         known_of[root_of[payment_id]].append(known)
-    gave = _given(session, ids)
-    bought = [root.membership_id for root in roots if root.membership_id]
-    members = select(Membership.id, Membership.member_id).where(Membership.id.in_(bought))
-    member_of: dict[int | None, int] = dict(session.execute(members).all())
+    gave, memberships = _given(session, ids), paid_for.of_payments(session, ids)
     stories = []
     for root in roots:
         every = [known.fact for known in known_of[root.id]]
         paid, reversed_minor = money_back.payment_of(every), money_back.money_reversed(every)
-        member_id = member_of.get(root.membership_id)
         stories.append(
-            PaymentStory(root, references[root.id], known_of[root.id], paid, reversed_minor, member_id, gave[root.id])
-        )
+            PaymentStory(
+                root, references[root.id], known_of[root.id], paid, reversed_minor, memberships[root.id], gave[root.id]
+            )
+        )  # fmt: skip
     return stories
 
 
 _GIVEN = text("""
-    SELECT p.root_id, i.id, i.name, sum(g.quantity), sum(g.reversed)
+    SELECT p.root_id, i.id, i.name, sum(g.quantity), sum(g.reversed), g.membership_id, count(DISTINCT g.tranche)
     FROM payments p JOIN credit_grants g ON g.payment_id = p.id JOIN items i ON i.id = g.item_id
     WHERE p.root_id = ANY(CAST(:roots AS bigint[]))
-    GROUP BY p.root_id, i.id
-    ORDER BY i.name
+    GROUP BY p.root_id, g.membership_id, i.id
+    ORDER BY g.membership_id, i.name
 """)
 
 
 def _given(session: Session, roots: Sequence[int]) -> dict[int, list[Gave]]:
-    """By root, what its rows gave together, by item."""
+    """By root, what its rows gave together, by membership and item."""
     gave: dict[int, list[Gave]] = defaultdict(list)
     for root, *given in session.execute(_GIVEN, {"roots": array(roots)}):
         gave[root].append(Gave(*given))

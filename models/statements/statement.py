@@ -4,16 +4,29 @@ The present is read from the grants' projections. What a member had *as of* a mo
 were recorded by then, because that is what was shown at the time: an event of Monday that arrived on Wednesday is not
 in Tuesday's balance, and an extension counts from when it was recorded. Only expiry goes by the moment itself,
 recorded or not. For a moment in the future, the result is what will be left if nothing more happens.
+
+Sessions of a later tranche are *coming* until its day: they are no part of what is usable.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from models.ledger import kinds
+from models.payments.worth import first_day
+
+
+class Coming(NamedTuple):
+    """Sessions of an item that become usable on one day."""
+
+    day: date
+    """Local at the club."""
+    usable_from: datetime
+    """The beginning of that day, in UTC."""
+    sessions: int
 
 
 class Balance(NamedTuple):
@@ -27,6 +40,18 @@ class Balance(NamedTuple):
     next_expiry: datetime | None
     """UTC; None if nothing usable ever expires."""
     shortfall: int
+    coming_days: Sequence[Coming]
+    """What is not usable yet, the next day first."""
+
+    @property
+    def coming(self) -> int:
+        """Sessions that are not usable yet."""
+        return sum(one.sessions for one in self.coming_days)
+
+    @property
+    def comes_next(self) -> Coming | None:
+        """What becomes usable next; None if nothing is coming."""
+        return next(iter(self.coming_days), None)
 
 
 class GrantLine(NamedTuple):
@@ -63,6 +88,15 @@ class GrantLine(NamedTuple):
     """Sessions recorded as expired."""
     forgiven: int
     """Used sessions whose money went back, and which the club has forgiven."""
+    tranche: int
+    """Its number among the grants of its item that its payment made for the membership."""
+    is_coming: bool
+    """It is not usable yet."""
+
+    @property
+    def usable_from(self) -> date | None:
+        """The local day on which its tranche begins; None for what was usable from the payment on."""
+        return first_day(self.tranche)
 
 
 class GrantPage(NamedTuple):
@@ -101,6 +135,15 @@ class EntryLine(NamedTuple):
     """The cause of a reversal or restoration, as the processor's adapter names it."""
     counter_grant_id: int | None
     """The other grant of a debt repayment."""
+    tranche: int
+    """That of its grant."""
+    enlarges: bool
+    """It gives further sessions to a grant that was there."""
+
+    @property
+    def usable_from(self) -> date | None:
+        """The local day on which the tranche of its grant begins; None for what was usable from the payment on."""
+        return first_day(self.tranche)
 
 
 class Page(NamedTuple):
@@ -116,7 +159,7 @@ _GRANT_ROWS = """
 """
 
 _GRANT_ROWS_AS_OF = f"""
-    SELECT g.id, g.item_id, g.quantity, g.effective_at, {kinds.SUMS}
+    SELECT g.id, g.item_id, g.effective_at, {kinds.SUMS}
     FROM credit_grants g
     JOIN ledger_entries e ON e.grant_id = g.id AND e.recorded_at <= :now
     WHERE g.member_id = :member
@@ -127,20 +170,33 @@ _GRANT_ROWS_AS_OF = f"""
 def _balances(grants: str) -> TextClause:
     return text(f"""
     WITH held AS ({grants}), grants AS (
-        SELECT item_id, remaining, shortfall, expires_at,
+        SELECT id, item_id, remaining, shortfall, effective_at, expires_at,
                effective_at <= :now AND (expires_at IS NULL OR :now < expires_at) AS usable
         FROM held
     ), next AS (
         SELECT item_id, min(expires_at) AS expires_at FROM grants WHERE usable AND remaining > 0 GROUP BY item_id
+    ), coming AS (
+        SELECT item_id, array_agg(day ORDER BY effective_at) AS days,
+               array_agg(effective_at ORDER BY effective_at) AS moments,
+               array_agg(sessions ORDER BY effective_at) AS sessions
+        FROM (
+            SELECT g.item_id, g.effective_at, CAST(g.effective_at AT TIME ZONE c.time_zone AS date) AS day,
+                   CAST(sum(g.remaining) AS bigint) AS sessions
+            FROM grants g JOIN grant_clubs c ON c.grant_id = g.id
+            WHERE g.effective_at > :now AND g.remaining > 0
+            GROUP BY 1, 2, 3
+        ) days
+        GROUP BY item_id
     )
     SELECT i.id, i.name,
            CAST(coalesce(sum(l.remaining) FILTER (WHERE l.usable), 0) AS bigint),
            CAST(coalesce(sum(l.remaining) FILTER (WHERE l.usable AND l.expires_at = n.expires_at), 0) AS bigint),
-           n.expires_at, CAST(sum(l.shortfall) AS bigint)
+           n.expires_at, CAST(sum(l.shortfall) AS bigint), c.days, c.moments, c.sessions
     FROM grants l
     JOIN items i ON i.id = l.item_id
     LEFT JOIN next n ON n.item_id = l.item_id
-    GROUP BY i.id, i.name, n.expires_at
+    LEFT JOIN coming c ON c.item_id = l.item_id
+    GROUP BY i.id, i.name, n.expires_at, c.days, c.moments, c.sessions
     ORDER BY i.name
 """)
 
@@ -150,7 +206,7 @@ def _grants(grants: str, entered: str = "true") -> TextClause:
     SELECT g.id, g.item_id, i.name, f.reference, f.endpoint, g.quantity, f.used, g.remaining, g.shortfall,
            g.effective_at, g.expires_at, coalesce(g.expires_at <= :now, false), c.time_zone, a.actor, f.note,
            g.reversed, f.opened_by, c.membership_id, c.club_id, c.club, f.expired,
-           greatest(0, least(f.used, f.reversed_without_effect - f.gone))
+           greatest(0, least(f.used, f.reversed_without_effect - f.gone)), held.tranche, g.effective_at > :now
     FROM (
         SELECT * FROM ({grants}) held
         WHERE id = coalesce(CAST(:grant AS bigint), id)
@@ -165,8 +221,10 @@ def _grants(grants: str, entered: str = "true") -> TextClause:
     LEFT JOIN grant_clubs c ON c.grant_id = g.id AND c.membership_id IS NOT NULL
     LEFT JOIN actions a ON a.id = held.action_id
     CROSS JOIN LATERAL (
-        SELECT max(p.reference) AS reference, max(p.endpoint) AS endpoint,
-               max(e.note) FILTER (WHERE {kinds.OPENS}) AS note,
+        -- What opened it; later ones of these entries only make it larger.
+        SELECT (array_agg(p.reference ORDER BY e.id) FILTER (WHERE {kinds.OPENS}))[1] AS reference,
+               (array_agg(p.endpoint ORDER BY e.id) FILTER (WHERE {kinds.OPENS}))[1] AS endpoint,
+               (array_agg(e.note ORDER BY e.id) FILTER (WHERE {kinds.OPENS}))[1] AS note,
                min(e.id) AS opened_by,
                coalesce(-sum(e.quantity) FILTER (WHERE {kinds.USED}), 0) AS used,
                coalesce(-sum(e.quantity) FILTER (WHERE {kinds.EXPIRED}), 0) AS expired,
@@ -188,7 +246,7 @@ _AS_OF = _balances(_GRANT_ROWS_AS_OF), _grants(_GRANT_ROWS_AS_OF, "e.recorded_at
 
 _ENTRIES = text("""
     WITH entered AS (
-        SELECT e.*, g.item_id,
+        SELECT e.*, g.item_id, g.tranche,
                sum(e.quantity) OVER (PARTITION BY g.item_id ORDER BY e.id) AS balance
         FROM credit_grants g
         JOIN ledger_entries e ON e.grant_id = g.id
@@ -203,7 +261,8 @@ _ENTRIES = text("""
     )
     SELECT e.id, e.occurred_at, e.recorded_at, e.kind, i.name, e.grant_id, e.quantity, e.balance, e.shortfall,
            p.reference, e.fact_id, w.endpoint, w.event_id, e.redemption_id, e.action_id, a.actor, e.expires_at, e.note,
-           e.item_id, f.cause, e.counter_grant_id
+           e.item_id, f.cause, e.counter_grant_id, e.tranche,
+           e.kind = 'grant' AND EXISTS (SELECT FROM ledger_entries b WHERE b.grant_id = e.grant_id AND b.id < e.id)
     FROM wanted e
     JOIN items i ON i.id = e.item_id
     LEFT JOIN payment_facts f ON f.id = e.fact_id
@@ -215,12 +274,13 @@ _ENTRIES = text("""
 
 
 def balances(session: Session, member_id: int, now: datetime, *, as_of: datetime | None = None) -> Sequence[Balance]:
-    """What is usable, per item the member ever had; exact by the clock, whether the expiry job ran or not.
+    """What is usable and what is coming, per item the member ever had; exact by the clock, whatever jobs ran.
 
     With `as_of`, what this function returned at that moment.
     """
     statement, _ = _NOW if as_of is None else _AS_OF
-    return [Balance(*row) for row in session.execute(statement, {"member": member_id, "now": as_of or now})]
+    rows = session.execute(statement, {"member": member_id, "now": as_of or now})
+    return [Balance._make([*row[:-3], list(map(Coming, *(days or () for days in row[-3:])))]) for row in rows]
 
 
 def grants(session: Session, member_id: int, now: datetime, *, as_of: datetime | None = None) -> Sequence[GrantLine]:

@@ -168,7 +168,7 @@ class Meaning(Processor):
 
     # Beside the facts
 
-    def payer_details(self, type: str, body: bytes, resource: bytes | None) -> Payer | None:
+    def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
         """The name on the card, the shopper's e-mail address, and the merchant's reference of the payment."""
         item = only_item(read(body))
         data = item.get("additionalData")

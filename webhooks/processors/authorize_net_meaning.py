@@ -157,7 +157,7 @@ class Meaning(Processor):
 
     # Beside the facts
 
-    def payer_details(self, type: str, body: bytes, resource: bytes | None) -> Payer | None:
+    def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
         """The customer's e-mail address, and the order's description or invoice number. Names are not kept."""
         details, payload = strict.peek(resource or b"") or {}, (strict.peek(body) or {}).get("payload")
         customer, order, notice = (

@@ -138,7 +138,7 @@ class Meaning(Processor):
 
     # Beside the facts
 
-    def payer_details(self, type: str, body: bytes, resource: bytes | None) -> Payer | None:
+    def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
         """The customer's name and e-mail address, and the subscription's description, plan or the order's id."""
         try:
             subject = strict.mapping(self.load(body), "subject")

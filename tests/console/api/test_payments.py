@@ -35,6 +35,7 @@ def test_a_payment_says_its_amount_its_state_and_what_it_gave(
     refund = Reversed("in_1", PAID_AT + HOUR, "refund of in_1:re_1", DUES // 2, "USD")
     tell(session, Linked("in_1", PAID_AT, "pi_1"), refund, now=PAID_AT)
     [payment] = reader.data(f"/members/{ada.id}/payments")
+    once = {"membership_id": ada.membership.id, "tranches": 1}
     assert payment == {
         "id": 1,
         "endpoint": "stripe",
@@ -45,14 +46,19 @@ def test_a_payment_says_its_amount_its_state_and_what_it_gave(
         "amount_minor": DUES,
         "currency": "USD",
         "paid_at": payment["paid_at"],
+        "settled_minor": DUES,
+        "due_minor": None,
+        "covers": None,
+        "lines": [],
         "reversed_minor": DUES // 2,
         "membership_id": ada.membership.id,
         "member_id": ada.id,
+        "memberships": [{"membership_id": ada.membership.id, "member_id": ada.id}],
         "billing_references": [],
         "recorded_at": payment["recorded_at"],
         "sessions": [
-            {"item_id": gym.spin.id, "item": "Spin", "quantity": CLASSES, "reversed": CLASSES // 2},
-            {"item_id": gym.training.id, "item": "Training", "quantity": TRAININGS, "reversed": TRAININGS // 2},
+            {"item_id": gym.spin.id, "item": "Spin", "quantity": CLASSES, "reversed": CLASSES // 2, **once},
+            {"item_id": gym.training.id, "item": "Training", "quantity": TRAININGS, "reversed": TRAININGS // 2, **once},
         ],
     }
     assert reader.data(f"/memberships/{ada.membership.id}/payments") == [payment]

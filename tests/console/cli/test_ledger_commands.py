@@ -64,7 +64,7 @@ def test_expiring_tells_what_comes_and_exports_it(worked: Spp, make: Make, tmp_p
     assert "within 7 days" in worked("expiring").out
     written = worked("expiring", "--csv", "-").out
     assert written.startswith(
-        '"member","e-mail","club","item","sessions","last usable day"\r\n"\'+Ann","ann@example.com",'
+        '"member","e-mail","club","item","sessions","last usable day","usable from"\r\n"\'+Ann","ann@example.com",'
     )
     assert worked("expiring", "--csv", str(tmp_path / "expiring.csv")).out == ""
     assert (tmp_path / "expiring.csv").read_bytes().decode() == written

@@ -61,9 +61,9 @@ def test_the_export_has_each_lot_and_no_formula(log_in: LogIn, gym: Gym, session
     assert answer.headers["Content-Disposition"].startswith('attachment; filename="expiring-')
     today = NOW.date()
     assert list(csv.reader(StringIO(answer.get_data(as_text=True)))) == [
-        ["member", "e-mail", "club", "item", "sessions", "last usable day"],
-        ['\'=HYPERLINK("http://evil", "x")', first.member.email, "'@Downtown", "Spin", "8", str(today)],
-        ["Ünal, Ada", second.member.email, "'@Downtown", "Spin", "8", str(today + timedelta(days=5))],
+        ["member", "e-mail", "club", "item", "sessions", "last usable day", "usable from"],
+        ['\'=HYPERLINK("http://evil", "x")', first.member.email, "'@Downtown", "Spin", "8", str(today), ""],
+        ["Ünal, Ada", second.member.email, "'@Downtown", "Spin", "8", str(today + timedelta(days=5)), ""],
     ]
 
 

@@ -3,11 +3,16 @@
 import re
 from pathlib import Path
 
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import Connection, Engine, text
+
+from models.database import migrations
 
 FOLDER = Path(__file__).parent
 SCHEMA_0012 = (FOLDER / "revision_0012.sql").read_text()
 ROWS_0012 = (FOLDER / "rows_0012.sql").read_text()
+ROWS_0014 = (FOLDER / "rows_0014.sql").read_text()
 
 RENAMES_OF_0013 = """
     ALTER TABLE expiry_runs RENAME COLUMN lots TO grants;
@@ -29,6 +34,17 @@ def make(engine: Engine, revision: str, rows: str = "") -> None:
         for script in (SCHEMA_0012, rows, RENAMES_OF_0013 if revision == "0013" else ""):
             if script:
                 connection.exec_driver_sql(script.replace("%", "%%"))
+
+
+def make_baseline(engine: Engine) -> None:
+    """Give an empty database the schema of the baseline, 0014, with the rows of both files."""
+    make(engine, "0013", ROWS_0012)
+    config = Config()
+    config.set_main_option("script_location", str(migrations.FOLDER))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0014")
+        connection.exec_driver_sql(ROWS_0014)
 
 
 _SCHEMA = text("""

@@ -168,7 +168,10 @@ _CROWD = """
     SELECT b.endpoint, 'in_' || b.reference || '_' || n, 'settled', b.membership_id
     FROM billing_references b, generate_series(1, :each) n WHERE b.reference LIKE 'sub_First%';
 
-    ANALYZE members; ANALYZE memberships; ANALYZE billing_references; ANALYZE payments
+    INSERT INTO payment_matches (payment_id, membership_id)
+    SELECT id, membership_id FROM payments WHERE membership_id IS NOT NULL;
+
+    ANALYZE members; ANALYZE memberships; ANALYZE billing_references; ANALYZE payments; ANALYZE payment_matches
 """
 
 

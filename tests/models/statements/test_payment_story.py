@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from models.payments.facts import Linked, Restored, Reversed
 from models.payments.references import Payment, PaymentState
-from models.statements import payment_story
+from models.statements import paid_for, payment_story
 from models.statements.payment_story import Gave, PaymentStory
 from tests.models.gym import CLASSES, DUES, NOW, PAID_AT, TRAININGS, Gym, paid, tell
 
@@ -28,21 +28,24 @@ def test_a_paid_one_says_what_it_gave_and_to_whom(gym: Gym, session: Session) ->
         membership.member_id,
     )
     assert (story.paid, story.reversed_minor) == (paid("in", "sub"), 0)
-    assert story.gave == [Gave(gym.spin.id, "Spin", CLASSES, 0), Gave(gym.training.id, "Training", TRAININGS, 0)]
+    assert story.gave == [
+        Gave(gym.spin.id, "Spin", CLASSES, 0, membership.id, 1),
+        Gave(gym.training.id, "Training", TRAININGS, 0, membership.id, 1),
+    ]
 
 
 def test_money_that_went_back_is_summed_and_comes_again(gym: Gym, session: Session) -> None:
-    gym.join("sub")
+    membership = gym.join("sub")
     tell(session, paid("in", "sub"), Reversed("in", NOW, "refund:1", 3000, "USD"))
     tell(session, Reversed("in", NOW, "refund:2", 1500, "USD"))
     assert of(session, "in").reversed_minor == 4500
-    assert of(session, "in").gave[0] == Gave(gym.spin.id, "Spin", CLASSES, CLASSES // 2)
+    assert of(session, "in").gave[0] == Gave(gym.spin.id, "Spin", CLASSES, CLASSES // 2, membership.id, 1)
     tell(session, Restored("in", NOW + timedelta(hours=1), "refund:1"))
     assert of(session, "in").reversed_minor == 1500
 
 
 def test_one_known_by_several_references_is_one(gym: Gym, session: Session) -> None:
-    gym.join("sub")
+    membership = gym.join("sub")
     tell(session, paid("in", "sub"))
     tell(session, paid("pi", "sub", at=PAID_AT - timedelta(hours=1)))
     tell(session, Linked("in", PAID_AT, "pi"))
@@ -50,7 +53,7 @@ def test_one_known_by_several_references_is_one(gym: Gym, session: Session) -> N
     assert of(session, "pi") == story
     assert (story.references, story.paid) == (["in", "pi"], paid("pi", "sub", at=PAID_AT - timedelta(hours=1)))
     # Each was credited before it turned out that they are one.
-    assert story.gave[0] == Gave(gym.spin.id, "Spin", 2 * CLASSES, CLASSES)
+    assert story.gave[0] == Gave(gym.spin.id, "Spin", 2 * CLASSES, CLASSES, membership.id, 1)
     assert len(story.facts) == 3
     second = session.query(Payment).filter_by(reference="pi").one()
     assert payment_story.story(session, second.id) == story
@@ -75,7 +78,7 @@ def test_pages_go_back_through_those_that_are_wanted(gym: Gym, session: Session)
     mine, others = gym.join("sub"), gym.join("other")
     tell(session, *(paid(f"in_{number}", "sub") for number in range(5)), paid("in_other", "other"), paid("in_lost"))
     tell(session, Linked("in_1", NOW, "pi_1"))
-    of_mine = payment_story.of_member(session, mine.member_id)
+    of_mine = paid_for.of_member(session, mine.member_id)
     for limit in (1, 2, 5, 6):
         found: list[str] = []
         cursor: int | None = None
@@ -89,7 +92,7 @@ def test_pages_go_back_through_those_that_are_wanted(gym: Gym, session: Session)
     assert {story.references[0] for story in everything} == {*found, "in_other", "in_lost"}
     unmatched = payment_story.page(session, Payment.state == PaymentState.UNMATCHED, limit=10).payments
     assert [story.references for story in unmatched] == [["in_lost"]]
-    assert payment_story.page(session, payment_story.of_member(session, others.member_id), limit=1).older is None
+    assert payment_story.page(session, paid_for.of_member(session, others.member_id), limit=1).older is None
 
 
 @pytest.mark.parametrize("number", [0, 404])

@@ -36,10 +36,12 @@ from tests.models.gym import (
     paid,
 )
 from tests.models.ledger.test_invariants import MemberOfAGym
+from tests.models.yearly import MONTHS, by_the_year
 
 DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
 MODEST = settings(max_examples=15, stateful_step_count=20)
+FEW = settings(MODEST, max_examples=5)
 
 
 @pytest.fixture
@@ -126,13 +128,19 @@ class RememberedMember(MemberOfAGym):
             super().teardown()
 
 
+@pytest.mark.parametrize("tranches", [1, MONTHS])
 @pytest.mark.parametrize("forgiving", [False, True], ids=["repaid", "forgiven"])
-def test_as_of_any_moment_is_what_was_shown_at_that_moment(gym: Gym, session: Session, forgiving: bool) -> None:
+def test_as_of_any_moment_is_what_was_shown_at_that_moment(
+    gym: Gym, session: Session, forgiving: bool, tranches: int
+) -> None:
     class Machine(RememberedMember):
         pass
 
+    if tranches > 1:
+        by_the_year(gym)
+    Machine.tranches = tranches
     Machine.gym, Machine.session, Machine.forgiving = gym, session, forgiving
-    run_state_machine_as_test(Machine, settings=MODEST)
+    run_state_machine_as_test(Machine, settings=MODEST if tranches == 1 else FEW)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from models.inbox import story
 from models.inbox.events import WebhookEvent
 from models.payments.references import Payment
-from models.statements import payment_story, statement
+from models.statements import paid_for, payment_story, statement
 from tests.models.gym import NOW, Gym
 from tests.models.members.test_search import plans
 
@@ -66,8 +66,8 @@ ASKED: dict[str, Callable[[Session], object]] = {
     "an event": partial(story.story, event_id=PAYMENTS // 2),
     "a page of events": page_of_events,
     "a payment": partial(payment_story.story, payment_id=PAYMENTS // 2),
-    "payments of a member": lambda session: payment_story.page(session, payment_story.of_member(session, 7), limit=50),
-    "payments of a membership": lambda session: payment_story.page(session, Payment.membership_id == 7, limit=50),
+    "payments of a member": lambda session: payment_story.page(session, paid_for.of_member(session, 7), limit=50),
+    "payments of a membership": lambda session: payment_story.page(session, paid_for.is_for(session, [7]), limit=50),
     "unmatched payments": lambda session: payment_story.page(session, Payment.state == "unmatched", limit=50),
     "all payments": lambda session: payment_story.page(session, limit=50),
     "grants of a member": lambda session: statement.grant_page(session, 7, NOW, limit=50),

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from models.payments.entitlement import reversed_share
 from models.payments.facts import Fact, LineRefunded, Noted, Paid, Restored, Reversed
+from models.payments.money_back import reversed_share
 from tests.webhooks.deliveries import changed, endpoint, recorded
 from webhooks.processors import Ignored, Unusable
 

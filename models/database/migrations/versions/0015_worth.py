@@ -117,7 +117,8 @@ CREATE INDEX ix_payment_reviews_fees ON payment_reviews (recorded_at) WHERE reas
 
 INSERT INTO payment_reviews (payment_id, reason, what, recorded_at, answered_by)
 SELECT id, state, CASE state WHEN 'held' THEN coalesce(problem, 'its facts contradict each other')
-    ELSE 'nobody has ' || coalesce(nullif(array_to_string(billing_references, ' or '), ''), 'a reference of it') END,
+    ELSE 'no membership has '
+        || coalesce(nullif(array_to_string(billing_references, ' or '), ''), 'any of its references') END,
     clock_timestamp(), set_aside_by
 FROM payments WHERE state IN ('unmatched', 'held') AND id = root_id;
 
