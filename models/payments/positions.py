@@ -274,7 +274,7 @@ def _match(session: Session, positions: list[Position]) -> None:
         session, {owner for position in positions for owners in position.matches.values() for owner in owners}
     )
     for position in positions:
-        owners = {owner for owners in position.matches.values() for owner in owners}
+        owners = (owner for owners in position.matches.values() for owner in owners)
         position.memberships = {owner: memberships[owner] for owner in owners}
 
 
