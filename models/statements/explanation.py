@@ -95,7 +95,7 @@ def _history(session: Session, fact_id: int) -> PaymentHistory:
 
 
 class Troubled(NamedTuple):
-    """A payment of the member with a problem."""
+    """A payment of the member whose facts contradict each other."""
 
     endpoint: str
     payment: str
@@ -106,12 +106,15 @@ _TROUBLED = text("""
     SELECT p.endpoint, p.reference, p.problem
     FROM memberships m
     JOIN payments p ON p.membership_id = m.id
-    WHERE m.member_id = :member AND p.problem IS NOT NULL AND p.same_as IS NULL
+    WHERE m.member_id = :member AND p.problem IS NOT NULL AND p.state <> 'held' AND p.same_as IS NULL
     ORDER BY p.id DESC
     LIMIT :limit
 """)
 
 
 def troubled(session: Session, member_id: int, limit: int) -> list[Troubled]:
-    """Up to `limit` payments of the member that have a problem, the newest first."""
+    """Up to `limit` payments of the member whose facts contradict each other, the newest first.
+
+    One that is held for its problem stands in review instead.
+    """
     return [Troubled(*row) for row in session.execute(_TROUBLED, {"member": member_id, "limit": limit})]
