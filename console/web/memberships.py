@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 from flask import abort, request, url_for
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import joinedload, selectinload
 from wtforms import TextAreaField
 from wtforms.validators import DataRequired, InputRequired
@@ -18,7 +18,8 @@ from console.web.picks import PicksForm
 from models.catalogue import on_sale
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
 from models.members import changed_terms, signing_up
-from models.members.memberships import Membership, MembershipTerms, PinnedTerms
+from models.members.memberships import BillingReference, Membership, MembershipTerms, PinnedTerms, owners
+from models.payments import reviewing
 from models.staff.actions import MAX_REASON_LENGTH, Action
 from models.statements import dues
 from models.wording import Given, term_sentence
@@ -43,6 +44,7 @@ class BillingForm(Form):
 
     endpoint = billing.endpoint_field()
     reference = billing.reference_field(DataRequired("Type the reference as the processor has it."))
+    shared = billing.share_field()
 
 
 class MoveForm(PicksForm):
@@ -64,7 +66,7 @@ def add_billing(membership_id: int) -> Answer:
     membership, form = _find(membership_id), BillingForm()
 
     def act() -> tuple[str, str]:
-        settled = billing.add(membership, form.endpoint.data, form.text("reference"))
+        settled = billing.add(membership, form.endpoint.data, form.text("reference"), shared=form.shared.data)
         text = f"Payments with {form.text('reference')} count for this membership. {settled}".strip()
         return text, url_for(".show", membership_id=membership_id)
 
@@ -105,6 +107,7 @@ def _find(membership_id: int) -> Membership:
 
 def _page(membership: Membership, **forms: Form) -> Answer:
     session, now = database(), utc_now()
+    shared = _shared_with(membership)
     in_force, current = membership.terms_at(now), on_sale.given(membership.term)
     acts = [version.action_id for version in membership.versions]
     return page(
@@ -118,8 +121,32 @@ def _page(membership: Membership, **forms: Form) -> Answer:
         compared=changed_terms.compare(_given(in_force), current),
         current=current,
         paid=dues.page(session, membership.id, limit=PAYMENTS, before=query_id("before")),
+        in_review={one.payment_id: one for one in reviewing.page(session, member_id=membership.member_id)},
+        shared=shared,
+        taken=_is_taken(forms.get("billing_form")),
         **{"billing_form": BillingForm(formdata=None), **forms},
     )
+
+
+def _shared_with(membership: Membership) -> dict[tuple[str, str], list[Membership]]:
+    """By endpoint and reference, the other memberships that share it."""
+    keys = [(one.endpoint, one.reference) for one in membership.billing]
+    whose = joinedload(BillingReference.membership).joinedload(Membership.member)
+    others = (
+        select(BillingReference)
+        .options(whose)
+        .where(tuple_(BillingReference.endpoint, BillingReference.reference).in_(keys))
+        .where(BillingReference.membership_id != membership.id)
+    )
+    found: dict[tuple[str, str], list[Membership]] = {}
+    for one in database().scalars(others):
+        found.setdefault((one.endpoint, one.reference), []).append(one.membership)
+    return found
+
+
+def _is_taken(form: Form | None) -> bool:
+    """Whether the reference in a refused form belongs to another membership, so that it could be shared."""
+    return form is not None and bool(owners(database(), form["endpoint"].data or "", form.text("reference")))
 
 
 def _given(terms: MembershipTerms) -> dict[int, Given]:

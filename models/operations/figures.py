@@ -45,7 +45,9 @@ class EndpointFigures:
     oldest_in_review_s: float | None = None
     """How long the first of them has been in review."""
     gave_nothing: int = 0
-    """Of these, matched ones that gave no sessions."""
+    """Of these, those that gave their membership no sessions."""
+    payer_only: int = 0
+    """Of these, those that gave no sessions because only their payer is known."""
     unmatched: int = 0
     """Of these, those that are nobody's yet."""
     oldest_unmatched_s: float | None = None

@@ -6,7 +6,12 @@ from typing import NamedTuple
 from models.operations.figures import EndpointFigures
 from models.wording import counted
 
-_WITHOUT_SESSIONS = {"unmatched": "{:,} unmatched", "held": "{:,} held", "gave_nothing": "{:,} that gave nothing"}
+_WITHOUT_SESSIONS = {
+    "unmatched": "{:,} unmatched",
+    "held": "{:,} held",
+    "gave_nothing": "{:,} that gave nothing",
+    "payer_only": "{:,} of which only the payer is known",
+}
 _WITHOUT_EFFECT = {"dead": "{:,} dead", "quarantined": "{:,} in quarantine"}
 
 
@@ -15,7 +20,7 @@ class Part(NamedTuple):
 
     figure: str
     """The name of the figure that counts them."""
-    count: int
+    number: int
     what: str
     """`3 unmatched`."""
 
@@ -52,7 +57,7 @@ class Headline(NamedTuple):
 def headline(figures: EndpointFigures) -> Headline:
     """What these figures say of paid payments without sessions, and of events without effect."""
     payments, events = without_sessions(figures), without_effect(figures)
-    paid, may_be = (sum(one.count for one in parts) for parts in (payments, events))
+    paid, may_be = (sum(one.number for one in parts) for parts in (payments, events))
     return Headline(
         f"{counted(paid, 'paid payment')} gave no sessions" if paid else "",
         payments,

@@ -4,8 +4,9 @@ Other answers are acts of their own, after which settling takes the reason away 
 (models/members/memberships.py), a mark as not dues (not_dues.py), sessions given or taken by hand.
 """
 
+import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -16,6 +17,8 @@ from models.payments.reviews import ReviewReason
 from models.staff import actions
 from models.staff.actions import Actor
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class Credited(NamedTuple):
     """Sessions of an item that a payment gave, less those that were taken back."""
@@ -23,6 +26,24 @@ class Credited(NamedTuple):
     item_id: int
     item: str
     quantity: int
+
+
+class Place(NamedTuple):
+    """A place in the list, after which a page goes on."""
+
+    since: datetime
+    payment_id: int
+
+    @classmethod
+    def read(cls, text: str) -> "Place | None":
+        """The place that was written so; None for other text."""
+        if not (found := re.fullmatch("([0-9]{1,17})-([1-9][0-9]{0,17})", text, re.ASCII)):
+            return None
+        return cls(_EPOCH + timedelta(microseconds=int(found[1])), int(found[2]))
+
+    def __str__(self) -> str:
+        """The microseconds since 1970, and the payment's id."""
+        return f"{(self.since - _EPOCH) // timedelta(microseconds=1)}-{self.payment_id}"
 
 
 class InReview(NamedTuple):
@@ -44,6 +65,11 @@ class InReview(NamedTuple):
     member_id: int | None
     member: str | None
     credited: Sequence[Credited]
+
+    @property
+    def place(self) -> Place:
+        """Its place in the list."""
+        return Place(self.since, self.payment_id)
 
 
 _OF_MEMBER = """
@@ -87,9 +113,9 @@ _PAGE = text(f"""
 
 def page(
     session: Session, *, limit: int | None = None, reason: ReviewReason | None = None, endpoint: str | None = None,
-    member_id: int | None = None, after: tuple[datetime, int] | None = None,
+    member_id: int | None = None, after: Place | None = None,
 ) -> list[InReview]:  # fmt: skip
-    """The payments in review, the longest waiting first; `after` is (since, payment id) of the last one seen."""
+    """The payments in review, the longest waiting first; `after` is the place of the last one seen."""
     at, last = after or (None, None)
     return _read(session, reason=reason, endpoint=endpoint, member=member_id, after_at=at, after=last, limit=limit)
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from models.errors import CountChanged, ReasonMissing, WrongState
 from models.members.memberships import add_billing_reference
 from models.payments import reviewing, settlement
-from models.payments.reviewing import InReview
+from models.payments.reviewing import InReview, Place
 from models.payments.reviews import ReviewReason
 from models.staff.actions import Action
 from tests.models.gym import BY, CLASSES, NOW, Gym, grants_of, paid, tell
@@ -40,7 +40,7 @@ def test_it_is_filtered_and_paged_by_when_each_came_to_stand_there(session: Sess
     session.execute(text("UPDATE payment_reviews SET recorded_at = recorded_at - payment_id * interval '1 hour'"))
     assert listed(session) == ["in_3", "in_2", "in_1"]
     first = reviewing.page(session, limit=1)[0]
-    assert listed(session, after=(first.since, first.payment_id)) == ["in_2", "in_1"]
+    assert listed(session, after=Place.read(str(first.place))) == ["in_2", "in_1"]
     assert listed(session, reason=ReviewReason.PART) == ["in_3", "in_1"]
     assert listed(session, member_id=ada.member_id) == ["in_1"]
     assert listed(session, endpoint="other") == []
