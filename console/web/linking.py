@@ -59,7 +59,7 @@ class Offered:
 def link(payment_id: int) -> Answer:
     """Give the payment's billing reference, and with it all payments that have it, to a membership."""
     story = payment_story.story(database(), payment_id) or abort(404)
-    waits_for = story.root.billing_references or []
+    waits_for = _of_one_person(story)
     form, sought = LinkForm(), request.args.get("q", "").strip()[:255]
     if not form.reference.data and waits_for:
         form.reference.data = waits_for[0]
@@ -79,6 +79,15 @@ def link(payment_id: int) -> Answer:
     window = {"form": form, "story": story, "payer": payer, "offered": offered, "sought": sought}
     taken = any(memberships.owners(database(), story.root.endpoint, one) for one in waits_for)
     return form.submitted(act) or review_list.show("link", taken=taken, waits_for=waits_for, **window)
+
+
+def _of_one_person(story: PaymentStory) -> list[str]:
+    """What the payment waits for, without prices and products, which are many people's."""
+    paid, waits_for = story.paid, story.root.billing_references or []
+    if paid is None:
+        return []
+    own = {*paid.billing_references, *paid.payer, *(one for line in paid.lines for one in line.references[:2])}
+    return [reference for reference in waits_for if reference in own]
 
 
 def _suggested(story: PaymentStory, payer: Payer) -> list[Offered]:

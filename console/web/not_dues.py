@@ -1,5 +1,6 @@
 """What is not dues: marking what a payment was for, the list of the marks, and taking one back."""
 
+from collections.abc import Set
 from typing import ClassVar
 
 from flask import abort, url_for
@@ -35,7 +36,7 @@ def mark(payment_id: int) -> Answer:
     """Mark what a payment was for as no dues: an item, a price, a product, or all of its subscription."""
     story, form = payment_story.story(database(), payment_id) or abort(404), MarkForm()
     root = story.root
-    form.what.choices = _named(story.paid) if story.paid else []
+    form.what.choices = _named(story.paid, set(root.billing_references or ())) if story.paid else []
 
     def act() -> tuple[str, str]:
         not_dues.mark(database(), root.endpoint, form.what.data, reason=form.text("reason"), by=actor())
@@ -45,8 +46,8 @@ def mark(payment_id: int) -> Answer:
     return form.submitted(act) or review_list.show("not_dues", form=form, story=story)
 
 
-def _named(paid: Paid) -> list[SelectChoice]:
-    """What can be marked: what the lines name beside the subscription, then all that the subscription bills."""
+def _named(paid: Paid, waits_for: Set[str]) -> list[SelectChoice]:
+    """What can be marked: what the lines name, first those of nobody, then all that the subscription bills."""
     whole = paid.billing_references
     of_lines = {
         reference: money(line.amount_minor, paid.currency)
@@ -55,7 +56,10 @@ def _named(paid: Paid) -> list[SelectChoice]:
         if reference not in whole
     }
     return [
-        *(SelectChoice(reference, f"{reference}, here {amount}") for reference, amount in of_lines.items()),
+        *(
+            SelectChoice(reference, f"{reference}: {of_lines[reference]} of this payment")
+            for reference in sorted(of_lines, key=lambda one: one not in waits_for)
+        ),
         *(SelectChoice(reference, f"{reference}: everything that is billed by it") for reference in whole),
     ]
 

@@ -28,6 +28,7 @@ IDS = {
     "membership_id": "SELECT min(id) FROM memberships",
     "name": "SELECT 'stripe'",
     "offer_id": "SELECT min(id) FROM offers",
+    "mark_id": "SELECT min(action_id) FROM not_dues",
     "payment_id": "SELECT min(id) FROM payments WHERE state = 'unmatched'",
     "redemption_id": "SELECT min(id) FROM redemptions WHERE member_id = 1",
     "run_id": "SELECT min(id) FROM expiry_runs",
@@ -42,7 +43,7 @@ NO_PAGES = {
     "start.readyz",
     "start.answer",
     "login.log_in",
-    "operations.unmatched.link",
+    "review.accept_all",
     "expiry.export",
 }
 FURTHER = [
@@ -55,7 +56,9 @@ FURTHER = [
     "/members/3",
     "/offers/?state=retired",
     "/nowhere",
-    "/operations/unmatched/link?endpoint=stripe&reference=sub_nobody",
+    "/review/?reason=unmatched&endpoint=stripe",
+    "/review/?reason=noted",
+    "/review/accept-all?reason=unmatched",
     "/operations/events/?state=dead",
     "/operations/events/?state=quarantined",
     "/operations/events/?since=nonsense&attempts=x",

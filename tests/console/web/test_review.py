@@ -1,6 +1,8 @@
 """Review in the console: the list with who paid and what was given, and what people of each role answer."""
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.database.engine import sessions
 from models.payments import reviewing
+from models.payments.facts import Line
 from models.staff.accounts import Role
 from models.staff.actions import Action
 from runtime.settings import Settings
@@ -151,6 +154,13 @@ class TestLink:
         assert manager.post(path, reference="sub_other", membership=str(membership.id)).status_code == 422
         assert in_review(session) == ["in_lost"]
 
+    def test_a_product_is_nobodys_own(self, manager: Browser, gym: Gym, session: Session) -> None:
+        gym.join("sub_ada")
+        lines = Line(("sub_ada",), 9000), Line(("sub_else", "si_1", "price_1", "prod_1"), 1500)
+        tell(gym.session, replace(paid("in_locker", "sub_ada", amount=10500), lines=lines))
+        manager.get(f"/review/{number(session, 'in_locker')}/link")
+        assert re.findall(r'<option[^>]*value="([^"]+)"', manager.page.split("<dialog")[1]) == ["sub_else", "si_1"]
+
     def test_what_is_settled_waits_for_nothing(self, manager: Browser, gym: Gym, session: Session) -> None:
         gym.join("sub_ada")
         part(gym)
@@ -275,6 +285,7 @@ class TestNotDues:
         path = f"/review/{number(session, 'in_part')}/not-dues"
         manager.get(path)
         assert "sub_ada: everything that is billed by it" in manager.text
+        assert "sessions that they gave for it are taken back" in manager.text
         assert manager.post(path, reason="a locker").status_code == 422
         manager.post(path, what="sub_ada", reason="a locker")
         assert "sub_ada is no dues." in manager.text
