@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from models.operations import notices
 from models.operations.alarms import RULES, Alarm, Audited, Paused, Severity, Situation, Stopped, fired
 from models.operations.figures import EndpointFigures, Figures
-from models.operations.headline import headline
 from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine, JobName
 from models.operations.notices import News, to_tell, was_sent
@@ -139,18 +138,6 @@ def test_a_payment_in_review_is_told_with_its_age_and_what_gave_no_sessions() ->
     )
     (alarm,) = fired(situation(in_review=1, oldest_in_review_s=60))
     assert "without sessions" not in alarm.message
-
-
-def test_the_headline_says_how_many_payments_gave_no_sessions_and_which_events_may_be_some() -> None:
-    assert str(headline(EndpointFigures(in_review=7))) == ""
-    found = headline(EndpointFigures(dead=1, quarantined=2, in_review=1300, held=1, unmatched=1200, gave_nothing=3))
-    assert [one.figure for one in (*found.of_payments, *found.of_events)] == [
-        "unmatched", "held", "gave_nothing", "dead", "quarantined",
-    ]  # fmt: skip
-    assert str(found) == (
-        "1,204 paid payments gave no sessions: 1,200 unmatched, 1 held, 3 that gave nothing;"
-        " 3 events have no effect yet: 1 dead, 2 in quarantine"
-    )
 
 
 LATE = Alarm("oldest_due", Severity.CRITICAL, None, "late", NOW - SECOND)
