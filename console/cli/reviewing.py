@@ -15,7 +15,7 @@ from models.payments import not_dues, reviewing
 from models.payments.references import Payment
 from models.payments.reviewing import InReview
 from models.payments.reviews import ReviewReason
-from models.wording import age, money
+from models.wording import age, counted, money
 
 _KINDS = click.Choice([reason.value for reason in ReviewReason])
 
@@ -76,7 +76,8 @@ def accept(payment: str | None, kind: str | None, endpoint: str | None, expected
         else:
             reviewing.accept(session, _root(session, payment or ""), reason=reason, by=operator())
             number = 1
-    show.answer({"accepted": number}, f"{payment or f'{number} payments in review as {kind}'}: accepted.")
+    many = counted(number, "payment")
+    show.answer({"accepted": number}, f"{payment or f'{many} in review as {kind}'}: accepted.")
 
 
 def _root(session: Session, text: str) -> int:
