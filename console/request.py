@@ -45,8 +45,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_to(view: View, role: str) -> View:
-    """Open a view to accounts of at least that role, to everybody where it is empty. Commit when it has answered."""
+def open_to(view: View, *roles: str) -> View:
+    """Open a view to accounts of at least one of these roles, to everybody without any. Commit when it has answered."""
 
     @wraps(view)
     def wrapped(*args: object, **kwargs: object) -> ResponseReturnValue:
@@ -56,13 +56,13 @@ def open_to(view: View, role: str) -> View:
             DATABASE.works()
         return answer
 
-    wrapped.needs = role  # type: ignore[attr-defined]
+    wrapped.needs = roles  # type: ignore[attr-defined]
     return cast("View", wrapped)
 
 
 def open_to_all(view: View) -> View:
     """Open a view to everybody: a public page, or a route of the API, which checks the token itself."""
-    return open_to(view, "")
+    return open_to(view)
 
 
 def parse_id(text: object) -> int | None:

@@ -224,7 +224,8 @@ class ReferenceUnusable(SppError, field="reference"):
 
 
 class ReferenceTaken(SppError, field="reference", status=409):
-    """{reference!r} on endpoint {endpoint!r} already belongs to membership {membership}. Search for it to see whose."""
+    """{reference!r} on endpoint {endpoint!r} already belongs to membership {membership}. Search for it to see whose, or
+    share it: later payments are then divided equally."""
 
 
 # Sessions

@@ -17,11 +17,13 @@ from console.api import (
     payments,
     problems,
     redemptions,
+    reviews,
 )
 from console.api.gate import api
 
 ROUTES = (
-    members, memberships, redemptions, adjustments, payments, events, catalogue, building, offers, payment_terms
+    members, memberships, redemptions, adjustments, payments, reviews, events, catalogue, building, offers,
+    payment_terms,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

@@ -6,7 +6,7 @@ locked where the route changes or deletes it. Cookies mean nothing here, so noth
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -73,20 +73,20 @@ api = _Api(
 
 def read(rule: str, tag: Tag) -> Register[Any]:
     """A GET route, for tokens of either scope."""
-    return _route("get", rule, tag, None)
+    return _route("get", rule, tag)
 
 
-def write(rule: str, tag: Tag, at: str, role: Role = Role.DESK) -> Register[Any]:
+def write(rule: str, tag: Tag, at: str, role: Role = Role.DESK, *others: Role) -> Register[Any]:
     """A POST route for tokens that may write; committed when it answers. `at` is the path of what it made.
 
     The route itself has to be safe to repeat: by a key in its own table, or because a repetition changes nothing.
     """
-    return _route("post", rule, tag, role, at=at)
+    return _route("post", rule, tag, role, *others, at=at)
 
 
-def act(rule: str, tag: Tag, at: str, role: Role) -> Register[Any]:
+def act(rule: str, tag: Tag, at: str, role: Role, *others: Role) -> Register[Any]:
     """A POST route like `write` that counts once per idempotency key: a repetition gets the first answer."""
-    return _route("post", rule, tag, role, at=at, once=True)
+    return _route("post", rule, tag, role, *others, at=at, once=True)
 
 
 def change(rule: str, tag: Tag, role: Role) -> Register[Any]:
@@ -99,15 +99,15 @@ def remove(rule: str, tag: Tag, role: Role) -> Register[Any]:
     return _route("delete", rule, tag, role)
 
 
-def _needs(role: Role | None) -> str:
+def _needs(roles: Sequence[Role]) -> str:
     """The tokens that may call a route, for the description: any for a GET route, which needs no role."""
-    if role is None:
+    if not roles:
         return "Any token may."
-    *others, last = (one.value for one in Role if accounts.may(one, role))
+    *others, last = (one.value for one in Role if accounts.may(one, *roles))
     return f"Needs a token of scope {TokenScope.WRITE} whose owner is {', '.join(others)} or {last}."
 
 
-def _route(method: str, rule: str, tag: Tag, role: Role | None, *, at: str = "", once: bool = False) -> Register[Any]:
+def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: bool = False) -> Register[Any]:
     problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
     def register(route: Registered) -> Registered:
@@ -128,7 +128,7 @@ def _route(method: str, rule: str, tag: Tag, role: Role | None, *, at: str = "",
             MODELS.add((models["body"], "validation"))
 
         def gated(**ids: int) -> Response:
-            _admit(role)
+            _admit(roles)
             given = _read(models)
 
             def run() -> Answer | None:
@@ -140,7 +140,7 @@ def _route(method: str, rule: str, tag: Tag, role: Role | None, *, at: str = "",
 
         gated.__name__, gated.__annotations__ = route.__name__, described  # the description is made of these
         summary, _, more = inspect.cleandoc(route.__doc__ or "").partition("\n\n")
-        texts = {"summary": summary.rstrip("."), "description": f"{more.replace(chr(10), ' ')} {_needs(role)}".strip()}
+        texts = {"summary": summary.rstrip("."), "description": f"{more.replace(chr(10), ' ')} {_needs(roles)}".strip()}
         getattr(api, method)(rule, tags=[tag], responses=responses, **texts)(open_to_all(gated))
         return route
 
@@ -194,8 +194,8 @@ def _made(answer: str, location: str) -> Response:
     return Response(answer, 201, headers, mimetype="application/json")
 
 
-def _admit(role: Role | None) -> None:
-    """Let in a token that may write in that role, or, where there is none, any token."""
+def _admit(roles: Sequence[Role]) -> None:
+    """Let in a token that may write in one of these roles, or, where there is none, any token."""
     given = request.authorization
     text = given.token if given is not None and given.type == "bearer" else None
     token = tokens.verify(database(), text, datetime.now(UTC)) if text else None
@@ -204,10 +204,10 @@ def _admit(role: Role | None) -> None:
             "Send a valid API token: Authorization: Bearer spp_... An admin makes one in the console.",
             www_authenticate=WWWAuthenticate("bearer", {"realm": "Sessions Per Payment"}),
         )
-    if role and not token.allows(TokenScope.WRITE):
+    if roles and not token.allows(TokenScope.WRITE):
         raise Forbidden("This token may only read: ask an admin for one that may write.")
-    if role and not accounts.may(token.owner.role, role):
-        raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {_needs(role)}")
+    if roles and not accounts.may(token.owner.role, *roles):
+        raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {_needs(roles)}")
     g.token = token
     g.actor = Actor(f"token {token.id} ({token.name}) of {token.owner.email}", request.remote_addr or "")
 

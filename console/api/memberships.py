@@ -34,11 +34,19 @@ TAG = Tag(
 )
 
 
+EndpointName = Annotated[str, field("The webhook endpoint.", "stripe", pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
 class BillingReferenceBody(Body):
     """A processor's id by which payments are matched to a membership."""
 
-    endpoint: str = field("The webhook endpoint.", "stripe", pattern="^[a-z0-9][a-z0-9-]{0,62}$")
+    endpoint: EndpointName
     reference: Text = field("The processor's id of the subscription, mandate or customer.", "sub_8Hx2", max_length=255)
+    shared: bool = field(
+        "Whether to share it if another membership has it: later payments are then divided equally between them.",
+        False,
+        default=False,
+    )
 
 
 class SignUpBody(Body):
@@ -207,7 +215,7 @@ def change_plan(membership: Bought, body: PlanChangeBody) -> Membership:
 def _add(bought: Bought, one: BillingReferenceBody) -> None:
     if current_app.config["SPP"].endpoint(one.endpoint) is None:
         raise NotFound(field="endpoint", what="endpoint", name=one.endpoint)
-    add_billing_reference(database(), bought, one.endpoint, one.reference, by=actor())
+    add_billing_reference(database(), bought, one.endpoint, one.reference, by=actor(), shared=one.shared)
 
 
 def _shown(bought: Bought) -> Membership:

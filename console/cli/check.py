@@ -69,8 +69,7 @@ def _judge() -> Verdict:
         messages = "; ".join(alarm.message.rstrip(".") for alarm in found)
         return Verdict(Code.CRITICAL if critical else Code.WARNING, messages, total)
     credited = counted(total.credited_hour, "event")
-    waiting = [one.what for one in alarms.unsettled(total)]
-    return Verdict(Code.OK, ", ".join([f"{total.due:,} due, {credited} credited in the last hour", *waiting]), total)
+    return Verdict(Code.OK, f"{total.due:,} due, {credited} credited in the last hour", total)
 
 
 def _performance(total: EndpointFigures) -> str:
@@ -78,6 +77,7 @@ def _performance(total: EndpointFigures) -> str:
         "due": f"{total.due};;;0", "oldest_due": f"{total.oldest_due_s or 0:.1f}s;;{OLDEST_DUE_S};0",
         "received_hour": f"{total.received_hour};;;0", "credited_hour": f"{total.credited_hour};;;0",
         "p99_hour": f"{total.p99_hour_s or 0:.3f}s;;;0", "dead": f"{total.dead};;0;0",
-        "quarantined": f"{total.quarantined};;;0", "unmatched": f"{total.unmatched};;;0",
+        "quarantined": f"{total.quarantined};;;0", "in_review": f"{total.in_review};;;0",
+        "unmatched": f"{total.unmatched};;;0",
     }  # fmt: skip
     return " | " + " ".join(f"{name}={value}" for name, value in values.items())

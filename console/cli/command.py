@@ -91,10 +91,13 @@ SUMMARIES = {
         "discard": "Give dead or quarantined events no effect: those with these ids, or all that match a filter.",
         "quarantine": "List quarantined events: authentic, but unusable. Show, release or discard them.",
     },
+    "reviewing": {
+        "review": "List the payments that staff must look at, with their reasons, who paid and what they gave.",
+        "accept": "Take a payment off the review as it is, or all that are there for one reason.",
+        "not-dues": "Mark an item, price, product or subscription as not dues, or list the marks.",
+    },
     "repairs": {
-        "unmatched": "List paid dues without sessions: unmatched payments, then held ones.",
         "link": "Give a membership all payments with this billing reference: those that wait and those to come.",
-        "set-aside": "Take an unmatched or held payment that is no member's dues out of the lists and alarms.",
         "reconcile": "Fetch payments and refunds from the processors, and add those that no webhook reported.",
     },
     "ledger_commands": {

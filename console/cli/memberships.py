@@ -70,12 +70,13 @@ def sign_up_command(
 
 
 def add_references(
-    session: Session, loaded: Settings, membership: Membership, references: list[tuple[str, str]]
-) -> int:
+    session: Session, loaded: Settings, membership: Membership, references: list[tuple[str, str]], *,
+    shared: bool = False,
+) -> int:  # fmt: skip
     """Add billing references, and settle all payments that waited for them; how many. Raises Failed or SppError."""
     for endpoint, reference in references:
         the_endpoint(loaded, endpoint)
-        add_billing_reference(session, membership, endpoint, reference, by=operator())
+        add_billing_reference(session, membership, endpoint, reference, by=operator(), shared=shared)
     late_credit, total = timedelta(hours=loaded.late_credit_hours), 0
     while settled := settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit):
         total += settled

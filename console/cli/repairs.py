@@ -1,21 +1,16 @@
-"""Commands that make sure every payment is accounted for: unmatched, link, set-aside, reconcile."""
+"""Commands that find a payment its membership, or find it at the processor: link, reconcile."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy import select
 
 from console.cli import show
-from console.cli.installed import database, opened, operator, reason_option
+from console.cli.installed import opened
 from console.cli.lookups import endpoint_and_reference, the_endpoint
 from console.cli.memberships import add_references
 from console.cli.moments import MOMENT
-from models.errors import NotFound
 from models.members.memberships import the_membership
-from models.payments import references
-from models.payments.references import Payment, Waiting
-from models.wording import duration, money
 from runtime.settings import DatabaseRole
 
 if TYPE_CHECKING:
@@ -23,66 +18,23 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@show.json_option
-def unmatched() -> None:
-    """List paid dues without sessions: unmatched payments, then held ones."""
-    now = datetime.now(UTC)
-    with database() as session:
-        rows = [*references.unmatched(session), *references.held(session)]
-    if show.as_json([row._asdict() for row in rows]):
-        return
-    show.table(["payment", "ENDPOINT:PAYMENT", "waiting", "billing references, or why it is held"], [
-        [_payment(row, now), f"{row.endpoint}:{row.payment}", duration(now - row.paid_at),
-         row.problem or " ".join(row.billing_references)
-         or "none: find out whose it is, and ask the processor to name them"]
-        for row in rows
-    ])  # fmt: skip
-    if rows:
-        click.echo(
-            "\n`spp link ENDPOINT:REFERENCE EMAIL` gives all payments with that billing reference to a member."
-            "\n`spp set-aside ENDPOINT:PAYMENT --reason TEXT` removes a payment that is no member's dues."
-        )
-
-
-def _payment(row: Waiting, now: datetime) -> str:
-    """`$149.00, Nov 18, stripe`: the amount, the day (in UTC) and the endpoint of a payment."""
-    year = f", {row.paid_at.year}" if row.paid_at.year != now.year else ""
-    return f"{money(row.amount_minor, row.currency)}, {row.paid_at:%b} {row.paid_at.day}{year}, {row.endpoint}"
-
-
-@click.command()
 @click.argument("reference", metavar="ENDPOINT:REFERENCE")
 @click.argument("email")
 @click.option("--membership", "membership_id", type=int, help="Which one, if the member has several.")
+@click.option("--share", is_flag=True, help="Although another membership has it: later payments are divided equally.")
 @show.json_option
-def link(reference: str, email: str, membership_id: int | None) -> None:
+def link(reference: str, email: str, membership_id: int | None, share: bool) -> None:
     """Give a membership all payments with this billing reference: those that wait and those to come."""
     endpoint, name = endpoint_and_reference(reference)
     with opened() as (loaded, make), make.begin() as session:
         the_endpoint(loaded, endpoint)
         membership = the_membership(session, email, membership_id, now=datetime.now(UTC))
-        settled = add_references(session, loaded, membership, [(endpoint, name)])
+        settled = add_references(session, loaded, membership, [(endpoint, name)], shared=share)
         number = membership.id
     show.answer(
         {"membership": number, "waiting_payments_settled": settled},
         f"{reference} belongs to membership {number}; {settled} waiting payments are settled.",
     )
-
-
-@click.command("set-aside")
-@click.argument("payment", metavar="ENDPOINT:PAYMENT")
-@reason_option
-@show.json_option
-def set_aside(payment: str, reason: str) -> None:
-    """Take an unmatched or held payment that is no member's dues out of the lists and alarms."""
-    endpoint, reference = endpoint_and_reference(payment)
-    with database() as session:
-        wanted = (Payment.endpoint == endpoint) & (Payment.reference == reference)
-        root = session.scalar(select(Payment.root_id).where(wanted))
-        if root is None:
-            raise NotFound(what="payment", name=payment)
-        references.set_aside(session, root, reason=reason, by=operator())
-    show.answer({"set_aside": payment}, f"{payment} is set aside.")
 
 
 @click.command()

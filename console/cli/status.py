@@ -18,6 +18,7 @@ from console.cli.installed import opened
 from models.operations import alarms
 from models.operations.alarms import Alarm, Situation
 from models.operations.figures import EndpointFigures
+from models.operations.headline import headline
 from models.operations.heartbeats import ProcessKind
 from models.operations.recent import Recent
 from models.operations.situation import Lookout
@@ -88,8 +89,7 @@ def screen(seen: Seen) -> list[str]:
     now, figures = seen.now, seen.now.figures
     rows = [("total", figures.total), *figures.endpoints.items()]
     worst = next((alarm.severity.upper() for alarm in seen.alarms), "OK")
-    waiting = ", ".join(one.what for one in alarms.unsettled(figures.total))
-    lines = [f"Sessions Per Payment   {figures.at:%Y-%m-%d %H:%M:%S} UTC   {worst}", waiting]
+    lines = [f"Sessions Per Payment   {figures.at:%Y-%m-%d %H:%M:%S} UTC   {worst}", str(headline(figures.total))]
     lines += [*_table(_BACKLOG, rows), "", *_table(_FLOW, rows), ""]
     seen_of = [
         f"{worker.process[:30]:30} {duration(worker.age_s)} ago, {worker.events:,} events, "
@@ -112,7 +112,7 @@ _BACKLOG = {
     "due": lambda one: f"{one.due:,}", "oldest": lambda one: duration(one.oldest_due_s),
     "paused": lambda one: f"{one.paused_due:,}", "retry": lambda one: f"{one.retrying:,}",
     "thin": lambda one: f"{one.thin:,}", "dead": lambda one: f"{one.dead:,}",
-    "quarant": lambda one: f"{one.quarantined:,}", "unmatch": lambda one: f"{one.unmatched:,}",
+    "quarant": lambda one: f"{one.quarantined:,}", "review": lambda one: f"{one.in_review:,}",
 }  # fmt: skip
 _FLOW = {
     "in/s": lambda one: f"{one.received_per_s:.1f}", "cred/s": lambda one: f"{one.credited_per_s:.1f}",

@@ -3,7 +3,7 @@
 A page or route that names no role is closed to everybody.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -34,9 +34,9 @@ class User(UserMixin):  # type: ignore[misc]
         """The content of the cookie."""
         return self.login.hex
 
-    def may(self, needed: str) -> bool:
-        """Whether the account's role is at least the needed one."""
-        return accounts.may(self.account.role, Role(needed))
+    def may(self, *needed: str) -> bool:
+        """Whether the account's role is at least one of the needed ones."""
+        return accounts.may(self.account.role, *map(Role, needed))
 
 
 def install(app: Flask, factory: sessionmaker[Session]) -> None:
@@ -67,11 +67,11 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
         needed = getattr(view, "needs", None)
         if needed is None:
             abort(403)
-        if needed == "":
+        if needed == ():
             return None
         if not current_user.is_authenticated:
             return _to_log_in()
-        if not current_user.may(needed):
+        if not current_user.may(*needed):
             abort(403)
         return None
 
@@ -81,28 +81,28 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
             g.pop("database").close()
 
 
-def needs(role: Role) -> Callable[[View], View]:
-    """Open a page to people of at least that role. Commit when it has answered without an error."""
-    return lambda view: open_to(view, role.value)
+def needs(role: Role, *others: Role) -> Callable[[View], View]:
+    """Open a page to people of at least one of these roles. Commit when it has answered without an error."""
+    return lambda view: open_to(view, role, *others)
 
 
 class Pages(Blueprint):
-    """Pages of one subject, each with the role that it needs."""
+    """Pages of one subject, each with the role that it needs; any of them, where it names several."""
 
-    def page(self, path: str, role: Role) -> Callable[[View], View]:
+    def page(self, path: str, role: Role, *others: Role) -> Callable[[View], View]:
         """Register a page that only shows something."""
-        return self._add(path, role, "GET")
+        return self._add(path, [role, *others], "GET")
 
-    def form(self, path: str, role: Role) -> Callable[[View], View]:
+    def form(self, path: str, role: Role, *others: Role) -> Callable[[View], View]:
         """Register a page with a form that is sent to its own address."""
-        return self._add(path, role, "GET", "POST")
+        return self._add(path, [role, *others], "GET", "POST")
 
-    def button(self, path: str, role: Role) -> Callable[[View], View]:
+    def button(self, path: str, role: Role, *others: Role) -> Callable[[View], View]:
         """Register the address that a button or a form of another page sends to."""
-        return self._add(path, role, "POST")
+        return self._add(path, [role, *others], "POST")
 
-    def _add(self, path: str, role: Role, *methods: str) -> Callable[[View], View]:
-        return lambda view: self.route(path, methods=methods)(needs(role)(view))
+    def _add(self, path: str, roles: Sequence[Role], *methods: str) -> Callable[[View], View]:
+        return lambda view: self.route(path, methods=methods)(needs(*roles)(view))
 
 
 def _is_page(path: str) -> bool:

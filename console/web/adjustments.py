@@ -8,17 +8,21 @@ from sqlalchemy import select
 from wtforms import SelectChoice
 
 from console.request import actor, database, utc_now
-from console.web import member_page
+from console.web import member_page, review_list
 from console.web.access import Answer, Pages, Role
+from console.web.fields import query_id
 from console.web.formats import signed
 from console.web.forms import page, pressed
 from console.web.member_forms import AdjustForm
 from models.catalogue.items import Item, ItemKind
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment, AdjustmentReason
+from models.payments import reviewing
+from models.payments.reviewing import InReview
+from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import statement
 from models.statements.statement import Balance
-from models.wording import sessions_of
+from models.wording import money, sessions_of
 
 pages = Pages("adjustments", __name__)
 
@@ -30,8 +34,13 @@ def adjust(member_id: int) -> Answer:
     member = member_page.find(member_id)
     balances = statement.balances(session, member_id, now)
     alone_up_to: int = current_app.config["SPP"].adjust_alone_up_to
-    form = AdjustForm()
+    form, payment = AdjustForm(), _in_review(member_id)
     form.item_id.choices = _items(balances)
+    if payment is None or not current_user.may(*review_list.MAY_ACCEPT):
+        del form.accepts
+    if payment and request.method == "GET":
+        _fill_in(form, payment)
+    back = review_list.back() if payment else url_for("members.show", member_id=member_id)
     form.quantity.description = f"More than {alone_up_to} wait until a second person, a manager, approves them."
 
     def act() -> tuple[str, str]:
@@ -48,10 +57,31 @@ def adjust(member_id: int) -> Answer:
             by=actor(),
             now=now,
         )
-        return _outcome(made, member.name), url_for("members.show", member_id=member_id)
+        if payment and "accepts" in form and form.accepts.data:
+            reviewing.accept(session, payment.payment_id, reason=form.text("note"), by=actor())
+        return _outcome(made, member.name), back
 
     short = [balance for balance in balances if balance.shortfall]
-    return form.submitted(act) or member_page.show(member_id, window="members/adjust.html", form=form, short=short)
+    return form.submitted(act) or member_page.show(
+        member_id, window="members/adjust.html", form=form, short=short, back=back
+    )
+
+
+def _in_review(member_id: int) -> InReview | None:
+    """The payment in review for which sessions are given or taken, if the window was opened for one."""
+    payment_id = query_id("payment")
+    found = reviewing.of_payment(database(), payment_id) if payment_id else None
+    return found if found and found.member_id == member_id else None
+
+
+def _fill_in(form: AdjustForm, payment: InReview) -> None:
+    """Begin with what is known: whether to give or take, the item, and what the review says."""
+    form.sign.data = "minus" if request.args.get("sign") == "minus" else "plus"
+    if payment.credited:
+        form.item_id.data = payment.credited[0].item_id
+    why = "; ".join(what for _, what in payment.reasons)
+    amount = money(payment.amount_minor, payment.currency)
+    form.note.data = f"Payment {payment.payment} of {amount}: {why}"[:MAX_REASON_LENGTH]
 
 
 @pages.page("/adjustments", Role.VIEWER)

@@ -30,6 +30,7 @@ from console.web import (
     memberships,
     offers,
     operations,
+    review,
     sign_up,
     staff,
     tokens,
@@ -51,6 +52,7 @@ CONTENT_SECURITY_POLICY = (
 NAVIGATION = (
     ("members.search", "Members", Role.VIEWER),
     ("sign_up.form", "Sign-up", Role.DESK),
+    ("review.overview", "Review", Role.VIEWER),
     ("offers.overview", "Offer Builder", Role.VIEWER),
     ("operations.overview", "Operations", Role.VIEWER),
 )
@@ -157,7 +159,7 @@ def _is_static() -> bool:
 
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
-    people = (login, members, sign_up, memberships, log, staff, tokens)
+    people = (login, members, sign_up, memberships, review, log, staff, tokens)
     for part in (*people, offers, inventory, clubs, operations, expiry, audits):
         app.register_blueprint(part.pages)
     api.install(app)

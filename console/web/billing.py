@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from flask import current_app
-from wtforms import SelectField, StringField
+from wtforms import BooleanField, SelectField, StringField
 from wtforms.validators import Length, ValidationError
 
 from console.request import actor, database, utc_now
@@ -39,17 +39,29 @@ def _has_endpoint(form: Form, field: StringField) -> None:
         raise ValidationError("Choose the endpoint that the reference is of.")
 
 
-def add(membership: Membership, endpoint: str, reference: str) -> str:
+def share_field() -> BooleanField:
+    """Whether the reference is to be shared with the memberships that have it."""
+    return BooleanField(
+        "Share it with the membership that has it",
+        description="As in a family: later payments with it are divided equally between them.",
+    )
+
+
+def late_credit() -> timedelta:
+    """How long after its payment a credit is late."""
+    return timedelta(hours=current_app.config["SPP"].late_credit_hours)
+
+
+def add(membership: Membership, endpoint: str, reference: str, *, shared: bool = False) -> str:
     """Let the endpoint's payments with that reference find the membership, and settle those that waited.
 
-    Returns a sentence about those, or nothing. Raises ReferenceTaken.
+    Returns a sentence about those, or nothing. Raises ReferenceTaken, unless it is to be shared.
     """
     session = database()
     waiting = dues.waiting(session, endpoint, reference)
-    memberships.add_billing_reference(session, membership, endpoint, reference, by=actor())
+    memberships.add_billing_reference(session, membership, endpoint, reference, by=actor(), shared=shared)
     if not waiting:
         return ""
-    late_credit = timedelta(hours=current_app.config["SPP"].late_credit_hours)
-    while settlement.settle_matched(session, now=utc_now(), late_credit=late_credit):
+    while settlement.settle_matched(session, now=utc_now(), late_credit=late_credit()):
         pass
     return f"{counted(waiting, 'payment')} that had waited for it {'is' if waiting == 1 else 'are'} settled now."

@@ -1,6 +1,6 @@
 """The forms of a member's page: redeem, give back, extend, adjust."""
 
-from wtforms import HiddenField, RadioField, SelectChoice, SelectField, TextAreaField
+from wtforms import BooleanField, HiddenField, RadioField, SelectChoice, SelectField, TextAreaField
 from wtforms.validators import InputRequired, Optional
 
 from console.web.fields import Count, Day
@@ -50,6 +50,7 @@ class AdjustForm(OnceForm):
         choices=[SelectChoice(reason.value, reason.replace("_", " ").capitalize()) for reason in AdjustmentReason],
     )
     note = TextAreaField("Note", [InputRequired("Say why.")], render_kw=_NOTE)
+    accepts = BooleanField("With that the payment is accepted, and leaves the review", default=True)
 
     @property
     def signed_quantity(self) -> int:

@@ -18,7 +18,7 @@ from console.web.member_forms import RedeemForm
 from models.ledger import adjustments
 from models.ledger import redemptions as redemption
 from models.members.memberships import WITH_PLANS, Member, Membership
-from models.payments import references
+from models.payments import references, reviewing
 from models.payments.references import Key, PaidPayment
 from models.statements import explanation, statement
 from models.statements.statement import EntryLine, GrantLine
@@ -28,7 +28,7 @@ ENTRIES = 25
 GRANTS = 20
 """The next to be used; the others have a page of their own."""
 TROUBLED = 5
-"""Payments that gave no sessions, of which the page tells."""
+"""Payments in review, and payments whose facts contradict each other, of which the page tells."""
 
 _BOUGHT = selectinload(Member.memberships).options(joinedload(Membership.club), WITH_PLANS)
 _BILLED = selectinload(Member.memberships).selectinload(Membership.billing)
@@ -105,6 +105,8 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         returnable=_returnable(entries.entries) if moment.at is None else {},
         redeeming=redeeming,
         waiting=adjustments.waiting(session, member_id) if moment.at is None else [],
+        in_review=reviewing.page(session, member_id=member_id, limit=TROUBLED) if moment.at is None else [],
+        all_in_review=reviewing.counts(session, member_id=member_id).payments if moment.at is None else 0,
         troubled=troubled,
         paid=paid(shown[:GRANTS], entries.entries, troubled),
         window=window,

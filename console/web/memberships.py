@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from flask import abort, request, url_for
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import joinedload, selectinload
 from wtforms import SelectField, TextAreaField
 from wtforms.validators import DataRequired, InputRequired
@@ -18,7 +18,8 @@ from models.catalogue import on_sale, terms
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
 from models.errors import PreviewChanged, SppError
 from models.members import changed_terms, plan_change
-from models.members.memberships import Membership, MembershipTerms, PinnedTerms
+from models.members.memberships import BillingReference, Membership, MembershipTerms, PinnedTerms, owners
+from models.payments import reviewing
 from models.staff.actions import MAX_REASON_LENGTH, Action
 from models.statements import dues
 
@@ -46,6 +47,7 @@ class BillingForm(Form):
 
     endpoint = billing.endpoint_field()
     reference = billing.reference_field(DataRequired("Type the reference as the processor has it."))
+    shared = billing.share_field()
 
 
 class PlanForm(PicksForm):
@@ -68,7 +70,7 @@ def add_billing(membership_id: int) -> Answer:
     membership, form = _find(membership_id), BillingForm()
 
     def act() -> tuple[str, str]:
-        settled = billing.add(membership, form.endpoint.data, form.text("reference"))
+        settled = billing.add(membership, form.endpoint.data, form.text("reference"), shared=form.shared.data)
         text = f"Payments with {form.text('reference')} count for this membership. {settled}".strip()
         return text, url_for(".show", membership_id=membership_id)
 
@@ -131,7 +133,7 @@ def _find(membership_id: int) -> Membership:
 
 def _page(membership: Membership, **window: object) -> Answer:
     session, now = database(), utc_now()
-    in_force = membership.terms_at(now)
+    shared, in_force = _shared_with(membership), membership.terms_at(now)
     acts = [version.action_id for version in membership.versions]
     current, currency = changed_terms.current(in_force.term), membership.currency
     return page(
@@ -148,5 +150,31 @@ def _page(membership: Membership, **window: object) -> Answer:
         compared=changed_terms.compare(changed_terms.pinned(in_force), current),
         rules=changed_terms.compare_rules(in_force, in_force.term, currency),
         paid=dues.page(session, membership.id, limit=PAYMENTS, before=query_id("before")),
+        in_review={one.payment_id: one for one in reviewing.page(session, member_id=membership.member_id)},
+        shared=shared,
+        taken=_is_taken(window.get("billing_form")),
         **{"billing_form": BillingForm(formdata=None), **window},
+    )
+
+
+def _shared_with(membership: Membership) -> dict[tuple[str, str], list[Membership]]:
+    """By endpoint and reference, the other memberships that share it."""
+    keys = [(one.endpoint, one.reference) for one in membership.billing]
+    whose = joinedload(BillingReference.membership).joinedload(Membership.member)
+    others = (
+        select(BillingReference)
+        .options(whose)
+        .where(tuple_(BillingReference.endpoint, BillingReference.reference).in_(keys))
+        .where(BillingReference.membership_id != membership.id)
+    )
+    found: dict[tuple[str, str], list[Membership]] = {}
+    for one in database().scalars(others):
+        found.setdefault((one.endpoint, one.reference), []).append(one.membership)
+    return found
+
+
+def _is_taken(form: object) -> bool:
+    """Whether the reference in a refused form belongs to another membership, so that it could be shared."""
+    return isinstance(form, BillingForm) and bool(
+        owners(database(), form["endpoint"].data or "", form.text("reference"))
     )

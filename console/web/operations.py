@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from console.request import database, undo, utc_now
-from console.web import bulk_actions, events, unmatched
+from console.web import bulk_actions, events
 from console.web import pauses as pausing
 from console.web.access import Answer, Pages, Role
 from console.web.charts import Chart, chart
@@ -20,13 +20,13 @@ from models.database.engine import sessions
 from models.inbox import pauses
 from models.inbox.events import EventState
 from models.inbox.pauses import Pause
-from models.operations import alarms, jobs, traffic
+from models.operations import headline, jobs, traffic
 from models.operations.figures import DAY_S, NOW_S
 from models.operations.recent import Recent
 from models.operations.situation import Lookout
 
 pages = Pages("operations", __name__, url_prefix="/operations")
-for _part in (events, bulk_actions, unmatched, pausing):
+for _part in (events, bulk_actions, pausing):
     pages.register_blueprint(_part.pages)
 
 PARTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
@@ -34,7 +34,6 @@ PARTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
     ("operations.events.overview", {}, "Events"),
     ("operations.events.overview", {"state": EventState.DEAD.value}, "Dead letters"),
     ("operations.events.overview", {"state": EventState.QUARANTINED.value}, "Quarantine"),
-    ("operations.unmatched.overview", {}, "Unmatched"),
     ("expiry.overview", {}, "Expiry"),
     ("audits.overview", {}, "Audits"),
     ("operations.bulk.overview", {}, "Bulk actions"),
@@ -84,7 +83,7 @@ def overview() -> Answer:
         workers=situation.workers,
         web=situation.web,
         alarms=lookout.alarms(),
-        unsettled=alarms.unsettled(situation.figures.total),
+        headline=headline.headline(situation.figures.total),
         hour=_drawn(hour()),
         day=_drawn(day()),
         paused_names=[pause.endpoint for pause in pauses.paused(session)],

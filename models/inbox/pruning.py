@@ -1,21 +1,29 @@
 """Pruning: deletes old data that only grows, a bounded batch in each transaction.
 
 Deleted are the bodies, headers and failed tries of finished events, and the counts of old hours. The events themselves,
-facts and entries are kept for ever, so that a repeat is recognized and each entry has its causes.
+facts and entries are kept for ever, so that a repeat is recognized and each entry has its causes. An event whose
+payment stands in review keeps its body, because it says who paid.
 """
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.payments.facts import FACTS_PER_EVENT
+
 COUNTS_KEPT_DAYS = 400
 """Silence detection needs the last weeks; people compare with the year before."""
 
 # Of two events with one id both bodies are kept: they are the evidence.
-_PRUNABLE = """
+_PRUNABLE = f"""
     SELECT id FROM webhook_events e
     WHERE state IN ('processed', 'ignored') AND pruned_at IS NULL AND conflicts_with IS NULL
       AND received_at < statement_timestamp() - make_interval(days => :keep_days)
       AND NOT EXISTS (SELECT FROM webhook_events other WHERE other.conflicts_with = e.id)
+      AND NOT EXISTS (
+          SELECT FROM payment_facts f JOIN payments p ON p.id = f.payment_id
+          JOIN payment_reviews r ON r.payment_id = p.root_id AND r.answered_by IS NULL
+          WHERE f.id >= e.id * {FACTS_PER_EVENT} AND f.id < (e.id + 1) * {FACTS_PER_EVENT}
+      )
 """
 
 _COUNT = text("SELECT count(*) FROM ({prunable}) AS old".replace("{prunable}", _PRUNABLE))
@@ -41,8 +49,8 @@ _PRUNE_COUNTS = text("""
 def prune(session: Session, *, keep_days: int, limit: int) -> int:
     """Deletes the bodies, headers and failed tries of up to `limit` events, the oldest first. Returns the number.
 
-    Only of events that are processed or ignored, were received more than `keep_days` ago, and are not part of a
-    conflict. Commit, and call again until it returns 0.
+    Only of events that are processed or ignored, were received more than `keep_days` ago, and are neither part of a
+    conflict nor about a payment in review. Commit, and call again until it returns 0.
     """
     return session.connection().execute(_PRUNE, {"keep_days": keep_days, "limit": limit}).rowcount
 

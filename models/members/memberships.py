@@ -157,6 +157,12 @@ def find_member(session: Session, email: str) -> Member | None:
     return session.scalar(select(Member).where(func.lower(Member.email) == func.lower(email.strip())))
 
 
+def owners(session: Session, endpoint: str, reference: str) -> list[int]:
+    """The ids of the memberships that have this reference; several share its payments."""
+    of_reference = select(BillingReference.membership_id).filter_by(endpoint=endpoint, reference=reference)
+    return list(session.scalars(of_reference.order_by(BillingReference.membership_id)))
+
+
 def add_billing_reference(
     session: Session, membership: Membership, endpoint: str, reference: str, *, by: Actor, shared: bool = False
 ) -> None:
@@ -168,15 +174,14 @@ def add_billing_reference(
     reference = reference_given(reference)
     # One at a time, so that two do not take it at once.
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{endpoint} {reference}"})
-    of_reference = select(BillingReference.membership_id).filter_by(endpoint=endpoint, reference=reference)
-    owners = list(session.scalars(of_reference))
-    if owners and not shared and membership.id not in owners:
-        raise ReferenceTaken(reference=reference, endpoint=endpoint, membership=owners[0])
+    before = owners(session, endpoint, reference)
+    if before and not shared and membership.id not in before:
+        raise ReferenceTaken(reference=reference, endpoint=endpoint, membership=before[0])
     values = {"endpoint": endpoint, "reference": reference, "membership_id": membership.id}
     new = insert(BillingReference).values(values).on_conflict_do_nothing()
     if session.execute(new.returning(BillingReference.reference)).first():
         subject = f"{reference} on {endpoint} to membership {membership.id}"
-        verb = "share billing reference" if owners else "add billing reference"
+        verb = "share billing reference" if before else "add billing reference"
         actions.log(session, by, verb, subject, member_id=membership.member_id)
 
 

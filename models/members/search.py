@@ -47,6 +47,7 @@ class Leaf(NamedTuple):
 class Waiting(NamedTuple):
     """A payment that no membership has claimed yet, and the billing references by which one could."""
 
+    payment_id: int
     endpoint: str
     payment: str
     billing_references: Sequence[str]
@@ -159,7 +160,7 @@ def with_memberships(session: Session, member_ids: Collection[int]) -> dict[int,
 
 # Those that wait are few, and have an index of their own.
 _WAITING = text("""
-    SELECT p.endpoint, p.reference, coalesce(p.billing_references, '{}')
+    SELECT p.id, p.endpoint, p.reference, coalesce(p.billing_references, '{}')
     FROM payments p
     WHERE p.state = 'unmatched'
       AND (p.reference = :text OR :text = ANY(p.billing_references)

@@ -10,18 +10,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from models.operations.figures import EndpointFigures, Figures
+from models.operations.figures import Figures
+from models.operations.headline import without_sessions
 from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine
 from models.operations.silence import Silence
-from models.wording import counted
+from models.wording import counted, duration
 
 OLDEST_DUE_S = 30
 HEARTBEAT_S = 15
 RECEIVER_HEARTBEAT_S = 30
 BAD_SIGNATURES = 5
 BAD_SIGNATURE_RATE = 0.05
-UNMATCHED_S = 24 * 60 * 60
 PAUSED_S = 24 * 60 * 60
 WAITING_S = 24 * 60 * 60
 
@@ -109,32 +109,18 @@ Find = Callable[[Situation], Iterator[Found]]
 
 @dataclass(frozen=True)
 class _PerEndpoint:
-    """A rule that fires for each endpoint with such events or payments, or with one older than a limit."""
+    """A rule that fires for each endpoint with such events."""
 
-    count: str
-    """The figure that counts them."""
+    figure: str
     noun: str
     state: str
     remedy: str
-    age: str | None = None
-    """The figure that says how old the first of them is, in seconds."""
-    limit_s: float = 0
-    keeps_payments: bool = False
-    """Whether such an event or payment keeps sessions from a member who has paid."""
-
-    def counted(self, figures: EndpointFigures) -> str:
-        """`2 events in quarantine`."""
-        return f"{counted(getattr(figures, self.count), self.noun)} {self.state}".rstrip()
 
     def __call__(self, now: Situation) -> Iterator[Found]:
         for endpoint, figures in now.figures.endpoints.items():
-            what = f"{self.counted(figures)} on {endpoint}"
-            if self.age is None:
-                if getattr(figures, self.count):
-                    yield Found(f"{what}: {self.remedy}.", endpoint=endpoint)
-            elif (age_s := getattr(figures, self.age) or 0) > self.limit_s:
-                what += f", the first for {age_s / 3600:.0f} h"
-                yield Found(f"{what}: {self.remedy}.", now.ago(age_s), endpoint)
+            if count := getattr(figures, self.figure):
+                what = f"{counted(count, self.noun)} {self.state}".rstrip()
+                yield Found(f"{what} on {endpoint}: {self.remedy}.", endpoint=endpoint)
 
 
 def _oldest_due(now: Situation) -> Iterator[Found]:
@@ -193,6 +179,25 @@ def _bad_signatures(now: Situation) -> Iterator[Found]:
             yield Found(f"{what}: compare its secret with the processor's.", endpoint=endpoint)
 
 
+def _review(now: Situation) -> Iterator[Found]:
+    for endpoint, figures in now.figures.endpoints.items():
+        if figures.in_review:
+            waited_s = figures.oldest_in_review_s or 0
+            first = f", the first for {duration(timedelta(seconds=waited_s))}"
+            nothing = ", ".join(one.what for one in without_sessions(figures))
+            what = f"{counted(figures.in_review, 'payment')} in review on {endpoint}{first}"
+            what += f" (without sessions: {nothing})" if nothing else ""
+            yield Found(f"{what}: link, correct or accept them under Review.", now.ago(waited_s), endpoint)
+
+
+def _waiting(now: Situation) -> Iterator[Found]:
+    for endpoint, figures in now.figures.endpoints.items():
+        if (waited_s := figures.longest_waiting_s or 0) > WAITING_S:
+            what = f"{counted(figures.waiting, 'event')} waiting for the processor on {endpoint}"
+            remedy = "read what each waits for, and check it there"
+            yield Found(f"{what}, the first for {waited_s / 3600:.0f} h: {remedy}.", now.ago(waited_s), endpoint)
+
+
 def _late_jobs(now: Situation) -> Iterator[Found]:
     late = [(job.name, job.due_at) for job in now.jobs if job.overdue and job.due_at]
     if late:
@@ -218,42 +223,19 @@ _RULES: dict[str, tuple[Severity, Find]] = {
     "no_worker": (Severity.CRITICAL, _no_worker),
     "no_receiver": (Severity.CRITICAL, _no_receiver),
     "dead_letters": (
-        Severity.CRITICAL,
-        _PerEndpoint("dead", "dead letter", "", "read the error, fix its cause, and replay", keeps_payments=True),
+        Severity.CRITICAL, _PerEndpoint("dead", "dead letter", "", "read the error, fix its cause, and replay")
     ),
     "double_credits": (Severity.CRITICAL, _double_credits),
     "audit": (Severity.CRITICAL, _audit),
     "silence": (Severity.CRITICAL, _silent),
     "quarantined": (
         Severity.WARNING,
-        _PerEndpoint(
-            "quarantined", "event", "in quarantine", "read why, then let them through or discard them",
-            keeps_payments=True,
-        ),
+        _PerEndpoint("quarantined", "event", "in quarantine", "read why, then let them through or discard them"),
     ),
-    "held": (
-        Severity.WARNING,
-        _PerEndpoint(
-            "held", "payment", "held",
-            "read why under Unmatched, then give the sessions by hand or set the payment aside", keeps_payments=True,
-        ),
-    ),
+    "review": (Severity.WARNING, _review),
     "broker": (Severity.WARNING, _broker),
     "bad_signatures": (Severity.WARNING, _bad_signatures),
-    "unmatched": (
-        Severity.WARNING,
-        _PerEndpoint(
-            "unmatched", "payment", "unmatched", "find out whose they are, and link them",
-            age="oldest_unmatched_s", limit_s=UNMATCHED_S, keeps_payments=True,
-        ),
-    ),
-    "waiting_on_processor": (
-        Severity.WARNING,
-        _PerEndpoint(
-            "waiting", "event", "waiting for the processor", "read what each waits for, and check it there",
-            age="longest_waiting_s", limit_s=WAITING_S,
-        ),
-    ),
+    "waiting_on_processor": (Severity.WARNING, _waiting),
     "late_jobs": (Severity.WARNING, _late_jobs),
     "stopped_expiry": (Severity.WARNING, _stopped_expiry),
     "long_paused": (Severity.WARNING, _long_paused),
@@ -274,18 +256,3 @@ def fired(now: Situation) -> list[Alarm]:
         for name, (severity, find) in _RULES.items()
         for one in find(now)
     ]
-
-
-class Unsettled(NamedTuple):
-    """A number of payments, or events, that give no sessions until somebody acts."""
-
-    state: str
-    """`dead`, `quarantined`, `held` or `unmatched`."""
-    what: str
-    """The number in words."""
-
-
-def unsettled(total: EndpointFigures) -> list[Unsettled]:
-    """What keeps payments from their sessions, from the first minute on; often nothing."""
-    rules = [find for _, find in _RULES.values() if isinstance(find, _PerEndpoint) and find.keeps_payments]
-    return [Unsettled(rule.count, rule.counted(total)) for rule in rules if getattr(total, rule.count)]

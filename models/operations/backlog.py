@@ -39,11 +39,13 @@ _TROUBLED = text("""
 _IN_REVIEW = text("""
     SELECT endpoint, count(*) AS in_review, count(*) FILTER (WHERE unmatched) AS unmatched,
            count(*) FILTER (WHERE held) AS held, count(*) FILTER (WHERE gave_nothing) AS gave_nothing,
+           count(*) FILTER (WHERE payer_only) AS payer_only,
            extract(epoch FROM clock_timestamp() - min(since) FILTER (WHERE unmatched))::float8 AS oldest_unmatched_s,
            extract(epoch FROM clock_timestamp() - min(since))::float8 AS oldest_in_review_s
     FROM (
         SELECT p.endpoint, min(r.recorded_at) AS since, bool_or(r.reason = 'unmatched') AS unmatched,
-               bool_or(r.reason = 'held') AS held, bool_or(r.reason IN ('nothing', 'payer_only')) AS gave_nothing
+               bool_or(r.reason = 'held') AS held, bool_or(r.reason = 'nothing') AS gave_nothing,
+               bool_or(r.reason = 'payer_only') AS payer_only
         FROM payment_reviews r JOIN payments p ON p.id = r.payment_id
         WHERE r.answered_by IS NULL GROUP BY p.id
     ) open

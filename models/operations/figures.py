@@ -43,14 +43,17 @@ class EndpointFigures:
     in_review: int = 0
     """Payments that staff must look at, whatever they gave."""
     oldest_in_review_s: float | None = None
+    """How long the first of them has been in review."""
     gave_nothing: int = 0
-    """Of these, matched ones that gave no sessions."""
+    """Of these, those that gave their membership no sessions."""
+    payer_only: int = 0
+    """Of these, those that gave no sessions because only their payer is known."""
     unmatched: int = 0
-    """Payments."""
+    """Of these, those that are nobody's yet."""
     oldest_unmatched_s: float | None = None
-    """Since we first heard of the first of them."""
+    """How long the first of them has been in review."""
     held: int = 0
-    """Payments."""
+    """Of these, those that credit nothing until a contradiction is corrected."""
     received_minute: int = 0
     received_hour: int = 0
     received_day: int = 0

@@ -24,9 +24,13 @@ _OF_ENDPOINTS = (
     ("longest_waiting_seconds", "longest_waiting_s", "How long the first of the waiting events has waited"),
     ("dead_events", "dead", "Dead letters"),
     ("quarantined_events", "quarantined", "Events in quarantine"),
-    ("unmatched_payments", "unmatched", "Payments that no membership has claimed"),
-    ("oldest_unmatched_seconds", "oldest_unmatched_s", "How long the first unmatched payment has been known"),
-    ("held_payments", "held", "Payments whose facts contradict each other"),
+    ("in_review_payments", "in_review", "Payments that staff must look at, whatever they gave"),
+    ("oldest_in_review_seconds", "oldest_in_review_s", "How long the first payment in review has stood there"),
+    ("unmatched_payments", "unmatched", "Payments in review that no membership has claimed"),
+    ("oldest_unmatched_seconds", "oldest_unmatched_s", "How long the first unmatched payment has been in review"),
+    ("held_payments", "held", "Payments in review that contradict their membership"),
+    ("gave_nothing_payments", "gave_nothing", "Payments in review that gave their membership no sessions"),
+    ("payer_only_payments", "payer_only", "Payments in review of which only the payer is known"),
 )
 _OF_WINDOWS = (
     ("received_events", "received", ("minute", "hour", "day"), "Events received within the window"),

@@ -42,7 +42,15 @@ def every(session: Session) -> list[NotDues]:
     return list(session.scalars(select(NotDues).order_by(NotDues.endpoint, NotDues.reference)))
 
 
-def mark(session: Session, endpoint: str, reference: str, *, reason: str, by: Actor) -> None:
+def find(session: Session, mark_id: int) -> NotDues:
+    """The mark that was made by the action with this id. Raises NotFound."""
+    found = session.scalar(select(NotDues).where(NotDues.action_id == mark_id))
+    if found is None:
+        raise NotFound(what="mark", name=mark_id)
+    return found
+
+
+def mark(session: Session, endpoint: str, reference: str, *, reason: str, by: Actor) -> NotDues:
     """Say that payments and lines with this reference are no dues. Idempotent.
 
     What was paid before is judged again by the worker. Raises ReferenceUnusable, ReasonMissing or TextTooLong.
@@ -53,6 +61,7 @@ def mark(session: Session, endpoint: str, reference: str, *, reason: str, by: Ac
         act = actions.log(session, by, "mark as not dues", f"{reference} on {endpoint}", reason=reason)
         session.execute(insert(NotDues).values(endpoint=endpoint, reference=reference, action_id=act))
         _settle_again(session, endpoint, reference)
+    return session.get_one(NotDues, (endpoint, reference))
 
 
 def unmark(session: Session, endpoint: str, reference: str, *, reason: str, by: Actor) -> None:

@@ -4,8 +4,9 @@ Other answers are acts of their own, after which settling takes the reason away 
 (models/members/memberships.py), a mark as not dues (not_dues.py), sessions given or taken by hand.
 """
 
+import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -16,6 +17,8 @@ from models.payments.reviews import ReviewReason
 from models.staff import actions
 from models.staff.actions import Actor
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class Credited(NamedTuple):
     """Sessions of an item that a payment gave, less those that were taken back."""
@@ -23,6 +26,24 @@ class Credited(NamedTuple):
     item_id: int
     item: str
     quantity: int
+
+
+class Place(NamedTuple):
+    """A place in the list, after which a page goes on."""
+
+    since: datetime
+    payment_id: int
+
+    @classmethod
+    def read(cls, text: str) -> "Place | None":
+        """The place that was written so; None for other text."""
+        if not (found := re.fullmatch("([0-9]{1,17})-([1-9][0-9]{0,17})", text, re.ASCII)):
+            return None
+        return cls(_EPOCH + timedelta(microseconds=int(found[1])), int(found[2]))
+
+    def __str__(self) -> str:
+        """The microseconds since 1970, and the payment's id."""
+        return f"{(self.since - _EPOCH) // timedelta(microseconds=1)}-{self.payment_id}"
 
 
 class InReview(NamedTuple):
@@ -45,23 +66,39 @@ class InReview(NamedTuple):
     member: str | None
     credited: Sequence[Credited]
 
+    @property
+    def place(self) -> Place:
+        """Its place in the list."""
+        return Place(self.since, self.payment_id)
 
-_OPEN = """
-    SELECT r.payment_id, min(r.recorded_at) AS since,
-           array_agg(r.reason ORDER BY r.reason) AS reasons, array_agg(r.what ORDER BY r.reason) AS sentences
-    FROM payment_reviews r
-    WHERE r.answered_by IS NULL
-      AND (CAST(:payment AS bigint) IS NULL OR r.payment_id = :payment)
-    GROUP BY r.payment_id
-    HAVING CAST(:reason AS text) IS NULL OR :reason = ANY(array_agg(r.reason))
+
+_OF_MEMBER = """
+    EXISTS (SELECT FROM memberships m WHERE m.member_id = :member AND (m.id = p.membership_id OR EXISTS (
+        SELECT FROM payment_matches x WHERE x.payment_id = p.id AND x.membership_id = m.id)))
 """
 
 _PAGE = text(f"""
-    SELECT o.payment_id, p.endpoint, p.reference, p.amount_minor, p.currency, p.paid_at, o.since, o.reasons,
-           o.sentences, coalesce(p.billing_references, '{{}}') AS waits_for, p.membership_id, m.member_id, n.name,
+    WITH wanted AS (
+        SELECT r.payment_id, min(r.recorded_at) AS since,
+               array_agg(r.reason ORDER BY r.reason) AS reasons, array_agg(r.what ORDER BY r.reason) AS sentences
+        FROM payment_reviews r
+        JOIN payments p ON p.id = r.payment_id
+        WHERE r.answered_by IS NULL
+          AND (CAST(:payment AS bigint) IS NULL OR r.payment_id = :payment)
+          AND (CAST(:endpoint AS text) IS NULL OR p.endpoint = :endpoint)
+          AND (CAST(:member AS bigint) IS NULL OR {_OF_MEMBER})
+        GROUP BY r.payment_id
+        HAVING (CAST(:reason AS text) IS NULL OR :reason = ANY(array_agg(r.reason)))
+           AND (CAST(:after_at AS timestamptz) IS NULL
+                OR (min(r.recorded_at), r.payment_id) > (:after_at, CAST(:after AS bigint)))
+        ORDER BY since, r.payment_id
+        LIMIT :limit
+    )
+    SELECT w.payment_id, p.endpoint, p.reference, p.amount_minor, p.currency, p.paid_at, w.since, w.reasons,
+           w.sentences, coalesce(p.billing_references, '{{}}') AS waits_for, p.membership_id, m.member_id, n.name,
            given.credited
-    FROM ({_OPEN}) o
-    JOIN paid_payments p ON p.id = o.payment_id
+    FROM wanted w
+    JOIN paid_payments p ON p.id = w.payment_id
     LEFT JOIN memberships m ON m.id = p.membership_id
     LEFT JOIN members n ON n.id = m.member_id
     LEFT JOIN LATERAL (
@@ -70,19 +107,15 @@ _PAGE = text(f"""
               FROM payments row JOIN credit_grants g ON g.payment_id = row.id JOIN items ON items.id = g.item_id
               WHERE row.root_id = p.id GROUP BY items.id) i
     ) given ON true
-    WHERE (CAST(:member AS bigint) IS NULL OR m.member_id = :member)
-      AND (CAST(:endpoint AS text) IS NULL OR p.endpoint = :endpoint)
-      AND (CAST(:after_at AS timestamptz) IS NULL OR (o.since, o.payment_id) > (:after_at, CAST(:after AS bigint)))
-    ORDER BY o.since, o.payment_id
-    LIMIT :limit
+    ORDER BY w.since, w.payment_id
 """)
 
 
 def page(
     session: Session, *, limit: int | None = None, reason: ReviewReason | None = None, endpoint: str | None = None,
-    member_id: int | None = None, after: tuple[datetime, int] | None = None,
+    member_id: int | None = None, after: Place | None = None,
 ) -> list[InReview]:  # fmt: skip
-    """The payments in review, the longest waiting first; `after` is (since, payment id) of the last one seen."""
+    """The payments in review, the longest waiting first; `after` is the place of the last one seen."""
     at, last = after or (None, None)
     return _read(session, reason=reason, endpoint=endpoint, member=member_id, after_at=at, after=last, limit=limit)
 
@@ -105,16 +138,28 @@ def _read(session: Session, **wanted: object) -> list[InReview]:
     ]  # fmt: skip
 
 
-_COUNTS = text("""
-    SELECT reason, count(*) FROM payment_reviews r JOIN payments p ON p.id = r.payment_id
+_COUNTS = text(f"""
+    SELECT r.reason, count(DISTINCT r.payment_id) FROM payment_reviews r JOIN payments p ON p.id = r.payment_id
     WHERE r.answered_by IS NULL AND (CAST(:endpoint AS text) IS NULL OR p.endpoint = :endpoint)
-    GROUP BY reason ORDER BY count(*) DESC, reason
+      AND (CAST(:member AS bigint) IS NULL OR {_OF_MEMBER})
+    GROUP BY GROUPING SETS ((r.reason), ())
+    ORDER BY 2 DESC, 1
 """)
 
 
-def counts(session: Session, endpoint: str | None = None) -> dict[ReviewReason, int]:
-    """How many payments stand in review for each reason, the most frequent first."""
-    return {ReviewReason(reason): count for reason, count in session.execute(_COUNTS, {"endpoint": endpoint})}
+class Counts(NamedTuple):
+    """How many payments stand in review."""
+
+    payments: int
+    by_reason: dict[ReviewReason, int]
+    """For each reason, the most frequent first; a payment can have several."""
+
+
+def counts(session: Session, endpoint: str | None = None, member_id: int | None = None) -> Counts:
+    """How many payments of the endpoint and of the member stand in review."""
+    rows = session.execute(_COUNTS, {"endpoint": endpoint, "member": member_id}).all()
+    by_reason = {ReviewReason(reason): count for reason, count in rows if reason}
+    return Counts(next((count for reason, count in rows if not reason), 0), by_reason)
 
 
 _ACCEPT = text("UPDATE payment_reviews SET answered_by = :act WHERE payment_id = :payment AND answered_by IS NULL")
@@ -123,8 +168,8 @@ _ACCEPT = text("UPDATE payment_reviews SET answered_by = :act WHERE payment_id =
 def accept(session: Session, payment_id: int, *, reason: str, by: Actor) -> None:
     """Take the payment off the list as it is. It comes back if anything about it changes.
 
-    One that gave nothing still settles if a membership gets its reference. Raises NotFound for a payment that is not
-    paid, WrongState for one that is not in review, ReasonMissing or TextTooLong.
+    One that gave nothing still settles if a membership gets its reference. Raises WrongState for a payment that is not
+    in review, ReasonMissing or TextTooLong.
     """
     reason = actions.reason_given(reason)
     found = of_payment(session, payment_id)

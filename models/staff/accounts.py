@@ -49,9 +49,9 @@ _ALSO = {
 """The other roles whose work each role may do."""
 
 
-def may(role: str, needed: Role) -> bool:
-    """Whether a role is enough for what needs that one."""
-    return role == needed or needed in _ALSO[Role(role)]
+def may(role: str, *needed: Role) -> bool:
+    """Whether a role is enough for what needs one of these."""
+    return role in needed or not _ALSO[Role(role)].isdisjoint(needed)
 
 
 class Staff(Base):

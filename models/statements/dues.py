@@ -102,11 +102,12 @@ def _payment(*row: Any) -> Payment:
 
 _WAITING = text("""
     SELECT count(*) FROM payments
-    WHERE state = 'unmatched' AND endpoint = :endpoint AND :reference = ANY(billing_references)
+    WHERE (state = 'unmatched' OR (state = 'settled' AND billing_references IS NOT NULL))
+      AND endpoint = :endpoint AND :reference = ANY(billing_references)
 """)
 
 
 def waiting(session: Session, endpoint: str, reference: str) -> int:
-    """How many unmatched payments wait for a membership with that billing reference."""
+    """How many payments wait, in whole or in part, for a membership with that billing reference."""
     waiting: int = session.scalars(_WAITING, {"endpoint": endpoint, "reference": reference}).one()
     return waiting

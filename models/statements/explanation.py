@@ -15,7 +15,7 @@ from models.ledger.entries import CreditGrant, LedgerEntry
 from models.ledger.redemptions import Redemption
 from models.payments import facts, money_back
 from models.payments.facts import Paid, PaymentFact
-from models.payments.references import Payment
+from models.payments.references import Payment, PaymentState
 from models.staff.accounts import Staff
 from models.staff.actions import Action
 from models.statements import paid_for, statement
@@ -99,7 +99,7 @@ def _history(session: Session, fact_id: int) -> PaymentHistory:
 
 
 class Troubled(NamedTuple):
-    """A payment of the member with a problem."""
+    """A payment of the member whose facts contradict each other."""
 
     endpoint: str
     payment: str
@@ -107,8 +107,12 @@ class Troubled(NamedTuple):
 
 
 def troubled(session: Session, member_id: int, limit: int) -> list[Troubled]:
-    """Up to `limit` payments of the member that have a problem, the newest first."""
+    """Up to `limit` payments of the member whose facts contradict each other, the newest first.
+
+    One that is held for its problem stands in review instead.
+    """
     found = select(Payment.endpoint, Payment.reference, Payment.problem).where(
-        paid_for.of_member(session, member_id), Payment.problem.is_not(None), Payment.same_as.is_(None)
-    )
+        paid_for.of_member(session, member_id), Payment.problem.is_not(None), Payment.state != PaymentState.HELD,
+        Payment.same_as.is_(None),
+    )  # fmt: skip
     return [Troubled._make(row) for row in session.execute(found.order_by(Payment.id.desc()).limit(limit))]

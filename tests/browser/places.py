@@ -10,7 +10,7 @@ MINUS = "\u2212"
 def go(page: Page, name: str) -> None:
     """By the bar on top."""
     bar = page.get_by_role("navigation", name="Main")
-    if name not in {"Members", "Sign-up", "Offer Builder", "Operations"}:
+    if name not in {"Members", "Sign-up", "Review", "Offer Builder", "Operations"}:
         bar.get_by_role("button", name="More").click()
     bar.get_by_role("link", name=name).click()
 

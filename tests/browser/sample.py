@@ -15,6 +15,7 @@ from models.ledger.adjustments import AdjustmentReason
 from models.ledger.expiry import Breaker
 from models.members.memberships import find_member
 from models.operations import heartbeats
+from models.payments import not_dues
 from models.staff.actions import Actor
 from models.statements import statement
 from runtime.settings import Settings
@@ -24,6 +25,7 @@ from worker.crediting import Crediting
 
 DESK = Actor("desk@example.com", "192.0.2.7")
 OPERATOR = Actor("olga@example.com", "192.0.2.8")
+MANAGER = Actor("maria@example.com", "192.0.2.9")
 ANN, BEN, CEM = "ann@example.com", "ben@example.com", "cem@example.com"
 
 
@@ -76,6 +78,7 @@ def trouble(make: Make, now: datetime) -> None:
         scope = Scope(3, min(numbers), max(numbers))
         bulk.ask(session, BulkVerb.REPLAY, wanted, scope, "The plan is known now", by=OPERATOR)
         heartbeats.beat(session, "gym-1:4711", 12)
+        not_dues.mark(session, "stripe", "prod_towels", reason="Towels are rented by the day", by=MANAGER)
     Auditing(make).run()
 
 

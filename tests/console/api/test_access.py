@@ -32,6 +32,9 @@ READS = {
     "/adjustments/{}",
     "/payments",
     "/payments/{}",
+    "/reviews",
+    "/not-dues",
+    "/not-dues/{}",
     "/events",
     "/events/{}",
     "/offers",
@@ -52,6 +55,8 @@ FOR_THE_DESK = {
 FOR_MANAGERS = {
     ("POST", "/memberships/{}/plan-changes"),
     ("POST", "/grants/{}/extensions"),
+    ("POST", "/not-dues"),
+    ("DELETE", "/not-dues/{}"),
     ("POST", "/clubs"),
     ("PATCH", "/clubs/{}"),
     ("DELETE", "/clubs/{}"),
@@ -65,7 +70,8 @@ FOR_MANAGERS = {
     ("PATCH", "/payment-terms/{}"),
     ("DELETE", "/payment-terms/{}"),
 }
-WRITES = FOR_THE_DESK | FOR_MANAGERS
+FOR_REVIEWERS = {("POST", "/payments/{}/acceptances")}
+WRITES = FOR_THE_DESK | FOR_MANAGERS | FOR_REVIEWERS
 PUBLIC = {"/openapi.json", "/docs", "/docs/assets/{}", "/static/{}", "/problems/{}"}
 
 
@@ -104,7 +110,7 @@ def test_a_token_of_another_scheme_is_none(reader: Caller) -> None:
 def test_either_scope_reads(issue: Issue, ada: Paid, scope: TokenScope) -> None:
     caller = issue(scope).caller
     statuses = {path: caller.get(path.format(1)).status_code for path in READS}
-    not_there = {"/redemptions/{}", "/adjustments/{}"}
+    not_there = {"/redemptions/{}", "/adjustments/{}", "/not-dues/{}"}
     assert statuses == {path: 404 if path in not_there else 200 for path in READS}
 
 
@@ -124,7 +130,7 @@ def test_what_a_token_may_do_is_what_its_owner_may(issue: Issue, ada: Paid, role
         allowed
         == {
             Role.VIEWER: set(),
-            Role.OPERATOR: set(),
+            Role.OPERATOR: FOR_REVIEWERS,
             Role.DESK: FOR_THE_DESK,
             Role.MANAGER: WRITES,
             Role.ADMIN: WRITES,

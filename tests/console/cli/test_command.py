@@ -161,7 +161,7 @@ def test_migrate_makes_the_roles_with_their_passwords(spp: Spp, engine: Engine) 
 def test_what_the_commands_role_may_not_do_is_told_with_what_to_do(spp: Spp, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("REVOKE ALL ON payments FROM spp_console")
-    done = spp("unmatched")
+    done = spp("review")
     assert done.code == 1
     assert done.err.startswith("Error: permission denied for table payments: ")
     assert "run `spp migrate`" in done.err

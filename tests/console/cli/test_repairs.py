@@ -1,4 +1,4 @@
-"""unmatched, link, quarantine, reconcile: no payment is left behind, and nothing is decided without a trace."""
+"""review, link, quarantine, reconcile: no payment is left behind, and nothing is decided without a trace."""
 
 import json
 import os
@@ -34,33 +34,36 @@ def waiting(gym: Spp, settings: Settings, make: Make) -> Spp:
 
 class TestUnmatched:
     def test_they_are_shown_with_what_they_wait_for(self, waiting: Spp) -> None:
-        told = waiting("unmatched", "--json").json
-        assert [(row["endpoint"], row["payment"], row["amount_minor"], row["currency"]) for row in told] == [
+        told = waiting("review", "--reason", "unmatched", "--json").json
+        assert {(row["endpoint"], row["payment"], row["amount_minor"], row["currency"]) for row in told} == {
             ("stripe", "in_old", 8900, "USD"),
             ("stripe", "in_new", 8900, "USD"),
-        ]
-        assert told[0]["billing_references"] == ["sub_dora", "cus_dora"]
-        shown = waiting("unmatched").out
+        }
+        assert told[0]["waits_for"] == ["sub_dora"]
+        assert told[0]["reasons"] == {"unmatched": "no membership has sub_dora"}
+        shown = waiting("review").out
         five_days_ago = datetime.now(UTC) - timedelta(days=5)
         assert f"$89.00, {five_days_ago:%b} {five_days_ago.day}" in shown
         assert "stripe:in_old" in shown
-        assert "5 days" in shown
+        assert "unmatched: no membership has sub_dora" in shown
         assert "spp link ENDPOINT:REFERENCE EMAIL" in shown
 
     def test_none(self, gym: Spp) -> None:
-        assert gym("unmatched").out == "  (none)\n"
+        assert gym("review").out == "  (none)\n"
 
-    def test_one_that_names_nobody(self, gym: Spp, settings: Settings, make: Make) -> None:
-        arrive(make, paid_now("in_1", "").replace(b'"customer": "cus_"', b'"customer": null'))
+    def test_who_paid_is_said_where_the_processor_says_it(self, gym: Spp, settings: Settings, make: Make) -> None:
+        who = {"customer_name": "Dora Diaz", "customer_email": "dora@example.com"}
+        arrive(make, paid("in_1", "sub_dora", at=datetime.now(UTC), **who))
         Crediting(settings, make).drain()
-        assert "none: find out whose it is" in gym("unmatched").out
+        (row,) = gym("review", "--json").json
+        assert row["payer"] == {"name": "Dora Diaz", "email": "dora@example.com", "description": None}
+        assert "Dora Diaz, dora@example.com" in gym("review").out
 
-    @pytest.mark.parametrize("reference", ["sub_dora", "cus_dora"])
-    def test_linking_settles_all_that_waited(self, waiting: Spp, make: Make, reference: str) -> None:
+    def test_linking_settles_all_that_waited(self, waiting: Spp, make: Make) -> None:
         os.environ["SPP_OPERATOR"] = "Ada"
-        done = waiting("link", f"stripe:{reference}", ANN, "--json")
+        done = waiting("link", "stripe:sub_dora", ANN, "--json")
         assert done.json["waiting_payments_settled"] == 2
-        assert waiting("unmatched", "--json").json == []
+        assert waiting("review", "--json").json == []
         grants = waiting("member", ANN, "--json").json["grants"]
         assert sorted((row["payment"], row["quantity"]) for row in grants) == [
             ("in_new", 4),
@@ -73,7 +76,7 @@ class TestUnmatched:
         assert expires["in_old"] >= expires["in_new"]
         notes = [row["note"] for row in waiting("member", ANN, "--json").json["entries"] if row["payment"] == "in_old"]
         assert any("credited late" in (note or "") for note in notes)
-        assert acts(make) == [("add billing reference", f"{reference} on stripe to membership 1", None)]
+        assert acts(make) == [("add billing reference", "sub_dora on stripe to membership 1", None)]
         [(actor, origin, email)] = rows(
             make,
             "SELECT a.actor, a.origin, m.email FROM actions a JOIN members m ON m.id = a.member_id ORDER BY a.id DESC"
@@ -97,7 +100,7 @@ class TestUnmatched:
         arrive(make, *(paid_now(f"in_{number}", "sub_dora") for number in range(501)))
         Crediting(settings, make).drain()
         assert gym("link", "stripe:sub_dora", ANN, "--json").json["waiting_payments_settled"] == 501
-        assert gym("unmatched", "--json").json == []
+        assert gym("review", "--json").json == []
 
     def test_again_changes_nothing(self, waiting: Spp) -> None:
         waiting("link", "stripe:sub_dora", ANN)
@@ -142,11 +145,81 @@ class TestUnmatched:
         done = waiting("link", *arguments)
         assert (done.code, done.out) == (1, "")
         assert said in done.err
-        assert len(waiting("unmatched", "--json").json) == 2
+        assert len(waiting("review", "--json").json) == 2
         assert acts(make) == []
+
+    def test_what_another_membership_has_is_shared_if_that_is_said(
+        self, waiting: Spp, settings: Settings, make: Make
+    ) -> None:
+        waiting("link", "stripe:sub_dora", ANN)
+        assert waiting("link", "stripe:sub_dora", "ben@example.com").code == 1
+        assert waiting("link", "stripe:sub_dora", "ben@example.com", "--share").code == 0
+        arrive(make, paid_now("in_shared", "sub_dora"))
+        Crediting(settings, make).drain()
+        for email, half in ((ANN, [2, 4]), ("ben@example.com", [2, 3])):
+            grants = waiting("member", email, "--json").json["grants"]
+            assert sorted(row["quantity"] for row in grants if row["payment"] == "in_shared") == half
 
     def test_a_reference_of_no_form(self, waiting: Spp) -> None:
         assert waiting("link", "sub_dora", ANN).code == 2
+
+
+class TestAccept:
+    def test_one_leaves_the_list_with_a_reason(self, waiting: Spp, make: Make) -> None:
+        done = waiting("accept", "stripe:in_old", "--reason", "the cafe's")
+        assert (done.code, done.out) == (0, "stripe:in_old: accepted.\n")
+        assert [row["payment"] for row in waiting("review", "--json").json] == ["in_new"]
+        [(verb, subject, reason)] = acts(make)
+        assert (verb, reason) == ("accept payment", "the cafe's")
+        assert "in_old on stripe" in subject
+
+    def test_all_of_a_reason_if_they_are_as_many_as_expected(self, waiting: Spp) -> None:
+        asked = ["accept", "--all", "unmatched", "--reason", "the cafe's"]
+        done = waiting(*asked, "--expected", "3")
+        assert (done.code, "There are 2 now, not the 3" in done.err) == (1, True)
+        assert waiting(*asked, "--expected", "2", "--endpoint", "standard").code == 1
+        assert len(waiting("review", "--json").json) == 2
+        assert waiting(*asked, "--expected", "2", "--json").json == {"accepted": 2}
+        assert waiting("review", "--json").json == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "code"),
+        [
+            (["stripe:in_nowhere", "--reason", "x"], 1),
+            (["stripe:in_old", "--reason", " "], 1),
+            (["stripe:in_old"], 2),
+            (["--reason", "x"], 2),
+            (["--all", "unmatched", "--reason", "x"], 2),
+            (["--all", "everything", "--expected", "2", "--reason", "x"], 2),
+            (["stripe:in_old", "--all", "unmatched", "--expected", "2", "--reason", "x"], 2),
+            (["in_old", "--reason", "x"], 2),
+        ],
+    )
+    def test_what_is_refused(self, waiting: Spp, arguments: list[str], code: int) -> None:
+        assert waiting("accept", *arguments).code == code
+        assert len(waiting("review", "--json").json) == 2
+
+
+class TestNotDues:
+    def test_what_is_marked_gives_nothing_and_needs_no_review_until_it_is_undone(
+        self, waiting: Spp, settings: Settings, make: Make
+    ) -> None:
+        done = waiting("not-dues", "stripe:sub_dora", "--reason", "the cafe's")
+        assert (done.code, "stripe:sub_dora is marked as not dues" in done.out) == (0, True)
+        Crediting(settings, make).sweep()
+        assert waiting("review", "--json").json == []
+        (mark,) = waiting("not-dues", "--json").json
+        assert (mark["endpoint"], mark["reference"]) == ("stripe", "sub_dora")
+        assert waiting("not-dues", "stripe:sub_dora", "--undo", "--reason", "Dora is ours").code == 0
+        Crediting(settings, make).sweep()
+        assert len(waiting("review", "--json").json) == 2
+        assert [verb for verb, *_ in acts(make)] == ["mark as not dues", "mark as dues again"]
+
+    def test_what_is_refused(self, waiting: Spp) -> None:
+        assert waiting("not-dues", "stripe:sub_dora").code == 2
+        assert "There is no endpoint 'nowhere'" in waiting("not-dues", "nowhere:x", "--reason", "x").err
+        assert "There is no mark" in waiting("not-dues", "stripe:x", "--undo", "--reason", "x").err
+        assert waiting("not-dues", "--json").json == []
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine, JobName
 from tests.console.conftest import Spp
 from tests.console.processes import SPP
-from tests.models.gym import wait_until_blocked
+from tests.models.gym import paid, tell, wait_until_blocked
 from tests.worker.scene import Make
 
 NOW = datetime(2026, 3, 10, 12, 0, 5, tzinfo=UTC)
@@ -60,32 +60,30 @@ def test_without_a_broker_the_overview_says_how_to_get_one(spp: Spp, alive: Make
     assert "Broker   none is set (BROKER_URL); `spp up` starts one of its own" in spp("status").out.splitlines()
 
 
-def test_a_monitor_is_told_what_waits_from_the_first_minute(spp: Spp, alive: Make) -> None:
-    with alive.begin() as session:
-        session.execute(text("INSERT INTO payments (endpoint, reference, state) VALUES ('stripe', 'in', 'unmatched')"))
-    done = spp("check")
-    assert (done.code, done.out) == (0, "OK: 0 due, 0 events credited in the last hour, 1 payment unmatched\n")
-    assert "1 payment unmatched" in spp("status").out.splitlines()[1]
-
-
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("reason", "told", "headline"),
     [
-        ("UPDATE payments SET state = 'held'", "1 payment held on stripe"),
-        ("UPDATE payments SET recorded_at = now() - interval '25 hours'", "1 payment unmatched on stripe"),
+        ("unmatched", "(without sessions: 1 unmatched)", "1 paid payment gave no sessions: 1 unmatched"),
+        ("held", "(without sessions: 1 held)", "1 paid payment gave no sessions: 1 held"),
+        ("nothing", "(without sessions: 1 that gave nothing)", "1 paid payment gave no sessions: 1 that gave nothing"),
+        ("more", "the first for 0 s: link", ""),
     ],
 )
-def test_a_monitor_is_warned_of_payments_without_sessions_until_they_are_set_aside(
-    spp: Spp, alive: Make, statement: str, told: str
+def test_a_monitor_is_warned_of_payments_in_review_from_the_first_moment_until_they_are_accepted(
+    spp: Spp, alive: Make, reason: str, told: str, headline: str
 ) -> None:
-    with alive.begin() as session:
-        session.execute(text("INSERT INTO payments (endpoint, reference, state) VALUES ('stripe', 'in', 'unmatched')"))
-        session.execute(text(statement))
+    with alive() as session:
+        tell(session, paid("in", "sub"))
+        session.execute(text("UPDATE webhook_events SET state = 'processed'"))
+        session.execute(text("UPDATE payment_reviews SET reason = :reason, recorded_at = now()"), {"reason": reason})
+        session.commit()
     done = spp("check")
-    assert (done.code, told in done.out) == (1, True)
-    assert spp("set-aside", "stripe:in", "--reason", "the cafe's").out == "stripe:in is set aside.\n"
+    assert (done.code, done.out.startswith("WARNING: 1 payment in review on stripe, the first for ")) == (1, True)
+    assert told in done.out
+    assert spp("status").out.splitlines()[1] == headline
+    assert spp("accept", "stripe:in", "--reason", "the cafe's").out == "stripe:in: accepted.\n"
     done = spp("check")
-    assert (done.code, done.out) == (0, "OK: 0 due, 0 events credited in the last hour\n")
+    assert (done.code, done.out.startswith("OK: 0 due,")) == (0, True)
 
 
 def test_a_monitor_is_warned_of_events_in_quarantine(spp: Spp, alive: Make) -> None:
@@ -182,7 +180,7 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
         thin=12_345,
         dead=99_999,
         quarantined=99_999,
-        unmatched=99_999,
+        in_review=99_999,
         received_minute=90_000,
         credited_minute=90_000,
         received_hour=1_234_567,

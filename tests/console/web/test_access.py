@@ -365,7 +365,7 @@ class TestAnswers:
         def broken() -> str:
             raise RuntimeError("secret detail")
 
-        broken.needs = "viewer"  # type: ignore[attr-defined]
+        broken.needs = ("viewer",)  # type: ignore[attr-defined]
         site.view_functions["members.search"] = broken
         answer = ada.get("/members/")
         assert answer.status_code == 500
@@ -379,7 +379,7 @@ class TestAnswers:
 
         site.view_functions["members.search"] = view
         assert ada.get("/members/").status_code == 403
-        view.needs = "viewer"  # type: ignore[attr-defined]
+        view.needs = ("viewer",)  # type: ignore[attr-defined]
         assert ada.get("/members/").status_code == 200
 
     def test_no_page_has_inline_scripts_or_styles(self, ada: Browser) -> None:

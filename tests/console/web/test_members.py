@@ -117,7 +117,11 @@ def test_a_payment_with_a_problem_is_told(gym: Gym, log_in: LogIn) -> None:
     tell(gym.session, paid("in_euro", "sub", at=now(), currency="EUR"), now=now())
     ada = log_in(Role.VIEWER)
     ada.get(f"/members/{member.member_id}")
-    assert f"Payment €90.00, {brief(0)}, Stripe : paid in EUR, but the membership is in USD." in ada.text
+    assert (
+        f"A payment is in review. Look at it €90.00, {brief(0)}, Stripe : paid in EUR, but the membership is in USD."
+        in ada.text
+    )
+    assert f"/review/?member={member.member_id}" in ada.page
     assert 'title="in_euro"' in ada.page
 
 

@@ -176,7 +176,7 @@ class TestPayments:
         tell(session, paid("in_1", "sub_1", currency="EUR"))
         page = log_in(Role.VIEWER)
         page.get(f"/memberships/{membership.id}")
-        assert "€90.00, Mar 1, 2024, Stripe in_1 Mar 1, 2024, 9:00 AM Held" in page.text
+        assert "€90.00, Mar 1, 2024, Stripe in_1 Mar 1, 2024, 9:00 AM In review paid in EUR, but" in page.text
 
     def test_one_that_events_contradict_leads_to_them(
         self, log_in: LogIn, session: Session, membership: Membership

@@ -11,7 +11,7 @@ from models.operations.heartbeats import ProcessKind
 from models.staff.accounts import Role
 from tests.console.web.at_the_desk import pay, paying_member
 from tests.console.web.conftest import Browser
-from tests.models.gym import Gym
+from tests.models.gym import Gym, paid, tell
 
 LogIn = Callable[[Role], Browser]
 
@@ -34,10 +34,41 @@ def test_the_figures_of_a_scene(log_in: LogIn, gym: Gym, session: Session) -> No
     session.commit()
     viewer = log_in(Role.VIEWER)
     viewer.get("/operations/")
-    for said in ("Dead 1 given up", "Unmatched 1", "Duplicates 7", "Due now 1", "here:1", "credited", "90 MB"):
+    for said in (
+        "Dead 1 given up",
+        "In review 1",
+        "Unmatched 1",
+        "Duplicates 7",
+        "Due now 1",
+        "here:1",
+        "credited",
+        "90 MB",
+    ):
         assert said in viewer.text, said
     assert "1 dead letter on stripe" in viewer.text
     assert "2 received" in viewer.text
+
+
+def test_paid_payments_without_sessions_are_the_answer_and_each_part_is_a_link(log_in: LogIn, gym: Gym) -> None:
+    gym.join("sub_ada")
+    pay(gym, "in_lost", "sub_lost", 2)
+    tell(gym.session, paid("in_euro", "sub_ada", currency="EUR"))
+    viewer = log_in(Role.VIEWER)
+    viewer.get("/operations/")
+    assert "No: 2 paid payments gave no sessions : 1 unmatched , 1 held ." in viewer.text
+    for reason in ("unmatched", "held"):
+        assert f'href="/review/?reason={reason}"' in viewer.page
+    assert "2 payments in review on stripe" in viewer.text
+    assert 'href="/review/?endpoint=stripe"' in viewer.page
+
+
+def test_events_without_effect_may_be_payments(log_in: LogIn, gym: Gym, session: Session) -> None:
+    paying_member(gym)
+    session.execute(text("UPDATE webhook_events SET state = 'quarantined'"))
+    session.commit()
+    viewer = log_in(Role.VIEWER)
+    viewer.get("/operations/")
+    assert "Perhaps not all: 1 event has no effect yet, and may be payments: 1 in quarantine ." in viewer.text
 
 
 def test_web_processes_stand_beside_the_workers(log_in: LogIn, session: Session) -> None:

@@ -456,7 +456,7 @@ class TestBilling:
         assert "Signed up: Nora New, Gold, Monthly. 2 payments that had waited for it are settled now." in desk.text
         [membership] = sold(session)
         assert [grant.quantity for grant in grants_of(session, membership)] == [CLASSES, CLASSES]
-        assert session.get(BillingReference, ("stripe", "sub_9"))
+        assert session.scalars(select(BillingReference).filter_by(endpoint="stripe", reference="sub_9")).one()
 
     def test_without_a_reference_none_is_added(self, desk: Browser, gym: Gym, session: Session) -> None:
         desk.get("/sign-up/")

@@ -8,6 +8,8 @@ from models.inbox import storing
 from models.inbox.events import EventState
 from models.inbox.pruning import _PRUNE, prunable, prune, prune_counts
 from models.inbox.storing import NewEvent, Stored
+from models.payments import reviewing
+from tests.models.gym import BY, build, paid, tell
 
 KEEP = 400
 
@@ -55,6 +57,21 @@ def test_what_is_done_with_and_old_is_given_up_and_all_else_stays(session: Sessi
     assert tries == []
     assert session.scalar(text("SELECT count(*) FROM event_errors")) == 2 * len(EventState) - 2
     assert (prunable(session, keep_days=KEEP), prune(session, keep_days=KEEP, limit=10)) == (0, 0)
+
+
+def test_an_event_keeps_its_body_while_its_payment_is_in_review(session: Session) -> None:
+    gym = build(session)
+    gym.join("sub_ada")
+    tell(session, paid("in_fine", "sub_ada"), paid("in_lost", "sub_nobody"))
+    session.execute(
+        text("UPDATE webhook_events SET state = 'processed', received_at = now() - make_interval(days => :days)"),
+        {"days": KEEP + 1},
+    )
+    assert (prunable(session, keep_days=KEEP), prune(session, keep_days=KEEP, limit=10)) == (1, 1)
+    (waiting,) = reviewing.page(session)
+    assert waiting.payment == "in_lost"
+    reviewing.accept(session, waiting.payment_id, reason="the cafe's", by=BY)
+    assert prune(session, keep_days=KEEP, limit=10) == 1
 
 
 def test_a_batch_takes_the_oldest(session: Session) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from models.operations import notices
-from models.operations.alarms import RULES, Alarm, Audited, Paused, Severity, Situation, Stopped, fired, unsettled
+from models.operations.alarms import RULES, Alarm, Audited, Paused, Severity, Situation, Stopped, fired
 from models.operations.figures import EndpointFigures, Figures
 from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine, JobName
@@ -53,7 +53,7 @@ CASES: list[tuple[str, Situation, Situation, timedelta | None]] = [
     ("no_receiver", situation({**double(0), "web": []}), situation({"web": []}), None),
     ("dead_letters", situation(dead=0), situation(dead=1), None),
     ("quarantined", situation(quarantined=0), situation(quarantined=1), None),
-    ("held", situation(held=0), situation(held=1), None),
+    ("review", situation(in_review=0), situation(in_review=1, oldest_in_review_s=7), 7 * SECOND),
     ("broker", situation(), situation({"broker_error": "Connection refused"}), None),
     ("double_credits", situation(double(0)), situation(double(1)), None),
     (
@@ -79,12 +79,6 @@ CASES: list[tuple[str, Situation, Situation, timedelta | None]] = [
         situation(bad_signatures_hour=6, answered_hour=120),
         situation(bad_signatures_hour=7, answered_hour=120),
         None,
-    ),
-    (
-        "unmatched",
-        situation(unmatched=1, oldest_unmatched_s=86_400),
-        situation(unmatched=1, oldest_unmatched_s=86_401),
-        DAY + SECOND,
     ),
     (
         "waiting_on_processor",
@@ -135,13 +129,15 @@ def test_alarms_name_their_endpoint_where_they_are_about_one() -> None:
     assert "by ann" in found[2].message
 
 
-def test_what_keeps_payments_from_their_sessions_is_counted_from_the_first() -> None:
-    assert unsettled(EndpointFigures()) == []
-    found = unsettled(EndpointFigures(dead=1, quarantined=2, held=1, unmatched=1200))
-    assert [one.state for one in found] == ["dead", "quarantined", "held", "unmatched"]
-    assert ", ".join(one.what for one in found) == (
-        "1 dead letter, 2 events in quarantine, 1 payment held, 1,200 payments unmatched"
+def test_a_payment_in_review_is_told_with_its_age_and_what_gave_no_sessions() -> None:
+    (alarm,) = fired(situation(in_review=4, oldest_in_review_s=3 * 3600, unmatched=1, gave_nothing=2))
+    assert alarm.endpoint == "stripe"
+    assert alarm.message == (
+        "4 payments in review on stripe, the first for 3 h (without sessions: 1 unmatched, 2 that gave nothing):"
+        " link, correct or accept them under Review."
     )
+    (alarm,) = fired(situation(in_review=1, oldest_in_review_s=60))
+    assert "without sessions" not in alarm.message
 
 
 LATE = Alarm("oldest_due", Severity.CRITICAL, None, "late", NOW - SECOND)

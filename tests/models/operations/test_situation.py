@@ -71,8 +71,9 @@ def test_every_rule_fires_on_what_there_is(lookout: Lookout, make: sessionmaker[
         "INSERT INTO webhook_events (endpoint, event_id, type, body, thin, waits_since, next_attempt_at) VALUES"
         " ('stripe', 'd', 't', '', true, now() - interval '25 hours', now() + interval '1 hour')",
         "INSERT INTO delivery_counts VALUES ('other', date_trunc('hour', now()), 'bad_signature', 6)",
-        "INSERT INTO payments (endpoint, reference, state, recorded_at) VALUES"
-        " ('stripe', 'in_1', 'unmatched', now() - interval '25 hours'), ('stripe', 'in_2', 'held', now())",
+        "INSERT INTO payments (endpoint, reference, state) VALUES ('stripe', 'in_1', 'unmatched')",
+        "INSERT INTO payment_reviews (payment_id, reason, what, recorded_at)"
+        " SELECT id, 'unmatched', 'no membership has sub_1', now() FROM payments",
         "INSERT INTO expiry_runs (state, as_of, due, usual) VALUES ('stopped', now(), 9000, 40)",
         "INSERT INTO audits (started_at, entries, findings, first_findings) VALUES"
         " (now(), 5, 2, ARRAY['grant 7: remaining is 2', 'grant 8'])",
@@ -92,7 +93,7 @@ def test_every_rule_fires_on_what_there_is(lookout: Lookout, make: sessionmaker[
     assert "sweep" in found["late_jobs"].message
     assert "9,000 grants would expire, usual are 40" in found["stopped_expiry"].message
     assert found["audit"].message.endswith("2 differences, first: grant 7: remaining is 2")
-    assert {found[rule].endpoint for rule in ("silence", "dead_letters", "unmatched")} == {"stripe"}
+    assert {found[rule].endpoint for rule in ("silence", "dead_letters", "review")} == {"stripe"}
     assert (found["bad_signatures"].endpoint, found["long_paused"].endpoint) == ("other", "paused")
 
 

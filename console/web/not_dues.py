@@ -1,0 +1,95 @@
+"""What is not dues: marking what a payment was for, the list of the marks, and taking one back."""
+
+from collections.abc import Set
+from typing import ClassVar
+
+from flask import abort, url_for
+from sqlalchemy import select
+from wtforms import RadioField, SelectChoice
+from wtforms.validators import InputRequired
+
+from console.request import actor, database, utc_now
+from console.web import billing, review_list
+from console.web.access import Answer, Pages, Role
+from console.web.forms import ReasonForm, page, why
+from console.web.review_list import MAY_MARK
+from models.payments import not_dues, settlement
+from models.payments.facts import Paid
+from models.staff.actions import Action
+from models.statements import payment_story
+from models.wording import money
+
+pages = Pages("not_dues", __name__)
+
+
+class MarkForm(ReasonForm):
+    """What of a payment is no dues, and why."""
+
+    own_names: ClassVar = {"reference": "what"}
+
+    what = RadioField("What is not dues?", [InputRequired("Choose what is not dues.")])
+    reason = why(autofocus=False)
+
+
+@pages.form("/<id:payment_id>/not-dues", MAY_MARK)
+def mark(payment_id: int) -> Answer:
+    """Mark what a payment was for as no dues: an item, a price, a product, or all of its subscription."""
+    story, form = payment_story.story(database(), payment_id) or abort(404), MarkForm()
+    root = story.root
+    form.what.choices = _named(story.paid, set(root.billing_references or ())) if story.paid else []
+
+    def act() -> tuple[str, str]:
+        not_dues.mark(database(), root.endpoint, form.what.data, reason=form.text("reason"), by=actor())
+        settlement.settle(database(), [root.id], now=utc_now(), late_credit=billing.late_credit())
+        return f"{form.what.data} is no dues. Other payments with it follow within a minute.", review_list.back()
+
+    return form.submitted(act) or review_list.show("not_dues", form=form, story=story)
+
+
+def _named(paid: Paid, waits_for: Set[str]) -> list[SelectChoice]:
+    """What can be marked: what the lines name, first those of nobody, then all that the subscription bills."""
+    whole = paid.billing_references
+    of_lines = {
+        reference: money(line.amount_minor, paid.currency)
+        for line in paid.lines
+        for reference in line.references
+        if reference not in whole
+    }
+    return [
+        *(
+            SelectChoice(reference, f"{reference}: {of_lines[reference]} of this payment")
+            for reference in sorted(of_lines, key=lambda one: one not in waits_for)
+        ),
+        *(SelectChoice(reference, f"{reference}: everything that is billed by it") for reference in whole),
+    ]
+
+
+@pages.page("/not-dues", Role.VIEWER)
+def overview() -> Answer:
+    """Everything that is marked as no dues."""
+    return _page("marks")
+
+
+@pages.form("/not-dues/<id:mark_id>/undo", MAY_MARK)
+def unmark(mark_id: int) -> Answer:
+    """Take a mark back: payments with the reference are dues again."""
+    marked, form = not_dues.find(database(), mark_id), ReasonForm()
+    endpoint, reference = marked.endpoint, marked.reference
+
+    def act() -> tuple[str, str]:
+        not_dues.unmark(database(), endpoint, reference, reason=form.text("reason"), by=actor())
+        return f"{reference} counts as dues again. Its payments follow within a minute.", url_for(".overview")
+
+    return form.submitted(act) or _page("unmark", form=form, reference=reference)
+
+
+def _page(template: str, **window: object) -> Answer:
+    marks = not_dues.every(database())
+    acts = select(Action).where(Action.id.in_([one.action_id for one in marks]))
+    return page(
+        f"review/{template}.html",
+        marks=marks,
+        acts={act.id: act for act in database().scalars(acts)},
+        may_mark=MAY_MARK,
+        **window,
+    )

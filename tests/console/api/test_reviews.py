@@ -1,0 +1,103 @@
+"""Payments in review, and what is not dues, as programs ask for them and answer them."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.payments import reviewing
+from models.staff.accounts import Role
+from models.staff.tokens import TokenScope
+from tests.console.api.conftest import PAID_AT, Caller, Issue, Paid, answered, posted
+from tests.models.gym import Gym, paid, tell
+
+
+@pytest.fixture
+def listed(gym: Gym, ada: Paid, session: Session) -> list[int]:
+    """The ids of two payments in review: a part of Ada's dues, and one that is nobody's; then hours apart."""
+    tell(session, paid("in_lost", "sub_lost", at=PAID_AT), now=PAID_AT)
+    tell(session, paid("in_part", "sub_ada", at=PAID_AT, amount=900), now=PAID_AT)
+    session.execute(text("UPDATE payment_reviews SET recorded_at = recorded_at - payment_id * interval '1 hour'"))
+    session.commit()
+    return [one.payment_id for one in reviewing.page(session)]
+
+
+def test_each_says_why_it_is_there_and_what_it_gave(reader: Caller, gym: Gym, ada: Paid, listed: list[int]) -> None:
+    part, lost = reader.data("/reviews")
+    assert part == {
+        "payment_id": listed[0],
+        "endpoint": "stripe",
+        "reference": "in_part",
+        "amount_minor": 900,
+        "currency": "USD",
+        "paid_at": part["paid_at"],
+        "since": part["since"],
+        "reasons": [{"reason": "part", "what": part["reasons"][0]["what"]}],
+        "billing_references": [],
+        "membership_id": ada.membership.id,
+        "member_id": ada.id,
+        "credited": [
+            {"item_id": gym.spin.id, "item": "Spin", "quantity": 1},
+            {"item_id": gym.training.id, "item": "Training", "quantity": 1},
+        ],
+        "payer": {"name": None, "email": None, "description": None},
+    }
+    assert "$9.00 for 10%" in part["reasons"][0]["what"]
+    assert (lost["reference"], lost["member_id"], lost["billing_references"]) == ("in_lost", None, ["sub_lost"])
+
+
+def test_they_are_filtered_and_paged(reader: Caller, ada: Paid, listed: list[int]) -> None:
+    for query, references in (
+        ({"reason": "unmatched"}, ["in_lost"]),
+        ({"endpoint": "standard"}, []),
+        ({"member_id": ada.id}, ["in_part"]),
+    ):
+        assert [row["reference"] for row in reader.data("/reviews", **query)] == references, query
+    pages = [[row["reference"] for row in page] for page in reader.pages("/reviews", limit=1)]
+    assert pages == [["in_part"], ["in_lost"]]
+    for wrong in ({"reason": "whatever"}, {"cursor": "bWVtYmVycyA1MA"}, {"cursor": "cmV2aWV3cyA1MA"}, {"limit": 0}):
+        answered(reader.get("/reviews", **wrong), 422)
+
+
+def test_one_is_accepted_once_per_key(manager: Caller, listed: list[int], session: Session) -> None:
+    path, body = f"/payments/{listed[0]}/acceptances", {"reason": "a trial of ten days"}
+    made = manager.post(path, body, "key-1")
+    assert posted(made) == {"payment_id": listed[0], "reason": "a trial of ten days"}
+    assert manager.client.get(made.headers["Location"], headers=manager.headers).status_code == 200
+    assert manager.post(path, body, "key-1").headers["Idempotency-Replayed"] == "true"
+    assert [row["reference"] for row in manager.data("/reviews")] == ["in_lost"]
+    assert "not in review" in answered(manager.post(path, body, "key-2"), 422)["detail"]
+    answered(manager.post(path, {"reason": ""}, "key-3"), 422)
+
+
+def test_who_may_accept_and_mark(issue: Issue, listed: list[int]) -> None:
+    for role, accepts, marks in ((Role.DESK, 403, 403), (Role.OPERATOR, 201, 403), (Role.VIEWER, 403, 403)):
+        caller = issue(TokenScope.WRITE, role).caller
+        accepted = caller.post(f"/payments/{listed[0]}/acceptances", {"reason": "x"}, f"accept-{role}")
+        assert accepted.status_code == accepts, role
+        mark = {"endpoint": "stripe", "reference": "prod_1", "reason": "x"}
+        assert caller.post("/not-dues", mark, f"mark-{role}").status_code == marks, role
+
+
+def test_what_is_not_dues_is_marked_listed_and_unmarked(manager: Caller, listed: list[int], session: Session) -> None:
+    made = manager.make("/not-dues", {"endpoint": "stripe", "reference": "sub_lost", "reason": "the cafe"})
+    assert (made["reference"], made["reason"]) == ("sub_lost", "the cafe")
+    assert manager.data("/not-dues") == [made]
+    path = f"/not-dues/{made['id']}"
+    assert answered(manager.get(path)) == made
+    assert session.scalar(text("SELECT settle_again FROM payments WHERE reference = 'in_lost'"))
+    answered(manager.delete(path), 422)
+    assert manager.delete(f"{path}?reason=ours").status_code == 204
+    assert manager.data("/not-dues") == []
+    answered(manager.get(path), 404)
+    answered(manager.delete(f"{path}?reason=ours"), 404)
+    nowhere = {"endpoint": "nowhere", "reference": "x", "reason": "x"}
+    assert "nowhere" in answered(manager.post("/not-dues", nowhere, "key"), 422)["detail"]
+
+
+def test_a_billing_reference_is_shared_if_that_is_asked(api: Caller, gym: Gym, ada: Paid, session: Session) -> None:
+    other = gym.join()
+    session.commit()
+    path, body = f"/memberships/{other.id}/billing-references", {"endpoint": "stripe", "reference": "sub_ada"}
+    answered(api.post(path, body), 409)
+    shared = posted(api.post(path, {**body, "shared": True}))
+    assert [one["reference"] for one in shared["billing_references"]] == ["sub_ada"]
