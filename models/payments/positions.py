@@ -268,7 +268,7 @@ def _match(session: Session, positions: list[Position]) -> None:
             kept = [one for one in every if one in before] or (every if reference in waited_for else [])
             if one := kept if before else every:
                 position.matches[reference] = one
-        if before and not position.matches:
+        if before and not position.matches and position.references:
             position.matches[position.references[0]] = list(position.payment.memberships)
     memberships = _memberships(
         session, {owner for position in positions for owners in position.matches.values() for owner in owners}

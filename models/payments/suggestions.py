@@ -72,20 +72,21 @@ _SUGGEST = text("""
         SELECT m.id, 3 FROM (SELECT id FROM memberships ORDER BY id DESC LIMIT :newest) m
         WHERE NOT EXISTS (SELECT FROM billing_references b WHERE b.membership_id = m.id)
     ), judged AS (
-        SELECT m.id, m.member_id, m.offer_id, m.club_id, t.dues_minor = :amount AND m.currency = :currency AS same_dues,
+        SELECT m.id, m.member_id, t.payment_term_id, m.club_id, t.dues_minor = :amount AND m.currency = :currency AS same_dues,
                array_agg(DISTINCT f.likeness ORDER BY f.likeness) FILTER (WHERE f.likeness < 3) AS likenesses
         FROM found f
         JOIN memberships m ON m.id = f.membership_id
         CROSS JOIN LATERAL (
-            SELECT dues_minor FROM membership_terms WHERE membership_id = m.id AND since <= clock_timestamp()
+            SELECT dues_minor, payment_term_id FROM membership_terms WHERE membership_id = m.id AND since <= clock_timestamp()
             ORDER BY since DESC, id DESC LIMIT 1
         ) t
-        GROUP BY m.id, same_dues
+        GROUP BY m.id, t.payment_term_id, same_dues
     )
     SELECT j.id, n.id AS member_id, n.name, n.email, o.name AS offer, c.name AS club, j.likenesses, j.same_dues
     FROM judged j
     JOIN members n ON n.id = j.member_id
-    JOIN offers o ON o.id = j.offer_id
+    JOIN payment_terms t ON t.id = j.payment_term_id
+    JOIN offers o ON o.id = t.offer_id
     JOIN clubs c ON c.id = j.club_id
     WHERE j.likenesses IS NOT NULL OR j.same_dues
     ORDER BY j.likenesses[1], cardinality(j.likenesses) DESC NULLS LAST, j.same_dues DESC, j.id DESC
