@@ -113,7 +113,8 @@ def worth(bill: Bill, versions: Sequence[Terms], zone: str) -> Worth:
         return Worth([], [])
     covers, reasons = _believed(bill)
     if bill.is_upgrade and covers and (upgraded := _upgrade(covers, terms, versions, zone)) is not None:
-        return Worth(upgraded, [])
+        what = f"{_due(bill)} for a change of plan within a period, which gives no more sessions than were given for it"
+        return Worth(upgraded, [] if upgraded or not terms.items else [Reason(ReviewReason.NOTHING, what)])
     intervals, covered = _intervals(bill, covers, terms, zone)
     if bill.beside_dues and covers is None and intervals < 1:
         what = f"{_due(bill)} beside the dues of {_dues(terms, bill)}, which were paid on the same day: it gave nothing"

@@ -242,10 +242,12 @@ class TestPlanChange:
         assert self.upgraded(8, 12).tranches == [Tranche(SPIN, None, 2, 30)]
 
     def test_a_downgrade_gives_nothing_more(self) -> None:
-        assert self.upgraded(12, 8).tranches == []
+        found = self.upgraded(12, 8)
+        assert (found.tranches, reasons(found)) == ([], [ReviewReason.NOTHING])
 
     def test_down_and_up_again_never_refills(self) -> None:
-        assert self.upgraded(8, 12, 8, 12).tranches == []
+        found = self.upgraded(8, 12, 8, 12)
+        assert (found.tranches, reasons(found)) == ([], [ReviewReason.NOTHING])
         assert sessions(self.upgraded(8, 12, 8, 18)) == 2
 
     def test_a_term_may_give_nothing_for_an_upgrade(self) -> None:
