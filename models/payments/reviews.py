@@ -98,11 +98,11 @@ _WRITE = Batch(
 )  # fmt: skip
 
 
-def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reason]]], now: datetime) -> None:
+def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reason]]], now: datetime) -> set[int]:
     """Make the review show these reasons, and no others, for payments that are locked.
 
     Each comes as all its ids, the root first, with its reasons. An answer stands as long as the sentence that it
-    answered.
+    answered. Returns the payments for which anything changed.
     """
     after: dict[tuple[int, str], str] = {}
     for (root, *_), reasons in wanted:
@@ -115,3 +115,4 @@ def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reaso
         _DELETE.execute(session, sorted(gone))
     if changed := [(*key, what) for key, what in after.items() if known.get(key) != what]:
         _WRITE.execute(session, changed, now=now)
+    return {payment_id for payment_id, _ in gone} | {payment_id for payment_id, *_ in changed}
