@@ -51,22 +51,22 @@ def newest_entry(connection: psycopg.Connection, ledger: Ledger) -> int:
 
 
 def wait_for(
-    connection: psycopg.Connection, ledger: Ledger, after: int, payments: int, timeout_s: float
+    connection: psycopg.Connection, ledger: Ledger, after: int, payments: int, timeout_s: float, *, each: int = 2
 ) -> dict[str, float]:
-    """Waits until that many payments have their two entries; invoice id -> Unix time of the commit.
+    """Waits until that many payments have their entries, `each` so many; invoice id -> Unix time of the commit.
 
     Raises TimeoutError if they don't come, and ValueError if there are more.
     """
     deadline = time.monotonic() + timeout_s
-    while (found := _one(connection, ledger.count, after)) < 2 * payments:
+    while (found := _one(connection, ledger.count, after)) < each * payments:
         connection.rollback()
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{found} of {2 * payments} entries after {timeout_s:g} s")
+            raise TimeoutError(f"{found} of {each * payments} entries after {timeout_s:g} s")
         time.sleep(_POLL_EVERY_S)
     committed: dict[str, float] = dict(connection.execute(ledger.committed.encode(), (after,)).fetchall())
     connection.rollback()
-    if found != 2 * payments or len(committed) != payments:
-        raise ValueError(f"{found} entries for {len(committed)} payments; expected two each for {payments}")
+    if found != each * payments or len(committed) != payments:
+        raise ValueError(f"{found} entries for {len(committed)} payments; expected {each} each for {payments}")
     return committed
 
 

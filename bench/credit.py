@@ -4,6 +4,8 @@ Ours and the hand-written SQL drain 50,000 events of 50,000 memberships per roun
 the tutorial drains fewer, since only its rate counts, and that from its first
 commit to its last, so that its start is not held against it. Each warms up on a
 small backlog first: PostgreSQL plans badly for tables that were empty just now.
+
+Beside it dues for a year that are released by the month: 24 grants and 24 entries each.
 """
 
 import time
@@ -17,9 +19,11 @@ from bench.processes import resident_mb
 from bench.site import SQL, Site
 from runtime.broker import CREDIT_SESSIONS, EVENTS, celery_config
 
-DATABASE = "credit_ours"
+DATABASE, YEARLY = "credit_ours", "credit_yearly"
 MEMBERSHIPS = 50_000
-BACKLOG = 50_000
+BACKLOG, YEARLY_BACKLOG = 50_000, 5_000
+TRANCHES = 24
+"""Of a year: 12 of each of 2 items."""
 TUTORIAL_BACKLOG = 3_000
 WARMUP = 1_000
 TIMEOUT_S = 120
@@ -27,7 +31,7 @@ NOTHING: AbstractContextManager[object] = nullcontext()
 
 
 def measure(site: Site) -> list[report.Result]:
-    """credit_over_tutorial, credit_over_sql, worker_rss_mb."""
+    """credit_over_tutorial, credit_over_sql, credit_tranches_per_s, worker_rss_mb."""
     loading.our_database(site, DATABASE, MEMBERSHIPS)
     loading.our_database(site, "credit_sql", MEMBERSHIPS)
     loading.tutorial_database(site, "credit_tutorial", MEMBERSHIPS)
@@ -48,18 +52,38 @@ def measure(site: Site) -> list[report.Result]:
     return [
         report.ratio("credit_over_tutorial", ours, tutorial),
         report.ratio("credit_over_sql", ours, sql),
+        _tranches(site),
         report.Result("worker_rss_mb", memory_mb, ()),
     ]
 
 
-def drain(site: Site, count: int, rings: int = 1, meanwhile: AbstractContextManager[object] = NOTHING) -> float:
+def _tranches(site: Site) -> report.Result:
+    """How many grants a second our worker makes of dues for a year."""
+    loading.our_database(site, YEARLY, MEMBERSHIPS, interval="year", release="monthly")
+    series = report.Series("ours", "/s", [])
+    stack = site.our_stack(YEARLY, worker_concurrency=1)
+    try:
+        stack.start("worker")
+        stack.wait_ready()
+        drain(site, WARMUP, database=YEARLY, each=TRANCHES)
+        for _ in range(site.rounds):
+            series.values.append(TRANCHES * drain(site, YEARLY_BACKLOG, database=YEARLY, each=TRANCHES))
+    finally:
+        stack.stop()
+    return report.Result("credit_tranches_per_s", series.median, (series,))
+
+
+def drain(
+    site: Site, count: int, rings: int = 1, meanwhile: AbstractContextManager[object] = NOTHING, *,
+    database: str = DATABASE, each: int = 2,
+) -> float:  # fmt: skip
     """How many payments a second our worker credits from a backlog of that many, `meanwhile` around it.
 
-    Each ring wakes a process of the worker.
+    Each ring wakes a process of the worker; `each` payment has so many entries.
     """
     ring = Celery()
-    ring.conf.update(celery_config(site.our_environment(DATABASE)["BROKER_URL"]))
-    with site.connect(DATABASE) as connection, ring:
+    ring.conf.update(celery_config(site.our_environment(database)["BROKER_URL"]))
+    with site.connect(database) as connection, ring:
         newest = commits.newest_entry(connection, OURS)
         loading.our_backlog(connection, site.numbers(count), count, MEMBERSHIPS)
         connection.commit()
@@ -67,8 +91,8 @@ def drain(site: Site, count: int, rings: int = 1, meanwhile: AbstractContextMana
         with meanwhile:
             for _ in range(rings):
                 ring.send_task(CREDIT_SESSIONS, queue=EVENTS)
-            committed = commits.wait_for(connection, OURS, newest, count, TIMEOUT_S)
-    loading.tidy(site, DATABASE)
+            committed = commits.wait_for(connection, OURS, newest, count, TIMEOUT_S, each=each)
+    loading.tidy(site, database)
     return count / (max(committed.values()) - begin)
 
 

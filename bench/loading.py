@@ -19,14 +19,18 @@ from models.database import migrations
 _COPY_EVENTS = b"COPY webhook_events (endpoint, type, api_version, event_id, body) FROM STDIN"
 
 
-def our_database(site: Site, database: str, memberships: int) -> None:
-    """A migrated database of ours with that many memberships."""
+def our_database(
+    site: Site, database: str, memberships: int, *, interval: str = "month", release: str = "at_once"
+) -> None:
+    """A migrated database of ours with that many memberships, whose dues pay for that interval."""
     site.postgres.create(database)
     migrations.upgrade(site.postgres.url(database))
     values = {
         "memberships": memberships,
         "endpoint": stripe_events.ENDPOINT,
         "amount": stripe_events.AMOUNT_CENTS,
+        "interval": interval,
+        "release": release,
     }
     site.run_sql(database, "memberships.sql", values)
     tidy(site, database)

@@ -11,8 +11,8 @@ INSERT INTO offers (name, state, min_buckets, max_buckets) VALUES ('Gold', 'publ
 INSERT INTO session_buckets (offer_id, item_id, item_kind, required)
 SELECT offers.id, items.id, items.kind, false FROM offers, items ORDER BY items.id;
 
-INSERT INTO payment_terms (offer_id, name, dues_minor, currency, interval, interval_count)
-SELECT id, 'Monthly', %(amount)s, 'USD', 'month', 1 FROM offers;
+INSERT INTO payment_terms (offer_id, name, dues_minor, currency, interval, interval_count, release)
+SELECT id, 'Term', %(amount)s, 'USD', %(interval)s, 1, %(release)s FROM offers;
 
 INSERT INTO bucket_terms (payment_term_id, session_bucket_id, offer_id, quantity, days_to_expire)
 SELECT t.id, b.id, t.offer_id, CASE i.name WHEN 'Class' THEN 10 ELSE 2 END, CASE i.name WHEN 'Class' THEN 30 ELSE 60 END
@@ -27,8 +27,9 @@ SELECT m.id, c.id, t.offer_id, t.id, t.currency
 FROM members m, clubs c, payment_terms t
 ORDER BY m.id;
 
-INSERT INTO membership_terms (membership_id, since, payment_term_id, dues_minor, interval, interval_count)
-SELECT s.id, s.recorded_at, t.id, t.dues_minor, t.interval, t.interval_count FROM memberships s JOIN payment_terms t ON t.id = s.payment_term_id;
+INSERT INTO membership_terms (membership_id, since, payment_term_id, dues_minor, interval, interval_count, release)
+SELECT s.id, s.recorded_at, t.id, t.dues_minor, t.interval, t.interval_count, t.release
+FROM memberships s JOIN payment_terms t ON t.id = s.payment_term_id;
 
 INSERT INTO pinned_terms (terms_id, item_id, quantity, days_to_expire)
 SELECT pinned.id, b.item_id, t.quantity, t.days_to_expire

@@ -23,8 +23,9 @@ INSERT INTO payment_facts (id, event_id, payment_id, kind, occurred_at, amount_m
 SELECT i::bigint * 256, i, i, 'paid', paid_at, %(amount)s, 'USD', false, ARRAY['sub_bench' || suffix, 'cus_bench' || suffix]
 FROM past;
 
-INSERT INTO credit_grants (id, payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at)
-SELECT 2 * i + item - 2, i, membership_id, item, 10, 10, paid_at, paid_at + interval '30 days' * item
+INSERT INTO credit_grants
+    (id, payment_id, member_id, membership_id, item_id, first_quantity, quantity, remaining, effective_at, expires_at)
+SELECT 2 * i + item - 2, i, membership_id, membership_id, item, 10, 10, 10, paid_at, paid_at + interval '30 days' * item
 FROM past, generate_series(1, 2) item;
 
 INSERT INTO ledger_entries (id, grant_id, kind, quantity, expires_at, occurred_at, fact_id)

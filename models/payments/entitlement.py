@@ -99,8 +99,7 @@ def entitlement(
             )
         for tranches in given.values():
             owed += _taken_back(tranches, back) if back else tranches
-        explained = judged.tranches or judged.reasons or share.bill.is_upgrade
-        if not explained and in_force(buyer.versions, paid.occurred_at).items:
+        if not any(judged) and in_force(buyer.versions, paid.occurred_at).items:
             reasons.append(Reason(ReviewReason.NOTHING, "it gave no sessions by the rules of its payment term"))
     return Entitlement(owed, division, [*reasons, *_to_look_at(facts, paid, division)])
 

@@ -21,7 +21,7 @@ from models.payments.money_back import FeeKept
 from models.payments.references import Locked, PaymentState
 from models.payments.reviews import Reason, ReviewReason
 from models.payments.shares import Division
-from models.payments.worth import ItemTerms, Terms, in_force
+from models.payments.worth import ItemTerms, Terms
 
 
 class Match(NamedTuple):
@@ -35,6 +35,8 @@ class Match(NamedTuple):
 
 
 DAY = timedelta(days=1)
+NO_DUES = frozenset({ReviewReason.PART, ReviewReason.EXTRA, ReviewReason.NOTHING, ReviewReason.PAYER_ONLY})
+"""What stands in review for one of these reasons are not the dues beside which a fee gives nothing."""
 
 
 @dataclass(slots=True)
@@ -91,6 +93,11 @@ class Position:
         return entitlement.entitlement(facts, self.matches, buyers, self.not_dues, self.beside_dues)
 
     @property
+    def owners(self) -> list[int]:
+        """The memberships that it pays for; where it pays for none, those that its references name."""
+        return [share.membership_id for share in self.division.shares] or sorted(self.memberships)
+
+    @property
     def may_be_a_fee(self) -> bool:
         """Whether it would be worth nothing beside other dues: a part by its amount alone."""
         if not self.reasons:
@@ -100,16 +107,21 @@ class Position:
         return ReviewReason.EXTRA in kinds or (ReviewReason.PART in kinds and not covers)
 
     @property
+    def is_dues(self) -> bool:
+        """Whether it pays for a whole interval at least; `_BESIDE` says the same of what was settled before."""
+        return self.state == PaymentState.SETTLED and NO_DUES.isdisjoint(one.reason for one in self.reasons)
+
+    @property
     def waits_for(self) -> list[str]:
         """The references by which what is unmatched of it would find its membership."""
         if self.paid is None or self.state == PaymentState.NOT_DUES:
             return []
-        paid = self.paid.fact
-        of_lines = [one for line in self.division.unplaced for one in line.references]
-        if self.state != PaymentState.UNMATCHED:
-            return list(dict.fromkeys(of_lines))
-        of_lines = [one for line in paid.lines for one in line.references[:1] if one not in self.not_dues]
-        return list(dict.fromkeys([*(paid.billing_references or paid.payer), *of_lines]))
+        paid, whole = self.paid.fact, self.state == PaymentState.UNMATCHED
+        lines = (
+            [one for one in paid.lines if self.not_dues.isdisjoint(one.references)] if whole else self.division.unplaced
+        )
+        named = (paid.billing_references or paid.payer) if whole else ()
+        return list(dict.fromkeys([*named, *(one for line in lines for one in line.references)]))
 
 
 def read(session: Session, roots: Collection[int]) -> list[Position]:
@@ -130,39 +142,49 @@ def read(session: Session, roots: Collection[int]) -> list[Position]:
 
 _BESIDE = Batch(
     """
-    SELECT new.root, new.membership_id
-    FROM ROWS JOIN paid_payments p ON p.membership_id = new.membership_id
-    WHERE p.id <> new.root AND p.state = 'settled' AND p.amount_minor >= new.dues_minor
+    SELECT DISTINCT new.root, new.membership_id
+    FROM ROWS
+    CROSS JOIN LATERAL (
+        SELECT id FROM payments WHERE membership_id = new.membership_id
+        UNION SELECT payment_id FROM payment_matches WHERE membership_id = new.membership_id
+    ) theirs
+    JOIN paid_payments p USING (id)
+    WHERE p.id <> new.root AND p.state = 'settled'
       AND p.paid_at BETWEEN new.paid_at - interval '1 day' AND new.paid_at + interval '1 day'
+      AND NOT p.id = ANY(CAST(:read AS bigint[]))
+      AND NOT EXISTS (
+          SELECT FROM payment_reviews r WHERE r.payment_id = p.id AND r.reason = ANY(CAST(:no_dues AS text[]))
+      )
     """,
-    root="bigint", membership_id="bigint", dues_minor="bigint", paid_at="timestamptz",
+    root="bigint", membership_id="bigint", paid_at="timestamptz",
 )  # fmt: skip
 
 
 def _look_beside(session: Session, positions: list[Position]) -> None:
     """Judge again what may be a fee, if the membership's dues were paid on the same day."""
     wanted = {
-        (position.payment.root, owner, in_force(match.buyer.versions, paid_at).dues_minor, paid_at): position
+        (position.payment.root, owner, position.paid.fact.occurred_at): position
         for position in positions
         if position.may_be_a_fee and position.paid
-        for paid_at in [position.paid.fact.occurred_at]
-        for owner, match in position.memberships.items()
+        for owner in position.owners
     }
     if not wanted:
         return
-    beside = {tuple(row) for row in _BESIDE.execute(session, list(wanted))}
-    for root, owner, dues_minor, paid_at in wanted:
-        # Those of the same group do not stand in the table yet.
+    read = array([position.payment.root for position in positions])
+    beside = {tuple(row) for row in _BESIDE.execute(session, list(wanted), read=read, no_dues=array(NO_DUES))}
+    for root, owner, paid_at in wanted:
+        # Those that were read here do not stand in the table as they are now.
         beside |= {
             (root, owner)
             for other in positions
-            if other.paid and other.payment.root != root and owner in other.memberships
-            if other.paid.fact.settled >= dues_minor and abs(other.paid.fact.occurred_at - paid_at) <= DAY
+            if other.paid and other.is_dues and other.payment.root != root and owner in other.owners
+            if abs(other.paid.fact.occurred_at - paid_at) <= DAY
         }
-    for (root, owner, *_), position in wanted.items():
+    for (root, owner, _), position in wanted.items():
         if (root, owner) in beside:
             position.beside_dues |= {owner}
-            _judge(position)
+    for position in {position.payment.root: position for position in wanted.values() if position.beside_dues}.values():
+        _judge(position)
 
 
 def _judge(position: Position) -> None:
@@ -171,20 +193,20 @@ def _judge(position: Position) -> None:
     found = contradictions(position.facts)
     position.problem = "; ".join(one.what for one in found) or None
     position.contradicting = frozenset(fact for one in found for fact in one.facts)
-    other = [one for one in position.memberships.values() if one.currency != paid.currency]
-    if other:
+    position.owed, position.division, position.reasons = position.entitlement_by(position.facts)
+    owners = [position.memberships[owner] for owner in position.owners]
+    if other := [one for one in owners if one.currency != paid.currency]:
         position.problem = f"paid in {paid.currency}, but the membership is in {other[0].currency}"
         position.state = PaymentState.HELD
-        position.reasons = [Reason(ReviewReason.HELD, position.problem)]
-        return
-    position.owed, position.division, position.reasons = position.entitlement_by(position.facts)
-    if not position.division.is_dues and not position.memberships:
+        position.owed, position.reasons = [], [Reason(ReviewReason.HELD, position.problem)]
+    elif not position.division.is_dues:
         position.state = PaymentState.NOT_DUES
-    elif position.division.shares or not position.division.is_dues:
+    elif position.division.shares:
         position.state = PaymentState.SETTLED
     else:
         position.state = PaymentState.UNMATCHED
-        named = " or ".join(position.waits_for) or "any of its references"
+        first = [*(paid.billing_references or paid.payer), *(one for line in paid.lines for one in line.references[:1])]
+        named = " or ".join(one for one in dict.fromkeys(first) if one in position.waits_for) or "any of its references"
         position.reasons.insert(0, Reason(ReviewReason.UNMATCHED, f"no membership has {named}"))
 
 

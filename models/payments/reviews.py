@@ -88,22 +88,26 @@ _WRITE = Batch(
         DELETE FROM payment_reviews r
         WHERE r.payment_id = ANY(CAST(:payments AS bigint[])) AND (r.reason = 'several') = :compared
           AND NOT EXISTS (SELECT FROM wanted w WHERE (w.payment_id, w.reason) = (r.payment_id, r.reason))
+        RETURNING r.payment_id
+    ), changed AS (
+        INSERT INTO payment_reviews AS known (payment_id, reason, what, recorded_at)
+        SELECT payment_id, reason, what, :now FROM wanted
+        ON CONFLICT (payment_id, reason) DO UPDATE
+        SET what = excluded.what, recorded_at = excluded.recorded_at, answered_by = NULL
+        WHERE known.what <> excluded.what
+        RETURNING known.payment_id
     )
-    INSERT INTO payment_reviews AS known (payment_id, reason, what, recorded_at)
-    SELECT payment_id, reason, what, :now FROM wanted
-    ON CONFLICT (payment_id, reason) DO UPDATE
-    SET what = excluded.what, recorded_at = excluded.recorded_at, answered_by = NULL
-    WHERE known.what <> excluded.what
+    SELECT payment_id FROM gone UNION SELECT payment_id FROM changed
     """,
     payment_id="bigint", reason="text", what="prose",
 )  # fmt: skip
 
 
-def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reason]]], now: datetime) -> None:
+def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reason]]], now: datetime) -> set[int]:
     """Make the review show these reasons, and no others that settling finds, for payments that are locked.
 
     Each comes as all its ids, the root first, with its reasons. An answer stands as long as the sentence that it
-    answered.
+    answered. Returns the payments for which anything changed.
     """
     after: dict[tuple[int, str], str] = {}
     for (root, *_), reasons in wanted:
@@ -112,7 +116,7 @@ def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reaso
             after[key] = f"{after[key]}; {what}" if key in after else what
     rows = [(*key, what) for key, what in after.items()]
     ids = array(payment_id for ids, _ in wanted for payment_id in ids)
-    _WRITE.execute(session, rows, payments=ids, compared=False, now=now)
+    return {payment_id for (payment_id,) in _WRITE.execute(session, rows, payments=ids, compared=False, now=now)}
 
 
 _SEVERAL = text("SELECT payment_id FROM payment_reviews WHERE reason = 'several' AND recorded_at > :since")

@@ -88,8 +88,8 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
         moves += clawback.repay(grant, sessions, debts[grant.member_id, grant.item_id], now)
     entries.post(session, moves)
     _write_states(session, read)
-    reviews.write(session, [(position.payment.ids, position.reasons) for position in read], now)
-    _look_again(session, read, now)
+    judged_anew = reviews.write(session, [(position.payment.ids, position.reasons) for position in read], now)
+    _look_again(session, read, judged_anew, now)
     return [position for position in read if position.problem]
 
 
@@ -233,17 +233,15 @@ _WRITE_FURTHER = Batch(
 def _write_states(session: Session, read: list[Position]) -> None:
     changed = []
     for position in read:
-        before, owners, waits_for = position.payment, list(position.memberships), position.waits_for
-        after = (position.state, owners, waits_for, position.problem, False)
-        if after != (before.state, before.memberships, before.waits_for, None, before.settle_again):
+        before, owners, waits_for = position.payment, position.owners, position.waits_for
+        after = (position.state, owners[:1], {*owners}, waits_for, position.problem, False)
+        matched = before.memberships[:1], {*before.memberships}
+        if after != (before.state, *matched, before.waits_for, None, before.settle_again):
             changed.append((before.root, position.state.value, position.problem, _first(owners), _joined(waits_for)))
     if changed:
         _WRITE_STATES.execute(session, changed)
     several = [
-        (position.payment.root, owner)
-        for position in read
-        if len(position.memberships) > 1
-        for owner in position.memberships
+        (position.payment.root, owner) for position in read if len(position.owners) > 1 for owner in position.owners
     ]
     if several:
         _WRITE_FURTHER.execute(session, several)
@@ -252,21 +250,24 @@ def _write_states(session: Session, read: list[Position]) -> None:
 _LOOK_AGAIN = text("""
     UPDATE payments p SET settle_again = true FROM payment_reviews r
     WHERE r.payment_id = p.id AND r.reason IN ('part', 'extra') AND r.recorded_at > :now - interval '40 days'
-      AND p.membership_id = ANY(CAST(:owners AS bigint[]))
+      AND (p.membership_id = ANY(CAST(:owners AS bigint[])) OR EXISTS (
+          SELECT FROM payment_matches m WHERE m.payment_id = p.id AND m.membership_id = ANY(CAST(:owners AS bigint[]))
+      ))
       AND NOT p.id = ANY(CAST(:roots AS bigint[])) AND NOT p.settle_again
 """)
 _ONCE_MORE = text("UPDATE payments SET settle_again = true WHERE id = ANY(CAST(:roots AS bigint[]))")
 
 
-def _look_again(session: Session, read: list[Position], now: datetime) -> None:
-    """Have what may be a fee beside these payments judged again, now that they are there.
+def _look_again(session: Session, read: list[Position], judged_anew: Collection[int], now: datetime) -> None:
+    """Have what may be a fee beside these payments judged again, now that they are there or are judged anew.
 
     And what is new and may be a fee itself, once this is committed: its dues may be settled at this very moment.
     """
     roots = [position.payment.root for position in read]
-    new = [position for position in read if position.payment.state != position.state]
-    if owners := {owner for position in new if not position.may_be_a_fee for owner in position.memberships}:
+    changed = [one for one in read if not one.may_be_a_fee or one.payment.root in judged_anew]
+    if owners := {owner for position in changed for owner in position.owners}:
         session.execute(_LOOK_AGAIN, {"owners": array(owners), "roots": array(roots), "now": now})
+    new = [position for position in read if position.payment.state != position.state]
     if fees := [position.payment.root for position in new if position.may_be_a_fee]:
         session.execute(_ONCE_MORE, {"roots": array(fees)})
 
@@ -280,9 +281,22 @@ def _joined(references: list[str]) -> str | None:
 
 
 _MATCHED = text("""
+    WITH RECURSIVE replacing AS (
+        SELECT f.other_payment_id AS id
+        FROM payment_facts f
+        JOIN payments old ON old.id = f.payment_id
+        JOIN billing_references b ON (b.endpoint, b.reference) = (old.endpoint, old.reference)
+        WHERE f.kind = 'replaced'
+        UNION
+        SELECT f.other_payment_id FROM replacing r JOIN payment_facts f ON f.payment_id = r.id AND f.kind = 'replaced'
+    )
     SELECT DISTINCT p.id FROM payments p
     JOIN billing_references b ON b.endpoint = p.endpoint AND b.reference = ANY(p.billing_references)
     WHERE p.state = 'unmatched' OR (p.state = 'settled' AND p.billing_references IS NOT NULL)
+    UNION
+    SELECT p.id FROM replacing r JOIN payments new USING (id)
+    JOIN payments p ON p.endpoint = new.endpoint AND new.reference = ANY(p.billing_references)
+    WHERE p.state = 'unmatched'
     UNION SELECT id FROM payments WHERE settle_again
     ORDER BY id
     LIMIT :limit

@@ -72,13 +72,14 @@ _SUGGEST = text("""
         SELECT m.id, 3 FROM (SELECT id FROM memberships ORDER BY id DESC LIMIT :newest) m
         WHERE NOT EXISTS (SELECT FROM billing_references b WHERE b.membership_id = m.id)
     ), judged AS (
-        SELECT m.id, m.member_id, t.payment_term_id, m.club_id, t.dues_minor = :amount AND m.currency = :currency AS same_dues,
+        SELECT m.id, m.member_id, t.payment_term_id, m.club_id,
+               t.dues_minor = :amount AND m.currency = :currency AS same_dues,
                array_agg(DISTINCT f.likeness ORDER BY f.likeness) FILTER (WHERE f.likeness < 3) AS likenesses
         FROM found f
         JOIN memberships m ON m.id = f.membership_id
         CROSS JOIN LATERAL (
-            SELECT dues_minor, payment_term_id FROM membership_terms WHERE membership_id = m.id AND since <= clock_timestamp()
-            ORDER BY since DESC, id DESC LIMIT 1
+            SELECT dues_minor, payment_term_id FROM membership_terms
+            WHERE membership_id = m.id AND since <= clock_timestamp() ORDER BY since DESC, id DESC LIMIT 1
         ) t
         GROUP BY m.id, t.payment_term_id, same_dues
     )

@@ -32,7 +32,7 @@ from models.wording import money
 ABOUT = Fraction(1, 10)
 """By how much of an interval a period may differ from whole intervals and still count as whole."""
 LONGEST = timedelta(days=366 * 5)
-"""A longer period is not believed."""
+"""A period that is longer, or begins further from its payment, is not believed."""
 
 
 Amount = int | Fraction
@@ -124,9 +124,11 @@ def worth(bill: Bill, versions: Sequence[Terms], zone: str) -> Worth:
     terms = in_force(versions, bill.paid_at)
     if bill.settled_minor <= 0:
         return Worth((), ())
-    if bill.is_upgrade and (upgraded := _upgrade(bill, terms, versions, zone)) is not None:
-        return Worth(upgraded, ())
     covers, reasons = _believed(bill)
+    if bill.is_upgrade and covers and (upgraded := _upgrade(covers, terms, versions, zone)) is not None:
+        billed = money(int(bill.due_minor), bill.currency)
+        what = f"{billed} for a change of plan within a period, which gives no more sessions than were given for it"
+        return Worth(upgraded, () if upgraded or not terms.items else (Reason(ReviewReason.NOTHING, what),))
     local = ZoneInfo(zone)
     first, end = [moment.astimezone(local).date() for moment in covers] if covers else (None, None)
     paid_on = bill.paid_at.astimezone(local).date()
@@ -161,10 +163,13 @@ def in_force(versions: Sequence[Terms], moment: datetime) -> Terms:
 
 
 def _believed(bill: Bill) -> tuple[Period | None, tuple[Reason, ...]]:
-    if bill.covers is None or timedelta(0) < bill.covers[1] - bill.covers[0] <= LONGEST:
+    if bill.covers is None:
+        return None, ()
+    start, end = bill.covers
+    if timedelta(0) < end - start <= LONGEST and abs(start - bill.paid_at) <= LONGEST:
         return bill.covers, ()
-    start, end = (f"{moment:%b} {moment.day}, {moment.year}" for moment in bill.covers)
-    what = f"the period that it says it pays for, {start} to {end}, makes no sense: its amount decided"
+    first, last = (f"{moment:%b} {moment.day}, {moment.year}" for moment in bill.covers)
+    what = f"the period that it says it pays for, {first} to {last}, makes no sense: its amount decided"
     return None, (Reason(ReviewReason.SHAPE, what),)
 
 
@@ -255,12 +260,10 @@ def _days(terms: Terms, first: date, end: date) -> Iterator[date]:
             yield first
 
 
-def _upgrade(bill: Bill, terms: Terms, versions: Sequence[Terms], zone: str) -> tuple[Tranche, ...] | None:
+def _upgrade(covers: Period, terms: Terms, versions: Sequence[Terms], zone: str) -> tuple[Tranche, ...] | None:
     """The difference for the rest of the period; None where no change of plan is known that explains it."""
-    if bill.covers is None or bill.covers[1] <= bill.covers[0]:
-        return None
     local = ZoneInfo(zone)
-    first, end = (moment.astimezone(local).date() for moment in bill.covers)
+    first, end = (moment.astimezone(local).date() for moment in covers)
     begun = end - (terms.after(first, 1) - first)
     before = [
         earlier
