@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,17 +12,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.catalogue.days import Period
-from models.payments.reviews import ReviewReason
-from models.payments.worth import Bill, ItemTerms, Terms, Tranche, Worth, worth
+from models.payments.reviews import Reason, ReviewReason
+from models.payments.worth import Bill, ItemTerms, Terms, Tranche, worth
 
 CHICAGO = "America/Chicago"
 SPIN, YOGA = 1, 2
 DUES = 7900
 AT = datetime(2027, 1, 1, 15, tzinfo=UTC)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-MONTHLY = Terms(LONG_AGO, DUES, items=[ItemTerms(SPIN, 8, 30)])
-YEARLY = Terms(LONG_AGO, 118_800, "year", release="monthly", items=[ItemTerms(SPIN, 8, 30)])
-WEEKLY_RELEASE = Terms(LONG_AGO, DUES, release="weekly", items=[ItemTerms(SPIN, 3, 7)])
+MONTHLY = Terms(LONG_AGO, DUES, items=(ItemTerms(SPIN, 8, 30),))
+YEARLY = Terms(LONG_AGO, 118_800, "year", release="monthly", items=(ItemTerms(SPIN, 8, 30),))
+WEEKLY_RELEASE = Terms(LONG_AGO, DUES, release="weekly", items=(ItemTerms(SPIN, 3, 7),))
+
+
+class Found(NamedTuple):
+    """What a bill is worth, and why staff should look at it."""
+
+    tranches: list[Tranche]
+    reasons: list[Reason]
 
 
 def local(year: int, month: int, day: int, hour: int = 0, zone: str = CHICAGO) -> datetime:
@@ -36,18 +44,18 @@ def period(first: date, end: date, zone: str = CHICAGO) -> Period:
 def of(
     terms: Terms | Sequence[Terms], due: int, covers: Period | None = None, *, settled: int | None = None,
     at: datetime = AT, zone: str = CHICAGO, **shape: bool,
-) -> Worth:  # fmt: skip
+) -> Found:  # fmt: skip
     """What a bill of so much is worth; without `settled` all of it was paid."""
     versions = [terms] if isinstance(terms, Terms) else terms
     bill = Bill(at, "USD", Fraction(due if settled is None else settled), Fraction(due), covers, **shape)
-    return worth(bill, versions, zone)
+    return Found(*map(list, worth(bill, versions, zone)))
 
 
-def sessions(found: Worth, item: int = SPIN) -> int:
+def sessions(found: Found, item: int = SPIN) -> int:
     return sum(one.quantity for one in found.tranches if one.item_id == item)
 
 
-def reasons(found: Worth) -> list[ReviewReason]:
+def reasons(found: Found) -> list[ReviewReason]:
     return [one.reason for one in found.reasons]
 
 
@@ -111,7 +119,7 @@ class TestPartsAndDiscounts:
         assert sessions(of(replace(MONTHLY, dues_minor=0), 1)) == 8
 
     def test_items_of_no_sessions_make_no_tranche(self) -> None:
-        terms = replace(MONTHLY, items=[ItemTerms(SPIN, 0, 0), ItemTerms(YOGA, 2, 0)])
+        terms = replace(MONTHLY, items=(ItemTerms(SPIN, 0, 0), ItemTerms(YOGA, 2, 0)))
         assert of(terms, DUES).tranches == [Tranche(YOGA, None, 2, 0)]
 
 
@@ -183,13 +191,13 @@ class TestRelease:
         assert (total, set(by_month)) == (156, {12, 15})
 
     def test_n_times_are_spread_evenly(self) -> None:
-        terms = replace(MONTHLY, release="times", release_times=4, items=[ItemTerms(SPIN, 2, 10)])
+        terms = replace(MONTHLY, release="times", release_times=4, items=(ItemTerms(SPIN, 2, 10),))
         found = of(terms, DUES, JANUARY)
         days = [None, date(2027, 1, 8), date(2027, 1, 16), date(2027, 1, 24)]
         assert found.tranches == [Tranche(SPIN, day, 2, 10) for day in days]
 
     def test_more_times_than_days_add_up_on_their_days(self) -> None:
-        terms = replace(MONTHLY, interval="week", release="times", release_times=60, items=[ItemTerms(SPIN, 1, 0)])
+        terms = replace(MONTHLY, interval="week", release="times", release_times=60, items=(ItemTerms(SPIN, 1, 0),))
         found = of(terms, DUES, at=AT)
         assert (sessions(found), len({one.starts for one in found.tranches})) == (60, 7)
 
@@ -224,7 +232,7 @@ def changed(*quantities: int) -> list[Terms]:
     first = local(2027, 4, 11)
     return [
         replace(
-            MONTHLY, since=first + timedelta(days=2 * number) if number else LONG_AGO, items=[ItemTerms(SPIN, q, 30)]
+            MONTHLY, since=first + timedelta(days=2 * number) if number else LONG_AGO, items=(ItemTerms(SPIN, q, 30),)
         )
         for number, q in enumerate(quantities)
     ]
@@ -234,7 +242,7 @@ class TestPlanChange:
     REST = period(date(2027, 4, 21), date(2027, 5, 1))
     AT = local(2027, 4, 21, 10)
 
-    def upgraded(self, *quantities: int, **terms: str) -> Worth:
+    def upgraded(self, *quantities: int, **terms: str) -> Found:
         versions = [replace(one, **terms) for one in changed(*quantities)]
         return of(versions, 1000, self.REST, at=self.AT, is_upgrade=True)
 
@@ -319,11 +327,11 @@ bills = st.builds(
 @settings(max_examples=150)
 @given(bills, versions_of, st.sampled_from([CHICAGO, "Pacific/Kiritimati", "Etc/GMT+12"]))
 def test_every_bill_is_worth_something_sensible(bill: Bill, versions: list[Terms], zone: str) -> None:
-    found = worth(bill, versions, zone)
+    found = Found(*map(list, worth(bill, versions, zone)))
     assert all(one.quantity > 0 for one in found.tranches)
     assert len({(one.item_id, one.number) for one in found.tranches}) == len(found.tranches)
     if bill.settled_minor <= 0:
-        assert found == Worth([], [])
+        assert found == Found([], [])
     paid_on = bill.paid_at.astimezone(ZoneInfo(zone)).date()
     assert all(one.starts is None or one.starts > paid_on for one in found.tranches)
 
@@ -331,5 +339,5 @@ def test_every_bill_is_worth_something_sensible(bill: Bill, versions: list[Terms
 @settings(max_examples=100)
 @given(st.integers(1, 40 * DUES), st.none() | st.tuples(near, near), st.booleans())
 def test_never_more_than_the_dues_could_buy(due: int, covers: Period | None, upgrade: bool) -> None:
-    found = of([MONTHLY, replace(MONTHLY, since=AT, items=[ItemTerms(SPIN, 12, 30)])], due, covers, is_upgrade=upgrade)
+    found = of([MONTHLY, replace(MONTHLY, since=AT, items=(ItemTerms(SPIN, 12, 30),))], due, covers, is_upgrade=upgrade)
     assert sessions(found) <= 12 * max(1, -(-due // DUES))
