@@ -1,5 +1,7 @@
 """The list of payments in review: what stands in it, in which order, and how it is answered."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -10,7 +12,7 @@ from models.payments import reviewing, settlement
 from models.payments.reviewing import InReview, Place
 from models.payments.reviews import ReviewReason
 from models.staff.actions import Action
-from tests.models.gym import BY, CLASSES, NOW, Gym, grants_of, paid, tell
+from tests.models.gym import BY, CLASSES, NOW, PAID_AT, Gym, grants_of, paid, tell
 
 
 def listed(session: Session, **wanted: object) -> list[str]:
@@ -24,7 +26,7 @@ def only(session: Session) -> InReview:
 
 def test_each_payment_says_why_it_is_there_and_what_it_gave(session: Session, gym: Gym) -> None:
     membership = gym.join("sub_ada")
-    tell(session, paid("in_part", "sub_ada", amount=4500), paid("in_full", "sub_ada"))
+    tell(session, paid("in_part", "sub_ada", amount=4500), paid("in_full", "sub_ada", at=PAID_AT - timedelta(days=3)))
     one = only(session)
     assert (one.payment, one.amount_minor, one.membership_id) == ("in_part", 4500, membership.id)
     assert (one.member, one.member_id) == ("Ada", membership.member_id)

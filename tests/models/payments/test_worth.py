@@ -306,7 +306,9 @@ versions_of = st.lists(
         st.sampled_from(["proportional", "full", "none"]),
         st.sampled_from(["at_once", "monthly", "weekly"]),
         st.none(),
-        st.lists(st.builds(ItemTerms, st.sampled_from([SPIN, YOGA]), st.integers(1, 20), st.just(30)), max_size=2),
+        st.lists(st.builds(ItemTerms, st.sampled_from([SPIN, YOGA]), st.integers(1, 20), st.just(30)), max_size=2).map(
+            tuple
+        ),
     ),
     min_size=1,
     max_size=4,
