@@ -10,7 +10,7 @@ from models.audit.checks import audit
 from models.errors import CountChanged, NotFound, WrongState
 from models.members.memberships import Membership
 from models.payments import not_dues, reviewing, settlement
-from models.payments.facts import Fact, Line, LineRefunded, Noted, Paid, Reversed
+from models.payments.facts import Fact, Line, LineRefunded, Linked, Noted, Paid, Reversed
 from models.payments.reviews import ReviewReason
 from tests.models.gym import BY, CLASSES, DUES, ENDPOINT, NOW, PAID_AT, Gym, grants_of, paid, tell
 from tests.models.payments.plans import join, plan
@@ -203,10 +203,20 @@ class TestFees:
         told = [[self.FEE, *self.PARTS][number] for number in order]
         for group in [told] if at_once else [[one] for one in told]:
             tell(session, *group)
-        sweep(session)
+            sweep(session)
         assert classes(gym, membership) == CLASSES
         assert reasons(session) == {"fee": ["extra"]}
         assert list(audit(session)) == []
+
+    def test_one_that_is_joined_to_another_before_it_is_judged_again_is_swept_once(
+        self, gym: Gym, session: Session
+    ) -> None:
+        gym.join("sub")
+        tell(session, Noted("intent", PAID_AT, "it says so"))
+        tell(session, self.FEE)
+        tell(session, Linked("fee", PAID_AT, "intent"))
+        swept = [settlement.settle_matched(session, now=NOW, late_credit=timedelta(0)) for _ in range(3)]
+        assert swept == [1, 0, 0]
 
     @pytest.mark.parametrize("fee_first", [True, False])
     def test_beside_discounted_dues_too(self, gym: Gym, session: Session, fee_first: bool) -> None:
