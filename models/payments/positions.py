@@ -194,6 +194,8 @@ def _judge(position: Position) -> None:
     position.problem = "; ".join(one.what for one in found) or None
     position.contradicting = frozenset(fact for one in found for fact in one.facts)
     position.owed, position.division, position.reasons = position.entitlement_by(position.facts)
+    if position.problem:
+        position.reasons.append(Reason(ReviewReason.NOTED, position.problem))
     owners = [position.memberships[owner] for owner in position.owners]
     if other := [one for one in owners if one.currency != paid.currency]:
         position.problem = f"paid in {paid.currency}, but the membership is in {other[0].currency}"

@@ -198,7 +198,7 @@ def lock(session: Session, roots: Collection[int]) -> list[Locked]:
 _JOIN = Batch(
     """
     UPDATE payments p
-    SET same_as = new.root, state = 'heard_of', problem = NULL, billing_references = NULL
+    SET same_as = new.root, state = 'heard_of', problem = NULL, billing_references = NULL, settle_again = false
     FROM ROWS WHERE p.id = new.id
     """,
     id="bigint", root="bigint",

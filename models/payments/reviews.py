@@ -49,7 +49,7 @@ class ReviewReason(StrEnum):
     OUTSIDE = "outside"
     """Money was given back outside the processor."""
     NOTED = "noted"
-    """The processor says something that its events do not explain."""
+    """The processor says something that its events do not explain, or they contradict each other."""
 
 
 class PaymentReview(Base):

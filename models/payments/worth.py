@@ -24,7 +24,7 @@ from math import ceil
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from models.catalogue.days import Period
+from models.catalogue.days import Period, end_of
 from models.catalogue.terms import Interval, Partial, Release
 from models.payments.reviews import Reason, ReviewReason
 from models.wording import money
@@ -265,11 +265,8 @@ def _upgrade(covers: Period, terms: Terms, versions: Sequence[Terms], zone: str)
     local = ZoneInfo(zone)
     first, end = (moment.astimezone(local).date() for moment in covers)
     begun = end - (terms.after(first, 1) - first)
-    before = [
-        earlier
-        for earlier, later in pairwise(versions)
-        if earlier.since < terms.since and later.since.astimezone(local).date() > begun
-    ]
+    begins = end_of(begun - timedelta(days=1), zone)
+    before = [earlier for earlier, later in pairwise(versions) if earlier.since < terms.since and later.since > begins]
     if not before:
         return None
     if terms.partial == Partial.NONE:

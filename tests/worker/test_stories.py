@@ -7,7 +7,7 @@ trainings. Each story gives sessions, stands before staff with a reason, or both
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -56,12 +56,12 @@ GIVES: dict[str, tuple[tuple[int, int], set[str]]] = {
     "stripe-price-up": ((8, 4), {"more"}),
     "stripe-prorated-first-period": ((1, 1), {"part"}),
     "stripe-quantity-two": ((8, 4), {"more"}),
-    "stripe-refund-in-another-currency": ((8, 4), set()),
+    "stripe-refund-in-another-currency": ((8, 4), {"noted"}),
     "stripe-refund-of-card-part": ((8, 4), {"balance"}),
 }
 """Story -> classes and personal trainings that are usable, and the reasons for which its payments stand in review."""
 QUARANTINED = {"stripe-refund-in-another-currency": 1}
-"""Story -> how many of its events stand in quarantine."""
+"""Story -> how many of its events stand in quarantine; none where what they contradict was not known yet."""
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +102,15 @@ def manual_capture(gym: Gym) -> Gym:
     return replace(gym, settings=gym.settings.model_copy(update={"endpoints": tuple(own)}), processors=processors)
 
 
+def backwards(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The deliveries from the last to the first, each twice; the API knows from the first how it ends."""
+    known = [step for step in steps if "api_now_tells" in step]
+    return known + [step for step in reversed(steps) if "api_now_tells" not in step for _ in range(2)]
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in STORIES.glob("*.json")))
-def test_a_story_gives_what_it_must(gym: Gym, name: str) -> None:
+@pytest.mark.parametrize("order", [list, backwards], ids=["in order", "backwards"])
+def test_a_story_gives_what_it_must(gym: Gym, name: str, order: Callable[[list[Any]], list[Any]]) -> None:
     story, number = json.loads((STORIES / f"{name}.json").read_text()), f"{next(_numbers):06}"
     played = manual_capture(gym) if story["capture"] == "manual" else gym
     references = [tuple(filled(one, number).split(":", 1)) for one in story["billing_references"]]
@@ -111,7 +118,7 @@ def test_a_story_gives_what_it_must(gym: Gym, name: str) -> None:
         sample_gym.join(session, f"{number}@example.com", "Ada", PICKS, references)
     before = rows(gym.make, "SELECT coalesce(max(id), 0) FROM webhook_events")[0][0]
     times, endpoint = count(), ""
-    for step in filled(story["steps"], number):
+    for step in order(filled(story["steps"], number)):
         if tells := step.get("api_now_tells"):
             file = gym.folder / "standin" / tells["processor"] / tells["kind"] / f"{tells['id']}.json"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -128,8 +135,9 @@ def test_a_story_gives_what_it_must(gym: Gym, name: str) -> None:
     sessions, reasons = GIVES[name]
     assert (classes, training) == ((sessions[0], 0), (sessions[1], 0))
     assert {reason for (reason,) in rows(gym.make, _REVIEWED, before=before)} == reasons
-    quarantined = "SELECT 1 FROM webhook_events WHERE state = 'quarantined' AND id > :before"
-    assert len(rows(gym.make, quarantined, before=before)) == QUARANTINED.get(name, 0)
+    in_quarantine = "SELECT 1 FROM webhook_events WHERE state = 'quarantined' AND id > :before"
+    quarantined = len(rows(gym.make, in_quarantine, before=before))
+    assert quarantined == (QUARANTINED.get(name, 0) if order is list else 0)
     assert not rows(gym.make, "SELECT type, error FROM webhook_events WHERE state IN ('pending', 'dead')")
     with gym.make() as session:
         assert list(audit(session)) == []

@@ -172,6 +172,10 @@ def _given(world: World, payment: Payment, beside_dues: frozenset[str]) -> tuple
         who not in world.members and not (who == "locker" and world.locker_is_marked) for who in payment.billed
     ):
         reasons.add("unplaced")
+    if any(one.line and one.line not in world.members and not one.undone_on for one in payment.refunds):
+        reasons.add("not_dues_refund")
+    if sum(one.amount for one in payment.refunds if not one.undone_on) > payment.paid:
+        reasons.add("noted")
     return tranches, reasons
 
 

@@ -10,7 +10,7 @@ from models.audit.checks import audit
 from models.errors import CountChanged, NotFound, WrongState
 from models.members.memberships import Membership
 from models.payments import not_dues, reviewing, settlement
-from models.payments.facts import Fact, Line, LineRefunded, Noted, Paid, Reversed
+from models.payments.facts import Fact, Line, LineRefunded, Linked, Noted, Paid, Reversed
 from models.payments.reviews import ReviewReason
 from tests.models.gym import BY, CLASSES, DUES, ENDPOINT, NOW, PAID_AT, Gym, grants_of, paid, tell
 from tests.models.payments.plans import join, plan
@@ -67,6 +67,16 @@ class TestReasons:
         assert reasons(session).get("in", []) == why
         assert list(audit(session)) == []
 
+    @pytest.mark.parametrize("refund_first", [True, False])
+    def test_events_that_contradict_each_other_are_looked_at_in_any_order(
+        self, gym: Gym, session: Session, refund_first: bool
+    ) -> None:
+        membership = gym.join("sub")
+        told: list[Fact] = [paid("in", "sub"), Reversed("in", PAID_AT, "refund of in:re", DUES, "EUR")]
+        for one in reversed(told) if refund_first else told:
+            tell(session, one)
+        assert (classes(gym, membership), reasons(session)) == (CLASSES, {"in": ["noted"]})
+
     def test_a_membership_whose_plan_gives_no_sessions_is_nothing_to_look_at(self, gym: Gym, session: Session) -> None:
         join(gym, plan(gym, {}), "sub")
         tell(session, paid("in", "sub"))
@@ -100,7 +110,7 @@ class TestAnswers:
         tell(session, paid("in", "sub", amount=DUES + 1))
         self.accept(session)
         tell(session, paid("in", "sub", amount=DUES + 2, at=PAID_AT - timedelta(minutes=1)))
-        assert reasons(session) == {"in": ["more"]}
+        assert reasons(session) == {"in": ["more", "noted"]}
 
     def test_it_comes_back_for_another_reason_alone(self, gym: Gym, session: Session) -> None:
         gym.join("sub")
@@ -193,10 +203,20 @@ class TestFees:
         told = [[self.FEE, *self.PARTS][number] for number in order]
         for group in [told] if at_once else [[one] for one in told]:
             tell(session, *group)
-        sweep(session)
+            sweep(session)
         assert classes(gym, membership) == CLASSES
         assert reasons(session) == {"fee": ["extra"]}
         assert list(audit(session)) == []
+
+    def test_one_that_is_joined_to_another_before_it_is_judged_again_is_swept_once(
+        self, gym: Gym, session: Session
+    ) -> None:
+        gym.join("sub")
+        tell(session, Noted("intent", PAID_AT, "it says so"))
+        tell(session, self.FEE)
+        tell(session, Linked("fee", PAID_AT, "intent"))
+        swept = [settlement.settle_matched(session, now=NOW, late_credit=timedelta(0)) for _ in range(3)]
+        assert swept == [1, 0, 0]
 
     @pytest.mark.parametrize("fee_first", [True, False])
     def test_beside_discounted_dues_too(self, gym: Gym, session: Session, fee_first: bool) -> None:

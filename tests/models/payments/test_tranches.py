@@ -71,7 +71,7 @@ def test_what_is_coming_does_not_expire_before_it_begins(session: Session, membe
 
 
 def test_only_the_first_tranche_is_credited_late(session: Session, member: Membership) -> None:
-    now = PAID_AT + timedelta(days=10)
+    now = PAID_AT + timedelta(days=75)
     tell(session, paid(), now=now, late_credit=timedelta(days=1))
     first, second, *_ = grants_of(session, member)
     assert first.expires_at == expires_at(now, 30, CHICAGO)

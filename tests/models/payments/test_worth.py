@@ -261,6 +261,13 @@ class TestPlanChange:
     def test_a_term_may_give_nothing_for_an_upgrade(self) -> None:
         assert self.upgraded(8, 12, partial="none").tranches == []
 
+    def test_an_upgrade_on_the_day_the_period_begins_gives_the_difference_and_no_second_month(self) -> None:
+        covers = period(date(2027, 4, 11), date(2027, 5, 11))
+        before, after = changed(8, 12)
+        upgraded = [before, replace(after, since=local(2027, 4, 11, 9))]
+        found = of(upgraded, 1000, covers, at=local(2027, 4, 11, 9), is_upgrade=True)
+        assert found.tranches == [Tranche(SPIN, None, 4, 30)]
+
     def test_a_change_before_the_period_is_no_reason_for_an_upgrade(self) -> None:
         versions = changed(8, 12)
         covers = period(date(2027, 6, 11), date(2027, 6, 21))
@@ -306,9 +313,11 @@ versions_of = st.lists(
         st.sampled_from(["proportional", "full", "none"]),
         st.sampled_from(["at_once", "monthly", "weekly"]),
         st.none(),
-        st.lists(st.builds(ItemTerms, st.sampled_from([SPIN, YOGA]), st.integers(1, 20), st.just(30)), max_size=2).map(
-            tuple
-        ),
+        st.lists(
+            st.builds(ItemTerms, st.sampled_from([SPIN, YOGA]), st.integers(1, 20), st.just(30)),
+            max_size=2,
+            unique_by=lambda item: item.item_id,
+        ).map(tuple),
     ),
     min_size=1,
     max_size=4,
