@@ -20,7 +20,8 @@ from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer, PaymentTerm
 from models.members.memberships import Membership, add_billing_reference
-from models.members.signing_up import move_to_current_terms, sign_up
+from models.members.plan_change import change_plan
+from models.members.signing_up import sign_up
 from models.payments import reviewing
 
 DUES, CLASSES, UPGRADED, DAYS = 8900, 8, 14, 40
@@ -177,11 +178,13 @@ def _upgrade(session: Session, story: Told, today: date, ends: date) -> None:
     """Change the plan from now on, and tell of what the processor collects for the rest of the month."""
     reference = story.references[0]
     membership = session.scalars(select(Membership).where(Membership.billing.any(reference=reference))).one()
-    (entry,) = membership.term.bucket_terms
-    membership.term.set_bucket(entry.bucket, quantity=UPGRADED, days_to_expire=DAYS)
-    move_to_current_terms(
-        session, membership, since=today, picks=[entry.bucket.item], reason="a larger plan", by=sample_gym.BY,
-        now=datetime.now(UTC) - timedelta(seconds=2),
+    now = datetime.now(UTC) - timedelta(seconds=2)
+    term = membership.plan_at(now)
+    (entry,) = term.bucket_terms
+    term.set_bucket(entry.bucket, quantity=UPGRADED, days_to_expire=DAYS)
+    change_plan(
+        session, membership, term=term, since=today, picks=[entry.bucket.item], reason="a larger plan",
+        by=sample_gym.BY, now=now,
     )  # fmt: skip
     given_back, billed = (story.line(amount, today, ends, proration=True) for amount in (-3000, 5000))
     story.bodies.clear()
