@@ -14,15 +14,10 @@ from models.payments.facts import Fact, Line, LineRefunded, Linked, Noted, Paid,
 from models.payments.reviews import ReviewReason
 from tests.models.gym import BY, CLASSES, DUES, ENDPOINT, NOW, PAID_AT, Gym, grants_of, paid, tell
 from tests.models.payments.plans import join, plan
+from tests.models.payments.sweeps import sweep_to_the_end
 
 HALF = paid("in", "sub", amount=DUES // 2)
 LOCKER = Line(("sub", "locker"), 1000, id="locker")
-
-
-def sweep(session: Session) -> None:
-    while settlement.settle_matched(session, now=NOW, late_credit=timedelta(0)):
-        pass
-    session.commit()
 
 
 def reasons(session: Session) -> dict[str, list[str]]:
@@ -125,10 +120,10 @@ class TestAnswers:
         tell(session, Paid("in", PAID_AT, DUES // 2, "USD", ("sub",), lines=(line,)))
         self.accept(session)
         not_dues.mark(session, ENDPOINT, "si", reason="a towel", by=BY)
-        sweep(session)
+        sweep_to_the_end(session)
         assert reasons(session) == {}
         not_dues.unmark(session, ENDPOINT, "si", reason="no towel", by=BY)
-        sweep(session)
+        sweep_to_the_end(session)
         assert reasons(session) == {"in": ["part"]}
 
     def test_what_is_not_in_review_cannot_be_accepted(self, gym: Gym, session: Session) -> None:
@@ -159,10 +154,10 @@ class TestNotDues:
         tell(session, self.TOLD)
         assert reasons(session) == {"in": ["more"]}
         not_dues.mark(session, ENDPOINT, "locker", reason="a locker", by=BY)
-        sweep(session)
+        sweep_to_the_end(session)
         assert (classes(gym, membership), reasons(session)) == (CLASSES, {})
         not_dues.unmark(session, ENDPOINT, "locker", reason="a mistake", by=BY)
-        sweep(session)
+        sweep_to_the_end(session)
         assert reasons(session) == {"in": ["more"]}
 
     def test_a_refund_of_a_marked_line_takes_no_sessions_and_is_looked_at(self, gym: Gym, session: Session) -> None:
@@ -176,10 +171,10 @@ class TestNotDues:
         membership = gym.join("sub")
         tell(session, paid("in", "sub"))
         not_dues.mark(session, ENDPOINT, "sub", reason="lockers only", by=BY)
-        sweep(session)
+        sweep_to_the_end(session)
         assert (classes(gym, membership), reasons(session)) == (0, {})
         not_dues.unmark(session, ENDPOINT, "sub", reason="no", by=BY)
-        sweep(session)
+        sweep_to_the_end(session)
         assert classes(gym, membership) == CLASSES
         assert list(audit(session)) == []
 
@@ -203,7 +198,7 @@ class TestFees:
         told = [[self.FEE, *self.PARTS][number] for number in order]
         for group in [told] if at_once else [[one] for one in told]:
             tell(session, *group)
-            sweep(session)
+            sweep_to_the_end(session)
         assert classes(gym, membership) == CLASSES
         assert reasons(session) == {"fee": ["extra"]}
         assert list(audit(session)) == []
@@ -224,20 +219,20 @@ class TestFees:
         dues = Paid("in", PAID_AT, DUES // 2, "USD", ("sub",), due_minor=DUES)
         for one in [self.FEE, dues] if fee_first else [dues, self.FEE]:
             tell(session, one)
-        sweep(session)
+        sweep_to_the_end(session)
         assert (classes(gym, membership), reasons(session)) == (CLASSES, {"fee": ["extra"]})
 
     def test_beside_what_turns_out_to_be_no_dues_it_is_a_part(self, gym: Gym, session: Session) -> None:
         membership = gym.join("sub")
         tell(session, Paid("in", PAID_AT, DUES, "USD", ("sub",), lines=(Line(("sub", "drinks"), DUES),)), self.FEE)
         not_dues.mark(session, ENDPOINT, "drinks", reason="drinks", by=BY)
-        sweep(session)
+        sweep_to_the_end(session)
         assert (classes(gym, membership), reasons(session)) == (5, {"fee": ["part"]})
 
     def test_two_days_later_it_is_a_part(self, gym: Gym, session: Session) -> None:
         gym.join("sub")
         tell(session, paid("in", "sub"), paid("fee", "sub", amount=4900, at=PAID_AT + timedelta(days=2)))
-        sweep(session)
+        sweep_to_the_end(session)
         assert reasons(session) == {"fee": ["part"]}
 
     @pytest.mark.parametrize("fee_first", [True, False])
@@ -246,5 +241,5 @@ class TestFees:
         told: list[Fact] = [paid("in", "household", amount=2 * DUES), paid("fee", "ben", amount=4900)]
         for one in reversed(told) if fee_first else told:
             tell(session, one)
-        sweep(session)
+        sweep_to_the_end(session)
         assert (classes(gym, ben), reasons(session)) == (CLASSES, {"fee": ["extra"]})

@@ -28,6 +28,7 @@ from tests.models.gym import (
     tell,
 )
 from tests.models.payments.plans import join
+from tests.models.payments.sweeps import sweep_to_the_end
 
 LINES = (Line(("family", "si_a"), DUES, id="a"), Line(("family", "si_b"), DUES, id="b"))
 FAMILY = Paid("in", PAID_AT, 2 * DUES, "USD", ("family",), lines=LINES)
@@ -155,8 +156,7 @@ class TestShared:
     ) -> None:
         every = [join(gym, gym.term, "household") for _ in range(2)]
         tell(session, paid("in", "household", amount=DUES), paid("in_2", "household", amount=DUES))
-        while sweep(session):
-            pass
+        sweep_to_the_end(session)
         assert classes(gym, *every) == [CLASSES, CLASSES]
         assert in_review(session) == {"in": {ReviewReason.PART}, "in_2": {ReviewReason.PART}}
 

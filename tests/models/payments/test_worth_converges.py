@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
 from models.catalogue.days import Period, last_day
@@ -22,6 +21,7 @@ from models.payments import not_dues, settlement
 from models.payments.facts import Fact, Line, LineRefunded, Linked, Paid, Restored, Reversed
 from tests.models.gym import BY, Event, Gym, deliver, expire_all, fresh
 from tests.models.payments.plain_count import Payment, Plan, Refund, World, count, months_after
+from tests.models.payments.sweeps import sweep_to_the_end
 
 CHICAGO = ZoneInfo("America/Chicago")
 MODEST = settings(max_examples=40)
@@ -294,16 +294,6 @@ _REASONS = text("""
     SELECT p.reference, r.reason, r.what FROM payment_reviews r JOIN payments p ON p.id = r.payment_id
     WHERE p.endpoint = :endpoint
 """)
-
-
-def sweep_to_the_end(session: Session, now: datetime) -> None:
-    """What the worker does from time to time, until there is nothing to do."""
-    for _ in range(10):
-        if not settlement.settle_matched(session, now=now, late_credit=timedelta(0)):
-            session.commit()
-            return
-        session.commit()
-    raise AssertionError("the sweep settles the same payments for ever")
 
 
 def expected(world: World, now: datetime) -> tuple[dict[object, object], dict[str, set[str]]]:
