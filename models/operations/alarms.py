@@ -183,7 +183,7 @@ def _review(now: Situation) -> Iterator[Found]:
     for endpoint, figures in now.figures.endpoints.items():
         if figures.in_review:
             waited_s = figures.oldest_in_review_s or 0
-            first = f", the first for {duration(timedelta(seconds=waited_s))}"
+            first = f", the first for {duration(timedelta(seconds=int(waited_s)))}"
             nothing = ", ".join(one.what for one in without_sessions(figures))
             what = f"{counted(figures.in_review, 'payment')} in review on {endpoint}{first}"
             what += f" (without sessions: {nothing})" if nothing else ""

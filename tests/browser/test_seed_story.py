@@ -26,8 +26,8 @@ ITEMS = {
 }
 """Item -> type, sessions per payment, days to expire."""
 SENTENCE = (
-    "Each $89.00 monthly payment gives 4 Personal Training sessions (30 days), 8 Group Class sessions (never expire), "
-    "and 5 Yoga sessions (45 days); the member picks at most 2 of these."
+    "Each $89.00 monthly payment gives 4 Personal Training sessions (30 days), 8 Group Class sessions "
+    "(never expiring), and 5 Yoga sessions (45 days); the member picks at most 2 of these."
 )
 
 

@@ -1,5 +1,7 @@
 """Payments in review, and what is not dues, as programs ask for them and answer them."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -15,7 +17,7 @@ from tests.models.gym import Gym, paid, tell
 def listed(gym: Gym, ada: Paid, session: Session) -> list[int]:
     """The ids of two payments in review: a part of Ada's dues, and one that is nobody's; then hours apart."""
     tell(session, paid("in_lost", "sub_lost", at=PAID_AT), now=PAID_AT)
-    tell(session, paid("in_part", "sub_ada", at=PAID_AT, amount=900), now=PAID_AT)
+    tell(session, paid("in_part", "sub_ada", at=PAID_AT - timedelta(days=3), amount=900), now=PAID_AT)
     session.execute(text("UPDATE payment_reviews SET recorded_at = recorded_at - payment_id * interval '1 hour'"))
     session.commit()
     return [one.payment_id for one in reviewing.page(session)]

@@ -154,7 +154,7 @@ class TestUnmatched:
         waiting("link", "stripe:sub_dora", ANN)
         assert waiting("link", "stripe:sub_dora", "ben@example.com").code == 1
         assert waiting("link", "stripe:sub_dora", "ben@example.com", "--share").code == 0
-        arrive(make, paid_now("in_shared", "sub_dora"))
+        arrive(make, paid("in_shared", "sub_dora", at=datetime.now(UTC) - timedelta(days=9)))
         Crediting(settings, make).drain()
         for email, half in ((ANN, [2, 4]), ("ben@example.com", [2, 3])):
             grants = waiting("member", email, "--json").json["grants"]

@@ -207,8 +207,8 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
     assert len(rows) == 6
     assert "1,234,567  4 days" in rows[0]
     assert "Web      4 receivers, the latest answered 1.2 s ago; no console" in lines
-    jobs_at = lines.index("Jobs     sweep 60 min, expire 60 min, seal 60 min, reconcile 60 min, audit 60")
-    assert lines[jobs_at + 1].startswith("         min ago; never prune!")
+    jobs_at = lines.index("Jobs     sweep 60 min, expire 60 min, compare 60 min, seal 60 min, reconcile 60")
+    assert lines[jobs_at + 1].startswith("         min, audit 60 min ago; never prune!")
     loud = Seen(quiet.now, alarms.fired(quiet.now), BrokerState(error="nobody there"))
     assert loud.alarms
     assert lines[0].endswith("OK")
