@@ -84,6 +84,8 @@ def test_every_rule_fires_on_what_there_is(lookout: Lookout, make: sessionmaker[
         "INSERT INTO members (email, name) VALUES ('ann@example.com', 'Ann')",
         "INSERT INTO memberships (member_id, club_id, offer_id, payment_term_id, currency)"
         " SELECT m.id, c.id, t.offer_id, t.id, 'USD' FROM members m, clubs c, payment_terms t",
+        "INSERT INTO membership_terms (membership_id, since, payment_term_id, dues_minor, interval, interval_count)"
+        " SELECT id, now() - interval '9 days', payment_term_id, 900, 'week', 1 FROM memberships",
         "INSERT INTO billing_references (endpoint, reference, membership_id, recorded_at)"
         " SELECT 'stripe', 'sub', id, now() - interval '9 days' FROM memberships",
     )
