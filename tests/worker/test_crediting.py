@@ -59,7 +59,6 @@ def test_a_drain_stops_between_groups_when_told_to(crediting: Crediting, make: M
     ("body", "why"),
     [
         (paid("in_1", "sub_1", amount_paid=0), "zero amount"),
-        (paid("in_1", "sub_1", billing_reason="manual"), "billing_reason manual is not dues"),
         (paid("in_1", "sub_1", kind="invoice.payment_succeeded"), "the same money as invoice.paid"),
         (paid("in_1", "sub_1", kind="customer.updated"), "customer.updated says nothing about dues"),
         (event("evt_1", "refund.created", stripe_bodies.refund("re_1", "pi_1", 1, 8900, "pending")), "pending"),

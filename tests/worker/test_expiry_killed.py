@@ -36,7 +36,7 @@ for batch in range(4):
 
 # As crediting would have left them long ago: a payment, its fact, its grant and the grant's entry.
 EXPIRED = """
-    WITH member AS (SELECT id FROM members ORDER BY id LIMIT 1),
+    WITH membership AS (SELECT id, member_id FROM memberships ORDER BY id LIMIT 1),
     item AS (SELECT id FROM items WHERE kind = 'scheduler_bucket' ORDER BY id LIMIT 1),
     event AS (
         INSERT INTO webhook_events (endpoint, event_id, type, body, state)
@@ -50,8 +50,10 @@ EXPIRED = """
         SELECT payment.id, event.id, payment.id, 'paid', '2024-01-01', 8900, 'USD', false, '{}' FROM payment, event
         RETURNING id, payment_id
     ), granted AS (
-        INSERT INTO credit_grants (payment_id, member_id, item_id, quantity, remaining, effective_at, expires_at)
-        SELECT payment.id, member.id, item.id, 4, 4, '2024-01-01', '2024-02-01' FROM payment, member, item
+        INSERT INTO credit_grants (payment_id, member_id, membership_id, item_id, first_quantity, quantity, remaining,
+                                   effective_at, expires_at)
+        SELECT payment.id, membership.member_id, membership.id, item.id, 4, 4, 4, '2024-01-01', '2024-02-01'
+        FROM payment, membership, item
         RETURNING id, payment_id
     )
     INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, fact_id)

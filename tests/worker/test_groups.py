@@ -48,7 +48,7 @@ def life(number: int | str) -> list[bytes]:
 GRANTS = """
     SELECT i.name, g.quantity, g.remaining, g.shortfall, g.reversed, g.effective_at, g.expires_at, b.reference
     FROM credit_grants g JOIN items i ON i.id = g.item_id JOIN payments p ON p.id = g.payment_id
-    JOIN billing_references b USING (membership_id)
+    JOIN billing_references b ON b.membership_id = g.membership_id
     ORDER BY b.reference, i.name
 """
 

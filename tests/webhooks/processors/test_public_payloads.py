@@ -160,6 +160,7 @@ FACTS = {
     "gocardless/refunds paid": "Reversed",
     "gocardless/refunds refund_settled": "Reversed",
     "pay-rails-stripe/stripe__charge.refunded": "Reversed Linked",
+    "pay-rails-stripe/stripe__invoice in invoice.paid": "Paid Linked Linked",
     "square/DisputeCreatedEvent": "Reversed",
     "square/DisputeStateChangedEvent": "Restored",
     "square/DisputeStateUpdatedEvent": "Restored",
@@ -172,7 +173,7 @@ FACTS = {
     "stripe/refund in refund.failed": "Reversed",
     "stripe/refund in refund.updated": "Reversed",
 }
-"""What the samples tell. Stripe's and Square's invoices are a shop's, no subscription's."""
+"""What the samples tell. Stripe's and Square's invoices are a shop's, of no subscription: their payers are known."""
 
 UNUSABLE = {
     "adyen/CHARGEBACK_REVERSED-chargeback_reversed": "originalReference is missing",
