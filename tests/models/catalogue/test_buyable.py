@@ -135,4 +135,4 @@ class Manager(RuleBasedStateMachine):
 
 
 TestManager = Manager.TestCase
-TestManager.settings = settings(max_examples=100, stateful_step_count=25)
+TestManager.settings = settings(max_examples=50, stateful_step_count=25)

@@ -42,8 +42,8 @@ from tests.models.payments.entitled import CLUBS_FEE, Terms, entitlement
 from tests.models.payments.test_convergence import last_usable_day
 from tests.models.yearly import MONTHS, by_the_year
 
-MODEST = settings(max_examples=40, stateful_step_count=25)
-FEW = settings(MODEST, max_examples=12)
+MODEST = settings(max_examples=15, stateful_step_count=25)
+FEW = settings(MODEST, max_examples=5)
 
 _SUMS = text("""
     SELECT g.id, sum(e.quantity) AS remaining, sum(e.shortfall) AS shortfall, sum(e.reversed) AS reversed,

@@ -40,8 +40,8 @@ from tests.models.yearly import MONTHS, by_the_year
 
 DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
-MODEST = settings(max_examples=15, stateful_step_count=20)
-FEW = settings(MODEST, max_examples=5)
+MODEST = settings(max_examples=8, stateful_step_count=20)
+FEW = settings(MODEST, max_examples=3)
 
 
 @pytest.fixture
