@@ -52,7 +52,7 @@ def divide(paid: Paid, matches: Matches, not_dues: AbstractSet[str] = frozenset(
     by_line = any(owners for _, owners in placed)
     if not by_line:
         # Nothing tells the lines apart by membership: they are all for whom the payment names.
-        placed = [(line, whole) for line in dict(placed)]
+        placed = [(line, whole) for line, _ in placed]
     billed = sum(line.amount_minor for line in paid.lines) or 1
     shares = []
     for owner in dict.fromkeys(owner for _, owners in placed for owner in owners):

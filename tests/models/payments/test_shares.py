@@ -71,6 +71,11 @@ def test_lines_that_nobody_has_are_all_for_whom_the_payment_names() -> None:
     assert parts(divide(paid(9000, *lines), {"sub": [ADA]})) == {ADA: (1, 9000)}
 
 
+def test_two_lines_that_say_the_same_count_twice() -> None:
+    lines = line(4500, "sub_2"), line(4500, "sub_2")
+    assert parts(divide(paid(9000, *lines), {"sub": [ADA]})) == {ADA: (1, 9000)}
+
+
 def test_a_line_that_nobody_has_is_unplaced_beside_one_that_somebody_has() -> None:
     lines = line(9000, "si_ada"), line(3000, "si_ben"), line(-500, "si_cem")
     division = divide(paid(11_500, *lines), {"si_ada": [ADA], "sub": [CEM]})
