@@ -42,7 +42,7 @@ from tests.models.payments.entitled import CLUBS_FEE, Terms, entitlement
 from tests.models.payments.test_convergence import last_usable_day
 from tests.models.yearly import MONTHS, by_the_year
 
-MODEST = settings(max_examples=15, stateful_step_count=25)
+MODEST = settings(max_examples=10, stateful_step_count=25)
 FEW = settings(MODEST, max_examples=5)
 
 _SUMS = text("""
