@@ -37,7 +37,7 @@ SAMPLES = [
     if (file := samples.FOLDER / f"{processor}.json").exists()
     for name in json.loads(file.read_text())
 ]
-MODEST = hypothesis_settings(max_examples=6)
+MODEST = hypothesis_settings(max_examples=4)
 _numbers = count(1)
 
 Shown = list[tuple[str, int, int, int, int]]

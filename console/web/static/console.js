@@ -39,13 +39,20 @@ for (const dialog of document.querySelectorAll("dialog.window[open]")) {
 // The sentence under a payment term follows what is typed.
 for (const sentence of document.querySelectorAll("[data-preview]")) {
   const form = sentence.closest("form");
-  let later;
+  let later, asked;
+  // Its answer would bring back the cookie of before, and with it a message that was shown.
+  form.addEventListener("submit", () => {
+    clearTimeout(later);
+    asked?.abort();
+  });
   form.addEventListener("input", () => {
     clearTimeout(later);
     later = setTimeout(async () => {
       const typed = new FormData(form);
       for (const name of ["csrf_token", "was"]) typed.delete(name);
-      const answer = await fetch(`${sentence.dataset.preview}?${new URLSearchParams(typed)}`).catch(() => null);
+      asked = new AbortController();
+      const where = `${sentence.dataset.preview}?${new URLSearchParams(typed)}`;
+      const answer = await fetch(where, { signal: asked.signal }).catch(() => null);
       if (answer?.ok) sentence.textContent = await answer.text();
     }, 250);
   });

@@ -41,7 +41,7 @@ from tests.models.gym import (
 from tests.models.payments.entitled import CLUBS_FEE, Owed, Terms, entitlement
 
 CHICAGO = ZoneInfo("America/Chicago")
-MODEST = settings(max_examples=30)
+MODEST = settings(max_examples=20)
 LATER = PAID_AT + timedelta(days=20)
 BETWEEN = PAID_AT + timedelta(days=35)
 """When what was not away has expired, and what was away for long has not."""

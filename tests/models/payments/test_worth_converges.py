@@ -24,7 +24,7 @@ from tests.models.payments.plain_count import Payment, Plan, Refund, World, coun
 from tests.models.payments.sweeps import sweep_to_the_end
 
 CHICAGO = ZoneInfo("America/Chicago")
-MODEST = settings(max_examples=25)
+MODEST = settings(max_examples=15)
 BEFORE = datetime(2024, 2, 1, 15, tzinfo=UTC)
 SOON, LATE = datetime(2024, 4, 20, tzinfo=UTC), datetime(2024, 8, 1, tzinfo=UTC)
 DUES = 9000

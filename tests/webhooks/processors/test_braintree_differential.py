@@ -30,7 +30,7 @@ with warnings.catch_warnings():
     from braintree.util.xml_util import XmlUtil
 
 KEYS = {"public_1": "private_1", "public_2": "private_2", "public": "x"}
-thoroughly = hypothesis_settings(max_examples=150)
+thoroughly = hypothesis_settings(max_examples=80)
 KINDS = [kind for name, kind in vars(braintree.WebhookNotification.Kind).items() if not name.startswith("_")]
 EDIT = st.sampled_from(["same"] * 6 + ["cut", "put", "swap"])
 

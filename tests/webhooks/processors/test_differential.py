@@ -28,7 +28,7 @@ STANDARD_KEYS = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "C2FVsBQIhrscChlQIMV+
 BODIES = st.one_of(st.text(max_size=40), st.just('{"id": "evt_1"}')).map(lambda text: text.encode(errors="ignore"))
 OFFSETS = st.one_of(st.sampled_from([-301, -300, -299, 0, 299, 300, 301]), st.integers(-10_000, 10_000))
 TIME_SPELLINGS = st.sampled_from(["{}"] * 12 + ["0{}", "+{}", " {}", "{} ", "{}.0", "{:,}", "{}0", "-{}", "", "x"])
-thoroughly = hypothesis_settings(max_examples=150)
+thoroughly = hypothesis_settings(max_examples=80)
 
 
 def ours(verdict: signatures.Verdict) -> bool:
