@@ -52,7 +52,7 @@ class Watch(threading.Thread):
         """Check at intervals, first at once."""
         self._wind_up()
         while not self._ended.is_set():
-            if answered := self._answers():
+            if (answered := self._answers()) and not self._ended.is_set():
                 self._wind_up()
                 notify("READY=1\nWATCHDOG=1")
                 if self._beat:
