@@ -45,13 +45,13 @@ def _plain(values: Iterable[object]) -> str:
 
 def array(values: Iterable[object]) -> str:
     """An array literal of numbers, texts, booleans or times; None is NULL. Not for bytes or nested arrays."""
-    texts = [None if value is None else str(value) for value in values]
-    if None not in texts:
+    column = list(values)
+    if column and None not in column:
         # All at once, unless one of them has to be escaped: that is a third of the work.
-        joined = '","'.join(texts)  # type: ignore[arg-type]  # none is None
-        if texts and "\\" not in joined and joined.count('"') == 2 * len(texts) - 2:
+        joined = '","'.join(map(str, column))
+        if "\\" not in joined and joined.count('"') == 2 * len(column) - 2:
             return f'{{"{joined}"}}'
-    return "{" + ",".join(["NULL" if each is None else _quoted(each) for each in texts]) + "}"
+    return "{" + ",".join(["NULL" if value is None else _quoted(str(value)) for value in column]) + "}"
 
 
 def _quoted(text: str) -> str:

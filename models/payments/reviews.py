@@ -66,7 +66,7 @@ class PaymentReview(Base):
     """The payment's root."""
     reason: Mapped[str] = mapped_column(primary_key=True)
     what: Mapped[str]
-    """The reason in one sentence, and what was credited."""
+    """The reason in one sentence."""
     recorded_at: Mapped[datetime]
     """Since when this sentence stands."""
     answered_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))

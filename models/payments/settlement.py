@@ -68,14 +68,11 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
     grants = positions.read_grants(session, read)
     late_after_s = int(late_credit.total_seconds())
     dated = dates.changes(session, read)
+    larger = [(position, grant, more) for position in read for grant, more in _larger(position)]
     new = _grant(session, read, now, late_after_s)
     grants |= {grant.id: grant for grant in new}
-    given = {grant.id: grant.quantity for grant in new}
-    moves = []
-    for position in read:
-        for grant, more in _larger(position):
-            given[grant.id] = more
-            moves.append(_enlarge(position, grant, more))
+    given = {grant.id: grant.quantity for grant in new} | {grant.id: more for _, grant, more in larger}
+    moves = [_enlarge(position, grant, more) for position, grant, more in larger]
     moves += _settle_grants(session, read, grants, dated, now)
     debts = defaultdict(list)
     for grant in sorted(grants.values(), key=lambda grant: grant.id):
@@ -95,6 +92,8 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
 
 def _larger(position: Position) -> list[tuple[Grant, int]]:
     """The grants that turn out to be of more sessions than they have, each with how many more."""
+    if not position.grants:
+        return []
     owed = {one.key: one.quantity for one in position.owed}
     first = _first_of_each(position.grants)
     return [(grant, more) for grant in first if (more := owed.get(grant.key, 0) - grant.quantity) > 0]
@@ -237,7 +236,15 @@ def _write_states(session: Session, read: list[Position]) -> None:
         after = (position.state, owners[:1], {*owners}, waits_for, position.problem, False)
         matched = before.memberships[:1], {*before.memberships}
         if after != (before.state, *matched, before.waits_for, None, before.settle_again):
-            changed.append((before.root, position.state.value, position.problem, _first(owners), _joined(waits_for)))
+            changed.append(
+                (
+                    before.root,
+                    position.state.value,
+                    position.problem,
+                    next(iter(owners), None),
+                    "\n".join(waits_for) or None,
+                )
+            )
     if changed:
         _WRITE_STATES.execute(session, changed)
     several = [
@@ -270,14 +277,6 @@ def _look_again(session: Session, read: list[Position], judged_anew: Collection[
     new = [position for position in read if position.payment.state != position.state]
     if fees := [position.payment.root for position in new if position.may_be_a_fee]:
         session.execute(_ONCE_MORE, {"roots": array(fees)})
-
-
-def _first(owners: list[int]) -> int | None:
-    return owners[0] if owners else None
-
-
-def _joined(references: list[str]) -> str | None:
-    return "\n".join(references) if references else None
 
 
 _MATCHED = text("""
