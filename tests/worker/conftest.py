@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from local import sample_gym
+from local import endpoints, sample_gym
 from local.home import ROLES
 from local.servers import Broker, Postgres
 from local.stack import Stack
 from models.database.engine import make_engine, sessions
 from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
+from tests.worker.every_processor import Gym
 from tests.worker.scene import NOW, SECRET, Make
+from webhooks.processors import adapters
 from worker.crediting import Crediting
 
 
@@ -92,3 +94,19 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Running:
             stack.stop()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def gym(
+    module_database: str, module_make: Make, broker_server: Broker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gym]:
+    folder = tmp_path_factory.mktemp("local")
+    with endpoints.provided(folder, run=True) as provided:
+        settings = Settings(
+            database_url=module_database,
+            broker_url=broker_server.url,
+            endpoints=provided["SPP_ENDPOINTS"],
+            secrets_dir=Path(provided["SPP_SECRETS_DIR"]),
+        ).with_secrets()
+        processors = {adapter.endpoint.processor: adapter for adapter in adapters(settings.endpoints).values()}
+        yield Gym(settings, module_make, processors, folder)

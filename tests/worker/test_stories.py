@@ -7,7 +7,7 @@ trainings. Each story gives sessions, stands before staff with a reason, or both
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -17,13 +17,12 @@ from typing import Any
 import pytest
 
 from local import endpoints, sample_gym
-from local.servers import Broker
+from local.api_objects import Objects
 from models.audit.checks import audit
 from models.payments import settlement
-from runtime.settings import Settings
-from tests.worker.scene import NOW, PICKS, Make, due_now, rows
-from tests.worker.test_every_processor import Gym
-from webhooks.processors import adapter, adapters
+from tests.worker.every_processor import Gym
+from tests.worker.scene import NOW, PICKS, due_now, rows
+from webhooks.processors import adapter
 
 STORIES = Path(__file__).parents[1] / "payloads" / "stories"
 _numbers = count(1)
@@ -64,22 +63,6 @@ QUARANTINED = {"stripe-refund-in-another-currency": 1}
 """Story -> how many of its events stand in quarantine; none where what they contradict was not known yet."""
 
 
-@pytest.fixture(scope="module")
-def gym(
-    module_database: str, module_make: Make, broker_server: Broker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Gym]:
-    folder = tmp_path_factory.mktemp("local")
-    with endpoints.provided(folder, run=True) as provided:
-        settings = Settings(
-            database_url=module_database,
-            broker_url=broker_server.url,
-            endpoints=provided["SPP_ENDPOINTS"],
-            secrets_dir=Path(provided["SPP_SECRETS_DIR"]),
-        ).with_secrets()
-        processors = {one.endpoint.name: one for one in adapters(settings.endpoints).values()}
-        yield Gym(settings, module_make, processors, folder)
-
-
 def filled(value: object, number: str) -> Any:
     """The value with the story's number, and with times from `NOW` on."""
 
@@ -98,7 +81,7 @@ def manual_capture(gym: Gym) -> Gym:
         one.model_copy(update={"options": {**one.options, "capture": "manual"}}) if one.processor == "adyen" else one
         for one in gym.settings.endpoints
     ]
-    processors = {name: adapter(one) for name, one in ((one.name, one) for one in own)}
+    processors = {one.processor: adapter(one) for one in own}
     return replace(gym, settings=gym.settings.model_copy(update={"endpoints": tuple(own)}), processors=processors)
 
 
@@ -117,18 +100,16 @@ def test_a_story_gives_what_it_must(gym: Gym, name: str, order: Callable[[list[A
     with gym.make.begin() as session:
         sample_gym.join(session, f"{number}@example.com", "Ada", PICKS, references)
     before = rows(gym.make, "SELECT coalesce(max(id), 0) FROM webhook_events")[0][0]
-    times, endpoint = count(), ""
+    times, processor = count(), ""
     for step in order(filled(story["steps"], number)):
         if tells := step.get("api_now_tells"):
-            file = gym.folder / "standin" / tells["processor"] / tells["kind"] / f"{tells['id']}.json"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(tells["object"]))
+            Objects(gym.folder / "standin" / tells["processor"]).put(tells["kind"], tells["id"], tells["object"])
         else:
-            endpoint, body = step["deliver"]["endpoint"], step["deliver"]["body"]
+            processor, body = endpoints.ENDPOINTS[step["deliver"]["endpoint"]], step["deliver"]["body"]
             content = body if isinstance(body, str) else json.dumps(body)
-            played.deliver(endpoint, [content.encode()], times)
+            played.deliver(processor, [content.encode()], times)
         due_now(gym.make)
-        played.work(endpoint or next(iter(played.processors)))
+        played.work(processor or next(iter(played.processors)))
         settle_again(gym)
     given = played.balances(number)
     classes, training = (given.get(item, (0, 0)) for item in (PICKS[1], PICKS[0]))
