@@ -30,7 +30,7 @@ _numbers = count(1)
 
 
 @dataclass
-class Told:
+class Story:
     """One story: what it is, who is counted, and what is posted to tell of it."""
 
     plot: str
@@ -72,7 +72,7 @@ class Told:
         }  # fmt: skip
 
 
-def tell(make: sessionmaker[Session], post: Callable[[Sequence[bytes]], list[int]]) -> tuple[list[Told], list[int]]:
+def tell(make: sessionmaker[Session], post: Callable[[Sequence[bytes]], list[int]]) -> tuple[list[Story], list[int]]:
     """Sign the members up and post what is told of them; returns the stories, and the statuses of the answers."""
     today = datetime.now(CHICAGO).date()
     month = (after(today, 1) - today).days
@@ -95,7 +95,7 @@ def tell(make: sessionmaker[Session], post: Callable[[Sequence[bytes]], list[int
     return [*stories, upgraded], answers
 
 
-def compare(session: Session, stories: Sequence[Told]) -> tuple[list[list[object]], bool]:
+def compare(session: Session, stories: Sequence[Story]) -> tuple[list[list[object]], bool]:
     """Each story beside the ledger, and whether they all agree. What is unlike the dues is accepted at the end."""
     now = datetime.now(UTC)
     table: list[list[object]] = []
@@ -127,16 +127,16 @@ _REASONS = text("""
 """)
 
 
-def _prorated(session: Session, term: PaymentTerm, today: date, month: int) -> Told:
+def _prorated(session: Session, term: PaymentTerm, today: date, month: int) -> Story:
     days = month // 3
-    story = Told("a third of the month", -(-CLASSES * days // month), reasons=frozenset({"part"}))
+    story = Story("a third of the month", -(-CLASSES * days // month), reasons=frozenset({"part"}))
     _join(session, story, term, f"sub_dues_{next(_numbers)}")
     story.invoice(DUES * days // month, [story.line(DUES * days // month, today, today + timedelta(days=days))])
     return story
 
 
-def _year(session: Session, term: PaymentTerm, today: date) -> Told:
-    story = Told("a year, of which a quarter went back", CLASSES, 8 * CLASSES)
+def _year(session: Session, term: PaymentTerm, today: date) -> Story:
+    story = Story("a year, of which a quarter went back", CLASSES, 8 * CLASSES)
     _join(session, story, term, f"sub_dues_{next(_numbers)}")
     intent = story.invoice(12 * DUES, [story.line(12 * DUES, today, after(today, 12))])
     refund = stripe_bodies.refund("re_dues", intent, int(datetime.now(UTC).timestamp()), 3 * DUES)
@@ -144,8 +144,8 @@ def _year(session: Session, term: PaymentTerm, today: date) -> Told:
     return story
 
 
-def _family(session: Session, term: PaymentTerm, today: date) -> Told:
-    story = Told("a family of two on one invoice", 2 * CLASSES, references=[f"sub_dues_{next(_numbers)}"])
+def _family(session: Session, term: PaymentTerm, today: date) -> Story:
+    story = Story("a family of two on one invoice", 2 * CLASSES, references=[f"sub_dues_{next(_numbers)}"])
     items = [f"si_dues_{next(_numbers)}" for _ in range(2)]
     for item in items:
         _join(session, story, term, item)
@@ -153,28 +153,28 @@ def _family(session: Session, term: PaymentTerm, today: date) -> Told:
     return story
 
 
-def _balance(session: Session, term: PaymentTerm, today: date) -> Told:
-    story = Told("a month from the customer's balance", CLASSES, reasons=frozenset({"balance"}))
+def _balance(session: Session, term: PaymentTerm, today: date) -> Story:
+    story = Story("a month from the customer's balance", CLASSES, reasons=frozenset({"balance"}))
     _join(session, story, term, f"sub_dues_{next(_numbers)}")
     story.invoice(DUES, [story.line(DUES, today, after(today, 1))], balance=DUES)
     return story
 
 
-def _unlike(session: Session, term: PaymentTerm, today: date) -> Told:
-    story = Told("a month at another price", CLASSES, reasons=frozenset({"more"}))
+def _unlike(session: Session, term: PaymentTerm, today: date) -> Story:
+    story = Story("a month at another price", CLASSES, reasons=frozenset({"more"}))
     _join(session, story, term, f"sub_dues_{next(_numbers)}")
     story.invoice(9900, [story.line(9900, today, after(today, 1))])
     return story
 
 
-def _before_upgrade(session: Session, term: PaymentTerm, today: date, ends: date) -> Told:
-    story = Told("a month, and a larger plan within it", CLASSES)
+def _before_upgrade(session: Session, term: PaymentTerm, today: date, ends: date) -> Story:
+    story = Story("a month, and a larger plan within it", CLASSES)
     _join(session, story, term, f"sub_dues_{next(_numbers)}")
     story.invoice(DUES, [story.line(DUES, today - timedelta(days=10), ends)])
     return story
 
 
-def _upgrade(session: Session, story: Told, today: date, ends: date) -> None:
+def _upgrade(session: Session, story: Story, today: date, ends: date) -> None:
     """Change the plan from now on, and tell of what the processor collects for the rest of the month."""
     reference = story.references[0]
     membership = session.scalars(select(Membership).where(Membership.billing.any(reference=reference))).one()
@@ -207,7 +207,7 @@ def _term(session: Session, name: str, dues_minor: int, interval: str = "month")
     return term
 
 
-def _join(session: Session, story: Told, term: PaymentTerm, reference: str) -> None:
+def _join(session: Session, story: Story, term: PaymentTerm, reference: str) -> None:
     club = session.scalars(select(Club).where(Club.name == sample_gym.CLUB)).one()
     membership = sign_up(
         session, email=f"{reference}@dues.example", name=story.plot, club=club, term=term, picks=[], by=sample_gym.BY,
