@@ -62,19 +62,26 @@ class Crediting:
     def drain(self, keep_on: Callable[[], bool] = lambda: True) -> int:
         """Goes on until nothing is due, or `keep_on` says no between groups; returns events finished.
 
-        While PostgreSQL is at one full group, the next is claimed and interpreted.
+        While there are full groups, two are worked on at once: one in Python while PostgreSQL is at the other.
         """
-        finished = 0
-        with ThreadPoolExecutor(1, "claim-ahead") as ahead:
-            group = self._take(retried=False)
-            while group.events:
-                more = len(group.events) == GROUP_LIMIT and keep_on()
-                coming = ahead.submit(self._take, retried=False) if more else None
-                finished += self._work(group)
-                # One of those tried before after each group, so that a steady stream does not starve them.
-                finished += self._work(self._take(retried=True)) if more else 0
-                group = coming.result() if coming else Group()
+        group = self._take(retried=False)
+        if len(group.events) < GROUP_LIMIT or not keep_on():
+            finished = self._drain_from(group, keep_on)
+        else:
+            with ThreadPoolExecutor(1, "drain") as beside:
+                other = beside.submit(lambda: self._drain_from(self._take(retried=False), keep_on))
+                finished = self._drain_from(group, keep_on) + other.result()
         while keep_on() and (group := self._take(retried=True)).events:
+            finished += self._work(group)
+        return finished
+
+    def _drain_from(self, group: Group, keep_on: Callable[[], bool]) -> int:
+        """Works on this group, and while groups are full on the next; returns events finished."""
+        finished = self._work(group)
+        while len(group.events) == GROUP_LIMIT and keep_on():
+            # One of those tried before after each group, so that a steady stream does not starve them.
+            finished += self._work(self._take(retried=True))
+            group = self._take(retried=False)
             finished += self._work(group)
         return finished
 

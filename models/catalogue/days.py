@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 Period = tuple[datetime, datetime]
@@ -35,6 +36,8 @@ def local_day(moment: datetime, time_zone: str) -> date:
     return moment.astimezone(ZoneInfo(time_zone)).date()
 
 
+# The payments of one day end on few days.
+@lru_cache(1024)
 def end_of(day: date, time_zone: str) -> datetime:
     """The first moment after that local day, in UTC."""
     return datetime.combine(day + timedelta(days=1), time.min, ZoneInfo(time_zone)).astimezone(UTC)

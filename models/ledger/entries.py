@@ -128,10 +128,8 @@ class NewGrant(NamedTuple):
     effective_at: datetime
     expires_at: datetime | None
     occurred_at: datetime
-    recorded_at: datetime
     fact_id: int
     note: str | None
-    late_after_s: int
 
 
 class Move(NamedTuple):
@@ -161,7 +159,7 @@ _GRANT = Batch(
             (payment_id, member_id, membership_id, item_id, tranche, first_quantity, quantity, remaining, effective_at,
              expires_at, recorded_at, late_after_s)
         SELECT payment_id, member_id, membership_id, item_id, tranche, quantity, quantity, quantity, effective_at,
-               expires_at, recorded_at, late_after_s
+               expires_at, :recorded_at, :late_after_s
         FROM new
         RETURNING id, payment_id, membership_id, item_id, tranche
     ), entered AS (
@@ -172,17 +170,20 @@ _GRANT = Batch(
     SELECT id, payment_id, membership_id, item_id, tranche FROM granted
     """,
     payment_id="bigint", member_id="bigint", membership_id="bigint", item_id="bigint", tranche="int", quantity="int",
-    effective_at="timestamptz", expires_at="timestamptz", occurred_at="timestamptz", recorded_at="timestamptz",
-    fact_id="bigint", note="text", late_after_s="int",
+    effective_at="timestamptz", expires_at="timestamptz", occurred_at="timestamptz", fact_id="bigint", note="text",
 )  # fmt: skip
 
 
-def grant(session: Session, grants: Sequence[NewGrant]) -> dict[tuple[int, int, int, int], int]:
+def grant(
+    session: Session, grants: Sequence[NewGrant], *, recorded_at: datetime, late_after_s: int
+) -> dict[tuple[int, int, int, int], int]:
     """Make grants, each with its `grant` entry. Returns their ids by (payment, membership, item, tranche).
 
-    A second grant for the same four violates a unique constraint.
+    `late_after_s` is after how many seconds crediting counted as late when they were made; 0 is never. A second grant
+    for the same four violates a unique constraint.
     """
-    return {tuple(key): grant_id for grant_id, *key in _GRANT.execute(session, grants)}
+    when = {"recorded_at": recorded_at, "late_after_s": late_after_s}
+    return {tuple(key): grant_id for grant_id, *key in _GRANT.execute(session, grants, **when)}
 
 
 _POST = Batch(

@@ -8,7 +8,6 @@ against the days to expire.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
@@ -31,8 +30,7 @@ from models.payments.worth import Terms, in_force, worth
 from models.wording import money
 
 
-@dataclass(frozen=True, slots=True)
-class Buyer:
+class Buyer(NamedTuple):
     """What a membership's share of a payment is judged by: all its terms, and its club's days and rules."""
 
     versions: list[Terms]
@@ -40,8 +38,7 @@ class Buyer:
     fee_kept: FeeKept = NO_FEE
 
 
-@dataclass(frozen=True, slots=True)
-class Owed:
+class Owed(NamedTuple):
     """What a payment gives a membership of one item in one tranche; `reversed` of the sessions are taken back."""
 
     membership_id: int
@@ -88,7 +85,7 @@ def entitlement(
         buyer = buyers[share.membership_id]
         bill = share.bill
         if share.membership_id in beside_dues:
-            bill = replace(bill, beside_dues=True)
+            bill = bill._replace(beside_dues=True)
         judged = worth(bill, buyer.versions, buyer.zone)
         reasons += judged.reasons
         back = reversed_share(facts, share, buyer.fee_kept) if len(facts) > 1 else NOTHING
@@ -111,7 +108,7 @@ def _taken_back(tranches: list[Owed], share: Fraction) -> list[Owed]:
     for one in sorted(tranches, key=lambda one: -one.tranche):
         back = min(left, one.quantity)
         left -= back
-        taken.append(replace(one, reversed=back))
+        taken.append(one._replace(reversed=back))
     return taken[::-1]
 
 
@@ -128,6 +125,8 @@ def _to_look_at(facts: Sequence[Fact], paid: Paid, division: Division) -> list[R
     if paid.settled > paid.amount_minor:
         used = money(paid.settled - paid.amount_minor, paid.currency)
         reasons.append(Reason(ReviewReason.BALANCE, f"{used} was paid from the payer's own balance"))
+    if len(facts) == 1:
+        return reasons
     ours = {line for share in division.shares for line in share.lines}
     if other := {line: back for line, back in by_line_of(facts).items() if line not in ours}:
         back = money(sum(other.values()), paid.currency)

@@ -21,8 +21,7 @@ from models.database.arrays import Batch, array
 from models.database.base import Base, RecordedAt, one_of
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of what was billed: what for, how much, for which period."""
 
     references: tuple[str, ...]
@@ -279,25 +278,18 @@ def _shape(paid: Paid) -> str | None:
     if paid.payer:
         shape["payer"] = paid.payer
     if paid.covers:
-        shape["covers"] = _times(paid.covers)
+        shape["covers"] = paid.covers
     if paid.due_minor is not None:
         shape["due_minor"] = paid.due_minor
     if paid.part:
         shape["part"] = paid.part
     if paid.lines:
-        shape["lines"] = [
-            [line.references, line.amount_minor, _times(line.covers), line.quantity, line.proration, line.id]
-            for line in paid.lines
-        ]
+        shape["lines"] = [tuple(line) for line in paid.lines]
     return _json(shape) if shape else None
 
 
 def _json(shape: dict[str, object]) -> str:
     return orjson.dumps(shape).decode()
-
-
-def _times(covers: Period | None) -> list[str] | None:
-    return covers and [moment.isoformat() for moment in covers]
 
 
 def _period(times: Sequence[str] | None) -> Period | None:

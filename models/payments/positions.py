@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import starmap
+from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -66,6 +66,8 @@ class Position:
     contradicting: frozenset[Fact] = frozenset()
     """The facts that contradict each other, where the payment is not held."""
     division: Division = field(default_factory=Division)
+    owners: list[int] = field(default_factory=list)
+    """The memberships that it pays for; where it pays for none, those that its references name."""
     owed: list[Owed] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     """Why staff should look at it."""
@@ -91,11 +93,6 @@ class Position:
         """What it came to if these facts were all."""
         buyers = {membership_id: match.buyer for membership_id, match in self.memberships.items()}
         return entitlement.entitlement(facts, self.matches, buyers, self.not_dues, self.beside_dues)
-
-    @property
-    def owners(self) -> list[int]:
-        """The memberships that it pays for; where it pays for none, those that its references name."""
-        return [share.membership_id for share in self.division.shares] or sorted(self.memberships)
 
     @property
     def may_be_a_fee(self) -> bool:
@@ -195,6 +192,7 @@ def _judge(position: Position) -> None:
     position.problem = "; ".join(one.what for one in found) or None
     position.contradicting = frozenset(fact for one in found for fact in one.facts)
     position.owed, position.division, position.reasons = position.entitlement_by(position.facts)
+    position.owners = [share.membership_id for share in position.division.shares] or sorted(position.memberships)
     if position.problem:
         position.reasons.append(Reason(ReviewReason.NOTED, position.problem))
     owners = [position.memberships[owner] for owner in position.owners]
@@ -250,7 +248,7 @@ _MEMBERSHIPS = text("""
     SELECT m.id, m.member_id, m.currency, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
            c.refund_fee_most_minor, t.since, t.dues_minor, t.interval, t.interval_count, t.partial, t.release,
            t.release_times,
-           (SELECT array_agg(ARRAY[p.item_id, p.quantity, p.days_to_expire] ORDER BY p.item_id)
+           (SELECT string_agg(concat_ws(' ', p.item_id, p.quantity, p.days_to_expire), ',' ORDER BY p.item_id)
             FROM pinned_terms p WHERE p.terms_id = t.id AND p.quantity > 0) AS items
     FROM memberships m
     JOIN clubs c ON c.id = m.club_id
@@ -307,18 +305,23 @@ def _memberships(session: Session, ids: Collection[int]) -> dict[int, Match]:
     """What settling needs of these memberships, with all versions of their terms."""
     memberships: dict[int, Match] = {}
     for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all() if ids else ():
-        match = memberships.get(row.id)
+        membership_id, member_id, currency, zone, policy, percent, most_minor, *pinned = row
+        since, dues_minor, interval, count, partial, release, times, items = pinned
+        match = memberships.get(membership_id)
         if match is None:
-            buyer = Buyer([], row.time_zone, FeeKept(row.refund_fee_percent, row.refund_fee_most_minor))
-            match = memberships[row.id] = Match(row.id, row.member_id, row.currency, row.shortfall_policy, buyer)
-        items = tuple(starmap(ItemTerms, row.items or ()))
-        match.buyer.versions.append(
-            Terms(
-                row.since, row.dues_minor, row.interval, row.interval_count, row.partial, row.release,
-                row.release_times, items,
-            )
-        )  # fmt: skip
+            buyer = Buyer([], zone, FeeKept(percent, most_minor))
+            match = memberships[membership_id] = Match(membership_id, member_id, currency, policy, buyer)
+        terms = Terms(since, dues_minor, interval, count, partial, release, times, _items(items))
+        match.buyer.versions.append(terms)
     return memberships
+
+
+# Many memberships have the same terms.
+@lru_cache(4096)
+def _items(listed: str | None) -> tuple[ItemTerms, ...]:
+    """The terms that stand as `item quantity days,...`."""
+    each = listed.split(",") if listed else ()
+    return tuple(ItemTerms(*map(int, one.split())) for one in each)
 
 
 def read_grants(session: Session, positions: list[Position]) -> dict[int, Grant]:

@@ -150,13 +150,13 @@ def _grant(session: Session, read: list[Position], now: datetime, late_after_s: 
                 wanted.append(_new_grant(position, owed, now, late_after_s))
     if not wanted:
         return []
-    ids = entries.grant(session, wanted)
+    ids = entries.grant(session, wanted, recorded_at=now, late_after_s=late_after_s)
     grants = []
     for new in wanted:
         key = (new.payment_id, new.membership_id, new.item_id, new.tranche)
         grant = Grant(
             ids[key], new.payment_id, new.member_id, new.membership_id, new.item_id, new.tranche, new.quantity,
-            new.quantity, 0, 0, new.expires_at, new.recorded_at, late_after_s,
+            new.quantity, 0, 0, new.expires_at, now, late_after_s,
         )  # fmt: skip
         by_key[key].grants.append(grant)
         grants.append(grant)
@@ -177,10 +177,8 @@ def _new_grant(position: Position, owed: Owed, now: datetime, late_after_s: int)
         effective_at=dates.starts_at(position, owed) if owed.starts else min(paid_at, now),
         expires_at=expiry,
         occurred_at=paid_at,
-        recorded_at=now,
         fact_id=position.paid.id,
         note="credited late: days to expire count from the day of crediting" if late and expiry else None,
-        late_after_s=late_after_s,
     )
 
 

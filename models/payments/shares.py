@@ -7,8 +7,8 @@ belong to nobody.
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from models.payments.facts import Line, Paid
 from models.payments.worth import Amount, Bill
@@ -17,8 +17,7 @@ Matches = Mapping[str, Sequence[int]]
 """Reference -> the memberships that have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """The part of a payment that is for one membership."""
 
     membership_id: int
@@ -29,8 +28,7 @@ class Share:
     """Which part of what was billed it is, 0 to 1: it gets that part of money that goes back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Division:
+class Division(NamedTuple):
     """The shares of a payment, and the lines that are placed nowhere and not marked as not dues."""
 
     shares: tuple[Share, ...] = ()

@@ -75,8 +75,7 @@ class Terms:
                 return _months_after(day, count)
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(NamedTuple):
     """What one membership is billed by a payment: all of it, or its share."""
 
     paid_at: datetime
