@@ -1,11 +1,11 @@
 """A gym with a past, for pages that show one: payments over three months, sessions used, a refund, what waits."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select, text
 
 from local import sample_gym, stripe_bodies
-from local.sample_gym import CLASSES, PERSONAL_TRAINING
+from local.sample_gym import CLASSES, PERSONAL_TRAINING, YOGA
 from models.inbox import bulk, queue
 from models.inbox.bulk import BulkVerb
 from models.inbox.events import EventState, WebhookEvent
@@ -105,6 +105,16 @@ def pay(make: Make, payment: str, subscription: str, at: datetime) -> None:
     """Dues, paid by Stripe and credited at that moment."""
     link = stripe_bodies.invoice_payment(payment, f"pi_{payment}")
     _tell(make, at, paid(payment, subscription, at=at), event(f"evt_link_{payment}", "invoice_payment.paid", link, at))
+
+
+def newcomer(make: Make, name: str) -> int:
+    """Somebody new for one test, as `sub_NAME`, with dues of yesterday: 4 Personal Training and 5 Yoga. Their id."""
+    with make.begin() as session:
+        subscription, picks = f"sub_{name.lower()}", [PERSONAL_TRAINING, YOGA]
+        joined = sample_gym.join(session, f"{name.lower()}@example.com", name, picks, [("stripe", subscription)])
+        member_id = joined.member_id
+    pay(make, f"in_{name.lower()}", subscription, datetime.now(UTC) - timedelta(days=1))
+    return member_id
 
 
 def refund(make: Make, payment: str, at: datetime) -> None:
