@@ -91,6 +91,8 @@ Sought = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$
 Name = Annotated[Text, Field(max_length=MAX_NAME_LENGTH)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY), whole]
+Expected = Annotated[int, Field(ge=1, le=MAX_ID), whole]
+"""The number of rows that the caller saw and confirms."""
 _KEY_SCHEMA = {"type": "string", "pattern": f"^[!-~]{{1,{MAX_KEY_LENGTH}}}$"}
 Key = Annotated[str, AfterValidator(_key), WithJsonSchema(_KEY_SCHEMA)]
 """An idempotency key."""

@@ -34,8 +34,8 @@ MEANINGS = {
     401: "No valid token: it is missing, unknown or revoked, or its owner's account is disabled.",
     403: "The token may not do this: its scope is read, or its owner's role is not enough.",
     404: "There is no row with the id in the path.",
-    409: "In conflict with something else: the idempotency key, name or billing reference is taken, or the row is in "
-    "use.",
+    409: "In conflict with something else: the idempotency key, name or billing reference is taken, the row is in use, "
+    "or there are more or fewer than were expected.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "The request is not as described, or the rules refuse it: see type.",
@@ -230,7 +230,7 @@ def _read(models: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:
                 given[part] = reader(models[part])
             except ValidationError as error:
                 raise InvalidRequest(faults(error, place)) from None
-    g.body = given.get("body")
+    g.body, g.query = given.get("body"), given.get("query")
     return given
 
 

@@ -5,13 +5,12 @@ from typing import Annotated
 
 from flask import current_app
 from flask_openapi3 import Tag
-from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Body, Day, Id, KeyHeader, Text, field, id_of
-from console.api.gate import act, mark_replayed, read, write
+from console.api.fields import TIME, Answer, Body, Id, KeyHeader, Text, field, id_of
+from console.api.gate import mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
 from console.api.problems import within
 from console.request import actor, database, utc_now
@@ -22,11 +21,9 @@ from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import Interval, Partial, Release
 from models.errors import KeyReused, NotFound
-from models.members import changed_terms, plan_change, signing_up
+from models.members import changed_terms, signing_up
 from models.members.memberships import WITH_PLANS, Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
-from models.staff.accounts import Role
-from models.staff.actions import MAX_REASON_LENGTH
 
 TAG = Tag(
     name="Memberships",
@@ -77,26 +74,6 @@ class Pinned(Answer):
     item: str = field("The item's name.", "Spin")
     quantity: int = field("Sessions for each paid dues.", 8)
     days_to_expire: int = field("Days to use them; 0 if they never expire.", 30)
-
-
-class PlanChangeBody(Body):
-    """Another payment term or other picks, or the current terms of the same payment term."""
-
-    payment_term_id: Id | None = field(
-        "The payment term: on sale, of this or another offer. Without it, the current terms of the one that the "
-        "membership has now.",
-        1,
-        default=None,
-    )
-    item_ids: Annotated[list[Id], Field(max_length=100)] | None = field(
-        "The session items that are picked; without it, those that the membership has.", [1, 2], default=None
-    )
-    since: Day | None = field(
-        "The first local day on which payments count by it. Today, or without it: from now on.",
-        "2026-12-01",
-        default=None,
-    )
-    reason: Text = field("Why; kept in the action log.", "Wants more classes", max_length=MAX_REASON_LENGTH)
 
 
 class Terms(Answer):
@@ -154,13 +131,13 @@ def list_memberships(member: Member, query: PageQuery) -> Memberships:
     parts = [pinned, WITH_PLANS, selectinload(Bought.billing)]
     rows = select(Bought).where(Bought.member_id == member.id).options(*parts)
     found, following = paging.page(rows, Bought.id, query)
-    return Memberships(data=[_shown(one) for one in found], next_cursor=following)
+    return Memberships(data=[shown(one) for one in found], next_cursor=following)
 
 
 @read("/memberships/<id:membership_id>", TAG)
 def get_membership(membership: Bought) -> Membership:
     """Get a membership."""
-    return _shown(membership)
+    return shown(membership)
 
 
 @write("/memberships", TAG, "/memberships/{id}")
@@ -184,7 +161,7 @@ def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
     for place, one in enumerate(body.billing_references):
         with within(f"billing_references/{place}", BillingReferenceBody):
             _add(bought, one)
-    return _shown(bought)
+    return shown(bought)
 
 
 @write("/memberships/<id:membership_id>/billing-references", TAG, "/memberships/{id}")
@@ -194,22 +171,7 @@ def add_billing(membership: Bought, body: BillingReferenceBody) -> Membership:
     Earlier payments with that reference are credited soon after.
     """
     _add(membership, body)
-    return _shown(membership)
-
-
-@act("/memberships/<id:membership_id>/plan-changes", TAG, "/memberships/{id}", Role.MANAGER)
-def change_plan(membership: Bought, body: PlanChangeBody) -> Membership:
-    """Change the plan of a membership from a day on: its payment term, its picks, or both.
-
-    Payments made before that day keep their terms. A later change for the same day replaces it.
-    """
-    now = utc_now()
-    term = membership.plan_at(now) if body.payment_term_id is None else row(PaymentTerm, body.payment_term_id)
-    picks = None if body.item_ids is None else [row(Item, item_id, field="item_ids") for item_id in body.item_ids]
-    plan_change.change_plan(
-        database(), membership, term=term, since=body.since, picks=picks, reason=body.reason, by=actor(), now=now
-    )
-    return _shown(membership)
+    return shown(membership)
 
 
 def _add(bought: Bought, one: BillingReferenceBody) -> None:
@@ -218,18 +180,20 @@ def _add(bought: Bought, one: BillingReferenceBody) -> None:
     add_billing_reference(database(), bought, one.endpoint, one.reference, by=actor(), shared=one.shared)
 
 
-def _shown(bought: Bought) -> Membership:
+def shown(bought: Bought) -> Membership:
+    """The membership as an answer has it."""
     versions = [_terms(bought, one) for one in bought.versions]
     billing = sorted(bought.billing, key=lambda one: (one.endpoint, one.reference))
-    plan = _plan(bought.plan_at(utc_now()))
+    plan = named_plan(bought.plan_at(utc_now()))
     return Membership.of(bought, **plan, terms=versions, billing_references=billing)
 
 
 def _terms(bought: Bought, one: MembershipTerms) -> Terms:
     sessions = [Pinned.of(pin, item=pin.item.name) for pin in one.pinned]
     summary = terms.summary(one, bought.currency, changed_terms.pinned(one).values())
-    return Terms.of(one, **_plan(one.term), sessions=sessions, summary=summary)
+    return Terms.of(one, **named_plan(one.term), sessions=sessions, summary=summary)
 
 
-def _plan(term: PaymentTerm) -> dict[str, object]:
+def named_plan(term: PaymentTerm) -> dict[str, object]:
+    """A payment term and its offer, as answers name them."""
     return {"offer_id": term.offer_id, "offer": term.offer.name, "payment_term_id": term.id, "payment_term": term.name}

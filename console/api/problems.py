@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Response, g
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
@@ -107,15 +107,20 @@ def answer(
 
 
 def refused(error: SppError) -> Response:
-    """An error of the rules, beside its field of the body. A row that the body names and that is missing is 422."""
-    errors = [Fault(pointer=f"#/{one.field}", detail=str(one)) for one in _single(error) if _is_in_body(one.field)]
+    """An error of the rules, beside its field or parameter. A row that one of them names and that is missing is 422."""
+    errors = [Fault(**place, detail=str(one)) for one in _single(error) if (place := _place(one.field))]
     status = 422 if errors and error.status == HTTPStatus.NOT_FOUND else error.status
     return answer(status, str(error), kind=type(error), details=error.details, errors=errors)
 
 
-def _is_in_body(path: str | None) -> bool:
-    body: Body | None = g.get("body")
-    return body is not None and (path or "").split("/")[0] in type(body).model_fields
+def _place(path: str | None) -> dict[str, str]:
+    """Where the request has the field: a pointer into the body or a query parameter; nothing if it has none."""
+    name = (path or "").split("/")[0]
+    for part, place in (("body", {"pointer": f"#/{path}"}), ("query", {"parameter": name})):
+        model: BaseModel | None = g.get(part)
+        if model is not None and name in type(model).model_fields:
+            return place
+    return {}
 
 
 def invalid(error: InvalidRequest) -> Response:

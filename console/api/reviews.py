@@ -9,11 +9,12 @@ from flask_openapi3 import Tag
 from pydantic import Field
 
 from console import payers
-from console.api.fields import TIME, Answer, Body, Id, Sought, Text, field, id_of, parameter
+from console.api.fields import TIME, Answer, Body, Expected, Id, Sought, Text, field, id_of, parameter
 from console.api.fields import Query as Parameters
 from console.api.gate import act, read, remove
 from console.api.memberships import EndpointName
 from console.api.paging import Listing, PageQuery, wrong_cursor
+from console.api.payments import PaidFor
 from console.request import actor, database
 from models.errors import NotFound
 from models.payments import not_dues, reviewing
@@ -27,12 +28,17 @@ TAG = Tag(name="Review", description="Payments that staff must look at, and what
 Why = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
 
 
-class ReviewQuery(PageQuery):
+class CountsQuery(Parameters):
+    """The payments in review to count."""
+
+    endpoint: Sought | None = parameter("Payments received by this endpoint.", "stripe", default=None)
+    member_id: Id | None = parameter("Payments for this member's memberships.", 1, default=None)
+
+
+class ReviewQuery(PageQuery, CountsQuery):
     """The payments in review to list."""
 
     reason: ReviewReason | None = parameter("Payments that are there for this reason.", "unmatched", default=None)
-    endpoint: Sought | None = parameter("Payments received by this endpoint.", "stripe", default=None)
-    member_id: Id | None = parameter("Payments for this member's memberships.", 1, default=None)
 
     def after(self) -> Place | None:
         """The place in the cursor. Raises InvalidRequest for another list's cursor."""
@@ -58,6 +64,7 @@ class Reason(Answer):
 class Credited(Answer):
     """Sessions of an item that a payment gave, without those taken back."""
 
+    membership_id: int = id_of("membership that got them")
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
     quantity: int = field("Sessions.", 1)
@@ -83,14 +90,29 @@ class Review(Answer):
     since: datetime = field("Since when it has been in review.", TIME)
     reasons: list[Reason] = field("Every reason that nobody has answered.", [])
     billing_references: list[str] = field("The references by which what is unmatched of it finds its membership.", [])
-    membership_id: int | None = field("The membership it pays for; null while it is nobody's.", 1)
+    membership_id: int | None = field("The membership it pays for, the first of several; null while it is nobody's.", 1)
     member_id: int | None = field("That membership's member.", 1)
+    memberships: list[PaidFor] = field("Every membership it pays for.", [])
     credited: list[Credited] = field("The sessions that it gave.", [])
     payer: Payer = field("Who paid.", {"name": "Ada Lovelace", "email": None, "description": None})
 
 
 class Reviews(Listing[Review]):
     """Payments in review, the longest waiting first."""
+
+
+class ReasonCount(Answer):
+    """How many payments are in review for one reason."""
+
+    reason: ReviewReason = field("The kind of reason.", "part")
+    payments: int = field("The payments that have it; a payment can have several reasons.", 12)
+
+
+class ReviewCounts(Answer):
+    """How many payments are in review."""
+
+    payments: int = field("All of them.", 15)
+    reasons: list[ReasonCount] = field("By reason, the most frequent first.", [])
 
 
 class AcceptanceBody(Body):
@@ -104,6 +126,23 @@ class Acceptance(Answer):
 
     payment_id: int = id_of("payment")
     reason: str = field("The reason.", "A trial of ten days.")
+
+
+class KindAcceptanceBody(Body):
+    """Why all payments in review for one reason are right as they are."""
+
+    kind: ReviewReason = field("The kind of reason for which they are in review.", "part")
+    endpoint: EndpointName | None = field("Only those of this endpoint.", "stripe", default=None)
+    expected: Expected = field("How many there are: the number in `GET /reviews/counts`.", 12)
+    reason: Why = field("Why; kept in the action log.", "Trial months.")
+
+
+class KindAcceptance(Answer):
+    """One reason that was accepted for all payments that had it."""
+
+    kind: ReviewReason = field("The kind of reason.", "part")
+    accepted: int = field("How many payments.", 12)
+    reason: str = field("Why.", "Trial months.")
 
 
 class NotDuesBody(Body):
@@ -153,9 +192,18 @@ def list_reviews(query: ReviewQuery) -> Reviews:
     return Reviews(data=rows, next_cursor=cursor and cursor.rstrip("="))
 
 
+@read("/reviews/counts", TAG)
+def count_reviews(query: CountsQuery) -> ReviewCounts:
+    """Count the payments in review, all of them and by reason."""
+    counts = reviewing.counts(database(), query.endpoint, query.member_id)
+    reasons = [ReasonCount(reason=reason, payments=number) for reason, number in counts.by_reason.items()]
+    return ReviewCounts(payments=counts.payments, reasons=reasons)
+
+
 def _shown(one: InReview, payer: tuple[str | None, ...]) -> Review:
     return Review.of(
         one,
+        *one.memberships[:1],
         reference=one.payment,
         billing_references=one.waits_for,
         reasons=[Reason(reason=reason, what=what) for reason, what in one.reasons],
@@ -172,6 +220,18 @@ def accept_payment(payment_id: int, body: AcceptanceBody) -> Acceptance:
     """
     reviewing.accept(database(), payment_id, reason=body.reason, by=actor())
     return Acceptance(payment_id=payment_id, reason=body.reason)
+
+
+@act("/reviews/acceptances", TAG, "/reviews?reason={kind}", Role.MANAGER, Role.OPERATOR)
+def accept_payments(body: KindAcceptanceBody) -> KindAcceptance:
+    """Accept one reason for all payments that are in review for it.
+
+    They leave the review unless they have other reasons too. If they are not as many as `expected`, nothing changes.
+    """
+    accepted = reviewing.accept_all(
+        database(), body.kind, expected=body.expected, reason=body.reason, by=actor(), endpoint=body.endpoint
+    )
+    return KindAcceptance(kind=body.kind, accepted=accepted, reason=body.reason)
 
 
 @read("/not-dues", TAG)

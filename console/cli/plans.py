@@ -6,7 +6,7 @@ import click
 from sqlalchemy.orm import Session
 
 from console.cli import show
-from console.cli.installed import database, operator, reason_option
+from console.cli.installed import database, operator
 from console.cli.lookups import named, unknown
 from console.cli.moments import DAY
 from models.catalogue.items import Item
@@ -24,12 +24,14 @@ from models.wording import counted
 @click.option("--pick", "picks", multiple=True, metavar="ITEM", help="A session item; without any, those that it has.")
 @click.option("--since", type=DAY, help="The first day, at the club, on which payments count by it. Default: now.")
 @click.option("--all-of", metavar="OFFER", help="Instead of EMAIL: all memberships not on the offer's current terms.")
-@click.option("--dry-run", is_flag=True, help="Only say what it would change.")
-@reason_option
+@click.option("--expected", type=click.IntRange(min=1), help="With --all-of: how many --dry-run has shown.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would change; needs no --reason.")
+@click.option("--reason", help="Kept in the action log.")
 @show.json_option
 def change_plan(
     email: str | None, membership_id: int | None, offer_name: str | None, term_name: str | None,
-    picks: tuple[str, ...], since: date | None, all_of: str | None, dry_run: bool, reason: str,
+    picks: tuple[str, ...], since: date | None, all_of: str | None, expected: int | None, dry_run: bool,
+    reason: str | None,
 ) -> None:  # fmt: skip
     """Change the plan of a membership from a day on: its payment term, its picks, or both.
 
@@ -37,10 +39,14 @@ def change_plan(
     """
     if bool(email) == bool(all_of):
         raise click.UsageError("Give EMAIL, or --all-of OFFER.")
+    if reason is None and not dry_run:
+        raise click.UsageError("Missing option '--reason'.")
+    if (expected is None) != (dry_run or not all_of):
+        raise click.UsageError("Give --expected NUMBER with --all-of OFFER, and only there: --dry-run shows it.")
     now = datetime.now(UTC)
     with database() as session:
         if all_of:
-            _move_all(session, named(session, Offer, all_of), term_name, since, reason, now, dry_run=dry_run)
+            _move_all(session, named(session, Offer, all_of), term_name, since, expected, reason or "", now)
             return
         membership = the_membership(session, email or "", membership_id, now=now)
         term = _term(session, membership, offer_name, term_name, now)
@@ -48,7 +54,7 @@ def change_plan(
         change = plan_change.plan_change(membership, term=term, since=since, picks=items, now=now)
         if not dry_run:
             plan_change.change_plan(
-                session, membership, term=term, since=since, picks=items, reason=reason, by=operator(), now=now
+                session, membership, term=term, since=since, picks=items, reason=reason or "", by=operator(), now=now
             )
         answer = {"membership": membership.id, "since": change.start, "changed": not dry_run, "what": change.words}
         show.answer(answer, change.words)
@@ -73,19 +79,26 @@ def _of_offer(offer: Offer, name: str) -> PaymentTerm:
 
 
 def _move_all(
-    session: Session, offer: Offer, term_name: str | None, since: date | None, reason: str, now: datetime, *,
-    dry_run: bool,
+    session: Session, offer: Offer, term_name: str | None, since: date | None, expected: int | None, reason: str,
+    now: datetime,
 ) -> None:  # fmt: skip
+    """Move the expected number; without a number, only say what would be moved."""
     terms = [_of_offer(offer, term_name)] if term_name else offer.terms
-    if dry_run:
+    if expected is None:
         found = plan_change.moves(session, terms, since=since, now=now)
     else:
-        found = plan_change.move_all(session, terms, since=since, reason=reason, by=operator(), now=now)
+        found = plan_change.move_all(
+            session, terms, since=since, expected=expected, reason=reason, by=operator(), now=now
+        )
     left_out = [{"membership": membership.id, "why": str(why)} for membership, why in found.left_out]
-    answer = {"moved": [change.membership.id for change in found.changes], "left_out": left_out, "changed": not dry_run}
+    answer = {
+        "moved": [change.membership.id for change in found.changes],
+        "left_out": left_out,
+        "changed": bool(expected),
+    }
     if show.as_json(answer):
         return
-    verb = "would be moved" if dry_run else "moved"
+    verb = "moved" if expected else "would be moved"
     click.echo(f"{counted(len(found.changes), 'membership')} {verb} to the current terms of {offer.name}.")
     if left_out:
         click.echo("\nLeft out")

@@ -1,5 +1,6 @@
 """Commands about payments that staff must look at: review, accept, not-dues."""
 
+from collections import Counter
 from datetime import UTC, datetime
 
 import click
@@ -31,24 +32,40 @@ def review(reason: str | None, endpoint: str | None) -> None:
         rows = reviewing.page(session, reason=ReviewReason(reason) if reason else None, endpoint=endpoint)
         who = payers.of_payments(session, loaded.endpoints, [row.payment_id for row in rows])
     if show.as_json([
-        {**row._asdict(), "reasons": dict(row.reasons), "credited": [one._asdict() for one in row.credited],
+        {**row._asdict(), "reasons": dict(row.reasons), "memberships": [one._asdict() for one in row.memberships],
+         "credited": [one._asdict() for one in row.credited],
          "payer": who.get(row.payment_id, payers.NOBODY)._asdict()}
         for row in rows
     ]):  # fmt: skip
         return
-    show.table(["payment", "ENDPOINT:PAYMENT", "since", "paid by", "gave", "why"], [
+    show.table(["payment", "ENDPOINT:PAYMENT", "since", "paid by", "member", "gave", "why"], [
         [_payment(row, now), f"{row.endpoint}:{row.payment}", duration(now - row.since),
          ", ".join(filter(None, who.get(row.payment_id, payers.NOBODY))) or None,
-         ", ".join(f"{one.quantity} {one.item}" for one in row.credited if one.quantity) or "nothing",
+         ", ".join(row.members.values()) or None, _gave(row),
          "; ".join(f"{kind}: {what}" for kind, what in row.reasons)]
         for row in rows
     ])  # fmt: skip
     if rows:
+        numbers = Counter(kind for row in rows for kind, _ in row.reasons)
+        each = ", ".join(f"{number:,} {kind}" for kind, number in numbers.most_common())
         click.echo(
+            f"\n{counted(len(rows), 'payment')} in review: {each}."
             "\n`spp link ENDPOINT:REFERENCE EMAIL` gives all payments with that billing reference to a member."
             "\n`spp adjust` gives or takes sessions. `spp not-dues ENDPOINT:REFERENCE` marks what gives none."
             "\n`spp accept ENDPOINT:PAYMENT --reason TEXT` takes a payment off the list as it is."
+            "\n`spp accept --all REASON --expected NUMBER --reason TEXT` accepts one reason for all that have it."
         )
+
+
+def _gave(row: InReview) -> str:
+    """`1 Spin, 1 Training`; of several members, what each got."""
+    several = len(row.members) > 1
+    each = [
+        ", ".join(f"{one.quantity} {one.item}" for one in given) + (f" to {name}" if several else "")
+        for member_id, name in row.members.items()
+        if (given := row.given(member_id))
+    ]
+    return "; ".join(each) or "nothing"
 
 
 def _payment(row: InReview, now: datetime) -> str:

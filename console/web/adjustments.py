@@ -39,7 +39,7 @@ def adjust(member_id: int) -> Answer:
     if payment is None or not current_user.may(*review_list.MAY_ACCEPT):
         del form.accepts
     if payment and request.method == "GET":
-        _fill_in(form, payment)
+        _fill_in(form, payment, member_id)
     back = review_list.back() if payment else url_for("members.show", member_id=member_id)
     form.quantity.description = f"More than {alone_up_to} wait until a second person, a manager, approves them."
 
@@ -71,14 +71,14 @@ def _in_review(member_id: int) -> InReview | None:
     """The payment in review for which sessions are given or taken, if the window was opened for one."""
     payment_id = query_id("payment")
     found = reviewing.of_payment(database(), payment_id) if payment_id else None
-    return found if found and found.member_id == member_id else None
+    return found if found and member_id in found.members else None
 
 
-def _fill_in(form: AdjustForm, payment: InReview) -> None:
+def _fill_in(form: AdjustForm, payment: InReview, member_id: int) -> None:
     """Begin with what is known: whether to give or take, the item, and what the review says."""
     form.sign.data = "minus" if request.args.get("sign") == "minus" else "plus"
-    if payment.credited:
-        form.item_id.data = payment.credited[0].item_id
+    if given := payment.given(member_id):
+        form.item_id.data = given[0].item_id
     why = "; ".join(what for _, what in payment.reasons)
     amount = money(payment.amount_minor, payment.currency)
     form.note.data = f"Payment {payment.payment} of {amount}: {why}"[:MAX_REASON_LENGTH]

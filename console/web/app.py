@@ -35,6 +35,7 @@ from console.web import (
     staff,
     tokens,
 )
+from console.web.cookies import Cookies
 from models.database.engine import make_engine, sessions
 from models.database.migrations import not_ready
 from models.errors import SppError
@@ -94,6 +95,7 @@ def create_app(settings: Settings) -> Flask:
         BOOTSTRAP_SERVE_LOCAL=True,
         SPP=settings,
     )
+    app.session_interface = Cookies()
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         # The address and whether it was HTTPS, and nothing else that a client could make up.

@@ -1,5 +1,7 @@
 """Move to the current terms: all memberships of an offer whose terms differ from those that it has now."""
 
+from typing import ClassVar
+
 from flask import request, url_for
 from wtforms.validators import InputRequired
 
@@ -10,7 +12,6 @@ from console.web.fields import Day, WholeNumber
 from console.web.formats import house_zone
 from console.web.forms import Form, page, why
 from models.catalogue import days, on_sale
-from models.errors import CountChanged
 from models.members import plan_change
 from models.wording import counted
 
@@ -22,6 +23,8 @@ SHOWN = 50
 
 class MoveForm(Form):
     """The day, the reason, and the number of memberships, typed to confirm it."""
+
+    own_names: ClassVar = {"expected": "count"}
 
     since = Day("First day", [InputRequired("Choose the first day on which payments count by the current terms.")])
     reason = why(autofocus=False)
@@ -36,11 +39,9 @@ def move(offer_id: int) -> Answer:
         form.since.data = days.local_day(now, house_zone())
 
     def act() -> tuple[str, str]:
-        by, reason = actor(), form.text("reason")
-        moved = plan_change.move_all(database(), offer.terms, since=form.since.data, reason=reason, by=by, now=now)
+        wish = {"since": form.since.data, "expected": form.count.data, "reason": form.text("reason")}
+        moved = plan_change.move_all(database(), offer.terms, **wish, by=actor(), now=now)
         number = len(moved.changes)
-        if form.count.data != number:
-            raise CountChanged(field="count", found=number, expected=form.count.data)
         left = f" {counted(len(moved.left_out), 'membership')} left out." if moved.left_out else ""
         return f"{counted(number, 'membership')} moved to the current terms.{left}", url_for(".move", offer_id=offer.id)
 

@@ -30,6 +30,8 @@ LABELS: Mapping[ReviewReason, str] = {
     ReviewReason.PART: "Part",
     ReviewReason.MORE: "More than the dues",
     ReviewReason.LESS: "Less than the dues",
+    ReviewReason.EXTRA: "Beside the dues",
+    ReviewReason.SEVERAL: "Charged again",
     ReviewReason.SHAPE: "Odd period",
     ReviewReason.PAYER_ONLY: "Payer only",
     ReviewReason.BALANCE: "From a balance",

@@ -16,7 +16,7 @@ from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm, SessionBucket
 from models.database import locks
 from models.database.arrays import Batch
-from models.errors import DateInPast, SppError, WrongCurrency, WrongState
+from models.errors import CountChanged, DateInPast, SppError, WrongCurrency, WrongState
 from models.members import changed_terms
 from models.members.memberships import Membership, MembershipTerms, PinnedTerms
 from models.members.signing_up import chosen_buckets, pinned
@@ -115,12 +115,19 @@ def moves(session: Session, terms: Collection[PaymentTerm], *, since: date | Non
 
 
 def move_all(
-    session: Session, terms: Collection[PaymentTerm], *, since: date | None, reason: str, by: Actor, now: datetime
-) -> Moves:
-    """Move all of them that can be moved. Raises ReasonMissing, TextTooLong or DateInPast."""
+    session: Session, terms: Collection[PaymentTerm], *, since: date | None, expected: int, reason: str, by: Actor,
+    now: datetime,
+) -> Moves:  # fmt: skip
+    """Move all of them that can be moved.
+
+    `expected` is the number that the person has seen and confirmed. Raises CountChanged if it is another now,
+    ReasonMissing, TextTooLong or DateInPast.
+    """
     reason = actions.reason_given(reason)
     locks.change(session)
     found = moves(session, terms, since=since, now=now)
+    if len(found.changes) != expected:
+        raise CountChanged(expected=expected, found=len(found.changes))
     with session.no_autoflush:  # one flush writes them together
         for change in found.changes:
             _append(session, change, reason, by)

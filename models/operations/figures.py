@@ -114,16 +114,18 @@ class _Part:
     whole: dict[str, Any] = field(default_factory=dict)
 
 
-# One grant of an item for one reference is the database's own constraint: only references that are joined can have two.
+# One grant of an item for one reference, membership and tranche is the database's own constraint: only references that
+# are joined can have two.
 _DOUBLE = text("""
     SELECT coalesce(sum(grants - 1), 0)::bigint AS double_credits FROM (
         SELECT count(*) AS grants
         FROM (
-            SELECT payment_id, item_id FROM credit_grants WHERE reversed < quantity AND payment_id IS NOT NULL
+            SELECT payment_id, membership_id, item_id, tranche FROM credit_grants
+            WHERE reversed < quantity AND payment_id IS NOT NULL
             ORDER BY id DESC LIMIT 20000
         ) latest
         JOIN payments p ON p.id = latest.payment_id
-        GROUP BY p.root_id, latest.item_id
+        GROUP BY p.root_id, latest.membership_id, latest.item_id, latest.tranche
     ) counted
 """)
 

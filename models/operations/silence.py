@@ -94,10 +94,12 @@ _EXPECTED = text(f"""
         JOIN clubs c ON c.id = m.club_id
         CROSS JOIN LATERAL (
             SELECT coalesce(max(f.occurred_at), billed.known_at) AT TIME ZONE c.time_zone AS paid
-            FROM payments p
-            JOIN payments part ON part.root_id = p.id
+            FROM (
+                SELECT id FROM payments WHERE membership_id = m.id
+                UNION SELECT payment_id FROM payment_matches WHERE membership_id = m.id
+            ) its
+            JOIN payments part ON part.root_id = its.id
             JOIN payment_facts f ON f.payment_id = part.id AND f.kind = 'paid'
-            WHERE p.membership_id = m.id
         ) last
     ) dues
     WHERE expected > coalesce(CAST(:heard AS timestamptz), '-infinity') AND expected <= CAST(:until AS timestamptz)

@@ -20,9 +20,18 @@ from models.staff.actions import Actor
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Credited(NamedTuple):
-    """Sessions of an item that a payment gave, less those that were taken back."""
+class PaidFor(NamedTuple):
+    """A membership that a payment is for."""
 
+    membership_id: int
+    member_id: int
+    member: str
+
+
+class Credited(NamedTuple):
+    """Sessions of an item that a payment gave a membership, less those that were taken back."""
+
+    membership_id: int
     item_id: int
     item: str
     quantity: int
@@ -61,15 +70,24 @@ class InReview(NamedTuple):
     """Each reason, and its sentence."""
     waits_for: Sequence[str]
     """The references by which what is unmatched of it would find its membership."""
-    membership_id: int | None
-    member_id: int | None
-    member: str | None
+    memberships: Sequence[PaidFor]
+    """Every membership that it is for; none while it is nobody's."""
     credited: Sequence[Credited]
 
     @property
     def place(self) -> Place:
         """Its place in the list."""
         return Place(self.since, self.payment_id)
+
+    @property
+    def members(self) -> dict[int, str]:
+        """The name of every member whom it is for, by the member's id."""
+        return {one.member_id: one.member for one in self.memberships}
+
+    def given(self, member_id: int) -> Sequence[Credited]:
+        """What this member got of it, without what was taken back as a whole."""
+        theirs = {one.membership_id for one in self.memberships if one.member_id == member_id}
+        return [one for one in self.credited if one.quantity and one.membership_id in theirs]
 
 
 _OF_MEMBER = """
@@ -95,18 +113,26 @@ _PAGE = text(f"""
         LIMIT :limit
     )
     SELECT w.payment_id, p.endpoint, p.reference, p.amount_minor, p.currency, p.paid_at, w.since, w.reasons,
-           w.sentences, coalesce(p.billing_references, '{{}}') AS waits_for, p.membership_id, m.member_id, n.name,
-           given.credited
+           w.sentences, coalesce(p.billing_references, '{{}}') AS waits_for, paid_for.memberships, given.credited
     FROM wanted w
     JOIN paid_payments p ON p.id = w.payment_id
-    LEFT JOIN memberships m ON m.id = p.membership_id
-    LEFT JOIN members n ON n.id = m.member_id
-    LEFT JOIN LATERAL (
-        SELECT array_agg(ARRAY[CAST(i.id AS text), i.name, CAST(i.kept AS text)] ORDER BY i.name) AS credited
-        FROM (SELECT items.id, items.name, sum(g.quantity - g.reversed) AS kept
+    CROSS JOIN LATERAL (
+        SELECT array_agg(ARRAY[CAST(m.id AS text), CAST(n.id AS text), n.name]
+                         ORDER BY m.id <> p.membership_id, m.id) AS memberships
+        FROM (
+            SELECT p.membership_id AS id
+            UNION SELECT further.membership_id FROM payment_matches further WHERE further.payment_id = p.id
+        ) one
+        JOIN memberships m ON m.id = one.id
+        JOIN members n ON n.id = m.member_id
+    ) paid_for
+    CROSS JOIN LATERAL (
+        SELECT array_agg(ARRAY[CAST(i.membership_id AS text), CAST(i.id AS text), i.name, CAST(i.kept AS text)]
+                         ORDER BY i.membership_id <> p.membership_id, i.membership_id, i.name) AS credited
+        FROM (SELECT g.membership_id, items.id, items.name, sum(g.quantity - g.reversed) AS kept
               FROM payments row JOIN credit_grants g ON g.payment_id = row.id JOIN items ON items.id = g.item_id
-              WHERE row.root_id = p.id GROUP BY items.id) i
-    ) given ON true
+              WHERE row.root_id = p.id GROUP BY g.membership_id, items.id) i
+    ) given
     ORDER BY w.since, w.payment_id
 """)
 
@@ -131,8 +157,10 @@ def _read(session: Session, **wanted: object) -> list[InReview]:
         InReview(
             row.payment_id, row.endpoint, row.reference, row.amount_minor, row.currency, row.paid_at, row.since,
             [(ReviewReason(reason), what) for reason, what in zip(row.reasons, row.sentences, strict=True)],
-            row.waits_for, row.membership_id, row.member_id, row.name,
-            [Credited(int(item_id), item, int(quantity)) for item_id, item, quantity in row.credited or ()],
+            row.waits_for,
+            [PaidFor(int(membership), int(member), name) for membership, member, name in row.memberships or ()],
+            [Credited(int(membership), int(item_id), item, int(quantity))
+             for membership, item_id, item, quantity in row.credited or ()],
         )
         for row in session.execute(_PAGE, {**values, **wanted})
     ]  # fmt: skip
@@ -176,7 +204,8 @@ def accept(session: Session, payment_id: int, *, reason: str, by: Actor) -> None
     if found is None:
         raise WrongState(what=f"Payment {payment_id}", state="not in review", verb="accepted")
     subject = f"payment {found.payment_id}, {found.payment} on {found.endpoint}"
-    act = actions.log(session, by, "accept payment", subject, reason=reason, member_id=found.member_id)
+    member_id = next(iter(found.members), None)
+    act = actions.log(session, by, "accept payment", subject, reason=reason, member_id=member_id)
     session.execute(_ACCEPT, {"act": act, "payment": found.payment_id})
 
 

@@ -14,7 +14,7 @@ from models.wording import money
 # Where a payment does not say its period, its day stands for it: two charges a month apart are two months' dues.
 _SAME_PERIOD = text("""
     WITH paid AS (
-        SELECT DISTINCT ON (p.root_id) p.root_id AS id, root.membership_id, named.reference, f.occurred_at AS paid_at,
+        SELECT DISTINCT ON (p.root_id) p.root_id AS id, named.reference, f.occurred_at AS paid_at,
                coalesce(f.settled_minor, f.amount_minor) AS amount_minor, f.currency,
                coalesce(CAST(f.shape -> 'covers' ->> 0 AS timestamptz), f.occurred_at) AS starts,
                coalesce(CAST(f.shape -> 'covers' ->> 1 AS timestamptz), f.occurred_at + interval '1 day') AS ends
@@ -25,12 +25,16 @@ _SAME_PERIOD = text("""
         WHERE f.kind = 'paid' AND f.occurred_at > :since
         ORDER BY p.root_id, f.occurred_at, named.reference
     ), credited AS (
-        SELECT paid.* FROM paid
+        SELECT paid.*, its.membership_id
+        FROM paid
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT g.membership_id FROM payments row JOIN credit_grants g ON g.payment_id = row.id
+            WHERE row.root_id = paid.id AND g.reversed < g.quantity
+        ) its
         WHERE starts < ends
-          AND EXISTS (SELECT FROM credit_grants g WHERE g.payment_id = paid.id AND g.reversed < g.quantity)
           AND NOT EXISTS (SELECT FROM payment_reviews r WHERE r.payment_id = paid.id AND r.reason IN ('part', 'extra'))
     )
-    SELECT one.id, other.reference, other.amount_minor, other.currency, other.paid_at
+    SELECT DISTINCT one.id, other.id, other.reference, other.amount_minor, other.currency, other.paid_at
     FROM credited one JOIN credited other ON other.membership_id = one.membership_id AND other.id <> one.id
     WHERE least(one.ends, other.ends) - greatest(one.starts, other.starts)
           > least(one.ends - one.starts, other.ends - other.starts) / 2
@@ -44,7 +48,7 @@ def compare(session: Session, *, since: datetime, now: datetime) -> int:
     Those of which it is not true any more are taken off.
     """
     found: dict[int, list[str]] = {}
-    for payment_id, reference, amount, currency, paid_at in session.execute(_SAME_PERIOD, {"since": since}):
+    for payment_id, _, reference, amount, currency, paid_at in session.execute(_SAME_PERIOD, {"since": since}):
         other = f"{money(amount, currency)} of {paid_at:%b} {paid_at.day}, {reference}"
         found.setdefault(payment_id, []).append(other)
     wanted = {payment: f"another charge for the same period: {', '.join(others)}" for payment, others in found.items()}

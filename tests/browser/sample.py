@@ -1,11 +1,11 @@
 """A gym with a past, for pages that show one: payments over three months, sessions used, a refund, what waits."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select, text
 
 from local import sample_gym, stripe_bodies
-from local.sample_gym import CLASSES, PERSONAL_TRAINING
+from local.sample_gym import CLASSES, PERSONAL_TRAINING, SPIN, YOGA
 from models.inbox import bulk, queue
 from models.inbox.bulk import BulkVerb
 from models.inbox.events import EventState, WebhookEvent
@@ -13,7 +13,7 @@ from models.inbox.search import EventFilter, Scope
 from models.ledger import adjustments, expiry, redemptions
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.expiry import Breaker
-from models.members.memberships import find_member
+from models.members.memberships import add_billing_reference, find_member
 from models.operations import heartbeats
 from models.payments import not_dues
 from models.staff.actions import Actor
@@ -101,10 +101,34 @@ def traffic(make: Make) -> None:
         )
 
 
+def unlike(make: Make, now: datetime) -> None:
+    """Payments for the review: of a stranger, for a part of a month, and half the dues for each of two."""
+    at = now - timedelta(hours=3)
+    stranger = {"customer_name": "Dora Diaz", "customer_email": "dora@example.com", "description": "All In, monthly"}
+    with make.begin() as session:
+        references = [("stripe", "sub_fisher")]
+        sample_gym.join(session, "fay@example.com", "Fay Fisher", [PERSONAL_TRAINING, YOGA], references)
+        finn = sample_gym.join(session, "finn@example.com", "Finn Fisher", [PERSONAL_TRAINING, SPIN], [])
+        add_billing_reference(session, finn, *references[0], by=sample_gym.BY, shared=True)
+    part = dict.fromkeys(("amount_due", "amount_paid", "total"), 2967)
+    _tell(make, at, paid("in_fisher1", "sub_fisher", at=at), paid("in_cem0", "sub_cem", at=at, **part))
+    _tell(make, at + timedelta(hours=1), paid("in_dora1", "sub_dora", at=at + timedelta(hours=1), **stranger))
+
+
 def pay(make: Make, payment: str, subscription: str, at: datetime) -> None:
     """Dues, paid by Stripe and credited at that moment."""
     link = stripe_bodies.invoice_payment(payment, f"pi_{payment}")
     _tell(make, at, paid(payment, subscription, at=at), event(f"evt_link_{payment}", "invoice_payment.paid", link, at))
+
+
+def newcomer(make: Make, name: str) -> int:
+    """Somebody new for one test, as `sub_NAME`, with dues of yesterday: 4 Personal Training and 5 Yoga. Their id."""
+    with make.begin() as session:
+        subscription, picks = f"sub_{name.lower()}", [PERSONAL_TRAINING, YOGA]
+        joined = sample_gym.join(session, f"{name.lower()}@example.com", name, picks, [("stripe", subscription)])
+        member_id = joined.member_id
+    pay(make, f"in_{name.lower()}", subscription, datetime.now(UTC) - timedelta(days=1))
+    return member_id
 
 
 def refund(make: Make, payment: str, at: datetime) -> None:

@@ -17,7 +17,7 @@ from tests.browser import chromium, sample
 from tests.browser.site import console_environment, log_in, running, visit
 
 FOLDER = ROOT / "docs" / "img"
-PICTURES = {"offer-builder": "/offers/1", "member": "/members/1", "operations": "/operations"}
+PICTURES = {"offer-builder": "/offers/1", "member": "/members/1", "review": "/review", "operations": "/operations"}
 """Name of the picture -> the page that it shows."""
 
 
@@ -37,8 +37,12 @@ def main() -> int:
         environment = {**os.environ, **console_environment(postgres.url(), broker.url)}
         environment["SPP_ENDPOINTS"] += " gocardless=gocardless:test"
         environment |= {"SPP_SECRET_GOCARDLESS": "of these pictures", "SPP_API_KEY_GOCARDLESS": "none"}
-        with running(environment, Path(folder, "logs"), "worker", "beat") as site, sync_playwright() as playwright:
+        with (
+            running(environment, Path(folder, "logs"), "web", "worker", "beat") as site,
+            sync_playwright() as playwright,
+        ):
             sample.fill(site.make, datetime.now(UTC))
+            sample.unlike(site.make, datetime.now(UTC))
             sample.traffic(site.make)
             browser = playwright.chromium.launch(executable_path=path, args=chromium.arguments())
             page = visit(browser, site).page

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from models.staff.accounts import Role
+from tests.browser import sample
 from tests.browser.conftest import Enter
 from tests.browser.places import balance, rows
 from tests.browser.site import Site
@@ -96,26 +97,28 @@ def test_a_member_who_is_known(page: Page, site: Site) -> None:
 
 
 def test_more_sessions_than_there_are(page: Page, site: Site) -> None:
+    mia = sample.newcomer(site.make, "Mia")
     before = value(site.make, REDEEMED)
-    page.goto("/members/1")
-    page.get_by_label("Group Class sessions to redeem").fill("99")
-    page.get_by_role("button", name="Redeem Group Class").click()
-    field = page.get_by_label("Group Class sessions to redeem")
-    refused(field, "99 Group Class sessions asked for, 23 usable: nothing was taken.")
+    page.goto(f"/members/{mia}")
+    page.get_by_label("Yoga sessions to redeem").fill("99")
+    page.get_by_role("button", name="Redeem Yoga").click()
+    field = page.get_by_label("Yoga sessions to redeem")
+    refused(field, "99 Yoga sessions asked for, 5 usable: nothing was taken.")
     assert value(site.make, REDEEMED) == before
 
 
 def test_an_impatient_second_click(page: Page, site: Site) -> None:
+    eli = sample.newcomer(site.make, "Eli")
     before = value(site.make, REDEEMED)
-    page.goto("/members/2")
+    page.goto(f"/members/{eli}")
     page.get_by_role("button", name="Redeem Personal Training").dblclick()
     expect(balance(page, "Personal Training")).to_contain_text("3 available")
     assert value(site.make, REDEEMED) == before + 1
 
 
-def test_what_needs_a_second_person(enter: Enter) -> None:
-    manager, admin = enter(Role.MANAGER), enter(Role.ADMIN)
-    manager.goto("/members/2/adjust")
+def test_what_needs_a_second_person(enter: Enter, site: Site) -> None:
+    ida, manager, admin = sample.newcomer(site.make, "Ida"), enter(Role.MANAGER), enter(Role.ADMIN)
+    manager.goto(f"/members/{ida}/adjust")
     window = manager.get_by_role("dialog")
     window.get_by_label("Item").select_option("Yoga")
     window.get_by_label("Take sessions").check()
@@ -132,7 +135,7 @@ def test_what_needs_a_second_person(enter: Enter) -> None:
     expect(rows(manager, asked).get_by_role("button", name="Withdraw")).to_be_visible()
     expect(rows(manager, asked).get_by_role("button", name="Approve")).to_have_count(0)
 
-    admin.goto("/members/2")
+    admin.goto(f"/members/{ida}")
     expect(rows(admin, asked).filter(has_text="Counted twice")).to_contain_text("+11")
     rows(admin, asked).get_by_role("button", name="Approve").click()
     expect(admin.get_by_role("status").first).to_contain_text("11 Yoga")

@@ -17,8 +17,10 @@ def test_the_sentence_follows_what_is_typed(page: Page) -> None:
     window.get_by_label("Interval").select_option("year")
     window.get_by_label("Session Quantity of Personal Training").fill("8")
     window.get_by_label("Days to Expire of Personal Training").fill("30")
-    window.get_by_label("Release").select_option("monthly")
+    with page.expect_response("**/preview?*release=monthly*") as previewed:
+        window.get_by_label("Release").select_option("monthly")
     expect(window).to_contain_text(SAID)
+    assert previewed.value.header_value("set-cookie") is None
     window.get_by_label("Interval").select_option("month")
     expect(window).not_to_contain_text("yearly payment gives")
     window.get_by_role("button", name="Save").click()

@@ -7,6 +7,9 @@ addEventListener("keydown", (event) => {
   }
 });
 
+// What a script asks by itself changes no cookie: its answer may arrive after that of the next page.
+const ask = (where, options) => fetch(where, { ...options, headers: { "X-Background": "yes" } }).catch(() => null);
+
 // Session items to pick: no more than allowed can be ticked, and with too few the form cannot be sent.
 for (const list of document.querySelectorAll(".picks")) {
   const boxes = [...list.querySelectorAll("input[type=checkbox]")];
@@ -40,19 +43,15 @@ for (const dialog of document.querySelectorAll("dialog.window[open]")) {
 for (const sentence of document.querySelectorAll("[data-preview]")) {
   const form = sentence.closest("form");
   let later, asked;
-  // Its answer would bring back the cookie of before, and with it a message that was shown.
-  form.addEventListener("submit", () => {
-    clearTimeout(later);
-    asked?.abort();
-  });
   form.addEventListener("input", () => {
     clearTimeout(later);
+    asked?.abort();
     later = setTimeout(async () => {
       const typed = new FormData(form);
       for (const name of ["csrf_token", "was"]) typed.delete(name);
       asked = new AbortController();
       const where = `${sentence.dataset.preview}?${new URLSearchParams(typed)}`;
-      const answer = await fetch(where, { signal: asked.signal }).catch(() => null);
+      const answer = await ask(where, { signal: asked.signal });
       if (answer?.ok) sentence.textContent = await answer.text();
     }, 250);
   });
@@ -97,7 +96,7 @@ const refresh = async () => {
   if (!part) return;
   await new Promise((later) => setTimeout(later, 1000 * Number(part.dataset.refresh)));
   if (!document.hidden && !document.querySelector("dialog[open]") && !part.contains(document.activeElement)) {
-    const answer = await fetch(location.href).catch(() => null);
+    const answer = await ask(location.href);
     const page = answer?.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
     const fresh = page?.getElementById(part.id);
     part.classList.toggle("stale", !fresh);

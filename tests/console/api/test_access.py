@@ -25,6 +25,7 @@ READS = {
     "/members/{}/redemptions",
     "/memberships/{}",
     "/memberships/{}/payments",
+    "/memberships/{}/plan-changes/preview",
     "/grants/{}",
     "/redemptions",
     "/redemptions/{}",
@@ -33,12 +34,14 @@ READS = {
     "/payments",
     "/payments/{}",
     "/reviews",
+    "/reviews/counts",
     "/not-dues",
     "/not-dues/{}",
     "/events",
     "/events/{}",
     "/offers",
     "/offers/{}",
+    "/offers/{}/plan-changes/preview",
     "/payment-terms/{}",
     "/items",
     "/items/{}",
@@ -54,6 +57,7 @@ FOR_THE_DESK = {
 }
 FOR_MANAGERS = {
     ("POST", "/memberships/{}/plan-changes"),
+    ("POST", "/offers/{}/plan-changes"),
     ("POST", "/grants/{}/extensions"),
     ("POST", "/not-dues"),
     ("DELETE", "/not-dues/{}"),
@@ -70,7 +74,7 @@ FOR_MANAGERS = {
     ("PATCH", "/payment-terms/{}"),
     ("DELETE", "/payment-terms/{}"),
 }
-FOR_REVIEWERS = {("POST", "/payments/{}/acceptances")}
+FOR_REVIEWERS = {("POST", "/payments/{}/acceptances"), ("POST", "/reviews/acceptances")}
 WRITES = FOR_THE_DESK | FOR_MANAGERS | FOR_REVIEWERS
 PUBLIC = {"/openapi.json", "/docs", "/docs/assets/{}", "/static/{}", "/problems/{}"}
 

@@ -25,7 +25,7 @@ def versions(make: Make) -> object:
 def test_a_membership_gets_another_term_and_picks(gym: Spp, make: Make) -> None:
     run(make, YEARLY)
     wish = ["change-plan", ANN, "--term", "Yearly", "--pick", "Personal Training", "--since", DATED, *WHY]
-    planned = gym(*wish, "--dry-run")
+    planned = gym(*wish[:-2], "--dry-run")
     assert planned.out.startswith(
         "From Dec 1, 2099, each $1,000.00 yearly payment gives 12 Personal Training sessions a month, 12 times (30 days"
     )
@@ -36,6 +36,11 @@ def test_a_membership_gets_another_term_and_picks(gym: Spp, make: Make) -> None:
     assert value(make, "SELECT reason FROM actions WHERE verb = 'change plan'") == "asked for it"
 
 
+def test_a_change_needs_a_reason(gym: Spp, make: Make) -> None:
+    done = gym("change-plan", ANN)
+    assert (done.code, "Missing option '--reason'" in done.err) == (2, True)
+
+
 def test_without_more_it_moves_to_the_current_terms_with_the_same_picks(gym: Spp, make: Make) -> None:
     run(make, "UPDATE bucket_terms SET quantity = 11")
     done = gym("change-plan", ANN, *WHY)
@@ -44,21 +49,29 @@ def test_without_more_it_moves_to_the_current_terms_with_the_same_picks(gym: Spp
 
 
 def test_all_of_an_offer_are_moved(gym: Spp, make: Make) -> None:
-    assert gym("change-plan", "--all-of", "All In", *WHY).out.startswith("0 memberships moved")
+    every = ["change-plan", "--all-of", "All In"]
+    assert gym(*every, "--dry-run").out.startswith("0 memberships would be moved")
     run(make, "UPDATE bucket_terms SET quantity = 11")
-    planned = gym("change-plan", "--all-of", "All In", "--term", "Monthly", "--dry-run", "--json", *WHY).json
+    planned = gym(*every, "--term", "Monthly", "--dry-run", "--json").json
     assert planned == {"moved": [1, 2, 3], "left_out": [], "changed": False}
     assert versions(make) == 3
     run(make, "DELETE FROM bucket_terms WHERE session_bucket_id IN (SELECT b.id FROM session_buckets b"
               " JOIN items i ON i.id = b.item_id WHERE i.name = 'Group Class')")  # fmt: skip
-    done = gym("change-plan", "--all-of", "All In", *WHY)
-    assert "moved to the current terms of All In." in done.out
+    refused = gym(*every, "--expected", "3", *WHY)
+    assert (refused.code, "There are 2 now, not the 3 that you confirmed" in refused.err) == (1, True)
+    assert versions(make) == 3
+    done = gym(*every, "--expected", "2", *WHY)
+    assert done.out.startswith("2 memberships moved to the current terms of All In.")
+    assert versions(make) == 5
     assert "The payment term 'Monthly' gives no sessions of 'Group Class'" in done.out
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
+        ((ANN, "--expected", "1"), 2, "Give --expected NUMBER with --all-of OFFER, and only there"),
+        (("--all-of", "All In"), 2, "Give --expected NUMBER with --all-of OFFER, and only there"),
+        (("--all-of", "All In", "--expected", "3", "--dry-run"), 2, "Give --expected NUMBER"),
         ((), 2, "Give EMAIL, or --all-of OFFER."),
         ((ANN, "--all-of", "All In"), 2, "Give EMAIL, or --all-of OFFER."),
         ((ANN, "--term", "Daily"), 1, "There is no payment term of 'All In' named 'Daily'. There are: Monthly."),
@@ -66,7 +79,7 @@ def test_all_of_an_offer_are_moved(gym: Spp, make: Make) -> None:
         ((ANN, "--since", "2020-01-01"), 1, "2020-01-01 is over: choose today or a later day."),
         ((ANN, "--pick", "Towel"), 1, "'Towel' is not a session item of 'All In'"),
         (("zoe@example.com",), 1, "There is no member 'zoe@example.com'."),
-        (("--all-of", "Gold"), 1, "There is no offer 'Gold'."),
+        (("--all-of", "Gold", "--expected", "3"), 1, "There is no offer 'Gold'."),
     ],
 )
 def test_what_is_refused_changes_nothing(gym: Spp, make: Make, words: tuple[str, ...], code: int, message: str) -> None:

@@ -46,7 +46,19 @@ class TestUnmatched:
         assert f"$89.00, {five_days_ago:%b} {five_days_ago.day}" in shown
         assert "stripe:in_old" in shown
         assert "unmatched: no membership has sub_dora" in shown
+        assert "2 payments in review: 2 unmatched." in shown
         assert "spp link ENDPOINT:REFERENCE EMAIL" in shown
+
+    def test_every_member_whom_it_is_for_is_shown(self, gym: Spp, settings: Settings, make: Make) -> None:
+        for email in (ANN, "ben@example.com"):
+            assert gym("link", "stripe:sub_family", email, "--share").code == 0
+        arrive(make, paid("in_1", "sub_family", at=datetime.now(UTC)))
+        Crediting(settings, make).drain()
+        (row,) = gym("review", "--json").json
+        assert [one["member"] for one in row["memberships"]] == ["Ann Archer", "Ben Bishop"]
+        shown = gym("review").out
+        assert "Ann Archer, Ben Bishop" in shown
+        assert "4 Group Class, 2 Personal Training to Ann Archer; 2 Personal Training, 3 Yoga to Ben Bishop" in shown
 
     def test_none(self, gym: Spp) -> None:
         assert gym("review").out == "  (none)\n"

@@ -395,6 +395,18 @@ class TestCookies:
         assert cookie
         assert (cookie.http_only, cookie.same_site, cookie.path, cookie.origin_only) == (True, "Lax", "/", True)
 
+    def test_the_answer_to_a_background_request_leaves_it_as_it_is(self, ada: Browser) -> None:
+        ada.get("/inventory/new")
+        ada.post("/inventory/new", follow=False, name="Yoga", kind="scheduler_bucket", session_type="class")
+        before = ada.client.get_cookie("spp")
+        answer = ada.get("/operations/", headers={"X-Background": "yes"})
+        assert (answer.status_code, "Set-Cookie" in answer.headers) == (200, False)
+        assert ada.client.get_cookie("spp") == before
+        ada.get("/inventory/")
+        assert "Yoga is added." in ada.text, "the message waits for a page that somebody opens"
+        ada.get("/inventory/")
+        assert "Yoga is added." not in ada.text
+
     def test_by_https_only_where_people_come_by_it(self, settings: Settings, ada: Browser) -> None:
         app = create_app(Settings(**{**settings.model_dump(), "console_secret": "x" * 32}))
         app.testing = True

@@ -9,16 +9,19 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from console.web.review_list import LABELS
 from models.database.engine import sessions
+from models.members.memberships import add_billing_reference
 from models.payments import reviewing
 from models.payments.facts import Line
+from models.payments.reviews import ReviewReason
 from models.staff.accounts import Role
 from models.staff.actions import Action
 from runtime.settings import Settings
 from tests.console.web.at_the_desk import held, pay
 from tests.console.web.builder import beside
 from tests.console.web.conftest import Browser
-from tests.models.gym import Gym, paid, tell
+from tests.models.gym import BY, Gym, paid, tell
 from tests.worker import scene
 from worker.crediting import Crediting
 
@@ -64,6 +67,29 @@ def test_each_payment_says_why_it_is_there_and_what_it_gave(manager: Browser, gy
     assert "Unmatched No membership has sub_lost." in manager.text
     assert "Gave no sessions" in manager.text
     assert "All 2 Unmatched 1 Part 1" in manager.text
+
+
+def test_every_member_of_a_payment_is_shown_with_what_each_got(manager: Browser, gym: Gym) -> None:
+    ada, ben = gym.join("sub_family"), gym.join()
+    ben.member.name = "Ben"
+    add_billing_reference(gym.session, ben, "stripe", "sub_family", by=BY, shared=True)
+    part(gym, "in_both", "sub_family")
+    manager.get("/review/")
+    assert f"Members Ada , membership {ada.id} Ben , membership {ben.id} Gave 1 Spin, 1 Training to Ada 1 Spin" in (
+        manager.text
+    )
+    for name, membership in (("Ada", ada), ("Ben", ben)):
+        assert f">Give sessions to {name}<" in manager.page
+        assert f">Take sessions from {name}<" in manager.page
+        payment = re.search(rf"/members/{membership.member_id}/adjust\?payment=\d+&amp;sign=minus", manager.page)
+        assert payment, name
+        manager.get(payment[0].replace("&amp;", "&"))
+        assert "Payment in_both of $9.00" in manager.text
+        manager.get("/review/")
+
+
+def test_every_reason_can_be_chosen() -> None:
+    assert set(LABELS) == set(ReviewReason)
 
 
 def test_it_is_filtered_by_reason_endpoint_and_member(manager: Browser, gym: Gym) -> None:

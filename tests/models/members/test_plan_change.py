@@ -11,6 +11,7 @@ from models.catalogue.items import Item
 from models.catalogue.tables import Offer, PaymentTerm
 from models.catalogue.terms import RULES
 from models.errors import (
+    CountChanged,
     DateInPast,
     WrongCurrency,
     WrongState,
@@ -180,8 +181,11 @@ class TestMoves:
     """All memberships of an offer to its current terms."""
 
     def moved(self, gym: Gym, **changed: Any) -> plan_change.Moves:
-        values: dict[str, Any] = {"since": MOVED_ON, "reason": "new season", "by": BY, "now": NOW}
-        return plan_change.move_all(gym.session, gym.offer.terms, **values | changed)
+        values: dict[str, Any] = {"since": MOVED_ON, "reason": "new season", "by": BY, "now": NOW} | changed
+        if "expected" not in values:
+            found = plan_change.moves(gym.session, gym.offer.terms, since=values["since"], now=NOW)
+            values["expected"] = len(found.changes)
+        return plan_change.move_all(gym.session, gym.offer.terms, **values)
 
     def test_those_that_differ_are_moved_with_their_picks(self, gym: Gym, session: Session) -> None:
         first, second = gym.join(), gym.join()
@@ -199,6 +203,13 @@ class TestMoves:
         acts = session.scalars(select(Action).where(Action.reason == "new season")).all()
         assert [act.member_id for act in acts] == [first.member_id, second.member_id]
         assert self.moved(gym).changes == [], "once is enough"
+
+    def test_another_number_than_was_confirmed_is_refused(self, gym: Gym) -> None:
+        member = gym.join()
+        edit(gym, 12, CLASS_DAYS)
+        with pytest.raises(CountChanged, match="There are 1 now, not the 2 that you confirmed"):
+            self.moved(gym, expected=2)
+        assert len(member.versions) == 1
 
     @pytest.mark.parametrize(
         "rule", [{"dues_minor": 1}, {"partial": "full"}, {"interval": "year"}, {"release": "times", "release_times": 4}]

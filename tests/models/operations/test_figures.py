@@ -9,11 +9,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.inbox import deliveries, pauses
+from models.members.memberships import add_billing_reference
 from models.operations import figures, heartbeats, traffic
 from models.operations.figures import EndpointFigures, Figures
 from models.payments import reviewing
 from runtime.settings import Endpoint
-from tests.models.gym import BY, Gym, fresh, paid, tell
+from tests.models.gym import BY, DUES, ENDPOINT, Gym, fresh, paid, tell
+from tests.models.yearly import yearly_member
 
 ONE, OTHER = (Endpoint(name=name, processor="stripe", mode="live", secrets=("whsec",)) for name in ("one", "other"))
 
@@ -180,6 +182,17 @@ def test_a_payment_credited_twice_is_a_double_credit(session: Session, gym: Gym)
             " (SELECT max(id) FROM payments)"
         )
     )
+    assert seen(session).double_credits == 0
+
+
+def test_a_payment_for_several_memberships_or_of_several_tranches_is_no_double_credit(
+    session: Session, gym: Gym
+) -> None:
+    gym.join("sub_family")
+    add_billing_reference(session, gym.join(), ENDPOINT, "sub_family", by=BY, shared=True)
+    tell(session, paid("in_1", "sub_family", amount=2 * DUES))
+    yearly_member(gym, "sub_year")
+    assert session.scalar(text("SELECT count(*) FROM credit_grants")) > 20
     assert seen(session).double_credits == 0
 
 

@@ -11,11 +11,11 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.catalogue.terms import Interval
-from models.members.memberships import Membership
+from models.members.memberships import Membership, add_billing_reference
 from models.members.plan_change import change_plan
 from models.operations.silence import GRACE, GRACE_WITHOUT_HISTORY, NEXT_DUE, Silence, allowance, silences
 from runtime.settings import Endpoint
-from tests.models.gym import BY, ENDPOINT, Gym, paid, tell
+from tests.models.gym import BY, DUES, ENDPOINT, Gym, paid, tell
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -159,6 +159,17 @@ def test_a_membership_that_never_paid_is_expected_an_interval_after_its_sign_up(
     session.execute(text("UPDATE billing_references SET recorded_at = :at"), {"at": NOW - timedelta(days=32)})
     assert len(silent(session)) == 1
     session.execute(text("UPDATE billing_references SET recorded_at = :at"), {"at": NOW - timedelta(days=27)})
+    assert silent(session) == []
+
+
+def test_a_payment_for_several_memberships_is_the_dues_of_each(session: Session, gym: Gym) -> None:
+    gym.join("sub")
+    other = gym.join()
+    add_billing_reference(session, other, ENDPOINT, "sub", by=BY, shared=True)
+    long_ago = NOW - timedelta(days=60)
+    session.execute(text("UPDATE billing_references SET recorded_at = :at"), {"at": long_ago})
+    assert len(silent(session)) == 1
+    tell(session, paid("in_1", "sub", at=NOW - timedelta(days=3), amount=2 * DUES))
     assert silent(session) == []
 
 

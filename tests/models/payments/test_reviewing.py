@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from models.errors import CountChanged, ReasonMissing, WrongState
 from models.members.memberships import add_billing_reference
 from models.payments import reviewing, settlement
+from models.payments.facts import Noted, Reversed
 from models.payments.reviewing import InReview, Place
 from models.payments.reviews import ReviewReason
 from models.staff.actions import Action
@@ -28,8 +29,8 @@ def test_each_payment_says_why_it_is_there_and_what_it_gave(session: Session, gy
     membership = gym.join("sub_ada")
     tell(session, paid("in_part", "sub_ada", amount=4500), paid("in_full", "sub_ada", at=PAID_AT - timedelta(days=3)))
     one = only(session)
-    assert (one.payment, one.amount_minor, one.membership_id) == ("in_part", 4500, membership.id)
-    assert (one.member, one.member_id) == ("Ada", membership.member_id)
+    assert (one.payment, one.amount_minor) == ("in_part", 4500)
+    assert one.memberships == [(membership.id, membership.member_id, "Ada")]
     assert [reason for reason, _ in one.reasons] == [ReviewReason.PART]
     assert "$45.00 for 50% of what dues of $90.00 pay for" in one.reasons[0][1]
     assert [(given.item, given.quantity) for given in one.credited] == [("Spin", CLASSES // 2), ("Training", 1)]
@@ -50,12 +51,29 @@ def test_it_is_filtered_and_paged_by_when_each_came_to_stand_there(session: Sess
     assert reviewing.counts(session, member_id=ada.member_id) == (1, {ReviewReason.PART: 1})
 
 
-def test_a_payment_for_two_is_found_by_either(session: Session, gym: Gym) -> None:
+def test_a_payment_for_two_names_both_with_what_each_got_and_is_found_by_either(session: Session, gym: Gym) -> None:
     one, other = gym.join("sub_family"), gym.join()
     add_billing_reference(session, other, "stripe", "sub_family", by=BY, shared=True)
     tell(session, paid("in_1", "sub_family", amount=900))
-    for membership in (one, other):
+    both = [one, other]
+    assert only(session).memberships == [(each.id, each.member_id, "Ada") for each in both]
+    assert only(session).credited == [
+        (each.id, item.id, item.name, 1) for each in both for item in (gym.spin, gym.training)
+    ]
+    for membership in both:
         assert listed(session, member_id=membership.member_id) == ["in_1"]
+        given = only(session).given(membership.member_id)
+        assert [(gave.membership_id, gave.item) for gave in given] == [
+            (membership.id, "Spin"), (membership.id, "Training"),
+        ]  # fmt: skip
+
+
+def test_what_was_taken_back_is_not_given(session: Session, gym: Gym) -> None:
+    membership = gym.join("sub_ada")
+    tell(session, paid("in_1", "sub_ada", amount=900), Reversed("in_1", NOW, "refund:re_1"))
+    tell(session, Noted("in_1", NOW, "refunded by hand"))
+    assert [gave.quantity for gave in only(session).credited] == [0, 0]
+    assert only(session).given(membership.member_id) == []
 
 
 def test_accepted_it_leaves_the_list_with_an_act_and_settles_all_the_same(session: Session, gym: Gym) -> None:

@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from models.members.memberships import add_billing_reference
 from models.payments import reviewing, several
 from models.payments.facts import Paid, Reversed
 from models.payments.reviews import ReviewReason
-from tests.models.gym import BY, DUES, NOW, PAID_AT, Gym, paid, tell
+from tests.models.gym import BY, DUES, ENDPOINT, NOW, PAID_AT, Gym, paid, tell
 
 MONTH = (PAID_AT, PAID_AT + timedelta(days=31))
 SINCE = NOW - timedelta(days=40)
@@ -58,6 +59,24 @@ def test_another_members_charge_is_none_of_theirs(gym: Gym, session: Session) ->
     gym.join("other")
     tell(session, paid("in_1", "sub"), paid("in_2", "other"))
     assert compared(session) == {}
+
+
+def test_each_membership_of_a_payment_counts(gym: Gym, session: Session) -> None:
+    gym.join("family")
+    ben = gym.join("sub_ben")
+    add_billing_reference(session, ben, ENDPOINT, "family", by=BY, shared=True)
+    tell(session, paid("in_family", "family", amount=2 * DUES), paid("in_ben", "sub_ben"))
+    assert compared(session) == {
+        "in_family": "another charge for the same period: $90.00 of Mar 1, in_ben",
+        "in_ben": "another charge for the same period: $180.00 of Mar 1, in_family",
+    }
+
+
+def test_two_payments_for_the_same_family_name_each_other_once(gym: Gym, session: Session) -> None:
+    gym.join("family")
+    add_billing_reference(session, gym.join(), ENDPOINT, "family", by=BY, shared=True)
+    tell(session, paid("in_1", "family", amount=2 * DUES), paid("in_2", "family", amount=2 * DUES))
+    assert compared(session)["in_1"] == "another charge for the same period: $180.00 of Mar 1, in_2"
 
 
 def test_it_is_over_when_one_is_taken_back_and_an_answer_stands_until_then(gym: Gym, session: Session) -> None:
