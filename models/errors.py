@@ -164,6 +164,30 @@ class ReleaseTimesMissing(SppError, field="release_times"):
     """Say how many times sessions are released for each payment: 2 to {most} (it is {value})."""
 
 
+class OnEndDaysMissing(SppError, field="on_end_days"):
+    """Say for how many days after the end sessions can be used: 1 to {most} (it is {value})."""
+
+
+class DaysBackwards(SppError, field="last_day"):
+    """The last day, {last}, is before the first, {first}. Choose a last day that is not."""
+
+
+class YearWrong(SppError):
+    """{day} is more than {years} years from today. Check the year."""
+
+
+class TooLong(SppError, field="last_day"):
+    """{what} from {first} to {last} is longer than {limit}. Check the year; record a longer one in parts."""
+
+
+class AlreadyEnded(SppError, field="last_day", status=409):
+    """The membership has an end already: its last day is {day}. Reopen it first, or change that day."""
+
+
+class NotChanged(SppError):
+    """That is how it is already. Nothing was changed."""
+
+
 # Members
 
 
@@ -243,6 +267,11 @@ class TooFewSessions(SppError, field="quantity"):
         later = f" ({coming} coming, the next on {usable_from:%b} {usable_from.day}, {usable_from.year})"
         super().__init__(coming=later, **details)
         self.details = {**details, "coming": coming, "usable_from": usable_from}
+
+
+class MembershipFrozen(SppError, status=409):
+    """The {item} sessions are frozen until {until}: nothing was taken. End the freeze today, and they can be used from
+    tomorrow on."""
 
 
 class NothingToReturn(SppError, field="quantity"):

@@ -7,7 +7,7 @@ from models.catalogue import clubs, items, tables
 from models.database.base import Base
 from models.inbox import bulk, certificates, deliveries, events, pauses, reconciliation
 from models.ledger import adjustments, entries, expiry, redemptions
-from models.members import memberships, search
+from models.members import life, memberships, search
 from models.operations import heartbeats, jobs, notices
 from models.payments import facts, not_dues, references, reviews
 from models.staff import accounts, actions, kept_answers, logins, tokens
@@ -15,7 +15,8 @@ from models.staff import accounts, actions, kept_answers, logins, tokens
 TABLES = (
     clubs.Club, items.Item, tables.Offer, tables.SessionBucket, tables.PaymentTerm,
     tables.BucketTerms, memberships.Member, memberships.Membership,
-    memberships.MembershipTerms, memberships.PinnedTerms, memberships.BillingReference, adjustments.Adjustment,
+    memberships.MembershipTerms, memberships.PinnedTerms, memberships.BillingReference, life.LifeAct,
+    adjustments.Adjustment,
     events.WebhookEvent, events.EventError, bulk.BulkAction, pauses.Pause,
     deliveries.DeliveryCount, references.Payment, references.PaymentMatch,
     not_dues.NotDues, reviews.PaymentReview, facts.PaymentFact, entries.CreditGrant,

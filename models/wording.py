@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -26,6 +26,11 @@ class Given(NamedTuple):
 def counted(number: int, noun: str) -> str:
     """`1 membership`, `2,000 memberships`."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def day_of(day: date | None) -> str:
+    """A local day as people write it, such as `Jan 31, 2027`; without one, `never`."""
+    return f"{day:%b} {day.day}, {day.year}" if day else "never"
 
 
 def joined(parts: Sequence[str], *, apart: bool = False) -> str:

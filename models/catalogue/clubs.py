@@ -48,6 +48,8 @@ class Club(Base):
     """A refund that leaves no more than this share of the payment counts as all of it: the processor kept a fee."""
     refund_fee_most_minor: Mapped[MinorUnits] = mapped_column(server_default=text(str(REFUND_FEE_MOST_MINOR)))
     """And no more than this amount, in minor units."""
+    use_while_frozen: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether sessions can be used on days on which their membership is frozen."""
 
 
 _MEMBERSHIPS = text("SELECT count(*) FROM memberships WHERE club_id = :club")
@@ -65,6 +67,7 @@ class ClubFields(TypedDict, total=False):
     shortfall_policy: ShortfallPolicy
     refund_fee_percent: int
     refund_fee_most_minor: int
+    use_while_frozen: bool
 
 
 FIELDS = tuple(ClubFields.__annotations__)
@@ -74,6 +77,7 @@ def create_club(
     session: Session, *, name: str, time_zone: str, currency: str,
     shortfall_policy: ShortfallPolicy = ShortfallPolicy.REPAY,
     refund_fee_percent: int = REFUND_FEE_PERCENT, refund_fee_most_minor: int = REFUND_FEE_MOST_MINOR,
+    use_while_frozen: bool = False,
 ) -> Club:  # fmt: skip
     """Make a club.
 
@@ -88,6 +92,7 @@ def create_club(
         shortfall_policy=shortfall_policy.value,
         refund_fee_percent=refund_fee_percent,
         refund_fee_most_minor=refund_fee_most_minor,
+        use_while_frozen=use_while_frozen,
     )
     with named_once(session, "a club", club.name):
         session.add(club)
@@ -113,6 +118,7 @@ def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> No
         club.name, club.time_zone, club.currency = given, zone, code
         club.refund_fee_percent, club.refund_fee_most_minor = percent, most
         club.shortfall_policy = policy.value if policy else club.shortfall_policy
+        club.use_while_frozen = changed.get("use_while_frozen", club.use_while_frozen)
 
 
 def delete_club(session: Session, club: Club) -> None:

@@ -8,27 +8,46 @@ from zoneinfo import ZoneInfo
 Period = tuple[datetime, datetime]
 """From the first moment on, until before the second."""
 
+DayRange = tuple[date, date]
+"""From the first local day to the second, both included; `OPEN` is without end."""
 
-def expires_at(
-    counted_from: datetime, days_to_expire: int, time_zone: str, away: Iterable[Period] = ()
-) -> datetime | None:
-    """The moment at which sessions expire, in UTC: the midnight that ends the last usable local day. None is never.
+ONE_DAY, OPEN = timedelta(days=1), date.max
 
-    The last usable day is `days_to_expire` after the local date of `counted_from` at
-    the club: from the 1st with 30 days, the 31st. Local days that lie in the periods `away`,
-    from the day on which one begins to the day before it ends, are not counted. Where a clock change
-    skips that midnight the day begins when the change does; where it repeats it, at the first.
+
+def last_usable_day(base: date, days: int, uncounted: Iterable[DayRange] = ()) -> date | None:
+    """The local day that is the `days`-th after the base date, days that are not counted left out.
+
+    From the 1st with 30 days it is the 31st. The ranges may overlap. None where there is no such day: nothing expires
+    (0 days), or the days are not counted any more from some day on.
     """
-    if not days_to_expire:
+    if not days:
         return None
-    zone = ZoneInfo(time_zone)
-    first = counted_from.astimezone(zone).date()
-    last = first + timedelta(days=days_to_expire)
-    for start, end in sorted(away):
-        begins, ends = max(first, start.astimezone(zone).date()), end.astimezone(zone).date()
-        if begins <= last:
-            last += max(ends - begins, timedelta(0))
-    return end_of(last, time_zone)
+    last, counted_to = base + timedelta(days=days), base
+    for first, end in sorted(uncounted):
+        start = max(first, counted_to + ONE_DAY)
+        if start > last:
+            break
+        if end == OPEN:
+            return None
+        if end >= start:
+            last, counted_to = last + (end - start) + ONE_DAY, end
+    return last
+
+
+def within(uncounted: Iterable[DayRange], first: date, last: date) -> int:
+    """How many days from the first to the last lie in these ranges, each counted once."""
+    count, counted_to = 0, first - ONE_DAY
+    for start, end in sorted(uncounted):
+        start, end = max(start, counted_to + ONE_DAY), min(end, last)
+        if end >= start:
+            count, counted_to = count + (end - start).days + 1, end
+    return count
+
+
+def days_of(period: Period, time_zone: str) -> DayRange:
+    """The local days of a period: from the one on which it begins to the one before it ends."""
+    start, end = (local_day(moment, time_zone) for moment in period)
+    return start, end - ONE_DAY
 
 
 def local_day(moment: datetime, time_zone: str) -> date:
@@ -39,7 +58,10 @@ def local_day(moment: datetime, time_zone: str) -> date:
 # The payments of one day end on few days.
 @lru_cache(1024)
 def end_of(day: date, time_zone: str) -> datetime:
-    """The first moment after that local day, in UTC."""
+    """The first moment after that local day, in UTC: the midnight at which what is usable until that day expires.
+
+    Where a clock change skips that midnight the day begins when the change does; where it repeats it, at the first.
+    """
     return datetime.combine(day + timedelta(days=1), time.min, ZoneInfo(time_zone)).astimezone(UTC)
 
 

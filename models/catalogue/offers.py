@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from models.catalogue.items import Item, ItemKind
 from models.catalogue.rules import bucket_terms_refused
 from models.catalogue.tables import Offer, OfferState, PaymentTerm, SessionBucket
-from models.catalogue.terms import Interval, Partial, Release, release_times
+from models.catalogue.terms import RULES, FrozenDues, Interval, OnEnd, Partial, Release, on_end_days, release_times
 from models.database.naming import name_given, named_once, unless_in_use
 from models.errors import (
     IntervalTooLong,
@@ -30,7 +30,7 @@ from models.wording import counted, currency_code, money
 MAX_DUES_MINOR = 10**12
 MAX_INTERVAL_COUNT = 120
 
-COLUMNS = ("name", "dues_minor", "currency", "interval", "interval_count", "partial", "release", "release_times")
+COLUMNS = ("name", "currency", *RULES)
 """What a payment term says beside the sessions that it gives."""
 
 
@@ -103,6 +103,10 @@ class TermFields(TypedDict, total=False):
     release: Release
     release_times: int | None
     """Kept only beside the release `times`."""
+    frozen_dues: FrozenDues
+    on_end: OnEnd
+    on_end_days: int | None
+    """Kept only beside `days`."""
 
 
 def add_term(session: Session, offer: Offer, **fields: Unpack[TermFields]) -> PaymentTerm:
@@ -131,6 +135,9 @@ def edit_term(session: Session, term: PaymentTerm, **changed: Any) -> None:
         partial=Partial(term.partial),
         release=Release(term.release),
         release_times=term.release_times,
+        frozen_dues=FrozenDues(term.frozen_dues),
+        on_end=OnEnd(term.on_end),
+        on_end_days=term.on_end_days,
     )
     columns = checked({**now, **changed})
     with named_once(session, _kind_of(term.offer), columns["name"]):
@@ -184,7 +191,7 @@ def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
         raise NotPositive(field="interval_count", what=what, value=count)
     if count > MAX_INTERVAL_COUNT:
         raise IntervalTooLong(limit=MAX_INTERVAL_COUNT, interval=interval.value, count=count)
-    release = fields.get("release", Release.AT_ONCE)
+    release, on_end = fields.get("release", Release.AT_ONCE), fields.get("on_end", OnEnd.KEEP)
     return {
         "name": name_given(fields["name"]),
         "dues_minor": dues,
@@ -194,6 +201,9 @@ def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
         "partial": fields.get("partial", Partial.PROPORTIONAL).value,
         "release": release.value,
         "release_times": release_times(interval, count, release, fields.get("release_times")),
+        "frozen_dues": fields.get("frozen_dues", FrozenDues.NOTHING).value,
+        "on_end": on_end.value,
+        "on_end_days": on_end_days(on_end, fields.get("on_end_days")),
     }
 
 

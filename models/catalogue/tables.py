@@ -23,7 +23,15 @@ from models.catalogue.rules import (
     check_limits,
     why_not_buyable,
 )
-from models.catalogue.terms import MAX_RELEASE_TIMES, Interval, Partial, Release
+from models.catalogue.terms import (
+    MAX_ON_END_DAYS,
+    MAX_RELEASE_TIMES,
+    FrozenDues,
+    Interval,
+    OnEnd,
+    Partial,
+    Release,
+)
 from models.database.base import Base, Currency, Id, MinorUnits, one_of
 from models.errors import ItemAlreadyAdded, ItemRetired, NotASessionItem, OfferCannotBeBought, WrongState
 
@@ -193,6 +201,12 @@ class PaymentTerm(Base):
             f"(release = 'times') = (release_times IS NOT NULL) AND release_times BETWEEN 2 AND {MAX_RELEASE_TIMES}",
             "release_times",
         ),
+        CheckConstraint(one_of("frozen_dues", FrozenDues), "frozen_dues"),
+        CheckConstraint(one_of("on_end", OnEnd), "on_end"),
+        CheckConstraint(
+            f"(on_end = 'days') = (on_end_days IS NOT NULL) AND on_end_days BETWEEN 1 AND {MAX_ON_END_DAYS}",
+            "on_end_days",
+        ),
     )
 
     id: Mapped[Id]
@@ -206,6 +220,10 @@ class PaymentTerm(Base):
     release: Mapped[str] = mapped_column(default=Release.AT_ONCE.value, server_default=Release.AT_ONCE.value)
     release_times: Mapped[int | None]
     """Set exactly where the release is `times`."""
+    frozen_dues: Mapped[str] = mapped_column(default=FrozenDues.NOTHING.value, server_default=FrozenDues.NOTHING.value)
+    on_end: Mapped[str] = mapped_column(default=OnEnd.KEEP.value, server_default=OnEnd.KEEP.value)
+    on_end_days: Mapped[int | None]
+    """Set exactly where `on_end` is `days`."""
     retired_at: Mapped[datetime | None]
     """Since when it cannot be bought; memberships that bought it go on."""
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Protocol
 
-from models.errors import NotReleased, ReleaseTimesMissing
-from models.wording import Given, every, joined, lasting, money, sessions_of
+from models.errors import NotReleased, OnEndDaysMissing, ReleaseTimesMissing
+from models.wording import Given, counted, every, joined, lasting, money, sessions_of
 
 
 class Interval(StrEnum):
@@ -41,9 +41,34 @@ class Release(StrEnum):
     """The session quantity so many times, spread over the interval."""
 
 
-MAX_RELEASE_TIMES = 60
+class FrozenDues(StrEnum):
+    """What a payment gives that is made on a day on which the membership is frozen."""
 
-RULES = ("dues_minor", "interval", "interval_count", "partial", "release", "release_times")
+    NOTHING = "nothing"
+    """It is the fee of the freeze."""
+    PART = "part"
+    """Of the sessions, what its money is of the dues."""
+    FULL = "full"
+    """What it would give at any other time."""
+
+
+class OnEnd(StrEnum):
+    """Until when unused sessions can be used after the last day of a membership."""
+
+    KEEP = "keep"
+    """Until their own day."""
+    LAST_DAY = "last_day"
+    """Until the last day of the membership at most."""
+    DAYS = "days"
+    """For so many days after it at most."""
+
+
+MAX_RELEASE_TIMES, MAX_ON_END_DAYS = 60, 730
+
+RULES = (
+    "dues_minor", "interval", "interval_count", "partial", "release", "release_times", "frozen_dues", "on_end",
+    "on_end_days",
+)  # fmt: skip
 """What a payment term says beside its sessions, and what is pinned of it."""
 
 
@@ -74,6 +99,18 @@ class TermRules(Protocol):
     def release_times(self) -> int | None:
         """How many times, if the release is `times`."""
 
+    @property
+    def frozen_dues(self) -> str:
+        """A `FrozenDues`."""
+
+    @property
+    def on_end(self) -> str:
+        """An `OnEnd`."""
+
+    @property
+    def on_end_days(self) -> int | None:
+        """How many days, if `on_end` is `days`."""
+
 
 def release_times(interval: Interval, interval_count: int, release: Release, times: int | None) -> int | None:
     """The number to keep beside the release: that of `times`, None for the others.
@@ -97,6 +134,15 @@ def release_times(interval: Interval, interval_count: int, release: Release, tim
     return times
 
 
+def on_end_days(on_end: OnEnd, days: int | None) -> int | None:
+    """The number to keep beside the rule: that of `days`, None for the others. Raises OnEndDaysMissing."""
+    if on_end != OnEnd.DAYS:
+        return None
+    if days is None or not 1 <= days <= MAX_ON_END_DAYS:
+        raise OnEndDaysMissing(most=MAX_ON_END_DAYS, value="not set" if days is None else days)
+    return days
+
+
 RELEASES = {
     Release.AT_ONCE.value: "At once",
     Release.MONTHLY.value: "Monthly",
@@ -110,6 +156,27 @@ PART_PAYMENTS = {
     Partial.NONE.value: "No sessions",
 }
 """What a payment for a part of the interval gives."""
+
+
+FROZEN_DUES = {
+    FrozenDues.NOTHING.value: "Nothing: it is the fee of the freeze",
+    FrozenDues.PART.value: "The part of the sessions that it pays for",
+    FrozenDues.FULL.value: "As at any other time",
+}
+"""What a payment on a frozen day gives."""
+ON_END = {
+    OnEnd.KEEP.value: "Usable until their own day",
+    OnEnd.LAST_DAY.value: "Usable until the last day of the membership",
+    OnEnd.DAYS.value: "Usable for some days after it",
+}
+"""What becomes of unused sessions when a membership ends."""
+
+
+def on_end_words(terms: TermRules) -> str:
+    """What becomes of unused sessions at the end, as people call it."""
+    if terms.on_end == OnEnd.DAYS:
+        return f"Usable for {counted(terms.on_end_days or 0, 'day')} after the last day of the membership"
+    return ON_END[terms.on_end]
 
 
 def summary(terms: TermRules, currency: str, given: Iterable[Given]) -> str:

@@ -215,7 +215,7 @@ def _apply(session: Session, adjustment: Adjustment, verb: str, by: Actor, now: 
             action_id=act, note=reason, now=now,
         )  # fmt: skip
         grant = Grant(
-            grant_id, None, member_id, None, item_id, 0, quantity, quantity, 0, 0, adjustment.expires_at, now
+            grant_id, None, member_id, None, item_id, 0, quantity, quantity, 0, 0, adjustment.expires_at, now, now
         )  # fmt: skip
         moves = list(clawback.repay(grant, quantity, debts, now))
     entries.post(session, moves)

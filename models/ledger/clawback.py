@@ -31,6 +31,7 @@ class Grant:
     reversed: int
     expires_at: datetime | None
     recorded_at: datetime
+    effective_at: datetime
     late_after_s: int = 0
     # Sums of its entries; read only for grants whose reversed sessions or expiry change.
     expired: "dict[int | None, int]" = field(default_factory=dict)

@@ -13,13 +13,15 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, tex
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.catalogue.days import OPEN
 from models.catalogue.items import Item
 from models.database.arrays import Batch
 from models.database.base import Base, Id, RecordedAt
-from models.errors import TooFewSessions
+from models.errors import MembershipFrozen, TooFewSessions
 from models.ledger import burn_order, kinds
 from models.ledger.burn_order import Draw, UsableGrant
 from models.ledger.kinds import CHECKS, EntryKind
+from models.wording import day_of
 
 
 class CreditGrant(Base):
@@ -239,12 +241,17 @@ def add(
 
 
 _USABLE = text("""
-    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for
-    FROM credit_grants
+    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for, (
+        SELECT max(coalesce(f.last_day, '9999-12-31')) FROM frozen_memberships f
+        WHERE f.membership_id = g.membership_id AND NOT f.use_while_frozen
+          AND CAST(CAST(:now AS timestamptz) AT TIME ZONE f.time_zone AS date)
+              BETWEEN f.first_day AND coalesce(f.last_day, '9999-12-31')
+    ) AS frozen_to
+    FROM credit_grants g
     WHERE member_id = :member AND item_id = :item AND remaining > 0
       AND effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)
     ORDER BY id
-    FOR UPDATE
+    FOR UPDATE OF g
 """)
 
 _COMING = text("""
@@ -260,10 +267,15 @@ def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: 
 
     Sessions that are coming are not drawn. Raises TooFewSessions, which says how many they are and from when.
     """
-    grants = [UsableGrant(*row) for row in session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now})]
+    rows = session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now}).all()
+    grants = [UsableGrant(*row) for *row, frozen_to in rows if frozen_to is None]
     draws = burn_order.draw(grants, quantity)
     if draws is None:
         usable, item = sum(grant.remaining for grant in grants), session.get_one(Item, item_id).name
+        frozen = [(row.remaining, row.frozen_to) for row in rows if row.frozen_to]
+        if usable + sum(remaining for remaining, _ in frozen) >= quantity:
+            until = min(frozen_to for _, frozen_to in frozen)
+            raise MembershipFrozen(item=item, until="further notice" if until == OPEN else day_of(until))
         coming, first = session.execute(_COMING, {"member": member_id, "item": item_id, "now": now}).one()
         raise TooFewSessions(asked=quantity, item=item, usable=usable, coming=coming, usable_from=first)
     return draws

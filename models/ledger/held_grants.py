@@ -1,7 +1,8 @@
 """Grants, read with locks before they are moved, and the sums of their entries."""
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from models.ledger.clawback import Grant
 
 _GRANT = """
     SELECT id, payment_id, member_id, membership_id, item_id, tranche, quantity, remaining, shortfall, reversed,
-           expires_at, recorded_at, late_after_s
+           expires_at, recorded_at, effective_at, late_after_s
     FROM credit_grants
 """
 
@@ -104,13 +105,23 @@ _DATES = text(f"""
 """)
 
 
-def extended_by_hand(session: Session, zones: Mapping[int, str]) -> dict[int, timedelta]:
-    """By how many days staff have extended each of these grants; `zones` has the time zone of each grant's club."""
-    days: dict[int, timedelta] = {}
+class ByHand(NamedTuple):
+    """What staff have done to the expiry of a grant: the days that they added, and the last moment that they set."""
+
+    days: timedelta
+    until: datetime | None
+    """None: it never expires."""
+
+
+def extended_by_hand(session: Session, zones: Mapping[int, str]) -> dict[int, ByHand]:
+    """The extensions by hand of those of these grants that have any; `zones` has the time zone of each one's club."""
+    found: dict[int, ByHand] = {}
     before: dict[int, date | None] = {}
     for grant_id, expires_at, by_hand in session.execute(_DATES, {"ids": array(zones)}).all():
         last = last_day(expires_at, zones[grant_id]) if expires_at else None
-        if by_hand and last and (first := before[grant_id]):
-            days[grant_id] = days.get(grant_id, timedelta(0)) + (last - first)
+        if by_hand:
+            first, known = before[grant_id], found.get(grant_id)
+            added = last - first if last and first else timedelta(0)
+            found[grant_id] = ByHand(added + known.days if known else added, expires_at)
         before[grant_id] = last
-    return days
+    return found

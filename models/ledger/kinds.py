@@ -54,9 +54,8 @@ TRAITS = {
     EntryKind.REINSTATEMENT: Traits("quantity >= 0 AND reversed < 0", FACT, takes_back=True),
     EntryKind.ADJUSTMENT: Traits("quantity <> 0", PERSON, opens=True, gone=True),
     EntryKind.DEBT_REPAYMENT: Traits("counter_grant_id IS NOT NULL"),
-    EntryKind.EXTENSION: Traits(
-        "quantity = 0 AND (expires_at IS NOT NULL OR expiry_run_id IS NOT NULL)", FACT_OR_PERSON, dates=True
-    ),
+    # Without an expiry it makes the grant usable without end: while its membership is frozen until further notice.
+    EntryKind.EXTENSION: Traits("quantity = 0", FACT_OR_PERSON, dates=True),
 }
 
 

@@ -6,9 +6,18 @@ from typing import NamedTuple
 
 from models.catalogue import on_sale
 from models.catalogue.tables import PaymentTerm
-from models.catalogue.terms import RULES, TermRules, gives, payment, release_words, released
+from models.catalogue.terms import (
+    FROZEN_DUES,
+    RULES,
+    TermRules,
+    gives,
+    on_end_words,
+    payment,
+    release_words,
+    released,
+)
 from models.members.memberships import MembershipTerms
-from models.wording import Given, counted, joined, lasting, price, sessions_of
+from models.wording import Given, counted, day_of, joined, lasting, price, sessions_of
 
 
 class Compared(NamedTuple):
@@ -85,6 +94,8 @@ def compare_rules(pinned: TermRules, current: TermRules, currency: str) -> list[
         ComparedRule("Dues", *prices),
         ComparedRule("Release", release_words(pinned), release_words(current)),
         ComparedRule("Part payments", pinned.partial.capitalize(), current.partial.capitalize()),
+        ComparedRule("Dues while frozen", *(FROZEN_DUES[one.frozen_dues] for one in (pinned, current))),
+        ComparedRule("When it ends", on_end_words(pinned), on_end_words(current)),
     ]
 
 
@@ -111,7 +122,7 @@ def change_in_words(
         if item not in after
     ]
     kept = joined([sessions_of(part.item, part.quantity) for part in before.values()]) or "none"
-    start = f"From {day:%b} {day.day}, {day.year}" if day else "From now on"
+    start = f"From {day_of(day)}" if day else "From now on"
     given = joined(parts, apart=True) or "no sessions"
     said = (
         f"{start}, {payment(new, currency)} gives {given}; payments made before {'then' if day else 'now'} keep {kept}."

@@ -10,7 +10,7 @@ from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.rules import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY
 from models.catalogue.tables import PaymentTerm
-from models.catalogue.terms import Partial, Release
+from models.catalogue.terms import FrozenDues, OnEnd, Partial, Release
 from models.database.base import Base, Currency, Id, MinorUnits, RecordedAt, Reference
 from models.database.naming import MAX_NAME_LENGTH, reference_given
 from models.errors import (
@@ -90,6 +90,9 @@ class MembershipTerms(Base):
     partial: Mapped[str] = mapped_column(server_default=Partial.PROPORTIONAL.value)
     release: Mapped[str] = mapped_column(server_default=Release.AT_ONCE.value)
     release_times: Mapped[int | None]
+    frozen_dues: Mapped[str] = mapped_column(server_default=FrozenDues.NOTHING.value)
+    on_end: Mapped[str] = mapped_column(server_default=OnEnd.KEEP.value)
+    on_end_days: Mapped[int | None]
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
     """The action that moved the membership to these terms; NULL for those of the sign-up."""
     recorded_at: Mapped[RecordedAt]

@@ -15,9 +15,8 @@ from models.catalogue.days import end_of, local_day
 from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm, SessionBucket
 from models.database import locks
-from models.database.arrays import Batch
 from models.errors import CountChanged, DateInPast, SppError, WrongCurrency, WrongState
-from models.members import changed_terms
+from models.members import changed_terms, settling_again
 from models.members.memberships import Membership, MembershipTerms, PinnedTerms
 from models.members.signing_up import chosen_buckets, pinned
 from models.staff import actions
@@ -162,30 +161,9 @@ def _append(session: Session, change: Change, reason: str, by: Actor) -> Members
     return made
 
 
-# In the order of their ids, as everybody locks payments.
-_SETTLE_AGAIN = Batch(
-    """
-    UPDATE payments SET settle_again = true
-    WHERE id IN (
-        SELECT p.id
-        FROM ROWS
-        JOIN LATERAL (
-            SELECT id FROM payments WHERE membership_id = new.membership_id
-            UNION SELECT payment_id FROM payment_matches WHERE membership_id = new.membership_id
-        ) matched ON true
-        JOIN payments p ON p.id = matched.id AND p.state = 'settled'
-        JOIN paid_payments paid ON paid.id = p.id AND paid.paid_at >= new.start
-        ORDER BY p.id
-        FOR NO KEY UPDATE OF p
-    )
-    """,
-    membership_id="bigint", start="timestamptz",
-)  # fmt: skip
-
-
 def _settle_again(session: Session, changes: Sequence[Change]) -> None:
     """Write the changes, and let the sweep settle again what was settled by the terms that they replace."""
     session.flush()
     for change in changes:
         session.expire(change.membership, ["versions"])  # read again in the order of their days
-    _SETTLE_AGAIN.execute(session, [(change.membership.id, change.start) for change in changes])
+    settling_again.of_memberships(session, [(change.membership.id, change.start) for change in changes])

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.tables import OfferState, PaymentTerm, SessionBucket
+from models.catalogue.terms import RULES
 from models.database.naming import email_given, name_given
 from models.errors import (
     KeyReused,
@@ -131,8 +132,5 @@ def pinned(
         )
         for bucket in buckets
     ]
-    return MembershipTerms(
-        since=since, payment_term_id=term.id, dues_minor=term.dues_minor, interval=term.interval,
-        interval_count=term.interval_count, partial=term.partial, release=term.release,
-        release_times=term.release_times, action_id=action_id, pinned=pins,
-    )  # fmt: skip
+    rules = {name: getattr(term, name) for name in RULES}
+    return MembershipTerms(since=since, payment_term_id=term.id, action_id=action_id, pinned=pins, **rules)

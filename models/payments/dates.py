@@ -1,7 +1,8 @@
 """When the sessions of a payment expire, computed from its facts. As with sessions, settling posts the difference.
 
 The days count from the payment, or from the crediting if that was late. Days on which the money was away before it came
-back do not count. Extensions by hand are added.
+back, on which the membership was frozen, or its club closed, do not count; the end of the membership is a limit.
+Extensions by hand are added.
 """
 
 from collections.abc import Sequence
@@ -10,15 +11,17 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from models.catalogue.days import Period, end_of, expires_at, last_day
+from models.catalogue.days import ONE_DAY, OPEN, DayRange, days_of, end_of, last_day, local_day, within
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move
+from models.ledger.held_grants import ByHand
 from models.ledger.kinds import EntryKind
 from models.payments import money_back
-from models.payments.entitlement import Owed
-from models.payments.facts import Fact, KnownFact, Paid, Restored
+from models.payments.entitlement import Buyer, Owed
+from models.payments.facts import Fact, KnownFact, Restored
 from models.payments.positions import Position
+from models.wording import counted, day_of
 
 
 class Expiry(NamedTuple):
@@ -43,52 +46,82 @@ def expiry(position: Position, owed: Owed, credited_at: datetime, late_after_s: 
     """
     starts = starts_at(position, owed)
     late = owed.starts is None and _is_late(starts, credited_at, late_after_s)
-    away = _away(position, owed, late_after_s)
-    zone = position.memberships[owed.membership_id].buyer.zone
-    return Expiry(expires_at(credited_at if late else starts, owed.days_to_expire, zone, away), late)
+    buyer = position.memberships[owed.membership_id].buyer
+    away = _away(position, owed, buyer.zone, late_after_s)
+    base = local_day(credited_at if late else starts, buyer.zone)
+    last = buyer.last_usable_day(owed.item_id, base, owed.days_to_expire, away)
+    return Expiry(end_of(last, buyer.zone) if last else None, late)
 
 
-def changes(session: Session, read: Sequence[Position]) -> dict[int, Move]:
-    """By grant id, the extension (longer or shorter) of each grant whose expiry differs from what its facts say.
+class Wrong(NamedTuple):
+    """A grant with another expiry than its facts, and the acts on its membership, say."""
 
-    An extension by hand is never shortened.
+    position: Position
+    owed: Owed
+    grant: Grant
+    at: datetime | None
+    """What they say, and what staff have added."""
+
+    @property
+    def buyer(self) -> Buyer:
+        """By whose days and rules it expires."""
+        return self.position.memberships[self.owed.membership_id].buyer
+
+
+def wrong(session: Session, read: Sequence[Position]) -> list[Wrong]:
+    """The grants whose expiry differs from what their facts, and the acts on their memberships, say.
+
+    Days that staff have added by hand are added to that, and a day that they have set is kept.
     """
-    wrong: dict[int, tuple[Position, Owed, Grant, datetime]] = {}
+    found = []
     for position in read:
         by_key = {grant.key: grant for grant in reversed(position.grants)}
         for owed in position.owed if by_key else ():
             grant = by_key.get(owed.key)
-            if grant and grant.expires_at:
-                at = expiry(position, owed, grant.recorded_at, grant.late_after_s).at
-                if at and at != grant.expires_at:
-                    wrong[grant.id] = (position, owed, grant, at)
-    if not wrong:
-        return {}
-    zones = {
-        grant_id: position.memberships[owed.membership_id].buyer.zone
-        for grant_id, (position, owed, _, _) in wrong.items()
-    }
-    by_hand = held_grants.extended_by_hand(session, zones)
-    moves = {}
-    for grant_id, (position, owed, grant, at) in wrong.items():
-        if days := by_hand.get(grant_id):
-            at = max(end_of(last_day(at, zones[grant_id]) + days, zones[grant_id]), grant.expires_at or at)
-        if at != grant.expires_at:
-            moves[grant_id] = _extension(position, owed, grant, at)
-    return moves
+            if grant and (at := expiry(position, owed, grant.recorded_at, grant.late_after_s).at) != grant.expires_at:
+                found.append(Wrong(position, owed, grant, at))
+    if not found:
+        return []
+    by_hand = held_grants.extended_by_hand(session, {one.grant.id: one.buyer.zone for one in found})
+    added = [one._replace(at=_later(one.at, by_hand.get(one.grant.id), one.buyer.zone)) for one in found]
+    return [one for one in added if one.at != one.grant.expires_at]
 
 
-def _extension(position: Position, owed: Owed, grant: Grant, at: datetime) -> Move:
-    came_back = _away(position, owed, grant.late_after_s)
-    cause = _last(position, Restored if came_back else Paid)
-    note = "days on which its money was away do not count" if came_back else "an earlier telling of the payment counts"
-    return Move(grant.id, EntryKind.EXTENSION, 0, cause.fact.occurred_at, expires_at=at, fact_id=cause.id, note=note)
+def _later(at: datetime | None, by_hand: ByHand | None, zone: str) -> datetime | None:
+    if at is None or by_hand is None:
+        return at
+    return by_hand.until and max(end_of(last_day(at, zone) + by_hand.days, zone), by_hand.until)
+
+
+def changes(session: Session, read: Sequence[Position], now: datetime) -> dict[int, Move]:
+    """By grant id, the extension (longer or shorter) that makes each wrong expiry right."""
+    return {one.grant.id: _extension(one, now) for one in wrong(session, read)}
+
+
+def _extension(one: Wrong, now: datetime) -> Move:
+    position, owed, grant, at = one
+    buyer, life = one.buyer, one.buyer.life
+    base, last = local_day(grant.effective_at, buyer.zone), last_day(at, buyer.zone) if at else OPEN
+    skipped = ((life.frozen, "frozen day"), (life.closed.get(owed.item_id, ()), "closed day"))
+    counts = [(within(days, base + ONE_DAY, last), what) for days, what in skipped if at]
+    notes = [f"{counted(count, what)} not counted" for count, what in counts if count]
+    if at is None and life.frozen:
+        notes.append("frozen until further notice")
+    if at and life.ended and last == buyer.limit:
+        notes.append(f"the membership ended on {day_of(life.ended)}")
+    if _away(position, owed, buyer.zone, grant.late_after_s):
+        notes.append("days on which its money was away are not counted")
+        back = _last(position, Restored)
+        fact_id, occurred_at = back.id, back.fact.occurred_at
+    else:
+        assert position.paid is not None, "only such payments owe"  # noqa: S101 -- narrows the type
+        fact_id, occurred_at = position.paid.id, now
+    note = "; ".join(notes) or "its days are counted anew"
+    return Move(grant.id, EntryKind.EXTENSION, 0, occurred_at, expires_at=at, fact_id=fact_id, note=note)
 
 
 def _last(position: Position, kind: type[Fact]) -> KnownFact[Fact]:
-    """The fact that causes the date: the `Paid` fact that counts, or the last fact of this kind."""
-    if position.paid and kind is Paid:
-        return position.paid
+    """The last recorded fact of this kind."""
     return max((known for known in position.known if isinstance(known.fact, kind)), key=lambda known: known.id)
 
 
@@ -96,8 +129,8 @@ def _is_late(occurred_at: datetime, recorded_at: datetime, late_after_s: int) ->
     return bool(late_after_s) and (recorded_at - occurred_at).total_seconds() > late_after_s
 
 
-def _away(position: Position, owed: Owed, late_after_s: int) -> list[Period]:
-    """The periods in which money was away that came back. A fact recorded late counts from when it was recorded."""
+def _away(position: Position, owed: Owed, zone: str, late_after_s: int) -> list[DayRange]:
+    """The days on which money was away that came back. A fact recorded late counts from when it was recorded."""
     if not any(isinstance(known.fact, Restored) for known in position.known):
         return []
 
@@ -108,4 +141,5 @@ def _away(position: Position, owed: Owed, late_after_s: int) -> list[Period]:
     def reversed_by(facts: Sequence[Fact]) -> int:
         return sum(one.reversed for one in position.entitlement_by(facts).owed if one.key == owed.key)
 
-    return money_back.away([(known_at(known), known.fact) for known in position.known], reversed_by)
+    periods = money_back.away([(known_at(known), known.fact) for known in position.known], reversed_by)
+    return [days_of(period, zone) for period in periods]

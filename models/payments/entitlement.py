@@ -8,10 +8,14 @@ against the days to expire.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
+from models.catalogue import days as days_
+from models.catalogue.days import DayRange
+from models.catalogue.terms import OnEnd
+from models.members.life import UNTOUCHED, Life
 from models.payments.facts import Fact, Noted, Paid
 from models.payments.money_back import (
     CREDIT_NOTE,
@@ -36,6 +40,28 @@ class Buyer(NamedTuple):
     versions: list[Terms]
     zone: str
     fee_kept: FeeKept = NO_FEE
+    life: Life = UNTOUCHED
+
+    def last_usable_day(self, item_id: int, base: date, days: int, away: Sequence[DayRange] = ()) -> date | None:
+        """Until which local day sessions of that item can be used, whose days count from the base date on.
+
+        Frozen and closed days, and those on which their money was away, do not count; the end of the membership is the
+        limit that its terms say. None is never.
+        """
+        uncounted = (*self.life.frozen, *self.life.closed.get(item_id, ()), *away)
+        last, limit = days_.last_usable_day(base, days, uncounted), self.limit
+        return min(last, limit) if last and limit else last or limit
+
+    @property
+    def limit(self) -> date | None:
+        """The last local day on which anything can be used; None where there is no such day."""
+        ended = self.life.ended
+        if ended is None:
+            return None
+        terms = in_force(self.versions, days_.end_of(ended, self.zone) - timedelta(microseconds=1))
+        return {OnEnd.KEEP: None, OnEnd.LAST_DAY: ended}.get(
+            OnEnd(terms.on_end), ended + timedelta(days=terms.on_end_days or 0)
+        )
 
 
 class Owed(NamedTuple):
@@ -62,6 +88,7 @@ class Entitlement(NamedTuple):
     owed: list[Owed]
     division: Division
     reasons: list[Reason]
+    is_freeze_fee: bool = False
 
 
 def entitlement(
@@ -81,12 +108,14 @@ def entitlement(
     division = divide(paid, matches, not_dues)
     owed: list[Owed] = []
     reasons: list[Reason] = []
+    fees = 0
     for share in division.shares:
         buyer = buyers[share.membership_id]
         bill = share.bill
         if share.membership_id in beside_dues:
             bill = bill._replace(beside_dues=True)
-        judged = worth(bill, buyer.versions, buyer.zone)
+        judged = worth(bill, buyer.versions, buyer.zone, buyer.life)
+        fees += judged.is_freeze_fee
         reasons += judged.reasons
         back = reversed_share(facts, share, buyer.fee_kept) if len(facts) > 1 else NOTHING
         given: defaultdict[int, list[Owed]] = defaultdict(list)
@@ -98,7 +127,8 @@ def entitlement(
             owed += _taken_back(tranches, back) if back else tranches
         if not any(judged) and in_force(buyer.versions, paid.occurred_at).items:
             reasons.append(Reason(ReviewReason.NOTHING, "it gave no sessions by the rules of its payment term"))
-    return Entitlement(owed, division, [*reasons, *_to_look_at(facts, paid, division)])
+    reasons += _to_look_at(facts, paid, division)
+    return Entitlement(owed, division, reasons, is_freeze_fee=fees > 0 and fees == len(division.shares))
 
 
 def _taken_back(tranches: list[Owed], share: Fraction) -> list[Owed]:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from models.database.arrays import Batch, array
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
+from models.members import life
 from models.payments import entitlement, facts, money_back, references
 from models.payments.contradictions import contradictions
 from models.payments.entitlement import Buyer, Entitlement, Owed
@@ -35,8 +36,14 @@ class Match(NamedTuple):
 
 
 DAY = timedelta(days=1)
-NO_DUES = frozenset({ReviewReason.PART, ReviewReason.EXTRA, ReviewReason.NOTHING, ReviewReason.PAYER_ONLY})
+NO_DUES = frozenset(
+    {
+        ReviewReason.PART, ReviewReason.EXTRA, ReviewReason.NOTHING, ReviewReason.PAYER_ONLY, ReviewReason.FROZEN,
+        ReviewReason.ENDED,
+    }
+)  # fmt: skip
 """What stands in review for one of these reasons are not the dues beside which a fee gives nothing."""
+OF_ITS_TIME = frozenset({ReviewReason.FROZEN, ReviewReason.ENDED})
 
 
 @dataclass(slots=True)
@@ -102,6 +109,13 @@ class Position:
         kinds = {one.reason for one in self.reasons}
         covers = any(share.bill.covers for share in self.division.shares)
         return ReviewReason.EXTRA in kinds or (ReviewReason.PART in kinds and not covers)
+
+    @property
+    def of_its_time(self) -> str | None:
+        """Why it gives nothing because of the day on which it was paid; None where that day is like any other."""
+        if self.state == PaymentState.FREEZE_FEE:
+            return "it was paid while the membership was frozen: it is the fee of the freeze"
+        return next((one.what for one in self.reasons if one.reason in OF_ITS_TIME), None)
 
     @property
     def is_dues(self) -> bool:
@@ -188,10 +202,11 @@ def _judge(position: Position) -> None:
     if position.paid is None:
         return
     paid = position.paid.fact
-    found = contradictions(position.facts)
-    position.problem = "; ".join(one.what for one in found) or None
-    position.contradicting = frozenset(fact for one in found for fact in one.facts)
-    position.owed, position.division, position.reasons = position.entitlement_by(position.facts)
+    contradicting = contradictions(position.facts)
+    position.problem = "; ".join(one.what for one in contradicting) or None
+    position.contradicting = frozenset(fact for one in contradicting for fact in one.facts)
+    found = position.entitlement_by(position.facts)
+    position.owed, position.division, position.reasons, _ = found
     position.owners = [share.membership_id for share in position.division.shares] or sorted(position.memberships)
     if position.problem:
         position.reasons.append(Reason(ReviewReason.NOTED, position.problem))
@@ -203,7 +218,7 @@ def _judge(position: Position) -> None:
     elif not position.division.is_dues:
         position.state = PaymentState.NOT_DUES
     elif position.division.shares:
-        position.state = PaymentState.SETTLED
+        position.state = PaymentState.FREEZE_FEE if found.is_freeze_fee else PaymentState.SETTLED
     else:
         position.state = PaymentState.UNMATCHED
         first = [*(paid.billing_references or paid.payer), *(one for line in paid.lines for one in line.references[:1])]
@@ -247,7 +262,7 @@ _REPLACED = Batch(
 _MEMBERSHIPS = text("""
     SELECT m.id, m.member_id, m.currency, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
            c.refund_fee_most_minor, t.since, t.dues_minor, t.interval, t.interval_count, t.partial, t.release,
-           t.release_times,
+           t.release_times, t.frozen_dues, t.on_end, t.on_end_days, c.id AS club_id,
            (SELECT string_agg(concat_ws(' ', p.item_id, p.quantity, p.days_to_expire), ',' ORDER BY p.item_id)
             FROM pinned_terms p WHERE p.terms_id = t.id AND p.quantity > 0) AS items
     FROM memberships m
@@ -304,14 +319,17 @@ def _match(session: Session, positions: list[Position]) -> None:
 def _memberships(session: Session, ids: Collection[int]) -> dict[int, Match]:
     """What settling needs of these memberships, with all versions of their terms."""
     memberships: dict[int, Match] = {}
+    lives = life.read(session, ids)
     for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all() if ids else ():
         membership_id, member_id, currency, zone, policy, percent, most_minor, *pinned = row
-        since, dues_minor, interval, count, partial, release, times, items = pinned
+        since, dues_minor, interval, count, partial, release, times, frozen, on_end, end_days, club_id, items = pinned
         match = memberships.get(membership_id)
         if match is None:
-            buyer = Buyer([], zone, FeeKept(percent, most_minor))
+            buyer = Buyer([], zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id))
             match = memberships[membership_id] = Match(membership_id, member_id, currency, policy, buyer)
-        terms = Terms(since, dues_minor, interval, count, partial, release, times, _items(items))
+        terms = Terms(
+            since, dues_minor, interval, count, partial, release, times, _items(items), frozen, on_end, end_days
+        )
         match.buyer.versions.append(terms)
     return memberships
 

@@ -35,6 +35,8 @@ class PaymentState(StrEnum):
     """The ledger shows what its facts say."""
     NOT_DUES = "not_dues"
     """Paid, and everything that was billed is marked as not dues."""
+    FREEZE_FEE = "freeze_fee"
+    """Paid on a day on which its membership was frozen, and less than the dues: it gives nothing by the terms."""
     HELD = "held"
     """Its facts contradict each other or its membership; it has no effect until that is corrected."""
 
@@ -55,7 +57,7 @@ class Payment(Base):
         ),
         CheckConstraint(one_of("state", PaymentState), "state"),
         CheckConstraint("same_as < id", "root_is_lowest"),
-        CheckConstraint("state <> 'settled' OR membership_id IS NOT NULL", "settled_is_matched"),
+        CheckConstraint("state NOT IN ('settled', 'freeze_fee') OR membership_id IS NOT NULL", "settled_is_matched"),
     )
 
     id: Mapped[Id]

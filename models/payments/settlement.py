@@ -67,7 +67,7 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
     read = positions.read(session, roots)
     grants = positions.read_grants(session, read)
     late_after_s = int(late_credit.total_seconds())
-    dated = dates.changes(session, read)
+    dated = dates.changes(session, read, now)
     larger = [(position, grant, more) for position in read for grant, more in _larger(position)]
     new = _grant(session, read, now, late_after_s)
     grants |= {grant.id: grant for grant in new}
@@ -128,7 +128,9 @@ def _settle_grants(
             fact_id=cause.id,
             occurred_at=cause.fact.occurred_at,
             now=now,
-            note=f"all but a fee of {money(fee, paid.currency)} went back: it counts as all" if fee and paid else None,
+            note=f"all but a fee of {money(fee, paid.currency)} went back: it counts as all"
+            if fee and paid
+            else position.of_its_time,
         )
     for move in list({move.grant_id: move for move in moves if move.fact_id}.values()):
         grant = grants[move.grant_id]
@@ -156,7 +158,7 @@ def _grant(session: Session, read: list[Position], now: datetime, late_after_s: 
         key = (new.payment_id, new.membership_id, new.item_id, new.tranche)
         grant = Grant(
             ids[key], new.payment_id, new.member_id, new.membership_id, new.item_id, new.tranche, new.quantity,
-            new.quantity, 0, 0, new.expires_at, now, late_after_s,
+            new.quantity, 0, 0, new.expires_at, now, new.effective_at, late_after_s,
         )  # fmt: skip
         by_key[key].grants.append(grant)
         grants.append(grant)
@@ -188,7 +190,7 @@ def _targets(position: Position) -> list[tuple[Grant, int]]:
     If two references turn out to be one payment after each was credited, the first grant of each tranche stays and the
     others are reversed whole. So is a grant of a tranche that is not owed after all.
     """
-    if position.state not in {PaymentState.SETTLED, PaymentState.NOT_DUES}:
+    if position.state not in {PaymentState.SETTLED, PaymentState.NOT_DUES, PaymentState.FREEZE_FEE}:
         return []
     kept_of = {owed.key: owed.quantity - owed.reversed for owed in position.owed}
     return [
@@ -315,6 +317,7 @@ def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
     """
     read = positions.read(session, roots)
     positions.read_grants(session, read)
+    dated = {one.position.payment.root for one in dates.wrong(session, read)}
     return [
         position
         for position in read
@@ -323,6 +326,7 @@ def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
             position.state != position.payment.state
             or {owed.key for owed in position.owed} - {grant.key for grant in position.grants}
             or _larger(position)
+            or position.payment.root in dated
             or any(grant.reversed != target for grant, target in _targets(position))
         )
     ]

@@ -2,7 +2,8 @@
 
 Rules, in the order in which they apply to what one membership is billed:
 
-- Nothing settled is worth nothing.
+- Nothing settled is worth nothing. What is paid after the end of the membership, for a time after it, gives nothing;
+  what is paid on a frozen day gives what the term says of it.
 - An upgrade within a period (unused time given back, the dearer plan billed) is worth the difference of the plans for
   the rest of the period, compared with the best that was in force in that period, so that nothing is given twice.
 - A period that it pays for decides, where it is known: about one interval is full, about n intervals are n times the
@@ -15,7 +16,7 @@ What is unlike the dues is worth what the rule says, and is reported with the re
 
 from calendar import monthrange
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
@@ -24,10 +25,11 @@ from math import ceil
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from models.catalogue.days import Period, end_of
-from models.catalogue.terms import Interval, Partial, Release
+from models.catalogue.days import Period, end_of, local_day
+from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
+from models.members.life import UNTOUCHED, Life
 from models.payments.reviews import Reason, ReviewReason
-from models.wording import money
+from models.wording import day_of, money
 
 ABOUT = Fraction(1, 10)
 """By how much of an interval a period may differ from whole intervals and still count as whole."""
@@ -62,6 +64,9 @@ class Terms:
     release: str = Release.AT_ONCE
     release_times: int | None = None
     items: tuple[ItemTerms, ...] = ()
+    frozen_dues: str = FrozenDues.NOTHING
+    on_end: str = OnEnd.KEEP
+    on_end_days: int | None = None
 
     def after(self, day: date, intervals: int) -> date:
         """The day so many intervals later; the day of the month is kept where the month has it."""
@@ -116,14 +121,17 @@ class Worth(NamedTuple):
 
     tranches: tuple[Tranche, ...]
     reasons: tuple[Reason, ...]
+    is_freeze_fee: bool = False
 
 
-def worth(bill: Bill, versions: Sequence[Terms], zone: str) -> Worth:
+def worth(bill: Bill, versions: Sequence[Terms], zone: str, life: Life = UNTOUCHED) -> Worth:
     """What the bill is worth under the terms of its membership; `versions` are all of them, in order of time."""
     terms = in_force(versions, bill.paid_at)
     if bill.settled_minor <= 0:
         return Worth((), ())
     covers, reasons = _believed(bill)
+    if life is not UNTOUCHED and (judged := _at_its_time(bill, covers, terms, zone, life)):
+        return judged
     if bill.is_upgrade and covers and (upgraded := _upgrade(covers, terms, versions, zone)) is not None:
         billed = money(int(bill.due_minor), bill.currency)
         what = f"{billed} for a change of plan within a period, which gives no more sessions than were given for it"
@@ -135,6 +143,27 @@ def worth(bill: Bill, versions: Sequence[Terms], zone: str) -> Worth:
         terms, paid_on, first, end, bill.settled_minor, bill.due_minor, bill.currency, bill.payer_only, bill.beside_dues
     )
     return Worth(judged.tranches, (*reasons, *judged.reasons)) if reasons else judged
+
+
+def _at_its_time(bill: Bill, covers: Period | None, terms: Terms, zone: str, life: Life) -> Worth | None:
+    """What it is worth because of the day on which it was paid; None where that day is like any other."""
+    paid_on, billed = local_day(bill.paid_at, zone), money(int(bill.due_minor), bill.currency)
+    if life.ended and paid_on > life.ended and not (covers and local_day(covers[0], zone) <= life.ended):
+        what = (
+            f"{billed} paid on {day_of(paid_on)}, after the membership ended on {day_of(life.ended)}: it gave nothing"
+        )
+        return Worth((), (Reason(ReviewReason.ENDED, what),))
+    if not life.is_frozen(paid_on) or terms.frozen_dues == FrozenDues.FULL:
+        return None
+    if terms.frozen_dues == FrozenDues.PART:
+        return _judged(
+            replace(terms, partial=Partial.PROPORTIONAL), paid_on, None, None, bill.settled_minor, bill.due_minor,
+            bill.currency, bill.payer_only, bill.beside_dues,
+        )  # fmt: skip
+    if max(bill.due_minor, bill.settled_minor) < terms.dues_minor:
+        return Worth((), (), is_freeze_fee=True)
+    what = f"{billed}, which is the dues, paid on {day_of(paid_on)} while the membership was frozen: it gave nothing"
+    return Worth((), (Reason(ReviewReason.FROZEN, what),))
 
 
 # On the first of the month thousands of bills are the same, but for the member.

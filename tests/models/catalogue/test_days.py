@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.catalogue.days import expires_at
+from tests.models.days import expires_at
 
 
 def at(text: str) -> datetime:

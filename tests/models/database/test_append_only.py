@@ -93,7 +93,7 @@ def test_a_payment_cannot_grant_an_item_twice(gym: Gym, session: Session) -> Non
         ("'redemption', -1, NULL, NULL, 1", "ck_ledger_entries_cause"),
         ("'return', 1, NULL, NULL, 1", "ck_ledger_entries_cause"),
         ("'extension', 0, now(), NULL, NULL", "ck_ledger_entries_cause"),
-        ("'extension', 0, NULL, 1, NULL", "ck_ledger_entries_moves"),
+        ("'extension', 1, NULL, 1, NULL", "ck_ledger_entries_moves"),
         ("'adjustment', 1, NULL, 1, 1", "ck_ledger_entries_redemption"),
         ("'redemption', -1, NULL, 1, NULL", "ck_ledger_entries_redemption"),
         ("'transfer', 1, NULL, 1, NULL", "ck_ledger_entries_kind"),

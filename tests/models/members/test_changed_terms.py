@@ -44,12 +44,20 @@ def test_one_that_gave_nothing_and_is_gone_makes_no_difference() -> None:
 
 def test_dues_release_and_part_payments_are_compared() -> None:
     rules = {"dues_minor": 8900, "interval": "month", "interval_count": 1, "partial": "proportional"}
+    rules |= {"frozen_dues": "nothing", "on_end": "keep", "on_end_days": None}
     pinned = SimpleNamespace(**rules, release="at_once", release_times=None)
-    current = SimpleNamespace(**rules | {"dues_minor": 9900, "partial": "none"}, release="times", release_times=4)
+    changed = {"dues_minor": 9900, "partial": "none", "frozen_dues": "full", "on_end": "days", "on_end_days": 7}
+    current = SimpleNamespace(**rules | changed, release="times", release_times=4)
     assert [tuple(row) for row in compare_rules(pinned, current, "USD")] == [
         ("Dues", "$89.00 every month", "$99.00 every month"),
         ("Release", "At once", "4 times"),
         ("Part payments", "Proportional", "None"),
+        ("Dues while frozen", "Nothing: it is the fee of the freeze", "As at any other time"),
+        (
+            "When it ends",
+            "Usable until their own day",
+            "Usable for 7 days after the last day of the membership",
+        ),
     ]
-    assert [row.difference for row in compare_rules(pinned, current, "USD")] == ["Changed"] * 3
-    assert [row.difference for row in compare_rules(pinned, pinned, "USD")] == ["The same"] * 3
+    assert [row.difference for row in compare_rules(pinned, current, "USD")] == ["Changed"] * 5
+    assert [row.difference for row in compare_rules(pinned, pinned, "USD")] == ["The same"] * 5

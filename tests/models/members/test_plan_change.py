@@ -65,7 +65,7 @@ class TestAnotherPlan:
         yearly.dues_minor, yearly.release = 1, "at_once"
         assert {name: getattr(made, name) for name in RULES} == {
             "dues_minor": 118_800, "interval": "year", "interval_count": 1, "partial": "none", "release": "monthly",
-            "release_times": None,
+            "release_times": None, "frozen_dues": "nothing", "on_end": "keep", "on_end_days": None,
         }  # fmt: skip
         assert [(pin.item, pin.quantity) for pin in made.pinned] == [(gym.spin, 12)]
 

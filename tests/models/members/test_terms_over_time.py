@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.catalogue.clubs import Club
-from models.catalogue.days import end_of, expires_at
+from models.catalogue.days import end_of
 from models.catalogue.tables import PaymentTerm
 from models.errors import (
     DateInPast,
@@ -31,6 +31,7 @@ from models.members.memberships import (
 from models.payments.facts import Fact, Reversed
 from models.payments.references import Payment
 from models.staff.actions import Action
+from tests.models.days import expires_at
 from tests.models.gym import (
     BY,
     CLASS_DAYS,

@@ -228,11 +228,8 @@ def _last_days(
             result[key] = None
             continue
         day = first or payment.day
-        while True:
-            away = _left(world, payment, given, payment.refunds, day)[key] < left[key]
-            if not away and not remaining:
-                break
-            remaining -= not away
+        while remaining:
             day += timedelta(days=1)
+            remaining -= not _left(world, payment, given, payment.refunds, day)[key] < left[key]
         result[key] = day
     return result

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
-from models.catalogue.days import end_of, expires_at
+from models.catalogue.days import end_of
 from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import redeem
 from models.members.memberships import Membership
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from models.payments.money_back import payment_of
+from tests.models.days import expires_at
 from tests.models.gym import (
     BY,
     CLASS_DAYS,

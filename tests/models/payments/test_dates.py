@@ -81,7 +81,7 @@ def test_its_entries_say_why(gym: Gym, session: Session) -> None:
     told = entries(session, grant_of(session, membership, gym.spin))
     assert [entry.kind for entry in told] == ["grant", "clawback", "extension", "reinstatement"]
     extension, reinstatement = told[2:]
-    assert extension.note == "days on which its money was away do not count"
+    assert extension.note == "days on which its money was away are not counted"
     assert (extension.fact_id, extension.occurred_at) == (reinstatement.fact_id, after(32))
 
 

@@ -9,11 +9,11 @@ from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
-from models.catalogue.days import expires_at
 from models.members.memberships import add_billing_reference
 from models.payments import settlement
 from models.payments.facts import Fact, Linked, PaymentFact, Reversed
 from models.payments.references import Payment
+from tests.models.days import expires_at
 from tests.models.gym import (
     BY,
     CLASS_DAYS,

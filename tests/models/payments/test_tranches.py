@@ -7,12 +7,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
-from models.catalogue.days import end_of, expires_at
+from models.catalogue.days import end_of
 from models.errors import TooFewSessions
 from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import redeem
 from models.members.memberships import Membership
 from models.payments.facts import Linked, Paid, Restored, Reversed
+from tests.models.days import expires_at
 from tests.models.gym import BY, PAID_AT, Gym, entries, expire_all, fresh, grants_of, tell
 from tests.models.payments.plans import join, plan
 

@@ -48,7 +48,7 @@ def of(
     """What a bill of so much is worth; without `settled` all of it was paid."""
     versions = [terms] if isinstance(terms, Terms) else terms
     bill = Bill(at, "USD", Fraction(due if settled is None else settled), Fraction(due), covers, **shape)
-    return Found(*map(list, worth(bill, versions, zone)))
+    return Found(*map(list, worth(bill, versions, zone)[:2]))
 
 
 def sessions(found: Found, item: int = SPIN) -> int:
@@ -338,7 +338,7 @@ bills = st.builds(
 @settings(max_examples=150)
 @given(bills, versions_of, st.sampled_from([CHICAGO, "Pacific/Kiritimati", "Etc/GMT+12"]))
 def test_every_bill_is_worth_something_sensible(bill: Bill, versions: list[Terms], zone: str) -> None:
-    found = Found(*map(list, worth(bill, versions, zone)))
+    found = Found(*map(list, worth(bill, versions, zone)[:2]))
     assert all(one.quantity > 0 for one in found.tranches)
     assert len({(one.item_id, one.number) for one in found.tranches}) == len(found.tranches)
     if bill.settled_minor <= 0:

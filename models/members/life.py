@@ -1,0 +1,268 @@
+"""The life of a membership: freezes, the closures of its club, its end. Main verbs: `freeze`, `end`, `close`.
+
+Each is an act with local days of the club, a reason and a person. Acts are kept for ever: a change of one is a further
+act that replaces it, and so is its undoing. They post nothing themselves; settling the payments that they return posts
+what they come to, in whatever order acts and payments were recorded.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from sqlalchemy import CheckConstraint, ForeignKey, exists, select, text
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship
+
+from models.catalogue.clubs import Club
+from models.catalogue.days import OPEN, DayRange, local_day
+from models.database import locks
+from models.database.arrays import array
+from models.database.base import Base, Id, RecordedAt, one_of
+from models.errors import AlreadyEnded, DaysBackwards, NotChanged, TooLong, WrongState, YearWrong
+from models.members import settling_again
+from models.members.memberships import Membership
+from models.staff import actions
+from models.staff.actions import Action, Actor
+from models.wording import day_of
+
+MAX_FREEZE, MAX_CLOSURE, MAX_YEARS = timedelta(days=3 * 366), timedelta(days=366), 5
+
+
+class LifeKind(StrEnum):
+    """What an act is about."""
+
+    FREEZE = "freeze"
+    CLOSURE = "closure"
+    END = "end"
+
+
+class Scope(StrEnum):
+    """Of which sessions the days of a closure do not count."""
+
+    ALL = "all"
+    CLASS = "class"
+    PERSONAL_TRAINING = "personal_training"
+
+
+SCOPES = {Scope.CLASS: "Classes", Scope.PERSONAL_TRAINING: "Personal training", Scope.ALL: "All sessions"}
+"""Each as people call it."""
+
+
+class LifeAct(Base):
+    """One version of a freeze, a closure or an end. A trigger refuses every change."""
+
+    __tablename__ = "life_acts"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", LifeKind), "kind"),
+        CheckConstraint(one_of("scope", Scope), "scope"),
+        CheckConstraint(
+            "CASE kind WHEN 'closure' THEN club_id IS NOT NULL AND membership_id IS NULL AND scope IS NOT NULL"
+            " ELSE membership_id IS NOT NULL AND club_id IS NULL AND scope IS NULL END",
+            "whose",
+        ),
+        CheckConstraint(
+            "CASE kind WHEN 'end' THEN first_day IS NULL AND last_day IS NOT NULL ELSE first_day IS NOT NULL"
+            " AND (kind = 'freeze' OR last_day IS NOT NULL) AND first_day <= last_day END",
+            "days",
+        ),
+    )
+
+    id: Mapped[Id]
+    kind: Mapped[str]
+    membership_id: Mapped[int | None] = mapped_column(ForeignKey("memberships.id"), index=True)
+    club_id: Mapped[int | None] = mapped_column(ForeignKey("clubs.id"), index=True)
+    """Of a closure."""
+    scope: Mapped[str | None]
+    first_day: Mapped[date | None]
+    """The first frozen or closed local day; an end has none."""
+    last_day: Mapped[date | None]
+    """The last frozen or closed local day, or the last of the membership. NULL: frozen until further notice."""
+    replaces: Mapped[int | None] = mapped_column(ForeignKey("life_acts.id"), unique=True)
+    """The version before this one."""
+    undone: Mapped[bool] = mapped_column(default=False)
+    """It was undone by this act: it never was."""
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"))
+    recorded_at: Mapped[RecordedAt]
+
+    action: Mapped[Action] = relationship()
+    membership: Mapped[Membership | None] = relationship()
+    club: Mapped[Club | None] = relationship()
+
+    @property
+    def days(self) -> str:
+        """Its days in words: `from Jan 7 to Jan 16, 2026`."""
+        if self.kind == LifeKind.END:
+            return f"last day {day_of(self.last_day)}"
+        return f"from {day_of(self.first_day)} {f'to {day_of(self.last_day)}' if self.last_day else 'on'}"
+
+
+class Life(NamedTuple):
+    """What happened to a membership: the days that do not count, and its last day."""
+
+    frozen: tuple[DayRange, ...] = ()
+    closed: Mapping[int, tuple[DayRange, ...]] = MappingProxyType({})
+    """By item."""
+    ended: date | None = None
+
+    def is_frozen(self, day: date) -> bool:
+        """Whether that local day is frozen."""
+        return any(first <= day <= last for first, last in self.frozen)
+
+
+UNTOUCHED = Life()
+
+
+class Lives(NamedTuple):
+    """The acts that count, by membership and by club."""
+
+    frozen: Mapping[int, list[DayRange]]
+    ended: Mapping[int, date]
+    closed: Mapping[int, Mapping[int, list[DayRange]]]
+
+    def of(self, membership_id: int, club_id: int) -> Life:
+        """The life of one membership."""
+        frozen, closed = self.frozen.get(membership_id, ()), self.closed.get(club_id, {})
+        ended = self.ended.get(membership_id)
+        if not (frozen or closed or ended):
+            return UNTOUCHED
+        return Life(tuple(frozen), {item: tuple(ranges) for item, ranges in closed.items()}, ended)
+
+
+_LIVES = text("""
+    SELECT kind, membership_id, NULL AS item_id, first_day, last_day
+    FROM life_in_force WHERE membership_id = ANY(CAST(:ids AS bigint[]))
+    UNION ALL
+    SELECT a.kind, a.club_id, i.id, a.first_day, a.last_day
+    FROM life_in_force a JOIN items i ON a.scope IN ('all', i.session_type)
+    WHERE a.kind = 'closure' AND i.session_type IS NOT NULL
+      AND a.club_id = ANY (ARRAY(SELECT club_id FROM memberships WHERE id = ANY(CAST(:ids AS bigint[]))))
+""")
+
+
+def read(session: Session, membership_ids: Collection[int]) -> Lives:
+    """What counts of the lives of these memberships, and of the closures of their clubs."""
+    frozen: defaultdict[int, list[DayRange]] = defaultdict(list)
+    closed: defaultdict[int, defaultdict[int, list[DayRange]]] = defaultdict(lambda: defaultdict(list))
+    ended: dict[int, date] = {}
+    for kind, owner, item_id, first, last in session.execute(_LIVES, {"ids": array(membership_ids)}):
+        match kind:
+            case LifeKind.FREEZE:
+                frozen[owner].append((first, last or OPEN))
+            case LifeKind.CLOSURE:
+                closed[owner][item_id].append((first, last))
+            case _:
+                ended[owner] = last
+    return Lives(frozen, ended, closed)
+
+
+_LATER = aliased(LifeAct)
+_IN_FORCE = select(LifeAct).where(~LifeAct.undone, ~exists().where(_LATER.replaces == LifeAct.id))
+
+
+def in_force(session: Session, *, membership_id: int | None = None, club_id: int | None = None) -> Sequence[LifeAct]:
+    """The acts of a membership, or the closures of a club, that count; by their days."""
+    owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
+    return session.scalars(_IN_FORCE.where(owner).order_by(LifeAct.first_day, LifeAct.last_day, LifeAct.id)).all()
+
+
+class Done(NamedTuple):
+    """An act that was recorded, and the payments that it lets settle again (by the sweep, or at once)."""
+
+    act: LifeAct
+    payments: list[int]
+
+
+def freeze(
+    session: Session, membership: Membership, *, first: date, last: date | None, reason: str, by: Actor, now: datetime
+) -> Done:
+    """Freeze a membership from the first local day to the last; without a last one, until further notice.
+
+    Days of several freezes count once. Raises DaysBackwards, YearWrong, TooLong, ReasonMissing or TextTooLong.
+    """
+    act = LifeAct(kind=LifeKind.FREEZE.value, membership_id=membership.id, first_day=first, last_day=last)
+    return _record(session, act, "freeze", reason, by, now)
+
+
+def end(session: Session, membership: Membership, *, last: date, reason: str, by: Actor, now: datetime) -> Done:
+    """End a membership after its last local day, which may be past or to come.
+
+    What becomes of unused sessions is as its terms of that day say. Raises AlreadyEnded, and as `freeze`.
+    """
+    locks.change(session)
+    for known in in_force(session, membership_id=membership.id):
+        if known.kind == LifeKind.END:
+            raise AlreadyEnded(day=day_of(known.last_day))
+    act = LifeAct(kind=LifeKind.END.value, membership_id=membership.id, last_day=last)
+    return _record(session, act, "end membership", reason, by, now)
+
+
+def close(
+    session: Session, club: Club, *, scope: Scope, first: date, last: date, reason: str, by: Actor, now: datetime
+) -> Done:
+    """Close a club from the first local day to the last: those days do not count for sessions of that scope.
+
+    Raises as `freeze`.
+    """
+    act = LifeAct(kind=LifeKind.CLOSURE.value, club_id=club.id, scope=scope.value, first_day=first, last_day=last)
+    return _record(session, act, "close club", reason, by, now)
+
+
+def change(session: Session, act: LifeAct, *, last: date | None, reason: str, by: Actor, now: datetime) -> Done:
+    """Give an act that counts another last day: a freeze that ends early or goes on, a membership's later end.
+
+    Raises NotChanged, WrongState for one that does not count any more, and as `freeze`.
+    """
+    if last == act.last_day:
+        raise NotChanged(field="last_day")
+    return _replace(session, act, "change", LifeAct(last_day=last, first_day=act.first_day), reason, by, now)
+
+
+def undo(session: Session, act: LifeAct, *, reason: str, by: Actor, now: datetime) -> Done:
+    """Undo an act that counts, as if it had never been: to reopen a membership, undo its end. Raises WrongState."""
+    version = LifeAct(first_day=act.first_day, last_day=act.last_day, undone=True)
+    return _replace(session, act, "undo", version, reason, by, now)
+
+
+def _replace(
+    session: Session, act: LifeAct, verb: str, version: LifeAct, reason: str, by: Actor, now: datetime
+) -> Done:
+    locks.change(session)
+    if act.undone or session.scalar(select(exists().where(LifeAct.replaces == act.id))):
+        raise WrongState(
+            what=f"This {act.kind}", state="changed or undone by now", verb=f"{verb}d".replace("dod", "done")
+        )
+    version.kind, version.membership_id, version.club_id = act.kind, act.membership_id, act.club_id
+    version.scope, version.replaces = act.scope, act.id
+    return _record(session, version, f"{verb} {act.kind}", reason, by, now)
+
+
+def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, now: datetime) -> Done:
+    reason = actions.reason_given(reason)
+    owner = session.get_one(Club, act.club_id) if act.club_id else session.get_one(Membership, act.membership_id)
+    club, whose = (owner, f"club {owner.name}") if isinstance(owner, Club) else (owner.club, f"membership {owner.id}")
+    if not act.undone:
+        _check_days(act, local_day(now, club.time_zone))
+    locks.change(session)
+    member_id = owner.member_id if isinstance(owner, Membership) else None
+    act.action_id = actions.log(session, by, verb, f"{whose}, {act.days}", member_id=member_id, reason=reason)
+    session.add(act)
+    session.flush()
+    if act.club_id and act.first_day:
+        return Done(act, settling_again.of_club(session, act.club_id, act.first_day, act.scope or ""))
+    return Done(act, settling_again.of_memberships(session, [(act.membership_id or 0, None)]))
+
+
+def _check_days(act: LifeAct, today: date) -> None:
+    first, last = act.first_day, act.last_day
+    for field, day in (("first_day", first), ("last_day", last)):
+        if day and abs((day - today).days) > MAX_YEARS * 366:
+            raise YearWrong(field=field, day=day_of(day), years=MAX_YEARS)
+    if not (first and last):
+        return
+    if last < first:
+        raise DaysBackwards(first=day_of(first), last=day_of(last))
+    limit, words = (MAX_CLOSURE, "a year") if act.kind == LifeKind.CLOSURE else (MAX_FREEZE, "three years")
+    if last - first >= limit:
+        raise TooLong(what=f"A {act.kind}", first=day_of(first), last=day_of(last), limit=words)
