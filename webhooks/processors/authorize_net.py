@@ -84,7 +84,7 @@ class AuthorizeNet(Meaning, SignedInHeader):
     api: ClassVar = {"live": "https://api.authorize.net", "test": "https://apitest.authorize.net"}
     api_key = "the API login ID and the transaction key, with a blank between,"
     api_key_words = 2
-    fetches = True
+    fetches = needs_api = True
     # The current year and the two before it are kept: support.authorize.net, KA-05371.
     horizon = timedelta(days=730)
 

@@ -95,6 +95,8 @@ class Processor(ABC):
     api_key_words: ClassVar[int] = 1
     fetches: ClassVar[bool] = False
     """Whether some of its events are thin."""
+    needs_api: ClassVar[bool] = False
+    """Whether nothing at all is credited without its API."""
     horizon: ClassVar[timedelta | None] = None
     """How far back its API lists what happened; None where it cannot be asked."""
 

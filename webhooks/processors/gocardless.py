@@ -105,7 +105,7 @@ class GoCardless(SignedInHeader):
     library = "gocardless_pro"
     api: ClassVar = {"live": "https://api.gocardless.com", "test": "https://api-sandbox.gocardless.com"}
     api_key = "a read-only access token"
-    fetches = True
+    fetches = needs_api = True
     horizon = timedelta(days=540)
 
     def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:

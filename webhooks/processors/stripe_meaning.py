@@ -31,8 +31,8 @@ SAME_MONEY = "the same money as invoice.paid, which credits"
 ONE_OFF = {"invoice_item_details", "invoiceitem"}
 RECURRING = {"subscription_item_details", "subscription"}
 """How a line is called, since Basil in its parent, before that in its type."""
-THIN = "v1."
-"""How types of thin events begin whose object is one of API v1."""
+THIN, THIN_EVENT = "v1.", "v2.core.event"
+"""How types of thin events begin whose object is one of API v1, and what the `object` of thin events is."""
 
 
 class Billed(NamedTuple):
@@ -74,14 +74,19 @@ class Meaning(Processor):
     digits: ClassVar = {"ISK": 2, "MGA": 0, "UGX": 2}  # docs.stripe.com/currencies: zero-decimal, special cases
 
     def reading(self, type: str) -> Callable[..., list[Fact]]:
-        """The method that reads events of that type. Raises Unusable for a thin event of it, which has no object."""
-        if type.startswith(THIN) and type.removeprefix(THIN) in self.meanings:
-            raise Unusable("a thin event, which has no amounts: choose snapshot payloads for this endpoint in Stripe")
-        return super().reading(type)
+        """The method that reads events of that type, thin or not."""
+        return super().reading(type.removeprefix(THIN))
 
     def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Object, datetime]:
-        """The object, and when the event was made."""
-        return strict.mapping(strict.mapping(event, "data"), "object"), strict.unix_time(event, "created")
+        """The object, of a thin event as it was fetched, and when the event was made."""
+        if not type.startswith(THIN):
+            return strict.mapping(strict.mapping(event, "data"), "object"), strict.unix_time(event, "created")
+        if resource is None:
+            raise Unusable("its object was not fetched")
+        found, asked = strict.loads(resource), strict.name(strict.mapping(event, "related_object"), "id")
+        if strict.name(found, "id") != asked:
+            raise Unusable(f"it is about {asked[:60]}, but another object was fetched")
+        return found, strict.iso_time(event, "created")
 
     # Money in
 
