@@ -68,6 +68,7 @@ class Meaning(Processor):
         "a failed attempt: no money moved": "net.authorize.customer.subscription.failed",
         BATCH_FAILED_REASON: BATCH_FAILED,
     }
+    about_money = ("net.authorize.payment.",)
 
     def needs_details(self, type: str, payload: Object) -> bool:
         """Whether the transaction's details have to be fetched. Of a listed payment only where it names nobody."""
@@ -88,6 +89,11 @@ class Meaning(Processor):
         if (needed or details) and details.get("transId") != transaction:
             raise Unusable("what was fetched are not this transaction's details")
         return (TransactionEvent(transaction, strict.iso_time(event, "eventDate"), payload, details),)
+
+    def named_payment(self, event: TransactionEvent) -> tuple[str | None, datetime]:
+        """The transaction of the notification. Raises Ignored for one that was not approved."""
+        _check_approved(event.payload)
+        return event.transaction, event.at
 
     def paid(self, event: TransactionEvent) -> list[Fact]:
         """A payment of the authorised amount."""

@@ -71,12 +71,13 @@ class Square(SignedInHeader):
         "nothing was paid yet: invoice.payment_made follows when it is": "invoice.published",
         "a failed attempt: no money moved": "invoice.scheduled_charge_failed",
         "the same money as refund.updated, which comes for each payment": "invoice.refunded",
-        "no money moved": "invoice.canceled",
+        "no money moved": "invoice.canceled invoice.deleted",
         "the same money as invoice.payment_made, which credits": "order.updated",
         "no money moved: dispute.state.updated follows when it does": """
-            dispute.evidence.created dispute.evidence.deleted""",
+            dispute.evidence.added dispute.evidence.created dispute.evidence.deleted dispute.evidence.removed""",
         "the club's own money on its way to its bank": "payout.paid",
     }
+    about_money = ("invoice.", "payment.", "refund.", "dispute.")
     account_field = "merchant_id"
 
     dedupe = "the event's id (event_id)"
@@ -121,6 +122,16 @@ class Square(SignedInHeader):
     def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Object]:
         """The object."""
         return (strict.mapping(strict.mapping(strict.mapping(event, "data"), "object"), type.partition(".")[0]),)
+
+    def named_payment(self, found: Object) -> tuple[str | None, datetime]:
+        """The payment that a refund or dispute names, or the order that an invoice or payment is of."""
+        disputed = strict.mapping(found, "disputed_payment")
+        named = (
+            strict.optional_name(found, "payment_id"),
+            strict.optional_name(disputed, "payment_id"),
+            strict.optional_name(found, "order_id"),
+        )
+        return next(filter(None, named), None), strict.iso_time(found, "updated_at")
 
     def invoice(self, statuses: set[str], invoice: Object) -> list[Fact]:
         """What was paid, where the invoice is paid in full and has one of the statuses."""

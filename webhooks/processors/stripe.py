@@ -65,7 +65,8 @@ class Stripe(Meaning):
     def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
         """One event per delivery; a thin one, where its object has a meaning."""
         event = self.event(body)
-        return [event._replace(thin=event.type.startswith(THIN) and event.type.removeprefix(THIN) in self.meanings)]
+        bare = event.type.removeprefix(THIN)
+        return [event._replace(thin=bare != event.type and (bare in self.meanings or self.is_unknown(bare)))]
 
     def same_content(self, first: bytes, second: bytes) -> bool:
         """Two versions of one event, rendered by different API versions, have to agree in their meaning."""

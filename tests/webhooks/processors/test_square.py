@@ -313,7 +313,8 @@ def test_a_reference_that_is_none_is_not_left_out_in_silence(body: bytes, path: 
         ("dispute.evidence.created", "no money moved"),
         ("payout.paid", "club's own"),
         ("subscription.updated", "nothing about dues"),
-        ("payment.completed", "nothing about dues"),
+        ("invoice.deleted", "no money moved"),
+        ("dispute.evidence.added", "no money moved"),
         ("INVOICE.PAYMENT_MADE", "nothing about dues"),
     ],
 )

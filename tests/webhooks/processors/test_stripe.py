@@ -343,7 +343,7 @@ class TestDispute:
         ("charge.updated", "no money moved"),
         ("charge.pending", "no money moved yet"),
         ("payment_intent.processing", "no money moved yet"),
-        ("invoice.paid.", "nothing about dues"),
+        ("invoice.voided", "nothing about dues"),
         ("INVOICE.PAID", "nothing about dues"),
     ],
 )
