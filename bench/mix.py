@@ -32,7 +32,7 @@ class Mix:
     """Requests for those of the endpoints whose processors need not be asked anything; each is taken once."""
 
     def __init__(self, endpoints: tuple[Endpoint, ...], memberships: int) -> None:
-        known = [one for one in map(adapter, endpoints) if not one.fetches]
+        known = [one for one in map(adapter, endpoints) if not one.needs_api]
         self.endpoints = [one.endpoint.name for one in known]
         self._tellers = [(one, _forger(one)) for one in known]
         self._memberships = memberships

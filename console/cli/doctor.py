@@ -79,9 +79,9 @@ def _endpoints(loaded: Settings) -> Iterator[Finding]:
         secrets = counted(len(endpoint.secrets), "secret")
         if (processor.fetches or processor.horizon) and not endpoint.api_key:
             where = loaded.places(settings.api_key_variable(endpoint.name), f"{endpoint.name}.api")
-            cannot = "credited" if processor.fetches else "reconciled"
+            cannot = "credited" if processor.needs_api else "reconciled"
             what = f"{secrets}, but no API key: nothing can be {cannot} without it. Put it into {where}."
-            yield Finding(not processor.fetches, f"Endpoint {endpoint.name}: {what}")
+            yield Finding(not processor.needs_api, f"Endpoint {endpoint.name}: {what}")
         else:
             yield Finding(True, f"Endpoint {endpoint.name}: {endpoint.processor}, {endpoint.mode}, {secrets}.")
 

@@ -1,7 +1,7 @@
-"""Square's lists of locations, payments, refunds and disputes, and its search for invoices.
+"""Square's lists of locations, payments, refunds and disputes, its search for invoices, and its orders.
 
 Source: developer.squareup.com/reference/square (ListLocations, ListPayments, ListPaymentRefunds, ListDisputes,
-SearchInvoices).
+SearchInvoices, RetrieveOrder).
 """
 
 from datetime import datetime
@@ -37,6 +37,13 @@ def routes(app: Flask, objects: Objects) -> None:
         ]
         found.sort(key=lambda one: str(one.get(order)), reverse=asked.get("sort_order") != "ASC")
         return _page(kind, found, asked.get("cursor"), asked.get("limit", 100, int))
+
+    @app.get("/v2/orders/<id>")
+    def order(id: str) -> Response | tuple[Response, int]:
+        found = objects.get("orders", id)
+        if found is None:
+            return jsonify(errors=[{"category": "INVALID_REQUEST_ERROR", "code": "NOT_FOUND"}]), 404
+        return jsonify(order=found)
 
     @app.post("/v2/invoices/search")
     def search() -> Response:

@@ -1,4 +1,4 @@
-"""Stripe's events, as GET /v1/events lists them. Source: docs.stripe.com/api/events/list."""
+"""Stripe's events, as GET /v1/events lists them, and the objects that thin events name. Source: docs.stripe.com/api."""
 
 from typing import Any
 
@@ -6,14 +6,26 @@ from flask import Flask, Response, jsonify, request
 
 from local.api_objects import Objects
 
+KINDS = "invoices, invoice_payments, refunds, charges, credit_notes, disputes, payment_intents"
+
 
 def routes(app: Flask, objects: Objects) -> None:
-    """List the `events`; those with an `account` for that account only, and without its name, as Stripe does."""
+    """List the `events`, those with an `account` for that account only, and without its name; give one object."""
+
+    @app.before_request
+    def check() -> tuple[Response, int] | None:
+        if request.headers.get("Authorization", "").startswith("Bearer "):
+            return None
+        return _refusal("You did not provide an API key."), 401
+
+    @app.get(f"/v1/<any({KINDS}):kind>/<id>")
+    @app.get("/v1/checkout/<any(sessions):kind>/<id>")
+    def thing(kind: str, id: str) -> Response | tuple[Response, int]:
+        found = objects.get(kind, id)
+        return jsonify(found) if found else (_refusal(f"No such object: {id!r}"), 404)
 
     @app.get("/v1/events")
     def events() -> Response | tuple[Response, int]:
-        if not request.headers.get("Authorization", "").startswith("Bearer "):
-            return _refusal("You did not provide an API key."), 401
         asked = request.args
         types = {value for name, value in asked.items() if name.startswith("types[")}
         account = request.headers.get("Stripe-Account")

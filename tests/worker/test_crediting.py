@@ -74,6 +74,23 @@ def test_what_has_no_effect_says_why(crediting: Crediting, make: Make, body: byt
     assert value(make, "SELECT count(*) FROM payment_facts") == 0
 
 
+@pytest.mark.parametrize("it_comes_first", [True, False])
+def test_an_unknown_type_about_money_is_looked_at_once_its_payment_is_known(
+    crediting: Crediting, make: Make, it_comes_first: bool
+) -> None:
+    join(make, "sub_1")
+    unknown = paid("in_1", "sub_1", event_id="evt_1", kind="invoice.merged")
+    first, last = sorted([unknown, paid("in_1", "sub_1")], key=lambda body: (body == unknown) != it_comes_first)
+    arrive(make, first)
+    crediting.drain()
+    assert rows(make, "SELECT reason FROM payment_reviews") == []
+    arrive(make, last)
+    crediting.drain()
+    what = "stripe sent invoice.merged, which this version does not know: see the payment there"
+    assert rows(make, "SELECT reason, what FROM payment_reviews") == [("noted", what)]
+    assert credited_once(make, ["in_1"])
+
+
 TEST_EVENT = paid("in_1", "sub_1")
 LIVE_EVENT = TEST_EVENT.replace(b'"livemode": false', b'"livemode": true')
 

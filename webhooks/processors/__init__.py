@@ -43,7 +43,7 @@ def adapters(endpoints: Iterable[Endpoint]) -> dict[str, Processor]:
 def adapter(endpoint: Endpoint) -> Processor:
     """The adapter for that endpoint. Raises SettingsError as `adapters` does."""
     kind = processor_class(endpoint)
-    asks = kind.fetches or endpoint.api_key
+    asks = kind.needs_api or endpoint.api_key
     if asks and kind.library and find_spec(kind.library) is None:
         raise SettingsError(
             f"Endpoint {endpoint.name!r} needs the package {kind.library!r}, which is not installed: "

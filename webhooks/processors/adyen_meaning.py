@@ -75,25 +75,32 @@ class Meaning(Processor):
         "no money moved: a risk review": "MANUAL_REVIEW_ACCEPT",
         "no money moved: a risk review; a cancellation follows where it has an effect": "MANUAL_REVIEW_REJECT",
         "a failed attempt: no money moved": "OFFER_CLOSED",
+        "no money moved yet: AUTHORISATION follows when it does": "AUTORESCUE_NEXT_ATTEMPT PENDING PROCESS_RETRY",
+        "a gift to a charity: no dues": "DONATION",
+        "a check of the shopper: no money moved": "AUTHENTICATION FRAUD_ONLY",
         "no money moved: each of its parts has its own AUTHORISATION": "ORDER_OPENED",
         "a payout, no payment of dues": "PAIDOUT_REVERSED PAYOUT_DECLINE PAYOUT_EXPIRE PAYOUT_THIRDPARTY",
-        "no money moved yet: AUTHORISATION follows when it does": "PENDING",
         "no money went back yet: REFUND follows when it does": "POSTPONED_REFUND",
-        "a stored card or bank account: nothing was paid": "RECURRING_CONTRACT",
+        "a stored card or bank account: nothing was paid": "DISABLE_RECURRING RECURRING_CONTRACT",
         "the member has the money of the refund: no change": "REFUND_NOT_CLEARED",
         "a report, no payment of dues": "REPORT_AVAILABLE",
         "a refund was called off before it was made: no money moved": "VOID_PENDING_REFUND",
     }
+    about_money = ("",)
 
     def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Object, datetime]:
         """The item and its date. Raises Ignored for a request that failed."""
         item = only_item(event)
         success = item.get("success")
-        if success == "false" and type in self.requests:
+        if success == "false" and (type in self.requests or self.is_unknown(type)):
             raise Ignored("a failed attempt: no money moved")
         if success != "true" and (success, type) != ("false", "ORDER_CLOSED"):
             raise Unusable(f"success is {success!r:.60}, which {type} cannot have")
         return item, strict.iso_time(item, "eventDate")
+
+    def named_payment(self, item: Object, at: datetime) -> tuple[str | None, datetime]:
+        """The payment that the item refers to; whatever has a new name may be about money."""
+        return strict.optional_name(item, "originalReference"), at
 
     def authorised(self, item: Object, at: datetime) -> list[Fact]:
         """A payment, with automatic capture."""

@@ -44,7 +44,14 @@ from typing import Any, ClassVar
 from models.currencies import is_known
 from runtime.settings import Endpoint
 from webhooks.processors import strict
-from webhooks.processors.authorize_net_meaning import APPROVED, BATCH_FAILED, BATCH_FAILED_REASON, LISTED, Meaning
+from webhooks.processors.authorize_net_meaning import (
+    APPROVED,
+    BATCH_FAILED,
+    BATCH_FAILED_REASON,
+    LISTED,
+    Meaning,
+    items_in,
+)
 from webhooks.processors.base import Object, SignedInHeader, Trial
 from webhooks.processors.events import ParsedEvent, Unavailable, Unusable
 from webhooks.signatures import Headers, Invalid, Verdict
@@ -62,6 +69,7 @@ KEPT_OF_DETAILS = (
     "transId", "transactionType", "transactionStatus", "refTransId", "settleAmount", "subscription", "profile",
 )  # fmt: skip
 KEPT_WITHIN = {"customer": ("id", "email"), "order": ("invoiceNumber", "description")}
+KEPT_OF_ITEMS = ("itemId", "quantity", "unitPrice")
 """The rest of a transaction is names, addresses and cards."""
 
 _SIGNATURE = re.compile("sha512=([0-9A-Fa-f]{128})")
@@ -84,7 +92,7 @@ class AuthorizeNet(Meaning, SignedInHeader):
     api: ClassVar = {"live": "https://api.authorize.net", "test": "https://apitest.authorize.net"}
     api_key = "the API login ID and the transaction key, with a blank between,"
     api_key_words = 2
-    fetches = True
+    fetches = needs_api = True
     # The current year and the two before it are kept: support.authorize.net, KA-05371.
     horizon = timedelta(days=730)
 
@@ -142,6 +150,8 @@ class AuthorizeNet(Meaning, SignedInHeader):
         for name, keys in KEPT_WITHIN.items():
             if isinstance(holder := found.get(name), dict):
                 kept[name] = {key: holder[key] for key in keys if key in holder}
+        if listed := items_in(found):
+            kept["lineItems"] = [{key: item.get(key) for key in KEPT_OF_ITEMS} for item in listed]
         # default=str: as text, amounts stay what they are.
         return json.dumps(kept, default=str).encode()
 

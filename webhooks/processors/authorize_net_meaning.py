@@ -1,16 +1,17 @@
 """What Authorize.Net's notifications mean, and what its API lists.
 
 A payment is of its subscription, where it names one. Its payer is the customer profile. A payment that names neither,
-as first dues that were a plain sale, is of the customer by the merchant's own id.
+as first dues that were a plain sale, is of the customer by the merchant's own id. Its line items are its lines.
 """
 
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 from models.payments.facts import Fact, Paid, Restored, Reversed
-from webhooks.processors import payers, strict
+from webhooks.processors import items, payers, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
+from webhooks.processors.items import Item
 
 APPROVED = 1
 """The response code of a transaction that went through."""
@@ -68,6 +69,7 @@ class Meaning(Processor):
         "a failed attempt: no money moved": "net.authorize.customer.subscription.failed",
         BATCH_FAILED_REASON: BATCH_FAILED,
     }
+    about_money = ("net.authorize.payment.",)
 
     def needs_details(self, type: str, payload: Object) -> bool:
         """Whether the transaction's details have to be fetched. Of a listed payment only where it names nobody."""
@@ -88,6 +90,11 @@ class Meaning(Processor):
         if (needed or details) and details.get("transId") != transaction:
             raise Unusable("what was fetched are not this transaction's details")
         return (TransactionEvent(transaction, strict.iso_time(event, "eventDate"), payload, details),)
+
+    def named_payment(self, event: TransactionEvent) -> tuple[str | None, datetime]:
+        """The transaction of the notification. Raises Ignored for one that was not approved."""
+        _check_approved(event.payload)
+        return event.transaction, event.at
 
     def paid(self, event: TransactionEvent) -> list[Fact]:
         """A payment of the authorised amount."""
@@ -149,7 +156,7 @@ class Meaning(Processor):
             payer = str(customer)
         billing, by = ((each,) if each else () for each in (subscription, payer))
         paid = Paid(event.transaction, event.at, amount_minor, self._currency, billing, by)
-        return [payers.known(paid)]
+        return [items.with_items(payers.known(paid), map(_item, items_in(event.details)))]
 
     def _settled(self, event: TransactionEvent) -> int:
         known = "settleAmount" in event.details
@@ -165,6 +172,19 @@ class Meaning(Processor):
         )
         described = order.get("description") or order.get("invoiceNumber") or notice.get("invoiceNumber")
         return payers.details(None, customer.get("email"), described)
+
+
+def items_in(details: Object) -> list[Object]:
+    """The items of a transaction: a list, or an object around one as in requests. None where one is no object."""
+    listed = details.get("lineItems")
+    listed = listed.get("lineItem") if isinstance(listed, dict) else listed
+    listed = [listed] if isinstance(listed, dict) else listed
+    return listed if isinstance(listed, list) and all(isinstance(each, dict) for each in listed) else []
+
+
+def _item(item: Object) -> Item:
+    price, quantity = items.number(item.get("unitPrice")), items.number(item.get("quantity"))
+    return Item(item.get("itemId"), None if price is None or quantity is None else price * quantity, quantity)
 
 
 def _check_approved(payload: Object) -> None:

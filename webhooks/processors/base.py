@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from models.payments.facts import Fact, Paid
+from models.payments.facts import Fact, Noted, Paid
 from runtime.settings import Endpoint, SettingsError, api_key_variable, secret_variable
 from webhooks import signatures
 from webhooks.processors import strict
@@ -57,6 +57,8 @@ class Processor(ABC):
     """Event types, separated by blanks -> what they mean."""
     ignored: ClassVar[Mapping[str, str]] = {}
     """Reason -> the event types, separated by blanks, that are ignored for it."""
+    about_money: ClassVar[tuple[str, ...]] = ()
+    """How types begin that are about money. Of one that is in neither table, staff are told at its payment."""
     mode_field: ClassVar[tuple[str, object, object] | None] = None
     """The key under which an event names its mode, and the value there in live and in test mode."""
     account_field: ClassVar[str] = ""
@@ -95,6 +97,8 @@ class Processor(ABC):
     api_key_words: ClassVar[int] = 1
     fetches: ClassVar[bool] = False
     """Whether some of its events are thin."""
+    needs_api: ClassVar[bool] = False
+    """Whether nothing at all is credited without its API."""
     horizon: ClassVar[timedelta | None] = None
     """How far back its API lists what happened; None where it cannot be asked."""
 
@@ -160,6 +164,8 @@ class Processor(ABC):
         """
         event = self.load(body)
         self.check(event)
+        if self.is_unknown(type):
+            return self.unknown(type, event, resource)
         read = self.reading(type)
         return read(*self.details(type, event, resource))
 
@@ -192,6 +198,25 @@ class Processor(ABC):
             raise Ignored(self.reasons.get(type, f"{type[:100]} says nothing about dues"))
         name, *given = [found] if isinstance(found, str) else found
         return partial(getattr(self, name), *given)
+
+    def is_unknown(self, type: str) -> bool:
+        """Whether the type is about money, and this version does not know it."""
+        return type.startswith(self.about_money) and type not in self.meanings and type not in self.reasons
+
+    def unknown(self, type: str, event: Object, resource: bytes | None) -> list[Fact]:
+        """What staff are told of such an event, at the payment that it names. Raises Ignored where it names none."""
+        what = f"{self.endpoint.processor} sent {type[:100]}, which this version does not know"
+        try:
+            payment, at = self.named_payment(*self.details(type, event, resource))
+        except Unusable:
+            payment = None
+        if payment is None:
+            raise Ignored(f"{what}, and it names no payment")
+        return [Noted(payment, at, f"{what}: see the payment there")]
+
+    def named_payment(self, *details: Any) -> tuple[str | None, datetime]:
+        """The payment that an event about money names, whatever its type, and when it happened. Raises Unusable."""
+        raise NotImplementedError
 
     def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Any, ...]:
         """What of an event the readings take."""

@@ -48,11 +48,20 @@ class Meaning(Processor):
         "no money moved: it is withdrawn since the dispute opened": "dispute_disputed",
         "no money moved: dispute_won or dispute_lost follows when it does": "dispute_under_review",
         "a payout to the bank: no money of the member's moved": "disbursement disbursement_exception",
+        "a risk review: no money moved": "transaction_reviewed",
     }
+    about_money = ("subscription_charged_", "transaction_", "dispute_", "refund_")
 
     def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Object, datetime]:
         """The subject, and when the notice was made."""
         return strict.mapping(event, "subject"), strict.iso_time(event, "timestamp")
+
+    def named_payment(self, subject: Object, at: datetime) -> tuple[str | None, datetime]:
+        """The charge that the subject is about: of a subscription the newest, of a refund the one that it refunds."""
+        charges = strict.objects(strict.mapping(subject, "subscription"), "transactions")
+        about = strict.mapping(strict.mapping(subject, "dispute") or subject, "transaction") or next(iter(charges), {})
+        named = (strict.optional_name(about, key) for key in ("refunded_transaction_id", "id"))
+        return next(filter(None, named), None), at
 
     def charged(self, subject: Object, at: datetime) -> list[Fact]:
         """The newest charge of a subscription; a second one within a billing period is a proration."""

@@ -94,6 +94,7 @@ class GoCardless(SignedInHeader):
         "a fee of GoCardless's: no dues": "payments.surcharge_fee_debited payments.surcharge_fee_credited",
         "no money went back yet: refunds.paid follows when it does": "refunds.created",
     }
+    about_money = ("payments.", "refunds.")
     account_field = "links.organisation"
 
     dedupe = "each event's id (EV...)"
@@ -105,7 +106,7 @@ class GoCardless(SignedInHeader):
     library = "gocardless_pro"
     api: ClassVar = {"live": "https://api.gocardless.com", "test": "https://api-sandbox.gocardless.com"}
     api_key = "a read-only access token"
-    fetches = True
+    fetches = needs_api = True
     horizon = timedelta(days=540)
 
     def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
@@ -142,6 +143,10 @@ class GoCardless(SignedInHeader):
     def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Object, datetime, bytes | None]:
         """The event, when it was made, and what was fetched for it."""
         return event, strict.iso_time(event, "created_at"), resource
+
+    def named_payment(self, event: Object, at: datetime, resource: bytes | None) -> tuple[str | None, datetime]:
+        """The payment that the event links to."""
+        return strict.optional_name(strict.mapping(event, "links"), "payment"), at
 
     def paid(self, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
         """The dues; a payment that had failed is paid after all."""

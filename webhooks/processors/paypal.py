@@ -87,7 +87,7 @@ class PayPal(paypal_meaning.Meaning):
     api: ClassVar = {mode: f"https://api-m.{domain}" for mode, domain in DOMAINS.items()}
     api_key = "the app's client id, then its secret"
     api_key_words = 2
-    fetches = True
+    fetches = needs_api = True
     horizon = timedelta(days=30)
 
     def __init__(self, endpoint: Endpoint) -> None:

@@ -55,12 +55,29 @@ class Meaning(Processor):
         "no money moved yet: PAYMENT.SALE.COMPLETED follows when it does": "BILLING.SUBSCRIPTION.ACTIVATED",
         "a failed attempt: no money moved": "BILLING.SUBSCRIPTION.PAYMENT.FAILED",
         "the same dispute as CUSTOMER.DISPUTE.CREATED": "RISK.DISPUTE.CREATED",
+        "no money moved: only what is reserved changed": """
+            PAYMENT.AUTHORIZATION.CREATED PAYMENT.AUTHORIZATION.VOIDED PAYMENT.ORDER.CREATED PAYMENT.ORDER.CANCELLED""",
+        "no money moved: it says nothing about dues": """
+            CHECKOUT.CHECKOUT.BUYER-APPROVED CHECKOUT.ORDER.DECLINED CHECKOUT.ORDER.SAVED CHECKOUT.ORDER.VOIDED
+            CHECKOUT.PAYMENT-APPROVAL.REVERSED INVOICING.INVOICE.CANCELLED INVOICING.INVOICE.CREATED
+            INVOICING.INVOICE.SCHEDULED INVOICING.INVOICE.UPDATED""",
+        "a payout, no payment of dues": """
+            PAYMENT.PAYOUTSBATCH.DENIED PAYMENT.PAYOUTSBATCH.PROCESSING PAYMENT.PAYOUTSBATCH.SUCCESS
+            PAYMENT.PAYOUTS-ITEM.BLOCKED PAYMENT.PAYOUTS-ITEM.CANCELED PAYMENT.PAYOUTS-ITEM.DENIED
+            PAYMENT.PAYOUTS-ITEM.FAILED PAYMENT.PAYOUTS-ITEM.HELD PAYMENT.PAYOUTS-ITEM.REFUNDED
+            PAYMENT.PAYOUTS-ITEM.RETURNED PAYMENT.PAYOUTS-ITEM.SUCCEEDED PAYMENT.PAYOUTS-ITEM.UNCLAIMED
+            PAYMENT.REFERENCED-PAYOUT-ITEM.COMPLETED PAYMENT.REFERENCED-PAYOUT-ITEM.FAILED""",
     }
+    about_money = (
+        "PAYMENT.", "PAYMENTS.", "CHECKOUT.", "INVOICING.INVOICE.", "BILLING.SUBSCRIPTION.PAYMENT.", "RISK.DISPUTE.",
+    )  # fmt: skip
 
     def interpret(self, type: str, body: bytes, resource: bytes | None = None) -> list[Fact]:
         """The event itself only says what to fetch: all meaning is the fetched resource's."""
-        strict.loads(body)
+        event = strict.loads(body)
         if not type.startswith(FETCHED):
+            if self.is_unknown(type):
+                return self.unknown(type, event, resource)
             self.reading(type)
         if resource is None:
             raise Unusable("its resource was not fetched")
@@ -69,6 +86,10 @@ class Meaning(Processor):
         if place is None:
             raise Unusable(f"what PayPal answers does not say that it is of {self.endpoint.mode} mode")
         return self.reading(place.rpartition("/")[0])(found, type)
+
+    def named_payment(self, event: Object) -> tuple[str | None, datetime]:
+        """None: what a body says is not signed, so it names nothing that can be believed."""
+        raise Unusable("a body is not signed")
 
     def payment(self, payment: Object, type: str) -> list[Fact]:
         """The dues; of a payment that went back, also what went back, as a running total beside its refunds."""

@@ -10,6 +10,10 @@ an order is surely no invoice's: it counts for the customer that it names.
 `invoice.payment_made` credits, and so does `invoice.updated`, where the money of a bank
 debit comes days later. The earliest of them counts, by the invoice's own `updated_at`.
 
+An invoice does not say what it is for. Its order does: of one without a subscription the order is fetched,
+so that its items are lines of the payment. Where there is no access token, or it may not read orders, the
+invoice counts as a whole.
+
 A COMPLETED payment names the order of its invoice. That is the link by which refunds,
 disputes, and the failure of the payment itself find the dues; they name only the payment.
 A first attempt that failed was never linked, and so takes nothing from the second. Each
@@ -27,7 +31,7 @@ payment status of subscriptions" by invoice.payment_made), payments-api/retrieve
 ("Subscription payment"), invoices-api/pay-refund-invoices, disputes-api/overview,
 payments-api/take-payments/ach-payments, webhooks/step2subscribe, webhooks/step3validate,
 webhooks/troubleshooting; developer.squareup.com/reference/square: Invoice,
-InvoiceStatus, Payment, PaymentRefund, DisputeState, ListPayments, SearchInvoices.
+InvoiceStatus, Payment, PaymentRefund, DisputeState, ListPayments, SearchInvoices, RetrieveOrder, OrderLineItem.
 """
 
 import base64
@@ -35,14 +39,16 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from runtime.settings import Endpoint
-from webhooks.processors import payers, strict
+from webhooks.processors import items, payers, strict
 from webhooks.processors.base import Object, SignedInHeader, Trial
 from webhooks.processors.events import Ignored, ParsedEvent, Payer, Unavailable, Unusable
+from webhooks.processors.items import Item
 from webhooks.signatures import Headers
 
 TIMEOUT_S = 10.0
@@ -52,6 +58,9 @@ BANK_DEBIT = timedelta(days=7)
 OTHER_ENVIRONMENT = {"live": "sandbox", "test": "production"}
 WITHHELD = {"EVIDENCE_REQUIRED", "PROCESSING", "LOST", "ACCEPTED"}
 """States of a dispute in which the money is gone."""
+KEPT_OF_ITEMS = ("catalog_object_id", "quantity", "total_money")
+NO_ORDER = b"{}"
+"""What stands for an order that cannot be read."""
 
 
 class Square(SignedInHeader):
@@ -71,12 +80,13 @@ class Square(SignedInHeader):
         "nothing was paid yet: invoice.payment_made follows when it is": "invoice.published",
         "a failed attempt: no money moved": "invoice.scheduled_charge_failed",
         "the same money as refund.updated, which comes for each payment": "invoice.refunded",
-        "no money moved": "invoice.canceled",
+        "no money moved": "invoice.canceled invoice.deleted",
         "the same money as invoice.payment_made, which credits": "order.updated",
         "no money moved: dispute.state.updated follows when it does": """
-            dispute.evidence.created dispute.evidence.deleted""",
+            dispute.evidence.added dispute.evidence.created dispute.evidence.deleted dispute.evidence.removed""",
         "the club's own money on its way to its bank": "payout.paid",
     }
+    about_money = ("invoice.", "payment.", "refund.", "dispute.")
     account_field = "merchant_id"
 
     dedupe = "the event's id (event_id)"
@@ -89,7 +99,8 @@ class Square(SignedInHeader):
     options = frozenset({"api", "url"})
     trial = Trial(api_key="sandbox_1", options={"url": "https://gym.example/webhooks/square"})
     library = "square"
-    api_key = "an access token that may read locations, payments, refunds, disputes and invoices"
+    api_key = "an access token that may read locations, payments, refunds, disputes, invoices and orders"
+    fetches = True
     horizon = timedelta(days=365)
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -115,12 +126,32 @@ class Square(SignedInHeader):
         event, other = self.event(body), OTHER_ENVIRONMENT[self.endpoint.mode]
         if (headers.get("square-environment") or "").lower() == other:
             reason = f"sent from Square's {other} environment, but the endpoint is in {self.endpoint.mode} mode"
-            event = event._replace(quarantine_reason=reason)
-        return [event]
+            return [event._replace(quarantine_reason=reason)]
+        return [event._replace(thin=self._asks_order(event))]
+
+    def _asks_order(self, event: ParsedEvent) -> bool:
+        """Whether it is of an invoice that counts, of whose items nothing is known."""
+        reading = self.meanings.get(event.type)
+        if not isinstance(reading, tuple) or reading[0] != "invoice":
+            return False
+        invoice = payers.inside(strict.peek(event.body), "data", "object", "invoice")
+        status, subscription, order = (payers.inside(invoice, key) for key in ("status", "subscription_id", "order_id"))
+        return isinstance(status, str) and status in reading[1] and not subscription and strict.is_name(order)
 
     def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Object]:
-        """The object."""
-        return (strict.mapping(strict.mapping(strict.mapping(event, "data"), "object"), type.partition(".")[0]),)
+        """The object; an invoice with its order, where that was fetched."""
+        found = strict.mapping(strict.mapping(strict.mapping(event, "data"), "object"), type.partition(".")[0])
+        return (found if resource is None else found | {"order": strict.loads(resource)},)
+
+    def named_payment(self, found: Object) -> tuple[str | None, datetime]:
+        """The payment that a refund or dispute names, or the order that an invoice or payment is of."""
+        disputed = strict.mapping(found, "disputed_payment")
+        named = (
+            strict.optional_name(found, "payment_id"),
+            strict.optional_name(disputed, "payment_id"),
+            strict.optional_name(found, "order_id"),
+        )
+        return next(filter(None, named), None), strict.iso_time(found, "updated_at")
 
     def invoice(self, statuses: set[str], invoice: Object) -> list[Fact]:
         """What was paid, where the invoice is paid in full and has one of the statuses."""
@@ -133,7 +164,10 @@ class Square(SignedInHeader):
         reference, at = strict.name(invoice, "order_id"), strict.iso_time(invoice, "updated_at")
         billing = _named(invoice, "subscription_id")
         payer = _named(strict.mapping(invoice, "primary_recipient"), "customer_id")
-        return [payers.known(Paid(reference, at, amount, currency, billing, payer))]
+        paid = payers.known(Paid(reference, at, amount, currency, billing, payer))
+        order = strict.mapping(invoice, "order")
+        listed = strict.objects(order, "line_items") if order.get("id") == reference else ()
+        return [items.with_items(paid, map(_item, listed))]
 
     def payment(self, payment: Object) -> list[Fact]:
         """The link to the order, or the payment's failure; of a payment without an order, what was paid."""
@@ -185,23 +219,36 @@ class Square(SignedInHeader):
 
     # The API
 
+    def fetch(self, type: str, body: bytes) -> bytes:
+        """The order of an invoice, as far as it is needed; an empty one where it may not be read."""
+        event = strict.loads(body)
+        self.check(event)
+        (invoice,) = self.details(type, event, None)
+        asked = strict.name(invoice, "order_id")
+        if not self.endpoint.api_key:
+            return NO_ORDER
+        from webhooks.processors import http
+
+        try:
+            with self._client() as api, self._answers("an order"):
+                found = json.loads(api.orders.get(order_id=asked).order.json())
+        except _NotForUs:
+            return NO_ORDER
+        http.check_same(asked, found.get("id"), "Square's API")
+        listed = found.get("line_items") or ()
+        kept = [{key: item.get(key) for key in KEPT_OF_ITEMS} for item in listed if isinstance(item, dict)]
+        return json.dumps({"id": asked, "line_items": kept}).encode()
+
     def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """Payments made or changed in that time, with the invoices they paid, and refunds and disputes that changed.
 
         Location by location, each as the webhook event it would have been. After an error or a limit, Square's library
         tries twice more, when Retry-After says, within a minute.
         """
-        import httpx
-        from square import Square as Client
-        from square.environment import SquareEnvironment
-
-        own = SquareEnvironment.PRODUCTION if self.endpoint.mode == "live" else SquareEnvironment.SANDBOX
         start, end = (strict.rfc3339(moment, "milliseconds") for moment in (since, until))
         made = {"begin_time": start, "end_time": end}
         changed = {"updated_at_begin_time": start, "updated_at_end_time": end, "sort_field": "UPDATED_AT"}
-        with httpx.Client(timeout=TIMEOUT_S) as http:
-            (token,) = self.api_credentials()
-            api = Client(base_url=self.api_address or own.value, token=token, httpx_client=http)
+        with self._client() as api:
             for location in self._pages(api.locations.list, "locations"):
                 # Without a location, payments are those of the main one.
                 at, merchant = {"location_id": location.get("id")}, location.get("merchant_id")
@@ -219,6 +266,18 @@ class Square(SignedInHeader):
                 for dispute in self._pages(api.disputes.list, "disputes", **at):
                     if since <= strict.iso_time(dispute, "updated_at") < until:
                         yield self._event("dispute.state.updated", dispute, merchant)
+
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        """The client of Square's library."""
+        import httpx
+        from square import Square as Client
+        from square.environment import SquareEnvironment
+
+        own = SquareEnvironment.PRODUCTION if self.endpoint.mode == "live" else SquareEnvironment.SANDBOX
+        with httpx.Client(timeout=TIMEOUT_S) as http:
+            (token,) = self.api_credentials()
+            yield Client(base_url=self.api_address or own.value, token=token, httpx_client=http)
 
     def _invoice_of(self, api: Any, payment: Object, since: datetime) -> Object | None:
         """The invoice that the payment paid. Invoices are searched by customer: the API has no search by order.
@@ -241,26 +300,33 @@ class Square(SignedInHeader):
 
     def _pages(self, ask: Callable[..., Any], key: str, **query: Any) -> Iterator[Object]:
         """Every object on every page, as JSON. The library's own paging ends at the first empty page."""
-        import httpx
-        from square.core.api_error import ApiError
-
         while True:
-            try:
+            with self._answers(f"a list of {key}"):
                 page = ask(**query)
                 answer = getattr(page, "response", page)
                 found = [json.loads(item.json()) for item in getattr(answer, key) or ()]
                 query["cursor"] = getattr(answer, "cursor", None)
-            except ApiError as error:
-                if error.status_code in {401, 403}:
-                    raise self.key_refused("Square", error.status_code) from None
-                raise Unavailable(f"Square's API does not answer as it should (status {error.status_code})") from None
-            except httpx.HTTPError as error:
-                raise Unavailable(f"Square's API does not answer ({type(error).__name__})") from None
-            except (AttributeError, RecursionError, TypeError, ValueError):
-                raise Unavailable(f"Square's API answers something else than a list of {key}") from None
             yield from found
             if not query["cursor"]:
                 return
+
+    @contextmanager
+    def _answers(self, what: str) -> Iterator[None]:
+        """Raises Unavailable for whatever is asked within that is not answered so."""
+        import httpx
+        from square.core.api_error import ApiError
+
+        try:
+            yield
+        except ApiError as error:
+            if error.status_code in {401, 403}:
+                raise _NotForUs(str(self.key_refused("Square", error.status_code))) from None
+            kind = _NotForUs if error.status_code == 404 else Unavailable
+            raise kind(f"Square's API does not answer as it should (status {error.status_code})") from None
+        except httpx.HTTPError as error:
+            raise Unavailable(f"Square's API does not answer ({type(error).__name__})") from None
+        except (AttributeError, RecursionError, TypeError, ValueError):
+            raise Unavailable(f"Square's API answers something else than {what}") from None
 
     def _event(self, type: str, found: Object, merchant: object) -> ParsedEvent:
         """The event that Square would have sent of the present version of an object."""
@@ -273,6 +339,15 @@ class Square(SignedInHeader):
             "data": {"type": kind, "id": found.get("id"), "object": {kind: found}},
         }
         return self.event(json.dumps(event).encode())
+
+
+class _NotForUs(Unavailable):
+    """There is nothing there that the access token may read."""
+
+
+def _item(item: Object) -> Item:
+    cost = items.number(payers.inside(item, "total_money", "amount"))
+    return Item(item.get("catalog_object_id"), cost, items.number(item.get("quantity")))
 
 
 def _named(holder: Object, key: str) -> tuple[str, ...]:

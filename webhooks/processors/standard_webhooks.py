@@ -54,6 +54,12 @@ class StandardWebhooks(Processor):
         "payment.noted": "noted",
         "reference.replaced": ("names_another", Replaced),
     }
+    ignored: ClassVar = {
+        "no money moved: payment.paid says when it does": """
+            payment.created payment.updated payment.pending payment.processing payment.failed payment.canceled
+            payment.cancelled""",
+    }
+    about_money = ("payment.",)
 
     dedupe = "the signed webhook-id header"
     answer_within_s = 15
@@ -98,6 +104,10 @@ class StandardWebhooks(Processor):
         """The data, the payment it names, and when it happened."""
         data = strict.mapping(event, "data")
         return data, strict.name(data, "payment"), strict.iso_time(event, "timestamp")
+
+    def named_payment(self, data: Object, payment: str, at: datetime) -> tuple[str | None, datetime]:
+        """The payment in the data."""
+        return payment, at
 
     def paid(self, data: Object, payment: str, at: datetime) -> list[Fact]:
         """Dues that were paid."""

@@ -9,13 +9,18 @@ A bank debit that fails after it had succeeded (an ACH return) comes as a disput
 The API lists events for 30 days, rendered in the account's version of the API, which need not be the webhook
 endpoint's: two versions of one event are compared by their meaning.
 
-Sources: docs.stripe.com/api (events, events/list, events/types), docs.stripe.com/webhooks,
-docs.stripe.com/webhooks/versioning.
+A thin event ("v1.invoice.paid", an event of API v2) names an object of API v1, and nothing of what is in it. It is
+fetched as it is now, and read as if the event of API v1 had brought it. Its `context` is what `account` is there.
+
+Sources: docs.stripe.com/api (events, events/list, events/types, v2/core/events), docs.stripe.com/webhooks,
+docs.stripe.com/webhooks/versioning, docs.stripe.com/event-destinations (thin events),
+docs.stripe.com/changelog/endive/2026-09-30/thin-events-for-api-v1-resources-generally-available.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
@@ -26,8 +31,11 @@ from webhooks import signatures
 from webhooks.processors import strict
 from webhooks.processors.base import Object, Trial
 from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Unavailable, Unusable
-from webhooks.processors.stripe_meaning import Meaning
+from webhooks.processors.stripe_meaning import THIN, THIN_EVENT, Meaning
 from webhooks.signatures import Headers, Verdict
+
+_PLACE = re.compile("/v1/[a-z_]+(?:/[a-z_]+)?/([A-Za-z0-9_]+)", re.ASCII)
+"""The place of an object in API v1, with its id."""
 
 
 class Stripe(Meaning):
@@ -42,7 +50,8 @@ class Stripe(Meaning):
     options = frozenset({"api"})
     trial = Trial(lambda: f"whsec_{token_urlsafe(24)}", "sk_test_1")
     library = "stripe"
-    api_key = "a secret or restricted key that may read events"
+    api_key = "a secret or restricted key that may read events and what they are about"
+    fetches = True
     horizon = timedelta(days=30)
 
     def verify(self, body: bytes, headers: Headers, now: float) -> Verdict:
@@ -52,6 +61,12 @@ class Stripe(Meaning):
     def sign(self, body: bytes, timestamp: int) -> Delivery:
         """As Stripe's own library does."""
         return Delivery(body, signatures.sign_stripe(body, self.endpoint.keys[0], timestamp))
+
+    def parse(self, body: bytes, headers: Headers) -> list[ParsedEvent]:
+        """One event per delivery; a thin one, where its object has a meaning."""
+        event = self.event(body)
+        bare = event.type.removeprefix(THIN)
+        return [event._replace(thin=bare != event.type and (bare in self.meanings or self.is_unknown(bare)))]
 
     def same_content(self, first: bytes, second: bytes) -> bool:
         """Two versions of one event, rendered by different API versions, have to agree in their meaning."""
@@ -78,36 +93,36 @@ class Stripe(Meaning):
     def check(self, event: Object) -> None:
         """An endpoint without an account takes no connected account's events."""
         super().check(event)
-        self.check_account("account", strict.optional_name(event, "account"))
+        name = "context" if event.get("object") == THIN_EVENT else "account"
+        self.check_account(name, strict.optional_name(event, name))
+
+    def fetch(self, type: str, body: bytes) -> bytes:
+        """The object that a thin event names, as it is now."""
+        event = strict.loads(body)
+        self.check(event)
+        related = strict.mapping(event, "related_object")
+        asked, place = strict.name(related, "id"), related.get("url")
+        named = _PLACE.fullmatch(place) if isinstance(place, str) else None
+        if named is None or named[1] != asked:
+            raise Unusable("its related_object stands nowhere in Stripe's API v1")
+        with self._asking() as ask:
+            answer = str(ask(named[0]).body).encode()
+        from webhooks.processors import http
+
+        http.check_same(asked, http.read(answer, "Stripe's API").get("id"), "Stripe's API")
+        return answer
 
     def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """The events of the types that matter, the newest first, as the API has them.
 
         Page by page, as they are asked for. Stripe's library tries twice more after a time-out or a server error.
         """
-        import stripe
-
-        from webhooks.processors.http import TIMEOUT_S
-
-        api, account = self.api_address, self.endpoint.account
-        with closing(stripe.RequestsClient(timeout=TIMEOUT_S)) as http:
-            client = stripe.StripeClient(
-                self._key_of_this_mode(),
-                stripe_account=account,
-                base_addresses={"api": api} if api else {},
-                max_network_retries=2,
-                http_client=http,
-            )
-            created = {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
-            wanted = {"created": created, "types": list(self.meanings), "limit": 100}
+        account = self.endpoint.account
+        created = {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
+        wanted = {"created": created, "types": list(self.meanings), "limit": 100}
+        with self._asking() as ask:
             while True:
-                try:
-                    page = client.raw_request("get", "/v1/events", **wanted).data
-                except (stripe.AuthenticationError, stripe.PermissionError) as error:
-                    raise self.key_refused("Stripe", error.http_status) from None
-                except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError, ValueError) as error:
-                    what = f"{type(error).__name__}, status {getattr(error, 'http_status', None)}"
-                    raise Unavailable(f"Stripe's API does not answer as it should ({what})") from None
+                page = ask("/v1/events", **wanted).data
                 events = _events(page)
                 for event in events:
                     # Connect's webhooks name the account; the list for that account does not.
@@ -117,10 +132,44 @@ class Stripe(Meaning):
                     return
                 wanted["starting_after"] = events[-1]["id"]
 
+    @contextmanager
+    def _asking(self) -> Iterator[Callable[..., Any]]:
+        """A function that asks the API for a place with some parameters, and gives the library's answer.
+
+        Raises Unavailable; LookupError for what the API does not have.
+        """
+        key = self._key_of_this_mode()
+        import stripe
+
+        from webhooks.processors.http import TIMEOUT_S
+
+        api = self.api_address
+        with closing(stripe.RequestsClient(timeout=TIMEOUT_S)) as http:
+            client = stripe.StripeClient(
+                key,
+                stripe_account=self.endpoint.account,
+                base_addresses={"api": api} if api else {},
+                max_network_retries=2,
+                http_client=http,
+            )
+
+            def ask(place: str, **wanted: Any) -> Any:
+                try:
+                    return client.raw_request("get", place, **wanted)
+                except (stripe.AuthenticationError, stripe.PermissionError) as error:
+                    raise self.key_refused("Stripe", error.http_status) from None
+                except stripe.InvalidRequestError as error:
+                    raise LookupError(f"Stripe has no answer to GET {place}: {str(error)[:200]}") from None
+                except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError, ValueError) as error:
+                    what = f"{type(error).__name__}, status {getattr(error, 'http_status', None)}"
+                    raise Unavailable(f"Stripe's API does not answer as it should ({what})") from None
+
+            yield ask
+
     def _key_of_this_mode(self) -> str:
         (key,), mode = self.api_credentials(), self.endpoint.mode
         if ("_test_" if mode == "live" else "_live_") in key:
-            raise self.wrong(f"{self.api_key_at} is not a {mode}-mode key, but the endpoint is {mode}.")
+            raise Unavailable(f"{self.api_key_at} is not a {mode}-mode key, but the endpoint is {mode}")
         return key
 
 

@@ -31,8 +31,10 @@ SAME_MONEY = "the same money as invoice.paid, which credits"
 ONE_OFF = {"invoice_item_details", "invoiceitem"}
 RECURRING = {"subscription_item_details", "subscription"}
 """How a line is called, since Basil in its parent, before that in its type."""
-THIN = "v1."
-"""How types of thin events begin whose object is one of API v1."""
+NAMES = ("invoice", "payment_intent", "charge")
+"""What names a payment: one of these objects, or what stands under such a key; the first that there is."""
+THIN, THIN_EVENT = "v1.", "v2.core.event"
+"""How types of thin events begin whose object is one of API v1, and what the `object` of thin events is."""
 
 
 class Billed(NamedTuple):
@@ -70,18 +72,41 @@ class Meaning(Processor):
         "no money moved yet: charge.dispute.funds_withdrawn follows when it does": "charge.dispute.created",
         "no money moved: funds_withdrawn or funds_reinstated follows when it does": "charge.dispute.updated",
         "no money moved: refunds and disputes have events of their own": "charge.updated",
+        "no money moved: it says nothing about dues": """
+            invoice.created invoice.deleted invoice.discount_added invoice.discount_removed invoice.finalization_failed
+            invoice.finalized invoice.line_item_added invoice.line_item_pricing_changed
+            invoice.line_item_quantity_changed invoice.line_item_removed invoice.marked_uncollectible invoice.overdue
+            invoice.sent invoice.upcoming invoice.updated invoice.voided invoice.will_be_due invoice_payment.canceled
+            invoice_payment.open checkout.session.expired""",
     }
+    about_money = (
+        "invoice.", "invoice_payment.", "charge.", "payment_intent.", "refund.", "credit_note.", "checkout.session.",
+    )  # fmt: skip
     digits: ClassVar = {"ISK": 2, "MGA": 0, "UGX": 2}  # docs.stripe.com/currencies: zero-decimal, special cases
 
     def reading(self, type: str) -> Callable[..., list[Fact]]:
-        """The method that reads events of that type. Raises Unusable for a thin event of it, which has no object."""
-        if type.startswith(THIN) and type.removeprefix(THIN) in self.meanings:
-            raise Unusable("a thin event, which has no amounts: choose snapshot payloads for this endpoint in Stripe")
-        return super().reading(type)
+        """The method that reads events of that type, thin or not."""
+        return super().reading(type.removeprefix(THIN))
+
+    def is_unknown(self, type: str) -> bool:
+        """The same of a type that is thin."""
+        return super().is_unknown(type.removeprefix(THIN))
+
+    def named_payment(self, holder: Object, at: datetime) -> tuple[str | None, datetime]:
+        """The invoice, payment intent or charge that the object names, or is."""
+        named = holder | {str(holder.get("object")): holder.get("id")}
+        return next(filter(None, (strict.optional_name(named, key) for key in NAMES)), None), at
 
     def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Object, datetime]:
-        """The object, and when the event was made."""
-        return strict.mapping(strict.mapping(event, "data"), "object"), strict.unix_time(event, "created")
+        """The object, of a thin event as it was fetched, and when the event was made."""
+        if not type.startswith(THIN):
+            return strict.mapping(strict.mapping(event, "data"), "object"), strict.unix_time(event, "created")
+        if resource is None:
+            raise Unusable("its object was not fetched")
+        found, asked = strict.loads(resource), strict.name(strict.mapping(event, "related_object"), "id")
+        if strict.name(found, "id") != asked:
+            raise Unusable(f"it is about {asked[:60]}, but another object was fetched")
+        return found, strict.iso_time(event, "created")
 
     # Money in
 

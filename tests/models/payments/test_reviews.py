@@ -49,6 +49,8 @@ class TestReasons:
             ([Paid("in", PAID_AT, DUES, "USD", payer=("sub",))], 8, []),
             ([Paid("in", PAID_AT, 100, "USD", payer=("sub",))], 0, ["payer_only"]),
             ([paid("in", "sub"), Noted("in", PAID_AT, "it says so")], 8, ["noted"]),
+            ([paid("in", "other"), Noted("in", PAID_AT, "it says so")], 0, ["noted", "unmatched"]),
+            ([Noted("in", PAID_AT, "it says so")], 0, []),
             ([paid("in", "sub"), Reversed("in", PAID_AT, "credit note:cn_1", DUES, "USD")], 0, ["outside"]),
         ],
         ids=lambda value: "-".join(value) if isinstance(value, list) and value and isinstance(value[0], str) else None,

@@ -151,7 +151,8 @@ class TestMeaning:
             ("VOID_PENDING_REFUND", "before it was made"),
             ("POSTPONED_REFUND", "no money went back yet"),
             ("REFUND_NOT_CLEARED", "no change"),
-            *((code, "nothing about dues") for code in ("NEW_IN_2030", "authorisation", "AUTHORISATION.")),
+            ("DONATION", "no dues"),
+            ("PROCESS_RETRY", "no money moved yet"),
         ],
     )
     @pytest.mark.parametrize("success", ["true", "false"])

@@ -90,7 +90,7 @@ class TestMeaning:
     @pytest.mark.parametrize(
         "kind",
         [f"customer.subscription.{word}" for word in ("created", "updated", "suspended", "cancelled", "expiring")]
-        + ["customer.deleted", "payment.authcapture", "payment.authcapture.created.x", "payment.AUTHCAPTURE.created"],
+        + ["customer.deleted", "payment"],
     )
     def test_other_types(self, kind: str) -> None:
         with pytest.raises(Ignored, match="nothing about dues"):

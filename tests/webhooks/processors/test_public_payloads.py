@@ -220,7 +220,7 @@ def test_what_it_means_is_said_deliberately(one: Published) -> None:
         assert UNUSABLE.get(one.name, "") in read.unusable
         assert bool(read.unusable) == (one.name in UNUSABLE)
         if re.fullmatch(ABOUT_MONEY[one.processor], read.kind):
-            assert "says nothing about dues" not in read.ignored, read.kind
+            assert not re.search("says nothing about dues$|does not know", read.ignored), read.kind
 
 
 def test_the_tables_name_samples() -> None:

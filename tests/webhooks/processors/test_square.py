@@ -1,3 +1,4 @@
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
-from webhooks.processors import Ignored, Processor, Unusable
+from webhooks.processors import Ignored, ParsedEvent, Processor, Unusable
 from webhooks.processors.events import Payer
 
 URL = "https://gym.example/webhooks/square?from=square:1"
@@ -30,6 +31,10 @@ class TestContract(ProcessorContract):
     signature_header = "x-square-hmacsha256-signature"
     tolerance_s = None
     options: ClassVar[Mapping[str, str]] = {"url": URL}
+
+    def resource(self, part: ParsedEvent) -> bytes:
+        item = {"catalog_object_id": "GOLD", "quantity": "1", "total_money": {"amount": 8900, "currency": "USD"}}
+        return json.dumps({"id": "orderGym0001", "line_items": [item]}).encode()
 
 
 def at(text: str) -> datetime:
@@ -313,7 +318,8 @@ def test_a_reference_that_is_none_is_not_left_out_in_silence(body: bytes, path: 
         ("dispute.evidence.created", "no money moved"),
         ("payout.paid", "club's own"),
         ("subscription.updated", "nothing about dues"),
-        ("payment.completed", "nothing about dues"),
+        ("invoice.deleted", "no money moved"),
+        ("dispute.evidence.added", "no money moved"),
         ("INVOICE.PAYMENT_MADE", "nothing about dues"),
     ],
 )

@@ -268,7 +268,7 @@ class TestAll:
                 meaning(body, on, data__account=account)
 
 
-@pytest.mark.parametrize("type", ["payment.created", "payment", "payment.paid.", "PAYMENT.PAID", "invoice.paid"])
+@pytest.mark.parametrize("type", ["payment", "PAYMENT.PAID", "invoice.paid"])
 def test_types_without_effect(type: str) -> None:
     with pytest.raises(Ignored, match="nothing about dues"):
         meaning(PAID, type=type)

@@ -14,7 +14,8 @@ from runtime.settings import SettingsError
 from tests.webhooks.deliveries import changed, endpoint, recorded
 from webhooks.processors import ADAPTERS, ParsedEvent, Processor, Unavailable, http
 
-RECORDED = recorded("stripe")
+RECORDED = {name: body for name, body in recorded("stripe").items() if not name.startswith("thin")}
+"""What API v1 lists."""
 AT = 1_793_527_210
 SINCE, UNTIL = (datetime.fromtimestamp(AT + seconds, UTC) for seconds in (0, 1_000))
 
@@ -126,7 +127,7 @@ def test_no_key(stripe: StandIn) -> None:
 
 @pytest.mark.parametrize(("mode", "key"), [("test", "sk_live_1"), ("live", "rk_test_1")])
 def test_a_key_of_the_other_mode_asks_nothing(stripe: StandIn, mode: Literal["live", "test"], key: str) -> None:
-    with pytest.raises(SettingsError, match=f"SPP_API_KEY_STRIPE is not a {mode}-mode key"):
+    with pytest.raises(Unavailable, match=f"SPP_API_KEY_STRIPE is not a {mode}-mode key"):
         history(on(stripe, key, mode=mode))
     assert not stripe.asked
     assert history(on(stripe, "rk_live_1", mode="live")) == []

@@ -25,8 +25,10 @@ from tests.webhooks.processors.test_stripe import (
 from webhooks import signatures
 from webhooks.processors import Processor, Unusable
 
+SNAPSHOTS = {name: body for name, body in RECORDED.items() if not name.startswith("thin")}
 
-@pytest.mark.parametrize("body", RECORDED.values(), ids=RECORDED)
+
+@pytest.mark.parametrize("body", SNAPSHOTS.values(), ids=SNAPSHOTS)
 class TestModeAndAccount:
     def test_live_on_a_test_endpoint(self, body: bytes) -> None:
         with pytest.raises(Unusable, match="mode"):
@@ -94,7 +96,7 @@ class TestVersions:
 
     BASIL, CLOVER, BEFORE = "2025-06-30.basil", "2026-09-30.clover", "2024-06-20"
 
-    @pytest.mark.parametrize("body", RECORDED.values(), ids=RECORDED)
+    @pytest.mark.parametrize("body", SNAPSHOTS.values(), ids=SNAPSHOTS)
     def test_another_version_that_means_the_same(self, body: bytes) -> None:
         for more in ({}, {"data__object__object": "other"}, {"request": None}):
             assert TEST.same_content(body, changed(body, api_version=self.CLOVER, **more))

@@ -1,6 +1,5 @@
 """Invoices of every shape: what they pay for, how much of the dues, and whose they are."""
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -340,15 +339,6 @@ class TestCheckout:
     def test_malformed(self, changes: dict[str, Any]) -> None:
         with pytest.raises(Unusable):
             self.meaning(**changes)
-
-
-def test_a_thin_event_is_not_passed_over_in_silence() -> None:
-    body = {"id": "evt_1", "object": "v2.core.event", "created": "2026-11-01T09:00:00Z", "livemode": False}
-    for thin in ("v1.invoice.paid", "v1.refund.created"):
-        with pytest.raises(Unusable, match="choose snapshot payloads"):
-            TEST.interpret(thin, json.dumps(body | {"type": thin}).encode())
-    with pytest.raises(Ignored):
-        TEST.interpret("v1.customer.created", json.dumps(body).encode())
 
 
 class TestPayer:
