@@ -242,7 +242,7 @@ _USABLE = text("""
     SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for
     FROM credit_grants
     WHERE member_id = :member AND item_id = :item AND remaining > 0
-      AND effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)
+      AND effective_at <= :at AND (expires_at IS NULL OR :now < expires_at)
     ORDER BY id
     FOR UPDATE
 """)
@@ -251,20 +251,24 @@ _COMING = text("""
     SELECT CAST(coalesce(sum(g.remaining), 0) AS bigint),
            min(CAST(g.effective_at AT TIME ZONE c.time_zone AS date))
     FROM credit_grants g JOIN grant_clubs c ON c.grant_id = g.id
-    WHERE g.member_id = :member AND g.item_id = :item AND g.remaining > 0 AND g.effective_at > :now
+    WHERE g.member_id = :member AND g.item_id = :item AND g.remaining > 0 AND g.effective_at > :at
 """)
 
 
-def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime) -> list[Draw]:
+def draw(
+    session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime, at: datetime | None = None
+) -> list[Draw]:
     """What to take from each of the member's usable grants, in burn order. Locks the grants.
 
+    With `at`, for a use at that earlier moment: of the grants that were usable then and have not expired since.
     Sessions that are coming are not drawn. Raises TooFewSessions, which says how many they are and from when.
     """
-    grants = [UsableGrant(*row) for row in session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now})]
+    wanted = {"member": member_id, "item": item_id, "now": now, "at": at or now}
+    grants = [UsableGrant(*row) for row in session.execute(_USABLE, wanted)]
     draws = burn_order.draw(grants, quantity)
     if draws is None:
         usable, item = sum(grant.remaining for grant in grants), session.get_one(Item, item_id).name
-        coming, first = session.execute(_COMING, {"member": member_id, "item": item_id, "now": now}).one()
+        coming, first = session.execute(_COMING, wanted).one()
         raise TooFewSessions(asked=quantity, item=item, usable=usable, coming=coming, usable_from=first)
     return draws
 

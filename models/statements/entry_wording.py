@@ -54,6 +54,22 @@ def note_in_words(entry: EntryLine) -> str:
     return reason_in_words(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
 
 
+def occasion_in_words(entry: EntryLine, hour: Callable[[datetime], str] | None = None) -> str:
+    """For which class sessions were used: `Pilates, Tue 6:00 PM, with Kim, at Uptown`; empty if nobody said.
+
+    `hour` writes when that was; without it, the moment is left out.
+    """
+    said = [
+        entry.class_name or (entry.class_reference and f"class {entry.class_reference}"),
+        entry.trainer and f"with {entry.trainer}",
+        entry.club and f"at {entry.club}",
+    ]
+    if hour and said[0] and entry.used_at:
+        said.insert(1, hour(entry.used_at))
+    words = ", ".join(filter(None, said))
+    return words[:1].upper() + words[1:]
+
+
 def entered_later(entry: EntryLine) -> bool:
     """Whether it was recorded a day or more after it happened, so that its place in a statement needs explaining."""
     return entry.recorded_at - entry.occurred_at >= timedelta(days=1)
