@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -36,6 +36,11 @@ def joined(parts: Sequence[str], *, apart: bool = False) -> str:
     *first, last = parts or [""]
     comma = "," if apart or len(first) > 1 or any("," in part for part in parts) else ""
     return f"{', '.join(first)}{comma} and {last}" if first else last
+
+
+def on_day(day: date) -> str:
+    """`Nov 3, 2026`."""
+    return f"{day:%b} {day.day}, {day.year}"
 
 
 def duration(time: timedelta | float | None) -> str:

@@ -1,7 +1,7 @@
 """The occasion of a redemption: when it happened, where, in which class, with whom."""
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -46,7 +46,7 @@ def may_go_back(role: str) -> timedelta:
 
 def kept(session: Session, occasion: Occasion) -> Occasion:
     """The occasion as it is kept. Raises NotFound or TextTooLong."""
-    texts: dict[str, str | None] = {}
+    texts: dict[str, Any] = {}
     for name, limit in LENGTHS.items():
         texts[name] = given = visible(getattr(occasion, name) or "") or None
         if given and len(given) > limit:

@@ -3,7 +3,7 @@
 A redemption may say its occasion, and be dated back to when it happened.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -168,7 +168,7 @@ def give_back(
 
 
 def _begin(
-    session: Session, key: str, content: dict[str, int | str | None], at: datetime, *, is_dated: bool = False
+    session: Session, key: str, content: Mapping[str, object], at: datetime, *, is_dated: bool = False
 ) -> tuple[int, bool]:
     """The id under this key, and whether this is the first time. Raises KeyReused."""
     new = insert(Redemption).values(idempotency_key=key, occurred_at=at, **content)
