@@ -29,7 +29,8 @@ class MemberQuery(PageQuery):
 
     q: Annotated[str, Field(max_length=320)] | None = parameter(
         "Finds members by the beginnings of the words of their name, by the beginning of their e-mail address, or by "
-        "a whole billing or payment reference. One page has all that is found, and there is no cursor.",
+        "a whole billing or payment reference, or the idempotency key of a redemption. One page has all that is "
+        "found, and there is no cursor.",
         "ada",
         default=None,
     )

@@ -54,19 +54,16 @@ def note_in_words(entry: EntryLine) -> str:
     return reason_in_words(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
 
 
-def occasion_in_words(entry: EntryLine, hour: Callable[[datetime], str] | None = None) -> str:
+def occasion_in_words(entry: EntryLine, hour: str = "") -> str:
     """For which class sessions were used: `Pilates, Tue 6:00 PM, with Kim, at Uptown`; empty if nobody said.
 
-    `hour` writes when that was; without it, the moment is left out.
+    `hour` is when that was, as written on the page.
     """
-    said = [
-        entry.class_name or (entry.class_reference and f"class {entry.class_reference}"),
-        entry.trainer and f"with {entry.trainer}",
-        entry.club and f"at {entry.club}",
-    ]
-    if hour and said[0] and entry.used_at:
-        said.insert(1, hour(entry.used_at))
-    words = ", ".join(filter(None, said))
+    name = entry.class_name or (entry.class_reference and f"class {entry.class_reference}")
+    parts = [
+        name, hour if name else "", entry.trainer and f"with {entry.trainer}", entry.club and f"at {entry.club}",
+    ]  # fmt: skip
+    words = ", ".join(part for part in parts if part)
     return words[:1].upper() + words[1:]
 
 
