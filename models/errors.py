@@ -309,6 +309,10 @@ class NotLater(SppError, field="last_day"):
     """It can be used until {last_day} already: choose a later day."""
 
 
+class NotYours(SppError, status=403):
+    """Somebody else asked for adjustment {adjustment}: only they or a manager can decline it."""
+
+
 class SamePerson(SppError):
     """You asked for adjustment {adjustment} yourself: a second person has to approve it."""
 

@@ -221,6 +221,11 @@ def person() -> Actor:
     return Actor(token.owner.email, f"{request.remote_addr or ''}, token {token.id} ({token.name})")
 
 
+def role() -> str:
+    """The role of the token's owner."""
+    return cast("ApiToken", g.token).owner.role
+
+
 def _read(models: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:
     """The header, query and body of the request. Raises InvalidRequest."""
     given = {}

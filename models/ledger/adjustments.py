@@ -36,7 +36,8 @@ from models.ledger.clawback import Grant
 from models.ledger.entries import CreditGrant, Move
 from models.ledger.kinds import EntryKind
 from models.members.memberships import Member
-from models.staff import actions
+from models.staff import accounts, actions
+from models.staff.accounts import Role
 from models.staff.actions import Actor
 
 
@@ -181,6 +182,11 @@ def decide(session: Session, adjustment_id: int, *, approve: bool, by: Actor, no
         else:
             _apply(session, adjustment, "approve", by, now)
     return adjustment
+
+
+def may_decline(adjustment: Adjustment, by: Actor, role: str) -> bool:
+    """Whether somebody of that role may decline it: people below manager only withdraw their own."""
+    return adjustment.asked_by == by.name or accounts.may(role, Role.MANAGER)
 
 
 def waiting(session: Session, member_id: int | None = None) -> Sequence[Adjustment]:

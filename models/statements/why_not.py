@@ -48,7 +48,7 @@ class Held(NamedTuple):
     item: str
     usable: int
     coming: int
-    """Sessions of the next day on which some become usable."""
+    """Sessions of the next day on which some become usable; 0 of a day that is over, if they are used."""
     coming_day: date | None
     """That day, local at the club."""
     grant_id: int | None
@@ -73,16 +73,20 @@ def _expired(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if not held.expired or held.expired_day is None:
         return None
     sentence = f"The last {sessions_of(held.item, held.expired)} expired on {on_day(held.expired_day)}."
-    further = f" {held.coming} more can be used from {on_day(held.coming_day)}." if held.coming_day else ""
-    them = "it" if held.expired == 1 else "them"
-    way_out = f"A manager can bring {them} back, by extending grant {held.grant_id}.{further}"
+    way_out = f"A manager can bring {'it' if held.expired == 1 else 'them'} back, by extending grant {held.grant_id}."
+    if held.coming and held.coming_day:
+        way_out += f" {held.coming} more can be used from {on_day(held.coming_day)}."
     return WhyNot(Reason.EXPIRED, sentence, way_out, held.expired_day, held.grant_id)
 
 
 def _not_yet(held: Held, _: Sequence[Held]) -> WhyNot | None:
-    if held.coming_day is None:
+    if held.coming_day is None or (held.grant_id and not held.coming):
         return None
-    sentence = f"The next {sessions_of(held.item, held.coming)} can be used from {on_day(held.coming_day)}, not before."
+    day = on_day(held.coming_day)
+    if not held.coming:
+        sentence = f"The first {_named(held.item)} could be used from {day}, not before."
+        return WhyNot(Reason.NOT_YET, sentence, "Give a moment since then.", held.coming_day)
+    sentence = f"The next {sessions_of(held.item, held.coming)} can be used from {day}, not before."
     return WhyNot(Reason.NOT_YET, sentence, "Come back on that day, or give one by an adjustment.", held.coming_day)
 
 
@@ -121,9 +125,11 @@ _HELD = text(f"""
         FROM credit_grants g JOIN grant_clubs c ON c.grant_id = g.id
         WHERE g.member_id = :member
     ), grants AS (
-        SELECT *, effective_at = min(effective_at) FILTER (WHERE is_live AND NOT has_begun AND remaining > 0)
-                      OVER (PARTITION BY item_id) AS is_next
-        FROM held
+        SELECT *, effective_at = coalesce(
+                min(effective_at) FILTER (WHERE is_live AND NOT has_begun AND remaining > 0) OVER item,
+                min(effective_at) FILTER (WHERE NOT has_begun) OVER item
+            ) AS is_next
+        FROM held WINDOW item AS (PARTITION BY item_id)
     ), sums AS (
         SELECT item_id, coalesce(sum(remaining) FILTER (WHERE is_live AND has_begun), 0) AS usable,
                coalesce(sum(remaining) FILTER (WHERE is_live AND is_next), 0) AS coming,

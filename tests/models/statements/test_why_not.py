@@ -110,6 +110,9 @@ def test_a_moment_before_they_could_be_used(gym: Gym, member: Membership) -> Non
     found = answered(gym, member, NOW, PAID_AT - timedelta(minutes=1))
     assert (found.reason, found.day) == (Reason.NOT_YET, date(2024, 3, 1))
     assert found.sentence == "The next 8 Spin sessions can be used from Mar 1, 2024, not before."
+    spend(gym, member, CLASSES)
+    found = answered(gym, member, NOW, PAID_AT - timedelta(minutes=1))
+    assert found.sentence == "The first Spin sessions could be used from Mar 1, 2024, not before."
 
 
 def test_a_moment_at_which_they_could_be_used_that_have_expired_since(gym: Gym, member: Membership) -> None:
