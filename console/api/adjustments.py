@@ -12,7 +12,7 @@ from sqlalchemy.orm import selectinload
 
 from console.api import paging
 from console.api.fields import TIME, Answer, Body, Day, Id, KeyHeader, Text, field, id_of, parameter, whole
-from console.api.gate import act, person, read, role
+from console.api.gate import act, is_manager, person, read
 from console.api.members import Grant
 from console.api.paging import Listing, PageQuery
 from console.request import database
@@ -144,7 +144,7 @@ def decline(adjustment_id: int) -> Adjustment:
     Who asked for it can withdraw it; a manager can decline anybody's.
     """
     asked = database().get(Asked, adjustment_id)
-    if asked and not adjustments.may_decline(asked, person(), role()):
+    if asked and not adjustments.may_decline(asked, person(), is_manager=is_manager()):
         raise NotYours(adjustment=adjustment_id)
     return _shown(adjustments.decide(database(), adjustment_id, approve=False, by=person(), now=datetime.now(UTC)))
 

@@ -221,9 +221,9 @@ def person() -> Actor:
     return Actor(token.owner.email, f"{request.remote_addr or ''}, token {token.id} ({token.name})")
 
 
-def role() -> str:
-    """The role of the token's owner."""
-    return cast("ApiToken", g.token).owner.role
+def is_manager() -> bool:
+    """Whether the token's owner may do what a manager may."""
+    return accounts.may(cast("ApiToken", g.token).owner.role, Role.MANAGER)
 
 
 def _read(models: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:

@@ -11,7 +11,7 @@ from sqlalchemy import Select, func, select
 
 from console.api import paging
 from console.api.fields import TIME, Answer, Body, Id, Key, KeyHeader, Moment, Quantity, Text, field, id_of, parameter
-from console.api.gate import mark_replayed, read, role, write
+from console.api.gate import is_manager, mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
 from console.request import actor, database
 from models.catalogue.items import Item
@@ -129,7 +129,7 @@ def redeem(header: KeyHeader, body: RedemptionBody) -> Redemption:
     with why_not.explained(database(), member_id=body.member_id, item_id=body.item_id, now=now, at=body.occurred_at):
         done = ledger.redeem(
             database(), member_id=body.member_id, item_id=body.item_id, quantity=body.quantity, key=header.key,
-            by=actor(), now=now, occasion=body.occasion, back=may_go_back(role()),
+            by=actor(), now=now, occasion=body.occasion, back=may_go_back(is_manager=is_manager()),
         )  # fmt: skip
     return Redemption.of(_spent(done), draws=done.draws)
 
@@ -139,8 +139,7 @@ def list_redemptions(query: RedemptionQuery) -> Redemptions:
     """List redemptions, or find one by its idempotency key."""
     rows = select(Spent)
     if query.idempotency_key is not None:
-        made = select(func.coalesce(Spent.undoes, Spent.id)).where(Spent.idempotency_key == query.idempotency_key)
-        rows = rows.where(Spent.id == made.scalar_subquery())
+        rows = rows.where(Spent.id == ledger.id_made_with(query.idempotency_key))
     if query.class_reference is not None:
         rows = rows.where(Spent.class_reference == query.class_reference)
     return _page(rows, query)

@@ -79,7 +79,7 @@ def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
 def redeem_forms(item_ids: Iterable[int], zone: str, **given: Any) -> dict[int, RedeemForm]:
     """By item, the form that redeems its sessions: as it was sent or, with `formdata=None`, a new one."""
     clubs = database().scalars(select(Club).order_by(Club.name)).all()
-    back = occasions.may_go_back(current_user.account.role).days
+    back = occasions.may_go_back(is_manager=current_user.may("manager")).days
     return {item: RedeemForm(**given).ask(item_id=item, zone=zone, back=back, clubs=clubs) for item in item_ids}
 
 

@@ -36,8 +36,7 @@ from models.ledger.clawback import Grant
 from models.ledger.entries import CreditGrant, Move
 from models.ledger.kinds import EntryKind
 from models.members.memberships import Member
-from models.staff import accounts, actions
-from models.staff.accounts import Role
+from models.staff import actions
 from models.staff.actions import Actor
 
 
@@ -184,9 +183,9 @@ def decide(session: Session, adjustment_id: int, *, approve: bool, by: Actor, no
     return adjustment
 
 
-def may_decline(adjustment: Adjustment, by: Actor, role: str) -> bool:
-    """Whether somebody of that role may decline it: people below manager only withdraw their own."""
-    return adjustment.asked_by == by.name or accounts.may(role, Role.MANAGER)
+def may_decline(adjustment: Adjustment, by: Actor, *, is_manager: bool) -> bool:
+    """Whether that person may decline it: people below manager only withdraw their own."""
+    return is_manager or adjustment.asked_by == by.name
 
 
 def waiting(session: Session, member_id: int | None = None) -> Sequence[Adjustment]:

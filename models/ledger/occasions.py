@@ -8,8 +8,6 @@ from sqlalchemy.orm import Session
 from models.catalogue.clubs import Club
 from models.database.naming import MAX_NAME_LENGTH, visible
 from models.errors import InFuture, NotFound, TextTooLong, TooFarBack
-from models.staff import accounts
-from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH
 from models.wording import counted
 
@@ -39,9 +37,9 @@ class Occasion(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "occurred_at"}
 
 
-def may_go_back(role: str) -> timedelta:
-    """How long ago a redemption may have been that somebody of that role dates back."""
-    return MANAGER_BACK if accounts.may(role, Role.MANAGER) else DESK_BACK
+def may_go_back(*, is_manager: bool) -> timedelta:
+    """How long ago a redemption may have been that the desk, or a manager, dates back."""
+    return MANAGER_BACK if is_manager else DESK_BACK
 
 
 def kept(session: Session, occasion: Occasion) -> Occasion:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, ScalarSelect, String, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -193,6 +193,12 @@ _ANSWERED = text("""
 def _first_answer(session: Session, redemption_id: int) -> Answer:
     drawn = session.execute(_ANSWERED, {"redemption": redemption_id})
     return Answer(redemption_id, [Draw(*row) for row in drawn], repeated=True)
+
+
+def id_made_with(key: str) -> ScalarSelect[int]:
+    """The id of the redemption that was made with this idempotency key, or whose return was."""
+    made = select(func.coalesce(Redemption.undoes, Redemption.id)).where(Redemption.idempotency_key == key)
+    return made.scalar_subquery()
 
 
 _RETURNABLE = text("""

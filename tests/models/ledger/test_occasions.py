@@ -9,12 +9,11 @@ from sqlalchemy.orm import Session
 from models.audit.checks import audit
 from models.catalogue.items import Item
 from models.errors import InFuture, KeyReused, NotFound, SppError, TextTooLong, TooFarBack, TooFewSessions
-from models.ledger import adjustments, occasions
+from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.occasions import DESK_BACK, MANAGER_BACK, Occasion
 from models.ledger.redemptions import Answer, Redemption, redeem
 from models.members.memberships import Membership
-from models.staff.accounts import Role
 from models.staff.actions import Action
 from models.statements import statement
 from tests.models.gym import BY, NOW, PAID_AT, TRAININGS, Gym, fresh, grants_of, paid, refused, tell
@@ -156,9 +155,3 @@ def test_the_occasion_belongs_to_what_the_key_is_for(gym: Gym, session: Session,
         with refused(session, KeyReused, "booking"):
             use(gym, member, other, key="booking")
     assert used(session) == 1
-
-
-def test_who_may_date_back_how_far() -> None:
-    assert [occasions.may_go_back(role) for role in (Role.DESK, Role.MANAGER, Role.ADMIN)] == [
-        DESK_BACK, MANAGER_BACK, MANAGER_BACK,
-    ]  # fmt: skip
