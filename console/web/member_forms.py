@@ -24,7 +24,7 @@ class RedeemForm(OnceForm):
     quantity = Count("Sessions", default=1)
     occurred_at = Moment("When", render_kw={"type": "datetime-local"})
     class_name = text_field("Class", most=LENGTHS["class_name"])
-    class_reference = text_field("Its number in the scheduler", most=LENGTHS["class_reference"])
+    class_reference = text_field("Class in the scheduler", most=LENGTHS["class_reference"])
     trainer = text_field("Trainer", most=LENGTHS["trainer"])
     club_id = SelectField("Club", default="")
     note = text_field("Note", most=LENGTHS["note"])
@@ -42,7 +42,8 @@ class RedeemForm(OnceForm):
     @property
     def about(self) -> list[Field]:
         """The fields about the occasion."""
-        return [self[name] for name in Occasion._fields if name != "club_id" or len(self.club_id.choices) > 2]
+        asked = [field for field in self if field.short_name in Occasion._fields]
+        return asked if len(self.club_id.choices) > 2 else [field for field in asked if field is not self.club_id]
 
     @property
     def occasion(self) -> Occasion:

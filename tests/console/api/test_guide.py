@@ -50,7 +50,7 @@ def pay(session: Session) -> None:
 
 def test_each_example_is_answered_as_shown(stranger: Caller, issue: Issue, session: Session) -> None:
     authorization = issue(TokenScope.WRITE, Role.MANAGER).caller.headers["Authorization"]
-    assert len(EXAMPLES) == GUIDE.count("```sh") == GUIDE.count("```json") == 18
+    assert len(EXAMPLES) == GUIDE.count("```sh") == GUIDE.count("```json") == 19
     for command, shown in EXAMPLES:
         spoken = command.replace("\\\n", " ").replace("$API", "/api/v1").replace("Bearer $TOKEN", authorization)
         said = curl.parse_args(shlex.split(spoken)[1:])
