@@ -7,8 +7,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
+from models.catalogue import clubs
 from models.catalogue.items import Item
-from models.errors import InFuture, KeyReused, NotFound, SppError, TextTooLong, TooFarBack, TooFewSessions
+from models.errors import ClubInUse, InFuture, KeyReused, NotFound, SppError, TextTooLong, TooFarBack, TooFewSessions
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.occasions import DESK_BACK, MANAGER_BACK, Occasion
@@ -155,3 +156,10 @@ def test_the_occasion_belongs_to_what_the_key_is_for(gym: Gym, session: Session,
         with refused(session, KeyReused, "booking"):
             use(gym, member, other, key="booking")
     assert used(session) == 1
+
+
+def test_a_club_where_somebody_checked_in_is_not_deleted(gym: Gym, session: Session, member: Membership) -> None:
+    other = gym.forgiving_club()
+    use(gym, member, Occasion(club_id=other.id))
+    with refused(session, ClubInUse, "has redemptions, so it cannot be deleted"):
+        clubs.delete_club(session, other)

@@ -83,6 +83,14 @@ def test_they_have_expired(gym: Gym, session: Session, member: Membership, is_re
     assert asked(gym, member, OVER) is None
 
 
+def test_what_expired_and_was_then_paid_back_cannot_be_brought_back(
+    gym: Gym, session: Session, member: Membership
+) -> None:
+    expire_all(session, OVER)
+    tell(session, Reversed("in", OVER, "refund:re_1", DUES), now=OVER)
+    assert answered(gym, member, OVER).reason == Reason.NONE_LEFT
+
+
 def test_what_expired_long_ago_is_not_why_none_is_left_now(gym: Gym, session: Session, member: Membership) -> None:
     tell(session, paid("next", "sub", at=OVER), now=OVER)
     values = {"member_id": member.member_id, "item_id": gym.spin.id, "now": OVER + DAY}
