@@ -268,6 +268,22 @@ class TooFewSessions(SppError, field="quantity"):
         super().__init__(coming=later, **details)
         self.details = {**details, "coming": coming, "usable_from": usable_from}
 
+    why_not: Mapping[str, Any] | None = None
+    """Why no session can be used: the fields of a WhyNot."""
+
+    def explain(self, why_not: Mapping[str, Any]) -> None:
+        """Say why, and the way out, after what was refused."""
+        self.why_not = why_not
+        self.args = (f"{self} {why_not['sentence']} {why_not['way_out']}",)
+
+
+class InFuture(SppError, field="occurred_at"):
+    """That is in the future: say when the sessions were used, or leave it out if it is now."""
+
+
+class TooFarBack(SppError, field="occurred_at"):
+    """You can date it back by {limit} at most, a manager by {furthest}. What was before that needs an adjustment."""
+
 
 class MembershipFrozen(SppError, status=409):
     """The {item} sessions are frozen until {until}: nothing was taken. End the freeze today, and they can be used from
@@ -320,6 +336,10 @@ class NeverExpires(SppError, field="last_day"):
 
 class NotLater(SppError, field="last_day"):
     """It can be used until {last_day} already: choose a later day."""
+
+
+class NotYours(SppError, status=403):
+    """Somebody else asked for adjustment {adjustment}: only they or a manager can decline it."""
 
 
 class SamePerson(SppError):

@@ -221,6 +221,11 @@ def person() -> Actor:
     return Actor(token.owner.email, f"{request.remote_addr or ''}, token {token.id} ({token.name})")
 
 
+def is_manager() -> bool:
+    """Whether the token's owner may do what a manager may."""
+    return accounts.may(cast("ApiToken", g.token).owner.role, Role.MANAGER)
+
+
 def _read(models: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:
     """The header, query and body of the request. Raises InvalidRequest."""
     given = {}

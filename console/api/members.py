@@ -8,16 +8,18 @@ from pydantic import Field
 from sqlalchemy import select
 
 from console.api import paging
-from console.api.fields import TIME, Answer, AsOfQuery, field, id_of, parameter
+from console.api.fields import TIME, Answer, AsOfQuery, Id, Moment, Query, field, id_of, parameter
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
-from console.api.problems import Fault, InvalidRequest
+from console.api.problems import Fault, InvalidRequest, WhyNot
 from console.request import database
+from models.catalogue.items import Item
+from models.errors import NotFound
 from models.ledger.kinds import EntryKind
 from models.members import search
 from models.members.memberships import Member as Person
 from models.members.search import Reason
-from models.statements import statement
+from models.statements import statement, why_not
 
 TAG = Tag(
     name="Members", description="People with their balances, grants and ledger entries, now or at an earlier moment."
@@ -29,7 +31,8 @@ class MemberQuery(PageQuery):
 
     q: Annotated[str, Field(max_length=320)] | None = parameter(
         "Finds members by the beginnings of the words of their name, by the beginning of their e-mail address, or by "
-        "a whole billing or payment reference. One page has all that is found, and there is no cursor.",
+        "a whole billing or payment reference, or the idempotency key of a redemption. One page has all that is "
+        "found, and there is no cursor.",
         "ada",
         default=None,
     )
@@ -147,7 +150,26 @@ class Entry(Answer):
     event_id: str | None = field("The processor's event that caused it.", None)
     redemption_id: int | None = field("The redemption or return that caused it.", 1)
     actor: str | None = field("The account or token that did it by hand.", "token 1 (Scheduler) of desk@example.com")
-    note: str | None = field("The note written with it.", None)
+    note: str | None = field("The note written with it, or with the redemption.", None)
+    class_reference: str | None = field("Of a redemption or return: the class as the scheduler calls it.", None)
+    class_name: str | None = field("The class in words.", None)
+    trainer: str | None = field("Who taught it.", None)
+    club_id: int | None = field("The club where it was, if that was said.", None)
+    club: str | None = field("That club's name.", None)
+
+
+class WhyNotQuery(Query):
+    """The item and the moment."""
+
+    item_id: Id = parameter("The session item.", 1)
+    at: Moment | None = parameter("A moment that is over; without it, now.", None, default=None)
+
+
+class Usability(Answer):
+    """Whether a session of an item can be used."""
+
+    usable: bool = field("Whether one can.", False)
+    why_not: WhyNot | None = field("Why not, and the way out; null if one can.", None)
 
 
 class Entries(Listing[Entry]):
@@ -178,6 +200,15 @@ def list_balances(member: Person, query: AsOfQuery) -> Balances:
     now = datetime.now(UTC)
     rows = statement.balances(database(), member.id, now, as_of=query.as_of)
     return Balances(as_of=query.as_of or now, data=[Balance.of(one) for one in rows])
+
+
+@read("/members/<id:member_id>/why-not", TAG)
+def why_not_usable(member: Person, query: WhyNotQuery) -> Usability:
+    """Say whether a member can use a session of an item, and if not, why, and the way out."""
+    if database().get(Item, query.item_id) is None:
+        raise NotFound(what="item", name=query.item_id)
+    why = why_not.why_not(database(), member_id=member.id, item_id=query.item_id, now=datetime.now(UTC), at=query.at)
+    return Usability(usable=why is None, why_not=why and WhyNot.of(why))
 
 
 @read("/members/<id:member_id>/grants", TAG)

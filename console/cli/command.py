@@ -70,12 +70,19 @@ SUMMARIES = {
     "memberships": {
         "sign-up": "Sign a member up for an offer, and pin its terms.",
         "member": "Show a member's balances, grants, and entries with the cause of each.",
+    },
+    "redeeming": {
         "redeem": "Take sessions of an item from a member, soonest to expire first.",
         "give-back": "Return sessions of a redemption to the grants they came from.",
+        "redemption": "Show the redemption that was made with an idempotency key, or whose return was.",
+        "why-not": "Say why a member can use no session of an item, and the way out.",
     },
     "plans": {"change-plan": "Change the plan of a membership from a day on: its payment term, its picks, or both."},
     "adjusting": {
         "adjust": "Give a member sessions (2), or take some (-2), with a reason.",
+        "adjustments": "List the adjustments that wait for a second person.",
+        "approve": "Let an adjustment that waits take effect, as its second person.",
+        "decline": "Decline an adjustment that waits.",
         "extend": "Let a grant expire later: its sessions can be used until the end of DAY at the club.",
     },
     "sending": {"send": "Sign a body as the endpoint's processor would, and post it."},

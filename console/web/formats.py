@@ -35,7 +35,14 @@ def install(app: Flask) -> None:
         zone=zone_name,
     )
     app.jinja_env.filters.update(
-        period=period, day=day, short_day=short_day, last_day=last_day, moment=moment, at=at, clock=clock
+        period=period,
+        day=day,
+        short_day=short_day,
+        last_day=last_day,
+        moment=moment,
+        at=at,
+        clock=clock,
+        weekday=weekday,
     )
     app.jinja_env.globals.update(
         short_day=short_day, link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now
@@ -77,6 +84,11 @@ def moment(value: datetime, zone: str | None = None) -> str:
 def clock(value: datetime, zone: str | None = None, pattern: str = "h:mm:ss a") -> str:
     """`4:05:09 PM` in the zone."""
     return format_time(value.astimezone(ZoneInfo(zone or house_zone())), pattern, locale=LOCALE)
+
+
+def weekday(value: datetime, zone: str | None = None) -> str:
+    """`Tue 4:05 PM` in the zone."""
+    return format_datetime(value.astimezone(ZoneInfo(zone or house_zone())), "EEE h:mm a", locale=LOCALE)
 
 
 def last_day(expires_at: datetime | None, zone: str | None = None) -> str:

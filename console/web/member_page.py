@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import abort, request
+from flask_login import current_user
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 from wtforms.validators import ValidationError
 
@@ -15,12 +17,13 @@ from console.web.fields import local_moment, query_id, utc
 from console.web.formats import house_zone
 from console.web.forms import page
 from console.web.member_forms import RedeemForm
-from models.ledger import adjustments
+from models.catalogue.clubs import Club
+from models.ledger import adjustments, occasions
 from models.ledger import redemptions as redemption
 from models.members.memberships import WITH_PLANS, Member, Membership
 from models.payments import references, reviewing
 from models.payments.references import Key, PaidPayment
-from models.statements import explanation, statement
+from models.statements import explanation, statement, why_not
 from models.statements.statement import EntryLine, GrantLine
 
 ENTRIES = 25
@@ -73,6 +76,13 @@ def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
     return sorted(usable, key=lambda grant: (grant.item, grant.expires_at or never, grant.effective_at))
 
 
+def redeem_forms(item_ids: Iterable[int], zone: str, **given: Any) -> dict[int, RedeemForm]:
+    """By item, the form that redeems its sessions: as it was sent or, with `formdata=None`, a new one."""
+    clubs = database().scalars(select(Club).order_by(Club.name)).all()
+    back = occasions.may_go_back(is_manager=current_user.may("manager")).days
+    return {item: RedeemForm(**given).ask(item_id=item, zone=zone, back=back, clubs=clubs) for item in item_ids}
+
+
 def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | None = None, **more: Any) -> Answer:
     """The page, with the form that was refused or the window over it."""
     session, now = database(), utc_now()
@@ -104,6 +114,8 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         before=before,
         returnable=_returnable(entries.entries) if moment.at is None else {},
         redeeming=redeeming,
+        redeem_forms=redeem_forms([row.item_id for row in balances], zone, formdata=None) if balances else {},
+        why_not=why_not.of_member(session, member_id, now) if moment.at is None else {},
         waiting=adjustments.waiting(session, member_id) if moment.at is None else [],
         in_review=reviewing.page(session, member_id=member_id, limit=TROUBLED) if moment.at is None else [],
         all_in_review=reviewing.counts(session, member_id=member_id).payments if moment.at is None else 0,

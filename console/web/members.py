@@ -47,7 +47,7 @@ def search() -> Answer:
         leaf = finding.browse(session, limit=PAGE_SIZE, after=query_id("after"), before=query_id("before"))
         return page("members/list.html", sought="", leaf=leaf, people=leaf.members, asked=asked)
     found = finding.search(session, sought, PAGE_SIZE + 1)
-    if len(found) == 1 and found[0].reason in (Reason.BILLING_REFERENCE, Reason.PAYMENT):
+    if len(found) == 1 and found[0].reason in (Reason.BILLING_REFERENCE, Reason.PAYMENT, Reason.REDEMPTION):
         return redirect(url_for("members.show", member_id=found[0].member_id))
     ids = [row.member_id for row in found[:PAGE_SIZE]]
     known, unclaimed = finding.with_memberships(session, ids), finding.waiting(session, sought, PAGE_SIZE)

@@ -122,12 +122,13 @@ def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> No
 
 
 def delete_club(session: Session, club: Club) -> None:
-    """Delete a club at which nobody has signed up. Raises ClubInUse."""
+    """Delete a club at which nobody has signed up or checked in. Raises ClubInUse."""
     club_id, name = club.id, club.name
 
     def refusal() -> ClubInUse:
-        held = counted(_memberships(session, club_id), "membership")
-        return ClubInUse(club=name, memberships=held, consequence="it cannot be deleted")
+        held = _memberships(session, club_id)
+        used = counted(held, "membership") if held else "redemptions"
+        return ClubInUse(club=name, memberships=used, consequence="it cannot be deleted")
 
     with unless_in_use(session, refusal):
         session.delete(club)

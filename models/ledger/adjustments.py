@@ -183,6 +183,11 @@ def decide(session: Session, adjustment_id: int, *, approve: bool, by: Actor, no
     return adjustment
 
 
+def may_decline(adjustment: Adjustment, by: Actor, *, is_manager: bool) -> bool:
+    """Whether that person may decline it: people below manager only withdraw their own."""
+    return is_manager or adjustment.asked_by == by.name
+
+
 def waiting(session: Session, member_id: int | None = None) -> Sequence[Adjustment]:
     """The adjustments that wait for a second person, the oldest first: all, or one member's."""
     query = select(Adjustment).where(Adjustment.decided_at.is_(None)).order_by(Adjustment.id)

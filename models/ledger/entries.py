@@ -240,16 +240,19 @@ def add(
     return grant
 
 
-_USABLE = text("""
-    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for, (
+FROZEN_TO = """(
         SELECT max(coalesce(f.last_day, '9999-12-31')) FROM frozen_memberships f
         WHERE f.membership_id = g.membership_id AND NOT f.use_while_frozen
-          AND CAST(CAST(:now AS timestamptz) AT TIME ZONE f.time_zone AS date)
+          AND CAST(CAST(:at AS timestamptz) AT TIME ZONE f.time_zone AS date)
               BETWEEN f.first_day AND coalesce(f.last_day, '9999-12-31')
-    ) AS frozen_to
+    )"""
+"""SQL: the last frozen local day of grant `g`, if it is frozen at that moment; NULL if it can be used."""
+
+_USABLE = text(f"""
+    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for, {FROZEN_TO} AS frozen_to
     FROM credit_grants g
     WHERE member_id = :member AND item_id = :item AND remaining > 0
-      AND effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)
+      AND effective_at <= :at AND (expires_at IS NULL OR :now < expires_at)
     ORDER BY id
     FOR UPDATE OF g
 """)
@@ -258,16 +261,20 @@ _COMING = text("""
     SELECT CAST(coalesce(sum(g.remaining), 0) AS bigint),
            min(CAST(g.effective_at AT TIME ZONE c.time_zone AS date))
     FROM credit_grants g JOIN grant_clubs c ON c.grant_id = g.id
-    WHERE g.member_id = :member AND g.item_id = :item AND g.remaining > 0 AND g.effective_at > :now
+    WHERE g.member_id = :member AND g.item_id = :item AND g.remaining > 0 AND g.effective_at > :at
 """)
 
 
-def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime) -> list[Draw]:
+def draw(
+    session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime, at: datetime | None = None
+) -> list[Draw]:
     """What to take from each of the member's usable grants, in burn order. Locks the grants.
 
+    With `at`, for a use at that earlier moment: of the grants that were usable then and have not expired since.
     Sessions that are coming are not drawn. Raises TooFewSessions, which says how many they are and from when.
     """
-    rows = session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now}).all()
+    wanted = {"member": member_id, "item": item_id, "now": now, "at": at or now}
+    rows = session.execute(_USABLE, wanted).all()
     grants = [UsableGrant(*row) for *row, frozen_to in rows if frozen_to is None]
     draws = burn_order.draw(grants, quantity)
     if draws is None:
@@ -276,7 +283,7 @@ def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: 
         if usable + sum(remaining for remaining, _ in frozen) >= quantity:
             until = min(frozen_to for _, frozen_to in frozen)
             raise MembershipFrozen(item=item, until="further notice" if until == OPEN else day_of(until))
-        coming, first = session.execute(_COMING, {"member": member_id, "item": item_id, "now": now}).one()
+        coming, first = session.execute(_COMING, wanted).one()
         raise TooFewSessions(asked=quantity, item=item, usable=usable, coming=coming, usable_from=first)
     return draws
 

@@ -54,6 +54,19 @@ def note_in_words(entry: EntryLine) -> str:
     return reason_in_words(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
 
 
+def occasion_in_words(entry: EntryLine, hour: str = "") -> str:
+    """For which class sessions were used: `Pilates, Tue 6:00 PM, with Kim, at Uptown`; empty if nobody said.
+
+    `hour` is when that was, as written on the page.
+    """
+    name = entry.class_name or (entry.class_reference and f"class {entry.class_reference}")
+    parts = [
+        name, hour if name else "", entry.trainer and f"with {entry.trainer}", entry.club and f"at {entry.club}",
+    ]  # fmt: skip
+    words = ", ".join(part for part in parts if part)
+    return words[:1].upper() + words[1:]
+
+
 def entered_later(entry: EntryLine) -> bool:
     """Whether it was recorded a day or more after it happened, so that its place in a statement needs explaining."""
     return entry.recorded_at - entry.occurred_at >= timedelta(days=1)

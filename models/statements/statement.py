@@ -139,6 +139,14 @@ class EntryLine(NamedTuple):
     """That of its grant."""
     enlarges: bool
     """It gives further sessions to a grant that was there."""
+    used_at: datetime | None
+    """When the sessions were used; what follows is the occasion of that use, for a return too."""
+    class_reference: str | None
+    class_name: str | None
+    trainer: str | None
+    club_id: int | None
+    """The club where they were used, if somebody said so."""
+    club: str | None
 
     @property
     def usable_from(self) -> date | None:
@@ -260,15 +268,19 @@ _ENTRIES = text("""
         LIMIT :limit
     )
     SELECT e.id, e.occurred_at, e.recorded_at, e.kind, i.name, e.grant_id, e.quantity, e.balance, e.shortfall,
-           p.reference, e.fact_id, w.endpoint, w.event_id, e.redemption_id, e.action_id, a.actor, e.expires_at, e.note,
-           e.item_id, f.cause, e.counter_grant_id, e.tranche,
-           e.kind = 'grant' AND EXISTS (SELECT FROM ledger_entries b WHERE b.grant_id = e.grant_id AND b.id < e.id)
+           p.reference, e.fact_id, w.endpoint, w.event_id, e.redemption_id, e.action_id, a.actor, e.expires_at,
+           coalesce(e.note, o.note), e.item_id, f.cause, e.counter_grant_id, e.tranche,
+           e.kind = 'grant' AND EXISTS (SELECT FROM ledger_entries b WHERE b.grant_id = e.grant_id AND b.id < e.id),
+           o.occurred_at, o.class_reference, o.class_name, o.trainer, o.club_id, c.name
     FROM wanted e
     JOIN items i ON i.id = e.item_id
     LEFT JOIN payment_facts f ON f.id = e.fact_id
     LEFT JOIN payments p ON p.id = f.payment_id
     LEFT JOIN webhook_events w ON w.id = f.event_id
     LEFT JOIN actions a ON a.id = e.action_id
+    LEFT JOIN redemptions r ON r.id = e.redemption_id
+    LEFT JOIN redemptions o ON o.id = coalesce(r.undoes, r.id)
+    LEFT JOIN clubs c ON c.id = o.club_id
     ORDER BY e.id DESC
 """)
 

@@ -23,6 +23,7 @@ READS = {
     "/members/{}/memberships",
     "/members/{}/payments",
     "/members/{}/redemptions",
+    "/members/{}/why-not",
     "/memberships/{}",
     "/memberships/{}/payments",
     "/memberships/{}/plan-changes/preview",
@@ -54,11 +55,13 @@ FOR_THE_DESK = {
     ("POST", "/memberships"),
     ("POST", "/memberships/{}/billing-references"),
     ("POST", "/adjustments"),
+    ("POST", "/adjustments/{}/declines"),
 }
 FOR_MANAGERS = {
     ("POST", "/memberships/{}/plan-changes"),
     ("POST", "/offers/{}/plan-changes"),
     ("POST", "/grants/{}/extensions"),
+    ("POST", "/adjustments/{}/approvals"),
     ("POST", "/not-dues"),
     ("DELETE", "/not-dues/{}"),
     ("POST", "/clubs"),
@@ -113,7 +116,8 @@ def test_a_token_of_another_scheme_is_none(reader: Caller) -> None:
 @pytest.mark.parametrize("scope", TokenScope)
 def test_either_scope_reads(issue: Issue, ada: Paid, scope: TokenScope) -> None:
     caller = issue(scope).caller
-    statuses = {path: caller.get(path.format(1)).status_code for path in READS}
+    needed = {"/members/{}/why-not": {"item_id": 1}}
+    statuses = {path: caller.get(path.format(1), **needed.get(path, {})).status_code for path in READS}
     not_there = {"/redemptions/{}", "/adjustments/{}", "/not-dues/{}"}
     assert statuses == {path: 404 if path in not_there else 200 for path in READS}
 

@@ -181,7 +181,14 @@ def test_the_same_key_answers_the_same_and_takes_once(paid_ann: Spp) -> None:
             ("redeem", ANN, "Personal Training", "5"),
             "5 Personal Training sessions asked for, 4 usable: nothing was taken.",
         ),
-        (("redeem", ANN, "Yoga"), "1 Yoga sessions asked for, 0 usable: nothing was taken."),
+        (
+            ("redeem", ANN, "Yoga"),
+            (
+                "1 Yoga sessions asked for, 0 usable: nothing was taken. "
+                "There are no Yoga sessions, only 7 Group Class sessions and 4 Personal Training sessions. "
+                "Use one of those, or change the plan to one with Yoga sessions."
+            ),
+        ),
         (
             ("redeem", ANN, "Juggling"),
             "There is no item 'Juggling'. There are: Group Class, Personal Training, Spin, Towel, Yoga.",
