@@ -293,6 +293,26 @@ class NotLater(SppError, field="last_day"):
     """It can be used until {last_day} already: choose a later day."""
 
 
+class MemberErased(SppError):
+    """Member {member} was erased on {day}: nothing can be done for them any more."""
+
+
+class MergedWithItself(SppError, field="from_member_id"):
+    """That is the same member: choose another one."""
+
+
+class MergedAlready(SppError, status=409):
+    """Member {member} was merged into member {into} already."""
+
+
+class NotUndoable(SppError, status=409):
+    """The merge of member {member} cannot be undone: {why}."""
+
+
+class NotConfirmed(SppError, field="confirm"):
+    """Type the member's e-mail address exactly as it stands here, to confirm that this person is meant."""
+
+
 class SamePerson(SppError):
     """You asked for adjustment {adjustment} yourself: a second person has to approve it."""
 

@@ -16,7 +16,7 @@ from models.ledger import entries
 from models.ledger.burn_order import Draw
 from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
-from models.members.memberships import Member
+from models.members.memberships import lock_member
 from models.staff import actions
 from models.staff.actions import Actor
 
@@ -33,6 +33,7 @@ class Redemption(Base):
     id: Mapped[Id]
     idempotency_key: Mapped[str] = mapped_column(String(255), unique=True)
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    """The id that was asked for; it stays when that member is merged."""
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
     quantity: Mapped[int]
     undoes: Mapped[int | None] = mapped_column(ForeignKey("redemptions.id"))
@@ -53,21 +54,21 @@ def redeem(
 ) -> Answer:
     """Take sessions from the member's usable grants, in burn order.
 
-    The same key with the same content returns the first answer again. Raises NotFound, KeyReused for other content,
-    TooFewSessions (nothing is taken), NotPositive.
+    The same key with the same content returns the first answer again. Raises NotFound, MemberErased, KeyReused for
+    other content, TooFewSessions (nothing is taken), NotPositive.
     """
     if quantity < 1:
         raise NotPositive(what="Quantity", value=quantity)
-    for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
-        if session.get(table, wanted) is None:
-            raise NotFound(field=f"{what}_id", what=what, name=wanted)
+    if session.get(Item, item_id) is None:
+        raise NotFound(field="item_id", what="item", name=item_id)
     with session.begin_nested():
+        owner = lock_member(session, member_id).id
         redemption_id, first = _begin(session, key, member_id, item_id, quantity, None, now)
         if not first:
             return _first_answer(session, redemption_id)
-        draws = entries.draw(session, member_id=member_id, item_id=item_id, quantity=quantity, now=now)
+        draws = entries.draw(session, member_id=owner, item_id=item_id, quantity=quantity, now=now)
         subject = f"{quantity} {session.get_one(Item, item_id).name}, redemption {redemption_id}"
-        act = actions.log(session, by, "redeem", subject, member_id=member_id)
+        act = actions.log(session, by, "redeem", subject, member_id=owner)
         kind = EntryKind.REDEMPTION
         entries.post(
             session,
