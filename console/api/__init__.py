@@ -15,6 +15,7 @@ from console.api import (
     offers,
     payment_terms,
     payments,
+    persons,
     problems,
     redemptions,
     reviews,
@@ -22,7 +23,7 @@ from console.api import (
 from console.api.gate import api
 
 ROUTES = (
-    members, memberships, redemptions, adjustments, payments, reviews, events, catalogue, building, offers,
+    members, persons, memberships, redemptions, adjustments, payments, reviews, events, catalogue, building, offers,
     payment_terms,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""

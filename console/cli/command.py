@@ -73,6 +73,11 @@ SUMMARIES = {
         "redeem": "Take sessions of an item from a member, soonest to expire first.",
         "give-back": "Return sessions of a redemption to the grants they came from.",
     },
+    "persons": {
+        "merge-members": "Let the member INTO have all that the member FROM has, who is the same person.",
+        "undo-merge": "Give a merged member back what the merge moved, within a day; FROM is the member's id.",
+        "erase-member": "Erase a person: name, address and what processors sent of the payer go, the ledger stays.",
+    },
     "plans": {"change-plan": "Change the plan of a membership from a day on: its payment term, its picks, or both."},
     "adjusting": {
         "adjust": "Give a member sessions (2), or take some (-2), with a reason.",

@@ -23,31 +23,12 @@ UNDOABLE = timedelta(days=1)
 
 
 class Merge(NamedTuple):
-    """Two members who are to become one, and what goes from one to the other."""
+    """Two members who are to become one."""
 
     gone: Member
     stays: Member
-    memberships: int
-    references: int
-    grants: int
-    sessions: Sequence[tuple[str, int]]
-    """Item and sessions that are left."""
-    shortfalls: Sequence[tuple[str, int]]
-    waiting: int
-    """Adjustments that wait for a second person."""
-
-    @property
-    def words(self) -> str:
-        """What moves, in words for the person who decides."""
-        left = joined([sessions_of(item, quantity) for item, quantity in self.sessions]) or "no sessions"
-        parts = [
-            counted(self.memberships, "membership"),
-            counted(self.references, "billing reference"),
-            f"{counted(self.grants, 'grant')} with {left}",
-        ]
-        parts += [f"a shortfall of {sessions_of(item, quantity)}" for item, quantity in self.shortfalls]
-        parts += [f"{counted(self.waiting, 'adjustment')} that wait for a second person"] if self.waiting else []
-        return f"{joined(parts, apart=True)} move from {_named(self.gone)} to {_named(self.stays)}."
+    words: str
+    """What moves, for the person who decides."""
 
 
 _MOVES = text("""
@@ -77,13 +58,22 @@ def plan(session: Session, gone_id: int, stays_id: int, *, now: datetime, lock: 
             raise MergedAlready(field=field, member=member.id, into=member.merged_into)
         if member.erased_at is not None:
             raise MemberErased(field=field, member=member.id, day=member.erased_at.date())
-    counts = session.execute(_MOVES, {"member": gone_id}).one()
-    of_items = session.execute(_SESSIONS, {"member": gone_id, "now": now}).all()
-    return Merge(
-        gone, stays, counts.memberships, counts.billing, counts.grants,
-        [(row.name, row.left) for row in of_items if row.left],
-        [(row.name, row.short) for row in of_items if row.short], counts.waiting,
-    )  # fmt: skip
+    return Merge(gone, stays, _words(session, gone, stays, now))
+
+
+def _words(session: Session, gone: Member, stays: Member, now: datetime) -> str:
+    counts = session.execute(_MOVES, {"member": gone.id}).one()
+    of_items = session.execute(_SESSIONS, {"member": gone.id, "now": now}).all()
+    left = joined([sessions_of(row.name, row.left) for row in of_items if row.left]) or "no sessions"
+    parts = [
+        counted(counts.memberships, "membership"),
+        counted(counts.billing, "billing reference"),
+        f"{counted(counts.grants, 'grant')} with {left}",
+        *(f"a shortfall of {sessions_of(row.name, row.short)}" for row in of_items if row.short),
+    ]
+    if counts.waiting:
+        parts.append(f"{counted(counts.waiting, 'adjustment')} waiting for a second person")
+    return f"{joined(parts, apart=True)} move from {_named(gone)} to {_named(stays)}."
 
 
 def _pair(session: Session, gone_id: int, stays_id: int, *, lock: bool) -> tuple[Member, Member]:
@@ -153,7 +143,7 @@ def undo(session: Session, gone_id: int, *, reason: str, by: Actor, now: datetim
     if gone.merged_into is None:
         raise NotUndoable(member=gone_id, why="it is not merged")
     gone, stays = _pair(session, gone_id, gone.merged_into, lock=True)
-    if gone.merged_at is None or now >= gone.merged_at + UNDOABLE:
+    if not is_undoable(gone, now):
         raise NotUndoable(member=gone_id, why="it was made more than a day ago")
     if stays.merged_into is not None:
         why = f"member {stays.id} was merged into member {stays.merged_into} since; undo that first"
@@ -171,10 +161,14 @@ def undo(session: Session, gone_id: int, *, reason: str, by: Actor, now: datetim
     return gone
 
 
-def undoable(session: Session, member_id: int, now: datetime) -> Sequence[Member]:
-    """The members that were merged into this one, and whose merge can still be undone."""
-    merged = select(Member).where(Member.merged_into == member_id, Member.merged_at > now - UNDOABLE)
-    return session.scalars(merged.order_by(Member.id)).all()
+def merged(session: Session, member_id: int) -> Sequence[Member]:
+    """The members that were merged into this one."""
+    return session.scalars(select(Member).where(Member.merged_into == member_id).order_by(Member.id)).all()
+
+
+def is_undoable(member: Member, now: datetime) -> bool:
+    """Whether this member's merge is not older than a day."""
+    return member.merged_at is not None and now < member.merged_at + UNDOABLE
 
 
 def _named(member: Member) -> str:

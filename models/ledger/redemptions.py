@@ -164,6 +164,19 @@ def _first_answer(session: Session, redemption_id: int) -> Answer:
     return Answer(redemption_id, [Draw(*row) for row in drawn])
 
 
+_IS_OF = text("""
+    SELECT EXISTS (
+        SELECT FROM ledger_entries e JOIN credit_grants g ON g.id = e.grant_id
+        WHERE e.redemption_id = :redemption AND g.member_id = :member
+    )
+""")
+
+
+def is_of(session: Session, redemption_id: int, member_id: int) -> bool:
+    """Whether the redemption took sessions of this member, whoever's they were when it was made."""
+    return bool(session.scalar(_IS_OF, {"redemption": redemption_id, "member": member_id}))
+
+
 _RETURNABLE = text("""
     SELECT coalesce(r.undoes, r.id) AS redemption, -sum(e.quantity) AS left
     FROM redemptions r

@@ -193,7 +193,7 @@ def test_what_waits_for_a_second_person_is_applied_to_the_one_that_stays(
         by=BY,
         now=NOW,
     )
-    assert "1 adjustment that wait" in merge(gym, gone, stays).words
+    assert "1 adjustment waiting for a second person" in merge(gym, gone, stays).words
     assert [one.id for one in adjustments.waiting(gym.session, stays)] == [asked.id]
     adjustments.decide(gym.session, asked.id, approve=True, by=BY._replace(name="ben@example.com"), now=NOW)
     assert usable(gym, stays)["Spin"] == 21
