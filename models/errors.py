@@ -294,7 +294,7 @@ class NotLater(SppError, field="last_day"):
 
 
 class MemberErased(SppError):
-    """Member {member} was erased on {day}: nothing can be done for them any more."""
+    """Member {number} was erased on {day}: nothing can be done for them any more."""
 
 
 class MergedWithItself(SppError, field="from_member_id"):
@@ -302,11 +302,11 @@ class MergedWithItself(SppError, field="from_member_id"):
 
 
 class MergedAlready(SppError, status=409):
-    """Member {member} was merged into member {into} already."""
+    """Member {number} was merged into member {into} already."""
 
 
 class NotUndoable(SppError, status=409):
-    """The merge of member {member} cannot be undone: {why}."""
+    """The merge of member {number} cannot be undone: {why}."""
 
 
 class NotConfirmed(SppError, field="confirm"):

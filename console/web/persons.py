@@ -56,10 +56,7 @@ def merge(member_id: int) -> Answer:
 @pages.form("/<id:member_id>/merged/<id:gone_id>/undo", Role.MANAGER)
 def undo(member_id: int, gone_id: int) -> Answer:
     """Give a merged member back what the merge moved."""
-    form = ReasonForm()
-    gone = database().get(Member, gone_id)
-    if gone is None or gone.merged_into != member_id:
-        abort(404)
+    form, gone = ReasonForm(), database().get(Member, gone_id) or abort(404)
 
     def act() -> tuple[str, str]:
         merging.undo(database(), gone_id, reason=form.text("reason"), by=actor(), now=utc_now())

@@ -49,6 +49,8 @@ class Erased(NamedTuple):
         return f"member {self.member_id}: {gone} are erased; the ledger stays" + f", with {stays}" * bool(self.sealed)
 
 
+_EDITS = text("SELECT subject FROM actions WHERE member_id = ANY(:members) AND verb = 'edit member'")
+"""`member 1: name Ada -> Eve`: what they were called before."""
 _BODIES = text("SELECT * FROM erase_bodies(:member)")
 _WORDS = text("SELECT erase_words(:members, :pattern, :instead)")
 _ANSWERS = text("""
@@ -82,10 +84,13 @@ def erase(
     if member is None:
         raise NotFound(what="member", name=member_id)
     if member.merged_into is not None:
-        raise MergedAlready(member=member_id, into=member.merged_into)
+        raise MergedAlready(number=member_id, into=member.merged_into)
     if confirm.strip().lower() != member.email.lower():
         raise NotConfirmed
     names, addresses = ({getattr(one, what) for one in people.values()} for what in ("name", "email"))
+    for subject in session.scalars(_EDITS, {"members": list(ids)}):
+        if edit := re.search(r": (name|email) (.*) -> ", subject, re.DOTALL):
+            (names if edit[1] == "name" else addresses).add(edit[2])
     parts = {part for name in names for part in name.split() if len(part) >= SHORTEST}
     for one in people.values():
         one.name, one.email = f"Erased member {one.id}", f"erased-{one.id}@erased.invalid"

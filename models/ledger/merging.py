@@ -55,9 +55,9 @@ def plan(session: Session, gone_id: int, stays_id: int, *, now: datetime, lock: 
     gone, stays = _pair(session, gone_id, stays_id, lock=lock)
     for member, field in ((gone, "from_member_id"), (stays, None)):
         if member.merged_into is not None:
-            raise MergedAlready(field=field, member=member.id, into=member.merged_into)
+            raise MergedAlready(field=field, number=member.id, into=member.merged_into)
         if member.erased_at is not None:
-            raise MemberErased(field=field, member=member.id, day=member.erased_at.date())
+            raise MemberErased(field=field, number=member.id, day=member.erased_at.date())
     return Merge(gone, stays, _words(session, gone, stays, now))
 
 
@@ -141,15 +141,15 @@ def undo(session: Session, gone_id: int, *, reason: str, by: Actor, now: datetim
     if gone is None:
         raise NotFound(what="member", name=gone_id)
     if gone.merged_into is None:
-        raise NotUndoable(member=gone_id, why="it is not merged")
+        raise NotUndoable(number=gone_id, why="it is not merged")
     gone, stays = _pair(session, gone_id, gone.merged_into, lock=True)
     if not is_undoable(gone, now):
-        raise NotUndoable(member=gone_id, why="it was made more than a day ago")
+        raise NotUndoable(number=gone_id, why="it was made more than a day ago")
     if stays.merged_into is not None:
         why = f"member {stays.id} was merged into member {stays.merged_into} since; undo that first"
-        raise NotUndoable(member=gone_id, why=why)
+        raise NotUndoable(number=gone_id, why=why)
     if stays.erased_at is not None:
-        raise MemberErased(field=None, member=stays.id, day=stays.erased_at.date())
+        raise MemberErased(field=None, number=stays.id, day=stays.erased_at.date())
     values = {"gone": gone_id, "stays": stays.id, "first": list(with_merged(session, gone_id))}
     session.execute(_TAKE_MEMBERSHIPS, values)
     session.execute(_TAKE_GRANTS, values)

@@ -192,7 +192,7 @@ def lock_member(session: Session, member_id: int, *, alone: bool = False, field:
     while member.merged_into is not None:
         member = session.get_one(Member, member.merged_into, with_for_update=lock, populate_existing=True)
     if member.erased_at is not None:
-        raise MemberErased(field=field, member=member.id, day=member.erased_at.date())
+        raise MemberErased(field=field, number=member.id, day=member.erased_at.date())
     return member
 
 

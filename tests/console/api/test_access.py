@@ -26,6 +26,7 @@ READS = {
     "/memberships/{}",
     "/memberships/{}/payments",
     "/grants/{}",
+    "/members/{}/merges/{}",
     "/redemptions",
     "/redemptions/{}",
     "/adjustments",
@@ -53,6 +54,9 @@ FOR_THE_DESK = {
     ("POST", "/adjustments"),
 }
 FOR_MANAGERS = {
+    ("POST", "/members/{}/merges"),
+    ("POST", "/members/{}/unmerge"),
+    ("POST", "/members/{}/erasure"),
     ("POST", "/memberships/{}/plan-changes"),
     ("POST", "/grants/{}/extensions"),
     ("POST", "/not-dues"),
@@ -109,8 +113,8 @@ def test_a_token_of_another_scheme_is_none(reader: Caller) -> None:
 @pytest.mark.parametrize("scope", TokenScope)
 def test_either_scope_reads(issue: Issue, ada: Paid, scope: TokenScope) -> None:
     caller = issue(scope).caller
-    statuses = {path: caller.get(path.format(1)).status_code for path in READS}
-    not_there = {"/redemptions/{}", "/adjustments/{}", "/not-dues/{}"}
+    statuses = {path: caller.get(path.format(1, 2)).status_code for path in READS}
+    not_there = {"/members/{}/merges/{}", "/redemptions/{}", "/adjustments/{}", "/not-dues/{}"}
     assert statuses == {path: 404 if path in not_there else 200 for path in READS}
 
 

@@ -63,7 +63,9 @@ def test_another_member_is_found_and_merged_into_this_one(
     session.expire_all()
     assert held(session, ada) == {"Spin": 16, "Training": 4}
     assert held(session, twice) == {}
-    assert manager.get(undo).status_code == 404
+    manager.get(undo, follow_redirects=True)
+    assert manager.post(undo, reason="once more").status_code == 422
+    assert f"The merge of member {gone} cannot be undone: it is not merged." in manager.text
 
 
 def test_a_merge_that_cannot_be_says_why(log_in: LogIn, ada: Membership) -> None:

@@ -89,14 +89,15 @@ def test_name_address_and_bodies_go_and_the_ledger_stays(gym: Gym, person: Membe
         )
     )
     actions.log(session, BY, "look", "member Ada Quillfeather", member_id=member_id, reason="ada.q@EXAMPLE.com called")
+    actions.log(session, BY, "edit member", f"member {member_id}: email old@example.com -> x@y", member_id=member_id)
     kept_answers.take(session, "k1", "asked")
     kept_answers.keep(session, "k1", location="/x", answer=f'{{"member_id":{member_id},"note":"Ada Quillfeather"}}')
     seal_all(session)
     before = statement.entries(session, member_id)
     erased = erase(gym, member_id, "Ada Quillfeather wrote from ada.q@example.com")
-    assert (erased.events, erased.acts, erased.answers, erased.sealed) == (1, 1, 1, 0)
+    assert (erased.events, erased.acts, erased.answers, erased.sealed) == (1, 2, 1, 0)
     left = everything(session).lower()
-    for word in ("quillfeather", "ada.q"):
+    for word in ("quillfeather", "ada.q", "old@example.com"):
         assert word not in left
     member = session.get_one(Member, member_id)
     assert (member.name, member.email) == (f"Erased member {member_id}", f"erased-{member_id}@erased.invalid")

@@ -48,9 +48,7 @@ CREATE TRIGGER owner BEFORE UPDATE OF member_id, first_member_id
 # With the rights of the tables' owner, so that nobody who may erase a member may edit a body or the log.
 ERASING = """
 DROP TRIGGER append_only ON actions;
-CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE OR UPDATE OF id, recorded_at, actor, origin, verb, member_id
-    ON actions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER words BEFORE UPDATE ON actions FOR EACH STATEMENT
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON actions FOR EACH STATEMENT
     WHEN (current_setting('spp.erasing', true) IS DISTINCT FROM 'yes') EXECUTE FUNCTION refuse_change();
 
 CREATE FUNCTION erase_bodies(member bigint) RETURNS TABLE (events bigint, bytes bigint)
