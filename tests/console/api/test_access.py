@@ -99,7 +99,7 @@ def test_every_route_is_in_one_of_these_lists(site: Flask) -> None:
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer ", "Bearer spp_guess", "Bearer a=b", "Basic c3BwOng=", "x"])
 def test_without_a_good_token_nothing_is_open(stranger: Caller, header: str | None) -> None:
     stranger.headers = {"Authorization": header} if header else {}
-    answers = [stranger.get(path.format(1)) for path in READS] + [send(stranger, *route) for route in WRITES]
+    answers = [stranger.get(path.format(1, 2)) for path in READS] + [send(stranger, *route) for route in WRITES]
     for response in answers:
         assert answered(response, 401)["detail"].startswith("Send a valid API token")
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
