@@ -342,6 +342,26 @@ class NotYours(SppError, status=403):
     """Somebody else asked for adjustment {adjustment}: only they or a manager can decline it."""
 
 
+class MemberErased(SppError):
+    """Member {number} was erased on {day}: nothing can be done for them any more."""
+
+
+class MergedWithItself(SppError, field="from_member_id"):
+    """That is the same member: choose another one."""
+
+
+class MergedAlready(SppError, status=409):
+    """Member {number} was merged into member {into} already."""
+
+
+class NotUndoable(SppError, status=409):
+    """The merge of member {number} cannot be undone: {why}."""
+
+
+class NotConfirmed(SppError, field="confirm"):
+    """Type the member's e-mail address exactly as it stands here, to confirm that this person is meant."""
+
+
 class SamePerson(SppError):
     """You asked for adjustment {adjustment} yourself: a second person has to approve it."""
 

@@ -15,6 +15,7 @@ from console.api import (
     offers,
     payment_terms,
     payments,
+    persons,
     plan_changes,
     problems,
     redemptions,
@@ -23,8 +24,8 @@ from console.api import (
 from console.api.gate import api
 
 ROUTES = (
-    members, memberships, plan_changes, redemptions, adjustments, payments, reviews, events, catalogue, building,
-    offers, payment_terms,
+    members, persons, memberships, plan_changes, redemptions, adjustments, payments, reviews, events, catalogue,
+    building, offers, payment_terms,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

@@ -22,6 +22,7 @@ from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment as Asked
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.entries import CreditGrant
+from models.members.memberships import with_merged
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import statement
@@ -101,7 +102,7 @@ def list_adjustments(query: AdjustmentQuery) -> Adjustments:
     """List adjustments; with `state=waiting`, those that wait for a second person."""
     rows = select(Asked).options(selectinload(Asked.item))
     if query.member_id is not None:
-        rows = rows.where(Asked.member_id == query.member_id)
+        rows = rows.where(Asked.member_id.in_(with_merged(database(), query.member_id)))
     if query.state is not None:
         rows = (
             rows.where(Asked.decided_at.is_(None))

@@ -48,6 +48,7 @@ class Member(Answer):
     id: int = id_of("member")
     name: str = field("The name given at the first sign-up.", "Ada Lovelace")
     email: str = field("E-mail address.", "ada@example.com")
+    erased_at: datetime | None = field("When the person was erased; name and address are made up since.", None)
 
 
 class FoundMember(Member):
@@ -180,17 +181,19 @@ class Entries(Listing[Entry]):
 def list_members(query: MemberQuery) -> Members:
     """List or search members."""
     if query.q is None:
-        found, following = paging.page(select(Person), Person.id, query)
+        found, following = paging.page(select(Person).where(Person.merged_into.is_(None)), Person.id, query)
         return Members(data=[FoundMember.of(one, found_by=None) for one in found], next_cursor=following)
     if query.cursor is not None:
         raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
     hits = search.search(database(), query.q, query.limit)
-    return Members(data=[FoundMember.of(one, id=one.member_id, found_by=one.reason) for one in hits], next_cursor=None)
+    known = search.with_memberships(database(), [one.member_id for one in hits])
+    rows = [FoundMember.of(known[one.member_id], found_by=one.reason) for one in hits]
+    return Members(data=rows, next_cursor=None)
 
 
 @read("/members/<id:member_id>", TAG)
 def get_member(member: Person) -> Member:
-    """Get a member."""
+    """Get a member; the id of one that was merged gets the one that it is now, here and in every path below."""
     return Member.of(member)
 
 

@@ -20,7 +20,7 @@ from models.ledger import redemptions as ledger
 from models.ledger.entries import LedgerEntry
 from models.ledger.occasions import DESK_BACK, LENGTHS, MANAGER_BACK, Occasion, may_go_back
 from models.ledger.redemptions import Redemption as Spent
-from models.members.memberships import Member
+from models.members.memberships import Member, with_merged
 from models.statements import why_not
 
 TAG = Tag(name="Redemptions", description="Members spend sessions and get them back.")
@@ -148,7 +148,7 @@ def list_redemptions(query: RedemptionQuery) -> Redemptions:
 @read("/members/<id:member_id>/redemptions", TAG)
 def list_redemptions_of_member(member: Member, query: PageQuery) -> Redemptions:
     """List a member's redemptions, the newest first."""
-    return _page(select(Spent).where(Spent.member_id == member.id), query)
+    return _page(select(Spent).where(Spent.member_id.in_(with_merged(database(), member.id))), query)
 
 
 @read("/redemptions/<id:redemption_id>", TAG)

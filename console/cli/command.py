@@ -77,6 +77,11 @@ SUMMARIES = {
         "redemption": "Show the redemption that was made with an idempotency key, or whose return was.",
         "why-not": "Say why a member can use no session of an item, and the way out.",
     },
+    "persons": {
+        "merge-members": "Let the member INTO have all that the member FROM has, who is the same person.",
+        "undo-merge": "Give a merged member back what the merge moved, within a day; FROM is the member's id.",
+        "erase-member": "Erase a person: name, address and what processors sent of the payer go, the ledger stays.",
+    },
     "plans": {"change-plan": "Change the plan of a membership from a day on: its payment term, its picks, or both."},
     "adjusting": {
         "adjust": "Give a member sessions (2), or take some (-2), with a reason.",

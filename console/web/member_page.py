@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import abort, request
+from flask import abort, flash, redirect, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
@@ -18,9 +18,10 @@ from console.web.formats import house_zone
 from console.web.forms import page
 from console.web.member_forms import RedeemForm
 from models.catalogue.clubs import Club
-from models.ledger import adjustments, occasions
+from models.ledger import adjustments, merging, occasions
 from models.ledger import redemptions as redemption
 from models.members.memberships import WITH_PLANS, Member, Membership
+from models.members.memberships import current as current_member
 from models.payments import references, reviewing
 from models.payments.references import Key, PaidPayment
 from models.statements import explanation, statement, why_not
@@ -38,8 +39,15 @@ _BILLED = selectinload(Member.memberships).selectinload(Membership.billing)
 
 
 def find(member_id: int) -> Member:
-    """The member with that id, and what they bought; 404 where there is none."""
-    return database().get(Member, member_id, options=[_BOUGHT, _BILLED]) or abort(404)
+    """The member with that id, and what they bought; 404 where there is none.
+
+    The id of one that was merged leads to the page of the one that stayed.
+    """
+    member = database().get(Member, member_id, options=[_BOUGHT, _BILLED]) or abort(404)
+    if member.merged_into is not None:
+        flash(f"Member {member_id} was merged into this one.", "info")
+        abort(redirect(url_for("members.show", member_id=current_member(database(), member).id)))
+    return member
 
 
 def zone_of(member: Member) -> str:
@@ -116,6 +124,8 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         redeeming=redeeming,
         redeem_forms=redeem_forms([row.item_id for row in balances], zone, formdata=None) if balances else {},
         why_not=why_not.of_member(session, member_id, now) if moment.at is None else {},
+        day_long=merging.UNDOABLE,
+        merged=[(one, merging.is_undoable(one, now)) for one in merging.merged(session, member_id)],
         waiting=adjustments.waiting(session, member_id) if moment.at is None else [],
         in_review=reviewing.page(session, member_id=member_id, limit=TROUBLED) if moment.at is None else [],
         all_in_review=reviewing.counts(session, member_id=member_id).payments if moment.at is None else 0,

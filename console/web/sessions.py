@@ -51,7 +51,8 @@ def redeem(member_id: int) -> Answer:
 def give_back(member_id: int, redemption_id: int) -> Answer:
     """Return sessions of a redemption to the grants that they came from."""
     origin = database().get(Redemption, redemption_id)
-    if origin is None or origin.member_id != member_id or origin.undoes is not None:
+    member_id = member_page.find(member_id).id
+    if origin is None or origin.undoes is not None or not redemptions.is_of(database(), redemption_id, member_id):
         abort(404)
     left = redemptions.returnable(database(), [redemption_id]).get(redemption_id, 0)
     item, form = database().get_one(Item, origin.item_id), GiveBackForm(quantity=left)

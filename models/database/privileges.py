@@ -19,6 +19,8 @@ READ, ADD, CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
 ANY = "SELECT, INSERT, UPDATE, DELETE"
 _PROJECTIONS = "UPDATE (quantity, remaining, shortfall, reversed, expires_at)"
 """The changing columns of a grant; its definition never changes."""
+_OWNER = "UPDATE (member_id, first_member_id)"
+"""Of what belongs to a member: a trigger lets only a merge of two members, and its undo, through."""
 _LOCK = "UPDATE (recorded_at)"
 """PostgreSQL requires an UPDATE privilege to lock rows. A trigger refuses changes of a redemption."""
 _STATE = "UPDATE (state, reason, attempts, next_attempt_at, thin, error, waits_since, finished_at, let_through)"
@@ -40,7 +42,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "bulk_actions": {WORKER: "SELECT, UPDATE", CONSOLE: CHANGE},
     "clubs": {WEB: READ, WORKER: READ, CONSOLE: ANY},
     "credit_grants": {
-        WEB: READ, WORKER: f"SELECT, INSERT, {_PROJECTIONS}", CONSOLE: f"SELECT, INSERT, {_PROJECTIONS}"
+        WEB: READ, WORKER: f"SELECT, INSERT, {_PROJECTIONS}", CONSOLE: f"SELECT, INSERT, {_PROJECTIONS}, {_OWNER}"
     },
     "delivery_counts": {WEB: CHANGE, WORKER: "SELECT, DELETE", CONSOLE: READ},
     "entry_chain": {WORKER: ADD},
@@ -58,9 +60,11 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "life_in_force": {WEB: READ, WORKER: READ, CONSOLE: READ},
     "login_failures": {CONSOLE: ANY},
     "logins": {CONSOLE: ANY},
-    "members": {WORKER: READ, CONSOLE: f"{ADD}, {_LOCK}"},
+    "members": {
+        WORKER: READ, CONSOLE: f"{ADD}, UPDATE (name, email, recorded_at, merged_into, merged_at, erased_at)"
+    },
     "membership_terms": {WEB: READ, WORKER: READ, CONSOLE: ADD},
-    "memberships": {WEB: READ, WORKER: READ, CONSOLE: ADD},
+    "memberships": {WEB: READ, WORKER: READ, CONSOLE: f"{ADD}, {_OWNER}"},
     "not_dues": {WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
     "notices": {CONSOLE: ANY},
     "offers": {CONSOLE: ANY},

@@ -49,6 +49,9 @@ class CreditGrant(Base):
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
     """The action that gave it by hand; NULL if a payment gave it."""
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    """Whose it is; only a merge of two members, or its undo, changes that."""
+    first_member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
+    """For whom it was made, where a merge has moved it since."""
     membership_id: Mapped[int | None] = mapped_column(ForeignKey("memberships.id"))
     """The membership whose dues gave it; NULL if it was given by hand."""
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))

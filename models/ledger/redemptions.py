@@ -20,7 +20,7 @@ from models.ledger.burn_order import Draw
 from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
 from models.ledger.occasions import LENGTHS, Occasion
-from models.members.memberships import Member
+from models.members.memberships import lock_member
 from models.staff import actions
 from models.staff.actions import Actor
 
@@ -45,6 +45,7 @@ class Redemption(Base):
     id: Mapped[Id]
     idempotency_key: Mapped[str] = mapped_column(String(255), unique=True)
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    """The id that was asked for; it stays when that member is merged."""
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
     quantity: Mapped[int]
     undoes: Mapped[int | None] = mapped_column(ForeignKey("redemptions.id"))
@@ -77,15 +78,15 @@ def redeem(
 
     Dated back, by `back` at most, it takes sessions that were usable when it happened and have not expired since.
     The same key with the same content, occasion included, returns the first answer again; the moment counts only where
-    it is given. Raises NotFound, TextTooLong, InFuture, TooFarBack, KeyReused for other content, TooFewSessions
-    (nothing is taken), NotPositive.
+    it is given. Raises NotFound, MemberErased, TextTooLong, InFuture, TooFarBack, KeyReused for other content,
+    TooFewSessions or MembershipFrozen (nothing is taken), NotPositive.
     """
     if quantity < 1:
         raise NotPositive(what="Quantity", value=quantity)
-    for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
-        if session.get(table, wanted) is None:
-            raise NotFound(field=f"{what}_id", what=what, name=wanted)
+    if session.get(Item, item_id) is None:
+        raise NotFound(field="item_id", what="item", name=item_id)
     with session.begin_nested():
+        owner = lock_member(session, member_id).id
         occasion = occasions.kept(session, occasion)
         at = occasion.occurred_at or now
         content = {"member_id": member_id, "item_id": item_id, "quantity": quantity, "undoes": None, **occasion.details}
@@ -93,11 +94,11 @@ def redeem(
         if not first:
             return _first_answer(session, redemption_id)
         occasions.check_moment(at, now=now, back=back)
-        draws = entries.draw(session, member_id=member_id, item_id=item_id, quantity=quantity, now=now, at=min(at, now))
+        draws = entries.draw(session, member_id=owner, item_id=item_id, quantity=quantity, now=now, at=min(at, now))
         subject = f"{quantity} {session.get_one(Item, item_id).name}, redemption {redemption_id}"
         if occasion.occurred_at:
             subject += f", dated {at:%Y-%m-%d %H:%M} UTC"
-        act = actions.log(session, by, "redeem", subject, member_id=member_id, reason=occasion.note)
+        act = actions.log(session, by, "redeem", subject, member_id=owner, reason=occasion.note)
         kind = EntryKind.REDEMPTION
         entries.post(
             session,
@@ -199,6 +200,19 @@ def id_made_with(key: str) -> ScalarSelect[int]:
     """The id of the redemption that was made with this idempotency key, or whose return was."""
     made = select(func.coalesce(Redemption.undoes, Redemption.id)).where(Redemption.idempotency_key == key)
     return made.scalar_subquery()
+
+
+_IS_OF = text("""
+    SELECT EXISTS (
+        SELECT FROM ledger_entries e JOIN credit_grants g ON g.id = e.grant_id
+        WHERE e.redemption_id = :redemption AND g.member_id = :member
+    )
+""")
+
+
+def is_of(session: Session, redemption_id: int, member_id: int) -> bool:
+    """Whether the redemption took sessions of this member, whoever's they were when it was made."""
+    return bool(session.scalar(_IS_OF, {"redemption": redemption_id, "member": member_id}))
 
 
 _RETURNABLE = text("""

@@ -22,7 +22,7 @@ from models.database.arrays import array
 from models.database.base import Base, Id, RecordedAt, one_of
 from models.errors import AlreadyEnded, DaysBackwards, NotChanged, TooLong, WrongState, YearWrong
 from models.members import settling_again
-from models.members.memberships import Membership
+from models.members.memberships import Membership, lock_member
 from models.staff import actions
 from models.staff.actions import Action, Actor
 from models.wording import day_of
@@ -179,7 +179,8 @@ def freeze(
 ) -> Done:
     """Freeze a membership from the first local day to the last; without a last one, until further notice.
 
-    Days of several freezes count once. Raises DaysBackwards, YearWrong, TooLong, ReasonMissing or TextTooLong.
+    Days of several freezes count once. Raises DaysBackwards, YearWrong, TooLong, MemberErased, ReasonMissing or
+    TextTooLong.
     """
     act = LifeAct(kind=LifeKind.FREEZE.value, membership_id=membership.id, first_day=first, last_day=last)
     return _record(session, act, "freeze", reason, by, now)
@@ -245,7 +246,7 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     if not act.undone:
         _check_days(act, local_day(now, club.time_zone))
     locks.change(session)
-    member_id = owner.member_id if isinstance(owner, Membership) else None
+    member_id = lock_member(session, owner.member_id).id if isinstance(owner, Membership) else None
     act.action_id = actions.log(session, by, verb, f"{whose}, {act.days}", member_id=member_id, reason=reason)
     session.add(act)
     session.flush()

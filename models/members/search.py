@@ -102,9 +102,11 @@ _SEARCH = text("""
         UNION ALL
         (SELECT id, 4, NULL FROM members
          WHERE lower(email) ~>=~ lower(:text) AND lower(email) ~<~ (lower(:text) || :last)
+           AND merged_into IS NULL AND erased_at IS NULL
          ORDER BY lower(email) USING ~<~ LIMIT :limit)
         UNION ALL
-        (SELECT id, 5, NULL FROM members WHERE name_words(name) @@ (SELECT words FROM named)
+        (SELECT id, 5, NULL FROM members
+         WHERE name_words(name) @@ (SELECT words FROM named) AND merged_into IS NULL AND erased_at IS NULL
          ORDER BY lower(name), id LIMIT :limit)
     ), surest AS (
         SELECT DISTINCT ON (member_id) member_id, rank, endpoint FROM found ORDER BY member_id, rank, endpoint
@@ -124,7 +126,7 @@ def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
 
     A billing or payment reference, and the idempotency key of a redemption, count whole and as written; an e-mail
     address by how it begins; a name by how its words begin, in any order. Neither case nor, in names, accents
-    matter. Nothing finds nothing.
+    matter. Who was merged into another or erased is found by references only. Nothing finds nothing.
     """
     wanted = sought.replace("\0", "").strip()
     if not wanted:
@@ -137,9 +139,13 @@ def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
 
 
 def browse(session: Session, *, limit: int, after: int | None = None, before: int | None = None) -> Leaf:
-    """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first."""
+    """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first.
+
+    Without those that were merged into others or erased.
+    """
     name = func.lower(Member.name)
     query = select(Member).options(_BOUGHT).limit(limit + 1)
+    query = query.where(Member.merged_into.is_(None), Member.erased_at.is_(None))
     cursor = before or after
     known = session.get(Member, cursor) if cursor else None
     backwards = bool(known and before)

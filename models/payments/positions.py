@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.catalogue.days import local_day
 from models.database.arrays import Batch, array
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
@@ -33,6 +34,8 @@ class Match(NamedTuple):
     currency: str
     shortfall_policy: str
     buyer: Buyer
+    erased_at: datetime | None = None
+    """When its member was erased."""
 
 
 DAY = timedelta(days=1)
@@ -217,6 +220,11 @@ def _judge(position: Position) -> None:
         position.owed, position.reasons = [], [Reason(ReviewReason.HELD, position.problem)]
     elif not position.division.is_dues:
         position.state = PaymentState.NOT_DUES
+    elif position.payment.state != PaymentState.SETTLED and (gone := [one for one in owners if one.erased_at]):
+        # What was settled before stays settled, whatever else is told of it.
+        day = local_day(gone[0].erased_at or paid.occurred_at, gone[0].buyer.zone)
+        position.state, position.owed = PaymentState.HELD, []
+        position.reasons = [Reason(ReviewReason.ERASED, f"its member was erased on {day}")]
     elif position.division.shares:
         position.state = PaymentState.FREEZE_FEE if found.is_freeze_fee else PaymentState.SETTLED
     else:
@@ -260,12 +268,13 @@ _REPLACED = Batch(
 )  # fmt: skip
 
 _MEMBERSHIPS = text("""
-    SELECT m.id, m.member_id, m.currency, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
+    SELECT m.id, m.member_id, m.currency, n.erased_at, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
            c.refund_fee_most_minor, t.since, t.dues_minor, t.interval, t.interval_count, t.partial, t.release,
            t.release_times, t.frozen_dues, t.on_end, t.on_end_days, c.id AS club_id,
            (SELECT string_agg(concat_ws(' ', p.item_id, p.quantity, p.days_to_expire), ',' ORDER BY p.item_id)
             FROM pinned_terms p WHERE p.terms_id = t.id AND p.quantity > 0) AS items
     FROM memberships m
+    JOIN members n ON n.id = m.member_id
     JOIN clubs c ON c.id = m.club_id
     JOIN membership_terms t ON t.membership_id = m.id
     WHERE m.id = ANY(CAST(:ids AS bigint[]))
@@ -321,12 +330,13 @@ def _memberships(session: Session, ids: Collection[int]) -> dict[int, Match]:
     memberships: dict[int, Match] = {}
     lives = life.read(session, ids)
     for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all() if ids else ():
-        membership_id, member_id, currency, zone, policy, percent, most_minor, *pinned = row
+        membership_id, member_id, currency, erased_at, zone, policy, percent, most_minor, *pinned = row
         since, dues_minor, interval, count, partial, release, times, frozen, on_end, end_days, club_id, items = pinned
         match = memberships.get(membership_id)
         if match is None:
             buyer = Buyer([], zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id))
-            match = memberships[membership_id] = Match(membership_id, member_id, currency, policy, buyer)
+            match = Match(membership_id, member_id, currency, policy, buyer, erased_at)
+            memberships[membership_id] = match
         terms = Terms(
             since, dues_minor, interval, count, partial, release, times, _items(items), frozen, on_end, end_days
         )

@@ -54,6 +54,8 @@ class ReviewReason(StrEnum):
     """Money was given back outside the processor."""
     NOTED = "noted"
     """The processor says something that its events do not explain, or they contradict each other."""
+    ERASED = "erased"
+    """Its member was erased before it was settled: it credits nothing."""
 
 
 class PaymentReview(Base):

@@ -22,6 +22,7 @@ IDS = {
     "event_id": "SELECT min(id) FROM webhook_events WHERE state = 'quarantined'",
     "entry_id": "SELECT min(entry.id) FROM ledger_entries entry JOIN credit_grants g ON g.id = grant_id"
     " WHERE g.member_id = 1",
+    "gone_id": "SELECT max(id) FROM members",
     "grant_id": "SELECT max(id) FROM credit_grants WHERE expires_at > now() AND member_id = 1",
     "item_id": "SELECT min(id) FROM items",
     "member_id": "SELECT min(id) FROM members",
@@ -54,6 +55,8 @@ FURTHER = [
     "/members/1?as_of=2026-01-01T12:00",
     "/members/1?as_of=soon",
     "/members/1?item=2",
+    "/members/1/merge?q=a",
+    "/members/1/merge?with=2",
     "/members/3",
     "/offers/?state=retired",
     "/nowhere",

@@ -28,6 +28,7 @@ READS = {
     "/memberships/{}/payments",
     "/memberships/{}/plan-changes/preview",
     "/grants/{}",
+    "/members/{}/merges/{}",
     "/redemptions",
     "/redemptions/{}",
     "/adjustments",
@@ -58,6 +59,9 @@ FOR_THE_DESK = {
     ("POST", "/adjustments/{}/declines"),
 }
 FOR_MANAGERS = {
+    ("POST", "/members/{}/merges"),
+    ("POST", "/members/{}/unmerge"),
+    ("POST", "/members/{}/erasure"),
     ("POST", "/memberships/{}/plan-changes"),
     ("POST", "/offers/{}/plan-changes"),
     ("POST", "/grants/{}/extensions"),
@@ -102,7 +106,7 @@ def test_every_route_is_in_one_of_these_lists(site: Flask) -> None:
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer ", "Bearer spp_guess", "Bearer a=b", "Basic c3BwOng=", "x"])
 def test_without_a_good_token_nothing_is_open(stranger: Caller, header: str | None) -> None:
     stranger.headers = {"Authorization": header} if header else {}
-    answers = [stranger.get(path.format(1)) for path in READS] + [send(stranger, *route) for route in WRITES]
+    answers = [stranger.get(path.format(1, 2)) for path in READS] + [send(stranger, *route) for route in WRITES]
     for response in answers:
         assert answered(response, 401)["detail"].startswith("Send a valid API token")
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
@@ -117,8 +121,8 @@ def test_a_token_of_another_scheme_is_none(reader: Caller) -> None:
 def test_either_scope_reads(issue: Issue, ada: Paid, scope: TokenScope) -> None:
     caller = issue(scope).caller
     needed = {"/members/{}/why-not": {"item_id": 1}}
-    statuses = {path: caller.get(path.format(1), **needed.get(path, {})).status_code for path in READS}
-    not_there = {"/redemptions/{}", "/adjustments/{}", "/not-dues/{}"}
+    statuses = {path: caller.get(path.format(1, 2), **needed.get(path, {})).status_code for path in READS}
+    not_there = {"/members/{}/merges/{}", "/redemptions/{}", "/adjustments/{}", "/not-dues/{}"}
     assert statuses == {path: 404 if path in not_there else 200 for path in READS}
 
 

@@ -74,6 +74,7 @@ def test_many_wait_for_a_second_person(
     assert api.usable(ada.id, "Spin") == CLASSES
     with pytest.raises(SamePerson):
         adjustments.decide(session, asked["id"], approve=True, by=Actor(owner.email, ""), now=datetime.now(UTC))
+    session.rollback()
     for approve, state in ((True, "applied"), (False, "declined")):
         asked = api.make("/adjustments", wish(ada, gym, 3))
         adjustments.decide(session, asked["id"], approve=approve, by=BY, now=datetime.now(UTC))

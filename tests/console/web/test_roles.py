@@ -53,6 +53,9 @@ PAGES: dict[tuple[Role, ...], str] = {
     (Role.MANAGER,): """
         GET, POST /memberships/<id>/plan
         GET, POST /members/<id>/grants/<id>/extend
+        GET, POST /members/<id>/merge
+        GET, POST /members/<id>/merged/<id>/undo
+        GET, POST /members/<id>/erase
         POST /members/adjustments/<id>/approve
         GET, POST /offers/new
         POST /offers/<id>/publish
