@@ -1,5 +1,7 @@
 """Members with their balances, grants and ledger entries, now or at an earlier moment."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Annotated
 
@@ -10,12 +12,14 @@ from sqlalchemy import select
 from console.api import paging
 from console.api.fields import TIME, Answer, AsOfQuery, field, id_of, parameter
 from console.api.gate import read
+from console.api.memberships import LifeDays, life_days
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest
 from console.request import database
 from models.ledger.kinds import EntryKind
 from models.members import search
 from models.members.memberships import Member as Person
+from models.members.memberships import Membership
 from models.members.search import Reason
 from models.statements import statement
 
@@ -39,12 +43,21 @@ class AsOfPageQuery(PageQuery, AsOfQuery):
     """A moment, and the part of a list."""
 
 
+class MembershipLife(LifeDays):
+    """What is recorded of the life of one membership."""
+
+    membership_id: int = id_of("membership")
+
+
 class Member(Answer):
     """A person. Their e-mail address identifies them; upper and lower case are the same."""
 
     id: int = id_of("member")
     name: str = field("The name given at the first sign-up.", "Ada Lovelace")
     email: str = field("E-mail address.", "ada@example.com")
+    life: list[MembershipLife] = field(
+        "Their memberships that are frozen, will be, or have an end: one line for each.", []
+    )
 
 
 class FoundMember(Member):
@@ -159,17 +172,32 @@ def list_members(query: MemberQuery) -> Members:
     """List or search members."""
     if query.q is None:
         found, following = paging.page(select(Person), Person.id, query)
-        return Members(data=[FoundMember.of(one, found_by=None) for one in found], next_cursor=following)
+        lives = _lives(one.id for one in found)
+        rows = [FoundMember.of(one, found_by=None, life=lives[one.id]) for one in found]
+        return Members(data=rows, next_cursor=following)
     if query.cursor is not None:
         raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
     hits = search.search(database(), query.q, query.limit)
-    return Members(data=[FoundMember.of(one, id=one.member_id, found_by=one.reason) for one in hits], next_cursor=None)
+    lives = _lives(one.member_id for one in hits)
+    rows = [FoundMember.of(one, id=one.member_id, found_by=one.reason, life=lives[one.member_id]) for one in hits]
+    return Members(data=rows, next_cursor=None)
 
 
 @read("/members/<id:member_id>", TAG)
 def get_member(member: Person) -> Member:
     """Get a member."""
-    return Member.of(member)
+    return Member.of(member, life=_lives([member.id])[member.id])
+
+
+def _lives(member_ids: Iterable[int]) -> defaultdict[int, list[MembershipLife]]:
+    """By member, those of their memberships that are frozen, will be, or have an end."""
+    mine = select(Membership).where(Membership.member_id.in_(list(member_ids))).order_by(Membership.id)
+    held = database().scalars(mine).all()
+    days, found = life_days(held), defaultdict(list)
+    for one in held:
+        if days[one.id] != LifeDays(frozen_from=None, frozen_to=None, ended_on=None):
+            found[one.member_id].append(MembershipLife(membership_id=one.id, **dict(days[one.id])))
+    return found
 
 
 @read("/members/<id:member_id>/balances", TAG)
