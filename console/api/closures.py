@@ -91,7 +91,10 @@ def preview_closure(club: Club, query: ClosureQuery) -> ClosurePreview:
 @act("/clubs/<id:club_id>/closures", TAG, "/closures/{id}", Role.MANAGER)
 def close_club(club: Club, body: ClosureBody) -> Closure:
     """Close a club from a local day to another. Workers settle what that moves; `waiting` says how much is left."""
-    done = life.close(database(), club, **dict(body), by=actor(), now=utc_now())
+    first, last = body.first_day, body.last_day
+    done = life.close(
+        database(), club, scope=body.scope, first=first, last=last, reason=body.reason, by=actor(), now=utc_now()
+    )
     return _shown(done.act)
 
 

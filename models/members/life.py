@@ -292,7 +292,7 @@ _FIRST = text("""
 def numbers(session: Session, acts: Iterable[LifeAct]) -> dict[int, int]:
     """By the id of each version, the number that the act keeps through its changes: the id of its first version."""
     found = session.execute(_FIRST, {"ids": array(act.id for act in acts)})
-    return dict(found.tuples().all())
+    return {row.version: row.id for row in found}
 
 
 def newest(session: Session, kind: LifeKind, number: int) -> LifeAct:
