@@ -162,6 +162,8 @@ class TestFreeze:
         ann.pays(1)
         begun = ann.freeze(7)
         assert (begun["last_day"], ann.last_usable()) == (None, None)
+        shown = answered(reader.get(ann.path))
+        assert (shown["frozen_from"], shown["frozen_to"]) == (day(7).isoformat(), None)
         path = f"/freezes/{begun['id']}"
         change = {"last_day": day(16).isoformat(), "reason": "Well again"}
         planned = answered(reader.get(f"{path}/preview", last_day=day(16).isoformat()))
