@@ -8,8 +8,10 @@ from console.api import (
     adjustments,
     building,
     catalogue,
+    closures,
     document,
     events,
+    life,
     members,
     memberships,
     offers,
@@ -24,7 +26,8 @@ from console.api import (
 from console.api.gate import api
 
 ROUTES = (
-    members, persons, memberships, plan_changes, redemptions, adjustments, payments, reviews, events, catalogue,
+    members, persons, memberships, plan_changes, life, closures, redemptions, adjustments, payments, reviews, events,
+    catalogue,
     building, offers, payment_terms,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""

@@ -37,6 +37,9 @@ class ClubBody(Body):
     refund_fee_most_minor: Annotated[int, Field(ge=0, le=clubs.MAX_REFUND_FEE_MINOR), whole] = field(
         "The most that may be left, in minor units: 1000 is $10.00.", 1000, default=clubs.REFUND_FEE_MOST_MINOR
     )
+    use_while_frozen: bool = field(
+        "Whether sessions can be used while their membership is frozen.", False, default=False
+    )
 
 
 class ClubChange(ClubBody, Change):

@@ -15,7 +15,7 @@ from models.catalogue import clubs, items, on_sale, tables
 from models.catalogue.clubs import ShortfallPolicy
 from models.catalogue.items import ItemKind, SessionType
 from models.catalogue.tables import OfferState
-from models.catalogue.terms import Interval, Partial, Release
+from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
 
 TAG = Tag(name="Catalogue", description="What gyms sell.")
 
@@ -59,6 +59,7 @@ class Club(Answer):
         5,
     )
     refund_fee_most_minor: int = field("The most that may be left, in minor units: 1000 is $10.00.", 1000)
+    use_while_frozen: bool = field("Whether sessions can be used while their membership is frozen.", False)
 
 
 class Clubs(Listing[Club]):
@@ -87,6 +88,17 @@ class PaymentTerm(Answer):
     partial: Partial = field("What a part payment gives: the same part of the sessions, all, or none.", "proportional")
     release: Release = field("When the sessions of one payment can be used.", "at_once")
     release_times: int | None = field("How many times, for the release `times`.", None)
+    frozen_dues: FrozenDues = field(
+        "What dues give that are paid while the membership is frozen: `nothing` (the fee of the freeze), the `part` of "
+        "the sessions that they pay for, or all of them (`full`).",
+        "nothing",
+    )
+    on_end: OnEnd = field(
+        "Until when unused sessions can be used once the membership has ended: their own day (`keep`), its last day "
+        "(`last_day`), or so many `days` after it.",
+        "keep",
+    )
+    on_end_days: int | None = field("How many days, for `on_end` of `days`.", None)
     retired: bool = field("Whether it can no longer be bought.", False)
     bucket_terms: list[Pinned] = field(
         "The sessions of each picked item that each release gives. No other items can be picked under this term.", []

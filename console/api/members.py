@@ -1,5 +1,7 @@
 """Members with their balances, grants and ledger entries, now or at an earlier moment."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from sqlalchemy import select
 from console.api import paging
 from console.api.fields import TIME, Answer, AsOfQuery, Id, Moment, Query, field, id_of, parameter
 from console.api.gate import read
+from console.api.memberships import LifeDays, life_days
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest, WhyNot
 from console.request import database
@@ -18,6 +21,7 @@ from models.errors import NotFound
 from models.ledger.kinds import EntryKind
 from models.members import search
 from models.members.memberships import Member as Person
+from models.members.memberships import Membership
 from models.members.search import Reason
 from models.statements import statement, why_not
 
@@ -42,6 +46,12 @@ class AsOfPageQuery(PageQuery, AsOfQuery):
     """A moment, and the part of a list."""
 
 
+class MembershipLife(LifeDays):
+    """What is recorded of the life of one membership."""
+
+    membership_id: int = id_of("membership")
+
+
 class Member(Answer):
     """A person. Their e-mail address identifies them; upper and lower case are the same."""
 
@@ -49,6 +59,9 @@ class Member(Answer):
     name: str = field("The name given at the first sign-up.", "Ada Lovelace")
     email: str = field("E-mail address.", "ada@example.com")
     erased_at: datetime | None = field("When the person was erased; name and address are made up since.", None)
+    life: list[MembershipLife] = field(
+        "Their memberships that are frozen, will be, or have an end: one line for each.", []
+    )
 
 
 class FoundMember(Member):
@@ -182,19 +195,35 @@ def list_members(query: MemberQuery) -> Members:
     """List or search members."""
     if query.q is None:
         found, following = paging.page(select(Person).where(Person.merged_into.is_(None)), Person.id, query)
-        return Members(data=[FoundMember.of(one, found_by=None) for one in found], next_cursor=following)
+        lives = _lives(one.id for one in found)
+        rows = [FoundMember.of(one, found_by=None, life=lives[one.id]) for one in found]
+        return Members(data=rows, next_cursor=following)
     if query.cursor is not None:
         raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
     hits = search.search(database(), query.q, query.limit)
-    known = search.with_memberships(database(), [one.member_id for one in hits])
-    rows = [FoundMember.of(known[one.member_id], found_by=one.reason) for one in hits]
+    known, lives = (
+        search.with_memberships(database(), [one.member_id for one in hits]),
+        _lives(one.member_id for one in hits),
+    )
+    rows = [FoundMember.of(known[one.member_id], found_by=one.reason, life=lives[one.member_id]) for one in hits]
     return Members(data=rows, next_cursor=None)
 
 
 @read("/members/<id:member_id>", TAG)
 def get_member(member: Person) -> Member:
     """Get a member; the id of one that was merged gets the one that it is now, here and in every path below."""
-    return Member.of(member)
+    return Member.of(member, life=_lives([member.id])[member.id])
+
+
+def _lives(member_ids: Iterable[int]) -> defaultdict[int, list[MembershipLife]]:
+    """By member, those of their memberships that are frozen, will be, or have an end."""
+    mine = select(Membership).where(Membership.member_id.in_(list(member_ids))).order_by(Membership.id)
+    held = database().scalars(mine).all()
+    days, found = life_days(held), defaultdict(list)
+    for one in held:
+        if days[one.id] != LifeDays(frozen_from=None, frozen_to=None, ended_on=None):
+            found[one.member_id].append(MembershipLife(membership_id=one.id, **dict(days[one.id])))
+    return found
 
 
 @read("/members/<id:member_id>/balances", TAG)

@@ -83,6 +83,14 @@ SUMMARIES = {
         "erase-member": "Erase a person: name, address and what processors sent of the payer go, the ledger stays.",
     },
     "plans": {"change-plan": "Change the plan of a membership from a day on: its payment term, its picks, or both."},
+    "life": {
+        "freeze": "Freeze a membership from a day, at its club, to another; without LAST_DAY, until further notice.",
+        "unfreeze": "End a freeze, today or on another day, or undo it.",
+        "end-membership": "End a membership after its last day, at its club, which may be past or to come.",
+        "reopen": "Reopen a membership: its end is undone, as if it had never been.",
+        "close-club": "Close a club from a day to another, or undo a closure.",
+        "life": "List the freezes, ends and closures that count for a member, or the closures of a club.",
+    },
     "adjusting": {
         "adjust": "Give a member sessions (2), or take some (-2), with a reason.",
         "adjustments": "List the adjustments that wait for a second person.",

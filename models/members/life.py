@@ -6,7 +6,7 @@ what they come to, in whatever order acts and payments were recorded.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -16,11 +16,11 @@ from sqlalchemy import CheckConstraint, ForeignKey, exists, select, text
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship
 
 from models.catalogue.clubs import Club
-from models.catalogue.days import OPEN, DayRange, local_day
+from models.catalogue.days import ONE_DAY, OPEN, DayRange, local_day
 from models.database import locks
 from models.database.arrays import array
 from models.database.base import Base, Id, RecordedAt, one_of
-from models.errors import AlreadyEnded, DaysBackwards, NotChanged, TooLong, WrongState, YearWrong
+from models.errors import AlreadyEnded, DaysBackwards, NotChanged, NotFound, TooLong, WrongState, YearWrong
 from models.members import settling_again
 from models.members.memberships import Membership, lock_member
 from models.staff import actions
@@ -109,6 +109,17 @@ class Life(NamedTuple):
     def is_frozen(self, day: date) -> bool:
         """Whether that local day is frozen."""
         return any(first <= day <= last for first, last in self.frozen)
+
+    def frozen_days(self, day: date) -> DayRange | None:
+        """The frozen days without a gap that this day is one of, or the next to come; None where there are none."""
+        run: DayRange | None = None
+        for first, last in sorted(self.frozen):
+            if last < day:
+                continue
+            if run and first - ONE_DAY > run[1]:
+                break
+            run = (run[0], max(run[1], last)) if run else (first, last)
+        return run
 
 
 UNTOUCHED = Life()
@@ -244,7 +255,7 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     owner = session.get_one(Club, act.club_id) if act.club_id else session.get_one(Membership, act.membership_id)
     club, whose = (owner, f"club {owner.name}") if isinstance(owner, Club) else (owner.club, f"membership {owner.id}")
     if not act.undone:
-        _check_days(act, local_day(now, club.time_zone))
+        check_days(act, local_day(now, club.time_zone))
     locks.change(session)
     member_id = lock_member(session, owner.member_id).id if isinstance(owner, Membership) else None
     act.action_id = actions.log(session, by, verb, f"{whose}, {act.days}", member_id=member_id, reason=reason)
@@ -255,7 +266,8 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     return Done(act, settling_again.of_memberships(session, [(act.membership_id or 0, None)]))
 
 
-def _check_days(act: LifeAct, today: date) -> None:
+def check_days(act: LifeAct, today: date) -> None:
+    """Refuse days that make no sense. Raises DaysBackwards, YearWrong or TooLong."""
     first, last = act.first_day, act.last_day
     for field, day in (("first_day", first), ("last_day", last)):
         if day and abs((day - today).days) > MAX_YEARS * 366:
@@ -267,3 +279,36 @@ def _check_days(act: LifeAct, today: date) -> None:
     limit, words = (MAX_CLOSURE, "a year") if act.kind == LifeKind.CLOSURE else (MAX_FREEZE, "three years")
     if last - first >= limit:
         raise TooLong(what=f"A {act.kind}", first=day_of(first), last=day_of(last), limit=words)
+
+
+_FIRST = text("""
+    WITH RECURSIVE back AS (
+        SELECT id AS version, id, replaces FROM life_acts WHERE id = ANY(CAST(:ids AS bigint[]))
+        UNION ALL SELECT b.version, a.id, a.replaces FROM back b JOIN life_acts a ON a.id = b.replaces
+    )
+    SELECT version, id FROM back WHERE replaces IS NULL
+""")
+
+
+def numbers(session: Session, acts: Iterable[LifeAct]) -> dict[int, int]:
+    """By the id of each version, the number that the act keeps through its changes: the id of its first version."""
+    found = session.execute(_FIRST, {"ids": array(act.id for act in acts)})
+    return {row.version: row.id for row in found}
+
+
+def newest(session: Session, kind: LifeKind, number: int) -> LifeAct:
+    """The last version of the act of that kind, undone or not; any of its versions names it. Raises NotFound."""
+    act = session.get(LifeAct, number)
+    while act and (later := session.scalar(select(LifeAct).where(LifeAct.replaces == act.id))):
+        act = later
+    if act is None or act.kind != kind:
+        raise NotFound(what=kind.value, name=number)
+    return act
+
+
+def the_end(session: Session, membership: Membership) -> LifeAct:
+    """The end of the membership that counts. Raises NotFound."""
+    for act in in_force(session, membership_id=membership.id):
+        if act.kind == LifeKind.END:
+            return act
+    raise NotFound(what="end of membership", name=membership.id)

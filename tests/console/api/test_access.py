@@ -27,6 +27,15 @@ READS = {
     "/memberships/{}",
     "/memberships/{}/payments",
     "/memberships/{}/plan-changes/preview",
+    "/memberships/{}/freezes",
+    "/memberships/{}/freezes/preview",
+    "/freezes/{}",
+    "/freezes/{}/preview",
+    "/freezes/{}/undoing/preview",
+    "/memberships/{}/end",
+    "/memberships/{}/end/preview",
+    "/memberships/{}/reopening/preview",
+    "/closures/{}",
     "/grants/{}",
     "/members/{}/merges/{}",
     "/redemptions",
@@ -49,6 +58,8 @@ READS = {
     "/items/{}",
     "/clubs",
     "/clubs/{}",
+    "/clubs/{}/closures",
+    "/clubs/{}/closures/preview",
 }
 FOR_THE_DESK = {
     ("POST", "/redemptions"),
@@ -63,6 +74,15 @@ FOR_MANAGERS = {
     ("POST", "/members/{}/unmerge"),
     ("POST", "/members/{}/erasure"),
     ("POST", "/memberships/{}/plan-changes"),
+    ("POST", "/memberships/{}/freezes"),
+    ("PATCH", "/freezes/{}"),
+    ("POST", "/freezes/{}/undoing"),
+    ("POST", "/memberships/{}/end"),
+    ("PATCH", "/memberships/{}/end"),
+    ("POST", "/memberships/{}/reopening"),
+    ("POST", "/clubs/{}/closures"),
+    ("PATCH", "/closures/{}"),
+    ("POST", "/closures/{}/undoing"),
     ("POST", "/offers/{}/plan-changes"),
     ("POST", "/grants/{}/extensions"),
     ("POST", "/adjustments/{}/approvals"),
@@ -122,8 +142,13 @@ def test_either_scope_reads(issue: Issue, ada: Paid, scope: TokenScope) -> None:
     caller = issue(scope).caller
     needed = {"/members/{}/why-not": {"item_id": 1}}
     statuses = {path: caller.get(path.format(1, 2), **needed.get(path, {})).status_code for path in READS}
-    not_there = {"/members/{}/merges/{}", "/redemptions/{}", "/adjustments/{}", "/not-dues/{}"}
-    assert statuses == {path: 404 if path in not_there else 200 for path in READS}
+    not_there = {
+        "/members/{}/merges/{}", "/redemptions/{}", "/adjustments/{}", "/not-dues/{}", "/closures/{}",
+    }  # fmt: skip
+    not_there |= {path for path in READS if re.search("freezes/{}|/end$|/reopening", path)}
+    without_days = {"/memberships/{}/freezes/preview", "/memberships/{}/end/preview", "/clubs/{}/closures/preview"}
+    expected = dict.fromkeys(READS, 200) | dict.fromkeys(not_there, 404) | dict.fromkeys(without_days, 422)
+    assert statuses == expected
 
 
 def test_a_token_for_reading_does_not_write(reader: Caller, ada: Paid) -> None:

@@ -43,7 +43,13 @@ def twice(manager: Caller) -> Iterator[None]:
 def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session) -> None:
     response = manager.post("/clubs", CLUB, "club-1")
     made = posted(response)
-    assert made == {"id": made["id"], **CLUB, "refund_fee_percent": 5, "refund_fee_most_minor": 1000}
+    assert made == {
+        "id": made["id"],
+        **CLUB,
+        "refund_fee_percent": 5,
+        "refund_fee_most_minor": 1000,
+        "use_while_frozen": False,
+    }
     assert response.headers["Location"] == f"/api/v1/clubs/{made['id']}"
     path = f"/clubs/{made['id']}"
     assert answered(manager.get(path)) == made
@@ -54,7 +60,7 @@ def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session)
     }
     answered(manager.patch(path))
     assert acts(session) == [
-        ("create club", f"club {made['id']}, Uptown: Europe/Berlin, EUR, forgive, 5, 1000"),
+        ("create club", f"club {made['id']}, Uptown: Europe/Berlin, EUR, forgive, 5, 1000, False"),
         ("edit club", f"club {made['id']}, Upper town: name Uptown -> Upper town, currency EUR -> CHF"),
     ]
     assert manager.delete(path).status_code == 204
