@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import CheckConstraint, ForeignKey, exists, select, text
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, aliased, joinedload, mapped_column, relationship
 
 from models.catalogue.clubs import Club
-from models.catalogue.days import OPEN, DayRange, local_day
+from models.catalogue.days import ONE_DAY, OPEN, DayRange, local_day
 from models.database import locks
 from models.database.arrays import array
 from models.database.base import Base, Id, RecordedAt, one_of
@@ -91,6 +91,20 @@ class LifeAct(Base):
     club: Mapped[Club | None] = relationship()
 
     @property
+    def what(self) -> str:
+        """What was done, in words: `Frozen`, `Freeze changed`, `Reopened`, `Closed for classes`."""
+        noun = self.kind.capitalize()
+        if self.undone:
+            return "Reopened" if self.kind == LifeKind.END else f"{noun} undone"
+        if self.replaces:
+            return f"{noun} changed"
+        return {
+            LifeKind.FREEZE: "Frozen",
+            LifeKind.END: "Ended",
+            LifeKind.CLOSURE: f"Closed for {SCOPES[Scope(self.scope or Scope.ALL)].lower()}",
+        }[LifeKind(self.kind)]
+
+    @property
     def days(self) -> str:
         """Its days in words: `from Jan 7 to Jan 16, 2026`."""
         if self.kind == LifeKind.END:
@@ -109,6 +123,31 @@ class Life(NamedTuple):
     def is_frozen(self, day: date) -> bool:
         """Whether that local day is frozen."""
         return any(first <= day <= last for first, last in self.frozen)
+
+    def frozen_until(self, day: date) -> date | None:
+        """Until which local day it is frozen without a break; None if it is not frozen that day, `OPEN` without end."""
+        last = day - ONE_DAY
+        for first, end in sorted(self.frozen):
+            if last < OPEN and first <= last + ONE_DAY:
+                last = max(last, end)
+        return last if last >= day else None
+
+    def words(self, today: date) -> list[str]:
+        """How it stands and what is to come, as people say it: `Frozen until Jan 16, 2026`, `Ends on Jan 31, 2026`."""
+        said = []
+        if until := self.frozen_until(today):
+            said.append(f"Frozen until {until_words(until)}")
+        elif coming := [days for days in self.frozen if days[0] > today]:
+            first, last = min(coming)
+            said.append(f"Frozen from {day_of(first)} {'on' if last == OPEN else f'to {day_of(last)}'}")
+        if self.ended:
+            said.append(f"{'Ends' if self.ended >= today else 'Ended'} on {day_of(self.ended)}")
+        return said
+
+
+def until_words(last: date) -> str:
+    """Until when a freeze lasts: `Jan 16, 2026`, or `further notice`."""
+    return "further notice" if last == OPEN else day_of(last)
 
 
 UNTOUCHED = Life()
@@ -165,6 +204,13 @@ def in_force(session: Session, *, membership_id: int | None = None, club_id: int
     """The acts of a membership, or the closures of a club, that count; by their days."""
     owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
     return session.scalars(_IN_FORCE.where(owner).order_by(LifeAct.first_day, LifeAct.last_day, LifeAct.id)).all()
+
+
+def history(session: Session, *, membership_id: int | None = None, club_id: int | None = None) -> Sequence[LifeAct]:
+    """Every act of a membership, or every closure of a club, with its changes and undoings; the newest first."""
+    owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
+    every = select(LifeAct).where(owner).options(joinedload(LifeAct.action)).order_by(LifeAct.id.desc())
+    return session.scalars(every).all()
 
 
 class Done(NamedTuple):
@@ -243,7 +289,7 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     owner = session.get_one(Club, act.club_id) if act.club_id else session.get_one(Membership, act.membership_id)
     club, whose = (owner, f"club {owner.name}") if isinstance(owner, Club) else (owner.club, f"membership {owner.id}")
     if not act.undone:
-        _check_days(act, local_day(now, club.time_zone))
+        check_days(act, local_day(now, club.time_zone))
     locks.change(session)
     member_id = owner.member_id if isinstance(owner, Membership) else None
     act.action_id = actions.log(session, by, verb, f"{whose}, {act.days}", member_id=member_id, reason=reason)
@@ -254,7 +300,8 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     return Done(act, settling_again.of_memberships(session, [(act.membership_id or 0, None)]))
 
 
-def _check_days(act: LifeAct, today: date) -> None:
+def check_days(act: LifeAct, today: date) -> None:
+    """Check the days of an act, as recording it does. Raises DaysBackwards, YearWrong or TooLong."""
     first, last = act.first_day, act.last_day
     for field, day in (("first_day", first), ("last_day", last)):
         if day and abs((day - today).days) > MAX_YEARS * 366:
