@@ -64,11 +64,11 @@ def new(club_id: int) -> Answer:
     return _window(club, form, act, said, "Close the club", "Close the club")
 
 
-@pages.form("/<id:life_id>", Role.MANAGER)
-def change(club_id: int, life_id: int) -> Answer:
+@pages.form("/<id:closure_id>", Role.MANAGER)
+def change(club_id: int, closure_id: int) -> Answer:
     """Give a closure another last day."""
     club, form = row(Club, club_id), ClosureEndForm.asked()
-    known = _find(club, life_id)
+    known = _find(club, closure_id)
     if not request.values:
         form.last_day.data = known.last_day
 
@@ -86,11 +86,11 @@ def change(club_id: int, life_id: int) -> Answer:
     return _window(club, form, act, said, "Change the last day of the closure", "Change last day")
 
 
-@pages.form("/<id:life_id>/undo", Role.MANAGER)
-def undo(club_id: int, life_id: int) -> Answer:
+@pages.form("/<id:closure_id>/undo", Role.MANAGER)
+def undo(club_id: int, closure_id: int) -> Answer:
     """Undo a closure."""
     club, form = row(Club, club_id), ActForm.asked()
-    known = _find(club, life_id)
+    known = _find(club, closure_id)
 
     def act(reason: str) -> Done:
         return life.undo(database(), known, reason=reason, by=actor(), now=utc_now())
@@ -124,8 +124,8 @@ def _preview(closure: LifeAct, what: str, days: int, effect: str) -> Preview:
     return Preview(head, [move])
 
 
-def _find(club: Club, life_id: int) -> LifeAct:
-    known = database().get(LifeAct, life_id)
+def _find(club: Club, closure_id: int) -> LifeAct:
+    known = database().get(LifeAct, closure_id)
     return known if known and known.club_id == club.id else abort(404)
 
 

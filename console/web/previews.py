@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol, Self
 
 from flask import request
-from wtforms import HiddenField
+from wtforms import Field, HiddenField
 
 from console.web.access import Answer
-from console.web.fields import Day
 from console.web.forms import Form, why
 from console.web.picks import fingerprint
 from models.errors import PreviewChanged, SppError
@@ -26,9 +25,9 @@ class ActForm(Form):
         return cls(request.form if request.method == "POST" else request.args)
 
     @property
-    def days(self) -> list[Day]:
-        """Its days."""
-        return [field for field in self if isinstance(field, Day)]
+    def asks(self) -> list[Field]:
+        """The fields that decide what the act is."""
+        return [field for field in self if field.short_name not in ("csrf_token", "shown", "reason")]
 
 
 class Preview(NamedTuple):
@@ -67,9 +66,9 @@ def answered(form: ActForm, planned: Planned, to: str, *, shown: int) -> tuple[A
         return answer, None
     is_sent, preview = request.method == "POST", None
     if request.args and not is_sent:
-        for day in form.days:
-            day.validate(form)
-    if not any(day.errors or (day.flags.required and not day.data) for day in form.days):
+        for field in form.asks:
+            field.validate(form)
+    if not any(field.errors or (field.flags.required and not field.data) for field in form.asks):
         try:
             preview = planned(form.text("reason") or "a preview", preview=True)
         except SppError as error:
