@@ -6,11 +6,12 @@ from zoneinfo import available_timezones
 
 from flask import url_for
 from sqlalchemy import func, select
-from wtforms import RadioField, SelectField
+from wtforms import BooleanField, RadioField, SelectField
 
 from console.edits import edited
 from console.request import actor, database
 from console.rows import row
+from console.web import closures
 from console.web.access import Answer, Pages, Role
 from console.web.fields import WholeNumber, text_field
 from console.web.forms import EditForm, page
@@ -22,6 +23,7 @@ from models.staff import actions
 from models.wording import amount, currency_code, minor_units
 
 pages = Pages("clubs", __name__, url_prefix="/clubs")
+pages.register_blueprint(closures.pages)
 
 POLICIES = {
     ShortfallPolicy.REPAY.value: "Owed: the next sessions of that item repay them",
@@ -59,6 +61,7 @@ class ClubForm(EditForm):
         "back: the rest is a fee that was kept.",
     )
     refund_fee = text_field("Refund fee up to (amount)", most=30, inputmode="decimal")
+    use_while_frozen = BooleanField("Sessions can be used while a membership is frozen")
 
 
 @pages.page("/", Role.VIEWER)
@@ -136,4 +139,5 @@ def _given(form: ClubForm) -> clubs.ClubFields:
         "shortfall_policy": ShortfallPolicy(form.shortfall_policy.data),
         "refund_fee_percent": form.refund_fee_percent.data,
         "refund_fee_most_minor": most,
+        "use_while_frozen": form.use_while_frozen.data,
     }

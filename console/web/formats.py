@@ -14,8 +14,9 @@ from models.catalogue import days
 from models.catalogue.clubs import Club
 from models.catalogue.days import Period
 from models.catalogue.tables import PaymentTerm
-from models.catalogue.terms import released
+from models.catalogue.terms import life_words, released
 from models.members.memberships import Membership
+from models.payments.references import PaymentState
 from models.wording import duration, lasting, money
 
 LOCALE = "en_US"
@@ -28,6 +29,8 @@ def install(app: Flask) -> None:
         duration=duration,
         lasting=lasting,
         released=released,
+        life_words=life_words,
+        payment_state=payment_state,
         words=words,
         who=who,
         signed=signed,
@@ -114,6 +117,11 @@ def times(zone: str | None = None) -> str:
 def words(value: str) -> str:
     """An enumeration's value as people write it: `personal_training` is `Personal training`."""
     return value.replace("_", " ").capitalize()
+
+
+def payment_state(state: str) -> str:
+    """The state of a payment as people write it."""
+    return "Fee of a freeze" if state == PaymentState.FREEZE_FEE else words(state)
 
 
 def who(actor: str) -> str:

@@ -28,6 +28,8 @@ LABELS: Mapping[ReviewReason, str] = {
     ReviewReason.ERASED: "Member erased",
     ReviewReason.UNPLACED: "Line of nobody",
     ReviewReason.NOTHING: "Gave nothing",
+    ReviewReason.FROZEN: "Paid while frozen",
+    ReviewReason.ENDED: "Paid after the end",
     ReviewReason.PART: "Part",
     ReviewReason.MORE: "More than the dues",
     ReviewReason.LESS: "Less than the dues",

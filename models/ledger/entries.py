@@ -13,7 +13,6 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, tex
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.catalogue.days import OPEN
 from models.catalogue.items import Item
 from models.database.arrays import Batch
 from models.database.base import Base, Id, RecordedAt
@@ -21,7 +20,7 @@ from models.errors import MembershipFrozen, TooFewSessions
 from models.ledger import burn_order, kinds
 from models.ledger.burn_order import Draw, UsableGrant
 from models.ledger.kinds import CHECKS, EntryKind
-from models.wording import day_of
+from models.members.life import until_words
 
 
 class CreditGrant(Base):
@@ -285,7 +284,7 @@ def draw(
         frozen = [(row.remaining, row.frozen_to) for row in rows if row.frozen_to]
         if usable + sum(remaining for remaining, _ in frozen) >= quantity:
             until = min(frozen_to for _, frozen_to in frozen)
-            raise MembershipFrozen(item=item, until="further notice" if until == OPEN else day_of(until))
+            raise MembershipFrozen(item=item, until=until_words(until))
         coming, first = session.execute(_COMING, wanted).one()
         raise TooFewSessions(asked=quantity, item=item, usable=usable, coming=coming, usable_from=first)
     return draws

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import CheckConstraint, ForeignKey, exists, select, text
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, aliased, joinedload, mapped_column, relationship
 
 from models.catalogue.clubs import Club
 from models.catalogue.days import ONE_DAY, OPEN, DayRange, local_day
@@ -91,6 +91,20 @@ class LifeAct(Base):
     club: Mapped[Club | None] = relationship()
 
     @property
+    def what(self) -> str:
+        """What was done, in words: `Frozen`, `Freeze changed`, `Reopened`, `Closed for classes`."""
+        noun = self.kind.capitalize()
+        if self.undone:
+            return "Reopened" if self.kind == LifeKind.END else f"{noun} undone"
+        if self.replaces:
+            return f"{noun} changed"
+        return {
+            LifeKind.FREEZE: "Frozen",
+            LifeKind.END: "Ended",
+            LifeKind.CLOSURE: f"Closed for {SCOPES[Scope(self.scope or Scope.ALL)].lower()}",
+        }[LifeKind(self.kind)]
+
+    @property
     def days(self) -> str:
         """Its days in words: `from Jan 7 to Jan 16, 2026`."""
         if self.kind == LifeKind.END:
@@ -120,6 +134,29 @@ class Life(NamedTuple):
                 break
             run = (run[0], max(run[1], last)) if run else (first, last)
         return run
+
+    def frozen_until(self, day: date) -> date | None:
+        """Until which local day it is frozen without a break; None if it is not frozen that day, `OPEN` without end."""
+        run = self.frozen_days(day)
+        return run[1] if run and run[0] <= day else None
+
+    def words(self, today: date) -> list[str]:
+        """How it stands and what is to come, as people say it: `Frozen until Jan 16, 2026`, `Ends on Jan 31, 2026`."""
+        said = []
+        if run := self.frozen_days(today):
+            first, last = run
+            if first <= today:
+                said.append(f"Frozen until {until_words(last)}")
+            else:
+                said.append(f"Frozen from {day_of(first)} {'on' if last == OPEN else f'to {day_of(last)}'}")
+        if self.ended:
+            said.append(f"{'Ends' if self.ended >= today else 'Ended'} on {day_of(self.ended)}")
+        return said
+
+
+def until_words(last: date) -> str:
+    """Until when a freeze lasts: `Jan 16, 2026`, or `further notice`."""
+    return "further notice" if last == OPEN else day_of(last)
 
 
 UNTOUCHED = Life()
@@ -176,6 +213,13 @@ def in_force(session: Session, *, membership_id: int | None = None, club_id: int
     """The acts of a membership, or the closures of a club, that count; by their days."""
     owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
     return session.scalars(_IN_FORCE.where(owner).order_by(LifeAct.first_day, LifeAct.last_day, LifeAct.id)).all()
+
+
+def history(session: Session, *, membership_id: int | None = None, club_id: int | None = None) -> Sequence[LifeAct]:
+    """Every act of a membership, or every closure of a club, with its changes and undoings; the newest first."""
+    owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
+    every = select(LifeAct).where(owner).options(joinedload(LifeAct.action)).order_by(LifeAct.id.desc())
+    return session.scalars(every).all()
 
 
 class Done(NamedTuple):

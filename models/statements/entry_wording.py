@@ -30,13 +30,15 @@ def entry_in_words(entry: EntryLine) -> str:
         case EntryKind.EXPIRY:
             return "Expired" if entry.quantity < 0 else "Expired sessions brought back"
         case EntryKind.CLAWBACK:
-            return f"Taken back: payment {_what_became(entry.cause)}"
+            return f"Taken back: payment {_what_became(entry.cause)}" if entry.cause else "Taken back"
         case EntryKind.REINSTATEMENT:
-            return f"Given again: {_what_came_back(entry.cause)}"
+            return f"Given again: {_what_came_back(entry.cause)}" if entry.cause else "Given again"
         case EntryKind.ADJUSTMENT:
             return f"Adjusted: {reason_in_words(entry.note)[0]}"
         case EntryKind.EXTENSION:
-            return "Expires later" if entry.expires_at else "Never expires any more"
+            if entry.expires_at is None:
+                return "Does not expire"
+            return "Expires sooner" if entry.shortens else "Expires later"
         case EntryKind.DEBT_REPAYMENT:
             return _repayment(entry)
 

@@ -17,6 +17,7 @@ from models.catalogue.days import OPEN, last_day
 from models.errors import TooFewSessions
 from models.ledger import kinds
 from models.ledger.entries import FROZEN_TO
+from models.members.life import until_words
 from models.wording import day_of, joined, sessions_of
 
 
@@ -78,7 +79,7 @@ _Rule = Callable[[Held, Sequence[Held]], WhyNot | None]
 def _frozen(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if not held.frozen or held.frozen_to is None:
         return None
-    until = "further notice" if held.frozen_to == OPEN else day_of(held.frozen_to)
+    until = until_words(held.frozen_to)
     sentence = f"{sessions_of(held.item, held.frozen)} cannot be used: the membership is frozen until {until}."
     way_out = "End the freeze today, and they can be used from tomorrow on."
     return WhyNot(Reason.FROZEN, sentence, way_out, None if held.frozen_to == OPEN else held.frozen_to)

@@ -143,3 +143,19 @@ def test_who_does_not_build_sees_no_buttons_and_may_do_nothing(log_in: LogIn, gy
 def test_a_club_that_is_not_there_is_not_found(manager: Browser, number: str) -> None:
     assert manager.get(f"/clubs/{number}").status_code == 404
     assert manager.post(f"/clubs/{number}", **UPTOWN, **FEE).status_code == 404
+
+
+def test_use_while_frozen_is_a_box_that_others_may_tick_meanwhile(manager: Browser, gym: Gym, session: Session) -> None:
+    same = {"name": "Downtown", "time_zone": "America/Chicago", "currency": "USD", "shortfall_policy": "repay", **FEE}
+    manager.get(f"/clubs/{gym.club.id}")
+    unticked = handed_out(manager)
+    manager.post(f"/clubs/{gym.club.id}", **same, use_while_frozen="y", was=unticked)
+    assert "use_while_frozen False -> True" in acts(session)[0]
+    assert "Sessions can be used while frozen" in manager.text
+    manager.post(f"/clubs/{gym.club.id}", **same, was=unticked)
+    session.refresh(gym.club)
+    assert gym.club.use_while_frozen, "it was not edited, so it stays as somebody else has saved it"
+    manager.get(f"/clubs/{gym.club.id}")
+    manager.post(f"/clubs/{gym.club.id}", **same, was=handed_out(manager))
+    session.refresh(gym.club)
+    assert not gym.club.use_while_frozen
