@@ -55,7 +55,7 @@ Step = tuple[str, object]
 
 @dataclass(frozen=True)
 class Story:
-    """What happened; `acts` in an order in which it can be recorded. `extended`: after how many acts, and until when."""
+    """What happened; `acts` in an order that is possible. `extended`: after how many acts, which grant, until when."""
 
     world: World
     acts: list[Act]
