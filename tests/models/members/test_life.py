@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from models.audit.checks import audit
 from models.catalogue.clubs import Club
 from models.catalogue.days import last_day
+from models.catalogue.offers import edit_term
+from models.catalogue.terms import OnEnd
 from models.database.engine import make_engine, sessions
 from models.errors import (
     AlreadyEnded,
@@ -32,6 +34,7 @@ from models.staff.actions import Action
 from runtime.settings import DatabaseRole
 from tests.database_roles import as_role
 from tests.models.gym import BY, NOW, PAID_AT, Gym, expire_all, grant_of, paid, tell, together
+from tests.models.members.plans import move
 
 ZONE = "America/Chicago"
 OF_TODAY = timedelta(0)
@@ -155,6 +158,20 @@ def usable_to(gym: Gym, held: Membership) -> date | None:
     gym.session.expire_all()
     expires = grant_of(gym.session, held, gym.spin).expires_at
     return last_day(expires, ZONE) if expires else None
+
+
+def test_the_terms_of_its_last_day_decide_also_about_what_was_paid_under_earlier_ones(
+    gym: Gym, member: Membership
+) -> None:
+    tell(gym.session, paid("in", "sub"))
+    end(gym.session, member, march(20))
+    settlement.settle_matched(gym.session, now=NOW, late_credit=OF_TODAY)
+    assert usable_to(gym, member) == march(31)
+    edit_term(gym.session, gym.term, on_end=OnEnd.LAST_DAY)
+    move(gym, member)
+    settlement.settle_matched(gym.session, now=NOW, late_credit=OF_TODAY)
+    assert usable_to(gym, member) == march(20)
+    assert list(audit(gym.session)) == []
 
 
 class TestHistory:
