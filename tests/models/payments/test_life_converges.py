@@ -82,12 +82,14 @@ def acts_of(draw: st.DrawFn, members: tuple[str, ...], bases: list[date]) -> lis
     anchor = st.sampled_from(bases)
     things: list[list[Act]] = [[Act(-number, "bill", who, bases[0], None)] for number, who in enumerate(members, 1)]
     for number in range(draw(st.integers(2, 7))):
-        kind = draw(st.sampled_from(["freeze", "freeze", "freeze", "closure", "closure", "end"]))
+        kind = draw(st.sampled_from(["freeze", "freeze", "freeze", "closure", "closure", "end", "end"]))
         whose = draw(st.sampled_from([*SCOPES] if kind == "closure" else members))
         if kind == "end" and any(act.kind == "end" and act.whose == whose for thing in things for act in thing):
             continue
         first = draw(anchor) + timedelta(days=draw(st.integers(-5, 40)))
         last = st.integers(0, 20).map(lambda days, first=first: first + timedelta(days=days))
+        if kind == "end":
+            last = st.builds(lambda day, days: day + timedelta(days=days), anchor, st.integers(-4, 20))
         if kind == "freeze":
             last = st.one_of(last, last, last, last, st.none())
         thing = [Act(number, kind, whose, first, draw(last))]
