@@ -81,7 +81,7 @@ def acts_of(draw: st.DrawFn, members: tuple[str, ...], bases: list[date]) -> lis
     """What is done about each thing, in its order; mostly where it matters, soon after days begin to count."""
     anchor = st.sampled_from(bases)
     things: list[list[Act]] = [[Act(-number, "bill", who, bases[0], None)] for number, who in enumerate(members, 1)]
-    for number in range(draw(st.integers(2, 7))):
+    for number in range(draw(st.sampled_from([1, 1, 2, 2, 3, 4, 6]))):
         kind = draw(st.sampled_from(["freeze", "freeze", "freeze", "closure", "closure", "end", "end"]))
         whose = draw(st.sampled_from([*SCOPES] if kind == "closure" else members))
         if kind == "end" and any(act.kind == "end" and act.whose == whose for thing in things for act in thing):
@@ -148,7 +148,7 @@ def stories(draw: st.DrawFn) -> Story:
         Plan(12 * DUES if kind == "yearly" else DUES, gives, partial, yearly=kind == "yearly"),
         draw(payments_of(kind, members)),
         members,
-        frozen_dues=draw(st.sampled_from(["nothing", "nothing", "part", "full"])),
+        frozen_dues=draw(st.sampled_from(["nothing", "nothing", "nothing", "part", "full"])),
         on_end=draw(st.sampled_from([("keep", 0), ("last_day", 0), ("days", 7), ("days", 30)])),
         late=(today, late) if late else None,
     )
