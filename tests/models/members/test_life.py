@@ -174,6 +174,25 @@ def test_the_terms_of_its_last_day_decide_also_about_what_was_paid_under_earlier
     assert list(audit(gym.session)) == []
 
 
+@pytest.mark.parametrize(
+    ("scope", "first", "last", "until"),
+    [
+        (Scope.CLASS, march(31), date(2024, 4, 1), date(2024, 4, 2)),
+        (Scope.ALL, march(1), march(2), date(2024, 4, 1)),
+        (Scope.ALL, date(2024, 4, 1), date(2024, 4, 9), march(31)),
+        (Scope.PERSONAL_TRAINING, march(5), march(9), march(31)),
+    ],
+)
+def test_a_closure_moves_what_can_be_used_on_its_days(
+    gym: Gym, member: Membership, scope: Scope, first: date, last: date, until: date
+) -> None:
+    tell(gym.session, paid("in", "sub"))
+    life.close(gym.session, gym.club, scope=scope, first=first, last=last, reason="snow", by=BY, now=NOW)
+    settlement.settle_matched(gym.session, now=NOW, late_credit=OF_TODAY)
+    assert usable_to(gym, member) == until
+    assert list(audit(gym.session)) == []
+
+
 class TestHistory:
     def test_every_version_is_kept_with_who_and_why(self, gym: Gym, member: Membership) -> None:
         first = freeze(gym.session, member, march(5), None)
