@@ -287,21 +287,17 @@ class Scene:
         session, now, known = self.session, self.story.now, self.versions.get(act.thing)
 
         def do() -> Done:
-            if act.verb == "change":
-                assert known
+            if act.verb == "change" and known:
                 return life.change(session, known, last=act.last, reason="else", by=BY, now=now)
-            if act.verb == "undo":
-                assert known
+            if act.verb == "undo" and known:
                 return life.undo(session, known, reason="a mistake", by=BY, now=now)
-            if act.kind == "closure":
-                assert act.last
+            if act.kind == "closure" and act.last:
                 scope = SCOPES[act.whose]
                 return life.close(
                     session, self.club, scope=scope, first=act.first, last=act.last, reason="r", by=BY, now=now
                 )
             member = self.members[act.whose]
-            if act.kind == "end":
-                assert act.last
+            if act.kind == "end" and act.last:
                 return life.end(session, member, last=act.last, reason="r", by=BY, now=now)
             return life.freeze(session, member, first=act.first, last=act.last, reason="r", by=BY, now=now)
 
