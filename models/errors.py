@@ -180,6 +180,14 @@ class TooLong(SppError, field="last_day"):
     """{what} from {first} to {last} is longer than {limit}. Check the year; record a longer one in parts."""
 
 
+class LastDayMissing(SppError, field="last_day"):
+    """Say the last day: only a freeze can go on until further notice."""
+
+
+class EndsTooEarly(SppError, field="last_day"):
+    """The membership began on {first}, so its last day cannot be {last}. Check the day and the year."""
+
+
 class AlreadyEnded(SppError, field="last_day", status=409):
     """The membership has an end already: its last day is {day}. Reopen it first, or change that day."""
 

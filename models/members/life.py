@@ -20,7 +20,17 @@ from models.catalogue.days import ONE_DAY, OPEN, DayRange, local_day
 from models.database import locks
 from models.database.arrays import array
 from models.database.base import Base, Id, RecordedAt, one_of
-from models.errors import AlreadyEnded, DaysBackwards, NotChanged, NotFound, TooLong, WrongState, YearWrong
+from models.errors import (
+    AlreadyEnded,
+    DaysBackwards,
+    EndsTooEarly,
+    LastDayMissing,
+    NotChanged,
+    NotFound,
+    TooLong,
+    WrongState,
+    YearWrong,
+)
 from models.members import settling_again
 from models.members.memberships import Membership, lock_member
 from models.staff import actions
@@ -167,7 +177,7 @@ class Lives(NamedTuple):
 
     frozen: Mapping[int, list[DayRange]]
     ended: Mapping[int, date]
-    closed: Mapping[int, Mapping[int, list[DayRange]]]
+    closed: Mapping[int, Mapping[int, tuple[DayRange, ...]]]
 
     def of(self, membership_id: int, club_id: int) -> Life:
         """The life of one membership."""
@@ -175,7 +185,7 @@ class Lives(NamedTuple):
         ended = self.ended.get(membership_id)
         if not (frozen or closed or ended):
             return UNTOUCHED
-        return Life(tuple(frozen), {item: tuple(ranges) for item, ranges in closed.items()}, ended)
+        return Life(tuple(frozen), closed, ended)
 
 
 _LIVES = text("""
@@ -202,7 +212,8 @@ def read(session: Session, membership_ids: Collection[int]) -> Lives:
                 closed[owner][item_id].append((first, last))
             case _:
                 ended[owner] = last
-    return Lives(frozen, ended, closed)
+    every = {club: {item: tuple(ranges) for item, ranges in items.items()} for club, items in closed.items()}
+    return Lives(frozen, ended, every)
 
 
 _LATER = aliased(LifeAct)
@@ -244,7 +255,7 @@ def freeze(
 def end(session: Session, membership: Membership, *, last: date, reason: str, by: Actor, now: datetime) -> Done:
     """End a membership after its last local day, which may be past or to come.
 
-    What becomes of unused sessions is as its terms of that day say. Raises AlreadyEnded, and as `freeze`.
+    What becomes of unused sessions is as its terms of that day say. Raises AlreadyEnded, EndsTooEarly, and as `freeze`.
     """
     locks.change(session)
     for known in in_force(session, membership_id=membership.id):
@@ -268,7 +279,7 @@ def close(
 def change(session: Session, act: LifeAct, *, last: date | None, reason: str, by: Actor, now: datetime) -> Done:
     """Give an act that counts another last day: a freeze that ends early or goes on, a membership's later end.
 
-    Raises NotChanged, WrongState for one that does not count any more, and as `freeze`.
+    Raises NotChanged, WrongState for one that does not count any more, LastDayMissing, and as `freeze` and `end`.
     """
     if last == act.last_day:
         raise NotChanged(field="last_day")
@@ -299,7 +310,8 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     owner = session.get_one(Club, act.club_id) if act.club_id else session.get_one(Membership, act.membership_id)
     club, whose = (owner, f"club {owner.name}") if isinstance(owner, Club) else (owner.club, f"membership {owner.id}")
     if not act.undone:
-        check_days(act, local_day(now, club.time_zone))
+        began = local_day(owner.versions[0].since, club.time_zone) if isinstance(owner, Membership) else None
+        check_days(act, local_day(now, club.time_zone), began)
     locks.change(session)
     member_id = lock_member(session, owner.member_id).id if isinstance(owner, Membership) else None
     act.action_id = actions.log(session, by, verb, f"{whose}, {act.days}", member_id=member_id, reason=reason)
@@ -310,12 +322,19 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     return Done(act, settling_again.of_memberships(session, [(act.membership_id or 0, None)]))
 
 
-def check_days(act: LifeAct, today: date) -> None:
-    """Refuse days that make no sense. Raises DaysBackwards, YearWrong or TooLong."""
+def check_days(act: LifeAct, today: date, began: date | None = None) -> None:
+    """Refuse days that make no sense; `began` is the first day of the membership.
+
+    Raises LastDayMissing, DaysBackwards, YearWrong, TooLong or EndsTooEarly.
+    """
     first, last = act.first_day, act.last_day
+    if last is None and act.kind != LifeKind.FREEZE:
+        raise LastDayMissing
     for field, day in (("first_day", first), ("last_day", last)):
         if day and abs((day - today).days) > MAX_YEARS * 366:
             raise YearWrong(field=field, day=day_of(day), years=MAX_YEARS)
+    if act.kind == LifeKind.END and last and began and last < began:
+        raise EndsTooEarly(first=day_of(began), last=day_of(last))
     if not (first and last):
         return
     if last < first:

@@ -313,7 +313,7 @@ def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, l
 def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
     """The payments among these for which settling would post something. Writes nothing.
 
-    Unmatched payments are left out: the next sweep settles those that a membership matches by now.
+    Left out are those that the next sweep settles: unmatched ones, and those whose worth or days were changed.
     """
     read = positions.read(session, roots)
     positions.read_grants(session, read)
@@ -322,6 +322,7 @@ def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
         position
         for position in read
         if position.payment.state != PaymentState.UNMATCHED
+        and not position.payment.settle_again
         and (
             position.state != position.payment.state
             or {owed.key for owed in position.owed} - {grant.key for grant in position.grants}
