@@ -245,6 +245,16 @@ class TooFewSessions(SppError, field="quantity"):
         self.details = {**details, "coming": coming, "usable_from": usable_from}
 
 
+class OverdueSessions(SppError, field="override_reason"):
+    """{asked} {item} sessions asked for, {usable} usable and {withheld} withheld: dues are overdue since {day}.
+    Nothing was taken. Say why they can be used all the same, or have the dues paid."""
+
+    def __init__(self, *, since: date, **details: Any) -> None:
+        """Name the local day since which the dues are overdue."""
+        super().__init__(day=f"{since:%b} {since.day}, {since.year}", **details)
+        self.details = {**details, "since": since}
+
+
 class NothingToReturn(SppError, field="quantity"):
     """{asked} sessions cannot be returned: redemption {redemption} has {left} left to return."""
 

@@ -10,7 +10,7 @@ from console.api.gate import act, change, remove
 from console.edits import edited, log, named, set_retired
 from console.request import database
 from models.catalogue import clubs, items
-from models.catalogue.clubs import ShortfallPolicy
+from models.catalogue.clubs import ShortfallPolicy, UseWhileOverdue
 from models.catalogue.items import ItemKind, SessionType
 from models.staff.accounts import Role
 
@@ -36,6 +36,15 @@ class ClubBody(Body):
     )
     refund_fee_most_minor: Annotated[int, Field(ge=0, le=clubs.MAX_REFUND_FEE_MINOR), whole] = field(
         "The most that may be left, in minor units: 1000 is $10.00.", 1000, default=clubs.REFUND_FEE_MOST_MINOR
+    )
+    use_while_overdue: UseWhileOverdue = field(
+        "Whether sessions can be used while the dues of their membership are overdue: always, for some days, or with "
+        "a reason only.",
+        "warn",
+        default=UseWhileOverdue.WARN,
+    )
+    overdue_grace_days: Annotated[int, Field(ge=1, le=clubs.MAX_OVERDUE_GRACE_DAYS), whole] = field(
+        "For how many days, for the use `grace`.", 7, default=clubs.OVERDUE_GRACE_DAYS
     )
 
 

@@ -3,12 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Annotated
 
 from flask_openapi3 import Tag
+from pydantic import Field
 from sqlalchemy import Select, func, select
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Body, Id, Key, KeyHeader, Quantity, field, id_of, parameter
+from console.api.fields import TIME, Answer, Body, Id, Key, KeyHeader, Quantity, Text, field, id_of, parameter
 from console.api.gate import mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
 from console.request import actor, database
@@ -18,6 +20,7 @@ from models.ledger import redemptions as ledger
 from models.ledger.entries import LedgerEntry
 from models.ledger.redemptions import Redemption as Spent
 from models.members.memberships import Member
+from models.staff.actions import MAX_REASON_LENGTH
 
 TAG = Tag(name="Redemptions", description="Members spend sessions and get them back.")
 
@@ -28,6 +31,12 @@ class RedemptionBody(Body):
     member_id: Id = field("The member who spends them.", 1)
     item_id: Id = field("The session item.", 1)
     quantity: Quantity = field("Sessions to spend.", 1)
+    override_reason: Annotated[Text, Field(max_length=MAX_REASON_LENGTH)] | None = field(
+        "Why sessions may be used although the dues of their membership are overdue, where their club asks for a "
+        "reason. Kept in the action log.",
+        None,
+        default=None,
+    )
 
 
 class ReturnBody(Body):

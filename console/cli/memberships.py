@@ -144,15 +144,16 @@ def _cause(row: statement.EntryLine) -> str:
 @click.argument("item")
 @click.argument("quantity", type=click.IntRange(min=1), default=1)
 @key_option
+@click.option("--override-reason", help="Why, although dues are overdue, where the club asks for a reason.")
 @show.json_option
-def redeem(email: str, item: str, quantity: int, key: str | None) -> None:
+def redeem(email: str, item: str, quantity: int, key: str | None, override_reason: str | None) -> None:
     """Take sessions of an item from a member, soonest to expire first."""
     key = key or str(uuid.uuid4())
     with database() as session:
         person, wanted = the_member(session, email), named(session, Item, item)
         answer = redemptions.redeem(
             session, member_id=person.id, item_id=wanted.id, quantity=quantity, key=key, by=operator(),
-            now=datetime.now(UTC),
+            now=datetime.now(UTC), override_reason=override_reason,
         )  # fmt: skip
     _show_answer(answer, key, "taken from")
 

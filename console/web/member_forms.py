@@ -3,7 +3,7 @@
 from wtforms import BooleanField, HiddenField, RadioField, SelectChoice, SelectField, TextAreaField
 from wtforms.validators import InputRequired, Optional
 
-from console.web.fields import Count, Day
+from console.web.fields import Count, Day, text_field
 from console.web.forms import Form, OnceForm
 from models.ledger.adjustments import AdjustmentReason
 from models.staff.actions import MAX_REASON_LENGTH
@@ -17,6 +17,7 @@ class RedeemForm(OnceForm):
 
     item_id = HiddenField()
     quantity = Count("Sessions", default=1)
+    override_reason = text_field("Why they can be used although dues are overdue", most=MAX_REASON_LENGTH)
 
 
 class GiveBackForm(OnceForm):

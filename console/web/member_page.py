@@ -17,6 +17,7 @@ from console.web.forms import page
 from console.web.member_forms import RedeemForm
 from models.ledger import adjustments
 from models.ledger import redemptions as redemption
+from models.members import overdue
 from models.members.memberships import WITH_PLANS, Member, Membership
 from models.payments import references, reviewing
 from models.payments.references import Key, PaidPayment
@@ -104,6 +105,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         before=before,
         returnable=_returnable(entries.entries) if moment.at is None else {},
         redeeming=redeeming,
+        overdue={one.membership_id: one for one in overdue.of_members(session, [member_id])},
         waiting=adjustments.waiting(session, member_id) if moment.at is None else [],
         in_review=reviewing.page(session, member_id=member_id, limit=TROUBLED) if moment.at is None else [],
         all_in_review=reviewing.counts(session, member_id=member_id).payments if moment.at is None else 0,

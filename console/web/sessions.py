@@ -32,8 +32,9 @@ def redeem(member_id: int) -> Answer:
     def act() -> tuple[str, str]:
         quantity, now = form.quantity.data, utc_now()
         answer = redemptions.redeem(
-            database(), member_id=member_id, item_id=item.id, quantity=quantity, key=form.once, by=actor(), now=now
-        )
+            database(), member_id=member_id, item_id=item.id, quantity=quantity, key=form.once, by=actor(), now=now,
+            override_reason=form.text("override_reason"),
+        )  # fmt: skip
         taken = sum(draw.quantity for draw in answer.draws)
         what = f"{sessions_of(item.name, taken)} redeemed{_from(answer.draws, member_page.zone_of(member))}."
         return f"{what} {_left(member_id, item)}", url_for("members.show", member_id=member_id)

@@ -46,7 +46,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "entry_chain": {WORKER: ADD},
     "event_errors": {WORKER: "SELECT, INSERT, DELETE", CONSOLE: READ},
     "expiry_runs": {WEB: READ, WORKER: CHANGE, CONSOLE: "SELECT, UPDATE"},
-    "failed_dues": {WORKER: ANY, CONSOLE: READ},
+    "failed_dues": {WORKER: ANY, CONSOLE: ANY},
     "grant_clubs": {WORKER: READ, CONSOLE: READ},
     "heartbeats": {WEB: ANY, WORKER: ANY, CONSOLE: ANY},
     "items": {WORKER: READ, CONSOLE: ANY},

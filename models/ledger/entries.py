@@ -16,10 +16,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.catalogue.items import Item
 from models.database.arrays import Batch
 from models.database.base import Base, Id, RecordedAt
-from models.errors import TooFewSessions
+from models.errors import OverdueSessions, TooFewSessions
 from models.ledger import burn_order, kinds
 from models.ledger.burn_order import Draw, UsableGrant
 from models.ledger.kinds import CHECKS, EntryKind
+from models.members.overdue import Overdue
 
 
 class CreditGrant(Base):
@@ -239,7 +240,7 @@ def add(
 
 
 _USABLE = text("""
-    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for
+    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for, membership_id
     FROM credit_grants
     WHERE member_id = :member AND item_id = :item AND remaining > 0
       AND effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)
@@ -255,13 +256,23 @@ _COMING = text("""
 """)
 
 
-def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime) -> list[Draw]:
+def draw(
+    session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime, withheld: Sequence[Overdue] = ()
+) -> list[Draw]:
     """What to take from each of the member's usable grants, in burn order. Locks the grants.
 
-    Sessions that are coming are not drawn. Raises TooFewSessions, which says how many they are and from when.
+    Sessions that are coming are not drawn. Raises TooFewSessions, which says how many they are and from when. Nor are
+    those of the memberships in `withheld`: raises OverdueSessions if there were enough with them.
     """
     grants = [UsableGrant(*row) for row in session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now})]
-    draws = burn_order.draw(grants, quantity)
+    late = {one.membership_id: one for one in withheld}
+    free = [grant for grant in grants if grant.membership_id not in late]
+    draws = burn_order.draw(free, quantity)
+    if draws is None and burn_order.draw(grants, quantity):
+        usable, held_back = (sum(grant.remaining for grant in some) for some in (free, set(grants) - set(free)))
+        since = min(late[grant.membership_id].day for grant in grants if grant.membership_id in late)
+        item = session.get_one(Item, item_id).name
+        raise OverdueSessions(asked=quantity, item=item, usable=usable, withheld=held_back, since=since)
     if draws is None:
         usable, item = sum(grant.remaining for grant in grants), session.get_one(Item, item_id).name
         coming, first = session.execute(_COMING, {"member": member_id, "item": item_id, "now": now}).one()

@@ -16,6 +16,7 @@ from models.ledger import entries
 from models.ledger.burn_order import Draw
 from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
+from models.members import overdue
 from models.members.memberships import Member
 from models.staff import actions
 from models.staff.actions import Actor
@@ -49,13 +50,16 @@ class Answer:
 
 
 def redeem(
-    session: Session, *, member_id: int, item_id: int, quantity: int, key: str, by: Actor, now: datetime
-) -> Answer:
+    session: Session, *, member_id: int, item_id: int, quantity: int, key: str, by: Actor, now: datetime,
+    override_reason: str | None = None,
+) -> Answer:  # fmt: skip
     """Take sessions from the member's usable grants, in burn order.
 
-    The same key with the same content returns the first answer again. Raises NotFound, KeyReused for other content,
-    TooFewSessions (nothing is taken), NotPositive.
+    The same key with the same content returns the first answer again. Where a club lets nobody use sessions of a
+    membership whose dues are overdue, the override's reason lets them be used; the act has it. Raises NotFound,
+    KeyReused for other content, TooFewSessions or OverdueSessions (nothing is taken), NotPositive, TextTooLong.
     """
+    why = actions.reason_given(override_reason, "override_reason") if override_reason else None
     if quantity < 1:
         raise NotPositive(what="Quantity", value=quantity)
     for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
@@ -65,9 +69,14 @@ def redeem(
         redemption_id, first = _begin(session, key, member_id, item_id, quantity, None, now)
         if not first:
             return _first_answer(session, redemption_id)
-        draws = entries.draw(session, member_id=member_id, item_id=item_id, quantity=quantity, now=now)
+        late = overdue.refusing(session, member_id, now)
+        draws = entries.draw(
+            session, member_id=member_id, item_id=item_id, quantity=quantity, now=now, withheld=() if why else late
+        )
         subject = f"{quantity} {session.get_one(Item, item_id).name}, redemption {redemption_id}"
-        act = actions.log(session, by, "redeem", subject, member_id=member_id)
+        if why and late:
+            subject += f", though dues are overdue since {late[0].day}"
+        act = actions.log(session, by, "redeem", subject, member_id=member_id, reason=why)
         kind = EntryKind.REDEMPTION
         entries.post(
             session,
