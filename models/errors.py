@@ -255,6 +255,10 @@ class OverdueSessions(SppError, field="override_reason"):
         self.details = {**details, "since": since}
 
 
+class NothingOverdue(SppError):
+    """No dues of membership {membership} are overdue: there is nothing to clear."""
+
+
 class NothingToReturn(SppError, field="quantity"):
     """{asked} sessions cannot be returned: redemption {redemption} has {left} left to return."""
 

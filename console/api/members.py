@@ -1,5 +1,6 @@
 """Members with their balances, grants and ledger entries, now or at an earlier moment."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest
 from console.request import database
 from models.ledger.kinds import EntryKind
-from models.members import search
+from models.members import overdue, search
 from models.members.memberships import Member as Person
 from models.members.search import Reason
 from models.statements import statement
@@ -33,6 +34,7 @@ class MemberQuery(PageQuery):
         "ada",
         default=None,
     )
+    overdue: bool = parameter("Only members whose dues are overdue; without a search.", False, default=False)
 
 
 class AsOfPageQuery(PageQuery, AsOfQuery):
@@ -45,6 +47,9 @@ class Member(Answer):
     id: int = id_of("member")
     name: str = field("The name given at the first sign-up.", "Ada Lovelace")
     email: str = field("E-mail address.", "ada@example.com")
+    overdue_since: datetime | None = field(
+        "Since when dues of a membership are overdue: the attempt that failed, and that nothing has made up for.", None
+    )
 
 
 class FoundMember(Member):
@@ -158,18 +163,33 @@ class Entries(Listing[Entry]):
 def list_members(query: MemberQuery) -> Members:
     """List or search members."""
     if query.q is None:
-        found, following = paging.page(select(Person), Person.id, query)
-        return Members(data=[FoundMember.of(one, found_by=None) for one in found], next_cursor=following)
+        people = select(Person).where(Person.id.in_(select(overdue.MEMBERS))) if query.overdue else select(Person)
+        found, following = paging.page(people, Person.id, query)
+        late = _late([one.id for one in found])
+        rows = [FoundMember.of(one, found_by=None, overdue_since=late.get(one.id)) for one in found]
+        return Members(data=rows, next_cursor=following)
+    if query.overdue:
+        raise InvalidRequest([Fault(parameter="overdue", detail="It is for the list, not for a search.")])
     if query.cursor is not None:
         raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
     hits = search.search(database(), query.q, query.limit)
-    return Members(data=[FoundMember.of(one, id=one.member_id, found_by=one.reason) for one in hits], next_cursor=None)
+    late = _late([one.member_id for one in hits])
+    rows = [
+        FoundMember.of(one, id=one.member_id, found_by=one.reason, overdue_since=late.get(one.member_id))
+        for one in hits
+    ]
+    return Members(data=rows, next_cursor=None)
+
+
+def _late(member_ids: Sequence[int]) -> dict[int, datetime]:
+    """By member, since when dues are overdue: the earliest of their memberships."""
+    return {one.member_id: one.since for one in reversed(overdue.of_members(database(), member_ids))}
 
 
 @read("/members/<id:member_id>", TAG)
 def get_member(member: Person) -> Member:
     """Get a member."""
-    return Member.of(member)
+    return Member.of(member, overdue_since=_late([member.id]).get(member.id))
 
 
 @read("/members/<id:member_id>/balances", TAG)

@@ -1,5 +1,6 @@
 """Memberships: sign-up, and the billing references by which payments are matched to them."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import Interval, Partial, Release
 from models.errors import KeyReused, NotFound
-from models.members import changed_terms, plan_change, signing_up
+from models.members import changed_terms, overdue, plan_change, signing_up
 from models.members.memberships import WITH_PLANS, Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
 from models.staff.accounts import Role
@@ -99,6 +100,12 @@ class PlanChangeBody(Body):
     reason: Text = field("Why; kept in the action log.", "Wants more classes", max_length=MAX_REASON_LENGTH)
 
 
+class ClearingBody(Body):
+    """Why dues that could not be collected are owed no more."""
+
+    reason: Text = field("Why; kept in the action log.", "Paid in cash", max_length=MAX_REASON_LENGTH)
+
+
 class Terms(Answer):
     """The sessions that a membership's dues give, since a moment."""
 
@@ -141,6 +148,7 @@ class Membership(Answer):
     terms: list[Terms] = field("The oldest first; those of a later day are planned.", [])
     billing_references: list[BillingReference] = field("The processors' ids by which payments are matched to it.", [])
     recorded_at: datetime = field("When it was signed up.", TIME)
+    overdue_since: datetime | None = field("Since when its dues are overdue; null where they are not.", None)
 
 
 class Memberships(Listing[Membership]):
@@ -154,7 +162,8 @@ def list_memberships(member: Member, query: PageQuery) -> Memberships:
     parts = [pinned, WITH_PLANS, selectinload(Bought.billing)]
     rows = select(Bought).where(Bought.member_id == member.id).options(*parts)
     found, following = paging.page(rows, Bought.id, query)
-    return Memberships(data=[_shown(one) for one in found], next_cursor=following)
+    late = {one.membership_id: one.since for one in overdue.of_memberships(database(), [one.id for one in found])}
+    return Memberships(data=[_shown(one, late) for one in found], next_cursor=following)
 
 
 @read("/memberships/<id:membership_id>", TAG)
@@ -212,17 +221,26 @@ def change_plan(membership: Bought, body: PlanChangeBody) -> Membership:
     return _shown(membership)
 
 
+@act("/memberships/<id:membership_id>/overdue-clearings", TAG, "/memberships/{id}", Role.MANAGER)
+def clear_overdue(membership: Bought, body: ClearingBody) -> Membership:
+    """Say that dues that failed are owed no more: paid otherwise, or forgiven."""
+    overdue.clear(database(), membership, reason=body.reason, by=actor(), now=utc_now())
+    return _shown(membership)
+
+
 def _add(bought: Bought, one: BillingReferenceBody) -> None:
     if current_app.config["SPP"].endpoint(one.endpoint) is None:
         raise NotFound(field="endpoint", what="endpoint", name=one.endpoint)
     add_billing_reference(database(), bought, one.endpoint, one.reference, by=actor(), shared=one.shared)
 
 
-def _shown(bought: Bought) -> Membership:
+def _shown(bought: Bought, late: Mapping[int, datetime] | None = None) -> Membership:
+    if late is None:
+        late = {one.membership_id: one.since for one in overdue.of_memberships(database(), [bought.id])}
     versions = [_terms(bought, one) for one in bought.versions]
     billing = sorted(bought.billing, key=lambda one: (one.endpoint, one.reference))
     plan = _plan(bought.plan_at(utc_now()))
-    return Membership.of(bought, **plan, terms=versions, billing_references=billing)
+    return Membership.of(bought, **plan, terms=versions, billing_references=billing, overdue_since=late.get(bought.id))
 
 
 def _terms(bought: Bought, one: MembershipTerms) -> Terms:

@@ -71,6 +71,7 @@ SUMMARIES = {
         "sign-up": "Sign a member up for an offer, and pin its terms.",
         "member": "Show a member's balances, grants, and entries with the cause of each.",
         "redeem": "Take sessions of an item from a member, soonest to expire first.",
+        "clear-overdue": "Say that dues that failed are owed no more: paid otherwise, or forgiven.",
         "give-back": "Return sessions of a redemption to the grants they came from.",
     },
     "plans": {"change-plan": "Change the plan of a membership from a day on: its payment term, its picks, or both."},

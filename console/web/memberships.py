@@ -11,13 +11,13 @@ from wtforms.validators import DataRequired, InputRequired
 from console.request import actor, database, utc_now
 from console.web import billing
 from console.web.access import Answer, Pages, Role
-from console.web.fields import Day, chosen_id, query_id
+from console.web.fields import Day, chosen_id, query_id, text_field
 from console.web.forms import Form, page
 from console.web.picks import PicksForm, fingerprint
 from models.catalogue import on_sale, terms
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
 from models.errors import PreviewChanged, SppError
-from models.members import changed_terms, plan_change
+from models.members import changed_terms, overdue, plan_change
 from models.members.memberships import BillingReference, Membership, MembershipTerms, PinnedTerms, owners
 from models.payments import reviewing
 from models.staff.actions import MAX_REASON_LENGTH, Action
@@ -50,6 +50,12 @@ class BillingForm(Form):
     shared = billing.share_field()
 
 
+class ClearForm(Form):
+    """Why dues that failed are owed no more."""
+
+    reason = text_field("Why nothing is owed any more", most=MAX_REASON_LENGTH)
+
+
 class PlanForm(PicksForm):
     """The payment term and picks by which payments count from a day on, and the reason."""
 
@@ -75,6 +81,18 @@ def add_billing(membership_id: int) -> Answer:
         return text, url_for(".show", membership_id=membership_id)
 
     return form.submitted(act) or _page(membership, billing_form=form)
+
+
+@pages.button("/<id:membership_id>/clear-overdue", Role.MANAGER)
+def clear_overdue(membership_id: int) -> Answer:
+    """Say that the dues that failed are owed no more: paid in cash, or forgiven."""
+    membership, form = _find(membership_id), ClearForm()
+
+    def act() -> tuple[str, str]:
+        overdue.clear(database(), membership, reason=form.text("reason"), by=actor(), now=utc_now())
+        return "Its dues are not overdue any more.", url_for(".show", membership_id=membership_id)
+
+    return form.submitted(act) or _page(membership, clear_form=form)
 
 
 @pages.form("/<id:membership_id>/plan", Role.MANAGER)
@@ -153,7 +171,8 @@ def _page(membership: Membership, **window: object) -> Answer:
         in_review={one.payment_id: one for one in reviewing.page(session, member_id=membership.member_id)},
         shared=shared,
         taken=_is_taken(window.get("billing_form")),
-        **{"billing_form": BillingForm(formdata=None), **window},
+        late=next(iter(overdue.of_memberships(session, [membership.id])), None),
+        **{"billing_form": BillingForm(formdata=None), "clear_form": ClearForm(formdata=None), **window},
     )
 
 

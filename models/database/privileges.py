@@ -38,6 +38,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "billing_references": {WEB: READ, WORKER: READ, CONSOLE: ADD},
     "bucket_terms": {CONSOLE: ANY},
     "bulk_actions": {WORKER: "SELECT, UPDATE", CONSOLE: CHANGE},
+    "cleared_dues": {WORKER: READ, CONSOLE: ADD},
     "clubs": {WEB: READ, WORKER: READ, CONSOLE: ANY},
     "credit_grants": {
         WEB: READ, WORKER: f"SELECT, INSERT, {_PROJECTIONS}", CONSOLE: f"SELECT, INSERT, {_PROJECTIONS}"

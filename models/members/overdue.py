@@ -1,4 +1,4 @@
-"""Standing: whose dues are overdue, since when, and whether their sessions can be used meanwhile. Read only.
+"""Standing: whose dues are overdue, since when, and whether their sessions can be used meanwhile.
 
 What failed and is owed still is written by settling (`models/payments/standing.py`); the view `overdue_memberships`
 finds whose it is. A debit that is pending has not failed, and money that is disputed was paid: neither is overdue.
@@ -9,11 +9,26 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import BigInteger, ForeignKey, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.catalogue.clubs import UseWhileOverdue
 from models.database.arrays import array
+from models.database.base import Base
+from models.errors import NothingOverdue
+from models.members.memberships import Membership
+from models.staff import actions
+from models.staff.actions import Actor
+
+
+class ClearedDues(Base):
+    """A person's word that what failed until then is owed no more: paid in cash, or forgiven."""
+
+    __tablename__ = "cleared_dues"
+
+    membership_id: Mapped[int] = mapped_column(ForeignKey("memberships.id"), primary_key=True)
+    cleared_at: Mapped[datetime] = mapped_column(primary_key=True)
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"))
 
 
 class Overdue(NamedTuple):
@@ -67,6 +82,31 @@ def of_memberships(session: Session, membership_ids: Collection[int]) -> list[Ov
 def of_members(session: Session, member_ids: Collection[int]) -> list[Overdue]:
     """The memberships of these members whose dues are overdue, the longest first."""
     return of_memberships(session, session.scalars(_OF_MEMBERS, {"members": array(member_ids)}).all())
+
+
+MEMBERS = (
+    text("SELECT m.member_id FROM overdue_memberships o JOIN memberships m ON m.id = o.membership_id")
+    .columns(member_id=BigInteger)
+    .subquery()
+)
+"""The members with dues that are overdue, for a query's condition."""
+
+
+def clear(session: Session, membership: Membership, *, reason: str, by: Actor, now: datetime) -> None:
+    """Say that the dues of a membership that failed until now are owed no more: paid otherwise, or forgiven.
+
+    Raises NothingOverdue, ReasonMissing or TextTooLong.
+    """
+    reason = actions.reason_given(reason)
+    # One at a time, so that of two at once the second finds nothing.
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"overdue {membership.id}"})
+    late = of_memberships(session, [membership.id])
+    if not late:
+        raise NothingOverdue(membership=membership.id)
+    subject = f"dues of membership {membership.id}, overdue since {late[0].day}"
+    act = actions.log(session, by, "clear overdue", subject, member_id=membership.member_id, reason=reason)
+    session.add(ClearedDues(membership_id=membership.id, cleared_at=now, action_id=act))
+    session.flush()
 
 
 def refusing(session: Session, member_id: int, now: datetime) -> Sequence[Overdue]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Index, func, select, text, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from models.members import overdue
 from models.members.memberships import WITH_PLANS, Member, Membership
 
 
@@ -132,10 +133,17 @@ def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
     ]
 
 
-def browse(session: Session, *, limit: int, after: int | None = None, before: int | None = None) -> Leaf:
-    """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first."""
+def browse(
+    session: Session, *, limit: int, after: int | None = None, before: int | None = None, only_overdue: bool = False
+) -> Leaf:
+    """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first.
+
+    All members, or those whose dues are overdue.
+    """
     name = func.lower(Member.name)
     query = select(Member).options(_BOUGHT).limit(limit + 1)
+    if only_overdue:
+        query = query.where(Member.id.in_(select(overdue.MEMBERS)))
     cursor = before or after
     known = session.get(Member, cursor) if cursor else None
     backwards = bool(known and before)

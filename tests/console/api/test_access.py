@@ -54,6 +54,7 @@ FOR_THE_DESK = {
 }
 FOR_MANAGERS = {
     ("POST", "/memberships/{}/plan-changes"),
+    ("POST", "/memberships/{}/overdue-clearings"),
     ("POST", "/grants/{}/extensions"),
     ("POST", "/not-dues"),
     ("DELETE", "/not-dues/{}"),

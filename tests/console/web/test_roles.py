@@ -52,6 +52,7 @@ PAGES: dict[tuple[Role, ...], str] = {
     """,
     (Role.MANAGER,): """
         GET, POST /memberships/<id>/plan
+        POST /memberships/<id>/clear-overdue
         GET, POST /members/<id>/grants/<id>/extend
         POST /members/adjustments/<id>/approve
         GET, POST /offers/new

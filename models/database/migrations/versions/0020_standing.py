@@ -37,6 +37,15 @@ CREATE TABLE failed_dues (
     CONSTRAINT fk_failed_dues_payment_id_payments FOREIGN KEY(payment_id) REFERENCES payments (id)
 );
 CREATE INDEX ix_failed_dues_endpoint_reference ON failed_dues (endpoint, reference);
+
+CREATE TABLE cleared_dues (
+    membership_id BIGINT NOT NULL,
+    cleared_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    action_id BIGINT NOT NULL,
+    CONSTRAINT pk_cleared_dues PRIMARY KEY (membership_id, cleared_at),
+    CONSTRAINT fk_cleared_dues_membership_id_memberships FOREIGN KEY(membership_id) REFERENCES memberships (id),
+    CONSTRAINT fk_cleared_dues_action_id_actions FOREIGN KEY(action_id) REFERENCES actions (id)
+);
 """
 
 VIEW = """
@@ -55,7 +64,9 @@ CREATE VIEW overdue_memberships WITH (security_invoker = true) AS
     JOIN failed_dues d ON (d.endpoint, d.reference) = (named.endpoint, named.reference)
     WHERE (d.amount_minor IS NULL OR d.amount_minor IN (
         SELECT t.dues_minor FROM membership_terms t WHERE t.membership_id = named.membership_id
-    )) AND NOT (d.is_one_try AND EXISTS (
+    )) AND NOT EXISTS (
+        SELECT FROM cleared_dues c WHERE c.membership_id = named.membership_id AND c.cleared_at >= d.failed_at
+    ) AND NOT (d.is_one_try AND EXISTS (
         SELECT FROM (
             SELECT id FROM payments WHERE membership_id = named.membership_id
             UNION ALL SELECT payment_id FROM payment_matches WHERE membership_id = named.membership_id
