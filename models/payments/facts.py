@@ -185,6 +185,9 @@ KIND_OF: dict[type[Fact], FactKind] = {
     DuesFailed: FactKind.DUES_FAILED,
 }
 
+CLOSED = "closed"
+"""The column `cause` of a `DuesFailed` that says that nothing is owed any more."""
+
 FACTS_PER_EVENT = 256
 """A fact's id is its event's id times this, plus its position, so that interpreting an event again is idempotent."""
 
@@ -286,8 +289,8 @@ def record(
                 case Noted():
                     content = None, None, None, False, None, None, None, _json({"what": fact.what})
                 case DuesFailed():
-                    named, told = "\n".join(fact.billing_references), _failure(fact)
-                    content = None, fact.amount_minor, fact.currency, False, named, None, None, told
+                    cause, named = CLOSED if fact.closed else None, "\n".join(fact.billing_references)
+                    content = cause, fact.amount_minor, fact.currency, False, named, None, None, _failure(fact)
                 case Linked() | Replaced():
                     content = None, None, None, False, None, payment_ids[endpoint, fact.other], None, None
             fact_id, payment_id = event_id * FACTS_PER_EVENT + place, payment_ids[endpoint, fact.payment]
@@ -314,7 +317,7 @@ def _shape(paid: Paid) -> str | None:
 
 def _failure(fact: DuesFailed) -> str | None:
     """What of a `DuesFailed` has no column of its own, as JSON; None for nothing."""
-    told = {"payer": fact.payer, "is_one_try": fact.is_one_try, "closed": fact.closed}
+    told = {"payer": fact.payer, "is_one_try": fact.is_one_try}
     shape: dict[str, object] = {name: value for name, value in told.items() if value}
     return _json(shape) if shape else None
 
@@ -402,9 +405,8 @@ def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[
             case FactKind.REPLACED:
                 fact = Replaced(reference, at, other)
             case FactKind.DUES_FAILED:
-                payer, one_try, closed = (shape.get(name) for name in ("payer", "is_one_try", "closed"))
-                named = tuple(billing), tuple(payer or ())
-                fact = DuesFailed(reference, at, *named, amount, currency, bool(one_try), bool(closed))
+                named, one_try = (tuple(billing), tuple(shape.get("payer", ()))), shape.get("is_one_try", False)
+                fact = DuesFailed(reference, at, *named, amount, currency, one_try, cause == CLOSED)
             case _:
                 fact = Linked(reference, at, other)
         yield payment_id, KnownFact(fact_id, fact, recorded_at)

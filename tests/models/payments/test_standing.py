@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from models.audit.checks import audit
 from models.members import overdue
 from models.members.memberships import Membership, add_billing_reference
-from models.payments import reviews
+from models.payments import facts, reviews
 from models.payments.facts import DuesFailed, Fact, Linked, Paid, Replaced, Restored, Reversed
 from models.payments.references import Payment
+from models.statements import entry_wording
 from tests.models.gym import BY, DUES, ENDPOINT, PAID_AT, Gym, deliver, events, fresh, grants_of, paid, tell
 from tests.models.payments.sweeps import sweep_to_the_end
 
@@ -122,6 +123,19 @@ def test_a_failure_of_a_held_payment_is_no_part_of_its_problem(gym: Gym, session
     gym.join("sub")
     tell(session, paid("in", "sub", currency="EUR"))
     assert tell(session, failed("in", "sub")) == {}
+
+
+def test_facts_come_back_as_they_were_told(gym: Gym, session: Session) -> None:
+    said = [
+        failed("in", "sub", "man", payer=("cus",), is_one_try=True),
+        DuesFailed("in", PAID_AT, payer=("cus",)), failed("in", "sub", after=1, closed=True),
+    ]  # fmt: skip
+    tell(session, *said)
+    assert facts.of_references(session, ENDPOINT, ["in"]) == said
+    assert [entry_wording.fact_in_words("dues_failed", cause) for cause in (None, "closed")] == [
+        "Could not be collected",
+        "Owed no more",
+    ]
 
 
 TOLD: list[Fact] = [
