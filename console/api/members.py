@@ -34,7 +34,9 @@ class MemberQuery(PageQuery):
         "ada",
         default=None,
     )
-    overdue: bool = parameter("Only members whose dues are overdue; without a search.", False, default=False)
+    overdue: bool = parameter(
+        "Only members whose dues are overdue; of a search, those among its matches.", False, default=False
+    )
 
 
 class AsOfPageQuery(PageQuery, AsOfQuery):
@@ -168,8 +170,6 @@ def list_members(query: MemberQuery) -> Members:
         late = _late([one.id for one in found])
         rows = [FoundMember.of(one, found_by=None, overdue_since=late.get(one.id)) for one in found]
         return Members(data=rows, next_cursor=following)
-    if query.overdue:
-        raise InvalidRequest([Fault(parameter="overdue", detail="It is for the list, not for a search.")])
     if query.cursor is not None:
         raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
     hits = search.search(database(), query.q, query.limit)
@@ -177,6 +177,7 @@ def list_members(query: MemberQuery) -> Members:
     rows = [
         FoundMember.of(one, id=one.member_id, found_by=one.reason, overdue_since=late.get(one.member_id))
         for one in hits
+        if one.member_id in late or not query.overdue
     ]
     return Members(data=rows, next_cursor=None)
 
