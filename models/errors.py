@@ -298,6 +298,20 @@ class MembershipFrozen(SppError, status=409):
     tomorrow on."""
 
 
+class OverdueSessions(SppError, field="override_reason"):
+    """{asked} {item} sessions asked for, {usable} usable and {withheld} withheld: dues are overdue since {day}.
+    Nothing was taken. Say why they can be used all the same, or have the dues paid."""
+
+    def __init__(self, *, since: date, **details: Any) -> None:
+        """Name the local day since which the dues are overdue."""
+        super().__init__(day=f"{since:%b} {since.day}, {since.year}", **details)
+        self.details = {**details, "since": since}
+
+
+class NothingOverdue(SppError):
+    """No dues of membership {membership} are overdue: there is nothing to clear."""
+
+
 class NothingToReturn(SppError, field="quantity"):
     """{asked} sessions cannot be returned: redemption {redemption} has {left} left to return."""
 

@@ -10,7 +10,7 @@ from console.api.gate import act, change, remove
 from console.edits import edited, log, named, set_retired
 from console.request import database
 from models.catalogue import clubs, items
-from models.catalogue.clubs import ShortfallPolicy
+from models.catalogue.clubs import ShortfallPolicy, UseWhileOverdue
 from models.catalogue.items import ItemKind, SessionType
 from models.staff.accounts import Role
 
@@ -39,6 +39,15 @@ class ClubBody(Body):
     )
     use_while_frozen: bool = field(
         "Whether sessions can be used while their membership is frozen.", False, default=False
+    )
+    use_while_overdue: UseWhileOverdue = field(
+        "Whether sessions can be used while the dues of their membership are overdue: always, for some days, or with "
+        "a reason only.",
+        "warn",
+        default=UseWhileOverdue.WARN,
+    )
+    overdue_grace_days: Annotated[int, Field(ge=1, le=clubs.MAX_OVERDUE_GRACE_DAYS), whole] = field(
+        "For how many days, for the use `grace`.", 7, default=clubs.OVERDUE_GRACE_DAYS
     )
 
 

@@ -12,7 +12,7 @@ from console.api.gate import read
 from console.api.memberships import Pinned
 from console.api.paging import Listing, PageQuery
 from models.catalogue import clubs, items, on_sale, tables
-from models.catalogue.clubs import ShortfallPolicy
+from models.catalogue.clubs import ShortfallPolicy, UseWhileOverdue
 from models.catalogue.items import ItemKind, SessionType
 from models.catalogue.tables import OfferState
 from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
@@ -60,6 +60,10 @@ class Club(Answer):
     )
     refund_fee_most_minor: int = field("The most that may be left, in minor units: 1000 is $10.00.", 1000)
     use_while_frozen: bool = field("Whether sessions can be used while their membership is frozen.", False)
+    use_while_overdue: UseWhileOverdue = field(
+        "Whether sessions can be used while the dues of their membership are overdue.", "warn"
+    )
+    overdue_grace_days: int = field("For how many local days, for the use `grace`.", 7)
 
 
 class Clubs(Listing[Club]):

@@ -1,9 +1,9 @@
 """Members with their balances, grants and ledger entries, now or at an earlier moment."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from flask_openapi3 import Tag
 from pydantic import Field
@@ -19,7 +19,7 @@ from console.request import database
 from models.catalogue.items import Item
 from models.errors import NotFound
 from models.ledger.kinds import EntryKind
-from models.members import search
+from models.members import overdue, search
 from models.members.memberships import Member as Person
 from models.members.memberships import Membership
 from models.members.search import Reason
@@ -39,6 +39,9 @@ class MemberQuery(PageQuery):
         "found, and there is no cursor.",
         "ada",
         default=None,
+    )
+    overdue: bool = parameter(
+        "Only members whose dues are overdue; of a search, those among its matches.", False, default=False
     )
 
 
@@ -61,6 +64,9 @@ class Member(Answer):
     erased_at: datetime | None = field("When the person was erased; name and address are made up since.", None)
     life: list[MembershipLife] = field(
         "Their memberships that are frozen, will be, or have an end: one line for each.", []
+    )
+    overdue_since: datetime | None = field(
+        "Since when dues of a membership are overdue: the attempt that failed, and that nothing has made up for.", None
     )
 
 
@@ -194,25 +200,36 @@ class Entries(Listing[Entry]):
 def list_members(query: MemberQuery) -> Members:
     """List or search members."""
     if query.q is None:
-        found, following = paging.page(select(Person).where(Person.merged_into.is_(None)), Person.id, query)
-        lives = _lives(one.id for one in found)
-        rows = [FoundMember.of(one, found_by=None, life=lives[one.id]) for one in found]
+        people = select(Person).where(Person.merged_into.is_(None))
+        people = people.where(Person.id.in_(select(overdue.MEMBERS))) if query.overdue else people
+        found, following = paging.page(people, Person.id, query)
+        states = _states([one.id for one in found])
+        rows = [FoundMember.of(one, found_by=None, **states[one.id]) for one in found]
         return Members(data=rows, next_cursor=following)
     if query.cursor is not None:
         raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
     hits = search.search(database(), query.q, query.limit)
-    known, lives = (
-        search.with_memberships(database(), [one.member_id for one in hits]),
-        _lives(one.member_id for one in hits),
-    )
-    rows = [FoundMember.of(known[one.member_id], found_by=one.reason, life=lives[one.member_id]) for one in hits]
+    ids = [one.member_id for one in hits]
+    known, states = search.with_memberships(database(), ids), _states(ids)
+    rows = [
+        FoundMember.of(known[one.member_id], found_by=one.reason, **states[one.member_id])
+        for one in hits
+        if states[one.member_id]["overdue_since"] or not query.overdue
+    ]
     return Members(data=rows, next_cursor=None)
+
+
+def _states(member_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """By member, what their memberships come to: the lives of them, and since when dues are overdue."""
+    late = {one.member_id: one.since for one in reversed(overdue.of_members(database(), member_ids))}
+    lives = _lives(member_ids)
+    return {one: {"life": lives[one], "overdue_since": late.get(one)} for one in member_ids}
 
 
 @read("/members/<id:member_id>", TAG)
 def get_member(member: Person) -> Member:
     """Get a member; the id of one that was merged gets the one that it is now, here and in every path below."""
-    return Member.of(member, life=_lives([member.id])[member.id])
+    return Member.of(member, **_states([member.id])[member.id])
 
 
 def _lives(member_ids: Iterable[int]) -> defaultdict[int, list[MembershipLife]]:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import selectinload
 
 from console.api import paging
 from console.api.fields import TIME, Answer, Body, Id, KeyHeader, Text, field, id_of
-from console.api.gate import mark_replayed, read, write
+from console.api.gate import act, mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
 from console.api.problems import within
 from console.request import actor, database, utc_now
@@ -23,9 +23,11 @@ from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
 from models.errors import KeyReused, NotFound
-from models.members import changed_terms, life, signing_up
+from models.members import changed_terms, life, overdue, signing_up
 from models.members.memberships import WITH_PLANS, Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
+from models.staff.accounts import Role
+from models.staff.actions import MAX_REASON_LENGTH
 
 TAG = Tag(
     name="Memberships",
@@ -76,6 +78,12 @@ class Pinned(Answer):
     item: str = field("The item's name.", "Spin")
     quantity: int = field("Sessions for each paid dues.", 8)
     days_to_expire: int = field("Days to use them; 0 if they never expire.", 30)
+
+
+class ClearingBody(Body):
+    """Why dues that could not be collected are owed no more."""
+
+    reason: Text = field("Why; kept in the action log.", "Paid in cash", max_length=MAX_REASON_LENGTH)
 
 
 class Terms(Answer):
@@ -143,6 +151,7 @@ class Membership(LifeDays):
     terms: list[Terms] = field("The oldest first; those of a later day are planned.", [])
     billing_references: list[BillingReference] = field("The processors' ids by which payments are matched to it.", [])
     recorded_at: datetime = field("When it was signed up.", TIME)
+    overdue_since: datetime | None = field("Since when its dues are overdue; null where they are not.", None)
 
 
 class Memberships(Listing[Membership]):
@@ -156,8 +165,8 @@ def list_memberships(member: Member, query: PageQuery) -> Memberships:
     parts = [pinned, WITH_PLANS, selectinload(Bought.billing)]
     rows = select(Bought).where(Bought.member_id == member.id).options(*parts)
     found, following = paging.page(rows, Bought.id, query)
-    days = life_days(found)
-    return Memberships(data=[shown(one, days[one.id]) for one in found], next_cursor=following)
+    days, late = life_days(found), _late(found)
+    return Memberships(data=[shown(one, days[one.id], late) for one in found], next_cursor=following)
 
 
 @read("/memberships/<id:membership_id>", TAG)
@@ -200,6 +209,13 @@ def add_billing(membership: Bought, body: BillingReferenceBody) -> Membership:
     return shown(membership)
 
 
+@act("/memberships/<id:membership_id>/overdue-clearings", TAG, "/memberships/{id}", Role.MANAGER)
+def clear_overdue(membership: Bought, body: ClearingBody) -> Membership:
+    """Say that dues that failed are owed no more: paid otherwise, or forgiven."""
+    overdue.clear(database(), membership, reason=body.reason, by=actor(), now=utc_now())
+    return shown(membership)
+
+
 def _add(bought: Bought, one: BillingReferenceBody) -> None:
     if current_app.config["SPP"].endpoint(one.endpoint) is None:
         raise NotFound(field="endpoint", what="endpoint", name=one.endpoint)
@@ -218,13 +234,19 @@ def life_days(bought: Iterable[Bought]) -> dict[int, LifeDays]:
     return found
 
 
-def shown(bought: Bought, days: LifeDays | None = None) -> Membership:
+def _late(bought: Iterable[Bought]) -> dict[int, datetime]:
+    """Since when the dues of those of these memberships are overdue that are, by their ids."""
+    return {one.membership_id: one.since for one in overdue.of_memberships(database(), [one.id for one in bought])}
+
+
+def shown(bought: Bought, days: LifeDays | None = None, late: dict[int, datetime] | None = None) -> Membership:
     """The membership as an answer has it."""
     days = days or life_days([bought])[bought.id]
+    since = (_late([bought]) if late is None else late).get(bought.id)
     versions = [_terms(bought, one) for one in bought.versions]
     billing = sorted(bought.billing, key=lambda one: (one.endpoint, one.reference))
     plan = named_plan(bought.plan_at(utc_now()))
-    return Membership.of(bought, days, **plan, terms=versions, billing_references=billing)
+    return Membership.of(bought, days, **plan, terms=versions, billing_references=billing, overdue_since=since)
 
 
 def _terms(bought: Bought, one: MembershipTerms) -> Terms:

@@ -21,6 +21,7 @@ from models.ledger.entries import LedgerEntry
 from models.ledger.occasions import DESK_BACK, LENGTHS, MANAGER_BACK, Occasion, may_go_back
 from models.ledger.redemptions import Redemption as Spent
 from models.members.memberships import Member, with_merged
+from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import why_not
 
 TAG = Tag(name="Redemptions", description="Members spend sessions and get them back.")
@@ -49,6 +50,12 @@ class RedemptionBody(Body):
     class_name: _Name | None = field("The class in words.", "Pilates", default=None)
     trainer: _Trainer | None = field("Who taught it.", "Kim", default=None)
     note: _Note | None = field("Anything else.", None, default=None)
+    override_reason: Annotated[Text, Field(max_length=MAX_REASON_LENGTH)] | None = field(
+        "Why sessions may be used although the dues of their membership are overdue, where their club asks for a "
+        "reason. Kept in the action log.",
+        None,
+        default=None,
+    )
 
     @property
     def occasion(self) -> Occasion:

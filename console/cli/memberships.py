@@ -7,13 +7,14 @@ import click
 from sqlalchemy.orm import Session
 
 from console.cli import show
-from console.cli.installed import database, opened, operator
+from console.cli.installed import database, opened, operator, reason_option
 from console.cli.lookups import endpoint_and_reference, named, the_endpoint, the_member, unknown
 from console.cli.moments import MOMENT
 from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer
-from models.members.memberships import Membership, add_billing_reference
+from models.members import overdue
+from models.members.memberships import Membership, add_billing_reference, the_membership
 from models.members.signing_up import sign_up
 from models.payments import settlement
 from models.statements import statement
@@ -91,14 +92,19 @@ def member(email: str, at: datetime | None) -> None:
         balances = statement.balances(session, person.id, now, as_of=at)
         grants = statement.grants(session, person.id, now, as_of=at)
         entries = statement.entries(session, person.id, as_of=at)
+        late = overdue.of_members(session, [person.id])
     if show.as_json({
         "member": person.email, "name": person.name, "as_of": at,
+        "overdue": [{"membership": one.membership_id, "since": one.since} for one in late],
         "balances": [_balance(row) for row in balances],
         "grants": [{**row._asdict(), "usable_from": row.usable_from} for row in grants],
         "entries": [{**row._asdict(), "usable_from": row.usable_from} for row in entries],
     }):  # fmt: skip
         return
-    click.echo(f"{person.name} <{person.email}>\n\nUsable {f'as of {show.cell(at)}' if at else 'now'}")
+    click.echo(f"{person.name} <{person.email}>")
+    for one in late:
+        click.echo(f"Overdue since {one.day}: membership {one.membership_id}")
+    click.echo(f"\nUsable {f'as of {show.cell(at)}' if at else 'now'}")
     show.table(
         ["item", "sessions", "next to expire", "when", "shortfall", "coming"],
         [
@@ -135,3 +141,18 @@ def _cause(row: statement.EntryLine) -> str:
     if row.redemption_id:
         return ", ".join(filter(None, [f"redemption {row.redemption_id}", occasion_in_words(row), f"by {row.actor}"]))
     return f"by {row.actor or 'the clock'}"
+
+
+@click.command("clear-overdue")
+@click.argument("email")
+@click.option("--membership", "membership_id", type=int, help="Which one, if the member has several.")
+@reason_option
+@show.json_option
+def clear_overdue(email: str, membership_id: int | None, reason: str) -> None:
+    """Say that dues that failed are owed no more: paid otherwise, or forgiven."""
+    now = datetime.now(UTC)
+    with database() as session:
+        membership = the_membership(session, email, membership_id, now=now)
+        overdue.clear(session, membership, reason=reason, by=operator(), now=now)
+        answer = {"membership": membership.id, "cleared_at": now}
+    show.answer(answer, f"The dues of membership {answer['membership']} are not overdue any more.")

@@ -22,6 +22,7 @@ class RedeemForm(OnceForm):
 
     item_id = HiddenField()
     quantity = Count("Sessions", default=1)
+    override_reason = text_field("Why they can be used although dues are overdue", most=MAX_REASON_LENGTH)
     occurred_at = Moment("When", render_kw={"type": "datetime-local"})
     class_name = text_field("Class", most=LENGTHS["class_name"])
     class_reference = text_field("Class in the scheduler", most=LENGTHS["class_reference"])

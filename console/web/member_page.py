@@ -21,7 +21,7 @@ from models.catalogue.clubs import Club
 from models.catalogue.days import local_day
 from models.ledger import adjustments, merging, occasions
 from models.ledger import redemptions as redemption
-from models.members import life
+from models.members import life, overdue
 from models.members.memberships import WITH_PLANS, Member, Membership
 from models.members.memberships import current as current_member
 from models.payments import references, reviewing
@@ -132,6 +132,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         why_not=why_not.of_member(session, member_id, now) if moment.at is None else {},
         day_long=merging.UNDOABLE,
         merged=[(one, merging.is_undoable(one, now)) for one in merging.merged(session, member_id)],
+        overdue={one.membership_id: one for one in overdue.of_members(session, [member_id])},
         waiting=adjustments.waiting(session, member_id) if moment.at is None else [],
         in_review=reviewing.page(session, member_id=member_id, limit=TROUBLED) if moment.at is None else [],
         all_in_review=reviewing.counts(session, member_id=member_id).payments if moment.at is None else 0,

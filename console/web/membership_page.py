@@ -8,15 +8,15 @@ from wtforms.validators import DataRequired
 from console.request import database, utc_now
 from console.web import billing, forms
 from console.web.access import Answer
-from console.web.fields import query_id
+from console.web.fields import query_id, text_field
 from console.web.forms import Form
 from models.catalogue import terms
 from models.catalogue.days import local_day
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
-from models.members import changed_terms, life
+from models.members import changed_terms, life, overdue
 from models.members.memberships import BillingReference, Membership, MembershipTerms, PinnedTerms, owners
 from models.payments import reviewing
-from models.staff.actions import Action
+from models.staff.actions import MAX_REASON_LENGTH, Action
 from models.statements import dues
 
 PAYMENTS = 25
@@ -42,6 +42,12 @@ class BillingForm(Form):
     endpoint = billing.endpoint_field()
     reference = billing.reference_field(DataRequired("Type the reference as the processor has it."))
     shared = billing.share_field()
+
+
+class ClearForm(Form):
+    """Why dues that failed are owed no more."""
+
+    reason = text_field("Why nothing is owed any more", most=MAX_REASON_LENGTH)
 
 
 def find(membership_id: int) -> Membership:
@@ -79,7 +85,8 @@ def page(membership: Membership, template: str = "membership", /, **window: obje
         in_review={one.payment_id: one for one in reviewing.page(session, member_id=membership.member_id)},
         shared=shared,
         taken=_is_taken(window.get("billing_form")),
-        **{"billing_form": BillingForm(formdata=None), **window},
+        late=next(iter(overdue.of_memberships(session, [membership.id])), None),
+        **{"billing_form": BillingForm(formdata=None), "clear_form": ClearForm(formdata=None), **window},
     )
 
 

@@ -10,12 +10,12 @@ from console.request import actor, database, utc_now
 from console.web import billing, life, membership_page
 from console.web.access import Answer, Pages, Role
 from console.web.fields import Day, chosen_id
-from console.web.membership_page import BillingForm
+from console.web.membership_page import BillingForm, ClearForm
 from console.web.picks import PicksForm, fingerprint
 from models.catalogue import on_sale
 from models.catalogue.tables import PaymentTerm
 from models.errors import PreviewChanged, SppError
-from models.members import plan_change
+from models.members import overdue, plan_change
 from models.members.memberships import Membership
 from models.staff.actions import MAX_REASON_LENGTH
 
@@ -48,6 +48,18 @@ def add_billing(membership_id: int) -> Answer:
         return text, url_for(".show", membership_id=membership_id)
 
     return form.submitted(act) or membership_page.page(membership, billing_form=form)
+
+
+@pages.button("/<id:membership_id>/clear-overdue", Role.MANAGER)
+def clear_overdue(membership_id: int) -> Answer:
+    """Say that the dues that failed are owed no more: paid in cash, or forgiven."""
+    membership, form = membership_page.find(membership_id), ClearForm()
+
+    def act() -> tuple[str, str]:
+        overdue.clear(database(), membership, reason=form.text("reason"), by=actor(), now=utc_now())
+        return "Its dues are not overdue any more.", url_for(".show", membership_id=membership_id)
+
+    return form.submitted(act) or membership_page.page(membership, clear_form=form)
 
 
 @pages.form("/<id:membership_id>/plan", Role.MANAGER)

@@ -38,6 +38,7 @@ def redeem(member_id: int) -> Answer:
             answer = redemptions.redeem(
                 database(), member_id=member_id, item_id=item.id, quantity=quantity, key=form.once, by=actor(),
                 now=now, occasion=occasion, back=occasions.may_go_back(is_manager=current_user.may("manager")),
+                override_reason=form.text("override_reason"),
             )  # fmt: skip
         taken = sum(draw.quantity for draw in answer.draws)
         when = f" for {moment(occasion.occurred_at, zone)}" if occasion.occurred_at else ""

@@ -40,6 +40,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "billing_references": {WEB: READ, WORKER: READ, CONSOLE: ADD},
     "bucket_terms": {CONSOLE: ANY},
     "bulk_actions": {WORKER: "SELECT, UPDATE", CONSOLE: CHANGE},
+    "cleared_dues": {WORKER: READ, CONSOLE: ADD},
     "clubs": {WEB: READ, WORKER: READ, CONSOLE: ANY},
     "credit_grants": {
         WEB: READ, WORKER: f"SELECT, INSERT, {_PROJECTIONS}", CONSOLE: f"SELECT, INSERT, {_PROJECTIONS}, {_OWNER}"
@@ -48,6 +49,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "entry_chain": {WORKER: ADD},
     "event_errors": {WORKER: "SELECT, INSERT, DELETE", CONSOLE: READ},
     "expiry_runs": {WEB: READ, WORKER: CHANGE, CONSOLE: "SELECT, UPDATE"},
+    "failed_dues": {WORKER: ANY, CONSOLE: ANY},
     "frozen_memberships": {WORKER: READ, CONSOLE: READ},
     "grant_clubs": {WORKER: READ, CONSOLE: READ},
     "heartbeats": {WEB: ANY, WORKER: ANY, CONSOLE: ANY},
@@ -68,6 +70,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "not_dues": {WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
     "notices": {CONSOLE: ANY},
     "offers": {CONSOLE: ANY},
+    "overdue_memberships": {WORKER: READ, CONSOLE: READ},
     "pauses": {WEB: READ, WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
     "paid_payments": {WORKER: READ, CONSOLE: READ},
     "payment_facts": {WEB: READ, WORKER: ADD, CONSOLE: READ},

@@ -16,11 +16,12 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.catalogue.items import Item
 from models.database.arrays import Batch
 from models.database.base import Base, Id, RecordedAt
-from models.errors import MembershipFrozen, TooFewSessions
+from models.errors import MembershipFrozen, OverdueSessions, TooFewSessions
 from models.ledger import burn_order, kinds
 from models.ledger.burn_order import Draw, UsableGrant
 from models.ledger.kinds import CHECKS, EntryKind
 from models.members.life import until_words
+from models.members.overdue import Overdue
 
 
 class CreditGrant(Base):
@@ -251,7 +252,8 @@ FROZEN_TO = """(
 """SQL: the last frozen local day of grant `g`, if it is frozen at that moment; NULL if it can be used."""
 
 _USABLE = text(f"""
-    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for, {FROZEN_TO} AS frozen_to
+    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for, membership_id,
+           {FROZEN_TO} AS frozen_to
     FROM credit_grants g
     WHERE member_id = :member AND item_id = :item AND remaining > 0
       AND effective_at <= :at AND (expires_at IS NULL OR :now < expires_at)
@@ -268,17 +270,27 @@ _COMING = text("""
 
 
 def draw(
-    session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime, at: datetime | None = None
-) -> list[Draw]:
+    session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime, at: datetime | None = None,
+    withheld: Sequence[Overdue] = (),
+) -> list[Draw]:  # fmt: skip
     """What to take from each of the member's usable grants, in burn order. Locks the grants.
 
     With `at`, for a use at that earlier moment: of the grants that were usable then and have not expired since.
-    Sessions that are coming are not drawn. Raises TooFewSessions, which says how many they are and from when.
+    Sessions that are coming or frozen are not drawn, nor are those of the memberships in `withheld`. Raises
+    MembershipFrozen or OverdueSessions if there were enough with them, and else TooFewSessions, which says how many are
+    coming and from when.
     """
     wanted = {"member": member_id, "item": item_id, "now": now, "at": at or now}
     rows = session.execute(_USABLE, wanted).all()
     grants = [UsableGrant(*row) for *row, frozen_to in rows if frozen_to is None]
-    draws = burn_order.draw(grants, quantity)
+    late = {one.membership_id: one for one in withheld}
+    free = [grant for grant in grants if grant.membership_id not in late]
+    draws = burn_order.draw(free, quantity)
+    if draws is None and burn_order.draw(grants, quantity):
+        usable, held_back = (sum(grant.remaining for grant in some) for some in (free, set(grants) - set(free)))
+        since = min(late[grant.membership_id].day for grant in grants if grant.membership_id in late)
+        item = session.get_one(Item, item_id).name
+        raise OverdueSessions(asked=quantity, item=item, usable=usable, withheld=held_back, since=since)
     if draws is None:
         usable, item = sum(grant.remaining for grant in grants), session.get_one(Item, item_id).name
         frozen = [(row.remaining, row.frozen_to) for row in rows if row.frozen_to]

@@ -20,6 +20,7 @@ from models.ledger.burn_order import Draw
 from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
 from models.ledger.occasions import LENGTHS, Occasion
+from models.members import overdue
 from models.members.memberships import lock_member
 from models.staff import actions
 from models.staff.actions import Actor
@@ -73,14 +74,17 @@ class Answer:
 def redeem(
     session: Session, *, member_id: int, item_id: int, quantity: int, key: str, by: Actor, now: datetime,
     occasion: Occasion = Occasion(), back: timedelta = occasions.DESK_BACK,  # noqa: B008 -- it never changes
+    override_reason: str | None = None,
 ) -> Answer:  # fmt: skip
     """Take sessions from the member's usable grants, in burn order.
 
     Dated back, by `back` at most, it takes sessions that were usable when it happened and have not expired since.
     The same key with the same content, occasion included, returns the first answer again; the moment counts only where
-    it is given. Raises NotFound, MemberErased, TextTooLong, InFuture, TooFarBack, KeyReused for other content,
-    TooFewSessions or MembershipFrozen (nothing is taken), NotPositive.
+    it is given. Where a club lets nobody use sessions of a membership whose dues are overdue, the override's reason
+    lets them be used; the act has it. Raises NotFound, MemberErased, TextTooLong, InFuture, TooFarBack, KeyReused for
+    other content, TooFewSessions, MembershipFrozen or OverdueSessions (nothing is taken), NotPositive.
     """
+    why = actions.reason_given(override_reason, "override_reason") if override_reason else None
     if quantity < 1:
         raise NotPositive(what="Quantity", value=quantity)
     if session.get(Item, item_id) is None:
@@ -94,11 +98,18 @@ def redeem(
         if not first:
             return _first_answer(session, redemption_id)
         occasions.check_moment(at, now=now, back=back)
-        draws = entries.draw(session, member_id=owner, item_id=item_id, quantity=quantity, now=now, at=min(at, now))
+        late = overdue.refusing(session, owner, now)
+        draws = entries.draw(
+            session, member_id=owner, item_id=item_id, quantity=quantity, now=now, at=min(at, now),
+            withheld=() if why else late,
+        )  # fmt: skip
         subject = f"{quantity} {session.get_one(Item, item_id).name}, redemption {redemption_id}"
         if occasion.occurred_at:
             subject += f", dated {at:%Y-%m-%d %H:%M} UTC"
-        act = actions.log(session, by, "redeem", subject, member_id=owner, reason=occasion.note)
+        if why and late:
+            subject += f", though dues are overdue since {late[0].day}"
+        reason = "; ".join(filter(None, [why, occasion.note])) or None
+        act = actions.log(session, by, "redeem", subject, member_id=owner, reason=reason)
         kind = EntryKind.REDEMPTION
         entries.post(
             session,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Index, func, select, text, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from models.members import overdue
 from models.members.memberships import WITH_PLANS, Member, Membership
 
 
@@ -138,14 +139,18 @@ def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
     ]
 
 
-def browse(session: Session, *, limit: int, after: int | None = None, before: int | None = None) -> Leaf:
+def browse(
+    session: Session, *, limit: int, after: int | None = None, before: int | None = None, only_overdue: bool = False
+) -> Leaf:
     """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first.
 
-    Without those that were merged into others or erased.
+    All members, or those whose dues are overdue; without those that were merged into others or erased.
     """
     name = func.lower(Member.name)
     query = select(Member).options(_BOUGHT).limit(limit + 1)
     query = query.where(Member.merged_into.is_(None), Member.erased_at.is_(None))
+    if only_overdue:
+        query = query.where(Member.id.in_(select(overdue.MEMBERS)))
     cursor = before or after
     known = session.get(Member, cursor) if cursor else None
     backwards = bool(known and before)

@@ -140,7 +140,25 @@ class Replaced:
     """The new reference."""
 
 
-Fact = Paid | Reversed | Restored | Linked | LineRefunded | Noted | Replaced
+@dataclass(frozen=True, slots=True)
+class DuesFailed:
+    """An attempt to collect dues failed. It says what is owed, and changes no sessions and no payment."""
+
+    payment: str
+    """What a later success would be told of: the bill. Where each try is a payment of its own: that try."""
+    occurred_at: datetime
+    billing_references: tuple[str, ...] = ()
+    payer: tuple[str, ...] = ()
+    """The customer or shopper. Decides whose dues they are only where there are no billing references."""
+    amount_minor: int | None = None
+    currency: str | None = None
+    is_one_try: bool = False
+    """Another try is another payment: a later one for the same reference pays these dues."""
+    closed: bool = False
+    """No attempt: nothing is owed any more, and nobody tries again (the bill is void)."""
+
+
+Fact = Paid | Reversed | Restored | Linked | LineRefunded | Noted | Replaced | DuesFailed
 
 
 class FactKind(StrEnum):
@@ -153,6 +171,7 @@ class FactKind(StrEnum):
     LINE_REFUNDED = "line_refunded"
     NOTED = "noted"
     REPLACED = "replaced"
+    DUES_FAILED = "dues_failed"
 
 
 KIND_OF: dict[type[Fact], FactKind] = {
@@ -163,7 +182,11 @@ KIND_OF: dict[type[Fact], FactKind] = {
     LineRefunded: FactKind.LINE_REFUNDED,
     Noted: FactKind.NOTED,
     Replaced: FactKind.REPLACED,
+    DuesFailed: FactKind.DUES_FAILED,
 }
+
+CLOSED = "closed"
+"""The column `cause` of a `DuesFailed` that says that nothing is owed any more."""
 
 FACTS_PER_EVENT = 256
 """A fact's id is its event's id times this, plus its position, so that interpreting an event again is idempotent."""
@@ -180,6 +203,7 @@ class PaymentFact(Base):
             "CASE WHEN kind = 'paid' THEN coalesce(settled_minor, amount_minor) > 0"
             " AND currency IS NOT NULL AND billing_references IS NOT NULL"
             " WHEN kind IN ('linked', 'replaced') THEN other_payment_id IS NOT NULL"
+            " WHEN kind = 'dues_failed' THEN billing_references IS NOT NULL"
             " WHEN kind = 'noted' THEN shape IS NOT NULL ELSE cause IS NOT NULL END",
             "complete",
         ),
@@ -264,6 +288,9 @@ def record(
                     content = fact.refund, fact.amount_minor, fact.currency, False, None, None, None, line
                 case Noted():
                     content = None, None, None, False, None, None, None, _json({"what": fact.what})
+                case DuesFailed():
+                    cause, named = CLOSED if fact.closed else None, "\n".join(fact.billing_references)
+                    content = cause, fact.amount_minor, fact.currency, False, named, None, None, _failure(fact)
                 case Linked() | Replaced():
                     content = None, None, None, False, None, payment_ids[endpoint, fact.other], None, None
             fact_id, payment_id = event_id * FACTS_PER_EVENT + place, payment_ids[endpoint, fact.payment]
@@ -285,6 +312,13 @@ def _shape(paid: Paid) -> str | None:
         shape["part"] = paid.part
     if paid.lines:
         shape["lines"] = [tuple(line) for line in paid.lines]
+    return _json(shape) if shape else None
+
+
+def _failure(fact: DuesFailed) -> str | None:
+    """What of a `DuesFailed` has no column of its own, as JSON; None for nothing."""
+    told = {"payer": fact.payer, "is_one_try": fact.is_one_try}
+    shape: dict[str, object] = {name: value for name, value in told.items() if value}
     return _json(shape) if shape else None
 
 
@@ -370,6 +404,9 @@ def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[
                 fact = Noted(reference, at, shape["what"])
             case FactKind.REPLACED:
                 fact = Replaced(reference, at, other)
+            case FactKind.DUES_FAILED:
+                named, one_try = (tuple(billing), tuple(shape.get("payer", ()))), shape.get("is_one_try", False)
+                fact = DuesFailed(reference, at, *named, amount, currency, one_try, cause == CLOSED)
             case _:
                 fact = Linked(reference, at, other)
         yield payment_id, KnownFact(fact_id, fact, recorded_at)

@@ -18,7 +18,7 @@ from models.members import life
 from models.payments import entitlement, facts, money_back, references
 from models.payments.contradictions import contradictions
 from models.payments.entitlement import Buyer, Entitlement, Owed
-from models.payments.facts import Fact, KnownFact, Paid
+from models.payments.facts import DuesFailed, Fact, KnownFact, Paid
 from models.payments.money_back import FeeKept
 from models.payments.references import Locked, PaymentState
 from models.payments.reviews import Reason, ReviewReason
@@ -82,6 +82,8 @@ class Position:
     reasons: list[Reason] = field(default_factory=list)
     """Why staff should look at it."""
     grants: list[Grant] = field(default_factory=list)
+    failures: list[DuesFailed] = field(default_factory=list)
+    """Attempts to collect it that failed. They are not among `known`, so nothing above depends on them."""
 
     def __post_init__(self) -> None:
         self.facts = [known.fact for known in self.known]
@@ -97,7 +99,8 @@ class Position:
 
     def problem_with(self, fact: Fact) -> str | None:
         """The problem, if the fact is part of it."""
-        return self.problem if self.state == PaymentState.HELD or fact in self.contradicting else None
+        is_part = self.state == PaymentState.HELD and not isinstance(fact, DuesFailed)
+        return self.problem if is_part or fact in self.contradicting else None
 
     def entitlement_by(self, facts: Sequence[Fact]) -> Entitlement:
         """What it came to if these facts were all."""
@@ -143,9 +146,13 @@ def read(session: Session, roots: Collection[int]) -> list[Position]:
     locked = references.lock(session, roots)
     root_of = {row: payment.root for payment in locked for row in payment.ids}
     known: defaultdict[int, list[KnownFact[Fact]]] = defaultdict(list)
+    failures: defaultdict[int, list[DuesFailed]] = defaultdict(list)
     for row, fact in facts.of_payments(session, list(root_of)):
-        known[root_of[row]].append(fact)
-    positions = [Position(payment, known[payment.root]) for payment in locked]
+        if isinstance(fact.fact, DuesFailed):
+            failures[root_of[row]].append(fact.fact)
+        else:
+            known[root_of[row]].append(fact)
+    positions = [Position(payment, known[payment.root], failures=failures[payment.root]) for payment in locked]
     paid = [position for position in positions if position.paid]
     _match(session, paid)
     for position in paid:

@@ -17,7 +17,7 @@ from models.database.arrays import Batch, array
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
-from models.payments import dates, facts, positions, references, reviews
+from models.payments import dates, facts, positions, references, reviews, standing
 from models.payments.entitlement import Owed
 from models.payments.facts import FACTS_PER_EVENT, EventFacts, Fact, KnownFact, Linked, Paid, Restored, Reversed
 from models.payments.money_back import kept_as_fee
@@ -85,6 +85,7 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
         moves += clawback.repay(grant, sessions, debts[grant.member_id, grant.item_id], now)
     entries.post(session, moves)
     _write_states(session, read)
+    standing.write(session, read)
     judged_anew = reviews.write(session, [(position.payment.ids, position.reasons) for position in read], now)
     _look_again(session, read, judged_anew, now)
     return [position for position in read if position.problem]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
 from models.ledger.kinds import EntryKind
-from models.payments.facts import FactKind
+from models.payments.facts import CLOSED, FactKind
 from models.statements.statement import Balance, EntryLine, GrantLine
 
 _CAUSES = {
@@ -106,6 +106,8 @@ def fact_in_words(kind: str, cause: str | None) -> str:
             return "Billing reference replaced"
         case FactKind.NOTED:
             return "To look at"
+        case FactKind.DUES_FAILED:
+            return "Owed no more" if cause == CLOSED else "Could not be collected"
         case FactKind.LINE_REFUNDED:
             return "Refunded for one of its lines"
         case FactKind.REVERSED:

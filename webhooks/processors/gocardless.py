@@ -36,7 +36,7 @@ from typing import Any, ClassVar, cast
 
 import orjson
 
-from models.payments.facts import Fact, Paid, Replaced, Restored, Reversed
+from models.payments.facts import DuesFailed, Fact, Paid, Replaced, Restored, Reversed
 from webhooks.processors import payers, strict
 from webhooks.processors.base import Object, SignedInHeader, Trial, dues
 from webhooks.processors.events import Ignored, NotYet, ParsedEvent, Payer, TooMany, Unavailable, Unusable
@@ -75,7 +75,7 @@ class GoCardless(SignedInHeader):
 
     readings: ClassVar = {
         "payments.confirmed payments.paid_out": "paid",
-        "payments.failed": ("whole_payment", Reversed, "failure"),
+        "payments.failed": "failed",
         "payments.charged_back": ("whole_payment", Reversed, "chargeback"),
         "payments.chargeback_cancelled": ("whole_payment", Restored, "chargeback"),
         "refunds.paid refunds.refund_settled": ("refund", Reversed),
@@ -177,6 +177,17 @@ class GoCardless(SignedInHeader):
         """A mandate in the place of another, as when a bank takes over the accounts of another bank."""
         links = strict.mapping(event, "links")
         return [Replaced(strict.name(links, "mandate"), at, strict.name(links, "new_mandate"))]
+
+    def failed(self, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
+        """A debit that failed: what it had credited goes back, and the dues that it was for are owed."""
+        facts = self.whole_payment(Reversed, "failure", event, at, resource)
+        if resource is None:  # an event of before payments were fetched for it
+            return facts
+        payment = _fetched(event, "payments", resource)
+        amount, currency = strict.money(payment, "amount")
+        billing, payer = _named(strict.mapping(payment, "links"))
+        owed = DuesFailed(strict.name(payment, "id"), at, billing, payer, amount, currency)
+        return [*facts, owed] if billing or payer else facts
 
     def whole_payment(
         self, fact: type[Reversed | Restored], family: str, event: Object, at: datetime, resource: bytes | None
@@ -314,7 +325,7 @@ class _Passing(Unavailable):
     """An error that may pass in a moment."""
 
 
-THIN = {"payments.confirmed", "payments.paid_out", "billing_requests.fulfilled"} | {
+THIN = {"payments.confirmed", "payments.paid_out", "payments.failed", "billing_requests.fulfilled"} | {
     kind for kind in GoCardless.meanings if kind.startswith("refunds.")
 }
 
@@ -322,10 +333,15 @@ THIN = {"payments.confirmed", "payments.paid_out", "billing_requests.fulfilled"}
 def _paid(payment: Object, at: datetime, *links: Object) -> Paid:
     """The payment, of what these links name."""
     amount, currency = strict.money(payment, "amount")
+    billing, payer = _named(*links)
+    return replace(dues(strict.name(payment, "id"), at, amount, currency, *billing), payer=payer)
+
+
+def _named(*links: Object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the links name a payment by, the closest first, and the customers."""
     billing = (strict.optional_name(each, key) for key in REFERENCES for each in links)
-    paid = dues(strict.name(payment, "id"), at, amount, currency, *billing)
     customers = (strict.optional_name(each, "customer") for each in links)
-    return replace(paid, payer=tuple(filter(None, dict.fromkeys(customers))))
+    return tuple(filter(None, dict.fromkeys(billing))), tuple(filter(None, dict.fromkeys(customers)))
 
 
 def _event(event: object) -> ParsedEvent:

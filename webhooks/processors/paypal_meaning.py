@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
-from models.payments.facts import Fact, Noted, Paid, Restored, Reversed
+from models.payments.facts import DuesFailed, Fact, Noted, Paid, Restored, Reversed
 from webhooks.processors import payers, paypal_orders, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
@@ -13,13 +13,17 @@ from webhooks.processors.paypal_orders import links_of, money, state_of
 
 DOMAINS = {"live": "paypal.com", "test": "sandbox.paypal.com"}
 
-FETCHED = ("PAYMENT.SALE.", "PAYMENT.CAPTURE.", "PAYMENT.REFUND.", "CUSTOMER.DISPUTE.")
+FETCHED = (
+    "PAYMENT.SALE.", "PAYMENT.CAPTURE.", "PAYMENT.REFUND.", "CUSTOMER.DISPUTE.", "BILLING.SUBSCRIPTION.PAYMENT.FAILED",
+)  # fmt: skip
 """Beginnings of the types whose resource is fetched; the resource then has the meaning, whatever the type says."""
 WENT_BACK = (".REFUNDED", ".REVERSED")
 """Endings of the types that say that money went back."""
 
 NEVER = {"denied", "declined", "failed", "voided", "expired"}
 """States of a payment that never moves money."""
+REFUSED = {"denied", "declined", "failed"}
+"""Those in which the payer's bank or PayPal refused it."""
 PARTLY = "partially_refunded"
 GONE = {"refunded", "reversed"}
 """States of a payment of which nothing is left."""
@@ -34,9 +38,9 @@ WON = {"RESOLVED_SELLER_FAVOUR", "CANCELED_BY_BUYER", "DENIED"}
 """Outcomes that count for a dispute without money movements; all others, such as PayPal's own payout, cost us nothing.
 """
 
+SUBSCRIPTIONS = "/v1/billing/subscriptions"
 PARENTS = ("/v2/checkout/orders", "/v1/payments/payment")
 """The places of a payment's order or parent payment, which says who paid and what for, and lists its refunds."""
-SUBSCRIPTIONS = "/v1/billing/subscriptions"
 
 
 class Meaning(Processor):
@@ -46,6 +50,7 @@ class Meaning(Processor):
         "/v1/payments/sale /v1/payments/capture /v2/payments/captures": "payment",
         "/v1/payments/refund /v2/payments/refunds": "refund",
         "/v1/customer/disputes": "dispute",
+        SUBSCRIPTIONS: "unpaid",
     }
     """The place of a resource in the API -> what it means."""
     ignored: ClassVar = {
@@ -53,7 +58,6 @@ class Meaning(Processor):
         "the same money as PAYMENT.CAPTURE.COMPLETED, which credits": "CHECKOUT.ORDER.COMPLETED",
         "no money moved yet: PAYMENT.CAPTURE.COMPLETED follows when it does": "CHECKOUT.ORDER.APPROVED",
         "no money moved yet: PAYMENT.SALE.COMPLETED follows when it does": "BILLING.SUBSCRIPTION.ACTIVATED",
-        "a failed attempt: no money moved": "BILLING.SUBSCRIPTION.PAYMENT.FAILED",
         "the same dispute as CUSTOMER.DISPUTE.CREATED": "RISK.DISPUTE.CREATED",
         "no money moved: only what is reserved changed": """
             PAYMENT.AUTHORIZATION.CREATED PAYMENT.AUTHORIZATION.VOIDED PAYMENT.ORDER.CREATED PAYMENT.ORDER.CANCELLED""",
@@ -96,7 +100,7 @@ class Meaning(Processor):
         self._check_merchant(strict.mapping(payment, "payee"))
         reference, state = strict.name(payment, "id"), state_of(payment)
         if state in NEVER:
-            raise Ignored(f"the payment is {state}: no money moved")
+            return [self._refused(payment, reference, state)]
         if state == "pending" and type.endswith(".PENDING"):
             raise Ignored("the payment is pending: another event follows when it is not")
         if state == "pending" or (state == "completed" and type.endswith(WENT_BACK)):
@@ -114,13 +118,31 @@ class Meaning(Processor):
             return [paid]
         return [paid, Reversed(reference, _updated(payment), "refund", back, paid.currency, running_total=True)]
 
+    def _refused(self, payment: Object, reference: str, state: str) -> DuesFailed:
+        """Dues that PayPal could not take. Another try is another payment. Raises Ignored for what are none."""
+        billing = _billing(payment.get("billing_agreement_id"), payment)
+        if state not in REFUSED or not billing:
+            raise Ignored(f"the payment is {state}: no money moved")
+        return DuesFailed(
+            reference, strict.iso_time(payment, "create_time"), billing, (), *money(payment), is_one_try=True
+        )
+
+    def unpaid(self, subscription: Object, type: str) -> list[Fact]:
+        """The last failed payment of a subscription. Another try is another payment, so it is the subscription's."""
+        info, reference = strict.mapping(subscription, "billing_info"), strict.name(subscription, "id")
+        last = strict.mapping(info, "last_failed_payment")
+        if not last:
+            raise Ignored("no payment of the subscription failed")
+        at = strict.iso_time(last, "time")
+        payer = paypal_orders.payer_of(subscription, {})
+        return [DuesFailed(reference, at, _billing(reference, subscription), payer, *money(last), is_one_try=True)]
+
     def _paid(self, payment: Object, reference: str) -> Paid:
         """The payment, with what its subscription or order says of it. Raises Ignored where it names nobody."""
         amount, currency = money(payment)
         subscription, order = strict.mapping(payment, "subscription"), strict.mapping(payment, "order")
         agreement, unit = payment.get("billing_agreement_id"), paypal_orders.unit_of(order, reference)
-        custom = (each.get(key) for each in (payment, subscription, unit) for key in ("custom_id", "custom"))
-        billing = tuple(dict.fromkeys(str(each) for each in (agreement, *custom) if strict.is_name(each)))
+        billing = _billing(agreement, payment, subscription, unit)
         plan = paypal_orders.lines_of_plan(subscription, amount, currency) if strict.is_name(agreement) else ()
         return payers.known(
             Paid(
@@ -211,6 +233,12 @@ class Meaning(Processor):
         pattern = rf"https://api(?:-m)?\.{re.escape(DOMAINS[self.endpoint.mode])}((?:{known})/[A-Za-z0-9-]{{1,64}})"
         found = (re.fullmatch(pattern, href, re.ASCII) for href in links_of(resource, rel))
         return next((match[1] for match in found if match), None)
+
+
+def _billing(agreement: object, *holders: Object) -> tuple[str, ...]:
+    """The subscription, then the custom ids that stand in these."""
+    custom = (each.get(key) for each in holders for key in ("custom_id", "custom"))
+    return tuple(dict.fromkeys(str(each) for each in (agreement, *custom) if strict.is_name(each)))
 
 
 def _gone_of(payment: Object, currency: str) -> int | None:

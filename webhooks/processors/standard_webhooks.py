@@ -11,6 +11,8 @@
 | payment.line_refunded | cause: that of the reversal; line (its id), amount, currency |
 | payment.linked | other: a second reference to the same payment |
 | payment.noted | what: one sentence for staff |
+| payment.failed | references, payer; amount and currency; one_try (true where another try is another payment) |
+| payment.closed | nothing is owed for it any more |
 | reference.replaced | other: the billing reference in the place of the one that `payment` names |
 
 A payment.paid can say more of its shape, all of it optional: payer (customer ids), covers ({"start", "end"}), due (the
@@ -29,7 +31,18 @@ from secrets import token_bytes
 from typing import ClassVar
 
 from models.catalogue.days import Period
-from models.payments.facts import Fact, Line, LineRefunded, Linked, Noted, Paid, Replaced, Restored, Reversed
+from models.payments.facts import (
+    DuesFailed,
+    Fact,
+    Line,
+    LineRefunded,
+    Linked,
+    Noted,
+    Paid,
+    Replaced,
+    Restored,
+    Reversed,
+)
 from runtime.settings import Endpoint
 from webhooks import signatures
 from webhooks.processors import payers, strict
@@ -52,6 +65,8 @@ class StandardWebhooks(Processor):
         "payment.line_refunded": "line_refunded",
         "payment.linked": ("names_another", Linked),
         "payment.noted": "noted",
+        "payment.failed": ("failed", False),
+        "payment.closed": ("failed", True),
         "reference.replaced": ("names_another", Replaced),
     }
     ignored: ClassVar = {
@@ -137,6 +152,15 @@ class StandardWebhooks(Processor):
     def names_another(self, fact: type[Linked | Replaced], data: Object, payment: str, at: datetime) -> list[Fact]:
         """A second reference to the payment, or the billing reference that stands in the place of this one."""
         return [fact(payment, at, strict.name(data, "other"))]
+
+    def failed(self, closed: bool, data: Object, payment: str, at: datetime) -> list[Fact]:
+        """An attempt to collect dues that failed; or of a bill that it is owed no more (`closed`)."""
+        one_try, named = data.get("one_try", False), (_references(data, "references"), _references(data, "payer"))
+        if not isinstance(one_try, bool):
+            raise Unusable("one_try is neither true nor false")
+        amount, currency = strict.money(data, "amount") if "amount" in data else (None, None)
+        failed = DuesFailed(payment, at, *named, amount, currency, is_one_try=one_try, closed=closed)
+        return [failed if closed else payers.owing(failed)]
 
     def noted(self, data: Object, payment: str, at: datetime) -> list[Fact]:
         """A sentence for staff, who are to look at the payment."""

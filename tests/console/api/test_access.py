@@ -84,6 +84,7 @@ FOR_MANAGERS = {
     ("PATCH", "/closures/{}"),
     ("POST", "/closures/{}/undoing"),
     ("POST", "/offers/{}/plan-changes"),
+    ("POST", "/memberships/{}/overdue-clearings"),
     ("POST", "/grants/{}/extensions"),
     ("POST", "/adjustments/{}/approvals"),
     ("POST", "/not-dues"),

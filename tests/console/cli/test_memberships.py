@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 from time import sleep, time
 
 import pytest
+from sqlalchemy import text
 
 from local.endpoints import ENDPOINTS
+from models.payments.facts import DuesFailed
 from runtime.settings import Settings
 from tests.console.conftest import Spp
+from tests.models.gym import deliver, events
 from tests.worker.scene import Make, arrive, paid_now, run, value
 from worker.crediting import Crediting
 
@@ -148,6 +151,20 @@ def test_a_sign_up_with_the_same_key_signs_nobody_up_again(gym: Spp) -> None:
     other = gym(*sign_up(*picks, "--pick", "Yoga"), "--key", "form-1")
     assert (other.code, other.out) == (1, "")
     assert "Idempotency key 'form-1' was used before with other content" in other.err
+
+
+def test_overdue_dues_ask_for_a_reason_until_they_are_cleared(paid_ann: Spp, make: Make) -> None:
+    failed = DuesFailed("in_late", datetime.now(UTC), ("sub_ann",))
+    with make.begin() as session:
+        deliver(session, events(failed), now=datetime.now(UTC))
+        session.execute(text("UPDATE clubs SET use_while_overdue = 'strict'"))
+    assert "Overdue since" in paid_ann("member", ANN).out
+    assert paid_ann("member", ANN, "--json").json["overdue"][0]["membership"] == 1
+    assert "dues are overdue since" in paid_ann("redeem", ANN, "Personal Training").err
+    assert paid_ann("redeem", ANN, "Personal Training", "--override-reason", "New card").code == 0
+    assert "not overdue any more" in paid_ann("clear-overdue", ANN, "--reason", "Paid in cash").out
+    assert paid_ann("clear-overdue", ANN, "--reason", "Paid in cash").code == 1
+    assert paid_ann("redeem", ANN, "Personal Training").code == 0
 
 
 def test_redeem_and_give_back(paid_ann: Spp) -> None:

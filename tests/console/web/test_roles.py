@@ -57,6 +57,7 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /memberships/<id>/end
         GET, POST /memberships/<id>/life/<id>
         GET, POST /memberships/<id>/life/<id>/undo
+        POST /memberships/<id>/clear-overdue
         GET, POST /members/<id>/grants/<id>/extend
         GET, POST /members/<id>/merge
         GET, POST /members/<id>/merged/<id>/undo

@@ -79,7 +79,6 @@ class TestMeaning:
             ("authorization_created", "authorised only"),
             ("fraud_held", "held for review"),
             ("authcapture_declined", "declined: no money moved"),
-            ("subscription_failed", "a failed attempt"),
             ("unknown_type", "nothing about dues"),
         ],
     )
@@ -89,7 +88,7 @@ class TestMeaning:
 
     @pytest.mark.parametrize(
         "kind",
-        [f"customer.subscription.{word}" for word in ("created", "updated", "suspended", "cancelled", "expiring")]
+        [f"customer.subscription.{word}" for word in ("created", "updated", "cancelled", "expiring")]
         + ["customer.deleted", "payment"],
     )
     def test_other_types(self, kind: str) -> None:
