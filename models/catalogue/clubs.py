@@ -50,7 +50,12 @@ class Club(Base):
     """And no more than this amount, in minor units."""
 
 
-_MEMBERSHIPS = text("SELECT count(*) FROM memberships WHERE club_id = :club")
+_MEMBERSHIPS = text("""
+    SELECT count(*) FROM (
+        SELECT id FROM memberships WHERE club_id = :club
+        UNION SELECT membership_id FROM earlier_clubs WHERE club_id = :club
+    ) held
+""")
 
 _NO_PLACES = {"Factory", "localtime"}
 """In the time zone database of some machines, but on no clock that a member can read."""
