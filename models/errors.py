@@ -175,12 +175,12 @@ class SeveralMemberships(SppError, field="membership_id"):
     """{email} has several memberships, say which one: {memberships}."""
 
 
-class SeveralMembers(SppError, field="email", status=409):
+class SeveralMembers(SppError, field="email"):
     """Several members share {email}, say which one by the id: {members}."""
 
 
 class AddressKnown(SppError, field="email", status=409):
-    """Member {member} has this address already. If it is another person with the same address, say so."""
+    """Member {known} has this address already. If it is another person with the same address, say so."""
 
 
 class InvalidEmail(SppError, field="email"):

@@ -73,6 +73,11 @@ SUMMARIES = {
         "redeem": "Take sessions of an item from a member, soonest to expire first.",
         "give-back": "Return sessions of a redemption to the grants they came from.",
     },
+    "record": {
+        "edit-member": "Change a member's name or e-mail address.",
+        "change-club": "Move a membership to another club of its currency.",
+        "unlink": "Remove a billing reference from a membership, or move it to another one.",
+    },
     "plans": {"change-plan": "Change the plan of a membership from a day on: its payment term, its picks, or both."},
     "adjusting": {
         "adjust": "Give a member sessions (2), or take some (-2), with a reason.",

@@ -8,7 +8,7 @@ from flask import abort, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
 
 from console.request import database, utc_now
-from console.web import adjustments, member_page, sessions
+from console.web import adjustments, member_page, record, sessions
 from console.web.access import Answer, Pages, Role
 from console.web.fields import query_id
 from console.web.forms import page
@@ -20,7 +20,7 @@ from models.statements import entry_wording, explanation, statement
 from models.wording import sessions_of
 
 pages = Pages("members", __name__, url_prefix="/members")
-for part in (sessions, adjustments):
+for part in (sessions, adjustments, record):
     pages.register_blueprint(part.pages)
 
 PAGE_SIZE = 50

@@ -18,7 +18,7 @@ from models.catalogue import on_sale, terms
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
 from models.errors import PreviewChanged, SppError
 from models.members import changed_terms, plan_change
-from models.members.memberships import BillingReference, Membership, MembershipTerms, PinnedTerms, owners
+from models.members.memberships import BillingReference, EarlierClub, Membership, MembershipTerms, PinnedTerms, owners
 from models.payments import reviewing
 from models.staff.actions import MAX_REASON_LENGTH, Action
 from models.statements import dues
@@ -39,6 +39,7 @@ _MADE_OF = (
         ),
     ),
     selectinload(Membership.billing),
+    selectinload(Membership.earlier_clubs).joinedload(EarlierClub.club),
 )
 
 
@@ -61,26 +62,26 @@ class PlanForm(PicksForm):
 @pages.page("/<id:membership_id>", Role.VIEWER)
 def show(membership_id: int) -> Answer:
     """The membership."""
-    return _page(_find(membership_id))
+    return shown(find(membership_id))
 
 
 @pages.button("/<id:membership_id>/billing", Role.DESK)
 def add_billing(membership_id: int) -> Answer:
     """Let payments with one more reference find the membership."""
-    membership, form = _find(membership_id), BillingForm()
+    membership, form = find(membership_id), BillingForm()
 
     def act() -> tuple[str, str]:
         settled = billing.add(membership, form.endpoint.data, form.text("reference"), shared=form.shared.data)
         text = f"Payments with {form.text('reference')} count for this membership. {settled}".strip()
         return text, url_for(".show", membership_id=membership_id)
 
-    return form.submitted(act) or _page(membership, billing_form=form)
+    return form.submitted(act) or shown(membership, billing_form=form)
 
 
 @pages.form("/<id:membership_id>/plan", Role.MANAGER)
 def change_plan(membership_id: int) -> Answer:
     """Change the plan from today or a later day on, after a preview of what that means."""
-    membership, now, sent = _find(membership_id), utc_now(), request.method == "POST"
+    membership, now, sent = find(membership_id), utc_now(), request.method == "POST"
     form = PlanForm(request.form if sent else request.args)
     plans = _plans(membership, now)
     form.term.choices = [(term.id, f"{term.offer.name}, {term.name}") for term in plans]
@@ -117,7 +118,7 @@ def change_plan(membership_id: int) -> Answer:
             if not sent:
                 form.refuse(error)
     form.shown.data = fingerprint(preview) if preview else ""
-    return _page(membership, plan_form=form, plan=term, preview=preview, given=on_sale.given(term))
+    return shown(membership, "plan", plan_form=form, plan=term, preview=preview, given=on_sale.given(term))
 
 
 def _plans(membership: Membership, now: datetime) -> list[PaymentTerm]:
@@ -127,17 +128,19 @@ def _plans(membership: Membership, now: datetime) -> list[PaymentTerm]:
     return on_offer if own in on_offer else [own, *on_offer]
 
 
-def _find(membership_id: int) -> Membership:
+def find(membership_id: int) -> Membership:
+    """The membership with all that its page shows; 404 where there is none."""
     return database().get(Membership, membership_id, options=_MADE_OF) or abort(404)
 
 
-def _page(membership: Membership, **window: object) -> Answer:
+def shown(membership: Membership, template: str = "membership", **window: object) -> Answer:
+    """The page of a membership, or the window of that template over it."""
     session, now = database(), utc_now()
     shared, in_force = _shared_with(membership), membership.terms_at(now)
     acts = [version.action_id for version in membership.versions]
     current, currency = changed_terms.current(in_force.term), membership.currency
     return page(
-        "memberships/plan.html" if "plan_form" in window else "memberships/membership.html",
+        f"memberships/{template}.html",
         membership=membership,
         zone=membership.club.time_zone,
         in_force=in_force,

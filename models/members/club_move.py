@@ -51,7 +51,8 @@ def move_club(session: Session, membership: Membership, club: Club, *, reason: s
     """
     reason = actions.reason_given(reason)
     locks.change(session)
-    session.refresh(membership, ["club_id", "club", "earlier_clubs"], with_for_update=True)
+    session.refresh(membership, ["club_id"], with_for_update=True)
+    session.expire(membership, ["club", "earlier_clubs"])
     session.refresh(club, with_for_update={"key_share": True, "read": True})  # its currency stays as it is
     words, before = preview(session, membership, club), membership.club
     subject = f"membership {membership.id} from club {before.id}, {before.name}, to club {club.id}, {club.name}"

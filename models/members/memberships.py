@@ -202,6 +202,14 @@ def find_member(session: Session, named: str) -> Member | None:
     return the_one(found, named) if found else None
 
 
+def the_member(session: Session, named: str) -> Member:
+    """The member with that e-mail address or id. Raises NotFound or SeveralMembers."""
+    found = find_member(session, named)
+    if found is None:
+        raise NotFound(field="email", what="member", name=named)
+    return found
+
+
 def the_one(members: Sequence[Member], named: str) -> Member:
     """The only one of these. Raises SeveralMembers, which lists them."""
     if len(members) > 1:
@@ -211,11 +219,16 @@ def the_one(members: Sequence[Member], named: str) -> Member:
 
 
 def _named(session: Session, named: str) -> Sequence[Member]:
-    digits = named.strip().removeprefix("#")
-    if not re.fullmatch("[0-9]{1,18}", digits):
+    if (member_id := id_given(named)) is None:
         return with_email(session, named)
-    found = session.get(Member, int(digits))
+    found = session.get(Member, member_id)
     return [found] if found else []
+
+
+def id_given(named: str) -> int | None:
+    """The id, where a member is named by it: `12`, `#12`. No e-mail address is a number."""
+    found = re.fullmatch("#?([0-9]{1,18})", named.strip(), re.ASCII)
+    return int(found[1]) if found else None
 
 
 def owners(session: Session, endpoint: str, reference: str) -> list[int]:

@@ -30,7 +30,7 @@ def edit_member(
     shares, same = member.shares_email, given["email"].lower() == member.email.lower()
     others = [] if same else with_email(session, given["email"])
     if others and not another_person:
-        raise AddressKnown(member=others[0].id)
+        raise AddressKnown(known=others[0].id)
     try:
         with session.begin_nested():
             member.name, member.email = given["name"], given["email"]
@@ -39,7 +39,7 @@ def edit_member(
         if not isinstance(error.orig, UniqueViolation):
             raise
         taken = next(one for one in with_email(session, given["email"]) if not one.shares_email)
-        raise AddressKnown(member=taken.id) from None
+        raise AddressKnown(known=taken.id) from None
     for one in changed:
         actions.log(session, by, "edit member", f"member {member.id}: {one}", member_id=member.id, reason=why)
     return changed

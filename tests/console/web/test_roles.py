@@ -48,10 +48,13 @@ PAGES: dict[tuple[Role, ...], str] = {
         POST /members/<id>/redeem
         GET, POST /members/<id>/redemptions/<id>/give-back
         GET, POST /members/<id>/adjust
+        GET, POST /members/<id>/edit
         POST /members/adjustments/<id>/decline
     """,
     (Role.MANAGER,): """
         GET, POST /memberships/<id>/plan
+        GET, POST /memberships/<id>/club
+        GET, POST /memberships/<id>/references
         GET, POST /members/<id>/grants/<id>/extend
         POST /members/adjustments/<id>/approve
         GET, POST /offers/new

@@ -1,7 +1,7 @@
 """A membership moves to another club: payments count by the club of their day, in whatever order all is told."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 
 import pytest
@@ -163,7 +163,7 @@ def test_there_and_back_and_on(gym: Gym, member: Membership, island: Club) -> No
 
 def test_what_was_given_by_hand_keeps_its_club(gym: Gym, member: Membership, island: Club) -> None:
     adjustments.adjust(
-        gym.session, member_id=member.member_id, item_id=gym.spin.id, quantity=1, last_day=datetime(2024, 5, 1).date(),
+        gym.session, member_id=member.member_id, item_id=gym.spin.id, quantity=1, last_day=date(2024, 5, 1),
         reason=adjustments.AdjustmentReason.GOODWILL, note="gift", alone_up_to=9, key="g", by=BY, now=NIGHT,
     )  # fmt: skip
     move(gym, member, island)

@@ -24,7 +24,7 @@ from tests.models.gym import BY, NOW, Gym, fresh, refused, together
 def join(gym: Gym, email: str, name: str = "Ben", **more: object) -> Membership:
     picks = [gym.spin, gym.training]
     session = gym.session
-    return sign_up(session, email=email, name=name, club=gym.club, term=gym.term, picks=picks, by=BY, now=NOW, **more)  # type: ignore[arg-type]
+    return sign_up(session, email=email, name=name, club=gym.club, term=gym.term, picks=picks, by=BY, now=NOW, **more)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ class TestEditing:
     )
     def test_what_no_one_is_called(self, gym: Gym, ann: Member, given: dict[str, str], error: type[Exception]) -> None:
         with refused(gym.session, error, "."):
-            edit_member(gym.session, ann, by=BY, **given)  # type: ignore[arg-type]
+            edit_member(gym.session, ann, by=BY, **given)
         assert (ann.name, acts(gym.session, ann)) == ("Ann", [])
 
     def test_the_address_of_somebody_else_only_where_it_is_said(self, gym: Gym, ann: Member) -> None:
@@ -159,5 +159,5 @@ def test_of_two_edits_to_one_address_at_once_one_is_refused(open_gym: Gym, engin
     def edit(member_id: int) -> object:
         return lambda session: edit_member(session, session.get_one(Member, member_id), email="one@x.org", by=BY)
 
-    done = together(engine, [edit(one) for one in ids])  # type: ignore[misc]
+    done = together(engine, [edit(one) for one in ids])
     assert sorted(type(one).__name__ for one in done) == ["AddressKnown", "list"]
