@@ -231,7 +231,7 @@ class SameClub(SppError, field="club_id"):
     """Membership {membership} is at {club!r} already: choose another club."""
 
 
-class SameMembership(SppError, field="membership_id"):
+class SameMembership(SppError, field="to_membership_id"):
     """Membership {membership} has the reference already: choose another one, or remove it."""
 
 

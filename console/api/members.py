@@ -5,18 +5,20 @@ from typing import Annotated
 
 from flask_openapi3 import Tag
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from console.api import paging
-from console.api.fields import TIME, Answer, AsOfQuery, field, id_of, parameter
-from console.api.gate import read
+from console.api.fields import TIME, Answer, AsOfQuery, Change, Email, Name, Text, field, id_of, parameter
+from console.api.gate import change, read
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest
-from console.request import database
+from console.request import actor, database
 from models.ledger.kinds import EntryKind
-from models.members import search
+from models.members import record, search
 from models.members.memberships import Member as Person
 from models.members.search import Reason
+from models.staff.accounts import Role
+from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import statement
 
 TAG = Tag(
@@ -33,6 +35,9 @@ class MemberQuery(PageQuery):
         "ada",
         default=None,
     )
+    email: Annotated[str, Field(max_length=320)] | None = parameter(
+        "Those with this whole e-mail address: several, where they share it.", "ada@example.com", default=None
+    )
 
 
 class AsOfPageQuery(PageQuery, AsOfQuery):
@@ -40,11 +45,20 @@ class AsOfPageQuery(PageQuery, AsOfQuery):
 
 
 class Member(Answer):
-    """A person. Their e-mail address identifies them; upper and lower case are the same."""
+    """A person. They are found by their e-mail address, in upper or lower case; several may share one."""
 
     id: int = id_of("member")
-    name: str = field("The name given at the first sign-up.", "Ada Lovelace")
+    name: str = field("Their name.", "Ada Lovelace")
     email: str = field("E-mail address.", "ada@example.com")
+
+
+class MemberChange(Change):
+    """What to change of a member, and why."""
+
+    name: Name = field("Their name.", "Ada Lovelace")
+    email: Email = field("E-mail address.", "ada@example.com")
+    another_person: bool = field("Whether others may have the address: it is another person, as in a family.", False)
+    reason: Text = field("Why; kept in the action log.", "Misspelt at sign-up", max_length=MAX_REASON_LENGTH)
 
 
 class FoundMember(Member):
@@ -158,17 +172,33 @@ class Entries(Listing[Entry]):
 def list_members(query: MemberQuery) -> Members:
     """List or search members."""
     if query.q is None:
-        found, following = paging.page(select(Person), Person.id, query)
+        rows = select(Person)
+        if query.email is not None:
+            rows = rows.where(func.lower(Person.email) == func.lower(query.email.strip()))
+        found, following = paging.page(rows, Person.id, query)
         return Members(data=[FoundMember.of(one, found_by=None) for one in found], next_cursor=following)
     if query.cursor is not None:
         raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
     hits = search.search(database(), query.q, query.limit)
+    if query.email is not None:
+        wanted = query.email.strip().lower()
+        hits = [hit for hit in hits if hit.email.lower() == wanted]
     return Members(data=[FoundMember.of(one, id=one.member_id, found_by=one.reason) for one in hits], next_cursor=None)
 
 
 @read("/members/<id:member_id>", TAG)
 def get_member(member: Person) -> Member:
     """Get a member."""
+    return Member.of(member)
+
+
+@change("/members/<id:member_id>", TAG, Role.DESK)
+def change_member(member: Person, body: MemberChange) -> Member:
+    """Change a member's name or e-mail address.
+
+    The old ones stay in the action log. An address that others have needs `another_person`.
+    """
+    record.edit_member(database(), member, by=actor(), **body.given)
     return Member.of(member)
 
 

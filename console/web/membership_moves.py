@@ -64,7 +64,7 @@ class ClubForm(MoveForm):
 class ReferenceForm(MoveForm):
     """A billing reference, which membership gets it, and why."""
 
-    own_names: ClassVar = {"membership_id": "into"}
+    own_names: ClassVar = {"membership_id": "into", "to_membership_id": "into"}
 
     reference = SelectField("Billing reference", validate_choice=False)
     into = RadioField("Whose it becomes", [DataRequired("Choose whose it becomes.")], validate_choice=False)

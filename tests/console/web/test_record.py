@@ -98,8 +98,8 @@ class TestFamilies:
     @pytest.fixture
     def form(self, gym: Gym, member: Membership) -> dict[str, object]:
         return {
-            "key": str(uuid4()), "club": gym.club.id, "offer": gym.offer.id, "term": gym.term.id, "items": [gym.spin.id],
-            "email": member.member.email, "name": "Ben", "endpoint": "", "reference": "",
+            "key": str(uuid4()), "club": gym.club.id, "offer": gym.offer.id, "term": gym.term.id,
+            "items": [gym.spin.id], "email": member.member.email, "name": "Ben", "endpoint": "", "reference": "",
         }  # fmt: skip
 
     def send(self, desk: Browser, form: dict[str, object], **more: object) -> None:
