@@ -10,7 +10,7 @@ from tests.browser.conftest import Enter
 def test_a_misspelt_address_is_corrected(enter: Enter) -> None:
     page = enter(Role.DESK)
     page.goto("/members/1")
-    page.get_by_role("link", name="Edit").click()
+    page.get_by_role("link", name="Edit", exact=True).click()
     window = page.get_by_role("dialog")
     window.get_by_label("E-mail").fill("ben@example.com")
     window.get_by_role("button", name="Save").click()
@@ -19,7 +19,7 @@ def test_a_misspelt_address_is_corrected(enter: Enter) -> None:
     window.get_by_label("E-mail").fill("ann.lee@example.com")
     window.get_by_label("Why").fill("misspelt at sign-up")
     window.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_contain_text("<ann.lee@example.com> is saved.")
+    expect(page.get_by_role("status").first).to_contain_text("<ann.lee@example.com> is saved.")
 
 
 def test_a_family_shares_an_address(enter: Enter) -> None:
@@ -62,7 +62,7 @@ def test_a_reference_moves_after_its_preview(enter: Enter, java_script: bool) ->
     page = enter(Role.MANAGER, java_script=java_script)
     subscription = "sub_ann" if java_script else "sub_cem"
     page.goto("/memberships/1" if java_script else "/memberships/3")
-    page.get_by_role("link", name=f"Move or remove {subscription}").click()
+    page.get_by_role("link", name=f"Move or remove {subscription} on stripe").click()
     window = page.get_by_role("dialog")
     window.get_by_placeholder("Name or e-mail of the member who gets it").fill("ben@example.com")
     window.get_by_role("button", name="Find").click()
@@ -74,7 +74,7 @@ def test_a_reference_moves_after_its_preview(enter: Enter, java_script: bool) ->
     window.get_by_role("button", name="Move it").click()
     expect(page.get_by_role("status").first).to_contain_text("count for membership 2.")
     page.goto("/memberships/2")
-    page.get_by_role("link", name=f"Move or remove {subscription}").click()
+    page.get_by_role("link", name=f"Move or remove {subscription} on stripe").click()
     window.get_by_label("Nobody: remove it").check()
     if not java_script:
         window.get_by_role("button", name="Preview").click()
