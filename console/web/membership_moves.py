@@ -64,9 +64,9 @@ class ClubForm(MoveForm):
 class ReferenceForm(MoveForm):
     """A billing reference, which membership gets it, and why."""
 
-    own_names: ClassVar = {"membership_id": "into", "to_membership_id": "into"}
+    own_names: ClassVar = {"reference": "which", "membership_id": "into", "to_membership_id": "into"}
 
-    reference = SelectField("Billing reference", validate_choice=False)
+    which = SelectField("Billing reference", validate_choice=False)
     into = RadioField("Whose it becomes", [DataRequired("Choose whose it becomes.")], validate_choice=False)
 
 
@@ -99,10 +99,10 @@ def give_up(membership_id: int) -> Answer:
     """Move a billing reference to another membership, or remove it."""
     membership, sought = find(membership_id), request.args.get("q", "").strip()[:255]
     form = ReferenceForm(request.form if request.method == "POST" else request.args)
-    form.reference.choices = sorted(f"{one.endpoint} {one.reference}" for one in membership.billing)
-    if not form.reference.data and form.reference.choices:
-        form.reference.data = form.reference.choices[0]
-    endpoint, _, reference = (form.reference.data or "").partition(" ")
+    form.which.choices = sorted(f"{one.endpoint} {one.reference}" for one in membership.billing)
+    if not form.which.data and form.which.choices:
+        form.which.data = form.which.choices[0]
+    endpoint, _, reference = (form.which.data or "").partition(" ")
     offered = {str(one.membership_id): one for one in _offered(membership, sought, form.into.data)}
     form.into.choices = [(NOBODY, "Nobody: remove it"), *((one, offered[one].member) for one in offered)]
 

@@ -223,8 +223,8 @@ class TestReferences:
         assert "Move or remove sub_ada" in manager.text
         manager.get(f"{path}?q=Grace")
         assert f"membership {other.id}: Gold at Downtown · found by name" in manager.text
-        sent = {"reference": f"{ENDPOINT} sub_ada", "into": str(other.id)}
-        manager.get(f"{path}?reference={ENDPOINT}+sub_ada&into={other.id}")
+        sent = {"which": f"{ENDPOINT} sub_ada", "into": str(other.id)}
+        manager.get(f"{path}?which={ENDPOINT}+sub_ada&into={other.id}")
         assert f"Payments to come with it count for membership {other.id}." in manager.text
         assert f"1 payment that it has matched stays with membership {member.id}." in manager.text
         manager.post(path, **sent, reason="her contract")
@@ -239,9 +239,9 @@ class TestReferences:
         assert "Choose whose it becomes." in manager.text
         manager.get(f"{path}?into=nobody")
         assert "wait in review until a membership has it" in manager.text
-        assert manager.post(path, reference=f"{ENDPOINT} sub_ada", reason="gone").status_code == 422
+        assert manager.post(path, which=f"{ENDPOINT} sub_ada", reason="gone").status_code == 422
         manager.get(f"{path}?into=nobody")
-        manager.post(path, reference=f"{ENDPOINT} sub_ada", into="nobody", reason="gone")
+        manager.post(path, which=f"{ENDPOINT} sub_ada", into="nobody", reason="gone")
         assert owners(session, ENDPOINT, "sub_ada") == []
         manager.get(path)
         assert "This membership has no billing reference." in manager.text
@@ -249,10 +249,10 @@ class TestReferences:
     @pytest.mark.parametrize("into", ["", "0", "999999", "x"])
     def test_to_nobody_who_is_there(self, manager: Browser, session: Session, member: Membership, into: str) -> None:
         path = f"/memberships/{member.id}/references"
-        assert manager.get(f"{path}?reference={ENDPOINT}+sub_ada&into={into}").status_code == 200
-        assert manager.post(path, reference=f"{ENDPOINT} sub_ada", into=into, reason="gone").status_code == 422
+        assert manager.get(f"{path}?which={ENDPOINT}+sub_ada&into={into}").status_code == 200
+        assert manager.post(path, which=f"{ENDPOINT} sub_ada", into=into, reason="gone").status_code == 422
         assert owners(session, ENDPOINT, "sub_ada") == [member.id]
 
     def test_a_reference_that_it_does_not_have(self, manager: Browser, member: Membership) -> None:
-        manager.get(f"/memberships/{member.id}/references?reference={ENDPOINT}+sub_other&into=nobody")
+        manager.get(f"/memberships/{member.id}/references?which={ENDPOINT}+sub_other&into=nobody")
         assert f"There is no billing reference of membership {member.id} 'sub_other'." in manager.text
