@@ -13,7 +13,7 @@ class SppError(Exception):
     """A request that the rules refuse.
 
     The message goes to callers of every role. It may repeat what they sent, but it names other people's rows
-    by id only, never by an e-mail address or a name.
+    by id only, never by an e-mail address or a name; but for `SeveralMembers`, which has to ask who is meant.
     """
 
     field: str | None = None
@@ -207,6 +207,14 @@ class SeveralMemberships(SppError, field="membership_id"):
     """{email} has several memberships, say which one: {memberships}."""
 
 
+class SeveralMembers(SppError, field="email"):
+    """Several members share {email}, say which one by the id: {members}."""
+
+
+class AddressKnown(SppError, field="email", status=409):
+    """Member {known} has this address already. If it is another person with the same address, say so."""
+
+
 class InvalidEmail(SppError, field="email"):
     """{email!r} is not an e-mail address."""
 
@@ -249,6 +257,14 @@ class TermsChanged(SppError, field="payment_term_id", status=409):
 
 class WrongCurrency(SppError, field="payment_term_id"):
     """The payment term is in {term_currency}, the club {club!r} in {club_currency}."""
+
+
+class SameClub(SppError, field="club_id"):
+    """Membership {membership} is at {club!r} already: choose another club."""
+
+
+class SameMembership(SppError, field="to_membership_id"):
+    """Membership {membership} has the reference already: choose another one, or remove it."""
 
 
 class ReferenceUnusable(SppError, field="reference"):

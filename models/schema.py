@@ -15,8 +15,8 @@ from models.staff import accounts, actions, kept_answers, logins, tokens
 TABLES = (
     clubs.Club, items.Item, tables.Offer, tables.SessionBucket, tables.PaymentTerm,
     tables.BucketTerms, memberships.Member, memberships.Membership,
-    memberships.MembershipTerms, memberships.PinnedTerms, memberships.BillingReference, life.LifeAct,
-    adjustments.Adjustment,
+    memberships.MembershipTerms, memberships.PinnedTerms, memberships.EarlierClub, memberships.BillingReference,
+    memberships.FormerReference, life.LifeAct, adjustments.Adjustment,
     events.WebhookEvent, events.EventError, bulk.BulkAction, pauses.Pause,
     deliveries.DeliveryCount, references.Payment, references.PaymentMatch,
     not_dues.NotDues, standing.FailedDues, overdue.ClearedDues,

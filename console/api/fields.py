@@ -97,6 +97,7 @@ Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Text without control characters."""
 Sought = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 """An id of an endpoint's or a processor's to search for."""
+Email = Annotated[str, Field(max_length=320, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
 Name = Annotated[Text, Field(max_length=MAX_NAME_LENGTH)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY), whole]

@@ -10,19 +10,35 @@ from pydantic import Field
 from sqlalchemy import select
 
 from console.api import paging
-from console.api.fields import TIME, Answer, AsOfQuery, Id, Moment, Query, field, id_of, parameter
-from console.api.gate import read
+from console.api.fields import (
+    TIME,
+    Answer,
+    AsOfQuery,
+    Change,
+    Email,
+    Id,
+    Moment,
+    Name,
+    Query,
+    Text,
+    field,
+    id_of,
+    parameter,
+)
+from console.api.gate import change, read
 from console.api.memberships import LifeDays, life_days
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest, WhyNot
-from console.request import database
+from console.request import actor, database
 from models.catalogue.items import Item
 from models.errors import NotFound
 from models.ledger.kinds import EntryKind
-from models.members import overdue, search
+from models.members import overdue, record, search
 from models.members.memberships import Member as Person
-from models.members.memberships import Membership
+from models.members.memberships import Membership, with_email
 from models.members.search import Reason
+from models.staff.accounts import Role
+from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import statement, why_not
 
 TAG = Tag(
@@ -43,6 +59,9 @@ class MemberQuery(PageQuery):
     overdue: bool = parameter(
         "Only members whose dues are overdue; of a search, those among its matches.", False, default=False
     )
+    email: Annotated[str, Field(max_length=320)] | None = parameter(
+        "Those with this whole e-mail address: several, where they share it.", "ada@example.com", default=None
+    )
 
 
 class AsOfPageQuery(PageQuery, AsOfQuery):
@@ -56,10 +75,10 @@ class MembershipLife(LifeDays):
 
 
 class Member(Answer):
-    """A person. Their e-mail address identifies them; upper and lower case are the same."""
+    """A person. They are found by their e-mail address, in upper or lower case; several may share one."""
 
     id: int = id_of("member")
-    name: str = field("The name given at the first sign-up.", "Ada Lovelace")
+    name: str = field("Their name.", "Ada Lovelace")
     email: str = field("E-mail address.", "ada@example.com")
     erased_at: datetime | None = field("When the person was erased; name and address are made up since.", None)
     life: list[MembershipLife] = field(
@@ -68,6 +87,15 @@ class Member(Answer):
     overdue_since: datetime | None = field(
         "Since when dues of a membership are overdue: the attempt that failed, and that nothing has made up for.", None
     )
+
+
+class MemberChange(Change):
+    """What to change of a member, and why."""
+
+    name: Name = field("Their name.", "Ada Lovelace")
+    email: Email = field("E-mail address.", "ada@example.com")
+    another_person: bool = field("Whether others may have the address: it is another person, as in a family.", False)
+    reason: Text = field("Why; kept in the action log.", "Misspelt at sign-up", max_length=MAX_REASON_LENGTH)
 
 
 class FoundMember(Member):
@@ -202,6 +230,8 @@ def list_members(query: MemberQuery) -> Members:
     if query.q is None:
         people = select(Person).where(Person.merged_into.is_(None))
         people = people.where(Person.id.in_(select(overdue.MEMBERS))) if query.overdue else people
+        if query.email is not None:
+            people = people.where(Person.id.in_([one.id for one in with_email(database(), query.email)]))
         found, following = paging.page(people, Person.id, query)
         states = _states([one.id for one in found])
         rows = [FoundMember.of(one, found_by=None, **states[one.id]) for one in found]
@@ -209,6 +239,9 @@ def list_members(query: MemberQuery) -> Members:
     if query.cursor is not None:
         raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
     hits = search.search(database(), query.q, query.limit)
+    if query.email is not None:
+        having = {one.id for one in with_email(database(), query.email)}
+        hits = [hit for hit in hits if hit.member_id in having]
     ids = [one.member_id for one in hits]
     known, states = search.with_memberships(database(), ids), _states(ids)
     rows = [
@@ -241,6 +274,16 @@ def _lives(member_ids: Iterable[int]) -> defaultdict[int, list[MembershipLife]]:
         if days[one.id] != LifeDays(frozen_from=None, frozen_to=None, ended_on=None):
             found[one.member_id].append(MembershipLife(membership_id=one.id, **dict(days[one.id])))
     return found
+
+
+@change("/members/<id:member_id>", TAG, Role.DESK)
+def change_member(member: Person, body: MemberChange) -> Member:
+    """Change a member's name or e-mail address.
+
+    The old ones stay in the action log. An address that others have needs `another_person`.
+    """
+    record.edit_member(database(), member, by=actor(), **body.given)
+    return Member.of(member)
 
 
 @read("/members/<id:member_id>/balances", TAG)

@@ -10,7 +10,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Body, Id, KeyHeader, Text, field, id_of
+from console.api.fields import (
+    TIME,
+    Answer,
+    Body,
+    Email,
+    Id,
+    KeyHeader,
+    Query,
+    Sought,
+    Text,
+    field,
+    id_of,
+    parameter,
+)
 from console.api.gate import act, mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
 from console.api.problems import within
@@ -23,7 +36,7 @@ from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
 from models.errors import KeyReused, NotFound
-from models.members import changed_terms, life, overdue, signing_up
+from models.members import changed_terms, club_move, life, overdue, reference_moves, signing_up
 from models.members.memberships import WITH_PLANS, Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
 from models.staff.accounts import Role
@@ -53,13 +66,14 @@ class BillingReferenceBody(Body):
 class SignUpBody(Body):
     """A person and what they buy."""
 
-    email: str = field(
-        "Their e-mail address. A known address gains a further membership and keeps its name.",
-        "ada@example.com",
-        max_length=320,
-        pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$",
+    email: Email = field(
+        "Their e-mail address. A known address gains a further membership and keeps its name.", "ada@example.com"
     )
     name: Text = field("Their name.", "Ada Lovelace", max_length=200)
+    member_id: Id | None = field("Which member it is, where several share the address.", None, default=None)
+    another_person: bool = field(
+        "Whether it is a new member although others have the address, as in a family.", False, default=False
+    )
     club_id: Id = field("The club that they join.", 1)
     payment_term_id: Id = field("The payment term that they buy, and with it the offer.", 1)
     item_ids: list[Id] = field("The session items that they pick.", [1, 2], default=[], max_length=100)
@@ -84,6 +98,51 @@ class ClearingBody(Body):
     """Why dues that could not be collected are owed no more."""
 
     reason: Text = field("Why; kept in the action log.", "Paid in cash", max_length=MAX_REASON_LENGTH)
+
+
+class ClubChangeBody(Body):
+    """Another club."""
+
+    club_id: Id = field("The club that it moves to, of the same currency.", 2)
+    reason: Text = field("Why; kept in the action log.", "Moved house", max_length=MAX_REASON_LENGTH)
+
+
+class ClubChangeQuery(Query):
+    """A move to preview."""
+
+    club_id: Id = parameter("The club that it would move to.", 2)
+
+
+class BillingChangeBody(Body):
+    """A billing reference that the membership gives up."""
+
+    endpoint: EndpointName
+    reference: Text = field("The processor's id of the subscription, mandate or customer.", "sub_8Hx2", max_length=255)
+    to_membership_id: Id | None = field(
+        "The membership that gets it; without it, none has it any more.", 2, default=None
+    )
+    reason: Text = field("Why; kept in the action log.", "Her husband's contract", max_length=MAX_REASON_LENGTH)
+
+
+class BillingChangeQuery(Query):
+    """A change to preview."""
+
+    endpoint: Sought = parameter("The webhook endpoint.", "stripe")
+    reference: Sought = parameter("The processor's id.", "sub_8Hx2")
+    to_membership_id: Id | None = parameter("The membership that would get it.", 2, default=None)
+
+
+class Preview(Answer):
+    """What a change would do, in plain words."""
+
+    what: str = field("In words for the person who decides.", "Payments to come with it count for membership 2.")
+
+
+class EarlierClub(Answer):
+    """A club that the membership had before it moved."""
+
+    club_id: int = id_of("club")
+    until: datetime = field("Payments made before this moment count by its days and rules.", TIME)
 
 
 class Terms(Answer):
@@ -142,7 +201,8 @@ class Membership(LifeDays):
 
     id: int = id_of("membership")
     member_id: int = id_of("member")
-    club_id: int = id_of("club")
+    club_id: int = id_of("club that it has now")
+    earlier_clubs: list[EarlierClub] = field("Those that it had before, the first one first.", [])
     offer_id: int = id_of("offer")
     offer: str = field("The offer's name.", "Gold")
     payment_term_id: int = id_of("payment term")
@@ -184,10 +244,10 @@ def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
     now = utc_now()
     club, term = row(Club, body.club_id), row(PaymentTerm, body.payment_term_id)
     picks = [row(Item, item_id, field="item_ids") for item_id in body.item_ids]
-    member = {"email": body.email, "name": body.name}
     bought = signing_up.sign_up(
-        database(), **member, club=club, term=term, picks=picks, by=actor(), now=now, key=header.key
-    )
+        database(), email=body.email, name=body.name, club=club, term=term, picks=picks, by=actor(), now=now,
+        key=header.key, member_id=body.member_id, another_person=body.another_person,
+    )  # fmt: skip
     replayed = bought.versions[0].since != now
     wanted = {(one.endpoint, one.reference) for one in body.billing_references}
     if replayed and not wanted <= {(one.endpoint, one.reference) for one in bought.billing}:
@@ -214,6 +274,48 @@ def clear_overdue(membership: Bought, body: ClearingBody) -> Membership:
     """Say that dues that failed are owed no more: paid otherwise, or forgiven."""
     overdue.clear(database(), membership, reason=body.reason, by=actor(), now=utc_now())
     return shown(membership)
+
+
+@read("/memberships/<id:membership_id>/club-changes", TAG)
+def preview_club_change(membership: Bought, query: ClubChangeQuery) -> Preview:
+    """Say what a move to another club would do."""
+    return Preview(what=club_move.preview(database(), membership, row(Club, query.club_id)))
+
+
+@act("/memberships/<id:membership_id>/club-changes", TAG, "/memberships/{id}", Role.MANAGER)
+def move_to_club(membership: Bought, body: ClubChangeBody) -> Membership:
+    """Move a membership to another club of its currency.
+
+    Payments made from now on count by that club's days and rules; those made before keep theirs, also where they are
+    told of later.
+    """
+    club = row(Club, body.club_id)
+    club_move.move_club(database(), membership, club, reason=body.reason, by=actor(), now=utc_now())
+    return shown(membership)
+
+
+@read("/memberships/<id:membership_id>/billing-changes", TAG)
+def preview_billing_change(membership: Bought, query: BillingChangeQuery) -> Preview:
+    """Say what moving or removing a billing reference would do."""
+    into = _into(query.to_membership_id)
+    return Preview(what=reference_moves.preview(database(), membership, query.endpoint, query.reference, into))
+
+
+@act("/memberships/<id:membership_id>/billing-changes", TAG, "/memberships/{id}", Role.MANAGER)
+def change_billing(membership: Bought, body: BillingChangeBody) -> Membership:
+    """Move a billing reference to another membership, or remove it.
+
+    Payments that it has matched stay with this membership. Those that wait for it are credited soon after.
+    """
+    reference_moves.give_up(
+        database(), membership, body.endpoint, body.reference, into=_into(body.to_membership_id), reason=body.reason,
+        by=actor(),
+    )  # fmt: skip
+    return shown(membership)
+
+
+def _into(membership_id: int | None) -> Bought | None:
+    return None if membership_id is None else row(Bought, membership_id, field="to_membership_id")
 
 
 def _add(bought: Bought, one: BillingReferenceBody) -> None:

@@ -7,19 +7,20 @@ import click
 
 from console.cli import show
 from console.cli.installed import database, opened, operator, reason_option
-from console.cli.lookups import named, the_member
+from console.cli.lookups import named
 from console.cli.moments import DAY
 from models.catalogue.items import Item
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.entries import CreditGrant
+from models.members.memberships import the_member
 from models.wording import sessions_of
 
 STATES = {None: "waiting", True: "applied", False: "declined"}
 
 
 @click.command(context_settings={"ignore_unknown_options": True})  # so that -2 is not read as an option
-@click.argument("email")
+@click.argument("email", metavar="EMAIL|ID")
 @click.argument("item")
 @click.argument("quantity", type=int)
 @click.option("--reason", required=True, type=click.Choice([reason.value for reason in AdjustmentReason]))

@@ -83,6 +83,11 @@ SUMMARIES = {
         "undo-merge": "Give a merged member back what the merge moved, within a day; FROM is the member's id.",
         "erase-member": "Erase a person: name, address and what processors sent of the payer go, the ledger stays.",
     },
+    "record": {
+        "edit-member": "Change a member's name or e-mail address.",
+        "change-club": "Move a membership to another club of its currency.",
+        "unlink": "Remove a billing reference from a membership, or move it to another one.",
+    },
     "plans": {"change-plan": "Change the plan of a membership from a day on: its payment term, its picks, or both."},
     "life": {
         "freeze": "Freeze a membership from a day, at its club, to another; without LAST_DAY, until further notice.",

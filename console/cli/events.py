@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from console.cli import show
 from console.cli.installed import Failed, database, opened, operator, reason_option
-from console.cli.lookups import the_member
 from console.cli.moments import MOMENT
 from models.errors import NotFound
 from models.inbox import bulk, masking, repairs, search
@@ -22,6 +21,7 @@ from models.inbox import story as event_story
 from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.events import EventState, WebhookEvent
 from models.inbox.search import EventFilter
+from models.members.memberships import the_member
 from models.wording import counted, money
 
 _FILTERS: dict[str, dict[str, Any]] = {
@@ -34,7 +34,7 @@ _FILTERS: dict[str, dict[str, Any]] = {
     "--error": {"help": "A part of the last error or of the reason."},
     "--event-id": {"help": "The processor's id."},
     "--payment": {"help": "Events about the payment with this reference."},
-    "--member": {"metavar": "EMAIL", "help": "Events about this member's payments."},
+    "--member": {"metavar": "EMAIL|ID", "help": "Events about this member's payments."},
     "--body": {"help": "A part of the body."},
 }
 _HEAD = ("id", "endpoint", "event_id", "type", "received_at", "state", "why", "attempts", "delivery")
@@ -54,7 +54,7 @@ def filter_options(command: Command) -> Command:
 
 
 def _filter(session: Session, *, member: str | None = None, **asked: Any) -> EventFilter:
-    """The filter that the options describe. Raises NotFound for an unknown member."""
+    """The filter that the options describe. Raises NotFound or SeveralMembers for the member."""
     return EventFilter(**asked, member_id=the_member(session, member).id if member else None)
 
 

@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 
 from console.cli import show
 from console.cli.installed import Failed, database, opened, operator
-from console.cli.lookups import named, the_member
+from console.cli.lookups import named
 from console.cli.moments import DAY
 from models.catalogue.clubs import Club
 from models.catalogue.days import ONE_DAY, local_day
 from models.errors import NotFound
 from models.members import life
 from models.members.life import SCOPES, Done, LifeAct, LifeKind, Scope
-from models.members.memberships import Membership, the_membership
+from models.members.memberships import Membership, the_member, the_membership
 from models.payments import living
 from models.wording import counted
 

@@ -12,8 +12,6 @@ from console.cli.installed import Failed
 from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer
-from models.errors import NotFound
-from models.members.memberships import Member, find_member
 from runtime.settings import Endpoint, Settings
 
 Named = TypeVar("Named", Club, Item, Offer)
@@ -47,11 +45,3 @@ def named(session: Session, kind: type[Named], name: str) -> Named:
     if found is None:
         raise unknown(kind.__name__.lower(), name, session.scalars(select(kind.name).order_by(kind.name)))
     return found
-
-
-def the_member(session: Session, email: str) -> Member:
-    """The member with that address. Raises NotFound."""
-    person = find_member(session, email)
-    if person is None:
-        raise NotFound(what="member", name=email)
-    return person

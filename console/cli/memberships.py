@@ -8,13 +8,13 @@ from sqlalchemy.orm import Session
 
 from console.cli import show
 from console.cli.installed import database, opened, operator, reason_option
-from console.cli.lookups import endpoint_and_reference, named, the_endpoint, the_member, unknown
+from console.cli.lookups import endpoint_and_reference, named, the_endpoint, unknown
 from console.cli.moments import MOMENT
 from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer
 from models.members import overdue
-from models.members.memberships import Membership, add_billing_reference, the_membership
+from models.members.memberships import Membership, add_billing_reference, id_given, the_member, the_membership
 from models.members.signing_up import sign_up
 from models.payments import settlement
 from models.statements import statement
@@ -24,8 +24,9 @@ from runtime.settings import Settings
 
 
 @click.command("sign-up")
-@click.option("--member", "email", required=True, metavar="EMAIL")
-@click.option("--name", required=True)
+@click.option("--member", "email", required=True, metavar="EMAIL|ID", help="An id: of a member who is known.")
+@click.option("--name", help="Needed with an e-mail address; who is known keeps theirs.")
+@click.option("--another-person", is_flag=True, help="Although others have this address: a new member.")
 @click.option("--club", required=True)
 @click.option("--offer", required=True)
 @click.option("--term", required=True)
@@ -34,8 +35,8 @@ from runtime.settings import Settings
 @click.option("--key", help="Idempotency key: repeating it signs nobody up again.")
 @show.json_option
 def sign_up_command(
-    email: str, name: str, club: str, offer: str, term: str, picks: tuple[str, ...], billing: tuple[str, ...],
-    key: str | None,
+    email: str, name: str | None, another_person: bool, club: str, offer: str, term: str, picks: tuple[str, ...],
+    billing: tuple[str, ...], key: str | None,
 ) -> None:  # fmt: skip
     """Sign a member up for an offer, and pin its terms."""
     references = [endpoint_and_reference(text) for text in billing]
@@ -44,8 +45,13 @@ def sign_up_command(
         terms = {one.name: one for one in sold.terms}
         if term not in terms:
             raise unknown(f"payment term of {offer!r} named", term, terms)
+        known = None if id_given(email) is None else the_member(session, email)
+        if known is None and name is None:
+            raise click.UsageError("Give --name with an e-mail address.")
         membership = sign_up(
-            session, email=email, name=name, club=named(session, Club, club), term=terms[term],
+            session, email=known.email if known else email, name=known.name if known else name or "",
+            member_id=known.id if known else None, another_person=another_person,
+            club=named(session, Club, club), term=terms[term],
             picks=[named(session, Item, pick) for pick in picks], by=operator(), now=datetime.now(UTC), key=key,
         )  # fmt: skip
         settled = add_references(session, loaded, membership, references)
@@ -59,7 +65,7 @@ def sign_up_command(
         }  # fmt: skip
     if show.as_json(answer):
         return
-    click.echo(f"{email} is signed up: membership {answer['membership']}. Each payment of its dues gives:")
+    click.echo(f"{answer['member']} is signed up: membership {answer['membership']}. Each payment of its dues gives:")
     rows = [[one["item"], one["quantity"], one["days_to_expire"] or "never"] for one in pinned]
     show.table(["item", "sessions", "days to expire"], rows)
     if settled:
@@ -74,6 +80,11 @@ def add_references(
     for endpoint, reference in references:
         the_endpoint(loaded, endpoint)
         add_billing_reference(session, membership, endpoint, reference, by=operator(), shared=shared)
+    return settle_waiting(session, loaded)
+
+
+def settle_waiting(session: Session, loaded: Settings) -> int:
+    """Settle all payments that found a membership; how many."""
     late_credit, total = timedelta(hours=loaded.late_credit_hours), 0
     while settled := settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit):
         total += settled
@@ -81,7 +92,7 @@ def add_references(
 
 
 @click.command()
-@click.argument("email")
+@click.argument("email", metavar="EMAIL|ID")
 @click.option("--as-of", "at", type=MOMENT, help="As it stood at that time, from what was recorded by then.")
 @show.json_option
 def member(email: str, at: datetime | None) -> None:
@@ -144,7 +155,7 @@ def _cause(row: statement.EntryLine) -> str:
 
 
 @click.command("clear-overdue")
-@click.argument("email")
+@click.argument("email", metavar="EMAIL|ID")
 @click.option("--membership", "membership_id", type=int, help="Which one, if the member has several.")
 @reason_option
 @show.json_option

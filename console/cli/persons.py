@@ -6,10 +6,10 @@ import click
 
 from console.cli import show
 from console.cli.installed import database, operator, reason_option
-from console.cli.lookups import the_member
 from console.cli.moments import DAY
 from models.inbox import erasing
 from models.ledger import merging
+from models.members.memberships import the_member
 
 
 @click.command("merge-members")

@@ -17,7 +17,7 @@ from models.wording import counted
 
 
 @click.command("change-plan")
-@click.argument("email", required=False)
+@click.argument("email", metavar="[EMAIL|ID]", required=False)
 @click.option("--membership", "membership_id", type=int, help="Which one, if the member has several.")
 @click.option("--offer", "offer_name", help="Another offer. Without it, the one that the membership has.")
 @click.option("--term", "term_name", help="The payment term. Without it, the current terms of the one that it has.")

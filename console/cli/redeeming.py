@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from console.cli import show
 from console.cli.installed import database, operator
-from console.cli.lookups import named, the_member
+from console.cli.lookups import named
 from console.cli.moments import MOMENT
 from models.catalogue.clubs import Club
 from models.catalogue.items import Item
@@ -16,7 +16,7 @@ from models.errors import NotFound
 from models.ledger import redemptions
 from models.ledger.occasions import MANAGER_BACK, Occasion
 from models.ledger.redemptions import Redemption
-from models.members.memberships import Member
+from models.members.memberships import Member, the_member
 from models.statements import why_not
 from models.wording import sessions_of
 
@@ -34,10 +34,12 @@ key_option = click.option("--key", help="Idempotency key: repeating it repeats t
 @click.option("--trainer", help="Who taught it.")
 @click.option("--note", help="Anything else; kept in the action log.")
 @key_option
+@click.option("--override-reason", help="Why, although dues are overdue, where the club asks for a reason.")
 @show.json_option
 def redeem(
     email: str, item: str, quantity: int, key: str | None, occurred_at: datetime | None, club: str | None,
     class_name: str | None, class_reference: str | None, trainer: str | None, note: str | None,
+    override_reason: str | None,
 ) -> None:  # fmt: skip
     """Take sessions of an item from a member, soonest to expire first.
 
@@ -51,7 +53,7 @@ def redeem(
         with why_not.explained(session, member_id=person.id, item_id=wanted.id, now=now, at=occurred_at):
             answer = redemptions.redeem(
                 session, member_id=person.id, item_id=wanted.id, quantity=quantity, key=key, by=operator(), now=now,
-                occasion=occasion, back=MANAGER_BACK,
+                occasion=occasion, back=MANAGER_BACK, override_reason=override_reason,
             )  # fmt: skip
     _show_answer(answer, key, "taken from")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("reference", metavar="ENDPOINT:REFERENCE")
-@click.argument("email")
+@click.argument("email", metavar="EMAIL|ID")
 @click.option("--membership", "membership_id", type=int, help="Which one, if the member has several.")
 @click.option("--share", is_flag=True, help="Although another membership has it: later payments are divided equally.")
 @show.json_option

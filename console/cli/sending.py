@@ -14,8 +14,9 @@ import click
 
 from console.cli import show
 from console.cli.installed import DATA, Failed, database, installed_settings
-from console.cli.lookups import the_endpoint, the_member
+from console.cli.lookups import the_endpoint
 from local import endpoints, home, samples
+from models.members.memberships import the_member
 from runtime.settings import Endpoint
 from webhooks.processors import Delivery, adapter, processor_class
 
@@ -28,7 +29,7 @@ _AMOUNT = re.compile(rb'((?:value|amount\w*)"?\s*[:>]\s*"?)[0-9]')
 @click.option(
     "--sample", type=click.Choice(samples.NAMES), help="Instead of a file: a payment, and what happened to it later."
 )
-@click.option("--member", "email", metavar="EMAIL", help="The member whose dues the sample pays.")
+@click.option("--member", "email", metavar="EMAIL|ID", help="The member whose dues the sample pays.")
 @click.option("--tamper", is_flag=True, help="Change the body after signing it.")
 @click.option("--age", type=int, default=0, help="Sign with a timestamp this many seconds ago.")
 @click.option("--url", help="The webhook server's address; by default that of `spp up`.")

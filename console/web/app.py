@@ -27,6 +27,7 @@ from console.web import (
     log,
     login,
     members,
+    membership_moves,
     memberships,
     offers,
     operations,
@@ -161,7 +162,7 @@ def _is_static() -> bool:
 
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
-    people = (login, members, sign_up, memberships, review, log, staff, tokens)
+    people = (login, members, sign_up, memberships, membership_moves, review, log, staff, tokens)
     for part in (*people, offers, inventory, clubs, operations, expiry, audits):
         app.register_blueprint(part.pages)
     api.install(app)

@@ -9,10 +9,9 @@ from wtforms.validators import Length, ValidationError
 from console.request import actor, database, utc_now
 from console.web.formats import endpoints
 from console.web.forms import Form
-from models.members import memberships
+from models.members import memberships, reference_moves
 from models.members.memberships import Membership
 from models.payments import settlement
-from models.statements import dues
 from models.wording import counted
 
 REFERENCE_LENGTH = 255
@@ -58,7 +57,7 @@ def add(membership: Membership, endpoint: str, reference: str, *, shared: bool =
     Returns a sentence about those, or nothing. Raises ReferenceTaken, unless it is to be shared.
     """
     session = database()
-    waiting = dues.waiting(session, endpoint, reference)
+    waiting = reference_moves.waiting(session, endpoint, reference)
     memberships.add_billing_reference(session, membership, endpoint, reference, by=actor(), shared=shared)
     if not waiting:
         return ""

@@ -1,7 +1,7 @@
 """The filter above the list of events, read from the query string."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from flask import request
 from wtforms import IntegerField, SelectChoice, SelectField, StringField
@@ -11,10 +11,10 @@ from console.request import database
 from console.web.fields import Moment
 from console.web.formats import at, endpoints
 from console.web.forms import QueryForm
-from models.errors import NotFound
+from models.errors import SppError
 from models.inbox.events import EventState
 from models.inbox.search import EventFilter
-from models.members.memberships import find_member
+from models.members.memberships import the_member
 
 STATES: dict[str, str] = {
     EventState.PENDING: "Waiting",
@@ -24,11 +24,13 @@ STATES: dict[str, str] = {
     EventState.DEAD: "Dead",
 }
 """The labels of an event's states."""
-WAYS = {"event_id": "Event id", "payment": "Payment", "member": "Member's e-mail", "body": "Text of the body"}
+WAYS = {"event_id": "Event id", "payment": "Payment", "member": "Member's e-mail or id", "body": "Text of the body"}
 
 
 class EventFilterForm(QueryForm):
     """A filter of events; sent with GET."""
+
+    own_names: ClassVar = {"email": "find"}
 
     find = StringField("Find", [Length(max=255)], render_kw={"spellcheck": "false", "autocomplete": "off"})
     by = SelectField("Find by", choices=WAYS, default="event_id", validate_choice=False)
@@ -45,14 +47,11 @@ class EventFilterForm(QueryForm):
     error = StringField("Error or reason has", [Length(max=200)])
 
     def filter(self) -> EventFilter:
-        """The filter that the valid form asks for. Raises NotFound for an unknown member."""
+        """The filter that the valid form asks for. Raises NotFound or SeveralMembers."""
         asked: dict[str, Any] = {name: self.text(name) or None for name in ("state", "endpoint", "type", "error")}
         found, way = self.text("find"), self.by.data
         if found and way == "member":
-            member = find_member(database(), found)
-            if member is None:
-                raise NotFound(field="find", what="member", name=found)
-            asked["member_id"] = member.id
+            asked["member_id"] = the_member(database(), found).id
         elif found:
             asked[way if way in {"payment", "body"} else "event_id"] = found
         return EventFilter(**asked, since=self.since.at, until=self.until.at, attempts=self.attempts.data)
@@ -66,7 +65,7 @@ def asked() -> tuple[EventFilterForm, EventFilter | None]:
         return form, None
     try:
         return form, form.filter()
-    except NotFound as error:
+    except SppError as error:
         form.refuse(error)
         return form, None
 

@@ -64,9 +64,9 @@ def link(payment_id: int) -> Answer:
     if not form.reference.data and waits_for:
         form.reference.data = waits_for[0]
     payer = payers.of_payments(database(), current_app.config["SPP"].endpoints, [story.root.id]).get(story.root.id)
-    offered = _searched(sought) if sought else _suggested(story, payer or payers.NOBODY)
+    choices = searched(sought) if sought else _suggested(story, payer or payers.NOBODY)
     form.reference.choices = waits_for
-    form.membership.choices = [SelectChoice(one.membership_id, one.member) for one in offered]
+    form.membership.choices = [SelectChoice(one.membership_id, one.member) for one in choices]
 
     def act() -> tuple[str, str]:
         reference, membership = form.reference.data, database().get(Membership, form.membership.data)
@@ -76,7 +76,7 @@ def link(payment_id: int) -> Answer:
         settled = billing.add(membership, story.root.endpoint, reference, shared=form.shared.data)
         return f"{reference} is {membership.member.name}'s. {settled}".strip(), review_list.back()
 
-    window = {"form": form, "story": story, "payer": payer, "offered": offered, "sought": sought}
+    window = {"form": form, "story": story, "payer": payer, "offered": choices, "sought": sought}
     taken = any(memberships.owners(database(), story.root.endpoint, one) for one in waits_for)
     return form.submitted(act) or review_list.show("link", taken=taken, waits_for=waits_for, **window)
 
@@ -103,17 +103,14 @@ def _suggested(story: PaymentStory, payer: Payer) -> list[Offered]:
     ]
 
 
-def _searched(sought: str) -> list[Offered]:
+def offered(membership: Membership, why: str) -> Offered:
+    """A membership to choose, by what it has now."""
+    what = f"{membership.plan_at(utc_now()).offer.name} at {membership.club.name}"
+    return Offered(membership.id, membership.member.name, membership.member.email, what, why)
+
+
+def searched(sought: str) -> list[Offered]:
+    """The memberships of the members that the text finds."""
     found = finding.search(database(), sought, OFFERED)
     known = finding.with_memberships(database(), [one.member_id for one in found])
-    return [
-        Offered(
-            bought.id,
-            one.name,
-            one.email,
-            f"{bought.plan_at(utc_now()).offer.name} at {bought.club.name}",
-            f"found by {one.reason}",
-        )
-        for one in found
-        for bought in known[one.member_id].memberships
-    ]
+    return [offered(bought, f"found by {one.reason}") for one in found for bought in known[one.member_id].memberships]

@@ -1,6 +1,7 @@
 """The action log: who did what, when, from where, and why."""
 
 from datetime import date, datetime, timedelta
+from typing import ClassVar
 
 from flask import request
 from sqlalchemy import select
@@ -14,8 +15,8 @@ from console.web.fields import Day, day_in_range, query_id
 from console.web.formats import house_zone, link
 from console.web.forms import QueryForm, page
 from models.catalogue.days import end_of
-from models.errors import NotFound
-from models.members.memberships import Member, find_member, with_merged
+from models.errors import SppError
+from models.members.memberships import Member, the_member, with_merged
 from models.staff import actions
 
 pages = Pages("log", __name__, url_prefix="/log")
@@ -27,7 +28,9 @@ PAGE_SIZE = 50
 class FilterForm(QueryForm):
     """A filter of acts; sent with GET."""
 
-    member = StringField("Member", [Length(max=320)], render_kw={"type": "email", "placeholder": "E-mail"})
+    own_names: ClassVar = {"email": "member"}
+
+    member = StringField("Member", [Length(max=320)], render_kw={"placeholder": "E-mail or id"})
     actor = SelectField("Who", validate_choice=False)
     verb = SelectField("What", validate_choice=False)
     since = Day("From", [Optional(), day_in_range])
@@ -42,9 +45,12 @@ def overview() -> Answer:
     form.validate()
     form.actor.choices = choices("Everybody", actions.actors(session), form.actor.data)
     form.verb.choices = choices("Everything", actions.verbs(session), form.verb.data)
-    member = find_member(session, form.text("member")) if form.text("member") else None
-    if form.text("member") and member is None:
-        form.refuse(NotFound(field="member", what="member", name=form.text("member")))
+    member = None
+    if named := form.text("member"):
+        try:
+            member = the_member(session, named)
+        except SppError as error:
+            form.refuse(error)
     if form.errors:
         return page("log/list.html", True, form=form, acts=[], people={}, older=None)
     found = actions.page(

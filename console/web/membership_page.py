@@ -14,7 +14,7 @@ from models.catalogue import terms
 from models.catalogue.days import local_day
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
 from models.members import changed_terms, life, overdue
-from models.members.memberships import BillingReference, Membership, MembershipTerms, PinnedTerms, owners
+from models.members.memberships import BillingReference, EarlierClub, Membership, MembershipTerms, PinnedTerms, owners
 from models.payments import reviewing
 from models.staff.actions import MAX_REASON_LENGTH, Action
 from models.statements import dues
@@ -33,6 +33,7 @@ _MADE_OF = (
         ),
     ),
     selectinload(Membership.billing),
+    selectinload(Membership.earlier_clubs).joinedload(EarlierClub.club),
 )
 
 

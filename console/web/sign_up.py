@@ -1,7 +1,7 @@
 """Sign-up: a member, an offer with its payment term and session items, and how payments find the membership."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from flask import request, url_for
 from sqlalchemy import select
@@ -14,14 +14,18 @@ from console.web.access import Answer, Pages, Role
 from console.web.fields import chosen_id, text_field
 from console.web.forms import OnceForm, page
 from console.web.picks import PicksForm
+from console.web.record import having
 from models.catalogue import on_sale
 from models.catalogue.clubs import Club
 from models.catalogue.tables import Offer, PaymentTerm
 from models.errors import SppError
 from models.members import signing_up
-from models.members.memberships import Member, Membership, find_member
+from models.members.memberships import Member, Membership, with_email
 
 pages = Pages("sign_up", __name__, url_prefix="/sign-up")
+
+ANOTHER = "another"
+"""A new member, whose address others have."""
 
 Choice = TypeVar("Choice", Club, Offer, PaymentTerm)
 
@@ -32,12 +36,16 @@ class SignUpForm(PicksForm, OnceForm):
     club = SelectField("Club", coerce=chosen_id, validate_choice=False)
     offer = SelectField("Offer", coerce=chosen_id, validate_choice=False)
     term = RadioField("Payment term", coerce=chosen_id, validate_choice=False)
+    own_names: ClassVar = {**PicksForm.own_names, "member_id": "who"}
+
     email = text_field("E-mail", "Type the member's e-mail address.", most=320, type="email")
+    who = RadioField("Whose membership it is", validate_choice=False)
+    """Asked where the address is known: a member's id, or `ANOTHER`."""
     name = text_field("Name", "Type the member's name.")
     endpoint = billing.endpoint_field()
     reference = billing.reference_field()
     known = HiddenField()
-    """The id of the member with that address, once the page has shown it."""
+    """The ids of the members with that address, once the page has shown them."""
 
     chosen_club: Club | None
     chosen_offer: Offer | None
@@ -62,10 +70,25 @@ class SignUpForm(PicksForm, OnceForm):
 
     def validate_email(self, field: StringField) -> None:  # noqa: ARG002 -- WTForms passes it
         """Ask once more before a known member gets a further membership."""
-        member = _known(self)
-        if member and self.known.data != str(member.id) and not self.sent_before():
-            self.known.data = str(member.id)
-            raise ValidationError(f"{further(member)} If that is meant, sign up again; if not, correct the address.")
+        members = _known(self)
+        if members and self.known.data != _ids(members) and not self.sent_before():
+            self.known.data = _ids(members)
+            raise ValidationError(f"{further(members)} If that is meant, sign up again; if not, correct the address.")
+
+    def validate_who(self, field: RadioField) -> None:
+        """Of several with one address, one has to be meant."""
+        members = _known(self)
+        if len(members) > 1 and field.data not in (ANOTHER, *_ids(members).split()) and not self.sent_before():
+            raise ValidationError("Choose whose membership it is.")
+
+    def ask_who(self, members: Sequence[Member]) -> None:
+        """Offer the members with the address that was typed, and another person."""
+        self.known.data = _ids(members)
+        theirs = [(str(one.id), f"{one.name} ({one.id}) gains a further membership") for one in members]
+        self.who.choices = [*theirs, (ANOTHER, "It is another person with the same address")] if members else []
+        if len(members) == 1:
+            self.who.data = ANOTHER if self.who.data == ANOTHER else str(members[0].id)
+            self.name.data = self.name.data or members[0].name
 
     def sent_before(self) -> bool:
         """Whether this form has made its membership already."""
@@ -73,9 +96,11 @@ class SignUpForm(PicksForm, OnceForm):
         return database().scalar(known) is not None
 
 
-def further(member: Member) -> str:
+def further(members: Sequence[Member]) -> str:
     """The effect of a sign-up with a known address."""
-    return f"{member.name} has this address, gains a further membership, and keeps the name."
+    if len(members) > 1:
+        return f"{having(members)} this address: choose whose membership it is."
+    return f"{members[0].name} has this address, gains a further membership, and keeps the name."
 
 
 @pages.form("/", Role.DESK)
@@ -103,6 +128,8 @@ def form() -> Answer:
             by=actor(),
             now=utc_now(),
             key=form.once,
+            member_id=next((one.id for one in _known(form) if str(one.id) == form.who.data), None),
+            another_person=form.who.data == ANOTHER,
         )
         settled = ""
         if form.text("reference"):
@@ -117,9 +144,8 @@ def form() -> Answer:
     unticked = form.tick(term, form.items.data or []) if term and not sent else []
     if term:
         form.show_terms(term)
-    member = _known(form)
-    form.known.data = str(member.id) if member else ""
-    form.name.data = form.name.data or (member.name if member else "")
+    members = _known(form)
+    form.ask_who(members)
     return page(
         "sign_up/form.html",
         form=form,
@@ -131,13 +157,17 @@ def form() -> Answer:
         terms=terms,
         unticked=unticked,
         given=on_sale.given(term) if term else {},
-        further=further(member) if member else None,
+        further=further(members) if members else None,
         sentences={term.id: on_sale.summary(term) for term in terms},
     )
 
 
-def _known(form: SignUpForm) -> Member | None:
-    return find_member(database(), form.text("email")) if form.text("email") else None
+def _known(form: SignUpForm) -> Sequence[Member]:
+    return with_email(database(), form.text("email")) if form.text("email") else []
+
+
+def _ids(members: Sequence[Member]) -> str:
+    return " ".join(str(one.id) for one in members)
 
 
 def _chosen(field: SelectField, choices: Sequence[Choice]) -> Choice | None:

@@ -69,7 +69,12 @@ class Club(Base):
     """For how many local days after the one on which dues failed, if use is for a `grace`."""
 
 
-_MEMBERSHIPS = text("SELECT count(*) FROM memberships WHERE club_id = :club")
+_MEMBERSHIPS = text("""
+    SELECT count(*) FROM (
+        SELECT id FROM memberships WHERE club_id = :club
+        UNION SELECT membership_id FROM earlier_clubs WHERE club_id = :club
+    ) held
+""")
 
 _NO_PLACES = {"Factory", "localtime"}
 """In the time zone database of some machines, but on no clock that a member can read."""

@@ -1,4 +1,6 @@
-"""One lock between settling payments and changing what decides their worth: a plan, or what is marked as not dues.
+"""One lock between settling payments and changing what decides their worth or whose they are.
+
+That is a plan, a club, a billing reference that is moved or removed, or what is marked as not dues.
 
 Without it, a payment that is being settled could be judged by the rules of before, and be missed by the change.
 """

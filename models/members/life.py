@@ -195,7 +195,10 @@ _LIVES = text("""
     SELECT a.kind, a.club_id, i.id, a.first_day, a.last_day
     FROM life_in_force a JOIN items i ON a.scope IN ('all', i.session_type)
     WHERE a.kind = 'closure' AND i.session_type IS NOT NULL
-      AND a.club_id = ANY (ARRAY(SELECT club_id FROM memberships WHERE id = ANY(CAST(:ids AS bigint[]))))
+      AND a.club_id = ANY (ARRAY(
+          SELECT club_id FROM memberships WHERE id = ANY(CAST(:ids AS bigint[]))
+          UNION ALL SELECT club_id FROM earlier_clubs WHERE membership_id = ANY(CAST(:ids AS bigint[]))
+      ))
 """)
 
 

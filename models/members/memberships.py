@@ -1,9 +1,10 @@
 """Members, their memberships with the pinned terms, and billing references; signing_up.py makes them."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, false, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
@@ -18,6 +19,7 @@ from models.errors import (
     MemberErased,
     NotFound,
     ReferenceTaken,
+    SeveralMembers,
     SeveralMemberships,
 )
 from models.staff import actions
@@ -27,11 +29,11 @@ MAX_EMAIL_LENGTH = 320
 
 
 class Member(Base):
-    """A person, identified by an e-mail address in any case."""
+    """A person, found by an e-mail address in any case. Several may share one, where a person said so."""
 
     __tablename__ = "members"
     __table_args__ = (
-        Index("uq_members_email", text("lower(email)"), unique=True),
+        Index("uq_members_email", text("lower(email)"), unique=True, postgresql_where=text("NOT shares_email")),
         Index("ix_members_merged_into", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
         CheckConstraint("email ~ '^[^@[:space:]]+@[^@[:space:]]+$'", "email"),
         CheckConstraint("(merged_into IS NULL) = (merged_at IS NULL) AND merged_into <> id", "merged"),
@@ -40,6 +42,9 @@ class Member(Base):
     id: Mapped[Id]
     email: Mapped[str] = mapped_column(String(MAX_EMAIL_LENGTH))
     name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
+    shares_email: Mapped[bool] = mapped_column(server_default=false())
+    """Whether somebody said that this is another person with an address that was known. Of the others, each address
+    has at most one."""
     recorded_at: Mapped[RecordedAt]
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
     """The member that this one turned out to be, and that has all of its memberships and grants; it is found only by
@@ -64,6 +69,7 @@ class Membership(Base):
     first_member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
     """Who signed up for it, where a merge has moved it since."""
     club_id: Mapped[int] = mapped_column(ForeignKey("clubs.id"), index=True)
+    """The club now; `club_at` says which one a moment has."""
     offer_id: Mapped[int] = mapped_column(ForeignKey("offers.id"), index=True)
     payment_term_id: Mapped[int] = mapped_column(ForeignKey("payment_terms.id"), index=True)
     """This and the offer are those of the sign-up; `plan_at` says which ones a moment has."""
@@ -76,6 +82,11 @@ class Membership(Base):
         back_populates="membership", order_by="MembershipTerms.since, MembershipTerms.id"
     )
     billing: Mapped[list["BillingReference"]] = relationship(back_populates="membership")
+    earlier_clubs: Mapped[list["EarlierClub"]] = relationship(order_by="EarlierClub.until, EarlierClub.id")
+
+    def club_at(self, moment: datetime) -> Club:
+        """The club by whose days and rules a payment made then counts."""
+        return next((one.club for one in self.earlier_clubs if moment < one.until), self.club)
 
     def terms_at(self, moment: datetime) -> "MembershipTerms":
         """The terms for a payment made then; the first ones for a payment before the sign-up."""
@@ -134,6 +145,22 @@ class PinnedTerms(Base):
     item: Mapped[Item] = relationship()
 
 
+class EarlierClub(Base):
+    """A club that a membership had before it was moved to another one. A trigger refuses every change."""
+
+    __tablename__ = "earlier_clubs"
+
+    id: Mapped[Id]
+    membership_id: Mapped[int] = mapped_column(ForeignKey("memberships.id"), index=True)
+    club_id: Mapped[int] = mapped_column(ForeignKey("clubs.id"), index=True)
+    until: Mapped[datetime]
+    """It counts for payments before this moment, and after the membership's earlier moves; UTC."""
+    action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"))
+    """The action that moved the membership away from it."""
+
+    club: Mapped[Club] = relationship()
+
+
 class BillingReference(Base):
     """The processor's id (subscription, mandate, customer) by which a payment finds its membership."""
 
@@ -146,6 +173,16 @@ class BillingReference(Base):
     recorded_at: Mapped[RecordedAt]
 
     membership: Mapped[Membership] = relationship(back_populates="billing")
+
+
+class FormerReference(Base):
+    """A billing reference that a membership had: payments that found it by that one stay with it."""
+
+    __tablename__ = "former_references"
+
+    endpoint: Mapped[str] = mapped_column(String(63), primary_key=True)
+    reference: Mapped[Reference] = mapped_column(primary_key=True)
+    membership_id: Mapped[int] = mapped_column(ForeignKey("memberships.id"), primary_key=True, index=True)
 
 
 WITH_PLANS = selectinload(Membership.versions).joinedload(MembershipTerms.term).joinedload(PaymentTerm.offer)
@@ -169,11 +206,49 @@ def held_by_term(session: Session, now: datetime) -> dict[int, int]:
     return dict(session.execute(_HELD, {"now": now}).all())
 
 
-def find_member(session: Session, email: str) -> Member | None:
-    """The member with that address, in any case; the address of a merged one leads to the one that it is now."""
-    wanted = func.lower(Member.email) == func.lower(email.strip())
-    found = session.scalar(select(Member).where(wanted, Member.erased_at.is_(None)))
-    return found and current(session, found)
+def with_email(session: Session, email: str) -> Sequence[Member]:
+    """The members with that address, in any case: several, where they share it.
+
+    The address of a merged one leads to the one that it is now; that of an erased one to nobody.
+    """
+    same = func.lower(Member.email) == func.lower(email.strip())
+    found = session.scalars(select(Member).where(same, Member.erased_at.is_(None)).order_by(Member.id)).all()
+    return list(dict.fromkeys(current(session, one) for one in found))
+
+
+def find_member(session: Session, named: str) -> Member | None:
+    """The member with that e-mail address, in any case, or with that id: `12`, `#12`. Raises SeveralMembers."""
+    found = _named(session, named)
+    return the_one(found, named) if found else None
+
+
+def the_member(session: Session, named: str) -> Member:
+    """The member with that e-mail address or id. Raises NotFound or SeveralMembers."""
+    found = find_member(session, named)
+    if found is None:
+        raise NotFound(field="email", what="member", name=named)
+    return found
+
+
+def the_one(members: Sequence[Member], named: str) -> Member:
+    """The only one of these. Raises SeveralMembers, which lists them."""
+    if len(members) > 1:
+        listed = ", ".join(f"{one.id} ({one.name})" for one in members)
+        raise SeveralMembers(email=named, members=listed)
+    return members[0]
+
+
+def _named(session: Session, named: str) -> Sequence[Member]:
+    if (member_id := id_given(named)) is None:
+        return with_email(session, named)
+    found = session.get(Member, member_id)
+    return [current(session, found)] if found else []
+
+
+def id_given(named: str) -> int | None:
+    """The id, where a member is named by it: `12`, `#12`. No e-mail address is a number."""
+    found = re.fullmatch("#?([0-9]{1,18})", named.strip(), re.ASCII)
+    return int(found[1]) if found else None
 
 
 def current(session: Session, member: Member) -> Member:
@@ -219,6 +294,11 @@ def owners(session: Session, endpoint: str, reference: str) -> list[int]:
     return list(session.scalars(of_reference.order_by(BillingReference.membership_id)))
 
 
+def lock_reference(session: Session, endpoint: str, reference: str) -> None:
+    """Wait for others who give or take this reference: one at a time, so that two do not take it at once."""
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{endpoint} {reference}"})
+
+
 def add_billing_reference(
     session: Session, membership: Membership, endpoint: str, reference: str, *, by: Actor, shared: bool = False
 ) -> None:
@@ -228,8 +308,7 @@ def add_billing_reference(
     later payments equally. Raises ReferenceUnusable or ReferenceTaken.
     """
     reference = reference_given(reference)
-    # One at a time, so that two do not take it at once.
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{endpoint} {reference}"})
+    lock_reference(session, endpoint, reference)
     before = owners(session, endpoint, reference)
     if before and not shared and membership.id not in before:
         raise ReferenceTaken(reference=reference, endpoint=endpoint, membership=before[0])
@@ -242,14 +321,16 @@ def add_billing_reference(
 
 
 def the_membership(session: Session, email: str, membership_id: int | None = None, *, now: datetime) -> Membership:
-    """The member's only membership, or the one with that id.
+    """The only membership of the member with that address or id, or the one with that id.
 
-    Raises NotFound, or SeveralMemberships if there are several and no id is given.
+    Raises NotFound, or SeveralMembers or SeveralMemberships if there are several and no id is given.
     """
-    person = find_member(session, email)
-    if person is None:
+    people = _named(session, email)
+    if not people:
         raise NotFound(field="email", what="member", name=email)
-    held = {membership.id: membership for membership in person.memberships}
+    if membership_id is None:
+        the_one(people, email)
+    held = {membership.id: membership for person in people for membership in person.memberships}
     if membership_id is None and len(held) > 1:
         choice = ", ".join(f"{number} ({one.plan_at(now).offer.name}, {one.club.name})" for number, one in held.items())
         raise SeveralMemberships(email=email, memberships=choice)

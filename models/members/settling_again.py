@@ -39,8 +39,11 @@ _OF_CLUB = text("""
         WHERE NOT p.settle_again AND p.id IN (
             SELECT named.root_id
             FROM credit_grants g
-            JOIN memberships m ON m.id = g.membership_id AND m.club_id = :club
-            JOIN clubs c ON c.id = m.club_id
+            JOIN memberships m ON m.id = g.membership_id AND (
+                m.club_id = :club
+                OR m.id IN (SELECT membership_id FROM earlier_clubs WHERE club_id = :club)
+            )
+            JOIN clubs c ON c.id = :club
             JOIN items i ON i.id = g.item_id AND :scope IN ('all', i.session_type)
             JOIN payments named ON named.id = g.payment_id
             WHERE g.expires_at > CAST(CAST(:first AS date) AS timestamp) AT TIME ZONE c.time_zone

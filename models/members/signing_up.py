@@ -18,6 +18,7 @@ from models.database.naming import email_given, name_given
 from models.errors import (
     InvalidEmail,
     KeyReused,
+    NotFound,
     PickGivesNothing,
     PickNotOffered,
     PicksMissing,
@@ -32,8 +33,9 @@ from models.members.memberships import (
     Membership,
     MembershipTerms,
     PinnedTerms,
-    find_member,
     lock_member,
+    the_one,
+    with_email,
 )
 from models.staff import actions
 from models.staff.actions import Actor
@@ -73,12 +75,13 @@ def chosen_buckets(term: PaymentTerm, picks: Sequence[Item]) -> list[SessionBuck
 
 def sign_up(
     session: Session, *, email: str, name: str, club: Club, term: PaymentTerm, picks: Sequence[Item],
-    by: Actor, now: datetime, key: str | None = None,
+    by: Actor, now: datetime, key: str | None = None, member_id: int | None = None, another_person: bool = False,
 ) -> Membership:  # fmt: skip
     """Signs a person up (a known address gains a further membership) and pins the terms.
 
-    The same idempotency key with the same content gives the same membership again. Raises
-    WrongState for an offer or a term not on sale, WrongCurrency, InvalidEmail, NameMissing,
+    Where several share the address, `member_id` says which of them; `another_person` is a new member with an address
+    that others have. The same idempotency key with the same content gives the same membership again. Raises
+    WrongState for an offer or a term not on sale, WrongCurrency, InvalidEmail, NameMissing, SeveralMembers, NotFound,
     KeyReused, and what `chosen_buckets` raises.
     """
     known = session.scalar(select(Membership).where(Membership.idempotency_key == key)) if key else None
@@ -93,11 +96,8 @@ def sign_up(
         raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=club.currency)
     email, name = email_given(email, MAX_EMAIL_LENGTH), name_given(name)
     buckets = chosen_buckets(term, picks)
-    session.execute(insert(Member).values(email=email, name=name).on_conflict_do_nothing())
-    member = find_member(session, email)
-    if member is None:
-        raise InvalidEmail(email=email)  # that of an erased one
-    member = lock_member(session, member.id, field="email")
+    chosen = _whom(session, email, name, member_id, another_person=another_person)
+    member = lock_member(session, chosen.id, field="email")
     new = insert(Membership).values(
         idempotency_key=key, member_id=member.id, club_id=club.id, offer_id=offer.id, payment_term_id=term.id,
         currency=term.currency,
@@ -112,16 +112,37 @@ def sign_up(
     return membership
 
 
+def _whom(session: Session, email: str, name: str, member_id: int | None, *, another_person: bool) -> Member:
+    """The member with that address, made where it is new.
+
+    Raises SeveralMembers, NotFound for the id, or InvalidEmail for the address of an erased one.
+    """
+    known = with_email(session, email)
+    if member_id is not None:
+        found = next((one for one in known if one.id == member_id), None)
+        if found is None:
+            raise NotFound(field="member_id", what=f"member with the address {email}", name=member_id)
+        return found
+    if known and not another_person:
+        return the_one(known, email)
+    new = insert(Member).values(email=email, name=name, shares_email=bool(known))
+    made: Member | None = session.scalar(new.on_conflict_do_nothing().returning(Member))
+    if made is None and not with_email(session, email):
+        raise InvalidEmail(email=email)
+    # Somebody else was as fast with this address: look once more.
+    return made or _whom(session, email, name, None, another_person=another_person)
+
+
 def _same(
     session: Session, known: Membership, email: str, club: Club, term: PaymentTerm, picks: Sequence[Item]
 ) -> Membership:
     """The membership that this key made, if the content is the same. Raises KeyReused."""
-    member = find_member(session, email)
     picked, pins = {item.id for item in picks}, {pin.item_id for pin in known.versions[0].pinned}
     included = not picked and len(term.offer.buckets) == 1
     same_picks = picked == pins or (included and len(pins) == 1)
-    bought = (known.member, known.club_id, known.payment_term_id)
-    if bought != (member, club.id, term.id) or not same_picks:
+    bought = (known.club_at(known.recorded_at).id, known.payment_term_id)
+    theirs = known.member in with_email(session, email)
+    if not theirs or bought != (club.id, term.id) or not same_picks:
         raise KeyReused(key=known.idempotency_key)
     return known
 

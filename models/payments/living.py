@@ -111,7 +111,7 @@ _REACH = text("""
     SELECT count(*), count(DISTINCT g.member_id), CAST(coalesce(sum(g.remaining), 0) AS bigint)
     FROM credit_grants g
     JOIN memberships m ON m.id = g.membership_id AND m.club_id = :club
-    JOIN clubs c ON c.id = m.club_id
+    JOIN clubs c ON c.id = :club
     JOIN items i ON i.id = g.item_id AND :scope IN ('all', i.session_type)
     WHERE g.remaining > 0 AND g.expires_at > CAST(CAST(:first AS date) AS timestamp) AT TIME ZONE c.time_zone
 """)

@@ -36,6 +36,15 @@ class Match(NamedTuple):
     buyer: Buyer
     erased_at: datetime | None = None
     """When its member was erased."""
+    earlier: Sequence[tuple[datetime, str, Buyer]] = ()
+    """Of each club that it had before: until when, its shortfall policy, and the buyer there."""
+
+    def at(self, moment: datetime) -> "Match":
+        """The same with the club that it had then."""
+        for until, policy, buyer in self.earlier:
+            if moment < until:
+                return self._replace(shortfall_policy=policy, buyer=buyer)
+        return self
 
 
 DAY = timedelta(days=1)
@@ -274,12 +283,27 @@ _REPLACED = Batch(
     endpoint="text", reference="text",
 )  # fmt: skip
 
+# References that were moved or removed: the payments that were matched by one stay where they are.
+_FORMER = Batch(
+    """
+    SELECT new.root, f.reference, f.membership_id
+    FROM ROWS
+    JOIN former_references f
+      ON (f.endpoint, f.reference, f.membership_id) = (new.endpoint, new.reference, new.membership_id)
+    ORDER BY f.membership_id
+    """,
+    root="bigint", endpoint="text", reference="text", membership_id="bigint",
+)  # fmt: skip
+
 _MEMBERSHIPS = text("""
     SELECT m.id, m.member_id, m.currency, n.erased_at, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
            c.refund_fee_most_minor, t.since, t.dues_minor, t.interval, t.interval_count, t.partial, t.release,
            t.release_times, t.frozen_dues, t.on_end, t.on_end_days, c.id AS club_id,
            (SELECT string_agg(concat_ws(' ', p.item_id, p.quantity, p.days_to_expire), ',' ORDER BY p.item_id)
-            FROM pinned_terms p WHERE p.terms_id = t.id AND p.quantity > 0) AS items
+            FROM pinned_terms p WHERE p.terms_id = t.id AND p.quantity > 0) AS items,
+           (SELECT json_agg(json_build_array(e.until, o.id, o.time_zone, o.shortfall_policy, o.refund_fee_percent,
+                                             o.refund_fee_most_minor) ORDER BY e.until, e.id)
+            FROM earlier_clubs e JOIN clubs o ON o.id = e.club_id WHERE e.membership_id = m.id) AS earlier
     FROM memberships m
     JOIN members n ON n.id = m.member_id
     JOIN clubs c ON c.id = m.club_id
@@ -322,14 +346,32 @@ def _match(session: Session, positions: list[Position]) -> None:
             kept = [one for one in every if one in before] or (every if reference in waited_for else [])
             if one := kept if before else every:
                 position.matches[reference] = one
-        if before and not position.matches and position.references:
+    _match_by_former(session, positions)
+    for position in positions:
+        if position.payment.memberships and not position.matches and position.references:
             position.matches[position.references[0]] = list(position.payment.memberships)
     memberships = _memberships(
         session, {owner for position in positions for owners in position.matches.values() for owner in owners}
     )
     for position in positions:
-        owners = (owner for owners in position.matches.values() for owner in owners)
-        position.memberships = {owner: memberships[owner] for owner in owners}
+        if position.paid:
+            at, owners = position.paid.fact.occurred_at, {one for every in position.matches.values() for one in every}
+            position.memberships = {owner: memberships[owner].at(at) for owner in owners}
+
+
+def _match_by_former(session: Session, positions: list[Position]) -> None:
+    """Find the memberships that a payment was matched to by a reference that they do not have any more."""
+    wanted = {
+        (position.payment.root, position.payment.endpoint, reference, owner): position
+        for position in positions
+        if position.payment.memberships
+        for owner in set(position.payment.memberships).difference(*position.matches.values())
+        for reference in position.references
+    }
+    of_root = {position.payment.root: position for position in wanted.values()}
+    for root, reference, owner in _FORMER.execute(session, list(wanted)) if wanted else ():
+        matches = of_root[root].matches
+        matches[reference] = sorted([*matches.get(reference, ()), owner])
 
 
 def _memberships(session: Session, ids: Collection[int]) -> dict[int, Match]:
@@ -338,11 +380,21 @@ def _memberships(session: Session, ids: Collection[int]) -> dict[int, Match]:
     lives = life.read(session, ids)
     for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all() if ids else ():
         membership_id, member_id, currency, erased_at, zone, policy, percent, most_minor, *pinned = row
-        since, dues_minor, interval, count, partial, release, times, frozen, on_end, end_days, club_id, items = pinned
+        since, dues_minor, interval, count, partial, release, times, frozen, on_end, end_days, club_id, *more = pinned
+        items, clubs = more
         match = memberships.get(membership_id)
         if match is None:
-            buyer = Buyer([], zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id))
-            match = Match(membership_id, member_id, currency, policy, buyer, erased_at)
+            versions: list[Terms] = []
+            buyer = Buyer(versions, zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id))
+            earlier = [
+                (
+                    datetime.fromisoformat(until),
+                    rule,
+                    Buyer(versions, there, FeeKept(share, most), lives.of(membership_id, former)),
+                )
+                for until, former, there, rule, share, most in clubs or ()
+            ]
+            match = Match(membership_id, member_id, currency, policy, buyer, erased_at, earlier)
             memberships[membership_id] = match
         terms = Terms(
             since, dues_minor, interval, count, partial, release, times, _items(items), frozen, on_end, end_days

@@ -101,16 +101,3 @@ def page(session: Session, membership_id: int, *, limit: int, before: int | None
 def _payment(*row: Any) -> Payment:
     gave = [Gave._make([*each, first_day(last)]) for *each, last in row[-1]]
     return Payment._make([*row[:-1], gave, None, (), False])
-
-
-_WAITING = text("""
-    SELECT count(*) FROM payments
-    WHERE (state = 'unmatched' OR (state = 'settled' AND billing_references IS NOT NULL))
-      AND endpoint = :endpoint AND :reference = ANY(billing_references)
-""")
-
-
-def waiting(session: Session, endpoint: str, reference: str) -> int:
-    """How many payments wait, in whole or in part, for a membership with that billing reference."""
-    waiting: int = session.scalars(_WAITING, {"endpoint": endpoint, "reference": reference}).one()
-    return waiting

@@ -14,9 +14,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.catalogue.days import OPEN, last_day
+from models.database.arrays import array
 from models.errors import TooFewSessions
 from models.ledger import kinds
 from models.ledger.entries import FROZEN_TO
+from models.members import overdue
 from models.members.life import until_words
 from models.wording import day_of, joined, sessions_of
 
@@ -25,6 +27,7 @@ class Reason(StrEnum):
     """Why, for programs."""
 
     FROZEN = "frozen"
+    OVERDUE = "overdue"
     EXPIRED = "expired"
     NOT_YET = "not_yet"
     NONE_LEFT = "none_left"
@@ -66,6 +69,9 @@ class Held(NamedTuple):
     """Sessions that could be used if their membership were not frozen."""
     frozen_to: date | None
     """The last day of that freeze; `OPEN` until further notice."""
+    overdue: int
+    """Sessions that could be used if the dues of their membership were not overdue."""
+    overdue_since: date | None = None
 
 
 def _named(item: str) -> str:
@@ -83,6 +89,15 @@ def _frozen(held: Held, _: Sequence[Held]) -> WhyNot | None:
     sentence = f"{sessions_of(held.item, held.frozen)} cannot be used: the membership is frozen until {until}."
     way_out = "End the freeze today, and they can be used from tomorrow on."
     return WhyNot(Reason.FROZEN, sentence, way_out, None if held.frozen_to == OPEN else held.frozen_to)
+
+
+def _overdue(held: Held, _: Sequence[Held]) -> WhyNot | None:
+    if not held.overdue or held.overdue_since is None:
+        return None
+    since = day_of(held.overdue_since)
+    sentence = f"{sessions_of(held.item, held.overdue)} cannot be used: dues are overdue since {since}."
+    way_out = "They can be used when the dues are paid, or now if you give a reason."
+    return WhyNot(Reason.OVERDUE, sentence, way_out, held.overdue_since)
 
 
 def _expired(held: Held, _: Sequence[Held]) -> WhyNot | None:
@@ -131,13 +146,14 @@ def _never_any(held: Held, _: Sequence[Held]) -> WhyNot:
     return WhyNot(Reason.NEVER_ANY, f"There were never any {_named(held.item)}.", way_out)
 
 
-_RULES: Sequence[_Rule] = (_frozen, _expired, _not_yet, _none_left, _other_items, _never_any)
+_RULES: Sequence[_Rule] = (_frozen, _overdue, _expired, _not_yet, _none_left, _other_items, _never_any)
 
 # The item that is asked about, and all that the member has. What counts as usable is what a redemption draws on.
 _HELD = text(f"""
     WITH held AS (
         SELECT g.*, c.time_zone, g.effective_at <= :at AS has_begun,
-               g.expires_at IS NULL OR g.expires_at > :now AS is_live, {FROZEN_TO} AS frozen_to
+               g.expires_at IS NULL OR g.expires_at > :now AS is_live, {FROZEN_TO} AS frozen_to,
+               coalesce(g.membership_id = ANY(CAST(:late AS bigint[])), false) AS is_late
         FROM credit_grants g JOIN grant_clubs c ON c.grant_id = g.id
         WHERE g.member_id = :member
     ), grants AS (
@@ -148,7 +164,10 @@ _HELD = text(f"""
         FROM held WINDOW item AS (PARTITION BY item_id)
     ), sums AS (
         SELECT item_id,
-               coalesce(sum(remaining) FILTER (WHERE is_live AND has_begun AND frozen_to IS NULL), 0) AS usable,
+               coalesce(sum(remaining) FILTER (WHERE is_live AND has_begun AND frozen_to IS NULL AND NOT is_late), 0)
+                   AS usable,
+               coalesce(sum(remaining) FILTER (WHERE is_live AND has_begun AND frozen_to IS NULL AND is_late), 0)
+                   AS overdue,
                coalesce(sum(remaining) FILTER (WHERE is_live AND has_begun AND frozen_to IS NOT NULL), 0) AS frozen,
                min(frozen_to) AS frozen_to,
                coalesce(sum(remaining) FILTER (WHERE is_live AND is_next), 0) AS coming,
@@ -161,7 +180,7 @@ _HELD = text(f"""
     SELECT i.id, i.name, CAST(coalesce(s.usable, 0) AS bigint), CAST(coalesce(s.coming, 0) AS bigint), s.coming_day,
            l.id, l.is_live, l.expires_at, l.time_zone, coalesce(l.reversed = l.quantity, false),
            CAST(greatest(0, least(l.remaining + e.expired, l.quantity - l.reversed - e.used)) AS bigint),
-           CAST(coalesce(s.frozen, 0) AS bigint), s.frozen_to
+           CAST(coalesce(s.frozen, 0) AS bigint), s.frozen_to, CAST(coalesce(s.overdue, 0) AS bigint)
     FROM items i
     LEFT JOIN sums s ON s.item_id = i.id
     LEFT JOIN longest l ON l.item_id = i.id
@@ -203,12 +222,17 @@ def explained(
 def _answers(
     session: Session, member_id: int, now: datetime, at: datetime | None, item_id: int | None
 ) -> dict[int, WhyNot]:
+    late = overdue.refusing(session, member_id, now)
     values = {"member": member_id, "item": item_id, "now": now, "at": min(at or now, now)}
+    values["late"] = array(one.membership_id for one in late)
+    since = late[0].day if late else None
     every = []
     for row in session.execute(_HELD, values):
         item, name, usable, coming, day, grant, is_live, expires_at, zone, is_reversed, expired, *frozen = row
         over = None if grant is None or is_live else last_day(expires_at, zone)
-        every.append(Held(item, name, usable, coming, day, grant, expired if over else 0, over, is_reversed, *frozen))
+        every.append(
+            Held(item, name, usable, coming, day, grant, expired if over else 0, over, is_reversed, *frozen, since)
+        )
     found = {}
     for held in every:
         if not held.usable:

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from models.errors import NameTaken, NotFound, SppError, TermCannotBeBought, TextTooLong
 
 TYPED_BY_THE_CALLER = {"InvalidEmail", "SeveralMemberships", "StaffExists"}
+ASKS_WHO = {"SeveralMembers"}
+"""Lists who shares an address that the caller sent: nobody could choose between ids alone."""
 FOR_ADMINS = {"LastAdmin"}
 """Whom only an admin can ask to change; they see every account."""
 
@@ -21,7 +23,7 @@ def test_no_refusal_names_another_person() -> None:
         for kind in SppError.__subclasses__()
         if re.search(r"{(e?mail|person|member)\b", kind.__doc__ or "")
     }
-    assert naming == TYPED_BY_THE_CALLER | FOR_ADMINS
+    assert naming == TYPED_BY_THE_CALLER | ASKS_WHO | FOR_ADMINS
 
 
 def test_an_error_knows_the_form_field_and_the_http_status() -> None:

@@ -36,6 +36,8 @@ READS = {
     "/memberships/{}/end/preview",
     "/memberships/{}/reopening/preview",
     "/closures/{}",
+    "/memberships/{}/club-changes",
+    "/memberships/{}/billing-changes",
     "/grants/{}",
     "/members/{}/merges/{}",
     "/redemptions",
@@ -66,6 +68,7 @@ FOR_THE_DESK = {
     ("POST", "/redemptions/{}/returns"),
     ("POST", "/memberships"),
     ("POST", "/memberships/{}/billing-references"),
+    ("PATCH", "/members/{}"),
     ("POST", "/adjustments"),
     ("POST", "/adjustments/{}/declines"),
 }
@@ -85,6 +88,8 @@ FOR_MANAGERS = {
     ("POST", "/closures/{}/undoing"),
     ("POST", "/offers/{}/plan-changes"),
     ("POST", "/memberships/{}/overdue-clearings"),
+    ("POST", "/memberships/{}/club-changes"),
+    ("POST", "/memberships/{}/billing-changes"),
     ("POST", "/grants/{}/extensions"),
     ("POST", "/adjustments/{}/approvals"),
     ("POST", "/not-dues"),
@@ -148,6 +153,7 @@ def test_either_scope_reads(issue: Issue, ada: Paid, scope: TokenScope) -> None:
     }  # fmt: skip
     not_there |= {path for path in READS if re.search("freezes/{}|/end$|/reopening", path)}
     without_days = {"/memberships/{}/freezes/preview", "/memberships/{}/end/preview", "/clubs/{}/closures/preview"}
+    without_days |= {path for path in READS if path.endswith("-changes")}
     expected = dict.fromkeys(READS, 200) | dict.fromkeys(not_there, 404) | dict.fromkeys(without_days, 422)
     assert statuses == expected
 

@@ -49,6 +49,7 @@ PAGES: dict[tuple[Role, ...], str] = {
         POST /members/<id>/redeem
         GET, POST /members/<id>/redemptions/<id>/give-back
         GET, POST /members/<id>/adjust
+        GET, POST /members/<id>/edit
         POST /members/adjustments/<id>/decline
     """,
     (Role.MANAGER,): """
@@ -58,6 +59,8 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /memberships/<id>/life/<id>
         GET, POST /memberships/<id>/life/<id>/undo
         POST /memberships/<id>/clear-overdue
+        GET, POST /memberships/<id>/club
+        GET, POST /memberships/<id>/references
         GET, POST /members/<id>/grants/<id>/extend
         GET, POST /members/<id>/merge
         GET, POST /members/<id>/merged/<id>/undo

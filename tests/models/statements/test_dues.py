@@ -64,12 +64,3 @@ def test_the_latest_paid_come_first_page_by_page(session: Session, gym: Gym) -> 
         before = page.older
     assert seen == [["in_4", "in_5"], ["in_2", "in_3"], ["in_1"]]
     assert before is None
-
-
-def test_waiting_counts_those_of_that_endpoint_and_reference(session: Session, gym: Gym) -> None:
-    tell(session, paid("in_1", "sub_1", "cus_1"), paid("in_2", "sub_1"), paid("in_3", "sub_2"))
-    assert [dues.waiting(session, ENDPOINT, reference) for reference in ("sub_1", "cus_1", "sub_9")] == [2, 1, 0]
-    assert dues.waiting(session, "other", "sub_1") == 0
-    gym.join("sub_1")
-    tell(session, paid("in_4", "sub_1"))
-    assert dues.waiting(session, ENDPOINT, "sub_2") == 1

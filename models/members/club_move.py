@@ -1,0 +1,65 @@
+"""Moving a membership to another club of the same currency. Main verb: `move_club`.
+
+A payment counts by the days and rules of the club that its membership had when it was paid, whenever it is told of. So
+what was paid before the move keeps its days, also where it is settled again, and nothing has to be.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.catalogue.clubs import Club, ShortfallPolicy
+from models.database import locks
+from models.errors import SameClub, WrongCurrency
+from models.members.memberships import EarlierClub, Membership
+from models.staff import actions
+from models.staff.actions import Actor
+from models.wording import counted
+
+_SHORTFALLS = {
+    ShortfallPolicy.REPAY: "the next sessions of the item repay them",
+    ShortfallPolicy.FORGIVE: "the club forgives them",
+}
+
+_GRANTS = text("SELECT count(*) FROM credit_grants WHERE membership_id = :membership AND remaining > 0")
+
+
+def preview(session: Session, membership: Membership, club: Club) -> str:
+    """What a move to that club would do, in words. Raises SameClub or WrongCurrency."""
+    before = membership.club
+    if club.id == before.id:
+        raise SameClub(membership=membership.id, club=club.name)
+    if club.currency != membership.currency:
+        raise WrongCurrency(
+            field="club_id", term_currency=membership.currency, club=club.name, club_currency=club.currency
+        )
+    left = counted(session.scalars(_GRANTS, {"membership": membership.id}).one(), "grant")
+    return (
+        f"Payments made from now on count by the days of {club.name} ({club.time_zone}); of sessions that were used "
+        f"before such a payment is reversed, {_SHORTFALLS[ShortfallPolicy(club.shortfall_policy)]}. Payments made "
+        f"before, also those that are told of later, keep the days and rules of {before.name} ({before.time_zone}): "
+        f"{left} with sessions left {'keeps its' if left.startswith('1 ') else 'keep their'} last day. "
+        "Terms and billing references stay."
+    )
+
+
+def move_club(session: Session, membership: Membership, club: Club, *, reason: str, by: Actor, now: datetime) -> str:
+    """Move a membership to another club from now on. Returns what that does, in words.
+
+    Raises ReasonMissing, TextTooLong, SameClub or WrongCurrency.
+    """
+    reason = actions.reason_given(reason)
+    locks.change(session)
+    session.refresh(membership, ["club_id"], with_for_update=True)
+    session.expire(membership, ["club", "earlier_clubs"])
+    session.refresh(club, with_for_update={"key_share": True, "read": True})  # its currency stays as it is
+    words, before = preview(session, membership, club), membership.club
+    subject = f"membership {membership.id} from club {before.id}, {before.name}, to club {club.id}, {club.name}"
+    act = actions.log(session, by, "move club", subject, member_id=membership.member_id, reason=reason)
+    # Not before an earlier move, whatever the clocks of two machines say.
+    until = max([now, *(one.until for one in membership.earlier_clubs)])
+    membership.earlier_clubs.append(EarlierClub(club_id=before.id, until=until, action_id=act))
+    membership.club = club
+    session.flush()
+    return words
