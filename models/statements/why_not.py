@@ -223,15 +223,23 @@ def _answers(
     session: Session, member_id: int, now: datetime, at: datetime | None, item_id: int | None
 ) -> dict[int, WhyNot]:
     late = overdue.refusing(session, member_id, now)
-    values = {"member": member_id, "item": item_id, "now": now, "at": min(at or now, now)}
-    values["late"] = array(one.membership_id for one in late)
-    since = late[0].day if late else None
+    since, ids = late[0].day if late else None, array(one.membership_id for one in late)
+    values: dict[str, object] = {
+        "member": member_id,
+        "item": item_id,
+        "now": now,
+        "at": min(at or now, now),
+        "late": ids,
+    }
     every = []
     for row in session.execute(_HELD, values):
-        item, name, usable, coming, day, grant, is_live, expires_at, zone, is_reversed, expired, *frozen = row
+        item, name, usable, coming, day, grant, is_live, expires_at, zone, is_reversed, expired, *held_back = row
         over = None if grant is None or is_live else last_day(expires_at, zone)
+        left = expired if over else 0
         every.append(
-            Held(item, name, usable, coming, day, grant, expired if over else 0, over, is_reversed, *frozen, since)
+            Held(item, name, usable, coming, day, grant, left, over, is_reversed, *held_back)._replace(
+                overdue_since=since
+            )
         )
     found = {}
     for held in every:
