@@ -19,7 +19,7 @@ from models.inbox.reconciliation import Counts, Reconciliation
 from models.inbox.storing import NewEvent
 from models.inbox.thin_events import Fetched
 from models.payments import facts
-from models.payments.facts import Fact, LineRefunded, Linked, Noted, Paid, Replaced, Restored, Reversed
+from models.payments.facts import Announced, Fact, LineRefunded, Linked, Noted, Paid, Replaced, Restored, Reversed
 from models.wording import money
 from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unavailable, Unusable
 from worker.recording import brief
@@ -226,6 +226,8 @@ def _subject(fact: Fact) -> object:
             return fact.payment, Noted, fact.what
         case Linked() | Replaced():
             return fact.payment, type(fact), fact.other
+        case Announced():
+            return fact.payment, fact.occurred_at, fact.what, fact.at
         case Reversed() | Restored():
             return fact.payment, fact.cause
 
@@ -252,7 +254,7 @@ _SHAPE = ("settled_minor", "due_minor", "covers", "lines", "billing_references",
 
 
 def _sum(fact: Fact) -> tuple[int | None, str | None]:
-    return (0, None) if isinstance(fact, Linked | Replaced | Noted) else (fact.amount_minor, fact.currency)
+    return (0, None) if isinstance(fact, Linked | Replaced | Noted | Announced) else (fact.amount_minor, fact.currency)
 
 
 def _amount(fact: Fact) -> str:

@@ -50,6 +50,8 @@ class Club(Base):
     """And no more than this amount, in minor units."""
     use_while_frozen: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether sessions can be used on days on which their membership is frozen."""
+    apply_announcements: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether ends of memberships that the payment provider announces apply by themselves."""
 
 
 _MEMBERSHIPS = text("SELECT count(*) FROM memberships WHERE club_id = :club")
@@ -68,6 +70,7 @@ class ClubFields(TypedDict, total=False):
     refund_fee_percent: int
     refund_fee_most_minor: int
     use_while_frozen: bool
+    apply_announcements: bool
 
 
 FIELDS = tuple(ClubFields.__annotations__)
@@ -77,7 +80,7 @@ def create_club(
     session: Session, *, name: str, time_zone: str, currency: str,
     shortfall_policy: ShortfallPolicy = ShortfallPolicy.REPAY,
     refund_fee_percent: int = REFUND_FEE_PERCENT, refund_fee_most_minor: int = REFUND_FEE_MOST_MINOR,
-    use_while_frozen: bool = False,
+    use_while_frozen: bool = False, apply_announcements: bool = False,
 ) -> Club:  # fmt: skip
     """Make a club.
 
@@ -93,6 +96,7 @@ def create_club(
         refund_fee_percent=refund_fee_percent,
         refund_fee_most_minor=refund_fee_most_minor,
         use_while_frozen=use_while_frozen,
+        apply_announcements=apply_announcements,
     )
     with named_once(session, "a club", club.name):
         session.add(club)
@@ -119,6 +123,7 @@ def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> No
         club.refund_fee_percent, club.refund_fee_most_minor = percent, most
         club.shortfall_policy = policy.value if policy else club.shortfall_policy
         club.use_while_frozen = changed.get("use_while_frozen", club.use_while_frozen)
+        club.apply_announcements = changed.get("apply_announcements", club.apply_announcements)
 
 
 def delete_club(session: Session, club: Club) -> None:

@@ -140,7 +140,30 @@ class Replaced:
     """The new reference."""
 
 
-Fact = Paid | Reversed | Restored | Linked | LineRefunded | Noted | Replaced
+class Said(StrEnum):
+    """What a processor may announce of a subscription or mandate."""
+
+    ENDS = "ends"
+    """It ended, or will: nothing is collected after that moment."""
+    GOES_ON = "goes_on"
+    """An end that was to come was taken back."""
+    PAUSED = "paused"
+    RESUMED = "resumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What the processor says of a subscription or mandate (not a payment). It changes nothing by itself."""
+
+    payment: str
+    """The billing reference, where other facts name the payment."""
+    occurred_at: datetime
+    what: Said
+    at: datetime | None = None
+    """Of an end: its moment, which may be to come."""
+
+
+Fact = Paid | Reversed | Restored | Linked | LineRefunded | Noted | Replaced | Announced
 
 
 class FactKind(StrEnum):
@@ -153,6 +176,7 @@ class FactKind(StrEnum):
     LINE_REFUNDED = "line_refunded"
     NOTED = "noted"
     REPLACED = "replaced"
+    ANNOUNCED = "announced"
 
 
 KIND_OF: dict[type[Fact], FactKind] = {
@@ -163,6 +187,7 @@ KIND_OF: dict[type[Fact], FactKind] = {
     LineRefunded: FactKind.LINE_REFUNDED,
     Noted: FactKind.NOTED,
     Replaced: FactKind.REPLACED,
+    Announced: FactKind.ANNOUNCED,
 }
 
 FACTS_PER_EVENT = 256
@@ -180,10 +205,11 @@ class PaymentFact(Base):
             "CASE WHEN kind = 'paid' THEN coalesce(settled_minor, amount_minor) > 0"
             " AND currency IS NOT NULL AND billing_references IS NOT NULL"
             " WHEN kind IN ('linked', 'replaced') THEN other_payment_id IS NOT NULL"
-            " WHEN kind = 'noted' THEN shape IS NOT NULL ELSE cause IS NOT NULL END",
+            " WHEN kind IN ('noted', 'announced') THEN shape IS NOT NULL ELSE cause IS NOT NULL END",
             "complete",
         ),
         Index("ix_payment_facts_replaced", "other_payment_id", postgresql_where=text("kind = 'replaced'")),
+        Index("ix_payment_facts_announced", "payment_id", postgresql_where=text("kind = 'announced'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -264,6 +290,9 @@ def record(
                     content = fact.refund, fact.amount_minor, fact.currency, False, None, None, None, line
                 case Noted():
                     content = None, None, None, False, None, None, None, _json({"what": fact.what})
+                case Announced():
+                    said = _json({"what": fact.what.value, "at": fact.at})
+                    content = None, None, None, False, None, None, None, said
                 case Linked() | Replaced():
                     content = None, None, None, False, None, payment_ids[endpoint, fact.other], None, None
             fact_id, payment_id = event_id * FACTS_PER_EVENT + place, payment_ids[endpoint, fact.payment]
@@ -311,6 +340,12 @@ def _paid(
         reference, at, amount, currency, tuple(billing), tuple(shape.get("payer", ())), _period(shape.get("covers")),
         shape.get("due_minor"), settled, tuple(lines), shape.get("part", ""),
     )  # fmt: skip
+
+
+def announced(reference: str, at: datetime, shape: Mapping[str, Any]) -> Announced:
+    """The announcement that was kept in this shape."""
+    ends = shape["at"]
+    return Announced(reference, at, Said(shape["what"]), datetime.fromisoformat(ends) if ends else None)
 
 
 _OF_REFERENCES = text("""
@@ -370,6 +405,8 @@ def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[
                 fact = Noted(reference, at, shape["what"])
             case FactKind.REPLACED:
                 fact = Replaced(reference, at, other)
+            case FactKind.ANNOUNCED:
+                fact = announced(reference, at, shape)
             case _:
                 fact = Linked(reference, at, other)
         yield payment_id, KnownFact(fact_id, fact, recorded_at)

@@ -17,7 +17,7 @@ from models.members import life
 from models.payments import entitlement, facts, money_back, references
 from models.payments.contradictions import contradictions
 from models.payments.entitlement import Buyer, Entitlement, Owed
-from models.payments.facts import Fact, KnownFact, Paid
+from models.payments.facts import Announced, Fact, KnownFact, Paid
 from models.payments.money_back import FeeKept
 from models.payments.references import Locked, PaymentState
 from models.payments.reviews import Reason, ReviewReason
@@ -94,7 +94,8 @@ class Position:
 
     def problem_with(self, fact: Fact) -> str | None:
         """The problem, if the fact is part of it."""
-        return self.problem if self.state == PaymentState.HELD or fact in self.contradicting else None
+        is_part = self.state == PaymentState.HELD and not isinstance(fact, Announced)
+        return self.problem if is_part or fact in self.contradicting else None
 
     def entitlement_by(self, facts: Sequence[Fact]) -> Entitlement:
         """What it came to if these facts were all."""
@@ -141,7 +142,8 @@ def read(session: Session, roots: Collection[int]) -> list[Position]:
     root_of = {row: payment.root for payment in locked for row in payment.ids}
     known: defaultdict[int, list[KnownFact[Fact]]] = defaultdict(list)
     for row, fact in facts.of_payments(session, list(root_of)):
-        known[root_of[row]].append(fact)
+        if not isinstance(fact.fact, Announced):
+            known[root_of[row]].append(fact)
     positions = [Position(payment, known[payment.root]) for payment in locked]
     paid = [position for position in positions if position.paid]
     _match(session, paid)

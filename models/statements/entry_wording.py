@@ -91,6 +91,8 @@ def fact_in_words(kind: str, cause: str | None) -> str:
             return "Billing reference replaced"
         case FactKind.NOTED:
             return "To look at"
+        case FactKind.ANNOUNCED:
+            return "Said of its subscription"
         case FactKind.LINE_REFUNDED:
             return "Refunded for one of its lines"
         case FactKind.REVERSED:
