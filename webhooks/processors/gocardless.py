@@ -15,6 +15,8 @@ request, and may be of no mandate itself. The request then says which mandate, s
 was for: so a fulfilled request counts as its payment once that is confirmed, from when the payment was
 made, which is before any event of it.
 
+What an event says of a subscription or mandate (its end, a pause) is announced as it stands there: it is signed.
+
 Events do not say whether they are of the sandbox. The secret does, and an object of the other
 environment cannot be fetched.
 
@@ -36,8 +38,8 @@ from typing import Any, ClassVar, cast
 
 import orjson
 
-from models.payments.facts import Fact, Paid, Replaced, Restored, Reversed
-from webhooks.processors import payers, strict
+from models.payments.facts import Announced, Fact, Paid, Replaced, Restored, Reversed, Said
+from webhooks.processors import announcing, payers, strict
 from webhooks.processors.base import Object, SignedInHeader, Trial, dues
 from webhooks.processors.events import Ignored, NotYet, ParsedEvent, Payer, TooMany, Unavailable, Unusable
 from webhooks.signatures import Headers
@@ -81,6 +83,11 @@ class GoCardless(SignedInHeader):
         "refunds.paid refunds.refund_settled": ("refund", Reversed),
         "refunds.failed refunds.bounced refunds.funds_returned": ("refund", Restored),
         "mandates.replaced": "replaced",
+        "subscriptions.cancelled subscriptions.finished": ("ended", "subscriptions"),
+        "mandates.cancelled mandates.failed mandates.expired": ("ended", "mandates"),
+        "mandates.reinstated": ("says", "mandates", Said.GOES_ON),
+        "subscriptions.paused": ("says", "subscriptions", Said.PAUSED),
+        "subscriptions.resumed": ("says", "subscriptions", Said.RESUMED),
         "billing_requests.fulfilled": "fulfilled",
     }
     ignored: ClassVar = {
@@ -177,6 +184,14 @@ class GoCardless(SignedInHeader):
         """A mandate in the place of another, as when a bank takes over the accounts of another bank."""
         links = strict.mapping(event, "links")
         return [Replaced(strict.name(links, "mandate"), at, strict.name(links, "new_mandate"))]
+
+    def ended(self, kind: str, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
+        """A subscription or mandate by which nothing is collected any more."""
+        return [announcing.ends(_linked_id(event, kind), at, at)]
+
+    def says(self, kind: str, what: Said, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
+        """What else became of a subscription or mandate."""
+        return [Announced(_linked_id(event, kind), at, what)]
 
     def whole_payment(
         self, fact: type[Reversed | Restored], family: str, event: Object, at: datetime, resource: bytes | None
