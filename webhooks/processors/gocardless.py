@@ -83,11 +83,11 @@ class GoCardless(SignedInHeader):
         "refunds.paid refunds.refund_settled": ("refund", Reversed),
         "refunds.failed refunds.bounced refunds.funds_returned": ("refund", Restored),
         "mandates.replaced": "replaced",
-        "subscriptions.cancelled subscriptions.finished": ("ended", "subscriptions"),
-        "mandates.cancelled mandates.failed mandates.expired": ("ended", "mandates"),
-        "mandates.reinstated": ("says", "mandates", Said.GOES_ON),
-        "subscriptions.paused": ("says", "subscriptions", Said.PAUSED),
-        "subscriptions.resumed": ("says", "subscriptions", Said.RESUMED),
+        "subscriptions.cancelled subscriptions.finished": ("announced", "subscriptions", Said.ENDS),
+        "subscriptions.paused": ("announced", "subscriptions", Said.PAUSED),
+        "subscriptions.resumed": ("announced", "subscriptions", Said.RESUMED),
+        "mandates.cancelled mandates.failed mandates.expired": ("announced", "mandates", Said.ENDS),
+        "mandates.reinstated": ("announced", "mandates", Said.GOES_ON),
         "billing_requests.fulfilled": "fulfilled",
     }
     ignored: ClassVar = {
@@ -185,13 +185,10 @@ class GoCardless(SignedInHeader):
         links = strict.mapping(event, "links")
         return [Replaced(strict.name(links, "mandate"), at, strict.name(links, "new_mandate"))]
 
-    def ended(self, kind: str, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
-        """A subscription or mandate by which nothing is collected any more."""
-        return [announcing.ends(_linked_id(event, kind), at, at)]
-
-    def says(self, kind: str, what: Said, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
-        """What else became of a subscription or mandate."""
-        return [Announced(_linked_id(event, kind), at, what)]
+    def announced(self, kind: str, what: Said, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
+        """What became of a subscription or mandate: an end is at once."""
+        named = _linked_id(event, kind)
+        return [announcing.ends(named, at, at) if what == Said.ENDS else Announced(named, at, what)]
 
     def whole_payment(
         self, fact: type[Reversed | Restored], family: str, event: Object, at: datetime, resource: bytes | None

@@ -10,10 +10,8 @@ zero is a debt from before: it makes the amount paid larger, and is no part of t
 A credit note after the payment says how the money went back. Refunds come as events of their own, so of them the note
 only says for which lines they were. What it gave to the balance, or back outside Stripe, it alone tells.
 
-What becomes of a subscription (its end, an end taken back, a pause) is announced, and credits nothing.
-
-Sources: docs.stripe.com/api (subscriptions, invoices, invoice-line-item, invoice-payment, credit_notes, refunds,
-disputes, checkout/sessions), docs.stripe.com/billing/customer/balance, docs.stripe.com/changelog/basil,
+Sources: docs.stripe.com/api (invoices, invoice-line-item, invoice-payment, credit_notes, refunds, disputes,
+checkout/sessions), docs.stripe.com/billing/customer/balance, docs.stripe.com/changelog/basil,
 docs.stripe.com/payments/ach-direct-debit, docs.stripe.com/currencies.
 """
 
@@ -24,10 +22,11 @@ from typing import ClassVar, NamedTuple
 
 from models.catalogue.days import Period
 from models.database.naming import visible
-from models.payments.facts import Announced, Fact, Line, LineRefunded, Linked, Noted, Paid, Restored, Reversed, Said
-from webhooks.processors import announcing, strict
-from webhooks.processors.base import Object, Processor
+from models.payments.facts import Fact, Line, LineRefunded, Linked, Noted, Paid, Restored, Reversed, Said
+from webhooks.processors import strict, stripe_subscriptions
+from webhooks.processors.base import Object
 from webhooks.processors.events import Ignored, Payer, Unusable
+from webhooks.processors.stripe_subscriptions import BEFORE
 
 SAME_MONEY = "the same money as invoice.paid, which credits"
 ONE_OFF = {"invoice_item_details", "invoiceitem"}
@@ -35,8 +34,6 @@ RECURRING = {"subscription_item_details", "subscription"}
 """How a line is called, since Basil in its parent, before that in its type."""
 NAMES = ("invoice", "payment_intent", "charge")
 """What names a payment: one of these objects, or what stands under such a key; the first that there is."""
-BEFORE = "previous_attributes"
-"""Under which an event says what its object was like before; kept with the object."""
 THIN, THIN_EVENT = "v1.", "v2.core.event"
 """How types of thin events begin whose object is one of API v1, and what the `object` of thin events is."""
 
@@ -49,7 +46,7 @@ class Billed(NamedTuple):
     is_dues: bool
 
 
-class Meaning(Processor):
+class Meaning(stripe_subscriptions.Subscriptions):
     """The meaning of Stripe's events, and nothing of how they come."""
 
     readings: ClassVar = {
@@ -304,30 +301,6 @@ class Meaning(Processor):
         reference, links = _payment(dispute, at)
         return [fact(reference, at, f"dispute:{strict.name(dispute, 'id')}", *self._money(dispute, "amount")), *links]
 
-    # Subscriptions
-
-    def subscription_updated(self, subscription: Object, at: datetime) -> list[Fact]:
-        """An end that is to come, or that was taken back."""
-        if subscription.get("status") == "canceled":
-            return self.subscription_deleted(subscription, at)
-        reference, ends_at = strict.name(subscription, "id"), _end_to_come(subscription)
-        if ends_at:
-            return [announcing.ends(reference, at, ends_at)]
-        before = strict.mapping(subscription, BEFORE)
-        # A thin event does not say what was before.
-        if before and not (before.get("cancel_at") or before.get("cancel_at_period_end")):
-            raise Ignored("its end is as before: none is to come")
-        return [Announced(reference, at, Said.GOES_ON)]
-
-    def subscription_deleted(self, subscription: Object, at: datetime) -> list[Fact]:
-        """It ended."""
-        ended_at = _time(subscription, "ended_at") or _time(subscription, "canceled_at") or at
-        return [announcing.ends(strict.name(subscription, "id"), at, ended_at)]
-
-    def subscription_rests(self, what: Said, subscription: Object, at: datetime) -> list[Fact]:
-        """It was paused or resumed. (`pause_collection` is neither: that is free service.)"""
-        return [Announced(strict.name(subscription, "id"), at, what)]
-
     # Amounts
 
     def _money(self, holder: Object, key: str) -> tuple[int, str]:
@@ -360,19 +333,6 @@ def _dues(lines: Sequence[Line], period_before_ends: datetime | None) -> tuple[P
     periods = [line.covers for line in counted if line.covers and line.amount_minor > 0]
     covers = (min(start for start, _ in periods), max(end for _, end in periods)) if periods else None
     return covers, max(0, sum(line.amount_minor for line in counted)) if counted else None
-
-
-def _end_to_come(subscription: Object) -> datetime | None:
-    """When it will end: since Basil the periods are those of its items. None where no end is to come."""
-    if at := _time(subscription, "cancel_at"):
-        return at
-    if subscription.get("cancel_at_period_end") is not True:
-        return None
-    holders = [subscription, *strict.objects(strict.mapping(subscription, "items"), "data")]
-    ends = [end for holder in holders if (end := _time(holder, "current_period_end"))]
-    if not ends:
-        raise Ignored("it ends with its period, but does not say when: customer.subscription.deleted will")
-    return max(ends)
 
 
 def _subscription(invoice: Object) -> str | None:
