@@ -28,6 +28,11 @@ class ClubBody(Body):
         "repay",
         default=ShortfallPolicy.REPAY,
     )
+    apply_announcements: bool = field(
+        "Whether ends of memberships that the payment provider announces apply by themselves; pauses never do.",
+        False,
+        default=False,
+    )
     refund_fee_percent: Annotated[int, Field(ge=0, le=clubs.MAX_REFUND_FEE_PERCENT), whole] = field(
         "A refund that leaves no more than this share of the payment, and no more than `refund_fee_most_minor`, counts "
         "as all of it: what is left is a fee that was kept.",

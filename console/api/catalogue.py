@@ -53,6 +53,7 @@ class Club(Answer):
     time_zone: str = field("IANA name.", "America/Chicago")
     currency: str = field("ISO 4217.", "USD")
     shortfall_policy: ShortfallPolicy = field("Whether the next grant repays a shortfall, or it is forgiven.", "repay")
+    apply_announcements: bool = field("Whether ends that the payment provider announces apply by themselves.", False)
     refund_fee_percent: int = field(
         "A refund that leaves no more than this share of the payment, and no more than `refund_fee_most_minor`, counts "
         "as all of it.",

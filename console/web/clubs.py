@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 
 from flask import url_for
 from sqlalchemy import func, select
-from wtforms import RadioField, SelectField
+from wtforms import BooleanField, RadioField, SelectField
 
 from console.edits import edited
 from console.request import actor, database
@@ -51,6 +51,11 @@ class ClubForm(EditForm):
         "Sessions that were already used when their payment is reversed",
         choices=POLICIES,
         default=ShortfallPolicy.REPAY.value,
+    )
+    apply_announcements = BooleanField(
+        "Apply what the payment provider says of ends",
+        description="Memberships end, and are reopened, as soon as it says so. Otherwise each is a proposal, as pauses "
+        "always are.",
     )
     refund_fee_percent = WholeNumber(
         "Refund fee up to (percent of the payment)",
@@ -134,6 +139,7 @@ def _given(form: ClubForm) -> clubs.ClubFields:
         "time_zone": form.text("time_zone"),
         "currency": form.text("currency"),
         "shortfall_policy": ShortfallPolicy(form.shortfall_policy.data),
+        "apply_announcements": form.apply_announcements.data,
         "refund_fee_percent": form.refund_fee_percent.data,
         "refund_fee_most_minor": most,
     }

@@ -21,7 +21,7 @@ from models.members import life
 from models.members.life import Done, LifeAct
 from models.members.memberships import Membership
 from models.payments import facts
-from models.payments.proposals import OF_ENDS, UNDOES, Act, Proposal, Word, proposals
+from models.payments.proposals import OF_ENDS, UNDOES, Act, Does, Proposal, Word, proposals
 from models.staff import actions
 from models.staff.actions import Actor
 
@@ -59,6 +59,11 @@ class Announcement(NamedTuple):
     proposal: Proposal
     processors: Mapping[str, str]
     """Endpoint -> its processor; of one that is not there the endpoint's name is shown."""
+
+    @property
+    def place(self) -> tuple[datetime, int, int]:
+        """Its place in a list; that of the latest is the largest."""
+        return self.proposal.said_at, self.proposal.fact_id, self.membership_id
 
     def words(self, now: datetime) -> str:
         """What was said, in one sentence without its full stop."""
@@ -188,13 +193,15 @@ def _open(
         for of, zone in [(row.membership_id, row.time_zone)]
         for proposal in proposals(words[row.payment_id], answered[of], acts[of], zone)
     ]
-    return sorted(found, key=lambda one: (one.proposal.said_at, one.proposal.fact_id, one.membership_id), reverse=True)
+    return sorted(found, key=lambda one: one.place, reverse=True)
 
 
-def find(session: Session, membership_id: int, fact_id: int, processors: Mapping[str, str]) -> Announcement:
-    """The open proposal for the membership that this fact makes. Raises AnnouncementOver."""
+def find(
+    session: Session, membership_id: int, fact_id: int, processors: Mapping[str, str], does: Does | None = None
+) -> Announcement:
+    """The open proposal for the membership that this fact makes, and that does this. Raises AnnouncementOver."""
     for one in of_memberships(session, [membership_id], processors):
-        if fact_id in one.proposal.facts:
+        if fact_id in one.proposal.facts and does in (None, one.proposal.does):
             return one
     raise AnnouncementOver
 

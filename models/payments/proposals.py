@@ -108,6 +108,19 @@ class Proposal(NamedTuple):
             Does.UNDO_FREEZE: "Undo the freeze",
         }[self.does]
 
+    @property
+    def done(self) -> str:
+        """What the button has done, as the start of a sentence."""
+        first, last = day_of(self.first_day), day_of(self.last_day)
+        return {
+            Does.END: f"The membership ends: its last day is {last}",
+            Does.MOVE_END: f"The membership's last day is {last} now",
+            Does.REOPEN: "The membership is reopened",
+            Does.FREEZE: f"The membership is frozen from {first} {f'to {last}' if self.last_day else 'on'}",
+            Does.END_FREEZE: f"The freeze ends on {last}",
+            Does.UNDO_FREEZE: "The freeze is undone",
+        }[self.does]
+
 
 def proposals(words: Sequence[Word], answered: Collection[int], acts: Sequence[Act], zone: str) -> list[Proposal]:
     """The open proposals of one billing reference for one membership, whose club has that time zone.

@@ -47,6 +47,7 @@ READS = {
     "/items/{}",
     "/clubs",
     "/clubs/{}",
+    "/announcements",
 }
 FOR_THE_DESK = {
     ("POST", "/redemptions"),
@@ -58,6 +59,8 @@ FOR_THE_DESK = {
 FOR_MANAGERS = {
     ("POST", "/memberships/{}/plan-changes"),
     ("POST", "/offers/{}/plan-changes"),
+    ("POST", "/announcements/{}/applications"),
+    ("POST", "/announcements/{}/dismissals"),
     ("POST", "/grants/{}/extensions"),
     ("POST", "/not-dues"),
     ("DELETE", "/not-dues/{}"),

@@ -43,7 +43,8 @@ def twice(manager: Caller) -> Iterator[None]:
 def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session) -> None:
     response = manager.post("/clubs", CLUB, "club-1")
     made = posted(response)
-    assert made == {"id": made["id"], **CLUB, "refund_fee_percent": 5, "refund_fee_most_minor": 1000}
+    rules = {"refund_fee_percent": 5, "refund_fee_most_minor": 1000, "apply_announcements": False}
+    assert made == {"id": made["id"], **CLUB, **rules}
     assert response.headers["Location"] == f"/api/v1/clubs/{made['id']}"
     path = f"/clubs/{made['id']}"
     assert answered(manager.get(path)) == made

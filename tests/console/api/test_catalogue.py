@@ -74,5 +74,6 @@ def test_items_and_clubs_are_listed(reader: Caller, gym: Gym) -> None:
             "shortfall_policy": "repay",
             "refund_fee_percent": 5,
             "refund_fee_most_minor": 1000,
+            "apply_announcements": False,
         }
     ]

@@ -41,6 +41,7 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET /expiry/expiring.csv
         GET /audits/
         GET /audits/<id>
+        GET /announcements/
     """,
     (Role.DESK,): """
         GET, POST /sign-up/
@@ -76,6 +77,8 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /clubs/<id>
         GET, POST /review/<id>/not-dues
         GET, POST /review/not-dues/<id>/undo
+        POST /announcements/<id>/<id>/apply
+        POST /announcements/<id>/<id>/dismiss
         GET /log/
     """,
     (Role.OPERATOR,): """
