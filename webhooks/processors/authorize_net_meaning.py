@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 from models.payments.facts import Fact, Paid, Restored, Reversed
-from webhooks.processors import items, payers, strict
+from webhooks.processors import announcing, items, payers, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
 from webhooks.processors.items import Item
@@ -17,6 +17,9 @@ APPROVED = 1
 """The response code of a transaction that went through."""
 LISTED = "transaction_listed"
 """Our own types, for what the API lists: this, a dot, and the transaction's status."""
+SUBSCRIPTION_ENDED = " ".join(
+    f"net.authorize.customer.subscription.{how}" for how in ("cancelled", "terminated", "expired")
+)
 LISTED_AS_PAID = f"{LISTED}.settledSuccessfully"
 BATCH_FAILED = "batch_failed"
 """Our own type, for a batch that the processor rejected."""
@@ -51,6 +54,7 @@ class Meaning(Processor):
         "net.authorize.payment.fraud.declined": "undone",
         "net.authorize.payment.refund.created": "refunded",
         "net.authorize.payment.void.created": "voided",
+        SUBSCRIPTION_ENDED: "subscription_ended",
         LISTED_AS_PAID: "listed_as_paid",
         f"{LISTED}.failedReview": "undone",
         f"{LISTED}.voided": "voided",
@@ -60,7 +64,7 @@ class Meaning(Processor):
         f"{LISTED}.chargebackReversal": ("chargeback", Restored),
     }
     without_details: ClassVar = {
-        "net.authorize.payment.fraud.declined", LISTED_AS_PAID, f"{LISTED}.failedReview",
+        "net.authorize.payment.fraud.declined", LISTED_AS_PAID, f"{LISTED}.failedReview", *SUBSCRIPTION_ENDED.split(),
     }  # fmt: skip
     """The types of `readings` that can be read without details of the transaction."""
     ignored: ClassVar = {
@@ -120,6 +124,10 @@ class Meaning(Processor):
             at=strict.iso_time(event.payload, "submitTimeUTC"), details=event.details or event.payload
         )
         return self._paid(event, strict.decimal_amount(event.payload, "settleAmount", self._currency))
+
+    def subscription_ended(self, event: TransactionEvent) -> list[Fact]:
+        """A subscription that was cancelled, or has had its last payment. (One is suspended when a payment failed.)"""
+        return [announcing.ends(event.transaction, event.at, event.at)]
 
     def refunded(self, event: TransactionEvent) -> list[Fact]:
         """A refund of the notification's amount."""

@@ -13,6 +13,7 @@ resource. The resource is fetched again from PayPal's API, and has all the meani
 | the same, now refunded or reversed | also takes all of it back, as a running total beside the single refunds |
 | the same, partly refunded, as a ...REFUNDED or ...REVERSED says | takes back what its order lists, or tells staff |
 | a refund, completed | takes its amount back, by the refund's own id; failed or cancelled undoes that |
+| a subscription that ended, was suspended or is active again | is announced, and credits nothing |
 | a dispute that took money | takes back, as a total of its own; what was credited undoes that, and reversals |
 
 A set-up fee is a sale of its subscription like any other, before the first cycle's or with it. Only the subscription's
@@ -161,7 +162,7 @@ class PayPal(paypal_meaning.Meaning):
     # The API
 
     def fetch(self, type: str, body: bytes) -> bytes:
-        """The event's sale, capture, refund or dispute, as the API has it now.
+        """The event's sale, capture, refund, dispute or subscription, as the API has it now.
 
         For a refund that is not found, its payment, where that says that its money is gone. With a payment comes
         its `subscription`, or else its `order`, as far as the API has them and lets the app see them; with one of
@@ -181,6 +182,8 @@ class PayPal(paypal_meaning.Meaning):
                     break
             else:
                 raise
+        if type.startswith(paypal_meaning.ANNOUNCING):
+            found = {key: found[key] for key in paypal_meaning.KEPT_OF_SUBSCRIPTIONS if key in found}
         if self._is_paid(found):
             asks_refunds = type.endswith(paypal_meaning.WENT_BACK) and state_of(found) == paypal_meaning.PARTLY
             found = found | self._beside(found, asks_refunds=asks_refunds)

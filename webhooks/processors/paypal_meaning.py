@@ -5,15 +5,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
-from models.payments.facts import Fact, Noted, Paid, Restored, Reversed
-from webhooks.processors import payers, paypal_orders, strict
+from models.payments.facts import Announced, Fact, Noted, Paid, Restored, Reversed, Said
+from webhooks.processors import announcing, payers, paypal_orders, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
 from webhooks.processors.paypal_orders import links_of, money, state_of
 
 DOMAINS = {"live": "paypal.com", "test": "sandbox.paypal.com"}
 
-FETCHED = ("PAYMENT.SALE.", "PAYMENT.CAPTURE.", "PAYMENT.REFUND.", "CUSTOMER.DISPUTE.")
+ANNOUNCING = tuple(f"BILLING.SUBSCRIPTION.{what}" for what in ("CANCELLED", "EXPIRED", "SUSPENDED", "ACTIVATED"))
+FETCHED = ("PAYMENT.SALE.", "PAYMENT.CAPTURE.", "PAYMENT.REFUND.", "CUSTOMER.DISPUTE.", *ANNOUNCING)
 """Beginnings of the types whose resource is fetched; the resource then has the meaning, whatever the type says."""
 WENT_BACK = (".REFUNDED", ".REVERSED")
 """Endings of the types that say that money went back."""
@@ -37,6 +38,10 @@ WON = {"RESOLVED_SELLER_FAVOUR", "CANCELED_BY_BUYER", "DENIED"}
 PARENTS = ("/v2/checkout/orders", "/v1/payments/payment")
 """The places of a payment's order or parent payment, which says who paid and what for, and lists its refunds."""
 SUBSCRIPTIONS = "/v1/billing/subscriptions"
+ENDED = {"CANCELLED", "EXPIRED"}
+"""Statuses of a subscription that is over."""
+KEPT_OF_SUBSCRIPTIONS = ("id", "status", "status_update_time", "update_time", "links")
+"""All that is needed of one that is announced."""
 
 
 class Meaning(Processor):
@@ -46,13 +51,13 @@ class Meaning(Processor):
         "/v1/payments/sale /v1/payments/capture /v2/payments/captures": "payment",
         "/v1/payments/refund /v2/payments/refunds": "refund",
         "/v1/customer/disputes": "dispute",
+        SUBSCRIPTIONS: "subscription",
     }
     """The place of a resource in the API -> what it means."""
     ignored: ClassVar = {
         "the same money as PAYMENT.SALE.COMPLETED, which credits": "PAYMENTS.PAYMENT.CREATED",
         "the same money as PAYMENT.CAPTURE.COMPLETED, which credits": "CHECKOUT.ORDER.COMPLETED",
         "no money moved yet: PAYMENT.CAPTURE.COMPLETED follows when it does": "CHECKOUT.ORDER.APPROVED",
-        "no money moved yet: PAYMENT.SALE.COMPLETED follows when it does": "BILLING.SUBSCRIPTION.ACTIVATED",
         "a failed attempt: no money moved": "BILLING.SUBSCRIPTION.PAYMENT.FAILED",
         "the same dispute as CUSTOMER.DISPUTE.CREATED": "RISK.DISPUTE.CREATED",
         "no money moved: only what is reserved changed": """
@@ -182,6 +187,20 @@ class Meaning(Processor):
         if not facts:
             raise Ignored(f"the dispute is {status}: no money moved; another event follows when it does")
         return facts
+
+    def subscription(self, subscription: Object, type: str) -> list[Fact]:
+        """How a subscription stands. One that is active may have been suspended before; that it is new says nothing."""
+        reference, status = strict.name(subscription, "id"), str(subscription.get("status"))
+        key = "status_update_time" if subscription.get("status_update_time") else "update_time"
+        at = strict.iso_time(subscription, key)
+        if status in ENDED:
+            return [announcing.ends(reference, at, at)]
+        if type.endswith(tuple(ENDED)):
+            raise NotYet(f"PayPal says that the subscription is {status[:60]}, though the event says {type}")
+        what = {"SUSPENDED": Said.PAUSED, "ACTIVE": Said.RESUMED}.get(status)
+        if what is None:
+            raise Ignored(f"the subscription is {status[:60]}")
+        return [Announced(reference, at, what)]
 
     def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
         """Who made the subscription or order, and the name of the plan or the description of the order."""

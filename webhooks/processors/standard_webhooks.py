@@ -12,6 +12,8 @@
 | payment.linked | other: a second reference to the same payment |
 | payment.noted | what: one sentence for staff |
 | reference.replaced | other: the billing reference in the place of the one that `payment` names |
+| subscription.ended | at: when the subscription that `payment` names ends; without it, at `timestamp` |
+| subscription.goes_on, .paused, .resumed | an end to come was taken back, or that subscription was paused or resumed |
 
 A payment.paid can say more of its shape, all of it optional: payer (customer ids), covers ({"start", "end"}), due (the
 dues before discounts), settled (the amount and what was taken from the payer's balance), part (names one of several
@@ -29,10 +31,22 @@ from secrets import token_bytes
 from typing import ClassVar
 
 from models.catalogue.days import Period
-from models.payments.facts import Fact, Line, LineRefunded, Linked, Noted, Paid, Replaced, Restored, Reversed
+from models.payments.facts import (
+    Announced,
+    Fact,
+    Line,
+    LineRefunded,
+    Linked,
+    Noted,
+    Paid,
+    Replaced,
+    Restored,
+    Reversed,
+    Said,
+)
 from runtime.settings import Endpoint
 from webhooks import signatures
-from webhooks.processors import payers, strict
+from webhooks.processors import announcing, payers, strict
 from webhooks.processors.base import Object, Processor, Trial
 from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Payer, Unusable
 from webhooks.signatures import Headers, Verdict
@@ -53,6 +67,10 @@ class StandardWebhooks(Processor):
         "payment.linked": ("names_another", Linked),
         "payment.noted": "noted",
         "reference.replaced": ("names_another", Replaced),
+        "subscription.ended": ("announced", Said.ENDS),
+        "subscription.goes_on": ("announced", Said.GOES_ON),
+        "subscription.paused": ("announced", Said.PAUSED),
+        "subscription.resumed": ("announced", Said.RESUMED),
     }
     ignored: ClassVar = {
         "no money moved: payment.paid says when it does": """
@@ -137,6 +155,12 @@ class StandardWebhooks(Processor):
     def names_another(self, fact: type[Linked | Replaced], data: Object, payment: str, at: datetime) -> list[Fact]:
         """A second reference to the payment, or the billing reference that stands in the place of this one."""
         return [fact(payment, at, strict.name(data, "other"))]
+
+    def announced(self, what: Said, data: Object, payment: str, at: datetime) -> list[Fact]:
+        """What becomes of a subscription."""
+        if what != Said.ENDS:
+            return [Announced(payment, at, what)]
+        return [announcing.ends(payment, at, strict.iso_time(data, "at") if data.get("at") else at)]
 
     def noted(self, data: Object, payment: str, at: datetime) -> list[Fact]:
         """A sentence for staff, who are to look at the payment."""
