@@ -55,7 +55,7 @@ def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session)
     }
     answered(manager.patch(path))
     assert acts(session) == [
-        ("create club", f"club {made['id']}, Uptown: Europe/Berlin, EUR, forgive, 5, 1000"),
+        ("create club", f"club {made['id']}, Uptown: Europe/Berlin, EUR, forgive, 5, 1000, False, False"),
         ("edit club", f"club {made['id']}, Upper town: name Uptown -> Upper town, currency EUR -> CHF"),
     ]
     assert manager.delete(path).status_code == 204

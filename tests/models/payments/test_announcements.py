@@ -249,6 +249,13 @@ def test_a_payment_of_the_same_name_is_not_touched(gym: Gym) -> None:
     assert (row.state, row.problem, problems) == ("settled", None, {})
 
 
+def test_of_two_words_of_one_moment_what_is_certain_counts(gym: Gym) -> None:
+    first, second = gym.join("first"), gym.join("second")
+    tell(gym.session, ends(5, reference="first"), says(5, Said.GOES_ON, "first"))
+    tell(gym.session, says(5, Said.GOES_ON, "second"), ends(5, reference="second"))
+    assert effects(gym, first) == effects(gym, second) == [(Does.END, None, date(2026, 1, 31))]
+
+
 WORDS: Sequence[Fact] = [ends(5), says(7, Said.GOES_ON), ends(9, january(25)), says(6, Said.PAUSED)]
 
 
