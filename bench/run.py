@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import credit, expire, growth, pages, receive, report, verify, visible
+from bench import closure, credit, expire, growth, pages, receive, report, verify, visible
 from bench.site import MANY_STACKS, Site, made
 
 MEASURES = {
     "verify": verify.measure,
     "receive": receive.measure,
     "credit": credit.measure,
+    "closure": closure.measure,
     "visible": visible.measure,
     "expire": expire.measure,
     "growth": growth.measure,

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from local import demo_dues, demo_processors, home, sample_gym, samples
+from local import demo_dues, demo_life, demo_processors, home, sample_gym, samples
 from local.demo_members import DUES, LATE_CREDIT_DAYS, PICKS, Person, people
 from local.processes import wait_until
 from local.stack import Stack
@@ -34,6 +34,7 @@ Table = Callable[[Sequence[str], Sequence[Sequence[Any]]], None]
 
 WAIT_S = 30
 ALL_DONE = "SELECT count(*) = 0 FROM webhook_events WHERE state = 'pending'"
+ALL_SETTLED = "SELECT count(*) = 0 FROM payments WHERE settle_again"
 ALL_MATCHED = "SELECT count(*) = 0 FROM payments WHERE state = 'unmatched'"
 UNMATCHED = "SELECT count(*) FROM payments WHERE state = 'unmatched'"
 STATES = "SELECT state, count(*) FROM webhook_events GROUP BY state ORDER BY state"
@@ -93,7 +94,14 @@ def run(say: Say, table: Table) -> bool:
         say(f"   {len(answered)} signed deliveries, answered: {_counted(answered)}")
         _wait_until(make, ALL_DONE)
 
-        say("6. Expired sessions are recorded.")
+        say("6. Memberships are frozen and ended, before and after their payments are told.")
+        lives, answered = demo_life.tell(make, partial(_post_all, post))
+        theirs += answered
+        say(f"   {len(answered)} signed deliveries, answered: {_counted(answered)}")
+        _wait_until(make, ALL_DONE)
+        _wait_until(make, ALL_SETTLED)
+
+        say("7. Expired sessions are recorded.")
         with make.begin() as session:
             say(f"   {entries.expire(session, as_of=datetime.now(UTC))} grants had expired")
             states = ", ".join(f"{number} {state}" for state, number in session.execute(text(STATES)))
@@ -102,13 +110,24 @@ def run(say: Say, table: Table) -> bool:
             rows, all_agree = demo_processors.compare(session, endpoints)
             say("\n   Training and classes usable after each sample:")
             table(["processor", *(name.replace("_", " ") for name in samples.NAMES)], rows)
+            say("\n   Until when classes of frozen and ended memberships can be used:")
+            days, days_agree = demo_life.compare(session, lives)
+            table(demo_life.HEADINGS, days)
             say("\n   Dues of other shapes, which are accepted in review now that they were seen:")
             shapes, shapes_agree = demo_dues.compare(session, stories)
             table(demo_dues.HEADINGS, shapes)
             findings = list(audit(session))
         say(f"\n   audit: {findings[0].what if findings else 'every balance is the sum of its entries'}")
         refused = all(status == 400 for status in forged)
-        if agreed and all_agree and shapes_agree and not findings and refused and {*answers, *theirs} == {200}:
+        if (
+            agreed
+            and all_agree
+            and shapes_agree
+            and days_agree
+            and not findings
+            and refused
+            and {*answers, *theirs} == {200}
+        ):
             say(f"\nAll {len(members)} members' balances agree with the independent count.")
             return True
         say("\nThe ledger and the independent count DIFFER.")

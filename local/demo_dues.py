@@ -78,7 +78,7 @@ def tell(make: sessionmaker[Session], post: Callable[[Sequence[bytes]], list[int
     month = (after(today, 1) - today).days
     ends = after(today - timedelta(days=10), 1)
     with make.begin() as session:
-        monthly, yearly = _term(session, "Own Month", DUES), _term(session, "Own Year", 12 * DUES, "year")
+        monthly, yearly = term(session, "Own Month", DUES), term(session, "Own Year", 12 * DUES, "year")
         stories = [
             _prorated(session, monthly, today, month),
             _year(session, yearly, today),
@@ -86,7 +86,7 @@ def tell(make: sessionmaker[Session], post: Callable[[Sequence[bytes]], list[int
             _balance(session, monthly, today),
             _unlike(session, monthly, today),
         ]
-        upgraded = _before_upgrade(session, _term(session, "Own Plan", DUES), today, ends)
+        upgraded = _before_upgrade(session, term(session, "Own Plan", DUES), today, ends)
     answers = post([body for story in (*stories, upgraded) for body in story.bodies])
     with make.begin() as session:
         _upgrade(session, upgraded, today, ends)
@@ -101,7 +101,7 @@ def compare(session: Session, stories: Sequence[Story]) -> tuple[list[list[objec
     table: list[list[object]] = []
     for story in stories:
         usable, coming = session.execute(_CLASSES, {"references": story.references, "now": now}).one()
-        reasons = sorted(session.scalars(_REASONS, {"references": story.references}))
+        reasons = sorted(session.scalars(REASONS, {"references": story.references}))
         agree = (usable, coming, frozenset(reasons)) == (story.usable, story.coming, story.reasons)
         counted = (story.usable, story.coming)
         table.append([story.plot, usable, coming, ", ".join(reasons) or "-", *counted, "yes" if agree else "NO"])
@@ -120,7 +120,7 @@ _CLASSES = text("""
     FROM credit_grants g WHERE g.membership_id IN
         (SELECT membership_id FROM billing_references WHERE endpoint = 'stripe' AND reference = ANY(:references))
 """)
-_REASONS = text("""
+REASONS = text("""
     SELECT DISTINCT r.reason FROM payment_reviews r JOIN payments p ON p.id = r.payment_id
     WHERE r.answered_by IS NULL AND p.membership_id IN
         (SELECT membership_id FROM billing_references WHERE endpoint = 'stripe' AND reference = ANY(:references))
@@ -130,14 +130,14 @@ _REASONS = text("""
 def _prorated(session: Session, term: PaymentTerm, today: date, month: int) -> Story:
     days = month // 3
     story = Story("a third of the month", -(-CLASSES * days // month), reasons=frozenset({"part"}))
-    _join(session, story, term, f"sub_dues_{next(_numbers)}")
+    join(session, story, term, f"sub_dues_{next(_numbers)}")
     story.invoice(DUES * days // month, [story.line(DUES * days // month, today, today + timedelta(days=days))])
     return story
 
 
 def _year(session: Session, term: PaymentTerm, today: date) -> Story:
     story = Story("a year, of which a quarter went back", CLASSES, 8 * CLASSES)
-    _join(session, story, term, f"sub_dues_{next(_numbers)}")
+    join(session, story, term, f"sub_dues_{next(_numbers)}")
     intent = story.invoice(12 * DUES, [story.line(12 * DUES, today, after(today, 12))])
     refund = stripe_bodies.refund("re_dues", intent, int(datetime.now(UTC).timestamp()), 3 * DUES)
     story.bodies.append(stripe_bodies.event("evt_dues_refund", "refund.created", refund["created"], refund))
@@ -148,28 +148,28 @@ def _family(session: Session, term: PaymentTerm, today: date) -> Story:
     story = Story("a family of two on one invoice", 2 * CLASSES, references=[f"sub_dues_{next(_numbers)}"])
     items = [f"si_dues_{next(_numbers)}" for _ in range(2)]
     for item in items:
-        _join(session, story, term, item)
+        join(session, story, term, item)
     story.invoice(2 * DUES, [story.line(DUES, today, after(today, 1), item=item) for item in items])
     return story
 
 
 def _balance(session: Session, term: PaymentTerm, today: date) -> Story:
     story = Story("a month from the customer's balance", CLASSES, reasons=frozenset({"balance"}))
-    _join(session, story, term, f"sub_dues_{next(_numbers)}")
+    join(session, story, term, f"sub_dues_{next(_numbers)}")
     story.invoice(DUES, [story.line(DUES, today, after(today, 1))], balance=DUES)
     return story
 
 
 def _unlike(session: Session, term: PaymentTerm, today: date) -> Story:
     story = Story("a month at another price", CLASSES, reasons=frozenset({"more"}))
-    _join(session, story, term, f"sub_dues_{next(_numbers)}")
+    join(session, story, term, f"sub_dues_{next(_numbers)}")
     story.invoice(9900, [story.line(9900, today, after(today, 1))])
     return story
 
 
 def _before_upgrade(session: Session, term: PaymentTerm, today: date, ends: date) -> Story:
     story = Story("a month, and a larger plan within it", CLASSES)
-    _join(session, story, term, f"sub_dues_{next(_numbers)}")
+    join(session, story, term, f"sub_dues_{next(_numbers)}")
     story.invoice(DUES, [story.line(DUES, today - timedelta(days=10), ends)])
     return story
 
@@ -191,27 +191,32 @@ def _upgrade(session: Session, story: Story, today: date, ends: date) -> None:
     story.invoice(2000, [given_back, billed], ago_s=0)
 
 
-def _term(session: Session, name: str, dues_minor: int, interval: str = "month") -> PaymentTerm:
+def term(
+    session: Session, name: str, dues_minor: int, interval: str = "month", *, days: int = DAYS, on_end: str = "keep"
+) -> PaymentTerm:
     """An offer with that one term: classes for a month's dues, or for a year's and released by the month."""
     item = session.scalars(select(Item).where(Item.name == sample_gym.CLASSES)).one()
     release = "at_once" if interval == "month" else "monthly"
     offer = Offer(name=name)
     offer.set_bucket_limits(1, 1)
-    term = PaymentTerm(name=name, dues_minor=dues_minor, currency="USD", interval=interval, release=release)
-    offer.terms.append(term)
+    made = PaymentTerm(
+        name=name, dues_minor=dues_minor, currency="USD", interval=interval, release=release, on_end=on_end
+    )
+    offer.terms.append(made)
     session.add(offer)
     session.flush()
-    term.set_bucket(offer.add_bucket(item), quantity=CLASSES, days_to_expire=DAYS)
+    made.set_bucket(offer.add_bucket(item), quantity=CLASSES, days_to_expire=days)
     offer.publish()
     session.flush()
-    return term
+    return made
 
 
-def _join(session: Session, story: Story, term: PaymentTerm, reference: str) -> None:
+def join(session: Session, story: Story, term: PaymentTerm, reference: str, *, days_ago: int = 1) -> None:
+    """A member of the sample club under that term, who is found by that reference."""
     club = session.scalars(select(Club).where(Club.name == sample_gym.CLUB)).one()
     membership = sign_up(
         session, email=f"{reference}@dues.example", name=story.plot, club=club, term=term, picks=[], by=sample_gym.BY,
-        now=datetime.now(UTC) - timedelta(days=1),
+        now=datetime.now(UTC) - timedelta(days=days_ago),
     )  # fmt: skip
     add_billing_reference(session, membership, "stripe", reference, by=sample_gym.BY)
     story.references.append(reference)

@@ -180,6 +180,14 @@ class TooLong(SppError, field="last_day"):
     """{what} from {first} to {last} is longer than {limit}. Check the year; record a longer one in parts."""
 
 
+class LastDayMissing(SppError, field="last_day"):
+    """Say the last day: only a freeze can go on until further notice."""
+
+
+class EndsTooEarly(SppError, field="last_day"):
+    """The membership began on {first}, so its last day cannot be {last}. Check the day and the year."""
+
+
 class AlreadyEnded(SppError, field="last_day", status=409):
     """The membership has an end already: its last day is {day}. Reopen it first, or change that day."""
 
@@ -273,10 +281,40 @@ class TooFewSessions(SppError, field="quantity"):
         super().__init__(coming=later, **details)
         self.details = {**details, "coming": coming, "usable_from": usable_from}
 
+    why_not: Mapping[str, Any] | None = None
+    """Why no session can be used: the fields of a WhyNot."""
+
+    def explain(self, why_not: Mapping[str, Any]) -> None:
+        """Say why, and the way out, after what was refused."""
+        self.why_not = why_not
+        self.args = (f"{self} {why_not['sentence']} {why_not['way_out']}",)
+
+
+class InFuture(SppError, field="occurred_at"):
+    """That is in the future: say when the sessions were used, or leave it out if it is now."""
+
+
+class TooFarBack(SppError, field="occurred_at"):
+    """You can date it back by {limit} at most, a manager by {furthest}. What was before that needs an adjustment."""
+
 
 class MembershipFrozen(SppError, status=409):
     """The {item} sessions are frozen until {until}: nothing was taken. End the freeze today, and they can be used from
     tomorrow on."""
+
+
+class OverdueSessions(SppError, field="override_reason"):
+    """{asked} {item} sessions asked for, {usable} usable and {withheld} withheld: dues are overdue since {day}.
+    Nothing was taken. Say why they can be used all the same, or have the dues paid."""
+
+    def __init__(self, *, since: date, **details: Any) -> None:
+        """Name the local day since which the dues are overdue."""
+        super().__init__(day=f"{since:%b} {since.day}, {since.year}", **details)
+        self.details = {**details, "since": since}
+
+
+class NothingOverdue(SppError):
+    """No dues of membership {membership} are overdue: there is nothing to clear."""
 
 
 class NothingToReturn(SppError, field="quantity"):
@@ -325,6 +363,30 @@ class NeverExpires(SppError, field="last_day"):
 
 class NotLater(SppError, field="last_day"):
     """It can be used until {last_day} already: choose a later day."""
+
+
+class NotYours(SppError, status=403):
+    """Somebody else asked for adjustment {adjustment}: only they or a manager can decline it."""
+
+
+class MemberErased(SppError):
+    """Member {number} was erased on {day}: nothing can be done for them any more."""
+
+
+class MergedWithItself(SppError, field="from_member_id"):
+    """That is the same member: choose another one."""
+
+
+class MergedAlready(SppError, status=409):
+    """Member {number} was merged into member {into} already."""
+
+
+class NotUndoable(SppError, status=409):
+    """The merge of member {number} cannot be undone: {why}."""
+
+
+class NotConfirmed(SppError, field="confirm"):
+    """Type the member's e-mail address exactly as it stands here, to confirm that this person is meant."""
 
 
 class SamePerson(SppError):

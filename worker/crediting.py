@@ -20,7 +20,8 @@ from models.inbox.events import EventState
 from models.inbox.queue import Claimed, Outcome
 from models.inbox.thin_events import Waiting
 from models.payments import announcements, settlement
-from models.payments.facts import FACTS_PER_EVENT, EventFacts, Fact
+from models.payments.facts import Fact
+from models.payments.recorded import FACTS_PER_EVENT, EventFacts
 from runtime import telemetry
 from runtime.settings import Settings
 from webhooks.processors import Ignored, NotYet, Processor, Unusable, adapters

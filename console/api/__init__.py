@@ -9,13 +9,16 @@ from console.api import (
     announcements,
     building,
     catalogue,
+    closures,
     document,
     events,
+    life,
     members,
     memberships,
     offers,
     payment_terms,
     payments,
+    persons,
     plan_changes,
     problems,
     redemptions,
@@ -24,8 +27,8 @@ from console.api import (
 from console.api.gate import api
 
 ROUTES = (
-    members, memberships, plan_changes, redemptions, adjustments, payments, reviews, events, catalogue, building,
-    offers, payment_terms, announcements,
+    members, persons, memberships, plan_changes, life, closures, redemptions, adjustments, payments, reviews, events,
+    catalogue, building, offers, payment_terms, announcements,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

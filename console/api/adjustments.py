@@ -12,16 +12,17 @@ from sqlalchemy.orm import selectinload
 
 from console.api import paging
 from console.api.fields import TIME, Answer, Body, Day, Id, KeyHeader, Text, field, id_of, parameter, whole
-from console.api.gate import act, person, read
+from console.api.gate import act, is_manager, person, read
 from console.api.members import Grant
 from console.api.paging import Listing, PageQuery
 from console.request import database
 from models.catalogue.rules import MAX_QUANTITY
-from models.errors import NotFound
+from models.errors import NotFound, NotYours
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment as Asked
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.entries import CreditGrant
+from models.members.memberships import with_merged
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import statement
@@ -82,8 +83,8 @@ class Adjustment(Answer):
     reason: AdjustmentReason = field("The kind of reason.", "goodwill")
     note: str = field("The reason in a sentence.", "The coach was ill.")
     state: AdjustmentState = field(
-        "It has taken effect (`applied`), waits until a second person approves it in the console (`waiting`), or was "
-        "declined (`declined`).",
+        "It has taken effect (`applied`), waits until a second person approves it (`waiting`), or was declined "
+        "(`declined`).",
         "applied",
     )
     asked_by: str = field("The account that asked for it.", "manager@example.com")
@@ -101,7 +102,7 @@ def list_adjustments(query: AdjustmentQuery) -> Adjustments:
     """List adjustments; with `state=waiting`, those that wait for a second person."""
     rows = select(Asked).options(selectinload(Asked.item))
     if query.member_id is not None:
-        rows = rows.where(Asked.member_id == query.member_id)
+        rows = rows.where(Asked.member_id.in_(with_merged(database(), query.member_id)))
     if query.state is not None:
         rows = (
             rows.where(Asked.decided_at.is_(None))
@@ -122,13 +123,31 @@ def get_adjustment(adjustment: Asked) -> Adjustment:
 def adjust(header: KeyHeader, body: AdjustmentBody) -> Adjustment:
     """Give a member sessions or take some, with a reason.
 
-    More sessions than one person may give or take alone wait until a manager approves them in the console.
+    More sessions than one person may give or take alone wait until a second person, a manager, approves them.
     """
     alone_up_to: int = current_app.config["SPP"].adjust_alone_up_to
     made = adjustments.adjust(
         database(), **dict(body), alone_up_to=alone_up_to, key=header.key, by=person(), now=datetime.now(UTC)
     )
     return _shown(made)
+
+
+@act("/adjustments/<id:adjustment_id>/approvals", TAG, "/adjustments/{id}", Role.MANAGER)
+def approve(adjustment_id: int) -> Adjustment:
+    """Let an adjustment that waits take effect, as its second person: not the one who asked for it."""
+    return _shown(adjustments.decide(database(), adjustment_id, approve=True, by=person(), now=datetime.now(UTC)))
+
+
+@act("/adjustments/<id:adjustment_id>/declines", TAG, "/adjustments/{id}", Role.DESK)
+def decline(adjustment_id: int) -> Adjustment:
+    """Decline an adjustment that waits.
+
+    Who asked for it can withdraw it; a manager can decline anybody's.
+    """
+    asked = database().get(Asked, adjustment_id)
+    if asked and not adjustments.may_decline(asked, person(), is_manager=is_manager()):
+        raise NotYours(adjustment=adjustment_id)
+    return _shown(adjustments.decide(database(), adjustment_id, approve=False, by=person(), now=datetime.now(UTC)))
 
 
 @read("/grants/<id:grant_id>", TAG)

@@ -10,7 +10,7 @@ from console.api.gate import act, change, remove
 from console.edits import edited, log, named, set_retired
 from console.request import database
 from models.catalogue import clubs, items
-from models.catalogue.clubs import ShortfallPolicy
+from models.catalogue.clubs import ShortfallPolicy, UseWhileOverdue
 from models.catalogue.items import ItemKind, SessionType
 from models.staff.accounts import Role
 
@@ -28,11 +28,6 @@ class ClubBody(Body):
         "repay",
         default=ShortfallPolicy.REPAY,
     )
-    apply_announcements: bool = field(
-        "Whether ends of memberships that the payment provider announces apply by themselves; pauses never do.",
-        False,
-        default=False,
-    )
     refund_fee_percent: Annotated[int, Field(ge=0, le=clubs.MAX_REFUND_FEE_PERCENT), whole] = field(
         "A refund that leaves no more than this share of the payment, and no more than `refund_fee_most_minor`, counts "
         "as all of it: what is left is a fee that was kept.",
@@ -41,6 +36,23 @@ class ClubBody(Body):
     )
     refund_fee_most_minor: Annotated[int, Field(ge=0, le=clubs.MAX_REFUND_FEE_MINOR), whole] = field(
         "The most that may be left, in minor units: 1000 is $10.00.", 1000, default=clubs.REFUND_FEE_MOST_MINOR
+    )
+    use_while_frozen: bool = field(
+        "Whether sessions can be used while their membership is frozen.", False, default=False
+    )
+    use_while_overdue: UseWhileOverdue = field(
+        "Whether sessions can be used while the dues of their membership are overdue: always, for some days, or with "
+        "a reason only.",
+        "warn",
+        default=UseWhileOverdue.WARN,
+    )
+    overdue_grace_days: Annotated[int, Field(ge=1, le=clubs.MAX_OVERDUE_GRACE_DAYS), whole] = field(
+        "For how many days, for the use `grace`.", 7, default=clubs.OVERDUE_GRACE_DAYS
+    )
+    apply_announcements: bool = field(
+        "Whether ends of memberships that the payment provider announces apply by themselves; pauses never do.",
+        False,
+        default=False,
     )
 
 

@@ -12,10 +12,10 @@ from console.api.gate import read
 from console.api.memberships import Pinned
 from console.api.paging import Listing, PageQuery
 from models.catalogue import clubs, items, on_sale, tables
-from models.catalogue.clubs import ShortfallPolicy
+from models.catalogue.clubs import ShortfallPolicy, UseWhileOverdue
 from models.catalogue.items import ItemKind, SessionType
 from models.catalogue.tables import OfferState
-from models.catalogue.terms import Interval, Partial, Release
+from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
 
 TAG = Tag(name="Catalogue", description="What gyms sell.")
 
@@ -53,13 +53,18 @@ class Club(Answer):
     time_zone: str = field("IANA name.", "America/Chicago")
     currency: str = field("ISO 4217.", "USD")
     shortfall_policy: ShortfallPolicy = field("Whether the next grant repays a shortfall, or it is forgiven.", "repay")
-    apply_announcements: bool = field("Whether ends that the payment provider announces apply by themselves.", False)
     refund_fee_percent: int = field(
         "A refund that leaves no more than this share of the payment, and no more than `refund_fee_most_minor`, counts "
         "as all of it.",
         5,
     )
     refund_fee_most_minor: int = field("The most that may be left, in minor units: 1000 is $10.00.", 1000)
+    use_while_frozen: bool = field("Whether sessions can be used while their membership is frozen.", False)
+    use_while_overdue: UseWhileOverdue = field(
+        "Whether sessions can be used while the dues of their membership are overdue.", "warn"
+    )
+    overdue_grace_days: int = field("For how many local days, for the use `grace`.", 7)
+    apply_announcements: bool = field("Whether ends that the payment provider announces apply by themselves.", False)
 
 
 class Clubs(Listing[Club]):
@@ -88,6 +93,17 @@ class PaymentTerm(Answer):
     partial: Partial = field("What a part payment gives: the same part of the sessions, all, or none.", "proportional")
     release: Release = field("When the sessions of one payment can be used.", "at_once")
     release_times: int | None = field("How many times, for the release `times`.", None)
+    frozen_dues: FrozenDues = field(
+        "What dues give that are paid while the membership is frozen: `nothing` (the fee of the freeze), the `part` of "
+        "the sessions that they pay for, or all of them (`full`).",
+        "nothing",
+    )
+    on_end: OnEnd = field(
+        "Until when unused sessions can be used once the membership has ended: their own day (`keep`), its last day "
+        "(`last_day`), or so many `days` after it.",
+        "keep",
+    )
+    on_end_days: int | None = field("How many days, for `on_end` of `days`.", None)
     retired: bool = field("Whether it can no longer be bought.", False)
     bucket_terms: list[Pinned] = field(
         "The sessions of each picked item that each release gives. No other items can be picked under this term.", []

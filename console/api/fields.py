@@ -7,7 +7,16 @@ import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    WithJsonSchema,
+)
 
 from console.request import MAX_ID, YEARS
 from models.catalogue.rules import MAX_QUANTITY
@@ -100,7 +109,7 @@ Cursor = Annotated[str, Field(max_length=100, pattern="^[A-Za-z0-9_-]+$")]
 Limit = Annotated[int, Field(ge=1, le=200), BeforeValidator(_digits)]
 Day = Annotated[date, BeforeValidator(_day)]
 """A local day."""
-Moment = Annotated[AwareDatetime, BeforeValidator(_with_offset), AfterValidator(_utc)]
+Moment = Annotated[AwareDatetime, Strict(False), BeforeValidator(_with_offset), AfterValidator(_utc)]
 
 
 class Query(BaseModel):

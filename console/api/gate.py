@@ -23,6 +23,7 @@ from console.request import database, open_to_all
 from console.rows import row, the_offer, the_term
 from models.catalogue.tables import Offer, PaymentTerm
 from models.database.base import Base
+from models.members.memberships import Member, current
 from models.staff import accounts, kept_answers, tokens
 from models.staff.accounts import Role
 from models.staff.actions import Actor
@@ -156,11 +157,16 @@ def _path(ids: Iterable[str]) -> type[BaseModel]:
 
 
 def _row(kind: type[int] | type[Base], wanted: int, *, lock: bool) -> Base | int:
-    """The row with that id. Of an offer, and of a payment term with its offer, the whole is locked."""
+    """The row with that id. Of an offer, and of a payment term with its offer, the whole is locked.
+
+    The id of a member that was merged leads to the one that stayed.
+    """
     if issubclass(kind, int):
         return wanted
     if lock and kind is Offer:
         return the_offer(wanted, lock=True)
+    if kind is Member:
+        return current(database(), row(Member, wanted, lock=lock))
     return the_term(wanted) if lock and kind is PaymentTerm else row(kind, wanted, lock=lock)
 
 
@@ -219,6 +225,11 @@ def person() -> Actor:
     """
     token = cast("ApiToken", g.token)
     return Actor(token.owner.email, f"{request.remote_addr or ''}, token {token.id} ({token.name})")
+
+
+def is_manager() -> bool:
+    """Whether the token's owner may do what a manager may."""
+    return accounts.may(cast("ApiToken", g.token).owner.role, Role.MANAGER)
 
 
 def _read(models: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:

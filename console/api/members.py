@@ -1,23 +1,29 @@
 """Members with their balances, grants and ledger entries, now or at an earlier moment."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from flask_openapi3 import Tag
 from pydantic import Field
 from sqlalchemy import select
 
 from console.api import paging
-from console.api.fields import TIME, Answer, AsOfQuery, field, id_of, parameter
+from console.api.fields import TIME, Answer, AsOfQuery, Id, Moment, Query, field, id_of, parameter
 from console.api.gate import read
+from console.api.memberships import LifeDays, life_days
 from console.api.paging import Listing, PageQuery
-from console.api.problems import Fault, InvalidRequest
+from console.api.problems import Fault, InvalidRequest, WhyNot
 from console.request import database
+from models.catalogue.items import Item
+from models.errors import NotFound
 from models.ledger.kinds import EntryKind
-from models.members import search
+from models.members import overdue, search
 from models.members.memberships import Member as Person
+from models.members.memberships import Membership
 from models.members.search import Reason
-from models.statements import statement
+from models.statements import statement, why_not
 
 TAG = Tag(
     name="Members", description="People with their balances, grants and ledger entries, now or at an earlier moment."
@@ -29,14 +35,24 @@ class MemberQuery(PageQuery):
 
     q: Annotated[str, Field(max_length=320)] | None = parameter(
         "Finds members by the beginnings of the words of their name, by the beginning of their e-mail address, or by "
-        "a whole billing or payment reference. One page has all that is found, and there is no cursor.",
+        "a whole billing or payment reference, or the idempotency key of a redemption. One page has all that is "
+        "found, and there is no cursor.",
         "ada",
         default=None,
+    )
+    overdue: bool = parameter(
+        "Only members whose dues are overdue; of a search, those among its matches.", False, default=False
     )
 
 
 class AsOfPageQuery(PageQuery, AsOfQuery):
     """A moment, and the part of a list."""
+
+
+class MembershipLife(LifeDays):
+    """What is recorded of the life of one membership."""
+
+    membership_id: int = id_of("membership")
 
 
 class Member(Answer):
@@ -45,6 +61,13 @@ class Member(Answer):
     id: int = id_of("member")
     name: str = field("The name given at the first sign-up.", "Ada Lovelace")
     email: str = field("E-mail address.", "ada@example.com")
+    erased_at: datetime | None = field("When the person was erased; name and address are made up since.", None)
+    life: list[MembershipLife] = field(
+        "Their memberships that are frozen, will be, or have an end: one line for each.", []
+    )
+    overdue_since: datetime | None = field(
+        "Since when dues of a membership are overdue: the attempt that failed, and that nothing has made up for.", None
+    )
 
 
 class FoundMember(Member):
@@ -147,7 +170,26 @@ class Entry(Answer):
     event_id: str | None = field("The processor's event that caused it.", None)
     redemption_id: int | None = field("The redemption or return that caused it.", 1)
     actor: str | None = field("The account or token that did it by hand.", "token 1 (Scheduler) of desk@example.com")
-    note: str | None = field("The note written with it.", None)
+    note: str | None = field("The note written with it, or with the redemption.", None)
+    class_reference: str | None = field("Of a redemption or return: the class as the scheduler calls it.", None)
+    class_name: str | None = field("The class in words.", None)
+    trainer: str | None = field("Who taught it.", None)
+    club_id: int | None = field("The club where it was, if that was said.", None)
+    club: str | None = field("That club's name.", None)
+
+
+class WhyNotQuery(Query):
+    """The item and the moment."""
+
+    item_id: Id = parameter("The session item.", 1)
+    at: Moment | None = parameter("A moment that is over; without it, now.", None, default=None)
+
+
+class Usability(Answer):
+    """Whether a session of an item can be used."""
+
+    usable: bool = field("Whether one can.", False)
+    why_not: WhyNot | None = field("Why not, and the way out; null if one can.", None)
 
 
 class Entries(Listing[Entry]):
@@ -158,18 +200,47 @@ class Entries(Listing[Entry]):
 def list_members(query: MemberQuery) -> Members:
     """List or search members."""
     if query.q is None:
-        found, following = paging.page(select(Person), Person.id, query)
-        return Members(data=[FoundMember.of(one, found_by=None) for one in found], next_cursor=following)
+        people = select(Person).where(Person.merged_into.is_(None))
+        people = people.where(Person.id.in_(select(overdue.MEMBERS))) if query.overdue else people
+        found, following = paging.page(people, Person.id, query)
+        states = _states([one.id for one in found])
+        rows = [FoundMember.of(one, found_by=None, **states[one.id]) for one in found]
+        return Members(data=rows, next_cursor=following)
     if query.cursor is not None:
         raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
     hits = search.search(database(), query.q, query.limit)
-    return Members(data=[FoundMember.of(one, id=one.member_id, found_by=one.reason) for one in hits], next_cursor=None)
+    ids = [one.member_id for one in hits]
+    known, states = search.with_memberships(database(), ids), _states(ids)
+    rows = [
+        FoundMember.of(known[one.member_id], found_by=one.reason, **states[one.member_id])
+        for one in hits
+        if states[one.member_id]["overdue_since"] or not query.overdue
+    ]
+    return Members(data=rows, next_cursor=None)
+
+
+def _states(member_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """By member, what their memberships come to: the lives of them, and since when dues are overdue."""
+    late = {one.member_id: one.since for one in reversed(overdue.of_members(database(), member_ids))}
+    lives = _lives(member_ids)
+    return {one: {"life": lives[one], "overdue_since": late.get(one)} for one in member_ids}
 
 
 @read("/members/<id:member_id>", TAG)
 def get_member(member: Person) -> Member:
-    """Get a member."""
-    return Member.of(member)
+    """Get a member; the id of one that was merged gets the one that it is now, here and in every path below."""
+    return Member.of(member, **_states([member.id])[member.id])
+
+
+def _lives(member_ids: Iterable[int]) -> defaultdict[int, list[MembershipLife]]:
+    """By member, those of their memberships that are frozen, will be, or have an end."""
+    mine = select(Membership).where(Membership.member_id.in_(list(member_ids))).order_by(Membership.id)
+    held = database().scalars(mine).all()
+    days, found = life_days(held), defaultdict(list)
+    for one in held:
+        if days[one.id] != LifeDays(frozen_from=None, frozen_to=None, ended_on=None):
+            found[one.member_id].append(MembershipLife(membership_id=one.id, **dict(days[one.id])))
+    return found
 
 
 @read("/members/<id:member_id>/balances", TAG)
@@ -178,6 +249,15 @@ def list_balances(member: Person, query: AsOfQuery) -> Balances:
     now = datetime.now(UTC)
     rows = statement.balances(database(), member.id, now, as_of=query.as_of)
     return Balances(as_of=query.as_of or now, data=[Balance.of(one) for one in rows])
+
+
+@read("/members/<id:member_id>/why-not", TAG)
+def why_not_usable(member: Person, query: WhyNotQuery) -> Usability:
+    """Say whether a member can use a session of an item, and if not, why, and the way out."""
+    if database().get(Item, query.item_id) is None:
+        raise NotFound(what="item", name=query.item_id)
+    why = why_not.why_not(database(), member_id=member.id, item_id=query.item_id, now=datetime.now(UTC), at=query.at)
+    return Usability(usable=why is None, why_not=why and WhyNot.of(why))
 
 
 @read("/members/<id:member_id>/grants", TAG)

@@ -1,6 +1,7 @@
 """Memberships: sign-up, and the billing references by which payments are matched to them."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import date, datetime
 from typing import Annotated
 
 from flask import current_app
@@ -10,20 +11,23 @@ from sqlalchemy.orm import selectinload
 
 from console.api import paging
 from console.api.fields import TIME, Answer, Body, Id, KeyHeader, Text, field, id_of
-from console.api.gate import mark_replayed, read, write
+from console.api.gate import act, mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
 from console.api.problems import within
 from console.request import actor, database, utc_now
 from console.rows import row
 from models.catalogue import terms
 from models.catalogue.clubs import Club
+from models.catalogue.days import OPEN, local_day
 from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm
-from models.catalogue.terms import Interval, Partial, Release
+from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
 from models.errors import KeyReused, NotFound
-from models.members import changed_terms, signing_up
+from models.members import changed_terms, life, overdue, signing_up
 from models.members.memberships import WITH_PLANS, Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
+from models.staff.accounts import Role
+from models.staff.actions import MAX_REASON_LENGTH
 
 TAG = Tag(
     name="Memberships",
@@ -76,6 +80,12 @@ class Pinned(Answer):
     days_to_expire: int = field("Days to use them; 0 if they never expire.", 30)
 
 
+class ClearingBody(Body):
+    """Why dues that could not be collected are owed no more."""
+
+    reason: Text = field("Why; kept in the action log.", "Paid in cash", max_length=MAX_REASON_LENGTH)
+
+
 class Terms(Answer):
     """The sessions that a membership's dues give, since a moment."""
 
@@ -90,6 +100,17 @@ class Terms(Answer):
     partial: Partial = field("What a part payment gives: the same part of the sessions, all, or none.", "proportional")
     release: Release = field("When the sessions of one payment can be used.", "at_once")
     release_times: int | None = field("How many times, for the release `times`.", None)
+    frozen_dues: FrozenDues = field(
+        "What dues give that are paid while the membership is frozen: `nothing` (the fee of the freeze), the `part` of "
+        "the sessions that they pay for, or all of them (`full`).",
+        "nothing",
+    )
+    on_end: OnEnd = field(
+        "Until when unused sessions can be used once the membership has ended: their own day (`keep`), its last day "
+        "(`last_day`), or so many `days` after it.",
+        "keep",
+    )
+    on_end_days: int | None = field("How many days, for `on_end` of `days`.", None)
     sessions: list[Pinned] = field("The sessions that each release gives.", [])
     summary: str = field("The terms in plain words.", "Each $89.00 monthly payment gives 8 Spin sessions (30 days).")
 
@@ -101,7 +122,19 @@ class BillingReference(Answer):
     reference: str = field("The processor's id.", "sub_8Hx2")
 
 
-class Membership(Answer):
+class LifeDays(Answer):
+    """What is recorded of a membership's life, by the local days of its club."""
+
+    frozen_from: date | None = field(
+        "The first day on which it is frozen, of the freeze that today is in or of the next to come; or null.", None
+    )
+    frozen_to: date | None = field(
+        "The last of these days; null until further notice, and where `frozen_from` is null.", None
+    )
+    ended_on: date | None = field("Its last day, past or to come; null if it has no end.", None)
+
+
+class Membership(LifeDays):
     """An offer that a member bought, with its terms at sign-up and every later plan change.
 
     Offer and payment term are those in force now.
@@ -118,6 +151,7 @@ class Membership(Answer):
     terms: list[Terms] = field("The oldest first; those of a later day are planned.", [])
     billing_references: list[BillingReference] = field("The processors' ids by which payments are matched to it.", [])
     recorded_at: datetime = field("When it was signed up.", TIME)
+    overdue_since: datetime | None = field("Since when its dues are overdue; null where they are not.", None)
 
 
 class Memberships(Listing[Membership]):
@@ -131,7 +165,8 @@ def list_memberships(member: Member, query: PageQuery) -> Memberships:
     parts = [pinned, WITH_PLANS, selectinload(Bought.billing)]
     rows = select(Bought).where(Bought.member_id == member.id).options(*parts)
     found, following = paging.page(rows, Bought.id, query)
-    return Memberships(data=[shown(one) for one in found], next_cursor=following)
+    days, late = life_days(found), _late(found)
+    return Memberships(data=[shown(one, days[one.id], late) for one in found], next_cursor=following)
 
 
 @read("/memberships/<id:membership_id>", TAG)
@@ -174,18 +209,44 @@ def add_billing(membership: Bought, body: BillingReferenceBody) -> Membership:
     return shown(membership)
 
 
+@act("/memberships/<id:membership_id>/overdue-clearings", TAG, "/memberships/{id}", Role.MANAGER)
+def clear_overdue(membership: Bought, body: ClearingBody) -> Membership:
+    """Say that dues that failed are owed no more: paid otherwise, or forgiven."""
+    overdue.clear(database(), membership, reason=body.reason, by=actor(), now=utc_now())
+    return shown(membership)
+
+
 def _add(bought: Bought, one: BillingReferenceBody) -> None:
     if current_app.config["SPP"].endpoint(one.endpoint) is None:
         raise NotFound(field="endpoint", what="endpoint", name=one.endpoint)
     add_billing_reference(database(), bought, one.endpoint, one.reference, by=actor(), shared=one.shared)
 
 
-def shown(bought: Bought) -> Membership:
+def life_days(bought: Iterable[Bought]) -> dict[int, LifeDays]:
+    """What is recorded of the lives of these memberships, by their ids."""
+    every, now = list(bought), utc_now()
+    lives = life.read(database(), [one.id for one in every])
+    found = {}
+    for one in every:
+        mine = lives.of(one.id, one.club_id)
+        first, last = mine.frozen_days(local_day(now, one.club.time_zone)) or (None, None)
+        found[one.id] = LifeDays(frozen_from=first, frozen_to=None if last == OPEN else last, ended_on=mine.ended)
+    return found
+
+
+def _late(bought: Iterable[Bought]) -> dict[int, datetime]:
+    """Since when the dues of those of these memberships are overdue that are, by their ids."""
+    return {one.membership_id: one.since for one in overdue.of_memberships(database(), [one.id for one in bought])}
+
+
+def shown(bought: Bought, days: LifeDays | None = None, late: dict[int, datetime] | None = None) -> Membership:
     """The membership as an answer has it."""
+    days = days or life_days([bought])[bought.id]
+    since = (_late([bought]) if late is None else late).get(bought.id)
     versions = [_terms(bought, one) for one in bought.versions]
     billing = sorted(bought.billing, key=lambda one: (one.endpoint, one.reference))
     plan = named_plan(bought.plan_at(utc_now()))
-    return Membership.of(bought, **plan, terms=versions, billing_references=billing)
+    return Membership.of(bought, days, **plan, terms=versions, billing_references=billing, overdue_since=since)
 
 
 def _terms(bought: Bought, one: MembershipTerms) -> Terms:

@@ -13,7 +13,15 @@ from console.request import database
 from console.rows import the_offer
 from models.catalogue import offers, tables
 from models.catalogue.rules import MAX_BUCKETS, MAX_DAYS_TO_EXPIRE, MAX_QUANTITY
-from models.catalogue.terms import MAX_RELEASE_TIMES, Interval, Partial, Release
+from models.catalogue.terms import (
+    MAX_ON_END_DAYS,
+    MAX_RELEASE_TIMES,
+    FrozenDues,
+    Interval,
+    OnEnd,
+    Partial,
+    Release,
+)
 from models.errors import ListedTwice, NotFound, SessionsRefused
 from models.staff.accounts import Role
 
@@ -21,6 +29,7 @@ Dues = Annotated[int, Field(ge=0, le=offers.MAX_DUES_MINOR), whole]
 Count = Annotated[int, Field(ge=1, le=offers.MAX_INTERVAL_COUNT), whole]
 
 Times = Annotated[int, Field(ge=2, le=MAX_RELEASE_TIMES), whole]
+EndDays = Annotated[int, Field(ge=1, le=MAX_ON_END_DAYS), whole]
 
 
 class BucketTermsBody(Body):
@@ -55,6 +64,19 @@ class TermBody(Body):
         default=Release.AT_ONCE,
     )
     release_times: Times | None = field("How many times; only for the release `times`.", 4, default=None)
+    frozen_dues: FrozenDues = field(
+        "What dues give that are paid while the membership is frozen: `nothing` (the fee of the freeze), the `part` of "
+        "the sessions that they pay for, or all of them (`full`).",
+        "nothing",
+        default=FrozenDues.NOTHING,
+    )
+    on_end: OnEnd = field(
+        "Until when unused sessions can be used once the membership has ended: their own day (`keep`), its last day "
+        "(`last_day`), or so many `days` after it; never longer than their own day.",
+        "keep",
+        default=OnEnd.KEEP,
+    )
+    on_end_days: EndDays | None = field("How many days; only for `on_end` of `days`.", 14, default=None)
     bucket_terms: Annotated[list[BucketTermsBody], Field(max_length=MAX_BUCKETS)] = field(
         "The sessions that paid dues give; of an item left out, none.",
         [{"item_id": 1, "quantity": 8, "days_to_expire": 30}],

@@ -14,7 +14,8 @@ from console.request import database
 from models.catalogue.days import Period
 from models.errors import NotFound
 from models.members.memberships import Member, Membership
-from models.payments.facts import FACTS_PER_EVENT, KIND_OF, Fact, FactKind, KnownFact, Paid
+from models.payments.facts import Fact, KnownFact, Paid
+from models.payments.recorded import FACTS_PER_EVENT, KIND_OF, FactKind
 from models.payments.references import Payment as Row
 from models.payments.references import PaymentState
 from models.statements import paid_for, payment_story
@@ -28,7 +29,7 @@ class PaymentQuery(PageQuery):
 
     endpoint: Sought | None = parameter("Payments received by this endpoint.", "stripe", default=None)
     reference: Sought | None = parameter("The payment with this id of the processor's.", "in_1Qx7", default=None)
-    state: Literal["unmatched", "settled", "not_dues", "held"] | None = parameter(
+    state: Literal["unmatched", "settled", "not_dues", "freeze_fee", "held"] | None = parameter(
         "Payments in this state. `heard_of` cannot be asked for: find such a payment by its reference.",
         "unmatched",
         default=None,
@@ -80,8 +81,9 @@ class Payment(Answer):
     references: list[str] = field("All its ids at the processor.", ["in_1Qx7", "pi_3Mt"])
     state: PaymentState = field(
         "Its sessions are credited (`settled`), no membership has its billing reference yet (`unmatched`), it "
-        "contradicts its membership (`held`: `problem` says how), all of it is marked as not dues (`not_dues`), or no "
-        "event says yet that it was paid (`heard_of`). `GET /reviews` lists those that staff must look at.",
+        "contradicts its membership (`held`: `problem` says how), all of it is marked as not dues (`not_dues`), it is "
+        "the fee of a freeze (`freeze_fee`), or no event says yet that it was paid (`heard_of`). `GET /reviews` lists "
+        "those that staff must look at.",
         "settled",
     )
     problem: str | None = field("The reason why it is held.", None)

@@ -1,8 +1,9 @@
 """Refusals as problems, by RFC 9457. What was refused has changed nothing."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +14,8 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from werkzeug.exceptions import HTTPException
 
 from console.api.fields import Answer, Body, field
-from models.errors import SessionsRefused, SppError
+from models.errors import SessionsRefused, SppError, TooFewSessions
+from models.statements.why_not import Reason
 from runtime.outages import DATABASE, is_away
 
 TYPES = "/api/v1/problems/"
@@ -30,6 +32,16 @@ class Fault(Answer):
     header: str | None = field("The header.", None, default=None)
 
 
+class WhyNot(Answer):
+    """Why no session can be used, and the way out."""
+
+    reason: Reason = field("The reason, for programs.", "expired")
+    sentence: str = field("The reason in a sentence.", "The last 3 Spin sessions expired on Mar 31, 2026.")
+    way_out: str = field("What to do about it.", "A manager can bring them back, by extending grant 1.")
+    day: date | None = field("The local day that the sentence names.", "2026-03-31", default=None)
+    grant_id: int | None = field("The credit grant that it is about.", 1, default=None)
+
+
 class Problem(Answer):
     """The reason why a request was refused."""
 
@@ -39,6 +51,7 @@ class Problem(Answer):
     detail: str = field("What happened and what to do.", "9 Spin sessions asked for, 8 usable: nothing was taken.")
     details: dict[str, JsonValue] = field("The values in `detail`.", {"asked": 9, "item": "Spin", "usable": 8})
     errors: list[Fault] = field("The errors in the request, one by one.", [])
+    why_not: WhyNot | None = field("Where no session at all can be used: why, and the way out.", None, default=None)
 
 
 class InvalidRequest(Exception):
@@ -92,6 +105,7 @@ def answer(
     kind: type[Exception] | None = None,
     details: dict[str, Any] | None = None,
     errors: Sequence[Fault] = (),
+    why_not: Mapping[str, Any] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
     """A problem as a response; nothing is kept of a request that ends in one."""
@@ -101,6 +115,7 @@ def answer(
         status=status,
         detail=detail,
         errors=list(errors),
+        why_not=WhyNot(**why_not) if why_not else None,
         details={key: value if isinstance(value, int) else str(value) for key, value in (details or {}).items()},
     )
     return Response(problem.model_dump_json(exclude_none=True), status, headers, content_type=MEDIA_TYPE)
@@ -110,7 +125,8 @@ def refused(error: SppError) -> Response:
     """An error of the rules, beside its field or parameter. A row that one of them names and that is missing is 422."""
     errors = [Fault(**place, detail=str(one)) for one in _single(error) if (place := _place(one.field))]
     status = 422 if errors and error.status == HTTPStatus.NOT_FOUND else error.status
-    return answer(status, str(error), kind=type(error), details=error.details, errors=errors)
+    why_not = error.why_not if isinstance(error, TooFewSessions) else None
+    return answer(status, str(error), kind=type(error), details=error.details, errors=errors, why_not=why_not)
 
 
 def _place(path: str | None) -> dict[str, str]:

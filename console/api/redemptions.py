@@ -3,31 +3,64 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Annotated
 
 from flask_openapi3 import Tag
+from pydantic import Field
 from sqlalchemy import Select, func, select
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Body, Id, Key, KeyHeader, Quantity, field, id_of, parameter
-from console.api.gate import mark_replayed, read, write
+from console.api.fields import TIME, Answer, Body, Id, Key, KeyHeader, Moment, Quantity, Text, field, id_of, parameter
+from console.api.gate import is_manager, mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
 from console.request import actor, database
 from models.catalogue.items import Item
 from models.errors import NotFound
 from models.ledger import redemptions as ledger
 from models.ledger.entries import LedgerEntry
+from models.ledger.occasions import DESK_BACK, LENGTHS, MANAGER_BACK, Occasion, may_go_back
 from models.ledger.redemptions import Redemption as Spent
-from models.members.memberships import Member
+from models.members.memberships import Member, with_merged
+from models.staff.actions import MAX_REASON_LENGTH
+from models.statements import why_not
 
 TAG = Tag(name="Redemptions", description="Members spend sessions and get them back.")
 
 
+_Reference = Annotated[Text, Field(max_length=LENGTHS["class_reference"])]
+_Name = Annotated[Text, Field(max_length=LENGTHS["class_name"])]
+_Trainer = Annotated[Text, Field(max_length=LENGTHS["trainer"])]
+_Note = Annotated[Text, Field(max_length=LENGTHS["note"])]
+
+
 class RedemptionBody(Body):
-    """Sessions that a member spends."""
+    """Sessions that a member spends, and the occasion, as far as it is known."""
 
     member_id: Id = field("The member who spends them.", 1)
     item_id: Id = field("The session item.", 1)
     quantity: Quantity = field("Sessions to spend.", 1)
+    occurred_at: Moment | None = field(
+        "When it happened, if that was earlier. The sessions must have been usable then and not have expired since. "
+        f"Up to {DESK_BACK.days} day ago; up to {MANAGER_BACK.days} days if the token's owner is a manager.",
+        None,
+        default=None,
+    )
+    club_id: Id | None = field("The club where it was.", 1, default=None)
+    class_reference: _Reference | None = field("The class as your scheduler calls it.", "class-88", default=None)
+    class_name: _Name | None = field("The class in words.", "Pilates", default=None)
+    trainer: _Trainer | None = field("Who taught it.", "Kim", default=None)
+    note: _Note | None = field("Anything else.", None, default=None)
+    override_reason: Annotated[Text, Field(max_length=MAX_REASON_LENGTH)] | None = field(
+        "Why sessions may be used although the dues of their membership are overdue, where their club asks for a "
+        "reason. Kept in the action log.",
+        None,
+        default=None,
+    )
+
+    @property
+    def occasion(self) -> Occasion:
+        """The part about the occasion."""
+        return Occasion(**{name: getattr(self, name) for name in Occasion._fields})
 
 
 class ReturnBody(Body):
@@ -44,6 +77,8 @@ class RedemptionQuery(PageQuery):
     idempotency_key: Key | None = parameter(
         "The redemption made with this key, or whose return was made with it.", "booking-77", default=None
     )
+
+    class_reference: _Reference | None = parameter("Those for this class.", "class-88", default=None)
 
 
 class Draw(Answer):
@@ -62,6 +97,12 @@ class Redemption(Answer):
     quantity: int = field("Sessions spent.", 1)
     draws: list[Draw] = field("The grants they came from, the soonest to expire first.", [])
     occurred_at: datetime = field("When it happened.", TIME)
+    recorded_at: datetime = field("When it was recorded.", TIME)
+    club_id: int | None = field("The club where it was.", 1)
+    class_reference: str | None = field("The class as the scheduler calls it.", "class-88")
+    class_name: str | None = field("The class in words.", "Pilates")
+    trainer: str | None = field("Who taught it.", "Kim")
+    note: str | None = field("Anything else.", None)
     idempotency_key: str = field("The key that it was made with.", "booking-77")
 
 
@@ -92,8 +133,12 @@ class Redemptions(Listing[RedemptionWithReturns]):
 def redeem(header: KeyHeader, body: RedemptionBody) -> Redemption:
     """Redeem sessions of a member, the soonest to expire first."""
     now = datetime.now(UTC)
-    done = ledger.redeem(database(), **dict(body), key=header.key, by=actor(), now=now)
-    return Redemption.of(_spent(done, now), draws=done.draws)
+    with why_not.explained(database(), member_id=body.member_id, item_id=body.item_id, now=now, at=body.occurred_at):
+        done = ledger.redeem(
+            database(), member_id=body.member_id, item_id=body.item_id, quantity=body.quantity, key=header.key,
+            by=actor(), now=now, occasion=body.occasion, back=may_go_back(is_manager=is_manager()),
+        )  # fmt: skip
+    return Redemption.of(_spent(done), draws=done.draws)
 
 
 @read("/redemptions", TAG)
@@ -101,15 +146,16 @@ def list_redemptions(query: RedemptionQuery) -> Redemptions:
     """List redemptions, or find one by its idempotency key."""
     rows = select(Spent)
     if query.idempotency_key is not None:
-        made = select(func.coalesce(Spent.undoes, Spent.id)).where(Spent.idempotency_key == query.idempotency_key)
-        rows = rows.where(Spent.id == made.scalar_subquery())
+        rows = rows.where(Spent.id == ledger.id_made_with(query.idempotency_key))
+    if query.class_reference is not None:
+        rows = rows.where(Spent.class_reference == query.class_reference)
     return _page(rows, query)
 
 
 @read("/members/<id:member_id>/redemptions", TAG)
 def list_redemptions_of_member(member: Member, query: PageQuery) -> Redemptions:
     """List a member's redemptions, the newest first."""
-    return _page(select(Spent).where(Spent.member_id == member.id), query)
+    return _page(select(Spent).where(Spent.member_id.in_(with_merged(database(), member.id))), query)
 
 
 @read("/redemptions/<id:redemption_id>", TAG)
@@ -127,14 +173,13 @@ def give_back(redemption_id: int, header: KeyHeader, body: ReturnBody) -> Return
     done = ledger.give_back(
         database(), redemption_id=redemption_id, key=header.key, by=actor(), now=now, quantity=body.quantity
     )
-    return Return.of(_spent(done, now), redemption_id=redemption_id, draws=done.draws)
+    return Return.of(_spent(done), redemption_id=redemption_id, draws=done.draws)
 
 
-def _spent(done: ledger.Answer, now: datetime) -> Spent:
+def _spent(done: ledger.Answer) -> Spent:
     """The redemption or return; one that an earlier request made has that request's time."""
-    spent = database().get_one(Spent, done.redemption_id)
-    mark_replayed(spent.occurred_at != now)
-    return spent
+    mark_replayed(done.repeated)
+    return database().get_one(Spent, done.redemption_id)
 
 
 def _page(rows: Select[Spent], query: PageQuery) -> Redemptions:

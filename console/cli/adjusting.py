@@ -1,4 +1,4 @@
-"""Commands that change a member's sessions by hand: adjust, extend."""
+"""Commands that change a member's sessions by hand: adjust, adjustments, approve, decline, extend."""
 
 import uuid
 from datetime import UTC, date, datetime
@@ -33,7 +33,7 @@ def adjust(
     """Give a member sessions (2), or take some (-2), with a reason.
 
     Given sessions never expire unless --last-day says when. More than SPP_ADJUST_ALONE_UP_TO sessions wait until a
-    second person, a manager, approves them in the console.
+    second person, a manager, approves them, here or in the console.
     """
     key = key or str(uuid.uuid4())
     with opened() as (loaded, make), make.begin() as session:
@@ -47,7 +47,7 @@ def adjust(
         which = sessions_of(made.item.name, abs(quantity))
     change = f"given to {person.name}" if quantity > 0 else f"taken from {person.name}"
     text = {
-        "waiting": f"{which} to be {change}: waits until a second person, a manager, approves it in the console.",
+        "waiting": f"{which} to be {change}: waits until a second person, a manager, approves it.",
         "applied": f"{which} {change}.",
         "declined": f"{decided_by} declined this adjustment before.",
     }
@@ -56,6 +56,47 @@ def adjust(
         text[state],
         f"Adjustment {number}, idempotency key {key}",
     )
+
+
+@click.command("adjustments")
+@show.json_option
+def waiting() -> None:
+    """List the adjustments that wait for a second person."""
+    with database() as session:
+        rows = [
+            {
+                "adjustment": one.id, "member": one.member.email, "sessions": one.quantity, "item": one.item.name,
+                "asked by": one.asked_by, "asked at": one.asked_at, "why": f"{one.reason}: {one.note}",
+            }
+            for one in adjustments.waiting(session)
+        ]  # fmt: skip
+    show.listing(rows, "adjustment", "member", "sessions", "item", "asked by", "asked at", "why")
+
+
+@click.command()
+@click.argument("adjustment", type=click.IntRange(min=1))
+@show.json_option
+def approve(adjustment: int) -> None:
+    """Let an adjustment that waits take effect, as its second person.
+
+    That is somebody else than the one who asked for it.
+    """
+    _decide(adjustment, True)
+
+
+@click.command()
+@click.argument("adjustment", type=click.IntRange(min=1))
+@show.json_option
+def decline(adjustment: int) -> None:
+    """Decline an adjustment that waits."""
+    _decide(adjustment, False)
+
+
+def _decide(adjustment: int, approve: bool) -> None:
+    with database() as session:
+        made = adjustments.decide(session, adjustment, approve=approve, by=operator(), now=datetime.now(UTC))
+        state, what = STATES[made.approved], f"{made.quantity:+d} {made.item.name} for {made.member.name}"
+    show.answer({"adjustment": adjustment, "state": state}, f"Adjustment {adjustment}, {what}: {state}.")
 
 
 @click.command()

@@ -70,12 +70,33 @@ SUMMARIES = {
     "memberships": {
         "sign-up": "Sign a member up for an offer, and pin its terms.",
         "member": "Show a member's balances, grants, and entries with the cause of each.",
+    },
+    "redeeming": {
         "redeem": "Take sessions of an item from a member, soonest to expire first.",
+        "clear-overdue": "Say that dues that failed are owed no more: paid otherwise, or forgiven.",
         "give-back": "Return sessions of a redemption to the grants they came from.",
+        "redemption": "Show the redemption that was made with an idempotency key, or whose return was.",
+        "why-not": "Say why a member can use no session of an item, and the way out.",
+    },
+    "persons": {
+        "merge-members": "Let the member INTO have all that the member FROM has, who is the same person.",
+        "undo-merge": "Give a merged member back what the merge moved, within a day; FROM is the member's id.",
+        "erase-member": "Erase a person: name, address and what processors sent of the payer go, the ledger stays.",
     },
     "plans": {"change-plan": "Change the plan of a membership from a day on: its payment term, its picks, or both."},
+    "life": {
+        "freeze": "Freeze a membership from a day, at its club, to another; without LAST_DAY, until further notice.",
+        "unfreeze": "End a freeze, today or on another day, or undo it.",
+        "end-membership": "End a membership after its last day, at its club, which may be past or to come.",
+        "reopen": "Reopen a membership: its end is undone, as if it had never been.",
+        "close-club": "Close a club from a day to another, or undo a closure.",
+        "life": "List the freezes, ends and closures that count for a member, or the closures of a club.",
+    },
     "adjusting": {
         "adjust": "Give a member sessions (2), or take some (-2), with a reason.",
+        "adjustments": "List the adjustments that wait for a second person.",
+        "approve": "Let an adjustment that waits take effect, as its second person.",
+        "decline": "Decline an adjustment that waits.",
         "extend": "Let a grant expire later: its sessions can be used until the end of DAY at the club.",
     },
     "sending": {"send": "Sign a body as the endpoint's processor would, and post it."},

@@ -1,6 +1,5 @@
-"""Commands about members and their sessions: sign-up, member, redeem, give-back."""
+"""Commands about members: sign-up, member."""
 
-import uuid
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -8,22 +7,20 @@ import click
 from sqlalchemy.orm import Session
 
 from console.cli import show
-from console.cli.installed import database, opened, operator
+from console.cli.installed import database, opened, operator, reason_option
 from console.cli.lookups import endpoint_and_reference, named, the_endpoint, the_member, unknown
 from console.cli.moments import MOMENT
 from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer
-from models.ledger import redemptions
-from models.members.memberships import Membership, add_billing_reference
+from models.members import overdue
+from models.members.memberships import Membership, add_billing_reference, the_membership
 from models.members.signing_up import sign_up
 from models.payments import settlement
 from models.statements import statement
-from models.statements.entry_wording import coming_in_words
+from models.statements.entry_wording import coming_in_words, occasion_in_words
 from models.statements.statement import Balance
 from runtime.settings import Settings
-
-key_option = click.option("--key", help="Idempotency key: repeating it repeats the answer. Generated if missing.")
 
 
 @click.command("sign-up")
@@ -95,14 +92,19 @@ def member(email: str, at: datetime | None) -> None:
         balances = statement.balances(session, person.id, now, as_of=at)
         grants = statement.grants(session, person.id, now, as_of=at)
         entries = statement.entries(session, person.id, as_of=at)
+        late = overdue.of_members(session, [person.id])
     if show.as_json({
         "member": person.email, "name": person.name, "as_of": at,
+        "overdue": [{"membership": one.membership_id, "since": one.since} for one in late],
         "balances": [_balance(row) for row in balances],
         "grants": [{**row._asdict(), "usable_from": row.usable_from} for row in grants],
         "entries": [{**row._asdict(), "usable_from": row.usable_from} for row in entries],
     }):  # fmt: skip
         return
-    click.echo(f"{person.name} <{person.email}>\n\nUsable {f'as of {show.cell(at)}' if at else 'now'}")
+    click.echo(f"{person.name} <{person.email}>")
+    for one in late:
+        click.echo(f"Overdue since {one.day}: membership {one.membership_id}")
+    click.echo(f"\nUsable {f'as of {show.cell(at)}' if at else 'now'}")
     show.table(
         ["item", "sessions", "next to expire", "when", "shortfall", "coming"],
         [
@@ -136,46 +138,21 @@ def _coming(row: Balance) -> str | None:
 def _cause(row: statement.EntryLine) -> str:
     if row.event_id:
         return f"payment {row.payment}, {row.endpoint} event {row.event_id}"
-    return f"redemption {row.redemption_id}, by {row.actor}" if row.redemption_id else f"by {row.actor or 'the clock'}"
+    if row.redemption_id:
+        return ", ".join(filter(None, [f"redemption {row.redemption_id}", occasion_in_words(row), f"by {row.actor}"]))
+    return f"by {row.actor or 'the clock'}"
 
 
-@click.command()
+@click.command("clear-overdue")
 @click.argument("email")
-@click.argument("item")
-@click.argument("quantity", type=click.IntRange(min=1), default=1)
-@key_option
+@click.option("--membership", "membership_id", type=int, help="Which one, if the member has several.")
+@reason_option
 @show.json_option
-def redeem(email: str, item: str, quantity: int, key: str | None) -> None:
-    """Take sessions of an item from a member, soonest to expire first."""
-    key = key or str(uuid.uuid4())
+def clear_overdue(email: str, membership_id: int | None, reason: str) -> None:
+    """Say that dues that failed are owed no more: paid otherwise, or forgiven."""
+    now = datetime.now(UTC)
     with database() as session:
-        person, wanted = the_member(session, email), named(session, Item, item)
-        answer = redemptions.redeem(
-            session, member_id=person.id, item_id=wanted.id, quantity=quantity, key=key, by=operator(),
-            now=datetime.now(UTC),
-        )  # fmt: skip
-    _show_answer(answer, key, "taken from")
-
-
-@click.command("give-back")
-@click.argument("redemption_id", metavar="REDEMPTION", type=click.IntRange(min=1))
-@click.option("--quantity", type=click.IntRange(min=1), help="By default all that is left of it.")
-@key_option
-@show.json_option
-def give_back(redemption_id: int, quantity: int | None, key: str | None) -> None:
-    """Return sessions of a redemption to the grants they came from."""
-    key = key or str(uuid.uuid4())
-    with database() as session:
-        answer = redemptions.give_back(
-            session, redemption_id=redemption_id, key=key, by=operator(), now=datetime.now(UTC), quantity=quantity
-        )
-    _show_answer(answer, key, "returned to")
-
-
-def _show_answer(answer: redemptions.Answer, key: str, verb: str) -> None:
-    draws = [draw._asdict() for draw in answer.draws]
-    show.answer(
-        {"redemption": answer.redemption_id, "idempotency_key": key, "draws": draws},
-        *(f"{draw.quantity} {verb} grant {draw.grant_id}" for draw in answer.draws),
-        f"Redemption {answer.redemption_id}, idempotency key {key}",
-    )
+        membership = the_membership(session, email, membership_id, now=now)
+        overdue.clear(session, membership, reason=reason, by=operator(), now=now)
+        answer = {"membership": membership.id, "cleared_at": now}
+    show.answer(answer, f"The dues of membership {answer['membership']} are not overdue any more.")

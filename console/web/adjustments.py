@@ -100,7 +100,7 @@ def approve(adjustment_id: int) -> Answer:
 def decline(adjustment_id: int) -> Answer:
     """Decline an adjustment; people below manager can only withdraw their own."""
     adjustment = _find(adjustment_id)
-    if adjustment.asked_by != actor().name and not current_user.may("manager"):
+    if not adjustments.may_decline(adjustment, actor(), is_manager=current_user.may("manager")):
         abort(403)
     return _decide(adjustment, approve=False)
 

@@ -11,21 +11,28 @@ from wtforms import BooleanField, RadioField, SelectField
 from console.edits import edited
 from console.request import actor, database
 from console.rows import row
+from console.web import closures
 from console.web.access import Answer, Pages, Role
 from console.web.fields import WholeNumber, text_field
 from console.web.forms import EditForm, page
 from models import currencies
 from models.catalogue import clubs
-from models.catalogue.clubs import Club, ShortfallPolicy
+from models.catalogue.clubs import Club, ShortfallPolicy, UseWhileOverdue
 from models.errors import NotAnAmount
 from models.staff import actions
 from models.wording import amount, currency_code, minor_units
 
 pages = Pages("clubs", __name__, url_prefix="/clubs")
+pages.register_blueprint(closures.pages)
 
 POLICIES = {
     ShortfallPolicy.REPAY.value: "Owed: the next sessions of that item repay them",
     ShortfallPolicy.FORGIVE.value: "Forgiven: the club bears them",
+}
+USES = {
+    UseWhileOverdue.WARN.value: "Allowed, with a warning at the desk",
+    UseWhileOverdue.GRACE.value: "Allowed for some days, then with a reason only",
+    UseWhileOverdue.STRICT.value: "With a reason only",
 }
 COMMON_ZONES = [
     *(f"America/{city}" for city in ("New_York", "Chicago", "Denver", "Phoenix", "Los_Angeles", "Anchorage")),
@@ -52,11 +59,6 @@ class ClubForm(EditForm):
         choices=POLICIES,
         default=ShortfallPolicy.REPAY.value,
     )
-    apply_announcements = BooleanField(
-        "Apply what the payment provider says of ends",
-        description="Memberships end, and are reopened, as soon as it says so. Otherwise each is a proposal, as pauses "
-        "always are.",
-    )
     refund_fee_percent = WholeNumber(
         "Refund fee up to (percent of the payment)",
         default=clubs.REFUND_FEE_PERCENT,
@@ -64,6 +66,18 @@ class ClubForm(EditForm):
         "back: the rest is a fee that was kept.",
     )
     refund_fee = text_field("Refund fee up to (amount)", most=30, inputmode="decimal")
+    use_while_frozen = BooleanField("Sessions can be used while a membership is frozen")
+    use_while_overdue = RadioField(
+        "Use of sessions while their membership's dues are overdue", choices=USES, default=UseWhileOverdue.WARN.value
+    )
+    overdue_grace_days = WholeNumber(
+        "For how many days", default=clubs.OVERDUE_GRACE_DAYS, description="After the one on which they failed."
+    )
+    apply_announcements = BooleanField(
+        "Apply what the payment provider says of ends",
+        description="Memberships end, and are reopened, as soon as it says so. Otherwise each is a proposal, as pauses "
+        "always are.",
+    )
 
 
 @pages.page("/", Role.VIEWER)
@@ -74,7 +88,7 @@ def overview() -> Answer:
 
 def _list(template: str, **window: object) -> Answer:
     known = database().scalars(select(Club).order_by(func.lower(Club.name))).all()
-    return page(f"clubs/{template}.html", clubs=known, policies=POLICIES, **window)
+    return page(f"clubs/{template}.html", clubs=known, policies=POLICIES, uses=USES, **window)
 
 
 @pages.form("/new", Role.MANAGER)
@@ -93,7 +107,7 @@ def new() -> Answer:
 
 @pages.form("/<id:club_id>", Role.MANAGER)
 def edit(club_id: int) -> Answer:
-    """Change a club's name, zone, currency or rule for reversed payments."""
+    """Change a club's name, zone, currency or rules for reversed payments and overdue dues."""
     club = row(Club, club_id, lock=True)
     form = _form(club)
 
@@ -139,7 +153,10 @@ def _given(form: ClubForm) -> clubs.ClubFields:
         "time_zone": form.text("time_zone"),
         "currency": form.text("currency"),
         "shortfall_policy": ShortfallPolicy(form.shortfall_policy.data),
-        "apply_announcements": form.apply_announcements.data,
         "refund_fee_percent": form.refund_fee_percent.data,
         "refund_fee_most_minor": most,
+        "use_while_frozen": form.use_while_frozen.data,
+        "use_while_overdue": UseWhileOverdue(form.use_while_overdue.data),
+        "overdue_grace_days": form.overdue_grace_days.data,
+        "apply_announcements": form.apply_announcements.data,
     }

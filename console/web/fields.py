@@ -92,14 +92,16 @@ def day_in_range(form: Form, field: Field) -> None:  # noqa: ARG001 -- WTForms p
 
 
 class Moment(StringField):  # type: ignore[misc]
-    """A date and time, local in the first club's zone; `data` is the text, `at` the same moment in UTC."""
+    """A date and time, local in its `zone`; `data` is the text, `at` the same moment in UTC."""
 
     at: datetime | None = None
+    zone: str | None = None
+    """None is that of the first club."""
 
     def pre_validate(self, form: Form) -> None:  # noqa: ARG002 -- WTForms passes it
         """Read the text."""
         if text := (self.data or "").strip():
-            self.at = utc(local_moment(text), house_zone())
+            self.at = utc(local_moment(text), self.zone or house_zone())
 
 
 def local_moment(text: str) -> datetime:

@@ -14,8 +14,9 @@ from models.catalogue import days
 from models.catalogue.clubs import Club
 from models.catalogue.days import Period
 from models.catalogue.tables import PaymentTerm
-from models.catalogue.terms import released
+from models.catalogue.terms import life_words, released
 from models.members.memberships import Membership
+from models.payments.references import PaymentState
 from models.wording import duration, lasting, money
 
 LOCALE = "en_US"
@@ -28,6 +29,8 @@ def install(app: Flask) -> None:
         duration=duration,
         lasting=lasting,
         released=released,
+        life_words=life_words,
+        payment_state=payment_state,
         words=words,
         who=who,
         signed=signed,
@@ -35,7 +38,14 @@ def install(app: Flask) -> None:
         zone=zone_name,
     )
     app.jinja_env.filters.update(
-        period=period, day=day, short_day=short_day, last_day=last_day, moment=moment, at=at, clock=clock
+        period=period,
+        day=day,
+        short_day=short_day,
+        last_day=last_day,
+        moment=moment,
+        at=at,
+        clock=clock,
+        weekday=weekday,
     )
     app.jinja_env.globals.update(
         short_day=short_day, link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now
@@ -79,6 +89,11 @@ def clock(value: datetime, zone: str | None = None, pattern: str = "h:mm:ss a") 
     return format_time(value.astimezone(ZoneInfo(zone or house_zone())), pattern, locale=LOCALE)
 
 
+def weekday(value: datetime, zone: str | None = None) -> str:
+    """`Tue 4:05 PM` in the zone."""
+    return format_datetime(value.astimezone(ZoneInfo(zone or house_zone())), "EEE h:mm a", locale=LOCALE)
+
+
 def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
     """The last day on which what expires then can be used; `never` for what does not expire."""
     return "never" if expires_at is None else day(days.last_day(expires_at, zone or house_zone()))
@@ -102,6 +117,11 @@ def times(zone: str | None = None) -> str:
 def words(value: str) -> str:
     """An enumeration's value as people write it: `personal_training` is `Personal training`."""
     return value.replace("_", " ").capitalize()
+
+
+def payment_state(state: str) -> str:
+    """The state of a payment as people write it."""
+    return "Fee of a freeze" if state == PaymentState.FREEZE_FEE else words(state)
 
 
 def who(actor: str) -> str:

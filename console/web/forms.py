@@ -112,7 +112,9 @@ class EditForm(Form):
         fields = [field for field in self if field.type not in ("HiddenField", "CSRFTokenField")]
         was = _values(self.was.data)
         for field in fields:
-            if field.raw_data and field.raw_data[0] == was.get(field.name):
+            # A box that is not ticked is not sent.
+            sent = str(field.data) if field.type == "BooleanField" else field.raw_data and field.raw_data[0]
+            if sent and sent == was.get(field.name):
                 field.data, field.raw_data = field.object_data, [str(field.object_data)]
         self.was.data = json.dumps({field.name: str(field.object_data) for field in fields})
 

@@ -15,7 +15,7 @@ from console.web.formats import house_zone, link
 from console.web.forms import QueryForm, page
 from models.catalogue.days import end_of
 from models.errors import NotFound
-from models.members.memberships import Member, find_member
+from models.members.memberships import Member, find_member, with_merged
 from models.staff import actions
 
 pages = Pages("log", __name__, url_prefix="/log")
@@ -53,7 +53,7 @@ def overview() -> Answer:
         before=query_id("before"),
         actor=form.actor.data or None,
         verb=form.verb.data or None,
-        member_id=member.id if member else None,
+        member_ids=with_merged(session, member.id) if member else None,
         since=_start_of(form.since.data, zone),
         until=form.until.data and end_of(form.until.data, zone),
     )

@@ -1,11 +1,16 @@
 """The forms of a member's page: redeem, give back, extend, adjust."""
 
-from wtforms import BooleanField, HiddenField, RadioField, SelectChoice, SelectField, TextAreaField
+from collections.abc import Sequence
+from typing import Self
+
+from wtforms import BooleanField, Field, HiddenField, RadioField, SelectChoice, SelectField, TextAreaField
 from wtforms.validators import InputRequired, Optional
 
-from console.web.fields import Count, Day
+from console.web.fields import Count, Day, Moment, chosen_id, text_field
 from console.web.forms import Form, OnceForm
+from models.catalogue.clubs import Club
 from models.ledger.adjustments import AdjustmentReason
+from models.ledger.occasions import LENGTHS, Occasion
 from models.staff.actions import MAX_REASON_LENGTH
 
 _FIRST = {"autofocus": True}
@@ -17,6 +22,35 @@ class RedeemForm(OnceForm):
 
     item_id = HiddenField()
     quantity = Count("Sessions", default=1)
+    override_reason = text_field("Why they can be used although dues are overdue", most=MAX_REASON_LENGTH)
+    occurred_at = Moment("When", render_kw={"type": "datetime-local"})
+    class_name = text_field("Class", most=LENGTHS["class_name"])
+    class_reference = text_field("Class in the scheduler", most=LENGTHS["class_reference"])
+    trainer = text_field("Trainer", most=LENGTHS["trainer"])
+    club_id = SelectField("Club", default="")
+    note = text_field("Note", most=LENGTHS["note"])
+
+    def ask(self, *, item_id: int, zone: str, back: int, clubs: Sequence[Club]) -> Self:
+        """Make it the form of one item among others on a page, by people who may date back that many days."""
+        self.occurred_at.zone = zone
+        days = "the last day" if back == 1 else f"the last {back} days"
+        self.occurred_at.description = f"Within {days}. Leave it empty if it is now."
+        self.club_id.choices = [SelectChoice("", "Not said"), *(SelectChoice(str(one.id), one.name) for one in clubs)]
+        for field in self:
+            field.id = field.label.field_id = f"{field.short_name}-{item_id}"
+        return self
+
+    @property
+    def about(self) -> list[Field]:
+        """The fields about the occasion."""
+        asked = [field for field in self if field.short_name in Occasion._fields]
+        return asked if len(self.club_id.choices) > 2 else [field for field in asked if field is not self.club_id]
+
+    @property
+    def occasion(self) -> Occasion:
+        """What was written into them."""
+        texts = {name: self.text(name) or None for name in LENGTHS}
+        return Occasion(self.occurred_at.at, chosen_id(self.club_id.data) or None, **texts)
 
 
 class GiveBackForm(OnceForm):

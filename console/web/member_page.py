@@ -1,11 +1,13 @@
 """One member's page: what they can use, their grants, and the statement, now or as of a moment."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import abort, request
+from flask import abort, flash, redirect, request, url_for
+from flask_login import current_user
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 from wtforms.validators import ValidationError
 
@@ -15,12 +17,16 @@ from console.web.fields import local_moment, query_id, utc
 from console.web.formats import house_zone
 from console.web.forms import page
 from console.web.member_forms import RedeemForm
-from models.ledger import adjustments
+from models.catalogue.clubs import Club
+from models.catalogue.days import local_day
+from models.ledger import adjustments, merging, occasions
 from models.ledger import redemptions as redemption
+from models.members import life, overdue
 from models.members.memberships import WITH_PLANS, Member, Membership
+from models.members.memberships import current as current_member
 from models.payments import references, reviewing
 from models.payments.references import Key, PaidPayment
-from models.statements import explanation, statement
+from models.statements import explanation, statement, why_not
 from models.statements.statement import EntryLine, GrantLine
 
 ENTRIES = 25
@@ -35,8 +41,15 @@ _BILLED = selectinload(Member.memberships).selectinload(Membership.billing)
 
 
 def find(member_id: int) -> Member:
-    """The member with that id, and what they bought; 404 where there is none."""
-    return database().get(Member, member_id, options=[_BOUGHT, _BILLED]) or abort(404)
+    """The member with that id, and what they bought; 404 where there is none.
+
+    The id of one that was merged leads to the page of the one that stayed.
+    """
+    member = database().get(Member, member_id, options=[_BOUGHT, _BILLED]) or abort(404)
+    if member.merged_into is not None:
+        flash(f"Member {member_id} was merged into this one.", "info")
+        abort(redirect(url_for("members.show", member_id=current_member(database(), member).id)))
+    return member
 
 
 def zone_of(member: Member) -> str:
@@ -73,6 +86,13 @@ def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
     return sorted(usable, key=lambda grant: (grant.item, grant.expires_at or never, grant.effective_at))
 
 
+def redeem_forms(item_ids: Iterable[int], zone: str, **given: Any) -> dict[int, RedeemForm]:
+    """By item, the form that redeems its sessions: as it was sent or, with `formdata=None`, a new one."""
+    clubs = database().scalars(select(Club).order_by(Club.name)).all()
+    back = occasions.may_go_back(is_manager=current_user.may("manager")).days
+    return {item: RedeemForm(**given).ask(item_id=item, zone=zone, back=back, clubs=clubs) for item in item_ids}
+
+
 def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | None = None, **more: Any) -> Answer:
     """The page, with the form that was refused or the window over it."""
     session, now = database(), utc_now()
@@ -84,6 +104,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     grants = statement.grants(session, member_id, now, as_of=moment.at)
     entries = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
     shown, troubled = current(grants), explanation.troubled(session, member_id, TROUBLED)
+    standing, frozen_until = _lives(member, now) if moment.at is None else ({}, {})
     coming = sum(grant.is_coming and bool(grant.remaining) and not grant.shortfall for grant in grants)
     return page(
         "members/member.html",
@@ -98,12 +119,20 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         grants=shown[:GRANTS],
         further=len(shown[GRANTS:]),
         coming=coming,
+        standing=standing,
+        frozen_until=frozen_until,
+        frozen=_frozen(grants, frozen_until),
         finished=len(grants) - len(shown) - coming,
         page=entries,
         item_id=item_id,
         before=before,
         returnable=_returnable(entries.entries) if moment.at is None else {},
         redeeming=redeeming,
+        redeem_forms=redeem_forms([row.item_id for row in balances], zone, formdata=None) if balances else {},
+        why_not=why_not.of_member(session, member_id, now) if moment.at is None else {},
+        day_long=merging.UNDOABLE,
+        merged=[(one, merging.is_undoable(one, now)) for one in merging.merged(session, member_id)],
+        overdue={one.membership_id: one for one in overdue.of_members(session, [member_id])},
         waiting=adjustments.waiting(session, member_id) if moment.at is None else [],
         in_review=reviewing.page(session, member_id=member_id, limit=TROUBLED) if moment.at is None else [],
         all_in_review=reviewing.counts(session, member_id=member_id).payments if moment.at is None else 0,
@@ -112,6 +141,28 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         window=window,
         **more,
     )
+
+
+def _lives(member: Member, now: datetime) -> tuple[dict[int, list[str]], dict[int, str]]:
+    """By membership how it stands, in words; and of those whose sessions cannot be used now, until when it is so."""
+    lives = life.read(database(), [one.id for one in member.memberships])
+    standing, frozen = {}, {}
+    for one in member.memberships:
+        own, today = lives.of(one.id, one.club_id), local_day(now, one.club.time_zone)
+        standing[one.id] = own.words(today)
+        if (until := own.frozen_until(today)) and not one.club.use_while_frozen:
+            frozen[one.id] = life.until_words(until)
+    return standing, frozen
+
+
+def _frozen(grants: Sequence[GrantLine], frozen_until: Mapping[int, str]) -> dict[int, tuple[int, str]]:
+    """By item, how many sessions would be usable if they were not frozen, and until when they are."""
+    found: dict[int, tuple[int, str]] = {}
+    for grant in grants:
+        until = frozen_until.get(grant.membership_id or 0)
+        if until and not (grant.is_expired or grant.is_coming):
+            found[grant.item_id] = (found.get(grant.item_id, (0, ""))[0] + grant.remaining, until)
+    return found
 
 
 def paid(*lists: Iterable[Any]) -> dict[Key, PaidPayment]:

@@ -1,5 +1,6 @@
 """Members: finding them, and the page of each."""
 
+from collections.abc import Sequence
 from inspect import getmembers, isfunction
 from itertools import dropwhile, islice
 from uuid import uuid4
@@ -8,19 +9,21 @@ from flask import abort, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
 
 from console.request import database, utc_now
-from console.web import adjustments, member_page, sessions
+from console.web import adjustments, member_page, persons, sessions
 from console.web.access import Answer, Pages, Role
 from console.web.fields import query_id
 from console.web.forms import page
 from models.inbox import masking
 from models.ledger import adjustments as adjusting
+from models.members import overdue
 from models.members import search as finding
+from models.members.overdue import Overdue
 from models.members.search import Reason
 from models.statements import entry_wording, explanation, statement
 from models.wording import sessions_of
 
 pages = Pages("members", __name__, url_prefix="/members")
-for part in (sessions, adjustments):
+for part in (sessions, adjustments, persons):
     pages.register_blueprint(part.pages)
 
 PAGE_SIZE = 50
@@ -42,12 +45,15 @@ def search() -> Answer:
     """Members found by the text; without one, all by name. A reference leads straight to its member."""
     session = database()
     sought = request.args.get("q", "").strip()[:SOUGHT]
-    asked = adjusting.count_waiting(session)
+    asked, only = adjusting.count_waiting(session), request.args.get("standing") == "overdue"
     if not sought:
-        leaf = finding.browse(session, limit=PAGE_SIZE, after=query_id("after"), before=query_id("before"))
-        return page("members/list.html", sought="", leaf=leaf, people=leaf.members, asked=asked)
+        leaf = finding.browse(
+            session, limit=PAGE_SIZE, after=query_id("after"), before=query_id("before"), only_overdue=only
+        )
+        late = _late([member.id for member in leaf.members])
+        return page("members/list.html", sought="", leaf=leaf, people=leaf.members, asked=asked, late=late, only=only)
     found = finding.search(session, sought, PAGE_SIZE + 1)
-    if len(found) == 1 and found[0].reason in (Reason.BILLING_REFERENCE, Reason.PAYMENT):
+    if len(found) == 1 and found[0].reason in (Reason.BILLING_REFERENCE, Reason.PAYMENT, Reason.REDEMPTION):
         return redirect(url_for("members.show", member_id=found[0].member_id))
     ids = [row.member_id for row in found[:PAGE_SIZE]]
     known, unclaimed = finding.with_memberships(session, ids), finding.waiting(session, sought, PAGE_SIZE)
@@ -58,9 +64,15 @@ def search() -> Answer:
         found={row.member_id: row for row in found},
         more=len(found) > PAGE_SIZE,
         asked=asked,
+        late=_late(ids),
         unclaimed=unclaimed,
         paid=member_page.paid(unclaimed),
     )
+
+
+def _late(member_ids: Sequence[int]) -> dict[int, Overdue]:
+    """By membership of these members, since when its dues are overdue."""
+    return {one.membership_id: one for one in overdue.of_members(database(), member_ids)}
 
 
 @pages.page("/<id:member_id>", Role.VIEWER)

@@ -1,53 +1,26 @@
-"""One membership: its terms beside the current ones, its plan changes, billing references, and payments."""
+"""One membership: its page, its billing references, and its plan changes. Its freezes and end are in `life`."""
 
 from datetime import datetime
 
-from flask import abort, request, url_for
-from sqlalchemy import select, tuple_
-from sqlalchemy.orm import joinedload, selectinload
+from flask import request, url_for
 from wtforms import SelectField, TextAreaField
-from wtforms.validators import DataRequired, InputRequired
+from wtforms.validators import InputRequired
 
 from console.request import actor, database, utc_now
-from console.web import billing
+from console.web import billing, life, membership_page
 from console.web.access import Answer, Pages, Role
-from console.web.fields import Day, chosen_id, query_id
-from console.web.forms import Form, page
+from console.web.fields import Day, chosen_id
+from console.web.membership_page import BillingForm, ClearForm
 from console.web.picks import PicksForm, fingerprint
-from models.catalogue import on_sale, terms
-from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
+from models.catalogue import on_sale
+from models.catalogue.tables import PaymentTerm
 from models.errors import PreviewChanged, SppError
-from models.members import changed_terms, plan_change
-from models.members.memberships import BillingReference, Membership, MembershipTerms, PinnedTerms, owners
-from models.payments import reviewing
-from models.staff.actions import MAX_REASON_LENGTH, Action
-from models.statements import dues
+from models.members import overdue, plan_change
+from models.members.memberships import Membership
+from models.staff.actions import MAX_REASON_LENGTH
 
 pages = Pages("memberships", __name__, url_prefix="/memberships")
-
-PAYMENTS = 25
-"""On one page."""
-
-_MADE_OF = (
-    joinedload(Membership.member),
-    joinedload(Membership.club),
-    selectinload(Membership.versions).options(
-        selectinload(MembershipTerms.pinned).joinedload(PinnedTerms.item),
-        joinedload(MembershipTerms.term).options(
-            joinedload(PaymentTerm.offer).selectinload(Offer.buckets).joinedload(SessionBucket.item),
-            selectinload(PaymentTerm.bucket_terms).joinedload(BucketTerms.bucket),
-        ),
-    ),
-    selectinload(Membership.billing),
-)
-
-
-class BillingForm(Form):
-    """One more billing reference."""
-
-    endpoint = billing.endpoint_field()
-    reference = billing.reference_field(DataRequired("Type the reference as the processor has it."))
-    shared = billing.share_field()
+pages.register_blueprint(life.pages)
 
 
 class PlanForm(PicksForm):
@@ -61,26 +34,38 @@ class PlanForm(PicksForm):
 @pages.page("/<id:membership_id>", Role.VIEWER)
 def show(membership_id: int) -> Answer:
     """The membership."""
-    return _page(_find(membership_id))
+    return membership_page.page(membership_page.find(membership_id))
 
 
 @pages.button("/<id:membership_id>/billing", Role.DESK)
 def add_billing(membership_id: int) -> Answer:
     """Let payments with one more reference find the membership."""
-    membership, form = _find(membership_id), BillingForm()
+    membership, form = membership_page.find(membership_id), BillingForm()
 
     def act() -> tuple[str, str]:
         settled = billing.add(membership, form.endpoint.data, form.text("reference"), shared=form.shared.data)
         text = f"Payments with {form.text('reference')} count for this membership. {settled}".strip()
         return text, url_for(".show", membership_id=membership_id)
 
-    return form.submitted(act) or _page(membership, billing_form=form)
+    return form.submitted(act) or membership_page.page(membership, billing_form=form)
+
+
+@pages.button("/<id:membership_id>/clear-overdue", Role.MANAGER)
+def clear_overdue(membership_id: int) -> Answer:
+    """Say that the dues that failed are owed no more: paid in cash, or forgiven."""
+    membership, form = membership_page.find(membership_id), ClearForm()
+
+    def act() -> tuple[str, str]:
+        overdue.clear(database(), membership, reason=form.text("reason"), by=actor(), now=utc_now())
+        return "Its dues are not overdue any more.", url_for(".show", membership_id=membership_id)
+
+    return form.submitted(act) or membership_page.page(membership, clear_form=form)
 
 
 @pages.form("/<id:membership_id>/plan", Role.MANAGER)
 def change_plan(membership_id: int) -> Answer:
     """Change the plan from today or a later day on, after a preview of what that means."""
-    membership, now, sent = _find(membership_id), utc_now(), request.method == "POST"
+    membership, now, sent = membership_page.find(membership_id), utc_now(), request.method == "POST"
     form = PlanForm(request.form if sent else request.args)
     plans = _plans(membership, now)
     form.term.choices = [(term.id, f"{term.offer.name}, {term.name}") for term in plans]
@@ -117,7 +102,8 @@ def change_plan(membership_id: int) -> Answer:
             if not sent:
                 form.refuse(error)
     form.shown.data = fingerprint(preview) if preview else ""
-    return _page(membership, plan_form=form, plan=term, preview=preview, given=on_sale.given(term))
+    window = {"plan_form": form, "plan": term, "preview": preview, "given": on_sale.given(term)}
+    return membership_page.page(membership, "plan", **window)
 
 
 def _plans(membership: Membership, now: datetime) -> list[PaymentTerm]:
@@ -125,56 +111,3 @@ def _plans(membership: Membership, now: datetime) -> list[PaymentTerm]:
     club, own = membership.club, membership.plan_at(now)
     on_offer = [term for offer in on_sale.offers(database(), club) for term in on_sale.terms_at(offer, club)]
     return on_offer if own in on_offer else [own, *on_offer]
-
-
-def _find(membership_id: int) -> Membership:
-    return database().get(Membership, membership_id, options=_MADE_OF) or abort(404)
-
-
-def _page(membership: Membership, **window: object) -> Answer:
-    session, now = database(), utc_now()
-    shared, in_force = _shared_with(membership), membership.terms_at(now)
-    acts = [version.action_id for version in membership.versions]
-    current, currency = changed_terms.current(in_force.term), membership.currency
-    return page(
-        "memberships/plan.html" if "plan_form" in window else "memberships/membership.html",
-        membership=membership,
-        zone=membership.club.time_zone,
-        in_force=in_force,
-        now=now,
-        summaries={
-            version.id: terms.summary(version, currency, changed_terms.pinned(version).values())
-            for version in membership.versions
-        },
-        acts={act.id: act for act in session.scalars(select(Action).where(Action.id.in_(acts)))},
-        compared=changed_terms.compare(changed_terms.pinned(in_force), current),
-        rules=changed_terms.compare_rules(in_force, in_force.term, currency),
-        paid=dues.page(session, membership.id, limit=PAYMENTS, before=query_id("before")),
-        in_review={one.payment_id: one for one in reviewing.page(session, member_id=membership.member_id)},
-        shared=shared,
-        taken=_is_taken(window.get("billing_form")),
-        **{"billing_form": BillingForm(formdata=None), **window},
-    )
-
-
-def _shared_with(membership: Membership) -> dict[tuple[str, str], list[Membership]]:
-    """By endpoint and reference, the other memberships that share it."""
-    keys = [(one.endpoint, one.reference) for one in membership.billing]
-    whose = joinedload(BillingReference.membership).joinedload(Membership.member)
-    others = (
-        select(BillingReference)
-        .options(whose)
-        .where(tuple_(BillingReference.endpoint, BillingReference.reference).in_(keys))
-        .where(BillingReference.membership_id != membership.id)
-    )
-    found: dict[tuple[str, str], list[Membership]] = {}
-    for one in database().scalars(others):
-        found.setdefault((one.endpoint, one.reference), []).append(one.membership)
-    return found
-
-
-def _is_taken(form: object) -> bool:
-    """Whether the reference in a refused form belongs to another membership, so that it could be shared."""
-    return isinstance(form, BillingForm) and bool(
-        owners(database(), form["endpoint"].data or "", form.text("reference"))
-    )

@@ -25,8 +25,11 @@ MAY_MARK = Role.MANAGER
 LABELS: Mapping[ReviewReason, str] = {
     ReviewReason.UNMATCHED: "Unmatched",
     ReviewReason.HELD: "Held",
+    ReviewReason.ERASED: "Member erased",
     ReviewReason.UNPLACED: "Line of nobody",
     ReviewReason.NOTHING: "Gave nothing",
+    ReviewReason.FROZEN: "Paid while frozen",
+    ReviewReason.ENDED: "Paid after the end",
     ReviewReason.PART: "Part",
     ReviewReason.MORE: "More than the dues",
     ReviewReason.LESS: "Less than the dues",

@@ -2,22 +2,23 @@
 
 from collections.abc import Sequence
 
-from flask import abort, url_for
+from flask import abort, request, url_for
+from flask_login import current_user
 from sqlalchemy import select
 
 from console.request import actor, database, utc_now
 from console.web import member_page
 from console.web.access import Answer, Pages, Role
 from console.web.fields import chosen_id
-from console.web.formats import day
-from console.web.member_forms import ExtendForm, GiveBackForm, RedeemForm
+from console.web.formats import day, moment
+from console.web.member_forms import ExtendForm, GiveBackForm
 from models.catalogue.days import last_day
 from models.catalogue.items import Item
-from models.ledger import adjustments, redemptions
+from models.ledger import adjustments, occasions, redemptions
 from models.ledger.burn_order import Draw
 from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import Redemption
-from models.statements import statement
+from models.statements import statement, why_not
 from models.wording import sessions_of
 
 pages = Pages("sessions", __name__)
@@ -26,16 +27,22 @@ pages = Pages("sessions", __name__)
 @pages.button("/<id:member_id>/redeem", Role.DESK)
 def redeem(member_id: int) -> Answer:
     """Take sessions from the member's usable grants."""
-    form, member = RedeemForm(), member_page.find(member_id)
-    item = database().get(Item, chosen_id(form.item_id.data)) or abort(404)
+    member = member_page.find(member_id)
+    zone = member_page.zone_of(member)
+    item = database().get(Item, chosen_id(request.form.get("item_id"))) or abort(404)
+    form = member_page.redeem_forms([item.id], zone)[item.id]
 
     def act() -> tuple[str, str]:
-        quantity, now = form.quantity.data, utc_now()
-        answer = redemptions.redeem(
-            database(), member_id=member_id, item_id=item.id, quantity=quantity, key=form.once, by=actor(), now=now
-        )
+        quantity, now, occasion = form.quantity.data, utc_now(), form.occasion
+        with why_not.explained(database(), member_id=member_id, item_id=item.id, now=now, at=occasion.occurred_at):
+            answer = redemptions.redeem(
+                database(), member_id=member_id, item_id=item.id, quantity=quantity, key=form.once, by=actor(),
+                now=now, occasion=occasion, back=occasions.may_go_back(is_manager=current_user.may("manager")),
+                override_reason=form.text("override_reason"),
+            )  # fmt: skip
         taken = sum(draw.quantity for draw in answer.draws)
-        what = f"{sessions_of(item.name, taken)} redeemed{_from(answer.draws, member_page.zone_of(member))}."
+        when = f" for {moment(occasion.occurred_at, zone)}" if occasion.occurred_at else ""
+        what = f"{sessions_of(item.name, taken)} redeemed{when}{_from(answer.draws, zone)}."
         return f"{what} {_left(member_id, item)}", url_for("members.show", member_id=member_id)
 
     return form.submitted(act) or member_page.show(member_id, redeeming=form)
@@ -45,7 +52,8 @@ def redeem(member_id: int) -> Answer:
 def give_back(member_id: int, redemption_id: int) -> Answer:
     """Return sessions of a redemption to the grants that they came from."""
     origin = database().get(Redemption, redemption_id)
-    if origin is None or origin.member_id != member_id or origin.undoes is not None:
+    member_id = member_page.find(member_id).id
+    if origin is None or origin.undoes is not None or not redemptions.is_of(database(), redemption_id, member_id):
         abort(404)
     left = redemptions.returnable(database(), [redemption_id]).get(redemption_id, 0)
     item, form = database().get_one(Item, origin.item_id), GiveBackForm(quantity=left)

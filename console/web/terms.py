@@ -20,7 +20,19 @@ from console.web.offer_page import named, page, term_of
 from models.catalogue import offers, on_sale
 from models.catalogue.clubs import Club
 from models.catalogue.tables import Offer, PaymentTerm, SessionBucket
-from models.catalogue.terms import MAX_RELEASE_TIMES, Interval, Partial, Release, summary
+from models.catalogue.terms import (
+    FROZEN_DUES,
+    MAX_ON_END_DAYS,
+    MAX_RELEASE_TIMES,
+    ON_END,
+    FrozenDues,
+    Interval,
+    OnEnd,
+    Partial,
+    Release,
+    life_words,
+    summary,
+)
 from models.currencies import digits
 from models.errors import SessionsRefused, SppError
 from models.members.memberships import held_by_term
@@ -73,6 +85,19 @@ class TermForm(EditForm):
         description="When the sessions of one payment can be used. Each release has its own days to expire.",
     )
     release_times = Times("How many times", description=f"Only for several times: 2 to {MAX_RELEASE_TIMES}.")
+    frozen_dues = SelectField(
+        "Dues while frozen",
+        choices=FROZEN_DUES,
+        default=FrozenDues.NOTHING.value,
+        description="What a payment gives that is made on a day on which the membership is frozen.",
+    )
+    on_end = SelectField(
+        "When the membership ends",
+        choices=ON_END,
+        default=OnEnd.KEEP.value,
+        description="Until when unused sessions can be used after that; never longer than their own days.",
+    )
+    on_end_days = Times("How many days", description=f"Only for some days: 1 to {MAX_ON_END_DAYS}.")
 
     def refuse(self, error: SppError) -> None:
         """Show an error beside its field; each of several about sessions beside its own number."""
@@ -118,7 +143,8 @@ def preview(offer_id: int) -> Answer:
         with suppress(SppError):
             fields = offers.checked({**_given(form), "name": "Preview"})
             given = [Given(bucket.item.name, *numbers) for bucket, numbers in _sessions(form, offer).items()]
-            said = summary(SimpleNamespace(**fields), fields["currency"], given)
+            rules = SimpleNamespace(**fields)
+            said = f"{summary(rules, fields['currency'], given)} {life_words(rules)}"
     return Response(said, mimetype="text/plain")
 
 
@@ -139,7 +165,7 @@ def edit(offer_id: int, term_id: int) -> Answer:
 
     bought = held_by_term(database(), utc_now()).get(term_id, 0)
     window = {"form": form, "session_fields": SESSION_FIELDS, "term": term, "term_memberships": bought}
-    window["preview"] = on_sale.summary(term) if request.method == "GET" else ""
+    window["preview"] = f"{on_sale.summary(term)} {life_words(term)}" if request.method == "GET" else ""
     return form.submitted(act) or page(offer, "term", **window)
 
 
@@ -222,6 +248,9 @@ def _given(form: TermForm) -> offers.TermFields:
         "partial": Partial(form.partial.data),
         "release": Release(form.release.data),
         "release_times": form.release_times.data,
+        "frozen_dues": FrozenDues(form.frozen_dues.data),
+        "on_end": OnEnd(form.on_end.data),
+        "on_end_days": form.on_end_days.data,
     }
 
 

@@ -9,12 +9,13 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Currency, Id, MinorUnits, one_of
 from models.database.naming import name_given, named_once, unless_in_use
-from models.errors import ClubInUse, NegativeNumber, NumberTooLarge, WrongTimeZone
+from models.errors import ClubInUse, NegativeNumber, NotPositive, NumberTooLarge, WrongTimeZone
 from models.wording import counted, currency_code, money
 
 REFUND_FEE_PERCENT, REFUND_FEE_MOST_MINOR = 5, 1000
 """What a new club keeps its refund fees to, unless somebody says otherwise."""
 MAX_REFUND_FEE_PERCENT, MAX_REFUND_FEE_MINOR = 20, 10**9
+OVERDUE_GRACE_DAYS, MAX_OVERDUE_GRACE_DAYS = 7, 90
 
 
 class ShortfallPolicy(StrEnum):
@@ -24,6 +25,17 @@ class ShortfallPolicy(StrEnum):
     """The next grant of that item repays them first."""
     FORGIVE = "forgive"
     """The club bears them."""
+
+
+class UseWhileOverdue(StrEnum):
+    """Whether sessions can be used while the dues of their membership are overdue. They were paid for before."""
+
+    WARN = "warn"
+    """They can, and the desk is told."""
+    GRACE = "grace"
+    """They can for some days; then only with a reason."""
+    STRICT = "strict"
+    """Only with a reason."""
 
 
 class Club(Base):
@@ -36,6 +48,8 @@ class Club(Base):
         CheckConstraint(
             f"refund_fee_percent BETWEEN 0 AND {MAX_REFUND_FEE_PERCENT} AND refund_fee_most_minor >= 0", "refund_fee"
         ),
+        CheckConstraint(one_of("use_while_overdue", UseWhileOverdue), "use_while_overdue"),
+        CheckConstraint(f"overdue_grace_days BETWEEN 1 AND {MAX_OVERDUE_GRACE_DAYS}", "overdue_grace_days"),
     )
 
     id: Mapped[Id]
@@ -50,6 +64,9 @@ class Club(Base):
     """And no more than this amount, in minor units."""
     use_while_frozen: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether sessions can be used on days on which their membership is frozen."""
+    use_while_overdue: Mapped[str] = mapped_column(server_default=UseWhileOverdue.WARN.value)
+    overdue_grace_days: Mapped[int] = mapped_column(server_default=text(str(OVERDUE_GRACE_DAYS)))
+    """For how many local days after the one on which dues failed, if use is for a `grace`."""
     apply_announcements: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether ends of memberships that the payment provider announces apply by themselves."""
 
@@ -70,6 +87,8 @@ class ClubFields(TypedDict, total=False):
     refund_fee_percent: int
     refund_fee_most_minor: int
     use_while_frozen: bool
+    use_while_overdue: UseWhileOverdue
+    overdue_grace_days: int
     apply_announcements: bool
 
 
@@ -80,14 +99,18 @@ def create_club(
     session: Session, *, name: str, time_zone: str, currency: str,
     shortfall_policy: ShortfallPolicy = ShortfallPolicy.REPAY,
     refund_fee_percent: int = REFUND_FEE_PERCENT, refund_fee_most_minor: int = REFUND_FEE_MOST_MINOR,
-    use_while_frozen: bool = False, apply_announcements: bool = False,
+    use_while_frozen: bool = False,
+    use_while_overdue: UseWhileOverdue = UseWhileOverdue.WARN, overdue_grace_days: int = OVERDUE_GRACE_DAYS,
+    apply_announcements: bool = False,
 ) -> Club:  # fmt: skip
     """Make a club.
 
-    Raises NameMissing, TextTooLong, NameTaken, WrongTimeZone, WrongCurrencyCode, NegativeNumber or NumberTooLarge.
+    Raises NameMissing, TextTooLong, NameTaken, WrongTimeZone, WrongCurrencyCode, NegativeNumber, NotPositive or
+    NumberTooLarge.
     """
     code = currency_code(currency)
     _check_refund_fee(refund_fee_percent, refund_fee_most_minor, code)
+    _check_grace(overdue_grace_days)
     club = Club(
         name=name_given(name),
         time_zone=zone_name(time_zone),
@@ -96,6 +119,8 @@ def create_club(
         refund_fee_percent=refund_fee_percent,
         refund_fee_most_minor=refund_fee_most_minor,
         use_while_frozen=use_while_frozen,
+        use_while_overdue=use_while_overdue.value,
+        overdue_grace_days=overdue_grace_days,
         apply_announcements=apply_announcements,
     )
     with named_once(session, "a club", club.name):
@@ -113,6 +138,8 @@ def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> No
     percent = changed.get("refund_fee_percent", club.refund_fee_percent)
     most = changed.get("refund_fee_most_minor", club.refund_fee_most_minor)
     _check_refund_fee(percent, most, code)
+    use, days = changed.get("use_while_overdue"), changed.get("overdue_grace_days", club.overdue_grace_days)
+    _check_grace(days)
     if club.currency != code:
         session.refresh(club, with_for_update=True)  # a lock: nobody signs up there before this is committed
         if held := _memberships(session, club.id):
@@ -123,16 +150,18 @@ def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> No
         club.refund_fee_percent, club.refund_fee_most_minor = percent, most
         club.shortfall_policy = policy.value if policy else club.shortfall_policy
         club.use_while_frozen = changed.get("use_while_frozen", club.use_while_frozen)
+        club.use_while_overdue, club.overdue_grace_days = use.value if use else club.use_while_overdue, days
         club.apply_announcements = changed.get("apply_announcements", club.apply_announcements)
 
 
 def delete_club(session: Session, club: Club) -> None:
-    """Delete a club at which nobody has signed up. Raises ClubInUse."""
+    """Delete a club at which nobody has signed up or checked in. Raises ClubInUse."""
     club_id, name = club.id, club.name
 
     def refusal() -> ClubInUse:
-        held = counted(_memberships(session, club_id), "membership")
-        return ClubInUse(club=name, memberships=held, consequence="it cannot be deleted")
+        held = _memberships(session, club_id)
+        used = counted(held, "membership") if held else "redemptions"
+        return ClubInUse(club=name, memberships=used, consequence="it cannot be deleted")
 
     with unless_in_use(session, refusal):
         session.delete(club)
@@ -157,6 +186,14 @@ def _check_refund_fee(percent: int, most_minor: int, currency: str) -> None:
         if value < 0:
             raise NegativeNumber(field=field, what=what, value=shown[0])
         raise NumberTooLarge(field=field, what=what, value=shown[0], limit=shown[1])
+
+
+def _check_grace(days: int) -> None:
+    field, what = "overdue_grace_days", "The number of days"
+    if days < 1:
+        raise NotPositive(field=field, what=what, value=days)
+    if days > MAX_OVERDUE_GRACE_DAYS:
+        raise NumberTooLarge(field=field, what=what, value=days, limit=MAX_OVERDUE_GRACE_DAYS)
 
 
 def _memberships(session: Session, club_id: int) -> int:

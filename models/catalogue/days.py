@@ -23,7 +23,7 @@ def last_usable_day(base: date, days: int, uncounted: Iterable[DayRange] = ()) -
     if not days:
         return None
     last, counted_to = base + timedelta(days=days), base
-    for first, end in sorted(uncounted):
+    for first, end in sorted(one for one in uncounted if one[1] > base):
         start = max(first, counted_to + ONE_DAY)
         if start > last:
             break

@@ -167,7 +167,7 @@ FROZEN_DUES = {
 ON_END = {
     OnEnd.KEEP.value: "Usable until their own day",
     OnEnd.LAST_DAY.value: "Usable until the last day of the membership",
-    OnEnd.DAYS.value: "Usable for some days after it",
+    OnEnd.DAYS.value: "Usable for some days after the last day of the membership",
 }
 """What becomes of unused sessions when a membership ends."""
 
@@ -177,6 +177,26 @@ def on_end_words(terms: TermRules) -> str:
     if terms.on_end == OnEnd.DAYS:
         return f"Usable for {counted(terms.on_end_days or 0, 'day')} after the last day of the membership"
     return ON_END[terms.on_end]
+
+
+def frozen_words(terms: TermRules) -> str:
+    """What dues give that are paid while a membership is frozen, in a sentence."""
+    given = {
+        FrozenDues.NOTHING: "give no sessions: they are the fee of the freeze",
+        FrozenDues.PART: "give the part of the sessions that they pay for",
+        FrozenDues.FULL: "give sessions as at any other time",
+    }[FrozenDues(terms.frozen_dues)]
+    return f"Dues paid while the membership is frozen {given}."
+
+
+def ended_words(terms: TermRules) -> str:
+    """What becomes of unused sessions when a membership ends, in a sentence."""
+    return f"When the membership ends, unused sessions are {on_end_words(terms).replace('Usable', 'usable')}."
+
+
+def life_words(terms: TermRules) -> str:
+    """What the terms say of a freeze and of the end, in sentences."""
+    return f"{frozen_words(terms)} {ended_words(terms)}"
 
 
 def summary(terms: TermRules, currency: str, given: Iterable[Given]) -> str:

@@ -19,6 +19,8 @@ READ, ADD, CHANGE = "SELECT", "SELECT, INSERT", "SELECT, INSERT, UPDATE"
 ANY = "SELECT, INSERT, UPDATE, DELETE"
 _PROJECTIONS = "UPDATE (quantity, remaining, shortfall, reversed, expires_at)"
 """The changing columns of a grant; its definition never changes."""
+_OWNER = "UPDATE (member_id, first_member_id)"
+"""Of what belongs to a member: a trigger lets only a merge of two members, and its undo, through."""
 _LOCK = "UPDATE (recorded_at)"
 """PostgreSQL requires an UPDATE privilege to lock rows. A trigger refuses changes of a redemption."""
 _STATE = "UPDATE (state, reason, attempts, next_attempt_at, thin, error, waits_since, finished_at, let_through)"
@@ -39,14 +41,16 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "billing_references": {WEB: READ, WORKER: READ, CONSOLE: ADD},
     "bucket_terms": {CONSOLE: ANY},
     "bulk_actions": {WORKER: "SELECT, UPDATE", CONSOLE: CHANGE},
+    "cleared_dues": {WORKER: READ, CONSOLE: ADD},
     "clubs": {WEB: READ, WORKER: READ, CONSOLE: ANY},
     "credit_grants": {
-        WEB: READ, WORKER: f"SELECT, INSERT, {_PROJECTIONS}", CONSOLE: f"SELECT, INSERT, {_PROJECTIONS}"
+        WEB: READ, WORKER: f"SELECT, INSERT, {_PROJECTIONS}", CONSOLE: f"SELECT, INSERT, {_PROJECTIONS}, {_OWNER}"
     },
     "delivery_counts": {WEB: CHANGE, WORKER: "SELECT, DELETE", CONSOLE: READ},
     "entry_chain": {WORKER: ADD},
     "event_errors": {WORKER: "SELECT, INSERT, DELETE", CONSOLE: READ},
     "expiry_runs": {WEB: READ, WORKER: CHANGE, CONSOLE: "SELECT, UPDATE"},
+    "failed_dues": {WORKER: ANY, CONSOLE: ANY},
     "frozen_memberships": {WORKER: READ, CONSOLE: READ},
     "grant_clubs": {WORKER: READ, CONSOLE: READ},
     "heartbeats": {WEB: ANY, WORKER: ANY, CONSOLE: ANY},
@@ -55,16 +59,20 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "kept_answers": {CONSOLE: CHANGE},
     "learned_certificates": {WEB: ADD},
     "ledger_entries": {WORKER: ADD, CONSOLE: ADD},
-    "life_acts": {WORKER: ADD, CONSOLE: ADD},
-    "life_in_force": {WORKER: READ, CONSOLE: READ},
+    "life_acts": {WEB: READ, WORKER: ADD, CONSOLE: ADD},
+    "life_in_force": {WEB: READ, WORKER: READ, CONSOLE: READ},
     "login_failures": {CONSOLE: ANY},
     "logins": {CONSOLE: ANY},
-    "members": {WORKER: READ, CONSOLE: f"{ADD}, {_LOCK}"},
+    "members": {
+        WORKER: f"{READ}, {_LOCK}",
+        CONSOLE: f"{ADD}, UPDATE (name, email, recorded_at, merged_into, merged_at, erased_at)",
+    },
     "membership_terms": {WEB: READ, WORKER: READ, CONSOLE: ADD},
-    "memberships": {WEB: READ, WORKER: READ, CONSOLE: ADD},
+    "memberships": {WEB: READ, WORKER: READ, CONSOLE: f"{ADD}, {_OWNER}"},
     "not_dues": {WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
     "notices": {CONSOLE: ANY},
     "offers": {CONSOLE: ANY},
+    "overdue_memberships": {WORKER: READ, CONSOLE: READ},
     "pauses": {WEB: READ, WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
     "paid_payments": {WORKER: READ, CONSOLE: READ},
     "payment_facts": {WEB: READ, WORKER: ADD, CONSOLE: READ},

@@ -35,7 +35,7 @@ from models.ledger import clawback, entries, expiry, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import CreditGrant, Move
 from models.ledger.kinds import EntryKind
-from models.members.memberships import Member
+from models.members.memberships import Member, lock_member, with_merged
 from models.staff import actions
 from models.staff.actions import Actor
 
@@ -70,6 +70,7 @@ class Adjustment(Base):
     id: Mapped[Id]
     idempotency_key: Mapped[str] = mapped_column(String(255), unique=True)
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    """The id that was asked for; it stays when that member is merged."""
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
     quantity: Mapped[int]
     expires_at: Mapped[datetime | None]
@@ -103,29 +104,28 @@ def adjust(
     One person alone may give and take `alone_up_to` sessions of a member in one local day at the member's club, in
     total. Sessions given expire after the local `last_day` there; None is never. The same key with the same content
     changes nothing. Raises ZeroQuantity, NumberTooLarge, ReasonMissing,
-    TextTooLong, DayTooFar, DayOver, TooFewSessions, KeyReused, NotFound, NotASessionItem.
+    TextTooLong, DayTooFar, DayOver, TooFewSessions, KeyReused, NotFound, MemberErased, NotASessionItem.
     """
     if not quantity:
         raise ZeroQuantity
     if abs(quantity) > MAX_QUANTITY:
         raise NumberTooLarge(field="quantity", what="Sessions", value=abs(quantity), limit=MAX_QUANTITY)
     note = actions.reason_given(note, field="note")
-    for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
-        if session.get(table, wanted) is None:
-            raise NotFound(field=f"{what}_id", what=what, name=wanted)
-    item = session.get_one(Item, item_id)
+    item = session.get(Item, item_id)
+    if item is None:
+        raise NotFound(field="item_id", what="item", name=item_id)
     if item.kind != ItemKind.SCHEDULER_BUCKET:
         raise NotASessionItem(item=item.name)
-    zone = home_zone(session, member_id)
+    # Two concurrent adjustments are counted one after the other.
+    owner = lock_member(session, member_id, alone=True).id
+    zone = home_zone(session, owner)
     expires_at = expiry.end_of(last_day, zone, now) if last_day and quantity > 0 else None
     content = {
         "member_id": member_id, "item_id": item_id, "quantity": quantity, "expires_at": expires_at,
         "reason": reason.value, "note": note,
     }  # fmt: skip
     with session.begin_nested():
-        # Two concurrent adjustments are counted one after the other.
-        session.get_one(Member, member_id, with_for_update={"key_share": True})
-        alone = _alone_today(session, member_id, by, zone, now) + abs(quantity)
+        alone = _alone_today(session, owner, by, zone, now) + abs(quantity)
         needs_second_person = alone > alone_up_to
         new = insert(Adjustment).values(
             idempotency_key=key, asked_by=by.name, asked_at=now, needs_second_person=needs_second_person, **content
@@ -138,17 +138,17 @@ def adjust(
         elif needs_second_person:
             _require_future(expires_at, now)
             if quantity < 0:
-                entries.draw(session, member_id=member_id, item_id=item_id, quantity=-quantity, now=now)
+                entries.draw(session, member_id=owner, item_id=item_id, quantity=-quantity, now=now)
             reason_given = f"{adjustment.reason}: {note}"
-            actions.log(session, by, "ask to adjust", adjustment.subject, member_id=member_id, reason=reason_given)
+            actions.log(session, by, "ask to adjust", adjustment.subject, member_id=owner, reason=reason_given)
         else:
-            _apply(session, adjustment, "adjust", by, now)
+            _apply(session, adjustment, owner, "adjust", by, now)
     return adjustment
 
 
 _ALONE_TODAY = text("""
     SELECT coalesce(sum(abs(quantity)), 0)::int FROM adjustments
-    WHERE member_id = :member AND asked_by = :person AND NOT needs_second_person AND asked_at >= :since
+    WHERE member_id = ANY(:members) AND asked_by = :person AND NOT needs_second_person AND asked_at >= :since
 """)
 
 
@@ -156,7 +156,7 @@ def _alone_today(session: Session, member_id: int, by: Actor, time_zone: str, no
     """How many sessions of the member this person has given or taken alone since the local midnight."""
     yesterday = now.astimezone(ZoneInfo(time_zone)).date() - timedelta(days=1)
     since = days.end_of(yesterday, time_zone)
-    values = {"member": member_id, "person": by.name, "since": since}
+    values = {"members": list(with_merged(session, member_id)), "person": by.name, "since": since}
     alone: int = session.scalars(_ALONE_TODAY, values).one()
     return alone
 
@@ -164,11 +164,13 @@ def _alone_today(session: Session, member_id: int, by: Actor, time_zone: str, no
 def decide(session: Session, adjustment_id: int, *, approve: bool, by: Actor, now: datetime) -> Adjustment:
     """Apply an adjustment that waits for a second person, or decline it, which the person who asked may do too.
 
-    Raises NotFound, WrongState if it is decided already, SamePerson, DayOver, TooFewSessions.
+    Raises NotFound, MemberErased, WrongState if it is decided already, SamePerson, DayOver, TooFewSessions.
     """
-    adjustment = session.get(Adjustment, adjustment_id, with_for_update=True, populate_existing=True)
-    if adjustment is None:
+    asked = session.get(Adjustment, adjustment_id)
+    if asked is None:
         raise NotFound(what="adjustment", name=adjustment_id)
+    owner = lock_member(session, asked.member_id, field=None).id if approve else asked.member_id
+    adjustment = session.get_one(Adjustment, adjustment_id, with_for_update=True, populate_existing=True)
     if adjustment.approved is not None:
         state = f"{'approved' if adjustment.approved else 'declined'} by {adjustment.decided_by}"
         raise WrongState(what=f"Adjustment {adjustment_id}", state=state, verb="decided again")
@@ -179,8 +181,13 @@ def decide(session: Session, adjustment_id: int, *, approve: bool, by: Actor, no
         elif by.name == adjustment.asked_by:
             raise SamePerson(adjustment=adjustment_id)
         else:
-            _apply(session, adjustment, "approve", by, now)
+            _apply(session, adjustment, owner, "approve", by, now)
     return adjustment
+
+
+def may_decline(adjustment: Adjustment, by: Actor, *, is_manager: bool) -> bool:
+    """Whether that person may decline it: people below manager only withdraw their own."""
+    return is_manager or adjustment.asked_by == by.name
 
 
 def waiting(session: Session, member_id: int | None = None) -> Sequence[Adjustment]:
@@ -188,7 +195,7 @@ def waiting(session: Session, member_id: int | None = None) -> Sequence[Adjustme
     query = select(Adjustment).where(Adjustment.decided_at.is_(None)).order_by(Adjustment.id)
     query = query.options(joinedload(Adjustment.member), joinedload(Adjustment.item))
     if member_id is not None:
-        query = query.where(Adjustment.member_id == member_id)
+        query = query.where(Adjustment.member_id.in_(with_merged(session, member_id)))
     return session.scalars(query).all()
 
 
@@ -197,8 +204,8 @@ def count_waiting(session: Session) -> int:
     return session.scalar(select(func.count()).where(Adjustment.decided_at.is_(None))) or 0
 
 
-def _apply(session: Session, adjustment: Adjustment, verb: str, by: Actor, now: datetime) -> None:
-    member_id, item_id, quantity = adjustment.member_id, adjustment.item_id, adjustment.quantity
+def _apply(session: Session, adjustment: Adjustment, member_id: int, verb: str, by: Actor, now: datetime) -> None:
+    item_id, quantity = adjustment.item_id, adjustment.quantity
     _require_future(adjustment.expires_at, now)
     reason = f"{adjustment.reason}: {adjustment.note}"
     note = reason if adjustment.asked_by == by.name else f"{reason} (asked for by {adjustment.asked_by})"

@@ -19,6 +19,8 @@ class UsableGrant(NamedTuple):
     expires_at: datetime | None
     paid_for: bool
     """True if a payment gave it, False if a person did."""
+    membership_id: int | None = None
+    """The membership whose dues gave it."""
 
 
 class Draw(NamedTuple):

@@ -13,15 +13,15 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, tex
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.catalogue.days import OPEN
 from models.catalogue.items import Item
 from models.database.arrays import Batch
 from models.database.base import Base, Id, RecordedAt
-from models.errors import MembershipFrozen, TooFewSessions
+from models.errors import MembershipFrozen, OverdueSessions, TooFewSessions
 from models.ledger import burn_order, kinds
 from models.ledger.burn_order import Draw, UsableGrant
 from models.ledger.kinds import CHECKS, EntryKind
-from models.wording import day_of
+from models.members.life import until_words
+from models.members.overdue import Overdue
 
 
 class CreditGrant(Base):
@@ -49,6 +49,9 @@ class CreditGrant(Base):
     action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
     """The action that gave it by hand; NULL if a payment gave it."""
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"))
+    """Whose it is; only a merge of two members, or its undo, changes that."""
+    first_member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
+    """For whom it was made, where a merge has moved it since."""
     membership_id: Mapped[int | None] = mapped_column(ForeignKey("memberships.id"))
     """The membership whose dues gave it; NULL if it was given by hand."""
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
@@ -240,16 +243,20 @@ def add(
     return grant
 
 
-_USABLE = text("""
-    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for, (
+FROZEN_TO = """(
         SELECT max(coalesce(f.last_day, '9999-12-31')) FROM frozen_memberships f
         WHERE f.membership_id = g.membership_id AND NOT f.use_while_frozen
-          AND CAST(CAST(:now AS timestamptz) AT TIME ZONE f.time_zone AS date)
+          AND CAST(CAST(:at AS timestamptz) AT TIME ZONE f.time_zone AS date)
               BETWEEN f.first_day AND coalesce(f.last_day, '9999-12-31')
-    ) AS frozen_to
+    )"""
+"""SQL: the last frozen local day of grant `g`, if it is frozen at that moment; NULL if it can be used."""
+
+_USABLE = text(f"""
+    SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for, membership_id,
+           {FROZEN_TO} AS frozen_to
     FROM credit_grants g
     WHERE member_id = :member AND item_id = :item AND remaining > 0
-      AND effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)
+      AND effective_at <= :at AND (expires_at IS NULL OR :now < expires_at)
     ORDER BY id
     FOR UPDATE OF g
 """)
@@ -258,25 +265,39 @@ _COMING = text("""
     SELECT CAST(coalesce(sum(g.remaining), 0) AS bigint),
            min(CAST(g.effective_at AT TIME ZONE c.time_zone AS date))
     FROM credit_grants g JOIN grant_clubs c ON c.grant_id = g.id
-    WHERE g.member_id = :member AND g.item_id = :item AND g.remaining > 0 AND g.effective_at > :now
+    WHERE g.member_id = :member AND g.item_id = :item AND g.remaining > 0 AND g.effective_at > :at
 """)
 
 
-def draw(session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime) -> list[Draw]:
+def draw(
+    session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime, at: datetime | None = None,
+    withheld: Sequence[Overdue] = (),
+) -> list[Draw]:  # fmt: skip
     """What to take from each of the member's usable grants, in burn order. Locks the grants.
 
-    Sessions that are coming are not drawn. Raises TooFewSessions, which says how many they are and from when.
+    With `at`, for a use at that earlier moment: of the grants that were usable then and have not expired since.
+    Sessions that are coming or frozen are not drawn, nor are those of the memberships in `withheld`. Raises
+    MembershipFrozen or OverdueSessions if there were enough with them, and else TooFewSessions, which says how many are
+    coming and from when.
     """
-    rows = session.execute(_USABLE, {"member": member_id, "item": item_id, "now": now}).all()
+    wanted = {"member": member_id, "item": item_id, "now": now, "at": at or now}
+    rows = session.execute(_USABLE, wanted).all()
     grants = [UsableGrant(*row) for *row, frozen_to in rows if frozen_to is None]
-    draws = burn_order.draw(grants, quantity)
+    late = {one.membership_id: one for one in withheld}
+    free = [grant for grant in grants if grant.membership_id not in late]
+    draws = burn_order.draw(free, quantity)
+    if draws is None and burn_order.draw(grants, quantity):
+        usable, held_back = (sum(grant.remaining for grant in some) for some in (free, set(grants) - set(free)))
+        since = min(late[grant.membership_id].day for grant in grants if grant.membership_id in late)
+        item = session.get_one(Item, item_id).name
+        raise OverdueSessions(asked=quantity, item=item, usable=usable, withheld=held_back, since=since)
     if draws is None:
         usable, item = sum(grant.remaining for grant in grants), session.get_one(Item, item_id).name
         frozen = [(row.remaining, row.frozen_to) for row in rows if row.frozen_to]
         if usable + sum(remaining for remaining, _ in frozen) >= quantity:
             until = min(frozen_to for _, frozen_to in frozen)
-            raise MembershipFrozen(item=item, until="further notice" if until == OPEN else day_of(until))
-        coming, first = session.execute(_COMING, {"member": member_id, "item": item_id, "now": now}).one()
+            raise MembershipFrozen(item=item, until=until_words(until))
+        coming, first = session.execute(_COMING, wanted).one()
         raise TooFewSessions(asked=quantity, item=item, usable=usable, coming=coming, usable_from=first)
     return draws
 

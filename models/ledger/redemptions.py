@@ -1,10 +1,13 @@
-"""Redemptions and returns of sessions, each once per idempotency key."""
+"""Redemptions and returns of sessions, each once per idempotency key.
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
+A redemption may say its occasion, and be dated back to when it happened.
+"""
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, select, text
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, ScalarSelect, String, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -12,11 +15,13 @@ from models.catalogue.items import Item
 from models.database.arrays import array
 from models.database.base import Base, Id, RecordedAt
 from models.errors import KeyReused, NotFound, NothingToReturn, NotPositive
-from models.ledger import entries
+from models.ledger import entries, occasions
 from models.ledger.burn_order import Draw
 from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
-from models.members.memberships import Member
+from models.ledger.occasions import LENGTHS, Occasion
+from models.members import overdue
+from models.members.memberships import lock_member
 from models.staff import actions
 from models.staff.actions import Actor
 
@@ -27,17 +32,33 @@ class Redemption(Base):
     __tablename__ = "redemptions"
     __table_args__ = (
         CheckConstraint("quantity > 0", "quantity_positive"),
+        CheckConstraint(
+            "undoes IS NULL OR num_nonnulls(club_id, class_reference, class_name, trainer, note) = 0",
+            "occasion_of_a_use",
+        ),
         Index("ix_redemptions_undoes", "undoes", postgresql_where=text("undoes IS NOT NULL")),
+        Index("ix_redemptions_club_id", "club_id", postgresql_where=text("club_id IS NOT NULL")),
+        Index(
+            "ix_redemptions_class_reference", "class_reference", postgresql_where=text("class_reference IS NOT NULL")
+        ),
     )
 
     id: Mapped[Id]
     idempotency_key: Mapped[str] = mapped_column(String(255), unique=True)
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    """The id that was asked for; it stays when that member is merged."""
     item_id: Mapped[int] = mapped_column(ForeignKey("items.id"))
     quantity: Mapped[int]
     undoes: Mapped[int | None] = mapped_column(ForeignKey("redemptions.id"))
     occurred_at: Mapped[datetime]
     recorded_at: Mapped[RecordedAt]
+    club_id: Mapped[int | None] = mapped_column(ForeignKey("clubs.id"))
+    """The club where it was; like all that follows only if somebody said so."""
+    class_reference: Mapped[str | None] = mapped_column(String(LENGTHS["class_reference"]))
+    """The class as the gym's scheduler calls it."""
+    class_name: Mapped[str | None] = mapped_column(String(LENGTHS["class_name"]))
+    trainer: Mapped[str | None] = mapped_column(String(LENGTHS["trainer"]))
+    note: Mapped[str | None] = mapped_column(String(LENGTHS["note"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +67,53 @@ class Answer:
 
     redemption_id: int
     draws: list[Draw]
+    repeated: bool = field(default=False, compare=False)
+    """An earlier call with the same key did it."""
 
 
 def redeem(
-    session: Session, *, member_id: int, item_id: int, quantity: int, key: str, by: Actor, now: datetime
-) -> Answer:
+    session: Session, *, member_id: int, item_id: int, quantity: int, key: str, by: Actor, now: datetime,
+    occasion: Occasion = Occasion(), back: timedelta = occasions.DESK_BACK,  # noqa: B008 -- it never changes
+    override_reason: str | None = None,
+) -> Answer:  # fmt: skip
     """Take sessions from the member's usable grants, in burn order.
 
-    The same key with the same content returns the first answer again. Raises NotFound, KeyReused for other content,
-    TooFewSessions (nothing is taken), NotPositive.
+    Dated back, by `back` at most, it takes sessions that were usable when it happened and have not expired since.
+    The same key with the same content, occasion included, returns the first answer again; the moment counts only where
+    it is given. Where a club lets nobody use sessions of a membership whose dues are overdue, the override's reason
+    lets them be used; the act has it. Raises NotFound, MemberErased, TextTooLong, InFuture, TooFarBack, KeyReused for
+    other content, TooFewSessions, MembershipFrozen or OverdueSessions (nothing is taken), NotPositive.
     """
+    why = actions.reason_given(override_reason, "override_reason") if override_reason else None
     if quantity < 1:
         raise NotPositive(what="Quantity", value=quantity)
-    for what, table, wanted in (("member", Member, member_id), ("item", Item, item_id)):
-        if session.get(table, wanted) is None:
-            raise NotFound(field=f"{what}_id", what=what, name=wanted)
+    if session.get(Item, item_id) is None:
+        raise NotFound(field="item_id", what="item", name=item_id)
     with session.begin_nested():
-        redemption_id, first = _begin(session, key, member_id, item_id, quantity, None, now)
+        owner = lock_member(session, member_id).id
+        occasion = occasions.kept(session, occasion)
+        at = occasion.occurred_at or now
+        content = {"member_id": member_id, "item_id": item_id, "quantity": quantity, "undoes": None, **occasion.details}
+        redemption_id, first = _begin(session, key, content, at, is_dated=occasion.occurred_at is not None)
         if not first:
             return _first_answer(session, redemption_id)
-        draws = entries.draw(session, member_id=member_id, item_id=item_id, quantity=quantity, now=now)
+        occasions.check_moment(at, now=now, back=back)
+        late = overdue.refusing(session, owner, now)
+        draws = entries.draw(
+            session, member_id=owner, item_id=item_id, quantity=quantity, now=now, at=min(at, now),
+            withheld=() if why else late,
+        )  # fmt: skip
         subject = f"{quantity} {session.get_one(Item, item_id).name}, redemption {redemption_id}"
-        act = actions.log(session, by, "redeem", subject, member_id=member_id)
+        if occasion.occurred_at:
+            subject += f", dated {at:%Y-%m-%d %H:%M} UTC"
+        if why and late:
+            subject += f", though dues are overdue since {late[0].day}"
+        reason = "; ".join(filter(None, [why, occasion.note])) or None
+        act = actions.log(session, by, "redeem", subject, member_id=owner, reason=reason)
         kind = EntryKind.REDEMPTION
         entries.post(
             session,
-            [Move(grant, kind, -taken, now, redemption_id=redemption_id, action_id=act) for grant, taken in draws],
+            [Move(grant, kind, -taken, at, redemption_id=redemption_id, action_id=act) for grant, taken in draws],
         )
         return Answer(redemption_id, draws)
 
@@ -112,7 +154,8 @@ def give_back(
         asked = quantity or (known.quantity if known else left)
         if known is None and not 0 < asked <= left:
             raise NothingToReturn(asked=asked or "Further", redemption=redemption_id, left=left)
-        return_id, first = _begin(session, key, origin.member_id, origin.item_id, asked, redemption_id, now)
+        content = {"member_id": origin.member_id, "item_id": origin.item_id, "quantity": asked, "undoes": redemption_id}
+        return_id, first = _begin(session, key, content, now)
         if not first:
             return _first_answer(session, return_id)
         draws = []
@@ -137,15 +180,16 @@ def give_back(
 
 
 def _begin(
-    session: Session, key: str, member_id: int, item_id: int, quantity: int, undoes: int | None, now: datetime
+    session: Session, key: str, content: Mapping[str, object], at: datetime, *, is_dated: bool = False
 ) -> tuple[int, bool]:
     """The id under this key, and whether this is the first time. Raises KeyReused."""
-    content = {"member_id": member_id, "item_id": item_id, "quantity": quantity, "undoes": undoes}
-    new = insert(Redemption).values(idempotency_key=key, occurred_at=now, **content)
+    new = insert(Redemption).values(idempotency_key=key, occurred_at=at, **content)
     redemption_id = session.scalar(new.on_conflict_do_nothing().returning(Redemption.id))
     if redemption_id is not None:
         return redemption_id, True
     known = session.scalars(select(Redemption).where(Redemption.idempotency_key == key)).one()
+    if is_dated:
+        content = {**content, "occurred_at": at}
     if any(getattr(known, name) != value for name, value in content.items()):
         raise KeyReused(key=key)
     return known.id, False
@@ -160,7 +204,26 @@ _ANSWERED = text("""
 
 def _first_answer(session: Session, redemption_id: int) -> Answer:
     drawn = session.execute(_ANSWERED, {"redemption": redemption_id})
-    return Answer(redemption_id, [Draw(*row) for row in drawn])
+    return Answer(redemption_id, [Draw(*row) for row in drawn], repeated=True)
+
+
+def id_made_with(key: str) -> ScalarSelect[int]:
+    """The id of the redemption that was made with this idempotency key, or whose return was."""
+    made = select(func.coalesce(Redemption.undoes, Redemption.id)).where(Redemption.idempotency_key == key)
+    return made.scalar_subquery()
+
+
+_IS_OF = text("""
+    SELECT EXISTS (
+        SELECT FROM ledger_entries e JOIN credit_grants g ON g.id = e.grant_id
+        WHERE e.redemption_id = :redemption AND g.member_id = :member
+    )
+""")
+
+
+def is_of(session: Session, redemption_id: int, member_id: int) -> bool:
+    """Whether the redemption took sessions of this member, whoever's they were when it was made."""
+    return bool(session.scalar(_IS_OF, {"redemption": redemption_id, "member": member_id}))
 
 
 _RETURNABLE = text("""

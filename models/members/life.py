@@ -6,23 +6,33 @@ what they come to, in whatever order acts and payments were recorded.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import CheckConstraint, ForeignKey, exists, select, text
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, aliased, joinedload, mapped_column, relationship
 
 from models.catalogue.clubs import Club
-from models.catalogue.days import OPEN, DayRange, local_day
+from models.catalogue.days import ONE_DAY, OPEN, DayRange, local_day
 from models.database import locks
 from models.database.arrays import array
 from models.database.base import Base, Id, RecordedAt, one_of
-from models.errors import AlreadyEnded, DaysBackwards, NotChanged, TooLong, WrongState, YearWrong
+from models.errors import (
+    AlreadyEnded,
+    DaysBackwards,
+    EndsTooEarly,
+    LastDayMissing,
+    NotChanged,
+    NotFound,
+    TooLong,
+    WrongState,
+    YearWrong,
+)
 from models.members import settling_again
-from models.members.memberships import Membership
+from models.members.memberships import Membership, lock_member
 from models.staff import actions
 from models.staff.actions import Action, Actor
 from models.wording import day_of
@@ -91,6 +101,20 @@ class LifeAct(Base):
     club: Mapped[Club | None] = relationship()
 
     @property
+    def what(self) -> str:
+        """What was done, in words: `Frozen`, `Freeze changed`, `Reopened`, `Closed for classes`."""
+        noun = self.kind.capitalize()
+        if self.undone:
+            return "Reopened" if self.kind == LifeKind.END else f"{noun} undone"
+        if self.replaces:
+            return f"{noun} changed"
+        return {
+            LifeKind.FREEZE: "Frozen",
+            LifeKind.END: "Ended",
+            LifeKind.CLOSURE: f"Closed for {SCOPES[Scope(self.scope or Scope.ALL)].lower()}",
+        }[LifeKind(self.kind)]
+
+    @property
     def days(self) -> str:
         """Its days in words: `from Jan 7 to Jan 16, 2026`."""
         if self.kind == LifeKind.END:
@@ -110,6 +134,40 @@ class Life(NamedTuple):
         """Whether that local day is frozen."""
         return any(first <= day <= last for first, last in self.frozen)
 
+    def frozen_days(self, day: date) -> DayRange | None:
+        """The frozen days without a gap that this day is one of, or the next to come; None where there are none."""
+        run: DayRange | None = None
+        for first, last in sorted(self.frozen):
+            if last < day:
+                continue
+            if run and first - ONE_DAY > run[1]:
+                break
+            run = (run[0], max(run[1], last)) if run else (first, last)
+        return run
+
+    def frozen_until(self, day: date) -> date | None:
+        """Until which local day it is frozen without a break; None if it is not frozen that day, `OPEN` without end."""
+        run = self.frozen_days(day)
+        return run[1] if run and run[0] <= day else None
+
+    def words(self, today: date) -> list[str]:
+        """How it stands and what is to come, as people say it: `Frozen until Jan 16, 2026`, `Ends on Jan 31, 2026`."""
+        said = []
+        if run := self.frozen_days(today):
+            first, last = run
+            if first <= today:
+                said.append(f"Frozen until {until_words(last)}")
+            else:
+                said.append(f"Frozen from {day_of(first)} {'on' if last == OPEN else f'to {day_of(last)}'}")
+        if self.ended:
+            said.append(f"{'Ends' if self.ended >= today else 'Ended'} on {day_of(self.ended)}")
+        return said
+
+
+def until_words(last: date) -> str:
+    """Until when a freeze lasts: `Jan 16, 2026`, or `further notice`."""
+    return "further notice" if last == OPEN else day_of(last)
+
 
 UNTOUCHED = Life()
 
@@ -119,7 +177,7 @@ class Lives(NamedTuple):
 
     frozen: Mapping[int, list[DayRange]]
     ended: Mapping[int, date]
-    closed: Mapping[int, Mapping[int, list[DayRange]]]
+    closed: Mapping[int, Mapping[int, tuple[DayRange, ...]]]
 
     def of(self, membership_id: int, club_id: int) -> Life:
         """The life of one membership."""
@@ -127,7 +185,7 @@ class Lives(NamedTuple):
         ended = self.ended.get(membership_id)
         if not (frozen or closed or ended):
             return UNTOUCHED
-        return Life(tuple(frozen), {item: tuple(ranges) for item, ranges in closed.items()}, ended)
+        return Life(tuple(frozen), closed, ended)
 
 
 _LIVES = text("""
@@ -154,7 +212,8 @@ def read(session: Session, membership_ids: Collection[int]) -> Lives:
                 closed[owner][item_id].append((first, last))
             case _:
                 ended[owner] = last
-    return Lives(frozen, ended, closed)
+    every = {club: {item: tuple(ranges) for item, ranges in items.items()} for club, items in closed.items()}
+    return Lives(frozen, ended, every)
 
 
 _LATER = aliased(LifeAct)
@@ -165,6 +224,13 @@ def in_force(session: Session, *, membership_id: int | None = None, club_id: int
     """The acts of a membership, or the closures of a club, that count; by their days."""
     owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
     return session.scalars(_IN_FORCE.where(owner).order_by(LifeAct.first_day, LifeAct.last_day, LifeAct.id)).all()
+
+
+def history(session: Session, *, membership_id: int | None = None, club_id: int | None = None) -> Sequence[LifeAct]:
+    """Every act of a membership, or every closure of a club, with its changes and undoings; the newest first."""
+    owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
+    every = select(LifeAct).where(owner).options(joinedload(LifeAct.action)).order_by(LifeAct.id.desc())
+    return session.scalars(every).all()
 
 
 class Done(NamedTuple):
@@ -179,7 +245,8 @@ def freeze(
 ) -> Done:
     """Freeze a membership from the first local day to the last; without a last one, until further notice.
 
-    Days of several freezes count once. Raises DaysBackwards, YearWrong, TooLong, ReasonMissing or TextTooLong.
+    Days of several freezes count once. Raises DaysBackwards, YearWrong, TooLong, MemberErased, ReasonMissing or
+    TextTooLong.
     """
     act = LifeAct(kind=LifeKind.FREEZE.value, membership_id=membership.id, first_day=first, last_day=last)
     return _record(session, act, "freeze", reason, by, now)
@@ -188,7 +255,7 @@ def freeze(
 def end(session: Session, membership: Membership, *, last: date, reason: str, by: Actor, now: datetime) -> Done:
     """End a membership after its last local day, which may be past or to come.
 
-    What becomes of unused sessions is as its terms of that day say. Raises AlreadyEnded, and as `freeze`.
+    What becomes of unused sessions is as its terms of that day say. Raises AlreadyEnded, EndsTooEarly, and as `freeze`.
     """
     locks.change(session)
     for known in in_force(session, membership_id=membership.id):
@@ -212,7 +279,7 @@ def close(
 def change(session: Session, act: LifeAct, *, last: date | None, reason: str, by: Actor, now: datetime) -> Done:
     """Give an act that counts another last day: a freeze that ends early or goes on, a membership's later end.
 
-    Raises NotChanged, WrongState for one that does not count any more, and as `freeze`.
+    Raises NotChanged, WrongState for one that does not count any more, LastDayMissing, and as `freeze` and `end`.
     """
     if last == act.last_day:
         raise NotChanged(field="last_day")
@@ -243,9 +310,10 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     owner = session.get_one(Club, act.club_id) if act.club_id else session.get_one(Membership, act.membership_id)
     club, whose = (owner, f"club {owner.name}") if isinstance(owner, Club) else (owner.club, f"membership {owner.id}")
     if not act.undone:
-        _check_days(act, local_day(now, club.time_zone))
+        began = local_day(owner.versions[0].since, club.time_zone) if isinstance(owner, Membership) else None
+        check_days(act, local_day(now, club.time_zone), began)
     locks.change(session)
-    member_id = owner.member_id if isinstance(owner, Membership) else None
+    member_id = lock_member(session, owner.member_id).id if isinstance(owner, Membership) else None
     act.action_id = actions.log(session, by, verb, f"{whose}, {act.days}", member_id=member_id, reason=reason)
     session.add(act)
     session.flush()
@@ -254,11 +322,19 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     return Done(act, settling_again.of_memberships(session, [(act.membership_id or 0, None)]))
 
 
-def _check_days(act: LifeAct, today: date) -> None:
+def check_days(act: LifeAct, today: date, began: date | None = None) -> None:
+    """Refuse days that make no sense; `began` is the first day of the membership.
+
+    Raises LastDayMissing, DaysBackwards, YearWrong, TooLong or EndsTooEarly.
+    """
     first, last = act.first_day, act.last_day
+    if last is None and act.kind != LifeKind.FREEZE:
+        raise LastDayMissing
     for field, day in (("first_day", first), ("last_day", last)):
         if day and abs((day - today).days) > MAX_YEARS * 366:
             raise YearWrong(field=field, day=day_of(day), years=MAX_YEARS)
+    if act.kind == LifeKind.END and last and began and last < began:
+        raise EndsTooEarly(first=day_of(began), last=day_of(last))
     if not (first and last):
         return
     if last < first:
@@ -266,3 +342,36 @@ def _check_days(act: LifeAct, today: date) -> None:
     limit, words = (MAX_CLOSURE, "a year") if act.kind == LifeKind.CLOSURE else (MAX_FREEZE, "three years")
     if last - first >= limit:
         raise TooLong(what=f"A {act.kind}", first=day_of(first), last=day_of(last), limit=words)
+
+
+_FIRST = text("""
+    WITH RECURSIVE back AS (
+        SELECT id AS version, id, replaces FROM life_acts WHERE id = ANY(CAST(:ids AS bigint[]))
+        UNION ALL SELECT b.version, a.id, a.replaces FROM back b JOIN life_acts a ON a.id = b.replaces
+    )
+    SELECT version, id FROM back WHERE replaces IS NULL
+""")
+
+
+def numbers(session: Session, acts: Iterable[LifeAct]) -> dict[int, int]:
+    """By the id of each version, the number that the act keeps through its changes: the id of its first version."""
+    found = session.execute(_FIRST, {"ids": array(act.id for act in acts)})
+    return {row.version: row.id for row in found}
+
+
+def newest(session: Session, kind: LifeKind, number: int) -> LifeAct:
+    """The last version of the act of that kind, undone or not; any of its versions names it. Raises NotFound."""
+    act = session.get(LifeAct, number)
+    while act and (later := session.scalar(select(LifeAct).where(LifeAct.replaces == act.id))):
+        act = later
+    if act is None or act.kind != kind:
+        raise NotFound(what=kind.value, name=number)
+    return act
+
+
+def the_end(session: Session, membership: Membership) -> LifeAct:
+    """The end of the membership that counts. Raises NotFound."""
+    for act in in_force(session, membership_id=membership.id):
+        if act.kind == LifeKind.END:
+            return act
+    raise NotFound(what="end of membership", name=membership.id)

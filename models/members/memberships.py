@@ -1,5 +1,6 @@
 """Members, their memberships with the pinned terms, and billing references; signing_up.py makes them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select, text
@@ -14,6 +15,7 @@ from models.catalogue.terms import FrozenDues, OnEnd, Partial, Release
 from models.database.base import Base, Currency, Id, MinorUnits, RecordedAt, Reference
 from models.database.naming import MAX_NAME_LENGTH, reference_given
 from models.errors import (
+    MemberErased,
     NotFound,
     ReferenceTaken,
     SeveralMemberships,
@@ -30,15 +32,25 @@ class Member(Base):
     __tablename__ = "members"
     __table_args__ = (
         Index("uq_members_email", text("lower(email)"), unique=True),
+        Index("ix_members_merged_into", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
         CheckConstraint("email ~ '^[^@[:space:]]+@[^@[:space:]]+$'", "email"),
+        CheckConstraint("(merged_into IS NULL) = (merged_at IS NULL) AND merged_into <> id", "merged"),
     )
 
     id: Mapped[Id]
     email: Mapped[str] = mapped_column(String(MAX_EMAIL_LENGTH))
     name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
     recorded_at: Mapped[RecordedAt]
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
+    """The member that this one turned out to be, and that has all of its memberships and grants; it is found only by
+    its id, which leads there."""
+    merged_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
+    """When the person's name, address and data were erased; the ledger stays."""
 
-    memberships: Mapped[list["Membership"]] = relationship(back_populates="member", order_by="Membership.id")
+    memberships: Mapped[list["Membership"]] = relationship(
+        back_populates="member", order_by="Membership.id", foreign_keys="Membership.member_id"
+    )
 
 
 class Membership(Base):
@@ -49,6 +61,8 @@ class Membership(Base):
     id: Mapped[Id]
     idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
     member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
+    first_member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
+    """Who signed up for it, where a merge has moved it since."""
     club_id: Mapped[int] = mapped_column(ForeignKey("clubs.id"), index=True)
     offer_id: Mapped[int] = mapped_column(ForeignKey("offers.id"), index=True)
     payment_term_id: Mapped[int] = mapped_column(ForeignKey("payment_terms.id"), index=True)
@@ -56,7 +70,7 @@ class Membership(Base):
     currency: Mapped[Currency]
     recorded_at: Mapped[RecordedAt]
 
-    member: Mapped[Member] = relationship(back_populates="memberships")
+    member: Mapped[Member] = relationship(back_populates="memberships", foreign_keys=[member_id])
     club: Mapped[Club] = relationship()
     versions: Mapped[list["MembershipTerms"]] = relationship(
         back_populates="membership", order_by="MembershipTerms.since, MembershipTerms.id"
@@ -156,8 +170,47 @@ def held_by_term(session: Session, now: datetime) -> dict[int, int]:
 
 
 def find_member(session: Session, email: str) -> Member | None:
-    """The member with that address, in any case."""
-    return session.scalar(select(Member).where(func.lower(Member.email) == func.lower(email.strip())))
+    """The member with that address, in any case; the address of a merged one leads to the one that it is now."""
+    wanted = func.lower(Member.email) == func.lower(email.strip())
+    found = session.scalar(select(Member).where(wanted, Member.erased_at.is_(None)))
+    return found and current(session, found)
+
+
+def current(session: Session, member: Member) -> Member:
+    """The member that this one is now: itself, unless it was merged."""
+    while member.merged_into is not None:
+        member = session.get_one(Member, member.merged_into)
+    return member
+
+
+def lock_member(session: Session, member_id: int, *, alone: bool = False, field: str | None = "member_id") -> Member:
+    """The member that has what this id had, kept from being merged or erased until the transaction ends.
+
+    `alone` keeps others from acting on it meanwhile. Raises NotFound, or MemberErased.
+    """
+    lock = {"key_share": True} if alone else {"read": True}
+    member = session.get(Member, member_id, with_for_update=lock, populate_existing=True)
+    if member is None:
+        raise NotFound(field=field, what="member", name=member_id)
+    while member.merged_into is not None:
+        member = session.get_one(Member, member.merged_into, with_for_update=lock, populate_existing=True)
+    if member.erased_at is not None:
+        raise MemberErased(field=field, number=member.id, day=member.erased_at.date())
+    return member
+
+
+_WITH_MERGED = text("""
+    WITH RECURSIVE merged AS (
+        SELECT CAST(:member AS bigint) AS id
+        UNION SELECT m.id FROM merged JOIN members m ON m.merged_into = merged.id
+    )
+    SELECT id FROM merged ORDER BY id
+""")
+
+
+def with_merged(session: Session, member_id: int) -> Sequence[int]:
+    """The ids under which acts of this member may stand: its own, and those of all that were merged into it."""
+    return session.scalars(_WITH_MERGED, {"member": member_id}).all()
 
 
 def owners(session: Session, endpoint: str, reference: str) -> list[int]:

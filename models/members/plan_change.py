@@ -16,7 +16,7 @@ from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm, SessionBucket
 from models.database import locks
 from models.errors import CountChanged, DateInPast, SppError, WrongCurrency, WrongState
-from models.members import changed_terms, settling_again
+from models.members import changed_terms, life, settling_again
 from models.members.memberships import Membership, MembershipTerms, PinnedTerms
 from models.members.signing_up import chosen_buckets, pinned
 from models.staff import actions
@@ -166,4 +166,7 @@ def _settle_again(session: Session, changes: Sequence[Change]) -> None:
     session.flush()
     for change in changes:
         session.expire(change.membership, ["versions"])  # read again in the order of their days
-    settling_again.of_memberships(session, [(change.membership.id, change.start) for change in changes])
+    # The terms of its last day decide until when all that it has can be used, also what was paid before the change.
+    ended = life.read(session, [change.membership.id for change in changes]).ended
+    starts = [(change.membership.id, None if change.membership.id in ended else change.start) for change in changes]
+    settling_again.of_memberships(session, starts)

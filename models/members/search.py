@@ -1,4 +1,4 @@
-"""Searching members by a name, an e-mail address or a reference, and browsing them by name.
+"""Searching members by a name, an e-mail address, a reference or a key, and browsing them by name.
 
 Read only. Each kind of search has its index.
 """
@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Index, func, select, text, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from models.members import overdue
 from models.members.memberships import WITH_PLANS, Member, Membership
 
 
@@ -18,6 +19,8 @@ class Reason(StrEnum):
 
     BILLING_REFERENCE = "billing reference"
     PAYMENT = "payment"
+    REDEMPTION = "redemption"
+    """Its idempotency key, or that of its return."""
     EMAIL = "e-mail"
     NAME = "name"
 
@@ -96,18 +99,22 @@ _SEARCH = text("""
             UNION SELECT membership_id FROM payment_matches WHERE payment_id = p.root_id
         ) paid_for
         UNION ALL
-        (SELECT id, 3, NULL FROM members
+        SELECT member_id, 3, NULL FROM redemptions WHERE idempotency_key = :text
+        UNION ALL
+        (SELECT id, 4, NULL FROM members
          WHERE lower(email) ~>=~ lower(:text) AND lower(email) ~<~ (lower(:text) || :last)
+           AND merged_into IS NULL AND erased_at IS NULL
          ORDER BY lower(email) USING ~<~ LIMIT :limit)
         UNION ALL
-        (SELECT id, 4, NULL FROM members WHERE name_words(name) @@ (SELECT words FROM named)
+        (SELECT id, 5, NULL FROM members
+         WHERE name_words(name) @@ (SELECT words FROM named) AND merged_into IS NULL AND erased_at IS NULL
          ORDER BY lower(name), id LIMIT :limit)
     ), surest AS (
         SELECT DISTINCT ON (member_id) member_id, rank, endpoint FROM found ORDER BY member_id, rank, endpoint
     )
     SELECT m.id, m.name, m.email, s.rank, s.endpoint
     FROM surest s CROSS JOIN LATERAL (SELECT * FROM members WHERE id = s.member_id LIMIT 1) m
-    ORDER BY s.rank, CASE s.rank WHEN 4 THEN lower(m.name) ELSE lower(m.email) END, m.id
+    ORDER BY s.rank, CASE s.rank WHEN 5 THEN lower(m.name) ELSE lower(m.email) END, m.id
     LIMIT :limit
 """)
 
@@ -118,9 +125,9 @@ _LAST_CHARACTER = chr(0x10FFFF)
 def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
     """Up to `limit` members that the text finds, each once, the surest reason first.
 
-    A billing or payment reference counts whole and as written; an e-mail address by how it
-    begins; a name by how its words begin, in any order. Neither case nor, in names, accents
-    matter. Nothing finds nothing.
+    A billing or payment reference, and the idempotency key of a redemption, count whole and as written; an e-mail
+    address by how it begins; a name by how its words begin, in any order. Neither case nor, in names, accents
+    matter. Who was merged into another or erased is found by references only. Nothing finds nothing.
     """
     wanted = sought.replace("\0", "").strip()
     if not wanted:
@@ -132,10 +139,18 @@ def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
     ]
 
 
-def browse(session: Session, *, limit: int, after: int | None = None, before: int | None = None) -> Leaf:
-    """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first."""
+def browse(
+    session: Session, *, limit: int, after: int | None = None, before: int | None = None, only_overdue: bool = False
+) -> Leaf:
+    """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first.
+
+    All members, or those whose dues are overdue; without those that were merged into others or erased.
+    """
     name = func.lower(Member.name)
     query = select(Member).options(_BOUGHT).limit(limit + 1)
+    query = query.where(Member.merged_into.is_(None), Member.erased_at.is_(None))
+    if only_overdue:
+        query = query.where(Member.id.in_(select(overdue.MEMBERS)))
     cursor = before or after
     known = session.get(Member, cursor) if cursor else None
     backwards = bool(known and before)

@@ -16,6 +16,7 @@ from models.catalogue.tables import OfferState, PaymentTerm, SessionBucket
 from models.catalogue.terms import RULES
 from models.database.naming import email_given, name_given
 from models.errors import (
+    InvalidEmail,
     KeyReused,
     PickGivesNothing,
     PickNotOffered,
@@ -32,6 +33,7 @@ from models.members.memberships import (
     MembershipTerms,
     PinnedTerms,
     find_member,
+    lock_member,
 )
 from models.staff import actions
 from models.staff.actions import Actor
@@ -81,7 +83,7 @@ def sign_up(
     """
     known = session.scalar(select(Membership).where(Membership.idempotency_key == key)) if key else None
     if known:
-        return _same(known, email, club, term, picks)
+        return _same(session, known, email, club, term, picks)
     offer = term.offer
     if term.retired_at is not None:
         raise WrongState(field="payment_term_id", what=f"Payment term {term.name!r}", state="retired", verb="bought")
@@ -93,7 +95,9 @@ def sign_up(
     buckets = chosen_buckets(term, picks)
     session.execute(insert(Member).values(email=email, name=name).on_conflict_do_nothing())
     member = find_member(session, email)
-    assert member is not None, "inserted or already there"  # noqa: S101 -- narrows the type
+    if member is None:
+        raise InvalidEmail(email=email)  # that of an erased one
+    member = lock_member(session, member.id, field="email")
     new = insert(Membership).values(
         idempotency_key=key, member_id=member.id, club_id=club.id, offer_id=offer.id, payment_term_id=term.id,
         currency=term.currency,
@@ -101,20 +105,23 @@ def sign_up(
     membership: Membership | None = session.scalar(new.on_conflict_do_nothing().returning(Membership))
     if membership is None:
         known = session.scalars(select(Membership).where(Membership.idempotency_key == key)).one()
-        return _same(known, email, club, term, picks)
+        return _same(session, known, email, club, term, picks)
     membership.versions.append(pinned(term, buckets, since=now))
     session.flush()
     actions.log(session, by, "sign up", f"membership {membership.id}: {offer.name}, {term.name}", member_id=member.id)
     return membership
 
 
-def _same(known: Membership, email: str, club: Club, term: PaymentTerm, picks: Sequence[Item]) -> Membership:
+def _same(
+    session: Session, known: Membership, email: str, club: Club, term: PaymentTerm, picks: Sequence[Item]
+) -> Membership:
     """The membership that this key made, if the content is the same. Raises KeyReused."""
+    member = find_member(session, email)
     picked, pins = {item.id for item in picks}, {pin.item_id for pin in known.versions[0].pinned}
     included = not picked and len(term.offer.buckets) == 1
     same_picks = picked == pins or (included and len(pins) == 1)
-    bought = (known.member.email.lower(), known.club_id, known.payment_term_id)
-    if bought != (email.strip().lower(), club.id, term.id) or not same_picks:
+    bought = (known.member, known.club_id, known.payment_term_id)
+    if bought != (member, club.id, term.id) or not same_picks:
         raise KeyReused(key=known.idempotency_key)
     return known
 

@@ -78,9 +78,9 @@ February, and on the 31st of March again.
 
 # The first that is found will do, so that many memberships make this no slower.
 _EXPECTED = text(f"""
-    SELECT expected FROM (
-        SELECT {NEXT_DUE.format(paid="paid", interval="t.interval", count="t.interval_count")}
-                   AT TIME ZONE c.time_zone AS expected
+    SELECT expected AT TIME ZONE dues.time_zone FROM (
+        SELECT m.id AS membership_id, c.time_zone,
+               {NEXT_DUE.format(paid="paid", interval="t.interval", count="t.interval_count")} AS expected
         FROM (
             SELECT membership_id, min(recorded_at) AS known_at FROM billing_references
             WHERE endpoint = :endpoint GROUP BY membership_id
@@ -102,7 +102,15 @@ _EXPECTED = text(f"""
             JOIN payment_facts f ON f.payment_id = part.id AND f.kind = 'paid'
         ) last
     ) dues
-    WHERE expected > coalesce(CAST(:heard AS timestamptz), '-infinity') AND expected <= CAST(:until AS timestamptz)
+    WHERE expected AT TIME ZONE dues.time_zone > coalesce(CAST(:heard AS timestamptz), '-infinity')
+      AND expected AT TIME ZONE dues.time_zone <= CAST(:until AS timestamptz)
+      -- Who is frozen or has ended on that day owes nothing then.
+      AND NOT EXISTS (
+          SELECT FROM life_in_force a
+          WHERE a.membership_id = dues.membership_id
+            AND CASE a.kind WHEN 'end' THEN CAST(expected AS date) > a.last_day
+                ELSE CAST(expected AS date) BETWEEN a.first_day AND coalesce(a.last_day, 'infinity') END
+      )
     LIMIT 1
 """)
 

@@ -19,8 +19,9 @@ from models.database.base import Base, RecordedAt
 from models.errors import AnnouncementOver, SppError
 from models.members import life
 from models.members.life import Done, LifeAct
-from models.members.memberships import Membership
-from models.payments import facts
+from models.members.memberships import Membership, lock_member
+from models.payments import recorded
+from models.payments.facts import Announced
 from models.payments.proposals import OF_ENDS, UNDOES, Act, Does, Proposal, Word, proposals
 from models.staff import actions
 from models.staff.actions import Actor
@@ -138,7 +139,8 @@ _SUBJECTS = text("""
     SELECT pair.payment_id, pair.membership_id, m.member_id, member.name AS member, c.name AS club,
            c.time_zone, p.endpoint, p.reference
     FROM unnest(CAST(:payments AS bigint[]), CAST(:memberships AS bigint[])) AS pair (payment_id, membership_id)
-    JOIN memberships m ON m.id = pair.membership_id JOIN members member ON member.id = m.member_id
+    JOIN memberships m ON m.id = pair.membership_id
+    JOIN members member ON member.id = m.member_id AND member.erased_at IS NULL
     JOIN clubs c ON c.id = m.club_id JOIN payments p ON p.id = pair.payment_id
 """)
 
@@ -177,8 +179,8 @@ def _open(
     if not rows:
         return []
     words: defaultdict[int, list[Word]] = defaultdict(list)
-    for payment_id, known in facts.of_payments(session, sorted(set(payments))):
-        if isinstance(known.fact, facts.Announced):
+    for payment_id, known in recorded.of_payments(session, sorted(set(payments))):
+        if isinstance(known.fact, Announced):
             words[payment_id].append(Word(known.id, known.fact))
     these = {"memberships": array(set(memberships))}
     answered: defaultdict[int, set[int]] = defaultdict(set)
@@ -234,7 +236,7 @@ def dismiss(session: Session, announcement: Announcement, *, reason: str = "", b
     reason = actions.reason_given(reason or words)
     _still_open(session, announcement)
     subject = f"membership {announcement.membership_id}, {announcement.reference}: {words}"
-    member_id = announcement.member_id
+    member_id = lock_member(session, announcement.member_id).id
     action = actions.log(session, by, "dismiss announcement", subject, member_id=member_id, reason=reason)
     _answer(session, announcement, action)
 

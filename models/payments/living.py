@@ -38,8 +38,9 @@ class MovedGrant(NamedTuple):
         if self.remaining_after != self.remaining_before:
             said.append(f"{self.remaining_after} instead of {self.remaining_before}")
         if self.after != self.before:
-            until = f"until {day_of(self.after)}" if self.after else "without an end"
-            said.append(f"usable {until} instead of {day_of(self.before) if self.before else 'without one'}")
+            after = f"until {day_of(self.after)}" if self.after else "without an end"
+            before = day_of(self.before) if self.before else "without an end"
+            said.append(f"usable {after} instead of {before if self.after else f'until {before}'}")
         return f"{sessions_of(self.item, self.remaining_before or self.remaining_after)}: {', '.join(said)}"
 
 

@@ -3,21 +3,22 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.catalogue.days import local_day
 from models.database.arrays import Batch, array
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
 from models.members import life
-from models.payments import entitlement, facts, money_back, references
+from models.payments import entitlement, money_back, recorded, references
 from models.payments.contradictions import contradictions
 from models.payments.entitlement import Buyer, Entitlement, Owed
-from models.payments.facts import Announced, Fact, KnownFact, Paid
+from models.payments.facts import Announced, DuesFailed, Fact, KnownFact, Paid
 from models.payments.money_back import FeeKept
 from models.payments.references import Locked, PaymentState
 from models.payments.reviews import Reason, ReviewReason
@@ -33,6 +34,8 @@ class Match(NamedTuple):
     currency: str
     shortfall_policy: str
     buyer: Buyer
+    erased_at: datetime | None = None
+    """When its member was erased."""
 
 
 DAY = timedelta(days=1)
@@ -79,6 +82,8 @@ class Position:
     reasons: list[Reason] = field(default_factory=list)
     """Why staff should look at it."""
     grants: list[Grant] = field(default_factory=list)
+    failures: list[DuesFailed] = field(default_factory=list)
+    """Attempts to collect it that failed. They are not among `known`, so nothing above depends on them."""
 
     def __post_init__(self) -> None:
         self.facts = [known.fact for known in self.known]
@@ -94,7 +99,7 @@ class Position:
 
     def problem_with(self, fact: Fact) -> str | None:
         """The problem, if the fact is part of it."""
-        is_part = self.state == PaymentState.HELD and not isinstance(fact, Announced)
+        is_part = self.state == PaymentState.HELD and not isinstance(fact, DuesFailed | Announced)
         return self.problem if is_part or fact in self.contradicting else None
 
     def entitlement_by(self, facts: Sequence[Fact]) -> Entitlement:
@@ -141,10 +146,13 @@ def read(session: Session, roots: Collection[int]) -> list[Position]:
     locked = references.lock(session, roots)
     root_of = {row: payment.root for payment in locked for row in payment.ids}
     known: defaultdict[int, list[KnownFact[Fact]]] = defaultdict(list)
-    for row, fact in facts.of_payments(session, list(root_of)):
-        if not isinstance(fact.fact, Announced):
+    failures: defaultdict[int, list[DuesFailed]] = defaultdict(list)
+    for row, fact in recorded.of_payments(session, list(root_of)):
+        if isinstance(fact.fact, DuesFailed):
+            failures[root_of[row]].append(fact.fact)
+        elif not isinstance(fact.fact, Announced):
             known[root_of[row]].append(fact)
-    positions = [Position(payment, known[payment.root]) for payment in locked]
+    positions = [Position(payment, known[payment.root], failures=failures[payment.root]) for payment in locked]
     paid = [position for position in positions if position.paid]
     _match(session, paid)
     for position in paid:
@@ -219,6 +227,11 @@ def _judge(position: Position) -> None:
         position.owed, position.reasons = [], [Reason(ReviewReason.HELD, position.problem)]
     elif not position.division.is_dues:
         position.state = PaymentState.NOT_DUES
+    elif position.payment.state != PaymentState.SETTLED and (gone := [one for one in owners if one.erased_at]):
+        # What was settled before stays settled, whatever else is told of it.
+        day = local_day(gone[0].erased_at or paid.occurred_at, gone[0].buyer.zone)
+        position.state, position.owed = PaymentState.HELD, []
+        position.reasons = [Reason(ReviewReason.ERASED, f"its member was erased on {day}")]
     elif position.division.shares:
         position.state = PaymentState.FREEZE_FEE if found.is_freeze_fee else PaymentState.SETTLED
     else:
@@ -262,12 +275,13 @@ _REPLACED = Batch(
 )  # fmt: skip
 
 _MEMBERSHIPS = text("""
-    SELECT m.id, m.member_id, m.currency, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
+    SELECT m.id, m.member_id, m.currency, n.erased_at, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
            c.refund_fee_most_minor, t.since, t.dues_minor, t.interval, t.interval_count, t.partial, t.release,
            t.release_times, t.frozen_dues, t.on_end, t.on_end_days, c.id AS club_id,
            (SELECT string_agg(concat_ws(' ', p.item_id, p.quantity, p.days_to_expire), ',' ORDER BY p.item_id)
             FROM pinned_terms p WHERE p.terms_id = t.id AND p.quantity > 0) AS items
     FROM memberships m
+    JOIN members n ON n.id = m.member_id
     JOIN clubs c ON c.id = m.club_id
     JOIN membership_terms t ON t.membership_id = m.id
     WHERE m.id = ANY(CAST(:ids AS bigint[]))
@@ -323,12 +337,13 @@ def _memberships(session: Session, ids: Collection[int]) -> dict[int, Match]:
     memberships: dict[int, Match] = {}
     lives = life.read(session, ids)
     for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all() if ids else ():
-        membership_id, member_id, currency, zone, policy, percent, most_minor, *pinned = row
+        membership_id, member_id, currency, erased_at, zone, policy, percent, most_minor, *pinned = row
         since, dues_minor, interval, count, partial, release, times, frozen, on_end, end_days, club_id, items = pinned
         match = memberships.get(membership_id)
         if match is None:
             buyer = Buyer([], zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id))
-            match = memberships[membership_id] = Match(membership_id, member_id, currency, policy, buyer)
+            match = Match(membership_id, member_id, currency, policy, buyer, erased_at)
+            memberships[membership_id] = match
         terms = Terms(
             since, dues_minor, interval, count, partial, release, times, _items(items), frozen, on_end, end_days
         )

@@ -54,6 +54,8 @@ class ReviewReason(StrEnum):
     """Money was given back outside the processor."""
     NOTED = "noted"
     """The processor says something that its events do not explain, or they contradict each other."""
+    ERASED = "erased"
+    """Its member was erased before it was settled: it credits nothing."""
 
 
 class PaymentReview(Base):
@@ -113,12 +115,12 @@ def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reaso
     Each comes as all its ids, the root first, with its reasons. An answer stands as long as the sentence that it
     answered. Returns the payments for which anything changed.
     """
-    after: dict[tuple[int, str], str] = {}
+    after: dict[tuple[int, str], list[str]] = {}
     for (root, *_), reasons in wanted:
         for reason, what in reasons:
-            key = root, reason.value
-            after[key] = f"{after[key]}; {what}" if key in after else what
-    rows = [(*key, what) for key, what in after.items()]
+            after.setdefault((root, reason.value), []).append(what)
+    # Of a payment for several memberships the same is said of each.
+    rows = [(*key, "; ".join(dict.fromkeys(whats))) for key, whats in after.items()]
     ids = array(payment_id for ids, _ in wanted for payment_id in ids)
     return {payment_id for (payment_id,) in _WRITE.execute(session, rows, payments=ids, compared=False, now=now)}
 

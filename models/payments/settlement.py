@@ -17,11 +17,12 @@ from models.database.arrays import Batch, array
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
-from models.payments import dates, facts, positions, references, reviews
+from models.payments import dates, positions, recorded, references, reviews, standing
 from models.payments.entitlement import Owed
-from models.payments.facts import FACTS_PER_EVENT, EventFacts, Fact, KnownFact, Linked, Paid, Restored, Reversed
+from models.payments.facts import Fact, KnownFact, Linked, Paid, Restored, Reversed
 from models.payments.money_back import kept_as_fee
 from models.payments.positions import Position
+from models.payments.recorded import FACTS_PER_EVENT, EventFacts
 from models.payments.references import PaymentState
 from models.wording import money
 
@@ -34,8 +35,8 @@ def take_in(session: Session, events: Sequence[EventFacts], *, now: datetime, la
     """
     if not events:
         return {}
-    ids, roots = references.identify(session, facts.references(events))
-    facts.record(session, events, ids, now)
+    ids, roots = references.identify(session, recorded.references(events))
+    recorded.record(session, events, ids, now)
     links = [
         (ids[endpoint, fact.payment], ids[endpoint, fact.other])
         for _, endpoint, named in events
@@ -85,6 +86,7 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
         moves += clawback.repay(grant, sessions, debts[grant.member_id, grant.item_id], now)
     entries.post(session, moves)
     _write_states(session, read)
+    standing.write(session, read)
     judged_anew = reviews.write(session, [(position.payment.ids, position.reasons) for position in read], now)
     _look_again(session, read, judged_anew, now)
     return [position for position in read if position.problem]
@@ -313,7 +315,7 @@ def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, l
 def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
     """The payments among these for which settling would post something. Writes nothing.
 
-    Unmatched payments are left out: the next sweep settles those that a membership matches by now.
+    Left out are those that the next sweep settles: unmatched ones, and those whose worth or days were changed.
     """
     read = positions.read(session, roots)
     positions.read_grants(session, read)
@@ -322,6 +324,7 @@ def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
         position
         for position in read
         if position.payment.state != PaymentState.UNMATCHED
+        and not position.payment.settle_again
         and (
             position.state != position.payment.state
             or {owed.key for owed in position.owed} - {grant.key for grant in position.grants}

@@ -85,7 +85,7 @@ _SUGGEST = text("""
     )
     SELECT j.id, n.id AS member_id, n.name, n.email, o.name AS offer, c.name AS club, j.likenesses, j.same_dues
     FROM judged j
-    JOIN members n ON n.id = j.member_id
+    JOIN members n ON n.id = j.member_id AND n.erased_at IS NULL
     JOIN payment_terms t ON t.id = j.payment_term_id
     JOIN offers o ON o.id = t.offer_id
     JOIN clubs c ON c.id = j.club_id

@@ -70,16 +70,18 @@ class Page(NamedTuple):
 
 def page(
     session: Session, *, limit: int, before: int | None = None, actor: str | None = None, verb: str | None = None,
-    member_id: int | None = None, since: datetime | None = None, until: datetime | None = None,
+    member_ids: Sequence[int] | None = None, since: datetime | None = None, until: datetime | None = None,
 ) -> Page:  # fmt: skip
     """Up to `limit` actions, the newest first, from those older than the cursor `before`.
 
-    Optionally of one actor, verb or member, and recorded from `since` on and before `until`, UTC.
+    Optionally of one actor, verb or member (with all of its ids), and recorded from `since` on and before `until`, UTC.
     """
     query = select(Action)
-    for column, wanted in ((Action.actor, actor), (Action.verb, verb), (Action.member_id, member_id)):
+    for column, wanted in ((Action.actor, actor), (Action.verb, verb)):
         if wanted is not None:
             query = query.where(column == wanted)
+    if member_ids is not None:
+        query = query.where(Action.member_id.in_(member_ids))
     if since is not None:
         query = query.where(Action.recorded_at >= since)
     if until is not None:

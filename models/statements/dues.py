@@ -40,6 +40,8 @@ class Payment(NamedTuple):
     """The period that it pays for."""
     others: Sequence[PaidFor] = ()
     """The other memberships that it pays for."""
+    went_back: bool = False
+    """Some of its money went back."""
 
 
 class Page(NamedTuple):
@@ -87,6 +89,7 @@ def page(session: Session, membership_id: int, *, limit: int, before: int | None
         [
             payment._replace(
                 covers=story.paid.covers if story.paid else None,
+                went_back=story.reversed_minor > 0,
                 others=[one for one in story.memberships if one.membership_id != membership_id],
             )
             for payment, story in zip(found, stories, strict=False)
@@ -97,7 +100,7 @@ def page(session: Session, membership_id: int, *, limit: int, before: int | None
 
 def _payment(*row: Any) -> Payment:
     gave = [Gave._make([*each, first_day(last)]) for *each, last in row[-1]]
-    return Payment._make([*row[:-1], gave, None, ()])
+    return Payment._make([*row[:-1], gave, None, (), False])
 
 
 _WAITING = text("""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
 from models.ledger.kinds import EntryKind
-from models.payments.facts import FactKind
+from models.payments.recorded import CLOSED, FactKind
 from models.statements.statement import Balance, EntryLine, GrantLine
 
 _CAUSES = {
@@ -30,13 +30,15 @@ def entry_in_words(entry: EntryLine) -> str:
         case EntryKind.EXPIRY:
             return "Expired" if entry.quantity < 0 else "Expired sessions brought back"
         case EntryKind.CLAWBACK:
-            return f"Taken back: payment {_what_became(entry.cause)}"
+            return f"Taken back: payment {_what_became(entry.cause)}" if entry.cause else "Taken back"
         case EntryKind.REINSTATEMENT:
-            return f"Given again: {_what_came_back(entry.cause)}"
+            return f"Given again: {_what_came_back(entry.cause)}" if entry.cause else "Given again"
         case EntryKind.ADJUSTMENT:
             return f"Adjusted: {reason_in_words(entry.note)[0]}"
         case EntryKind.EXTENSION:
-            return "Expires later" if entry.expires_at else "Never expires any more"
+            if entry.expires_at is None:
+                return "Does not expire"
+            return "Expires sooner" if entry.shortens else "Expires later"
         case EntryKind.DEBT_REPAYMENT:
             return _repayment(entry)
 
@@ -52,6 +54,19 @@ def note_in_words(entry: EntryLine) -> str:
     if entry.kind == EntryKind.DEBT_REPAYMENT or entry.enlarges:
         return ""
     return reason_in_words(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
+
+
+def occasion_in_words(entry: EntryLine, hour: str = "") -> str:
+    """For which class sessions were used: `Pilates, Tue 6:00 PM, with Kim, at Uptown`; empty if nobody said.
+
+    `hour` is when that was, as written on the page.
+    """
+    name = entry.class_name or (entry.class_reference and f"class {entry.class_reference}")
+    parts = [
+        name, hour if name else "", entry.trainer and f"with {entry.trainer}", entry.club and f"at {entry.club}",
+    ]  # fmt: skip
+    words = ", ".join(part for part in parts if part)
+    return words[:1].upper() + words[1:]
 
 
 def entered_later(entry: EntryLine) -> bool:
@@ -91,6 +106,8 @@ def fact_in_words(kind: str, cause: str | None) -> str:
             return "Billing reference replaced"
         case FactKind.NOTED:
             return "To look at"
+        case FactKind.DUES_FAILED:
+            return "Owed no more" if cause == CLOSED else "Could not be collected"
         case FactKind.ANNOUNCED:
             return "Said of its subscription"
         case FactKind.LINE_REFUNDED:

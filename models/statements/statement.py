@@ -139,6 +139,16 @@ class EntryLine(NamedTuple):
     """That of its grant."""
     enlarges: bool
     """It gives further sessions to a grant that was there."""
+    shortens: bool
+    """It is an extension to an earlier expiry than before."""
+    used_at: datetime | None
+    """When the sessions were used; what follows is the occasion of that use, for a return too."""
+    class_reference: str | None
+    class_name: str | None
+    trainer: str | None
+    club_id: int | None
+    """The club where they were used, if somebody said so."""
+    club: str | None
 
     @property
     def usable_from(self) -> date | None:
@@ -244,7 +254,7 @@ def _grants(grants: str, entered: str = "true") -> TextClause:
 _NOW = _balances(_GRANT_ROWS), _grants(_GRANT_ROWS)
 _AS_OF = _balances(_GRANT_ROWS_AS_OF), _grants(_GRANT_ROWS_AS_OF, "e.recorded_at <= :now")
 
-_ENTRIES = text("""
+_ENTRIES = text(f"""
     WITH entered AS (
         SELECT e.*, g.item_id, g.tranche,
                sum(e.quantity) OVER (PARTITION BY g.item_id ORDER BY e.id) AS balance
@@ -260,15 +270,23 @@ _ENTRIES = text("""
         LIMIT :limit
     )
     SELECT e.id, e.occurred_at, e.recorded_at, e.kind, i.name, e.grant_id, e.quantity, e.balance, e.shortfall,
-           p.reference, e.fact_id, w.endpoint, w.event_id, e.redemption_id, e.action_id, a.actor, e.expires_at, e.note,
-           e.item_id, f.cause, e.counter_grant_id, e.tranche,
-           e.kind = 'grant' AND EXISTS (SELECT FROM ledger_entries b WHERE b.grant_id = e.grant_id AND b.id < e.id)
+           p.reference, e.fact_id, w.endpoint, w.event_id, e.redemption_id, e.action_id, a.actor, e.expires_at,
+           coalesce(e.note, o.note), e.item_id, f.cause, e.counter_grant_id, e.tranche,
+           e.kind = 'grant' AND EXISTS (SELECT FROM ledger_entries b WHERE b.grant_id = e.grant_id AND b.id < e.id),
+           e.kind = 'extension' AND coalesce(e.expires_at, 'infinity') < (
+               SELECT coalesce(before.expires_at, 'infinity') FROM ledger_entries before
+               WHERE before.grant_id = e.grant_id AND before.id < e.id AND {kinds.DATES.replace("e.", "before.")}
+               ORDER BY before.id DESC LIMIT 1
+           ), o.occurred_at, o.class_reference, o.class_name, o.trainer, o.club_id, c.name
     FROM wanted e
     JOIN items i ON i.id = e.item_id
     LEFT JOIN payment_facts f ON f.id = e.fact_id
     LEFT JOIN payments p ON p.id = f.payment_id
     LEFT JOIN webhook_events w ON w.id = f.event_id
     LEFT JOIN actions a ON a.id = e.action_id
+    LEFT JOIN redemptions r ON r.id = e.redemption_id
+    LEFT JOIN redemptions o ON o.id = coalesce(r.undoes, r.id)
+    LEFT JOIN clubs c ON c.id = o.club_id
     ORDER BY e.id DESC
 """)
 

@@ -1,5 +1,8 @@
 """Every page as axe-core judges it, a third of them dark as well: nothing that WCAG 2.2 forbids at A or AA."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page
@@ -8,7 +11,11 @@ from sqlalchemy import text
 from werkzeug.routing import Rule
 
 from console.web.app import create_app
+from models.members import life
+from models.members.life import Scope
+from models.members.memberships import Membership
 from models.staff.accounts import Role
+from models.staff.actions import Actor
 from runtime.settings import Settings
 from tests.browser.conftest import Enter
 from tests.browser.site import Site
@@ -18,12 +25,15 @@ IDS = {
     "adjustment_id": "SELECT min(id) FROM adjustments",
     "audit_id": "SELECT min(id) FROM audits",
     "bucket_id": "SELECT min(id) FROM session_buckets",
-    "club_id": "SELECT min(id) FROM clubs",
+    "closure_id": "SELECT min(id) FROM life_in_force WHERE kind = 'closure'",
+    "club_id": "SELECT club_id FROM memberships ORDER BY id LIMIT 1",
     "event_id": "SELECT min(id) FROM webhook_events WHERE state = 'quarantined'",
     "entry_id": "SELECT min(entry.id) FROM ledger_entries entry JOIN credit_grants g ON g.id = grant_id"
     " WHERE g.member_id = 1",
+    "gone_id": "SELECT max(id) FROM members",
     "grant_id": "SELECT max(id) FROM credit_grants WHERE expires_at > now() AND member_id = 1",
     "item_id": "SELECT min(id) FROM items",
+    "life_id": "SELECT min(id) FROM life_in_force WHERE kind = 'freeze' AND membership_id = 1",
     "member_id": "SELECT min(id) FROM members",
     "membership_id": "SELECT min(id) FROM memberships",
     "name": "SELECT 'stripe'",
@@ -54,8 +64,11 @@ FURTHER = [
     "/members/1?as_of=2026-01-01T12:00",
     "/members/1?as_of=soon",
     "/members/1?item=2",
+    "/members/1/merge?q=a",
+    "/members/1/merge?with=2",
     "/members/3",
     "/offers/?state=retired",
+    "/memberships/1/freeze?first_day=soon",
     "/nowhere",
     "/review/?reason=unmatched&endpoint=stripe",
     "/review/?reason=noted",
@@ -125,7 +138,21 @@ def make_token(page: Page) -> None:
     page.get_by_text("Check-in").first.wait_for()
 
 
+def freeze_and_close(site: Site) -> None:
+    """The first membership, and its club; so late that nothing moves."""
+    now = datetime.now(UTC)
+    first, by = now.date() + timedelta(days=400), Actor("tests", "command line")
+    days: dict[str, Any] = {"first": first, "last": first + timedelta(days=9), "reason": "Far away", "by": by}
+    with site.make.begin() as session:
+        membership = session.get_one(Membership, 1)
+        life.freeze(session, membership, **days, now=now)
+        life.close(session, membership.club, scope=Scope.CLASS, **days, now=now)
+        over = first - timedelta(days=500)
+        life.close(session, membership.club, scope=Scope.ALL, **{**days, "first": over, "last": over}, now=now)
+
+
 def test_every_page(enter: Enter, site: Site, rules: list[Rule]) -> None:
+    freeze_and_close(site)
     page = enter(Role.ADMIN)
     make_token(page)
     found = {"a token that was made": faults(page)}

@@ -47,20 +47,20 @@ def test_days_without_sessions(page: Page) -> None:
     window = page.get_by_role("dialog", name="Edit Monthly")
     window.get_by_label("Session Quantity of Yoga").fill("0")
     window.get_by_label("Session Quantity of Spin").fill("7")
-    window.get_by_label("Dues").fill("95.00")
+    window.get_by_label("Dues", exact=True).fill("95.00")
     window.get_by_role("button", name="Save").click()
     days = window.get_by_label("Days to Expire of Yoga")
     refused(days, "Days to expire is 45 but session quantity is 0: set both to 0 for an item not used under this term.")
     expect(window.get_by_label("Session Quantity of Spin")).to_have_value("7")
-    expect(window.get_by_label("Dues")).to_have_value("95.00")
+    expect(window.get_by_label("Dues", exact=True)).to_have_value("95.00")
 
 
 def test_dues_that_are_no_amount(page: Page) -> None:
     page.goto("/offers/1/terms/new")
     page.get_by_label("Name").fill("Yearly")
-    page.get_by_label("Dues").fill("89,00")
+    page.get_by_label("Dues", exact=True).fill("89,00")
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
-    refused(page.get_by_label("Dues"), "'89,00' is not an amount in USD: type it like 89.00.")
+    refused(page.get_by_label("Dues", exact=True), "'89,00' is not an amount in USD: type it like 89.00.")
     expect(page.get_by_label("Name")).to_have_value("Yearly")
 
 

@@ -13,7 +13,7 @@ def test_the_sentence_follows_what_is_typed(page: Page) -> None:
     page.goto("/offers/1/terms/new")
     window = page.get_by_role("dialog")
     window.get_by_label("Name").fill("Yearly")
-    window.get_by_label("Dues").fill("1,188.00")
+    window.get_by_label("Dues", exact=True).fill("1,188.00")
     window.get_by_label("Interval").select_option("year")
     window.get_by_label("Session Quantity of Personal Training").fill("8")
     window.get_by_label("Days to Expire of Personal Training").fill("30")

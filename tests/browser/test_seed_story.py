@@ -127,7 +127,7 @@ def make_payment_term(page: Page) -> None:
     page.get_by_role("link", name="Add payment term").click()
     window = page.get_by_role("dialog", name="Add payment term")
     window.get_by_label("Name").fill("Monthly")
-    window.get_by_label("Dues").fill("89.00")
+    window.get_by_label("Dues", exact=True).fill("89.00")
     window.get_by_role("button", name="Save").click()
     expect(page.get_by_role("article", name="Monthly")).to_contain_text("$89.00 every month")
 

@@ -178,7 +178,7 @@ def offer_with_two_terms(page: Page, name: str) -> None:
         page.get_by_role("link", name="Add payment term").click()
         adding = page.get_by_role("dialog", name="Add payment term")
         adding.get_by_label("Name").fill(term)
-        adding.get_by_label("Dues").fill("50")
+        adding.get_by_label("Dues", exact=True).fill("50")
         adding.get_by_label("Session Quantity of Yoga").fill(str(yoga))
         adding.get_by_label("Session Quantity of Spin").fill("3")
         adding.get_by_role("button", name="Save").click()

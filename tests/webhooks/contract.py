@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.payments.facts import Announced, Fact, LineRefunded, Linked, Noted, Paid, Replaced
+from models.payments.facts import Announced, DuesFailed, Fact, LineRefunded, Linked, Noted, Paid, Replaced
 from runtime.settings import SettingsError
 from tests.webhooks.deliveries import NOW, endpoint, received, recorded
 from webhooks.processors import Delivery, Ignored, NotYet, ParsedEvent, Processor, Unusable, strict
@@ -401,6 +401,9 @@ def _well_formed(fact: object) -> None:
         for line in fact.lines:
             assert all(map(strict.is_name, line.references))
             assert abs(line.amount_minor) < 2**63
+    elif isinstance(fact, DuesFailed):
+        assert fact.closed or fact.billing_references or fact.payer
+        assert all(map(strict.is_name, (*fact.billing_references, *fact.payer)))
     elif isinstance(fact, LineRefunded):
         assert strict.is_name(fact.refund)
         assert strict.is_name(fact.line)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -12,10 +12,12 @@ from sqlalchemy import text
 from local.api_objects import Objects
 from models.catalogue.days import local_day
 from models.database.engine import make_engine, sessions
+from models.inbox import erasing
 from models.members import life
 from models.payments import announcements
 from models.payments.announcements import Announcement
 from models.payments.proposals import Does
+from models.staff.actions import Actor
 from runtime.settings import DatabaseRole, Settings
 from tests.database_roles import as_role
 from tests.webhooks.deliveries import PAYLOADS
@@ -24,6 +26,8 @@ from tests.worker.scene import NOW, Make, arrive, event, join
 from worker.crediting import Crediting
 
 TOLD, ENDS = NOW - timedelta(days=1), NOW + timedelta(days=20)
+JOINED = datetime.now(UTC).replace(microsecond=0)
+"""When the members of the sample join: by the clock, and nobody's membership ends before it began."""
 ISO = f"{TOLD:%Y-%m-%dT%H:%M:%S}Z"
 
 
@@ -116,21 +120,58 @@ def test_an_end_at_paypal_is_fetched(gym: Gym) -> None:
 
 
 def test_the_sweep_ends_memberships_where_the_club_says_so(settings: Settings, make: Make) -> None:
-    join(make, "sub_1")
-    ended = {"id": "sub_1", "object": "subscription", "status": "canceled", "ended_at": int(TOLD.timestamp())}
-    arrive(make, event("evt_1", "customer.subscription.deleted", ended, TOLD))
-    engine = make_engine(as_role(settings, DatabaseRole.WORKER).database_url)
-    crediting = Crediting(settings, sessions(engine), lambda: NOW)
-    crediting.sweep()
-    assert _ends(make) == []
+    ends = _announced_of(make, "sub_1")
+    _sweep(settings)
+    assert _ends(make, "sub_1") == []
+    _let_apply(make)
+    _sweep(settings)
+    assert _ends(make, "sub_1") == [ends]
+
+
+def test_the_sweep_skips_who_was_erased(settings: Settings, make: Make) -> None:
+    ends = _announced_of(make, "sub_1", "sub_2")
+    _sweep(settings)
+    with make.begin() as session:
+        one = session.execute(
+            text(
+                "SELECT m.id, m.email FROM members m JOIN memberships s ON s.member_id = m.id"
+                " JOIN billing_references b ON b.membership_id = s.id WHERE b.reference = 'sub_1'"
+            )
+        ).one()
+        today, by = JOINED.date(), Actor("manager@example.com", "console")
+        erasing.erase(session, one.id, confirm=one.email, request="She wrote.", asked_on=today, by=by, now=JOINED)
+    _let_apply(make)
+    _sweep(settings)
+    assert (_ends(make, "sub_1"), _ends(make, "sub_2")) == ([], [ends])
+    with make() as session:
+        assert announcements.every(session, {}) == []
+
+
+def _announced_of(make: Make, *subscriptions: str) -> date:
+    """They join now, and will end: the last day of each."""
+    join(make, *subscriptions)
+    ends = JOINED + timedelta(days=20)
+    for one in subscriptions:
+        told = {"id": one, "object": "subscription", "status": "active", "cancel_at": int(ends.timestamp())}
+        arrive(make, event(f"evt_{one}", "customer.subscription.updated", told, JOINED))
+    return local_day(ends - timedelta(microseconds=1), "America/Chicago")
+
+
+def _let_apply(make: Make) -> None:
     with make.begin() as session:
         session.execute(text("UPDATE clubs SET apply_announcements = true"))
-    crediting.sweep()
-    assert _ends(make) == [TOLD.date()]
+
+
+def _sweep(settings: Settings) -> None:
+    engine = make_engine(as_role(settings, DatabaseRole.WORKER).database_url)
+    Crediting(settings, sessions(engine), lambda: JOINED).sweep()
     engine.dispose()
 
 
-def _ends(make: Make) -> list[date | None]:
+def _ends(make: Make, subscription: str) -> list[date | None]:
     with make() as session:
-        held = session.scalars(text("SELECT membership_id FROM billing_references WHERE reference = 'sub_1'")).one()
+        held = session.scalars(
+            text("SELECT membership_id FROM billing_references WHERE reference = :reference"),
+            {"reference": subscription},
+        ).one()
         return [one.last_day for one in life.in_force(session, membership_id=held)]

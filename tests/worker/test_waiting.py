@@ -136,7 +136,7 @@ def test_one_that_is_denied_after_all_is_done_with(desk: Desk) -> None:
     desk.work()
     desk.tells("sale", "S1", state="denied")
     desk.later()
-    assert states(desk.make) == {"ignored": 1}
+    assert states(desk.make) == {"processed": 1}
     assert desk.usable() == NOTHING
 
 

@@ -14,7 +14,7 @@ import re
 from datetime import datetime
 from typing import ClassVar
 
-from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from models.payments.facts import DuesFailed, Fact, Linked, Paid, Restored, Reversed
 from webhooks.processors import payers, strict
 from webhooks.processors.adyen_items import only_item, read
 from webhooks.processors.base import Object, Processor
@@ -32,6 +32,9 @@ MOST_PARTS = 100
 """Of one order."""
 DISPUTE, SECOND_STAGE = "dispute:{}", "dispute:{}:second"
 """Causes, with the pspReference filled in. What undid the first stage of a dispute does not undo the second."""
+
+WITHOUT_SHOPPER = {"Subscription", "UnscheduledCardOnFile"}
+"""Values of `recurringProcessingModel`: the merchant charges a stored card while the shopper is not there."""
 
 _Change = type[Reversed | Restored]
 
@@ -92,9 +95,10 @@ class Meaning(Processor):
         """The item and its date. Raises Ignored for a request that failed."""
         item = only_item(event)
         success = item.get("success")
-        if success == "false" and (type in self.requests or self.is_unknown(type)):
+        failed = type in self.requests or self.is_unknown(type)
+        if success == "false" and failed and not (type == "AUTHORISATION" and _is_recurring(item)):
             raise Ignored("a failed attempt: no money moved")
-        if success != "true" and (success, type) != ("false", "ORDER_CLOSED"):
+        if success != "true" and (success, type) not in {("false", "ORDER_CLOSED"), ("false", "AUTHORISATION")}:
             raise Unusable(f"success is {success!r:.60}, which {type} cannot have")
         return item, strict.iso_time(item, "eventDate")
 
@@ -103,12 +107,19 @@ class Meaning(Processor):
         return strict.optional_name(item, "originalReference"), at
 
     def authorised(self, item: Object, at: datetime) -> list[Fact]:
-        """A payment, with automatic capture."""
+        """A payment, with automatic capture; or dues that could not be charged."""
+        if item["success"] == "false":
+            return [self._owed(item, at)]
         payment = strict.name(item, "pspReference")
         return [self._paid(item, payment, at), *_links(item, payment, at)]
 
     def reserved(self, item: Object, at: datetime) -> list[Fact]:
-        """Of a payment with manual capture, only the order that it belongs to. Raises Ignored where there is none."""
+        """Of a payment with manual capture, only the order that it belongs to. Raises Ignored where there is none.
+
+        Dues that could not be charged are owed all the same.
+        """
+        if item["success"] == "false":
+            return [self._owed(item, at)]
         if not (links := _links(item, strict.name(item, "pspReference"), at)):
             raise Ignored(self.reasons["AUTHORISATION"])
         return links
@@ -161,14 +172,15 @@ class Meaning(Processor):
         return [fact for cause in (DISPUTE, SECOND_STAGE) for fact in self.change(Restored, cause, item, at)]
 
     def _paid(self, item: Object, payment: str, at: datetime) -> Paid:
-        """The payment. References are free text: one that could be no billing reference is left out."""
-        data = strict.mapping(item, "additionalData")
-        references = [item.get("merchantReference"), *map(data.get, PAYER)]
-        if not all(isinstance(reference, str | None) for reference in references):
-            raise Unusable("merchantReference or shopperReference is not text")
-        payer = tuple(dict.fromkeys(str(reference) for reference in references if strict.is_name(reference)))
         part = strict.name(item, "pspReference")
-        return payers.known(Paid(payment, at, *self._amount(item), payer=payer, part=part))
+        return payers.known(Paid(payment, at, *self._amount(item), payer=_payer(item), part=part))
+
+    def _owed(self, item: Object, at: datetime) -> DuesFailed:
+        """Dues that could not be charged. Another try is another payment."""
+        amount, currency = self._amount(item)
+        return payers.owing(
+            DuesFailed(strict.name(item, "pspReference"), at, (), _payer(item), amount, currency, is_one_try=True)
+        )
 
     def _amount(self, item: Object) -> tuple[int, str]:
         return strict.money(strict.mapping(item, "amount"), "value", theirs=self.digits)
@@ -181,6 +193,21 @@ class Meaning(Processor):
         data = item.get("additionalData")
         said = data if isinstance(data, dict) else {}
         return payers.details(said.get("cardHolderName"), said.get("shopperEmail"), item.get("merchantReference"))
+
+
+def _is_recurring(item: Object) -> bool:
+    data = strict.mapping(item, "additionalData")
+    how = str(data.get("recurringProcessingModel"))
+    return how in WITHOUT_SHOPPER or data.get("shopperInteraction") == "ContAuth"
+
+
+def _payer(item: Object) -> tuple[str, ...]:
+    """Who pays. References are free text: one that could be no billing reference is left out."""
+    data = strict.mapping(item, "additionalData")
+    references = [item.get("merchantReference"), *map(data.get, PAYER)]
+    if not all(isinstance(reference, str | None) for reference in references):
+        raise Unusable("merchantReference or shopperReference is not text")
+    return tuple(dict.fromkeys(str(reference) for reference in references if strict.is_name(reference)))
 
 
 def _links(item: Object, payment: str, at: datetime) -> list[Fact]:

@@ -7,7 +7,7 @@ as first dues that were a plain sale, is of the customer by the merchant's own i
 from datetime import datetime
 from typing import ClassVar, NamedTuple
 
-from models.payments.facts import Fact, Paid, Restored, Reversed
+from models.payments.facts import DuesFailed, Fact, Paid, Restored, Reversed
 from webhooks.processors import announcing, items, payers, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
@@ -54,6 +54,7 @@ class Meaning(Processor):
         "net.authorize.payment.fraud.declined": "undone",
         "net.authorize.payment.refund.created": "refunded",
         "net.authorize.payment.void.created": "voided",
+        "net.authorize.customer.subscription.failed net.authorize.customer.subscription.suspended": "unpaid",
         SUBSCRIPTION_ENDED: "subscription_ended",
         LISTED_AS_PAID: "listed_as_paid",
         f"{LISTED}.failedReview": "undone",
@@ -65,12 +66,12 @@ class Meaning(Processor):
     }
     without_details: ClassVar = {
         "net.authorize.payment.fraud.declined", LISTED_AS_PAID, f"{LISTED}.failedReview", *SUBSCRIPTION_ENDED.split(),
+        "net.authorize.customer.subscription.failed", "net.authorize.customer.subscription.suspended",
     }  # fmt: skip
     """The types of `readings` that can be read without details of the transaction."""
     ignored: ClassVar = {
         "authorised only: no money moved until it is captured": "net.authorize.payment.authorization.created",
         HELD: "net.authorize.payment.fraud.held",
-        "a failed attempt: no money moved": "net.authorize.customer.subscription.failed",
         BATCH_FAILED_REASON: BATCH_FAILED,
     }
     about_money = ("net.authorize.payment.",)
@@ -124,6 +125,15 @@ class Meaning(Processor):
             at=strict.iso_time(event.payload, "submitTimeUTC"), details=event.details or event.payload
         )
         return self._paid(event, strict.decimal_amount(event.payload, "settleAmount", self._currency))
+
+    def unpaid(self, event: TransactionEvent) -> list[Fact]:
+        """A subscription whose payment failed. Another try is another transaction, so the subscription is named."""
+        payer = _reference(strict.mapping(event.payload, "profile"), "customerProfileId")
+        # Not its id alone: transactions and subscriptions are both numbered.
+        named, by = f"subscription:{event.transaction}", (payer,) if payer else ()
+        if not strict.is_name(named):
+            raise Unusable("the subscription's id is too long")
+        return [DuesFailed(named, event.at, (event.transaction,), by, is_one_try=True)]
 
     def subscription_ended(self, event: TransactionEvent) -> list[Fact]:
         """A subscription that was cancelled, or has had its last payment. (One is suspended when a payment failed.)"""

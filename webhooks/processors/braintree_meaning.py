@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import ClassVar, NamedTuple
 
 from models.catalogue.days import Period
-from models.payments.facts import Fact, Line, Paid, Restored, Reversed
+from models.payments.facts import DuesFailed, Fact, Line, Paid, Restored, Reversed
 from webhooks.processors import announcing, payers, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, Payer, Unusable
@@ -34,6 +34,7 @@ class Meaning(Processor):
     readings: ClassVar = {
         "subscription_charged_successfully": "charged",
         "subscription_billing_skipped": "skipped",
+        "subscription_charged_unsuccessfully subscription_went_past_due": "unpaid",
         "transaction_settled transaction_disbursed": "settled",
         "transaction_settlement_declined": "settlement_declined",
         "refund_failed": "refund_failed",
@@ -44,7 +45,6 @@ class Meaning(Processor):
     }
     ignored: ClassVar = {
         "Braintree's own test of the endpoint": "check",
-        "a failed attempt: no money moved": "subscription_charged_unsuccessfully subscription_went_past_due",
         "subscription_charged_successfully follows where the new attempt succeeds": "transaction_retried",
         "no money moved: it is withdrawn since the dispute opened": "dispute_disputed",
         "no money moved: dispute_won or dispute_lost follows when it does": "dispute_under_review",
@@ -93,6 +93,12 @@ class Meaning(Processor):
             raise Unusable("the subscription's id is too long")
         return [payers.known(_shaped(charge, payment, at, 0, currency, reference, cost))]
 
+    def unpaid(self, subject: Object, at: datetime) -> list[Fact]:
+        """A charge of a subscription that failed. Another try is another charge, so the subscription is named."""
+        subscription = strict.mapping(subject, "subscription")
+        charges = strict.objects(subscription, "transactions")
+        return [_owed(strict.name(subscription, "id"), at, charges[0] if charges else {})]
+
     def settled(self, subject: Object, at: datetime) -> list[Fact]:
         """A refund that went through, or a sale without a subscription: of others there was a notice before."""
         transaction = strict.mapping(subject, "transaction")
@@ -107,7 +113,8 @@ class Meaning(Processor):
         transaction = strict.mapping(subject, "transaction")
         if transaction.get("type") == "credit":
             return self.refund_failed(subject, at)
-        return _taken_back(transaction, at, "settlement")
+        taken, subscription = _taken_back(transaction, at, "settlement"), transaction.get("subscription_id")
+        return [*taken, _owed(str(subscription), at, transaction)] if strict.is_name(subscription) else taken
 
     def refund_failed(self, subject: Object, at: datetime) -> list[Fact]:
         """A refund that came to nothing."""
@@ -284,6 +291,10 @@ def _covered(charge: Object, periods: int) -> Period | None:
     except (ValueError, OverflowError):
         raise Unusable("billing_period_start_date or billing_period_end_date is not a date") from None
     return datetime.combine(first, time(), UTC), datetime.combine(until, time(), UTC)
+
+
+def _owed(subscription: str, at: datetime, charge: Object) -> DuesFailed:
+    return DuesFailed(subscription, at, (subscription,), _named(_customer(charge)), is_one_try=True)
 
 
 def _charges(subscription: Object) -> list[Object]:

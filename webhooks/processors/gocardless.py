@@ -27,7 +27,6 @@ developer.gocardless.com/introduction/success-plus (retries); support.gocardless
 "Webhook retries / failures" (10 seconds, 8 retries).
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -38,7 +37,7 @@ from typing import Any, ClassVar, cast
 
 import orjson
 
-from models.payments.facts import Announced, Fact, Paid, Replaced, Restored, Reversed, Said
+from models.payments.facts import Announced, DuesFailed, Fact, Paid, Replaced, Restored, Reversed, Said
 from webhooks.processors import announcing, payers, strict
 from webhooks.processors.base import Object, SignedInHeader, Trial, dues
 from webhooks.processors.events import Ignored, NotYet, ParsedEvent, Payer, TooMany, Unavailable, Unusable
@@ -77,7 +76,7 @@ class GoCardless(SignedInHeader):
 
     readings: ClassVar = {
         "payments.confirmed payments.paid_out": "paid",
-        "payments.failed": ("whole_payment", Reversed, "failure"),
+        "payments.failed": "failed",
         "payments.charged_back": ("whole_payment", Reversed, "chargeback"),
         "payments.chargeback_cancelled": ("whole_payment", Restored, "chargeback"),
         "refunds.paid refunds.refund_settled": ("refund", Reversed),
@@ -190,6 +189,17 @@ class GoCardless(SignedInHeader):
         named = _linked_id(event, kind)
         return [announcing.ends(named, at, at) if what == Said.ENDS else Announced(named, at, what)]
 
+    def failed(self, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
+        """A debit that failed: what it had credited goes back, and the dues that it was for are owed."""
+        facts = self.whole_payment(Reversed, "failure", event, at, resource)
+        if resource is None:  # an event of before payments were fetched for it
+            return facts
+        payment = _fetched(event, "payments", resource)
+        amount, currency = strict.money(payment, "amount")
+        billing, payer = _named(strict.mapping(payment, "links"))
+        owed = DuesFailed(strict.name(payment, "id"), at, billing, payer, amount, currency)
+        return [*facts, owed] if billing or payer else facts
+
     def whole_payment(
         self, fact: type[Reversed | Restored], family: str, event: Object, at: datetime, resource: bytes | None
     ) -> list[Fact]:
@@ -235,7 +245,7 @@ class GoCardless(SignedInHeader):
             found = {"id": found["id"], "links": links}
             if made and _ID.fullmatch(made):
                 found["payment"] = self._get("payments", made)
-        return _written(found)
+        return strict.written(found)
 
     def _add_customer(self, payment: Object) -> None:
         """Add the customer of the payment's mandate to the payment's links, where there is one."""
@@ -326,7 +336,7 @@ class _Passing(Unavailable):
     """An error that may pass in a moment."""
 
 
-THIN = {"payments.confirmed", "payments.paid_out", "billing_requests.fulfilled"} | {
+THIN = {"payments.confirmed", "payments.paid_out", "payments.failed", "billing_requests.fulfilled"} | {
     kind for kind in GoCardless.meanings if kind.startswith("refunds.")
 }
 
@@ -334,30 +344,25 @@ THIN = {"payments.confirmed", "payments.paid_out", "billing_requests.fulfilled"}
 def _paid(payment: Object, at: datetime, *links: Object) -> Paid:
     """The payment, of what these links name."""
     amount, currency = strict.money(payment, "amount")
+    billing, payer = _named(*links)
+    return replace(dues(strict.name(payment, "id"), at, amount, currency, *billing), payer=payer)
+
+
+def _named(*links: Object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the links name a payment by, the closest first, and the customers."""
     billing = (strict.optional_name(each, key) for key in REFERENCES for each in links)
-    paid = dues(strict.name(payment, "id"), at, amount, currency, *billing)
     customers = (strict.optional_name(each, "customer") for each in links)
-    return replace(paid, payer=tuple(filter(None, dict.fromkeys(customers))))
+    return tuple(filter(None, dict.fromkeys(billing))), tuple(filter(None, dict.fromkeys(customers)))
 
 
 def _event(event: object) -> ParsedEvent:
-    body = _written(event)
+    body = strict.written(event)
     if not isinstance(event, dict):
         return strict.unreadable(body, "unparsable: an event that is no object")
     what = event.get("resource_type"), event.get("action")
     kind = ".".join(map(str, what)) if all(map(strict.is_name, what)) else None
     found = strict.parsed(event.get("id"), kind, body, "an event without an id, a resource_type or an action")
     return found._replace(thin=found.type in THIN and not found.event_id.startswith(TEST_EVENT))
-
-
-def _written(value: object) -> bytes:
-    """What `strict` read, as JSON again, digit for digit."""
-    # json writes no Decimal: each goes in as a text that begins with NUL, which no text that `strict` read has.
-    text = json.dumps(value, default=lambda number: f"\0{number}", ensure_ascii=False, separators=(",", ":"))
-    return _NUMBER.sub(r"\1", text).encode()
-
-
-_NUMBER = re.compile(r'"\\u0000([^"]*)"')
 
 
 def _content(body: bytes) -> bytes | None:

@@ -1,8 +1,8 @@
-"""Who paid: the rule for a payment that names nobody, and what staff see of a payer whom no membership names."""
+"""Who paid: the rule for what names nobody, and what staff see of a payer whom no membership names."""
 
 from typing import Any
 
-from models.payments.facts import Paid
+from models.payments.facts import DuesFailed, Paid
 from webhooks.processors import strict
 from webhooks.processors.events import Ignored, Payer, Unusable
 
@@ -18,6 +18,15 @@ def known(paid: Paid) -> Paid:
     if not (paid.billing_references or paid.payer or paid.lines):
         raise Ignored(NOBODY)
     return paid
+
+
+def owing(failed: DuesFailed) -> DuesFailed:
+    """The failed attempt, where it was of somebody who is named. Raises Ignored."""
+    if failed.amount_minor == 0:
+        raise Ignored("a failed attempt of a zero amount")
+    if not (failed.billing_references or failed.payer):
+        raise Ignored(f"a failed attempt: no money moved; it {NOBODY}")
+    return failed
 
 
 def details(name: object, email: object, description: object) -> Payer | None:

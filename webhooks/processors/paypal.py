@@ -13,6 +13,7 @@ resource. The resource is fetched again from PayPal's API, and has all the meani
 | the same, now refunded or reversed | also takes all of it back, as a running total beside the single refunds |
 | the same, partly refunded, as a ...REFUNDED or ...REVERSED says | takes back what its order lists, or tells staff |
 | a refund, completed | takes its amount back, by the refund's own id; failed or cancelled undoes that |
+| a subscription, of which a payment failed | its dues are owed, until it is paid; so does a sale that was denied |
 | a subscription that ended, was suspended or is active again | is announced, and credits nothing |
 | a dispute that took money | takes back, as a total of its own; what was credited undoes that, and reversals |
 
@@ -184,6 +185,8 @@ class PayPal(paypal_meaning.Meaning):
                 raise
         if type.startswith(paypal_meaning.ANNOUNCING):
             found = {key: found[key] for key in paypal_meaning.KEPT_OF_SUBSCRIPTIONS if key in found}
+        elif own.startswith(paypal_meaning.SUBSCRIPTIONS):
+            found = {key: paypal_orders.without_addresses(value) for key, value in found.items()}
         if self._is_paid(found):
             asks_refunds = type.endswith(paypal_meaning.WENT_BACK) and state_of(found) == paypal_meaning.PARTLY
             found = found | self._beside(found, asks_refunds=asks_refunds)

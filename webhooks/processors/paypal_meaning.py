@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
-from models.payments.facts import Announced, Fact, Noted, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, DuesFailed, Fact, Noted, Paid, Restored, Reversed, Said
 from webhooks.processors import announcing, payers, paypal_orders, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
@@ -13,14 +13,19 @@ from webhooks.processors.paypal_orders import links_of, money, state_of
 
 DOMAINS = {"live": "paypal.com", "test": "sandbox.paypal.com"}
 
+UNPAID = "BILLING.SUBSCRIPTION.PAYMENT.FAILED"
 ANNOUNCING = tuple(f"BILLING.SUBSCRIPTION.{what}" for what in ("CANCELLED", "EXPIRED", "SUSPENDED", "ACTIVATED"))
-FETCHED = ("PAYMENT.SALE.", "PAYMENT.CAPTURE.", "PAYMENT.REFUND.", "CUSTOMER.DISPUTE.", *ANNOUNCING)
+FETCHED = (
+    "PAYMENT.SALE.", "PAYMENT.CAPTURE.", "PAYMENT.REFUND.", "CUSTOMER.DISPUTE.", UNPAID, *ANNOUNCING,
+)  # fmt: skip
 """Beginnings of the types whose resource is fetched; the resource then has the meaning, whatever the type says."""
 WENT_BACK = (".REFUNDED", ".REVERSED")
 """Endings of the types that say that money went back."""
 
 NEVER = {"denied", "declined", "failed", "voided", "expired"}
 """States of a payment that never moves money."""
+REFUSED = {"denied", "declined", "failed"}
+"""Those in which the payer's bank or PayPal refused it."""
 PARTLY = "partially_refunded"
 GONE = {"refunded", "reversed"}
 """States of a payment of which nothing is left."""
@@ -35,9 +40,9 @@ WON = {"RESOLVED_SELLER_FAVOUR", "CANCELED_BY_BUYER", "DENIED"}
 """Outcomes that count for a dispute without money movements; all others, such as PayPal's own payout, cost us nothing.
 """
 
+SUBSCRIPTIONS = "/v1/billing/subscriptions"
 PARENTS = ("/v2/checkout/orders", "/v1/payments/payment")
 """The places of a payment's order or parent payment, which says who paid and what for, and lists its refunds."""
-SUBSCRIPTIONS = "/v1/billing/subscriptions"
 ENDED = {"CANCELLED", "EXPIRED"}
 """Statuses of a subscription that is over."""
 KEPT_OF_SUBSCRIPTIONS = ("id", "status", "status_update_time", "update_time", "links")
@@ -58,7 +63,6 @@ class Meaning(Processor):
         "the same money as PAYMENT.SALE.COMPLETED, which credits": "PAYMENTS.PAYMENT.CREATED",
         "the same money as PAYMENT.CAPTURE.COMPLETED, which credits": "CHECKOUT.ORDER.COMPLETED",
         "no money moved yet: PAYMENT.CAPTURE.COMPLETED follows when it does": "CHECKOUT.ORDER.APPROVED",
-        "a failed attempt: no money moved": "BILLING.SUBSCRIPTION.PAYMENT.FAILED",
         "the same dispute as CUSTOMER.DISPUTE.CREATED": "RISK.DISPUTE.CREATED",
         "no money moved: only what is reserved changed": """
             PAYMENT.AUTHORIZATION.CREATED PAYMENT.AUTHORIZATION.VOIDED PAYMENT.ORDER.CREATED PAYMENT.ORDER.CANCELLED""",
@@ -101,7 +105,7 @@ class Meaning(Processor):
         self._check_merchant(strict.mapping(payment, "payee"))
         reference, state = strict.name(payment, "id"), state_of(payment)
         if state in NEVER:
-            raise Ignored(f"the payment is {state}: no money moved")
+            return [self._refused(payment, reference, state)]
         if state == "pending" and type.endswith(".PENDING"):
             raise Ignored("the payment is pending: another event follows when it is not")
         if state == "pending" or (state == "completed" and type.endswith(WENT_BACK)):
@@ -119,13 +123,31 @@ class Meaning(Processor):
             return [paid]
         return [paid, Reversed(reference, _updated(payment), "refund", back, paid.currency, running_total=True)]
 
+    def _refused(self, payment: Object, reference: str, state: str) -> DuesFailed:
+        """Dues that PayPal could not take. Another try is another payment. Raises Ignored for what are none."""
+        billing = _billing(payment.get("billing_agreement_id"), payment)
+        if state not in REFUSED or not billing:
+            raise Ignored(f"the payment is {state}: no money moved")
+        return DuesFailed(
+            reference, strict.iso_time(payment, "create_time"), billing, (), *money(payment), is_one_try=True
+        )
+
+    def unpaid(self, subscription: Object) -> list[Fact]:
+        """The last failed payment of a subscription. Another try is another payment, so it is the subscription's."""
+        info, reference = strict.mapping(subscription, "billing_info"), strict.name(subscription, "id")
+        last = strict.mapping(info, "last_failed_payment")
+        if not last:
+            raise Ignored("no payment of the subscription failed")
+        at = strict.iso_time(last, "time")
+        payer = paypal_orders.payer_of(subscription, {})
+        return [DuesFailed(reference, at, _billing(reference, subscription), payer, *money(last), is_one_try=True)]
+
     def _paid(self, payment: Object, reference: str) -> Paid:
         """The payment, with what its subscription or order says of it. Raises Ignored where it names nobody."""
         amount, currency = money(payment)
         subscription, order = strict.mapping(payment, "subscription"), strict.mapping(payment, "order")
         agreement, unit = payment.get("billing_agreement_id"), paypal_orders.unit_of(order, reference)
-        custom = (each.get(key) for each in (payment, subscription, unit) for key in ("custom_id", "custom"))
-        billing = tuple(dict.fromkeys(str(each) for each in (agreement, *custom) if strict.is_name(each)))
+        billing = _billing(agreement, payment, subscription, unit)
         plan = paypal_orders.lines_of_plan(subscription, amount, currency) if strict.is_name(agreement) else ()
         return payers.known(
             Paid(
@@ -189,7 +211,9 @@ class Meaning(Processor):
         return facts
 
     def subscription(self, subscription: Object, type: str) -> list[Fact]:
-        """How a subscription stands. One that is active may have been suspended before; that it is new says nothing."""
+        """What it owes, or how it stands. An active one may have been suspended before; that it is new says nothing."""
+        if type.startswith(UNPAID):
+            return self.unpaid(subscription)
         reference, status = strict.name(subscription, "id"), str(subscription.get("status"))
         key = "status_update_time" if subscription.get("status_update_time") else "update_time"
         at = strict.iso_time(subscription, key)
@@ -230,6 +254,12 @@ class Meaning(Processor):
         pattern = rf"https://api(?:-m)?\.{re.escape(DOMAINS[self.endpoint.mode])}((?:{known})/[A-Za-z0-9-]{{1,64}})"
         found = (re.fullmatch(pattern, href, re.ASCII) for href in links_of(resource, rel))
         return next((match[1] for match in found if match), None)
+
+
+def _billing(agreement: object, *holders: Object) -> tuple[str, ...]:
+    """The subscription, then the custom ids that stand in these."""
+    custom = (each.get(key) for each in holders for key in ("custom_id", "custom"))
+    return tuple(dict.fromkeys(str(each) for each in (agreement, *custom) if strict.is_name(each)))
 
 
 def _gone_of(payment: Object, currency: str) -> int | None:

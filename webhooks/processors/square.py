@@ -43,7 +43,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from models.payments.facts import Announced, Fact, Linked, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, DuesFailed, Fact, Linked, Paid, Restored, Reversed, Said
 from runtime.settings import Endpoint
 from webhooks.processors import announcing, items, payers, strict
 from webhooks.processors.base import Object, SignedInHeader, Trial
@@ -71,6 +71,8 @@ class Square(SignedInHeader):
         "invoice.payment_made": ("invoice", {"PAID", "PARTIALLY_REFUNDED", "REFUNDED"}),
         # An update is no payment: it may be of an invoice that was paid long ago, and refunded now.
         "invoice.updated": ("invoice", {"PAID"}),
+        "invoice.scheduled_charge_failed": ("unpaid", False),
+        "invoice.canceled": ("unpaid", True),
         "payment.created payment.updated": "payment",
         "refund.created refund.updated": "refund",
         "dispute.created dispute.state.updated dispute.state.changed": "dispute",
@@ -79,9 +81,7 @@ class Square(SignedInHeader):
     ignored: ClassVar = {
         "nothing was paid yet": "invoice.created",
         "nothing was paid yet: invoice.payment_made follows when it is": "invoice.published",
-        "a failed attempt: no money moved": "invoice.scheduled_charge_failed",
         "the same money as refund.updated, which comes for each payment": "invoice.refunded",
-        "no money moved": "invoice.canceled invoice.deleted",
         "the same money as invoice.payment_made, which credits": "order.updated",
         "no money moved: dispute.state.updated follows when it does": """
             dispute.evidence.added dispute.evidence.created dispute.evidence.deleted dispute.evidence.removed""",
@@ -172,6 +172,15 @@ class Square(SignedInHeader):
         listed = strict.objects(order, "line_items") if order.get("id") == reference else ()
         return [items.with_items(paid, map(_item, listed))]
 
+    def unpaid(self, closed: bool, invoice: Object) -> list[Fact]:
+        """A charge of an invoice that failed; one that was cancelled is owed no more (`closed`)."""
+        amount, currency = _total(invoice, "computed_amount_money")
+        reference, at = strict.name(invoice, "order_id"), strict.iso_time(invoice, "updated_at")
+        billing = _named(invoice, "subscription_id")
+        payer = _named(strict.mapping(invoice, "primary_recipient"), "customer_id")
+        failed = DuesFailed(reference, at, billing, payer, amount, currency, closed=closed)
+        return [failed if closed else payers.owing(failed)]
+
     def payment(self, payment: Object) -> list[Fact]:
         """The link to the order, or the payment's failure; of a payment without an order, what was paid."""
         status = str(payment.get("status"))
@@ -180,7 +189,10 @@ class Square(SignedInHeader):
         reference, at = strict.name(payment, "id"), strict.iso_time(payment, "updated_at")
         cause, (amount, currency) = f"failure:{reference}", _money(payment, "amount_money")
         if status != "COMPLETED":
-            return [Reversed(reference, at, cause, amount, currency)]
+            back = Reversed(reference, at, cause, amount, currency)
+            payer = () if payment.get("order_id") or status != "FAILED" else _named(payment, "customer_id")
+            owed = DuesFailed(reference, at, (), payer, amount, currency, is_one_try=True)
+            return [back, owed] if payer and amount else [back]
         order, held = strict.optional_name(payment, "order_id"), Restored(reference, at, cause, amount, currency)
         if order is None:
             return [payers.known(Paid(reference, at, amount, currency, payer=_named(payment, "customer_id"))), held]

@@ -11,6 +11,8 @@
 | payment.line_refunded | cause: that of the reversal; line (its id), amount, currency |
 | payment.linked | other: a second reference to the same payment |
 | payment.noted | what: one sentence for staff |
+| payment.failed | references, payer; amount and currency; one_try (true where another try is another payment) |
+| payment.closed | nothing is owed for it any more |
 | reference.replaced | other: the billing reference in the place of the one that `payment` names |
 | subscription.ended | at: when the subscription that `payment` names ends; without it, at `timestamp` |
 | subscription.goes_on, .paused, .resumed | an end to come was taken back, or that subscription was paused or resumed |
@@ -33,6 +35,7 @@ from typing import ClassVar
 from models.catalogue.days import Period
 from models.payments.facts import (
     Announced,
+    DuesFailed,
     Fact,
     Line,
     LineRefunded,
@@ -66,6 +69,8 @@ class StandardWebhooks(Processor):
         "payment.line_refunded": "line_refunded",
         "payment.linked": ("names_another", Linked),
         "payment.noted": "noted",
+        "payment.failed": ("failed", False),
+        "payment.closed": ("failed", True),
         "reference.replaced": ("names_another", Replaced),
         "subscription.ended": ("announced", Said.ENDS),
         "subscription.goes_on": ("announced", Said.GOES_ON),
@@ -161,6 +166,15 @@ class StandardWebhooks(Processor):
         if what != Said.ENDS:
             return [Announced(payment, at, what)]
         return [announcing.ends(payment, at, strict.iso_time(data, "at") if data.get("at") else at)]
+
+    def failed(self, closed: bool, data: Object, payment: str, at: datetime) -> list[Fact]:
+        """An attempt to collect dues that failed; or of a bill that it is owed no more (`closed`)."""
+        one_try, named = data.get("one_try", False), (_references(data, "references"), _references(data, "payer"))
+        if not isinstance(one_try, bool):
+            raise Unusable("one_try is neither true nor false")
+        amount, currency = strict.money(data, "amount") if "amount" in data else (None, None)
+        failed = DuesFailed(payment, at, *named, amount, currency, is_one_try=one_try, closed=closed)
+        return [failed if closed else payers.owing(failed)]
 
     def noted(self, data: Object, payment: str, at: datetime) -> list[Fact]:
         """A sentence for staff, who are to look at the payment."""

@@ -22,8 +22,8 @@ from typing import ClassVar, NamedTuple
 
 from models.catalogue.days import Period
 from models.database.naming import visible
-from models.payments.facts import Fact, Line, LineRefunded, Linked, Noted, Paid, Restored, Reversed, Said
-from webhooks.processors import strict, stripe_subscriptions
+from models.payments.facts import DuesFailed, Fact, Line, LineRefunded, Linked, Noted, Paid, Restored, Reversed, Said
+from webhooks.processors import payers, strict, stripe_subscriptions
 from webhooks.processors.base import Object
 from webhooks.processors.events import Ignored, Payer, Unusable
 from webhooks.processors.stripe_subscriptions import BEFORE
@@ -52,6 +52,8 @@ class Meaning(stripe_subscriptions.Subscriptions):
     readings: ClassVar = {
         "invoice.paid": "invoice_paid",
         "invoice_payment.paid": "invoice_payment_paid",
+        "invoice.payment_failed": ("invoice_unpaid", False),
+        "invoice.voided": ("invoice_unpaid", True),
         "checkout.session.completed checkout.session.async_payment_succeeded": "checkout_paid",
         "refund.created refund.updated refund.failed charge.refund.updated": "refund",
         "charge.refunded": "charge_refunded",
@@ -68,8 +70,9 @@ class Meaning(stripe_subscriptions.Subscriptions):
         SAME_MONEY: """
             invoice.payment_succeeded invoice.overpaid payment_intent.succeeded charge.succeeded charge.captured""",
         "a failed attempt: no money moved": """
-            invoice.payment_failed payment_intent.payment_failed payment_intent.canceled charge.failed charge.expired
+            payment_intent.payment_failed payment_intent.canceled charge.failed charge.expired
             checkout.session.async_payment_failed""",
+        "written off, but owed still: invoice.paid or invoice.voided ends that": "invoice.marked_uncollectible",
         "no money moved yet": """
             invoice.payment_action_required invoice.payment_attempt_required charge.pending payment_intent.created
             payment_intent.processing payment_intent.requires_action payment_intent.partially_funded
@@ -142,6 +145,16 @@ class Meaning(stripe_subscriptions.Subscriptions):
         if listed.get("has_more") is True:
             facts.append(Noted(reference, paid_at, "The invoice has more lines than Stripe sent. See it in Stripe."))
         return facts
+
+    def invoice_unpaid(self, closed: bool, invoice: Object, at: datetime) -> list[Fact]:
+        """An attempt to collect an invoice that failed; a void invoice is owed no more (`closed`)."""
+        amount, currency = self._money(invoice, "amount_due")
+        own = _subscription(invoice)
+        billed = [self._line(line, own, currency) for line in strict.objects(strict.mapping(invoice, "lines"), "data")]
+        found = (own,) if own else dict.fromkeys(each.subscription for each in billed if each.is_dues)
+        named, reference = tuple(filter(None, found)), strict.name(invoice, "id")
+        failed = DuesFailed(reference, at, named, _payer(invoice), amount, currency, closed=closed)
+        return [failed if closed else payers.owing(failed)]
 
     def _balance_used(self, invoice: Object, paid: int, currency: str) -> int:
         """What was taken of the customer's credit, which Stripe keeps as a balance below zero."""

@@ -12,7 +12,7 @@ from models.errors import SamePerson
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment
 from models.staff import tokens
-from models.staff.accounts import Staff
+from models.staff.accounts import Role, Staff
 from models.staff.actions import Action, Actor
 from models.staff.tokens import TokenScope
 from tests.console.api.conftest import BY, Caller, Issue, Json, Paid, answered, posted
@@ -74,6 +74,7 @@ def test_many_wait_for_a_second_person(
     assert api.usable(ada.id, "Spin") == CLASSES
     with pytest.raises(SamePerson):
         adjustments.decide(session, asked["id"], approve=True, by=Actor(owner.email, ""), now=datetime.now(UTC))
+    session.rollback()
     for approve, state in ((True, "applied"), (False, "declined")):
         asked = api.make("/adjustments", wish(ada, gym, 3))
         adjustments.decide(session, asked["id"], approve=approve, by=BY, now=datetime.now(UTC))
@@ -157,3 +158,33 @@ def test_two_tokens_of_one_owner_are_one_person(
     asked_by = {caller.make("/adjustments", wish(ada, gym, 1))["asked_by"] for caller in (mine, other)}
     assert asked_by == {owner.email}
     assert len(tokens.list_tokens(session)) == 2
+
+
+def test_a_second_person_decides_from_a_program_too(
+    api: Caller, manager: Caller, site: Flask, gym: Gym, ada: Paid, owner: Staff
+) -> None:
+    site.config["SPP"] = site.config["SPP"].model_copy(update={"adjust_alone_up_to": 2})
+    first, second, third = (api.make("/adjustments", wish(ada, gym, 3))["id"] for _ in range(3))
+    problem = posted(api.post(f"/adjustments/{first}/approvals", {}, "a"), 403)
+    assert "whose role is not enough" in problem["detail"]
+    done, again = (posted(manager.post(f"/adjustments/{first}/approvals", {}, "b")) for _ in range(2))
+    assert (done["state"], done["asked_by"]) == ("applied", owner.email)
+    assert (done["decided_by"] != owner.email, again) == (True, done)
+    assert api.usable(ada.id, "Spin") == CLASSES + 3
+    assert posted(manager.post(f"/adjustments/{second}/declines", {}, "c"))["state"] == "declined"
+    assert posted(api.post(f"/adjustments/{third}/declines", {}, "d"))["state"] == "declined"  # withdrawn by who asked
+    problem = posted(manager.post(f"/adjustments/{third}/approvals", {}, "e"), 422)
+    assert problem["type"].endswith("/wrong-state")
+    assert posted(manager.post("/adjustments/404/approvals", {}, "f"), 404)
+    asked = manager.make("/adjustments", wish(ada, gym, 3))
+    problem = posted(api.post(f"/adjustments/{asked['id']}/declines", {}, "g"), 403)
+    assert problem["type"].endswith("/not-yours")
+    assert api.usable(ada.id, "Spin") == CLASSES + 3
+
+
+def test_nobody_approves_their_own_from_a_program(issue: Issue, site: Flask, gym: Gym, ada: Paid) -> None:
+    site.config["SPP"] = site.config["SPP"].model_copy(update={"adjust_alone_up_to": 2})
+    manager = issue(TokenScope.WRITE, Role.MANAGER).caller
+    asked = manager.make("/adjustments", wish(ada, gym, 3))
+    problem = posted(manager.post(f"/adjustments/{asked['id']}/approvals", {}, "a"), 422)
+    assert problem["type"].endswith("/same-person")

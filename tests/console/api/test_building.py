@@ -43,8 +43,9 @@ def twice(manager: Caller) -> Iterator[None]:
 def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session) -> None:
     response = manager.post("/clubs", CLUB, "club-1")
     made = posted(response)
-    rules = {"refund_fee_percent": 5, "refund_fee_most_minor": 1000, "apply_announcements": False}
-    assert made == {"id": made["id"], **CLUB, **rules}
+    rules = {"refund_fee_percent": 5, "refund_fee_most_minor": 1000, "use_while_frozen": False}
+    standing = {"use_while_overdue": "warn", "overdue_grace_days": 7, "apply_announcements": False}
+    assert made == {"id": made["id"], **CLUB, **rules, **standing}
     assert response.headers["Location"] == f"/api/v1/clubs/{made['id']}"
     path = f"/clubs/{made['id']}"
     assert answered(manager.get(path)) == made
@@ -55,7 +56,7 @@ def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session)
     }
     answered(manager.patch(path))
     assert acts(session) == [
-        ("create club", f"club {made['id']}, Uptown: Europe/Berlin, EUR, forgive, 5, 1000, False, False"),
+        ("create club", f"club {made['id']}, Uptown: Europe/Berlin, EUR, forgive, 5, 1000, False, warn, 7, False"),
         ("edit club", f"club {made['id']}, Upper town: name Uptown -> Upper town, currency EUR -> CHF"),
     ]
     assert manager.delete(path).status_code == 204
@@ -68,7 +69,12 @@ def test_the_rest_of_a_club_has_defaults(manager: Caller, gym: Gym) -> None:
     path = f"/clubs/{made['id']}"
     changed = answered(manager.patch(path, refund_fee_percent=0, refund_fee_most_minor=0))
     assert changed == {**made, "refund_fee_percent": 0, "refund_fee_most_minor": 0}
-    for wrong in ({"refund_fee_percent": 21}, {"refund_fee_most_minor": -1}):
+    changed = answered(manager.patch(path, use_while_overdue="grace", overdue_grace_days=30))
+    assert (changed["use_while_overdue"], changed["overdue_grace_days"]) == ("grace", 30)
+    for wrong in (
+        {"refund_fee_percent": 21}, {"refund_fee_most_minor": -1}, {"overdue_grace_days": 0},
+        {"use_while_overdue": "never"},
+    ):  # fmt: skip
         assert pointers(answered(manager.patch(path, **wrong), 422)) == [f"#/{next(iter(wrong))}"]
 
 

@@ -4,9 +4,10 @@ import argparse
 import json
 import re
 import shlex
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
@@ -15,9 +16,10 @@ from models.inbox.events import EventState
 from models.inbox.queue import Outcome
 from models.inbox.storing import NewEvent
 from models.payments import settlement
-from models.payments.facts import EventFacts
+from models.payments.recorded import EventFacts
 from models.staff.accounts import Role
 from models.staff.tokens import TokenScope
+from models.wording import day_of
 from tests.console.api.conftest import Caller, Issue
 from tests.models.gym import paid
 
@@ -29,6 +31,23 @@ curl.add_argument("url")
 curl.add_argument("-X", dest="method")
 curl.add_argument("-H", dest="headers", action="append")
 curl.add_argument("-d", dest="body")
+
+
+WRITTEN_ON = date(2026, 3, 2)
+"""The day on which she pays in the guide, at the club."""
+A_DAY = re.compile(r"\b(\d{4}-\d\d-\d\d)(?!T)|\b([A-Z][a-z][a-z] \d{1,2}, \d{4})\b")
+
+
+def as_of_today(text: str) -> str:
+    """The guide with its days moved, so that she pays today."""
+    paid_on = (datetime.now(UTC) - timedelta(hours=1)).astimezone(ZoneInfo("America/Chicago")).date()
+
+    def moved(found: re.Match[str]) -> str:
+        day = date.fromisoformat(found[1]) if found[1] else datetime.strptime(found[2], "%b %d, %Y").date()  # noqa: DTZ007
+        later = day + (paid_on - WRITTEN_ON)
+        return later.isoformat() if found[1] else day_of(later)
+
+    return A_DAY.sub(moved, text)
 
 
 def comparable(text: str) -> Any:
@@ -50,8 +69,8 @@ def pay(session: Session) -> None:
 
 def test_each_example_is_answered_as_shown(stranger: Caller, issue: Issue, session: Session) -> None:
     authorization = issue(TokenScope.WRITE, Role.MANAGER).caller.headers["Authorization"]
-    assert len(EXAMPLES) == GUIDE.count("```sh") == GUIDE.count("```json") == 19
-    for command, shown in EXAMPLES:
+    assert len(EXAMPLES) == GUIDE.count("```sh") == GUIDE.count("```json") == 22
+    for command, shown in (map(as_of_today, example) for example in EXAMPLES):
         spoken = command.replace("\\\n", " ").replace("$API", "/api/v1").replace("Bearer $TOKEN", authorization)
         said = curl.parse_args(shlex.split(spoken)[1:])
         headers = dict(header.split(": ", 1) for header in said.headers)

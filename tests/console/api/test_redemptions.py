@@ -1,6 +1,7 @@
 """Check-in: redeem, retry, return."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
@@ -10,9 +11,11 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from models.ledger.redemptions import Redemption
+from models.staff.accounts import Role
 from models.staff.actions import Action
-from tests.console.api.conftest import Caller, Json, Paid, answered, posted
-from tests.models.gym import CLASSES, Gym
+from models.staff.tokens import TokenScope
+from tests.console.api.conftest import PAID_AT, Caller, Issue, Json, Paid, answered, posted
+from tests.models.gym import CLASSES, Gym, paid, tell
 
 
 def wish(ada: Paid, gym: Gym, quantity: int = 1) -> Json:
@@ -173,3 +176,71 @@ def test_the_action_log_names_the_token_and_its_owner(api: Caller, gym: Gym, ada
     assert act.actor.startswith("token ")
     assert act.actor.endswith("of desk@example.com")
     assert act.origin == "127.0.0.1"
+
+
+PILATES: Json = {"class_reference": "class-88", "class_name": "Pilates", "trainer": "Kim", "note": "Mat of her own"}
+
+
+def test_a_redemption_tells_its_occasion(api: Caller, gym: Gym, ada: Paid) -> None:
+    at = (PAID_AT + timedelta(minutes=5)).isoformat()
+    asked = wish(ada, gym) | PILATES | {"occurred_at": at, "club_id": gym.club.id}
+    first, again = (api.post("/redemptions", asked, "booking-77") for _ in range(2))
+    assert (again.data, again.headers["Idempotency-Replayed"]) == (first.data, "true")
+    done = posted(first)
+    assert "Idempotency-Replayed" not in first.headers
+    assert {name: done[name] for name in PILATES} == PILATES
+    assert (done["club_id"], datetime.fromisoformat(done["occurred_at"])) == (gym.club.id, datetime.fromisoformat(at))
+    assert done["recorded_at"] > done["occurred_at"]
+    (found,) = api.data("/redemptions", idempotency_key="booking-77")
+    assert found.items() >= done.items()
+    assert api.data("/redemptions", class_reference="class-88") == [found]
+    assert api.data("/redemptions", class_reference="class-8") == []
+    entry = api.data(f"/members/{ada.id}/entries")[0]
+    assert {name: entry[name] for name in PILATES} == PILATES
+    assert (entry["club"], entry["occurred_at"]) == (gym.club.name, done["occurred_at"])
+    problem = posted(api.post("/redemptions", asked | {"trainer": "Lee"}, "booking-77"), 409)
+    assert problem["type"].endswith("/key-reused")
+    (person,) = api.data("/members", q="booking-77")
+    assert (person["id"], person["found_by"]) == (ada.id, "redemption")
+
+
+def test_how_far_back_a_token_may_date(api: Caller, issue: Issue, gym: Gym, ada: Paid, session: Session) -> None:
+    """Its owner's role says."""
+    three_days_ago = datetime.now(UTC) - timedelta(days=3)
+    tell(session, paid("in_0", "sub_ada", at=three_days_ago - timedelta(hours=1)), now=PAID_AT)
+    asked = wish(ada, gym) | {"occurred_at": three_days_ago.isoformat()}
+    problem = posted(api.post("/redemptions", asked, "k"), 422)
+    assert problem["type"].endswith("/too-far-back")
+    assert problem["errors"][0]["pointer"] == "#/occurred_at"
+    posted(issue(TokenScope.WRITE, Role.MANAGER).caller.post("/redemptions", asked, "k"))
+    problem = posted(api.post("/redemptions", asked | {"occurred_at": "2199-01-01T00:00:00Z"}, "l"), 422)
+    assert problem["type"].endswith("/in-future")
+
+
+def test_an_occasion_that_cannot_be_is_refused(api: Caller, gym: Gym, ada: Paid) -> None:
+    for change, pointer in (
+        ({"club_id": 404}, "#/club_id"),
+        ({"note": "x" * 1001}, "#/note"),
+        ({"class_reference": "x" * 256}, "#/class_reference"),
+        ({"occurred_at": "2026-03-01T15:04:05"}, "#/occurred_at"),
+    ):
+        problem = posted(api.post("/redemptions", wish(ada, gym) | change, "k"), 422)
+        assert problem["errors"][0]["pointer"] == pointer
+    assert api.usable(ada.id, "Spin") == CLASSES
+
+
+def test_a_refusal_says_why_and_the_way_out(api: Caller, gym: Gym, ada: Paid) -> None:
+    asked = {"item_id": gym.spin.id}
+    path = f"/members/{ada.id}/why-not"
+    assert answered(api.get(path, **asked)) == {"usable": True, "why_not": None}
+    posted(api.post("/redemptions", wish(ada, gym, CLASSES), "all"))
+    problem = posted(api.post("/redemptions", wish(ada, gym), "one"), 422)
+    assert problem["why_not"]["reason"] == "none_left"
+    assert problem["why_not"]["way_out"] == "More come with the next payment of the dues."
+    assert problem["detail"].endswith("No Spin sessions are left. More come with the next payment of the dues.")
+    said = answered(api.get(path, **asked))
+    assert (said["usable"], said["why_not"]["sentence"]) == (False, problem["why_not"]["sentence"])
+    before = (PAID_AT - timedelta(minutes=1)).isoformat()
+    assert answered(api.get(path, **asked, at=before))["why_not"]["reason"] == "not_yet"
+    assert answered(api.get(path, item_id=404), 404)["type"].endswith("/not-found")
+    assert answered(api.get("/members/404/why-not", **asked), 404)

@@ -1,10 +1,12 @@
-"""adjust, extend: sessions given, taken and kept for longer from the command line."""
+"""adjust, approve, decline, extend: sessions given, taken and kept for longer from the command line."""
 
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
 
 import pytest
 
+from console.cli import adjusting
+from models.staff.actions import Actor
 from tests.console.conftest import Spp
 from tests.worker.scene import Make, rows
 
@@ -49,6 +51,27 @@ def test_many_wait_for_a_second_person(paid_ann: Spp, monkeypatch: pytest.Monkey
     assert done.out.startswith("2 Yoga sessions to be given to Ann Archer: waits until a second person")
     assert usable(paid_ann, "Yoga") == 0
     assert paid_ann("adjust", ANN, "Yoga", "2", *WHY, "--json").json["state"] == "waiting"
+
+
+def test_a_second_person_decides(paid_ann: Spp, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPP_ADJUST_ALONE_UP_TO", "1")
+    first, second = (str(paid_ann("adjust", ANN, "Yoga", "2", *WHY, "--json").json["adjustment"]) for _ in range(2))
+    listed = paid_ann("adjustments", "--json").json
+    assert [(row["adjustment"], row["sessions"], row["member"]) for row in listed] == [
+        (int(first), 2, ANN),
+        (int(second), 2, ANN),
+    ]
+    alone = paid_ann("approve", first)
+    assert (alone.code, alone.out) == (1, "")
+    assert usable(paid_ann, "Yoga") == 0
+    assert paid_ann("decline", second).out == f"Adjustment {second}, +2 Yoga for Ann Archer: declined.\n"
+    monkeypatch.setattr(adjusting, "operator", lambda: Actor("somebody else", "command line"))
+    assert paid_ann("approve", first).out == f"Adjustment {first}, +2 Yoga for Ann Archer: applied.\n"
+    assert usable(paid_ann, "Yoga") == 2
+    again = paid_ann("decline", first)
+    assert (again.code, again.out) == (1, "")
+    assert paid_ann("approve", "404").code == 1
+    assert paid_ann("adjustments").out.split()[-1] == "(none)"
 
 
 @pytest.mark.parametrize(

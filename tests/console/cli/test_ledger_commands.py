@@ -86,6 +86,19 @@ def test_audit_finds_one_wrong_unit_and_keeps_what_it_found(worked: Spp, make: M
     assert value(make, "SELECT first_findings FROM audits ORDER BY id DESC LIMIT 1") == told.json["first_findings"]
 
 
+def test_audit_finds_a_last_day_that_the_acts_on_a_membership_contradict(worked: Spp, make: Make) -> None:
+    run(
+        make,
+        "INSERT INTO actions (actor, origin, verb, subject) VALUES ('x', 'x', 'freeze', 'x')",
+        "INSERT INTO life_acts (kind, membership_id, first_day, last_day, undone, action_id)"
+        " SELECT 'freeze', m.id, current_date + 2, current_date + 4, false, a.id FROM memberships m, actions a"
+        " WHERE a.subject = 'x'",
+    )
+    done = worked("audit")
+    assert done.code == 1
+    assert done.out.endswith("its facts and the ledger differ; settling would change it\n1 difference.\n")
+
+
 def test_audit_seals_what_is_an_hour_old_and_prints_the_head(worked: Spp, make: Make) -> None:
     run(
         make,

@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 from time import sleep, time
 
 import pytest
+from sqlalchemy import text
 
 from local.endpoints import ENDPOINTS
+from models.payments.facts import DuesFailed
 from runtime.settings import Settings
 from tests.console.conftest import Spp
+from tests.models.gym import deliver, events
 from tests.worker.scene import Make, arrive, paid_now, run, value
 from worker.crediting import Crediting
 
@@ -150,6 +153,20 @@ def test_a_sign_up_with_the_same_key_signs_nobody_up_again(gym: Spp) -> None:
     assert "Idempotency key 'form-1' was used before with other content" in other.err
 
 
+def test_overdue_dues_ask_for_a_reason_until_they_are_cleared(paid_ann: Spp, make: Make) -> None:
+    failed = DuesFailed("in_late", datetime.now(UTC), ("sub_ann",))
+    with make.begin() as session:
+        deliver(session, events(failed), now=datetime.now(UTC))
+        session.execute(text("UPDATE clubs SET use_while_overdue = 'strict'"))
+    assert "Overdue since" in paid_ann("member", ANN).out
+    assert paid_ann("member", ANN, "--json").json["overdue"][0]["membership"] == 1
+    assert "dues are overdue since" in paid_ann("redeem", ANN, "Personal Training").err
+    assert paid_ann("redeem", ANN, "Personal Training", "--override-reason", "New card").code == 0
+    assert "not overdue any more" in paid_ann("clear-overdue", ANN, "--reason", "Paid in cash").out
+    assert paid_ann("clear-overdue", ANN, "--reason", "Paid in cash").code == 1
+    assert paid_ann("redeem", ANN, "Personal Training").code == 0
+
+
 def test_redeem_and_give_back(paid_ann: Spp) -> None:
     taken = paid_ann("redeem", ANN, "Personal Training", "3", "--json").json
     assert [draw["quantity"] for draw in taken["draws"]] == [3]
@@ -181,7 +198,14 @@ def test_the_same_key_answers_the_same_and_takes_once(paid_ann: Spp) -> None:
             ("redeem", ANN, "Personal Training", "5"),
             "5 Personal Training sessions asked for, 4 usable: nothing was taken.",
         ),
-        (("redeem", ANN, "Yoga"), "1 Yoga sessions asked for, 0 usable: nothing was taken."),
+        (
+            ("redeem", ANN, "Yoga"),
+            (
+                "1 Yoga sessions asked for, 0 usable: nothing was taken. "
+                "There are no Yoga sessions, only 7 Group Class sessions and 4 Personal Training sessions. "
+                "Use one of those, or change the plan to one with Yoga sessions."
+            ),
+        ),
         (
             ("redeem", ANN, "Juggling"),
             "There is no item 'Juggling'. There are: Group Class, Personal Training, Spin, Towel, Yoga.",

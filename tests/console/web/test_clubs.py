@@ -18,7 +18,9 @@ UPTOWN: dict[str, Any] = {
     "currency": "EUR",
     "shortfall_policy": "forgive",
 }
-FEE = {"refund_fee_percent": "10", "refund_fee": "12.50"}
+FEE = {
+    "refund_fee_percent": "10", "refund_fee": "12.50", "use_while_overdue": "grace", "overdue_grace_days": "14",
+}  # fmt: skip
 """As it is typed."""
 
 
@@ -50,6 +52,7 @@ def test_a_club_is_made_and_shown_in_words(manager: Browser, session: Session) -
     assert values(session, "Uptown") == UPTOWN
     assert fee(session, "Uptown") == (10, 1250)
     assert "Uptown Central European Time Europe/Berlin EUR Forgiven" in manager.text
+    assert "Allowed for 14 days, then with a reason only" in manager.text
     assert "Refund fee up to 10 % and €12.50" in manager.text
     assert "manager create club: club" in acts(session)[0]
     assert "Uptown: Europe/Berlin, EUR, forgive, 10, 1250" in acts(session)[0]
@@ -65,6 +68,8 @@ def test_a_club_is_edited_and_the_log_tells_what_changed(manager: Browser, gym: 
         "shortfall_policy repay -> forgive",
         "refund_fee_percent 5 -> 10",
         "refund_fee_most_minor 1000 -> 1250",
+        "use_while_overdue warn -> grace",
+        "overdue_grace_days 7 -> 14",
     ):
         assert change in acts(session)[0]
 
@@ -108,6 +113,9 @@ def test_a_currency_that_was_withdrawn_stays_the_clubs(manager: Browser, session
         ({"refund_fee": "12.5"}, "refund_fee", "'12.5' is not an amount in EUR"),
         ({"refund_fee": ""}, "refund_fee", "is not an amount in EUR"),
         ({"refund_fee": "99999999"}, "refund_fee", "can be at most"),
+        ({"use_while_overdue": "never"}, "use_while_overdue", "Not a valid choice"),
+        ({"overdue_grace_days": "0"}, "overdue_grace_days", "must be 1 or more"),
+        ({"overdue_grace_days": "91"}, "overdue_grace_days", "can be at most 90"),
         ({"shortfall_policy": "shrug"}, "shortfall_policy", "Not a valid choice"),
     ],
 )
@@ -143,3 +151,19 @@ def test_who_does_not_build_sees_no_buttons_and_may_do_nothing(log_in: LogIn, gy
 def test_a_club_that_is_not_there_is_not_found(manager: Browser, number: str) -> None:
     assert manager.get(f"/clubs/{number}").status_code == 404
     assert manager.post(f"/clubs/{number}", **UPTOWN, **FEE).status_code == 404
+
+
+def test_use_while_frozen_is_a_box_that_others_may_tick_meanwhile(manager: Browser, gym: Gym, session: Session) -> None:
+    same = {"name": "Downtown", "time_zone": "America/Chicago", "currency": "USD", "shortfall_policy": "repay", **FEE}
+    manager.get(f"/clubs/{gym.club.id}")
+    unticked = handed_out(manager)
+    manager.post(f"/clubs/{gym.club.id}", **same, use_while_frozen="y", was=unticked)
+    assert "use_while_frozen False -> True" in acts(session)[0]
+    assert "Sessions can be used while frozen" in manager.text
+    manager.post(f"/clubs/{gym.club.id}", **same, was=unticked)
+    session.refresh(gym.club)
+    assert gym.club.use_while_frozen, "it was not edited, so it stays as somebody else has saved it"
+    manager.get(f"/clubs/{gym.club.id}")
+    manager.post(f"/clubs/{gym.club.id}", **same, was=handed_out(manager))
+    session.refresh(gym.club)
+    assert not gym.club.use_while_frozen

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -296,3 +296,99 @@ def test_nothing_is_offered_to_come_back_where_all_was_used(gym: Gym, session: S
     manager.get(path)
     manager.post(path, last_day="2099-01-01", reason="x")
     assert "has no expired sessions that could come back" in beside(manager, "last_day")
+
+
+def local(moment: datetime) -> str:
+    """As a browser sends it."""
+    return moment.astimezone(CHICAGO).strftime("%Y-%m-%dT%H:%M")
+
+
+def test_a_check_in_says_when_and_what_for(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member, other = paying_member(gym), gym.forgiving_club()
+    session.commit()
+    at = (now() - timedelta(hours=20)).astimezone(CHICAGO).replace(second=0, microsecond=0)
+    said = {"class_name": "Pilates", "class_reference": "class-88", "trainer": "Kim", "note": "Mat of her own"}
+    desk = log_in(Role.DESK)
+    page = f"/members/{member.member_id}"
+    desk.get(page)
+    assert "When and what for" in desk.text
+    redeem(desk, member, gym.spin.id, 1, occurred_at=local(at), club_id=str(other.id), **said)
+    hour = f"{at:%-I:%M} {at:%p}"
+    assert f"1 Spin session redeemed for {at:%b %-d, %Y}, {hour}, from the grant of" in desk.text
+    shown = f"Mat of her own Pilates, {at:%a} {hour}, with Kim, at {other.name}, checked in by desk@example.com"
+    assert shown in desk.text
+    (entry,) = entries(session, member, "redemption")
+    assert entry.occurred_at == at
+    desk.get(f"{page}/entries/{entry.id}")
+    assert f"What for Pilates, with Kim, at {other.name}" in desk.text
+    assert "Class in the scheduler class-88" in desk.text
+    redemption = session.get_one(redemptions.Redemption, entry.redemption_id)
+    desk.get(f"/members/?q={redemption.idempotency_key}", follow_redirects=True)
+    assert "Statement" in desk.text  # straight to the member
+
+
+def test_without_a_word_about_the_occasion_there_is_none(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member, desk = paying_member(gym), log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    redeem(desk, member, gym.spin.id, 1, occurred_at="", club_id="", class_name=" ", note="")
+    (entry,) = entries(session, member, "redemption")
+    kept = session.get_one(redemptions.Redemption, entry.redemption_id)
+    assert (kept.class_name, kept.class_reference, kept.trainer, kept.club_id, kept.note) == (None,) * 5
+    assert now() - kept.occurred_at < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("occurred_at", "2199-01-01T00:00", "That is in the future"),
+        ("occurred_at", "2020-01-01T00:00", "You can date it back by 1 day at most, a manager by 31 days."),
+        ("occurred_at", "yesterday", "Write a date and a time"),
+        ("class_name", "x" * 201, "Field cannot be longer than 200 characters."),
+        ("club_id", "404", "Not a valid choice"),
+    ],
+)
+def test_an_occasion_that_cannot_be_stands_beside_its_field(
+    gym: Gym, session: Session, log_in: LogIn, field: str, value: str, message: str
+) -> None:
+    member = paying_member(gym)
+    gym.forgiving_club()
+    session.commit()
+    pay(gym, "in_0", "sub_ada", 10)
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}")
+    assert redeem(desk, member, gym.spin.id, 2, trainer="Kim", **{field: value}) == 422
+    assert message in beside(desk, f"{field}-{gym.spin.id}")
+    card = desk.page.split('class="card balance')[1:]
+    assert ['<details class="occasion" open>' in one for one in card] == [True, False]
+    assert card[0].count('value="Kim"') == 1  # what was typed stays, in this form and in no other
+    assert card[1].count('value="Kim"') == 0
+    assert held(session, member)["Spin"] == 16
+
+
+def test_a_manager_dates_further_back(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member = paying_member(gym)
+    pay(gym, "in_0", "sub_ada", 10)
+    manager = log_in(Role.MANAGER)
+    manager.get(f"/members/{member.member_id}")
+    assert redeem(manager, member, gym.spin.id, 1, occurred_at=local(now() - 3 * DAY)) == 200
+    assert held(session, member)["Spin"] == 15
+
+
+def test_the_page_says_why_nothing_can_be_used(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member = paying_member(gym)
+    spend(gym, member, gym.training, 2)
+    desk, manager = log_in(Role.DESK), log_in(Role.MANAGER)
+    page = f"/members/{member.member_id}"
+    desk.get(page)
+    assert "No Training sessions are left. More come with the next payment of the dues." in desk.text
+    redeem(desk, member, gym.training.id, 1)
+    assert "0 usable: nothing was taken. No Training sessions are left. More come" in desk.text
+    old = gym.join("sub_old")
+    session.commit()
+    pay(gym, "in_old", "sub_old", 40)
+    last = (now() - 10 * DAY).astimezone(CHICAGO)
+    grant = grant_of(session, old, gym.spin)
+    for browser, way_out in ((desk, "A manager can bring them back, by extending grant"), (manager, "Bring back Spin")):
+        browser.get(f"/members/{old.member_id}")
+        assert f"The last 8 Spin sessions expired on {last:%b %-d, %Y}. {way_out}" in browser.text
+    assert f'href="/members/{old.member_id}/grants/{grant.id}/extend"' in manager.page

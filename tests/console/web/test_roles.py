@@ -36,6 +36,7 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET /offers/<id>
         GET /inventory/
         GET /clubs/
+        GET /clubs/<id>/closures/
         GET, POST /staff/password
         GET /expiry/
         GET /expiry/expiring.csv
@@ -53,7 +54,15 @@ PAGES: dict[tuple[Role, ...], str] = {
     """,
     (Role.MANAGER,): """
         GET, POST /memberships/<id>/plan
+        GET, POST /memberships/<id>/freeze
+        GET, POST /memberships/<id>/end
+        GET, POST /memberships/<id>/life/<id>
+        GET, POST /memberships/<id>/life/<id>/undo
+        POST /memberships/<id>/clear-overdue
         GET, POST /members/<id>/grants/<id>/extend
+        GET, POST /members/<id>/merge
+        GET, POST /members/<id>/merged/<id>/undo
+        GET, POST /members/<id>/erase
         POST /members/adjustments/<id>/approve
         GET, POST /offers/new
         POST /offers/<id>/publish
@@ -75,6 +84,9 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /inventory/<id>
         GET, POST /clubs/new
         GET, POST /clubs/<id>
+        GET, POST /clubs/<id>/closures/new
+        GET, POST /clubs/<id>/closures/<id>
+        GET, POST /clubs/<id>/closures/<id>/undo
         GET, POST /review/<id>/not-dues
         GET, POST /review/not-dues/<id>/undo
         POST /announcements/<id>/<id>/apply

@@ -368,3 +368,49 @@ def test_an_offer_without_items_asks_for_no_sessions(manager: Browser, gym: Gym,
     assert made is not None
     manager.get(f"/offers/{silver.id}/terms/{made.id}")
     assert "Each payment gives no sessions: the offer has no session items yet." in manager.text
+
+
+def test_what_becomes_of_freezes_and_the_end_is_set_in_plain_words(
+    manager: Browser, gym: Gym, session: Session
+) -> None:
+    manager.get(path(gym, "new"))
+    assert "Dues while frozen Nothing: it is the fee of the freeze" in manager.text
+    rules = {"frozen_dues": "part", "on_end": "days", "on_end_days": "14"}
+    said = (
+        "Dues paid while the membership is frozen give the part of the sessions that they pay for. When the membership "
+        "ends, unused sessions are usable for 14 days after the last day of the membership."
+    )
+    manager.get(path(gym, "preview"), query_string={**WEEKLY, **numbers(gym), **rules})
+    assert manager.page.endswith(said)
+    manager.post(path(gym, "new"), **WEEKLY, **numbers(gym), **rules)
+    made = term(session, "Biweekly")
+    assert made is not None
+    assert (made.frozen_dues, made.on_end, made.on_end_days) == ("part", "days", 14)
+    assert said in manager.text, "the offer's page says it"
+    manager.get(path(gym, made.id))
+    assert said in manager.text
+    assert 'selected value="days"' in manager.page
+    manager.post(path(gym, made.id), **WEEKLY, **numbers(gym), **rules | {"on_end": "keep"})
+    made = term(session, "Biweekly")
+    assert made is not None
+    assert (made.on_end, made.on_end_days) == ("keep", None)
+    assert "on_end days -> keep" in acts(session)[0]
+
+
+@pytest.mark.parametrize(
+    ("rules", "field", "message"),
+    [
+        ({"on_end": "days"}, "on_end_days", "Say for how many days after the end sessions can be used: 1 to 730"),
+        ({"on_end": "days", "on_end_days": "0"}, "on_end_days", "1 to 730 (it is 0)"),
+        ({"on_end": "days", "on_end_days": "731"}, "on_end_days", "1 to 730 (it is 731)"),
+        ({"on_end": "days", "on_end_days": "few"}, "on_end_days", "Type a whole number"),
+        ({"on_end": "never"}, "on_end", "Not a valid choice"),
+        ({"frozen_dues": "half"}, "frozen_dues", "Not a valid choice"),
+    ],
+)
+def test_what_is_wrong_about_freezes_and_the_end_stands_beside_its_field(
+    manager: Browser, gym: Gym, session: Session, rules: dict[str, str], field: str, message: str
+) -> None:
+    assert manager.post(path(gym, "new"), **WEEKLY, **numbers(gym), **rules).status_code == 422
+    assert message in beside(manager, field)
+    assert term(session, "Biweekly") is None

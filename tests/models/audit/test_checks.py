@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
 from models.ledger.redemptions import give_back, redeem
+from models.members import life
 from models.members.memberships import add_billing_reference
 from models.payments import settlement
 from models.payments.facts import Linked, Reversed
@@ -135,6 +136,40 @@ def test_an_expiry_that_no_entry_set_is_found(busy_gym: Gym, session: Session, c
     assert sum("its facts and the ledger differ" in what for what in whats) == 1
     assert len(whats) == 1 + (change == "NULL")
     assert "by its entries 2024-" in finding.what
+
+
+def test_a_last_day_that_entries_agree_on_but_acts_do_not_is_found(busy_gym: Gym, session: Session) -> None:
+    membership = busy_gym.join("frozen")
+    tell(session, paid("in_frozen", "frozen"))
+    first, last = PAID_AT.date() + timedelta(days=4), PAID_AT.date() + timedelta(days=8)
+    life.freeze(session, membership, first=first, last=last, reason="hurt", by=BY, now=NOW)
+    assert list(audit(session)) == [], "the next sweep settles it"
+    session.execute(text("UPDATE payments SET settle_again = false"))
+    payment = session.scalars(text("SELECT id FROM payments WHERE reference = 'in_frozen'")).one()
+    (finding,) = audit(session)
+    assert (finding.payment_id, "its facts and the ledger differ" in finding.what) == (payment, True)
+    settlement.settle(session, [payment], now=NOW, late_credit=timedelta(0))
+    assert list(audit(session)) == []
+
+
+@pytest.mark.parametrize("wrong", ["expires_at + interval '1 day'", "expires_at - interval '1 day'", "NULL"])
+def test_a_last_day_that_no_act_explains_is_found(busy_gym: Gym, session: Session, wrong: str) -> None:
+    membership = busy_gym.join("late")
+    tell(session, paid("in_late", "late"))
+    grant = grant_of(session, membership, busy_gym.spin)
+    # The entry and the grant agree.
+    session.execute(
+        text(f"""
+            WITH entry AS (
+                INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, expires_at, fact_id)
+                SELECT grant_id, 'extension', 0, occurred_at, {wrong}, fact_id FROM ledger_entries
+                WHERE grant_id = {grant.id} RETURNING expires_at
+            )
+            UPDATE credit_grants SET expires_at = entry.expires_at FROM entry WHERE id = {grant.id}
+        """)
+    )
+    findings = [finding.what for finding in audit(session) if finding.payment_id == grant.payment_id]
+    assert findings == [f"payment {grant.payment_id}: its facts and the ledger differ; settling would change it"]
 
 
 def test_a_payment_credited_twice_is_found(busy_gym: Gym, session: Session) -> None:

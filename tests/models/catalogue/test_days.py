@@ -1,12 +1,14 @@
-"""When sessions expire: the midnight after the last usable local day, through clock changes."""
+"""When sessions expire: the midnight after the last usable local day, through clock changes and days not counted."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.catalogue.days import ONE_DAY, OPEN, DayRange, last_usable_day, within
 from tests.models.days import expires_at
 
 
@@ -79,3 +81,51 @@ def test_the_moment_before_is_the_last_usable_day_and_the_moment_itself_is_not(
 def test_the_zones_above_do_skip_that_midnight(zone: str, day: date) -> None:
     midnight = datetime.combine(day, time.min, ZoneInfo(zone))
     assert midnight.astimezone(UTC).astimezone(ZoneInfo(zone)).time() == time(1)
+
+
+JAN_1 = date(2024, 1, 1)
+FAR = 120
+"""Days after it; as far as the ranges below reach."""
+near = st.integers(-20, FAR - 30).map(lambda days: JAN_1 + timedelta(days=days))
+
+
+@st.composite
+def ranges(draw: st.DrawFn) -> DayRange:
+    """Some days, the days from one on, or none: a range that ends before it begins."""
+    first = draw(near)
+    return first, draw(st.one_of(st.just(OPEN), st.integers(-2, 30).map(lambda days: first + timedelta(days=days))))
+
+
+def day_by_day(base: date, days: int, uncounted: list[DayRange]) -> date | None:
+    day = base
+    while days:
+        day += ONE_DAY
+        if day > base + timedelta(days=FAR + 400 * len(uncounted)):
+            return None
+        days -= not any(first <= day <= last for first, last in uncounted)
+    return None if day == base else day
+
+
+@given(near, st.integers(0, 40), st.lists(ranges(), max_size=6))
+def test_the_last_usable_day_is_found_as_by_counting_day_by_day(
+    base: date, days: int, uncounted: list[DayRange]
+) -> None:
+    assert last_usable_day(base, days, uncounted) == day_by_day(base, days, uncounted)
+
+
+@given(st.lists(ranges(), max_size=6), near, st.integers(-2, 60), st.randoms())
+def test_each_day_within_several_ranges_counts_once(
+    uncounted: list[DayRange], first: date, length: int, chance: Random
+) -> None:
+    last = first + timedelta(days=length)
+    every = [first + timedelta(days=number) for number in range(length + 1)]
+    counted = sum(any(start <= day <= end for start, end in uncounted) for day in every)
+    assert within(uncounted, first, last) == counted
+    chance.shuffle(uncounted)
+    assert within(uncounted, first, last) == counted
+
+
+def test_a_thousand_overlapping_ranges_are_one() -> None:
+    many = [(JAN_1 + timedelta(days=number % 50), JAN_1 + timedelta(days=60)) for number in range(1000)]
+    assert last_usable_day(JAN_1, 1, many) == JAN_1 + timedelta(days=61)
+    assert within(many, JAN_1, JAN_1 + timedelta(days=365)) == 61

@@ -26,6 +26,7 @@ KEPT_FOR_EVER = (
     "entry_chain",
     "membership_terms",
     "pinned_terms",
+    "life_acts",
 )
 NEVER_DELETED = (*KEPT_FOR_EVER, "webhook_events", "payments", "credit_grants", "members", "memberships", "redemptions")
 PEOPLE = ("members", "staff", "api_tokens", "login_failures", "actions", "adjustments")
@@ -110,6 +111,7 @@ REFUSED = [
     "DELETE FROM payment_facts",
     "UPDATE actions SET actor = 'x'",
     "DELETE FROM audits",
+    "UPDATE life_acts SET undone = true",
     "UPDATE entry_chain SET hash = hash",
     "UPDATE credit_grants SET first_quantity = 1",
     "UPDATE webhook_events SET event_id = 'x' WHERE false AND pg_sleep(0) IS NULL",

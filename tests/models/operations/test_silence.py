@@ -3,6 +3,7 @@
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.catalogue.terms import Interval
+from models.members import life
 from models.members.memberships import Membership, add_billing_reference
 from models.members.plan_change import change_plan
 from models.operations.silence import GRACE, GRACE_WITHOUT_HISTORY, NEXT_DUE, Silence, allowance, silences
@@ -116,6 +118,26 @@ def test_late_dues_have_twelve_hours_of_grace(session: Session, due_yesterday: d
     hear(session, *daily_until(30))
     assert silent(session, due_yesterday + timedelta(hours=12, seconds=-1)) == []
     assert len(silent(session, due_yesterday + timedelta(hours=12))) == 1
+
+
+def test_who_is_frozen_or_has_ended_is_expected_to_pay_nothing(
+    session: Session, gym: Gym, due_yesterday: datetime
+) -> None:
+    hear(session, *daily_until(30))
+    held, due = session.scalars(select(Membership)).one(), due_yesterday.date()
+    about: dict[str, Any] = {"reason": "away", "by": BY, "now": NOW}
+    for act in (
+        lambda: life.freeze(session, held, first=due, last=due, **about),
+        lambda: life.freeze(session, held, first=due - timedelta(days=3), last=None, **about),
+        lambda: life.end(session, held, last=due - timedelta(days=1), **about),
+    ):
+        done = act().act
+        assert silent(session) == []
+        life.undo(session, done, **about)
+        assert len(silent(session)) == 1
+    life.freeze(session, held, first=due + timedelta(days=1), last=None, **about)
+    life.end(session, held, last=due, **about)
+    assert len(silent(session)) == 1
 
 
 def test_without_dues_to_come_quiet_is_no_silence(session: Session, gym: Gym) -> None:

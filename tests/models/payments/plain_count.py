@@ -4,7 +4,7 @@ It knows nothing of facts, shares or entitlements: it counts months, days and mo
 """
 
 from calendar import monthrange
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from fractions import Fraction
 from math import ceil
@@ -12,6 +12,7 @@ from math import ceil
 DAY = timedelta(days=1)
 FEE_PERCENT, FEE_MOST = 5, 1000
 """What a refund may leave and still count as all: what clubs begin with."""
+FEE = "fee of a freeze"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,38 @@ class World:
     changes: list[tuple[date, int]] = field(default_factory=list)
     """From which day member a's dues gave how many classes."""
     locker_is_marked: bool = False
+    frozen: list[tuple[str, date, date | None]] = field(default_factory=list)
+    """Member, first and last frozen day; None is until further notice."""
+    closed: list[tuple[str, date, date]] = field(default_factory=list)
+    """Item ("all" for each), first and last closed day."""
+    ended: dict[str, date] = field(default_factory=dict)
+    """Member -> the last day of the membership."""
+    frozen_dues: str = "nothing"
+    on_end: tuple[str, int] = ("keep", 0)
+    late: tuple[date, int] | None = None
+    """The day on which all of it was told, and after how many days that was late."""
+
+    def is_frozen(self, who: str, day: date) -> bool:
+        return any(whose == who and first <= day <= (last or day) for whose, first, last in self.frozen)
+
+    def is_counted(self, who: str, item: str, day: date) -> bool:
+        """Whether that day is neither frozen nor closed."""
+        return not self.is_frozen(who, day) and not any(
+            what in (item, "all") and first <= day <= last for what, first, last in self.closed
+        )
+
+    def is_open_from(self, who: str, day: date) -> bool:
+        """Whether no later day counts: frozen until further notice."""
+        return any(whose == who and first <= day and last is None for whose, first, last in self.frozen)
+
+    def limit(self, who: str) -> date | None:
+        """The last day on which anything of theirs can be used; None where there is none."""
+        rule, days = self.on_end
+        return self.ended[who] + timedelta(days=days) if who in self.ended and rule != "keep" else None
+
+    def known_on(self, day: date) -> date:
+        """From which day on that is taken into account which happened then."""
+        return self.late[0] if self.late and (self.late[0] - day).days >= self.late[1] else day
 
 
 Tranches = dict[tuple[str, str, date | None], int]
@@ -83,6 +116,7 @@ class Count:
     left: Tranches
     last_days: dict[tuple[str, str, date | None], date | None]
     reasons: set[str]
+    is_freeze_fee: bool = False
 
 
 def months_after(day: date, months: int) -> date:
@@ -111,12 +145,13 @@ def count(world: World) -> dict[str, Count]:
         )
         given, reasons = _given(world, payment, beside)
         left = _left(world, payment, given, payment.refunds, date.max)
-        counts[payment.name] = Count(given, left, _last_days(world, payment, given, left), reasons)
+        last_days = _last_days(world, payment, given, left)
+        counts[payment.name] = Count(given, left, last_days, reasons - {FEE}, FEE in reasons)
     return counts
 
 
 def _is_dues(reasons: set[str]) -> bool:
-    return not reasons & {"part", "extra", "nothing"}
+    return not reasons & {"part", "extra", "nothing", "frozen", "ended", FEE}
 
 
 def _owners(world: World, payment: Payment) -> dict[str, Fraction]:
@@ -128,9 +163,21 @@ def _owners(world: World, payment: Payment) -> dict[str, Fraction]:
 
 
 def _given(world: World, payment: Payment, beside_dues: frozenset[str]) -> tuple[Tranches, set[str]]:
-    plan, tranches, reasons = world.plan, Tranches(), set[str]()
-    for who, due in _owners(world, payment).items():
+    plan, tranches, reasons, told = world.plan, Tranches(), set[str](), payment
+    fees = 0
+    for who, due in _owners(world, told).items():
+        payment, partial = told, plan.partial
         paid = payment.paid * due / payment.total
+        if who in world.ended and min(payment.day, payment.begins or payment.day) > world.ended[who]:
+            reasons.add("ended")
+            continue
+        if world.is_frozen(who, payment.day) and world.frozen_dues == "nothing":
+            is_fee = max(due, paid) < plan.dues
+            fees += is_fee
+            reasons |= set() if is_fee else {"frozen"}
+            continue
+        if world.is_frozen(who, payment.day) and world.frozen_dues == "part":
+            payment, partial = replace(payment, months=0, days=0, begins=None), "proportional"
         if payment.is_upgrade:
             if more := _upgrade(world, payment) if plan.partial != "none" else 0:
                 tranches[who, "classes", None] = more
@@ -147,12 +194,12 @@ def _given(world: World, payment: Payment, beside_dues: frozenset[str]) -> tuple
             if due >= plan.dues or (part >= Fraction(9, 10) and payment.days):
                 part = Fraction(1)
             part = min(part, Fraction(1))
-        if part < 1 and who in beside_dues and not payment.days:
+        if part < 1 and who in beside_dues and told.begins is None:
             reasons.add("extra")
             continue
         if part < 1:
             reasons.add("part")
-            part = {"full": Fraction(1), "none": Fraction(0), "proportional": part}[plan.partial]
+            part = {"full": Fraction(1), "none": Fraction(0), "proportional": part}[partial]
         elif bought < wanted or max(due, paid) < plan.dues * bought:
             reasons.add("less")
         elif min(due, paid) > plan.dues * bought:
@@ -168,6 +215,9 @@ def _given(world: World, payment: Payment, beside_dues: frozenset[str]) -> tuple
                 if gives := min(each, left):
                     tranches[key] = tranches.get(key, 0) + gives
                 left -= gives
+    payment = told
+    if fees and fees == len(_owners(world, payment)):
+        reasons.add(FEE)
     if payment.by_line and any(
         who not in world.members and not (who == "locker" and world.locker_is_marked) for who in payment.billed
     ):
@@ -219,17 +269,24 @@ def _left(world: World, payment: Payment, given: Tranches, refunds: tuple[Refund
 def _last_days(
     world: World, payment: Payment, given: Tranches, left: Tranches
 ) -> dict[tuple[str, str, date | None], date | None]:
-    """Counted day by day; one at whose end sessions are away that come back does not count."""
+    """Counted day by day, until none is left or the membership's end is reached.
+
+    A day at whose end sessions are away that come back does not count, nor does a frozen or closed one.
+    """
+    refunds = tuple(
+        replace(one, day=world.known_on(one.day), undone_on=one.undone_on and world.known_on(one.undone_on))
+        for one in payment.refunds
+    )
     result: dict[tuple[str, str, date | None], date | None] = {}
     for key in given:
-        _, item, first = key
-        remaining = world.plan.gives[item][1]
-        if not remaining:
-            result[key] = None
-            continue
-        day = first or payment.day
-        while remaining:
-            day += timedelta(days=1)
-            remaining -= not _left(world, payment, given, payment.refunds, day)[key] < left[key]
-        result[key] = day
+        who, item, first = key
+        remaining, limit = world.plan.gives[item][1], world.limit(who)
+        day: date | None = (first or world.known_on(payment.day)) if remaining else None
+        while day and remaining:
+            day += DAY
+            if world.is_open_from(who, day):
+                day = None
+            elif world.is_counted(who, item, day):
+                remaining -= not _left(world, payment, given, refunds, day)[key] < left[key]
+        result[key] = min((one for one in (day, limit) if one), default=None)
     return result

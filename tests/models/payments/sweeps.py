@@ -8,9 +8,9 @@ from models.payments import settlement
 from tests.models.gym import NOW
 
 
-def sweep_to_the_end(session: Session, now: datetime = NOW) -> None:
+def sweep_to_the_end(session: Session, now: datetime = NOW, late_credit: timedelta = timedelta(0)) -> None:
     for _ in range(10):
-        settled = settlement.settle_matched(session, now=now, late_credit=timedelta(0))
+        settled = settlement.settle_matched(session, now=now, late_credit=late_credit)
         session.commit()
         if not settled:
             return

@@ -15,8 +15,9 @@ from models.audit.checks import audit
 from models.catalogue.days import end_of
 from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import redeem
+from models.members import overdue
 from models.members.memberships import Membership
-from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from models.payments.facts import DuesFailed, Fact, Linked, Paid, Restored, Reversed
 from models.payments.money_back import payment_of
 from tests.models.days import expires_at
 from tests.models.gym import (
@@ -92,6 +93,9 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         facts.append(Reversed("ch", draw(days), "refund of ch", total, "USD", running_total=True))
     for number in range(draw(st.integers(0, 2))):
         facts += draw(causes(f"dispute:dp_{number}"))
+
+    for _ in range(draw(st.integers(0, 2))):
+        facts.append(DuesFailed(draw(known_by), draw(days), ("sub", "cus")))
 
     told = split(draw, facts) + [[fact] for fact in draw(st.lists(st.sampled_from(facts), max_size=3))]
     order = draw(st.permutations(range(len(told))))
@@ -185,6 +189,7 @@ def test_any_arrival_ends_in_the_ledger_of_in_order_arrival(open_gym: Gym) -> No
             play(session, scenario, endpoint)
             expire_all(session, scenario.now)
             results.append(shown(session, membership))
+            assert overdue.of_memberships(session, [membership.id]) == []
         assert results[0] == expected(gym, scenario)
         assert results[1] == results[0]
         assert list(audit(session)) == []

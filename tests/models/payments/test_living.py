@@ -20,6 +20,7 @@ from models.members.life import Done, LifeAct, Scope
 from models.members.memberships import Membership
 from models.payments import living
 from models.payments.facts import Paid
+from models.statements.why_not import why_not
 from tests.models.gym import BY, DUES, Gym, expire_all, fresh, grant_of, grants_of, tell
 from tests.models.payments.sweeps import sweep_to_the_end
 
@@ -327,3 +328,15 @@ def test_a_preview_says_what_moves_and_changes_nothing(gym: Gym) -> None:
     assert "8 Spin sessions: usable until Feb 10, 2026 instead of Jan 31, 2026" in [one.words for one in moved]
     assert usable_to(gym, held) == day(31)
     assert life.in_force(gym.session, membership_id=held.id) == []
+
+
+def test_why_not_names_the_freeze_and_the_way_out(gym: Gym) -> None:
+    held = joined(gym)
+    tell(gym.session, dues("in", january(1)), now=january(1))
+    freeze(gym, held, day(7), day(16))
+    asked = {"member_id": held.member_id, "item_id": gym.spin.id}
+    why = why_not(gym.session, **asked, now=january(10))
+    assert why is not None
+    assert (why.reason, why.day) == ("frozen", day(16))
+    assert why.sentence == "8 Spin sessions cannot be used: the membership is frozen until Jan 16, 2026."
+    assert why_not(gym.session, **asked, now=january(17, hour=12)) is None

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from models.audit.checks import audit
 from models.members.memberships import add_billing_reference
 from models.payments import settlement
-from models.payments.facts import Fact, Linked, PaymentFact, Reversed
+from models.payments.facts import DuesFailed, Fact, Linked, Reversed
+from models.payments.recorded import PaymentFact
 from models.payments.references import Payment
 from tests.models.days import expires_at
 from tests.models.gym import (
@@ -72,7 +73,11 @@ def linked(payment: str) -> list[Fact]:
     return [paid(payment, "sub"), Linked(payment, PAID_AT, other), Reversed(other, PAID_AT, "dispute:" + payment)]
 
 
-@pytest.mark.parametrize("said", [plain, refunded, linked])
+def failed_first(payment: str) -> list[Fact]:
+    return [DuesFailed(payment, PAID_AT, ("sub",)), DuesFailed(payment + "_2", PAID_AT, ("sub",)), paid(payment, "sub")]
+
+
+@pytest.mark.parametrize("said", [plain, refunded, linked, failed_first])
 def test_the_number_of_statements_does_not_grow_with_the_group(
     gym: Gym, session: Session, shared_engine: Engine, said: Callable[[str], list[Fact]]
 ) -> None:

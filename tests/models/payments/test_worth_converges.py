@@ -4,40 +4,30 @@ What it ends in is compared with a plain count of what really happened (plain_co
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
 from models.audit.checks import audit
-from models.catalogue.days import Period, last_day
+from models.catalogue.days import last_day
 from models.catalogue.tables import Offer, PaymentTerm
 from models.members.memberships import Membership, add_billing_reference
 from models.members.plan_change import change_plan
 from models.members.signing_up import sign_up
 from models.payments import not_dues, settlement
-from models.payments.facts import Fact, Line, LineRefunded, Linked, Paid, Restored, Reversed
+from models.payments.facts import Fact
 from tests.models.gym import BY, Event, Gym, deliver, expire_all, fresh
-from tests.models.payments.plain_count import Payment, Plan, Refund, World, count, months_after
+from tests.models.payments.plain_count import Payment, Plan, World, count
 from tests.models.payments.sweeps import sweep_to_the_end
+from tests.models.payments.told import DUES, facts, march, moment, refunds
 
-CHICAGO = ZoneInfo("America/Chicago")
 MODEST = settings(max_examples=15)
 BEFORE = datetime(2024, 2, 1, 15, tzinfo=UTC)
 SOON, LATE = datetime(2024, 4, 20, tzinfo=UTC), datetime(2024, 8, 1, tzinfo=UTC)
-DUES = 9000
 
 Acts = list[tuple[str, object]]
-
-
-def march(day: int) -> date:
-    return date(2024, 3, day)
-
-
-def moment(day: date, hour: int = 12) -> datetime:
-    return datetime.combine(day, time(hour), CHICAGO).astimezone(UTC)
 
 
 @dataclass(frozen=True)
@@ -61,17 +51,6 @@ class Story:
 
 
 amounts = st.sampled_from([DUES, DUES, DUES, DUES // 2, DUES * 3 // 2, 2700, 3 * DUES])
-
-
-@st.composite
-def refunds(draw: st.DrawFn, lines: tuple[str, ...]) -> tuple[Refund, ...]:
-    found = []
-    for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
-        day = march(draw(st.integers(6, 30)))
-        undone = draw(st.none() | st.integers(1, 30).map(lambda days, day=day: day + timedelta(days=days)))
-        line = draw(st.sampled_from(["", *lines]))
-        found.append(Refund(day, draw(st.sampled_from([900, 3000, DUES // 2, DUES - 400, DUES])), undone, line))
-    return tuple(found)
 
 
 @st.composite
@@ -132,50 +111,6 @@ def stories(draw: st.DrawFn) -> Story:
             events.append(told[:size])
             told = told[size:]
     return Story(world, acts, events, bound)
-
-
-def facts(draw: st.DrawFn, payment: Payment, plan: Plan) -> list[Fact]:
-    """What a processor says of the payment."""
-    at, name = moment(payment.day), payment.name
-    covers = period(payment, plan)
-    named = {"fee": ("own_a",)}.get(name, ("family",) if payment.by_line else ("sub",))
-    lines = tuple(
-        Line(("family", f"si_{who}"), amount, covers, id=who)
-        for who, amount in payment.billed.items()
-        if payment.by_line
-    )
-    if payment.is_upgrade:
-        back, more = Line(("sub",), -3000, covers, proration=True), Line(("sub",), 4500, covers, proration=True)
-        lines = (back, more)
-    due = payment.total if payment.paid < payment.total else None
-    first = Paid(name, at, payment.paid, "USD", named, covers=covers, due_minor=due, lines=lines)
-    told: list[Fact] = [first, Linked(name, at, f"{name} intent")]
-    if not lines and due is None and draw(st.booleans()):
-        card = draw(st.sampled_from([1000, payment.paid // 2, payment.paid - 1]))
-        told[0] = Paid(name, at, card, "USD", named, covers=covers, part="card")
-        told.append(Paid(name, at, payment.paid - card, "USD", named, covers=covers, part="gift card"))
-    elif draw(st.booleans()):
-        later = at + timedelta(days=draw(st.integers(1, 3)))
-        told.append(Paid(name, later, payment.paid, "USD", named, covers=covers, due_minor=due, lines=lines))
-    for number, refund in enumerate(payment.refunds):
-        cause, known_by = f"refund of {name}:re_{number}", draw(st.sampled_from([name, f"{name} intent"]))
-        told.append(Reversed(known_by, moment(refund.day, 10), cause, refund.amount, "USD"))
-        if refund.line:
-            told.append(LineRefunded(name, moment(refund.day), f"re_{number}", refund.line, refund.amount, "USD"))
-        if refund.undone_on:
-            told.append(Restored(known_by, moment(refund.undone_on, 14), cause, refund.amount, "USD"))
-    return told
-
-
-def period(payment: Payment, plan: Plan) -> Period | None:
-    if payment.begins is None:
-        return None
-    end = months_after(payment.begins, payment.months * (12 if plan.yearly else 1))
-    if payment.is_upgrade:
-        end = date(2024, 4, 1)
-    elif payment.days:
-        end = payment.begins + timedelta(days=payment.days)
-    return None if end == payment.begins else (moment(payment.begins, 0), moment(end, 0))
 
 
 @st.composite

@@ -52,9 +52,9 @@ def test_those_of_one_actor_verb_or_both(session: Session, acts: list[int]) -> N
 
 def test_those_to_one_member(session: Session, gym: Gym, acts: list[int]) -> None:
     membership = gym.join()
-    [act] = actions.page(session, limit=9, member_id=membership.member_id).acts
+    [act] = actions.page(session, limit=9, member_ids=[membership.member_id]).acts
     assert act.verb == "sign up"
-    assert not actions.page(session, limit=9, member_id=0).acts
+    assert not actions.page(session, limit=9, member_ids=[0]).acts
 
 
 def test_those_of_some_time(session: Session, acts: list[int]) -> None:

@@ -33,8 +33,15 @@ class TestContract(EventContract):
     varies: ClassVar[frozenset[str]] = frozenset(
         {
             *("additionalData", "hmacSignature", "reason", "paymentMethod", "eventDate"),
-            *("authCode", "cardSummary", "expiryDate", "shopperReference", "modification.action"),
-            *("recurring.shopperReference", "recurring.recurringDetailReference"),
+            *(
+                "recurringProcessingModel",
+                "authCode",
+                "cardSummary",
+                "expiryDate",
+                "shopperReference",
+                "modification.action",
+            ),
+            *("recurringProcessingModel", "recurring.shopperReference", "recurring.recurringDetailReference"),
             *("chargebackReasonCode", "chargebackSchemeCode", "disputeStatus"),
             *("order-pspReference", "order-merchantReference"),
             *(

@@ -7,7 +7,7 @@ import pytest
 
 from local import samples
 from models.errors import NotFound
-from models.payments.facts import Announced, Fact, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, DuesFailed, Fact, Paid, Restored, Reversed, Said
 from runtime.settings import SettingsError
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
@@ -79,7 +79,6 @@ class TestMeaning:
             ("authorization_created", "authorised only"),
             ("fraud_held", "held for review"),
             ("authcapture_declined", "declined: no money moved"),
-            ("subscription_failed", "a failed attempt"),
             ("unknown_type", "nothing about dues"),
         ],
     )
@@ -89,7 +88,7 @@ class TestMeaning:
 
     @pytest.mark.parametrize(
         "kind",
-        [f"customer.subscription.{word}" for word in ("created", "updated", "suspended", "expiring")]
+        [f"customer.subscription.{word}" for word in ("created", "updated", "expiring")]
         + ["customer.deleted", "payment"],
     )
     def test_other_types(self, kind: str) -> None:
@@ -387,5 +386,5 @@ def test_a_subscription_that_ended_is_announced() -> None:
     for how in ("cancelled", "terminated", "expired"):
         changes = {"eventType": f"net.authorize.customer.subscription.{how}"}
         assert meaning("subscription_cancelled", **changes) == [Announced("4415473", told, Said.ENDS, told)]
-    with pytest.raises(Ignored):
-        meaning("subscription_cancelled", eventType="net.authorize.customer.subscription.suspended")
+    (owed,) = meaning("subscription_cancelled", eventType="net.authorize.customer.subscription.suspended")
+    assert isinstance(owed, DuesFailed)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from local.samples import sample
-from models.payments.facts import Announced, Fact, Line, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, DuesFailed, Fact, Line, Paid, Restored, Reversed, Said
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.deliveries import NOW, PAYLOADS, endpoint, received
 from webhooks.processors import Ignored, Processor, Unusable
@@ -236,7 +236,7 @@ class TestPaid:
 class TestReversal:
     def test_a_bank_debit_came_back(self) -> None:
         expected = [Reversed("tx_Gym0001", at("2026-11-06T02:00:00Z"), "settlement:tx_Gym0001")]
-        assert meaning(DECLINED) == expected
+        assert meaning(DECLINED)[:1] == expected
         assert meaning(DECLINED, {"subject/transaction/subscription-id": ...}) == expected
 
     @pytest.mark.parametrize(
@@ -320,8 +320,6 @@ class TestReversal:
     ("kind", "why"),
     [
         ("check", "own test"),
-        ("subscription_charged_unsuccessfully", "failed attempt"),
-        ("subscription_went_past_due", "failed attempt"),
         ("subscription_went_active", "nothing about dues"),
         ("subscription_trial_ended", "nothing about dues"),
         ("transaction_retried", "subscription_charged_successfully"),
@@ -370,7 +368,7 @@ class TestSamples:
         assert (paid.amount_minor, paid.currency, paid.billing_references[0]) == (8900, "USD", "sub_1")
         (owed,) = entitlement([paid, *others], [Terms(1, 8, 30)])
         assert owed.reversed == (0 if name == "paid" else 8)
-        assert all(other.payment == paid.payment for other in others)
+        assert all(other.payment == paid.payment for other in others if not isinstance(other, DuesFailed))
 
 
 def test_a_subscription_that_ended_is_announced() -> None:

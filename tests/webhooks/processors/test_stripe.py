@@ -335,7 +335,7 @@ class TestDispute:
         ("payment_intent.succeeded", "same money"),
         ("charge.succeeded", "same money"),
         ("checkout.session.completed", "same money"),
-        ("invoice.payment_failed", "failed attempt"),
+        ("invoice.marked_uncollectible", "owed still"),
         ("charge.failed", "failed attempt"),
         ("invoice.created", "nothing about dues"),
         ("charge.dispute.created", "no money moved"),

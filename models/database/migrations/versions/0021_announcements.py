@@ -3,18 +3,20 @@
 from alembic import op
 
 revision = '0021'
-down_revision = '0016'
+down_revision = '0020'
 
 SCRIPT = """
 ALTER TABLE payment_facts
     DROP CONSTRAINT ck_payment_facts_kind,
     DROP CONSTRAINT ck_payment_facts_complete,
     ADD CONSTRAINT ck_payment_facts_kind CHECK (kind IN
-        ('paid', 'reversed', 'restored', 'linked', 'line_refunded', 'noted', 'replaced', 'announced')) NOT VALID,
+        ('paid', 'reversed', 'restored', 'linked', 'line_refunded', 'noted', 'replaced', 'dues_failed',
+         'announced')) NOT VALID,
     ADD CONSTRAINT ck_payment_facts_complete CHECK (CASE
         WHEN kind = 'paid' THEN coalesce(settled_minor, amount_minor) > 0
             AND currency IS NOT NULL AND billing_references IS NOT NULL
         WHEN kind IN ('linked', 'replaced') THEN other_payment_id IS NOT NULL
+        WHEN kind = 'dues_failed' THEN billing_references IS NOT NULL
         WHEN kind IN ('noted', 'announced') THEN shape IS NOT NULL ELSE cause IS NOT NULL END) NOT VALID;
 ALTER TABLE payment_facts VALIDATE CONSTRAINT ck_payment_facts_kind;
 ALTER TABLE payment_facts VALIDATE CONSTRAINT ck_payment_facts_complete;

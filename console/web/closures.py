@@ -1,0 +1,161 @@
+"""The closures of a club: what is in force, how far the work for it is, and closing it after a preview."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+from flask import abort, request, url_for
+from wtforms import RadioField
+from wtforms.validators import InputRequired
+
+from console.request import actor, database, utc_now
+from console.rows import row
+from console.web.access import Answer, Pages, Role
+from console.web.fields import Day
+from console.web.forms import page
+from console.web.previews import ActForm, Preview, answered
+from models.catalogue.clubs import Club
+from models.catalogue.days import local_day
+from models.errors import NotChanged
+from models.members import life
+from models.members.life import SCOPES, Done, LifeAct, LifeKind, Scope
+from models.payments import living
+from models.wording import counted
+
+pages = Pages("closures", __name__, url_prefix="/<id:club_id>/closures")
+
+SHOWN_FOR = timedelta(days=2 * 366)
+"""So long after its last day a closure is listed."""
+
+
+class ClosureEndForm(ActForm):
+    """Another last day of a closure."""
+
+    last_day = Day("Last closed day", [InputRequired("Choose the last closed day.")])
+
+
+class ClosureForm(ActForm):
+    """A closure."""
+
+    scope = RadioField("What is closed", choices={one.value: SCOPES[one] for one in SCOPES}, default=Scope.CLASS.value)
+    first_day = Day("First closed day", [InputRequired("Choose the first closed day.")])
+    last_day = Day("Last closed day", [InputRequired("Choose the last closed day.")])
+
+
+@pages.page("/", Role.VIEWER)
+def overview(club_id: int) -> Answer:
+    """The closures of the club."""
+    return _page(row(Club, club_id))
+
+
+@pages.form("/new", Role.MANAGER)
+def new(club_id: int) -> Answer:
+    """Close the club."""
+    club, form = row(Club, club_id), ClosureForm.asked()
+
+    def act(reason: str) -> Done:
+        days = {"first": form.first_day.data, "last": form.last_day.data}
+        scope = Scope(form.scope.data)
+        return life.close(database(), club, scope=scope, **days, reason=reason, by=actor(), now=utc_now())
+
+    def said() -> Preview:
+        closure = _closure(club, Scope(form.scope.data), form.first_day.data, form.last_day.data)
+        return _preview(closure, f"is closed {closure.days}", _days(closure), "do not count")
+
+    return _window(club, form, act, said, "Close the club", "Close the club")
+
+
+@pages.form("/<id:closure_id>", Role.MANAGER)
+def change(club_id: int, closure_id: int) -> Answer:
+    """Give a closure another last day."""
+    club, form = row(Club, club_id), ClosureEndForm.asked()
+    known = _find(club, closure_id)
+    if not request.values:
+        form.last_day.data = known.last_day
+
+    def act(reason: str) -> Done:
+        return life.change(database(), known, last=form.last_day.data, reason=reason, by=actor(), now=utc_now())
+
+    def said() -> Preview:
+        closure = _closure(club, Scope(known.scope or ""), known.first_day, form.last_day.data)
+        more = _days(closure) - _days(known)
+        if not more:
+            raise NotChanged(field="last_day")
+        effect = "more do not count" if more > 0 else "count again"
+        return _preview(closure, f"is closed {closure.days}, instead of {known.days}", abs(more), effect)
+
+    return _window(club, form, act, said, "Change the last day of the closure", "Change last day")
+
+
+@pages.form("/<id:closure_id>/undo", Role.MANAGER)
+def undo(club_id: int, closure_id: int) -> Answer:
+    """Undo a closure."""
+    club, form = row(Club, club_id), ActForm.asked()
+    known = _find(club, closure_id)
+
+    def act(reason: str) -> Done:
+        return life.undo(database(), known, reason=reason, by=actor(), now=utc_now())
+
+    def said() -> Preview:
+        return _preview(known, f"is not closed {known.days}", _days(known), "count again")
+
+    return _window(club, form, act, said, "Undo the closure", "Undo closure")
+
+
+def _closure(club: Club, scope: Scope, first: date | None, last: date | None) -> LifeAct:
+    """A closure to look at. Raises what recording it would raise about its days."""
+    closure = LifeAct(kind=LifeKind.CLOSURE.value, club_id=club.id, scope=scope.value, first_day=first, last_day=last)
+    life.check_days(closure, local_day(utc_now(), club.time_zone))
+    return closure
+
+
+def _days(closure: LifeAct) -> int:
+    return (closure.last_day - closure.first_day).days + 1 if closure.first_day and closure.last_day else 0
+
+
+def _preview(closure: LifeAct, what: str, days: int, effect: str) -> Preview:
+    """What it comes to that so many days count or not."""
+    club = row(Club, closure.club_id or 0)
+    scope = Scope(closure.scope or "")
+    reached = living.reach(database(), club.id, scope.value, closure.first_day or date.min)
+    move = f"{counted(reached.grants, 'grant')} of {counted(reached.members, 'member')}: {counted(days, 'day')} each"
+    if not reached.grants:
+        move = "No sessions move"
+    head = f"{club.name} {what}: {counted(days, 'day')} {effect} for {SCOPES[scope].lower()}."
+    return Preview(head, [move])
+
+
+def _find(club: Club, closure_id: int) -> LifeAct:
+    known = database().get(LifeAct, closure_id)
+    return known if known and known.club_id == club.id else abort(404)
+
+
+def _window(
+    club: Club, form: ActForm, act: Callable[[str], Done], said: Callable[[], Preview], title: str, verb: str
+) -> Answer:
+    """The window of an act; or the act, once its preview was read. What it moves is left to the sweep."""
+
+    def planned(reason: str, *, preview: bool) -> Preview:
+        words = said()
+        if not preview:
+            act(reason)
+        return words
+
+    answer, preview = answered(form, planned, url_for(".overview", club_id=club.id), shown=1)
+    window = {"act_form": form, "preview": preview, "title": title, "verb": verb}
+    return answer or _page(club, "closure", **window)
+
+
+def _page(club: Club, template: str = "closures", /, **window: object) -> Answer:
+    session, today = database(), local_day(utc_now(), club.time_zone)
+    closures = [(one.last_day or today, one) for one in life.in_force(session, club_id=club.id)]
+    return page(
+        f"clubs/{template}.html",
+        club=club,
+        scopes=SCOPES,
+        today=today,
+        coming=[one for last, one in closures if last >= today],
+        over=[one for last, one in reversed(closures) if today - SHOWN_FOR < last < today],
+        history=life.history(session, club_id=club.id),
+        waiting=living.waiting(session),
+        **window,
+    )

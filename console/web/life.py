@@ -1,0 +1,162 @@
+"""Freezes and the end of a membership: each act in a window that says what moves before it is done."""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+
+from flask import abort, request, url_for
+from wtforms.validators import InputRequired, Optional
+
+from console.request import actor, database, utc_now
+from console.web import billing, membership_page
+from console.web.access import Answer, Pages, Role
+from console.web.fields import Day
+from console.web.previews import ActForm, Preview, answered
+from models.catalogue import terms
+from models.catalogue.days import end_of, local_day
+from models.members import life
+from models.members.life import Done, LifeAct, LifeKind
+from models.members.memberships import Membership, MembershipTerms
+from models.payments import living
+from models.wording import counted, day_of
+
+pages = Pages("life", __name__, url_prefix="/<id:membership_id>")
+
+SHOWN = 6
+"""Grants that the message after an act names; the others stand on the member's page."""
+NO_END = "Leave it empty to freeze until further notice."
+
+
+class FreezeForm(ActForm):
+    """A freeze."""
+
+    first_day = Day("First frozen day", [InputRequired("Choose the first frozen day.")])
+    last_day = Day("Last frozen day", [Optional()], description=NO_END)
+
+
+class FreezeEndForm(ActForm):
+    """Another last day of a freeze."""
+
+    last_day = Day("Last frozen day", [Optional()], description=NO_END)
+
+
+class EndForm(ActForm):
+    """The last day of a membership."""
+
+    last_day = Day("Last day of the membership", [InputRequired("Choose the last day of the membership.")])
+
+
+@pages.form("/freeze", Role.MANAGER)
+def freeze(membership_id: int) -> Answer:
+    """Freeze it from a day on."""
+    membership, form = membership_page.find(membership_id), FreezeForm.asked()
+    if not request.values:
+        form.first_day.data = _today(membership)
+
+    def act(reason: str, now: datetime) -> Done:
+        days = {"first": form.first_day.data, "last": form.last_day.data}
+        return life.freeze(database(), membership, **days, reason=reason, by=actor(), now=now)
+
+    def said() -> str:
+        days = LifeAct(kind=LifeKind.FREEZE.value, first_day=form.first_day.data, last_day=form.last_day.data).days
+        use = "can be used on these days, too" if membership.club.use_while_frozen else "cannot be used on these days"
+        return f"Frozen {days}. Sessions {use}. {terms.frozen_words(_terms_on(membership, form.first_day.data))}"
+
+    return _window(membership, form, act, said, "Freeze", "Freeze")
+
+
+@pages.form("/end", Role.MANAGER)
+def end(membership_id: int) -> Answer:
+    """End it after a day."""
+    membership, form = membership_page.find(membership_id), EndForm.asked()
+    if not request.values:
+        form.last_day.data = _today(membership)
+
+    def act(reason: str, now: datetime) -> Done:
+        return life.end(database(), membership, last=form.last_day.data, reason=reason, by=actor(), now=now)
+
+    return _window(
+        membership, form, act, lambda: _ending(membership, form.last_day.data), "End membership", "End membership"
+    )
+
+
+@pages.form("/life/<id:life_id>", Role.MANAGER)
+def change(membership_id: int, life_id: int) -> Answer:
+    """Give a freeze or the end another last day."""
+    membership = membership_page.find(membership_id)
+    known = _act_of(membership, life_id)
+    is_end = known.kind == LifeKind.END
+    form = EndForm.asked() if is_end else FreezeEndForm.asked()
+    if not request.values:
+        form.last_day.data = known.last_day
+
+    def act(reason: str, now: datetime) -> Done:
+        return life.change(database(), known, last=form.last_day.data, reason=reason, by=actor(), now=now)
+
+    def said() -> str:
+        if is_end:
+            return _ending(membership, form.last_day.data)
+        now_is = LifeAct(kind=known.kind, first_day=known.first_day, last_day=form.last_day.data).days
+        return f"Frozen {now_is}, instead of {known.days}."
+
+    title = "Change the last day of the membership" if is_end else "Change the last day of the freeze"
+    return _window(membership, form, act, said, title, "Change last day")
+
+
+@pages.form("/life/<id:life_id>/undo", Role.MANAGER)
+def undo(membership_id: int, life_id: int) -> Answer:
+    """Undo a freeze, or reopen a membership."""
+    membership, form = membership_page.find(membership_id), ActForm.asked()
+    known = _act_of(membership, life_id)
+
+    def act(reason: str, now: datetime) -> Done:
+        return life.undo(database(), known, reason=reason, by=actor(), now=now)
+
+    if known.kind == LifeKind.END:
+        said = f"The membership goes on, as if it had not ended on {day_of(known.last_day)}."
+        return _window(membership, form, act, lambda: said, "Reopen the membership", "Reopen")
+    said = f"As if it had never been frozen {known.days}."
+    return _window(membership, form, act, lambda: said, "Undo the freeze", "Undo freeze")
+
+
+def _today(membership: Membership) -> date:
+    return local_day(utc_now(), membership.club.time_zone)
+
+
+def _ending(membership: Membership, last: date) -> str:
+    return f"The last day of the membership is {day_of(last)}. {terms.ended_words(_terms_on(membership, last))}"
+
+
+def _terms_on(membership: Membership, day: date) -> MembershipTerms:
+    """Its terms at the end of that local day."""
+    return membership.terms_at(end_of(day, membership.club.time_zone) - timedelta(microseconds=1))
+
+
+def _act_of(membership: Membership, life_id: int) -> LifeAct:
+    known = database().get(LifeAct, life_id)
+    return known if known and known.membership_id == membership.id else abort(404)
+
+
+def _window(
+    membership: Membership, form: ActForm, act: Callable[[str, datetime], Done], said: Callable[[], str],
+    title: str, verb: str,
+) -> Answer:  # fmt: skip
+    """The window of an act, with what `act` comes to; or the act, once its preview was read."""
+
+    def planned(reason: str, *, preview: bool) -> Preview:
+        now, done = utc_now(), []
+
+        def once() -> Done:
+            done.append(act(reason, now))
+            return done[0]
+
+        how = living.preview if preview else living.apply
+        moved = how(database(), once, now=now, late_credit=billing.late_credit())
+        words = [one.words for one in moved if one.remaining_before or one.remaining_after] or ["No sessions move"]
+        if (payments := len(done[0].payments)) > living.AT_ONCE:
+            words = [f"{counted(payments, 'payment')} are settled again in the background: look again in a minute"]
+        return Preview(said(), words)
+
+    to = url_for("memberships.show", membership_id=membership.id, _anchor="life")
+    answer, preview = answered(form, planned, to, shown=SHOWN)
+    window = {"act_form": form, "preview": preview, "title": title, "verb": verb}
+    return answer or membership_page.page(membership, "life", **window)

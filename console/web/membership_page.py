@@ -1,0 +1,113 @@
+"""One membership's page: its terms beside the current ones, freezes and end, billing references, and payments."""
+
+from flask import abort
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import joinedload, selectinload
+from wtforms.validators import DataRequired
+
+from console.request import database, utc_now
+from console.web import billing, forms
+from console.web.access import Answer
+from console.web.fields import query_id, text_field
+from console.web.forms import Form
+from models.catalogue import terms
+from models.catalogue.days import local_day
+from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
+from models.members import changed_terms, life, overdue
+from models.members.memberships import BillingReference, Membership, MembershipTerms, PinnedTerms, owners
+from models.payments import reviewing
+from models.staff.actions import MAX_REASON_LENGTH, Action
+from models.statements import dues
+
+PAYMENTS = 25
+"""On one page."""
+
+_MADE_OF = (
+    joinedload(Membership.member),
+    joinedload(Membership.club),
+    selectinload(Membership.versions).options(
+        selectinload(MembershipTerms.pinned).joinedload(PinnedTerms.item),
+        joinedload(MembershipTerms.term).options(
+            joinedload(PaymentTerm.offer).selectinload(Offer.buckets).joinedload(SessionBucket.item),
+            selectinload(PaymentTerm.bucket_terms).joinedload(BucketTerms.bucket),
+        ),
+    ),
+    selectinload(Membership.billing),
+)
+
+
+class BillingForm(Form):
+    """One more billing reference."""
+
+    endpoint = billing.endpoint_field()
+    reference = billing.reference_field(DataRequired("Type the reference as the processor has it."))
+    shared = billing.share_field()
+
+
+class ClearForm(Form):
+    """Why dues that failed are owed no more."""
+
+    reason = text_field("Why nothing is owed any more", most=MAX_REASON_LENGTH)
+
+
+def find(membership_id: int) -> Membership:
+    """The membership with that id and what its page shows of it; 404 where there is none."""
+    return database().get(Membership, membership_id, options=_MADE_OF) or abort(404)
+
+
+def page(membership: Membership, template: str = "membership", /, **window: object) -> Answer:
+    """The page, perhaps with a window over it and its form."""
+    session, now = database(), utc_now()
+    shared, in_force = _shared_with(membership), membership.terms_at(now)
+    acts = [version.action_id for version in membership.versions]
+    current, currency = changed_terms.current(in_force.term), membership.currency
+    today = local_day(now, membership.club.time_zone)
+    closures = life.in_force(session, club_id=membership.club_id)
+    return forms.page(
+        f"memberships/{template}.html",
+        membership=membership,
+        zone=membership.club.time_zone,
+        in_force=in_force,
+        now=now,
+        today=today,
+        summaries={
+            version.id: terms.summary(version, currency, changed_terms.pinned(version).values())
+            for version in membership.versions
+        },
+        acts={act.id: act for act in session.scalars(select(Action).where(Action.id.in_(acts)))},
+        compared=changed_terms.compare(changed_terms.pinned(in_force), current),
+        rules=changed_terms.compare_rules(in_force, in_force.term, currency),
+        standing=life.read(session, [membership.id]).of(membership.id, membership.club_id).words(today),
+        life_now=life.in_force(session, membership_id=membership.id),
+        life_history_acts=life.history(session, membership_id=membership.id),
+        closures=[one for one in closures if one.last_day and one.last_day >= today],
+        paid=dues.page(session, membership.id, limit=PAYMENTS, before=query_id("before")),
+        in_review={one.payment_id: one for one in reviewing.page(session, member_id=membership.member_id)},
+        shared=shared,
+        taken=_is_taken(window.get("billing_form")),
+        late=next(iter(overdue.of_memberships(session, [membership.id])), None),
+        **{"billing_form": BillingForm(formdata=None), "clear_form": ClearForm(formdata=None), **window},
+    )
+
+
+def _shared_with(membership: Membership) -> dict[tuple[str, str], list[Membership]]:
+    """By endpoint and reference, the other memberships that share it."""
+    keys = [(one.endpoint, one.reference) for one in membership.billing]
+    whose = joinedload(BillingReference.membership).joinedload(Membership.member)
+    others = (
+        select(BillingReference)
+        .options(whose)
+        .where(tuple_(BillingReference.endpoint, BillingReference.reference).in_(keys))
+        .where(BillingReference.membership_id != membership.id)
+    )
+    found: dict[tuple[str, str], list[Membership]] = {}
+    for one in database().scalars(others):
+        found.setdefault((one.endpoint, one.reference), []).append(one.membership)
+    return found
+
+
+def _is_taken(form: object) -> bool:
+    """Whether the reference in a refused form belongs to another membership, so that it could be shared."""
+    return isinstance(form, BillingForm) and bool(
+        owners(database(), form["endpoint"].data or "", form.text("reference"))
+    )

@@ -1,0 +1,106 @@
+"""The demo's fourth part: memberships that are frozen or ended, each with its last usable day, counted day by day.
+
+One payment is told after the freeze that moves its days, and one after the end of its membership.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from local import demo_dues, sample_gym
+from local.demo_dues import CHICAGO, CLASSES, DUES, Story
+from models.members import life
+from models.members.memberships import Membership
+
+DAYS, FEE, DAY = 30, 1500, timedelta(days=1)
+
+
+@dataclass
+class Life(Story):
+    """A story with what happened to the membership: its freezes, and its last day."""
+
+    frozen: list[tuple[date, date]] = field(default_factory=list)
+    ended: date | None = None
+    paid_on: date | None = None
+
+    def pay(self, amount: int, days_ago: int = 0) -> "Life":
+        """Pay so many days ago, and be told of it when the bodies are posted."""
+        self.invoice(amount, [], ago_s=60 + days_ago * 86_400)
+        if amount == DUES and not self.paid_on:
+            self.paid_on = (datetime.now(UTC) - days_ago * DAY).astimezone(CHICAGO).date()
+        return self
+
+    @property
+    def until(self) -> date | None:
+        """The last day on which the classes can be used: the 30th that is not frozen, or that of the end."""
+        if self.paid_on is None:
+            return None
+        day, left = self.paid_on, DAYS
+        while left:
+            day += DAY
+            left -= not any(first <= day <= last for first, last in self.frozen)
+        return min(day, self.ended or day)
+
+
+def tell(make: sessionmaker[Session], post: Callable[[Sequence[bytes]], list[int]]) -> tuple[list[Life], list[int]]:
+    """Sign the members up, record what happens to them before and after their payments are told, and post these."""
+    today = datetime.now(CHICAGO).date()
+    told_late = Life("frozen; an earlier payment is told late", CLASSES)
+    fee = Life("pays the fee of a freeze", 0)
+    twice = Life("paid, then frozen twice, some days in both", CLASSES)
+    ended = Life("ended yesterday, and pays once more", 0, reasons=frozenset({"ended"}))
+    stories = [told_late, fee, twice, ended]
+    with make.begin() as session:
+        for story in stories:
+            rule = "last_day" if story is ended else "keep"
+            term = demo_dues.term(session, f"Own {story.plot}", DUES, days=DAYS, on_end=rule)
+            demo_dues.join(session, story, term, f"sub_life_{stories.index(story)}", days_ago=60)
+        _freeze(session, told_late, today - 20 * DAY, today - 11 * DAY)
+        _freeze(session, fee, today - 2 * DAY, today + 20 * DAY)
+    told_late.pay(DUES, 38)
+    fee.pay(FEE)
+    twice.pay(DUES, 10)
+    ended.pay(DUES, 9).pay(DUES)
+    answers = post([body for story in stories for body in story.bodies])
+    with make.begin() as session:
+        _freeze(session, twice, today, today + 6 * DAY)
+        _freeze(session, twice, today + 4 * DAY, today + 9 * DAY)
+        ended.ended = today - DAY
+        now = datetime.now(UTC)
+        life.end(session, _of(session, ended), last=ended.ended, reason="moves away", by=sample_gym.BY, now=now)
+    return stories, answers
+
+
+def compare(session: Session, stories: Sequence[Life]) -> tuple[list[list[object]], bool]:
+    """Each story beside the ledger, and whether they all agree."""
+    table: list[list[object]] = []
+    for story in stories:
+        usable, until = session.execute(_CLASSES, {"reference": story.references[0]}).one()
+        reasons = frozenset(session.scalars(demo_dues.REASONS, {"references": story.references}))
+        agree = (usable, until, reasons) == (story.usable, story.until, story.reasons)
+        found = [usable, until or "-", ", ".join(sorted(reasons)) or "-"]
+        table.append([story.plot, *found, story.usable, story.until or "-", "yes" if agree else "NO"])
+    return table, all(row[-1] == "yes" for row in table)
+
+
+HEADINGS = ["what happened", "classes", "usable until", "in review", "counted: classes", "usable until", "agree"]
+
+_CLASSES = text("""
+    SELECT coalesce(sum(g.remaining) FILTER (WHERE g.expires_at > clock_timestamp()), 0),
+           max(CAST((g.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date))
+    FROM billing_references b JOIN credit_grants g USING (membership_id) JOIN grant_clubs c ON c.grant_id = g.id
+    WHERE b.endpoint = 'stripe' AND b.reference = :reference AND g.quantity > g.reversed
+""")
+
+
+def _freeze(session: Session, story: Life, first: date, last: date) -> None:
+    held, now = _of(session, story), datetime.now(UTC)
+    life.freeze(session, held, first=first, last=last, reason="is away", by=sample_gym.BY, now=now)
+    story.frozen.append((first, last))
+
+
+def _of(session: Session, story: Story) -> Membership:
+    return session.scalars(select(Membership).where(Membership.billing.any(reference=story.references[0]))).one()

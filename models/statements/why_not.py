@@ -1,0 +1,217 @@
+"""Why no session of an item can be used, and the way out: one answer for pages, API and commands. Read only.
+
+`_RULES` are asked in their order, and the first that has an answer gives it. A further reason is a member of `Reason`,
+what it depends on in `Held`, and its rule.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.catalogue.days import OPEN, last_day
+from models.errors import TooFewSessions
+from models.ledger import kinds
+from models.ledger.entries import FROZEN_TO
+from models.members.life import until_words
+from models.wording import day_of, joined, sessions_of
+
+
+class Reason(StrEnum):
+    """Why, for programs."""
+
+    FROZEN = "frozen"
+    EXPIRED = "expired"
+    NOT_YET = "not_yet"
+    NONE_LEFT = "none_left"
+    OTHER_ITEMS = "other_items"
+    NEVER_ANY = "never_any"
+
+
+class WhyNot(NamedTuple):
+    """Why no session can be used, and what to do about it, in a sentence each."""
+
+    reason: Reason
+    sentence: str
+    way_out: str
+    day: date | None = None
+    """The local day that the sentence names."""
+    grant_id: int | None = None
+    """The grant that the way out is about."""
+
+
+class Held(NamedTuple):
+    """What a member has of an item at a moment."""
+
+    item_id: int
+    item: str
+    usable: int
+    coming: int
+    """Sessions of the next day on which some become usable; 0 of a day that is over, if they are used."""
+    coming_day: date | None
+    """That day, local at the club."""
+    grant_id: int | None
+    """Of the grants that had begun, the one that lasts longest; None if the member never had any."""
+    expired: int
+    """Sessions of that grant that have expired unused, and can be brought back."""
+    expired_day: date | None
+    """Its last usable day."""
+    is_reversed: bool
+    """All its money went back."""
+    frozen: int
+    """Sessions that could be used if their membership were not frozen."""
+    frozen_to: date | None
+    """The last day of that freeze; `OPEN` until further notice."""
+
+
+def _named(item: str) -> str:
+    """`Spin sessions`."""
+    return sessions_of(item, 2).partition(" ")[2]
+
+
+_Rule = Callable[[Held, Sequence[Held]], WhyNot | None]
+
+
+def _frozen(held: Held, _: Sequence[Held]) -> WhyNot | None:
+    if not held.frozen or held.frozen_to is None:
+        return None
+    until = until_words(held.frozen_to)
+    sentence = f"{sessions_of(held.item, held.frozen)} cannot be used: the membership is frozen until {until}."
+    way_out = "End the freeze today, and they can be used from tomorrow on."
+    return WhyNot(Reason.FROZEN, sentence, way_out, None if held.frozen_to == OPEN else held.frozen_to)
+
+
+def _expired(held: Held, _: Sequence[Held]) -> WhyNot | None:
+    if not held.expired or held.expired_day is None:
+        return None
+    sentence = f"The last {sessions_of(held.item, held.expired)} expired on {day_of(held.expired_day)}."
+    way_out = f"A manager can bring {'it' if held.expired == 1 else 'them'} back, by extending grant {held.grant_id}."
+    if held.coming and held.coming_day:
+        way_out += f" {held.coming} more can be used from {day_of(held.coming_day)}."
+    return WhyNot(Reason.EXPIRED, sentence, way_out, held.expired_day, held.grant_id)
+
+
+def _not_yet(held: Held, _: Sequence[Held]) -> WhyNot | None:
+    if held.coming_day is None or (held.grant_id and not held.coming):
+        return None
+    day = day_of(held.coming_day)
+    if not held.coming:
+        sentence = f"The first {_named(held.item)} could be used from {day}, not before."
+        return WhyNot(Reason.NOT_YET, sentence, "Give a moment since then.", held.coming_day)
+    sentence = f"The next {sessions_of(held.item, held.coming)} can be used from {day}, not before."
+    return WhyNot(Reason.NOT_YET, sentence, "Come back on that day, or give one by an adjustment.", held.coming_day)
+
+
+def _none_left(held: Held, _: Sequence[Held]) -> WhyNot | None:
+    if held.grant_id is None:
+        return None
+    if held.is_reversed:
+        sentence = f"The last {_named(held.item)} were taken back, because their payment was."
+        return WhyNot(Reason.NONE_LEFT, sentence, "They come back when it is paid again.", grant_id=held.grant_id)
+    sentence = f"No {_named(held.item)} are left."
+    return WhyNot(Reason.NONE_LEFT, sentence, "More come with the next payment of the dues.", grant_id=held.grant_id)
+
+
+def _other_items(held: Held, others: Sequence[Held]) -> WhyNot | None:
+    has = joined([sessions_of(one.item, one.usable) for one in others if one.usable])
+    if not has:
+        return None
+    sentence = f"There are no {_named(held.item)}, only {has}."
+    return WhyNot(
+        Reason.OTHER_ITEMS, sentence, f"Use one of those, or change the plan to one with {_named(held.item)}."
+    )
+
+
+def _never_any(held: Held, _: Sequence[Held]) -> WhyNot:
+    way_out = "They come with the first payment of the dues. If that was made, it may wait in review."
+    return WhyNot(Reason.NEVER_ANY, f"There were never any {_named(held.item)}.", way_out)
+
+
+_RULES: Sequence[_Rule] = (_frozen, _expired, _not_yet, _none_left, _other_items, _never_any)
+
+# The item that is asked about, and all that the member has. What counts as usable is what a redemption draws on.
+_HELD = text(f"""
+    WITH held AS (
+        SELECT g.*, c.time_zone, g.effective_at <= :at AS has_begun,
+               g.expires_at IS NULL OR g.expires_at > :now AS is_live, {FROZEN_TO} AS frozen_to
+        FROM credit_grants g JOIN grant_clubs c ON c.grant_id = g.id
+        WHERE g.member_id = :member
+    ), grants AS (
+        SELECT *, effective_at = coalesce(
+                min(effective_at) FILTER (WHERE is_live AND NOT has_begun AND remaining > 0) OVER item,
+                min(effective_at) FILTER (WHERE NOT has_begun) OVER item
+            ) AS is_next
+        FROM held WINDOW item AS (PARTITION BY item_id)
+    ), sums AS (
+        SELECT item_id,
+               coalesce(sum(remaining) FILTER (WHERE is_live AND has_begun AND frozen_to IS NULL), 0) AS usable,
+               coalesce(sum(remaining) FILTER (WHERE is_live AND has_begun AND frozen_to IS NOT NULL), 0) AS frozen,
+               min(frozen_to) AS frozen_to,
+               coalesce(sum(remaining) FILTER (WHERE is_live AND is_next), 0) AS coming,
+               min(CAST(effective_at AT TIME ZONE time_zone AS date)) FILTER (WHERE is_next) AS coming_day
+        FROM grants GROUP BY item_id
+    ), longest AS (
+        SELECT DISTINCT ON (item_id) * FROM grants WHERE has_begun
+        ORDER BY item_id, expires_at DESC NULLS FIRST, id DESC
+    )
+    SELECT i.id, i.name, CAST(coalesce(s.usable, 0) AS bigint), CAST(coalesce(s.coming, 0) AS bigint), s.coming_day,
+           l.id, l.is_live, l.expires_at, l.time_zone, coalesce(l.reversed = l.quantity, false),
+           CAST(greatest(0, least(l.remaining + e.expired, l.quantity - l.reversed - e.used)) AS bigint),
+           CAST(coalesce(s.frozen, 0) AS bigint), s.frozen_to
+    FROM items i
+    LEFT JOIN sums s ON s.item_id = i.id
+    LEFT JOIN longest l ON l.item_id = i.id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(-sum(e.quantity) FILTER (WHERE {kinds.EXPIRED}), 0) AS expired,
+               coalesce(-sum(e.quantity) FILTER (WHERE {kinds.USED}), 0) AS used
+        FROM ledger_entries e WHERE e.grant_id = l.id
+    ) e
+    WHERE i.id = CAST(:item AS bigint) OR i.id IN (SELECT item_id FROM sums)
+    ORDER BY i.name
+""")
+
+
+def why_not(
+    session: Session, *, member_id: int, item_id: int, now: datetime, at: datetime | None = None
+) -> WhyNot | None:
+    """Why the member can use no session of the item, or could not `at` an earlier moment; None if they can."""
+    return _answers(session, member_id, now, at, item_id).get(item_id)
+
+
+def of_member(session: Session, member_id: int, now: datetime) -> dict[int, WhyNot]:
+    """The same for every item that the member has ever had and cannot use, by its id."""
+    return _answers(session, member_id, now, None, None)
+
+
+@contextmanager
+def explained(
+    session: Session, *, member_id: int, item_id: int, now: datetime, at: datetime | None = None
+) -> Iterator[None]:
+    """Add the reason and the way out to a refusal of the block, where no session at all can be used."""
+    try:
+        yield
+    except TooFewSessions as error:
+        if why := why_not(session, member_id=member_id, item_id=item_id, now=now, at=at):
+            error.explain(why._asdict())
+        raise
+
+
+def _answers(
+    session: Session, member_id: int, now: datetime, at: datetime | None, item_id: int | None
+) -> dict[int, WhyNot]:
+    values = {"member": member_id, "item": item_id, "now": now, "at": min(at or now, now)}
+    every = []
+    for row in session.execute(_HELD, values):
+        item, name, usable, coming, day, grant, is_live, expires_at, zone, is_reversed, expired, *frozen = row
+        over = None if grant is None or is_live else last_day(expires_at, zone)
+        every.append(Held(item, name, usable, coming, day, grant, expired if over else 0, over, is_reversed, *frozen))
+    found = {}
+    for held in every:
+        if not held.usable:
+            others = [one for one in every if one is not held]
+            found[held.item_id] = next(why for rule in _RULES if (why := rule(held, others)))
+    return found

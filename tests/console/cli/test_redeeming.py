@@ -1,0 +1,62 @@
+"""redeem with its occasion, redemption, why-not."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.console.conftest import Spp
+
+ANN = "ann@example.com"
+
+
+def test_a_redemption_says_its_occasion_and_is_found_by_its_key(paid_ann: Spp) -> None:
+    said = ["--class", "Pilates", "--class-reference", "class-88", "--trainer", "Kim", "--club", "Riverside"]
+    done = paid_ann("redeem", ANN, "Group Class", *said, "--note", "Mat of her own", "--key", "booking-77")
+    assert (done.code, done.err) == (0, "")
+    shown = paid_ann("member", ANN)
+    assert "redemption 1, Pilates, with Kim, at Riverside, by " in shown.out
+    assert "Mat of her own" in shown.out
+    paid_ann("give-back", "1", "--key", "cancel-77")
+    for key in ("booking-77", "cancel-77"):
+        found = paid_ann("redemption", key, "--json").json
+        assert (found["redemption"], found["member"], found["item"], found["returned"]) == (1, ANN, "Group Class", 1)
+        assert (found["class_name"], found["club"], found["note"]) == ("Pilates", "Riverside", "Mat of her own")
+    assert "trainer: Kim" in paid_ann("redemption", "booking-77").out
+    missing = paid_ann("redemption", "never")
+    assert (missing.code, missing.out) == (1, "")
+    assert "There is no redemption with the key 'never'." in missing.err
+
+
+def test_a_redemption_is_dated_back(paid_ann: Spp) -> None:
+    (grant,) = (row for row in paid_ann("member", ANN, "--json").json["grants"] if row["item"] == "Group Class")
+    at = datetime.fromisoformat(grant["effective_at"]) + timedelta(milliseconds=1)
+    assert paid_ann("redeem", ANN, "Group Class", "--at", at.isoformat()).code == 0
+    assert paid_ann("member", ANN, "--json").json["entries"][-1]["occurred_at"] == at.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--at", "2099-01-01", "That is in the future"),
+        ("--at", "2020-01-01", "You can date it back by 31 days at most"),
+        ("--at", "yesterday", "'yesterday' is not a time"),
+        ("--club", "Nowhere", "There is no club 'Nowhere'."),
+        ("--trainer", "x" * 201, "The trainer"),
+    ],
+)
+def test_an_occasion_that_cannot_be(paid_ann: Spp, option: str, value: str, message: str) -> None:
+    done = paid_ann("redeem", ANN, "Group Class", option, value)
+    assert (done.code != 0, done.out) == (True, "")
+    assert message in done.err
+
+
+def test_why_not_and_the_way_out(paid_ann: Spp) -> None:
+    assert paid_ann("why-not", ANN, "Group Class").out == "Ann Archer can use 1 Group Class session.\n"
+    said = paid_ann("why-not", ANN, "Yoga")
+    assert said.out.startswith("There are no Yoga sessions, only ")
+    assert paid_ann("why-not", ANN, "Yoga", "--json").json["why_not"]["reason"] == "other_items"
+    refused = paid_ann("redeem", ANN, "Yoga")
+    assert refused.code == 1
+    assert "nothing was taken. There are no Yoga sessions, only " in refused.err
+    at = (datetime.now(UTC) - timedelta(days=20)).isoformat(timespec="seconds")
+    assert paid_ann("why-not", ANN, "Group Class", "--at", at, "--json").json["why_not"]["reason"] == "not_yet"
