@@ -192,6 +192,11 @@ class AlreadyEnded(SppError, field="last_day", status=409):
     """The membership has an end already: its last day is {day}. Reopen it first, or change that day."""
 
 
+class AnnouncementOver(SppError, status=409):
+    """This announcement is not open any more: somebody answered it, the membership says so by now, or the payment
+    provider has said something else since. Look again."""
+
+
 class NotChanged(SppError):
     """That is how it is already. Nothing was changed."""
 

@@ -9,7 +9,7 @@ from models.inbox import bulk, certificates, deliveries, events, pauses, reconci
 from models.ledger import adjustments, entries, expiry, redemptions
 from models.members import life, memberships, overdue, search
 from models.operations import heartbeats, jobs, notices
-from models.payments import facts, not_dues, references, reviews, standing
+from models.payments import announcements, not_dues, recorded, references, reviews, standing
 from models.staff import accounts, actions, kept_answers, logins, tokens
 
 TABLES = (
@@ -20,7 +20,7 @@ TABLES = (
     events.WebhookEvent, events.EventError, bulk.BulkAction, pauses.Pause,
     deliveries.DeliveryCount, references.Payment, references.PaymentMatch,
     not_dues.NotDues, standing.FailedDues, overdue.ClearedDues,
-    reviews.PaymentReview, facts.PaymentFact, entries.CreditGrant,
+    reviews.PaymentReview, recorded.PaymentFact, announcements.AnnouncementAnswer, entries.CreditGrant,
     redemptions.Redemption, expiry.ExpiryRun, entries.LedgerEntry, jobs.Job,
     chain.EntryHash, results.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,
     reconciliation.Reconciliation, actions.Action, certificates.LearnedCertificate,

@@ -19,8 +19,9 @@ from models.inbox import queue, thin_events
 from models.inbox.events import EventState
 from models.inbox.queue import Claimed, Outcome
 from models.inbox.thin_events import Waiting
-from models.payments import settlement
-from models.payments.facts import FACTS_PER_EVENT, EventFacts, Fact
+from models.payments import announcements, settlement
+from models.payments.facts import Fact
+from models.payments.recorded import FACTS_PER_EVENT, EventFacts
 from runtime import telemetry
 from runtime.settings import Settings
 from webhooks.processors import Ignored, NotYet, Processor, Unusable, adapters
@@ -86,7 +87,8 @@ class Crediting:
         return finished
 
     def sweep(self, keep_on: Callable[[], bool] = lambda: True) -> int:
-        """Settles unmatched payments that a new billing reference has matched, then drains."""
+        """Applies ends where clubs say so, settles what found a membership or changed its worth, then drains."""
+        self._apply_ends(keep_on)
         matched = 1
         while matched and keep_on():
             with self.sessions.begin() as session:
@@ -94,6 +96,15 @@ class Crediting:
         with self.sessions.begin() as session:
             thin_events.explain_orphans(session, self._processors)
         return self.drain(keep_on)
+
+    def _apply_ends(self, keep_on: Callable[[], bool]) -> None:
+        processors = {endpoint.name: endpoint.processor for endpoint in self.settings.endpoints}
+        applied = 1
+        while applied and keep_on():
+            with self.sessions.begin() as session:
+                applied = announcements.apply_ends(session, processors, now=self.now())
+            if applied:
+                log.info("announced_ends_applied", memberships=applied)
 
     def _take(self, *, retried: bool) -> Group:
         """Claims due events and interprets them."""

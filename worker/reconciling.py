@@ -18,8 +18,19 @@ from models.inbox.events import EventSource
 from models.inbox.reconciliation import Counts, Reconciliation
 from models.inbox.storing import NewEvent
 from models.inbox.thin_events import Fetched
-from models.payments import facts
-from models.payments.facts import DuesFailed, Fact, LineRefunded, Linked, Noted, Paid, Replaced, Restored, Reversed
+from models.payments import recorded
+from models.payments.facts import (
+    Announced,
+    DuesFailed,
+    Fact,
+    LineRefunded,
+    Linked,
+    Noted,
+    Paid,
+    Replaced,
+    Restored,
+    Reversed,
+)
 from models.wording import money
 from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unavailable, Unusable
 from worker.recording import brief
@@ -135,7 +146,7 @@ class Reconciling:
         kept = storing.bodies(session, [(endpoint, part.event_id) for part in parts])
         meanings = {part: self._meaning(part) for part in parts if (endpoint, part.event_id) not in kept}
         named = [fact.payment for meaning in meanings.values() for fact in meaning or ()]
-        known = _Known(facts.of_references(session, endpoint, named))
+        known = _Known(recorded.of_references(session, endpoint, named))
         for part in parts:
             event = NewEvent(endpoint, *part, source=EventSource.BACKFILL)
             is_kept = (endpoint, part.event_id) in kept
@@ -228,6 +239,8 @@ def _subject(fact: Fact) -> object:
             return fact.payment, DuesFailed, fact.occurred_at, fact.closed
         case Linked() | Replaced():
             return fact.payment, type(fact), fact.other
+        case Announced():
+            return fact.payment, fact.occurred_at, fact.what, fact.at
         case Reversed() | Restored():
             return fact.payment, fact.cause
 
@@ -254,7 +267,8 @@ _SHAPE = ("settled_minor", "due_minor", "covers", "lines", "billing_references",
 
 
 def _sum(fact: Fact) -> tuple[int | None, str | None]:
-    return (0, None) if isinstance(fact, Linked | Replaced | Noted | DuesFailed) else (fact.amount_minor, fact.currency)
+    no_sum = Linked | Replaced | Noted | DuesFailed | Announced
+    return (0, None) if isinstance(fact, no_sum) else (fact.amount_minor, fact.currency)
 
 
 def _amount(fact: Fact) -> str:

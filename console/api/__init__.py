@@ -6,6 +6,7 @@ from werkzeug.exceptions import HTTPException
 
 from console.api import (
     adjustments,
+    announcements,
     building,
     catalogue,
     closures,
@@ -27,8 +28,7 @@ from console.api.gate import api
 
 ROUTES = (
     members, persons, memberships, plan_changes, life, closures, redemptions, adjustments, payments, reviews, events,
-    catalogue,
-    building, offers, payment_terms,
+    catalogue, building, offers, payment_terms, announcements,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

@@ -49,6 +49,11 @@ class ClubBody(Body):
     overdue_grace_days: Annotated[int, Field(ge=1, le=clubs.MAX_OVERDUE_GRACE_DAYS), whole] = field(
         "For how many days, for the use `grace`.", 7, default=clubs.OVERDUE_GRACE_DAYS
     )
+    apply_announcements: bool = field(
+        "Whether ends of memberships that the payment provider announces apply by themselves; pauses never do.",
+        False,
+        default=False,
+    )
 
 
 class ClubChange(ClubBody, Change):

@@ -64,6 +64,7 @@ class Club(Answer):
         "Whether sessions can be used while the dues of their membership are overdue.", "warn"
     )
     overdue_grace_days: int = field("For how many local days, for the use `grace`.", 7)
+    apply_announcements: bool = field("Whether ends that the payment provider announces apply by themselves.", False)
 
 
 class Clubs(Listing[Club]):

@@ -14,7 +14,8 @@ from console.request import database
 from models.catalogue.days import Period
 from models.errors import NotFound
 from models.members.memberships import Member, Membership
-from models.payments.facts import FACTS_PER_EVENT, KIND_OF, Fact, FactKind, KnownFact, Paid
+from models.payments.facts import Fact, KnownFact, Paid
+from models.payments.recorded import FACTS_PER_EVENT, KIND_OF, FactKind
 from models.payments.references import Payment as Row
 from models.payments.references import PaymentState
 from models.statements import paid_for, payment_story

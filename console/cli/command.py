@@ -122,6 +122,11 @@ SUMMARIES = {
         "accept": "Take a payment off the review as it is, or all that are there for one reason.",
         "not-dues": "Mark an item, price, product or subscription as not dues, or list the marks.",
     },
+    "announced": {
+        "announcements": "List what the payment provider said of subscriptions, and memberships do not say yet.",
+        "apply-announcement": "Do to a membership what was announced: end, reopen or freeze it, or end a freeze.",
+        "dismiss-announcement": "Leave a membership as it is, whatever was announced.",
+    },
     "repairs": {
         "link": "Give a membership all payments with this billing reference: those that wait and those to come.",
         "reconcile": "Fetch payments and refunds from the processors, and add those that no webhook reported.",

@@ -19,6 +19,7 @@ from console import api, broker_state
 from console.request import open_to_all, undo
 from console.web import (
     access,
+    announcements,
     audits,
     clubs,
     expiry,
@@ -163,7 +164,7 @@ def _is_static() -> bool:
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
     people = (login, members, sign_up, memberships, membership_moves, review, log, staff, tokens)
-    for part in (*people, offers, inventory, clubs, operations, expiry, audits):
+    for part in (*people, offers, inventory, clubs, operations, announcements, expiry, audits):
         app.register_blueprint(part.pages)
     api.install(app)
     app.context_processor(lambda: {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION})

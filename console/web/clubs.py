@@ -73,6 +73,11 @@ class ClubForm(EditForm):
     overdue_grace_days = WholeNumber(
         "For how many days", default=clubs.OVERDUE_GRACE_DAYS, description="After the one on which they failed."
     )
+    apply_announcements = BooleanField(
+        "Apply what the payment provider says of ends",
+        description="Memberships end, and are reopened, as soon as it says so. Otherwise each is a proposal, as pauses "
+        "always are.",
+    )
 
 
 @pages.page("/", Role.VIEWER)
@@ -153,4 +158,5 @@ def _given(form: ClubForm) -> clubs.ClubFields:
         "use_while_frozen": form.use_while_frozen.data,
         "use_while_overdue": UseWhileOverdue(form.use_while_overdue.data),
         "overdue_grace_days": form.overdue_grace_days.data,
+        "apply_announcements": form.apply_announcements.data,
     }

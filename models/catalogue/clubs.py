@@ -67,6 +67,8 @@ class Club(Base):
     use_while_overdue: Mapped[str] = mapped_column(server_default=UseWhileOverdue.WARN.value)
     overdue_grace_days: Mapped[int] = mapped_column(server_default=text(str(OVERDUE_GRACE_DAYS)))
     """For how many local days after the one on which dues failed, if use is for a `grace`."""
+    apply_announcements: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether ends of memberships that the payment provider announces apply by themselves."""
 
 
 _MEMBERSHIPS = text("""
@@ -92,6 +94,7 @@ class ClubFields(TypedDict, total=False):
     use_while_frozen: bool
     use_while_overdue: UseWhileOverdue
     overdue_grace_days: int
+    apply_announcements: bool
 
 
 FIELDS = tuple(ClubFields.__annotations__)
@@ -103,6 +106,7 @@ def create_club(
     refund_fee_percent: int = REFUND_FEE_PERCENT, refund_fee_most_minor: int = REFUND_FEE_MOST_MINOR,
     use_while_frozen: bool = False,
     use_while_overdue: UseWhileOverdue = UseWhileOverdue.WARN, overdue_grace_days: int = OVERDUE_GRACE_DAYS,
+    apply_announcements: bool = False,
 ) -> Club:  # fmt: skip
     """Make a club.
 
@@ -122,6 +126,7 @@ def create_club(
         use_while_frozen=use_while_frozen,
         use_while_overdue=use_while_overdue.value,
         overdue_grace_days=overdue_grace_days,
+        apply_announcements=apply_announcements,
     )
     with named_once(session, "a club", club.name):
         session.add(club)
@@ -151,6 +156,7 @@ def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> No
         club.shortfall_policy = policy.value if policy else club.shortfall_policy
         club.use_while_frozen = changed.get("use_while_frozen", club.use_while_frozen)
         club.use_while_overdue, club.overdue_grace_days = use.value if use else club.use_while_overdue, days
+        club.apply_announcements = changed.get("apply_announcements", club.apply_announcements)
 
 
 def delete_club(session: Session, club: Club) -> None:

@@ -8,7 +8,7 @@ payment stands in review keeps its body, because it says who paid.
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.payments.facts import FACTS_PER_EVENT
+from models.payments.recorded import FACTS_PER_EVENT
 
 COUNTS_KEPT_DAYS = 400
 """Silence detection needs the last weeks; people compare with the year before."""

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, load_only
 
 from models.inbox.events import EventState, WebhookEvent
 from models.members.memberships import Membership
-from models.payments.facts import PaymentFact
+from models.payments.recorded import PaymentFact
 from models.payments.references import Payment, PaymentMatch
 
 LOOKED_AT = 50_000

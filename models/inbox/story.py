@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.database.arrays import array
 from models.inbox.events import EventError, WebhookEvent
-from models.payments.facts import FACTS_PER_EVENT
+from models.payments.recorded import FACTS_PER_EVENT
 
 
 class FactLine(NamedTuple):

@@ -15,10 +15,10 @@ from models.database.arrays import Batch, array
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
 from models.members import life
-from models.payments import entitlement, facts, money_back, references
+from models.payments import entitlement, money_back, recorded, references
 from models.payments.contradictions import contradictions
 from models.payments.entitlement import Buyer, Entitlement, Owed
-from models.payments.facts import DuesFailed, Fact, KnownFact, Paid
+from models.payments.facts import Announced, DuesFailed, Fact, KnownFact, Paid
 from models.payments.money_back import FeeKept
 from models.payments.references import Locked, PaymentState
 from models.payments.reviews import Reason, ReviewReason
@@ -108,7 +108,7 @@ class Position:
 
     def problem_with(self, fact: Fact) -> str | None:
         """The problem, if the fact is part of it."""
-        is_part = self.state == PaymentState.HELD and not isinstance(fact, DuesFailed)
+        is_part = self.state == PaymentState.HELD and not isinstance(fact, DuesFailed | Announced)
         return self.problem if is_part or fact in self.contradicting else None
 
     def entitlement_by(self, facts: Sequence[Fact]) -> Entitlement:
@@ -156,10 +156,10 @@ def read(session: Session, roots: Collection[int]) -> list[Position]:
     root_of = {row: payment.root for payment in locked for row in payment.ids}
     known: defaultdict[int, list[KnownFact[Fact]]] = defaultdict(list)
     failures: defaultdict[int, list[DuesFailed]] = defaultdict(list)
-    for row, fact in facts.of_payments(session, list(root_of)):
+    for row, fact in recorded.of_payments(session, list(root_of)):
         if isinstance(fact.fact, DuesFailed):
             failures[root_of[row]].append(fact.fact)
-        else:
+        elif not isinstance(fact.fact, Announced):
             known[root_of[row]].append(fact)
     positions = [Position(payment, known[payment.root], failures=failures[payment.root]) for payment in locked]
     paid = [position for position in positions if position.paid]

@@ -17,11 +17,12 @@ from models.database.arrays import Batch, array
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
-from models.payments import dates, facts, positions, references, reviews, standing
+from models.payments import dates, positions, recorded, references, reviews, standing
 from models.payments.entitlement import Owed
-from models.payments.facts import FACTS_PER_EVENT, EventFacts, Fact, KnownFact, Linked, Paid, Restored, Reversed
+from models.payments.facts import Fact, KnownFact, Linked, Paid, Restored, Reversed
 from models.payments.money_back import kept_as_fee
 from models.payments.positions import Position
+from models.payments.recorded import FACTS_PER_EVENT, EventFacts
 from models.payments.references import PaymentState
 from models.wording import money
 
@@ -34,8 +35,8 @@ def take_in(session: Session, events: Sequence[EventFacts], *, now: datetime, la
     """
     if not events:
         return {}
-    ids, roots = references.identify(session, facts.references(events))
-    facts.record(session, events, ids, now)
+    ids, roots = references.identify(session, recorded.references(events))
+    recorded.record(session, events, ids, now)
     links = [
         (ids[endpoint, fact.payment], ids[endpoint, fact.other])
         for _, endpoint, named in events

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
 from models.ledger.kinds import EntryKind
-from models.payments.facts import CLOSED, FactKind
+from models.payments.recorded import CLOSED, FactKind
 from models.statements.statement import Balance, EntryLine, GrantLine
 
 _CAUSES = {
@@ -108,6 +108,8 @@ def fact_in_words(kind: str, cause: str | None) -> str:
             return "To look at"
         case FactKind.DUES_FAILED:
             return "Owed no more" if cause == CLOSED else "Could not be collected"
+        case FactKind.ANNOUNCED:
+            return "Said of its subscription"
         case FactKind.LINE_REFUNDED:
             return "Refunded for one of its lines"
         case FactKind.REVERSED:

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from models.inbox.events import WebhookEvent
 from models.ledger.entries import CreditGrant, LedgerEntry
 from models.ledger.redemptions import Redemption
-from models.payments import facts, money_back
-from models.payments.facts import Paid, PaymentFact
+from models.payments import money_back, recorded
+from models.payments.facts import Paid
+from models.payments.recorded import PaymentFact
 from models.payments.references import Payment, PaymentState
 from models.staff.accounts import Staff
 from models.staff.actions import Action
@@ -92,7 +93,7 @@ def _history(session: Session, fact_id: int) -> PaymentHistory:
     named = session.get_one(Payment, fact.payment_id)
     rows = session.scalars(select(Payment).where(Payment.root_id == named.root_id).order_by(Payment.id)).all()
     root = rows[0]
-    every = [known.fact for _, known in facts.of_payments(session, [row.id for row in rows])]
+    every = [known.fact for _, known in recorded.of_payments(session, [row.id for row in rows])]
     event = session.get_one(WebhookEvent, fact.event_id)
     references, owners = [row.reference for row in rows], paid_for.of_payments(session, [root.id])[root.id]
     return PaymentHistory(root, references, owners, money_back.payment_of(every), fact, event)

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.orm import Session, aliased
 
 from models.database.arrays import array
-from models.payments import facts, money_back
+from models.payments import money_back, recorded
 from models.payments.facts import Fact, KnownFact, Paid
 from models.payments.references import Payment
 from models.statements import paid_for
@@ -100,7 +100,7 @@ def _stories(session: Session, roots: Sequence[Payment]) -> list[PaymentStory]:
         root_of[row.id] = row.root_id
         references[row.root_id].append(row.reference)
     known_of: dict[int, list[KnownFact[Fact]]] = defaultdict(list)
-    for payment_id, known in facts.of_payments(session, list(root_of)):
+    for payment_id, known in recorded.of_payments(session, list(root_of)):
         known_of[root_of[payment_id]].append(known)
     gave, memberships = _given(session, ids), paid_for.of_payments(session, ids)
     stories = []

@@ -137,6 +137,12 @@ def refund(make: Make, payment: str, at: datetime) -> None:
     _tell(make, at, event(f"evt_re_{payment}", "refund.created", body, at))
 
 
+def announce_end(make: Make, subscription: str, ends: datetime, at: datetime) -> None:
+    """Stripe says that the subscription will end."""
+    body = {"id": subscription, "status": "active", "cancel_at": int(ends.timestamp())}
+    _tell(make, at, event(f"evt_ends_{subscription}", "customer.subscription.updated", body, at))
+
+
 def use(make: Make, email: str, item: str, quantity: int, at: datetime) -> None:
     """Sessions redeemed one by one, an hour apart; the last one is given back."""
     with make.begin() as session:

@@ -25,7 +25,8 @@ from models.ledger.entries import CreditGrant, LedgerEntry
 from models.members.memberships import Membership, add_billing_reference
 from models.members.signing_up import sign_up
 from models.payments import settlement
-from models.payments.facts import EventFacts, Fact, Paid
+from models.payments.facts import Fact, Paid
+from models.payments.recorded import EventFacts
 from models.staff.actions import Actor
 
 ENDPOINT = "stripe"

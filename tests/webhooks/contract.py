@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.payments.facts import DuesFailed, Fact, LineRefunded, Linked, Noted, Paid, Replaced
+from models.payments.facts import Announced, DuesFailed, Fact, LineRefunded, Linked, Noted, Paid, Replaced
 from runtime.settings import SettingsError
 from tests.webhooks.deliveries import NOW, endpoint, received, recorded
 from webhooks.processors import Delivery, Ignored, NotYet, ParsedEvent, Processor, Unusable, strict
@@ -387,6 +387,9 @@ def _well_formed(fact: object) -> None:
         return
     if isinstance(fact, Noted):
         assert fact.what.isprintable()
+        return
+    if isinstance(fact, Announced):
+        assert fact.at is None or fact.at.utcoffset() is not None
         return
     assert fact.amount_minor is None or type(fact.amount_minor) is int
     assert fact.amount_minor is None or 0 <= fact.amount_minor < 2**63

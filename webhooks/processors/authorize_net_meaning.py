@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 from models.payments.facts import DuesFailed, Fact, Paid, Restored, Reversed
-from webhooks.processors import items, payers, strict
+from webhooks.processors import announcing, items, payers, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
 from webhooks.processors.items import Item
@@ -17,6 +17,9 @@ APPROVED = 1
 """The response code of a transaction that went through."""
 LISTED = "transaction_listed"
 """Our own types, for what the API lists: this, a dot, and the transaction's status."""
+SUBSCRIPTION_ENDED = " ".join(
+    f"net.authorize.customer.subscription.{how}" for how in ("cancelled", "terminated", "expired")
+)
 LISTED_AS_PAID = f"{LISTED}.settledSuccessfully"
 BATCH_FAILED = "batch_failed"
 """Our own type, for a batch that the processor rejected."""
@@ -52,6 +55,7 @@ class Meaning(Processor):
         "net.authorize.payment.refund.created": "refunded",
         "net.authorize.payment.void.created": "voided",
         "net.authorize.customer.subscription.failed net.authorize.customer.subscription.suspended": "unpaid",
+        SUBSCRIPTION_ENDED: "subscription_ended",
         LISTED_AS_PAID: "listed_as_paid",
         f"{LISTED}.failedReview": "undone",
         f"{LISTED}.voided": "voided",
@@ -61,7 +65,7 @@ class Meaning(Processor):
         f"{LISTED}.chargebackReversal": ("chargeback", Restored),
     }
     without_details: ClassVar = {
-        "net.authorize.payment.fraud.declined", LISTED_AS_PAID, f"{LISTED}.failedReview",
+        "net.authorize.payment.fraud.declined", LISTED_AS_PAID, f"{LISTED}.failedReview", *SUBSCRIPTION_ENDED.split(),
         "net.authorize.customer.subscription.failed", "net.authorize.customer.subscription.suspended",
     }  # fmt: skip
     """The types of `readings` that can be read without details of the transaction."""
@@ -130,6 +134,10 @@ class Meaning(Processor):
         if not strict.is_name(named):
             raise Unusable("the subscription's id is too long")
         return [DuesFailed(named, event.at, (event.transaction,), by, is_one_try=True)]
+
+    def subscription_ended(self, event: TransactionEvent) -> list[Fact]:
+        """A subscription that was cancelled, or has had its last payment. (One is suspended when a payment failed.)"""
+        return [announcing.ends(event.transaction, event.at, event.at)]
 
     def refunded(self, event: TransactionEvent) -> list[Fact]:
         """A refund of the notification's amount."""

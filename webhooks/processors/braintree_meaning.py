@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 
 from models.catalogue.days import Period
 from models.payments.facts import DuesFailed, Fact, Line, Paid, Restored, Reversed
-from webhooks.processors import payers, strict
+from webhooks.processors import announcing, payers, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, Payer, Unusable
 
@@ -38,6 +38,7 @@ class Meaning(Processor):
         "transaction_settled transaction_disbursed": "settled",
         "transaction_settlement_declined": "settlement_declined",
         "refund_failed": "refund_failed",
+        "subscription_canceled subscription_expired": "subscription_ended",
         "dispute_opened dispute_lost dispute_accepted dispute_auto_accepted dispute_expired": "dispute_lost",
         "dispute_won": "dispute_won",
         LISTED: "listed",
@@ -118,6 +119,10 @@ class Meaning(Processor):
     def refund_failed(self, subject: Object, at: datetime) -> list[Fact]:
         """A refund that came to nothing."""
         return [Restored(*_refund(strict.mapping(subject, "transaction"), at))]
+
+    def subscription_ended(self, subject: Object, at: datetime) -> list[Fact]:
+        """A subscription that was cancelled, or has had its last billing cycle."""
+        return [announcing.ends(strict.name(strict.mapping(subject, "subscription"), "id"), at, at)]
 
     def dispute_lost(self, subject: Object, at: datetime) -> list[Fact]:
         """The disputed amount is withdrawn."""

@@ -15,6 +15,8 @@ request, and may be of no mandate itself. The request then says which mandate, s
 was for: so a fulfilled request counts as its payment once that is confirmed, from when the payment was
 made, which is before any event of it.
 
+What an event says of a subscription or mandate (its end, a pause) is announced as it stands there: it is signed.
+
 Events do not say whether they are of the sandbox. The secret does, and an object of the other
 environment cannot be fetched.
 
@@ -25,7 +27,6 @@ developer.gocardless.com/introduction/success-plus (retries); support.gocardless
 "Webhook retries / failures" (10 seconds, 8 retries).
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -36,8 +37,8 @@ from typing import Any, ClassVar, cast
 
 import orjson
 
-from models.payments.facts import DuesFailed, Fact, Paid, Replaced, Restored, Reversed
-from webhooks.processors import payers, strict
+from models.payments.facts import Announced, DuesFailed, Fact, Paid, Replaced, Restored, Reversed, Said
+from webhooks.processors import announcing, payers, strict
 from webhooks.processors.base import Object, SignedInHeader, Trial, dues
 from webhooks.processors.events import Ignored, NotYet, ParsedEvent, Payer, TooMany, Unavailable, Unusable
 from webhooks.signatures import Headers
@@ -81,6 +82,11 @@ class GoCardless(SignedInHeader):
         "refunds.paid refunds.refund_settled": ("refund", Reversed),
         "refunds.failed refunds.bounced refunds.funds_returned": ("refund", Restored),
         "mandates.replaced": "replaced",
+        "subscriptions.cancelled subscriptions.finished": ("announced", "subscriptions", Said.ENDS),
+        "subscriptions.paused": ("announced", "subscriptions", Said.PAUSED),
+        "subscriptions.resumed": ("announced", "subscriptions", Said.RESUMED),
+        "mandates.cancelled mandates.failed mandates.expired": ("announced", "mandates", Said.ENDS),
+        "mandates.reinstated": ("announced", "mandates", Said.GOES_ON),
         "billing_requests.fulfilled": "fulfilled",
     }
     ignored: ClassVar = {
@@ -178,6 +184,11 @@ class GoCardless(SignedInHeader):
         links = strict.mapping(event, "links")
         return [Replaced(strict.name(links, "mandate"), at, strict.name(links, "new_mandate"))]
 
+    def announced(self, kind: str, what: Said, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
+        """What became of a subscription or mandate: an end is at once."""
+        named = _linked_id(event, kind)
+        return [announcing.ends(named, at, at) if what == Said.ENDS else Announced(named, at, what)]
+
     def failed(self, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
         """A debit that failed: what it had credited goes back, and the dues that it was for are owed."""
         facts = self.whole_payment(Reversed, "failure", event, at, resource)
@@ -234,7 +245,7 @@ class GoCardless(SignedInHeader):
             found = {"id": found["id"], "links": links}
             if made and _ID.fullmatch(made):
                 found["payment"] = self._get("payments", made)
-        return _written(found)
+        return strict.written(found)
 
     def _add_customer(self, payment: Object) -> None:
         """Add the customer of the payment's mandate to the payment's links, where there is one."""
@@ -345,23 +356,13 @@ def _named(*links: Object) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _event(event: object) -> ParsedEvent:
-    body = _written(event)
+    body = strict.written(event)
     if not isinstance(event, dict):
         return strict.unreadable(body, "unparsable: an event that is no object")
     what = event.get("resource_type"), event.get("action")
     kind = ".".join(map(str, what)) if all(map(strict.is_name, what)) else None
     found = strict.parsed(event.get("id"), kind, body, "an event without an id, a resource_type or an action")
     return found._replace(thin=found.type in THIN and not found.event_id.startswith(TEST_EVENT))
-
-
-def _written(value: object) -> bytes:
-    """What `strict` read, as JSON again, digit for digit."""
-    # json writes no Decimal: each goes in as a text that begins with NUL, which no text that `strict` read has.
-    text = json.dumps(value, default=lambda number: f"\0{number}", ensure_ascii=False, separators=(",", ":"))
-    return _NUMBER.sub(r"\1", text).encode()
-
-
-_NUMBER = re.compile(r'"\\u0000([^"]*)"')
 
 
 def _content(body: bytes) -> bytes | None:

@@ -14,6 +14,7 @@ resource. The resource is fetched again from PayPal's API, and has all the meani
 | the same, partly refunded, as a ...REFUNDED or ...REVERSED says | takes back what its order lists, or tells staff |
 | a refund, completed | takes its amount back, by the refund's own id; failed or cancelled undoes that |
 | a subscription, of which a payment failed | its dues are owed, until it is paid; so does a sale that was denied |
+| a subscription that ended, was suspended or is active again | is announced, and credits nothing |
 | a dispute that took money | takes back, as a total of its own; what was credited undoes that, and reversals |
 
 A set-up fee is a sale of its subscription like any other, before the first cycle's or with it. Only the subscription's
@@ -162,7 +163,7 @@ class PayPal(paypal_meaning.Meaning):
     # The API
 
     def fetch(self, type: str, body: bytes) -> bytes:
-        """The event's sale, capture, refund or dispute, as the API has it now.
+        """The event's sale, capture, refund, dispute or subscription, as the API has it now.
 
         For a refund that is not found, its payment, where that says that its money is gone. With a payment comes
         its `subscription`, or else its `order`, as far as the API has them and lets the app see them; with one of
@@ -182,7 +183,9 @@ class PayPal(paypal_meaning.Meaning):
                     break
             else:
                 raise
-        if own.startswith(paypal_meaning.SUBSCRIPTIONS):
+        if type.startswith(paypal_meaning.ANNOUNCING):
+            found = {key: found[key] for key in paypal_meaning.KEPT_OF_SUBSCRIPTIONS if key in found}
+        elif own.startswith(paypal_meaning.SUBSCRIPTIONS):
             found = {key: paypal_orders.without_addresses(value) for key, value in found.items()}
         if self._is_paid(found):
             asks_refunds = type.endswith(paypal_meaning.WENT_BACK) and state_of(found) == paypal_meaning.PARTLY

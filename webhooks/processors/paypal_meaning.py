@@ -5,16 +5,18 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
-from models.payments.facts import DuesFailed, Fact, Noted, Paid, Restored, Reversed
-from webhooks.processors import payers, paypal_orders, strict
+from models.payments.facts import Announced, DuesFailed, Fact, Noted, Paid, Restored, Reversed, Said
+from webhooks.processors import announcing, payers, paypal_orders, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
 from webhooks.processors.paypal_orders import links_of, money, state_of
 
 DOMAINS = {"live": "paypal.com", "test": "sandbox.paypal.com"}
 
+UNPAID = "BILLING.SUBSCRIPTION.PAYMENT.FAILED"
+ANNOUNCING = tuple(f"BILLING.SUBSCRIPTION.{what}" for what in ("CANCELLED", "EXPIRED", "SUSPENDED", "ACTIVATED"))
 FETCHED = (
-    "PAYMENT.SALE.", "PAYMENT.CAPTURE.", "PAYMENT.REFUND.", "CUSTOMER.DISPUTE.", "BILLING.SUBSCRIPTION.PAYMENT.FAILED",
+    "PAYMENT.SALE.", "PAYMENT.CAPTURE.", "PAYMENT.REFUND.", "CUSTOMER.DISPUTE.", UNPAID, *ANNOUNCING,
 )  # fmt: skip
 """Beginnings of the types whose resource is fetched; the resource then has the meaning, whatever the type says."""
 WENT_BACK = (".REFUNDED", ".REVERSED")
@@ -41,6 +43,10 @@ WON = {"RESOLVED_SELLER_FAVOUR", "CANCELED_BY_BUYER", "DENIED"}
 SUBSCRIPTIONS = "/v1/billing/subscriptions"
 PARENTS = ("/v2/checkout/orders", "/v1/payments/payment")
 """The places of a payment's order or parent payment, which says who paid and what for, and lists its refunds."""
+ENDED = {"CANCELLED", "EXPIRED"}
+"""Statuses of a subscription that is over."""
+KEPT_OF_SUBSCRIPTIONS = ("id", "status", "status_update_time", "update_time", "links")
+"""All that is needed of one that is announced."""
 
 
 class Meaning(Processor):
@@ -50,14 +56,13 @@ class Meaning(Processor):
         "/v1/payments/sale /v1/payments/capture /v2/payments/captures": "payment",
         "/v1/payments/refund /v2/payments/refunds": "refund",
         "/v1/customer/disputes": "dispute",
-        SUBSCRIPTIONS: "unpaid",
+        SUBSCRIPTIONS: "subscription",
     }
     """The place of a resource in the API -> what it means."""
     ignored: ClassVar = {
         "the same money as PAYMENT.SALE.COMPLETED, which credits": "PAYMENTS.PAYMENT.CREATED",
         "the same money as PAYMENT.CAPTURE.COMPLETED, which credits": "CHECKOUT.ORDER.COMPLETED",
         "no money moved yet: PAYMENT.CAPTURE.COMPLETED follows when it does": "CHECKOUT.ORDER.APPROVED",
-        "no money moved yet: PAYMENT.SALE.COMPLETED follows when it does": "BILLING.SUBSCRIPTION.ACTIVATED",
         "the same dispute as CUSTOMER.DISPUTE.CREATED": "RISK.DISPUTE.CREATED",
         "no money moved: only what is reserved changed": """
             PAYMENT.AUTHORIZATION.CREATED PAYMENT.AUTHORIZATION.VOIDED PAYMENT.ORDER.CREATED PAYMENT.ORDER.CANCELLED""",
@@ -127,7 +132,7 @@ class Meaning(Processor):
             reference, strict.iso_time(payment, "create_time"), billing, (), *money(payment), is_one_try=True
         )
 
-    def unpaid(self, subscription: Object, type: str) -> list[Fact]:
+    def unpaid(self, subscription: Object) -> list[Fact]:
         """The last failed payment of a subscription. Another try is another payment, so it is the subscription's."""
         info, reference = strict.mapping(subscription, "billing_info"), strict.name(subscription, "id")
         last = strict.mapping(info, "last_failed_payment")
@@ -204,6 +209,22 @@ class Meaning(Processor):
         if not facts:
             raise Ignored(f"the dispute is {status}: no money moved; another event follows when it does")
         return facts
+
+    def subscription(self, subscription: Object, type: str) -> list[Fact]:
+        """What it owes, or how it stands. An active one may have been suspended before; that it is new says nothing."""
+        if type.startswith(UNPAID):
+            return self.unpaid(subscription)
+        reference, status = strict.name(subscription, "id"), str(subscription.get("status"))
+        key = "status_update_time" if subscription.get("status_update_time") else "update_time"
+        at = strict.iso_time(subscription, key)
+        if status in ENDED:
+            return [announcing.ends(reference, at, at)]
+        if type.endswith(tuple(ENDED)):
+            raise NotYet(f"PayPal says that the subscription is {status[:60]}, though the event says {type}")
+        what = {"SUSPENDED": Said.PAUSED, "ACTIVE": Said.RESUMED}.get(status)
+        if what is None:
+            raise Ignored(f"the subscription is {status[:60]}")
+        return [Announced(reference, at, what)]
 
     def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
         """Who made the subscription or order, and the name of the plan or the description of the order."""

@@ -43,9 +43,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from models.payments.facts import DuesFailed, Fact, Linked, Paid, Restored, Reversed
+from models.payments.facts import Announced, DuesFailed, Fact, Linked, Paid, Restored, Reversed, Said
 from runtime.settings import Endpoint
-from webhooks.processors import items, payers, strict
+from webhooks.processors import announcing, items, payers, strict
 from webhooks.processors.base import Object, SignedInHeader, Trial
 from webhooks.processors.events import Ignored, ParsedEvent, Payer, Unavailable, Unusable
 from webhooks.processors.items import Item
@@ -76,6 +76,7 @@ class Square(SignedInHeader):
         "payment.created payment.updated": "payment",
         "refund.created refund.updated": "refund",
         "dispute.created dispute.state.updated dispute.state.changed": "dispute",
+        "subscription.updated": "subscription",
     }
     ignored: ClassVar = {
         "nothing was paid yet": "invoice.created",
@@ -141,6 +142,8 @@ class Square(SignedInHeader):
     def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Object]:
         """The object; an invoice with its order, where that was fetched."""
         found = strict.mapping(strict.mapping(strict.mapping(event, "data"), "object"), type.partition(".")[0])
+        if type.startswith("subscription."):
+            found = found | {announcing.TOLD: event.get("created_at")}
         return (found if resource is None else found | {"order": strict.loads(resource)},)
 
     def named_payment(self, found: Object) -> tuple[str | None, datetime]:
@@ -218,6 +221,17 @@ class Square(SignedInHeader):
         cause = f"dispute:{strict.optional_name(dispute, 'id') or strict.name(dispute, 'dispute_id')}"
         fact = Reversed if state in WITHHELD else Restored
         return [fact(reference, strict.iso_time(dispute, "updated_at"), cause, *_money(dispute, "amount_money"))]
+
+    def subscription(self, subscription: Object) -> list[Fact]:
+        """How a subscription stands: each event says all of it."""
+        reference, told = strict.name(subscription, "id"), strict.iso_time(subscription, announcing.TOLD)
+        status, last = str(subscription.get("status")), announcing.noon(subscription, "canceled_date", "timezone")
+        if status in {"CANCELED", "COMPLETED", "DEACTIVATED"}:
+            return [announcing.ends(reference, told, last or told)]
+        if status not in {"ACTIVE", "PAUSED"}:
+            raise Ignored(f"the subscription is {status[:60]}")
+        end = announcing.ends(reference, told, last) if last else Announced(reference, told, Said.GOES_ON)
+        return [end, Announced(reference, told, Said.PAUSED if status == "PAUSED" else Said.RESUMED)]
 
     def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
         """Of an invoice its recipient and title; of a payment the buyer's e-mail address and the note."""

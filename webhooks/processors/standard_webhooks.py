@@ -14,6 +14,8 @@
 | payment.failed | references, payer; amount and currency; one_try (true where another try is another payment) |
 | payment.closed | nothing is owed for it any more |
 | reference.replaced | other: the billing reference in the place of the one that `payment` names |
+| subscription.ended | at: when the subscription that `payment` names ends; without it, at `timestamp` |
+| subscription.goes_on, .paused, .resumed | an end to come was taken back, or that subscription was paused or resumed |
 
 A payment.paid can say more of its shape, all of it optional: payer (customer ids), covers ({"start", "end"}), due (the
 dues before discounts), settled (the amount and what was taken from the payer's balance), part (names one of several
@@ -32,6 +34,7 @@ from typing import ClassVar
 
 from models.catalogue.days import Period
 from models.payments.facts import (
+    Announced,
     DuesFailed,
     Fact,
     Line,
@@ -42,10 +45,11 @@ from models.payments.facts import (
     Replaced,
     Restored,
     Reversed,
+    Said,
 )
 from runtime.settings import Endpoint
 from webhooks import signatures
-from webhooks.processors import payers, strict
+from webhooks.processors import announcing, payers, strict
 from webhooks.processors.base import Object, Processor, Trial
 from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Payer, Unusable
 from webhooks.signatures import Headers, Verdict
@@ -68,6 +72,10 @@ class StandardWebhooks(Processor):
         "payment.failed": ("failed", False),
         "payment.closed": ("failed", True),
         "reference.replaced": ("names_another", Replaced),
+        "subscription.ended": ("announced", Said.ENDS),
+        "subscription.goes_on": ("announced", Said.GOES_ON),
+        "subscription.paused": ("announced", Said.PAUSED),
+        "subscription.resumed": ("announced", Said.RESUMED),
     }
     ignored: ClassVar = {
         "no money moved: payment.paid says when it does": """
@@ -152,6 +160,12 @@ class StandardWebhooks(Processor):
     def names_another(self, fact: type[Linked | Replaced], data: Object, payment: str, at: datetime) -> list[Fact]:
         """A second reference to the payment, or the billing reference that stands in the place of this one."""
         return [fact(payment, at, strict.name(data, "other"))]
+
+    def announced(self, what: Said, data: Object, payment: str, at: datetime) -> list[Fact]:
+        """What becomes of a subscription."""
+        if what != Said.ENDS:
+            return [Announced(payment, at, what)]
+        return [announcing.ends(payment, at, strict.iso_time(data, "at") if data.get("at") else at)]
 
     def failed(self, closed: bool, data: Object, payment: str, at: datetime) -> list[Fact]:
         """An attempt to collect dues that failed; or of a bill that it is owed no more (`closed`)."""

@@ -22,10 +22,11 @@ from typing import ClassVar, NamedTuple
 
 from models.catalogue.days import Period
 from models.database.naming import visible
-from models.payments.facts import DuesFailed, Fact, Line, LineRefunded, Linked, Noted, Paid, Restored, Reversed
-from webhooks.processors import payers, strict
-from webhooks.processors.base import Object, Processor
+from models.payments.facts import DuesFailed, Fact, Line, LineRefunded, Linked, Noted, Paid, Restored, Reversed, Said
+from webhooks.processors import payers, strict, stripe_subscriptions
+from webhooks.processors.base import Object
 from webhooks.processors.events import Ignored, Payer, Unusable
+from webhooks.processors.stripe_subscriptions import BEFORE
 
 SAME_MONEY = "the same money as invoice.paid, which credits"
 ONE_OFF = {"invoice_item_details", "invoiceitem"}
@@ -45,7 +46,7 @@ class Billed(NamedTuple):
     is_dues: bool
 
 
-class Meaning(Processor):
+class Meaning(stripe_subscriptions.Subscriptions):
     """The meaning of Stripe's events, and nothing of how they come."""
 
     readings: ClassVar = {
@@ -60,6 +61,10 @@ class Meaning(Processor):
         "charge.dispute.funds_withdrawn": ("dispute", Reversed),
         "charge.dispute.funds_reinstated": ("dispute", Restored),
         "charge.dispute.closed": ("dispute", None),
+        "customer.subscription.updated": "subscription_updated",
+        "customer.subscription.deleted": "subscription_deleted",
+        "customer.subscription.paused": ("subscription_rests", Said.PAUSED),
+        "customer.subscription.resumed": ("subscription_rests", Said.RESUMED),
     }
     ignored: ClassVar = {
         SAME_MONEY: """
@@ -103,7 +108,9 @@ class Meaning(Processor):
     def details(self, type: str, event: Object, resource: bytes | None) -> tuple[Object, datetime]:
         """The object, of a thin event as it was fetched, and when the event was made."""
         if not type.startswith(THIN):
-            return strict.mapping(strict.mapping(event, "data"), "object"), strict.unix_time(event, "created")
+            data = strict.mapping(event, "data")
+            found, before = strict.mapping(data, "object"), data.get(BEFORE)
+            return found | {BEFORE: before} if before else found, strict.unix_time(event, "created")
         if resource is None:
             raise Unusable("its object was not fetched")
         found, asked = strict.loads(resource), strict.name(strict.mapping(event, "related_object"), "id")

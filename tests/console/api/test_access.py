@@ -62,6 +62,7 @@ READS = {
     "/clubs/{}",
     "/clubs/{}/closures",
     "/clubs/{}/closures/preview",
+    "/announcements",
 }
 FOR_THE_DESK = {
     ("POST", "/redemptions"),
@@ -90,6 +91,8 @@ FOR_MANAGERS = {
     ("POST", "/memberships/{}/overdue-clearings"),
     ("POST", "/memberships/{}/club-changes"),
     ("POST", "/memberships/{}/billing-changes"),
+    ("POST", "/announcements/{}/applications"),
+    ("POST", "/announcements/{}/dismissals"),
     ("POST", "/grants/{}/extensions"),
     ("POST", "/adjustments/{}/approvals"),
     ("POST", "/not-dues"),

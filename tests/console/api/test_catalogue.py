@@ -74,7 +74,9 @@ def test_items_and_clubs_are_listed(reader: Caller, gym: Gym) -> None:
             "shortfall_policy": "repay",
             "refund_fee_percent": 5,
             "refund_fee_most_minor": 1000,
+            "use_while_frozen": False,
             "use_while_overdue": "warn",
             "overdue_grace_days": 7,
+            "apply_announcements": False,
         }
     ]

@@ -16,7 +16,7 @@ from models.inbox.events import EventState
 from models.inbox.queue import Outcome
 from models.inbox.storing import NewEvent
 from models.payments import settlement
-from models.payments.facts import EventFacts
+from models.payments.recorded import EventFacts
 from models.staff.accounts import Role
 from models.staff.tokens import TokenScope
 from models.wording import day_of

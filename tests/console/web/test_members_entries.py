@@ -17,7 +17,8 @@ from models.ledger.entries import expire
 from models.ledger.redemptions import give_back
 from models.members.memberships import Membership
 from models.payments import settlement
-from models.payments.facts import EventFacts, Linked, Paid, Restored, Reversed
+from models.payments.facts import Linked, Paid, Restored, Reversed
+from models.payments.recorded import EventFacts
 from models.staff.accounts import Role
 from tests.console.web.at_the_desk import DAY, entries, now, pay, paying_member, spend
 from tests.console.web.conftest import Browser

@@ -42,6 +42,7 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET /expiry/expiring.csv
         GET /audits/
         GET /audits/<id>
+        GET /announcements/
     """,
     (Role.DESK,): """
         GET, POST /sign-up/
@@ -91,6 +92,8 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /clubs/<id>/closures/<id>/undo
         GET, POST /review/<id>/not-dues
         GET, POST /review/not-dues/<id>/undo
+        POST /announcements/<id>/<id>/apply
+        POST /announcements/<id>/<id>/dismiss
         GET /log/
     """,
     (Role.OPERATOR,): """

@@ -14,7 +14,8 @@ from models.audit.checks import audit
 from models.database.engine import make_engine, sessions
 from models.payments import references as payments
 from models.payments import settlement
-from models.payments.facts import EventFacts, Fact, Linked, Reversed, references
+from models.payments.facts import Fact, Linked, Reversed
+from models.payments.recorded import EventFacts, references
 from tests.models.gym import (
     CLASSES,
     DUES,

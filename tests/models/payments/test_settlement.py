@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from models.audit.checks import audit
 from models.members.memberships import add_billing_reference
 from models.payments import settlement
-from models.payments.facts import DuesFailed, Fact, Linked, PaymentFact, Reversed
+from models.payments.facts import DuesFailed, Fact, Linked, Reversed
+from models.payments.recorded import PaymentFact
 from models.payments.references import Payment
 from tests.models.days import expires_at
 from tests.models.gym import (

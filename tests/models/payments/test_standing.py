@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from models.audit.checks import audit
 from models.members import overdue
 from models.members.memberships import Membership, add_billing_reference
-from models.payments import facts, reviews
+from models.payments import recorded, reviews
 from models.payments.facts import DuesFailed, Fact, Linked, Paid, Replaced, Restored, Reversed
 from models.payments.references import Payment
 from models.statements import entry_wording
@@ -131,7 +131,7 @@ def test_facts_come_back_as_they_were_told(gym: Gym, session: Session) -> None:
         DuesFailed("in", PAID_AT, payer=("cus",)), failed("in", "sub", after=1, closed=True),
     ]  # fmt: skip
     tell(session, *said)
-    assert facts.of_references(session, ENDPOINT, ["in"]) == said
+    assert recorded.of_references(session, ENDPOINT, ["in"]) == said
     assert [entry_wording.fact_in_words("dues_failed", cause) for cause in (None, "closed")] == [
         "Could not be collected",
         "Owed no more",

@@ -7,7 +7,7 @@ import pytest
 
 from local import samples
 from models.errors import NotFound
-from models.payments.facts import Fact, Paid, Restored, Reversed
+from models.payments.facts import Announced, DuesFailed, Fact, Paid, Restored, Reversed, Said
 from runtime.settings import SettingsError
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
@@ -88,7 +88,7 @@ class TestMeaning:
 
     @pytest.mark.parametrize(
         "kind",
-        [f"customer.subscription.{word}" for word in ("created", "updated", "cancelled", "expiring")]
+        [f"customer.subscription.{word}" for word in ("created", "updated", "expiring")]
         + ["customer.deleted", "payment"],
     )
     def test_other_types(self, kind: str) -> None:
@@ -379,3 +379,12 @@ class TestPayer:
 def test_a_dispute_is_not_told() -> None:
     with pytest.raises(NotFound):
         samples.sample("authorize_net", "disputed", reference="sub_1", number="7", now=TOLD_AT)
+
+
+def test_a_subscription_that_ended_is_announced() -> None:
+    told = at(5, "10:25:01")
+    for how in ("cancelled", "terminated", "expired"):
+        changes = {"eventType": f"net.authorize.customer.subscription.{how}"}
+        assert meaning("subscription_cancelled", **changes) == [Announced("4415473", told, Said.ENDS, told)]
+    (owed,) = meaning("subscription_cancelled", eventType="net.authorize.customer.subscription.suspended")
+    assert isinstance(owed, DuesFailed)

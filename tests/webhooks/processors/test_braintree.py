@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from local.samples import sample
-from models.payments.facts import DuesFailed, Fact, Line, Paid, Restored, Reversed
+from models.payments.facts import Announced, DuesFailed, Fact, Line, Paid, Restored, Reversed, Said
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.deliveries import NOW, PAYLOADS, endpoint, received
 from webhooks.processors import Ignored, Processor, Unusable
@@ -320,7 +320,7 @@ class TestReversal:
     ("kind", "why"),
     [
         ("check", "own test"),
-        ("subscription_canceled", "nothing about dues"),
+        ("subscription_went_active", "nothing about dues"),
         ("subscription_trial_ended", "nothing about dues"),
         ("transaction_retried", "subscription_charged_successfully"),
         ("disbursement", "payout"),
@@ -369,3 +369,10 @@ class TestSamples:
         (owed,) = entitlement([paid, *others], [Terms(1, 8, 30)])
         assert owed.reversed == (0 if name == "paid" else 8)
         assert all(other.payment == paid.payment for other in others if not isinstance(other, DuesFailed))
+
+
+def test_a_subscription_that_ended_is_announced() -> None:
+    told, body = at("2026-11-05T09:00:07+00:00"), RECORDED["subscription_canceled"]
+    ended = [Announced("sub_Gym0001", told, Said.ENDS, told)]
+    assert meaning(body) == ended
+    assert meaning(body.replace(b"subscription_canceled", b"subscription_expired")) == ended

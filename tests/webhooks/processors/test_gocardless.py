@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.facts import Fact, Paid, Restored, Reversed
+from models.payments.facts import Announced, Fact, Paid, Restored, Reversed, Said
 from runtime.settings import SettingsError
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
@@ -354,3 +354,26 @@ def test_samples(name: str, types: list[str], account: str | None) -> None:
     assert facts[0] == Paid("PM007", SAMPLED_AT - timedelta(seconds=len(ids) - 1), 8900, "GBP", ("SB1", "MD007"))
     (owed,) = entitlement(facts, [Terms(1, 8, 0)])
     assert owed.reversed == (0 if name == "paid" else 8)
+
+
+class TestAnnounced:
+    CANCELLED, TOLD = RECORDED["subscription_cancelled"], at("2026-11-20T09:30:00")
+
+    @pytest.mark.parametrize(
+        ("type", "what"),
+        [
+            ("subscriptions.cancelled", Said.ENDS),
+            ("subscriptions.finished", Said.ENDS),
+            ("subscriptions.paused", Said.PAUSED),
+            ("subscriptions.resumed", Said.RESUMED),
+            ("mandates.cancelled", Said.ENDS),
+            ("mandates.failed", Said.ENDS),
+            ("mandates.expired", Said.ENDS),
+            ("mandates.reinstated", Said.GOES_ON),
+        ],
+    )
+    def test_what_becomes_of_it(self, type: str, what: Said) -> None:
+        kind, action = type.split(".")
+        links = {kind.removesuffix("s"): "ID1"}
+        told = meaning(self.CANCELLED, resource_type=kind, action=action, links=links)
+        assert told == [Announced("ID1", self.TOLD, what, self.TOLD if what == Said.ENDS else None)]

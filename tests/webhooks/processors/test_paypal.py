@@ -9,7 +9,7 @@ import pytest
 
 from local.paypal_certificates import make
 from local.samples import NAMES, sample
-from models.payments.facts import Fact, Noted, Paid, Restored, Reversed
+from models.payments.facts import Announced, Fact, Noted, Paid, Restored, Reversed, Said
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import KINDS, ProcessorContract, _places_to_change, _well_formed
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
@@ -310,7 +310,7 @@ def test_what_is_no_time(path: str, time: object) -> None:
     ("type", "why"),
     [
         ("CHECKOUT.ORDER.COMPLETED", "same money"),
-        ("BILLING.SUBSCRIPTION.ACTIVATED", "no money moved"),
+        ("BILLING.SUBSCRIPTION.CREATED", "nothing about dues"),
         ("payment.sale.completed", "nothing about dues"),
         ("X" * 255, "nothing about dues"),
     ],
@@ -358,3 +358,26 @@ def test_samples(name: str, amount: int) -> None:
     (owed,) = entitlement(facts, [Terms(1, 8, 30)])
     assert owed.reversed == (0 if name == "paid" else 8)
     assert len({json.loads(one.content)["id"] for one in deliveries}) == len(deliveries)
+
+
+class TestSubscription:
+    AT = at("2026-11-05T09:00:05")
+
+    @pytest.mark.parametrize(
+        ("status", "what"),
+        [("CANCELLED", Said.ENDS), ("EXPIRED", Said.ENDS)],
+    )
+    def test_it_ended(self, status: str, what: Said) -> None:
+        assert meaning("subscription_cancelled", status=status) == [Announced("I-GYM0001", self.AT, what, self.AT)]
+
+    def test_an_end_that_the_api_does_not_know_yet_is_waited_for(self) -> None:
+        with pytest.raises(NotYet, match="ACTIVE"):
+            meaning("subscription_cancelled", status="ACTIVE")
+
+    @pytest.mark.parametrize(("status", "what"), [("SUSPENDED", Said.PAUSED), ("ACTIVE", Said.RESUMED)])
+    def test_it_rests_or_goes_on(self, status: str, what: Said) -> None:
+        body = changed(RECORDED["subscription_cancelled"], event_type="BILLING.SUBSCRIPTION.SUSPENDED")
+        (part,) = on().parse(body, {})
+        assert part.thin
+        found = changed(FETCHED["subscription_cancelled"], status=status)
+        assert on().interpret(part.type, part.body, found) == [Announced("I-GYM0001", self.AT, what)]

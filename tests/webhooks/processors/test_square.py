@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
+from models.payments.facts import Announced, Fact, Linked, Paid, Restored, Reversed, Said
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
@@ -315,7 +315,7 @@ def test_a_reference_that_is_none_is_not_left_out_in_silence(body: bytes, path: 
         ("order.updated", "same money"),
         ("dispute.evidence.created", "no money moved"),
         ("payout.paid", "club's own"),
-        ("subscription.updated", "nothing about dues"),
+        ("subscription.created", "nothing about dues"),
         ("invoice.deleted", "no money moved"),
         ("dispute.evidence.added", "no money moved"),
         ("INVOICE.PAYMENT_MADE", "nothing about dues"),
@@ -371,3 +371,30 @@ class TestSamples:
             made = samples.sample("square", name, reference="sub_1", number="1", now=at("2026-11-01T09:00:00Z"))
             ids = [TEST.parse(one.content, {})[0].event_id for one in made]
             assert len(set(ids)) == len(made)
+
+
+class TestSubscription:
+    UPDATED, TOLD = RECORDED["subscription_updated"], at("2026-11-05T09:00:01.5+00:00")
+    ENDS = Announced("subGym0001", TOLD, Said.ENDS, at("2027-01-31T12:00:00-06:00"))
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({}, [ENDS, Announced("subGym0001", TOLD, Said.RESUMED)]),
+            (
+                {"canceled_date": None},
+                [Announced("subGym0001", TOLD, Said.GOES_ON), Announced("subGym0001", TOLD, Said.RESUMED)],
+            ),
+            ({"status": "PAUSED"}, [ENDS, Announced("subGym0001", TOLD, Said.PAUSED)]),
+            ({"status": "CANCELED"}, [ENDS]),
+            ({"status": "CANCELED", "canceled_date": None}, [Announced("subGym0001", TOLD, Said.ENDS, TOLD)]),
+        ],
+    )
+    def test_how_it_stands(self, changes: dict[str, Any], said: list[Fact]) -> None:
+        assert meaning(self.UPDATED, **changes) == said
+
+    def test_one_that_has_not_begun_says_nothing(self) -> None:
+        with pytest.raises(Ignored, match="PENDING"):
+            meaning(self.UPDATED, status="PENDING")
+        with pytest.raises(Unusable, match="canceled_date is not a date"):
+            meaning(self.UPDATED, canceled_date="soon")

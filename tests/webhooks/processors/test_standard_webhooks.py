@@ -5,7 +5,19 @@ from typing import Any
 import pytest
 
 from local import samples
-from models.payments.facts import Fact, Line, LineRefunded, Linked, Noted, Paid, Replaced, Restored, Reversed
+from models.payments.facts import (
+    Announced,
+    Fact,
+    Line,
+    LineRefunded,
+    Linked,
+    Noted,
+    Paid,
+    Replaced,
+    Restored,
+    Reversed,
+    Said,
+)
 from runtime.settings import SettingsError
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
@@ -363,3 +375,15 @@ class TestHeaders:
         good, wrong = self.GOOD["webhook-signature"], " v1," + "A" * 43 + "="
         assert self.verdict(self.GOOD | {"webhook-signature": good + wrong * 1_000}) is None
         assert self.verdict(self.GOOD | {"webhook-signature": wrong * 1_000}) is not None
+
+
+class TestAnnounced:
+    def test_what_becomes_of_a_subscription(self) -> None:
+        told, ended = datetime(2026, 11, 5, 9, tzinfo=UTC), RECORDED["subscription_ended"]
+        ends = datetime(2027, 1, 31, 18, tzinfo=UTC)
+        assert meaning(ended) == [Announced("sub_0001", told, Said.ENDS, ends)]
+        assert meaning(ended, data__at=...) == [Announced("sub_0001", told, Said.ENDS, told)]
+        for what in (Said.GOES_ON, Said.PAUSED, Said.RESUMED):
+            assert meaning(ended, type=f"subscription.{what}") == [Announced("sub_0001", told, what)]
+        with pytest.raises(Unusable, match="year 9999"):
+            meaning(ended, data__at="9999-12-31T23:00:00Z")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.facts import Fact, Line, Linked, Paid, Restored, Reversed
+from models.payments.facts import Announced, Fact, Line, Linked, Paid, Restored, Reversed, Said
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
@@ -388,3 +388,42 @@ def test_samples(name: str, money: list[tuple[str, str]], account: str | None) -
     assert all((fact.amount_minor, fact.currency) == (8900, "USD") for fact in reversals)
     (owed,) = entitlement(facts, [Terms(1, 8, 0)])
     assert owed.reversed == (8 if money else 0)
+
+
+class TestSubscription:
+    TOLD, ENDS = at(1793959200), at(1796115600)
+    UPDATED, DELETED = RECORDED["subscription_updated"], RECORDED["subscription_deleted"]
+    NO_END: ClassVar = of_object({"cancel_at": None, "cancel_at_period_end": False})
+    NOTHING_BEFORE: ClassVar = {"data__previous_attributes": {"metadata": {}}}
+
+    def test_an_end_to_come(self) -> None:
+        ends = [Announced("sub_Gym0001", self.TOLD, Said.ENDS, self.ENDS)]
+        assert meaning(self.UPDATED) == ends
+        assert meaning(self.UPDATED, **of_object({"cancel_at": None})) == ends
+        assert meaning(self.UPDATED, **self.NOTHING_BEFORE) == ends
+        before_basil = {"cancel_at": None, "items": None, "current_period_end": 1796115600}
+        assert meaning(self.UPDATED, **of_object(before_basil)) == ends
+
+    def test_an_end_that_was_taken_back(self) -> None:
+        before = {"data__previous_attributes": {"cancel_at": 1796115600, "cancel_at_period_end": True}}
+        assert meaning(self.UPDATED, **self.NO_END, **before) == [Announced("sub_Gym0001", self.TOLD, Said.GOES_ON)]
+
+    def test_another_change_says_nothing(self) -> None:
+        with pytest.raises(Ignored, match="none is to come"):
+            meaning(self.UPDATED, **self.NO_END, **self.NOTHING_BEFORE)
+
+    def test_it_ended(self) -> None:
+        ended = [Announced("sub_Gym0001", at(1796115604), Said.ENDS, at(1796115601))]
+        assert meaning(self.DELETED) == ended
+        assert meaning(self.DELETED, type="customer.subscription.updated") == ended
+
+    @pytest.mark.parametrize("what", [Said.PAUSED, Said.RESUMED])
+    def test_a_pause(self, what: Said) -> None:
+        told = meaning(self.UPDATED, type=f"customer.subscription.{what}", **self.NO_END)
+        assert told == [Announced("sub_Gym0001", self.TOLD, what)]
+
+    def test_free_service_is_no_pause(self) -> None:
+        free = of_object({"pause_collection": {"behavior": "void", "resumes_at": None}})
+        before = {"data__previous_attributes": {"pause_collection": None}}
+        with pytest.raises(Ignored):
+            meaning(self.UPDATED, **self.NO_END, **free, **before)
