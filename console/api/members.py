@@ -252,6 +252,11 @@ def list_members(query: MemberQuery) -> Members:
     return Members(data=rows, next_cursor=None)
 
 
+def shown(member: Person) -> Member:
+    """The member as an answer has it."""
+    return Member.of(member, **_states([member.id])[member.id])
+
+
 def _states(member_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """By member, what their memberships come to: the lives of them, and since when dues are overdue."""
     late = {one.member_id: one.since for one in reversed(overdue.of_members(database(), member_ids))}
@@ -262,7 +267,7 @@ def _states(member_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
 @read("/members/<id:member_id>", TAG)
 def get_member(member: Person) -> Member:
     """Get a member; the id of one that was merged gets the one that it is now, here and in every path below."""
-    return Member.of(member, **_states([member.id])[member.id])
+    return shown(member)
 
 
 def _lives(member_ids: Iterable[int]) -> defaultdict[int, list[MembershipLife]]:
@@ -283,7 +288,7 @@ def change_member(member: Person, body: MemberChange) -> Member:
     The old ones stay in the action log. An address that others have needs `another_person`.
     """
     record.edit_member(database(), member, by=actor(), **body.given)
-    return Member.of(member)
+    return shown(member)
 
 
 @read("/members/<id:member_id>/balances", TAG)

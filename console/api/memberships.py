@@ -132,7 +132,7 @@ class BillingChangeQuery(Query):
     to_membership_id: Id | None = parameter("The membership that would get it.", 2, default=None)
 
 
-class Preview(Answer):
+class Consequences(Answer):
     """What a change would do, in plain words."""
 
     what: str = field("In words for the person who decides.", "Payments to come with it count for membership 2.")
@@ -277,9 +277,9 @@ def clear_overdue(membership: Bought, body: ClearingBody) -> Membership:
 
 
 @read("/memberships/<id:membership_id>/club-changes", TAG)
-def preview_club_change(membership: Bought, query: ClubChangeQuery) -> Preview:
+def preview_club_change(membership: Bought, query: ClubChangeQuery) -> Consequences:
     """Say what a move to another club would do."""
-    return Preview(what=club_move.preview(database(), membership, row(Club, query.club_id)))
+    return Consequences(what=club_move.preview(database(), membership, row(Club, query.club_id)))
 
 
 @act("/memberships/<id:membership_id>/club-changes", TAG, "/memberships/{id}", Role.MANAGER)
@@ -295,10 +295,10 @@ def move_to_club(membership: Bought, body: ClubChangeBody) -> Membership:
 
 
 @read("/memberships/<id:membership_id>/billing-changes", TAG)
-def preview_billing_change(membership: Bought, query: BillingChangeQuery) -> Preview:
+def preview_billing_change(membership: Bought, query: BillingChangeQuery) -> Consequences:
     """Say what moving or removing a billing reference would do."""
     into = _into(query.to_membership_id)
-    return Preview(what=reference_moves.preview(database(), membership, query.endpoint, query.reference, into))
+    return Consequences(what=reference_moves.preview(database(), membership, query.endpoint, query.reference, into))
 
 
 @act("/memberships/<id:membership_id>/billing-changes", TAG, "/memberships/{id}", Role.MANAGER)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from console.api.fields import Answer, Body, Day, Id, Text, field, id_of
 from console.api.gate import act, person, read
-from console.api.members import TAG, Member
+from console.api.members import TAG, Member, shown
 from console.request import database
 from models.inbox import erasing
 from models.ledger import merging
@@ -90,7 +90,7 @@ def undo_merge(from_member_id: int, body: UndoMergeBody) -> Member:
     What was paid on its memberships since comes with them; what was used of them since stays used.
     """
     now = datetime.now(UTC)
-    return Member.of(merging.undo(database(), from_member_id, reason=body.reason, by=person(), now=now))
+    return shown(merging.undo(database(), from_member_id, reason=body.reason, by=person(), now=now))
 
 
 @act("/members/<id:member_id>/erasure", TAG, "/members/{member_id}", Role.MANAGER)

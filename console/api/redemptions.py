@@ -137,6 +137,7 @@ def redeem(header: KeyHeader, body: RedemptionBody) -> Redemption:
         done = ledger.redeem(
             database(), member_id=body.member_id, item_id=body.item_id, quantity=body.quantity, key=header.key,
             by=actor(), now=now, occasion=body.occasion, back=may_go_back(is_manager=is_manager()),
+            override_reason=body.override_reason,
         )  # fmt: skip
     return Redemption.of(_spent(done), draws=done.draws)
 

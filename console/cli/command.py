@@ -70,10 +70,10 @@ SUMMARIES = {
     "memberships": {
         "sign-up": "Sign a member up for an offer, and pin its terms.",
         "member": "Show a member's balances, grants, and entries with the cause of each.",
+        "clear-overdue": "Say that dues that failed are owed no more: paid otherwise, or forgiven.",
     },
     "redeeming": {
         "redeem": "Take sessions of an item from a member, soonest to expire first.",
-        "clear-overdue": "Say that dues that failed are owed no more: paid otherwise, or forgiven.",
         "give-back": "Return sessions of a redemption to the grants they came from.",
         "redemption": "Show the redemption that was made with an idempotency key, or whose return was.",
         "why-not": "Say why a member can use no session of an item, and the way out.",

@@ -69,7 +69,7 @@ def pay(session: Session) -> None:
 
 def test_each_example_is_answered_as_shown(stranger: Caller, issue: Issue, session: Session) -> None:
     authorization = issue(TokenScope.WRITE, Role.MANAGER).caller.headers["Authorization"]
-    assert len(EXAMPLES) == GUIDE.count("```sh") == GUIDE.count("```json") == 22
+    assert len(EXAMPLES) == GUIDE.count("```sh") == GUIDE.count("```json") == 23
     for command, shown in (map(as_of_today, example) for example in EXAMPLES):
         spoken = command.replace("\\\n", " ").replace("$API", "/api/v1").replace("Bearer $TOKEN", authorization)
         said = curl.parse_args(shlex.split(spoken)[1:])

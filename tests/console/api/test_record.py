@@ -115,4 +115,4 @@ class TestMoves:
         assert owners(session, *key.values()) == []
         missing = posted(manager.post(there, {**key, "reason": "gone"}, "missing"), 422)
         assert problem(missing) == ("not-found", "#/reference")
-        answered(manager.get(there, **key), 404)
+        answered(manager.get(there, **key), 422)
