@@ -78,7 +78,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "pauses": {WEB: READ, WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
     "paid_payments": {WORKER: READ, CONSOLE: READ},
     "payment_facts": {WEB: READ, WORKER: ADD, CONSOLE: READ},
-    "payment_matches": {WORKER: "SELECT, INSERT, DELETE", CONSOLE: ADD},
+    "payment_matches": {WEB: READ, WORKER: "SELECT, INSERT, DELETE", CONSOLE: ADD},
     "payment_reviews": {WEB: READ, WORKER: ANY, CONSOLE: ANY},
     "payment_terms": {CONSOLE: ANY},
     "payments": {WEB: READ, WORKER: CHANGE, CONSOLE: "SELECT, UPDATE"},

@@ -98,7 +98,7 @@ class Meaning(Processor):
         failed = type in self.requests or self.is_unknown(type)
         if success == "false" and failed and not (type == "AUTHORISATION" and _is_recurring(item)):
             raise Ignored("a failed attempt: no money moved")
-        if success != "true" and (success, type) not in {("false", "ORDER_CLOSED"), ("false", "AUTHORISATION")}:
+        if success != "true" and not (success == "false" and type in {"ORDER_CLOSED", "AUTHORISATION"}):
             raise Unusable(f"success is {success!r:.60}, which {type} cannot have")
         return item, strict.iso_time(item, "eventDate")
 

@@ -80,6 +80,7 @@ class Square(SignedInHeader):
     }
     ignored: ClassVar = {
         "nothing was paid yet": "invoice.created",
+        "no money moved: a draft was deleted": "invoice.deleted",
         "nothing was paid yet: invoice.payment_made follows when it is": "invoice.published",
         "the same money as refund.updated, which comes for each payment": "invoice.refunded",
         "the same money as invoice.payment_made, which credits": "order.updated",

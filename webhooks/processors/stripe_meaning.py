@@ -83,9 +83,9 @@ class Meaning(stripe_subscriptions.Subscriptions):
         "no money moved: it says nothing about dues": """
             invoice.created invoice.deleted invoice.discount_added invoice.discount_removed invoice.finalization_failed
             invoice.finalized invoice.line_item_added invoice.line_item_pricing_changed
-            invoice.line_item_quantity_changed invoice.line_item_removed invoice.marked_uncollectible invoice.overdue
-            invoice.sent invoice.upcoming invoice.updated invoice.voided invoice.will_be_due invoice_payment.canceled
-            invoice_payment.open checkout.session.expired""",
+            invoice.line_item_quantity_changed invoice.line_item_removed invoice.overdue invoice.sent invoice.upcoming
+            invoice.updated invoice.will_be_due invoice_payment.canceled invoice_payment.open
+            checkout.session.expired""",
     }
     about_money = (
         "invoice.", "invoice_payment.", "charge.", "payment_intent.", "refund.", "credit_note.", "checkout.session.",

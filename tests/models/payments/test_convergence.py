@@ -147,7 +147,7 @@ def shown(session: Session, membership: Membership) -> Shown:
 
 
 def last_usable_day(facts: list[Fact], owed: Owed) -> date:
-    """Counted day by day: one that ends with money away which comes back does not count."""
+    """Counted day by day after the base day: one that ends with money away which comes back does not count."""
     terms = [Terms(owed.item_id, owed.quantity, 0)]
 
     def is_away(day: date) -> bool:
@@ -158,9 +158,9 @@ def last_usable_day(facts: list[Fact], owed: Owed) -> date:
     payment = payment_of(facts)
     assert payment is not None
     day, left = payment.occurred_at.astimezone(CHICAGO).date(), owed.days_to_expire
-    while left or is_away(day):
-        left -= not is_away(day)
+    while left:
         day += timedelta(days=1)
+        left -= not is_away(day)
     return day
 
 

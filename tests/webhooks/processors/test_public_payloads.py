@@ -29,9 +29,11 @@ OPTIONS = {"square": {"url": "https://gym.example/webhooks/square"}}
 ABOUT_MONEY = {
     "adyen": "AUTHORISATION|CAPTURE.*|CANCEL.*|TECHNICAL_CANCEL|.*REFUND.*|.*CHARGEBACK.*|PREARBITRATION.*|AUTORESCUE",
     "gocardless": r"(payments|refunds)\..*",
-    "square": r"(payment|refund)\..*|dispute\.(created|state\..*)|invoice\.(payment_made|refunded|scheduled_charge_.*)",
-    "stripe": r"(charge|refund|payment_intent|invoice_payment)\..*|invoice\.(paid|overpaid|payment_.*)"
-    r"|checkout\.session\.(completed|async_.*)",
+    "square": r"(payment|refund)\..*|dispute\.(created|state\..*)"
+    r"|invoice\.(canceled|payment_made|refunded|scheduled_charge_.*)|subscription\.updated",
+    "stripe": r"(charge|refund|payment_intent|invoice_payment)\..*"
+    r"|invoice\.(paid|overpaid|payment_.*|marked_uncollectible|voided)|checkout\.session\.(completed|async_.*)"
+    r"|customer\.subscription\.(deleted|updated)",
 }
 """Of what types it has to be said deliberately what they mean."""
 
@@ -124,12 +126,16 @@ def _gocardless_event(name: str, kind: str, action: str, resources: dict[str, An
     return Published(f"{name} {action}", "gocardless", json.dumps({"events": [event]}).encode(), resources)
 
 
+OF_WHOLE: dict[str, Any] = {"invoice": {"id": "CAISENgvlJ6jLWAzERDzjyHVybY", "line_items": []}}
+"""The order of Square's invoices."""
+
+
 def _whole(processor: str) -> Iterator[Published]:
     """Published as they are delivered."""
     for file in sorted((FOLDER / processor).glob("*.json")):
         # Adyen's notices of changed bank accounts are another webhook, which no endpoint of ours is for.
         if "NOTIFICATION_OF_CHANGE" not in file.stem and "NOTICE_OF_CHANGE" not in file.stem:
-            yield Published(f"{processor}/{file.stem}", processor, file.read_bytes(), {})
+            yield Published(f"{processor}/{file.stem}", processor, file.read_bytes(), OF_WHOLE)
 
 
 PUBLISHED = [*_stripe(), *_gocardless(), *_whole("adyen"), *_whole("square")]
@@ -148,30 +154,46 @@ FACTS = {
     "adyen/REFUND_FAILED-refund_failed": "Restored",
     "adyen/REFUND_WITH_DATA-refund_with_data": "Reversed",
     "adyen/TECHNICAL_CANCEL-technical_cancel": "Reversed",
+    "gocardless/events get": "Announced",
+    "gocardless/events list": "Announced",
+    "gocardless/mandates cancelled": "Announced",
+    "gocardless/mandates failed": "Announced",
     "gocardless/mandates replaced": "Replaced",
     "gocardless/payments charged_back": "Reversed",
     "gocardless/payments chargeback_cancelled": "Restored",
     "gocardless/payments confirmed": "Paid Restored",
-    "gocardless/payments failed": "Reversed",
+    "gocardless/payments failed": "Reversed DuesFailed",
     "gocardless/payments paid_out": "Paid Restored",
     "gocardless/refunds bounced": "Restored",
     "gocardless/refunds failed": "Restored",
     "gocardless/refunds funds_returned": "Restored",
     "gocardless/refunds paid": "Reversed",
     "gocardless/refunds refund_settled": "Reversed",
+    "gocardless/subscriptions cancelled": "Announced",
+    "gocardless/subscriptions finished": "Announced",
     "pay-rails-stripe/stripe__charge.refunded": "Reversed Linked",
     "pay-rails-stripe/stripe__invoice in invoice.paid": "Paid Linked Linked",
+    "pay-rails-stripe/stripe__invoice in invoice.payment_failed": "DuesFailed",
+    "pay-rails-stripe/stripe__invoice in invoice.voided": "DuesFailed",
+    "pay-rails-stripe/stripe__invoice.payment_failed": "DuesFailed",
     "square/DisputeCreatedEvent": "Reversed",
     "square/DisputeStateChangedEvent": "Restored",
     "square/DisputeStateUpdatedEvent": "Restored",
+    "square/InvoiceCanceledEvent": "DuesFailed",
     "square/InvoicePaymentMadeEvent": "Paid",
+    "square/InvoiceScheduledChargeFailedEvent": "DuesFailed",
     "square/PaymentUpdatedEvent": "Linked Restored",
     "square/RefundUpdatedEvent": "Reversed",
+    "square/SubscriptionUpdatedEvent": "Announced Announced",
     "stripe/charge in charge.refunded": "Reversed",
+    "stripe/invoice in invoice.payment_failed": "DuesFailed",
+    "stripe/invoice in invoice.voided": "DuesFailed",
     "stripe/refund in charge.refund.updated": "Reversed",
     "stripe/refund in refund.created": "Reversed",
     "stripe/refund in refund.failed": "Reversed",
     "stripe/refund in refund.updated": "Reversed",
+    "stripe/subscription in customer.subscription.deleted": "Announced",
+    "stripe/subscription in customer.subscription.updated": "Announced",
 }
 """What the samples tell. Stripe's and Square's invoices are a shop's, of no subscription: their payers are known."""
 

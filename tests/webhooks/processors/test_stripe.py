@@ -343,7 +343,7 @@ class TestDispute:
         ("charge.updated", "no money moved"),
         ("charge.pending", "no money moved yet"),
         ("payment_intent.processing", "no money moved yet"),
-        ("invoice.voided", "nothing about dues"),
+        ("invoice.sent", "nothing about dues"),
         ("INVOICE.PAID", "nothing about dues"),
     ],
 )
