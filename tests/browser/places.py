@@ -6,6 +6,9 @@ from playwright.sync_api import Locator, Page
 
 MINUS = "\u2212"
 
+SIGN_UP = "/sign-up/?club=1&offer=1&term=1"
+"""A sign-up for what the sample gym sells, whichever clubs and offers other tests have made meanwhile."""
+
 
 def go(page: Page, name: str) -> None:
     """By the bar on top."""

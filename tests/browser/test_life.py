@@ -73,7 +73,8 @@ def test_a_freeze_is_previewed_done_ended_early_and_undone(enter: Enter, site: S
     expect(page.get_by_text(f"Frozen until {said(site, 0)}.", exact=True)).to_be_visible()
     page.get_by_role("link", name="Undo").click()
     press(page.get_by_role("dialog"), "Undo freeze", "It was somebody else")
-    expect(page.get_by_text("Not frozen, and without an end.")).to_be_visible()
+    expect(page.get_by_role("status").first).to_contain_text("As if it had never been frozen")
+    expect(rows(page, "Freezes and end").get_by_role("link", name="Undo")).to_have_count(0)
     page.get_by_text("Everything that was recorded").click()
     expect(page.get_by_role("row").filter(has_text="Freeze undone")).to_contain_text("It was somebody else")
     page.goto(f"/members/{member_id}")
@@ -99,7 +100,8 @@ def test_a_membership_ends_and_is_reopened(enter: Enter, site: Site) -> None:
     window = page.get_by_role("dialog")
     expect(window).to_contain_text("The membership goes on")
     press(window, "Reopen", "Stays after all")
-    expect(page.get_by_text("Not frozen, and without an end.")).to_be_visible()
+    expect(page.get_by_role("status").first).to_contain_text("as if it had not ended")
+    expect(rows(page, "Freezes and end").get_by_role("link", name="Reopen")).to_have_count(0)
     expect(page.get_by_role("link", name="End membership")).to_be_visible()
 
 

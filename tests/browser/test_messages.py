@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from models.staff.accounts import Role
 from tests.browser import sample
 from tests.browser.conftest import Enter
-from tests.browser.places import balance, rows
+from tests.browser.places import SIGN_UP, balance, rows
 from tests.browser.site import Site
 from tests.worker.scene import value
 
@@ -80,14 +80,14 @@ def test_an_offer_that_nobody_could_buy(page: Page) -> None:
 
 
 def test_picks_below_the_minimum_and_no_address(page: Page) -> None:
-    page.goto("/sign-up/")
+    page.goto(SIGN_UP)
     page.get_by_role("button", name="Sign up").click()
     refused(page.get_by_label("E-mail"), "Type the member's e-mail address.")
 
 
 def test_a_member_who_is_known(page: Page, site: Site) -> None:
     memberships = value(site.make, "SELECT count(*) FROM memberships")
-    page.goto("/sign-up/?email=BEN@example.com")
+    page.goto(f"{SIGN_UP}&email=BEN@example.com")
     expect(page.get_by_role("status").filter(has_text="Ben Bishop")).to_contain_text("gains a further membership")
     page.get_by_label("E-mail").fill("ann@example.com")
     page.get_by_label("Name", exact=True).fill("Annie")

@@ -133,7 +133,7 @@ def test_the_moment_and_the_item_of_a_statement_keep_each_other(enter: Enter, ja
 def test_a_sign_up_keeps_what_was_typed_when_another_payment_term_is_chosen(enter: Enter, java_script: bool) -> None:
     page = enter(Role.ADMIN, java_script=java_script)
     offer_with_two_terms(page, f"Duo {java_script}")
-    page.goto("/sign-up/")
+    page.goto("/sign-up/?club=1")
     page.get_by_label("Offer").select_option(f"Duo {java_script}")
     choose(page, java_script)
     page.get_by_label("E-mail").fill("nora@example.com")
@@ -208,14 +208,14 @@ class TestTheBrowserAsks:
         return page
 
     def test_escape_does_not_lose_a_note(self, page: Page, asked: list[str]) -> None:
-        page.get_by_label("Note").press_sequentially("Counted twice")
+        page.get_by_role("dialog").get_by_label("Note").press_sequentially("Counted twice")
         page.keyboard.press("Escape")
         page.wait_for_function("() => true")
-        expect(page.get_by_label("Note")).to_have_value("Counted twice")
+        expect(page.get_by_role("dialog").get_by_label("Note")).to_have_value("Counted twice")
         assert asked == ["beforeunload"]
 
     def test_cancel_goes_without_asking(self, page: Page, asked: list[str]) -> None:
-        page.get_by_label("Note").press_sequentially("Counted twice")
+        page.get_by_role("dialog").get_by_label("Note").press_sequentially("Counted twice")
         page.get_by_role("link", name="Cancel").click()
         expect(page.get_by_role("dialog")).to_have_count(0)
         assert asked == []
@@ -240,7 +240,7 @@ class TestTheBrowserAsks:
     def test_what_is_sent_is_not_lost(self, page: Page, asked: list[str]) -> None:
         page.get_by_role("dialog").get_by_label("Item").select_option("Yoga")
         page.get_by_role("dialog").get_by_label("Sessions", exact=True).fill("11")
-        page.get_by_label("Note").press_sequentially("A free class each")
+        page.get_by_role("dialog").get_by_label("Note").press_sequentially("A free class each")
         page.get_by_role("button", name="Adjust").click()
         expect(page.get_by_role("status").first).to_contain_text("It waits until a second person")
         rows(page, "Adjustments that wait for a second person").get_by_role("button", name="Withdraw").first.click()

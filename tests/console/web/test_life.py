@@ -12,13 +12,14 @@ from models.catalogue.clubs import edit_club
 from models.ledger.entries import CreditGrant
 from models.members import life
 from models.members.life import Done, LifeAct
-from models.members.memberships import Membership
+from models.members.memberships import Membership, add_billing_reference
+from models.members.signing_up import sign_up
 from models.staff.accounts import Role
 from models.wording import day_of
 from tests.console.web.at_the_desk import held, pay, paying_member
 from tests.console.web.builder import LogIn, acts, beside
 from tests.console.web.conftest import Browser
-from tests.models.gym import BY, Gym, paid, tell
+from tests.models.gym import BY, ENDPOINT, Gym, paid, tell
 
 DAYS = 30
 """How long classes last; they were paid yesterday."""
@@ -143,8 +144,10 @@ class TestFreeze:
     def test_only_the_sessions_of_the_frozen_membership_are_frozen(
         self, manager: Browser, gym: Gym, membership: Membership
     ) -> None:
-        other = gym.join("sub_other")
-        other.member_id = membership.member_id
+        picks, email = [gym.spin, gym.training], membership.member.email
+        bought = {"club": gym.club, "term": gym.term, "picks": picks}
+        other = sign_up(gym.session, email=email, name="Ada", **bought, by=BY, now=datetime.now(UTC))
+        add_billing_reference(gym.session, other, ENDPOINT, "sub_other", by=BY)
         gym.session.commit()
         pay(gym, "in_2", "sub_other", 1)
         frozen(gym, membership, 0, 9)

@@ -13,6 +13,12 @@ __all__ = ["manager"]  # the fixture
 
 YEARLY = {**MONTHLY, "name": "Yearly", "dues": "1,188.00", "interval": "year", "partial": "full"}
 
+LIFE = (
+    "Dues paid while the membership is frozen give no sessions: they are the fee of the freeze."
+    " When the membership ends, unused sessions are usable until their own day."
+)
+"""What the sentence says of a freeze and of the end, where nothing else is chosen."""
+
 
 def eight(gym: Gym) -> dict[str, str]:
     """8 classes for 30 days, and no trainings."""
@@ -75,7 +81,7 @@ class TestRelease:
     ) -> None:
         typed = {**YEARLY, **eight(gym), **fields}
         answer = manager.get(path(gym, "preview"), query_string=typed)
-        whole = f"Each $1,188.00 yearly payment gives {said}" if said else ""
+        whole = f"Each $1,188.00 yearly payment gives {said} {LIFE}" if said else ""
         assert (answer.status_code, answer.text, answer.mimetype) == (200, whole, "text/plain")
         assert term(session, "Yearly") is None
 
