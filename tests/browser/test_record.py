@@ -2,7 +2,9 @@
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import select
 
+from models.members.memberships import Membership
 from models.staff.accounts import Role
 from tests.browser import sample
 from tests.browser.conftest import Enter
@@ -10,19 +12,26 @@ from tests.browser.places import SIGN_UP
 from tests.browser.site import Site
 
 
-def test_a_misspelt_address_is_corrected(enter: Enter) -> None:
+def membership_of(site: Site, name: str) -> int:
+    """Of a newcomer of that name."""
+    member_id = sample.newcomer(site.make, name)
+    with site.make() as session:
+        return session.scalars(select(Membership.id).filter_by(member_id=member_id)).one()
+
+
+def test_a_misspelt_address_is_corrected(enter: Enter, site: Site) -> None:
     page = enter(Role.DESK)
-    page.goto("/members/1")
+    page.goto(f"/members/{sample.newcomer(site.make, 'Lea')}")
     page.get_by_role("link", name="Edit", exact=True).click()
     window = page.get_by_role("dialog")
     window.get_by_label("E-mail").fill("ben@example.com")
     window.get_by_role("button", name="Save").click()
     expect(window).to_contain_text("Member 2 has this address already.")
     expect(window.get_by_label("It is another person with the same address")).not_to_be_checked()
-    window.get_by_label("E-mail").fill("ann.lee@example.com")
+    window.get_by_label("E-mail").fill("lea.lee@example.com")
     window.get_by_label("Why").fill("misspelt at sign-up")
     window.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status").first).to_contain_text("<ann.lee@example.com> is saved.")
+    expect(page.get_by_role("status").first).to_contain_text("<lea.lee@example.com> is saved.")
 
 
 def test_a_family_shares_an_address(enter: Enter, site: Site) -> None:
@@ -39,13 +48,13 @@ def test_a_family_shares_an_address(enter: Enter, site: Site) -> None:
 
 
 @pytest.mark.parametrize("java_script", [True, False])
-def test_a_membership_moves_after_its_preview(enter: Enter, java_script: bool) -> None:
+def test_a_membership_moves_after_its_preview(enter: Enter, site: Site, java_script: bool) -> None:
     page = enter(Role.ADMIN, java_script=java_script)
     name = f"Uptown {java_script}"
     page.goto("/clubs/new")
     page.get_by_label("Name").fill(name)
     page.get_by_role("dialog").get_by_role("button").last.click()
-    page.goto("/memberships/1")
+    page.goto(f"/memberships/{membership_of(site, f'Mover{java_script}')}")
     page.get_by_role("link", name="Move to another club").click()
     window = page.get_by_role("dialog")
     window.get_by_label("Club").select_option(name)
@@ -61,11 +70,11 @@ def test_a_membership_moves_after_its_preview(enter: Enter, java_script: bool) -
 
 
 @pytest.mark.parametrize("java_script", [True, False])
-def test_a_reference_moves_after_its_preview(enter: Enter, java_script: bool) -> None:
+def test_a_reference_moves_after_its_preview(enter: Enter, site: Site, java_script: bool) -> None:
     """There by a search, and from there to nobody."""
     page = enter(Role.MANAGER, java_script=java_script)
-    subscription = "sub_ann" if java_script else "sub_cem"
-    page.goto("/memberships/1" if java_script else "/memberships/3")
+    subscription = f"sub_giver{java_script}".lower()
+    page.goto(f"/memberships/{membership_of(site, f'Giver{java_script}')}")
     page.get_by_role("link", name=f"Move or remove {subscription} on stripe").click()
     window = page.get_by_role("dialog")
     window.get_by_placeholder("Name or e-mail of the member who gets it").fill("ben@example.com")
