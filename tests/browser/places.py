@@ -1,11 +1,19 @@
 """Where things are on the console's pages, as people and their screen readers find them."""
 
+import os
 from datetime import date
 
+import pytest
 from playwright.sync_api import Locator, Page
 
 MINUS = "\u2212"
 
+ALL = os.environ.get("BROWSER_TESTS") == "all"
+WITHOUT = pytest.param(
+    False, id="without JavaScript", marks=pytest.mark.skipif(not ALL, reason="BROWSER_TESTS is not all")
+)
+WITH_AND_WITHOUT = pytest.mark.parametrize("java_script", [pytest.param(True, id="with JavaScript"), WITHOUT])
+"""Each page works without scripts; the gate tries that in a few places, and `BROWSER_TESTS=all` in all."""
 SIGN_UP = "/sign-up/?club=1&offer=1&term=1"
 """A sign-up for what the sample gym sells, whichever clubs and offers other tests have made meanwhile."""
 

@@ -3,15 +3,14 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import pytest
 from playwright.sync_api import expect
 
 from models.staff.accounts import Role
 from tests.browser.conftest import Enter
-from tests.browser.places import balance, rows
+from tests.browser.places import WITH_AND_WITHOUT, balance, rows
 
 
-@pytest.mark.parametrize("java_script", [True, False])
+@WITH_AND_WITHOUT
 def test_a_check_in_says_when_and_what_for(enter: Enter, java_script: bool) -> None:
     """With the page's scripts and without."""
     page = enter(Role.MANAGER, java_script=java_script)

@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import text
 
@@ -12,7 +11,7 @@ from models.members.memberships import Membership
 from models.staff.accounts import Role
 from tests.browser import sample
 from tests.browser.conftest import Enter
-from tests.browser.places import balance, rows, written
+from tests.browser.places import WITH_AND_WITHOUT, balance, rows, written
 from tests.browser.site import Site
 
 
@@ -48,7 +47,7 @@ def press(window: Locator, button: str, why: str) -> None:
     window.get_by_role("button", name=button, exact=True).click()
 
 
-@pytest.mark.parametrize("java_script", [True, False])
+@WITH_AND_WITHOUT
 def test_a_freeze_is_previewed_done_ended_early_and_undone(enter: Enter, site: Site, java_script: bool) -> None:
     """With the page's scripts and without."""
     member_id = sample.newcomer(site.make, f"Frida{java_script}")

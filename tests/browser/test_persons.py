@@ -1,16 +1,15 @@
 """A person who is here twice is merged, and a person who asks for it is erased."""
 
-import pytest
 from playwright.sync_api import expect
 
 from models.staff.accounts import Role
 from tests.browser import sample
 from tests.browser.conftest import Enter
-from tests.browser.places import balance
+from tests.browser.places import WITH_AND_WITHOUT, balance
 from tests.browser.site import Site
 
 
-@pytest.mark.parametrize("java_script", [True, False])
+@WITH_AND_WITHOUT
 def test_two_members_are_merged_and_parted_again(enter: Enter, site: Site, java_script: bool) -> None:
     """With the page's scripts and without."""
     page = enter(Role.MANAGER, java_script=java_script)

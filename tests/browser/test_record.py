@@ -1,6 +1,5 @@
 """A member's record: a misspelt address is corrected, a family shares one, a membership moves, a reference too."""
 
-import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
@@ -8,7 +7,7 @@ from models.members.memberships import Membership
 from models.staff.accounts import Role
 from tests.browser import sample
 from tests.browser.conftest import Enter
-from tests.browser.places import SIGN_UP
+from tests.browser.places import SIGN_UP, WITH_AND_WITHOUT
 from tests.browser.site import Site
 
 
@@ -47,7 +46,7 @@ def test_a_family_shares_an_address(enter: Enter, site: Site) -> None:
     expect(page.get_by_role("row").filter(has_text="clara@example.com")).to_have_count(2)
 
 
-@pytest.mark.parametrize("java_script", [True, False])
+@WITH_AND_WITHOUT
 def test_a_membership_moves_after_its_preview(enter: Enter, site: Site, java_script: bool) -> None:
     page = enter(Role.ADMIN, java_script=java_script)
     name = f"Uptown {java_script}"
@@ -69,7 +68,7 @@ def test_a_membership_moves_after_its_preview(enter: Enter, site: Site, java_scr
     )
 
 
-@pytest.mark.parametrize("java_script", [True, False])
+@WITH_AND_WITHOUT
 def test_a_reference_moves_after_its_preview(enter: Enter, site: Site, java_script: bool) -> None:
     """There by a search, and from there to nobody."""
     page = enter(Role.MANAGER, java_script=java_script)

@@ -3,7 +3,6 @@
 Building the offer follows the client's page, sentence by sentence: "Using Sessions Per Payment".
 """
 
-import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from playwright.sync_api import Page, expect
 from local import stripe_bodies
 from models.staff.accounts import Role
 from tests.browser.conftest import Enter, Open
-from tests.browser.places import MINUS, balance, go, rows, written
+from tests.browser.places import MINUS, WITHOUT, balance, go, rows, written
 from tests.browser.site import Site
 from tests.worker.scene import event, paid, post, until, value
 
@@ -26,7 +25,6 @@ ITEMS = {
     "Spin": ("Class", 0, 0),
 }
 """Item -> type, sessions per payment, days to expire."""
-ALL = os.environ.get("BROWSER_TESTS") == "all"
 SENTENCE = (
     "Each $89.00 monthly payment gives 4 Personal Training sessions (30 days), 8 Group Class sessions "
     "(never expiring), and 5 Yoga sessions (45 days); the member picks at most 2 of these."
@@ -38,9 +36,7 @@ SENTENCE = (
     params=[
         pytest.param(True, id="with JavaScript"),
         # The windows without it have tests of their own; the whole story takes a minute more.
-        pytest.param(
-            False, id="without JavaScript", marks=pytest.mark.skipif(not ALL, reason="BROWSER_TESTS is not all")
-        ),
+        WITHOUT,
     ],
 )
 def java_script(request: pytest.FixtureRequest) -> bool:
