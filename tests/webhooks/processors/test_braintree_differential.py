@@ -150,7 +150,7 @@ class TestReading:
     COUNTING: ClassVar = {
         *("transaction_settlement_declined", "dispute_opened", "dispute_lost", "dispute_won", "dispute_accepted"),
         *("dispute_auto_accepted", "dispute_expired", "subscription_charged_unsuccessfully"),
-        "subscription_went_past_due",
+        *("subscription_went_past_due", "subscription_canceled", "subscription_expired"),
     }
 
     @pytest.mark.parametrize("id", ["Gym1", "legacy_dispute_id", "blik_one_click_id"])

@@ -73,7 +73,8 @@ def test_page_by_page_the_newest_first(stripe: StandIn, count: int, pages: int) 
         put(stripe, number, at=AT + number)
     found = history(on(stripe))
     assert [part.event_id for part in found] == [f"evt_{number:04}" for number in reversed(range(count))]
-    assert len(stripe.asked) == pages
+    # The types are more than Stripe takes at once: one request asks for the others, of which there are none.
+    assert len(stripe.asked) == pages + 1
 
 
 def test_pages_are_asked_for_when_they_are_needed(stripe: StandIn) -> None:
