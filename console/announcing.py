@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from models.members.life import Done
 from models.payments import announcements, living
 from models.payments.announcements import Announcement
 from models.payments.living import MovedGrant
@@ -22,6 +23,9 @@ def apply(
     preview: bool = False,
 ) -> list[MovedGrant]:  # fmt: skip
     """Apply it and settle what that changes, or only preview that. Returns the grants that are moved."""
+
+    def act() -> Done:
+        return announcements.apply(session, one, reason=reason, by=by, now=now)
+
     how = living.preview if preview else living.apply
-    act = lambda: announcements.apply(session, one, reason=reason, by=by, now=now)  # noqa: E731 -- done once, there
-    return how(session, act, now=now, late_credit=late_credit)
+    return how(session, act, now=now, late_credit=late_credit).moved

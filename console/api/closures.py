@@ -74,7 +74,7 @@ class Closures(Listing[Closure]):
 def list_closures(club: Club) -> Closures:
     """List the closures of a club, past and to come. Those that were undone are left out."""
     acts = life.in_force(database(), club_id=club.id)
-    numbers, waiting = life.numbers(database(), acts), living.waiting(database())
+    numbers, waiting = life.numbers(database(), [one.id for one in acts]), living.waiting(database())
     return Closures(data=[_shown(one, numbers[one.id], waiting) for one in acts], next_cursor=None)
 
 

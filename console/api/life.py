@@ -18,7 +18,6 @@ from models.members import life
 from models.members.life import Done, LifeAct, LifeKind
 from models.members.memberships import Membership
 from models.payments import living
-from models.payments.living import MovedGrant
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH
 
@@ -166,7 +165,7 @@ def list_freezes(membership: Membership) -> Freezes:
     """List the freezes of a membership, past and to come. Those that were undone are left out."""
     acts = life.in_force(database(), membership_id=membership.id)
     freezes = [one for one in acts if one.kind == LifeKind.FREEZE]
-    numbers = life.numbers(database(), freezes)
+    numbers = life.numbers(database(), [one.id for one in freezes])
     return Freezes(data=[Freeze.of(one, **recorded(one, numbers[one.id])) for one in freezes], next_cursor=None)
 
 
@@ -240,9 +239,8 @@ def get_end(membership: Membership) -> End:
 @read("/memberships/<id:membership_id>/end/preview", TAG)
 def preview_end(membership: Membership, query: EndQuery) -> Preview:
     """Preview the end of a membership, or another last day where it has an end already."""
-    ends = [one for one in life.in_force(database(), membership_id=membership.id) if one.kind == LifeKind.END]
-    if ends:
-        return preview(lambda: changed(ends[0], query.last_day, _TRIAL))
+    if known := life.known_end(database(), membership.id):
+        return preview(lambda: changed(known, query.last_day, _TRIAL))
     return preview(
         lambda: life.end(database(), membership, last=query.last_day, reason=_TRIAL, by=actor(), now=utc_now())
     )
@@ -286,7 +284,7 @@ def reopen_membership(membership: Membership, body: UndoingBody) -> RecordedEnd:
 
 def preview(act: Callable[[], Done]) -> Preview:
     """What the act would move."""
-    moved, waiting, _ = _run(living.preview, act)
+    _, moved, waiting = living.preview(database(), act, now=utc_now(), late_credit=_late_credit())
     return Preview(moves=[Moves.model_validate(one) for one in moved], waiting=waiting)
 
 
@@ -304,7 +302,7 @@ def undone(known: LifeAct, reason: str) -> Done:
 
 def recorded(version: LifeAct, number: int | None = None) -> dict[str, object]:
     """What every answer about an act says of its last version."""
-    number = number or life.numbers(database(), [version])[version.id]
+    number = number or life.numbers(database(), [version.id])[version.id]
     return {"id": number, "reason": version.action.reason, "recorded_by": version.action.actor}
 
 
@@ -320,22 +318,12 @@ def _ended(act: Callable[[], Done]) -> RecordedEnd:
 
 def _settled(act: Callable[[], Done]) -> tuple[LifeAct, dict[str, object]]:
     """The act done, and settled at once."""
-    moved, waiting, version = _run(living.apply, act)
+    version, moved, waiting = living.apply(database(), act, now=utc_now(), late_credit=_late_credit())
     return version, {"moved": [MovedSessions.model_validate(one) for one in moved], "waiting": waiting}
 
 
-def _run(how: Callable[..., list[MovedGrant]], act: Callable[[], Done]) -> tuple[list[MovedGrant], int, LifeAct]:
-    """What it moves, how many payments it leaves to the workers, and the version that it records."""
-    done: list[Done] = []
-
-    def once() -> Done:
-        done.append(act())
-        return done[0]
-
-    late_credit = timedelta(hours=current_app.config["SPP"].late_credit_hours)
-    moved = how(database(), once, now=utc_now(), late_credit=late_credit)
-    left = len(done[0].payments)
-    return moved, left if left > living.AT_ONCE else 0, done[0].act
+def _late_credit() -> timedelta:
+    return timedelta(hours=current_app.config["SPP"].late_credit_hours)
 
 
 def _freeze(number: int) -> LifeAct:

@@ -195,7 +195,7 @@ def life_command(email: str | None, name: str | None) -> None:
             held = the_member(session, email or "").memberships
             acts = [act for one in held for act in life.in_force(session, membership_id=one.id)]
             acts += [act for club in {one.club_id for one in held} for act in life.in_force(session, club_id=club)]
-        numbers, waiting = life.numbers(session, acts), living.waiting(session)
+        numbers, waiting = life.numbers(session, [one.id for one in acts]), living.waiting(session)
         rows = [_row(act, numbers[act.id]) for act in acts]
     if show.as_json({"life": rows, "waiting": waiting}):
         return
@@ -232,29 +232,23 @@ def _the_freeze(session: Session, membership: Membership, number: int | None, to
         return found[0]
     if not found:
         raise Failed("The membership is not frozen, today or later. `spp life EMAIL` lists what counts.")
-    numbers = life.numbers(session, found)
+    numbers = life.numbers(session, [one.id for one in found])
     choice = "; ".join(f"{numbers[one.id]} ({one.days})" for one in found)
     raise Failed(f"The membership has several freezes, say which one with --freeze: {choice}.")
 
 
 def _do(act: Act, dry_run: bool, now: datetime) -> None:
     """Do the act and settle it at once, or only see what that would move; and say it."""
-    answer: dict[str, Any] = {}
+    how = living.preview if dry_run else living.apply
     with opened() as (loaded, make), make.begin() as session:
-
-        def once() -> Done:
-            done = act(session)
-            version, left = done.act, len(done.payments)
-            first = None if dry_run and not version.replaces else life.numbers(session, [version])[version.id]
-            answer.update(
-                number=first, kind=version.kind, membership=version.membership_id, first_day=version.first_day,
-                last_day=version.last_day, days=version.days, undone=version.undone, changed=not dry_run,
-                waiting=left if left > living.AT_ONCE else 0,
-            )  # fmt: skip
-            return done
-
-        how = living.preview if dry_run else living.apply
-        moved = how(session, once, now=now, late_credit=timedelta(hours=loaded.late_credit_hours))
+        late_credit = timedelta(hours=loaded.late_credit_hours)
+        version, moved, waiting = how(session, lambda: act(session), now=now, late_credit=late_credit)
+        known = version.replaces or (None if dry_run else version.id)
+        answer: dict[str, Any] = {
+            "number": life.numbers(session, [known])[known] if known else None, "kind": version.kind,
+            "membership": version.membership_id, "first_day": version.first_day, "last_day": version.last_day,
+            "days": version.days, "undone": version.undone, "changed": not dry_run, "waiting": waiting,
+        }  # fmt: skip
     what = f"{answer['kind'].capitalize()} of membership {answer['membership']}, {answer['days']}"
     if show.as_json({**answer, "moves": [{**one._asdict(), "what": one.words} for one in moved]}):
         return

@@ -143,17 +143,11 @@ def _window(
     """The window of an act, with what `act` comes to; or the act, once its preview was read."""
 
     def planned(reason: str, *, preview: bool) -> Preview:
-        now, done = utc_now(), []
-
-        def once() -> Done:
-            done.append(act(reason, now))
-            return done[0]
-
-        how = living.preview if preview else living.apply
-        moved = how(database(), once, now=now, late_credit=billing.late_credit())
+        now, how = utc_now(), living.preview if preview else living.apply
+        _, moved, waiting = how(database(), lambda: act(reason, now), now=now, late_credit=billing.late_credit())
         words = [one.words for one in moved if one.remaining_before or one.remaining_after] or ["No sessions move"]
-        if (payments := len(done[0].payments)) > living.AT_ONCE:
-            words = [f"{counted(payments, 'payment')} are settled again in the background: look again in a minute"]
+        if waiting:
+            words = [f"{counted(waiting, 'payment')} are settled again in the background: look again in a minute"]
         return Preview(said(), words)
 
     to = url_for("memberships.show", membership_id=membership.id, _anchor="life")

@@ -1,6 +1,6 @@
 """PURE: local days of a club, and the midnights at which sessions expire, in UTC."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -14,6 +14,20 @@ DayRange = tuple[date, date]
 ONE_DAY, OPEN = timedelta(days=1), date.max
 
 
+def merged(ranges: Iterable[DayRange]) -> Iterator[DayRange]:
+    """The same days in order, in ranges that neither overlap nor follow each other without a day between."""
+    run: DayRange | None = None
+    for first, last in sorted(ranges):
+        if run and first - ONE_DAY <= run[1]:
+            run = run[0], max(run[1], last)
+            continue
+        if run:
+            yield run
+        run = first, last
+    if run:
+        yield run
+
+
 def last_usable_day(base: date, days: int, uncounted: Iterable[DayRange] = ()) -> date | None:
     """The local day that is the `days`-th after the base date, days that are not counted left out.
 
@@ -22,26 +36,20 @@ def last_usable_day(base: date, days: int, uncounted: Iterable[DayRange] = ()) -
     """
     if not days:
         return None
-    last, counted_to = base + timedelta(days=days), base
-    for first, end in sorted(one for one in uncounted if one[1] > base):
-        start = max(first, counted_to + ONE_DAY)
+    last = base + timedelta(days=days)
+    for first, end in merged(one for one in uncounted if one[1] > base):
+        start = max(first, base + ONE_DAY)
         if start > last:
             break
         if end == OPEN:
             return None
-        if end >= start:
-            last, counted_to = last + (end - start) + ONE_DAY, end
+        last += end - start + ONE_DAY
     return last
 
 
 def within(uncounted: Iterable[DayRange], first: date, last: date) -> int:
     """How many days from the first to the last lie in these ranges, each counted once."""
-    count, counted_to = 0, first - ONE_DAY
-    for start, end in sorted(uncounted):
-        start, end = max(start, counted_to + ONE_DAY), min(end, last)
-        if end >= start:
-            count, counted_to = count + (end - start).days + 1, end
-    return count
+    return sum(max(0, (min(end, last) - max(start, first)).days + 1) for start, end in merged(uncounted))
 
 
 def days_of(period: Period, time_zone: str) -> DayRange:

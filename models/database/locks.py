@@ -1,14 +1,15 @@
-"""One lock between settling payments and changing what decides their worth or whose they are.
+"""Locks that last until the transaction ends.
 
-That is a plan, a club, a billing reference that is moved or removed, or what is marked as not dues.
-
-Without it, a payment that is being settled could be judged by the rules of before, and be missed by the change.
+One stands between settling payments and changing what decides their worth or whose they are: a plan, a club, an act on
+a membership's life, a billing reference that is moved or removed, or what is marked as not dues. Without it, a payment
+that is being settled could be judged by the rules of before, and be missed by the change.
 """
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 _SETTLE = text("SELECT pg_advisory_xact_lock_shared(hashtext('spp rules'))")
+_NAMED = text("SELECT pg_advisory_xact_lock(hashtext(:name))")
 _CHANGE = text("SELECT pg_advisory_xact_lock(hashtext('spp rules'))")
 
 
@@ -20,3 +21,8 @@ def settle(session: Session) -> None:
 def change(session: Session) -> None:
     """Wait until nothing is being settled, and let nothing be settled before this transaction ends."""
     session.execute(_CHANGE)
+
+
+def named(session: Session, name: str) -> None:
+    """Wait for others who hold the lock of that name, and let nobody else have it."""
+    session.execute(_NAMED, {"name": name})

@@ -79,19 +79,20 @@ def named_once(session: Session, what: str, name: str) -> Iterator[None]:
 
     `what` reads like `an item`.
     """
-    with _refused_by(session, UniqueViolation, lambda: NameTaken(what=what, name=name)):
+    with refused_by(session, UniqueViolation, lambda: NameTaken(what=what, name=name)):
         yield
 
 
 @contextmanager
 def unless_in_use(session: Session, refusal: Callable[[], SppError]) -> Iterator[None]:
     """Runs the block, which deletes; if another row refers to what it deletes, undoes it and raises the refusal."""
-    with _refused_by(session, ForeignKeyViolation, refusal):
+    with refused_by(session, ForeignKeyViolation, refusal):
         yield
 
 
 @contextmanager
-def _refused_by(session: Session, violation: type[Exception], refusal: Callable[[], SppError]) -> Iterator[None]:
+def refused_by(session: Session, violation: type[Exception], refusal: Callable[[], SppError]) -> Iterator[None]:
+    """Runs the block; if the database refuses it for that, undoes it and raises the refusal."""
     session.flush()  # changes from before the block must not fail inside it
     try:
         with session.begin_nested():

@@ -37,6 +37,10 @@ class Occasion(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "occurred_at"}
 
 
+NOT_SAID = Occasion()
+"""Nothing is known of it."""
+
+
 def may_go_back(*, is_manager: bool) -> timedelta:
     """How long ago a redemption may have been that the desk, or a manager, dates back."""
     return MANAGER_BACK if is_manager else DESK_BACK

@@ -73,7 +73,7 @@ class Answer:
 
 def redeem(
     session: Session, *, member_id: int, item_id: int, quantity: int, key: str, by: Actor, now: datetime,
-    occasion: Occasion = Occasion(), back: timedelta = occasions.DESK_BACK,  # noqa: B008 -- it never changes
+    occasion: Occasion = occasions.NOT_SAID, back: timedelta = occasions.DESK_BACK,
     override_reason: str | None = None,
 ) -> Answer:  # fmt: skip
     """Take sessions from the member's usable grants, in burn order.

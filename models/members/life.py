@@ -16,7 +16,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, exists, select, text
 from sqlalchemy.orm import Mapped, Session, aliased, joinedload, mapped_column, relationship
 
 from models.catalogue.clubs import Club
-from models.catalogue.days import ONE_DAY, OPEN, DayRange, local_day
+from models.catalogue.days import OPEN, DayRange, local_day, merged
 from models.database import locks
 from models.database.arrays import array
 from models.database.base import Base, Id, RecordedAt, one_of
@@ -136,14 +136,7 @@ class Life(NamedTuple):
 
     def frozen_days(self, day: date) -> DayRange | None:
         """The frozen days without a gap that this day is one of, or the next to come; None where there are none."""
-        run: DayRange | None = None
-        for first, last in sorted(self.frozen):
-            if last < day:
-                continue
-            if run and first - ONE_DAY > run[1]:
-                break
-            run = (run[0], max(run[1], last)) if run else (first, last)
-        return run
+        return next(merged(one for one in self.frozen if one[1] >= day), None)
 
     def frozen_until(self, day: date) -> date | None:
         """Until which local day it is frozen without a break; None if it is not frozen that day, `OPEN` without end."""
@@ -261,9 +254,8 @@ def end(session: Session, membership: Membership, *, last: date, reason: str, by
     What becomes of unused sessions is as its terms of that day say. Raises AlreadyEnded, EndsTooEarly, and as `freeze`.
     """
     locks.change(session)
-    for known in in_force(session, membership_id=membership.id):
-        if known.kind == LifeKind.END:
-            raise AlreadyEnded(day=day_of(known.last_day))
+    if known := known_end(session, membership.id):
+        raise AlreadyEnded(day=day_of(known.last_day))
     act = LifeAct(kind=LifeKind.END.value, membership_id=membership.id, last_day=last)
     return _record(session, act, "end membership", reason, by, now)
 
@@ -300,9 +292,8 @@ def _replace(
 ) -> Done:
     locks.change(session)
     if act.undone or session.scalar(select(exists().where(LifeAct.replaces == act.id))):
-        raise WrongState(
-            what=f"This {act.kind}", state="changed or undone by now", verb=f"{verb}d".replace("dod", "done")
-        )
+        done = {"change": "changed", "undo": "undone"}[verb]
+        raise WrongState(what=f"This {act.kind}", state="changed or undone by now", verb=done)
     version.kind, version.membership_id, version.club_id = act.kind, act.membership_id, act.club_id
     version.scope, version.replaces = act.scope, act.id
     return _record(session, version, f"{verb} {act.kind}", reason, by, now)
@@ -356,9 +347,9 @@ _FIRST = text("""
 """)
 
 
-def numbers(session: Session, acts: Iterable[LifeAct]) -> dict[int, int]:
+def numbers(session: Session, versions: Iterable[int]) -> dict[int, int]:
     """By the id of each version, the number that the act keeps through its changes: the id of its first version."""
-    found = session.execute(_FIRST, {"ids": array(act.id for act in acts)})
+    found = session.execute(_FIRST, {"ids": array(versions)})
     return {row.version: row.id for row in found}
 
 
@@ -372,9 +363,13 @@ def newest(session: Session, kind: LifeKind, number: int) -> LifeAct:
     return act
 
 
+def known_end(session: Session, membership_id: int) -> LifeAct | None:
+    """The end of the membership that counts; None where it goes on."""
+    return next((act for act in in_force(session, membership_id=membership_id) if act.kind == LifeKind.END), None)
+
+
 def the_end(session: Session, membership: Membership) -> LifeAct:
     """The end of the membership that counts. Raises NotFound."""
-    for act in in_force(session, membership_id=membership.id):
-        if act.kind == LifeKind.END:
-            return act
+    if act := known_end(session, membership.id):
+        return act
     raise NotFound(what="end of membership", name=membership.id)

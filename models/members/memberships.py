@@ -13,6 +13,7 @@ from models.catalogue.items import Item
 from models.catalogue.rules import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import FrozenDues, OnEnd, Partial, Release
+from models.database import locks
 from models.database.base import Base, Currency, Id, MinorUnits, RecordedAt, Reference
 from models.database.naming import MAX_NAME_LENGTH, reference_given
 from models.errors import (
@@ -296,7 +297,7 @@ def owners(session: Session, endpoint: str, reference: str) -> list[int]:
 
 def lock_reference(session: Session, endpoint: str, reference: str) -> None:
     """Wait for others who give or take this reference: one at a time, so that two do not take it at once."""
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{endpoint} {reference}"})
+    locks.named(session, f"{endpoint} {reference}")
 
 
 def add_billing_reference(

@@ -7,12 +7,13 @@ finds whose it is. A debit that is pending has not failed, and money that is dis
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import BigInteger, ForeignKey, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.catalogue.clubs import UseWhileOverdue
+from models.catalogue.days import local_day
+from models.database import locks
 from models.database.arrays import array
 from models.database.base import Base
 from models.errors import NothingOverdue
@@ -45,7 +46,7 @@ class Overdue(NamedTuple):
     @property
     def day(self) -> date:
         """Since which local day of its club."""
-        return self.since.astimezone(ZoneInfo(self.time_zone)).date()
+        return local_day(self.since, self.time_zone)
 
     @property
     def usable_until(self) -> date | None:
@@ -61,7 +62,7 @@ class Overdue(NamedTuple):
     def is_refused(self, now: datetime) -> bool:
         """Whether its club lets nobody use its sessions now without a reason."""
         last = self.usable_until
-        return last is not None and now.astimezone(ZoneInfo(self.time_zone)).date() > last
+        return last is not None and local_day(now, self.time_zone) > last
 
 
 _OVERDUE = text("""
@@ -99,7 +100,7 @@ def clear(session: Session, membership: Membership, *, reason: str, by: Actor, n
     """
     reason = actions.reason_given(reason)
     # One at a time, so that of two at once the second finds nothing.
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"overdue {membership.id}"})
+    locks.named(session, f"overdue {membership.id}")
     late = of_memberships(session, [membership.id])
     if not late:
         raise NothingOverdue(membership=membership.id)

@@ -1,10 +1,9 @@
 """What is on record of a member: the name and the e-mail address. Main verb: `edit_member`."""
 
 from psycopg.errors import UniqueViolation
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from models.database.naming import email_given, name_given
+from models.database.naming import email_given, name_given, refused_by
 from models.errors import AddressKnown
 from models.members.memberships import MAX_EMAIL_LENGTH, Member, with_email
 from models.staff import actions
@@ -31,15 +30,13 @@ def edit_member(
     others = [] if same else with_email(session, given["email"])
     if others and not another_person:
         raise AddressKnown(known=others[0].id)
-    try:
-        with session.begin_nested():
-            member.name, member.email = given["name"], given["email"]
-            member.shares_email = shares if same else bool(others)
-    except IntegrityError as error:
-        if not isinstance(error.orig, UniqueViolation):
-            raise
-        taken = next(one for one in with_email(session, given["email"]) if not one.shares_email)
-        raise AddressKnown(known=taken.id) from None
+
+    def taken() -> AddressKnown:
+        return AddressKnown(known=next(one.id for one in with_email(session, given["email"]) if not one.shares_email))
+
+    with refused_by(session, UniqueViolation, taken):
+        member.name, member.email = given["name"], given["email"]
+        member.shares_email = shares if same else bool(others)
     for one in changed:
         actions.log(session, by, "edit member", f"member {member.id}: {one}", member_id=member.id, reason=why)
     return changed

@@ -12,8 +12,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
-from models.catalogue import days as days_
-from models.catalogue.days import DayRange
+from models.catalogue.days import DayRange, end_of, last_usable_day
 from models.catalogue.terms import OnEnd
 from models.members.life import UNTOUCHED, Life
 from models.payments.facts import Fact, Noted, Paid
@@ -49,7 +48,7 @@ class Buyer(NamedTuple):
         limit that its terms say. None is never.
         """
         uncounted = (*self.life.frozen, *self.life.closed.get(item_id, ()), *away)
-        last, limit = days_.last_usable_day(base, days, uncounted), self.limit
+        last, limit = last_usable_day(base, days, uncounted), self.limit
         return min(last, limit) if last and limit else last or limit
 
     @property
@@ -58,10 +57,8 @@ class Buyer(NamedTuple):
         ended = self.life.ended
         if ended is None:
             return None
-        terms = in_force(self.versions, days_.end_of(ended, self.zone) - timedelta(microseconds=1))
-        return {OnEnd.KEEP: None, OnEnd.LAST_DAY: ended}.get(
-            OnEnd(terms.on_end), ended + timedelta(days=terms.on_end_days or 0)
-        )
+        terms = in_force(self.versions, end_of(ended, self.zone) - timedelta(microseconds=1))
+        return None if terms.on_end == OnEnd.KEEP else ended + timedelta(days=terms.on_end_days or 0)
 
 
 class Owed(NamedTuple):

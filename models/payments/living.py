@@ -12,11 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database.arrays import array
-from models.members.life import Done
+from models.members.life import Done, LifeAct
 from models.payments import settlement
 from models.wording import day_of, sessions_of
 
-AT_ONCE = 500
+_AT_ONCE = 500
 """So many payments are settled with the act; more are left to the sweep."""
 
 
@@ -44,6 +44,14 @@ class MovedGrant(NamedTuple):
         return f"{sessions_of(self.item, self.remaining_before or self.remaining_after)}: {', '.join(said)}"
 
 
+class Outcome(NamedTuple):
+    """An act, the grants that it moved, and how many payments it leaves to the sweep instead."""
+
+    act: LifeAct
+    moved: list[MovedGrant]
+    waiting: int
+
+
 _GRANTS = text("""
     SELECT g.id, i.name, g.remaining,
            CAST((g.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date) AS last_day
@@ -53,23 +61,23 @@ _GRANTS = text("""
 """)
 
 
-def apply(session: Session, act: Callable[[], Done], *, now: datetime, late_credit: timedelta) -> list[MovedGrant]:
-    """Do the act, settle what it changes, and return the grants that it moved."""
-    payments = act().payments
-    if len(payments) > AT_ONCE:
-        return []
+def apply(session: Session, act: Callable[[], Done], *, now: datetime, late_credit: timedelta) -> Outcome:
+    """Do the act, and settle what it changes."""
+    done, payments = act()
+    if len(payments) > _AT_ONCE:
+        return Outcome(done, [], len(payments))
     before = _grants(session, payments)
     settlement.settle(session, payments, now=now, late_credit=late_credit)
-    after = _grants(session, payments)
-    return [
+    moved = [
         MovedGrant(grant_id, new.item, old.remaining, new.remaining, old.last_day, new.last_day)
-        for grant_id, new in after.items()
+        for grant_id, new in _grants(session, payments).items()
         if (old := before.get(grant_id, new._replace(remaining=0))) != new
     ]
+    return Outcome(done, moved, 0)
 
 
-def preview(session: Session, act: Callable[[], Done], *, now: datetime, late_credit: timedelta) -> list[MovedGrant]:
-    """What `apply` would return. Changes nothing; raises what the act raises."""
+def preview(session: Session, act: Callable[[], Done], *, now: datetime, late_credit: timedelta) -> Outcome:
+    """What `apply` would return; its act is in no database. Changes nothing; raises what the act raises."""
     trial = session.begin_nested()
     try:
         return apply(session, act, now=now, late_credit=late_credit)
@@ -78,7 +86,7 @@ def preview(session: Session, act: Callable[[], Done], *, now: datetime, late_cr
         session.expire_all()
 
 
-class Standing(NamedTuple):
+class _GrantNow(NamedTuple):
     """A grant as it is."""
 
     item: str
@@ -86,9 +94,9 @@ class Standing(NamedTuple):
     last_day: date | None
 
 
-def _grants(session: Session, roots: Sequence[int]) -> dict[int, Standing]:
+def _grants(session: Session, roots: Sequence[int]) -> dict[int, _GrantNow]:
     rows = session.execute(_GRANTS, {"roots": array(roots)})
-    return {grant_id: Standing(*row) for grant_id, *row in rows}
+    return {grant_id: _GrantNow(*row) for grant_id, *row in rows}
 
 
 _WAITING = text("SELECT count(*) FROM payments WHERE settle_again")

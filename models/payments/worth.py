@@ -196,7 +196,7 @@ def _believed(bill: Bill) -> tuple[Period | None, tuple[Reason, ...]]:
     start, end = bill.covers
     if timedelta(0) < end - start <= LONGEST and abs(start - bill.paid_at) <= LONGEST:
         return bill.covers, ()
-    first, last = (f"{moment:%b} {moment.day}, {moment.year}" for moment in bill.covers)
+    first, last = map(day_of, bill.covers)
     what = f"the period that it says it pays for, {first} to {last}, makes no sense: its amount decided"
     return None, (Reason(ReviewReason.SHAPE, what),)
 

@@ -50,14 +50,7 @@ def joined(gym: Gym, **terms: object) -> Membership:
 
 def do(gym: Gym, act: Callable[[], Done], now: datetime) -> LifeAct:
     """The act, settled at once."""
-    done: list[Done] = []
-
-    def once() -> Done:
-        done.append(act())
-        return done[0]
-
-    living.apply(gym.session, once, now=now, late_credit=NO_DELAY)
-    return done[0].act
+    return living.apply(gym.session, act, now=now, late_credit=NO_DELAY).act
 
 
 def freeze(gym: Gym, held: Membership, first: date, last: date | None, now: datetime = JAN_5) -> LifeAct:
@@ -324,7 +317,7 @@ def test_a_preview_says_what_moves_and_changes_nothing(gym: Gym) -> None:
     def act() -> Done:
         return life.freeze(gym.session, held, first=day(7), last=day(16), reason="hurt", by=BY, now=january(5))
 
-    moved = living.preview(gym.session, act, now=january(5), late_credit=NO_DELAY)
+    moved = living.preview(gym.session, act, now=january(5), late_credit=NO_DELAY).moved
     assert "8 Spin sessions: usable until Feb 10, 2026 instead of Jan 31, 2026" in [one.words for one in moved]
     assert usable_to(gym, held) == day(31)
     assert life.in_force(gym.session, membership_id=held.id) == []
