@@ -53,7 +53,7 @@ class Announcement(Answer):
     id: int = id_of("announcement; another membership with the same subscription may have the same")
     membership_id: int = id_of("membership")
     member_id: int = id_of("member")
-    endpoint: str = field("The endpoint that was told.", "stripe")
+    endpoint: str = field("The endpoint that heard it.", "stripe")
     reference: str = field("The subscription or mandate.", "sub_8Hx2")
     said_at: datetime = field("When it was said, by the processor's clock.", TIME)
     what: str = field("What was said.", "Stripe says that this subscription ends on Jan 31, 2027")
@@ -135,7 +135,7 @@ def apply_announcement(announcement_id: int, body: AnswerBody) -> Application:
 
 @act("/announcements/<id:announcement_id>/dismissals", TAG, "/memberships/{membership_id}", Role.MANAGER)
 def dismiss_announcement(announcement_id: int, body: AnswerBody) -> Dismissal:
-    """Leave a membership as it is. The same announcement, told again, stays dismissed."""
+    """Leave a membership as it is. The same announcement, sent again, stays dismissed."""
     one = _find(announcement_id, body)
     announcements.dismiss(database(), one, reason=body.reason or "", by=actor(), now=utc_now())
     return Dismissal(announcement_id=announcement_id, membership_id=one.membership_id)

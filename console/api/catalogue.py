@@ -9,7 +9,7 @@ from sqlalchemy.orm import selectinload
 from console.api import paging
 from console.api.fields import Answer, field, id_of, parameter
 from console.api.gate import read
-from console.api.memberships import Pinned
+from console.api.memberships import FROZEN_DUES, ON_END, Pinned
 from console.api.paging import Listing, PageQuery
 from models.catalogue import clubs, items, on_sale, tables
 from models.catalogue.clubs import ShortfallPolicy, UseWhileOverdue
@@ -93,16 +93,8 @@ class PaymentTerm(Answer):
     partial: Partial = field("What a part payment gives: the same part of the sessions, all, or none.", "proportional")
     release: Release = field("When the sessions of one payment can be used.", "at_once")
     release_times: int | None = field("How many times, for the release `times`.", None)
-    frozen_dues: FrozenDues = field(
-        "What dues give that are paid while the membership is frozen: `nothing` (the fee of the freeze), the `part` of "
-        "the sessions that they pay for, or all of them (`full`).",
-        "nothing",
-    )
-    on_end: OnEnd = field(
-        "Until when unused sessions can be used once the membership has ended: their own day (`keep`), its last day "
-        "(`last_day`), or so many `days` after it.",
-        "keep",
-    )
+    frozen_dues: FrozenDues = field(FROZEN_DUES, "nothing")
+    on_end: OnEnd = field(ON_END, "keep")
     on_end_days: int | None = field("How many days, for `on_end` of `days`.", None)
     retired: bool = field("Whether it can no longer be bought.", False)
     bucket_terms: list[Pinned] = field(

@@ -47,6 +47,15 @@ TAG = Tag(
     description="What members bought, and the billing references by which payments are matched to it.",
 )
 
+FROZEN_DUES = (
+    "What dues give that are paid while the membership is frozen: `nothing` (the fee of the freeze), the `part` of "
+    "the sessions that they pay for, or all of them (`full`)."
+)
+ON_END = (
+    "Until when unused sessions can be used once the membership has ended: their own day (`keep`), its last day "
+    "(`last_day`), or so many `days` after it; never longer than their own day."
+)
+
 
 EndpointName = Annotated[str, field("The webhook endpoint.", "stripe", pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 
@@ -159,16 +168,8 @@ class Terms(Answer):
     partial: Partial = field("What a part payment gives: the same part of the sessions, all, or none.", "proportional")
     release: Release = field("When the sessions of one payment can be used.", "at_once")
     release_times: int | None = field("How many times, for the release `times`.", None)
-    frozen_dues: FrozenDues = field(
-        "What dues give that are paid while the membership is frozen: `nothing` (the fee of the freeze), the `part` of "
-        "the sessions that they pay for, or all of them (`full`).",
-        "nothing",
-    )
-    on_end: OnEnd = field(
-        "Until when unused sessions can be used once the membership has ended: their own day (`keep`), its last day "
-        "(`last_day`), or so many `days` after it.",
-        "keep",
-    )
+    frozen_dues: FrozenDues = field(FROZEN_DUES, "nothing")
+    on_end: OnEnd = field(ON_END, "keep")
     on_end_days: int | None = field("How many days, for `on_end` of `days`.", None)
     sessions: list[Pinned] = field("The sessions that each release gives.", [])
     summary: str = field("The terms in plain words.", "Each $89.00 monthly payment gives 8 Spin sessions (30 days).")

@@ -8,6 +8,7 @@ from pydantic import Field
 from console.api.catalogue import TAG, PaymentTerm
 from console.api.fields import Body, Change, Currency, Id, Name, field, whole
 from console.api.gate import act, change, remove
+from console.api.memberships import FROZEN_DUES, ON_END
 from console.edits import edited, log, log_changes, named, sessions_of, set_retired
 from console.request import database
 from console.rows import the_offer
@@ -65,14 +66,12 @@ class TermBody(Body):
     )
     release_times: Times | None = field("How many times; only for the release `times`.", 4, default=None)
     frozen_dues: FrozenDues = field(
-        "What dues give that are paid while the membership is frozen: `nothing` (the fee of the freeze), the `part` of "
-        "the sessions that they pay for, or all of them (`full`).",
+        FROZEN_DUES,
         "nothing",
         default=FrozenDues.NOTHING,
     )
     on_end: OnEnd = field(
-        "Until when unused sessions can be used once the membership has ended: their own day (`keep`), its last day "
-        "(`last_day`), or so many `days` after it; never longer than their own day.",
+        ON_END,
         "keep",
         default=OnEnd.KEEP,
     )

@@ -31,7 +31,7 @@ class UseWhileOverdue(StrEnum):
     """Whether sessions can be used while the dues of their membership are overdue. They were paid for before."""
 
     WARN = "warn"
-    """They can, and the desk is told."""
+    """They can, and the desk sees it."""
     GRACE = "grace"
     """They can for some days; then only with a reason."""
     STRICT = "strict"

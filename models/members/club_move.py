@@ -1,6 +1,6 @@
 """Moving a membership to another club of the same currency. Main verb: `move_club`.
 
-A payment counts by the days and rules of the club that its membership had when it was paid, whenever it is told of. So
+A payment counts by the days and rules of the club that its membership had when it was paid, whenever it arrives. So
 what was paid before the move keeps its days, also where it is settled again, and nothing has to be.
 """
 

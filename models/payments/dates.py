@@ -6,7 +6,7 @@ Extensions by hand are added.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -36,7 +36,7 @@ def starts_at(position: Position, owed: Owed) -> datetime:
     assert position.paid is not None, "only such payments owe"  # noqa: S101 -- narrows the type
     if owed.starts is None:
         return position.paid.fact.occurred_at
-    return end_of(owed.starts - timedelta(days=1), position.memberships[owed.membership_id].buyer.zone)
+    return end_of(owed.starts - ONE_DAY, position.memberships[owed.membership_id].buyer.zone)
 
 
 def expiry(position: Position, owed: Owed, credited_at: datetime, late_after_s: int) -> Expiry:

@@ -3,51 +3,22 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import NamedTuple
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.catalogue.days import local_day
+from models.catalogue.days import ONE_DAY, local_day
 from models.database.arrays import Batch, array
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
-from models.members import life
-from models.payments import entitlement, money_back, recorded, references
+from models.payments import entitlement, matches, money_back, recorded, references
 from models.payments.contradictions import contradictions
-from models.payments.entitlement import Buyer, Entitlement, Owed
+from models.payments.entitlement import Entitlement, Owed
 from models.payments.facts import Announced, DuesFailed, Fact, KnownFact, Paid
-from models.payments.money_back import FeeKept
+from models.payments.matches import Match
 from models.payments.references import Locked, PaymentState
 from models.payments.reviews import Reason, ReviewReason
 from models.payments.shares import Division
-from models.payments.worth import ItemTerms, Terms
 
-
-class Match(NamedTuple):
-    """What settling needs of a membership that a payment is for."""
-
-    membership_id: int
-    member_id: int
-    currency: str
-    shortfall_policy: str
-    buyer: Buyer
-    erased_at: datetime | None = None
-    """When its member was erased."""
-    earlier: Sequence[tuple[datetime, str, Buyer]] = ()
-    """Of each club that it had before: until when, its shortfall policy, and the buyer there."""
-
-    def at(self, moment: datetime) -> "Match":
-        """The same with the club that it had then."""
-        for until, policy, buyer in self.earlier:
-            if moment < until:
-                return self._replace(shortfall_policy=policy, buyer=buyer)
-        return self
-
-
-DAY = timedelta(days=1)
 NO_DUES = frozenset(
     {
         ReviewReason.PART, ReviewReason.EXTRA, ReviewReason.NOTHING, ReviewReason.PAYER_ONLY, ReviewReason.FROZEN,
@@ -208,7 +179,7 @@ def _look_beside(session: Session, positions: list[Position]) -> None:
             (root, owner)
             for other in positions
             if other.paid and other.is_dues and other.payment.root != root and owner in other.owners
-            if abs(other.paid.fact.occurred_at - paid_at) <= DAY
+            if abs(other.paid.fact.occurred_at - paid_at) <= ONE_DAY
         }
     for (root, owner, _), position in wanted.items():
         if (root, owner) in beside:
@@ -295,23 +266,6 @@ _FORMER = Batch(
     root="bigint", endpoint="text", reference="text", membership_id="bigint",
 )  # fmt: skip
 
-_MEMBERSHIPS = text("""
-    SELECT m.id, m.member_id, m.currency, n.erased_at, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
-           c.refund_fee_most_minor, t.since, t.dues_minor, t.interval, t.interval_count, t.partial, t.release,
-           t.release_times, t.frozen_dues, t.on_end, t.on_end_days, c.id AS club_id,
-           (SELECT string_agg(concat_ws(' ', p.item_id, p.quantity, p.days_to_expire), ',' ORDER BY p.item_id)
-            FROM pinned_terms p WHERE p.terms_id = t.id AND p.quantity > 0) AS items,
-           (SELECT json_agg(json_build_array(e.until, o.id, o.time_zone, o.shortfall_policy, o.refund_fee_percent,
-                                             o.refund_fee_most_minor) ORDER BY e.until, e.id)
-            FROM earlier_clubs e JOIN clubs o ON o.id = e.club_id WHERE e.membership_id = m.id) AS earlier
-    FROM memberships m
-    JOIN members n ON n.id = m.member_id
-    JOIN clubs c ON c.id = m.club_id
-    JOIN membership_terms t ON t.membership_id = m.id
-    WHERE m.id = ANY(CAST(:ids AS bigint[]))
-    ORDER BY m.id, t.since, t.id
-""")
-
 
 def _match(session: Session, positions: list[Position]) -> None:
     """Find the memberships of each payment, and which of its references are marked as not dues.
@@ -350,7 +304,7 @@ def _match(session: Session, positions: list[Position]) -> None:
     for position in positions:
         if position.payment.memberships and not position.matches and position.references:
             position.matches[position.references[0]] = list(position.payment.memberships)
-    memberships = _memberships(
+    memberships = matches.read(
         session, {owner for position in positions for owners in position.matches.values() for owner in owners}
     )
     for position in positions:
@@ -372,43 +326,6 @@ def _match_by_former(session: Session, positions: list[Position]) -> None:
     for root, reference, owner in _FORMER.execute(session, list(wanted)) if wanted else ():
         matches = of_root[root].matches
         matches[reference] = sorted([*matches.get(reference, ()), owner])
-
-
-def _memberships(session: Session, ids: Collection[int]) -> dict[int, Match]:
-    """What settling needs of these memberships, with all versions of their terms."""
-    memberships: dict[int, Match] = {}
-    lives = life.read(session, ids)
-    for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all() if ids else ():
-        membership_id, member_id, currency, erased_at, zone, policy, percent, most_minor, *pinned = row
-        since, dues_minor, interval, count, partial, release, times, frozen, on_end, end_days, club_id, *more = pinned
-        items, clubs = more
-        match = memberships.get(membership_id)
-        if match is None:
-            versions: list[Terms] = []
-            buyer = Buyer(versions, zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id))
-            earlier = [
-                (
-                    datetime.fromisoformat(until),
-                    rule,
-                    Buyer(versions, there, FeeKept(share, most), lives.of(membership_id, former)),
-                )
-                for until, former, there, rule, share, most in clubs or ()
-            ]
-            match = Match(membership_id, member_id, currency, policy, buyer, erased_at, earlier)
-            memberships[membership_id] = match
-        terms = Terms(
-            since, dues_minor, interval, count, partial, release, times, _items(items), frozen, on_end, end_days
-        )
-        match.buyer.versions.append(terms)
-    return memberships
-
-
-# Many memberships have the same terms.
-@lru_cache(4096)
-def _items(listed: str | None) -> tuple[ItemTerms, ...]:
-    """The terms that stand as `item quantity days,...`."""
-    each = listed.split(",") if listed else ()
-    return tuple(ItemTerms(*map(int, one.split())) for one in each)
 
 
 def read_grants(session: Session, positions: list[Position]) -> dict[int, Grant]:

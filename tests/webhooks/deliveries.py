@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from werkzeug.datastructures import Headers
 
 from runtime.settings import Endpoint
-from webhooks.processors import Processor, adapter
+from webhooks.processors import ParsedEvent, Processor, adapter
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
 NOW = 1_793_600_000
@@ -61,3 +61,12 @@ def changed(body: bytes, **changes: object) -> bytes:
 def received(headers: Mapping[str, str]) -> Headers:
     """Headers as the app hands them over: looked up in whatever case, one latin-1 character per byte."""
     return Headers({name: value.encode().decode("latin-1") for name, value in headers.items()})
+
+
+def part_of(adapter: Processor, body: bytes) -> ParsedEvent:
+    """The event of the delivery of that body."""
+    delivery = adapter.sign(body, NOW)
+    headers = received(delivery.headers)
+    assert adapter.verify(delivery.body, headers, NOW) is None
+    (part,) = adapter.parse(delivery.body, headers)
+    return part

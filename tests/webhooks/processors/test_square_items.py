@@ -10,8 +10,8 @@ import pytest
 
 from local.standin import StandIn
 from models.payments.facts import Fact, Line, Paid
-from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
-from webhooks.processors import ParsedEvent, Processor, Unavailable
+from tests.webhooks.deliveries import changed, endpoint, part_of, recorded
+from webhooks.processors import Processor, Unavailable
 
 URL = "https://gym.example/webhooks/square"
 RECORDED = recorded("square")
@@ -34,15 +34,6 @@ def api(tmp_path: Path) -> Iterator[StandIn]:
 
 def on(api: StandIn, *key: str) -> Processor:
     return endpoint("square", "secret", url=URL, api=api.url, api_key=key)
-
-
-def part_of(adapter: Processor, body: bytes) -> ParsedEvent:
-    """The event of the delivery of that body."""
-    delivery = adapter.sign(body, NOW)
-    headers = received(delivery.headers)
-    assert adapter.verify(delivery.body, headers, NOW) is None
-    (part,) = adapter.parse(delivery.body, headers)
-    return part
 
 
 def fetched(adapter: Processor, body: bytes = INVOICE) -> list[Fact]:

@@ -11,8 +11,8 @@ import pytest
 
 from local.standin import StandIn
 from models.payments.facts import Fact, Reversed
-from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
-from webhooks.processors import Ignored, ParsedEvent, Processor, Unavailable, Unusable
+from tests.webhooks.deliveries import changed, endpoint, part_of, recorded
+from webhooks.processors import Ignored, Processor, Unavailable, Unusable
 
 RECORDED = recorded("stripe")
 THIN = RECORDED["thin_invoice_paid"]
@@ -48,15 +48,6 @@ def thin(snapshot: bytes, place: str) -> bytes:
     found = event["data"]["object"]
     related = {"id": found["id"], "type": found["object"], "url": f"/v1/{place}/{found['id']}"}
     return changed(THIN, type=f"v1.{event['type']}", related_object=related)
-
-
-def part_of(adapter: Processor, body: bytes) -> ParsedEvent:
-    """The event of the delivery of that body."""
-    delivery = adapter.sign(body, NOW)
-    headers = received(delivery.headers)
-    assert adapter.verify(delivery.body, headers, NOW) is None
-    (part,) = adapter.parse(delivery.body, headers)
-    return part
 
 
 def fetched(adapter: Processor, body: bytes) -> list[Fact]:

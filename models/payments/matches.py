@@ -1,0 +1,93 @@
+"""The memberships that payments are matched to, with all that settling has to know of them."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.database.arrays import array
+from models.members import life
+from models.payments.entitlement import Buyer
+from models.payments.money_back import FeeKept
+from models.payments.worth import ItemTerms, Terms
+
+
+class Match(NamedTuple):
+    """What settling needs of a membership that a payment is for."""
+
+    membership_id: int
+    member_id: int
+    currency: str
+    shortfall_policy: str
+    buyer: Buyer
+    erased_at: datetime | None = None
+    """When its member was erased."""
+    earlier: Sequence[tuple[datetime, str, Buyer]] = ()
+    """Of each club that it had before: until when, its shortfall policy, and the buyer there."""
+
+    def at(self, moment: datetime) -> "Match":
+        """The same with the club that it had then."""
+        for until, policy, buyer in self.earlier:
+            if moment < until:
+                return self._replace(shortfall_policy=policy, buyer=buyer)
+        return self
+
+
+_MEMBERSHIPS = text("""
+    SELECT m.id, m.member_id, m.currency, n.erased_at, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
+           c.refund_fee_most_minor, t.since, t.dues_minor, t.interval, t.interval_count, t.partial, t.release,
+           t.release_times, t.frozen_dues, t.on_end, t.on_end_days, c.id AS club_id,
+           (SELECT string_agg(concat_ws(' ', p.item_id, p.quantity, p.days_to_expire), ',' ORDER BY p.item_id)
+            FROM pinned_terms p WHERE p.terms_id = t.id AND p.quantity > 0) AS items,
+           (SELECT json_agg(json_build_array(e.until, o.id, o.time_zone, o.shortfall_policy, o.refund_fee_percent,
+                                             o.refund_fee_most_minor) ORDER BY e.until, e.id)
+            FROM earlier_clubs e JOIN clubs o ON o.id = e.club_id WHERE e.membership_id = m.id) AS earlier
+    FROM memberships m
+    JOIN members n ON n.id = m.member_id
+    JOIN clubs c ON c.id = m.club_id
+    JOIN membership_terms t ON t.membership_id = m.id
+    WHERE m.id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY m.id, t.since, t.id
+""")
+
+
+def read(session: Session, ids: Collection[int]) -> dict[int, Match]:
+    """What settling needs of these memberships, with all versions of their terms."""
+    memberships: dict[int, Match] = {}
+    if not ids:
+        return memberships
+    lives = life.read(session, ids)
+    for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all():
+        membership_id, member_id, currency, erased_at, zone, policy, percent, most_minor, *pinned = row
+        since, dues_minor, interval, count, partial, release, times, frozen, on_end, end_days, club_id, *more = pinned
+        items, clubs = more
+        match = memberships.get(membership_id)
+        if match is None:
+            versions: list[Terms] = []
+            buyer = Buyer(versions, zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id))
+            earlier = [
+                (
+                    datetime.fromisoformat(until),
+                    rule,
+                    Buyer(versions, there, FeeKept(share, most), lives.of(membership_id, former)),
+                )
+                for until, former, there, rule, share, most in clubs or ()
+            ]
+            match = Match(membership_id, member_id, currency, policy, buyer, erased_at, earlier)
+            memberships[membership_id] = match
+        terms = Terms(
+            since, dues_minor, interval, count, partial, release, times, _items(items), frozen, on_end, end_days
+        )
+        match.buyer.versions.append(terms)
+    return memberships
+
+
+# Many memberships have the same terms.
+@lru_cache(4096)
+def _items(listed: str | None) -> tuple[ItemTerms, ...]:
+    """The terms that stand as `item quantity days,...`."""
+    each = listed.split(",") if listed else ()
+    return tuple(ItemTerms(*map(int, one.split())) for one in each)
