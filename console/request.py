@@ -1,11 +1,11 @@
 """The request that pages and API answer: its database session, the actor behind it, and its commit."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import TypeVar, cast
 
-from flask import g, request
+from flask import current_app, g, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy.orm import Session
@@ -43,6 +43,11 @@ def actor() -> Actor:
 def utc_now() -> datetime:
     """The present moment."""
     return datetime.now(UTC)
+
+
+def late_credit() -> timedelta:
+    """How long after its payment a credit is late."""
+    return cast("timedelta", current_app.config["SPP"].late_credit)
 
 
 def open_to(view: View, *roles: str) -> View:

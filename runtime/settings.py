@@ -7,6 +7,7 @@ ends the start with a `SettingsError` that names the variable and the remedy.
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -140,6 +141,11 @@ class Settings(BaseSettings):
     """Traces are sent there by OTLP over HTTP, to its path /v1/traces; needs the extra `otel`."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def late_credit(self) -> timedelta:
+        """How long after its payment a credit is late; zero is never."""
+        return timedelta(hours=self.late_credit_hours)
 
     @field_validator("alert_webhook_url", "otlp_endpoint", "sentry_dsn", mode="before")
     @classmethod

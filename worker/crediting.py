@@ -56,10 +56,6 @@ class Crediting:
     def _processors(self) -> dict[str, Processor]:
         return adapters(self.settings.endpoints)
 
-    @property
-    def _late_credit(self) -> timedelta:
-        return timedelta(hours=self.settings.late_credit_hours)
-
     def drain(self, keep_on: Callable[[], bool] = lambda: True) -> int:
         """Goes on until nothing is due, or `keep_on` says no between groups; returns events finished.
 
@@ -92,7 +88,7 @@ class Crediting:
         matched = 1
         while matched and keep_on():
             with self.sessions.begin() as session:
-                matched = settlement.settle_matched(session, now=self.now(), late_credit=self._late_credit)
+                matched = settlement.settle_matched(session, now=self.now(), late_credit=self.settings.late_credit)
         with self.sessions.begin() as session:
             thin_events.explain_orphans(session, self._processors)
         return self.drain(keep_on)
@@ -146,7 +142,7 @@ class Crediting:
             return 0
         attributes = {"events": len(group.events)}
         with telemetry.span("credit", attributes=attributes), self.sessions.begin() as session:
-            problems = settlement.take_in(session, group.facts, now=self.now(), late_credit=self._late_credit)
+            problems = settlement.take_in(session, group.facts, now=self.now(), late_credit=self.settings.late_credit)
             for event in group.events:
                 if not event.let_through and (problem := problems.get(event.id)):
                     group.outcomes[event.id] = Outcome(event.id, EventState.QUARANTINED, problem)

@@ -1,7 +1,7 @@
 """Announcements: what the payment provider says of subscriptions, and how staff answer it."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated
 
 from flask import current_app
@@ -12,7 +12,7 @@ from console import announcing
 from console.api.fields import TIME, Answer, Body, Id, Text, field, id_of, parameter
 from console.api.gate import act, read
 from console.api.paging import Listing, PageQuery, wrong_cursor
-from console.request import actor, database, utc_now
+from console.request import actor, database, late_credit, utc_now
 from models.payments import announcements
 from models.payments.announcements import Announcement as Open
 from models.payments.proposals import Does
@@ -122,7 +122,7 @@ def apply_announcement(announcement_id: int, body: AnswerBody) -> Application:
     one = _find(announcement_id, body)
     moved = announcing.apply(
         database(), one, reason=body.reason or "", by=actor(), now=utc_now(),
-        late_credit=timedelta(hours=current_app.config["SPP"].late_credit_hours),
+        late_credit=late_credit(),
     )  # fmt: skip
     return Application(
         announcement_id=announcement_id,

@@ -1,10 +1,9 @@
 """The life of a membership: freezes and its end, each with a preview of the sessions that it moves."""
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated
 
-from flask import current_app
 from flask_openapi3 import Tag
 from pydantic import Field
 
@@ -12,7 +11,7 @@ from console.api.fields import TIME, Answer, Body, Day, Text, field, id_of, para
 from console.api.fields import Query as Parameters
 from console.api.gate import act, change, read
 from console.api.paging import Listing
-from console.request import actor, database, utc_now
+from console.request import actor, database, late_credit, utc_now
 from console.rows import row
 from models.members import life
 from models.members.life import Done, LifeAct, LifeKind
@@ -284,7 +283,7 @@ def reopen_membership(membership: Membership, body: UndoingBody) -> RecordedEnd:
 
 def preview(act: Callable[[], Done]) -> Preview:
     """What the act would move."""
-    _, moved, waiting = living.preview(database(), act, now=utc_now(), late_credit=_late_credit())
+    _, moved, waiting = living.preview(database(), act, now=utc_now(), late_credit=late_credit())
     return Preview(moves=[Moves.model_validate(one) for one in moved], waiting=waiting)
 
 
@@ -318,12 +317,8 @@ def _ended(act: Callable[[], Done]) -> RecordedEnd:
 
 def _settled(act: Callable[[], Done]) -> tuple[LifeAct, dict[str, object]]:
     """The act done, and settled at once."""
-    version, moved, waiting = living.apply(database(), act, now=utc_now(), late_credit=_late_credit())
+    version, moved, waiting = living.apply(database(), act, now=utc_now(), late_credit=late_credit())
     return version, {"moved": [MovedSessions.model_validate(one) for one in moved], "waiting": waiting}
-
-
-def _late_credit() -> timedelta:
-    return timedelta(hours=current_app.config["SPP"].late_credit_hours)
 
 
 def _freeze(number: int) -> LifeAct:

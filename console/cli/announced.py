@@ -1,6 +1,6 @@
 """Commands about what the payment provider says of subscriptions: announcements, and how they are answered."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import click
 from sqlalchemy.orm import Session
@@ -57,7 +57,7 @@ def apply_announcement(number: int, membership_id: int | None, dry_run: bool, re
     """Do to a membership what was announced: end, reopen or freeze it, or end a freeze."""
     now = datetime.now(UTC)
     with opened() as (loaded, make), make.begin() as session:
-        one, late_credit = _the_one(session, loaded, number, membership_id), timedelta(hours=loaded.late_credit_hours)
+        one, late_credit = _the_one(session, loaded, number, membership_id), loaded.late_credit
         moved = announcing.apply(
             session, one, reason=reason, by=operator(), now=now, late_credit=late_credit, preview=dry_run
         )

@@ -1,7 +1,7 @@
 """Commands about the life of a membership: freeze, unfreeze, end-membership, reopen, close-club, life."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import click
@@ -241,7 +241,7 @@ def _do(act: Act, dry_run: bool, now: datetime) -> None:
     """Do the act and settle it at once, or only see what that would move; and say it."""
     how = living.preview if dry_run else living.apply
     with opened() as (loaded, make), make.begin() as session:
-        late_credit = timedelta(hours=loaded.late_credit_hours)
+        late_credit = loaded.late_credit
         version, moved, waiting = how(session, lambda: act(session), now=now, late_credit=late_credit)
         known = version.replaces or (None if dry_run else version.id)
         answer: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """Commands about members: sign-up, member."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import click
@@ -85,7 +85,7 @@ def add_references(
 
 def settle_waiting(session: Session, loaded: Settings) -> int:
     """Settle all payments that found a membership; how many."""
-    late_credit, total = timedelta(hours=loaded.late_credit_hours), 0
+    late_credit, total = loaded.late_credit, 0
     while settled := settlement.settle_matched(session, now=datetime.now(UTC), late_credit=late_credit):
         total += settled
     return total

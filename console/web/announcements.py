@@ -6,8 +6,7 @@ from typing import Any
 from flask import abort, current_app, request, url_for
 
 from console import announcing
-from console.request import actor, database, utc_now
-from console.web import billing
+from console.request import actor, database, late_credit, utc_now
 from console.web.access import Answer, Pages, Role
 from console.web.forms import page, pressed
 from models.payments import announcements
@@ -47,7 +46,7 @@ def apply(fact_id: int, membership_id: int) -> Answer:
 
     def act() -> str:
         one, now = _find(fact_id, membership_id), utc_now()
-        moved = announcing.apply(database(), one, reason="", by=actor(), now=now, late_credit=billing.late_credit())
+        moved = announcing.apply(database(), one, reason="", by=actor(), now=now, late_credit=late_credit())
         return " ".join([f"{one.proposal.done} for {one.member}.", *(f"{grant.words}." for grant in moved)])
 
     return pressed(act, _back(membership_id))

@@ -1,12 +1,9 @@
 """Adding a billing reference to a membership, which credits at once the payments that waited for it."""
 
-from datetime import timedelta
-
-from flask import current_app
 from wtforms import BooleanField, SelectField, StringField
 from wtforms.validators import Length, ValidationError
 
-from console.request import actor, database, utc_now
+from console.request import actor, database, late_credit, utc_now
 from console.web.formats import endpoints
 from console.web.forms import Form
 from models.members import memberships, reference_moves
@@ -46,11 +43,6 @@ def share_field() -> BooleanField:
     )
 
 
-def late_credit() -> timedelta:
-    """How long after its payment a credit is late."""
-    return timedelta(hours=current_app.config["SPP"].late_credit_hours)
-
-
 def add(membership: Membership, endpoint: str, reference: str, *, shared: bool = False) -> str:
     """Let the endpoint's payments with that reference find the membership, and settle those that waited.
 
@@ -61,6 +53,11 @@ def add(membership: Membership, endpoint: str, reference: str, *, shared: bool =
     memberships.add_billing_reference(session, membership, endpoint, reference, by=actor(), shared=shared)
     if not waiting:
         return ""
-    while settlement.settle_matched(session, now=utc_now(), late_credit=late_credit()):
-        pass
+    settle_waiting()
     return f"{counted(waiting, 'payment')} that had waited for it {'is' if waiting == 1 else 'are'} settled now."
+
+
+def settle_waiting() -> None:
+    """Settle all payments that wait for a billing reference that is there now."""
+    while settlement.settle_matched(database(), now=utc_now(), late_credit=late_credit()):
+        pass

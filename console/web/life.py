@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 from flask import abort, request, url_for
 from wtforms.validators import InputRequired, Optional
 
-from console.request import actor, database, utc_now
-from console.web import billing, membership_page
+from console.request import actor, database, late_credit, utc_now
+from console.web import membership_page
 from console.web.access import Answer, Pages, Role
 from console.web.fields import Day
 from console.web.previews import ActForm, Preview, answered
@@ -144,7 +144,7 @@ def _window(
 
     def planned(reason: str, *, preview: bool) -> Preview:
         now, how = utc_now(), living.preview if preview else living.apply
-        _, moved, waiting = how(database(), lambda: act(reason, now), now=now, late_credit=billing.late_credit())
+        _, moved, waiting = how(database(), lambda: act(reason, now), now=now, late_credit=late_credit())
         words = [one.words for one in moved if one.remaining_before or one.remaining_after] or ["No sessions move"]
         if waiting:
             words = [f"{counted(waiting, 'payment')} are settled again in the background: look again in a minute"]

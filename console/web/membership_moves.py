@@ -21,7 +21,6 @@ from models.catalogue.clubs import Club
 from models.errors import PreviewChanged, SppError
 from models.members import club_move, reference_moves
 from models.members.memberships import Membership
-from models.payments import settlement
 
 pages = Pages("membership_moves", __name__, url_prefix="/memberships")
 
@@ -115,8 +114,7 @@ def give_up(membership_id: int) -> Answer:
             database(), membership, endpoint, reference, into=into(), reason=form.text("reason"), by=actor()
         )
         form.as_previewed(words)
-        while settlement.settle_matched(database(), now=utc_now(), late_credit=billing.late_credit()):
-            pass
+        billing.settle_waiting()
         return words, url_for("memberships.show", membership_id=membership_id, _anchor="billing")
 
     if answer := form.submitted(act):

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from wtforms import RadioField, SelectChoice
 from wtforms.validators import InputRequired
 
-from console.request import actor, database, utc_now
-from console.web import billing, review_list
+from console.request import actor, database, late_credit, utc_now
+from console.web import review_list
 from console.web.access import Answer, Pages, Role
 from console.web.forms import ReasonForm, page, why
 from console.web.review_list import MAY_MARK
@@ -40,7 +40,7 @@ def mark(payment_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         not_dues.mark(database(), root.endpoint, form.what.data, reason=form.text("reason"), by=actor())
-        settlement.settle(database(), [root.id], now=utc_now(), late_credit=billing.late_credit())
+        settlement.settle(database(), [root.id], now=utc_now(), late_credit=late_credit())
         return f"{form.what.data} is no dues. Other payments with it follow within a minute.", review_list.back()
 
     return form.submitted(act) or review_list.show("not_dues", form=form, story=story)
