@@ -45,7 +45,9 @@ class Postgres(Server):
 
     def create(self, database: str, template: str | None = None) -> None:
         """Create a database, as a copy of `template` if given, which must have no connections."""
-        copy = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template)) if template else sql.SQL("")
+        # Files are copied faster than their pages are written to the log.
+        copied = sql.SQL(" TEMPLATE {} STRATEGY file_copy")
+        copy = copied.format(sql.Identifier(template)) if template else sql.SQL("")
         self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)) + copy)
 
     def drop(self, database: str) -> None:

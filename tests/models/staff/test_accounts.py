@@ -34,12 +34,6 @@ LATER = NOW + timedelta(days=1)
 PASSWORD = "correct horse"
 
 
-@pytest.fixture(autouse=True)
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashing that costs next to nothing."""
-    monkeypatch.setattr(accounts, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-
-
 def account(session: Session, email: str = "ada@example.com", role: Role = Role.DESK) -> Staff:
     return accounts.add(
         session, email=email, name="Ada", role=role, password=PASSWORD, by=Actor("root", "here"), now=NOW
