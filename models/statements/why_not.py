@@ -64,13 +64,15 @@ class Held(NamedTuple):
     expired_day: date | None
     """Its last usable day."""
     is_reversed: bool
-    """All its money went back."""
+    """All of it was taken back."""
     frozen: int
     """Sessions that could be used if their membership were not frozen."""
     frozen_to: date | None
     """The last day of that freeze; `OPEN` until further notice."""
     overdue: int
     """Sessions that could be used if the dues of their membership were not overdue."""
+    money_went_back: bool
+    """Money of that grant's payment went back. If it was taken back without that, its payment is worth nothing now."""
     overdue_since: date | None = None
 
 
@@ -125,8 +127,11 @@ def _none_left(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if held.grant_id is None:
         return None
     if held.is_reversed:
-        sentence = f"The last {_named(held.item)} were taken back, because their payment was."
-        return WhyNot(Reason.NONE_LEFT, sentence, "They come back when it is paid again.", grant_id=held.grant_id)
+        why, way_out = "their payment was", "They come back when it is paid again."
+        if not held.money_went_back:
+            why, way_out = "their payment counts for none any more", "Where they came from says why."
+        sentence = f"The last {_named(held.item)} were taken back, because {why}."
+        return WhyNot(Reason.NONE_LEFT, sentence, way_out, grant_id=held.grant_id)
     sentence = f"No {_named(held.item)} are left."
     return WhyNot(Reason.NONE_LEFT, sentence, "More come with the next payment of the dues.", grant_id=held.grant_id)
 
@@ -180,7 +185,12 @@ _HELD = text(f"""
     SELECT i.id, i.name, CAST(coalesce(s.usable, 0) AS bigint), CAST(coalesce(s.coming, 0) AS bigint), s.coming_day,
            l.id, l.is_live, l.expires_at, l.time_zone, coalesce(l.reversed = l.quantity, false),
            CAST(greatest(0, least(l.remaining + e.expired, l.quantity - l.reversed - e.used)) AS bigint),
-           CAST(coalesce(s.frozen, 0) AS bigint), s.frozen_to, CAST(coalesce(s.overdue, 0) AS bigint)
+           CAST(coalesce(s.frozen, 0) AS bigint), s.frozen_to, CAST(coalesce(s.overdue, 0) AS bigint),
+           EXISTS (
+               SELECT FROM payments paid JOIN payments named ON named.root_id = paid.root_id
+               JOIN payment_facts f ON f.payment_id = named.id AND f.kind = 'reversed'
+               WHERE paid.id = l.payment_id
+           )
     FROM items i
     LEFT JOIN sums s ON s.item_id = i.id
     LEFT JOIN longest l ON l.item_id = i.id
