@@ -7,6 +7,7 @@ dies, however it dies: a file that is not locked is left over, and is ignored.
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,7 +33,10 @@ class SeveralStacks(LocalFailure):
     """Several stacks run, and none of them is nearer than the others."""
 
     def __init__(self, found: list[RunningStack]) -> None:
-        lines = "".join(f"\n  export SPP_DATA={one.data}   console at {one.console}, pid {one.pid}" for one in found)
+        lines = "".join(
+            f"\n  export SPP_DATA={shlex.quote(str(one.data))}   console at {one.console}, pid {one.pid}"
+            for one in found
+        )
         super().__init__(f"`spp up` runs {len(found)} times. Choose one of them by its data folder:{lines}")
 
 
