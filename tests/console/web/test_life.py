@@ -316,7 +316,7 @@ class TestEnd:
         assert held(session, membership) == {"Spin": 0, "Training": 0}
         manager.get("/review/?reason=ended")
         assert "Paid after the end" in manager.text
-        assert f"after the membership ended on {said(-3)}: it gave nothing" in manager.text
+        assert f"but the membership ended on {said(-3)}: it gave nothing" in manager.text
         manager.get(f"/memberships/{membership.id}")
         assert "8 Spin · 8 taken back 2 Training" in manager.text, "no money went back"
         manager.get(f"/members/{membership.member_id}")
