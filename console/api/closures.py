@@ -10,9 +10,8 @@ from console.api.paging import Listing
 from console.request import actor, database, utc_now
 from models.catalogue.clubs import Club
 from models.catalogue.days import ONE_DAY, local_day
-from models.members import life
+from models.members import closure_walk, life
 from models.members.life import LifeAct, LifeKind, Scope
-from models.payments import living
 from models.staff.accounts import Role
 
 SCOPE = "The sessions for which its days do not count: `class`, `personal_training` or `all`."
@@ -74,7 +73,7 @@ class Closures(Listing[Closure]):
 def list_closures(club: Club) -> Closures:
     """List the closures of a club, past and to come. Those that were undone are left out."""
     acts = life.in_force(database(), club_id=club.id)
-    numbers, waiting = life.numbers(database(), [one.id for one in acts]), living.waiting(database())
+    numbers, waiting = life.numbers(database(), [one.id for one in acts]), closure_walk.waiting(database())
     return Closures(data=[_shown(one, numbers[one.id], waiting) for one in acts], next_cursor=None)
 
 
@@ -84,7 +83,7 @@ def preview_closure(club: Club, query: ClosureQuery) -> ClosurePreview:
     first, last = query.first_day, query.last_day
     wish = LifeAct(kind=LifeKind.CLOSURE.value, first_day=first, last_day=last)
     life.check_days(wish, local_day(utc_now(), club.time_zone))
-    reached = living.reach(database(), club.id, query.scope, first)
+    reached = closure_walk.reach(database(), club.id, query.scope, first)
     return ClosurePreview(club_id=club.id, days=(last - first + ONE_DAY).days, **reached._asdict())
 
 
@@ -121,5 +120,5 @@ def _closure(number: int) -> LifeAct:
 
 
 def _shown(version: LifeAct, number: int | None = None, waiting: int | None = None) -> Closure:
-    waiting = living.waiting(database()) if waiting is None else waiting
+    waiting = closure_walk.waiting(database()) if waiting is None else waiting
     return Closure.of(version, **recorded(version, number), waiting=waiting)

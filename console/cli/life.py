@@ -14,7 +14,7 @@ from console.cli.moments import DAY
 from models.catalogue.clubs import Club
 from models.catalogue.days import ONE_DAY, local_day
 from models.errors import NotFound
-from models.members import life
+from models.members import closure_walk, life
 from models.members.life import SCOPES, Done, LifeAct, LifeKind, Scope
 from models.members.memberships import Membership, the_member, the_membership
 from models.payments import living
@@ -155,7 +155,7 @@ def close_club(
         else:
             known = LifeAct(kind=LifeKind.CLOSURE.value, scope=scope, first_day=first, last_day=last)
             life.check_days(known, local_day(now, club.time_zone))
-        reached = living.reach(session, club.id, known.scope or "", known.first_day or date.min)
+        reached = closure_walk.reach(session, club.id, known.scope or "", known.first_day or date.min)
         what = f"Closure of {name} ({SCOPES[Scope(known.scope or '')].lower()}) {known.days}"
         answer: dict[str, Any] = {
             "number": number, "club": name, "scope": known.scope, "first_day": known.first_day,
@@ -170,7 +170,7 @@ def close_club(
                 session, club, scope=Scope(scope), first=first, last=last, reason=why, by=operator(), now=now
             )
             answer["number"] = done.act.id
-        answer["waiting"] = living.waiting(session)
+        answer["waiting"] = closure_walk.waiting(session)
     show.answer(
         answer,
         _said(what, undone=bool(number), dry_run=dry_run),
@@ -195,7 +195,7 @@ def life_command(email: str | None, name: str | None) -> None:
             held = the_member(session, email or "").memberships
             acts = [act for one in held for act in life.in_force(session, membership_id=one.id)]
             acts += [act for club in {one.club_id for one in held} for act in life.in_force(session, club_id=club)]
-        numbers, waiting = life.numbers(session, [one.id for one in acts]), living.waiting(session)
+        numbers, waiting = life.numbers(session, [one.id for one in acts]), closure_walk.waiting(session)
         rows = [_row(act, numbers[act.id]) for act in acts]
     if show.as_json({"life": rows, "waiting": waiting}):
         return

@@ -16,9 +16,8 @@ from console.web.previews import ActForm, Preview, answered
 from models.catalogue.clubs import Club
 from models.catalogue.days import local_day
 from models.errors import NotChanged
-from models.members import life
+from models.members import closure_walk, life
 from models.members.life import SCOPES, Done, LifeAct, LifeKind, Scope
-from models.payments import living
 from models.wording import counted
 
 pages = Pages("closures", __name__, url_prefix="/<id:club_id>/closures")
@@ -116,7 +115,7 @@ def _preview(closure: LifeAct, what: str, days: int, effect: str) -> Preview:
     """What it comes to that so many days count or not."""
     club = row(Club, closure.club_id or 0)
     scope = Scope(closure.scope or "")
-    reached = living.reach(database(), club.id, scope.value, closure.first_day or date.min)
+    reached = closure_walk.reach(database(), club.id, scope.value, closure.first_day or date.min)
     move = f"{counted(reached.grants, 'grant')} of {counted(reached.members, 'member')}: {counted(days, 'day')} each"
     if not reached.grants:
         move = "No sessions move"
@@ -156,6 +155,6 @@ def _page(club: Club, template: str = "closures", /, **window: object) -> Answer
         coming=[one for last, one in closures if last >= today],
         over=[one for last, one in reversed(closures) if today - SHOWN_FOR < last < today],
         history=life.history(session, club_id=club.id),
-        waiting=living.waiting(session),
+        waiting=closure_walk.waiting(session),
         **window,
     )

@@ -31,7 +31,7 @@ from models.errors import (
     WrongState,
     YearWrong,
 )
-from models.members import settling_again
+from models.members import closure_walk, settling_again
 from models.members.memberships import Membership, lock_member
 from models.staff import actions
 from models.staff.actions import Action, Actor
@@ -230,7 +230,10 @@ def history(session: Session, *, membership_id: int | None = None, club_id: int 
 
 
 class Done(NamedTuple):
-    """An act that was recorded, and the payments that it lets settle again (by the sweep, or at once)."""
+    """An act that was recorded, and the payments that it lets settle again (by the sweep, or at once).
+
+    Those of a closure are not listed: the sweep walks over them (`closure_walk.py`).
+    """
 
     act: LifeAct
     payments: list[int]
@@ -311,8 +314,9 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     act.action_id = actions.log(session, by, verb, f"{whose}, {act.days}", member_id=member_id, reason=reason)
     session.add(act)
     session.flush()
-    if act.club_id and act.first_day:
-        return Done(act, settling_again.of_club(session, act.club_id, act.first_day, act.scope or ""))
+    if act.club_id:
+        closure_walk.begin(session, act.id, act.replaces)
+        return Done(act, [])
     return Done(act, settling_again.of_memberships(session, [(act.membership_id or 0, None)]))
 
 

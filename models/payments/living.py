@@ -1,7 +1,7 @@
 """What an act on the life of a membership does to its sessions: shown before it is done, and settled with it.
 
 Main verbs: `preview` and `apply`. Both settle at once the payments that the act lets settle again. A closure of a whole
-club is left to the worker's sweep, which settles it in batches; `waiting` says how much is left.
+club is left to the worker's sweep, which walks over its payments (`models/members/closure_walk.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -97,34 +97,3 @@ class _GrantNow(NamedTuple):
 def _grants(session: Session, roots: Sequence[int]) -> dict[int, _GrantNow]:
     rows = session.execute(_GRANTS, {"roots": array(roots)})
     return {grant_id: _GrantNow(*row) for grant_id, *row in rows}
-
-
-_WAITING = text("SELECT count(*) FROM payments WHERE settle_again")
-
-
-def waiting(session: Session) -> int:
-    """How many payments the sweep has yet to settle again."""
-    return int(session.scalars(_WAITING).one())
-
-
-class Reach(NamedTuple):
-    """What a closure would reach: grants that can still be used, and whose they are."""
-
-    grants: int
-    members: int
-    sessions: int
-
-
-_REACH = text("""
-    SELECT count(*), count(DISTINCT g.member_id), CAST(coalesce(sum(g.remaining), 0) AS bigint)
-    FROM credit_grants g
-    JOIN memberships m ON m.id = g.membership_id AND m.club_id = :club
-    JOIN clubs c ON c.id = :club
-    JOIN items i ON i.id = g.item_id AND :scope IN ('all', i.session_type)
-    WHERE g.remaining > 0 AND g.expires_at > CAST(CAST(:first AS date) AS timestamp) AT TIME ZONE c.time_zone
-""")
-
-
-def reach(session: Session, club_id: int, scope: str, first: date) -> Reach:
-    """The grants with sessions left that can be used on that local day or later, which a closure from it on moves."""
-    return Reach(*session.execute(_REACH, {"club": club_id, "scope": scope, "first": first}).one())

@@ -17,6 +17,7 @@ from models.database.arrays import Batch, array
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
+from models.members import closure_walk
 from models.payments import dates, positions, recorded, references, reviews, standing
 from models.payments.entitlement import Owed
 from models.payments.facts import Fact, KnownFact, Linked, Paid, Restored, Reversed
@@ -312,19 +313,31 @@ def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, l
     return len(roots)
 
 
+def settle_closures(
+    session: Session, *, now: datetime, late_credit: timedelta, limit: int = closure_walk.BATCH
+) -> bool:
+    """Settle the payments of the next `limit` grants that a closure reaches; whether there is more to do."""
+    roots = closure_walk.advance(session, limit=limit)
+    if roots:
+        settle(session, roots, now=now, late_credit=late_credit)
+    return roots is not None
+
+
 def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
     """The payments among these for which settling would post something. Writes nothing.
 
-    Left out are those that the next sweep settles: unmatched ones, and those whose worth or days were changed.
+    Left out are those that a sweep settles: unmatched ones, and those whose worth or days were changed.
     """
     read = positions.read(session, roots)
     positions.read_grants(session, read)
     dated = {one.position.payment.root for one in dates.wrong(session, read)}
+    walked = closure_walk.among(session, roots)
     return [
         position
         for position in read
         if position.payment.state != PaymentState.UNMATCHED
         and not position.payment.settle_again
+        and position.payment.root not in walked
         and (
             position.state != position.payment.state
             or {owed.key for owed in position.owed} - {grant.key for grant in position.grants}

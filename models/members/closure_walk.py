@@ -1,0 +1,129 @@
+"""The walk of a closure: which grants it reaches, and up to which one they are settled again. Main verb: `advance`.
+
+A closure of a club may reach more grants than one transaction should settle. Recording it, a change of it or its
+undoing leaves a cursor, and the worker's sweep settles a batch of payments per transaction until the cursor is at its
+end. What is credited meanwhile is settled by the new rules anyway, so the walk ends at the last grant of before.
+"""
+
+from collections.abc import Collection
+from datetime import date
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, ForeignKey, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database import locks
+from models.database.arrays import array
+from models.database.base import Base
+
+BATCH = 1000
+"""So many grants are settled in one transaction: of about half as many payments."""
+WINDOW = 100_000
+"""So many ids of grants are looked at in one transaction."""
+
+
+class ClosureWalk(Base):
+    """A walk that is under way; its row goes when it is at its end."""
+
+    __tablename__ = "closure_walks"
+
+    act_id: Mapped[int] = mapped_column(ForeignKey("life_acts.id"), primary_key=True, autoincrement=False)
+    """The version of the closure."""
+    done_to: Mapped[int] = mapped_column(BigInteger)
+    """The last grant that was settled."""
+    up_to: Mapped[int] = mapped_column(BigInteger)
+    """The last grant of the walk."""
+
+
+_BEGIN = text("""
+    WITH earlier AS (
+        DELETE FROM closure_walks WHERE act_id = CAST(:replaced AS bigint)
+    )
+    INSERT INTO closure_walks (act_id, done_to, up_to)
+    SELECT :act, 0, last FROM (SELECT max(id) AS last FROM credit_grants) g WHERE last IS NOT NULL
+""")
+
+
+def begin(session: Session, act_id: int, replaced: int | None) -> None:
+    """Let the sweep settle all that this version of a closure reaches. The caller holds `locks.change`.
+
+    The walk of the version that it replaces is over, wherever it is: this one covers the same grants from the first on.
+    """
+    session.execute(_BEGIN, {"act": act_id, "replaced": replaced})
+
+
+_REACHED = """
+    JOIN items i ON a.scope IN ('all', i.session_type)
+    JOIN credit_grants g ON g.item_id = i.id AND g.membership_id IS NOT NULL
+    JOIN grant_clubs c ON c.grant_id = g.id AND c.club_id = a.club_id
+        AND g.expires_at > CAST(a.first_day AS timestamp) AT TIME ZONE c.time_zone
+"""
+"""SQL: the grants `g` that a closure `a` can move. Those of the club's members when they were paid for, that can be
+used on its first day or later."""
+
+_OPEN = text("SELECT act_id, done_to, up_to FROM closure_walks ORDER BY act_id LIMIT 1 FOR UPDATE SKIP LOCKED")
+_NEXT = text(f"""
+    SELECT g.id, p.root_id FROM life_acts a {_REACHED} JOIN payments p ON p.id = g.payment_id
+    WHERE a.id = :act AND g.id > :after AND g.id <= :last
+    ORDER BY g.id LIMIT :limit
+""")
+_MOVE = text("UPDATE closure_walks SET done_to = :done_to WHERE act_id = :act")
+_END = text("DELETE FROM closure_walks WHERE act_id = :act")
+
+
+def advance(session: Session, *, limit: int = BATCH) -> set[int] | None:
+    """Move the cursor of a walk over its next grants; their payments, which the caller settles before it commits.
+
+    None where no walk is under way that nobody else is at. Killed before the commit, it has done nothing.
+    """
+    locks.settle(session)  # first, as recording an act does: it removes the walk that it replaces
+    walk = session.execute(_OPEN).first()
+    if walk is None:
+        return None
+    last = min(walk.up_to, walk.done_to + WINDOW)
+    values = {"act": walk.act_id, "after": walk.done_to, "last": last, "limit": limit}
+    found = session.execute(_NEXT, values).all()
+    done_to = found[-1].id if len(found) == limit else last
+    session.execute(_MOVE if done_to < walk.up_to else _END, {"act": walk.act_id, "done_to": done_to})
+    return {row.root_id for row in found}
+
+
+_LEFT = f"""
+    SELECT p.root_id FROM closure_walks w JOIN life_acts a ON a.id = w.act_id {_REACHED}
+        AND g.id > w.done_to AND g.id <= w.up_to
+    JOIN payments p ON p.id = g.payment_id
+"""
+_AMONG = text(f"{_LEFT} WHERE p.root_id = ANY(CAST(:roots AS bigint[]))")
+_WAITING = text(f"SELECT count(*) FROM ({_LEFT} UNION SELECT id FROM payments WHERE settle_again) waiting")
+
+
+def among(session: Session, roots: Collection[int]) -> set[int]:
+    """Those of these payments that a walk has yet to come to."""
+    return set(session.scalars(_AMONG, {"roots": array(roots)}))
+
+
+def waiting(session: Session) -> int:
+    """How many payments workers have yet to settle again, after a closure or any other change of the rules."""
+    return int(session.scalars(_WAITING).one())
+
+
+class Reach(NamedTuple):
+    """What a closure would reach: grants that can still be used, and whose they are."""
+
+    grants: int
+    members: int
+    sessions: int
+
+
+_REACH = text(f"""
+    SELECT count(*), count(DISTINCT g.member_id), CAST(coalesce(sum(g.remaining), 0) AS bigint)
+    FROM (
+        SELECT CAST(:club AS bigint) AS club_id, CAST(:scope AS text) AS scope, CAST(:first AS date) AS first_day
+    ) a {_REACHED}
+    WHERE g.remaining > 0
+""")
+
+
+def reach(session: Session, club_id: int, scope: str, first: date) -> Reach:
+    """The grants with sessions left that a closure from that local day on can move."""
+    return Reach(*session.execute(_REACH, {"club": club_id, "scope": scope, "first": first}).one())
