@@ -155,7 +155,7 @@ def _misread(session: Session, after: int, last: int) -> Iterator[tuple[int, str
         entered[row.member_id][row.item_id] = (row.usable, row.coming, row.shortfall)
     for member, items in entered.items():
         balances = statement.balances(session, member, now)
-        page = {one.item_id: (one.usable, one.coming, one.shortfall) for one in balances}
+        page = {one.item_id: (one.usable + one.frozen, one.coming, one.shortfall) for one in balances}
         for item in items.keys() | page.keys():
             found, summed = page.get(item, (0, 0, 0)), items.get(item, (0, 0, 0))
             if found != summed:

@@ -18,8 +18,8 @@ from models.database.base import Base
 
 BATCH = 1000
 """So many grants are settled in one transaction: of about half as many payments."""
-WINDOW = 100_000
-"""So many ids of grants are looked at in one transaction."""
+WINDOW = 2 * BATCH
+"""So many ids of grants are looked at in one transaction, whosever they are."""
 
 
 class ClosureWalk(Base):
@@ -52,20 +52,27 @@ def begin(session: Session, act_id: int, replaced: int | None) -> None:
     session.execute(_BEGIN, {"act": act_id, "replaced": replaced})
 
 
+# The view finds the club of when a grant was paid for; most memberships never had another one.
 _REACHED = """
     JOIN items i ON a.scope IN ('all', i.session_type)
-    JOIN credit_grants g ON g.item_id = i.id AND g.membership_id IS NOT NULL
-    JOIN grant_clubs c ON c.grant_id = g.id AND c.club_id = a.club_id
+    JOIN clubs c ON c.id = a.club_id
+    JOIN credit_grants g ON g.item_id = i.id
         AND g.expires_at > CAST(a.first_day AS timestamp) AT TIME ZONE c.time_zone
+    JOIN memberships m ON m.id = g.membership_id AND a.club_id = CASE
+        WHEN EXISTS (SELECT FROM earlier_clubs e WHERE e.membership_id = m.id)
+        THEN (SELECT paid.club_id FROM grant_clubs paid WHERE paid.grant_id = g.id) ELSE m.club_id END
 """
 """SQL: the grants `g` that a closure `a` can move. Those of the club's members when they were paid for, that can be
 used on its first day or later."""
 
 _OPEN = text("SELECT act_id, done_to, up_to FROM closure_walks ORDER BY act_id LIMIT 1 FOR UPDATE SKIP LOCKED")
 _NEXT = text(f"""
-    SELECT g.id, p.root_id FROM life_acts a {_REACHED} JOIN payments p ON p.id = g.payment_id
-    WHERE a.id = :act AND g.id > :after AND g.id <= :last
-    ORDER BY g.id LIMIT :limit
+    SELECT found.id, p.root_id
+    FROM (
+        SELECT g.id, g.payment_id FROM life_acts a {_REACHED}
+        WHERE a.id = :act AND g.id > :after AND g.id <= :last ORDER BY g.id LIMIT :limit
+    ) found JOIN payments p ON p.id = found.payment_id
+    ORDER BY found.id
 """)
 _MOVE = text("UPDATE closure_walks SET done_to = :done_to WHERE act_id = :act")
 _END = text("DELETE FROM closure_walks WHERE act_id = :act")

@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sqlalchemy import CheckConstraint, ForeignKey, exists, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, TextClause, exists, select, text
 from sqlalchemy.orm import Mapped, Session, aliased, joinedload, mapped_column, relationship
 
 from models.catalogue.clubs import Club
@@ -181,12 +181,22 @@ class Lives(NamedTuple):
         return Life(tuple(frozen), closed, ended)
 
 
-_LIVES = text("""
+AS_OF = """(
+        SELECT a.* FROM life_acts a
+        WHERE NOT a.undone AND a.recorded_at <= CAST(:now AS timestamptz) AND NOT EXISTS (
+            SELECT FROM life_acts later WHERE later.replaces = a.id AND later.recorded_at <= CAST(:now AS timestamptz)
+        )
+    )"""
+"""SQL: the acts that counted, as they were known at the moment `:now`. `life_in_force` has those of today."""
+
+
+def _lives(acts: str) -> TextClause:
+    return text(f"""
     SELECT kind, membership_id, NULL AS item_id, first_day, last_day
-    FROM life_in_force WHERE membership_id = ANY(CAST(:ids AS bigint[]))
+    FROM {acts} of_members WHERE membership_id = ANY(CAST(:ids AS bigint[]))
     UNION ALL
     SELECT a.kind, a.club_id, i.id, a.first_day, a.last_day
-    FROM life_in_force a JOIN items i ON a.scope IN ('all', i.session_type)
+    FROM {acts} a JOIN items i ON a.scope IN ('all', i.session_type)
     WHERE a.kind = 'closure' AND i.session_type IS NOT NULL
       AND a.club_id = ANY (ARRAY(
           SELECT club_id FROM memberships WHERE id = ANY(CAST(:ids AS bigint[]))
@@ -195,12 +205,21 @@ _LIVES = text("""
 """)
 
 
-def read(session: Session, membership_ids: Collection[int]) -> Lives:
-    """What counts of the lives of these memberships, and of the closures of their clubs."""
+_LIVES, _LIVES_AS_OF = _lives("life_in_force"), _lives(AS_OF)
+
+
+def read(session: Session, membership_ids: Collection[int], *, as_of: datetime | None = None) -> Lives:
+    """What counts of the lives of these memberships, and of the closures of their clubs.
+
+    With `as_of`, what this function returned at that moment.
+    """
     frozen: defaultdict[int, list[DayRange]] = defaultdict(list)
     closed: defaultdict[int, defaultdict[int, list[DayRange]]] = defaultdict(lambda: defaultdict(list))
     ended: dict[int, date] = {}
-    for kind, owner, item_id, first, last in session.execute(_LIVES, {"ids": array(membership_ids)}):
+    statement, values = _LIVES, {"ids": array(membership_ids)}
+    if as_of:
+        statement, values = _LIVES_AS_OF, {**values, "now": as_of.isoformat()}
+    for kind, owner, item_id, first, last in session.execute(statement, values):
         match kind:
             case LifeKind.FREEZE:
                 frozen[owner].append((first, last or OPEN))

@@ -220,8 +220,8 @@ def test_the_sweep_walks_over_what_a_closure_reaches_and_credits_between(crediti
     crediting.drain()
     with make.begin() as session:
         club = session.scalars(select(Club)).one()
-        days = {"first": date(2024, 3, 5), "last": date(2024, 3, 9)}
-        life.close(session, club, scope=Scope.CLASS, **days, reason="snow", by=BY, now=NOW)
+        days = {"first": date(2026, 3, 12), "last": date(2026, 3, 14)}
+        life.close(session, club, scope=Scope.ALL, **days, reason="snow", by=BY, now=NOW)
     assert value(make, "SELECT count(*) FROM closure_walks") == 1
     crediting.sweep(lambda: False)
     assert value(make, "SELECT count(*) FROM closure_walks") == 1, "out of time, it leaves the rest"
