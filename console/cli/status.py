@@ -21,7 +21,7 @@ from models.operations.figures import EndpointFigures
 from models.operations.headline import headline
 from models.operations.heartbeats import ProcessKind
 from models.operations.recent import Recent
-from models.operations.situation import Lookout
+from models.operations.situation import Lookout, Members
 from models.wording import counted, duration
 from runtime.logs import first_line
 from runtime.settings import Settings
@@ -38,6 +38,7 @@ class Seen:
     now: Situation
     alarms: Sequence[Alarm]
     broker: BrokerState
+    members: Members
 
 
 @click.command()
@@ -68,7 +69,7 @@ def lookout(make: sessionmaker[Session], settings: Settings, broker: Recent[Brok
 
 def _look(look: Lookout, broker: Recent[BrokerState]) -> Seen:
     now = look.now()
-    return Seen(now, alarms.fired(now), broker())
+    return Seen(now, alarms.fired(now), broker(), look.members())
 
 
 def _show(seen: Seen, before: str = "") -> None:
@@ -80,6 +81,7 @@ def _show(seen: Seen, before: str = "") -> None:
         "web": [process._asdict() for process in now.web],
         "jobs": [asdict(job) for job in now.jobs],
         "broker": asdict(seen.broker),
+        **seen.members._asdict(),
     }
     show.answer(known, before + "\n".join(screen(seen)))
 
@@ -101,7 +103,9 @@ def screen(seen: Seen) -> list[str]:
     lines.append(f"Web      {_web(now)}")
     lines += wrap(f"Jobs     {_jobs(now)}", WIDTH, subsequent_indent=" " * 9)
     lines.append(f"Broker   {seen.broker.summary}")
-    lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_grants:,} grants")
+    late = f". Overdue {seen.members.overdue:,}: /members/?standing=overdue" if seen.members.overdue else ""
+    expired = counted(figures.expired_sessions, "session")
+    lines.append(f"Expired  {expired} today{late}")
     lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
     for alarm in seen.alarms:
         lines += wrap(f"{alarm.severity.upper():8} {alarm.message}", WIDTH, subsequent_indent=" " * 9)

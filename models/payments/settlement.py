@@ -7,6 +7,7 @@ payments.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -323,26 +324,32 @@ def settle_closures(
     return roots is not None
 
 
-def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
-    """The payments among these for which settling would post something. Writes nothing.
+class Compared(NamedTuple):
+    """Payments whose facts say something else than what is stored, by their roots."""
 
-    Left out are those that a sweep settles: unmatched ones, and those whose worth or days were changed.
-    """
+    unsettled: list[int]
+    """Settling would post something."""
+    dues: list[int]
+    """Other failed dues are owed than `failed_dues` has."""
+    waiting: int
+    """How many were left out: settling would post something, but a sweep is to settle them anyway. They are unmatched,
+    or their worth or days were changed."""
+
+
+def compare(session: Session, roots: Collection[int]) -> Compared:
+    """What settling these payments would change. Writes nothing; the payments stay locked."""
     read = positions.read(session, roots)
     positions.read_grants(session, read)
     dated = {one.position.payment.root for one in dates.wrong(session, read)}
-    walked = closure_walk.among(session, roots)
-    return [
-        position
+    differing = {
+        position.payment.root: position.payment
         for position in read
-        if position.payment.state != PaymentState.UNMATCHED
-        and not position.payment.settle_again
-        and position.payment.root not in walked
-        and (
-            position.state != position.payment.state
-            or {owed.key for owed in position.owed} - {grant.key for grant in position.grants}
-            or _larger(position)
-            or position.payment.root in dated
-            or any(grant.reversed != target for grant, target in _targets(position))
-        )
-    ]
+        if position.state != position.payment.state
+        or {owed.key for owed in position.owed} - {grant.key for grant in position.grants}
+        or _larger(position)
+        or position.payment.root in dated
+        or any(grant.reversed != target for grant, target in _targets(position))
+    }
+    waiting = closure_walk.among(session, differing)
+    waiting |= {root for root, one in differing.items() if one.settle_again or one.state == PaymentState.UNMATCHED}
+    return Compared(sorted(differing.keys() - waiting), standing.differing(session, read), len(waiting))

@@ -219,7 +219,7 @@ def _balances(grants: str, frozen_to: str) -> TextClause:
            CAST(coalesce(sum(l.remaining) FILTER (WHERE l.usable AND l.expires_at = n.expires_at), 0) AS bigint),
            n.expires_at, CAST(sum(l.shortfall) AS bigint),
            CAST(coalesce(sum(l.remaining) FILTER (WHERE l.is_live AND l.frozen_to IS NOT NULL), 0) AS bigint),
-           min(l.frozen_to) FILTER (WHERE l.is_live AND l.remaining > 0), c.days, c.moments, c.sessions
+           min(l.frozen_to) FILTER (WHERE l.is_live AND l.remaining > 0) AS frozen_to, c.days, c.moments, c.sessions
     FROM grants l
     JOIN items i ON i.id = l.item_id
     LEFT JOIN next n ON n.item_id = l.item_id
@@ -317,8 +317,14 @@ def balances(session: Session, member_id: int, now: datetime, *, as_of: datetime
     statement, _ = _NOW if as_of is None else _AS_OF
     rows = session.execute(statement, {"member": member_id, "now": as_of or now})
     return [
-        Balance(*balance, None if frozen_to == OPEN else frozen_to, list(map(Coming, *(days or () for days in coming))))
-        for *balance, frozen_to, coming in ((*row[:-3], row[-3:]) for row in rows)
+        Balance._make(
+            [
+                *row[:-4],
+                None if row.frozen_to == OPEN else row.frozen_to,
+                list(map(Coming, *(days or () for days in row[-3:]))),
+            ]
+        )
+        for row in rows
     ]
 
 

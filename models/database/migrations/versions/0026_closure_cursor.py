@@ -1,4 +1,4 @@
-"""Closures: how far the payments that one reaches are settled again."""
+"""Closures: how far the payments that one reaches are settled again; audits: what they could not judge."""
 
 from alembic import op
 
@@ -13,6 +13,7 @@ CREATE TABLE closure_walks (
     CONSTRAINT pk_closure_walks PRIMARY KEY (act_id),
     CONSTRAINT fk_closure_walks_act_id_life_acts FOREIGN KEY(act_id) REFERENCES life_acts (id)
 );
+ALTER TABLE audits ADD COLUMN left_out BIGINT NOT NULL DEFAULT 0;
 """
 
 
