@@ -12,12 +12,13 @@ from console.rows import row
 from console.web.access import Answer, Pages, Role
 from console.web.fields import Day
 from console.web.forms import page
-from console.web.previews import ActForm, Preview, answered
+from console.web.previews import ActForm, Preview, answered, back_words
 from models.catalogue.clubs import Club
 from models.catalogue.days import local_day
 from models.errors import NotChanged
 from models.members import closure_walk, life
 from models.members.life import SCOPES, Done, LifeAct, LifeKind, Scope
+from models.payments import living
 from models.wording import counted
 
 pages = Pages("closures", __name__, url_prefix="/<id:club_id>/closures")
@@ -115,12 +116,12 @@ def _preview(closure: LifeAct, what: str, days: int, effect: str) -> Preview:
     """What it comes to that so many days count or not."""
     club = row(Club, closure.club_id or 0)
     scope = Scope(closure.scope or "")
-    reached = closure_walk.reach(database(), club.id, scope.value, closure.first_day or date.min)
+    reached = living.reach(database(), closure, utc_now())
     move = f"{counted(reached.grants, 'grant')} of {counted(reached.members, 'member')}: {counted(days, 'day')} each"
     if not reached.grants:
         move = "No sessions move"
     head = f"{club.name} {what}: {counted(days, 'day')} {effect} for {SCOPES[scope].lower()}."
-    return Preview(head, [move])
+    return Preview(head, [move, *back_words(reached.brought_back if effect != "count again" else 0)])
 
 
 def _find(club: Club, closure_id: int) -> LifeAct:

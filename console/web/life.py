@@ -10,7 +10,7 @@ from console.request import actor, database, late_credit, utc_now
 from console.web import membership_page
 from console.web.access import Answer, Pages, Role
 from console.web.fields import Day
-from console.web.previews import ActForm, Preview, answered
+from console.web.previews import ActForm, Preview, answered, back_words
 from models.catalogue import terms
 from models.catalogue.days import end_of, local_day
 from models.members import life
@@ -144,8 +144,10 @@ def _window(
 
     def planned(reason: str, *, preview: bool) -> Preview:
         now, how = utc_now(), living.preview if preview else living.apply
-        _, moved, waiting = how(database(), lambda: act(reason, now), now=now, late_credit=late_credit())
+        outcome = how(database(), lambda: act(reason, now), now=now, late_credit=late_credit())
+        _, moved, waiting = outcome
         words = [one.words for one in moved if one.remaining_before or one.remaining_after] or ["No sessions move"]
+        words = [*back_words(outcome.brought_back), *words]
         if waiting:
             words = [f"{counted(waiting, 'payment')} are settled again in the background: look again in a minute"]
         return Preview(said(), words)

@@ -6,8 +6,6 @@ end. What is credited meanwhile is settled by the new rules anyway, so the walk 
 """
 
 from collections.abc import Collection
-from datetime import date
-from typing import NamedTuple
 
 from sqlalchemy import BigInteger, ForeignKey, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -53,7 +51,7 @@ def begin(session: Session, act_id: int, replaced: int | None) -> None:
 
 
 # The view finds the club of when a grant was paid for; most memberships never had another one.
-_REACHED = """
+REACHED = """
     JOIN items i ON a.scope IN ('all', i.session_type)
     JOIN clubs c ON c.id = a.club_id
     JOIN credit_grants g ON g.item_id = i.id
@@ -69,7 +67,7 @@ _OPEN = text("SELECT act_id, done_to, up_to FROM closure_walks ORDER BY act_id L
 _NEXT = text(f"""
     SELECT found.id, p.root_id
     FROM (
-        SELECT g.id, g.payment_id FROM life_acts a {_REACHED}
+        SELECT g.id, g.payment_id FROM life_acts a {REACHED}
         WHERE a.id = :act AND g.id > :after AND g.id <= :last ORDER BY g.id LIMIT :limit
     ) found JOIN payments p ON p.id = found.payment_id
     ORDER BY found.id
@@ -96,7 +94,7 @@ def advance(session: Session, *, limit: int = BATCH) -> set[int] | None:
 
 
 _LEFT = f"""
-    SELECT p.root_id FROM closure_walks w JOIN life_acts a ON a.id = w.act_id {_REACHED}
+    SELECT p.root_id FROM closure_walks w JOIN life_acts a ON a.id = w.act_id {REACHED}
         AND g.id > w.done_to AND g.id <= w.up_to
     JOIN payments p ON p.id = g.payment_id
 """
@@ -112,25 +110,3 @@ def among(session: Session, roots: Collection[int]) -> set[int]:
 def waiting(session: Session) -> int:
     """How many payments workers have yet to settle again, after a closure or any other change of the rules."""
     return int(session.scalars(_WAITING).one())
-
-
-class Reach(NamedTuple):
-    """What a closure would reach: grants that can still be used, and whose they are."""
-
-    grants: int
-    members: int
-    sessions: int
-
-
-_REACH = text(f"""
-    SELECT count(*), count(DISTINCT g.member_id), CAST(coalesce(sum(g.remaining), 0) AS bigint)
-    FROM (
-        SELECT CAST(:club AS bigint) AS club_id, CAST(:scope AS text) AS scope, CAST(:first AS date) AS first_day
-    ) a {_REACHED}
-    WHERE g.remaining > 0
-""")
-
-
-def reach(session: Session, club_id: int, scope: str, first: date) -> Reach:
-    """The grants with sessions left that a closure from that local day on can move."""
-    return Reach(*session.execute(_REACH, {"club": club_id, "scope": scope, "first": first}).one())

@@ -324,6 +324,17 @@ class TestEnd:
         assert "payment reversed" not in manager.text
 
 
+def test_the_preview_counts_what_had_expired_and_can_be_used_again(
+    manager: Browser, gym: Gym, membership: Membership
+) -> None:
+    for number in (2, 3):
+        pay(gym, f"in_{number}", "sub_ada", 35)
+    manager.get(f"/memberships/{membership.id}/freeze", query_string={"first_day": on(-20), "last_day": on(-11)})
+    assert "16 expired sessions can be used again" in manager.text
+    assert do(manager, f"/memberships/{membership.id}/freeze", first_day=on(-20), last_day=on(-11)) == 200
+    assert "16 expired sessions can be used again." in manager.text
+
+
 def test_the_fee_of_a_freeze_is_called_so(manager: Browser, gym: Gym, session: Session, membership: Membership) -> None:
     frozen(gym, membership, -5, 9)
     now = datetime.now(UTC)

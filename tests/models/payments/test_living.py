@@ -239,8 +239,8 @@ class TestClosure:
         for number, _ in enumerate(people):
             tell(gym.session, Paid(f"in_{number}", january(1), DUES, "USD", (f"sub_{number}",)), now=january(1))
         before = days_of(gym, people)
-        assert closure_walk.reach(gym.session, gym.club.id, "class", day(10)).members == 3
         done = close(gym, Scope.CLASS, day(10), day(12))
+        assert living.reach(gym.session, done.act, january(5)).members == 3
         assert closure_walk.waiting(gym.session) == 3
         sweep_to_the_end(gym.session, january(6))
         assert [usable_to(gym, held) for held in people] == [day(3, 2)] * 3
