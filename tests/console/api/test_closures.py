@@ -133,8 +133,8 @@ def test_it_needs_a_reason_and_days(manager: Caller, path: str, gym: Gym) -> Non
 def test_a_closure_that_was_brings_many_expired_sessions_back_only_if_their_number_is_expected(
     manager: Caller, path: str, gym: Gym, session: Session
 ) -> None:
-    for number, days in enumerate((33, 33, 60)):
-        at = datetime.now(UTC) - timedelta(days=days)
+    for number, ago in enumerate((33, 33, 60)):
+        at = datetime.now(UTC) - timedelta(days=ago)
         gym.join(reference := fresh("sub"))
         tell(session, paid(f"in_{number}", reference, at=at), now=at)
     session.commit()
