@@ -145,16 +145,16 @@ class Life(NamedTuple):
 
     def words(self, today: date) -> list[str]:
         """How it stands and what is to come, as people say it: `Frozen until Jan 16, 2026`, `Ends on Jan 31, 2026`."""
-        said = []
+        words = []
         if run := self.frozen_days(today):
             first, last = run
             if first <= today:
-                said.append(f"Frozen until {until_words(last)}")
+                words.append(f"Frozen until {until_words(last)}")
             else:
-                said.append(f"Frozen from {day_of(first)} {'on' if last == OPEN else f'to {day_of(last)}'}")
+                words.append(f"Frozen from {day_of(first)} {'on' if last == OPEN else f'to {day_of(last)}'}")
         if self.ended:
-            said.append(f"{'Ends' if self.ended >= today else 'Ended'} on {day_of(self.ended)}")
-        return said
+            words.append(f"{'Ends' if self.ended >= today else 'Ended'} on {day_of(self.ended)}")
+        return words
 
 
 def until_words(last: date) -> str:

@@ -40,14 +40,14 @@ class MovedGrant(NamedTuple):
     @property
     def words(self) -> str:
         """`8 Class sessions: usable until Feb 10, 2026 instead of Jan 31, 2026`."""
-        said = []
+        parts = []
         if self.remaining_after != self.remaining_before:
-            said.append(f"{self.remaining_after} instead of {self.remaining_before}")
+            parts.append(f"{self.remaining_after} instead of {self.remaining_before}")
         if self.after != self.before:
             after = f"until {day_of(self.after)}" if self.after else "without an end"
             before = day_of(self.before) if self.before else "without an end"
-            said.append(f"usable {after} instead of {before if self.after else f'until {before}'}")
-        return f"{sessions_of(self.item, self.remaining_before or self.remaining_after)}: {', '.join(said)}"
+            parts.append(f"usable {after} instead of {before if self.after else f'until {before}'}")
+        return f"{sessions_of(self.item, self.remaining_before or self.remaining_after)}: {', '.join(parts)}"
 
 
 class Outcome(NamedTuple):
