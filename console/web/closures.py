@@ -121,7 +121,7 @@ def _preview(closure: LifeAct, what: str, days: int, effect: str) -> Preview:
     if not reached.grants:
         move = "No sessions move"
     head = f"{club.name} {what}: {counted(days, 'day')} {effect} for {SCOPES[scope].lower()}."
-    return Preview(head, [move, *back_words(reached.brought_back if effect != "count again" else 0)])
+    return Preview(head, [move, *back_words(reached.brought_back if effect != "count again" else 0, most=True)])
 
 
 def _find(club: Club, closure_id: int) -> LifeAct:

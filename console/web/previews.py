@@ -44,9 +44,10 @@ class Preview(NamedTuple):
         return " ".join([self.head, *(f"{one}." for one in [*self.moves[:most], *rest])])
 
 
-def back_words(sessions: int) -> list[str]:
-    """What a preview says first where sessions that have expired can be used again."""
-    return [f"{counted(sessions, 'expired session')} can be used again"] if sessions else []
+def back_words(sessions: int, *, most: bool = False) -> list[str]:
+    """What a preview says where so many sessions, or so many at most, that have expired can be used again."""
+    up_to = "up to " if most else ""
+    return [f"{up_to}{counted(sessions, 'expired session')} can be used again"] if sessions else []
 
 
 class Planned(Protocol):
