@@ -118,6 +118,10 @@ class TestFreeze:
         assert 'id="quantity-' not in manager.page
         assert "Expires later" in manager.text
         assert "10 frozen days not counted" in manager.text
+        for day, is_frozen in ((-1, False), (5, True), (12, False)):
+            manager.get(f"/members/{membership.member_id}?as_of={on(day)}T12:00")
+            assert (f"Spin 0 available 8 frozen until {said(9)}" in manager.text) == is_frozen
+            assert (f"Frozen until {said(9)}" in manager.text) == is_frozen
 
     def test_without_a_last_day_it_lasts_until_further_notice(
         self, manager: Browser, session: Session, membership: Membership

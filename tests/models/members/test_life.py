@@ -289,7 +289,14 @@ class TestRoles:
     def test_the_worker_settles_a_closure_and_changes_no_act(self, open_gym: Gym, engine: Engine) -> None:
         session, held = open_gym.session, open_gym.join("sub")
         tell(session, paid("in", "sub"))
-        close(session, open_gym.club, march(5), march(9))
+        session.commit()
+
+        def closes(console: Session) -> LifeAct:
+            act = close(console, console.get_one(Club, open_gym.club.id), march(5), march(8))
+            return change(console, act, march(9))
+
+        as_one_of(engine, DatabaseRole.CONSOLE, closes)
+        assert session.scalar(text("SELECT count(*) FROM closure_walks")) == 1, "one walk in the place of the other"
         session.commit()
         as_one_of(engine, DatabaseRole.WORKER, lambda s: settlement.settle_closures(s, now=NOW, late_credit=OF_TODAY))
         assert usable_to(open_gym, held) == date(2024, 4, 5)
