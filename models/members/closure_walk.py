@@ -17,7 +17,7 @@ from models.database.base import Base
 BATCH = 1000
 """So many grants are settled in one transaction: of about half as many payments."""
 WINDOW = 2 * BATCH
-"""So many ids of grants are looked at in one transaction, whosever they are."""
+"""So many ids of grants, of any club, are looked at in one transaction."""
 
 
 class ClosureWalk(Base):
@@ -45,7 +45,7 @@ _BEGIN = text("""
 def begin(session: Session, act_id: int, replaced: int | None) -> None:
     """Let the sweep settle all that this version of a closure reaches. The caller holds `locks.change`.
 
-    The walk of the version that it replaces is over, wherever it is: this one covers the same grants from the first on.
+    The walk takes the place of that of the version that it replaces, and starts again at the first grant.
     """
     session.execute(_BEGIN, {"act": act_id, "replaced": replaced})
 
@@ -60,8 +60,8 @@ REACHED = """
         WHEN EXISTS (SELECT FROM earlier_clubs e WHERE e.membership_id = m.id)
         THEN (SELECT paid.club_id FROM grant_clubs paid WHERE paid.grant_id = g.id) ELSE m.club_id END
 """
-"""SQL: the grants `g` that a closure `a` can move. Those of the club's members when they were paid for, that can be
-used on its first day or later."""
+"""SQL: the grants `g` that a closure `a` can move: those of its club, at the time of their payment, that can be used on
+its first day or later."""
 
 _OPEN = text("SELECT act_id, done_to, up_to FROM closure_walks ORDER BY act_id LIMIT 1 FOR UPDATE SKIP LOCKED")
 _NEXT = text(f"""
@@ -77,9 +77,9 @@ _END = text("DELETE FROM closure_walks WHERE act_id = :act")
 
 
 def advance(session: Session, *, limit: int = BATCH) -> set[int] | None:
-    """Move the cursor of a walk over its next grants; their payments, which the caller settles before it commits.
+    """Move the cursor of a walk over its next grants. Returns their payments, for the caller to settle and commit.
 
-    None where no walk is under way that nobody else is at. Killed before the commit, it has done nothing.
+    Returns None if no walk is under way, or other workers have locked all of them.
     """
     locks.settle(session)  # first, as recording an act does: it removes the walk that it replaces
     walk = session.execute(_OPEN).first()
