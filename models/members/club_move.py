@@ -38,7 +38,7 @@ def preview(session: Session, membership: Membership, club: Club) -> str:
     return (
         f"Payments made from now on count by the days of {club.name} ({club.time_zone}); of sessions that were used "
         f"before such a payment is reversed, {_SHORTFALLS[ShortfallPolicy(club.shortfall_policy)]}. Payments made "
-        f"before, also those that are told of later, keep the days and rules of {before.name} ({before.time_zone}): "
+        f"before, also those that arrive later, keep the days and rules of {before.name} ({before.time_zone}): "
         f"{left} with sessions left {'keeps its' if left.startswith('1 ') else 'keep their'} last day. "
         "Terms and billing references stay."
     )
