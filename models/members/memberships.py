@@ -75,6 +75,8 @@ class Membership(Base):
     payment_term_id: Mapped[int] = mapped_column(ForeignKey("payment_terms.id"), index=True)
     """This and the offer are those of the sign-up; `plan_at` says which ones a moment has."""
     currency: Mapped[Currency]
+    credits_from: Mapped[datetime | None]
+    """The cut-over, UTC: what was paid before it gives nothing, since an earlier system has. NULL: everything counts."""
     recorded_at: Mapped[RecordedAt]
 
     member: Mapped[Member] = relationship(back_populates="memberships", foreign_keys=[member_id])

@@ -6,13 +6,12 @@ club is left to the worker's sweep, which settles it in batches; `waiting` says 
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database.arrays import array
-from models.members.life import Done, LifeAct
 from models.payments import settlement
 from models.wording import day_of, sessions_of
 
@@ -44,10 +43,13 @@ class MovedGrant(NamedTuple):
         return f"{sessions_of(self.item, self.remaining_before or self.remaining_after)}: {', '.join(said)}"
 
 
-class Outcome(NamedTuple):
+Act = TypeVar("Act")
+
+
+class Outcome(NamedTuple, Generic[Act]):
     """An act, the grants that it moved, and how many payments it leaves to the sweep instead."""
 
-    act: LifeAct
+    act: Act
     moved: list[MovedGrant]
     waiting: int
 
@@ -61,8 +63,10 @@ _GRANTS = text("""
 """)
 
 
-def apply(session: Session, act: Callable[[], Done], *, now: datetime, late_credit: timedelta) -> Outcome:
-    """Do the act, and settle what it changes."""
+def apply(
+    session: Session, act: Callable[[], tuple[Act, list[int]]], *, now: datetime, late_credit: timedelta
+) -> Outcome[Act]:
+    """Do the act, which returns the payments that it lets settle again, and settle them."""
     done, payments = act()
     if len(payments) > _AT_ONCE:
         return Outcome(done, [], len(payments))
@@ -76,7 +80,9 @@ def apply(session: Session, act: Callable[[], Done], *, now: datetime, late_cred
     return Outcome(done, moved, 0)
 
 
-def preview(session: Session, act: Callable[[], Done], *, now: datetime, late_credit: timedelta) -> Outcome:
+def preview(
+    session: Session, act: Callable[[], tuple[Act, list[int]]], *, now: datetime, late_credit: timedelta
+) -> Outcome[Act]:
     """What `apply` would return; its act is in no database. Changes nothing; raises what the act raises."""
     trial = session.begin_nested()
     try:

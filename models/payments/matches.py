@@ -39,7 +39,7 @@ class Match(NamedTuple):
 _MEMBERSHIPS = text("""
     SELECT m.id, m.member_id, m.currency, n.erased_at, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
            c.refund_fee_most_minor, t.since, t.dues_minor, t.interval, t.interval_count, t.partial, t.release,
-           t.release_times, t.frozen_dues, t.on_end, t.on_end_days, c.id AS club_id,
+           t.release_times, t.frozen_dues, t.on_end, t.on_end_days, c.id AS club_id, m.credits_from,
            (SELECT string_agg(concat_ws(' ', p.item_id, p.quantity, p.days_to_expire), ',' ORDER BY p.item_id)
             FROM pinned_terms p WHERE p.terms_id = t.id AND p.quantity > 0) AS items,
            (SELECT json_agg(json_build_array(e.until, o.id, o.time_zone, o.shortfall_policy, o.refund_fee_percent,
@@ -63,16 +63,16 @@ def read(session: Session, ids: Collection[int]) -> dict[int, Match]:
     for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all():
         membership_id, member_id, currency, erased_at, zone, policy, percent, most_minor, *pinned = row
         since, dues_minor, interval, count, partial, release, times, frozen, on_end, end_days, club_id, *more = pinned
-        items, clubs = more
+        credits_from, items, clubs = more
         match = memberships.get(membership_id)
         if match is None:
             versions: list[Terms] = []
-            buyer = Buyer(versions, zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id))
+            buyer = Buyer(versions, zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id), credits_from)
             earlier = [
                 (
                     datetime.fromisoformat(until),
                     rule,
-                    Buyer(versions, there, FeeKept(share, most), lives.of(membership_id, former)),
+                    Buyer(versions, there, FeeKept(share, most), lives.of(membership_id, former), credits_from),
                 )
                 for until, former, there, rule, share, most in clubs or ()
             ]

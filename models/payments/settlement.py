@@ -132,7 +132,7 @@ def _settle_grants(
             now=now,
             note=f"all but a fee of {money(fee, paid.currency)} went back: it counts as all"
             if fee and paid
-            else position.of_its_time,
+            else position.why_nothing(grant.membership_id),
         )
     for move in list({move.grant_id: move for move in moves if move.fact_id}.values()):
         grant = grants[move.grant_id]
@@ -192,13 +192,18 @@ def _targets(position: Position) -> list[tuple[Grant, int]]:
     If two references turn out to be one payment after each was credited, the first grant of each tranche stays and the
     others are reversed whole. So is a grant of a tranche that is not owed after all.
     """
-    if position.state not in {PaymentState.SETTLED, PaymentState.NOT_DUES, PaymentState.FREEZE_FEE}:
+    if position.state not in _DECIDED:
         return []
     kept_of = {owed.key: owed.quantity - owed.reversed for owed in position.owed}
     return [
         (grant, grant.quantity - min(grant.quantity, kept_of.pop(grant.key, 0)))
         for grant in sorted(position.grants, key=lambda grant: grant.id)
     ]
+
+
+_DECIDED = {
+    PaymentState.SETTLED, PaymentState.NOT_DUES, PaymentState.FREEZE_FEE, PaymentState.BEFORE_CUT_OVER,
+}  # fmt: skip
 
 
 def _first_of_each(grants: Iterable[Grant]) -> Collection[Grant]:
