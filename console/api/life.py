@@ -281,7 +281,7 @@ def reopen_membership(membership: Membership, body: UndoingBody) -> RecordedEnd:
     return _ended(lambda: undone(known, body.reason))
 
 
-def preview(act: Callable[[], Done]) -> Preview:
+def preview(act: Callable[[], tuple[object, list[int]]]) -> Preview:
     """What the act would move."""
     _, moved, waiting = living.preview(database(), act, now=utc_now(), late_credit=late_credit())
     return Preview(moves=[Moves.model_validate(one) for one in moved], waiting=waiting)

@@ -212,6 +212,9 @@ class Membership(LifeDays):
     terms: list[Terms] = field("The oldest first; those of a later day are planned.", [])
     billing_references: list[BillingReference] = field("The processors' ids by which payments are matched to it.", [])
     recorded_at: datetime = field("When it was signed up.", TIME)
+    credits_from: datetime | None = field(
+        "The cut-over: what was paid before it gives nothing, since an earlier system gave it. Null: all counts.", None
+    )
     overdue_since: datetime | None = field("Since when its dues are overdue; null where they are not.", None)
 
 

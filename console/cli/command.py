@@ -97,6 +97,9 @@ SUMMARIES = {
         "close-club": "Close a club from a day to another, or undo a closure.",
         "life": "List the freezes, ends and closures that count for a member, or the closures of a club.",
     },
+    "moving_in": {
+        "cut-over": "Say from which day on the payments of a membership count; those before it give nothing.",
+    },
     "adjusting": {
         "adjust": "Give a member sessions (2), or take some (-2), with a reason.",
         "adjustments": "List the adjustments that wait for a second person.",

@@ -121,7 +121,8 @@ def words(value: str) -> str:
 
 def payment_state(state: str) -> str:
     """The state of a payment as people write it."""
-    return "Fee of a freeze" if state == PaymentState.FREEZE_FEE else words(state)
+    named = {PaymentState.FREEZE_FEE: "Fee of a freeze", PaymentState.BEFORE_CUT_OVER: "Before the cut-over"}
+    return named.get(PaymentState(state)) or words(state)
 
 
 def who(actor: str) -> str:

@@ -4,12 +4,13 @@ An earlier system has given the sessions of what was paid before it. So such a p
 whenever it is told of: settling looks at the moment that stands on the membership when it settles.
 """
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from models.catalogue.days import ONE_DAY, end_of
 from models.database import locks
 from models.errors import NotChanged, YearWrong
 from models.members import settling_again
@@ -49,6 +50,11 @@ def set_cut_over(
     return CutOver(membership, settling_again.of_memberships(session, [(membership.id, None)]))
 
 
+def beginning_of(membership: Membership, day: date) -> datetime:
+    """The moment at which that local day begins at its club, UTC."""
+    return end_of(day - ONE_DAY, membership.club.time_zone)
+
+
 def check(credits_from: datetime | None, now: datetime) -> None:
     """Refuse a moment that makes no sense. Raises YearWrong."""
     if credits_from and abs(credits_from - now) > timedelta(days=MAX_YEARS * 366):
@@ -60,13 +66,13 @@ def logged(credits_from: datetime | None) -> str:
     return f"payments count from {credits_from:%Y-%m-%d %H:%M} UTC on" if credits_from else "every payment counts"
 
 
-def words(membership: Membership) -> str:
-    """The cut-over for people: `What was paid before Mar 1, 2026 gives no sessions: ...`; or that there is none."""
-    if membership.credits_from is None:
-        return "Every payment gives its sessions."
-    local = membership.credits_from.astimezone(ZoneInfo(membership.club.time_zone))
+def words(credits_from: datetime | None, time_zone: str) -> str:
+    """The cut-over in words for people, by the club's clock."""
+    if credits_from is None:
+        return "Every payment gives its sessions, whenever it was paid."
+    local = credits_from.astimezone(ZoneInfo(time_zone))
     clock = "" if local.time() == time.min else f"{local:%H:%M} on "
     return (
-        f"What was paid before {clock}{day_of(local.date())} gives no sessions: an earlier "
-        "system has given them. Money of it that goes back stands in review."
+        f"What was paid before {clock}{day_of(local.date())} gives no sessions: an earlier system has given them. "
+        "Money of it that goes back stands in review."
     )

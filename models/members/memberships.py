@@ -76,7 +76,7 @@ class Membership(Base):
     """This and the offer are those of the sign-up; `plan_at` says which ones a moment has."""
     currency: Mapped[Currency]
     credits_from: Mapped[datetime | None]
-    """The cut-over, UTC: what was paid before it gives nothing, since an earlier system has. NULL: everything counts."""
+    """The cut-over, UTC: what was paid before gives nothing, since an earlier system gave it. NULL: all counts."""
     recorded_at: Mapped[RecordedAt]
 
     member: Mapped[Member] = relationship(back_populates="memberships", foreign_keys=[member_id])

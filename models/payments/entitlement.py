@@ -136,8 +136,8 @@ def entitlement(
         if not any(judged) and in_force(buyer.versions, paid.occurred_at).items:
             reasons.append(Reason(ReviewReason.NOTHING, "it gave no sessions by the rules of its payment term"))
     if cut_over_back:
-        back = money(int(cut_over_back), paid.currency)
-        what = f"{back} of a payment before the cut-over went back: opening sessions are not touched"
+        went = money(int(cut_over_back), paid.currency)
+        what = f"{went} of a payment before the cut-over went back: opening sessions are not touched"
         reasons.append(Reason(ReviewReason.CUT_OVER, what))
     cut_over = frozenset(owner for owner, why in nothing.items() if why == PaymentState.BEFORE_CUT_OVER)
     # A line that is nobody's yet may give something to a membership that comes later.

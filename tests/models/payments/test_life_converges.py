@@ -218,9 +218,9 @@ def mixed(draw: st.DrawFn, acts: list[Act], told: list[Step]) -> list[Step]:
     things: dict[object, list[Act]] = {}
     for act in acts:
         # A membership ends again only when its end was undone; of its cut-overs the last one counts.
-        things.setdefault(
-            (act.kind, act.whose) if act.kind in ("end", "bill", "cut-over") else act.thing, []
-        ).append(act)
+        things.setdefault((act.kind, act.whose) if act.kind in ("end", "bill", "cut-over") else act.thing, []).append(
+            act
+        )
     order = iter(draw(interleaved([*things.values()])))
     places = draw(st.permutations([*[None] * len(acts), *told]))
     return [place or (draw(st.sampled_from(["act", "act at once"])), next(order)) for place in places]
