@@ -27,7 +27,7 @@ from console.api.fields import (
 from console.api.gate import act, mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
 from console.api.problems import within
-from console.request import actor, database, utc_now
+from console.request import actor, database, is_test_endpoint, utc_now
 from console.rows import row
 from models.catalogue import terms
 from models.catalogue.clubs import Club
@@ -313,7 +313,7 @@ def change_billing(membership: Bought, body: BillingChangeBody) -> Membership:
     """
     reference_moves.give_up(
         database(), membership, body.endpoint, body.reference, into=_into(body.to_membership_id), reason=body.reason,
-        by=actor(),
+        by=actor(), is_test=is_test_endpoint(body.endpoint),
     )  # fmt: skip
     return shown(membership)
 
@@ -325,7 +325,10 @@ def _into(membership_id: int | None) -> Bought | None:
 def _add(bought: Bought, one: BillingReferenceBody) -> None:
     if current_app.config["SPP"].endpoint(one.endpoint) is None:
         raise NotFound(field="endpoint", what="endpoint", name=one.endpoint)
-    add_billing_reference(database(), bought, one.endpoint, one.reference, by=actor(), shared=one.shared)
+    add_billing_reference(
+        database(), bought, one.endpoint, one.reference, by=actor(), shared=one.shared,
+        is_test=is_test_endpoint(one.endpoint),
+    )  # fmt: skip
 
 
 def life_days(bought: Iterable[Bought]) -> dict[int, LifeDays]:

@@ -78,8 +78,8 @@ def add_references(
 ) -> int:  # fmt: skip
     """Add billing references, and settle all payments that waited for them; how many. Raises Failed or SppError."""
     for endpoint, reference in references:
-        the_endpoint(loaded, endpoint)
-        add_billing_reference(session, membership, endpoint, reference, by=operator(), shared=shared)
+        is_test = the_endpoint(loaded, endpoint).mode == "test"
+        add_billing_reference(session, membership, endpoint, reference, by=operator(), shared=shared, is_test=is_test)
     return settle_waiting(session, loaded)
 
 

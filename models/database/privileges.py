@@ -67,7 +67,8 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "logins": {CONSOLE: ANY},
     "members": {
         WORKER: f"{READ}, {_LOCK}",
-        CONSOLE: f"{ADD}, UPDATE (name, email, shares_email, recorded_at, merged_into, merged_at, erased_at)",
+        CONSOLE: f"{ADD}, UPDATE (name, email, shares_email, recorded_at, merged_into, merged_at, erased_at, is_test, "
+        "clock_ahead)",
     },
     "membership_terms": {WEB: READ, WORKER: READ, CONSOLE: ADD},
     "memberships": {
