@@ -393,8 +393,12 @@ class NotATestMember(SppError, status=409):
     """Member {number} is no test member: only a test member's clock can be set forward."""
 
 
-class TooFarAhead(SppError, field="days"):
-    """A clock can be {most} days ahead at most; this one is {ahead} ahead."""
+class ClockNotLater(SppError, field="day"):
+    """Its clock shows {day}: choose a later day."""
+
+
+class TooFarAhead(SppError, field="day"):
+    """A clock can be {most} days ahead at most: choose an earlier day."""
 
 
 class LiveEndpoint(SppError, field="endpoint"):

@@ -100,6 +100,10 @@ SUMMARIES = {
     "moving_in": {
         "cut-over": "Say from which day on the payments of a membership count; those before it give nothing.",
     },
+    "clocks": {
+        "test-member": "Make a member a test member: only test endpoints pay for it, and its clock can be set.",
+        "test-clock": "Set the clock of a test member forward to a day, at its club.",
+    },
     "adjusting": {
         "adjust": "Give a member sessions (2), or take some (-2), with a reason.",
         "adjustments": "List the adjustments that wait for a second person.",

@@ -48,7 +48,13 @@ def install(app: Flask) -> None:
         weekday=weekday,
     )
     app.jinja_env.globals.update(
-        short_day=short_day, link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now
+        short_day=short_day,
+        link=link,
+        times=times,
+        house_zone=house_zone,
+        endpoints=endpoints,
+        now=utc_now,
+        test_endpoints=test_endpoints,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
@@ -144,6 +150,11 @@ def link(page: str, /, **query: object) -> str:
 def endpoints() -> list[str]:
     """The names of the installation's endpoints."""
     return [endpoint.name for endpoint in current_app.config["SPP"].endpoints]
+
+
+def test_endpoints() -> list[str]:
+    """The names of those that are in test mode."""
+    return [endpoint.name for endpoint in current_app.config["SPP"].endpoints if endpoint.mode == "test"]
 
 
 def house_zone() -> str:

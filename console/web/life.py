@@ -151,7 +151,7 @@ def cut_over(membership_id: int) -> Answer:
 
 
 def _today(membership: Membership) -> date:
-    return local_day(utc_now(), membership.club.time_zone)
+    return local_day(membership.member.clock(utc_now()), membership.club.time_zone)
 
 
 def _ending(membership: Membership, last: date) -> str:

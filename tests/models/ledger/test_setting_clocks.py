@@ -6,11 +6,12 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
+from models.catalogue.days import local_day
 from models.errors import (
+    ClockNotLater,
     LiveEndpoint,
     MergedForTest,
     NotATestMember,
-    NotPositive,
     PaidLive,
     TooFarAhead,
     WrongState,
@@ -64,7 +65,8 @@ def for_tests(gym: Gym) -> Membership:
 
 
 def ahead(gym: Gym, held: Membership, days: int) -> int:
-    return set_forward(gym.session, held.member, days, by=BY, now=now())
+    day = local_day(held.member.clock(now()), gym.club.time_zone) + days * DAY
+    return set_forward(gym.session, held.member, day, by=BY, now=now())
 
 
 def rows(session: Session, held: Membership) -> list[object]:
@@ -145,11 +147,11 @@ def test_only_test_endpoints_pay_for_it_and_only_who_no_live_one_has_paid_for_be
     with refused(session, WrongState, "a test member already"):
         make_test_member(session, tested.member, ENDPOINTS, by=BY)
     with refused(session, NotATestMember, "no test member"):
-        set_forward(session, live.member, 3, by=BY, now=now())
-    with refused(session, NotPositive, "must be 1 or more"):
-        set_forward(session, tested.member, 0, by=BY, now=now())
+        ahead(gym, live, 3)
+    with refused(session, ClockNotLater, "choose a later day"):
+        ahead(gym, tested, 0)
     with refused(session, TooFarAhead, "1830 days ahead at most"):
-        set_forward(session, tested.member, 1831, by=BY, now=now())
+        ahead(gym, tested, 1831)
     for gone, stays in ((tested, live), (live, tested)):
         with refused(session, MergedForTest, "cannot be merged"):
             merging.plan(session, gone.member_id, stays.member_id, now=now())
