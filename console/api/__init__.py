@@ -17,6 +17,7 @@ from console.api import (
     life,
     members,
     memberships,
+    moving_in,
     offers,
     payment_terms,
     payments,
@@ -30,7 +31,7 @@ from console.api.gate import api
 
 ROUTES = (
     members, persons, clocks, memberships, plan_changes, life, cut_over, closures, redemptions, adjustments, payments,
-    reviews, events, catalogue, building, offers, payment_terms, announcements,
+    reviews, moving_in, events, catalogue, building, offers, payment_terms, announcements,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

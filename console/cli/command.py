@@ -98,6 +98,7 @@ SUMMARIES = {
         "life": "List the freezes, ends and closures that count for a member, or the closures of a club.",
     },
     "moving_in": {
+        "moving-in": "List what is left after an import: references never heard of, memberships without a reference.",
         "cut-over": "Say from which day on the payments of a membership count; those before it give nothing.",
     },
     "clocks": {

@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from console.cli import show
-from console.cli.installed import opened, operator
+from console.cli.installed import database, opened, operator
 from console.cli.moments import DAY
 from models.members.cut_over import CutOver, beginning_of, set_cut_over, words
 from models.members.memberships import the_membership
 from models.payments import living
+from models.statements import moving_in as left
 from models.wording import counted
 
 
@@ -56,3 +57,41 @@ def cut_over(
         *([] if moved or waiting else ["  No sessions move."]),
         *left,
     )
+
+
+@click.command("moving-in")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Memberships in each list.")
+@show.json_option
+def moving_in(limit: int) -> None:
+    """List what is left after an import: references never heard of, memberships without a reference.
+
+    Memberships that have ended and test members are left out.
+    """
+    now = datetime.now(UTC)
+    with database() as session:
+        counts = left.counts(session, now)
+        unheard = left.unheard(session, now, limit=limit)
+        unbilled = left.unbilled(session, now, limit=limit)
+    answer = {
+        **counts._asdict(),
+        "unheard": [{**one._asdict(), "references": [named._asdict() for named in one.references]} for one in unheard],
+        "without_reference": [one._asdict() for one in unbilled],
+    }
+    if not show.as_json(answer):
+        click.echo(
+            f"{counted(counts.references, 'billing reference')} never heard of, "
+            f"{counted(counts.unmatched, 'payment')} unmatched (`spp review` lists them), "
+            f"{counted(counts.memberships, 'membership')} without a billing reference."
+        )
+        if unheard:
+            click.echo("\nNever heard of")
+            show.table(["membership", "member", "offer", "club", "ENDPOINT:REFERENCE", "since"], [
+                [one.membership_id, one.member, one.offer, one.club, f"{named.endpoint}:{named.reference}",
+                 named.known_since]
+                for one in unheard for named in one.references
+            ])  # fmt: skip
+        if unbilled:
+            click.echo("\nWithout a billing reference")
+            show.table(["membership", "member", "offer", "club", "recorded"], [
+                [one.membership_id, one.member, one.offer, one.club, one.joined_at] for one in unbilled
+            ])  # fmt: skip
