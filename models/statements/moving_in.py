@@ -138,7 +138,7 @@ def unheard(session: Session, now: datetime, *, limit: int, after: int | None = 
     """Up to `limit` memberships with references that nothing has named, by their ids, from those after that one."""
     rows = session.execute(_UNHEARD_PAGE, {"now": now, "limit": limit, "after": after or 0})
     return [
-        Unheard(*row, [Reference(endpoint, name, datetime.fromisoformat(at)) for endpoint, name, at in named])
+        Unheard._make([*row, [Reference(endpoint, name, datetime.fromisoformat(at)) for endpoint, name, at in named]])
         for *row, named in rows
     ]
 

@@ -104,6 +104,7 @@ def test_a_month_goes_by_for_it_alone(gym: Gym) -> None:
         select(CreditGrant).where(CreditGrant.member_id == tested.member_id, CreditGrant.remaining == 7)
     )
     assert newest.effective_at == second
+    assert newest.expires_at is not None
     assert timedelta(days=29) < newest.expires_at - second < timedelta(days=32)
 
     # The first payment is refunded after its sessions expired: they do not come back, what was used is owed.
