@@ -26,9 +26,9 @@ from models.wording import counted
 def cut_over(
     email: str, day: date | None, is_none: bool, membership_id: int | None, dry_run: bool, reason: str | None
 ) -> None:
-    """Say from which day on, at its club, the payments of a membership count.
+    """Say from which day on the payments of a membership count; those before it give nothing.
 
-    What was paid before it gives no sessions, whenever it is told of: an earlier system has given them.
+    The day begins at its club. It does not matter when a payment is told of: an earlier system has given its sessions.
     """
     if bool(day) == is_none:
         raise click.UsageError("Give DAY, or --none.")
