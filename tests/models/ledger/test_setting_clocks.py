@@ -108,8 +108,9 @@ def test_a_month_goes_by_for_it_alone(gym: Gym) -> None:
     assert timedelta(days=29) < newest.expires_at - second < timedelta(days=32)
 
     # The first payment is refunded after its sessions expired: they do not come back, what was used is owed.
-    refund = Reversed("first", tested.member.clock(now()), "refund:re_1", None, None)
-    say(gym, refund, now=now())
+    say(gym, Reversed("first", tested.member.clock(now()), "refund:re_1", 4500, "USD"), now=now())
+    assert usable(gym, tested) == {"Spin": 7, "Training": 3}
+    say(gym, Reversed("first", tested.member.clock(now()), "refund:re_2", 4500, "USD"), now=now())
     short = {one.item: one.shortfall for one in statement.balances(gym.session, tested.member_id, now())}
     assert short == {"Spin": 3, "Training": 0}
     assert usable(gym, tested) == {"Spin": 7, "Training": 2}
