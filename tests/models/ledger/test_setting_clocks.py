@@ -110,6 +110,8 @@ def test_a_month_goes_by_for_it_alone(gym: Gym) -> None:
     # The first payment is refunded after its sessions expired: they do not come back, what was used is owed.
     say(gym, Reversed("first", tested.member.clock(now()), "refund:re_1", 4500, "USD"), now=now())
     assert usable(gym, tested) == {"Spin": 7, "Training": 3}
+    entered = statement.entries(gym.session, tested.member_id)
+    assert [one.quantity for one in entered if one.kind == "expiry"] == [-5], "none comes back"
     say(gym, Reversed("first", tested.member.clock(now()), "refund:re_2", 4500, "USD"), now=now())
     short = {one.item: one.shortfall for one in statement.balances(gym.session, tested.member_id, now())}
     assert short == {"Spin": 3, "Training": 0}
