@@ -13,7 +13,7 @@ from console.web.forms import Form
 from models.catalogue import terms
 from models.catalogue.days import local_day
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
-from models.members import changed_terms, life, overdue
+from models.members import changed_terms, clocks, cut_over, life, overdue
 from models.members.memberships import BillingReference, EarlierClub, Membership, MembershipTerms, PinnedTerms, owners
 from models.payments import reviewing
 from models.staff.actions import MAX_REASON_LENGTH, Action
@@ -58,7 +58,8 @@ def find(membership_id: int) -> Membership:
 
 def page(membership: Membership, template: str = "membership", /, **window: object) -> Answer:
     """The page, perhaps with a window over it and its form."""
-    session, now = database(), utc_now()
+    session, member = database(), membership.member
+    now = member.clock(utc_now())
     shared, in_force = _shared_with(membership), membership.terms_at(now)
     acts = [version.action_id for version in membership.versions]
     current, currency = changed_terms.current(in_force.term), membership.currency
@@ -81,6 +82,8 @@ def page(membership: Membership, template: str = "membership", /, **window: obje
         standing=life.read(session, [membership.id]).of(membership.id, membership.club_id).words(today),
         life_now=life.in_force(session, membership_id=membership.id),
         life_history_acts=life.history(session, membership_id=membership.id),
+        test_clock=clocks.words(member, utc_now()) if member.is_test else None,
+        cut_over=cut_over.words(membership.credits_from, membership.club.time_zone),
         closures=[one for one in closures if one.last_day and one.last_day >= today],
         paid=dues.page(session, membership.id, limit=PAYMENTS, before=query_id("before")),
         in_review={one.payment_id: one for one in reviewing.page(session, member_id=membership.member_id)},

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.database import locks
-from models.errors import MemberErased, MergedAlready, MergedWithItself, NotFound, NotUndoable
+from models.errors import MemberErased, MergedAlready, MergedForTest, MergedWithItself, NotFound, NotUndoable
 from models.members.memberships import Member, with_merged
 from models.staff import actions
 from models.staff.actions import Actor
@@ -48,7 +48,7 @@ _SESSIONS = text("""
 def plan(session: Session, gone_id: int, stays_id: int, *, now: datetime, lock: bool = False) -> Merge:
     """What merging the first into the second would move. Changes nothing.
 
-    Raises NotFound, MergedWithItself, MergedAlready, or MemberErased.
+    Raises NotFound, MergedWithItself, MergedAlready, MemberErased, or MergedForTest.
     """
     if gone_id == stays_id:
         raise MergedWithItself
@@ -58,6 +58,8 @@ def plan(session: Session, gone_id: int, stays_id: int, *, now: datetime, lock: 
             raise MergedAlready(field=field, number=member.id, into=member.merged_into)
         if member.erased_at is not None:
             raise MemberErased(field=field, number=member.id, day=member.erased_at.date())
+        if member.is_test:
+            raise MergedForTest(field=field, number=member.id)
     return Merge(gone, stays, _words(session, gone, stays, now))
 
 

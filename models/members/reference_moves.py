@@ -10,7 +10,14 @@ from sqlalchemy.orm import Session
 
 from models.database import locks
 from models.errors import NotFound, SameMembership
-from models.members.memberships import BillingReference, FormerReference, Membership, lock_reference, owners
+from models.members.memberships import (
+    BillingReference,
+    FormerReference,
+    Membership,
+    lock_reference,
+    owners,
+    refuse_live,
+)
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted
@@ -77,13 +84,15 @@ def preview(
 
 def give_up(
     session: Session, membership: Membership, endpoint: str, reference: str, *, reason: str, by: Actor,
-    into: Membership | None = None,
+    into: Membership | None = None, is_test: bool = False,
 ) -> str:  # fmt: skip
     """Move a billing reference to the membership `into`, or remove it. Returns what that does, in words.
 
-    Payments that wait for it are settled by the next sweep. Raises ReasonMissing, TextTooLong, NotFound or
-    SameMembership.
+    Payments that wait for it are settled by the next sweep. `is_test` says that the endpoint is a test
+    endpoint. Raises ReasonMissing, TextTooLong, NotFound, SameMembership or LiveEndpoint.
     """
+    if into:
+        refuse_live(into, endpoint, is_test=is_test)
     reason = actions.reason_given(reason)
     lock_reference(session, endpoint, reference)
     locks.change(session)

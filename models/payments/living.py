@@ -6,7 +6,7 @@ club is left to the worker's sweep, which walks over its payments (`models/membe
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -16,7 +16,7 @@ from models.database.arrays import array
 from models.errors import BringsBack
 from models.ledger import kinds
 from models.members.closure_walk import REACHED
-from models.members.life import Done, LifeAct
+from models.members.life import LifeAct
 from models.payments import settlement
 from models.wording import day_of, sessions_of
 
@@ -76,10 +76,13 @@ class MovedGrant(NamedTuple):
         return self.now.remaining if self.was.is_expired and not self.now.is_expired else 0
 
 
-class Outcome(NamedTuple):
+Act = TypeVar("Act")
+
+
+class Outcome(NamedTuple, Generic[Act]):
     """An act, the grants that it moved, and how many payments it leaves to the sweep instead."""
 
-    act: LifeAct
+    act: Act
     moved: list[MovedGrant]
     waiting: int
 
@@ -101,8 +104,10 @@ _GRANTS = text("""
 """)
 
 
-def apply(session: Session, act: Callable[[], Done], *, now: datetime, late_credit: timedelta) -> Outcome:
-    """Do the act, and settle what it changes."""
+def apply(
+    session: Session, act: Callable[[], tuple[Act, list[int]]], *, now: datetime, late_credit: timedelta
+) -> Outcome[Act]:
+    """Do the act, which returns the payments that it lets settle again, and settle them."""
     done, payments = act()
     if len(payments) > _AT_ONCE:
         return Outcome(done, [], len(payments))
@@ -125,7 +130,9 @@ def check_brought_back(sessions: int, *, alone_up_to: int, expected: int | None)
         raise BringsBack(sessions=sessions, limit=alone_up_to)
 
 
-def preview(session: Session, act: Callable[[], Done], *, now: datetime, late_credit: timedelta) -> Outcome:
+def preview(
+    session: Session, act: Callable[[], tuple[Act, list[int]]], *, now: datetime, late_credit: timedelta
+) -> Outcome[Act]:
     """What `apply` would return; its act is in no database. Changes nothing; raises what the act raises."""
     trial = session.begin_nested()
     try:

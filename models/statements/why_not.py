@@ -19,6 +19,7 @@ from models.errors import TooFewSessions
 from models.ledger import kinds
 from models.ledger.entries import FROZEN_TO
 from models.members import overdue
+from models.members.clocks import clock_of
 from models.members.life import until_words
 from models.payments import matches
 from models.wording import day_of, joined, sessions_of
@@ -258,6 +259,7 @@ def _ended_on(session: Session, membership_id: int, last: date) -> date | None:
 def _answers(
     session: Session, member_id: int, now: datetime, at: datetime | None, item_id: int | None
 ) -> dict[int, WhyNot]:
+    now = clock_of(session, member_id, now)
     late = overdue.refusing(session, member_id, now)
     since, ids = late[0].day if late else None, array(one.membership_id for one in late)
     values: dict[str, object] = {
