@@ -1,7 +1,8 @@
 """PURE: what a payment's facts entitle memberships to. No I/O, no clock, no session.
 
 Of the sessions that a membership's share of a payment gives, floor(quantity x reversed / paid) are reversed, the last
-tranches first: all of them when all the money went back. Days on which money was away that came back later do not count
+tranches first: all of them when all the money went back. A tranche that would begin after the end of its membership is
+reversed as a whole. Days on which money was away that came back later do not count
 against the days to expire.
 """
 
@@ -44,17 +45,12 @@ class Buyer(NamedTuple):
     credits_from: datetime | None = None
     """The cut-over: what was paid before it gives nothing; None where everything counts."""
 
-    def last_usable_day(
-        self, item_id: int, base: date, days: int, away: Sequence[DayRange] = (), *, is_later: bool = False
-    ) -> date | None:
+    def last_usable_day(self, item_id: int, base: date, days: int, away: Sequence[DayRange] = ()) -> date | None:
         """Until which local day sessions of that item can be used, whose days count from the base date on.
 
         Frozen and closed days, and those on which their money was away, do not count; the end of the membership is the
-        limit that its terms say. What begins later than its payment (`is_later`), and after that end, can never be
-        used: its day is the end. None is never.
+        limit that its terms say. None is never.
         """
-        if is_later and self.life.ended and base > self.life.ended:
-            return self.life.ended
         uncounted = (*self.life.frozen, *self.life.closed.get(item_id, ()), *away)
         last, limit = last_usable_day(base, days, uncounted), self.limit
         return min(last, limit) if last and limit else last or limit
@@ -137,7 +133,8 @@ def entitlement(
                 Owed(share.membership_id, one.item_id, one.number, one.starts, one.quantity, one.days_to_expire, 0)
             )
         for tranches in given.values():
-            owed += _taken_back(tranches, back) if back else tranches
+            kept = _taken_back(tranches, back) if back else tranches
+            owed += _until(buyer.life.ended, kept) if buyer.life.ended else kept
         if not any(judged) and in_force(buyer.versions, paid.occurred_at).items:
             reasons.append(Reason(ReviewReason.NOTHING, "it gave no sessions by the rules of its payment term"))
     if cut_over_back:
@@ -166,6 +163,11 @@ def _taken_back(tranches: list[Owed], share: Fraction) -> list[Owed]:
         left -= back
         taken.append(one._replace(reversed=back))
     return taken[::-1]
+
+
+def _until(ended: date, tranches: list[Owed]) -> list[Owed]:
+    """The same; all of those that begin after the end of the membership are taken back."""
+    return [one._replace(reversed=one.quantity) if one.starts and one.starts > ended else one for one in tranches]
 
 
 def _to_look_at(facts: Sequence[Fact], paid: Paid, division: Division) -> list[Reason]:

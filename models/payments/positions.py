@@ -18,6 +18,8 @@ from models.payments.matches import Match
 from models.payments.references import Locked, PaymentState
 from models.payments.reviews import Reason, ReviewReason
 from models.payments.shares import Division
+from models.payments.worth import first_day
+from models.wording import day_of
 
 NO_DUES = frozenset(
     {
@@ -98,8 +100,11 @@ class Position:
         covers = any(share.bill.covers for share in self.division.shares)
         return ReviewReason.EXTRA in kinds or (ReviewReason.PART in kinds and not covers)
 
-    def why_nothing(self, membership_id: int | None) -> str | None:
-        """Why it gives a membership nothing because of when it was paid; None where that day is like any other."""
+    def why_nothing(self, membership_id: int | None, tranche: int = 0) -> str | None:
+        """Why a tranche of it gives a membership nothing, where the reason is its time; None for any other reason."""
+        ended, starts = self.memberships[membership_id].buyer.life.ended if membership_id else None, first_day(tranche)
+        if ended and starts and starts > ended:
+            return f"it would begin on {day_of(starts)}, and the membership ended on {day_of(ended)}"
         if membership_id in self.before_cut_over:
             return "it was paid before the cut-over: an earlier system has given its sessions"
         if self.state == PaymentState.FREEZE_FEE:

@@ -146,7 +146,7 @@ def _settle_grants(
             now=clock(grant.member_id),
             note=f"all but a fee of {money(fee, paid.currency)} went back: it counts as all"
             if fee and paid
-            else position.why_nothing(grant.membership_id),
+            else position.why_nothing(grant.membership_id, grant.tranche),
         )
     for move in list({move.grant_id: move for move in moves if move.fact_id}.values()):
         grant = grants[move.grant_id]

@@ -177,7 +177,7 @@ def _given(world: World, payment: Payment, beside_dues: frozenset[str]) -> tuple
             if _went_back(world, payment, who, due):
                 reasons.add("cut_over")
             continue
-        if who in world.ended and min(payment.day, payment.begins or payment.day) > world.ended[who]:
+        if who in world.ended and (payment.begins or payment.day) > world.ended[who]:
             reasons.add("ended")
             continue
         if world.is_frozen(who, payment.day) and world.frozen_dues == "nothing":
@@ -195,11 +195,11 @@ def _given(world: World, payment: Payment, beside_dues: frozenset[str]) -> tuple
             continue
         wanted = payment.months or 1
         if payment.months:
-            bought = min(wanted, max(1, int(due / plan.dues + Fraction(1, 10))))
+            bought = min(wanted, max(1, int(Fraction(int(due), plan.dues) + Fraction(1, 10))))
             part = Fraction(1)
         else:
             bought = 1
-            part = Fraction(payment.days, 31) if payment.days else max(due, paid) / plan.dues
+            part = Fraction(payment.days, 31) if payment.days else Fraction(int(max(due, paid)), plan.dues)
             if due >= plan.dues or (part >= Fraction(9, 10) and payment.days):
                 part = Fraction(1)
             part = min(part, Fraction(1))
@@ -207,7 +207,7 @@ def _given(world: World, payment: Payment, beside_dues: frozenset[str]) -> tuple
             reasons.add("extra")
             continue
         if part < 1:
-            reasons.add("part")
+            reasons |= {"part", "nothing"} if partial == "none" else {"part"}
             part = {"full": Fraction(1), "none": Fraction(0), "proportional": part}[partial]
         elif bought < wanted or max(due, paid) < plan.dues * bought:
             reasons.add("less")
@@ -282,7 +282,8 @@ def _left(world: World, payment: Payment, given: Tranches, refunds: tuple[Refund
             gone = int(sum(given[key] for key in tranches) * share)
             for key in tranches:
                 taken = min(gone, given[key])
-                result[key] = given[key] - taken
+                never = bool(key[2] and who in world.ended and key[2] > world.ended[who])
+                result[key] = 0 if never else given[key] - taken
                 gone -= taken
     return result
 

@@ -19,7 +19,7 @@ from models.members import closure_walk, life
 from models.members.life import Done, LifeAct, Scope
 from models.members.memberships import Membership
 from models.payments import living
-from models.payments.facts import Paid
+from models.payments.facts import Paid, Reversed
 from models.statements.why_not import why_not
 from tests.models.gym import BY, DUES, Gym, expire_all, fresh, grant_of, grants_of, tell
 from tests.models.payments.sweeps import sweep_to_the_end
@@ -312,11 +312,12 @@ class TestEnd:
         held = joined(gym, interval=Interval.YEAR, release=Release.MONTHLY, on_end=OnEnd.KEEP)
         tell(gym.session, dues("year", january(1)), now=january(1))
         act = end(gym, held, day(10, 2))
-        days = [last_day(one.expires_at, CHICAGO) for one in grants_of(gym.session, held, gym.spin) if one.expires_at]
-        assert days == [day(31), day(3, 3), *[day(10, 2)] * 10]
+        assert [one.remaining for one in grants_of(gym.session, held, gym.spin)] == [8, 8, *[0] * 10]
+        tell(gym.session, Reversed("year", january(15), "refund:half", DUES // 2), now=JAN_20)
+        assert left(gym, held) == 16, "the last tranches go first, and these are gone"
+        assert clean(gym.session)
         undo(gym, act)
-        days = [last_day(one.expires_at, CHICAGO) for one in grants_of(gym.session, held, gym.spin) if one.expires_at]
-        assert (days[:3], days[-1]) == ([day(31), day(3, 3), day(31, 3)], day(31, 12))
+        assert [one.remaining for one in grants_of(gym.session, held, gym.spin)] == [*[8] * 6, *[0] * 6]
         assert clean(gym.session)
 
     def test_an_end_in_the_past_takes_what_was_credited_since(self, gym: Gym) -> None:
