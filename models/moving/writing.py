@@ -16,8 +16,8 @@ from models.ledger.clawback import Grant
 from models.ledger.entries import Opening
 from models.moving.balances import USED_BEFORE
 from models.moving.columns import Kind
-from models.moving.imports import Import
 from models.moving.judging import hashed
+from models.moving.tables import Import
 from models.staff import actions
 from models.wording import counted
 
