@@ -47,7 +47,7 @@ class WorkerProcess:
         self.settings = settings
         self.processors = adapters(settings.endpoints)
         thin = [processor for processor in self.processors.values() if processor.fetches]
-        self._engine = make_engine(settings.database_url, pool_size=6 + len(thin))
+        self._engine = make_engine(settings.database_url, pool_size=5 + len(thin))
         self.sessions: sessionmaker[Session] = sessions(self._engine)
         self._crediting = Crediting(settings, self.sessions)
         self._draining = threading.Lock()

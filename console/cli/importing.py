@@ -90,6 +90,8 @@ def _import(
             problem = made.problem
             if not is_done:  # what was only tried keeps nobody's data
                 imports.discard(session, made.id, by=operator())
+    if made.new_rows and not (is_written or wrong):
+        click.echo("Nothing was written. Add --write and --reason to write it.", err=True)
     if wrong:
         raise Failed(f"{counted(wrong, 'row')} refused or in conflict: nothing was written.")
     if is_written and problem:
