@@ -144,6 +144,7 @@ SUMMARIES = {
         "expiring": "List what expires in the coming days, by club and item.",
         "audit": "Check entries, balances, payments and the chain against each other.",
     },
+    "importing": {"import": "Bring people or opening balances along from a CSV file; list, show or undo imports."},
     "pruning": {"prune": "Delete the bodies of old, finished events, as workers do each night."},
     "users": {"user": "List the staff accounts; add, disable or enable one, or change its password."},
     "tokens": {"token": "List the tokens of the JSON API; make or revoke one."},

@@ -69,7 +69,7 @@ def _connections(connection: Connection, loaded: Settings) -> Iterator[Finding]:
     query = "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
     free = connection.scalar(text(query)) or 0
     thin = sum(adapter(endpoint).fetches for endpoint in loaded.endpoints)
-    worker = 4 + thin
+    worker = 5 + thin
     need = WEB_PROCESS + CONSOLE_PROCESS + 2 * worker
     rest = max(0, free - WEB_PROCESS - CONSOLE_PROCESS) // worker
     mend = "" if free >= need else ". Raise max_connections, or put a pooler in front"

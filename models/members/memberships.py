@@ -64,8 +64,9 @@ class Member(Base):
     """When the person's name, address and data were erased; the ledger stays."""
 
     memberships: Mapped[list["Membership"]] = relationship(
-        back_populates="member", order_by="Membership.id", foreign_keys="Membership.member_id"
-    )
+        back_populates="member", order_by="Membership.id",
+        primaryjoin="and_(Membership.member_id == Member.id, Membership.withdrawn_at.is_(None))",
+    )  # fmt: skip
 
     def clock(self, now: datetime) -> datetime:
         """The present moment for this member: later than everybody else's for a test member whose clock is ahead."""
@@ -76,6 +77,7 @@ class Membership(Base):
     """An offer that a member bought. Its terms stay those of the sign-up until somebody changes its plan."""
 
     __tablename__ = "memberships"
+    __table_args__ = (Index("ix_memberships_withdrawn", "id", postgresql_where=text("withdrawn_at IS NOT NULL")),)
 
     id: Mapped[Id]
     idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
@@ -90,6 +92,8 @@ class Membership(Base):
     currency: Mapped[Currency]
     credits_from: Mapped[datetime | None]
     """The cut-over, UTC: what was paid before gives nothing, since an earlier system gave it. NULL: all counts."""
+    withdrawn_at: Mapped[datetime | None]
+    """When the import that made it was undone: it is shown nowhere, and no payment finds it."""
     recorded_at: Mapped[RecordedAt]
 
     member: Mapped[Member] = relationship(back_populates="memberships", foreign_keys=[member_id])
@@ -210,7 +214,7 @@ _HELD = text("""
     FROM (
         SELECT DISTINCT ON (membership_id) payment_term_id
         FROM membership_terms
-        WHERE since <= :now
+        WHERE since <= :now AND membership_id NOT IN (SELECT id FROM memberships WHERE withdrawn_at IS NOT NULL)
         ORDER BY membership_id, since DESC, id DESC
     ) in_force
     GROUP BY payment_term_id
@@ -325,6 +329,8 @@ def add_billing_reference(
     later payments equally. A test member has only references of test endpoints: `is_test` says that it is one. Raises
     ReferenceUnusable, ReferenceTaken or LiveEndpoint.
     """
+    if membership.withdrawn_at:
+        raise NotFound(what="membership", name=membership.id)
     reference = reference_given(reference)
     refuse_live(membership, endpoint, is_test=is_test)
     lock_reference(session, endpoint, reference)

@@ -47,7 +47,7 @@ def test_a_sound_installation_is_found_sound(spp: Spp, sound: Path) -> None:
         "PostgreSQL 1",
         "encoding UTF8",
         "time zone UTC",
-        "worker processes at 5",
+        "worker processes at 6",
         "Clock: the database's is",
         "Schema: current",
         "Roles: spp_web, spp_worker, spp_console may",
