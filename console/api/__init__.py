@@ -12,6 +12,7 @@ from console.api import (
     closures,
     document,
     events,
+    exports,
     life,
     members,
     memberships,
@@ -28,7 +29,7 @@ from console.api.gate import api
 
 ROUTES = (
     members, persons, memberships, plan_changes, life, closures, redemptions, adjustments, payments, reviews, events,
-    catalogue, building, offers, payment_terms, announcements,
+    catalogue, building, offers, payment_terms, announcements, exports,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

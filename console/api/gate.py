@@ -24,6 +24,7 @@ from console.rows import row, the_offer, the_term
 from models.catalogue.tables import Offer, PaymentTerm
 from models.database.base import Base
 from models.members.memberships import Member, current
+from models.moving.exports import Export
 from models.staff import accounts, kept_answers, tokens
 from models.staff.accounts import Role
 from models.staff.actions import Actor
@@ -100,17 +101,47 @@ def remove(rule: str, tag: Tag, role: Role) -> Register[Any]:
     return _route("delete", rule, tag, role)
 
 
-def _needs(roles: Sequence[Role]) -> str:
+def download(rule: str, tag: Tag, role: Role, export: Export) -> Register[Any]:
+    """A GET route that answers with a file of CSV, for tokens of either scope whose owner has that role."""
+
+    def register(route: Callable[[Any], Response]) -> Callable[[Any], Response]:
+        models = {"query": get_type_hints(route)["query"]}
+
+        def gated() -> Response:
+            _admit((role,), TokenScope.READ)
+            return route(_read(models)["query"])
+
+        gated.__name__, gated.__annotations__ = f"export_{export.name}", models
+        file = {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}}
+        columns = "; ".join(f"`{column.name}`: {column.about.rstrip('.')}" for column in export.columns)
+        api.get(
+            rule,
+            tags=[tag],
+            responses={200: file, **_refused({*_ALWAYS, 403})},
+            summary=f"Export {export.name}",
+            description=f"{export.about} Columns: {columns}. {_needs((role,), TokenScope.READ)}",
+        )(open_to_all(gated))
+        return route
+
+    return register
+
+
+def _refused(statuses: Iterable[int]) -> dict[int, object]:
+    """Refusals with these statuses, for the description."""
+    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": MEANINGS[status], "content": problem} for status in sorted(statuses)}
+
+
+def _needs(roles: Sequence[Role], scope: TokenScope = TokenScope.WRITE) -> str:
     """The tokens that may call a route, for the description: any for a GET route, which needs no role."""
     if not roles:
         return "Any token may."
     *others, last = (one.value for one in Role if accounts.may(one, *roles))
-    return f"Needs a token of scope {TokenScope.WRITE} whose owner is {', '.join(others)} or {last}."
+    needed = f" of scope {scope}" if scope == TokenScope.WRITE else ""
+    return f"Needs a token{needed} whose owner is {', '.join(others)} or {last}."
 
 
 def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: bool = False) -> Register[Any]:
-    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-
     def register(route: Registered) -> Registered:
         hints = get_type_hints(route)
         answer = hints.pop("return")
@@ -122,7 +153,7 @@ def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: b
         refusals = {*_ALWAYS, *(_WRITES if method != "get" else ()), *(_BODIES if "body" in models else ())}
         refusals |= {404} if path else set()
         responses: dict[int, object] = {_ANSWERED[method]: answer if method != "delete" else None}
-        responses |= {status: {"description": MEANINGS[status], "content": problem} for status in sorted(refusals)}
+        responses |= _refused(refusals)
         if method != "delete":
             MODELS.add((answer, "serialization"))
         if "body" in models:
@@ -200,8 +231,8 @@ def _made(answer: str, location: str) -> Response:
     return Response(answer, 201, headers, mimetype="application/json")
 
 
-def _admit(roles: Sequence[Role]) -> None:
-    """Let in a token that may write in one of these roles, or, where there is none, any token."""
+def _admit(roles: Sequence[Role], scope: TokenScope = TokenScope.WRITE) -> None:
+    """Let in a token of that scope in one of these roles, or, where there is none, any token."""
     given = request.authorization
     text = given.token if given is not None and given.type == "bearer" else None
     token = tokens.verify(database(), text, datetime.now(UTC)) if text else None
@@ -210,10 +241,10 @@ def _admit(roles: Sequence[Role]) -> None:
             "Send a valid API token: Authorization: Bearer spp_... An admin makes one in the console.",
             www_authenticate=WWWAuthenticate("bearer", {"realm": "Sessions Per Payment"}),
         )
-    if roles and not token.allows(TokenScope.WRITE):
+    if roles and not token.allows(scope):
         raise Forbidden("This token may only read: ask an admin for one that may write.")
     if roles and not accounts.may(token.owner.role, *roles):
-        raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {_needs(roles)}")
+        raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {_needs(roles, scope)}")
     g.token = token
     g.actor = Actor(f"token {token.id} ({token.name}) of {token.owner.email}", request.remote_addr or "")
 

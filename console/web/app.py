@@ -23,6 +23,7 @@ from console.web import (
     audits,
     clubs,
     expiry,
+    exports,
     formats,
     inventory,
     log,
@@ -62,6 +63,7 @@ NAVIGATION = (
 MORE_NAVIGATION = (
     ("inventory.overview", "Inventory Management", Role.VIEWER),
     ("clubs.overview", "Clubs", Role.VIEWER),
+    ("exports.overview", "Exports", Role.MANAGER),
     ("log.overview", "Action log", Role.MANAGER),
     ("staff.overview", "Staff", Role.ADMIN),
     ("tokens.overview", "API tokens", Role.ADMIN),
@@ -164,7 +166,7 @@ def _is_static() -> bool:
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
     people = (login, members, sign_up, memberships, membership_moves, review, log, staff, tokens)
-    for part in (*people, offers, inventory, clubs, operations, announcements, expiry, audits):
+    for part in (*people, offers, inventory, clubs, operations, announcements, expiry, audits, exports):
         app.register_blueprint(part.pages)
     api.install(app)
     app.context_processor(lambda: {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION})

@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from models.moving.exports import EXPORTS
 from models.staff import accounts, tokens
 from models.staff.accounts import Role, Staff
 from models.staff.tokens import ApiToken, TokenScope
@@ -110,6 +111,8 @@ FOR_MANAGERS = {
     ("PATCH", "/payment-terms/{}"),
     ("DELETE", "/payment-terms/{}"),
 }
+FILES = {f"/exports/{one.name}.csv" for one in EXPORTS}
+"""For managers, with a token of either scope: test_exports.py."""
 FOR_REVIEWERS = {("POST", "/payments/{}/acceptances"), ("POST", "/reviews/acceptances")}
 WRITES = FOR_THE_DESK | FOR_MANAGERS | FOR_REVIEWERS
 PUBLIC = {"/openapi.json", "/docs", "/docs/assets/{}", "/static/{}", "/problems/{}"}
@@ -129,13 +132,13 @@ def test_every_route_is_in_one_of_these_lists(site: Flask) -> None:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule.startswith("/api/")
     }
-    assert found == {("GET", path) for path in READS | PUBLIC} | WRITES
+    assert found == {("GET", path) for path in READS | PUBLIC | FILES} | WRITES
 
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer ", "Bearer spp_guess", "Bearer a=b", "Basic c3BwOng=", "x"])
 def test_without_a_good_token_nothing_is_open(stranger: Caller, header: str | None) -> None:
     stranger.headers = {"Authorization": header} if header else {}
-    answers = [stranger.get(path.format(1, 2)) for path in READS] + [send(stranger, *route) for route in WRITES]
+    answers = [stranger.get(path.format(1, 2)) for path in READS | FILES] + [send(stranger, *route) for route in WRITES]
     for response in answers:
         assert answered(response, 401)["detail"].startswith("Send a valid API token")
         assert response.headers["WWW-Authenticate"].startswith("Bearer")

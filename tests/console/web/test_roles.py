@@ -95,6 +95,8 @@ PAGES: dict[tuple[Role, ...], str] = {
         POST /announcements/<id>/<id>/apply
         POST /announcements/<id>/<id>/dismiss
         GET /log/
+        GET /exports/
+        GET /exports/<name>.csv
     """,
     (Role.OPERATOR,): """
         GET /operations/acts/discard-all
