@@ -242,7 +242,7 @@ _ZONE_OF_GRANT = text("SELECT time_zone FROM grant_clubs WHERE grant_id = :grant
 
 _HOME_ZONE = text("""
     SELECT c.time_zone FROM memberships m JOIN clubs c ON c.id = m.club_id
-    WHERE m.member_id = :member ORDER BY m.id DESC LIMIT 1
+    WHERE m.member_id = :member AND m.withdrawn_at IS NULL ORDER BY m.id DESC LIMIT 1
 """)
 
 

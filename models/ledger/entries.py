@@ -243,6 +243,60 @@ def add(
     return grant
 
 
+class Opening(NamedTuple):
+    """Sessions that a member brings along: how many there were, and how many of them were used before."""
+
+    number: int
+    """The caller's own, by which it finds the grant."""
+    member_id: int
+    item_id: int
+    quantity: int
+    used: int
+    expires_at: datetime | None
+    note: str
+
+
+_OPEN = Batch(
+    """
+    WITH new AS MATERIALIZED (
+        SELECT * FROM ROWS
+    ), granted AS (
+        INSERT INTO credit_grants
+            (action_id, member_id, item_id, first_quantity, quantity, remaining, effective_at, expires_at, recorded_at)
+        SELECT :action_id, member_id, item_id, quantity, quantity, quantity - used, :now, expires_at, :now
+        FROM new ORDER BY number
+        RETURNING id, member_id, item_id, expires_at
+    ), opened AS MATERIALIZED (
+        SELECT granted.id AS grant_id, new.*
+        FROM granted JOIN new ON (granted.member_id, granted.item_id) = (new.member_id, new.item_id)
+            AND granted.expires_at IS NOT DISTINCT FROM new.expires_at
+    ), entered AS (
+        INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, action_id, note)
+        SELECT grant_id, 'adjustment', moved, until, :now, :action_id, note
+        FROM (
+            SELECT number, 1 AS place, grant_id, quantity AS moved, expires_at AS until, note FROM opened
+            UNION ALL SELECT number, 2, grant_id, -used, NULL, :used_before FROM opened WHERE used > 0
+        ) moves ORDER BY number, place
+    )
+    SELECT number, grant_id FROM opened
+    """,
+    number="int", member_id="bigint", item_id="bigint", quantity="int", used="int", expires_at="timestamptz",
+    note="text",
+)  # fmt: skip
+
+
+def open_balances(
+    session: Session, openings: Sequence[Opening], *, action_id: int, used_before: str, now: datetime
+) -> dict[int, int]:
+    """Make grants of what members bring along: an `adjustment` of all, and one that takes what was used before.
+
+    `used_before` is the note of the latter. One grant for each member, item and expiry. Returns the grants' ids by the
+    caller's numbers.
+    """
+    values = {"action_id": action_id, "used_before": used_before, "now": now}
+    return dict(_OPEN.execute(session, openings, **values).all())
+
+
 FROZEN_TO = """(
         SELECT max(coalesce(f.last_day, '9999-12-31')) FROM frozen_memberships f
         WHERE f.membership_id = g.membership_id AND NOT f.use_while_frozen

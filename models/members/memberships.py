@@ -55,8 +55,9 @@ class Member(Base):
     """When the person's name, address and data were erased; the ledger stays."""
 
     memberships: Mapped[list["Membership"]] = relationship(
-        back_populates="member", order_by="Membership.id", foreign_keys="Membership.member_id"
-    )
+        back_populates="member", order_by="Membership.id",
+        primaryjoin="and_(Membership.member_id == Member.id, Membership.withdrawn_at.is_(None))",
+    )  # fmt: skip
 
 
 class Membership(Base):
@@ -75,6 +76,10 @@ class Membership(Base):
     payment_term_id: Mapped[int] = mapped_column(ForeignKey("payment_terms.id"), index=True)
     """This and the offer are those of the sign-up; `plan_at` says which ones a moment has."""
     currency: Mapped[Currency]
+    credits_from: Mapped[datetime | None]
+    """The cut-over: what was paid before it was counted in an earlier system. NULL: all of its payments count."""
+    withdrawn_at: Mapped[datetime | None]
+    """When the import that made it was undone: it is shown nowhere, and no payment finds it."""
     recorded_at: Mapped[RecordedAt]
 
     member: Mapped[Member] = relationship(back_populates="memberships", foreign_keys=[member_id])

@@ -1,4 +1,4 @@
-"""Moving in and out: files of people and balances that are imported, and exports of all there is.
+"""Moving in and out: files that are judged row by row, then written all or nothing; and exports of all there is.
 
-May import all of models but audit. Main verbs: `importing.ask`, `exporting.pieces`.
+May import everything below in models; nothing below imports it. Main verbs: `imports.write`, `exporting.pieces`.
 """

@@ -18,6 +18,12 @@ _CAUSES = {
 """By family of causes: the words for the reversal, and for the money coming back."""
 
 
+MOVED_IN = {
+    "opening balance": "Opening balance", "used before": "Used before", "import undone": "Import undone",
+}  # fmt: skip
+"""What an import writes, by how its notes begin; the reasons of adjustments by hand are others."""
+
+
 def entry_in_words(entry: EntryLine) -> str:
     """What happened, in a few words: `Taken back: payment refunded`."""
     match EntryKind(entry.kind):
@@ -34,7 +40,8 @@ def entry_in_words(entry: EntryLine) -> str:
         case EntryKind.REINSTATEMENT:
             return f"Given again: {_what_came_back(entry.cause)}" if entry.cause else "Given again"
         case EntryKind.ADJUSTMENT:
-            return f"Adjusted: {reason_in_words(entry.note)[0]}"
+            reason, _ = reason_in_words(entry.note)
+            return MOVED_IN.get(reason) or f"Adjusted: {reason}"
         case EntryKind.EXTENSION:
             if entry.expires_at is None:
                 return "Does not expire"

@@ -1,0 +1,428 @@
+"""Imports: a file's rows, stored until they are written, and what people decide about them.
+
+Main verbs: `upload` and `write`. What takes long (judging, writing, undoing) is asked for here and done by a worker
+(models/moving/working.py). The action log has a line for the writing and for the undoing, with counts.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, BinaryIO, NamedTuple
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, delete, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.database.base import Base, Id, Prose, RecordedAt, one_of
+from models.database.naming import visible
+from models.errors import (
+    ColumnsMissing,
+    ColumnTwice,
+    CountChanged,
+    ImportNotWritable,
+    NoRows,
+    NoSuchColumn,
+    NotFound,
+    UnknownColumns,
+    WrongState,
+)
+from models.moving import columns, files
+from models.moving.columns import COLUMNS, Kind
+from models.staff import actions
+from models.staff.actions import MAX_REASON_LENGTH, Actor
+from models.wording import counted, joined
+
+KEEP_DAYS = 30
+"""How long the rows of a file that is not written are kept."""
+
+
+class ImportState(StrEnum):
+    """How far an import is."""
+
+    UNMAPPED = "unmapped"
+    """Not all columns of its file are known: somebody has to say which they are."""
+    JUDGING = "judging"
+    JUDGED = "judged"
+    """Every row has its verdict; nothing is written."""
+    WRITING = "writing"
+    WRITTEN = "written"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    DISCARDED = "discarded"
+    """Its rows were deleted before anything was written."""
+    FAILED = "failed"
+    """Given up after the last try; nothing is written."""
+
+
+WORKING = (ImportState.JUDGING, ImportState.WRITING, ImportState.UNDOING)
+"""A worker does something about it."""
+BEFORE_WRITING = (ImportState.UNMAPPED, ImportState.JUDGING, ImportState.JUDGED, ImportState.FAILED)
+
+
+class Verdict(StrEnum):
+    """What is to become of a row."""
+
+    NEW = "new"
+    SAME = "same"
+    """It is here already, and the same."""
+    CONFLICT = "conflict"
+    """It is here already, with something else."""
+    REFUSED = "refused"
+
+
+class Import(Base):
+    """A file that was uploaded, and what became of it."""
+
+    __tablename__ = "imports"
+    __table_args__ = (
+        CheckConstraint(one_of("kind", Kind), "kind"),
+        CheckConstraint(one_of("state", ImportState), "state"),
+        Index("ix_imports_working", "id", postgresql_where=text("state IN ('judging', 'writing', 'undoing')")),
+    )
+
+    id: Mapped[Id]
+    kind: Mapped[str]
+    file_name: Mapped[str] = mapped_column(Prose(200))
+    header: Mapped[list[str]] = mapped_column(JSONB)
+    """The names of the columns, as the file has them."""
+    mapping: Mapped[dict[str, str]] = mapped_column(JSONB)
+    """What somebody said about columns: their name -> our name, or "" to leave it out. Kept for the next file."""
+    credits_from: Mapped[date | None]
+    """The cut-over of rows that say none: the local day from which payments count here."""
+    state: Mapped[str]
+    rows: Mapped[int]
+    done: Mapped[int] = mapped_column(server_default="0")
+    """Rows of what is being done now that are done with; shown while the transaction goes on."""
+    new_rows: Mapped[int] = mapped_column(server_default="0")
+    same_rows: Mapped[int] = mapped_column(server_default="0")
+    conflict_rows: Mapped[int] = mapped_column(server_default="0")
+    refused_rows: Mapped[int] = mapped_column(server_default="0")
+    problem: Mapped[str | None] = mapped_column(Prose(2000))
+    """Why it is where it is, where that needs a reason."""
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    reason: Mapped[str | None] = mapped_column(String(MAX_REASON_LENGTH))
+    """Why it is written or undone, until that is done; then the action log has it."""
+    asked_by: Mapped[str] = mapped_column(String(200))
+    """Who uploaded it, or asked last for something to be done."""
+    origin: Mapped[str] = mapped_column(String(64))
+    uploaded_at: Mapped[RecordedAt]
+    finished_at: Mapped[datetime | None]
+    """When it was written, undone, discarded or given up."""
+    action_id: Mapped[int | None] = mapped_column(ForeignKey("actions.id"), unique=True)
+    """The action that wrote it."""
+    undone_by: Mapped[int | None] = mapped_column(ForeignKey("actions.id"))
+
+    @property
+    def by(self) -> Actor:
+        """Who asked for what is being done."""
+        return Actor(self.asked_by, self.origin)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a worker does something about it."""
+        return self.state in WORKING
+
+    @property
+    def keys(self) -> list[str | None]:
+        """For each column of the file our key; "" where it is left out, None where it is not known."""
+        known = columns.mapped(Kind(self.kind), self.header, self.mapping)
+        return [known.get(name) for name in self.header]
+
+    @property
+    def unknown_columns(self) -> list[str]:
+        """Columns of the file of which nobody has said yet what they are."""
+        return [name for name, key in zip(self.header, self.keys, strict=True) if key is None]
+
+    @property
+    def missing_columns(self) -> list[str]:
+        """Our required columns that the file does not have, as it is mapped."""
+        return columns.lacking(Kind(self.kind), filter(None, self.keys))
+
+    @property
+    def why_not_written(self) -> str | None:
+        """Why it cannot be written; None if it can."""
+        if self.state != ImportState.JUDGED:
+            return f"it is {self.state}"
+        if wrong := self.refused_rows + self.conflict_rows:
+            return f"{counted(wrong, 'row')} {'is' if wrong == 1 else 'are'} refused or in conflict"
+        return None if self.new_rows else "everything in it is here already"
+
+
+class ImportRow(Base):
+    """One row of a file, until it is written; then only what it made is kept of it."""
+
+    __tablename__ = "import_rows"
+
+    import_id: Mapped[int] = mapped_column(ForeignKey("imports.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    """As a spreadsheet numbers it: the names of the columns are row 1."""
+    cells: Mapped[list[str] | None] = mapped_column(JSONB)
+    """As in the file; NULL once the import is written."""
+    verdict: Mapped[str | None]
+    problems: Mapped[list[dict[str, str]] | None] = mapped_column(JSONB)
+    """Why it is refused, or what differs: a column and a message each."""
+    parsed: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """What is to be written; NULL once it is."""
+    address: Mapped[str | None]
+    """The e-mail address in lower case; NULL once the import is written, as are the next three."""
+    person: Mapped[str | None]
+    """The name, without regard to case."""
+    payer: Mapped[str | None]
+    """The payer's e-mail address in lower case."""
+    billing: Mapped[list[str] | None] = mapped_column(ARRAY(String))
+    """ENDPOINT:REFERENCE of each billing reference."""
+    row_key: Mapped[str | None]
+    """With the member, what a row is known by: offer and day of joining, or item and last usable day."""
+    shares_address: Mapped[bool | None]
+    club: Mapped[str | None]
+    what: Mapped[str | None]
+    """The offer or the item."""
+    sessions: Mapped[int | None]
+    made_by: Mapped[int | None]
+    """The row that makes the member; NULL where the member was here before."""
+    member_id: Mapped[int | None] = mapped_column(BigInteger)
+    membership_id: Mapped[int | None] = mapped_column(BigInteger)
+    grant_id: Mapped[int | None] = mapped_column(BigInteger)
+
+
+_COPY = "COPY import_rows (import_id, number, cells) FROM STDIN"
+
+
+def upload(
+    session: Session, kind: Kind, stream: BinaryIO, *, file_name: str, by: Actor, credits_from: date | None = None,
+    mapping: Mapping[str, str] | None = None,
+) -> Import:  # fmt: skip
+    """Store the rows of a CSV file; a worker judges them next. Nothing is kept of a file that cannot be read.
+
+    `mapping` says what columns of other names are: their name -> our name, or "" to leave one out. What was said of
+    the last file of that kind counts as well. A column of which nothing is known leaves the import unmapped. Raises
+    UnreadableFile or NoSuchColumn.
+    """
+    header, rows = files.read(stream)
+    said = {**_last_mapping(session, kind), **_checked(kind, mapping or {})}
+    theirs = {columns.plain(name) for name in header}
+    made = Import(
+        kind=kind.value, file_name=visible(file_name)[:200] or "file.csv", header=header,
+        mapping={name: key for name, key in said.items() if columns.plain(name) in theirs},
+        credits_from=credits_from, state=ImportState.UNMAPPED.value, rows=0, asked_by=by.name[:200],
+        origin=by.origin[:64],
+    )  # fmt: skip
+    with session.begin_nested():
+        session.add(made)
+        session.flush()
+        made.rows = _store(session, made.id, rows)
+        if not made.rows:
+            raise NoRows
+        _go_on(made)
+        session.flush()
+    return made
+
+
+def _store(session: Session, import_id: int, rows: Iterator[files.Row]) -> int:
+    """Copy the rows as they are read, so that a file of any size takes no memory."""
+    raw = session.connection().connection.driver_connection
+    assert raw is not None  # noqa: S101 -- narrows the type
+    stored = 0
+    with raw.cursor().copy(_COPY) as copy:
+        for number, cells in rows:
+            copy.write_row((import_id, number, json.dumps(cells, ensure_ascii=False)))
+            stored += 1
+    return stored
+
+
+def _last_mapping(session: Session, kind: Kind) -> dict[str, str]:
+    latest_of = select(Import.mapping).where(Import.kind == kind.value, Import.mapping != {})
+    return session.scalar(latest_of.order_by(Import.id.desc()).limit(1)) or {}
+
+
+def _checked(kind: Kind, mapping: Mapping[str, str]) -> dict[str, str]:
+    """The mapping with our columns by their names. Raises NoSuchColumn."""
+    ours = {columns.plain(column.key): column.name for column in COLUMNS[kind]}
+    for wanted in mapping.values():
+        if wanted.strip() and columns.plain(wanted) not in ours:
+            raise NoSuchColumn(name=wanted, known=", ".join(ours.values()))
+    return {theirs: ours.get(columns.plain(wanted), "") for theirs, wanted in mapping.items()}
+
+
+def _go_on(made: Import) -> None:
+    """To judging, if it is known what its columns are. Raises ColumnTwice or ColumnsMissing."""
+    keys = made.keys
+    for key in filter(None, keys):
+        if keys.count(key) > 1:
+            twice = joined([repr(name) for name, one in zip(made.header, keys, strict=True) if one == key])
+            raise ColumnTwice(columns=twice, name=columns.plain(key))
+    if made.unknown_columns:
+        return
+    if missing := made.missing_columns:
+        raise ColumnsMissing(columns=", ".join(missing))
+    made.state = ImportState.JUDGING.value
+
+
+def map_columns(session: Session, import_id: int, mapping: Mapping[str, str], *, by: Actor) -> Import:
+    """Say of columns which they are: their name -> our name, or "" to leave one out. Then its rows are judged.
+
+    Raises WrongState once it is being written, NoSuchColumn, UnknownColumns, ColumnTwice, ColumnsMissing or NotFound.
+    """
+    made = _locked(session, import_id, "mapped", ImportState.UNMAPPED, ImportState.JUDGED, ImportState.FAILED)
+    before = made.mapping, made.state
+    try:
+        made.mapping = {**made.mapping, **_checked(Kind(made.kind), mapping)}
+        if unknown := made.unknown_columns:
+            raise UnknownColumns(columns=", ".join(unknown))
+        _go_on(made)
+    except Exception:
+        made.mapping, made.state = before
+        raise
+    _ask(made, ImportState.JUDGING, by)
+    session.flush()
+    return made
+
+
+def judge_again(session: Session, import_id: int, *, by: Actor) -> Import:
+    """Judge its rows again, after what they name was mended here. Raises WrongState or NotFound."""
+    made = _locked(session, import_id, "judged again", ImportState.JUDGED, ImportState.FAILED)
+    _ask(made, ImportState.JUDGING, by)
+    session.flush()
+    return made
+
+
+def write(session: Session, import_id: int, *, expected: int, reason: str, by: Actor) -> Import:
+    """Write all of its new rows, or none: a worker does it next, after it has judged them once more.
+
+    `expected` is the number of new rows that the person has seen. Raises ImportNotWritable, CountChanged,
+    ReasonMissing, TextTooLong or NotFound.
+    """
+    why = actions.reason_given(reason)
+    made = _locked(session, import_id, "written")
+    if refusal := made.why_not_written:
+        raise ImportNotWritable(number=import_id, why=refusal)
+    if made.new_rows != expected:
+        raise CountChanged(expected=expected, found=made.new_rows)
+    made.reason = why
+    _ask(made, ImportState.WRITING, by)
+    session.flush()
+    return made
+
+
+def undo(session: Session, import_id: int, *, reason: str, by: Actor) -> Import:
+    """Undo all that it wrote: a worker does it next, unless something of it was used by then.
+
+    Raises WrongState, ReasonMissing, TextTooLong or NotFound.
+    """
+    why = actions.reason_given(reason)
+    made = _locked(session, import_id, "undone", ImportState.WRITTEN)
+    made.reason = why
+    _ask(made, ImportState.UNDOING, by)
+    session.flush()
+    return made
+
+
+def discard(session: Session, import_id: int, *, by: Actor) -> Import:
+    """Delete its rows, of which nothing is written. Raises WrongState or NotFound."""
+    made = _locked(session, import_id, "discarded", *BEFORE_WRITING)
+    made.asked_by, made.origin = by.name[:200], by.origin[:64]
+    _discard(session, made, None)
+    return made
+
+
+def _discard(session: Session, made: Import, why: str | None) -> None:
+    session.execute(delete(ImportRow).where(ImportRow.import_id == made.id))
+    made.state, made.problem = ImportState.DISCARDED.value, why
+    made.finished_at = session.scalars(select(func.clock_timestamp())).one()
+    session.flush()
+
+
+def prune(session: Session, *, limit: int = 1) -> int:
+    """Discard up to `limit` imports that were uploaded weeks ago and not written. Commit, and call until it is 0."""
+    old = select(Import).where(
+        Import.state.in_(BEFORE_WRITING),
+        Import.uploaded_at < func.statement_timestamp() - func.make_interval(0, 0, 0, KEEP_DAYS),
+    )
+    found = session.scalars(old.order_by(Import.id).limit(limit).with_for_update(skip_locked=True)).all()
+    for made in found:
+        _discard(session, made, f"It was not written within {KEEP_DAYS} days.")
+    return len(found)
+
+
+def _ask(made: Import, state: ImportState, by: Actor) -> None:
+    made.state, made.asked_by, made.origin = state.value, by.name[:200], by.origin[:64]
+    made.done, made.attempts, made.problem = 0, 0, None
+
+
+def _locked(session: Session, import_id: int, verb: str, *states: ImportState) -> Import:
+    made = session.get(Import, import_id, with_for_update=True, populate_existing=True)
+    if made is None:
+        raise NotFound(what="import", name=import_id)
+    if states and made.state not in states:
+        raise WrongState(what=f"Import {import_id}", state=made.state, verb=verb)
+    return made
+
+
+def the_import(session: Session, import_id: int) -> Import:
+    """That import. Raises NotFound."""
+    made = session.get(Import, import_id, populate_existing=True)
+    if made is None:
+        raise NotFound(what="import", name=import_id)
+    return made
+
+
+def latest(session: Session, *, limit: int = 100) -> Sequence[Import]:
+    """The latest imports, the newest first."""
+    return session.scalars(select(Import).order_by(Import.id.desc()).limit(limit)).all()
+
+
+class Problem(NamedTuple):
+    """What is wrong with a row, or differs from what is here: the column, and what to do."""
+
+    column: str
+    message: str
+
+
+class RowLine(NamedTuple):
+    """A row for people to look at; once written, only its number and what it made."""
+
+    number: int
+    verdict: str | None
+    email: str | None
+    name: str | None
+    problems: list[Problem]
+    member_id: int | None
+    membership_id: int | None
+    grant_id: int | None
+
+
+def rows(
+    session: Session, import_id: int, *, limit: int, verdict: Verdict | None = None, after: int = 0
+) -> list[RowLine]:
+    """Up to `limit` rows behind that number, in their order: all, or those with that verdict."""
+    query = select(ImportRow).where(ImportRow.import_id == import_id, ImportRow.number > after)
+    if verdict:
+        query = query.where(ImportRow.verdict == verdict.value)
+    return [
+        RowLine(
+            row.number, row.verdict, (row.parsed or {}).get("email"), (row.parsed or {}).get("name"),
+            [Problem(**one) for one in row.problems or ()], row.member_id, row.membership_id, row.grant_id,
+        )
+        for row in session.scalars(query.order_by(ImportRow.number).limit(limit))
+    ]  # fmt: skip
+
+
+class Total(NamedTuple):
+    """Rows of one club and one offer or item that have the same verdict; of balances, the sessions that are left."""
+
+    club: str | None
+    what: str | None
+    verdict: str
+    rows: int
+    sessions: int | None
+
+
+def totals(session: Session, import_id: int) -> list[Total]:
+    """The rows by club, by offer or item, and by verdict. What a refused row does not say is None."""
+    row = ImportRow
+    count = func.count()
+    query = select(row.club, row.what, row.verdict, count, func.sum(row.sessions))
+    query = query.where(row.import_id == import_id, row.verdict.is_not(None)).group_by(row.club, row.what, row.verdict)
+    ordered = query.order_by(row.club.nulls_last(), row.what.nulls_last(), row.verdict)
+    return [Total._make(line) for line in session.execute(ordered)]
