@@ -4,9 +4,12 @@ Rows stand in the order in which they were made. The SQL knows two moments: `:at
 until when what was recorded counts. Names, addresses and whose something is are those of now.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from models.ledger import kinds
+from models.moving import columns
+from models.moving.columns import NEVER, NO, SEPARATOR, YES, Kind
 
 
 class Column(NamedTuple):
@@ -61,17 +64,20 @@ _PLAN = """
     JOIN clubs c ON c.id = coalesce(former.club_id, ms.club_id)"""
 """SQL: the terms `v`, payment term `t`, offer `o` and club `c` that membership `ms` had then."""
 
-_ACTS = """(
-        SELECT string_agg({what}, '; ' ORDER BY l.first_day, l.last_day, l.id) FROM life_acts l
-        WHERE l.membership_id = ms.id AND l.kind = '{kind}' AND NOT l.undone
-          AND l.recorded_at <= CAST(:known AS timestamptz)
-          AND NOT EXISTS (
-              SELECT FROM life_acts later
-              WHERE later.replaces = l.id AND later.recorded_at <= CAST(:known AS timestamptz)
-          )
-    )"""
-_FROZEN = _ACTS.format(kind="freeze", what="concat(l.first_day, '/', l.last_day)")
-_ENDS = _ACTS.format(kind="end", what="l.last_day::text")
+_THERE = """ms.recorded_at <= CAST(:known AS timestamptz)
+        AND coalesce(ms.withdrawn_at > CAST(:known AS timestamptz), true)"""
+"""SQL: membership `ms` was there then."""
+_COUNTS = """l.membership_id = ms.id AND NOT l.undone AND l.recorded_at <= CAST(:known AS timestamptz)
+              AND NOT EXISTS (
+                  SELECT FROM life_acts later
+                  WHERE later.replaces = l.id AND later.recorded_at <= CAST(:known AS timestamptz)
+              )"""
+"""SQL: act `l` on membership `ms` counted then."""
+
+_FROZEN = f"""(
+        SELECT string_agg(concat(l.first_day, '/', l.last_day), '; ' ORDER BY l.first_day, l.last_day, l.id)
+        FROM life_acts l WHERE l.kind = 'freeze' AND {_COUNTS})"""
+_ENDS = f"(SELECT max(l.last_day) FROM life_acts l WHERE l.kind = 'end' AND {_COUNTS})"
 
 _MEMBER = (
     Column("member id", "The member's id.", "m.id"),
@@ -82,7 +88,92 @@ _RECORDED_AT = "When it was written down, in UTC."
 _ENDPOINT = Column("endpoint", "The endpoint of its payment; empty without one.", "p.endpoint")
 _PAYMENT = Column("payment", "The processor's reference of its payment; empty without one.", "p.reference")
 
+_PEOPLE = {
+    "email": "m.email",
+    "name": "m.name",
+    "shares_address": f"CASE WHEN m.shares_email THEN '{YES}' ELSE '{NO}' END",
+    "club": "c.name",
+    "offer": "o.name",
+    "term": "t.name",
+    "picks": f"""(
+        SELECT string_agg(i.name, ' {SEPARATOR} ' ORDER BY i.name)
+        FROM pinned_terms pin JOIN items i ON i.id = pin.item_id WHERE pin.terms_id = v.id)""",
+    "joined": """(
+        SELECT CAST(min(since) AT TIME ZONE c.time_zone AS date) FROM membership_terms WHERE membership_id = ms.id)""",
+    "endpoint": "billed.endpoint",
+    "billing_references": "billed.reference",
+    # Of memberships that share a reference, the oldest is the payer's.
+    "payer": """(
+        SELECT payer.email FROM billing_references mine
+        JOIN billing_references theirs USING (endpoint, reference)
+        JOIN memberships older ON older.id = theirs.membership_id AND older.id < ms.id
+        JOIN members payer ON payer.id = older.member_id
+        WHERE mine.membership_id = ms.id AND theirs.recorded_at <= CAST(:known AS timestamptz)
+        ORDER BY older.id LIMIT 1)""",
+    # What was paid until then has given what the balances say.
+    "credits_from": "CAST(:at AS timestamptz)",
+    "frozen_from": "frozen.first_day",
+    "frozen_to": "frozen.last_day",
+    "ends": _ENDS,
+}
+_BALANCES = {
+    "email": "m.email",
+    "name": "m.name",
+    "item": "i.name",
+    "left": "b.remaining",
+    "of": "b.remaining + b.used",
+    "last_day": f"coalesce(CAST(b.last_day AS text), '{NEVER}')",
+    "value": "NULL",
+    "note": "NULL",
+}
+"""SQL for the columns of the files that can be imported again."""
+
+
+def _again(kind: Kind, sql: Mapping[str, str]) -> tuple[Column, ...]:
+    """The columns of a file that can be imported again, under the names that the import knows."""
+    return tuple(Column(one.name, one.takes, sql[one.key]) for one in columns.COLUMNS[kind])
+
+
 EXPORTS = (
+    Export(
+        Kind.PEOPLE.value,
+        "People with their memberships, to be imported elsewhere: a row per membership.",
+        _again(Kind.PEOPLE, _PEOPLE),
+        f"""FROM memberships ms JOIN members m ON m.id = ms.member_id {_PLAN}
+        LEFT JOIN LATERAL (
+            SELECT min(r.endpoint) AS endpoint,
+                   string_agg(concat(r.endpoint, ':', r.reference), ' {SEPARATOR} ' ORDER BY r.endpoint, r.reference)
+                       AS reference
+            FROM billing_references r
+            WHERE r.membership_id = ms.id AND r.recorded_at <= CAST(:known AS timestamptz)
+        ) billed ON true
+        LEFT JOIN LATERAL (
+            -- The one that counts now, or comes next.
+            SELECT l.first_day, l.last_day FROM life_acts l
+            WHERE l.kind = 'freeze' AND {_COUNTS}
+              AND coalesce(l.last_day, 'infinity') >= CAST(CAST(:at AS timestamptz) AT TIME ZONE c.time_zone AS date)
+            ORDER BY l.first_day, l.id LIMIT 1
+        ) frozen ON true
+        WHERE {_THERE} AND m.erased_at IS NULL""",
+        "ms.id",
+    ),
+    Export(
+        Kind.BALANCES.value,
+        "Sessions that can be used, to be imported elsewhere after the people: a row per member, item and last day.",
+        _again(Kind.BALANCES, _BALANCES),
+        f"""FROM members m CROSS JOIN LATERAL (
+            SELECT grants.item_id, grants.last_day, sum(grants.remaining) AS remaining, sum(grants.used) AS used
+            FROM (
+                SELECT g.item_id, s.remaining, s.used,
+                       CAST((s.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date) AS last_day
+                FROM credit_grants g {_SUMS} LEFT JOIN grant_clubs c ON c.grant_id = g.id
+                WHERE g.member_id = m.id AND s.remaining > 0 AND {_USABLE}
+            ) grants
+            GROUP BY grants.item_id, grants.last_day
+        ) b JOIN items i ON i.id = b.item_id
+        WHERE m.recorded_at <= CAST(:known AS timestamptz) AND m.merged_into IS NULL AND m.erased_at IS NULL""",
+        "m.id, i.name, b.last_day",
+    ),
     Export(
         "members",
         "Members with what they can use: a row per item that they ever had.",
@@ -130,7 +221,7 @@ EXPORTS = (
             Column("ends", "Its last local day; empty: it has no end.", _ENDS),
         ),
         f"""FROM memberships ms JOIN members m ON m.id = ms.member_id {_PLAN}
-        WHERE ms.recorded_at <= CAST(:known AS timestamptz)""",
+        WHERE {_THERE}""",
         "ms.id",
     ),
     Export(

@@ -83,7 +83,8 @@ def test_each_moment_has_what_was_recorded_by_then(gym: Gym) -> None:
         )
         entries = statement.entries(session, ada.member_id, as_of=moment)
         assert [int(row["entry id"]) for row in rows(session, "entries", moment)] == [one.entry_id for one in entries]
-    counts = [[len(rows(session, one.name, moment)) for moment in moments] for one in EXPORTS]
+    grows = [one.name for one in EXPORTS if one.name != "balances"]
+    counts = [[len(rows(session, name, moment)) for moment in moments] for name in grows]
     assert counts == [sorted(one) for one in counts]
     assert [row["quantity"] for row in rows(session, "payments", moments[0])] == []
     assert [row["reversed"] for row in rows(session, "payments", moments[1])] == ["0", "0"]
