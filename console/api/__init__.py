@@ -13,6 +13,7 @@ from console.api import (
     document,
     events,
     exports,
+    imports,
     life,
     members,
     memberships,
@@ -29,7 +30,7 @@ from console.api.gate import api
 
 ROUTES = (
     members, persons, memberships, plan_changes, life, closures, redemptions, adjustments, payments, reviews, events,
-    catalogue, building, offers, payment_terms, announcements, exports,
+    catalogue, building, offers, payment_terms, announcements, imports, exports,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

@@ -5,8 +5,8 @@ from flask_openapi3 import Tag
 
 from console import exported
 from console.api.fields import AsOfQuery
-from console.api.gate import download
-from models.moving.exports import EXPORTS
+from console.api.files import download
+from models.moving.exports import EXPORTS, Export
 from models.staff.accounts import Role
 
 TAG = Tag(
@@ -16,12 +16,14 @@ TAG = Tag(
 )
 
 
-def _serve(name: str) -> None:
-    def export(query: AsOfQuery) -> Response:
-        return exported.answer(name, query.as_of)
+def _serve(export: Export) -> None:
+    columns = "; ".join(f"`{column.name}`: {column.about.rstrip('.')}" for column in export.columns)
+    about = f"{export.about} Columns: {columns}."
 
-    download(f"/exports/{name}.csv", TAG, Role.MANAGER, next(one for one in EXPORTS if one.name == name))(export)
+    @download(f"/exports/{export.name}.csv", TAG, Role.MANAGER, name=f"export_{export.name}", about=about)
+    def file(query: AsOfQuery) -> Response:
+        return exported.answer(export.name, query.as_of)
 
 
 for one in EXPORTS:
-    _serve(one.name)
+    _serve(one)

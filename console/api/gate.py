@@ -24,7 +24,6 @@ from console.rows import row, the_offer, the_term
 from models.catalogue.tables import Offer, PaymentTerm
 from models.database.base import Base
 from models.members.memberships import Member, current
-from models.moving.exports import Export
 from models.staff import accounts, kept_answers, tokens
 from models.staff.accounts import Role
 from models.staff.actions import Actor
@@ -46,7 +45,7 @@ MEANINGS = {
 }
 """The meaning of each refusal."""
 _ANSWERED = {"get": 200, "post": 201, "patch": 200, "delete": 204}
-_ALWAYS, _WRITES, _BODIES = (401, 422, 500, 503), (403, 409), (400, 413, 415)
+ALWAYS, WRITES, BODIES = (401, 422, 500, 503), (403, 409), (400, 413, 415)
 
 
 Route = Callable[..., Answer | None]
@@ -73,9 +72,9 @@ api = _Api(
 )
 
 
-def read(rule: str, tag: Tag) -> Register[Any]:
-    """A GET route, for tokens of either scope."""
-    return _route("get", rule, tag)
+def read(rule: str, tag: Tag, *roles: Role) -> Register[Any]:
+    """A GET route, for tokens of either scope; where it names roles, of an owner in one of them."""
+    return _route("get", rule, tag, *roles)
 
 
 def write(rule: str, tag: Tag, at: str, role: Role = Role.DESK, *others: Role) -> Register[Any]:
@@ -101,39 +100,14 @@ def remove(rule: str, tag: Tag, role: Role) -> Register[Any]:
     return _route("delete", rule, tag, role)
 
 
-def download(rule: str, tag: Tag, role: Role, export: Export) -> Register[Any]:
-    """A GET route that answers with a file of CSV, for tokens of either scope whose owner has that role."""
-
-    def register(route: Callable[[Any], Response]) -> Callable[[Any], Response]:
-        models = {"query": get_type_hints(route)["query"]}
-
-        def gated() -> Response:
-            _admit((role,), TokenScope.READ)
-            return route(_read(models)["query"])
-
-        gated.__name__, gated.__annotations__ = f"export_{export.name}", models
-        file = {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string"}}}}
-        columns = "; ".join(f"`{column.name}`: {column.about.rstrip('.')}" for column in export.columns)
-        api.get(
-            rule,
-            tags=[tag],
-            responses={200: file, **_refused({*_ALWAYS, 403})},
-            summary=f"Export {export.name}",
-            description=f"{export.about} Columns: {columns}. {_needs((role,), TokenScope.READ)}",
-        )(open_to_all(gated))
-        return route
-
-    return register
-
-
-def _refused(statuses: Iterable[int]) -> dict[int, object]:
+def refusals(statuses: Iterable[int]) -> dict[int, object]:
     """Refusals with these statuses, for the description."""
     problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": MEANINGS[status], "content": problem} for status in sorted(statuses)}
 
 
-def _needs(roles: Sequence[Role], scope: TokenScope = TokenScope.WRITE) -> str:
-    """The tokens that may call a route, for the description: any for a GET route, which needs no role."""
+def needs(roles: Sequence[Role], scope: TokenScope) -> str:
+    """The tokens that may call a route, for the description."""
     if not roles:
         return "Any token may."
     *others, last = (one.value for one in Role if accounts.may(one, *roles))
@@ -150,29 +124,33 @@ def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: b
             models["header"] = KeyHeader
         path = {name if kind is int else f"{name}_id": (name, kind) for name, kind in hints.items() - models.items()}
         described = {**models, "path": _path(path)} if path else models
-        refusals = {*_ALWAYS, *(_WRITES if method != "get" else ()), *(_BODIES if "body" in models else ())}
-        refusals |= {404} if path else set()
+        scope = TokenScope.READ if method == "get" else TokenScope.WRITE
+        statuses = {*ALWAYS, *(WRITES if method != "get" else ()), *(BODIES if "body" in models else ())}
+        statuses |= ({404} if path else set()) | ({403} if roles else set())
         responses: dict[int, object] = {_ANSWERED[method]: answer if method != "delete" else None}
-        responses |= _refused(refusals)
+        responses |= refusals(statuses)
         if method != "delete":
             MODELS.add((answer, "serialization"))
         if "body" in models:
             MODELS.add((models["body"], "validation"))
 
         def gated(**ids: int) -> Response:
-            _admit(roles)
-            given = _read(models)
+            admit(roles, scope)
+            given = given_in(models)
 
             def run() -> Answer | None:
                 lock = method in ("patch", "delete")
                 rows = {name: _row(kind, ids[one], lock=lock) for one, (name, kind) in path.items()}
                 return route(**{name: given[name] for name in given if name in hints}, **rows)
 
-            return _once(given, run, at) if once else _answer(run(), at)
+            return _once(given, run, at) if once else answered(run(), at)
 
         gated.__name__, gated.__annotations__ = route.__name__, described  # the description is made of these
         summary, _, more = inspect.cleandoc(route.__doc__ or "").partition("\n\n")
-        texts = {"summary": summary.rstrip("."), "description": f"{more.replace(chr(10), ' ')} {_needs(roles)}".strip()}
+        texts = {
+            "summary": summary.rstrip("."),
+            "description": f"{more.replace(chr(10), ' ')} {needs(roles, scope)}".strip(),
+        }
         getattr(api, method)(rule, tags=[tag], responses=responses, **texts)(open_to_all(gated))
         return route
 
@@ -208,7 +186,7 @@ def _once(given: dict[str, BaseModel], run: Callable[[], Answer | None], at: str
     if known := kept_answers.take(session, key, f"{request.method} {request.path}\n{asked}"):
         mark_replayed(True)
         return _made(known.answer, known.location)
-    response = _answer(run(), at)
+    response = answered(run(), at)
     kept_answers.keep(session, key, location=response.headers["Location"], answer=response.get_data(as_text=True))
     return response
 
@@ -218,7 +196,8 @@ def mark_replayed(replayed: bool) -> None:
     g.replayed = replayed
 
 
-def _answer(given: Answer | None, at: str) -> Response:
+def answered(given: Answer | None, at: str) -> Response:
+    """The response to a request; of an act, with the path of what it made."""
     if given is None:
         return Response(status=204)
     if at:
@@ -231,7 +210,7 @@ def _made(answer: str, location: str) -> Response:
     return Response(answer, 201, headers, mimetype="application/json")
 
 
-def _admit(roles: Sequence[Role], scope: TokenScope = TokenScope.WRITE) -> None:
+def admit(roles: Sequence[Role], scope: TokenScope) -> None:
     """Let in a token of that scope in one of these roles, or, where there is none, any token."""
     given = request.authorization
     text = given.token if given is not None and given.type == "bearer" else None
@@ -244,7 +223,7 @@ def _admit(roles: Sequence[Role], scope: TokenScope = TokenScope.WRITE) -> None:
     if roles and not token.allows(scope):
         raise Forbidden("This token may only read: ask an admin for one that may write.")
     if roles and not accounts.may(token.owner.role, *roles):
-        raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {_needs(roles, scope)}")
+        raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {needs(roles, scope)}")
     g.token = token
     g.actor = Actor(f"token {token.id} ({token.name}) of {token.owner.email}", request.remote_addr or "")
 
@@ -263,7 +242,7 @@ def is_manager() -> bool:
     return accounts.may(cast("ApiToken", g.token).owner.role, Role.MANAGER)
 
 
-def _read(models: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:
+def given_in(models: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:
     """The header, query and body of the request. Raises InvalidRequest."""
     given = {}
     for part, (reader, place) in _READERS.items():
