@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import closure, credit, expire, growth, pages, receive, report, verify, visible
+from bench import closure, credit, expire, growth, importing, pages, receive, report, verify, visible
 from bench.site import MANY_STACKS, Site, made
 
 MEASURES = {
@@ -19,6 +19,7 @@ MEASURES = {
     "receive": receive.measure,
     "credit": credit.measure,
     "closure": closure.measure,
+    "importing": importing.measure,
     "visible": visible.measure,
     "expire": expire.measure,
     "growth": growth.measure,

@@ -27,6 +27,7 @@ from runtime.settings import Settings
 from webhooks.processors import adapters
 from worker.crediting import Crediting
 from worker.fetching import Fetcher, Fetching
+from worker.importing import Importer
 from worker.recording import recorded
 
 TASK_S = 10.0
@@ -46,7 +47,7 @@ class WorkerProcess:
         self.settings = settings
         self.processors = adapters(settings.endpoints)
         thin = [processor for processor in self.processors.values() if processor.fetches]
-        self._engine = make_engine(settings.database_url, pool_size=4 + len(thin))
+        self._engine = make_engine(settings.database_url, pool_size=6 + len(thin))
         self.sessions: sessionmaker[Session] = sessions(self._engine)
         self._crediting = Crediting(settings, self.sessions)
         self._draining = threading.Lock()
@@ -59,6 +60,8 @@ class WorkerProcess:
         self._fetchers = [
             Fetcher(Fetching(settings, self.sessions, processor), self.credit, self.stopping) for processor in thin
         ]
+        names = [endpoint.name for endpoint in settings.endpoints]
+        self._importer = Importer(self.sessions, names, self.stopping, every_s=settings.timer_every_s)
         self._timer = threading.Thread(target=self._tick_on, name="timer", daemon=True)
         self._timer.start()
 
@@ -76,6 +79,7 @@ class WorkerProcess:
             fetcher.ring()
             fetcher.join(timeout=TASK_S)
         self._timer.join(timeout=TASK_S)
+        self._importer.join(timeout=TASK_S)
         self._engine.dispose()
 
     def _drain(self, sweep: bool) -> int:

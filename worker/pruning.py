@@ -5,6 +5,7 @@ from collections.abc import Callable
 from sqlalchemy.orm import Session, sessionmaker
 
 from models.inbox.pruning import prune, prune_counts
+from models.moving import imports
 
 BATCH = 1_000
 
@@ -26,6 +27,7 @@ def prune_all(
         with make.begin() as session:
             events = prune(session, keep_days=keep_days, limit=batch)
             counts = prune_counts(session, limit=batch)
-        total, more = total + events, bool(events or counts)
+            files = imports.prune(session)
+        total, more = total + events, bool(events or counts or files)
         progress(total)
     return total

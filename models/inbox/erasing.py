@@ -58,6 +58,19 @@ _ANSWERS = text("""
     WHERE answer ~* :address
        OR (answer ~* :whole AND answer ~ ANY(SELECT '"member_id":' || id || '\\M' FROM unnest(:members) AS id))
 """)
+# A file that names the person is not written any more: its rows go, and it can be sent again without them.
+_FILES = text("""
+    WITH named AS MATERIALIZED (
+        SELECT DISTINCT import_id FROM import_rows
+        WHERE EXISTS (SELECT FROM jsonb_array_elements_text(cells) AS cell WHERE cell ~* :whole)
+    ), gone AS (
+        DELETE FROM import_rows WHERE import_id IN (SELECT import_id FROM named)
+    )
+    UPDATE imports
+    SET state = 'discarded', finished_at = clock_timestamp(),
+        problem = 'A person who is named in it was erased: take that person out, and upload it again.'
+    WHERE id IN (SELECT import_id FROM named)
+""")
 _SEALED = text("""
     SELECT (SELECT count(*) FROM actions
             WHERE member_id = ANY(:members) AND concat_ws(' ', subject, reason) ~* :pattern)
@@ -107,6 +120,7 @@ def erase(
     events, size = session.execute(_BODIES, values).one()
     acts = session.scalars(_WORDS, values).one()
     answers = session.connection().execute(_ANSWERS, values).rowcount
+    session.execute(_FILES, values)
     erased = Erased(member_id, events, size, acts, answers, session.scalars(_SEALED, values).one())
     actions.log(session, by, "erase member", erased.words, member_id=member_id, reason=reason)
     return erased

@@ -210,7 +210,7 @@ def _differences(said: Balance, here: Opened) -> list[Problem]:
     found: list[tuple[str, object, object]] = []
     if said.of != here.of:
         found.append(("of", said.of, here.of))
-    if said.of - said.left != here.used:
+    if said.left != here.of - here.used:
         found.append(("left", said.left, here.of - here.used))
     if said.entry_note != here.note:
         told, there = (one.removeprefix(OPENING).removeprefix(": ") for one in (said.entry_note, here.note))

@@ -186,6 +186,8 @@ class ImportRow(Base):
     grant_id: Mapped[int | None] = mapped_column(BigInteger)
 
 
+# Copying lasts as long as the file; the default is for statements of a request.
+_PATIENT = text("SELECT set_config('statement_timeout', '10min', true)")
 _COPY = "COPY import_rows (import_id, number, cells) FROM STDIN"
 
 
@@ -221,6 +223,7 @@ def upload(
 
 def _store(session: Session, import_id: int, rows: Iterator[files.Row]) -> int:
     """Copy the rows as they are read, so that a file of any size takes no memory."""
+    session.execute(_PATIENT)
     raw = session.connection().connection.driver_connection
     assert raw is not None  # noqa: S101 -- narrows the type
     stored = 0
@@ -396,16 +399,20 @@ def rows(
     session: Session, import_id: int, *, limit: int, verdict: Verdict | None = None, after: int = 0
 ) -> list[RowLine]:
     """Up to `limit` rows behind that number, in their order: all, or those with that verdict."""
+    keys = the_import(session, import_id).keys
     query = select(ImportRow).where(ImportRow.import_id == import_id, ImportRow.number > after)
     if verdict:
         query = query.where(ImportRow.verdict == verdict.value)
-    return [
-        RowLine(
-            row.number, row.verdict, (row.parsed or {}).get("email"), (row.parsed or {}).get("name"),
-            [Problem(**one) for one in row.problems or ()], row.member_id, row.membership_id, row.grant_id,
-        )
-        for row in session.scalars(query.order_by(ImportRow.number).limit(limit))
-    ]  # fmt: skip
+    return [_line(row, keys) for row in session.scalars(query.order_by(ImportRow.number).limit(limit))]
+
+
+def _line(row: ImportRow, keys: Sequence[str | None]) -> RowLine:
+    said = dict(zip(keys, row.cells or (), strict=False))
+    problems = [Problem(**one) for one in row.problems or ()]
+    return RowLine(
+        row.number, row.verdict, said.get("email"), said.get("name"), problems, row.member_id, row.membership_id,
+        row.grant_id,
+    )  # fmt: skip
 
 
 class Total(NamedTuple):

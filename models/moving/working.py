@@ -8,7 +8,7 @@ counted outside the transaction, so that a file which kills its workers is given
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
-from time import monotonic
+from time import monotonic, sleep
 
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,7 +22,7 @@ from models.moving.undoing import undo
 from models.moving.writing import ChangedMeanwhileError, write
 
 TRIES = 3
-_SHOW_EVERY_S = 1.0
+_SHOW_EVERY_S, _LOOK_EVERY_S = 1.0, 0.5
 
 _MINE = text("SELECT pg_try_advisory_xact_lock(hashtext('spp import'), CAST(:id AS int))")
 # A statement over a whole file takes longer than one of a request may; others who hold a row are waited for.
@@ -64,6 +64,16 @@ def run(make: sessionmaker[Session], import_id: int, *, endpoints: Collection[st
             with suppress(SQLAlchemyError), make.begin() as other:
                 other.execute(_FAILED, {"id": import_id, "problem": f"{type(error).__name__}: {error}"[:500]})
             raise
+
+
+def finish(make: sessionmaker[Session], import_id: int, *, endpoints: Collection[str]) -> None:
+    """Do what is asked of that import, or wait while another process is at it."""
+    while not run(make, import_id, endpoints=endpoints):
+        with make.begin() as session:
+            made = session.get(Import, import_id)
+            if made is None or not made.is_working:
+                return
+        sleep(_LOOK_EVERY_S)
 
 
 class _Shown:

@@ -155,16 +155,19 @@ _BILLING = text(f"""
 # Others who add a reference wait from here on; what they have added before is seen below.
 _ALONE = text("LOCK TABLE billing_references IN SHARE ROW EXCLUSIVE MODE")
 
+# Materialized, so that they are hashed: without statistics a planner would compare each with each.
 _TAKEN = text("""
-    SELECT b.endpoint, b.reference, b.membership_id
-    FROM import_rows r
-    CROSS JOIN LATERAL unnest(r.billing) AS one
-    JOIN billing_references b ON b.endpoint = split_part(one, ':', 1)
-        AND b.reference = substr(one, strpos(one, ':') + 1) AND b.membership_id <> r.membership_id
-    WHERE r.import_id = :id AND r.verdict = 'new' AND r.payer IS NULL
-      AND NOT EXISTS (
-          SELECT FROM import_rows other WHERE other.import_id = :id AND other.membership_id = b.membership_id
-            AND other.payer IS NOT NULL)
+    WITH mine AS MATERIALIZED (
+        SELECT one AS key, r.membership_id, r.payer IS NULL AS alone
+        FROM import_rows r CROSS JOIN LATERAL unnest(r.billing) AS one
+        WHERE r.import_id = :id AND r.verdict = 'new'
+    ), held AS MATERIALIZED (
+        SELECT endpoint || ':' || reference AS key, endpoint, reference, membership_id FROM billing_references
+    )
+    SELECT held.endpoint, held.reference, held.membership_id
+    FROM mine JOIN held ON held.key = mine.key AND held.membership_id <> mine.membership_id
+    LEFT JOIN mine other ON other.membership_id = held.membership_id AND NOT other.alone
+    WHERE mine.alone AND other.membership_id IS NULL
     LIMIT 1
 """)
 

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from models.database.engine import sessions
+from models.errors import ImportNotWritable
 from models.moving import imports, working
 from models.moving.columns import Kind
 from models.moving.imports import Import, ImportState
@@ -42,7 +43,10 @@ def ended(make: sessionmaker[Session], import_id: int, *, write: bool = False, u
     working.run(make, import_id, endpoints=ENDPOINTS)
     with make.begin() as session:
         made = imports.the_import(session, import_id)
-        if write and made.state == ImportState.JUDGED:
+        if write and made.why_not_written:
+            with pytest.raises(ImportNotWritable):
+                imports.write(session, import_id, expected=made.new_rows, reason="we move in", by=BY)
+        elif write:
             imports.write(session, import_id, expected=made.new_rows, reason="we move in", by=BY)
         if undo and made.state == ImportState.WRITTEN:
             imports.undo(session, import_id, reason="the wrong file", by=BY)
