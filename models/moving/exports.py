@@ -164,7 +164,11 @@ EXPORTS = (
         f"""FROM members m CROSS JOIN LATERAL (
             SELECT grants.item_id, grants.last_day, sum(grants.remaining) AS remaining, sum(grants.used) AS used
             FROM (
-                SELECT g.item_id, s.remaining, s.used,
+                SELECT g.item_id, s.remaining, s.used + coalesce((
+                           -- What an import wrote as used before it.
+                           SELECT -sum(e.quantity) FROM ledger_entries e
+                           WHERE e.grant_id = g.id AND e.action_id = g.action_id AND e.quantity < 0
+                       ), 0) AS used,
                        CAST((s.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date) AS last_day
                 FROM credit_grants g {_SUMS} LEFT JOIN grant_clubs c ON c.grant_id = g.id
                 WHERE g.member_id = m.id AND s.remaining > 0 AND {_USABLE}

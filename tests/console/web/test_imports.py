@@ -56,7 +56,7 @@ def test_a_file_is_checked_mended_imported_and_undone(office: Office) -> None:
     manager = office.browser
     office.upload(PEOPLE.format(offer="Silver"))
     assert "It cannot be imported" in manager.text
-    assert "3 Ben <b>Baker ben@example.com" not in manager.text  # the row cannot be read, so it is not said whose it is
+    assert "3 Ben <b>Baker ben@example.com" in manager.text
     assert "offer: There is no offer 'Silver'" in manager.text
     assert "1 row is refused or in conflict" in manager.text
     assert "<b>Baker" not in manager.page
