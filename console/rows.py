@@ -24,7 +24,7 @@ def row(table: type[Row], wanted: int, *, lock: bool = False, field: str | None 
     Raises NotFound for the field that holds the id: `item_id`, unless it is named.
     """
     found = database().get(table, wanted, with_for_update=lock or None)
-    if found is None:
+    if found is None or getattr(found, "withdrawn_at", None):  # a membership whose import was undone is shown nowhere
         what = noun(table)
         raise NotFound(field=field or f"{what.replace(' ', '_')}_id", what=what, name=wanted)
     return found

@@ -8,7 +8,7 @@ from models.database.base import Base
 from models.inbox import bulk, certificates, deliveries, events, pauses, reconciliation
 from models.ledger import adjustments, entries, expiry, redemptions
 from models.members import life, memberships, overdue, search
-from models.moving import imports
+from models.moving import tables as moving
 from models.operations import heartbeats, jobs, notices
 from models.payments import announcements, not_dues, recorded, references, reviews, standing
 from models.staff import accounts, actions, kept_answers, logins, tokens
@@ -26,7 +26,7 @@ TABLES = (
     chain.EntryHash, results.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,
     reconciliation.Reconciliation, actions.Action, certificates.LearnedCertificate,
     accounts.Staff, logins.Login, logins.LoginFailures, tokens.ApiToken, kept_answers.KeptAnswer,
-    imports.Import, imports.ImportRow,
+    moving.Import, moving.ImportRow,
 )  # fmt: skip
 
 INDEXES = (search.NAME_WORDS, search.EMAIL_PREFIX, search.NAME_ORDER)

@@ -272,8 +272,8 @@ def get_member(member: Person) -> Member:
 
 def _lives(member_ids: Iterable[int]) -> defaultdict[int, list[MembershipLife]]:
     """By member, those of their memberships that are frozen, will be, or have an end."""
-    mine = select(Membership).where(Membership.member_id.in_(list(member_ids))).order_by(Membership.id)
-    held = database().scalars(mine).all()
+    mine = select(Membership).where(Membership.member_id.in_(list(member_ids)), Membership.withdrawn_at.is_(None))
+    held = database().scalars(mine.order_by(Membership.id)).all()
     days, found = life_days(held), defaultdict(list)
     for one in held:
         if days[one.id] != LifeDays(frozen_from=None, frozen_to=None, ended_on=None):

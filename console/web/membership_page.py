@@ -53,7 +53,8 @@ class ClearForm(Form):
 
 def find(membership_id: int) -> Membership:
     """The membership with that id and what its page shows of it; 404 where there is none."""
-    return database().get(Membership, membership_id, options=_MADE_OF) or abort(404)
+    found = database().get(Membership, membership_id, options=_MADE_OF)
+    return found if found and not found.withdrawn_at else abort(404)
 
 
 def page(membership: Membership, template: str = "membership", /, **window: object) -> Answer:

@@ -64,6 +64,7 @@ class Membership(Base):
     """An offer that a member bought. Its terms stay those of the sign-up until somebody changes its plan."""
 
     __tablename__ = "memberships"
+    __table_args__ = (Index("ix_memberships_withdrawn", "id", postgresql_where=text("withdrawn_at IS NOT NULL")),)
 
     id: Mapped[Id]
     idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
@@ -200,7 +201,7 @@ _HELD = text("""
     FROM (
         SELECT DISTINCT ON (membership_id) payment_term_id
         FROM membership_terms
-        WHERE since <= :now
+        WHERE since <= :now AND membership_id NOT IN (SELECT id FROM memberships WHERE withdrawn_at IS NOT NULL)
         ORDER BY membership_id, since DESC, id DESC
     ) in_force
     GROUP BY payment_term_id
@@ -313,6 +314,8 @@ def add_billing_reference(
     Where another membership has the reference, it is refused, unless it is to be `shared`: then the two share its
     later payments equally. Raises ReferenceUnusable or ReferenceTaken.
     """
+    if membership.withdrawn_at:
+        raise NotFound(what="membership", name=membership.id)
     reference = reference_given(reference)
     lock_reference(session, endpoint, reference)
     before = owners(session, endpoint, reference)

@@ -100,7 +100,12 @@ def moves(session: Session, terms: Collection[PaymentTerm], *, since: date | Non
         selectinload(Membership.versions).selectinload(MembershipTerms.pinned).joinedload(PinnedTerms.item),
     )
     found = Moves([], [])
-    query = select(Membership).where(Membership.id.in_(had)).order_by(Membership.id).options(*parts)
+    query = (
+        select(Membership)
+        .where(Membership.id.in_(had), Membership.withdrawn_at.is_(None))
+        .order_by(Membership.id)
+        .options(*parts)
+    )
     for membership in session.scalars(query):
         before = membership.terms_at(_start(membership, since, now))
         term = of_terms.get(before.payment_term_id)

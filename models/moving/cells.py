@@ -37,16 +37,19 @@ class Cells:
 
     def text(self, key: str) -> str:
         """What stands in the cell, as it was before an export made it harmless; empty if nothing does."""
-        return spreadsheet.as_written(self._values.get(key, "").strip())
+        text = self._values.get(key, "").strip()
+        return spreadsheet.as_written(text) if "'" in text else text
 
     def take(self, key: str, read: Callable[[str], Value]) -> Value | None:
         """What `read` makes of the cell; None for an empty one, and for one that it refuses."""
         text = self.text(key)
-        with self.judged(key):
+        try:
             if text:
                 return read(text)
             if key in self._required:
                 raise CellEmpty(column=key.replace("_", " "))
+        except SppError as error:
+            self._refuse(key, error)
         return None
 
     @contextmanager
@@ -55,7 +58,10 @@ class Cells:
         try:
             yield
         except SppError as error:
-            self.problems.append(Problem(key.replace("_", " "), str(error)))
+            self._refuse(key, error)
+
+    def _refuse(self, key: str, error: SppError) -> None:
+        self.problems.append(Problem(key.replace("_", " "), str(error)))
 
 
 def day(text: str) -> date:

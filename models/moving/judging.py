@@ -16,8 +16,8 @@ from models.errors import AddressOfSeveral, PayerUnknown, ReferenceInSeveralRows
 from models.moving import balances, people
 from models.moving.cells import Catalogue, Cells
 from models.moving.columns import COLUMNS, Kind
-from models.moving.imports import Import, Verdict
 from models.moving.judged import Judged
+from models.moving.tables import Import, Verdict
 
 BATCH = 2_000
 

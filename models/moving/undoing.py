@@ -16,8 +16,8 @@ from models.ledger import entries
 from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
 from models.moving.columns import Kind
-from models.moving.imports import Import
 from models.moving.judging import hashed
+from models.moving.tables import Import
 from models.moving.writing import RANGE, batches
 from models.staff import actions
 from models.wording import counted

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from models.database.base import prose
 from models.errors import SppError
-from models.moving.imports import WORKING, Import, ImportState
 from models.moving.judging import judge
+from models.moving.tables import WORKING, Import, ImportState
 from models.moving.undoing import undo
 from models.moving.writing import ChangedMeanwhileError, write
 

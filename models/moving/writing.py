@@ -16,8 +16,8 @@ from models.ledger.clawback import Grant
 from models.ledger.entries import Opening
 from models.moving.balances import USED_BEFORE
 from models.moving.columns import Kind
-from models.moving.imports import Import
 from models.moving.judging import hashed
+from models.moving.tables import Import
 from models.staff import actions
 from models.wording import counted
 
@@ -61,8 +61,9 @@ RANGE = "r.import_id = :id AND r.number BETWEEN :first AND :last AND r.verdict =
 _MEMBERS = text(f"""
     WITH new AS (
         INSERT INTO members (email, name, shares_email)
-        SELECT r.parsed ->> 'email', r.parsed ->> 'name', r.shares_address OR EXISTS (
-            SELECT FROM members m WHERE lower(m.email) = lower(r.parsed ->> 'email'))
+        SELECT r.parsed ->> 'email', r.parsed ->> 'name',
+               r.shares_address OR (CAST(r.parsed ->> 'shares' AS boolean) AND EXISTS (
+                   SELECT FROM members m WHERE lower(m.email) = lower(r.parsed ->> 'email')))
         FROM import_rows r WHERE {RANGE} AND r.made_by = r.number
         ORDER BY r.number
         ON CONFLICT DO NOTHING

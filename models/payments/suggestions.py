@@ -76,7 +76,7 @@ _SUGGEST = text("""
                t.dues_minor = :amount AND m.currency = :currency AS same_dues,
                array_agg(DISTINCT f.likeness ORDER BY f.likeness) FILTER (WHERE f.likeness < 3) AS likenesses
         FROM found f
-        JOIN memberships m ON m.id = f.membership_id
+        JOIN memberships m ON m.id = f.membership_id AND m.withdrawn_at IS NULL
         CROSS JOIN LATERAL (
             SELECT dues_minor, payment_term_id FROM membership_terms
             WHERE membership_id = m.id AND since <= clock_timestamp() ORDER BY since DESC, id DESC LIMIT 1

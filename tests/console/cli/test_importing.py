@@ -29,9 +29,8 @@ def test_people_and_their_balances_move_in_and_out_again(gym: Spp, make: Make, p
     assert tried.code == 0
     assert "1 new, 0 same, 0 conflict, 0 refused" in tried.out
     assert value(make, "SELECT count(*) FROM members") == 3
-    done = gym(
-        "import", "people", str(people), "--credits-from", "2026-12-01", *WRITE, "--json"
-    )  # the column is known now
+    # The column is known by now.
+    done = gym("import", "people", str(people), "--credits-from", "2026-12-01", *WRITE, "--json")
     assert (done.code, done.json["state"], done.json["new"]) == (0, "written", 1)
     assert done.json["totals"] == [
         {"club": "Riverside", "what": "All In", "verdict": "new", "rows": 1, "sessions": None}

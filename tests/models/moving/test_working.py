@@ -10,9 +10,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from models.inbox.erasing import erase
+from models.members.memberships import Member, Membership, add_billing_reference
 from models.moving import imports, working
 from models.moving.columns import Kind
 from models.moving.imports import ImportState
+from models.moving.judging import judge
 from tests.models.gym import BY, NOW, Gym
 from tests.models.moving.conftest import ENDPOINTS, Moved
 from tests.models.moving.test_people import file, row
@@ -136,6 +138,44 @@ def test_what_has_changed_since_it_was_judged_is_seen_before_anything_is_written
         assert (now.state, now.new_rows, now.refused_rows) == (ImportState.JUDGED, ROWS - 1, 1)
         assert now.problem == "What is here has changed since it was judged: look at it again."
     assert found(make)[0] == 1
+
+
+def test_what_somebody_does_at_the_same_moment_is_not_overrun(
+    open_gym: Gym, bring: Moved, make: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reference that is given, and a member who is signed up, between the judging and the commit."""
+    known = open_gym.join()
+    open_gym.session.commit()
+    made = bring(Kind.PEOPLE, PEOPLE)
+    before = found(make)
+
+    def give_reference(*_: object) -> None:
+        with make.begin() as other:
+            add_billing_reference(other, other.get_one(Membership, known.id), "stripe", "sub_7", by=BY)
+
+    def add_member(*more: object, **named: object) -> None:
+        judge(*more, **named)
+        with make.begin() as other:
+            other.add(Member(email="M9@example.com", name="Somebody else"))
+
+    asked(make, made.id)
+    with monkeypatch.context() as patch:
+        patch.setattr("models.moving.writing._keep_members", give_reference)
+        working.run(make, made.id, endpoints=ENDPOINTS)
+    with make.begin() as session:
+        refused = imports.the_import(session, made.id)
+        assert refused.state == ImportState.JUDGED
+        assert "'sub_7' on endpoint 'stripe' already belongs to membership 1." in (refused.problem or "")
+        session.execute(text("DELETE FROM billing_references"))
+    assert found(make)[:4] == before[:4]
+    asked(make, made.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(working, "judge", add_member)
+        working.run(make, made.id, endpoints=ENDPOINTS)
+    with make() as session:
+        refused = imports.the_import(session, made.id)
+        assert refused.problem == "Somebody else has changed one of its members at the same moment. Write it again."
+    assert found(make)[:2] == [before[0] + 1, before[1]]
 
 
 def test_nobodys_data_stays_in_rows_that_are_written_old_or_of_somebody_who_was_erased(
