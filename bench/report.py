@@ -14,7 +14,7 @@ TARGETS = {
     "credit_over_sql": (0.25, 0.5),
     "credit_tranches_per_s": (5_000.0, 15_000.0),
     "closure_grants_per_s": (2_000.0, 5_000.0),
-    "import_rows_per_s": (1_000.0, 3_000.0),
+    "import_rows_per_s": (500.0, 2_000.0),
     "import_rss_growth": (1.3, 1.1),
     "visible_p99_over_tutorial": (2.0, 1.0),
     "expire_over_sql": (0.5, 0.8),

@@ -57,8 +57,14 @@ class Balance(NamedTuple):
 
     @property
     def entry_note(self) -> str:
-        """The note of the entry that opens the grant: what it cost, and what staff should know."""
-        said = [f"{self.of} for {amount(*self.value)} {self.value[1]}"] if self.value else []
+        """The note of the entry that opens the grant: what it cost, what is left of that, and the row's note."""
+        said = []
+        if self.value:
+            value, currency = self.value
+            said.append(f"{self.of} for {amount(value, currency)} {currency}")
+            if self.left < self.of:
+                worth = worth_left(value, self.of, self.left)
+                said.append(f"{self.left} left worth {amount(worth, currency)} {currency}")
         return ": ".join([OPENING, ", ".join([*said, *filter(None, [self.note])])]).removesuffix(": ")
 
 

@@ -42,7 +42,7 @@ def test_a_statement_reads_as_the_member_remembers_it(
     with make() as session:
         entries = statement.entries(session, ann.member_id)
         assert [(one.item, entry_in_words(one), note_in_words(one), one.quantity, one.balance) for one in entries] == [
-            ("Spin", "Opening balance", "10 for 120.00 USD, pass of March", 10, 10),
+            ("Spin", "Opening balance", "10 for 120.00 USD, 3 left worth 36.00 USD, pass of March", 10, 10),
             ("Spin", "Used before", "", -7, 3),
             ("Training", "Opening balance", "", 2, 2),
         ]
@@ -68,7 +68,8 @@ def test_a_statement_reads_as_the_member_remembers_it(
     assert counts(changed) == (ImportState.JUDGED, 0, 1, 1, 0)
     assert problems(make, changed)[2] == (
         "of: 11 in the file, 10 here; left: 4 in the file, 3 here; value or note: "
-        "11 for 1188.00 USD, pass of March in the file, 10 for 120.00 USD, pass of March here"
+        "11 for 1188.00 USD, 4 left worth 432.00 USD, pass of March in the file, "
+        "10 for 120.00 USD, 3 left worth 36.00 USD, pass of March here"
     )
 
 
@@ -113,6 +114,15 @@ def test_two_rows_of_one_member_item_and_day_are_refused(
     assert problems(make, bring(Kind.BALANCES, HEADER + lines)) == dict.fromkeys(
         (2, 3), "email: Rows 2, 3 are about the same member, item and last usable day: only one of them can be written."
     )
+
+
+def test_the_note_says_what_is_left_of_the_value(ann: Membership, bring: Moved, make: sessionmaker[Session]) -> None:
+    """20 for 7,600.00, of which 12 are left."""
+    bring(Kind.BALANCES, f'{HEADER}{ann.member.email},,Spin,12,20,never,"7,600.00 USD",', write=True)
+    with make() as session:
+        assert statement.grants(session, ann.member_id, NOW)[0].note == (
+            "opening balance: 20 for 7600.00 USD, 12 left worth 4560.00 USD"
+        )
 
 
 def test_what_is_brought_along_repays_a_shortfall_first(
