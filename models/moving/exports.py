@@ -123,6 +123,7 @@ _BALANCES = {
     "left": "b.remaining",
     "of": "b.remaining + b.used",
     "last_day": f"coalesce(CAST(b.last_day AS text), '{NEVER}')",
+    "usable_from": "b.starts",
     "value": "NULL",
     "note": "NULL",
 }
@@ -159,24 +160,28 @@ EXPORTS = (
     ),
     Export(
         Kind.BALANCES.value,
-        "Sessions that can be used, to be imported elsewhere after the people: a row per member, item and last day.",
+        "Sessions that are left, to be imported elsewhere after the people: a row per member, item and days.",
         _again(Kind.BALANCES, _BALANCES),
         f"""FROM members m CROSS JOIN LATERAL (
-            SELECT grants.item_id, grants.last_day, sum(grants.remaining) AS remaining, sum(grants.used) AS used
+            SELECT grants.item_id, grants.last_day, grants.starts, sum(grants.remaining) AS remaining,
+                   sum(grants.used) AS used
             FROM (
                 SELECT g.item_id, s.remaining, s.used + coalesce((
                            -- What an import wrote as used before it.
                            SELECT -sum(e.quantity) FROM ledger_entries e
                            WHERE e.grant_id = g.id AND e.action_id = g.action_id AND e.quantity < 0
                        ), 0) AS used,
-                       CAST((s.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date) AS last_day
+                       CAST((s.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date) AS last_day,
+                       CASE WHEN g.effective_at > :at
+                       THEN CAST(g.effective_at AT TIME ZONE c.time_zone AS date) END AS starts
                 FROM credit_grants g {_SUMS} LEFT JOIN grant_clubs c ON c.grant_id = g.id
-                WHERE g.member_id = m.id AND s.remaining > 0 AND {_USABLE}
+                WHERE g.member_id = m.id AND s.remaining > 0
+                  AND coalesce(s.expires_at > CAST(:at AS timestamptz), true)
             ) grants
-            GROUP BY grants.item_id, grants.last_day
+            GROUP BY grants.item_id, grants.last_day, grants.starts
         ) b JOIN items i ON i.id = b.item_id
         WHERE m.recorded_at <= CAST(:known AS timestamptz) AND m.merged_into IS NULL AND m.erased_at IS NULL""",
-        "m.id, i.name, b.last_day",
+        "m.id, i.name, b.starts NULLS FIRST, b.last_day",
     ),
     Export(
         "members",

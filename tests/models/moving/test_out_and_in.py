@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from local.servers import Postgres
 from models.audit.checks import audit
 from models.catalogue.clubs import Club, create_club
-from models.catalogue.days import last_day
+from models.catalogue.days import last_day, local_day
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer, PaymentTerm
 from models.database.engine import make_engine, sessions
@@ -121,7 +121,8 @@ def world(postgres: Postgres, template: str) -> Iterator[World]:
             zones = {"Uptown": "Pacific/Auckland", "=Harbour": "Europe/Berlin"}
             clubs = [create_club(session, name=club, time_zone=zone, currency="USD") for club, zone in zones.items()]
             offer = Offer(name="Silver", state="draft", min_buckets=0, max_buckets=2)
-            offer.terms += [PaymentTerm(name=name, dues_minor=DUES, currency="USD") for name in ("Monthly", "Cheap")]
+            offer.terms += [PaymentTerm(name=name, dues_minor=DUES, currency="USD") for name in ("Monthly", "Yearly")]
+            offer.terms[1].interval, offer.terms[1].release = "year", "monthly"
             yoga = session_item("@Yoga")
             session.add_all([offer, yoga])
             session.flush()
@@ -249,7 +250,7 @@ def move_in(there: World, kind: Kind, file: str) -> None:
 
 
 Usable = dict[tuple[str, str, str, str], int]
-"""Member, item and last usable day -> sessions."""
+"""Member, item and days -> sessions that are left."""
 
 
 def usable(here: World, now: datetime) -> Usable:
@@ -260,10 +261,13 @@ def usable(here: World, now: datetime) -> Usable:
             grants = [one for one in statement.grants(session, member.id, now) if not one.is_expired]
             by_item: dict[str, int] = {}
             for one in grants:
-                if one.remaining and not one.is_coming:
-                    last = _last_day(one.expires_at, one.time_zone or _home(session, member))
-                    place = (member.email, member.name, one.item, str(last or "never"))
-                    found[place] = found.get(place, 0) + one.remaining
+                if not one.remaining:
+                    continue
+                zone = one.time_zone or _home(session, member)
+                starts = f"{local_day(one.effective_at, zone)} to " if one.is_coming else ""
+                place = (member.email, member.name, one.item, f"{starts}{_last_day(one.expires_at, zone) or 'never'}")
+                found[place] = found.get(place, 0) + one.remaining
+                if not one.is_coming:
                     by_item[one.item] = by_item.get(one.item, 0) + one.remaining
             balances = {one.item: one.usable for one in statement.balances(session, member.id, now) if one.usable}
             assert balances == by_item
