@@ -57,7 +57,7 @@ class Person(NamedTuple):
     """Whether both items were picked."""
     joined: int
     paid: list[int]
-    """Days ago."""
+    """Days ago; none today, where a payment beside another one can be a fee."""
     refunded: int
     """Of the first payment, in percent."""
     used: int
@@ -82,8 +82,8 @@ PEOPLE = st.lists(
         club=st.integers(0, 2),
         offer=st.integers(0, 1),
         both=st.booleans(),
-        joined=st.integers(0, 400),
-        paid=st.lists(st.integers(0, 50), max_size=3),
+        joined=st.integers(2, 400),
+        paid=st.lists(st.integers(2, 50), max_size=3),
         refunded=st.sampled_from([0, 0, 0, 40, 100]),
         used=st.integers(0, 9),
         returned=st.integers(0, 2),
