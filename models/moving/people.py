@@ -68,8 +68,8 @@ class Person(NamedTuple):
         first, last = self.frozen or (None, None)
         return {
             "email": self.email, "name": self.name, "shares": self.shares, "club_id": self.club.id,
-            "offer_id": self.term.offer.id, "term_id": self.term.id, "currency": self.term.currency, "since": self.since.isoformat(),
-            "credits_from": self.credits_from.isoformat(), "pins": self.pins,
+            "offer_id": self.term.offer.id, "term_id": self.term.id, "currency": self.term.currency,
+            "since": self.since.isoformat(), "credits_from": self.credits_from.isoformat(), "pins": self.pins,
             "frozen_from": first and first.isoformat(), "frozen_to": last and last.isoformat(),
             "ends": self.ends and self.ends.isoformat(),
         }  # fmt: skip
