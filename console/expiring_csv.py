@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from console import spreadsheet
-from console.spreadsheet import Cell
+from models import spreadsheet
+from models.spreadsheet import Cell
 from models.statements import expiring
 
 HEADINGS = ("member", "e-mail", "club", "item", "sessions", "last usable day", "usable from")

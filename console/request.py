@@ -16,6 +16,9 @@ from runtime.outages import DATABASE
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 MAX_ID = 2**63 - 1
+MAX_FORM_BYTES = 256 * 1024
+"""The largest body of a request, unless its view takes a file."""
+MAX_FILE_BYTES = 32 * 1024 * 1024
 YEARS = range(2000, 2200)
 """The years that pages and API can be asked about."""
 
@@ -74,6 +77,17 @@ def open_to(view: View, *roles: str) -> View:
 def open_to_all(view: View) -> View:
     """Open a view to everybody: a public page, or a route of the API, which checks the token itself."""
     return open_to(view)
+
+
+def takes_file(view: View) -> View:
+    """Let a view be sent bodies of up to `MAX_FILE_BYTES`."""
+    view.largest_body = MAX_FILE_BYTES  # type: ignore[attr-defined]
+    return view
+
+
+def largest_body(view: object) -> int:
+    """The largest body that a view can be sent."""
+    return getattr(view, "largest_body", MAX_FORM_BYTES)
 
 
 def parse_id(text: object) -> int | None:

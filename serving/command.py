@@ -5,13 +5,14 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 from models.operations.heartbeats import ProcessKind
-from serving.server import Served, serve
+from serving.server import Limits, Served, serve
 
 APPS = {
-    "webhooks": ("webhooks.wsgi:app", ProcessKind.RECEIVER, 8080),
-    "console": ("console.wsgi:app", ProcessKind.CONSOLE, 8081),
+    "webhooks": ("webhooks.wsgi:app", ProcessKind.RECEIVER, 8080, Limits()),
+    # A person's line may need a minute for a large file.
+    "console": ("console.wsgi:app", ProcessKind.CONSOLE, 8081, Limits(body_deadline_s=120)),
 }
-"""Name -> the app, the kind of its processes, and its default port."""
+"""Name -> the app, the kind of its processes, its default port, and its limits for clients."""
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
     parser.add_argument("app", choices=APPS)
     add = parser.add_argument
     add("--host", type=ip_address, default="127.0.0.1", help="IP address to listen on (default: %(default)s)")
-    ports = ", ".join(f"{port} for {app}" for app, (_, _, port) in APPS.items())
+    ports = ", ".join(f"{port} for {app}" for app, (_, _, port, _) in APPS.items())
     add("--port", type=_number(65535), help=f"default: {ports}")
     add("--workers", type=_number(256), default=1, help="processes; each uses up to one core (default: %(default)s)")
     add(
@@ -28,8 +29,8 @@ def main() -> None:
         help="how long a process may finish its requests when it stops (default: %(default)s)",
     )  # fmt: skip
     given = parser.parse_args()
-    app, kind, port = APPS[given.app]
-    serve(Served(app, str(given.host), given.port or port, kind, given.workers, given.stop_timeout))
+    app, kind, port, limits = APPS[given.app]
+    serve(Served(app, str(given.host), given.port or port, kind, given.workers, given.stop_timeout, limits))
 
 
 def _number(limit: int) -> Callable[[str], int]:

@@ -1,12 +1,16 @@
 """The front: waits for a request's body, then lets the WSGI app answer it.
 
 Granian calls it in one of its threads when a request's headers have arrived, and again when its body has; no thread
-waits in between. The answer is complete before it is sent, so no thread waits for a slow reader either.
+waits in between. The answer is complete before it is sent, so no thread waits for a slow reader either, and nobody gets
+half of one. A long one that comes in pieces is kept in a temporary file until then, so memory stays flat: Granian's own
+streams would keep in memory all that the client has not read yet.
 """
 
+import threading
 from collections.abc import Callable, Iterable
 from io import BytesIO
-from typing import Any, Protocol, cast
+from tempfile import NamedTemporaryFile
+from typing import IO, Any, Protocol, cast
 
 import structlog
 
@@ -16,6 +20,10 @@ from serving.environ import Environ, Environs, Scope
 App = Callable[[Environ, Any], Iterable[bytes]]
 """A WSGI app."""
 Header = tuple[str, str]
+HELD_BYTES = 1024 * 1024
+"""How much of an answer in pieces is kept in memory."""
+OPENED_WITHIN_S = 30.0
+"""After how long Granian has opened the file of an answer, and it needs no name any more."""
 
 log = structlog.get_logger()
 
@@ -25,6 +33,9 @@ class Proto(Source, Protocol):
 
     def response_bytes(self, status: int, headers: list[Header], body: bytes) -> None:
         """Send the answer, without waiting."""
+
+    def response_file(self, status: int, headers: list[Header], path: str) -> None:
+        """Send the file as the answer, without waiting; it is read as fast as the client reads."""
 
 
 class Request(Protocol):
@@ -101,7 +112,7 @@ class _Exchange:
         try:
             parts = self._front.app(self.environ, start)
             try:
-                self._send(status, headers, b"".join(parts))
+                self._send(status, headers, _collected(parts))
             finally:
                 if close := getattr(parts, "close", None):
                     close()
@@ -118,9 +129,38 @@ class _Exchange:
         headers = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
         self._send(status, headers, why.encode())
 
-    def _send(self, status: int, headers: list[Header], body: bytes) -> None:
+    def _send(self, status: int, headers: list[Header], body: bytes | IO[bytes]) -> None:
         # Drop the reference at once: Granian closes the connection of an unread body only when nothing refers to it,
         # and an exception, which keeps its frames, may live until the garbage collector runs.
         proto, self._proto = self._proto, None
-        if proto is not None:
+        if proto is None:
+            return
+        if isinstance(body, bytes):
             proto.response_bytes(status, headers, body)
+            return
+        proto.response_file(status, [*headers, ("content-length", str(body.tell()))], body.name)
+        deleting = threading.Timer(OPENED_WITHIN_S, body.close)
+        deleting.daemon = True
+        deleting.start()
+
+
+def _collected(parts: Iterable[bytes]) -> bytes | IO[bytes]:
+    """The whole answer; in a file, which is deleted when it is closed, if it is long and comes in pieces."""
+    held: list[bytes] = []
+    rest, size_bytes = iter(parts), 0
+    for part in rest:
+        held.append(part)
+        size_bytes += len(part)
+        if size_bytes > HELD_BYTES and len(held) > 1:
+            break
+    else:
+        return b"".join(held)
+    file = NamedTemporaryFile(prefix="spp-answer-")  # noqa: SIM115 -- it is closed when Granian has opened it
+    try:
+        file.writelines(held)
+        file.writelines(rest)
+        file.flush()
+    except BaseException:
+        file.close()
+        raise
+    return file

@@ -14,6 +14,8 @@ from console.api import (
     cut_over,
     document,
     events,
+    exports,
+    imports,
     life,
     members,
     memberships,
@@ -31,7 +33,7 @@ from console.api.gate import api
 
 ROUTES = (
     members, persons, clocks, memberships, plan_changes, life, cut_over, closures, redemptions, adjustments, payments,
-    reviews, moving_in, events, catalogue, building, offers, payment_terms, announcements,
+    reviews, moving_in, events, catalogue, building, offers, payment_terms, announcements, imports, exports,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

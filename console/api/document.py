@@ -10,7 +10,7 @@ from flask import Blueprint, Response, abort, current_app
 from flask_openapi3 import OpenAPI, Tag
 from pydantic.json_schema import models_json_schema
 
-from console.api import gate, problems
+from console.api import files, gate, problems
 from console.api.gate import PREFIX, api
 from console.request import open_to_all
 from models.errors import SppError
@@ -66,6 +66,8 @@ def _described(app: OpenAPI) -> str:
                 for key, value in parameter["schema"].items()
                 if value is not None and key not in ("title", "description", "example")
             }
+        if body := files.UPLOADS.get(operation["operationId"]):
+            operation["requestBody"] = body
         if made := operation["responses"].get("201"):
             made["headers"] = {
                 name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()

@@ -45,7 +45,7 @@ MEANINGS = {
 }
 """The meaning of each refusal."""
 _ANSWERED = {"get": 200, "post": 201, "patch": 200, "delete": 204}
-_ALWAYS, _WRITES, _BODIES = (401, 422, 500, 503), (403, 409), (400, 413, 415)
+ALWAYS, WRITES, BODIES = (401, 422, 500, 503), (403, 409), (400, 413, 415)
 
 
 Route = Callable[..., Answer | None]
@@ -72,9 +72,9 @@ api = _Api(
 )
 
 
-def read(rule: str, tag: Tag) -> Register[Any]:
-    """A GET route, for tokens of either scope."""
-    return _route("get", rule, tag)
+def read(rule: str, tag: Tag, *roles: Role) -> Register[Any]:
+    """A GET route, for tokens of either scope; where it names roles, of an owner in one of them."""
+    return _route("get", rule, tag, *roles)
 
 
 def write(rule: str, tag: Tag, at: str, role: Role = Role.DESK, *others: Role) -> Register[Any]:
@@ -100,17 +100,22 @@ def remove(rule: str, tag: Tag, role: Role) -> Register[Any]:
     return _route("delete", rule, tag, role)
 
 
-def _needs(roles: Sequence[Role]) -> str:
-    """The tokens that may call a route, for the description: any for a GET route, which needs no role."""
+def refusals(statuses: Iterable[int]) -> dict[int, object]:
+    """Refusals with these statuses, for the description."""
+    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": MEANINGS[status], "content": problem} for status in sorted(statuses)}
+
+
+def needs(roles: Sequence[Role], scope: TokenScope) -> str:
+    """The tokens that may call a route, for the description."""
     if not roles:
         return "Any token may."
     *others, last = (one.value for one in Role if accounts.may(one, *roles))
-    return f"Needs a token of scope {TokenScope.WRITE} whose owner is {', '.join(others)} or {last}."
+    needed = f" of scope {scope}" if scope == TokenScope.WRITE else ""
+    return f"Needs a token{needed} whose owner is {', '.join(others)} or {last}."
 
 
 def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: bool = False) -> Register[Any]:
-    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-
     def register(route: Registered) -> Registered:
         hints = get_type_hints(route)
         answer = hints.pop("return")
@@ -119,29 +124,33 @@ def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: b
             models["header"] = KeyHeader
         path = {name if kind is int else f"{name}_id": (name, kind) for name, kind in hints.items() - models.items()}
         described = {**models, "path": _path(path)} if path else models
-        refusals = {*_ALWAYS, *(_WRITES if method != "get" else ()), *(_BODIES if "body" in models else ())}
-        refusals |= {404} if path else set()
+        scope = TokenScope.READ if method == "get" else TokenScope.WRITE
+        statuses = {*ALWAYS, *(WRITES if method != "get" else ()), *(BODIES if "body" in models else ())}
+        statuses |= ({404} if path else set()) | ({403} if roles else set())
         responses: dict[int, object] = {_ANSWERED[method]: answer if method != "delete" else None}
-        responses |= {status: {"description": MEANINGS[status], "content": problem} for status in sorted(refusals)}
+        responses |= refusals(statuses)
         if method != "delete":
             MODELS.add((answer, "serialization"))
         if "body" in models:
             MODELS.add((models["body"], "validation"))
 
         def gated(**ids: int) -> Response:
-            _admit(roles)
-            given = _read(models)
+            admit(roles, scope)
+            given = given_in(models)
 
             def run() -> Answer | None:
                 lock = method in ("patch", "delete")
                 rows = {name: _row(kind, ids[one], lock=lock) for one, (name, kind) in path.items()}
                 return route(**{name: given[name] for name in given if name in hints}, **rows)
 
-            return _once(given, run, at) if once else _answer(run(), at)
+            return _once(given, run, at) if once else answered(run(), at)
 
         gated.__name__, gated.__annotations__ = route.__name__, described  # the description is made of these
         summary, _, more = inspect.cleandoc(route.__doc__ or "").partition("\n\n")
-        texts = {"summary": summary.rstrip("."), "description": f"{more.replace(chr(10), ' ')} {_needs(roles)}".strip()}
+        texts = {
+            "summary": summary.rstrip("."),
+            "description": f"{more.replace(chr(10), ' ')} {needs(roles, scope)}".strip(),
+        }
         getattr(api, method)(rule, tags=[tag], responses=responses, **texts)(open_to_all(gated))
         return route
 
@@ -177,7 +186,7 @@ def _once(given: dict[str, BaseModel], run: Callable[[], Answer | None], at: str
     if known := kept_answers.take(session, key, f"{request.method} {request.path}\n{asked}"):
         mark_replayed(True)
         return _made(known.answer, known.location)
-    response = _answer(run(), at)
+    response = answered(run(), at)
     kept_answers.keep(session, key, location=response.headers["Location"], answer=response.get_data(as_text=True))
     return response
 
@@ -187,7 +196,8 @@ def mark_replayed(replayed: bool) -> None:
     g.replayed = replayed
 
 
-def _answer(given: Answer | None, at: str) -> Response:
+def answered(given: Answer | None, at: str) -> Response:
+    """The response to a request; of an act, with the path of what it made."""
     if given is None:
         return Response(status=204)
     if at:
@@ -200,8 +210,8 @@ def _made(answer: str, location: str) -> Response:
     return Response(answer, 201, headers, mimetype="application/json")
 
 
-def _admit(roles: Sequence[Role]) -> None:
-    """Let in a token that may write in one of these roles, or, where there is none, any token."""
+def admit(roles: Sequence[Role], scope: TokenScope) -> None:
+    """Let in a token of that scope in one of these roles, or, where there is none, any token."""
     given = request.authorization
     text = given.token if given is not None and given.type == "bearer" else None
     token = tokens.verify(database(), text, datetime.now(UTC)) if text else None
@@ -210,10 +220,10 @@ def _admit(roles: Sequence[Role]) -> None:
             "Send a valid API token: Authorization: Bearer spp_... An admin makes one in the console.",
             www_authenticate=WWWAuthenticate("bearer", {"realm": "Sessions Per Payment"}),
         )
-    if roles and not token.allows(TokenScope.WRITE):
+    if roles and not token.allows(scope):
         raise Forbidden("This token may only read: ask an admin for one that may write.")
     if roles and not accounts.may(token.owner.role, *roles):
-        raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {_needs(roles)}")
+        raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {needs(roles, scope)}")
     g.token = token
     g.actor = Actor(f"token {token.id} ({token.name}) of {token.owner.email}", request.remote_addr or "")
 
@@ -232,7 +242,7 @@ def is_manager() -> bool:
     return accounts.may(cast("ApiToken", g.token).owner.role, Role.MANAGER)
 
 
-def _read(models: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:
+def given_in(models: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:
     """The header, query and body of the request. Raises InvalidRequest."""
     given = {}
     for part, (reader, place) in _READERS.items():

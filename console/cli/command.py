@@ -144,6 +144,9 @@ SUMMARIES = {
         "expiring": "List what expires in the coming days, by club and item.",
         "audit": "Check entries, balances, payments and the chain against each other.",
     },
+    "exporting": {
+        "export": "Write members, grants, payments or others as CSV; without WHAT, list the files that there are."
+    },
     "importing": {"import": "Bring people or opening balances along from a CSV file; list, show or undo imports."},
     "pruning": {"prune": "Delete the bodies of old, finished events, as workers do each night."},
     "users": {"user": "List the staff accounts; add, disable or enable one, or change its password."},

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from http import HTTPStatus
 
-from flask import Blueprint, Flask, Response, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_bootstrap import Bootstrap5
 from flask_openapi3 import Info, OpenAPI
@@ -16,15 +16,17 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
 from console import api, broker_state
-from console.request import open_to_all, undo
+from console.request import MAX_FILE_BYTES, largest_body, open_to_all, undo
 from console.web import (
     access,
     announcements,
     audits,
     clubs,
     expiry,
+    exports,
     first_steps,
     formats,
+    imports,
     inventory,
     log,
     login,
@@ -65,12 +67,13 @@ MORE_NAVIGATION = (
     ("moving_in.overview", "Moving in", Role.VIEWER),
     ("inventory.overview", "Inventory Management", Role.VIEWER),
     ("clubs.overview", "Clubs", Role.VIEWER),
+    ("imports.overview", "Imports", Role.MANAGER),
+    ("exports.overview", "Exports", Role.MANAGER),
     ("log.overview", "Action log", Role.MANAGER),
     ("staff.overview", "Staff", Role.ADMIN),
     ("tokens.overview", "API tokens", Role.ADMIN),
 )
 """The links of the bar on top, and those behind its "More", each with the role that it needs."""
-MAX_FORM_BYTES = 256 * 1024
 
 
 class IdConverter(IntegerConverter):
@@ -88,7 +91,7 @@ def create_app(settings: Settings) -> Flask:
     app: Flask = OpenAPI("console.web", info=Info(title="Sessions Per Payment", version="1"), doc_ui=False)
     app.config.update(
         SECRET_KEY=settings.console_key(),
-        MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
+        MAX_CONTENT_LENGTH=MAX_FILE_BYTES,  # of any request; before_request limits most to less
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
         SESSION_COOKIE_NAME="__Host-spp" if settings.console_https else "spp",
         SESSION_COOKIE_SECURE=settings.console_https,
@@ -111,6 +114,11 @@ def create_app(settings: Settings) -> Flask:
     broker = broker_state.recent(settings.broker_url)
     lookout = Lookout(sessions(engine), settings, broker=lambda: broker().trouble)
     app.extensions |= {"spp_lookout": lookout, "spp_broker": broker}
+
+    @app.before_request
+    def limit() -> None:
+        request.max_content_length = largest_body(_view())
+
     access.install(app, sessions(engine))
     Bootstrap5(app)
     CSRFProtect(app)
@@ -161,6 +169,10 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
+def _view() -> object:
+    return current_app.view_functions.get(request.endpoint or "")
+
+
 def _is_static() -> bool:
     return (request.endpoint or "").endswith("static")
 
@@ -168,7 +180,8 @@ def _is_static() -> bool:
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
     people = (login, members, sign_up, memberships, membership_moves, review, log, staff, tokens)
-    for part in (*people, moving_in, offers, inventory, clubs, operations, announcements, expiry, audits):
+    parts = (*people, moving_in, offers, inventory, clubs, operations, announcements, expiry, audits, imports, exports)
+    for part in parts:
         app.register_blueprint(part.pages)
     api.install(app)
     app.context_processor(lambda: {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION})
@@ -211,7 +224,7 @@ def _errors(app: Flask) -> None:
         texts = {
             403: "Your role does not allow this. Ask a manager.",
             404: "There is no such page.",
-            413: "That is too much text.",
+            413: f"That is too much: at most {largest_body(_view()) // 1024:,} kB are taken at once.",
         }
         answer = make_response(message(status, HTTPStatus(status).phrase, texts.get(status, error.description or "")))
         if "Allow" in (headers := dict(error.get_headers())):

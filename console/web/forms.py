@@ -21,7 +21,7 @@ Act = Callable[[], tuple[str, str]]
 
 
 class Form(FlaskForm):  # type: ignore[misc]
-    """A form with its CSRF token. NUL characters are dropped, because PostgreSQL takes none in text."""
+    """A form with its CSRF token. NUL characters are dropped from texts, because PostgreSQL takes none there."""
 
     own_names: ClassVar[Mapping[str, str]] = {}
     """Where a field of this form has another name than the field that an error names: error's name -> own name."""
@@ -32,9 +32,12 @@ class Form(FlaskForm):  # type: ignore[misc]
         def wrap_formdata(self, form: "Form", formdata: Any) -> Any:
             """Return the submitted fields."""
             given = super().wrap_formdata(form, formdata)
-            if given is None or not any("\0" in value for _, value in given.items(multi=True)):
+            sent = [] if given is None else list(given.items(multi=True))
+            if not any(isinstance(value, str) and "\0" in value for _, value in sent):
                 return given
-            return MultiDict((name, value.replace("\0", "")) for name, value in given.items(multi=True))
+            return MultiDict(
+                (name, value.replace("\0", "") if isinstance(value, str) else value) for name, value in sent
+            )
 
     def submitted(self, act: Act) -> Answer | None:
         """Check the form, do `act`, and redirect with its message; None where the page has to show the form.

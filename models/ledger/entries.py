@@ -253,6 +253,8 @@ class Opening(NamedTuple):
     item_id: int
     quantity: int
     used: int
+    effective_at: datetime | None
+    """None is at once."""
     expires_at: datetime | None
     note: str
 
@@ -264,13 +266,15 @@ _OPEN = Batch(
     ), granted AS (
         INSERT INTO credit_grants
             (action_id, member_id, item_id, first_quantity, quantity, remaining, effective_at, expires_at, recorded_at)
-        SELECT :action_id, member_id, item_id, quantity, quantity, quantity - used, :now, expires_at, :now
+        SELECT :action_id, member_id, item_id, quantity, quantity, quantity - used,
+               coalesce(effective_at, :now), expires_at, :now
         FROM new ORDER BY number
-        RETURNING id, member_id, item_id, expires_at
+        RETURNING id, member_id, item_id, effective_at, expires_at
     ), opened AS MATERIALIZED (
         SELECT granted.id AS grant_id, new.*
         FROM granted JOIN new ON (granted.member_id, granted.item_id) = (new.member_id, new.item_id)
             AND granted.expires_at IS NOT DISTINCT FROM new.expires_at
+            AND granted.effective_at = coalesce(new.effective_at, :now)
     ), entered AS (
         INSERT INTO ledger_entries (grant_id, kind, quantity, expires_at, occurred_at, action_id, note)
         SELECT grant_id, 'adjustment', moved, until, :now, :action_id, note
@@ -281,8 +285,8 @@ _OPEN = Batch(
     )
     SELECT number, grant_id FROM opened
     """,
-    number="int", member_id="bigint", item_id="bigint", quantity="int", used="int", expires_at="timestamptz",
-    note="text",
+    number="int", member_id="bigint", item_id="bigint", quantity="int", used="int", effective_at="timestamptz",
+    expires_at="timestamptz", note="text",
 )  # fmt: skip
 
 
@@ -291,8 +295,8 @@ def open_balances(
 ) -> dict[int, int]:
     """Make grants of what members bring along: an `adjustment` of all, and one that takes what was used before.
 
-    `used_before` is the note of the latter. One grant for each member, item and expiry. Returns the grants' ids by the
-    caller's numbers.
+    `used_before` is the note of the latter. One grant for each member, item, beginning and expiry. Returns the grants'
+    ids by the caller's numbers.
     """
     values = {"action_id": action_id, "used_before": used_before, "now": now}
     return dict(_OPEN.execute(session, openings, **values).all())

@@ -1,4 +1,4 @@
-"""Moving in: files of people and of opening balances, judged row by row, then written all or nothing.
+"""Moving in and out: files that are judged row by row, then written all or nothing; and exports of all there is.
 
-May import everything below in models; nothing below imports it. Main verbs: `imports.upload`, `imports.write`.
+May import everything below in models; nothing below imports it. Main verbs: `imports.write`, `exporting.pieces`.
 """

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.catalogue.days import last_day
+from models.catalogue.days import ONE_DAY, end_of, last_day, local_day
 from models.catalogue.items import Item, ItemKind
 from models.catalogue.rules import MAX_QUANTITY
 from models.database.arrays import array
 from models.database.naming import email_given, name_given
 from models.errors import (
     DayOver,
+    DaysBackwards,
     MoreLeftThanAtFirst,
     NotASessionItem,
     NotFound,
@@ -30,7 +31,7 @@ from models.moving.columns import NEVER
 from models.moving.imports import Problem, Verdict
 from models.moving.judged import Judged, KnownMember, known_members
 from models.staff.actions import reason_given
-from models.wording import amount
+from models.wording import amount, day_of
 
 OPENING, USED_BEFORE = "opening balance", "used before"
 """How the notes of the two entries begin; models/statements/entry_wording.py says them to people."""
@@ -46,6 +47,8 @@ class Balance(NamedTuple):
     of: int
     last: date | None
     """None is never."""
+    starts: date | None
+    """None is at once."""
     value: tuple[int, str] | None
     """What all of them cost, in minor units of a currency."""
     note: str
@@ -53,7 +56,7 @@ class Balance(NamedTuple):
     @property
     def row_key(self) -> str:
         """By which, with the member, it is known."""
-        return f"{self.item.id} {self.last or NEVER}"
+        return _key(self.item.id, self.last, self.starts)
 
     @property
     def entry_note(self) -> str:
@@ -66,6 +69,10 @@ class Balance(NamedTuple):
                 worth = worth_left(value, self.of, self.left)
                 said.append(f"{self.left} left worth {amount(worth, currency)} {currency}")
         return ": ".join([OPENING, ", ".join([*said, *filter(None, [self.note])])]).removesuffix(": ")
+
+
+def _key(item_id: int, last: date | None, starts: date | None) -> str:
+    return " ".join([str(item_id), str(last or NEVER), *([f"from {starts}"] if starts else [])])
 
 
 def worth_left(value_minor: int, of: int, left: int) -> int:
@@ -84,6 +91,10 @@ def read(cells: Cells, known: Catalogue) -> Balance | None:
     left = cells.take("left", take.number)
     of = cells.take("of", take.number) if cells.text("of") else left
     last = cells.take("last_day", lambda text: (None if text.lower() == NEVER else take.day(text),))
+    starts = cells.take("usable_from", take.day)
+    if starts and last and last[0] and starts > last[0]:
+        with cells.judged("usable_from"):
+            raise DaysBackwards(first=day_of(starts), last=day_of(last[0]))
     value = cells.take("value", take.money)
     note = cells.take("note", lambda text: reason_given(text, field="note")) or ""
     with cells.judged("of" if cells.text("of") else "left"):
@@ -96,7 +107,7 @@ def read(cells: Cells, known: Catalogue) -> Balance | None:
             raise MoreLeftThanAtFirst(left=left, of=of)
     if cells.problems or not (email and item and last) or left is None or of is None:
         return None
-    return Balance(email, name, item, left, of, last[0], value, note)
+    return Balance(email, name, item, left, of, last[0], starts, value, note)
 
 
 class Home(NamedTuple):
@@ -116,7 +127,8 @@ _HOMES = text("""
 
 # What the import's own act wrote; what happened to the sessions since is no part of it.
 _OPENED = text("""
-    SELECT g.member_id, g.item_id, g.id, opened.expires_at, opened.quantity, opened.note,
+    SELECT g.member_id, g.item_id, g.id, CASE WHEN g.effective_at <> g.recorded_at THEN g.effective_at END,
+           opened.expires_at, opened.quantity, opened.note,
            coalesce((SELECT -sum(quantity) FROM ledger_entries e
                      WHERE e.grant_id = g.id AND e.action_id = g.action_id AND e.quantity < 0), 0) AS used
     FROM credit_grants g
@@ -135,6 +147,8 @@ class Opened(NamedTuple):
     member_id: int
     item_id: int
     grant_id: int
+    effective_at: datetime | None
+    """From when it is usable, where it was not at once."""
     expires_at: datetime | None
     of: int
     note: str
@@ -150,8 +164,10 @@ def judge(session: Session, rows: Sequence[tuple[int, Cells]], known: Catalogue,
     opened: dict[tuple[int, str], Opened] = {}
     for row in session.execute(_OPENED, ids):
         one = Opened(*row)
-        last = last_day(one.expires_at, homes[one.member_id].time_zone) if one.expires_at else NEVER
-        opened[one.member_id, f"{one.item_id} {last}"] = one
+        zone = homes[one.member_id].time_zone
+        last = last_day(one.expires_at, zone) if one.expires_at else None
+        starts = local_day(one.effective_at, zone) if one.effective_at else None
+        opened[one.member_id, _key(one.item_id, last, starts)] = one
     return [_judge(number, cells, one, members, homes, opened, now) for number, cells, one in read_rows]
 
 
@@ -171,6 +187,9 @@ def _judge(
         if here is None:
             with cells.judged("last_day"):
                 expires_at = _end_of(said, home, now)
+            with cells.judged("usable_from"):
+                if said.starts and said.starts < local_day(now, home.time_zone):
+                    raise DayOver
             with cells.judged("value"):
                 if said.value and said.value[1] != home.currency:
                     raise WrongValueCurrency(currency=said.value[1], club=home.club, club_currency=home.currency)
@@ -178,17 +197,19 @@ def _judge(
         verdict = Verdict.SAME if here else Verdict.NEW
         verdict = Verdict.REFUSED if cells.problems else Verdict.CONFLICT if differs else verdict
         return Judged(
-            number, verdict, cells.problems or differs, parsed=_parsed(said, member, expires_at),
+            number, verdict, cells.problems or differs, parsed=_parsed(said, member, home, expires_at),
             address=said.email.lower(), person=member.name.casefold(), row_key=said.row_key, club=home.club,
             what=said.item.name, sessions=said.left, member_id=member.id, grant_id=here.grant_id if here else None,
         )  # fmt: skip
     return Judged(number, Verdict.REFUSED, cells.problems, what=said.item.name)
 
 
-def _parsed(said: Balance, member: KnownMember, expires_at: datetime | None) -> dict[str, Any]:
+def _parsed(said: Balance, member: KnownMember, home: Home, expires_at: datetime | None) -> dict[str, Any]:
+    starts = end_of(said.starts - ONE_DAY, home.time_zone) if said.starts else None
     return {
         "email": said.email, "name": member.name, "item_id": said.item.id, "of": said.of, "used": said.of - said.left,
-        "expires_at": expires_at and expires_at.isoformat(), "note": said.entry_note,
+        "effective_at": starts and starts.isoformat(), "expires_at": expires_at and expires_at.isoformat(),
+        "note": said.entry_note,
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
+from models import spreadsheet
 from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer, PaymentTerm, SessionBucket
@@ -25,8 +26,6 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
     rf"{_DAY.pattern}T[0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,6}})?)?(Z|[+-][0-9]{{2}}:[0-9]{{2}})"
 )
-_MADE_HARMLESS = re.compile(r"(?:^|(?<=[;,|\t\r\n]))'(?=\s*[=+\-@])")
-"""The apostrophe that exports put before what a spreadsheet would take for a formula."""
 
 
 class Cells:
@@ -37,9 +36,9 @@ class Cells:
         self.problems: list[Problem] = []
 
     def text(self, key: str) -> str:
-        """What stands in the cell; empty if nothing does."""
+        """What stands in the cell, as it was before an export made it harmless; empty if nothing does."""
         text = self._values.get(key, "").strip()
-        return _MADE_HARMLESS.sub("", text) if "'" in text else text
+        return spreadsheet.as_written(text) if "'" in text else text
 
     def take(self, key: str, read: Callable[[str], Value]) -> Value | None:
         """What `read` makes of the cell; None for an empty one, and for one that it refuses."""

@@ -18,7 +18,7 @@ class Kind(StrEnum):
     PEOPLE = "people"
     """People with their memberships, a row per membership."""
     BALANCES = "balances"
-    """Sessions that members bring along, a row per member, item and last usable day."""
+    """Sessions that members bring along, a row per member, item, last usable day and, if it is to come, first one."""
 
     @property
     def noun(self) -> str:
@@ -76,6 +76,8 @@ BALANCES = (
     Column("of", False, "How many there were at first. Empty: as many as are left.", "10"),
     Column("last_day", True, "The last local day, at the member's club, on which they can be used; or"
            f" `{NEVER}`, for sessions that do not expire.", "2026-12-31"),
+    Column("usable_from", False, "The local day from which they can be used, where that is to come: a later part of"
+           " what dues have paid for. Empty: at once.", ""),
     Column("value", False, "What all of them cost, with the currency.", "120.00 USD"),
     Column("note", False, "What staff should know about them. It is kept with the sessions for good.",
            "10-class pass of March"),

@@ -194,7 +194,8 @@ def _write_people(session: Session, made: Import, progress: Callable[[int], obje
 
 _OPENINGS = text(f"""
     SELECT r.number, r.member_id, CAST(r.parsed ->> 'item_id' AS bigint), CAST(r.parsed ->> 'of' AS int),
-           CAST(r.parsed ->> 'used' AS int), CAST(r.parsed ->> 'expires_at' AS timestamptz), r.parsed ->> 'note'
+           CAST(r.parsed ->> 'used' AS int), CAST(r.parsed ->> 'effective_at' AS timestamptz),
+           CAST(r.parsed ->> 'expires_at' AS timestamptz), r.parsed ->> 'note'
     FROM import_rows r
     WHERE {RANGE}
     ORDER BY r.number

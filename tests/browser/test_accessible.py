@@ -1,6 +1,7 @@
 """Every page as axe-core judges it, a third of them dark as well: nothing that WCAG 2.2 forbids at A or AA."""
 
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from console.web.app import create_app
 from models.members import life
 from models.members.life import Scope
 from models.members.memberships import Membership
+from models.moving import imports, working
+from models.moving.columns import Kind
 from models.staff.accounts import Role
 from models.staff.actions import Actor
 from runtime.settings import Settings
@@ -31,6 +34,7 @@ IDS = {
     "entry_id": "SELECT min(entry.id) FROM ledger_entries entry JOIN credit_grants g ON g.id = grant_id"
     " WHERE g.member_id = 1",
     "gone_id": "SELECT max(id) FROM members",
+    "import_id": "SELECT max(id) FROM imports WHERE state = 'judged'",
     "grant_id": "SELECT max(id) FROM credit_grants WHERE expires_at > now() AND member_id = 1",
     "item_id": "SELECT min(id) FROM items",
     "life_id": "SELECT min(id) FROM life_in_force WHERE kind = 'freeze' AND membership_id = 1",
@@ -55,9 +59,12 @@ NO_PAGES = {
     "login.log_in",
     "review.accept_all",
     "expiry.export",
+    "exports.download",
+    "imports.template",
     "offers.terms.preview",
 }
 FURTHER = [
+    "/exports/?as_of=soon",
     "/members/?q=Ann",
     "/members/?q=nobody",
     "/members/?q=in_nobody",
@@ -151,12 +158,28 @@ def freeze_and_close(site: Site) -> None:
         life.close(session, membership.club, scope=Scope.ALL, **{**days, "first": over, "last": over}, now=now)
 
 
+def import_files(site: Site) -> None:
+    """One with a row that is refused, and one whose columns are to be chosen."""
+    for name in ("email", "E-mail"):
+        file = (
+            f"{name},name,club,offer,picks,joined,credits from\nx@example.com,X,Nowhere,All In,,2024-03-01,2026-11-01\n"
+        )
+        with site.make.begin() as session:
+            by = Actor("tests", "command line")
+            imports.upload(session, Kind.PEOPLE, BytesIO(file.encode()), file_name="x.csv", by=by)
+    while working.step(site.make, endpoints=("stripe",)):
+        pass
+
+
 def test_every_page(enter: Enter, site: Site, rules: list[Rule]) -> None:
     freeze_and_close(site)
+    import_files(site)
     page = enter(Role.ADMIN)
     make_token(page)
     found = {"a token that was made": faults(page)}
-    for number, path in enumerate([*paths(site, rules), *FURTHER]):
+    with site.make() as session:
+        unmapped = session.scalar(text("SELECT max(id) FROM imports WHERE state = 'unmapped'"))
+    for number, path in enumerate([*paths(site, rules), *FURTHER, f"/imports/{unmapped}"]):
         # In the dark every page takes its colours from one palette: a third of them shows all of it.
         found[path] = visited(page, path, dark_too=number % 3 == 0)
     assert {path: faults for path, faults in found.items() if faults} == {}

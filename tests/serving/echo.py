@@ -4,7 +4,7 @@ import ctypes
 import os
 import threading
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, request, stream_with_context
 
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 100_000
@@ -42,6 +42,19 @@ def freeze() -> str:
 @app.get("/large")
 def large() -> Response:
     return Response(b"x" * 50_000_000)
+
+
+@app.get("/pieces/<int:megabytes>")
+def pieces(megabytes: int) -> Response:
+    """An answer whose length nobody knows before it is there; it fails at the end, if `broken` is asked for."""
+
+    def lines():
+        for number in range(megabytes * 16):
+            yield f"{number:065535d}\n".encode()
+        if "broken" in request.args:
+            raise RuntimeError
+
+    return Response(stream_with_context(lines()), mimetype="text/plain")
 
 
 @app.get("/broken")

@@ -1,6 +1,8 @@
 """What the app is told of a request, however it came."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -128,3 +130,24 @@ def test_many_at_once(port: int) -> None:
         for client in clients:
             client.sendall(b"def")
         assert [b'"body":"abcdef"' in answer(client) for client in clients] == [True] * 100
+
+
+class TestLongAnswers:
+    def test_in_pieces_come_whole_and_leave_memory_as_it_was(self, port: int) -> None:
+        pid = int(ask(port, "/process")[1])
+        assert ask(port, "/pieces/2")[0] == 200
+        before = most_megabytes(pid)
+        code, body = ask(port, "/pieces/200")
+        assert (code, len(body)) == (200, 200 * 2**20)
+        assert body.endswith(f"{200 * 16 - 1:065535d}\n".encode())
+        assert most_megabytes(pid) < before + 64
+
+    def test_that_fail_at_their_end_were_never_begun(self, port: int) -> None:
+        assert ask(port, "/pieces/3?broken") == (500, b"Something went wrong.")
+
+
+def most_megabytes(pid: int) -> int:
+    """The most memory that the process ever had."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found[1]) // 1024

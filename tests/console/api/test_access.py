@@ -8,6 +8,8 @@ from flask import Flask
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from models.moving.columns import Kind
+from models.moving.exports import EXPORTS
 from models.staff import accounts, tokens
 from models.staff.accounts import Role, Staff
 from models.staff.tokens import ApiToken, TokenScope
@@ -117,6 +119,17 @@ FOR_MANAGERS = {
     ("PATCH", "/payment-terms/{}"),
     ("DELETE", "/payment-terms/{}"),
 }
+FOR_MANAGERS |= {
+    ("POST", "/imports"),
+    ("POST", "/imports/{}/columns"),
+    ("POST", "/imports/{}/judging"),
+    ("POST", "/imports/{}/writing"),
+    ("POST", "/imports/{}/undoing"),
+    ("POST", "/imports/{}/discarding"),
+}
+FILES = {f"/exports/{one.name}.csv" for one in EXPORTS} | {f"/import-templates/{kind}.csv" for kind in Kind}
+PEOPLES_DATA = FILES | {"/imports", "/imports/{}", "/imports/{}/rows"}
+"""For managers, with a token of either scope."""
 FOR_REVIEWERS = {("POST", "/payments/{}/acceptances"), ("POST", "/reviews/acceptances")}
 WRITES = FOR_THE_DESK | FOR_MANAGERS | FOR_REVIEWERS
 PUBLIC = {"/openapi.json", "/docs", "/docs/assets/{}", "/static/{}", "/problems/{}"}
@@ -136,13 +149,15 @@ def test_every_route_is_in_one_of_these_lists(site: Flask) -> None:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule.startswith("/api/")
     }
-    assert found == {("GET", path) for path in READS | PUBLIC} | WRITES
+    assert found == {("GET", path) for path in READS | PUBLIC | PEOPLES_DATA} | WRITES
 
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer ", "Bearer spp_guess", "Bearer a=b", "Basic c3BwOng=", "x"])
 def test_without_a_good_token_nothing_is_open(stranger: Caller, header: str | None) -> None:
     stranger.headers = {"Authorization": header} if header else {}
-    answers = [stranger.get(path.format(1, 2)) for path in READS] + [send(stranger, *route) for route in WRITES]
+    answers = [stranger.get(path.format(1, 2)) for path in READS | PEOPLES_DATA] + [
+        send(stranger, *route) for route in WRITES
+    ]
     for response in answers:
         assert answered(response, 401)["detail"].startswith("Send a valid API token")
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
@@ -166,6 +181,13 @@ def test_either_scope_reads(issue: Issue, ada: Paid, scope: TokenScope) -> None:
     without_days |= {path for path in READS if path.endswith("-changes")}
     expected = dict.fromkeys(READS, 200) | dict.fromkeys(not_there, 404) | dict.fromkeys(without_days, 422)
     assert statuses == expected
+
+
+@pytest.mark.parametrize("role", Role)
+def test_people_s_data_are_for_managers(issue: Issue, ada: Paid, role: Role) -> None:
+    caller = issue(TokenScope.READ, role).caller
+    expected = {200, 404} if role in (Role.MANAGER, Role.ADMIN) else {403}
+    assert {caller.get(path.format(1)).status_code for path in PEOPLES_DATA} == expected
 
 
 def test_a_token_for_reading_does_not_write(reader: Caller, ada: Paid) -> None:

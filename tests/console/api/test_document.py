@@ -50,7 +50,9 @@ def test_every_operation_asks_for_a_token_and_tells_its_refusals(document: Json)
         assert {"401", "422", "500", "503"} <= operation["responses"].keys()
         assert operation["summary"]
         for status, response in operation["responses"].items():
-            kind = "application/json" if status < "400" else "application/problem+json"
+            is_file = re.search("^export_|_template$", operation["operationId"])
+            answer = "text/csv" if is_file else "application/json"
+            kind = answer if status < "400" else "application/problem+json"
             assert list(response.get("content", [])) == ([] if status == "204" else [kind])
 
 
@@ -76,9 +78,11 @@ def test_every_act_takes_a_key_and_says_who_may(document: Json) -> None:
             if method == "post" and "Idempotency-Key" not in headers:
                 without_key.add(path)
             assert headers == set() or method == "post"
-            may = "Any token may." if method == "get" else "Needs a token of scope write whose owner is "
+            of_managers = re.match("/api/v1/(exports|import)", path)
+            reads = "Needs a token whose owner is " if of_managers else "Any token may."
+            may = reads if method == "get" else "Needs a token of scope write whose owner is "
             assert may in operation["description"], operation["operationId"]
-    assert without_key == {"/api/v1/memberships/{membership_id}/billing-references"}
+    assert without_key == {"/api/v1/memberships/{membership_id}/billing-references", "/api/v1/imports"}
     built = document["paths"]["/api/v1/clubs"]["post"]["description"]
     assert built == "Needs a token of scope write whose owner is manager or admin."
 

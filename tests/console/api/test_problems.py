@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection
 from werkzeug.test import TestResponse
 
 from console.api.document import KINDS
-from console.web.app import MAX_FORM_BYTES, create_app
+from console.request import MAX_FORM_BYTES
+from console.web.app import create_app
 from models.database.engine import make_engine
 from runtime.settings import Settings
 from tests.console.api.conftest import Caller, Json, Paid, answered, posted

@@ -63,5 +63,5 @@ def test_rows_that_have_to_be_mended_are_listed_and_nothing_is_written(gym: Spp,
 
 
 def test_a_template_begins_with_the_names_of_the_columns(gym: Spp) -> None:
-    assert gym("import", "template", "balances").out.startswith("email,name,item,left,of,last day,value,note\r\n")
+    assert gym("import", "template", "balances").out.startswith("email,name,item,left,of,last day,usable from,")
     assert "last day" in gym("import", "template", "balances", "--explain").out

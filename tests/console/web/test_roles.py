@@ -99,6 +99,17 @@ PAGES: dict[tuple[Role, ...], str] = {
         POST /announcements/<id>/<id>/apply
         POST /announcements/<id>/<id>/dismiss
         GET /log/
+        GET /imports/
+        GET /imports/template-<name>.csv
+        GET, POST /imports/new
+        GET /imports/<id>
+        POST /imports/<id>/columns
+        POST /imports/<id>/write
+        POST /imports/<id>/judge-again
+        POST /imports/<id>/discard
+        GET, POST /imports/<id>/undo
+        GET /exports/
+        GET /exports/<name>.csv
     """,
     (Role.OPERATOR,): """
         GET /operations/acts/discard-all

@@ -143,3 +143,20 @@ def test_what_is_brought_along_repays_a_shortfall_first(
         )
         assert (balance.usable, balance.shortfall) == (3, 0)
         assert list(audit(session)) == []
+
+
+def test_a_later_part_becomes_usable_on_its_day(ann: Membership, bring: Moved, make: sessionmaker[Session]) -> None:
+    """It is a row beside what is usable at once; the same file again is no other sessions."""
+    header, email = HEADER.replace("note", "usable from"), ann.member.email
+    file = f"{header}{email},,Spin,3,,never,,\n{email},,Spin,8,,never,,2090-01-31\n"
+    assert counts(bring(Kind.BALANCES, file, write=True)) == (ImportState.WRITTEN, 2, 0, 0, 0)
+    with make() as session:
+        (spin,) = statement.balances(session, ann.member_id, datetime.now(UTC))
+        assert (spin.usable, spin.coming) == (3, 8)
+        assert spin.comes_next
+        assert spin.comes_next.usable_from == datetime(2090, 1, 31, tzinfo=ZoneInfo("America/Chicago"))
+    assert counts(bring(Kind.BALANCES, file)) == (ImportState.JUDGED, 0, 2, 0, 0)
+    over = bring(Kind.BALANCES, f"{header}{email},,Training,3,,2090-01-01,,2020-01-31\n")
+    assert problems(make, over) == {2: "usable from: That day is over: choose a later one."}
+    backwards = bring(Kind.BALANCES, f"{header}{email},,Training,3,,2090-01-01,,2090-01-31\n")
+    assert "is before the first" in problems(make, backwards)[2]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.spreadsheet import pieces, plain
+from models.spreadsheet import as_written, pieces, plain
 
 WIDE = "\N{FULLWIDTH EQUALS SIGN}"
 FORMULA = f"=+-@{WIDE}\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b"
@@ -68,6 +68,11 @@ def test_every_field_is_quoted_and_only_apostrophes_are_added(rows: list[tuple[s
 def test_what_is_made_harmless_and_what_stays(text: str, told: str) -> None:
     assert plain(text).replace("'", "") == text.replace("'", "")
     assert plain(text) == told
+
+
+@given(TEXTS.filter(lambda text: "'" not in text))
+def test_what_was_made_harmless_is_read_as_it_was_written(text: str) -> None:
+    assert as_written(plain(text)) == text
 
 
 @pytest.mark.parametrize("skipped", ["", *SKIPPED])

@@ -1,4 +1,4 @@
-"""CSV for spreadsheets, for every export: each field in quotes, and no text that one would take for a formula.
+"""PURE: CSV for spreadsheets, for every export: each field in quotes, and no text that one would take for a formula.
 
 After OWASP's "CSV Injection". A formula is made harmless wherever a cell might begin: at the start of the text, and
 after each character by which some program or country separates cells.
@@ -16,6 +16,7 @@ _SEPARATORS = r";,|\t\r\n"
 _SKIPPED = r"[\s\"\x00-\x1f\x7f-\xa0\u200b-\u200f\u2060\ufeff]*"
 _BEGINS = r"[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]"
 _FORMULA = re.compile(f"(?:^|(?<=[{_SEPARATORS}]))(?={_SKIPPED}{_BEGINS})")
+_HARMLESS = re.compile(f"(?:^|(?<=[{_SEPARATORS}]))'(?={_SKIPPED}{_BEGINS})")
 
 
 def pieces(headings: Sequence[str], batches: Iterable[Iterable[Sequence[Cell]]]) -> Iterator[str]:
@@ -32,6 +33,11 @@ def pieces(headings: Sequence[str], batches: Iterable[Iterable[Sequence[Cell]]])
 def plain(text: str) -> str:
     """The text with an apostrophe before all that a spreadsheet would compute."""
     return _FORMULA.sub("'", text)
+
+
+def as_written(text: str) -> str:
+    """The text before `plain` made it harmless."""
+    return _HARMLESS.sub("", text)
 
 
 def _taken(text: StringIO) -> str:
