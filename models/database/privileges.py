@@ -38,7 +38,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "api_tokens": {CONSOLE: CHANGE},
     "audit_notices": {CONSOLE: ADD},
     "audits": {WEB: READ, WORKER: ADD, CONSOLE: READ},
-    "billing_references": {WEB: READ, WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
+    "billing_references": {WEB: READ, WORKER: ADD, CONSOLE: "SELECT, INSERT, DELETE"},
     "bucket_terms": {CONSOLE: ANY},
     "bulk_actions": {WORKER: "SELECT, UPDATE", CONSOLE: CHANGE},
     "cleared_dues": {WORKER: READ, CONSOLE: ADD},

@@ -75,6 +75,8 @@ class Membership(Base):
     payment_term_id: Mapped[int] = mapped_column(ForeignKey("payment_terms.id"), index=True)
     """This and the offer are those of the sign-up; `plan_at` says which ones a moment has."""
     currency: Mapped[Currency]
+    code: Mapped[str] = mapped_column(String(18), unique=True, server_default=text("membership_code()"))
+    """`m_` and 16 random characters of base32: travels through a processor's own field, and comes back as a claim."""
     recorded_at: Mapped[RecordedAt]
 
     member: Mapped[Member] = relationship(back_populates="memberships", foreign_keys=[member_id])
