@@ -27,6 +27,8 @@ from models.staff import actions
 from models.staff.actions import Actor
 
 MAX_EMAIL_LENGTH = 320
+CODE = "m_[a-z2-7]{16}"
+"""The form of a membership's code."""
 
 
 class Member(Base):

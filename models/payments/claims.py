@@ -8,8 +8,8 @@ reference a code gives follows from all of its claims: by the processor's clock 
 - by itself, where the gym's server or we set the code. Where the payer could have edited it: only with a payment, if
   the membership awaits its first one, in its own currency, and what was due is the dues of its term.
 
-A payer's reference (a customer) leads to the first payment of a membership that awaits it, under the last of these
-conditions, and gives the membership what that payment names: from then on its subscription decides.
+A payer's reference (a customer) that a code gave leads to the first payment of the dues that this payer made for a
+subscription, and gives the membership that subscription. Where it has any further reference, it is not looked for.
 
 In one case the first to come decides: a reference that was given stays given, as its sessions may have been used. An
 earlier claim of the same code, or of the same reference, that is told after that is for staff.
@@ -44,6 +44,8 @@ class Claimant(NamedTuple):
     """Whether it awaits its first payment."""
     dues: Sequence[tuple[str, int]]
     """Its dues, each with the moment since when."""
+    has: Sequence[Sequence[str]] | None
+    """Its billing references, each with its endpoint first."""
 
     def dues_at(self, moment: datetime) -> int:
         """Its dues in minor units for a payment made then; the first ones for one before the sign-up."""
@@ -103,7 +105,9 @@ _CLAIMANTS = text(f"""
                SELECT FROM life_in_force e WHERE e.membership_id = m.id AND e.kind = 'end'
            ) AS awaits,
            (SELECT json_agg(json_build_array(t.since, t.dues_minor) ORDER BY t.since, t.id)
-            FROM membership_terms t WHERE t.membership_id = m.id) AS dues
+            FROM membership_terms t WHERE t.membership_id = m.id) AS dues,
+           (SELECT json_agg(json_build_array(b.endpoint, b.reference))
+            FROM billing_references b WHERE b.membership_id = m.id) AS has
     FROM memberships m JOIN members n ON n.id = m.member_id
     WHERE m.code = ANY(CAST(:codes AS text[]))
 """)
@@ -189,14 +193,14 @@ class _Decision:
         actions.log(self.session, by, "add billing reference", subject, member_id=claimant.member_id)
 
     def _teach(self, one: Asked, payer: Key) -> None:
-        """Give what a payment names to the membership that a code gave its payer, where that awaits such a payment."""
+        """Give what a payment names to the membership that a code gave its payer, where that has nothing else."""
         for endpoint, claim in self.claims:
             claimant = self.claimants.get(claim.code)
             if (endpoint, claim.payment) != payer or claimant is None or any(map(self.owners.get, one.closest)):
                 continue
-            if claimant.membership_id in self.owners[payer] and self._is_first(claimant, [_due(one)]):
+            given = {key for key, owner in self.decided.given.items() if owner == claimant.membership_id}
+            if {payer} == given | {(had, named) for had, named in claimant.has or ()} and _is_dues(claimant, _due(one)):
                 self._give(one.closest[0], claimant)
-                self.matched.add(claimant.membership_id)
 
     def _why_it_waits(self, one: Asked) -> str | None:
         """Why no claim has given this payment a membership; None where no code came with it."""
@@ -236,10 +240,13 @@ class _Decision:
 
     def _is_first(self, claimant: Claimant, due: Sequence[tuple[int, str, datetime]]) -> bool:
         """Whether the membership awaits its first payment, and one of these amounts is its dues."""
-        awaits = claimant.awaits and not claimant.erased and claimant.membership_id not in self.matched
-        return awaits and any(
-            currency == claimant.currency and 0 < minor == claimant.dues_at(at) for minor, currency, at in due
-        )
+        awaits = claimant.awaits and claimant.membership_id not in self.matched
+        return awaits and any(_is_dues(claimant, one) for one in due)
+
+
+def _is_dues(claimant: Claimant, due: tuple[int, str, datetime]) -> bool:
+    minor, currency, at = due
+    return not claimant.erased and currency == claimant.currency and 0 < minor == claimant.dues_at(at)
 
 
 def _due(one: Asked) -> tuple[int, str, datetime]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from models.payments.facts import Fact, Noted, Paid
 from runtime.settings import Endpoint, SettingsError, api_key_variable, secret_variable
 from webhooks import signatures
-from webhooks.processors import strict
+from webhooks.processors import claiming, strict
 from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Payer, Unavailable, Unusable
 from webhooks.signatures import Headers, Invalid, Verdict
 
@@ -166,8 +166,15 @@ class Processor(ABC):
         self.check(event)
         if self.is_unknown(type):
             return self.unknown(type, event, resource)
-        read = self.reading(type)
-        return read(*self.details(type, event, resource))
+        read, details = self.reading(type), self.details(type, event, resource)
+        try:
+            facts = read(*details)
+        except Ignored:
+            # Of what has no other effect, a code can come back as well.
+            if not (claimed := self.claims([], *details)):
+                raise
+            return claimed
+        return [*facts, *self.claims(facts, *details)]
 
     def load(self, body: bytes) -> Object:
         """The event in a body. Raises Unusable."""
@@ -213,6 +220,13 @@ class Processor(ABC):
         if payment is None:
             raise Ignored(f"{what}, and it names no payment")
         return [Noted(payment, at, f"{what}: see the payment there")]
+
+    def claims(self, facts: list[Fact], *details: Any) -> list[Fact]:
+        """The codes of memberships that came back with an event; `facts` is what else it means.
+
+        By default of a reference that the merchant chose. Raises Unusable.
+        """
+        return claiming.chosen(facts)
 
     def named_payment(self, *details: Any) -> tuple[str | None, datetime]:
         """The payment that an event about money names, whatever its type, and when it happened. Raises Unusable."""
