@@ -175,7 +175,8 @@ class StandardWebhooks(Processor):
 
     def claims(self, facts: list[Fact], data: Object, payment: str, at: datetime) -> list[Fact]:
         """Of what a payment is looked up by."""
-        return claiming.closest(facts, claiming.begins(data.get("code")), from_link=_from_link(data))
+        code = claiming.begins(data.get("code"))
+        return claiming.closest(facts, code, from_link=_from_link(data)) or claiming.chosen(facts)
 
     def announced(self, what: Said, data: Object, payment: str, at: datetime) -> list[Fact]:
         """What becomes of a subscription."""
