@@ -19,7 +19,7 @@ from models.payments.facts import (
     Said,
 )
 from runtime.settings import SettingsError
-from tests.webhooks.coded import CODE, Coded
+from tests.webhooks.coded import Coded
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks import signatures
@@ -38,7 +38,7 @@ AT = datetime(2026, 11, 1, 9, tzinfo=UTC)
 
 class TestContract(ProcessorContract):
     processor = "standard_webhooks"
-    codes = (Coded("payment_paid", "data__code", "sub_0001"), Coded("payment_paid", "data__references", CODE, [CODE]))
+    codes = (Coded("payment_paid", "data__code", "sub_0001"),)
     key = KEY
     other_key = b"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
     signature_header = "webhook-signature"
