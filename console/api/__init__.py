@@ -12,6 +12,7 @@ from console.api import (
     closures,
     document,
     events,
+    first_payments,
     life,
     members,
     memberships,
@@ -27,8 +28,8 @@ from console.api import (
 from console.api.gate import api
 
 ROUTES = (
-    members, persons, memberships, plan_changes, life, closures, redemptions, adjustments, payments, reviews, events,
-    catalogue, building, offers, payment_terms, announcements,
+    members, persons, memberships, first_payments, plan_changes, life, closures, redemptions, adjustments, payments,
+    reviews, events, catalogue, building, offers, payment_terms, announcements,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

@@ -20,6 +20,7 @@ from models.database.engine import sessions
 from models.inbox import pauses
 from models.inbox.events import EventState
 from models.inbox.pauses import Pause
+from models.members import awaiting
 from models.operations import headline, jobs, traffic
 from models.operations.figures import DAY_S, NOW_S
 from models.operations.recent import Recent
@@ -39,6 +40,7 @@ PARTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
     ("audits.overview", {}, "Audits"),
     ("operations.bulk.overview", {}, "Bulk actions"),
     ("announcements.overview", {}, "Announcements"),
+    ("memberships.await_payment", {}, "Awaiting payment"),
 )
 """The pages of Operations: each with its query parameters and its label."""
 
@@ -91,6 +93,7 @@ def overview() -> Answer:
         paused_names=[pause.endpoint for pause in pauses.paused(session)],
         jobs=jobs.timetable(session, current_app.config["SPP"], now),
         announcements=announcements.count(session),
+        awaiting=awaiting.count(session, now=now),
         broker=current_app.extensions["spp_broker"](),
     )
 

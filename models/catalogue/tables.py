@@ -225,7 +225,7 @@ class PaymentTerm(Base):
     on_end_days: Mapped[int | None]
     """Set exactly where `on_end` is `days`."""
     payment_link: Mapped[str | None] = mapped_column(String(2000))
-    """The gym's own page at a processor on which these dues are paid; a membership's code is added to it."""
+    """The gym's own page at Stripe on which these dues are paid; a membership's code is added to it."""
     retired_at: Mapped[datetime | None]
     """Since when it cannot be bought; memberships that bought it go on."""
 

@@ -14,6 +14,7 @@ from models.payments.facts import Fact, Noted, Paid
 from runtime.settings import Endpoint, SettingsError, api_key_variable, secret_variable
 from webhooks import signatures
 from webhooks.processors import claiming, strict
+from webhooks.processors.claiming import Checkout, CodeField
 from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Payer, Unavailable, Unusable
 from webhooks.signatures import Headers, Invalid, Verdict
 
@@ -87,6 +88,10 @@ class Processor(ABC):
     secret_form: ClassVar[tuple[str, str]] = ("(?s:.*)", "")
     """A pattern that all of the endpoint's secrets match, and what a secret is, in words."""
     trial: ClassVar[Trial] = Trial()
+    code_field: ClassVar[CodeField] = CodeField("the id of the subscription, or a reference that you choose", "{code}")
+    """Where a membership's code is put."""
+    makes_checkout: ClassVar[bool] = False
+    """Whether `make_checkout` can make a page for a first payment."""
 
     library: ClassVar[str | None] = None
     """The package by which its API is asked; the extra of the processor's name installs it."""
@@ -254,6 +259,13 @@ class Processor(ABC):
         """What the API lists for that time as events, the oldest first as far as the API allows.
 
         An event that the processor also delivers has the same id here. Raises as `fetch` does.
+        """
+        raise NotImplementedError
+
+    def make_checkout(self, wanted: Checkout) -> str:
+        """Make a page of the processor's for a first payment, with the membership's code; its address.
+
+        Called outside of any transaction, bounded in time. Raises Unavailable, or LookupError where it is refused.
         """
         raise NotImplementedError
 

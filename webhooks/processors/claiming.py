@@ -7,12 +7,38 @@ beginning of an id that the merchant chooses. Whatever else stands there is the 
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from models.members.memberships import CODE
 from models.payments.facts import Claimed, DuesFailed, Fact, Paid
 
 KEY = "membership_code"
 """Under which metadata and custom fields carry it."""
+
+
+class CodeField(NamedTuple):
+    """Where at a processor a membership's code is put, so that it comes back with the first payment."""
+
+    where: str
+    """In words for who sets up the payment."""
+    snippet: str
+    """Ready to copy, once `{code}` is filled in."""
+    link: str = ""
+    """What is added to a payment link of the gym's, as the query of a URL with `{code}` and `{email}`."""
+
+
+class Checkout(NamedTuple):
+    """The first payment of a membership, as a processor is asked to make a page for it."""
+
+    code: str
+    email: str
+    what: str
+    """The offer and payment term, as the payer reads it."""
+    dues_minor: int
+    currency: str
+    interval: str
+    interval_count: int
+
 
 _BEGINS = re.compile(rf"({CODE})(?![a-z0-9])", re.ASCII)
 _WITHIN = re.compile(rf"(?<![A-Za-z0-9_]){_BEGINS.pattern}", re.ASCII)

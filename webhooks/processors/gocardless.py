@@ -40,6 +40,7 @@ import orjson
 from models.payments.facts import Announced, DuesFailed, Fact, Paid, Replaced, Restored, Reversed, Said
 from webhooks.processors import announcing, gocardless_codes, payers, strict
 from webhooks.processors.base import Object, Trial, dues
+from webhooks.processors.claiming import CodeField
 from webhooks.processors.events import Ignored, NotYet, ParsedEvent, Payer, TooMany, Unavailable, Unusable
 from webhooks.processors.gocardless_codes import MADE
 from webhooks.signatures import Headers
@@ -104,6 +105,9 @@ class GoCardless(gocardless_codes.Codes):
     refused = 498
     options = frozenset({"api"})
     trial = Trial(api_key="sandbox_1")
+    code_field = CodeField(
+        "metadata of the subscription, mandate or billing request", '"metadata": {{"membership_code": "{code}"}}'
+    )
     library = "gocardless_pro"
     api: ClassVar = {"live": "https://api.gocardless.com", "test": "https://api-sandbox.gocardless.com"}
     api_key = "a read-only access token"

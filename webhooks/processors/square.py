@@ -47,6 +47,7 @@ from models.payments.facts import Announced, DuesFailed, Fact, Linked, Paid, Res
 from runtime.settings import Endpoint
 from webhooks.processors import announcing, items, payers, square_codes, strict
 from webhooks.processors.base import Object, Trial
+from webhooks.processors.claiming import CodeField
 from webhooks.processors.events import Ignored, ParsedEvent, Payer, Unavailable, Unusable
 from webhooks.processors.items import Item
 from webhooks.signatures import Headers
@@ -100,6 +101,7 @@ class Square(square_codes.Codes):
     answer_within_s = 10
     options = frozenset({"api", "url"})
     trial = Trial(api_key="sandbox_1", options={"url": "https://gym.example/webhooks/square"})
+    code_field = CodeField("payment_note of a payment link, or reference_id of an order", '"payment_note": "{code}"')
     library = "square"
     api_key = "an access token that may read locations, payments, refunds, disputes, invoices and orders"
     fetches = True

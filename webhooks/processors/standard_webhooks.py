@@ -54,6 +54,7 @@ from runtime.settings import Endpoint
 from webhooks import signatures
 from webhooks.processors import announcing, claiming, payers, strict
 from webhooks.processors.base import Object, Processor, Trial
+from webhooks.processors.claiming import CodeField
 from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Payer, Unusable
 from webhooks.signatures import Headers, Verdict
 
@@ -91,6 +92,7 @@ class StandardWebhooks(Processor):
     dedupe = "the signed webhook-id header"
     answer_within_s = 15
     kept_headers = ("Svix-Id", "Svix-Timestamp", "Webhook-Id", "Webhook-Timestamp")
+    code_field = CodeField("code of a payment.paid, or of a reference.claimed", '"code": "{code}"')
     trial = Trial(lambda: f"whsec_{base64.b64encode(token_bytes(24)).decode()}", endpoint="standard")
 
     def __init__(self, endpoint: Endpoint) -> None:

@@ -10,11 +10,15 @@ Sources: docs.stripe.com/metadata, docs.stripe.com/api/checkout/sessions, docs.s
 docs.stripe.com/payment-links/url-parameters (letters, digits, dashes and underscores, at most 200).
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
+from models import currencies
+from models.catalogue.terms import Interval
 from models.payments.facts import Claimed, Fact
 from webhooks.processors import claiming, strict
 from webhooks.processors.base import Object
+from webhooks.processors.claiming import KEY, Checkout
 from webhooks.processors.events import Ignored
 from webhooks.processors.stripe_subscriptions import Subscriptions
 
@@ -65,3 +69,25 @@ def sale_of(session: Object) -> str | None:
     invoiced = session.get("invoice") or strict.mapping(session, "invoice_creation").get("enabled") is True
     is_sale = session.get("mode") == "payment" and not invoiced and code_of(session)
     return strict.optional_name(session, "id") if is_sale else None
+
+
+def checkout(wanted: Checkout, digits: Mapping[str, int], success_url: str) -> dict[str, object]:
+    """The parameters of a Checkout session. `digits` are those in which Stripe departs from ISO 4217."""
+    known = currencies.digits(wanted.currency)
+    amount = wanted.dues_minor * 10 ** digits.get(wanted.currency, known) // 10**known
+    price: dict[str, object] = {
+        "currency": wanted.currency.lower(), "unit_amount": amount, "product_data": {"name": wanted.what}
+    }  # fmt: skip
+    recurs = wanted.interval != Interval.ONCE
+    if recurs:
+        price["recurring"] = {"interval": wanted.interval, "interval_count": wanted.interval_count}
+    coded = {"metadata": {KEY: wanted.code}}
+    params: dict[str, object] = {
+        "mode": "subscription" if recurs else "payment",
+        "line_items": [{"quantity": 1, "price_data": price}],
+        "client_reference_id": wanted.code,
+        "customer_email": wanted.email,
+        "success_url": success_url,
+        **coded,
+    }
+    return params | ({"subscription_data": coded} if recurs else {})
