@@ -54,6 +54,11 @@ def _charts(state: BlueprintSetupState) -> None:
         with make() as session:
             return count(session, utc_now() - time)
 
+    def await_payment() -> int:
+        with make() as session:
+            return awaiting.count(session, now=utc_now())
+
+    state.app.extensions["spp_awaiting"] = Recent(await_payment, DAY_S)
     state.app.extensions["spp_charts"] = (
         Recent(lambda: over(traffic.minutes, timedelta(hours=1)), NOW_S),
         Recent(lambda: over(traffic.hours, timedelta(days=1)), DAY_S),
@@ -93,7 +98,7 @@ def overview() -> Answer:
         paused_names=[pause.endpoint for pause in pauses.paused(session)],
         jobs=jobs.timetable(session, current_app.config["SPP"], now),
         announcements=announcements.count(session),
-        awaiting=awaiting.count(session, now=now),
+        awaiting=current_app.extensions["spp_awaiting"](),
         broker=current_app.extensions["spp_broker"](),
     )
 

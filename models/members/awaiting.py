@@ -12,13 +12,10 @@ from models.database.arrays import array
 LONG = timedelta(days=14)
 """After which a membership that still awaits its first payment is shown on Operations."""
 
-PAID = """
-    EXISTS (
-        SELECT FROM payments paid WHERE paid.membership_id = m.id AND paid.state IN ('settled', 'freeze_fee')
-        UNION ALL
-        SELECT FROM payment_matches paid WHERE paid.membership_id = m.id
-    )
-"""
+PAID = """(
+    EXISTS (SELECT FROM payments paid WHERE paid.membership_id = m.id AND paid.state IN ('settled', 'freeze_fee'))
+    OR EXISTS (SELECT FROM payment_matches paid WHERE paid.membership_id = m.id)
+)"""
 """Whether a payment was matched to the membership `m`."""
 
 _AWAITING = text(f"""
