@@ -1,14 +1,13 @@
 """Square: dues are paid invoices.
 
-An invoice counts when it is paid in full, keyed by its order. One of a subscription names it
-(`subscription_id`), and that alone decides whose dues they are; any other names its customer as payer.
-A payment says neither what it was for nor whether an invoice asked for it: a towel sold at the desk and
-a month's dues look alike, also by `application_details`, since an invoice may be paid at the point of sale.
-So a payment with an order never counts by itself, unless a code came with it (`square_codes.py`). Nor need
-it: an invoice counts even if the event of its payment was missed, and by its own total, however many parts it
-was paid in. Only a payment without an order is surely no invoice's: it counts for the customer that it names.
-`invoice.payment_made` credits, and so does `invoice.updated`, where the money of a bank
-debit comes days later. The earliest of them counts, by the invoice's own `updated_at`.
+An invoice counts when it is paid in full, keyed by its order. One of a subscription names it (`subscription_id`), and
+that alone decides whose dues they are; any other names its customer as payer. A payment says neither what it was for
+nor whether an invoice asked for it: a towel sold at the desk and a month's dues look alike, also by
+`application_details`, since an invoice may be paid at the point of sale. So a payment with an order never counts by
+itself, unless a code came with it (`square_codes.py`). Nor need it: an invoice counts even if the event of its
+payment was missed, and by its own total, however many parts it was paid in. Only a payment without an order is surely
+no invoice's: it counts for the customer that it names. `invoice.payment_made` credits, and so does `invoice.updated`,
+where the money of a bank debit comes days later. The earliest of them counts, by the invoice's own `updated_at`.
 
 An invoice does not say what it is for. Its order does: of one without a subscription the order is fetched,
 so that its items are lines of the payment. Where there is no access token, or it may not read orders, the
