@@ -150,6 +150,11 @@ class TestACode:
         assert (references(one), references(two)) == (["sub_1"], [])
         assert (classes(gym, one), classes(gym, two)) == ([(CLASSES, 0)], [])
 
+    def test_gives_the_next_reference_where_another_membership_has_the_first(self, gym: Gym) -> None:
+        one, two = gym.join("sub_1"), gym.join()
+        tell(gym.session, claim("sub_1", two), claim("sub_2", two, PAID_AT + HOUR))
+        assert (references(one), references(two)) == (["sub_1"], ["sub_2"])
+
     def test_gives_back_nothing_that_staff_took_away(self, gym: Gym) -> None:
         membership = gym.join()
         tell(gym.session, claim("sub_1", membership))
