@@ -156,6 +156,10 @@ class IntervalTooLong(SppError, field="interval_count"):
     """Dues can fall due every {limit} {interval}s at most (it is every {count})."""
 
 
+class PaymentLinkUnusable(SppError, field="payment_link"):
+    """A payment link is an address that begins with https://, without blanks, of at most {limit} characters."""
+
+
 class NotReleased(SppError, field="release"):
     """Sessions are released {how} only of {needs}, and these fall due {every}: choose another release or interval."""
 
@@ -274,6 +278,10 @@ class SameMembership(SppError, field="to_membership_id"):
 
 class ReferenceUnusable(SppError, field="reference"):
     """No processor makes such a reference: {why}. It is 1 to 255 ASCII characters without blanks: copy it again."""
+
+
+class CheckoutNotMade(SppError, field="endpoint"):
+    """No page for the first payment was made at {endpoint!r}: {why}."""
 
 
 class ReferenceTaken(SppError, field="reference", status=409):

@@ -21,6 +21,7 @@ from models.inbox.thin_events import Fetched
 from models.payments import recorded
 from models.payments.facts import (
     Announced,
+    Claimed,
     DuesFailed,
     Fact,
     LineRefunded,
@@ -241,6 +242,8 @@ def _subject(fact: Fact) -> object:
             return fact.payment, type(fact), fact.other
         case Announced():
             return fact.payment, fact.occurred_at, fact.what, fact.at
+        case Claimed():
+            return fact.payment, Claimed, fact.code
         case Reversed() | Restored():
             return fact.payment, fact.cause
 
@@ -267,7 +270,7 @@ _SHAPE = ("settled_minor", "due_minor", "covers", "lines", "billing_references",
 
 
 def _sum(fact: Fact) -> tuple[int | None, str | None]:
-    no_sum = Linked | Replaced | Noted | DuesFailed | Announced
+    no_sum = Linked | Replaced | Noted | DuesFailed | Announced | Claimed
     return (0, None) if isinstance(fact, no_sum) else (fact.amount_minor, fact.currency)
 
 

@@ -15,6 +15,7 @@ from console.api import (
     document,
     events,
     exports,
+    first_payments,
     imports,
     life,
     members,
@@ -32,8 +33,9 @@ from console.api import (
 from console.api.gate import api
 
 ROUTES = (
-    members, persons, clocks, memberships, plan_changes, life, cut_over, closures, redemptions, adjustments, payments,
-    reviews, moving_in, events, catalogue, building, offers, payment_terms, announcements, imports, exports,
+    members, persons, clocks, memberships, first_payments, plan_changes, life, cut_over, closures, redemptions,
+    adjustments, payments, reviews, moving_in, events, catalogue, building, offers, payment_terms, announcements,
+    imports, exports,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

@@ -96,6 +96,7 @@ class PaymentTerm(Answer):
     frozen_dues: FrozenDues = field(FROZEN_DUES, "nothing")
     on_end: OnEnd = field(ON_END, "keep")
     on_end_days: int | None = field("How many days, for `on_end` of `days`.", None)
+    payment_link: str | None = field("The gym's own Stripe payment link for these dues.", None)
     retired: bool = field("Whether it can no longer be bought.", False)
     bucket_terms: list[Pinned] = field(
         "The sessions of each picked item that each release gives. No other items can be picked under this term.", []

@@ -1,6 +1,6 @@
 """Memberships: sign-up, and the billing references by which payments are matched to them."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import date, datetime
 from typing import Annotated
 
@@ -36,7 +36,7 @@ from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
 from models.errors import KeyReused, NotFound
-from models.members import changed_terms, club_move, life, overdue, reference_moves, signing_up
+from models.members import awaiting, changed_terms, club_move, life, overdue, reference_moves, signing_up
 from models.members.clocks import make_test_member
 from models.members.memberships import WITH_PLANS, Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
@@ -220,6 +220,8 @@ class Membership(LifeDays):
         "The cut-over: what was paid before it gives nothing, since an earlier system gave it. Null: all counts.", None
     )
     overdue_since: datetime | None = field("Since when its dues are overdue; null where they are not.", None)
+    code: str = field("By which its first payment finds it; see its sign-up links.", "m_5s3kq7ha2vdxw4ne")
+    awaits_first_payment: bool = field("Whether no payment was matched to it yet, and it has not ended.", False)
 
 
 class Memberships(Listing[Membership]):
@@ -233,8 +235,8 @@ def list_memberships(member: Member, query: PageQuery) -> Memberships:
     parts = [pinned, WITH_PLANS, selectinload(Bought.billing)]
     rows = select(Bought).where(Bought.member_id == member.id).options(*parts)
     found, following = paging.page(rows, Bought.id, query)
-    days, late = life_days(found), _late(found)
-    return Memberships(data=[shown(one, days[one.id], late) for one in found], next_cursor=following)
+    days, late, waits = life_days(found), _late(found), awaiting.of(database(), [one.id for one in found])
+    return Memberships(data=[shown(one, days[one.id], late, waits) for one in found], next_cursor=following)
 
 
 @read("/memberships/<id:membership_id>", TAG)
@@ -354,14 +356,21 @@ def _late(bought: Iterable[Bought]) -> dict[int, datetime]:
     return {one.membership_id: one.since for one in overdue.of_memberships(database(), [one.id for one in bought])}
 
 
-def shown(bought: Bought, days: LifeDays | None = None, late: dict[int, datetime] | None = None) -> Membership:
+def shown(
+    bought: Bought, days: LifeDays | None = None, late: dict[int, datetime] | None = None,
+    waits: Container[int] | None = None,
+) -> Membership:  # fmt: skip
     """The membership as an answer has it."""
+    waits = awaiting.of(database(), [bought.id]) if waits is None else waits
     days = days or life_days([bought])[bought.id]
     since = (_late([bought]) if late is None else late).get(bought.id)
     versions = [_terms(bought, one) for one in bought.versions]
     billing = sorted(bought.billing, key=lambda one: (one.endpoint, one.reference))
     plan = named_plan(bought.plan_at(utc_now()))
-    return Membership.of(bought, days, **plan, terms=versions, billing_references=billing, overdue_since=since)
+    return Membership.of(
+        bought, days, **plan, terms=versions, billing_references=billing, overdue_since=since,
+        awaits_first_payment=bought.id in waits,
+    )  # fmt: skip
 
 
 def _terms(bought: Bought, one: MembershipTerms) -> Terms:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from console.api.catalogue import TAG, PaymentTerm
-from console.api.fields import Body, Change, Currency, Id, Name, field, whole
+from console.api.fields import Body, Change, Currency, Id, Name, Text, field, whole
 from console.api.gate import act, change, remove
 from console.api.memberships import FROZEN_DUES, ON_END
 from console.edits import edited, log, log_changes, named, sessions_of, set_retired
@@ -76,6 +76,12 @@ class TermBody(Body):
         default=OnEnd.KEEP,
     )
     on_end_days: EndDays | None = field("How many days; only for `on_end` of `days`.", 14, default=None)
+    payment_link: Text | None = field(
+        "The gym's own Stripe payment link for these dues; sign-up links add a membership's code to it.",
+        "https://buy.stripe.com/28o5lA",
+        default=None,
+        max_length=offers.MAX_LINK_LENGTH,
+    )
     bucket_terms: Annotated[list[BucketTermsBody], Field(max_length=MAX_BUCKETS)] = field(
         "The sessions that paid dues give; of an item left out, none.",
         [{"item_id": 1, "quantity": 8, "days_to_expire": 30}],

@@ -109,7 +109,7 @@ class FactFields(Answer):
     """The fields of a fact, in a payment and in an event."""
 
     kind: FactKind = field("The kind of fact.", "paid")
-    cause: str | None = field("The id of the refund or dispute.", None)
+    cause: str | None = field("The id of the refund or dispute; of a fact of the kind `claimed`, the code.", None)
     amount_minor: int | None = field("In minor units; null for the whole amount, or if there is none.", 8900)
     currency: str | None = field("ISO 4217.", "USD")
     occurred_at: datetime = field("When it happened, by the processor's clock.", TIME)

@@ -72,6 +72,10 @@ SUMMARIES = {
         "member": "Show a member's balances, grants, and entries with the cause of each.",
         "clear-overdue": "Say that dues that failed are owed no more: paid otherwise, or forgiven.",
     },
+    "first_payments": {
+        "awaiting": "List the memberships that have awaited their first payment for more than some days.",
+        "sign-up-link": "Show how the first payment of a membership finds it: its code, and the field or link for it.",
+    },
     "redeeming": {
         "redeem": "Take sessions of an item from a member, soonest to expire first.",
         "give-back": "Return sessions of a redemption to the grants they came from.",

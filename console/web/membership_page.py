@@ -1,10 +1,11 @@
 """One membership's page: its terms beside the current ones, freezes and end, billing references, and payments."""
 
-from flask import abort
+from flask import abort, current_app
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import joinedload, selectinload
 from wtforms.validators import DataRequired
 
+from console import first_payment
 from console.request import database, utc_now
 from console.web import billing, forms
 from console.web.access import Answer
@@ -13,7 +14,7 @@ from console.web.forms import Form
 from models.catalogue import terms
 from models.catalogue.days import local_day
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
-from models.members import changed_terms, clocks, cut_over, life, overdue
+from models.members import awaiting, changed_terms, clocks, cut_over, life, overdue
 from models.members.memberships import BillingReference, EarlierClub, Membership, MembershipTerms, PinnedTerms, owners
 from models.payments import reviewing
 from models.staff.actions import MAX_REASON_LENGTH, Action
@@ -90,6 +91,8 @@ def page(membership: Membership, template: str = "membership", /, **window: obje
         in_review={one.payment_id: one for one in reviewing.page(session, member_id=membership.member_id)},
         shared=shared,
         taken=_is_taken(window.get("billing_form")),
+        awaits=awaiting.of(session, [membership.id]).get(membership.id),
+        ways=first_payment.ways(current_app.config["SPP"], first_payment.wanted(membership, now)),
         late=next(iter(overdue.of_memberships(session, [membership.id])), None),
         **{"billing_form": BillingForm(formdata=None), "clear_form": ClearForm(formdata=None), **window},
     )

@@ -1,21 +1,23 @@
 """One membership: its page, its billing references, and its plan changes. Its freezes and end are in `life`."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from http import HTTPStatus
 
-from flask import request, url_for
+from flask import current_app, flash, make_response, redirect, request, url_for
 from wtforms import SelectField, TextAreaField
 from wtforms.validators import InputRequired
 
-from console.request import actor, database, utc_now
-from console.web import billing, life, membership_page
+from console import first_payment
+from console.request import actor, database, undo, utc_now
+from console.web import billing, forms, life, membership_page
 from console.web.access import Answer, Pages, Role
-from console.web.fields import Day, chosen_id
+from console.web.fields import Day, chosen_id, query_id
 from console.web.membership_page import BillingForm, ClearForm
 from console.web.picks import PicksForm, fingerprint
 from models.catalogue import on_sale
 from models.catalogue.tables import PaymentTerm
 from models.errors import PreviewChanged, SppError
-from models.members import overdue, plan_change
+from models.members import awaiting, overdue, plan_change
 from models.members.memberships import Membership
 from models.staff.actions import MAX_REASON_LENGTH
 
@@ -35,6 +37,45 @@ class PlanForm(PicksForm):
 def show(membership_id: int) -> Answer:
     """The membership."""
     return membership_page.page(membership_page.find(membership_id))
+
+
+LISTED = 100
+"""Memberships on one page of those that await their first payment."""
+DAYS = (0, 14, 30)
+"""For how many days at least, to choose from."""
+
+
+@pages.page("/awaiting", Role.VIEWER)
+def await_payment() -> Answer:
+    """Those that await their first payment, the longest first."""
+    days = request.args.get("days", awaiting.LONG.days, type=int)
+    days, session, now = days if days in DAYS else awaiting.LONG.days, database(), utc_now()
+    longer = timedelta(days=days)
+    found = awaiting.page(session, now=now, longer_than=longer, after=query_id("after") or 0, limit=LISTED + 1)
+    return forms.page(
+        "memberships/awaiting.html",
+        found=found[:LISTED],
+        following=found[LISTED - 1].membership_id if len(found) > LISTED else None,
+        count=awaiting.count(session, now=now, longer_than=longer),
+        days=days,
+        choices=DAYS,
+    )
+
+
+@pages.button("/<id:membership_id>/checkout/<name>", Role.DESK)
+def make_checkout(membership_id: int, name: str) -> Answer:
+    """Make a page for the first payment at the processor, and show its address."""
+    wanted = first_payment.wanted(membership_page.find(membership_id), utc_now())
+    undo()  # the processor is asked outside of any transaction
+    try:
+        made = first_payment.make_checkout(current_app.config["SPP"], wanted, name, by=actor(), log=database)
+    except SppError as error:
+        flash(str(error), "danger")
+        return redirect(url_for(".show", membership_id=membership_id, _anchor="first-payment"))
+    shown = membership_page.page(membership_page.find(membership_id), checkout_made=made, checkout_at=name)
+    answer = make_response(shown)
+    answer.status_code = HTTPStatus.OK
+    return answer
 
 
 @pages.button("/<id:membership_id>/billing", Role.DESK)

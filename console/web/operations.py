@@ -38,6 +38,7 @@ PARTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
     ("audits.overview", {}, "Audits"),
     ("operations.bulk.overview", {}, "Bulk actions"),
     ("announcements.overview", {}, "Announcements"),
+    ("memberships.await_payment", {}, "Awaiting payment"),
 )
 """The pages of Operations: each with its query parameters and its label."""
 

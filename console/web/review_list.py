@@ -25,6 +25,7 @@ MAY_MARK = Role.MANAGER
 LABELS: Mapping[ReviewReason, str] = {
     ReviewReason.UNMATCHED: "Unmatched",
     ReviewReason.HELD: "Held",
+    ReviewReason.CLAIM: "Code does not count",
     ReviewReason.ERASED: "Member erased",
     ReviewReason.UNPLACED: "Line of nobody",
     ReviewReason.NOTHING: "Gave nothing",

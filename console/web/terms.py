@@ -97,6 +97,12 @@ class TermForm(EditForm):
         default=OnEnd.KEEP.value,
         description="Until when unused sessions can be used after that; never longer than their own days.",
     )
+    payment_link = text_field(
+        "Stripe payment link",
+        most=offers.MAX_LINK_LENGTH,
+        inputmode="url",
+        description="If you have one for these dues: each membership's page shows it with the membership's code.",
+    )
     on_end_days = Times("How many days", description=f"Only for some days: 1 to {MAX_ON_END_DAYS}.")
 
     def refuse(self, error: SppError) -> None:
@@ -251,6 +257,7 @@ def _given(form: TermForm) -> offers.TermFields:
         "frozen_dues": FrozenDues(form.frozen_dues.data),
         "on_end": OnEnd(form.on_end.data),
         "on_end_days": form.on_end_days.data,
+        "payment_link": form.text("payment_link"),
     }
 
 

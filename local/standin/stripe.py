@@ -24,6 +24,14 @@ def routes(app: Flask, objects: Objects) -> None:
         found = objects.get(kind, id)
         return jsonify(found) if found else (_refusal(f"No such object: {id!r}"), 404)
 
+    @app.post("/v1/checkout/sessions")
+    def checkout() -> Response | tuple[Response, int]:
+        if "rk_read" in request.headers["Authorization"]:
+            return _refusal("The key does not have the required permissions: Checkout Sessions, write."), 403
+        session = {"id": f"cs_test_{len(list(objects.all('sessions'))) + 1}", **request.form.to_dict()}
+        objects.put("sessions", session["id"], session)
+        return jsonify(session | {"object": "checkout.session", "url": f"https://checkout.stripe.com/{session['id']}"})
+
     @app.get("/v1/events")
     def events() -> Response | tuple[Response, int]:
         asked = request.args

@@ -4,6 +4,7 @@ What an offer can decide by itself (its session buckets, its state, which paymen
 of `Offer` and `PaymentTerm`. Several changes that belong together are made in one block of `Offer.stays_buyable`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Required, TypedDict, Unpack
 
@@ -21,6 +22,7 @@ from models.errors import (
     NotPositive,
     NumberTooLarge,
     OfferInUse,
+    PaymentLinkUnusable,
     SessionsRefused,
     TermInUse,
     WrongState,
@@ -29,8 +31,10 @@ from models.wording import counted, currency_code, money
 
 MAX_DUES_MINOR = 10**12
 MAX_INTERVAL_COUNT = 120
+MAX_LINK_LENGTH = 2000
+_LINK = re.compile("https://[!-~]+", re.ASCII)
 
-COLUMNS = ("name", "currency", *RULES)
+COLUMNS = ("name", "currency", *RULES, "payment_link")
 """What a payment term says beside the sessions that it gives."""
 
 
@@ -107,13 +111,15 @@ class TermFields(TypedDict, total=False):
     on_end: OnEnd
     on_end_days: int | None
     """Kept only beside `days`."""
+    payment_link: str | None
+    """The gym's own page at a processor on which these dues are paid."""
 
 
 def add_term(session: Session, offer: Offer, **fields: Unpack[TermFields]) -> PaymentTerm:
     """Add a payment term, which gives no sessions yet.
 
     Raises NameMissing, TextTooLong, NameTaken, NegativeNumber, NumberTooLarge, WrongCurrencyCode, NotPositive,
-    IntervalTooLong, NotReleased, ReleaseTimesMissing and, on sale, OfferCannotBeBought.
+    IntervalTooLong, NotReleased, ReleaseTimesMissing, PaymentLinkUnusable and, on sale, OfferCannotBeBought.
     """
     term = PaymentTerm(**checked(fields))
     with named_once(session, _kind_of(offer), term.name):
@@ -138,6 +144,7 @@ def edit_term(session: Session, term: PaymentTerm, **changed: Any) -> None:
         frozen_dues=FrozenDues(term.frozen_dues),
         on_end=OnEnd(term.on_end),
         on_end_days=term.on_end_days,
+        payment_link=term.payment_link,
     )
     columns = checked({**now, **changed})
     with named_once(session, _kind_of(term.offer), columns["name"]):
@@ -204,7 +211,16 @@ def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
         "frozen_dues": fields.get("frozen_dues", FrozenDues.NOTHING).value,
         "on_end": on_end.value,
         "on_end_days": on_end_days(on_end, fields.get("on_end_days")),
+        "payment_link": _link_given(fields.get("payment_link")),
     }
+
+
+def _link_given(text: str | None) -> str | None:
+    """The payment link as it is kept; None for none. Raises PaymentLinkUnusable."""
+    given = (text or "").strip()
+    if given and (len(given) > MAX_LINK_LENGTH or not _LINK.fullmatch(given)):
+        raise PaymentLinkUnusable(limit=MAX_LINK_LENGTH)
+    return given or None
 
 
 def _kind_of(offer: Offer) -> str:

@@ -224,6 +224,8 @@ class PaymentTerm(Base):
     on_end: Mapped[str] = mapped_column(default=OnEnd.KEEP.value, server_default=OnEnd.KEEP.value)
     on_end_days: Mapped[int | None]
     """Set exactly where `on_end` is `days`."""
+    payment_link: Mapped[str | None] = mapped_column(String(2000))
+    """The gym's own page at Stripe on which these dues are paid; a membership's code is added to it."""
     retired_at: Mapped[datetime | None]
     """Since when it cannot be bought; memberships that bought it go on."""
 

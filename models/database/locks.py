@@ -5,11 +5,16 @@ a membership's life, a billing reference that is moved or removed, or what is ma
 that is being settled could be judged by the rules of before, and be missed by the change.
 """
 
+from collections.abc import Iterable
+
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.database.arrays import array
+
 _SETTLE = text("SELECT pg_advisory_xact_lock_shared(hashtext('spp rules'))")
 _NAMED = text("SELECT pg_advisory_xact_lock(hashtext(:name))")
+_EACH = text("SELECT pg_advisory_xact_lock(hashtext(name)) FROM unnest(CAST(:names AS text[])) AS name")
 _CHANGE = text("SELECT pg_advisory_xact_lock(hashtext('spp rules'))")
 
 
@@ -26,3 +31,8 @@ def change(session: Session) -> None:
 def named(session: Session, name: str) -> None:
     """Wait for others who hold the lock of that name, and let nobody else have it."""
     session.execute(_NAMED, {"name": name})
+
+
+def each(session: Session, names: Iterable[str]) -> None:
+    """The same for many names, in their order, so that two who want some of the same do not deadlock."""
+    session.execute(_EACH, {"names": array(sorted(set(names)))})

@@ -28,6 +28,8 @@ from models.staff import actions
 from models.staff.actions import Actor
 
 MAX_EMAIL_LENGTH = 320
+CODE = "m_[a-z2-7]{16}"
+"""The form of a membership's code."""
 
 
 class Member(Base):
@@ -94,6 +96,8 @@ class Membership(Base):
     """The cut-over, UTC: what was paid before gives nothing, since an earlier system gave it. NULL: all counts."""
     withdrawn_at: Mapped[datetime | None]
     """When the import that made it was undone: it is shown nowhere, and no payment finds it."""
+    code: Mapped[str] = mapped_column(String(18), unique=True, server_default=text("membership_code()"))
+    """`m_` and 16 random characters of base32: travels through a processor's own field, and comes back as a claim."""
     recorded_at: Mapped[RecordedAt]
 
     member: Mapped[Member] = relationship(back_populates="memberships", foreign_keys=[member_id])

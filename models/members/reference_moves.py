@@ -94,8 +94,8 @@ def give_up(
     if into:
         refuse_live(into, endpoint, is_test=is_test)
     reason = actions.reason_given(reason)
+    locks.change(session)  # before the reference, as settling takes the two in this order
     lock_reference(session, endpoint, reference)
-    locks.change(session)
     words = preview(session, membership, endpoint, reference, into)
     key = {"endpoint": endpoint, "reference": reference}
     had = {**key, "membership_id": membership.id}

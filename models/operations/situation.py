@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from models.inbox import pauses
-from models.members import overdue
+from models.members import awaiting, overdue
 from models.operations import alarms, heartbeats, jobs, silence
 from models.operations.alarms import Alarm, Audited, Paused, Situation, Stopped
 from models.operations.figures import DAY_S, NOW_S, Overview
@@ -28,6 +28,8 @@ class Members(NamedTuple):
     """Memberships whose dues failed and are owed still."""
     announcements: int
     """Open proposals of processors."""
+    awaiting: int
+    """Memberships that have awaited their first payment for more than 14 days."""
 
 
 class Lookout:
@@ -77,7 +79,8 @@ class Lookout:
 
     def _count(self) -> Members:
         with self._make() as session:
-            return Members(overdue.count(session), announcements.count(session))
+            now = _now(session)
+            return Members(overdue.count(session), announcements.count(session), awaiting.count(session, now=now))
 
     def _listen(self) -> list[Silence]:
         with self._make() as session:

@@ -26,8 +26,6 @@ from models.payments.proposals import OF_ENDS, UNDOES, Act, Does, Proposal, Word
 from models.staff import actions
 from models.staff.actions import Actor
 
-BY_ITSELF = Actor("the payment provider", "worker")
-"""Who applies ends where a club says that they apply by themselves."""
 PROVIDERS = {
     "adyen": "Adyen", "authorize_net": "Authorize.Net", "braintree": "Braintree", "gocardless": "GoCardless",
     "paypal": "PayPal", "square": "Square", "stripe": "Stripe",
@@ -302,7 +300,7 @@ def apply_ends(session: Session, processors: Mapping[str, str], *, now: datetime
             break
         try:
             with session.begin_nested():
-                apply(session, found[place - 1], by=BY_ITSELF, now=now)
+                apply(session, found[place - 1], by=actions.BY_THE_PROVIDER, now=now)
             applied += 1
         except SppError:
             continue  # it stays a proposal, and says so when a person applies it

@@ -173,7 +173,25 @@ class Announced:
     """Of an end: its moment, which may be to come."""
 
 
-Fact = Paid | Reversed | Restored | Linked | LineRefunded | Noted | Replaced | DuesFailed | Announced
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A membership's code came back with a billing reference (not a payment): that reference is to be the membership's.
+
+    It changes no sessions by itself; `claims.py` says when it counts.
+    """
+
+    payment: str
+    """The billing reference, where other facts name the payment."""
+    occurred_at: datetime
+    code: str
+    from_link: bool = False
+    """The payer could have edited the code: it came by a link, or through the payer's browser."""
+    amount_minor: int | None = None
+    """The first payment before discounts, where the processor says it beside the code."""
+    currency: str | None = None
+
+
+Fact = Paid | Reversed | Restored | Linked | LineRefunded | Noted | Replaced | DuesFailed | Announced | Claimed
 
 
 F = TypeVar("F", bound=Fact, covariant=True)

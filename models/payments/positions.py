@@ -10,12 +10,13 @@ from models.catalogue.days import ONE_DAY, local_day
 from models.database.arrays import Batch, array
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
-from models.payments import entitlement, matches, money_back, recorded, references
+from models.payments import claims, entitlement, matches, money_back, recorded, references
+from models.payments.claims import Asked
 from models.payments.contradictions import contradictions
 from models.payments.entitlement import Entitlement, Owed
-from models.payments.facts import Announced, DuesFailed, Fact, KnownFact, Paid
+from models.payments.facts import Announced, Claimed, DuesFailed, Fact, KnownFact, Paid
 from models.payments.matches import Match
-from models.payments.references import Locked, PaymentState
+from models.payments.references import Key, Locked, PaymentState
 from models.payments.reviews import Reason, ReviewReason
 from models.payments.shares import Division
 from models.payments.worth import first_day
@@ -63,6 +64,8 @@ class Position:
     owners: list[int] = field(default_factory=list)
     """The memberships that it pays for; where it pays for none, those that its references name."""
     owed: list[Owed] = field(default_factory=list)
+    why_not_claimed: str | None = None
+    """Why the code that came with it gave it no membership."""
     reasons: list[Reason] = field(default_factory=list)
     """Why staff should look at it."""
     grants: list[Grant] = field(default_factory=list)
@@ -83,7 +86,7 @@ class Position:
 
     def problem_with(self, fact: Fact) -> str | None:
         """The problem, if the fact is part of it."""
-        is_part = self.state == PaymentState.HELD and not isinstance(fact, DuesFailed | Announced)
+        is_part = self.state == PaymentState.HELD and not isinstance(fact, DuesFailed | Announced | Claimed)
         return self.problem if is_part or fact in self.contradicting else None
 
     def entitlement_by(self, facts: Sequence[Fact]) -> Entitlement:
@@ -129,20 +132,26 @@ class Position:
         return list(dict.fromkeys([*named, *(one for line in lines for one in line.references)]))
 
 
-def read(session: Session, roots: Collection[int]) -> list[Position]:
-    """The positions of these payments in the order of ids. The payments stay locked until the transaction ends."""
+def read(session: Session, roots: Collection[int], *, decide: bool = False) -> list[Position]:
+    """The positions of these payments in the order of ids. The payments stay locked until the transaction ends.
+
+    With `decide`, claims give memberships what these payments name. Otherwise nothing is written.
+    """
     locked = references.lock(session, roots)
     root_of = {row: payment.root for payment in locked for row in payment.ids}
     known: defaultdict[int, list[KnownFact[Fact]]] = defaultdict(list)
     failures: defaultdict[int, list[DuesFailed]] = defaultdict(list)
+    endpoint_of, claimed = {payment.root: payment.endpoint for payment in locked}, set[Key]()
     for row, fact in recorded.of_payments(session, list(root_of)):
         if isinstance(fact.fact, DuesFailed):
             failures[root_of[row]].append(fact.fact)
+        elif isinstance(fact.fact, Claimed):
+            claimed.add((endpoint_of[root_of[row]], fact.fact.payment))
         elif not isinstance(fact.fact, Announced):
             known[root_of[row]].append(fact)
     positions = [Position(payment, known[payment.root], failures=failures[payment.root]) for payment in locked]
     paid = [position for position in positions if position.paid]
-    _match(session, paid)
+    _match(session, paid, claimed if decide else None)
     for position in paid:
         _judge(position)
     _look_beside(session, paid)
@@ -232,6 +241,8 @@ def _judge(position: Position) -> None:
         first = [*(paid.billing_references or paid.payer), *(one for line in paid.lines for one in line.references[:1])]
         named = " or ".join(one for one in dict.fromkeys(first) if one in position.waits_for) or "any of its references"
         position.reasons.insert(0, Reason(ReviewReason.UNMATCHED, f"no membership has {named}"))
+        if position.why_not_claimed:
+            position.reasons.insert(0, Reason(ReviewReason.CLAIM, position.why_not_claimed))
 
 
 _MATCHES = Batch(
@@ -280,15 +291,16 @@ _FORMER = Batch(
 )  # fmt: skip
 
 
-def _match(session: Session, positions: list[Position]) -> None:
+def _match(session: Session, positions: list[Position], claimed: Collection[Key] | None) -> None:
     """Find the memberships of each payment, and which of its references are marked as not dues.
 
-    The memberships that it was matched to before stay the only ones for their part.
+    The memberships that it was matched to before stay the only ones for their part. `claimed` are references that were
+    claimed, perhaps without a payment; None where no claim is to be decided.
     """
     wanted = {(position.payment.endpoint, reference) for position in positions for reference in position.references}
-    if not wanted:
+    if not wanted and not claimed:
         return
-    found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    found: defaultdict[Key, list[int]] = defaultdict(list)
     marked: defaultdict[str, set[str]] = defaultdict(set)
     for endpoint, reference, membership_id, is_not_dues in _MATCHES.execute(session, list(wanted)):
         if membership_id is not None:
@@ -304,6 +316,8 @@ def _match(session: Session, positions: list[Position]) -> None:
     if missing:
         for endpoint, reference, membership_id in _REPLACED.execute(session, list(missing)):
             found[endpoint, reference].append(membership_id)
+    if claimed is not None:
+        _decide_claims(session, positions, claimed, found)
     for position in positions:
         marks = marked.get(position.payment.endpoint)
         position.not_dues = frozenset(marks.intersection(position.references)) if marks else frozenset()
@@ -324,6 +338,25 @@ def _match(session: Session, positions: list[Position]) -> None:
         if position.paid:
             at, owners = position.paid.fact.occurred_at, {one for every in position.matches.values() for one in every}
             position.memberships = {owner: memberships[owner].at(at) for owner in owners}
+
+
+def _decide_claims(
+    session: Session, positions: list[Position], claimed: Collection[Key], found: dict[Key, list[int]]
+) -> None:
+    """Add to `found` what codes give to memberships; and to payments that still have none, why they do not."""
+    asked = {
+        position.payment.root: Asked(position.payment.endpoint, position.paid.fact)
+        for position in positions
+        if position.paid and not position.payment.memberships
+        if not any((position.payment.endpoint, reference) in found for reference in position.references)
+    }
+    if not asked and not claimed:
+        return
+    decided = claims.decide(session, claimed, asked, {owner for owners in found.values() for owner in owners})
+    for key, owner in decided.given.items():
+        found[key] = [owner]
+    for position in positions:
+        position.why_not_claimed = decided.why_not.get(position.payment.root)
 
 
 def _match_by_former(session: Session, positions: list[Position]) -> None:

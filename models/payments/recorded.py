@@ -15,6 +15,7 @@ from models.database.arrays import Batch, array
 from models.database.base import Base, RecordedAt, one_of
 from models.payments.facts import (
     Announced,
+    Claimed,
     DuesFailed,
     Fact,
     KnownFact,
@@ -42,6 +43,7 @@ class FactKind(StrEnum):
     REPLACED = "replaced"
     DUES_FAILED = "dues_failed"
     ANNOUNCED = "announced"
+    CLAIMED = "claimed"
 
 
 KIND_OF: dict[type[Fact], FactKind] = {
@@ -54,6 +56,7 @@ KIND_OF: dict[type[Fact], FactKind] = {
     Replaced: FactKind.REPLACED,
     DuesFailed: FactKind.DUES_FAILED,
     Announced: FactKind.ANNOUNCED,
+    Claimed: FactKind.CLAIMED,
 }
 
 CLOSED = "closed"
@@ -80,6 +83,7 @@ class PaymentFact(Base):
         ),
         Index("ix_payment_facts_replaced", "other_payment_id", postgresql_where=text("kind = 'replaced'")),
         Index("ix_payment_facts_announced", "payment_id", postgresql_where=text("kind = 'announced'")),
+        Index("ix_payment_facts_claimed", "cause", postgresql_where=text("kind = 'claimed'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -90,6 +94,7 @@ class PaymentFact(Base):
     recorded_at: Mapped[RecordedAt]
     """When it was recorded, by the worker's clock."""
     cause: Mapped[str | None]
+    """Of a claim: the code."""
     amount_minor: Mapped[int | None] = mapped_column(BigInteger)
     currency: Mapped[str | None] = mapped_column(String(3))
     running_total: Mapped[bool] = mapped_column(default=False)
@@ -166,6 +171,9 @@ def record(
                 case Announced():
                     said = _json({"what": fact.what.value, "at": fact.at})
                     content = None, None, None, False, None, None, None, said
+                case Claimed():
+                    link = _json({"from_link": True}) if fact.from_link else None
+                    content = fact.code, fact.amount_minor, fact.currency, False, None, None, None, link
                 case Linked() | Replaced():
                     content = None, None, None, False, None, payment_ids[endpoint, fact.other], None, None
             fact_id, payment_id = event_id * FACTS_PER_EVENT + place, payment_ids[endpoint, fact.payment]
@@ -279,6 +287,8 @@ def of_payments(session: Session, payment_ids: Sequence[int]) -> Iterator[tuple[
                 fact = DuesFailed(reference, at, *named, amount, currency, one_try, cause == CLOSED)
             case FactKind.ANNOUNCED:
                 fact = announced(reference, at, shape)
+            case FactKind.CLAIMED:
+                fact = Claimed(reference, at, cause, shape.get("from_link", False), amount, currency)
             case _:
                 fact = Linked(reference, at, other)
         yield payment_id, KnownFact(fact_id, fact, recorded_at)

@@ -22,6 +22,8 @@ class ReviewReason(StrEnum):
 
     UNMATCHED = "unmatched"
     """No membership has any of its references."""
+    CLAIM = "claim"
+    """A membership's code came with it, but does not count by itself."""
     HELD = "held"
     """It contradicts its membership: it credits nothing until that is corrected."""
     UNPLACED = "unplaced"

@@ -19,9 +19,9 @@ from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
 from models.members import closure_walk
-from models.payments import dates, positions, recorded, references, reviews, standing
+from models.payments import claims, dates, positions, recorded, references, reviews, standing
 from models.payments.entitlement import Owed
-from models.payments.facts import Fact, KnownFact, Linked, Paid, Restored, Reversed
+from models.payments.facts import Claimed, Fact, KnownFact, Linked, Paid, Restored, Reversed
 from models.payments.money_back import kept_as_fee
 from models.payments.positions import Position
 from models.payments.recorded import FACTS_PER_EVENT, EventFacts
@@ -47,11 +47,16 @@ def take_in(session: Session, events: Sequence[EventFacts], *, now: datetime, la
     ]
     if links:
         roots = references.join(session, links, roots)
+    claimed = {
+        ids[endpoint, fact.payment] for _, endpoint, named in events for fact in named if isinstance(fact, Claimed)
+    }
+    roots |= claims.waiting(session, claimed)
     troubled = {
         row: position
         for position in settle(session, roots, now=now, late_credit=late_credit)
         for row in position.payment.ids
     }
+    claims.look_again(session, claimed)
     return {
         event_id: problem
         for event_id, endpoint, named in (events if troubled else ())
@@ -67,7 +72,7 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
     their payment count their days from `now`; zero turns that off. Returns the payments with a problem.
     """
     locks.settle(session)
-    read = positions.read(session, roots)
+    read = positions.read(session, roots, decide=True)
     grants = positions.read_grants(session, read)
     clock = _clocks(read, now)
     late_after_s = int(late_credit.total_seconds())
@@ -327,7 +332,7 @@ def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, l
     """Settle up to `limit` payments that found a membership since, or whose worth was changed. Returns how many."""
     roots = list(session.scalars(_MATCHED, {"limit": limit}))
     if roots:
-        settle(session, roots, now=now, late_credit=late_credit)
+        settle(session, {*roots, *claims.waiting(session, roots)}, now=now, late_credit=late_credit)
     return len(roots)
 
 

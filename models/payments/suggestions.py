@@ -21,6 +21,7 @@ NEWEST = 500
 class Likeness(StrEnum):
     """What a payment and a membership have in common, the surest first."""
 
+    CODE = "its code came with it"
     CUSTOMER = "same customer at the processor"
     EMAIL = "same e-mail address"
     NAME = "same name"
@@ -34,7 +35,7 @@ class Payment(NamedTuple):
     amount_minor: int
     currency: str
     payer: Sequence[str] = ()
-    """The processor's ids of the customer."""
+    """The processor's ids of the customer, and of what was paid for."""
     name: str | None = None
     email: str | None = None
 
@@ -55,26 +56,32 @@ _SUGGEST = text("""
     WITH named AS MATERIALIZED (
         SELECT CAST(string_agg(quote_literal(lexeme), ' & ') AS tsquery) AS words FROM unnest(name_words(:name))
     ), found AS (
-        SELECT membership_id, 0 AS likeness FROM billing_references
+        SELECT m.id AS membership_id, 0 AS likeness
+        FROM payments p
+        JOIN payment_facts f ON f.payment_id = p.id AND f.kind = 'claimed'
+        JOIN memberships m ON m.code = f.cause
+        WHERE p.endpoint = :endpoint AND p.reference = ANY(CAST(:payer AS text[]))
+        UNION ALL
+        SELECT membership_id, 1 FROM billing_references
         WHERE endpoint = :endpoint AND reference = ANY(CAST(:payer AS text[]))
         UNION ALL
-        SELECT root.membership_id, 0
+        SELECT root.membership_id, 1
         FROM (SELECT payment_id, shape FROM payment_facts ORDER BY id DESC LIMIT :latest) f
         JOIN payments p ON p.id = f.payment_id
         JOIN payments root ON root.id = p.root_id
         WHERE f.shape -> 'payer' ?| CAST(:payer AS text[]) AND p.endpoint = :endpoint
         UNION ALL
-        SELECT m.id, 1 FROM members n JOIN memberships m ON m.member_id = n.id WHERE lower(n.email) = lower(:email)
+        SELECT m.id, 2 FROM members n JOIN memberships m ON m.member_id = n.id WHERE lower(n.email) = lower(:email)
         UNION ALL
-        (SELECT m.id, 2 FROM members n JOIN memberships m ON m.member_id = n.id
+        (SELECT m.id, 3 FROM members n JOIN memberships m ON m.member_id = n.id
          WHERE name_words(n.name) @@ (SELECT words FROM named) LIMIT :limit)
         UNION ALL
-        SELECT m.id, 3 FROM (SELECT id FROM memberships ORDER BY id DESC LIMIT :newest) m
+        SELECT m.id, 4 FROM (SELECT id FROM memberships ORDER BY id DESC LIMIT :newest) m
         WHERE NOT EXISTS (SELECT FROM billing_references b WHERE b.membership_id = m.id)
     ), judged AS (
         SELECT m.id, m.member_id, t.payment_term_id, m.club_id,
                t.dues_minor = :amount AND m.currency = :currency AS same_dues,
-               array_agg(DISTINCT f.likeness ORDER BY f.likeness) FILTER (WHERE f.likeness < 3) AS likenesses
+               array_agg(DISTINCT f.likeness ORDER BY f.likeness) FILTER (WHERE f.likeness < 4) AS likenesses
         FROM found f
         JOIN memberships m ON m.id = f.membership_id AND m.withdrawn_at IS NULL
         CROSS JOIN LATERAL (

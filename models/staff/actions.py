@@ -25,6 +25,10 @@ class Actor(NamedTuple):
     """An address, or `command line`."""
 
 
+BY_THE_PROVIDER = Actor("the payment provider", "worker")
+"""Who acts where what a processor said counts by itself."""
+
+
 class Action(Base):
     """One action of a person, or of a program with that person's token. A trigger refuses every change."""
 

@@ -117,6 +117,8 @@ def fact_in_words(kind: str, cause: str | None) -> str:
             return "Owed no more" if cause == CLOSED else "Could not be collected"
         case FactKind.ANNOUNCED:
             return "Said of its subscription"
+        case FactKind.CLAIMED:
+            return "A membership's code came with it"
         case FactKind.LINE_REFUNDED:
             return "Refunded for one of its lines"
         case FactKind.REVERSED:

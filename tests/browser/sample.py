@@ -131,6 +131,17 @@ def newcomer(make: Make, name: str) -> int:
     return member_id
 
 
+def awaits(make: Make, name: str) -> None:
+    """Somebody new for one test, who has not paid yet and has no billing reference."""
+    with make.begin() as session:
+        sample_gym.join(session, f"{name.lower()}@example.com", name, [PERSONAL_TRAINING, YOGA], [])
+
+
+def pay_with_code(make: Make, payment: str, subscription: str, code: str, at: datetime) -> None:
+    """Dues, paid by Stripe for a subscription that has a membership's code."""
+    _tell(make, at, paid(payment, subscription, at=at, object="invoice", metadata={"membership_code": code}))
+
+
 def refund(make: Make, payment: str, at: datetime) -> None:
     """All of it goes back."""
     body = stripe_bodies.refund(f"re_{payment}", f"pi_{payment}", int(at.timestamp()), 8900)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.payments.facts import Announced, DuesFailed, Fact, LineRefunded, Linked, Noted, Paid, Replaced
+from models.payments.facts import Announced, Claimed, DuesFailed, Fact, LineRefunded, Linked, Noted, Paid, Replaced
 from runtime.settings import SettingsError
+from tests.webhooks.coded import CodeContract
 from tests.webhooks.deliveries import NOW, endpoint, received, recorded
 from webhooks.processors import Delivery, Ignored, NotYet, ParsedEvent, Processor, Unusable, strict
 from webhooks.signatures import Invalid
@@ -64,7 +65,7 @@ KINDS: list[Any] = [
 HEADER = st.text(st.characters(max_codepoint=0xFF, exclude_characters="\r\n"), max_size=200)
 
 
-class EventContract:
+class EventContract(CodeContract):
     """What a delivery's events are and mean. Inherit through ProcessorContract, unless signatures stand in the body."""
 
     processor: ClassVar[str]
@@ -391,6 +392,8 @@ def _well_formed(fact: object) -> None:
     if isinstance(fact, Announced):
         assert fact.at is None or fact.at.utcoffset() is not None
         return
+    if isinstance(fact, Claimed):
+        assert fact.code.startswith("m_")
     assert fact.amount_minor is None or type(fact.amount_minor) is int
     assert fact.amount_minor is None or 0 <= fact.amount_minor < 2**63
     assert fact.currency is None or (fact.currency.isupper() and len(fact.currency) == 3)
@@ -407,5 +410,5 @@ def _well_formed(fact: object) -> None:
     elif isinstance(fact, LineRefunded):
         assert strict.is_name(fact.refund)
         assert strict.is_name(fact.line)
-    else:
+    elif not isinstance(fact, Claimed):
         assert fact.cause.isprintable()

@@ -36,40 +36,45 @@ GIVES: dict[str, tuple[tuple[int, int], set[str]]] = {
     "braintree-one-charge-for-two-months": ((8, 4), {"more"}),
     "braintree-other-subscription": ((0, 0), {"unmatched"}),
     "gocardless-mandate-replaced": ((16, 8), set()),
+    "paypal-custom-id-is-the-code": ((8, 4), set()),
     "paypal-another-business": ((0, 0), {"unmatched"}),
     "paypal-capture-partially-reversed": ((8, 4), {"noted"}),
     "paypal-joining-fee": ((8, 4), {"extra"}),
     "paypal-refund-less-fee": ((0, 0), set()),
     "paypal-sale-still-pending": ((8, 4), set()),
     "paypal-two-partial-reversals": ((4, 2), set()),
+    "square-link-paid": ((16, 8), set()),
     "square-other-subscription": ((0, 0), {"unmatched"}),
     "stripe-cash-given-back": ((0, 0), {"outside"}),
     "stripe-customer-balance-pays-all": ((8, 4), {"balance"}),
     "stripe-dues-refunded-locker-kept": ((3, 2), {"unplaced"}),
+    "stripe-edited-link": ((0, 0), {"unmatched", "claim"}),
     "stripe-locker-refunded": ((8, 4), {"unplaced", "not_dues_refund"}),
     "stripe-month-to-year": ((8, 4), {"less"}),
     "stripe-old-api-first-invoice": ((8, 4), set()),
     "stripe-old-api-reason-subscription": ((8, 4), set()),
     "stripe-other-subscription": ((8, 4), {"unmatched"}),
     "stripe-other-subscriptions-line-first": ((8, 4), {"unplaced"}),
+    "stripe-payment-link-with-code": ((8, 4), set()),
     "stripe-price-up": ((8, 4), {"more"}),
     "stripe-prorated-first-period": ((1, 1), {"part"}),
     "stripe-quantity-two": ((8, 4), {"more"}),
     "stripe-refund-in-another-currency": ((8, 4), {"noted"}),
     "stripe-refund-of-card-part": ((8, 4), {"balance"}),
+    "stripe-two-subscriptions-one-code": ((8, 4), {"unmatched", "claim"}),
 }
 """Story -> classes and personal trainings that are usable, and the reasons for which its payments stand in review."""
 QUARANTINED = {"stripe-refund-in-another-currency": 1}
 """Story -> how many of its events stand in quarantine; none where what they contradict was not known yet."""
 
 
-def filled(value: object, number: str) -> Any:
-    """The value with the story's number, and with times from `NOW` on."""
+def filled(value: object, number: str, code: str = "") -> Any:
+    """The value with the story's number and its membership's code, and with times from `NOW` on."""
 
     def moment(seconds: str) -> datetime:
         return NOW + timedelta(seconds=int(seconds) - 60)
 
-    text = json.dumps(value).replace("RUN", number)
+    text = json.dumps(value).replace("RUN", number).replace("CODE", code)
     text = re.sub(r'"@unix:(-?\d+)"', lambda found: str(int(moment(found[1]).timestamp())), text)
     text = re.sub(r"@iso:(-?\d+)@", lambda found: f"{moment(found[1]):%Y-%m-%dT%H:%M:%SZ}", text)
     return json.loads(re.sub(r"@date:(-?\d+)@", lambda found: f"{moment(found[1]):%Y-%m-%d}", text))
@@ -98,10 +103,10 @@ def test_a_story_gives_what_it_must(gym: Gym, name: str, order: Callable[[list[A
     played = manual_capture(gym) if story["capture"] == "manual" else gym
     references = [tuple(filled(one, number).split(":", 1)) for one in story["billing_references"]]
     with gym.make.begin() as session:
-        sample_gym.join(session, f"{number}@example.com", "Ada", PICKS, references)
+        code = sample_gym.join(session, f"{number}@example.com", "Ada", PICKS, references).code
     before = rows(gym.make, "SELECT coalesce(max(id), 0) FROM webhook_events")[0][0]
     times, processor = count(), ""
-    for step in order(filled(story["steps"], number)):
+    for step in order(filled(story["steps"], number, code)):
         if tells := step.get("api_now_tells"):
             Objects(gym.folder / "standin" / tells["processor"]).put(tells["kind"], tells["id"], tells["object"])
         else:

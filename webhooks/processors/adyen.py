@@ -48,6 +48,7 @@ from webhooks.processors.adyen_items import (
 )
 from webhooks.processors.adyen_meaning import Meaning
 from webhooks.processors.base import Object, Reading, Trial
+from webhooks.processors.claiming import CodeField
 from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Unusable
 from webhooks.signatures import Headers, Invalid, Verdict
 
@@ -69,6 +70,7 @@ class Adyen(Meaning):
     digits: ClassVar = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}  # /development-resources/currency-codes
     options = frozenset({"capture"})
     trial = Trial(lambda: token_hex(32).upper())
+    code_field = CodeField("shopperReference of each payment", '"shopperReference": "{code}"')
 
     def __init__(self, endpoint: Endpoint) -> None:
         """Raises SettingsError for secrets that are neither user:password nor hexadecimal, or not enough of them."""

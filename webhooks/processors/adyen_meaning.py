@@ -2,7 +2,8 @@
 
 A merchantReference is free text that a merchant gives to each payment: it names no subscription, and often differs
 from payment to payment. So it is a payer's reference, the first one because it is signed, and the shopper's follow. A
-membership may be registered by any of them.
+membership may be registered by any of them. A membership's code comes back in the shopper's reference, or begins the
+merchant's (up to 80 characters, with a hyphen after it: /online-payments, `reference`; `shopperReference`: at least 3).
 
 Every payment is a part that is named by its own pspReference (with manual capture, each capture by its own), so that
 parts add up as soon as they are known to be one payment: several captures name the authorisation, and the payments of
@@ -15,7 +16,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from models.payments.facts import DuesFailed, Fact, Linked, Paid, Restored, Reversed
-from webhooks.processors import payers, strict
+from webhooks.processors import claiming, payers, strict
 from webhooks.processors.adyen_items import only_item, read
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, Payer, Unusable
@@ -207,7 +208,9 @@ def _payer(item: Object) -> tuple[str, ...]:
     references = [item.get("merchantReference"), *map(data.get, PAYER)]
     if not all(isinstance(reference, str | None) for reference in references):
         raise Unusable("merchantReference or shopperReference is not text")
-    return tuple(dict.fromkeys(str(reference) for reference in references if strict.is_name(reference)))
+    named = [str(reference) for reference in references if strict.is_name(reference)]
+    # Where each payment has a reference of its own that begins with a code, the code is what they have in common.
+    return tuple(dict.fromkeys([*named, *filter(None, map(claiming.begins, named))]))
 
 
 def _links(item: Object, payment: str, at: datetime) -> list[Fact]:

@@ -53,6 +53,7 @@ from webhooks.processors.authorize_net_meaning import (
     items_in,
 )
 from webhooks.processors.base import Object, SignedInHeader, Trial
+from webhooks.processors.claiming import CodeField
 from webhooks.processors.events import ParsedEvent, Unavailable, Unusable
 from webhooks.signatures import Headers, Invalid, Verdict
 
@@ -87,6 +88,7 @@ class AuthorizeNet(Meaning, SignedInHeader):
         "[0-9A-Fa-f]{128}",
         "the signature key of 128 hexadecimal digits, as the Merchant Interface shows it",
     )
+    code_field = CodeField("invoiceNumber of the order", '"invoiceNumber": "{code}"')
     trial = Trial(lambda: token_hex(64).upper(), "login_1 key_1")
     library = "requests"
     api: ClassVar = {"live": "https://api.authorize.net", "test": "https://apitest.authorize.net"}

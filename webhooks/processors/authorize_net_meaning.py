@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 from models.payments.facts import DuesFailed, Fact, Paid, Restored, Reversed
-from webhooks.processors import announcing, items, payers, strict
+from webhooks.processors import announcing, claiming, items, payers, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
 from webhooks.processors.items import Item
@@ -172,13 +172,21 @@ class Meaning(Processor):
         # The merchant's own id of the customer is free text, and lists do not have it.
         if not (subscription or payer) and strict.is_name(customer):
             payer = str(customer)
-        billing, by = ((each,) if each else () for each in (subscription, payer))
+        billing = (subscription,) if subscription else ()
+        by = () if subscription and not payer else claiming.named_by(_code_of(event), payer)
         paid = Paid(event.transaction, event.at, amount_minor, self._currency, billing, by)
         return [items.with_items(payers.known(paid), map(_item, items_in(event.details)))]
 
     def _settled(self, event: TransactionEvent) -> int:
         known = "settleAmount" in event.details
         return strict.decimal_amount(event.details, "settleAmount", self._currency) if known else 0
+
+    def claims(self, facts: list[Fact], event: TransactionEvent) -> list[Fact]:
+        """Of what a payment is looked up by: the code is its invoice number, in its description, or the customer's id.
+
+        Source: AnetApiSchema.xsd (invoiceNumber and customer id up to 20 characters, description up to 255).
+        """
+        return claiming.closest(facts, _code_of(event))
 
     # Beside the facts
 
@@ -190,6 +198,12 @@ class Meaning(Processor):
         )
         described = order.get("description") or order.get("invoiceNumber") or notice.get("invoiceNumber")
         return payers.details(None, customer.get("email"), described)
+
+
+def _code_of(event: TransactionEvent) -> str | None:
+    order, customer = (payers.inside(event.details, key) for key in ("order", "customer"))
+    places = (payers.inside(order, "invoiceNumber"), payers.inside(order, "description"), payers.inside(customer, "id"))
+    return claiming.within(*places, event.payload.get("invoiceNumber"))
 
 
 def items_in(details: Object) -> list[Object]:

@@ -13,7 +13,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from models.payments.facts import Fact, Noted, Paid
 from runtime.settings import Endpoint, SettingsError, api_key_variable, secret_variable
 from webhooks import signatures
-from webhooks.processors import strict
+from webhooks.processors import claiming, strict
+from webhooks.processors.claiming import Checkout, CodeField
 from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Payer, Unavailable, Unusable
 from webhooks.signatures import Headers, Invalid, Verdict
 
@@ -87,6 +88,10 @@ class Processor(ABC):
     secret_form: ClassVar[tuple[str, str]] = ("(?s:.*)", "")
     """A pattern that all of the endpoint's secrets match, and what a secret is, in words."""
     trial: ClassVar[Trial] = Trial()
+    code_field: ClassVar[CodeField] = CodeField("the id of the subscription, or a reference that you choose", "{code}")
+    """Where a membership's code is put."""
+    makes_checkout: ClassVar[bool] = False
+    """Whether `make_checkout` can make a page for a first payment."""
 
     library: ClassVar[str | None] = None
     """The package by which its API is asked; the extra of the processor's name installs it."""
@@ -166,8 +171,15 @@ class Processor(ABC):
         self.check(event)
         if self.is_unknown(type):
             return self.unknown(type, event, resource)
-        read = self.reading(type)
-        return read(*self.details(type, event, resource))
+        read, details = self.reading(type), self.details(type, event, resource)
+        try:
+            facts = read(*details)
+        except Ignored:
+            # Of what has no other effect, a code can come back as well.
+            if not (claimed := self.claims([], *details)):
+                raise
+            return claimed
+        return [*facts, *self.claims(facts, *details)]
 
     def load(self, body: bytes) -> Object:
         """The event in a body. Raises Unusable."""
@@ -214,6 +226,13 @@ class Processor(ABC):
             raise Ignored(f"{what}, and it names no payment")
         return [Noted(payment, at, f"{what}: see the payment there")]
 
+    def claims(self, facts: list[Fact], *details: Any) -> list[Fact]:
+        """The codes of memberships that came back with an event; `facts` is what else it means.
+
+        By default of a reference that the merchant chose. Raises Unusable.
+        """
+        return claiming.chosen(facts)
+
     def named_payment(self, *details: Any) -> tuple[str | None, datetime]:
         """The payment that an event about money names, whatever its type, and when it happened. Raises Unusable."""
         raise NotImplementedError
@@ -240,6 +259,13 @@ class Processor(ABC):
         """What the API lists for that time as events, the oldest first as far as the API allows.
 
         An event that the processor also delivers has the same id here. Raises as `fetch` does.
+        """
+        raise NotImplementedError
+
+    def make_checkout(self, wanted: Checkout) -> str:
+        """Make a page of the processor's for a first payment, with the membership's code; its address.
+
+        Called outside of any transaction, bounded in time. Raises Unavailable, or LookupError where it is refused.
         """
         raise NotImplementedError
 

@@ -41,6 +41,7 @@ from webhooks import signatures
 from webhooks.processors import braintree_xml, strict
 from webhooks.processors.base import Object, Trial
 from webhooks.processors.braintree_meaning import LISTED, Meaning
+from webhooks.processors.claiming import CodeField
 from webhooks.processors.events import Delivery, ParsedEvent, Unusable
 from webhooks.signatures import Headers, Invalid, Verdict
 
@@ -63,6 +64,7 @@ class Braintree(Meaning):
         r"[\x21-\x39\x3b-\x7e]+:[\x21-\x7e]+",
         "PUBLIC_KEY:PRIVATE_KEY. Copy both keys from the Control Panel (API, Keys), with a colon between them",
     )
+    code_field = CodeField("id of the subscription, or a transaction's custom field membership_code", '"id": "{code}"')
     trial = Trial(lambda: f"public_1:{token_hex(16)}", "merchant_1 public_1 private_1")
     library = "braintree"
     api_key = "MERCHANT_ID PUBLIC_KEY PRIVATE_KEY"

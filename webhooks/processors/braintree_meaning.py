@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 
 from models.catalogue.days import Period
 from models.payments.facts import DuesFailed, Fact, Line, Paid, Restored, Reversed
-from webhooks.processors import announcing, payers, strict
+from webhooks.processors import announcing, claiming, payers, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, Payer, Unusable
 
@@ -156,6 +156,17 @@ class Meaning(Processor):
         if status in DECLINED:
             return _taken_back(transaction, at, "settlement")
         raise Ignored(f"the charge is {status[:60]}: no money was taken")
+
+    def claims(self, facts: list[Fact], subject: Object, at: datetime) -> list[Fact]:
+        """Of a subscription whose id, which the merchant may choose, begins with a code; else by a custom field.
+
+        Sources: reference/request/subscription/create (id), guides/transactions (custom fields, of transactions only).
+        """
+        charges = strict.objects(strict.mapping(subject, "subscription"), "transactions")
+        charges += [strict.mapping(subject, "transaction")]
+        fields = (strict.mapping(charge, "custom_fields").get(claiming.KEY) for charge in charges)
+        code = next(filter(None, map(claiming.begins, fields)), None)
+        return claiming.chosen(facts) or claiming.closest(facts, code)
 
     # Beside the facts
 

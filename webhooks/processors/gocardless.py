@@ -38,9 +38,11 @@ from typing import Any, ClassVar, cast
 import orjson
 
 from models.payments.facts import Announced, DuesFailed, Fact, Paid, Replaced, Restored, Reversed, Said
-from webhooks.processors import announcing, payers, strict
-from webhooks.processors.base import Object, SignedInHeader, Trial, dues
+from webhooks.processors import announcing, gocardless_codes, payers, strict
+from webhooks.processors.base import Object, Trial, dues
+from webhooks.processors.claiming import CodeField
 from webhooks.processors.events import Ignored, NotYet, ParsedEvent, Payer, TooMany, Unavailable, Unusable
+from webhooks.processors.gocardless_codes import MADE
 from webhooks.signatures import Headers
 
 MOST_EVENTS = 250
@@ -59,19 +61,12 @@ _ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 REFERENCES = ("subscription", "instalment_schedule", "mandate")
 """What a payment's links name it by, the closest first."""
-MADE = {
-    "subscription": "subscription_request_subscription",
-    "instalment_schedule": "instalment_schedule_request_instalment_schedule",
-    "mandate": "mandate_request_mandate",
-    "customer": "customer",
-}
-"""Link of a payment -> the link of a billing request that says the same of what it made."""
 COLLECTED = {"confirmed", "paid_out", "charged_back"}
 NEVER = {"failed", "cancelled", "customer_approval_denied"}
 """Statuses of a payment that was collected once, and of one that was not."""
 
 
-class GoCardless(SignedInHeader):
+class GoCardless(gocardless_codes.Codes):
     """GoCardless: one organisation, by its own access token or through a partner's app."""
 
     readings: ClassVar = {
@@ -88,6 +83,7 @@ class GoCardless(SignedInHeader):
         "mandates.cancelled mandates.failed mandates.expired": ("announced", "mandates", Said.ENDS),
         "mandates.reinstated": ("announced", "mandates", Said.GOES_ON),
         "billing_requests.fulfilled": "fulfilled",
+        "subscriptions.created mandates.created mandates.active": "made",
     }
     ignored: ClassVar = {
         "nothing was collected yet: payments.confirmed follows when it is": """
@@ -109,6 +105,9 @@ class GoCardless(SignedInHeader):
     refused = 498
     options = frozenset({"api"})
     trial = Trial(api_key="sandbox_1")
+    code_field = CodeField(
+        "metadata of the subscription, mandate or billing request", '"metadata": {{"membership_code": "{code}"}}'
+    )
     library = "gocardless_pro"
     api: ClassVar = {"live": "https://api.gocardless.com", "test": "https://api-sandbox.gocardless.com"}
     api_key = "a read-only access token"
@@ -242,19 +241,22 @@ class GoCardless(SignedInHeader):
             links = strict.mapping(found, "links")
             made = strict.optional_name(links, "payment_request_payment")
             # The rest of a billing request is the customer's own data.
-            found = {"id": found["id"], "links": links}
+            metadata = gocardless_codes.kept(found.get("metadata"))
+            found = {"id": found["id"], "links": links} | ({"metadata": metadata} if metadata else {})
             if made and _ID.fullmatch(made):
                 found["payment"] = self._get("payments", made)
         return strict.written(found)
 
     def _add_customer(self, payment: Object) -> None:
-        """Add the customer of the payment's mandate to the payment's links, where there is one."""
+        """Add the customer of the payment's mandate to the payment's links, where there is one; and its code."""
         links = payment.get("links")
         mandate = links.get("mandate") if isinstance(links, dict) else None
         if isinstance(links, dict) and isinstance(mandate, str) and _ID.fullmatch(mandate):
             with suppress(LookupError, Unusable):
-                theirs = strict.mapping(self._get("mandates", mandate), "links")
-                links.setdefault("customer", strict.optional_name(theirs, "customer"))
+                found = self._get("mandates", mandate)
+                links.setdefault("customer", strict.optional_name(strict.mapping(found, "links"), "customer"))
+                if metadata := gocardless_codes.kept(found.get("metadata")):
+                    payment["mandate"] = {"metadata": metadata}
 
     def _get(self, kind: str, asked: str) -> Object:
         """The object of that id."""

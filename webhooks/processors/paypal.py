@@ -52,6 +52,7 @@ from urllib.parse import urlsplit
 from runtime.settings import Endpoint
 from webhooks.processors import paypal_meaning, paypal_orders, strict
 from webhooks.processors.base import Kept, Object, Trial
+from webhooks.processors.claiming import CodeField
 from webhooks.processors.events import Delivery, ParsedEvent, Unavailable, Unusable
 from webhooks.processors.paypal_certificates import certificates
 from webhooks.processors.paypal_meaning import DOMAINS, FETCHED
@@ -82,6 +83,7 @@ class PayPal(paypal_meaning.Meaning):
         "[A-Za-z0-9-]{1,50}",
         "a webhook id of letters and digits. Copy it from the app's webhook in PayPal's developer dashboard",
     )
+    code_field = CodeField("custom_id of the subscription, or of an order's purchase unit", '"custom_id": "{code}"')
     trial = Trial(
         lambda: f"WH-{token_hex(8).upper()}", "client_1 secret_1", folders={"certs": "local.paypal_certificates:make"}
     )

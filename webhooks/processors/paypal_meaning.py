@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
-from models.payments.facts import Announced, DuesFailed, Fact, Noted, Paid, Restored, Reversed, Said
-from webhooks.processors import announcing, payers, paypal_orders, strict
+from models.payments.facts import Announced, Claimed, DuesFailed, Fact, Noted, Paid, Restored, Reversed, Said
+from webhooks.processors import announcing, claiming, payers, paypal_orders, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
 from webhooks.processors.paypal_orders import links_of, money, state_of
@@ -45,7 +45,7 @@ PARENTS = ("/v2/checkout/orders", "/v1/payments/payment")
 """The places of a payment's order or parent payment, which says who paid and what for, and lists its refunds."""
 ENDED = {"CANCELLED", "EXPIRED"}
 """Statuses of a subscription that is over."""
-KEPT_OF_SUBSCRIPTIONS = ("id", "status", "status_update_time", "update_time", "links")
+KEPT_OF_SUBSCRIPTIONS = ("id", "custom_id", "status", "status_update_time", "update_time", "links")
 """All that is needed of one that is announced."""
 
 
@@ -94,7 +94,30 @@ class Meaning(Processor):
         place = self.place_of(found, "self")
         if place is None:
             raise Unusable(f"what PayPal answers does not say that it is of {self.endpoint.mode} mode")
-        return self.reading(place.rpartition("/")[0])(found, type)
+        try:
+            facts = self.reading(place.rpartition("/")[0])(found, type)
+        except Ignored:
+            if not (claimed := self.claims([], found)):
+                raise
+            return claimed
+        return [*facts, *self.claims(facts, found)]
+
+    def claims(self, facts: list[Fact], found: Object) -> list[Fact]:
+        """Of a payment's subscription or custom id, or of a subscription itself.
+
+        Buttons set `custom_id` in the payer's browser, so it counts like a link. Source:
+        developer.paypal.com/subscriptions/integrate; custom_id, up to 127 characters: api/subscriptions/v1.
+        """
+        order = strict.mapping(found, "order")
+        unit = paypal_orders.unit_of(order, found.get("id"))
+        for holder in (found, strict.mapping(found, "subscription"), unit):
+            if code := claiming.begins(holder.get("custom_id")) or claiming.begins(holder.get("custom")):
+                if claimed := claiming.closest(facts, code, from_link=True):
+                    return claimed
+                is_subscription = (self.place_of(found, "self") or "").startswith(SUBSCRIPTIONS)
+                at = found.get("status_update_time") and strict.iso_time(found, "status_update_time")
+                return [Claimed(strict.name(found, "id"), at, code, True)] if is_subscription and at else []
+        return []
 
     def named_payment(self, event: Object) -> tuple[str | None, datetime]:
         """None: what a body says is not signed, so it names nothing that can be believed."""

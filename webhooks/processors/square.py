@@ -1,14 +1,13 @@
 """Square: dues are paid invoices.
 
-An invoice counts when it is paid in full, keyed by its order. One of a subscription names it
-(`subscription_id`), and that alone decides whose dues they are; any other names its customer as payer.
-A payment says neither what it was for nor whether an invoice asked for it: a towel sold at the desk and
-a month's dues look alike, also by `application_details`, since an invoice may be paid at the point of sale.
-So a payment with an order never counts by itself. Nor need it: an invoice counts even if the event of
-its payment was missed, and by its own total, however many parts it was paid in. Only a payment without
-an order is surely no invoice's: it counts for the customer that it names.
-`invoice.payment_made` credits, and so does `invoice.updated`, where the money of a bank
-debit comes days later. The earliest of them counts, by the invoice's own `updated_at`.
+An invoice counts when it is paid in full, keyed by its order. One of a subscription names it (`subscription_id`), and
+that alone decides whose dues they are; any other names its customer as payer. A payment says neither what it was for
+nor whether an invoice asked for it: a towel sold at the desk and a month's dues look alike, also by
+`application_details`, since an invoice may be paid at the point of sale. So a payment with an order never counts by
+itself, unless a code came with it (`square_codes.py`). Nor need it: an invoice counts even if the event of its
+payment was missed, and by its own total, however many parts it was paid in. Only a payment without an order is surely
+no invoice's: it counts for the customer that it names. `invoice.payment_made` credits, and so does `invoice.updated`,
+where the money of a bank debit comes days later. The earliest of them counts, by the invoice's own `updated_at`.
 
 An invoice does not say what it is for. Its order does: of one without a subscription the order is fetched,
 so that its items are lines of the payment. Where there is no access token, or it may not read orders, the
@@ -45,8 +44,9 @@ from typing import Any, ClassVar
 
 from models.payments.facts import Announced, DuesFailed, Fact, Linked, Paid, Restored, Reversed, Said
 from runtime.settings import Endpoint
-from webhooks.processors import announcing, items, payers, strict
-from webhooks.processors.base import Object, SignedInHeader, Trial
+from webhooks.processors import announcing, items, payers, square_codes, strict
+from webhooks.processors.base import Object, Trial
+from webhooks.processors.claiming import CodeField
 from webhooks.processors.events import Ignored, ParsedEvent, Payer, Unavailable, Unusable
 from webhooks.processors.items import Item
 from webhooks.signatures import Headers
@@ -63,7 +63,7 @@ NO_ORDER = b"{}"
 """What stands for an order that cannot be read."""
 
 
-class Square(SignedInHeader):
+class Square(square_codes.Codes):
     """Square, as one webhook subscription of one application hears it."""
 
     readings: ClassVar = {
@@ -100,6 +100,7 @@ class Square(SignedInHeader):
     answer_within_s = 10
     options = frozenset({"api", "url"})
     trial = Trial(api_key="sandbox_1", options={"url": "https://gym.example/webhooks/square"})
+    code_field = CodeField("payment_note of a payment link, or reference_id of an order", '"payment_note": "{code}"')
     library = "square"
     api_key = "an access token that may read locations, payments, refunds, disputes, invoices and orders"
     fetches = True
@@ -195,9 +196,11 @@ class Square(SignedInHeader):
             owed = DuesFailed(reference, at, (), payer, amount, currency, is_one_try=True)
             return [back, owed] if payer and amount else [back]
         order, held = strict.optional_name(payment, "order_id"), Restored(reference, at, cause, amount, currency)
+        paid = Paid(order or reference, at, amount, currency, payer=square_codes.payer_of(payment))
         if order is None:
-            return [payers.known(Paid(reference, at, amount, currency, payer=_named(payment, "customer_id"))), held]
-        return [Linked(reference, at, order), held]
+            return [payers.known(paid), held]
+        by_code = [paid] if amount and square_codes.code_of(payment) else []
+        return [Linked(reference, at, order), held, *by_code]
 
     def refund(self, refund: Object) -> list[Fact]:
         """A refund that went through, or failed."""
@@ -264,7 +267,8 @@ class Square(SignedInHeader):
         http.check_same(asked, found.get("id"), "Square's API")
         listed = found.get("line_items") or ()
         kept = [{key: item.get(key) for key in KEPT_OF_ITEMS} for item in listed if isinstance(item, dict)]
-        return json.dumps({"id": asked, "line_items": kept}).encode()
+        code = {"reference_id": code} if (code := square_codes.code_of({"order": found})) else {}
+        return json.dumps({"id": asked, "line_items": kept, **code}).encode()
 
     def fetch_history(self, since: datetime, until: datetime) -> Iterator[ParsedEvent]:
         """Payments made or changed in that time, with the invoices they paid, and refunds and disputes that changed.

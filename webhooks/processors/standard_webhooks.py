@@ -14,13 +14,15 @@
 | payment.failed | references, payer; amount and currency; one_try (true where another try is another payment) |
 | payment.closed | nothing is owed for it any more |
 | reference.replaced | other: the billing reference in the place of the one that `payment` names |
+| reference.claimed | code: that of a membership, which is to have the reference that `payment` names |
 | subscription.ended | at: when the subscription that `payment` names ends; without it, at `timestamp` |
 | subscription.goes_on, .paused, .resumed | an end to come was taken back, or that subscription was paused or resumed |
 
 A payment.paid can say more of its shape, all of it optional: payer (customer ids), covers ({"start", "end"}), due (the
 dues before discounts), settled (the amount and what was taken from the payer's balance), part (names one of several
 payments that add up), lines ({"references", "amount", "covers", "quantity", "proration", "id"}). Amounts are in the
-payment's currency; a line's may be negative. For staff alone: name and email of who paid, and a description.
+payment's currency; a line's may be negative. `code` is that of a membership, for the first of its references; with
+`from_link`: true where the payer could edit it. For staff alone: name and email of who paid, and a description.
 
 `timestamp` is when it happened. `data.mode` ("live" or "test") and `data.account` are optional, and compared with the
 endpoint's. The event's id is the signed `webhook-id` header. Source of the envelope: the Standard Webhooks
@@ -35,6 +37,7 @@ from typing import ClassVar
 from models.catalogue.days import Period
 from models.payments.facts import (
     Announced,
+    Claimed,
     DuesFailed,
     Fact,
     Line,
@@ -49,8 +52,9 @@ from models.payments.facts import (
 )
 from runtime.settings import Endpoint
 from webhooks import signatures
-from webhooks.processors import announcing, payers, strict
+from webhooks.processors import announcing, claiming, payers, strict
 from webhooks.processors.base import Object, Processor, Trial
+from webhooks.processors.claiming import CodeField
 from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Payer, Unusable
 from webhooks.signatures import Headers, Verdict
 
@@ -72,6 +76,7 @@ class StandardWebhooks(Processor):
         "payment.failed": ("failed", False),
         "payment.closed": ("failed", True),
         "reference.replaced": ("names_another", Replaced),
+        "reference.claimed": "claimed",
         "subscription.ended": ("announced", Said.ENDS),
         "subscription.goes_on": ("announced", Said.GOES_ON),
         "subscription.paused": ("announced", Said.PAUSED),
@@ -87,6 +92,7 @@ class StandardWebhooks(Processor):
     dedupe = "the signed webhook-id header"
     answer_within_s = 15
     kept_headers = ("Svix-Id", "Svix-Timestamp", "Webhook-Id", "Webhook-Timestamp")
+    code_field = CodeField("code of a payment.paid, or of a reference.claimed", '"code": "{code}"')
     trial = Trial(lambda: f"whsec_{base64.b64encode(token_bytes(24)).decode()}", endpoint="standard")
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -163,6 +169,19 @@ class StandardWebhooks(Processor):
         """A second reference to the payment, or the billing reference that stands in the place of this one."""
         return [fact(payment, at, strict.name(data, "other"))]
 
+    def claimed(self, data: Object, payment: str, at: datetime) -> list[Fact]:
+        """The code of a membership, for this reference."""
+        code, due = claiming.begins(data.get("code")), (None, None)
+        if code is None:
+            raise Unusable("code is not that of a membership")
+        amount, currency = strict.money(data, "amount") if "amount" in data else due
+        return [Claimed(payment, at, code, _from_link(data), amount, currency)]
+
+    def claims(self, facts: list[Fact], data: Object, payment: str, at: datetime) -> list[Fact]:
+        """Of what a payment is looked up by."""
+        code = claiming.begins(data.get("code"))
+        return claiming.closest(facts, code, from_link=_from_link(data)) or claiming.chosen(facts)
+
     def announced(self, what: Said, data: Object, payment: str, at: datetime) -> list[Fact]:
         """What becomes of a subscription."""
         if what != Said.ENDS:
@@ -189,6 +208,13 @@ class StandardWebhooks(Processor):
         """The name, e-mail address and description in the data."""
         data = payers.inside(payers.loaded(body), "data")
         return payers.details(*(payers.inside(data, key) for key in ("name", "email", "description")))
+
+
+def _from_link(data: Object) -> bool:
+    from_link = data.get("from_link", False)
+    if not isinstance(from_link, bool):
+        raise Unusable("from_link is neither true nor false")
+    return from_link
 
 
 def _references(data: Object, key: str) -> tuple[str, ...]:

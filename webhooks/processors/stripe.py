@@ -28,8 +28,9 @@ from typing import Any
 
 from models.payments.facts import Fact, Paid
 from webhooks import signatures
-from webhooks.processors import strict
+from webhooks.processors import strict, stripe_codes
 from webhooks.processors.base import Object, Trial
+from webhooks.processors.claiming import Checkout, CodeField
 from webhooks.processors.events import Delivery, Ignored, ParsedEvent, Unavailable, Unusable
 from webhooks.processors.stripe_meaning import THIN, THIN_EVENT, Meaning
 from webhooks.signatures import Headers, Verdict
@@ -49,8 +50,14 @@ class Stripe(Meaning):
     version_field = "api_version"
     varies = "pending_webhooks"
     answer_within_s = 20
-    options = frozenset({"api"})
+    options = frozenset({"api", "success_url"})
     trial = Trial(lambda: f"whsec_{token_urlsafe(24)}", "sk_test_1")
+    code_field = CodeField(
+        "metadata of the subscription: subscription_data[metadata] of a Checkout session, or the metadata of a sale",
+        "subscription_data[metadata][membership_code]={code}",
+        "client_reference_id={code}&prefilled_email={email}",
+    )
+    makes_checkout = True
     library = "stripe"
     api_key = "a secret or restricted key that may read events and what they are about"
     fetches = True
@@ -136,8 +143,20 @@ class Stripe(Meaning):
                         break
                     wanted["starting_after"] = events[-1]["id"]
 
+    def make_checkout(self, wanted: Checkout) -> str:
+        """A Checkout session: of a subscription, or of a sale for what is paid once. It can be paid for a day."""
+        success_url = self.endpoint.options.get("success_url")
+        if success_url is None:
+            raise Unavailable(f"{self.endpoint.name} has no success_url in SPP_ENDPOINTS: where the member goes then")
+        params = stripe_codes.checkout(wanted, self.digits, success_url)
+        with self._asking(tries=1) as ask:
+            url = ask("/v1/checkout/sessions", "post", **params).data.get("url")
+        if not isinstance(url, str) or not url.startswith("https://"):
+            raise Unavailable("Stripe's API answers with no address of the session")
+        return url
+
     @contextmanager
-    def _asking(self) -> Iterator[Callable[..., Any]]:
+    def _asking(self, tries: int = 3) -> Iterator[Callable[..., Any]]:
         """A function that asks the API for a place with some parameters, and gives the library's answer.
 
         Raises Unavailable; LookupError for what the API does not have.
@@ -153,17 +172,17 @@ class Stripe(Meaning):
                 key,
                 stripe_account=self.endpoint.account,
                 base_addresses={"api": api} if api else {},
-                max_network_retries=2,
+                max_network_retries=tries - 1,
                 http_client=http,
             )
 
-            def ask(place: str, **wanted: Any) -> Any:
+            def ask(place: str, method: str = "get", **wanted: Any) -> Any:
                 try:
-                    return client.raw_request("get", place, **wanted)
+                    return client.raw_request(method, place, **wanted)
                 except (stripe.AuthenticationError, stripe.PermissionError) as error:
                     raise self.key_refused("Stripe", error.http_status) from None
                 except stripe.InvalidRequestError as error:
-                    raise LookupError(f"Stripe has no answer to GET {place}: {str(error)[:200]}") from None
+                    raise LookupError(f"Stripe has no answer to {method.upper()} {place}: {str(error)[:200]}") from None
                 except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError, ValueError) as error:
                     what = f"{type(error).__name__}, status {getattr(error, 'http_status', None)}"
                     raise Unavailable(f"Stripe's API does not answer as it should ({what})") from None

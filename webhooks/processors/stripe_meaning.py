@@ -23,7 +23,7 @@ from typing import ClassVar, NamedTuple
 from models.catalogue.days import Period
 from models.database.naming import visible
 from models.payments.facts import DuesFailed, Fact, Line, LineRefunded, Linked, Noted, Paid, Restored, Reversed, Said
-from webhooks.processors import payers, strict, stripe_subscriptions
+from webhooks.processors import payers, strict, stripe_codes
 from webhooks.processors.base import Object
 from webhooks.processors.events import Ignored, Payer, Unusable
 from webhooks.processors.stripe_subscriptions import BEFORE
@@ -46,7 +46,7 @@ class Billed(NamedTuple):
     is_dues: bool
 
 
-class Meaning(stripe_subscriptions.Subscriptions):
+class Meaning(stripe_codes.Codes):
     """The meaning of Stripe's events, and nothing of how they come."""
 
     readings: ClassVar = {
@@ -61,6 +61,7 @@ class Meaning(stripe_subscriptions.Subscriptions):
         "charge.dispute.funds_withdrawn": ("dispute", Reversed),
         "charge.dispute.funds_reinstated": ("dispute", Restored),
         "charge.dispute.closed": ("dispute", None),
+        "customer.subscription.created": "subscription_made",
         "customer.subscription.updated": "subscription_updated",
         "customer.subscription.deleted": "subscription_deleted",
         "customer.subscription.paused": ("subscription_rests", Said.PAUSED),
@@ -209,13 +210,13 @@ class Meaning(stripe_subscriptions.Subscriptions):
         if (session.get("mode"), status) != ("payment", "paid") or invoiced:
             raise Ignored(SAME_MONEY)
         reference, (amount, currency) = strict.name(session, "payment_intent"), self._money(session, "amount_total")
-        payer = _payer(session)
+        payer, sale = _payer(session), stripe_codes.sale_of(session)
         if amount == 0:
             raise Ignored("zero amount: nothing was paid")
-        if not payer:
+        if not (payer or sale):
             raise Ignored("names nobody: it has no customer")
         due_minor = self._amount(session, "amount_subtotal", currency) or None
-        return [Paid(reference, at, amount, currency, payer=payer, due_minor=due_minor)]
+        return [Paid(reference, at, amount, currency, (sale,) if sale else (), payer, due_minor=due_minor)]
 
     def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
         """The customer's name and e-mail address, and what the invoice was for."""

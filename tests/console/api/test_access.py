@@ -69,12 +69,15 @@ READS = {
     "/clubs/{}/closures",
     "/clubs/{}/closures/preview",
     "/announcements",
+    "/awaiting-memberships",
+    "/memberships/{}/sign-up-links",
 }
 FOR_THE_DESK = {
     ("POST", "/redemptions"),
     ("POST", "/redemptions/{}/returns"),
     ("POST", "/memberships"),
     ("POST", "/memberships/{}/billing-references"),
+    ("POST", "/memberships/{}/sign-up-links"),
     ("PATCH", "/members/{}"),
     ("POST", "/adjustments"),
     ("POST", "/adjustments/{}/declines"),

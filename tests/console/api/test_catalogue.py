@@ -29,6 +29,7 @@ def test_an_offer_is_told_whole(reader: Caller, gym: Gym) -> None:
             "frozen_dues": "nothing",
             "on_end": "keep",
             "on_end_days": None,
+            "payment_link": None,
             "retired": False,
             "summary": "Each $90.00 monthly payment gives 8 Spin sessions (30 days)"
             " and 2 Training sessions (never expiring).",

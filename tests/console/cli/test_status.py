@@ -210,7 +210,7 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
         for number in range(4)
     ]
     now = Situation(figures, [worker(n) for n in range(9)], jobs, web=web)
-    quiet = Seen(now, [], BrokerState(queues={"events": 5}), Members(overdue=3, announcements=0))
+    quiet = Seen(now, [], BrokerState(queues={"events": 5}), Members(overdue=3, announcements=0, awaiting=0))
     lines = screen(quiet)
     to_do = next(place for place, line in enumerate(lines) if line.startswith("To do"))
     assert to_do <= 23  # and the prompt

@@ -25,6 +25,7 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET /members/<id>/entries/<id>
         GET /members/adjustments
         GET /memberships/<id>
+        GET /memberships/awaiting
         GET /operations/
         GET /operations/acts/
         GET /operations/acts/<id>
@@ -48,6 +49,7 @@ PAGES: dict[tuple[Role, ...], str] = {
     (Role.DESK,): """
         GET, POST /sign-up/
         POST /memberships/<id>/billing
+        POST /memberships/<id>/checkout/<name>
         POST /members/<id>/redeem
         GET, POST /members/<id>/redemptions/<id>/give-back
         GET, POST /members/<id>/adjust

@@ -47,7 +47,7 @@ GIVEN: dict[str, Any] = {
 
 AT_ONCE = {
     "partial": "proportional", "release": "at_once", "release_times": None, "frozen_dues": "nothing", "on_end": "keep",
-    "on_end_days": None,
+    "on_end_days": None, "payment_link": None,
 }  # fmt: skip
 """The rules of a payment term of which nothing else was said."""
 

@@ -13,11 +13,11 @@ from models.errors import AnnouncementOver
 from models.members import life
 from models.members.memberships import Membership, add_billing_reference
 from models.payments import announcements
-from models.payments.announcements import BY_ITSELF, Announcement
+from models.payments.announcements import Announcement
 from models.payments.facts import Announced, Fact, Paid, Replaced, Said
 from models.payments.proposals import Does
 from models.payments.references import Payment
-from models.staff.actions import Action
+from models.staff.actions import BY_THE_PROVIDER, Action
 from tests.models.gym import BY, DUES, ENDPOINT, Gym, tell
 
 PROCESSORS = {ENDPOINT: "stripe"}
@@ -281,7 +281,7 @@ class TestByThemselves:
         assert lived(gym, held) == [("end", None, date(2026, 1, 31))]
         act = gym.session.scalars(select(Action).order_by(Action.id.desc())).first()
         assert act
-        assert act.actor == BY_ITSELF.name
+        assert act.actor == BY_THE_PROVIDER.name
         assert effects(gym, held) == [(Does.FREEZE, date(2026, 1, 6), None)]
         assert self.swept(gym.session) == 0
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
+from models.payments.facts import Claimed
 from models.payments.suggestions import Likeness, Payment, suggest
-from tests.models.gym import DUES, Gym, paid, tell
+from tests.models.gym import DUES, PAID_AT, Gym, paid, tell
 
 LOST = Payment("stripe", DUES + 1, "USD")
 
@@ -54,3 +55,11 @@ def test_the_surest_first_and_then_what_has_more_in_common(session: Session, gym
         (by_mail.id, [Likeness.EMAIL, Likeness.DUES]),
         (by_name.id, [Likeness.NAME, Likeness.DUES]),
     ]
+
+
+def test_whose_code_came_with_it_is_the_surest(session: Session, gym: Gym) -> None:
+    ada = gym.join("sub_ada")
+    ben = gym.join("cus_ben")
+    tell(session, paid("in_1", "sub_ada"), Claimed("sub_2", PAID_AT, ada.code, from_link=True))
+    found = suggested(session, LOST._replace(payer=["sub_2", "cus_ben"]))
+    assert found == [(ada.id, [Likeness.CODE]), (ben.id, [Likeness.CUSTOMER])]

@@ -8,6 +8,7 @@ import pytest
 from local import samples
 from models.payments.facts import Fact, Linked, Paid, Restored, Reversed
 from tests.models.payments.entitled import Terms, entitlement
+from tests.webhooks.coded import CODE, Coded
 from tests.webhooks.contract import HOSTILE, EventContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, Processor, Unusable, strict
@@ -29,6 +30,10 @@ NO_IDS = [None, "", "P 1", "P_\n1", "x" * 256, "é", 7, True, ["P1"], {"id": 7},
 
 class TestContract(EventContract):
     processor = "adyen"
+    codes = (
+        Coded("authorisation", f"{ITEM}additionalData__shopperReference", CODE),
+        Coded("authorisation", f"{ITEM}merchantReference", CODE, f"{CODE}-2026-11"),
+    )
     key = KEY.encode()
     varies: ClassVar[frozenset[str]] = frozenset(
         {

@@ -10,6 +10,7 @@ from models.errors import NotFound
 from models.payments.facts import Announced, DuesFailed, Fact, Paid, Restored, Reversed, Said
 from runtime.settings import SettingsError
 from tests.models.payments.entitled import Terms, entitlement
+from tests.webhooks.coded import CODE, Coded
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, ParsedEvent, Processor, Unusable
@@ -29,6 +30,12 @@ PROFILE = (), ("1811467160",)
 
 class TestContract(ProcessorContract):
     processor = "authorize_net"
+    codes = (
+        Coded(
+            "authcapture_created", "order", "4415473", {"invoiceNumber": CODE}, fetched=DETAILS["authcapture_created"]
+        ),
+        Coded("capture_created", "customer", "1811467160", {"id": CODE}, fetched=DETAILS["capture_created"]),
+    )
     key = KEY.encode()
     other_key = OTHER_KEY.encode()
     signature_header = "X-ANET-Signature"

@@ -8,8 +8,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from local.samples import sample
-from models.payments.facts import Announced, DuesFailed, Fact, Line, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, Claimed, DuesFailed, Fact, Line, Paid, Restored, Reversed, Said
 from tests.models.payments.entitled import Terms, entitlement
+from tests.webhooks.coded import CODE
 from tests.webhooks.deliveries import NOW, PAYLOADS, endpoint, received
 from webhooks.processors import Ignored, Processor, Unusable
 
@@ -376,3 +377,25 @@ def test_a_subscription_that_ended_is_announced() -> None:
     ended = [Announced("sub_Gym0001", told, Said.ENDS, told)]
     assert meaning(body) == ended
     assert meaning(body.replace(b"subscription_canceled", b"subscription_expired")) == ended
+
+
+class TestCodes:
+    """A subscription's id, which the merchant may choose, begins with the code; or a custom field has it."""
+
+    @pytest.mark.parametrize("name", [CODE, f"{CODE}-2"])
+    def test_of_a_chosen_subscription(self, name: str) -> None:
+        xml = edited(PAID, {"subject/subscription/id": name, f"{CHARGE}/subscription-id": name})
+        assert [fact for fact in meaning(xml) if isinstance(fact, Claimed)] == [
+            Claimed(name, at("2026-11-01T09:00:05Z"), CODE)
+        ]
+
+    def test_of_a_custom_field(self) -> None:
+        field = edited(PAID, {f"{CHARGE}/custom-fields": ""})
+        xml = edited(field, {f"{CHARGE}/custom-fields/membership-code": CODE})
+        claimed = Claimed("sub_Gym0001", at("2026-11-01T09:00:05Z"), CODE)
+        assert [fact for fact in meaning(xml) if isinstance(fact, Claimed)] == [claimed]
+
+    @pytest.mark.parametrize("name", [f"{CODE}x", "m_1", CODE.upper()])
+    def test_of_other_ids_claim_nothing(self, name: str) -> None:
+        xml = edited(PAID, {"subject/subscription/id": name})
+        assert not [fact for fact in meaning(xml) if isinstance(fact, Claimed)]

@@ -9,6 +9,7 @@ from local import samples
 from models.payments.facts import Announced, Fact, Paid, Restored, Reversed, Said
 from runtime.settings import SettingsError
 from tests.models.payments.entitled import Terms, entitlement
+from tests.webhooks.coded import METADATA, Coded
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, ParsedEvent, Processor, Unusable
@@ -28,6 +29,13 @@ TOLD = datetime(2026, 11, 1, 9, 0, 5, 123_000, tzinfo=UTC)
 
 class TestContract(ProcessorContract):
     processor = "gocardless"
+    codes = (
+        Coded("payment_confirmed", "events__0__resource_metadata", "SBGym0001", METADATA),
+        Coded("payment_confirmed", "metadata", "SBGym0001", METADATA, fetched=RESOURCES["payments"]),
+        Coded("payment_confirmed", "mandate", "SBGym0001", {"metadata": METADATA}, fetched=RESOURCES["payments"]),
+        Coded("billing_request_fulfilled", "metadata", "MDGym0001", METADATA, fetched=RESOURCES["billing_requests"]),
+        Coded("subscription_cancelled", "events__0__resource_metadata", "SBGym0001", METADATA),
+    )
     key = b"secret"
     other_key = b"other"
     signature_header = "Webhook-Signature"

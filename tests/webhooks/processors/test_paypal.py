@@ -11,6 +11,7 @@ from local.paypal_certificates import make
 from local.samples import NAMES, sample
 from models.payments.facts import Announced, Fact, Noted, Paid, Restored, Reversed, Said
 from tests.models.payments.entitled import Terms, entitlement
+from tests.webhooks.coded import CODE, Coded
 from tests.webhooks.contract import KINDS, ProcessorContract, _places_to_change, _well_formed
 from tests.webhooks.deliveries import NOW, PAYLOADS, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, NotYet, ParsedEvent, Processor, Unusable
@@ -38,6 +39,11 @@ def at(text: str) -> datetime:
 
 class TestContract(ProcessorContract):
     processor = "paypal"
+    codes = (
+        Coded("sale_completed", "custom", "I-GYM0001", from_link=True, fetched=FETCHED["sale_completed"]),
+        Coded("sale_completed", "subscription", "I-GYM0001", {"custom_id": CODE}, True, FETCHED["sale_completed"]),
+        Coded("capture_completed", "custom_id", CODE, from_link=True, fetched=FETCHED["capture_completed"]),
+    )
     key = WEBHOOK.encode()
     other_key = b"0EH40505U7160970P"
     signature_header = "PAYPAL-TRANSMISSION-SIG"

@@ -9,6 +9,7 @@ import pytest
 from local import samples
 from models.payments.facts import Announced, Fact, Linked, Paid, Restored, Reversed, Said
 from tests.models.payments.entitled import Terms, entitlement
+from tests.webhooks.coded import CODE, Coded
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, ParsedEvent, Processor, Unusable
@@ -26,6 +27,10 @@ ACCEPTED = RECORDED["dispute_state_changed"]
 
 class TestContract(ProcessorContract):
     processor = "square"
+    codes = (
+        Coded("payment_updated", "data__object__payment__note", "CUSTGym0001", f"Gold, {CODE}"),
+        Coded("payment_updated", "data__object__payment__reference_id", "CUSTGym0001"),
+    )
     key = b"secret-key"
     other_key = b"other-key"
     signature_header = "x-square-hmacsha256-signature"

@@ -19,6 +19,7 @@ from models.payments.facts import (
     Said,
 )
 from runtime.settings import SettingsError
+from tests.webhooks.coded import Coded
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks import signatures
@@ -37,6 +38,7 @@ AT = datetime(2026, 11, 1, 9, tzinfo=UTC)
 
 class TestContract(ProcessorContract):
     processor = "standard_webhooks"
+    codes = (Coded("payment_paid", "data__code", "sub_0001"),)
     key = KEY
     other_key = b"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
     signature_header = "webhook-signature"

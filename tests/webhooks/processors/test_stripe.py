@@ -9,6 +9,7 @@ import pytest
 from local import samples
 from models.payments.facts import Announced, Fact, Line, Linked, Paid, Restored, Reversed, Said
 from tests.models.payments.entitled import Terms, entitlement
+from tests.webhooks.coded import METADATA, Coded
 from tests.webhooks.contract import ProcessorContract
 from tests.webhooks.deliveries import NOW, changed, endpoint, received, recorded
 from webhooks.processors import Ignored, ParsedEvent, Processor, Unusable
@@ -25,6 +26,14 @@ CLOSED = RECORDED["dispute_closed"]
 
 class TestContract(ProcessorContract):
     processor = "stripe"
+    codes = (
+        Coded("checkout_session_completed", "data__object__client_reference_id", "cs_test_Gym0001", from_link=True),
+        Coded("checkout_session_completed", "data__object__metadata", "cs_test_Gym0001", METADATA),
+        Coded("invoice_paid", "data__object__parent__subscription_details__metadata", "sub_Gym0001", METADATA),
+        Coded("invoice_paid_before_basil", "data__object__subscription_details", "sub_Gym0001", {"metadata": METADATA}),
+        Coded("invoice_payment_failed", "data__object__metadata", "sub_Gym0001", METADATA),
+        Coded("subscription_updated", "data__object__metadata", "sub_Gym0001", METADATA),
+    )
     key = b"whsec_test"
     other_key = b"whsec_other"
     signature_header = "Stripe-Signature"

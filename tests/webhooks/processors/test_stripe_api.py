@@ -13,6 +13,7 @@ from local.standin import StandIn
 from runtime.settings import SettingsError
 from tests.webhooks.deliveries import changed, endpoint, recorded
 from webhooks.processors import ADAPTERS, ParsedEvent, Processor, Unavailable, http
+from webhooks.processors.claiming import Checkout
 
 RECORDED = {name: body for name, body in recorded("stripe").items() if not name.startswith("thin")}
 """What API v1 lists."""
@@ -211,3 +212,50 @@ def test_the_api_is_stripes_own_without_an_option() -> None:
     assert "stripe" in ADAPTERS
     with pytest.raises(SettingsError, match="has the options: api"):
         endpoint("stripe", "whsec_test", url="https://example.com")
+
+
+class TestCheckout:
+    """A page for a first payment, which carries the membership's code."""
+
+    WANTED = Checkout("m_gym234gym567gymx", "ada+1@example.com", "Gold, Monthly", 8900, "USD", "month", 1)
+
+    def make(self, stripe: StandIn, wanted: Checkout = WANTED, key: str = "sk_test_1", **options: str) -> str:
+        options = {"api": stripe.url, "success_url": "https://gym.example/welcome", **options}
+        return endpoint("stripe", "whsec_test", api_key=[key], **options).make_checkout(wanted)
+
+    def test_of_a_subscription(self, stripe: StandIn) -> None:
+        assert self.make(stripe) == "https://checkout.stripe.com/cs_test_1"
+        (sent,) = stripe.objects.all("sessions")
+        assert sent == {
+            "id": "cs_test_1",
+            "mode": "subscription",
+            "client_reference_id": "m_gym234gym567gymx",
+            "customer_email": "ada+1@example.com",
+            "success_url": "https://gym.example/welcome",
+            "metadata[membership_code]": "m_gym234gym567gymx",
+            "subscription_data[metadata][membership_code]": "m_gym234gym567gymx",
+            "line_items[0][quantity]": "1",
+            "line_items[0][price_data][currency]": "usd",
+            "line_items[0][price_data][unit_amount]": "8900",
+            "line_items[0][price_data][product_data][name]": "Gold, Monthly",
+            "line_items[0][price_data][recurring][interval]": "month",
+            "line_items[0][price_data][recurring][interval_count]": "1",
+        }
+
+    def test_of_a_sale_in_stripes_own_minor_units(self, stripe: StandIn) -> None:
+        self.make(stripe, self.WANTED._replace(interval="once", currency="ISK"))
+        (sent,) = stripe.objects.all("sessions")
+        assert (sent["mode"], sent["line_items[0][price_data][unit_amount]"]) == ("payment", "890000")
+        assert not [name for name in sent if name.startswith(("subscription_data", "line_items[0][price_data][rec"))]
+
+    def test_that_the_key_may_not_make(self, stripe: StandIn) -> None:
+        with pytest.raises(Unavailable, match="Stripe refuses the API key"):
+            self.make(stripe, key="rk_read_test_1")
+
+    def test_without_an_answer(self, stripe: StandIn) -> None:
+        with pytest.raises(Unavailable, match="does not answer as it should"):
+            self.make(stripe, api="http://127.0.0.1:9")
+
+    def test_without_a_place_to_go_to_afterwards(self, stripe: StandIn) -> None:
+        with pytest.raises(Unavailable, match="has no success_url"):
+            endpoint("stripe", "whsec_test", api=stripe.url, api_key=["sk_test_1"]).make_checkout(self.WANTED)

@@ -1,0 +1,85 @@
+"""First payments over the API: the code, the fields and links for it, and who awaits one."""
+
+from pathlib import Path
+
+from flask import Flask
+from pydantic import SecretStr
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from local.standin import StandIn
+from models.staff.actions import Action
+from tests.console.api.conftest import Caller, Paid, answered, posted
+from tests.models.gym import Gym
+
+LINK = "https://buy.stripe.com/test_1?locale=en"
+
+
+def test_a_membership_says_its_code_and_whether_it_awaits(reader: Caller, gym: Gym, ada: Paid) -> None:
+    waits = gym.join()
+    gym.session.commit()
+    shown = answered(reader.get(f"/memberships/{waits.id}"))
+    assert (shown["code"], shown["awaits_first_payment"]) == (waits.code, True)
+    assert [row["awaits_first_payment"] for row in reader.data(f"/members/{ada.id}/memberships")] == [False]
+
+
+def test_the_links_of_a_membership(reader: Caller, gym: Gym) -> None:
+    waits = gym.join()
+    gym.term.payment_link = LINK
+    gym.session.commit()
+    found = answered(reader.get(f"/memberships/{waits.id}/sign-up-links"))
+    stripe, standard = found["ways"]
+    assert (found["code"], found["awaits_first_payment"]) == (waits.code, True)
+    email = waits.member.email.replace("@", "%40")
+    assert stripe["link"] == f"{LINK}&client_reference_id={waits.code}&prefilled_email={email}"
+    assert stripe["snippet"] == f"subscription_data[metadata][membership_code]={waits.code}"
+    assert not stripe["can_make"], "there is no API key"
+    assert (standard["snippet"], standard["link"]) == (f'"code": "{waits.code}"', None)
+
+
+def test_a_page_at_stripe_is_made_and_logged(
+    site: Flask, api: Caller, gym: Gym, session: Session, tmp_path: Path
+) -> None:
+    waits = gym.join()
+    session.commit()
+    with StandIn("stripe", tmp_path) as stripe:
+        stripe_endpoint, *others = site.config["SPP"].endpoints
+        options = {"api": stripe.url, "success_url": "https://gym.example/welcome"}
+        allowed = {"options": options, "api_key": (SecretStr("sk_test_1"),)}
+        endpoints = (stripe_endpoint.model_copy(update=allowed), *others)
+        site.config["SPP"] = site.config["SPP"].model_copy(update={"endpoints": endpoints})
+        assert answered(api.get(f"/memberships/{waits.id}/sign-up-links"))["ways"][0]["can_make"]
+        made = posted(api.post(f"/memberships/{waits.id}/sign-up-links", {"endpoint": "stripe"}))
+        assert made["url"] == "https://checkout.stripe.com/cs_test_1"
+        assert stripe.objects.get("sessions", "cs_test_1")["client_reference_id"] == waits.code
+    act = session.scalars(select(Action).order_by(Action.id.desc())).first()
+    assert act is not None
+    assert (act.verb, act.subject) == ("make sign-up link", f"membership {waits.id} on stripe")
+
+
+def test_a_page_that_cannot_be_made_is_refused_with_the_reason(api: Caller, gym: Gym) -> None:
+    waits = gym.join()
+    gym.session.commit()
+    path = f"/memberships/{waits.id}/sign-up-links"
+    problem = posted(api.post(path, {"endpoint": "stripe"}), 422)
+    assert problem["detail"].startswith("No page for the first payment was made at 'stripe': stripe has no success_url")
+    assert "put the code into the field" in posted(api.post(path, {"endpoint": "standard"}), 422)["detail"]
+    assert posted(api.post(path, {"endpoint": "square"}), 422)["type"].endswith("/not-found")
+
+
+def test_those_that_await_are_listed_page_by_page(reader: Caller, gym: Gym, ada: Paid, session: Session) -> None:
+    waiting = [gym.join() for _ in range(3)]
+    session.commit()
+    assert reader.data("/awaiting-memberships") == [], "not for two weeks yet"
+    found = [row["membership_id"] for page in reader.pages("/awaiting-memberships", days=0, limit=2) for row in page]
+    assert found == [one.id for one in waiting]
+    session.execute(text("UPDATE memberships SET recorded_at = recorded_at - interval '15 days'"))
+    session.commit()
+    first, *_ = reader.data("/awaiting-memberships")
+    assert (first["membership_id"], first["code"]) == (waiting[0].id, waiting[0].code)
+
+
+def test_a_payment_term_has_a_payment_link(api: Caller, gym: Gym) -> None:
+    path = f"/payment-terms/{gym.term.id}"
+    problem = answered(api.patch(path, payment_link="http://buy.stripe.com/1"), 403)
+    assert problem["status"] == 403
