@@ -1,9 +1,9 @@
 """Every error that the rules raise: its docstring is the message, filled with the details given when it is raised.
 
-An error names the form field that it belongs to, and the HTTP status that answers it.
+An error names the form field that it belongs to, and the HTTP status that answers it. Its details stay values for
+programs; days are put into words in the message alone.
 """
 
-import inspect
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, ClassVar
@@ -30,7 +30,13 @@ class SppError(Exception):
     def __init__(self, *, field: str | None = None, **details: Any) -> None:
         self.field = field or self.field
         self.details = details
-        super().__init__(inspect.cleandoc(type(self).__doc__ or "").format(**details))
+        sentence = " ".join((type(self).__doc__ or "").split())
+        super().__init__(sentence.format(**{name: _in_words(value) for name, value in details.items()}))
+
+
+def _in_words(value: Any) -> Any:
+    """A day as people write it, such as `Jan 31, 2027`; all else as it is."""
+    return f"{value:%b} {value.day}, {value.year}" if type(value) is date else value
 
 
 class DatabaseUnreachable(SppError, status=503):
@@ -232,6 +238,10 @@ class DateInPast(SppError, field="since"):
     """{day} is over: choose today or a later day."""
 
 
+class DayToCome(SppError):
+    """{day} is still to come: choose today or an earlier day."""
+
+
 class PicksMissing(SppError, field="item_ids"):
     """{offer!r} requires {items}: pick it too."""
 
@@ -285,15 +295,18 @@ class ReferenceTaken(SppError, field="reference", status=409):
 
 
 class TooFewSessions(SppError, field="quantity"):
-    """{asked} {item} sessions asked for, {usable} usable{coming}: nothing was taken."""
+    """{sessions} asked for, {usable} usable{coming}: nothing was taken."""
 
-    def __init__(self, *, coming: int = 0, usable_from: date | None = None, **details: Any) -> None:
-        """Name what is coming, and the local day on which the next of it is usable."""
+    def __init__(
+        self, *, coming: int = 0, usable_from: date | None = None, has_come: bool = False, **details: Any
+    ) -> None:
+        """Name what is coming, and the local day on which the next of it is usable, or was after an earlier moment."""
         if usable_from is None:
             super().__init__(coming="", **details)
             self.details = details
             return
-        later = f" ({coming} coming, the next on {usable_from:%b} {usable_from.day}, {usable_from.year})"
+        day = _in_words(usable_from)
+        later = f" at that time (the next came on {day})" if has_come else f" ({coming} coming, the next on {day})"
         super().__init__(coming=later, **details)
         self.details = {**details, "coming": coming, "usable_from": usable_from}
 
@@ -311,22 +324,22 @@ class InFuture(SppError, field="occurred_at"):
 
 
 class TooFarBack(SppError, field="occurred_at"):
-    """You can date it back by {limit} at most, a manager by {furthest}. What was before that needs an adjustment."""
+    """You can date it back by {limit} at most{further}. What was before that needs an adjustment."""
 
 
 class MembershipFrozen(SppError, status=409):
-    """The {item} sessions are frozen until {until}: nothing was taken. End the freeze today, and they can be used from
+    """The {item} sessions are frozen until {words}: nothing was taken. End the freeze today, and they can be used from
     tomorrow on."""
+
+    def __init__(self, *, until: date, words: str, **details: Any) -> None:
+        """Name the last frozen local day, which is no day for programs where the freeze goes on until further notice."""
+        super().__init__(words=words, **details)
+        self.details = {**details, "until": None if until == date.max else until}
 
 
 class OverdueSessions(SppError, field="override_reason"):
-    """{asked} {item} sessions asked for, {usable} usable and {withheld} withheld: dues are overdue since {day}.
+    """{sessions} asked for, {usable} usable and {withheld} withheld: dues are overdue since {since}.
     Nothing was taken. Say why they can be used all the same, or have the dues paid."""
-
-    def __init__(self, *, since: date, **details: Any) -> None:
-        """Name the local day since which the dues are overdue."""
-        super().__init__(day=f"{since:%b} {since.day}, {since.year}", **details)
-        self.details = {**details, "since": since}
 
 
 class NothingOverdue(SppError):
@@ -334,7 +347,7 @@ class NothingOverdue(SppError):
 
 
 class NothingToReturn(SppError, field="quantity"):
-    """{asked} sessions cannot be returned: redemption {redemption} has {left} left to return."""
+    """{sessions} cannot be returned: redemption {redemption} has {left} left to return."""
 
 
 class KeyReused(SppError, status=409):

@@ -22,6 +22,7 @@ from models.ledger.burn_order import Draw, UsableGrant
 from models.ledger.kinds import CHECKS, EntryKind
 from models.members.life import until_words
 from models.members.overdue import Overdue
+from models.wording import sessions_of
 
 
 class CreditGrant(Base):
@@ -263,7 +264,7 @@ _USABLE = text(f"""
 
 _COMING = text("""
     SELECT CAST(coalesce(sum(g.remaining), 0) AS bigint),
-           min(CAST(g.effective_at AT TIME ZONE c.time_zone AS date))
+           min(CAST(g.effective_at AT TIME ZONE c.time_zone AS date)), min(g.effective_at) <= :now
     FROM credit_grants g JOIN grant_clubs c ON c.grant_id = g.id
     WHERE g.member_id = :member AND g.item_id = :item AND g.remaining > 0 AND g.effective_at > :at
 """)
@@ -290,15 +291,21 @@ def draw(
         usable, held_back = (sum(grant.remaining for grant in some) for some in (free, set(grants) - set(free)))
         since = min(late[grant.membership_id].day for grant in grants if grant.membership_id in late)
         item = session.get_one(Item, item_id).name
-        raise OverdueSessions(asked=quantity, item=item, usable=usable, withheld=held_back, since=since)
+        raise OverdueSessions(
+            sessions=sessions_of(item, quantity), asked=quantity, item=item, usable=usable, withheld=held_back,
+            since=since,
+        )  # fmt: skip
     if draws is None:
         usable, item = sum(grant.remaining for grant in grants), session.get_one(Item, item_id).name
         frozen = [(row.remaining, row.frozen_to) for row in rows if row.frozen_to]
         if usable + sum(remaining for remaining, _ in frozen) >= quantity:
             until = min(frozen_to for _, frozen_to in frozen)
-            raise MembershipFrozen(item=item, until=until_words(until))
-        coming, first = session.execute(_COMING, wanted).one()
-        raise TooFewSessions(asked=quantity, item=item, usable=usable, coming=coming, usable_from=first)
+            raise MembershipFrozen(item=item, until=until, words=until_words(until))
+        coming, first, has_come = session.execute(_COMING, wanted).one()
+        raise TooFewSessions(
+            sessions=sessions_of(item, quantity), asked=quantity, item=item, usable=usable, coming=coming,
+            usable_from=first, has_come=has_come,
+        )  # fmt: skip
     return draws
 
 

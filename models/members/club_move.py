@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from models.catalogue.clubs import Club, ShortfallPolicy
 from models.database import locks
 from models.errors import SameClub, WrongCurrency
-from models.members.memberships import EarlierClub, Membership
+from models.members.memberships import EarlierClub, Membership, lock_member
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted
@@ -26,7 +26,8 @@ _GRANTS = text("SELECT count(*) FROM credit_grants WHERE membership_id = :member
 
 
 def preview(session: Session, membership: Membership, club: Club) -> str:
-    """What a move to that club would do, in words. Raises SameClub or WrongCurrency."""
+    """What a move to that club would do, in words. Raises MemberErased, SameClub or WrongCurrency."""
+    lock_member(session, membership.member_id, field=None)
     before = membership.club
     if club.id == before.id:
         raise SameClub(membership=membership.id, club=club.name)
@@ -47,7 +48,7 @@ def preview(session: Session, membership: Membership, club: Club) -> str:
 def move_club(session: Session, membership: Membership, club: Club, *, reason: str, by: Actor, now: datetime) -> str:
     """Move a membership to another club from now on. Returns what that does, in words.
 
-    Raises ReasonMissing, TextTooLong, SameClub or WrongCurrency.
+    Raises ReasonMissing, TextTooLong, MemberErased, SameClub or WrongCurrency.
     """
     reason = actions.reason_given(reason)
     locks.change(session)

@@ -255,7 +255,7 @@ def end(session: Session, membership: Membership, *, last: date, reason: str, by
     """
     locks.change(session)
     if known := known_end(session, membership.id):
-        raise AlreadyEnded(day=day_of(known.last_day))
+        raise AlreadyEnded(day=known.last_day)
     act = LifeAct(kind=LifeKind.END.value, membership_id=membership.id, last_day=last)
     return _record(session, act, "end membership", reason, by, now)
 
@@ -316,6 +316,12 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     return Done(act, settling_again.of_memberships(session, [(act.membership_id or 0, None)]))
 
 
+def check_year(field: str, day: date | None, today: date) -> None:
+    """Refuse a day that is years away, and so mistyped. Raises YearWrong."""
+    if day and abs((day - today).days) > MAX_YEARS * 366:
+        raise YearWrong(field=field, day=day, years=MAX_YEARS)
+
+
 def check_days(act: LifeAct, today: date, began: date | None = None) -> None:
     """Refuse days that make no sense; `began` is the first day of the membership.
 
@@ -325,17 +331,16 @@ def check_days(act: LifeAct, today: date, began: date | None = None) -> None:
     if last is None and act.kind != LifeKind.FREEZE:
         raise LastDayMissing
     for field, day in (("first_day", first), ("last_day", last)):
-        if day and abs((day - today).days) > MAX_YEARS * 366:
-            raise YearWrong(field=field, day=day_of(day), years=MAX_YEARS)
+        check_year(field, day, today)
     if act.kind == LifeKind.END and last and began and last < began:
-        raise EndsTooEarly(first=day_of(began), last=day_of(last))
+        raise EndsTooEarly(first=began, last=last)
     if not (first and last):
         return
     if last < first:
-        raise DaysBackwards(first=day_of(first), last=day_of(last))
+        raise DaysBackwards(first=first, last=last)
     limit, words = (MAX_CLOSURE, "a year") if act.kind == LifeKind.CLOSURE else (MAX_FREEZE, "three years")
     if last - first >= limit:
-        raise TooLong(what=f"A {act.kind}", first=day_of(first), last=day_of(last), limit=words)
+        raise TooLong(what=f"A {act.kind}", first=first, last=last, limit=words)
 
 
 _FIRST = text("""

@@ -270,9 +270,14 @@ def lock_member(session: Session, member_id: int, *, alone: bool = False, field:
         raise NotFound(field=field, what="member", name=member_id)
     while member.merged_into is not None:
         member = session.get_one(Member, member.merged_into, with_for_update=lock, populate_existing=True)
+    refuse_erased(member, field)
+    return member
+
+
+def refuse_erased(member: Member, field: str | None = None) -> None:
+    """Raise MemberErased for a member that was erased."""
     if member.erased_at is not None:
         raise MemberErased(field=field, number=member.id, day=member.erased_at.date())
-    return member
 
 
 _WITH_MERGED = text("""
@@ -306,9 +311,10 @@ def add_billing_reference(
     """Assigns the endpoint's payments with that reference to this membership. Adding it twice changes nothing.
 
     Where another membership has the reference, it is refused, unless it is to be `shared`: then the two share its
-    later payments equally. Raises ReferenceUnusable or ReferenceTaken.
+    later payments equally. Raises MemberErased, ReferenceUnusable or ReferenceTaken.
     """
     reference = reference_given(reference)
+    lock_member(session, membership.member_id, field=None)
     lock_reference(session, endpoint, reference)
     before = owners(session, endpoint, reference)
     if before and not shared and membership.id not in before:

@@ -17,7 +17,7 @@ from models.catalogue.tables import PaymentTerm, SessionBucket
 from models.database import locks
 from models.errors import CountChanged, DateInPast, SppError, WrongCurrency, WrongState
 from models.members import changed_terms, life, settling_again
-from models.members.memberships import Membership, MembershipTerms, PinnedTerms
+from models.members.memberships import Member, Membership, MembershipTerms, PinnedTerms, lock_member, refuse_erased
 from models.members.signing_up import chosen_buckets, pinned
 from models.staff import actions
 from models.staff.actions import Actor
@@ -52,6 +52,7 @@ def plan_change(
     Picks of None are those that it has then. Changes nothing yet. Raises DateInPast, WrongCurrency, WrongState for
     a term that is not on sale and that the membership has never had, and what `chosen_buckets` raises.
     """
+    refuse_erased(membership.member)
     start, club = _start(membership, since, now), membership.club
     if term.currency != membership.currency:
         raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=membership.currency)
@@ -73,6 +74,7 @@ def change_plan(
     """
     reason = actions.reason_given(reason)
     locks.change(session)
+    lock_member(session, membership.member_id, field=None)
     change = plan_change(membership, term=term, since=since, picks=picks, now=now)
     made = _append(session, change, reason, by)
     _settle_again(session, [change])
@@ -100,7 +102,8 @@ def moves(session: Session, terms: Collection[PaymentTerm], *, since: date | Non
         selectinload(Membership.versions).selectinload(MembershipTerms.pinned).joinedload(PinnedTerms.item),
     )
     found = Moves([], [])
-    query = select(Membership).where(Membership.id.in_(had)).order_by(Membership.id).options(*parts)
+    theirs = Membership.id.in_(had), Membership.member.has(Member.erased_at.is_(None))
+    query = select(Membership).where(*theirs).order_by(Membership.id).options(*parts)
     for membership in session.scalars(query):
         before = membership.terms_at(_start(membership, since, now))
         term = of_terms.get(before.payment_term_id)

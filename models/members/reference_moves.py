@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.database import locks
 from models.errors import NotFound, SameMembership
-from models.members.memberships import BillingReference, FormerReference, Membership, lock_reference, owners
+from models.members.memberships import BillingReference, FormerReference, Membership, lock_member, lock_reference, owners
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted
@@ -47,8 +47,10 @@ def preview(
 ) -> str:
     """What giving up the reference would do to waiting, matched and coming payments, in words.
 
-    `into` is the membership that gets it; without one it is removed. Raises NotFound or SameMembership.
+    `into` is the membership that gets it; without one it is removed. Raises MemberErased, NotFound or SameMembership.
     """
+    for one in sorted({held.member_id for held in (membership, into) if held}):
+        lock_member(session, one, field=None if one == membership.member_id else "to_membership_id")
     keys = {"endpoint": endpoint, "reference": reference}
     having = owners(session, endpoint, reference)
     if membership.id not in having:
@@ -81,8 +83,8 @@ def give_up(
 ) -> str:  # fmt: skip
     """Move a billing reference to the membership `into`, or remove it. Returns what that does, in words.
 
-    Payments that wait for it are settled by the next sweep. Raises ReasonMissing, TextTooLong, NotFound or
-    SameMembership.
+    Payments that wait for it are settled by the next sweep. Raises ReasonMissing, TextTooLong, MemberErased,
+    NotFound or SameMembership.
     """
     reason = actions.reason_given(reason)
     lock_reference(session, endpoint, reference)

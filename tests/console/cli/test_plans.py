@@ -76,7 +76,7 @@ def test_all_of_an_offer_are_moved(gym: Spp, make: Make) -> None:
         ((ANN, "--all-of", "All In"), 2, "Give EMAIL, or --all-of OFFER."),
         ((ANN, "--term", "Daily"), 1, "There is no payment term of 'All In' named 'Daily'. There are: Monthly."),
         ((ANN, "--offer", "Gold"), 1, "There is no offer 'Gold'."),
-        ((ANN, "--since", "2020-01-01"), 1, "2020-01-01 is over: choose today or a later day."),
+        ((ANN, "--since", "2020-01-01"), 1, "Jan 1, 2020 is over: choose today or a later day."),
         ((ANN, "--pick", "Towel"), 1, "'Towel' is not a session item of 'All In'"),
         (("zoe@example.com",), 1, "There is no member 'zoe@example.com'."),
         (("--all-of", "Gold", "--expected", "3"), 1, "There is no offer 'Gold'."),
