@@ -6,6 +6,7 @@ programs; days are put into words in the message alone.
 
 from collections.abc import Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 
@@ -27,11 +28,14 @@ class SppError(Exception):
         """Set both as class arguments, so that an error stays one line and its message."""
         cls.field, cls.status = field or cls.field, status or cls.status
 
-    def __init__(self, *, field: str | None = None, **details: Any) -> None:
+    def __init__(
+        self, *, field: str | None = None, words: Mapping[str, str] = MappingProxyType({}), **details: Any
+    ) -> None:
+        """`words` are parts of the message that are no details."""
         self.field = field or self.field
         self.details = details
         sentence = " ".join((type(self).__doc__ or "").split())
-        super().__init__(sentence.format(**{name: _in_words(value) for name, value in details.items()}))
+        super().__init__(sentence.format(**{name: _in_words(value) for name, value in details.items()}, **words))
 
 
 def _in_words(value: Any) -> Any:
@@ -295,20 +299,7 @@ class ReferenceTaken(SppError, field="reference", status=409):
 
 
 class TooFewSessions(SppError, field="quantity"):
-    """{sessions} asked for, {usable} usable{coming}: nothing was taken."""
-
-    def __init__(
-        self, *, coming: int = 0, usable_from: date | None = None, has_come: bool = False, **details: Any
-    ) -> None:
-        """Name what is coming, and the local day on which the next of it is usable, or was after an earlier moment."""
-        if usable_from is None:
-            super().__init__(coming="", **details)
-            self.details = details
-            return
-        day = _in_words(usable_from)
-        later = f" at that time (the next came on {day})" if has_come else f" ({coming} coming, the next on {day})"
-        super().__init__(coming=later, **details)
-        self.details = {**details, "coming": coming, "usable_from": usable_from}
+    """{sessions} asked for, {usable} usable{then}: nothing was taken."""
 
     why_not: Mapping[str, Any] | None = None
     """Why no session can be used: the fields of a WhyNot."""
@@ -328,13 +319,8 @@ class TooFarBack(SppError, field="occurred_at"):
 
 
 class MembershipFrozen(SppError, status=409):
-    """The {item} sessions are frozen until {words}: nothing was taken. End the freeze today, and they can be used from
+    """The {item} sessions are frozen until {last}: nothing was taken. End the freeze today, and they can be used from
     tomorrow on."""
-
-    def __init__(self, *, until: date, words: str, **details: Any) -> None:
-        """Name the last frozen local day, which is no day for programs where the freeze goes on until further notice."""
-        super().__init__(words=words, **details)
-        self.details = {**details, "until": None if until == date.max else until}
 
 
 class OverdueSessions(SppError, field="override_reason"):

@@ -209,7 +209,9 @@ class Membership(LifeDays):
     payment_term_id: int = id_of("payment term")
     payment_term: str = field("The payment term's name.", "Monthly")
     currency: str = field("The currency of the dues, ISO 4217.", "USD")
-    terms: list[Terms] = field("The oldest first; those of a later day are planned.", [])
+    terms: list[Terms] = field(
+        "Those that count for some payment, the oldest first; those of a later day are planned.", []
+    )
     billing_references: list[BillingReference] = field("The processors' ids by which payments are matched to it.", [])
     recorded_at: datetime = field("When it was signed up.", TIME)
     overdue_since: datetime | None = field("Since when its dues are overdue; null where they are not.", None)
@@ -236,7 +238,7 @@ def get_membership(membership: Bought) -> Membership:
     return shown(membership)
 
 
-@write("/memberships", TAG, "/memberships/{id}")
+@act("/memberships", TAG, "/memberships/{id}", Role.DESK)
 def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
     """Sign a member up.
 
@@ -346,7 +348,7 @@ def shown(bought: Bought, days: LifeDays | None = None, late: dict[int, datetime
     """The membership as an answer has it."""
     days = days or life_days([bought])[bought.id]
     since = (_late([bought]) if late is None else late).get(bought.id)
-    versions = [_terms(bought, one) for one in bought.versions]
+    versions = [_terms(bought, one) for one in bought.terms_over_time]
     billing = sorted(bought.billing, key=lambda one: (one.endpoint, one.reference))
     plan = named_plan(bought.plan_at(utc_now()))
     return Membership.of(bought, days, **plan, terms=versions, billing_references=billing, overdue_since=since)

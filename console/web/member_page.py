@@ -126,7 +126,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         page=entries,
         item_id=item_id,
         before=before,
-        returnable=_returnable(entries.entries) if moment.at is None else {},
+        returnable=_returnable(entries.entries) if moment.at is None and not member.erased_at else {},
         redeeming=redeeming,
         redeem_forms=redeem_forms([row.item_id for row in balances], zone, formdata=None) if balances else {},
         why_not=why_not.of_member(session, member_id, now) if moment.at is None else {},

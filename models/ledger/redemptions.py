@@ -157,7 +157,7 @@ def give_back(
         asked = quantity or (known.quantity if known else left)
         if known is None and not 0 < asked <= left:
             sessions = counted(asked, "session") if asked else "Further sessions"
-            raise NothingToReturn(sessions=sessions, asked=asked, redemption=redemption_id, left=left)
+            raise NothingToReturn(asked=asked, redemption=redemption_id, left=left, words={"sessions": sessions})
         content = {"member_id": origin.member_id, "item_id": origin.item_id, "quantity": asked, "undoes": redemption_id}
         return_id, first = _begin(session, key, content, now)
         if not first:

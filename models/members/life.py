@@ -219,7 +219,8 @@ _IN_FORCE = select(LifeAct).where(~LifeAct.undone, ~exists().where(_LATER.replac
 def in_force(session: Session, *, membership_id: int | None = None, club_id: int | None = None) -> Sequence[LifeAct]:
     """The acts of a membership, or the closures of a club, that count; by their days."""
     owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
-    return session.scalars(_IN_FORCE.where(owner).order_by(LifeAct.first_day, LifeAct.last_day, LifeAct.id)).all()
+    query = _IN_FORCE.where(owner).options(joinedload(LifeAct.action))
+    return session.scalars(query.order_by(LifeAct.first_day, LifeAct.last_day, LifeAct.id)).all()
 
 
 def history(session: Session, *, membership_id: int | None = None, club_id: int | None = None) -> Sequence[LifeAct]:

@@ -10,7 +10,14 @@ from sqlalchemy.orm import Session
 
 from models.database import locks
 from models.errors import NotFound, SameMembership
-from models.members.memberships import BillingReference, FormerReference, Membership, lock_member, lock_reference, owners
+from models.members.memberships import (
+    BillingReference,
+    FormerReference,
+    Membership,
+    lock_member,
+    lock_reference,
+    owners,
+)
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted

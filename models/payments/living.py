@@ -6,13 +6,12 @@ club is left to the worker's sweep, which settles it in batches; `waiting` says 
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database.arrays import array
-from models.members.life import Done, LifeAct
 from models.payments import settlement
 from models.wording import day_of, sessions_of
 
@@ -47,7 +46,8 @@ class MovedGrant(NamedTuple):
 class Outcome(NamedTuple):
     """An act, the grants that it moved, and how many payments it leaves to the sweep instead."""
 
-    act: LifeAct
+    act: Any
+    """The `LifeAct`, or whatever else was done."""
     moved: list[MovedGrant]
     waiting: int
 
@@ -61,7 +61,9 @@ _GRANTS = text("""
 """)
 
 
-def apply(session: Session, act: Callable[[], Done], *, now: datetime, late_credit: timedelta) -> Outcome:
+def apply(
+    session: Session, act: Callable[[], tuple[Any, list[int]]], *, now: datetime, late_credit: timedelta
+) -> Outcome:
     """Do the act, and settle what it changes."""
     done, payments = act()
     if len(payments) > _AT_ONCE:
@@ -76,7 +78,9 @@ def apply(session: Session, act: Callable[[], Done], *, now: datetime, late_cred
     return Outcome(done, moved, 0)
 
 
-def preview(session: Session, act: Callable[[], Done], *, now: datetime, late_credit: timedelta) -> Outcome:
+def preview(
+    session: Session, act: Callable[[], tuple[Any, list[int]]], *, now: datetime, late_credit: timedelta
+) -> Outcome:
     """What `apply` would return; its act is in no database. Changes nothing; raises what the act raises."""
     trial = session.begin_nested()
     try:

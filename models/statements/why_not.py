@@ -261,7 +261,21 @@ def _answers(
     }
     every = []
     for row in session.execute(_HELD, values):
-        item, name, usable, coming, day, has_come, grant, is_live, expires_at, zone, is_reversed, expired, *held_back = row
+        (
+            item,
+            name,
+            usable,
+            coming,
+            day,
+            has_come,
+            grant,
+            is_live,
+            expires_at,
+            zone,
+            is_reversed,
+            expired,
+            *held_back,
+        ) = row
         over = None if grant is None or is_live else last_day(expires_at, zone)
         left = expired if over else 0
         every.append(

@@ -122,7 +122,9 @@ def test_a_moment_before_they_could_be_used(gym: Gym, session: Session, member: 
     assert found.sentence == "There were no Spin sessions at that time: the next came on Mar 1, 2024."
     values = {"member_id": member.member_id, "item_id": gym.spin.id, "by": BY, "key": fresh("key"), "now": NOW}
     before = Occasion(occurred_at=PAID_AT - timedelta(minutes=1))
-    with pytest.raises(TooFewSessions, match=r"^1 Spin session asked for, 0 usable at that time \(the next came on Mar"):
+    with pytest.raises(
+        TooFewSessions, match=r"^1 Spin session asked for, 0 usable at that time \(the next came on Mar"
+    ):
         redeem(session, **values, quantity=1, occasion=before)
     spend(gym, member, CLASSES)
     assert answered(gym, member, NOW, PAID_AT - timedelta(minutes=1)).sentence == found.sentence
