@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Annotated
 
 from flask_openapi3 import Tag
-from pydantic import Field
+from pydantic import AliasPath, Field
 
 from console.api.fields import TIME, Answer, Body, Day, Text, field, id_of, parameter
 from console.api.fields import Query as Parameters
@@ -85,15 +85,27 @@ class Moves(Answer):
     """What an act changes of a grant."""
 
     item: str = field("The item's name.", "Spin")
-    remaining_before: int = field("Sessions left before it.", 8)
-    remaining_after: int = field("Sessions left after it.", 8)
+    remaining_before: int = field("Sessions left before it.", 8, validation_alias=AliasPath("was", "remaining"))
+    remaining_after: int = field("Sessions left after it.", 8, validation_alias=AliasPath("now", "remaining"))
+    given_before: int = field(
+        "Sessions that its payment gave before it.", 8, validation_alias=AliasPath("was", "given")
+    )
+    given_after: int = field("Sessions that its payment gives after it.", 8, validation_alias=AliasPath("now", "given"))
+    owed_before: int = field("Used sessions that were owed before it.", 0, validation_alias=AliasPath("was", "owed"))
+    owed_after: int = field(
+        "Used sessions that are owed after it: the next sessions of the item repay them.",
+        0,
+        validation_alias=AliasPath("now", "owed"),
+    )
     last_day_before: date | None = field(
         "The last local day on which they could be used before it; null: for ever.",
         "2026-03-31",
-        validation_alias="before",
+        validation_alias=AliasPath("was", "last_day"),
     )
     last_day_after: date | None = field(
-        "The last local day on which they can be used after it; null: for ever.", "2026-04-10", validation_alias="after"
+        "The last local day on which they can be used after it; null: for ever.",
+        "2026-04-10",
+        validation_alias=AliasPath("now", "last_day"),
     )
     what: str = field(
         "The same in the words of the console.",

@@ -18,6 +18,7 @@ from models.members import life
 from models.members.life import SCOPES, Done, LifeAct, LifeKind, Scope
 from models.members.memberships import Membership, the_member, the_membership
 from models.payments import living
+from models.payments.living import MovedGrant
 from models.wording import counted
 
 Act = Callable[[Session], Done]
@@ -250,13 +251,18 @@ def _do(act: Act, dry_run: bool, now: datetime) -> None:
             "days": version.days, "undone": version.undone, "changed": not dry_run, "waiting": waiting,
         }  # fmt: skip
     what = f"{answer['kind'].capitalize()} of membership {answer['membership']}, {answer['days']}"
-    if show.as_json({**answer, "moves": [{**one._asdict(), "what": one.words} for one in moved]}):
+    if show.as_json({**answer, "moves": [_moved(one) for one in moved]}):
         return
     click.echo(_said(what, undone=answer["undone"], dry_run=dry_run))
     for line in [one.words for one in moved] or ["No sessions move."]:
         click.echo(f"  {line}")
     for line in _left(answer["waiting"]):
         click.echo(line)
+
+
+def _moved(grant: MovedGrant) -> dict[str, Any]:
+    was, now = grant.was._asdict(), grant.now._asdict()
+    return {"grant_id": grant.grant_id, "item": grant.item, "was": was, "now": now, "what": grant.words}
 
 
 def _said(what: str, *, undone: bool, dry_run: bool) -> str:

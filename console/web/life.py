@@ -145,7 +145,7 @@ def _window(
     def planned(reason: str, *, preview: bool) -> Preview:
         now, how = utc_now(), living.preview if preview else living.apply
         _, moved, waiting = how(database(), lambda: act(reason, now), now=now, late_credit=late_credit())
-        words = [one.words for one in moved if one.remaining_before or one.remaining_after] or ["No sessions move"]
+        words = [one.words for one in moved] or ["No sessions move"]
         if waiting:
             words = [f"{counted(waiting, 'payment')} are settled again in the background: look again in a minute"]
         return Preview(said(), words)

@@ -258,8 +258,8 @@ def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: 
     """Let a grant expire later: after the local `last_day` at the club of its membership.
 
     Its expired sessions come back, except those that count as reversed; returns how many came back. Raises NotFound,
-    MemberErased, ReasonMissing, TextTooLong, NeverExpires, DayOver, NotLater, DayTooFar, or NothingExpired if the grant has expired
-    and has no session to bring back.
+    MemberErased, ReasonMissing, TextTooLong, NeverExpires, DayOver, NotLater, DayTooFar, or NothingExpired if the grant
+    has expired and has no session to bring back.
     """
     reason = actions.reason_given(reason)
     known = session.get(CreditGrant, grant_id)

@@ -5,6 +5,8 @@ Each of these is found by its partial index, however long the history is.
 
 from sqlalchemy import text
 
+from models.payments.reviews import ReviewReason
+
 _WAITING = text("""
     WITH pending AS (
         SELECT endpoint, next_attempt_at, error, false AS thin, NULL::timestamptz AS waits_since
@@ -36,16 +38,20 @@ _TROUBLED = text("""
     FROM webhook_events WHERE state IN ('quarantined', 'dead') GROUP BY GROUPING SETS ((endpoint), ())
 """)
 
-_IN_REVIEW = text("""
-    SELECT endpoint, count(*) AS in_review, count(*) FILTER (WHERE unmatched) AS unmatched,
-           count(*) FILTER (WHERE held) AS held, count(*) FILTER (WHERE gave_nothing) AS gave_nothing,
-           count(*) FILTER (WHERE payer_only) AS payer_only,
-           extract(epoch FROM clock_timestamp() - min(since) FILTER (WHERE unmatched))::float8 AS oldest_unmatched_s,
+_REASONS = (
+    ReviewReason.UNMATCHED, ReviewReason.HELD, ReviewReason.NOTHING, ReviewReason.EXTRA, ReviewReason.FROZEN,
+    ReviewReason.ENDED, ReviewReason.ERASED, ReviewReason.PAYER_ONLY,
+)  # fmt: skip
+"""Those of payments that gave no sessions; each is a figure of its own."""
+
+_IN_REVIEW = text(f"""
+    SELECT endpoint, count(*) AS in_review,
+           {", ".join(f"count(*) FILTER (WHERE '{one}' = ANY(reasons)) AS {one}" for one in _REASONS)},
+           extract(epoch FROM clock_timestamp() - min(since) FILTER (WHERE 'unmatched' = ANY(reasons)))::float8
+               AS oldest_unmatched_s,
            extract(epoch FROM clock_timestamp() - min(since))::float8 AS oldest_in_review_s
     FROM (
-        SELECT p.endpoint, min(r.recorded_at) AS since, bool_or(r.reason = 'unmatched') AS unmatched,
-               bool_or(r.reason = 'held') AS held, bool_or(r.reason = 'nothing') AS gave_nothing,
-               bool_or(r.reason = 'payer_only') AS payer_only
+        SELECT p.endpoint, min(r.recorded_at) AS since, array_agg(r.reason) AS reasons
         FROM payment_reviews r JOIN payments p ON p.id = r.payment_id
         WHERE r.answered_by IS NULL GROUP BY p.id
     ) open

@@ -44,10 +44,18 @@ class EndpointFigures:
     """Payments that staff must look at, whatever they gave."""
     oldest_in_review_s: float | None = None
     """How long the first of them has been in review."""
-    gave_nothing: int = 0
-    """Of these, those that gave their membership no sessions."""
+    nothing: int = 0
+    """Of these, those that gave their membership no sessions by its terms; the next five gave none either."""
+    extra: int = 0
+    """Of these, those that were paid beside the dues."""
+    frozen: int = 0
+    """Of these, dues that were paid on a frozen day."""
+    ended: int = 0
+    """Of these, those for a time after the end of their membership."""
+    erased: int = 0
+    """Of these, those whose member was erased."""
     payer_only: int = 0
-    """Of these, those that gave no sessions because only their payer is known."""
+    """Of these, those of which only the payer is known."""
     unmatched: int = 0
     """Of these, those that are nobody's yet."""
     oldest_unmatched_s: float | None = None

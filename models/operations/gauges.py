@@ -29,7 +29,7 @@ _OF_ENDPOINTS = (
     ("unmatched_payments", "unmatched", "Payments in review that no membership has claimed"),
     ("oldest_unmatched_seconds", "oldest_unmatched_s", "How long the first unmatched payment has been in review"),
     ("held_payments", "held", "Payments in review that contradict their membership"),
-    ("gave_nothing_payments", "gave_nothing", "Payments in review that gave their membership no sessions"),
+    ("gave_nothing_payments", "nothing", "Payments in review that gave no sessions by the terms of their membership"),
     ("payer_only_payments", "payer_only", "Payments in review of which only the payer is known"),
 )
 _OF_WINDOWS = (

@@ -9,7 +9,11 @@ from models.wording import counted
 _WITHOUT_SESSIONS = {
     "unmatched": "{:,} unmatched",
     "held": "{:,} held",
-    "gave_nothing": "{:,} that gave nothing",
+    "nothing": "{:,} that gave nothing",
+    "extra": "{:,} beside the dues",
+    "frozen": "{:,} paid while frozen",
+    "ended": "{:,} for a time after the end",
+    "erased": "{:,} of erased members",
     "payer_only": "{:,} of which only the payer is known",
 }
 _WITHOUT_EFFECT = {"dead": "{:,} dead", "quarantined": "{:,} in quarantine"}

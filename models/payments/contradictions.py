@@ -50,10 +50,14 @@ def _of_money_back(facts: Sequence[Fact], counts: Paid) -> Iterator[Contradictio
     if foreign := frozenset(fact for fact in facts if money_back.contradicts(facts, fact)):
         what = f"paid in {counts.currency}, but reversed in another currency: that reversal has no effect"
         yield Contradiction(what, foreign)
-    refunds = [fact for fact in facts if isinstance(fact, Paid) or money_back.is_of_a_refund(fact)]
-    share = money_back.largest_share(refunds)
-    if share > 1:
-        paid = money_back.least_paid(facts)[counts.currency]
-        back, whole = money(int(share * paid), counts.currency), money(paid, counts.currency)
-        what = f"{back} was refunded, but only {whole} was paid"
-        yield Contradiction(what, frozenset(fact for fact in refunds if isinstance(fact, Reversed)))
+    paid = [fact for fact in facts if isinstance(fact, Paid)]
+    refunds: list[Fact] = [fact for fact in facts if money_back.is_of_a_refund(fact)]
+    # Refunds add up; whatever else took money back (a dispute) may overlap them, but is not more than was paid either.
+    others: list[list[Fact]] = [[fact] for fact in facts if isinstance(fact, Reversed) and fact not in refunds]
+    for moves in (refunds, *others):
+        share = money_back.largest_share([*paid, *moves])
+        if share > 1:
+            least = money_back.least_paid(facts)[counts.currency]
+            back, whole = money(int(share * least), counts.currency), money(least, counts.currency)
+            what = f"{back} was refunded, but only {whole} was paid"
+            yield Contradiction(what, frozenset(fact for fact in moves if isinstance(fact, Reversed)))

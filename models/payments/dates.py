@@ -49,7 +49,8 @@ def expiry(position: Position, owed: Owed, credited_at: datetime, late_after_s: 
     buyer = position.memberships[owed.membership_id].buyer
     away = _away(position, owed, buyer.zone, late_after_s)
     base = local_day(credited_at if late else starts, buyer.zone)
-    last = buyer.last_usable_day(owed.item_id, base, owed.days_to_expire, away)
+    is_later = owed.starts is not None
+    last = buyer.last_usable_day(owed.item_id, base, owed.days_to_expire, away, is_later=is_later)
     return Expiry(end_of(last, buyer.zone) if last else None, late)
 
 
@@ -107,7 +108,7 @@ def _extension(one: Wrong, now: datetime) -> Move:
     notes = [f"{counted(count, what)} not counted" for count, what in counts if count]
     if at is None and life.frozen:
         notes.append("frozen until further notice")
-    if at and life.ended and last == buyer.limit:
+    if at and life.ended and last in (buyer.limit, life.ended):
         notes.append(f"the membership ended on {day_of(life.ended)}")
     if _away(position, owed, buyer.zone, grant.late_after_s):
         notes.append("days on which its money was away are not counted")

@@ -41,12 +41,17 @@ class Buyer(NamedTuple):
     fee_kept: FeeKept = NO_FEE
     life: Life = UNTOUCHED
 
-    def last_usable_day(self, item_id: int, base: date, days: int, away: Sequence[DayRange] = ()) -> date | None:
+    def last_usable_day(
+        self, item_id: int, base: date, days: int, away: Sequence[DayRange] = (), *, is_later: bool = False
+    ) -> date | None:
         """Until which local day sessions of that item can be used, whose days count from the base date on.
 
         Frozen and closed days, and those on which their money was away, do not count; the end of the membership is the
-        limit that its terms say. None is never.
+        limit that its terms say. What begins later than its payment (`is_later`), and after that end, can never be
+        used: its day is the end. None is never.
         """
+        if is_later and self.life.ended and base > self.life.ended:
+            return self.life.ended
         uncounted = (*self.life.frozen, *self.life.closed.get(item_id, ()), *away)
         last, limit = last_usable_day(base, days, uncounted), self.limit
         return min(last, limit) if last and limit else last or limit
@@ -149,6 +154,12 @@ def _to_look_at(facts: Sequence[Fact], paid: Paid, division: Division) -> list[R
         )
         what = f"{lines} of it: no membership has that, and it is not marked as not dues"
         reasons.append(Reason(ReviewReason.UNPLACED, what))
+    if not division.adds_up:
+        billed, settled = (
+            money(it, paid.currency) for it in (sum(one.amount_minor for one in paid.lines), paid.settled)
+        )
+        what = f"its lines come to {billed}, but {settled} was paid: its amount decided"
+        reasons.append(Reason(ReviewReason.SHAPE, what))
     if paid.settled > paid.amount_minor:
         used = money(paid.settled - paid.amount_minor, paid.currency)
         reasons.append(Reason(ReviewReason.BALANCE, f"{used} was paid from the payer's own balance"))

@@ -19,28 +19,49 @@ _AT_ONCE = 500
 """So many payments are settled with the act; more are left to the sweep."""
 
 
+class GrantNow(NamedTuple):
+    """What an act can change of a grant."""
+
+    remaining: int
+    last_day: date | None
+    """The last usable local day; None is never."""
+    given: int
+    """Sessions that its payment gives: those whose money or worth is gone do not count."""
+    owed: int
+    """Used sessions that it does not give any more, and that the next sessions of the item repay."""
+
+
 class MovedGrant(NamedTuple):
-    """A grant whose last usable local day, or whose quantity, an act changes."""
+    """A grant that an act changes, as it was and as it is."""
 
     grant_id: int
     item: str
-    remaining_before: int
-    remaining_after: int
-    before: date | None
-    """None is never."""
-    after: date | None
+    paid_on: date
+    was: GrantNow
+    now: GrantNow
 
     @property
     def words(self) -> str:
         """`8 Class sessions: usable until Feb 10, 2026 instead of Jan 31, 2026`."""
-        said = []
-        if self.remaining_after != self.remaining_before:
-            said.append(f"{self.remaining_after} instead of {self.remaining_before}")
-        if self.after != self.before:
-            after = f"until {day_of(self.after)}" if self.after else "without an end"
-            before = day_of(self.before) if self.before else "without an end"
-            said.append(f"usable {after} instead of {before if self.after else f'until {before}'}")
-        return f"{sessions_of(self.item, self.remaining_before or self.remaining_after)}: {', '.join(said)}"
+        was, now = self.was, self.now
+        parts = []
+        if now.remaining != was.remaining:
+            parts.append(f"{now.remaining} instead of {was.remaining} left")
+        if now.given != was.given:
+            payment = f"the payment of {day_of(self.paid_on)}"
+            parts.append(f"{payment} gives {now.given} instead of {was.given}")
+        if now.owed != was.owed:
+            parts.append(f"{now.owed} used ones are owed instead of {was.owed}: the next sessions repay them")
+        if now.last_day != was.last_day and (was.remaining or now.remaining):
+            after = f"until {day_of(now.last_day)}" if now.last_day else "without an end"
+            before = day_of(was.last_day) if was.last_day else "without an end"
+            parts.append(f"usable {after} instead of {before if now.last_day else f'until {before}'}")
+        return f"{sessions_of(self.item, was.remaining or now.remaining)}: {', '.join(parts)}"
+
+    @property
+    def shows(self) -> bool:
+        """Whether people see a difference: not the last day of a grant without sessions."""
+        return bool(self.was.remaining or self.now.remaining) or self.was[2:] != self.now[2:]
 
 
 class Outcome(NamedTuple):
@@ -53,9 +74,12 @@ class Outcome(NamedTuple):
 
 
 _GRANTS = text("""
-    SELECT g.id, i.name, g.remaining,
-           CAST((g.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date) AS last_day
+    SELECT g.id, i.name, CAST(paid.paid_at AT TIME ZONE c.time_zone AS date) AS paid_on, g.remaining,
+           CAST((g.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date) AS last_day,
+           g.quantity - g.reversed AS given, g.shortfall
     FROM credit_grants g JOIN items i ON i.id = g.item_id JOIN grant_clubs c ON c.grant_id = g.id
+    JOIN payments p ON p.id = g.payment_id
+    JOIN paid_payments paid ON paid.id = p.root_id
     WHERE g.payment_id IN (SELECT id FROM payments WHERE root_id = ANY(CAST(:roots AS bigint[])))
     ORDER BY g.effective_at, g.id
 """)
@@ -68,14 +92,14 @@ def apply(
     done, payments = act()
     if len(payments) > _AT_ONCE:
         return Outcome(done, [], len(payments))
-    before = _grants(session, payments)
+    before = {grant_id: now for (grant_id, *_), now in _grants(session, payments)}
     settlement.settle(session, payments, now=now, late_credit=late_credit)
     moved = [
-        MovedGrant(grant_id, new.item, old.remaining, new.remaining, old.last_day, new.last_day)
-        for grant_id, new in _grants(session, payments).items()
-        if (old := before.get(grant_id, new._replace(remaining=0))) != new
+        MovedGrant(*grant, was, now)
+        for grant, now in _grants(session, payments)
+        if (was := before.get(grant[0], GrantNow(0, now.last_day, 0, 0))) != now
     ]
-    return Outcome(done, moved, 0)
+    return Outcome(done, [one for one in moved if one.shows], 0)
 
 
 def preview(
@@ -90,17 +114,10 @@ def preview(
         session.expire_all()
 
 
-class _GrantNow(NamedTuple):
-    """A grant as it is."""
-
-    item: str
-    remaining: int
-    last_day: date | None
-
-
-def _grants(session: Session, roots: Sequence[int]) -> dict[int, _GrantNow]:
-    rows = session.execute(_GRANTS, {"roots": array(roots)})
-    return {grant_id: _GrantNow(*row) for grant_id, *row in rows}
+def _grants(session: Session, roots: Sequence[int]) -> list[tuple[tuple[int, str, date], GrantNow]]:
+    """Each grant of the payments: its id, item and day of payment, and how it is."""
+    rows = session.execute(_GRANTS, {"roots": array(roots)}).all()
+    return [((grant_id, item, paid_on), GrantNow(*now)) for grant_id, item, paid_on, *now in rows]
 
 
 _WAITING = text("SELECT count(*) FROM payments WHERE settle_again")

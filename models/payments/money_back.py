@@ -119,8 +119,9 @@ def _share(facts: Sequence[Fact]) -> Fraction:
 
 
 def by_line_of(facts: Sequence[Fact]) -> dict[str, int]:
-    """By line of the payment, how much of the refunds that are in force was for it."""
-    named = {(fact.refund, fact.line): fact for fact in facts if isinstance(fact, LineRefunded)}
+    """By line of the payment, how much of the refunds that are in force was for it. Other lines do not count."""
+    lines = {line.id for fact in facts if isinstance(fact, Paid) for line in fact.lines}
+    named = {(fact.refund, fact.line): fact for fact in facts if isinstance(fact, LineRefunded) and fact.line in lines}
     if not named:
         return {}
     refunds = {_id(cause) for cause in causes_in_force(facts)}
@@ -156,7 +157,7 @@ def largest_share(facts: Sequence[Fact]) -> Fraction:
 
 
 def is_of_a_refund(fact: Fact) -> bool:
-    """Whether the fact is a refund or the failure of one. Only disputes may overlap refunds."""
+    """Whether the fact is a refund or the failure of one. Disputes, and what may be one, can overlap refunds."""
     return isinstance(fact, Reversed | Restored) and fact.cause.startswith("refund")
 
 

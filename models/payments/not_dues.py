@@ -73,8 +73,8 @@ class Effect(NamedTuple):
         who = f"{whose} {_are(self.payments)} judged again"
         if self.waiting:
             return f"{who} in the background, within minutes."
-        less = sum(max(one.remaining_before - one.remaining_after, 0) for one in self.moved)
-        more = sum(max(one.remaining_after - one.remaining_before, 0) for one in self.moved)
+        less = sum(max(one.was.given - one.now.given, 0) for one in self.moved)
+        more = sum(max(one.now.given - one.was.given, 0) for one in self.moved)
         said = [
             f"{counted(number, 'session')} {_are(number)} {what}"
             for number, what in ((less, "taken back"), (more, "given again"))

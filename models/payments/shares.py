@@ -13,6 +13,9 @@ from typing import NamedTuple
 from models.payments.facts import Line, Paid
 from models.payments.worth import Amount, Bill
 
+MOST_TAX = Fraction(3, 2)
+"""What is paid with tax, at most, over the same without."""
+
 Matches = Mapping[str, Sequence[int]]
 """Reference -> the memberships that have it."""
 
@@ -35,6 +38,8 @@ class Division(NamedTuple):
     unplaced: tuple[Line, ...] = ()
     is_dues: bool = True
     """False where everything that was billed is marked as not dues."""
+    adds_up: bool = True
+    """False where its lines come to another amount than was paid: its amount decides then."""
 
 
 def divide(paid: Paid, matches: Matches, not_dues: AbstractSet[str] = frozenset()) -> Division:
@@ -51,15 +56,23 @@ def divide(paid: Paid, matches: Matches, not_dues: AbstractSet[str] = frozenset(
     if not by_line:
         # Nothing tells the lines apart by membership: they are all for whom the payment names.
         placed = [(line, whole) for line, _ in placed]
-    billed = sum(line.amount_minor for line in paid.lines) or 1
+    billed, adds_up = sum(line.amount_minor for line in paid.lines) or 1, _adds_up(paid)
     shares = []
     for owner in dict.fromkeys(owner for _, owners in placed for owner in owners):
         own = [(line, _part(line.amount_minor, 1, len(owners))) for line, owners in placed if owner in owners]
         part = _part(sum(amount for _, amount in own), billed)
-        shares.append(_share(paid, owner, own, min(max(part, 0), 1), by_line=by_line))
-    return Division(
-        tuple(shares), tuple(line for line, owners in placed if shares and not owners and line.amount_minor > 0)
-    )
+        share = _share(paid, owner, own, min(max(part, 0), 1), by_line=by_line)
+        if not adds_up:
+            share = share._replace(bill=share.bill._replace(due_minor=paid.due * share.part, is_upgrade=False))
+        shares.append(share)
+    unplaced = tuple(line for line, owners in placed if shares and not owners and line.amount_minor > 0)
+    return Division(tuple(shares), unplaced, adds_up=adds_up)
+
+
+def _adds_up(paid: Paid) -> bool:
+    """Whether its lines can be what was paid. Tax may stand on top of them, and discounts, where there is a due."""
+    billed = sum(line.amount_minor for line in paid.lines)
+    return paid.due_minor is not None or paid.settled <= billed * MOST_TAX <= paid.settled * MOST_TAX
 
 
 def _owners(references: Sequence[str], matches: Matches) -> Sequence[int]:

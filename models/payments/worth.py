@@ -2,8 +2,8 @@
 
 Rules, in the order in which they apply to what one membership is billed:
 
-- Nothing settled is worth nothing. What is paid after the end of the membership, for a time after it, gives nothing;
-  what is paid on a frozen day gives what the term says of it.
+- Nothing settled is worth nothing. What pays for a time after the end of the membership gives nothing, whenever it was
+  paid; what is paid on a frozen day gives what the term says of it.
 - An upgrade within a period (unused time given back, the dearer plan billed) is worth the difference of the plans for
   the rest of the period, compared with the best that was in force in that period, so that nothing is given twice.
 - A period that it pays for decides, where it is known: about one interval is full, about n intervals are n times the
@@ -148,11 +148,11 @@ def worth(bill: Bill, versions: Sequence[Terms], zone: str, life: Life = UNTOUCH
 def _at_its_time(bill: Bill, covers: Period | None, terms: Terms, zone: str, life: Life) -> Worth | None:
     """What it is worth because of the day on which it was paid; None where that day is like any other."""
     paid_on, billed = local_day(bill.paid_at, zone), money(int(bill.due_minor), bill.currency)
-    if life.ended and paid_on > life.ended and not (covers and local_day(covers[0], zone) <= life.ended):
-        what = (
-            f"{billed} paid on {day_of(paid_on)}, after the membership ended on {day_of(life.ended)}: it gave nothing"
-        )
-        return Worth((), (Reason(ReviewReason.ENDED, what),))
+    begins = local_day(covers[0], zone) if covers else paid_on
+    if life.ended and begins > life.ended:
+        time = f" for the time from {day_of(begins)} on" if begins != paid_on else ""
+        what = f"{billed} paid on {day_of(paid_on)}{time}, but the membership ended on {day_of(life.ended)}"
+        return Worth((), (Reason(ReviewReason.ENDED, f"{what}: it gave nothing"),))
     if not life.is_frozen(paid_on) or terms.frozen_dues == FrozenDues.FULL:
         return None
     if terms.frozen_dues == FrozenDues.PART:
@@ -216,7 +216,8 @@ def _intervals(
 
 
 def _by_money(amount: Amount, terms: Terms) -> Fraction:
-    return Fraction(amount) / terms.dues_minor if terms.dues_minor else Fraction(1)
+    # In whole minor units: half a cent of a shared payment buys nothing.
+    return Fraction(int(amount), terms.dues_minor) if terms.dues_minor else Fraction(1)
 
 
 def _covered(first: date, end: date, terms: Terms) -> Fraction:
@@ -240,7 +241,11 @@ def _unlike(
         what = f"{billed} for a period of {float(covered):.3g} times the dues of {dues}"
         return (Reason(ReviewReason.LESS, f"{what}: it gave {float(intervals):.3g} times the sessions"),)
     if intervals < 1:
-        return (Reason(ReviewReason.PART, f"{billed} for {float(intervals):.0%} of what dues of {dues} pay for"),)
+        what = f"{billed} for {float(intervals):.0%} of what dues of {dues} pay for"
+        part = Reason(ReviewReason.PART, what)
+        if terms.partial != Partial.NONE:
+            return (part,)
+        return part, Reason(ReviewReason.NOTHING, "by its payment term, a part of the dues gives no sessions")
     if max(due, settled) < expected:
         return (Reason(ReviewReason.LESS, f"{billed}, less than the dues of {dues}"),)
     if min(due, settled) > expected:

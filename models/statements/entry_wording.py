@@ -99,10 +99,10 @@ def repayment_in_words(entry: EntryLine) -> str:
     if entry.counter_grant_id == entry.grant_id:
         return "The payment of the returned sessions had been reversed, so they repaid what was owed for it."
     if entry.quantity < 0:
-        return "Sessions of another grant had been used before their payment was reversed. These repaid them."
+        return "Sessions of another grant had been used before they were taken back. These repaid them."
     if entry.quantity > 0 or entry.shortfall > 0:
         return "The money of the reversed payment came back, so what another grant had repaid was undone."
-    return "These sessions had been used before their payment was reversed. Another grant repaid them."
+    return "These sessions had been used before they were taken back. Another grant repaid them."
 
 
 def fact_in_words(kind: str, cause: str | None) -> str:
@@ -159,7 +159,7 @@ def coming_in_words(balance: Balance, day: Callable[[date], str]) -> str:
 def shortfall_in_words(number: int) -> str:
     """What a shortfall means for the member."""
     used = "1 session was" if number == 1 else f"{number} sessions were"
-    return f"{used} used before the payment was reversed; the next grant repays {'it' if number == 1 else 'them'}."
+    return f"{used} used before they were taken back; the next grant repays {'it' if number == 1 else 'them'}."
 
 
 def grant_states(grant: GrantLine, now: datetime) -> list[str]:

@@ -68,7 +68,7 @@ class Held(NamedTuple):
     expired_day: date | None
     """Its last usable day."""
     is_reversed: bool
-    """All its money went back."""
+    """All of it was taken back."""
     frozen: int
     """Sessions that could be used if their membership were not frozen."""
     frozen_to: date | None
@@ -77,6 +77,8 @@ class Held(NamedTuple):
     """Sessions that could be used if the dues of their membership were not overdue."""
     resting_to: date | None
     """The last day of a freeze of a membership, whatever it gave; `OPEN` until further notice."""
+    money_went_back: bool
+    """Money of that grant's payment went back. If it was taken back without that, its payment is worth nothing now."""
     overdue_since: date | None = None
     """Since when they are overdue."""
     late_since: date | None = None
@@ -134,8 +136,11 @@ def _none_left(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if held.grant_id is None:
         return None
     if held.is_reversed:
-        sentence = f"The last {_named(held.item)} were taken back, because their payment was."
-        return WhyNot(Reason.NONE_LEFT, sentence, "They come back when it is paid again.", grant_id=held.grant_id)
+        why, way_out = "their payment was", "They come back when it is paid again."
+        if not held.money_went_back:
+            why, way_out = "their payment counts for none any more", "Where they came from says why."
+        sentence = f"The last {_named(held.item)} were taken back, because {why}."
+        return WhyNot(Reason.NONE_LEFT, sentence, way_out, grant_id=held.grant_id)
     sentence = f"No {_named(held.item)} are left."
     return WhyNot(Reason.NONE_LEFT, sentence, "More come with the next payment of the dues.", grant_id=held.grant_id)
 
@@ -196,14 +201,21 @@ _HELD = text(f"""
         ORDER BY item_id, expires_at DESC NULLS FIRST, id DESC
     )
     SELECT i.id, i.name, CAST(coalesce(s.usable, 0) AS bigint), CAST(coalesce(s.coming, 0) AS bigint), s.coming_day,
-           coalesce(s.has_come, false), l.id, l.is_live, l.expires_at, l.time_zone, coalesce(l.reversed = l.quantity, false),
+           coalesce(s.has_come, false), l.id, l.is_live, l.expires_at, l.time_zone,
+           coalesce(l.reversed = l.quantity, false),
            CAST(greatest(0, least(l.remaining + e.expired, l.quantity - l.reversed - e.used)) AS bigint),
-           CAST(coalesce(s.frozen, 0) AS bigint), s.frozen_to, CAST(coalesce(s.overdue, 0) AS bigint), (
+           CAST(coalesce(s.frozen, 0) AS bigint), s.frozen_to, CAST(coalesce(s.overdue, 0) AS bigint),
+           (
                SELECT max(coalesce(f.last_day, '9999-12-31'))
                FROM frozen_memberships f JOIN memberships m ON m.id = f.membership_id
                WHERE m.member_id = :member AND CAST(CAST(:at AS timestamptz) AT TIME ZONE f.time_zone AS date)
                      BETWEEN f.first_day AND coalesce(f.last_day, '9999-12-31')
-           ) AS resting_to
+           ),
+           EXISTS (
+               SELECT FROM payments paid JOIN payments named ON named.root_id = paid.root_id
+               JOIN payment_facts f ON f.payment_id = named.id AND f.kind = 'reversed'
+               WHERE paid.id = l.payment_id
+           )
     FROM items i
     LEFT JOIN sums s ON s.item_id = i.id
     LEFT JOIN longest l ON l.item_id = i.id
@@ -250,7 +262,7 @@ def _answers(
     session: Session, member_id: int, now: datetime, at: datetime | None, item_id: int | None
 ) -> dict[int, WhyNot]:
     every_late = overdue.of_members(session, [member_id])
-    late = overdue.refusing(every_late, now)
+    late, late_since = overdue.refusing(every_late, now), every_late[0].day if every_late else None
     since, ids = late[0].day if late else None, array(one.membership_id for one in late)
     values: dict[str, object] = {
         "member": member_id,
@@ -261,28 +273,10 @@ def _answers(
     }
     every = []
     for row in session.execute(_HELD, values):
-        (
-            item,
-            name,
-            usable,
-            coming,
-            day,
-            has_come,
-            grant,
-            is_live,
-            expires_at,
-            zone,
-            is_reversed,
-            expired,
-            *held_back,
-        ) = row
+        *of_item, grant, is_live, expires_at, zone, is_reversed, expired = row[:12]
         over = None if grant is None or is_live else last_day(expires_at, zone)
         left = expired if over else 0
-        every.append(
-            Held(item, name, usable, coming, day, has_come, grant, left, over, is_reversed, *held_back)._replace(
-                overdue_since=since, late_since=every_late[0].day if every_late else None
-            )
-        )
+        every.append(Held._make((*of_item, grant, left, over, is_reversed, *row[12:], since, late_since)))
     found = {}
     for held in every:
         if not held.usable:

@@ -276,6 +276,6 @@ def sees_where_they_came_from(page: Page) -> None:
 def sees_the_shortfall(page: Page) -> None:
     page.reload()
     expect(balance(page, "Group Class")).to_contain_text("0 available")
-    expect(balance(page, "Group Class")).to_contain_text("3 sessions were used before the payment was reversed")
+    expect(balance(page, "Group Class")).to_contain_text("3 sessions were used before they were taken back")
     taken = rows(page, "Statement").filter(has_text="Taken back").filter(has_text="Group Class")
     expect(taken).to_contain_text(f"{MINUS}5")

@@ -138,10 +138,12 @@ class StandardWebhooks(Processor):
         if purpose != "dues":
             raise Ignored(f"purpose {str(purpose)[:60]} is not dues")
         amount, currency = strict.money(data, "amount")
+        due, lines = _amount(data, "due"), tuple(map(_line, strict.objects(data, "lines")))
+        if lines and due != sum(line.amount_minor for line in lines):
+            due = None  # a sender whose lines and due differ has said neither
         paid = Paid(
             payment, at, amount, currency, _references(data, "references"), _references(data, "payer"), _covers(data),
-            _amount(data, "due"), _amount(data, "settled"), tuple(map(_line, strict.objects(data, "lines"))),
-            strict.optional_name(data, "part") or "",
+            due, _amount(data, "settled"), lines, strict.optional_name(data, "part") or "",
         )  # fmt: skip
         if paid.settled == 0:
             raise Ignored("zero amount: nothing was paid")

@@ -141,7 +141,7 @@ def test_what_is_not_dues_is_marked_listed_and_unmarked(manager: Caller, listed:
     preview, asked = "/not-dues/preview", {"endpoint": "stripe", "reference": "sub_ada"}
     shown = answered(manager.get(preview, **asked))
     assert shown["what"].startswith(f"{shown['payments']} payment")
-    assert (shown["members"], {move["remaining_after"] for move in shown["moves"]}) == (1, {0})
+    assert (shown["members"], {move["given_after"] for move in shown["moves"]}) == (1, {0})
     assert answered(manager.get(preview, **asked | {"reference": "sub_typo"}))["what"].startswith(
         "Nobody was ever billed by it: check"
     )

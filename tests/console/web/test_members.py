@@ -108,7 +108,7 @@ def test_a_shortfall_is_told_in_words(gym: Gym, log_in: LogIn) -> None:
     tell(gym.session, Reversed("in_1", now(), "refund:re", DUES, "USD"), now=now())
     ada = log_in(Role.VIEWER)
     ada.get(f"/members/{member.member_id}")
-    assert "2 sessions were used before the payment was reversed; the next grant repays them." in ada.text
+    assert "2 sessions were used before they were taken back; the next grant repays them." in ada.text
     assert "Taken back: payment refunded $90.00" in ada.text
 
 

@@ -187,7 +187,7 @@ def test_a_debt_repayment_leads_to_the_other_grant(
     pay(gym, "in_2", "sub_ada", 0)
     payer, debtor = entries(session, member, "debt_repayment")
     page = explained(viewer, session, member, "debt_repayment", 0)
-    assert "Sessions of another grant had been used before their payment was reversed. These repaid them." in page
+    assert "Sessions of another grant had been used before they were taken back. These repaid them." in page
     assert "from payment $90.00, " in page
     assert 'title="in_1"' in viewer.page
     page = explained(viewer, session, member, "debt_repayment", 1)

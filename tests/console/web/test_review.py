@@ -316,7 +316,7 @@ class TestNotDues:
         manager.get(path, query_string={"what": "sub_ada"})
         said = "sub_ada is no dues. 1 payment of 1 member is judged again: 2 sessions are taken back."
         assert said in manager.text
-        assert "1 Spin session: 0 instead of 1" in manager.text
+        assert "1 Spin session: 0 instead of 1 left" in manager.text
         assert in_review(session) == ["in_part"], "a preview changes nothing"
         manager.post(path, what="sub_ada", reason="a locker")
         assert said in manager.text
@@ -338,7 +338,7 @@ class TestNotDues:
         manager.get(undo)
         manager.post(undo, reason="it was dues after all")
         assert (
-            "sub_ada counts as dues again. 1 payment of 1 member is judged again: 1 session is given again."
+            "sub_ada counts as dues again. 1 payment of 1 member is judged again: 2 sessions are given again."
             in manager.text
         )
         assert "Nothing is marked" in manager.text

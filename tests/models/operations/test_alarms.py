@@ -130,7 +130,7 @@ def test_alarms_name_their_endpoint_where_they_are_about_one() -> None:
 
 
 def test_a_payment_in_review_is_told_with_its_age_and_what_gave_no_sessions() -> None:
-    (alarm,) = fired(situation(in_review=4, oldest_in_review_s=3 * 3600, unmatched=1, gave_nothing=2))
+    (alarm,) = fired(situation(in_review=4, oldest_in_review_s=3 * 3600, unmatched=1, nothing=2))
     assert alarm.endpoint == "stripe"
     assert alarm.message == (
         "4 payments in review on stripe, the first for 3 h (without sessions: 1 unmatched, 2 that gave nothing):"

@@ -101,8 +101,8 @@ def test_payments_in_review_are_counted_by_what_they_gave_until_they_are_accepte
     session.execute(text(f"UPDATE payment_reviews SET recorded_at = {ago(7)}"))
     session.execute(text(f"UPDATE payment_reviews SET recorded_at = {ago(2 * 86400)} WHERE reason = 'unmatched'"))
     stripe = seen(session).endpoints["stripe"]
-    assert shown(stripe, "in_review", "unmatched", "held", "gave_nothing") == {
-        "in_review": 3, "unmatched": 1, "held": 1, "gave_nothing": 0,
+    assert shown(stripe, "in_review", "unmatched", "held", "nothing") == {
+        "in_review": 3, "unmatched": 1, "held": 1, "nothing": 0,
     }  # fmt: skip
     assert (stripe.oldest_unmatched_s, stripe.oldest_in_review_s) == pytest.approx((2 * 86400, 2 * 86400), abs=10)
     for one in reviewing.page(session):

@@ -11,7 +11,7 @@ from models.audit.checks import audit
 from models.catalogue.clubs import edit_club
 from models.catalogue.days import last_day
 from models.catalogue.offers import edit_term
-from models.catalogue.terms import FrozenDues, OnEnd
+from models.catalogue.terms import FrozenDues, Interval, OnEnd, Release
 from models.errors import MembershipFrozen, TooFewSessions
 from models.ledger.adjustments import extend
 from models.ledger.redemptions import redeem
@@ -302,6 +302,23 @@ class TestEnd:
         undo(gym, act, january(4, 2))
         assert (left(gym, held), outcome(gym.session, "feb")) == (16, ("settled", set()))
 
+    def test_what_is_paid_before_it_for_a_time_after_it_gives_nothing_either(self, gym: Gym) -> None:
+        held = joined(gym)
+        end(gym, held, day(31))
+        tell(gym.session, dues("feb", january(31), covers=(january(5, 2), january(5, 3))), now=january(31))
+        assert (left(gym, held), outcome(gym.session, "feb")) == (0, ("settled", {"ended"}))
+
+    def test_what_comes_after_it_can_never_be_used_even_where_unused_sessions_stay(self, gym: Gym) -> None:
+        held = joined(gym, interval=Interval.YEAR, release=Release.MONTHLY, on_end=OnEnd.KEEP)
+        tell(gym.session, dues("year", january(1)), now=january(1))
+        act = end(gym, held, day(10, 2))
+        days = [last_day(one.expires_at, CHICAGO) for one in grants_of(gym.session, held, gym.spin) if one.expires_at]
+        assert days == [day(31), day(3, 3), *[day(10, 2)] * 10]
+        undo(gym, act)
+        days = [last_day(one.expires_at, CHICAGO) for one in grants_of(gym.session, held, gym.spin) if one.expires_at]
+        assert (days[:3], days[-1]) == ([day(31), day(3, 3), day(31, 3)], day(31, 12))
+        assert clean(gym.session)
+
     def test_an_end_in_the_past_takes_what_was_credited_since(self, gym: Gym) -> None:
         held = joined(gym)
         tell(gym.session, dues("feb", january(3, 2)), now=january(3, 2))
@@ -321,6 +338,24 @@ def test_a_preview_says_what_moves_and_changes_nothing(gym: Gym) -> None:
     assert "8 Spin sessions: usable until Feb 10, 2026 instead of Jan 31, 2026" in [one.words for one in moved]
     assert usable_to(gym, held) == day(31)
     assert life.in_force(gym.session, membership_id=held.id) == []
+
+
+def test_a_preview_says_what_a_payment_gives_no_more_and_which_used_sessions_are_owed(gym: Gym) -> None:
+    held = joined(gym)
+    tell(gym.session, dues("in", january(5)), now=january(5))
+    values = {"member_id": held.member_id, "item_id": gym.spin.id, "key": "a", "by": BY}
+    redeem(gym.session, **values, quantity=8, now=january(5, hour=19))
+
+    def act() -> Done:
+        return life.freeze(gym.session, held, first=day(4), last=day(9), reason="hurt", by=BY, now=january(6))
+
+    def words() -> list[str]:
+        moved = living.preview(gym.session, act, now=january(6), late_credit=NO_DELAY).moved
+        return [one.words for one in moved if one.item == "Spin"]
+
+    gives = "the payment of Jan 5, 2026 gives 0 instead of 8"
+    assert words() == [f"0 Spin sessions: {gives}, 8 used ones are owed instead of 0: the next sessions repay them"]
+    gym.session.rollback()
 
 
 def test_why_not_names_the_freeze_and_the_way_out(gym: Gym) -> None:

@@ -178,3 +178,19 @@ def test_whatever_the_lines_say_each_share_is_a_part(
     assert division.is_dues or not division.shares
     if all(one.amount_minor >= 0 for one in told.lines):
         assert sum(share.part for share in division.shares) <= 1
+
+
+class TestLinesThatDoNotAddUp:
+    """Without a due, lines are what was paid, or that without its tax: otherwise the amount decides."""
+
+    @pytest.mark.parametrize("billed", [[108_000], [-9000], [100], [9000, 9000]])
+    def test_the_amount_decides(self, billed: list[int]) -> None:
+        division = divide(paid(9000, *(line(amount, "sub") for amount in billed)), {"sub": [ADA]})
+        assert not division.adds_up
+        assert parts(division) == {ADA: (1, 9000)}
+
+    @pytest.mark.parametrize(("billed", "shape"), [([9000], {}), ([8000], {}), ([108_000], {"due_minor": 108_000})])
+    def test_tax_and_discounts_explain_a_difference(self, billed: list[int], shape: dict[str, int]) -> None:
+        division = divide(paid(9000, *(line(amount, "sub") for amount in billed), **shape), {"sub": [ADA]})
+        assert division.adds_up
+        assert parts(division) == {ADA: (1, sum(billed))}

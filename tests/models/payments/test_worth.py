@@ -96,11 +96,14 @@ class TestPartsAndDiscounts:
         found = of(MONTHLY, 2900, JANUARY)
         assert (sessions(found), reasons(found)) == (8, [ReviewReason.LESS])
 
-    @pytest.mark.parametrize(("partial", "given"), [("proportional", 4), ("full", 8), ("none", 0)])
-    def test_the_term_says_what_parts_give(self, partial: str, given: int) -> None:
+    @pytest.mark.parametrize(
+        ("partial", "given", "why"),
+        [("proportional", 4, ["part"]), ("full", 8, ["part"]), ("none", 0, ["part", "nothing"])],
+    )
+    def test_the_term_says_what_parts_give(self, partial: str, given: int, why: list[str]) -> None:
         terms = replace(MONTHLY, partial=partial)
         for found in (of(terms, 3950), of(terms, 3950, period(date(2027, 4, 16), date(2027, 5, 1)))):
-            assert (sessions(found), reasons(found)) == (given, [ReviewReason.PART])
+            assert (sessions(found), reasons(found)) == (given, why)
         assert sessions(of(terms, DUES)) == 8
 
     @pytest.mark.parametrize(("days", "given"), [(26, 7), (28, 8), (30, 8), (33, 8), (34, 10)])

@@ -12,10 +12,12 @@ from models.ledger.occasions import Occasion
 from models.ledger.redemptions import redeem
 from models.members import life
 from models.members.memberships import Membership
+from models.payments import not_dues
 from models.payments.facts import DuesFailed, Reversed
 from models.statements import why_not as asking
 from models.statements.why_not import Reason, WhyNot, why_not
 from tests.models.gym import BY, CLASSES, DUES, NOW, PAID_AT, Gym, expire_all, fresh, grant_of, paid, session_item, tell
+from tests.models.payments.sweeps import sweep_to_the_end
 from tests.models.yearly import FEB_28, PAID, by_the_year
 
 DAY = timedelta(days=1)
@@ -64,6 +66,13 @@ def test_they_were_taken_back_with_their_money(gym: Gym, session: Session, membe
     found = answered(gym, member)
     assert found.reason == Reason.NONE_LEFT
     assert found.sentence == "The last Spin sessions were taken back, because their payment was."
+
+
+def test_they_were_taken_back_though_no_money_went_back(gym: Gym, session: Session, member: Membership) -> None:
+    not_dues.mark(session, "stripe", "sub", reason="rent of a locker", by=BY)
+    sweep_to_the_end(session, NOW)
+    found = answered(gym, member)
+    assert found.sentence == ("The last Spin sessions were taken back, because their payment counts for none any more.")
 
 
 @pytest.mark.parametrize("is_recorded", [False, True])
