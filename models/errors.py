@@ -250,6 +250,10 @@ class PicksMissing(SppError, field="item_ids"):
     """{offer!r} requires {items}: pick it too."""
 
 
+class NoSuchSample(SppError, status=404):
+    """There is no sample {name!r} of {processor}: there are {known}."""
+
+
 class TooFewPicks(SppError, field="item_ids"):
     """{offer!r} asks for at least {minimum} session items; {picked} picked."""
 

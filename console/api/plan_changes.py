@@ -117,7 +117,7 @@ class MovedMemberships(Answer):
 def preview_plan_change(membership: Bought, query: PlanChangeQuery) -> PlannedChange:
     """Preview a plan change in words: what the console shows before it is done."""
     now = utc_now()
-    change = plan_change.plan_change(membership, **_wish(membership, query, now), now=now)
+    change = plan_change.preview(membership, **_wish(membership, query, now), now=now)
     plan = named_plan(change.term)
     return PlannedChange.of(membership_id=membership.id, **plan, since=change.start, what=change.words)
 

@@ -161,3 +161,7 @@ def spp() -> None:
     Commands use DATABASE_URL and BROKER_URL if they are set, and embedded servers on the folder .spp (or SPP_DATA)
     if not.
     """
+
+
+if __name__ == "__main__":
+    main()

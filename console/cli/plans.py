@@ -53,7 +53,7 @@ def change_plan(
             return
         membership = the_membership(session, email or "", membership_id, now=now)
         if since and withdraw:
-            withdrawn = plan_change.withdrawal(membership, since=since, now=now)
+            withdrawn = plan_change.preview_withdrawal(membership, since=since, now=now)
             if not dry_run:
                 plan_change.withdraw(session, membership, since=since, reason=reason or "", by=operator(), now=now)
             answer = {"membership": membership.id, "since": withdrawn.planned.since, "changed": not dry_run}
@@ -61,7 +61,7 @@ def change_plan(
             return
         term = _term(session, membership, offer_name, term_name, now)
         items = [named(session, Item, pick) for pick in picks] or None
-        change = plan_change.plan_change(membership, term=term, since=since, picks=items, now=now)
+        change = plan_change.preview(membership, term=term, since=since, picks=items, now=now)
         if not dry_run:
             plan_change.change_plan(
                 session, membership, term=term, since=since, picks=items, reason=reason or "", by=operator(), now=now

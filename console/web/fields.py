@@ -28,7 +28,7 @@ def query_id(name: str) -> int | None:
     return (parse_id(given) or abort(404)) if given else None
 
 
-LONG = 25
+LONG = 10
 """Rows of a list on a page that can become long."""
 
 

@@ -79,7 +79,7 @@ def change_plan(membership_id: int) -> Answer:
 
     def planned() -> plan_change.Change:
         picks = form.picked(term)
-        return plan_change.plan_change(membership, term=term, since=form.since.data, picks=picks, now=now)
+        return plan_change.preview(membership, term=term, since=form.since.data, picks=picks, now=now)
 
     def act() -> tuple[str, str]:
         words = planned().words
@@ -121,7 +121,7 @@ def withdraw_plan(membership_id: int) -> Answer:
     def planned(reason: str, *, preview: bool) -> Preview:
         day, now = form.since.data, utc_now()
         if preview:
-            return Preview(plan_change.withdrawal(membership, since=day, now=now).words, [])
+            return Preview(plan_change.preview_withdrawal(membership, since=day, now=now).words, [])
         done = plan_change.withdraw(database(), membership, since=day, reason=reason, by=actor(), now=now)
         return Preview(done.words, [])
 

@@ -37,9 +37,9 @@ def preview(session: Session, membership: Membership, club: Club) -> str:
         )
     left = counted(session.scalars(_GRANTS, {"membership": membership.id}).one(), "grant")
     return (
-        f"Payments made from now on count by the days of {club.name} ({club.time_zone}); of sessions that were used "
-        f"before such a payment is reversed, {_SHORTFALLS[ShortfallPolicy(club.shortfall_policy)]}. Payments made "
-        f"before, also those that are told of later, keep the days and rules of {before.name} ({before.time_zone}): "
+        f"Payments made from now on count by the days of {club.name}. If such a payment is reversed after its sessions "
+        f"were used, {_SHORTFALLS[ShortfallPolicy(club.shortfall_policy)]}. Payments made before, also those that are "
+        f"told of later, keep the days and rules of {before.name}: "
         f"{left} with sessions left {'keeps its' if left.startswith('1 ') else 'keep their'} last day. "
         "Terms and billing references stay."
     )

@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sqlalchemy import CheckConstraint, ForeignKey, exists, select, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, exists, select, text
 from sqlalchemy.orm import Mapped, Session, aliased, joinedload, mapped_column, relationship
 
 from models.catalogue.clubs import Club
@@ -92,7 +92,7 @@ class LifeAct(Base):
     replaces: Mapped[int | None] = mapped_column(ForeignKey("life_acts.id"), unique=True)
     """The version before this one."""
     undone: Mapped[bool] = mapped_column(default=False)
-    """It was undone by this act: it never was."""
+    """This version undoes the act, which counts as if it had never been."""
     action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"))
     recorded_at: Mapped[RecordedAt]
 
@@ -218,16 +218,23 @@ _IN_FORCE = select(LifeAct).where(~LifeAct.undone, ~exists().where(_LATER.replac
 
 def in_force(session: Session, *, membership_id: int | None = None, club_id: int | None = None) -> Sequence[LifeAct]:
     """The acts of a membership, or the closures of a club, that count; by their days."""
-    owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
-    query = _IN_FORCE.where(owner).options(joinedload(LifeAct.action))
+    query = _IN_FORCE.where(_owned_by(membership_id, club_id)).options(joinedload(LifeAct.action))
     return session.scalars(query.order_by(LifeAct.first_day, LifeAct.last_day, LifeAct.id)).all()
 
 
 def history(session: Session, *, membership_id: int | None = None, club_id: int | None = None) -> Sequence[LifeAct]:
     """Every act of a membership, or every closure of a club, with its changes and undoings; the newest first."""
-    owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
-    every = select(LifeAct).where(owner).options(joinedload(LifeAct.action)).order_by(LifeAct.id.desc())
+    every = (
+        select(LifeAct)
+        .where(_owned_by(membership_id, club_id))
+        .options(joinedload(LifeAct.action))
+        .order_by(LifeAct.id.desc())
+    )
     return session.scalars(every).all()
+
+
+def _owned_by(membership_id: int | None, club_id: int | None) -> ColumnElement[bool]:
+    return LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
 
 
 class Done(NamedTuple):

@@ -53,7 +53,7 @@ class Change(NamedTuple):
         return f"{said} From {then}, the planned change to {_plan(later.term)} takes over."
 
 
-def plan_change(
+def preview(
     membership: Membership, *, term: PaymentTerm, since: date | None, picks: Sequence[Item] | None, now: datetime
 ) -> Change:
     """The change of a membership to a payment term and picks from a local day on; today or None means from now.
@@ -82,12 +82,12 @@ def change_plan(
 ) -> MembershipTerms:  # fmt: skip
     """Make payments from this local day of the club on count by the payment term; today or None is from now on.
 
-    A later act for the same day replaces it. Raises ReasonMissing, TextTooLong and what `plan_change` raises.
+    A later act for the same day replaces it. Raises ReasonMissing, TextTooLong and what `preview` raises.
     """
     reason = actions.reason_given(reason)
     locks.change(session)
     lock_member(session, membership.member_id, field=None)
-    change = plan_change(membership, term=term, since=since, picks=picks, now=now)
+    change = preview(membership, term=term, since=since, picks=picks, now=now)
     made = _append(session, change, reason, by)
     _settle_again(session, [(membership, change.start)])
     return made
@@ -108,7 +108,7 @@ class Withdrawal(NamedTuple):
         return f"The change to {planned} planned for {day} is withdrawn: {stays} goes on."
 
 
-def withdrawal(membership: Membership, *, since: date, now: datetime) -> Withdrawal:
+def preview_withdrawal(membership: Membership, *, since: date, now: datetime) -> Withdrawal:
     """The withdrawal of the change that is planned for that local day. Changes nothing yet.
 
     Raises MemberErased or NotFound.
@@ -125,13 +125,13 @@ def withdraw(
 ) -> Withdrawal:
     """Withdraw the change that is planned for that local day: the terms before it go on.
 
-    Raises ReasonMissing, TextTooLong and what `withdrawal` raises.
+    Raises ReasonMissing, TextTooLong and what `preview_withdrawal` raises.
     """
     reason = actions.reason_given(reason)
     locks.change(session)
     lock_member(session, membership.member_id, field=None)
     session.expire(membership, ["versions"])
-    made = withdrawal(membership, since=since, now=now)
+    made = preview_withdrawal(membership, since=since, now=now)
     start, stays = made.planned.since, made.stays
     subject = f"membership {membership.id} to {_plan(made.planned.term)}, planned from {since}"
     act = actions.log(session, by, "withdraw plan change", subject, member_id=membership.member_id, reason=reason)
@@ -176,7 +176,7 @@ def moves(session: Session, terms: Collection[PaymentTerm], *, since: date | Non
         if term is None or not changed_terms.is_outdated(before, term):
             continue
         try:
-            found.changes.append(plan_change(membership, term=term, since=since, picks=None, now=now))
+            found.changes.append(preview(membership, term=term, since=since, picks=None, now=now))
         except SppError as error:
             found.left_out.append((membership, error))
     return found

@@ -61,7 +61,7 @@ def preview(
     keys = {"endpoint": endpoint, "reference": reference}
     having = owners(session, endpoint, reference)
     if membership.id not in having:
-        raise NotFound(field="reference", what=f"billing reference of membership {membership.id}", name=reference)
+        raise NotFound(field="reference", what=f"billing reference of membership {membership.id}:", name=reference)
     if into is not None and into.id == membership.id:
         raise SameMembership(membership=into.id)
     matched = session.scalars(_MATCHED, {**keys, "membership": membership.id}).one()

@@ -211,8 +211,7 @@ def _judge(position: Position) -> None:
         # What was settled before stays settled, whatever else is told of it.
         day = local_day(gone[0].erased_at or paid.occurred_at, gone[0].buyer.zone)
         position.state, position.owed = PaymentState.HELD, []
-        position.problem = f"its member was erased on {day}"
-        position.reasons = [Reason(ReviewReason.ERASED, position.problem)]
+        position.reasons = [Reason(ReviewReason.ERASED, f"its member was erased on {day}")]
     elif position.division.shares:
         position.state = PaymentState.FREEZE_FEE if found.is_freeze_fee else PaymentState.SETTLED
     else:

@@ -107,7 +107,7 @@ class TestAnotherPlan:
         move(gym, member, term=yearly, picks=[gym.spin])
         edit(gym, 10, 30)
         values: dict[str, Any] = {"term": gym.term, "since": None, "picks": None, "now": NOW + DAY}
-        said = plan_change.plan_change(member, **values).words
+        said = plan_change.preview(member, **values).words
         assert said.endswith(" From Mar 15, 2024, the planned change to Silver, Yearly takes over.")
         move(gym, member, since=None, now=NOW + DAY)
         with pytest.raises(NotChanged):
@@ -181,7 +181,7 @@ class TestAnotherPlan:
 
 class TestInWords:
     def words(self, gym: Gym, member: Membership, picks: list[Item], since: date | None = MOVED_ON) -> str:
-        return plan_change.plan_change(member, term=gym.term, since=since, picks=picks, now=NOW).words
+        return plan_change.preview(member, term=gym.term, since=since, picks=picks, now=NOW).words
 
     def test_what_is_more_less_new_and_gone(self, gym: Gym, session: Session, member: Membership) -> None:
         yoga = session_item("Yoga")
