@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
-.PHONY: demo test bench soak check screenshots lock clean
+.PHONY: demo up test bench soak check screenshots lock clean
 
 demo: .venv/.installed
 	@$(BIN)/spp demo
+
+up: .venv/.installed
+	@$(BIN)/spp up
 
 test: .venv/.installed .venv/.browser
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder

@@ -97,7 +97,7 @@ def only_stack(data: Path) -> Iterator[None]:
             file.seek(0)
             raise LocalFailure(
                 f"`spp up` is already running (pid {file.read().strip()}) on {data}. Stop it, or choose another "
-                "folder with --data and other ports with --port and --console-port."
+                "folder with --data."
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")

@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 import psutil
 
+from serving.address import check_free
+
 Process: TypeAlias = psutil.Process
 
 
@@ -91,21 +93,29 @@ def _group(pid: int) -> int | None:
 
 
 def free_port() -> int:
-    """A free loopback TCP port, reserved against other callers of this function while this process lives.
+    """A free loopback TCP port, held like any that `hold` returns.
 
     Below the range of outgoing connections: within it, a client that keeps retrying a stopped server would sooner or
     later get the port itself.
     """
     while True:
         port = random.randrange(20_000, 32_768)  # noqa: S311 - no secret
-        held = socket.socket(type=socket.SOCK_DGRAM)
-        with socket.socket() as probe:
-            try:
-                # The server does not listen yet; until then, holding the UDP port of that number reserves it.
-                held.bind(("127.0.0.1", port))
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                held.close()
-                continue
-        held.detach()  # stays open as long as this process lives
-        return port
+        with suppress(OSError):
+            return hold(port)
+
+
+def hold(port: int) -> int:
+    """The port, if it is free: reserved against other callers of this function while this process lives.
+
+    Raises OSError for one that is taken.
+    """
+    held = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        # The server does not listen yet; until then, holding the UDP port of that number reserves it.
+        held.bind(("127.0.0.1", port))
+        check_free("127.0.0.1", port)
+    except OSError:
+        held.close()
+        raise
+    held.detach()  # stays open as long as this process lives
+    return port

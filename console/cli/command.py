@@ -158,8 +158,8 @@ COMMANDS = [Lazy(name, module, text) for module, known in SUMMARIES.items() for 
 def spp() -> None:
     """Sessions Per Payment: paid dues become sessions, exactly once.
 
-    Commands use DATABASE_URL and BROKER_URL if they are set, and embedded servers on the folder .spp (or SPP_DATA)
-    if not.
+    Commands use DATABASE_URL and BROKER_URL if they are set. If not, they use embedded servers on a data folder:
+    SPP_DATA, or that of the `spp up` that runs, or `.spp` here or above.
     """
 
 

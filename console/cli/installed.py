@@ -5,6 +5,8 @@ Every command loads this module, so it imports `models` only where that is neede
 
 import os
 import pwd
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from local import home
+from local import home, stacks
 from runtime import settings
 from runtime.settings import DatabaseRole, Settings
 
@@ -21,13 +23,41 @@ if TYPE_CHECKING:
 
     from models.staff.actions import Actor
 
-DATA = Path(os.environ.get("SPP_DATA", ".spp"))
+_FOUND = "console.cli.data_folder"
 
 reason_option = click.option("--reason", required=True, help="Kept in the action log.")
 
 
 class Failed(click.ClickException):
     """Ends a command with its message and exit code 1."""
+
+
+def program() -> str:
+    """How this program is called in this terminal, for hints: `spp`, or its path where no folder of PATH has it."""
+    name = Path(sys.argv[0]).name
+    return sys.argv[0] if name == "spp" and shutil.which("spp") is None else "spp"
+
+
+def own_data() -> Path:
+    """The data folder that `spp up` uses without --data: SPP_DATA, or `.spp` here or above, or a new one here."""
+    return Path(given) if (given := os.environ.get("SPP_DATA")) else stacks.own_folder(Path.cwd())
+
+
+def data_folder() -> Path:
+    """The data folder that a command works on: SPP_DATA, or that of the running `spp up`, or `own_data`.
+
+    With DATABASE_URL no running stack is looked for: its data would be another database's. Raises SeveralStacks.
+    """
+    meta = click.get_current_context().find_root().meta
+    if _FOUND not in meta:  # asked once: a command sets DATABASE_URL for itself later
+        meta[_FOUND] = own_data()
+        if not {"SPP_DATA", "DATABASE_URL"} & os.environ.keys():
+            found = stacks.nearest(Path.cwd(), stacks.running())
+            if found and found.data != own_data().resolve():
+                click.echo(f"Using the running `spp up` on {found.data}.", err=True)
+                meta[_FOUND] = found.data
+    folder: Path = meta[_FOUND]
+    return folder
 
 
 @contextmanager
@@ -38,7 +68,7 @@ def installed_settings(
 
     Most commands act as the console does. Those that run a worker's job ask for its role.
     """
-    with home.installation(DATA) as (environment, _):
+    with home.installation(data_folder()) as (environment, _):
         os.environ.update(environment)
         yield settings.load(role, receives=receives)
 

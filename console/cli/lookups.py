@@ -5,7 +5,7 @@ from textwrap import shorten
 from typing import TypeVar
 
 import click
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from console.cli.installed import Failed
@@ -40,8 +40,9 @@ def the_endpoint(loaded: Settings, name: str) -> Endpoint:
 
 
 def named(session: Session, kind: type[Named], name: str) -> Named:
-    """The club, item or offer of that name. Raises Failed."""
-    found = session.scalar(select(kind).where(kind.name == name))
+    """The club, item or offer of that name; of another case, if none has it as it is written. Raises Failed."""
+    same = func.lower(kind.name) == name.lower()
+    found = session.scalar(select(kind).where(same).order_by(kind.name != name).limit(1))
     if found is None:
         raise unknown(kind.__name__.lower(), name, session.scalars(select(kind.name).order_by(kind.name)))
     return found

@@ -17,6 +17,7 @@ from models.ledger import redemptions
 from models.ledger.occasions import MANAGER_BACK, Occasion
 from models.ledger.redemptions import Redemption
 from models.members.memberships import Member, the_member
+from models.statements import left as statement_left
 from models.statements import why_not
 from models.wording import sessions_of
 
@@ -55,7 +56,8 @@ def redeem(
                 session, member_id=person.id, item_id=wanted.id, quantity=quantity, key=key, by=operator(), now=now,
                 occasion=occasion, back=MANAGER_BACK, override_reason=override_reason,
             )  # fmt: skip
-    _show_answer(answer, key, "taken from")
+        left = statement_left.left(session, person, wanted, datetime.now(UTC))
+    _show_answer(answer, key, "taken from", left)
 
 
 @click.command("give-back")
@@ -70,13 +72,17 @@ def give_back(redemption_id: int, quantity: int | None, key: str | None) -> None
         answer = redemptions.give_back(
             session, redemption_id=redemption_id, key=key, by=operator(), now=datetime.now(UTC), quantity=quantity
         )
-    _show_answer(answer, key, "returned to")
+        returned = session.get_one(Redemption, answer.redemption_id)
+        person, item = the_member(session, str(returned.member_id)), session.get_one(Item, returned.item_id)
+        left = statement_left.left(session, person, item, datetime.now(UTC))
+    _show_answer(answer, key, "returned to", left)
 
 
-def _show_answer(answer: redemptions.Answer, key: str, verb: str) -> None:
+def _show_answer(answer: redemptions.Answer, key: str, verb: str, left: str) -> None:
     draws = [draw._asdict() for draw in answer.draws]
     show.answer(
-        {"redemption": answer.redemption_id, "idempotency_key": key, "draws": draws},
+        {"redemption": answer.redemption_id, "idempotency_key": key, "draws": draws, "left": left},
+        left,
         *(f"{draw.quantity} {verb} grant {draw.grant_id}" for draw in answer.draws),
         f"Redemption {answer.redemption_id}, idempotency key {key}",
     )

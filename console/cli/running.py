@@ -2,54 +2,62 @@
 
 import os
 import shlex
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from console.cli import show
-from console.cli.installed import DATA, Failed, database, installed_settings
-from local import home
+from console.cli.installed import Failed, data_folder, database, installed_settings, own_data, program
+from local import home, processes, stacks
 from runtime import settings
 
 PORT = click.IntRange(0, 65535)
+NEXT = 50
+"""How many further ports are tried before any free one is taken."""
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), default=DATA, show_default=True, help="Folder of all data.")
-@click.option("--port", type=PORT, default=8080, show_default=True, help="For webhooks; 0 for a free one.")
-@click.option("--console-port", type=PORT, default=8081, show_default=True, help="For the console; 0 for a free one.")
-def up(data: Path, port: int, console_port: int) -> None:
+@click.option(
+    "--data", type=click.Path(path_type=Path), default=own_data, show_default=".spp, or SPP_DATA",
+    help="Folder of all data.",
+)  # fmt: skip
+@click.option("--port", type=PORT, help="For webhooks; 0 for a free one.  [default: 8080, or the next free one]")
+@click.option("--console-port", type=PORT, help="For the console.  [default: 8081, or the next free one]")
+def up(data: Path, port: int | None, console_port: int | None) -> None:
     """Run everything on this machine until Ctrl-C; data is kept between runs."""
     from local.stack import Stack
     from webhooks.processors import adapters
 
     if port and port == console_port:
         raise click.UsageError(f"--port and --console-port are both {port}: choose two ports.")
-    own_folder = data.resolve() != Path(".spp").resolve()
-    export = f"export SPP_DATA={shlex.quote(str(data.resolve()))}"
-    embedded = "DATABASE_URL" not in os.environ
-    with home.only_stack(data):
-        _check_ports({"--port": port, "--console-port": console_port})
+    spp, data, embedded = program(), data.resolve(), "DATABASE_URL" not in os.environ
+    with home.only_stack(data), ExitStack() as register:
+        others = stacks.running()
+        port = _port("--port", port, 8080, "webhooks")
+        console_port = _port("--console-port", console_port, 8081, "the console")
         click.echo("Starting ...")
-        if own_folder:
-            click.echo(f"  in other terminals, first: {export}")
         with home.installation(data, broker=True) as (environment, servers):
             os.environ.update(environment)
             adapters(settings.load().endpoints)
             stack = Stack(environment, data / "logs", port=port, console_port=console_port, servers=servers)
+            mine = stacks.RunningStack(data, Path.cwd(), os.getpid(), stack.console_url, stack.url)
+            found = register.enter_context(stacks.registered(mine))
             try:
                 stack.start(*stack.commands)
                 stack.wait_ready()
                 home.remember_url(data, stack.url)
+                click.echo(f"Console   {stack.console_url}   {_login(data if embedded else None)}".rstrip())
+                click.echo("Webhooks")
                 for one in settings.load().endpoints:
                     click.echo(f"  POST {stack.url}/webhooks/{one.name}   {one.processor}, {one.mode} mode")
-                click.echo(f"  console at {stack.console_url}   {_login(data if embedded else None)}")
+                click.echo(f"Logs and data in {data}")
                 click.echo(f"  DATABASE_URL={environment['DATABASE_URL']}")
-                click.echo(f"  logs and data in {data.resolve()}")
-                after = f"after `{export}`, " if own_folder else ""
-                hint = f"{after}`spp demo-data` makes a gym to try, `spp send` posts a webhook."
-                click.echo(f"Running. Ctrl-C stops it; {hint}")
+                if others or not found:
+                    click.echo(f"Other terminals choose this one by: export SPP_DATA={shlex.quote(str(data))}")
+                hint = f"In another terminal, `{spp} demo-data` makes a gym to try, `{spp} send` posts a webhook."
+                click.echo(f"Running. Ctrl-C stops it. {hint}")
                 stack.run_until_interrupted(click.echo)
             finally:
                 click.echo("Stopping ...")
@@ -57,27 +65,44 @@ def up(data: Path, port: int, console_port: int) -> None:
     click.echo("Stopped.")
 
 
-def _check_ports(ports: dict[str, int]) -> None:
-    """Refuse a port that another server has: its answers would pass for ours."""
-    from serving.address import check_free
+def _port(option: str, given: int | None, usual: int, use: str) -> int:
+    """The port that was given; without one the usual port, or the next free one if another server has that.
 
-    for option, port in ports.items():
-        try:
-            check_free("127.0.0.1", port)
-        except OSError as error:
+    A port that another server has is refused: its answers would pass for ours. Raises Failed.
+    """
+    if given == 0:
+        return processes.free_port()
+    try:
+        return processes.hold(given or usual)
+    except OSError as error:
+        if given:
             why = error.strerror or str(error)
-            raise Failed(f"Port {port} cannot be used: {why}. Choose another with {option}.") from None
+            raise Failed(f"Port {given} cannot be used: {why}. Choose another with {option}.") from None
+    port = _next_free(usual)
+    click.echo(f"Port {usual} is taken: {use} get{'s' * use.startswith('the')} {port}.")
+    return port
+
+
+def _next_free(usual: int) -> int:
+    """Every second port after the usual one is tried, so that two stacks have theirs side by side."""
+    for port in range(usual + 2, usual + 2 * NEXT, 2):
+        with suppress(OSError):
+            return processes.hold(port)
+    return processes.free_port()
 
 
 def _login(data: Path | None) -> str:
-    """The demo login or, if there is none, how to make an account. `data` is None for a database of the user's own."""
+    """The demo login or, without it, how to log in. `data` is None for a database of the user's own."""
     from local import first_login
+    from models.staff import accounts
 
     with database() as session:
         login = first_login.credentials(session, data) if data else None
+        known = accounts.exist(session)
     if login:
         return f"log in as {login}"
-    return "`spp demo-data` or `spp user add` makes an account" if data else "`spp user add` makes an account"
+    spp = program()
+    return "" if known else f"no account yet: {f'`{spp} demo-data` or ' * bool(data)}`{spp} user add` makes one"
 
 
 @click.command("demo")
@@ -114,7 +139,7 @@ def demo_data() -> None:
 
     embedded = "DATABASE_URL" not in os.environ
     with database() as session:
-        login = first_login.make(session, DATA, now=datetime.now(UTC)) if embedded else None
+        login = first_login.make(session, data_folder(), now=datetime.now(UTC)) if embedded else None
         made = [
             {
                 "member": membership.member.email,

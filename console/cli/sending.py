@@ -12,12 +12,14 @@ from urllib.request import Request, urlopen
 
 import click
 
-from console.cli import show
-from console.cli.installed import DATA, Failed, database, installed_settings
+from console.cli import delivered, show
+from console.cli.delivered import Answer
+from console.cli.installed import Failed, data_folder, database, installed_settings
 from console.cli.lookups import the_endpoint
-from local import endpoints, home, samples
+from local import endpoints, home, samples, stacks
 from models.members.memberships import the_member
 from runtime.settings import Endpoint
+from webhooks.correlation import DELIVERY_ID
 from webhooks.processors import Delivery, adapter, processor_class
 
 _AMOUNT = re.compile(rb'((?:value|amount\w*)"?\s*[:>]\s*"?)[0-9]')
@@ -46,19 +48,22 @@ def send(
         raise click.UsageError("Give either FILE, or --sample and --member.")
     contents: Sequence[bytes] = [file.read()] if file else []
     with installed_settings(None) as loaded:
-        known = the_endpoint(loaded, endpoint)
+        known, data = the_endpoint(loaded, endpoint), data_folder()
         if sample and email:
             contents = _sample(known, sample, email)
-    address = url or os.environ.get("SPP_WEBHOOKS_URL") or home.remembered_url(DATA)
-    if address is None:
-        raise Failed("There is no webhook server to post to: start `spp up`, or give --url.")
-    processor = adapter(known)
-    deliveries = [processor.sign(content, int(time()) - age) for content in contents]
-    answers = [_post(address, endpoint, _tampered(one) if tamper else one) for one in deliveries]
-    known_answers = [{"status": status, "body": text} for status, text in answers]
-    lines = [f"{status} {text or 'stored'}" for status, text in answers]
-    show.answer(known_answers[0] if file else known_answers, *lines)
-    if not all(200 <= status < 300 for status, _ in answers):
+        address = url or os.environ.get("SPP_WEBHOOKS_URL") or home.remembered_url(data)
+        if address is None:
+            raise Failed("There is no webhook server to post to: start `spp up`, or give --url.")
+        processor = adapter(known)
+        deliveries = [processor.sign(content, int(time()) - age) for content in contents]
+        posted = [_tampered(one) if tamper else one for one in deliveries]
+        answers = [_post(address, endpoint, one) for one in posted]
+        results = delivered.results(processor, posted, answers)
+    console = stacks.on(data)
+    lines = [line for one in results for line in delivered.lines(one, console.console if console else None)]
+    answered = [one.as_json() for one in results]
+    show.answer(answered[0] if file else answered, *lines)
+    if not all(200 <= answer.status < 300 for answer in answers):
         raise click.exceptions.Exit(1)
 
 
@@ -82,7 +87,7 @@ def _sample(endpoint: Endpoint, name: str, email: str) -> Sequence[bytes]:
             amount_minor=membership.terms_at(now).dues_minor, currency=membership.currency,
             account=endpoint.account, digits=processor_class(endpoint).digits,
         )  # fmt: skip
-    endpoints.put_api_objects(DATA, endpoint, made)
+    endpoints.put_api_objects(data_folder(), endpoint, made)
     return [one.content for one in made]
 
 
@@ -92,12 +97,12 @@ def _tampered(delivery: Delivery) -> Delivery:
     return delivery._replace(body=changed if changed != delivery.body else delivery.body + b" ")
 
 
-def _post(address: str, endpoint: str, delivery: Delivery) -> tuple[int, str]:
+def _post(address: str, endpoint: str, delivery: Delivery) -> Answer:
     try:
         request = Request(f"{address}/webhooks/{endpoint}", delivery.body, delivery.headers)  # noqa: S310
         with urlopen(request, timeout=15) as response:  # noqa: S310 -- the user names the address
-            return response.status, response.read().decode()
+            return Answer(response.status, response.read().decode(), response.headers.get(DELIVERY_ID, ""))
     except HTTPError as error:
-        return error.code, error.read().decode(errors="replace")
+        return Answer(error.code, error.read().decode(errors="replace"), error.headers.get(DELIVERY_ID, ""))
     except (URLError, OSError, HTTPException, ValueError) as error:
-        raise Failed(f"{address} does not answer: {error}") from None
+        raise Failed(f"{address} does not answer: {error}. Start `spp up`, or give --url.") from None

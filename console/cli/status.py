@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from console import broker_state
 from console.broker_state import BrokerState
 from console.cli import show
-from console.cli.installed import opened
+from console.cli.installed import data_folder, opened
+from local import stacks
 from models.operations import alarms
 from models.operations.alarms import Alarm, Situation
 from models.operations.figures import EndpointFigures
+from models.operations.first_steps import FirstSteps, first_steps
 from models.operations.headline import headline
 from models.operations.heartbeats import ProcessKind
 from models.operations.recent import Recent
@@ -38,6 +40,10 @@ class Seen:
     now: Situation
     alarms: Sequence[Alarm]
     broker: BrokerState
+    first_steps: FirstSteps | None = None
+    """None once a payment has given sessions."""
+    console: str | None = None
+    """The address of the console that `spp up` runs here."""
 
 
 @click.command()
@@ -47,14 +53,22 @@ def status(watch: bool) -> None:
     """Show whether payments turn into sessions: queues, workers, jobs, broker and alarms."""
     with opened(pool_size=1) as (loaded, make):
         broker = broker_state.recent(loaded.broker_url)
-        look = lookout(make, loaded, broker)
+        look, has_endpoint = lookout(make, loaded, broker), bool(loaded.endpoints)
+
+        def seen() -> Seen:
+            now = look.now()
+            with make() as session:
+                steps = first_steps(session, has_endpoint=has_endpoint)
+            up = stacks.on(data_folder())
+            return Seen(now, alarms.fired(now), broker(), steps, up.console if up else None)
+
         if not watch:
-            _show(_look(look, broker))
+            _show(seen())
             return
         with suppress(KeyboardInterrupt):
             while True:
                 try:
-                    _show(_look(look, broker), CLEAR)
+                    _show(seen(), CLEAR)
                 except SQLAlchemyError as error:
                     message = f"The database does not answer: {first_line(error)}"
                     show.answer({"error": message}, CLEAR + message)
@@ -66,11 +80,6 @@ def lookout(make: sessionmaker[Session], settings: Settings, broker: Recent[Brok
     return Lookout(make, settings, now_s=0, broker=lambda: broker().trouble)
 
 
-def _look(look: Lookout, broker: Recent[BrokerState]) -> Seen:
-    now = look.now()
-    return Seen(now, alarms.fired(now), broker())
-
-
 def _show(seen: Seen, before: str = "") -> None:
     now = seen.now
     known = {
@@ -80,12 +89,14 @@ def _show(seen: Seen, before: str = "") -> None:
         "web": [process._asdict() for process in now.web],
         "jobs": [asdict(job) for job in now.jobs],
         "broker": asdict(seen.broker),
+        "console": seen.console,
+        "first_steps": [step._asdict() for step in seen.first_steps.steps] if seen.first_steps else None,
     }
     show.answer(known, before + "\n".join(screen(seen)))
 
 
 def screen(seen: Seen) -> list[str]:
-    """The overview as lines of at most 80 characters: 24 lines for three endpoints without alarms."""
+    """The overview as lines of at most 80 characters: 24 lines for three endpoints where nothing waits for anybody."""
     now, figures = seen.now, seen.now.figures
     rows = [("total", figures.total), *figures.endpoints.items()]
     worst = next((alarm.severity.upper() for alarm in seen.alarms), "OK")
@@ -103,9 +114,39 @@ def screen(seen: Seen) -> list[str]:
     lines.append(f"Broker   {seen.broker.summary}")
     lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_grants:,} grants")
     lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
+    for label, said in (
+        ("Console", seen.console), ("To do", _to_do(figures.total)), ("Next", _next(seen.first_steps))
+    ):  # fmt: skip
+        lines += wrap(f"{label:8} {said}", WIDTH, subsequent_indent=" " * 9) if said else []
     for alarm in seen.alarms:
         lines += wrap(f"{alarm.severity.upper():8} {alarm.message}", WIDTH, subsequent_indent=" " * 9)
     return lines
+
+
+_TO_DO = {
+    "in_review": ("in review", "spp review"),
+    "unmatched": ("of them unmatched", "spp review --reason unmatched"),
+    "quarantined": ("quarantined", "spp quarantine"),
+    "dead": ("failed", "spp events --state dead"),
+    "waiting_all": ("waiting", "spp events --state pending"),
+}
+"""What waits for somebody: the figure, what it is called, and the command that lists it."""
+
+
+def _to_do(total: EndpointFigures) -> str:
+    """`2 in review (`spp review`), 1 failed (`spp events --state dead`)`; empty if nothing waits."""
+    waiting = total.due + total.paused_due + total.retrying
+    numbers = {**asdict(total), "waiting_all": waiting}
+    said = [f"{numbers[name]:,} {what} (`{command}`)" for name, (what, command) in _TO_DO.items() if numbers[name]]
+    return ", ".join(said)
+
+
+def _next(steps: FirstSteps | None) -> str:
+    """The next of the first steps, until a payment has given sessions."""
+    if steps is None:
+        return ""
+    what = steps.next.hint or steps.next.what
+    return f"{what} (first steps: {steps.done} of {len(steps.steps)} done)"
 
 
 _BACKLOG = {

@@ -23,6 +23,7 @@ from console.web import (
     audits,
     clubs,
     expiry,
+    first_steps,
     formats,
     inventory,
     log,
@@ -113,6 +114,7 @@ def create_app(settings: Settings) -> Flask:
     Bootstrap5(app)
     CSRFProtect(app)
     formats.install(app)
+    first_steps.install(app)
     _pages(app)
     _errors(app)
 

@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from sqlalchemy import CheckConstraint, String, or_, select
+from sqlalchemy import CheckConstraint, String, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -111,6 +111,11 @@ def find(session: Session, email: str, *, lock: bool = False) -> Staff | None:
     if lock:
         query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
     return session.scalar(query)
+
+
+def exist(session: Session) -> bool:
+    """Whether there is any account."""
+    return bool(session.scalar(select(exists(select(Staff.id)))))
 
 
 def change_role(session: Session, person: Staff, role: Role, *, by: Actor) -> None:

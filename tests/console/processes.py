@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from local.processes import wait_gone
 from local.stack import ROOT
 
 SPP = [sys.executable, "-c", "from console.cli.command import main; main()"]
+FREE = ("--port", "0", "--console-port", "0")
 
 
 def spp(*arguments: str, stdin: bytes = b"", tree: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -28,13 +29,13 @@ def spp(*arguments: str, stdin: bytes = b"", tree: Path = ROOT, **variables: str
 class Up:
     """`spp up` on a folder, and the processes that it brought to life."""
 
-    def __init__(self, data: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, data: Path, ports: Sequence[str], variables: Mapping[str, str]) -> None:
         self.data = data
         self.lines: list[str] = []
         self._process = subprocess.Popen(
-            [*SPP, "up", "--data", str(data), "--port", "0", "--console-port", "0"],
+            [*SPP, "up", "--data", str(data), *ports],
             cwd=ROOT,
-            env={**os.environ, **variables},
+            env={**os.environ, "XDG_STATE_HOME": str(data.parent / "state"), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -79,9 +80,9 @@ class Up:
 
 
 @contextmanager
-def up(data: Path, **variables: str) -> Iterator[Up]:
-    """`spp up`, once it says that it runs."""
-    running = Up(data, variables)
+def up(data: Path, ports: Sequence[str] = FREE, **variables: str) -> Iterator[Up]:
+    """`spp up`, once it says that it runs. Other terminals find it with XDG_STATE_HOME beside its data."""
+    running = Up(data, ports, variables)
     try:
         running.read_until("Running.")
         yield running

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from models.catalogue import days
+from models.wording import day_of
 from tests.console.conftest import Spp
 
 ANN = "ann@example.com"
@@ -25,6 +27,22 @@ def test_a_redemption_says_its_occasion_and_is_found_by_its_key(paid_ann: Spp) -
     missing = paid_ann("redemption", "never")
     assert (missing.code, missing.out) == (1, "")
     assert "There is no redemption with the key 'never'." in missing.err
+
+
+def test_it_says_what_is_left_and_until_when(paid_ann: Spp) -> None:
+    def first_line(*command: str) -> str:
+        return str(paid_ann(*command).out.splitlines()[0])
+
+    assert first_line("redeem", ANN, "group class", "2") == "Ann Archer has 6 Group Class left, which never expire."
+    assert first_line("give-back", "1", "--quantity", "1") == "Ann Archer has 7 Group Class left, which never expire."
+    grants = paid_ann("member", ANN, "--json").json["grants"]
+    (training,) = (row for row in grants if row["item"] == "Personal Training")
+    last_day = day_of(days.last_day(datetime.fromisoformat(training["expires_at"]), "America/Chicago"))
+    said = first_line("redeem", ANN, "Personal Training", "3")
+    assert said == f"Ann Archer has 1 Personal Training left, usable until {last_day}."
+    paid_ann("adjust", ANN, "Personal Training", "2", "--reason", "goodwill", "--note", "a class fell out")
+    said = paid_ann("give-back", "3", "--quantity", "1", "--json").json["left"]
+    assert said == f"Ann Archer has 4 Personal Training left: 2 usable until {last_day}, the others longer."
 
 
 def test_a_redemption_is_dated_back(paid_ann: Spp) -> None:

@@ -143,6 +143,16 @@ def test_a_monitor_is_told_that_nothing_can_be_known(spp: Spp, monkeypatch: pyte
     assert len(done.out.splitlines()) == 1
 
 
+def test_the_overview_says_what_waits_for_whom_and_the_next_of_the_first_steps(spp: Spp, alive: Make) -> None:
+    assert "Next     Add your club (first steps: 1 of 6 done)" in spp("status").out.splitlines()
+    assert "To do" not in spp("status").out
+    with alive.begin() as session:
+        tell(session, paid("in", "sub"))
+    put(alive, state="'dead'")
+    said = " ".join(spp("status").out.split())
+    assert "To do 1 in review (`spp review`), 1 of them unmatched (`spp review --reason unmatched`), 1 failed" in said
+
+
 def test_the_overview_tells_programs_everything(spp: Spp, alive: Make) -> None:
     put(alive, next_attempt_at="now() - interval '90 s'")
     shown = spp("status", "--json").json
@@ -201,7 +211,10 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
     now = Situation(figures, [worker(n) for n in range(9)], jobs, web=web)
     quiet = Seen(now, [], BrokerState(queues={"events": 5}))
     lines = screen(quiet)
-    assert len(lines) <= 23  # and the prompt
+    to_do = next(place for place, line in enumerate(lines) if line.startswith("To do"))
+    assert to_do <= 23  # and the prompt
+    said = " ".join(line.strip() for line in lines[to_do:])
+    assert "99,999 quarantined (`spp quarantine`), 99,999 failed (`spp events --state dead`)" in said
     assert max(map(len, lines)) <= 80
     rows = [line for line in lines if line.startswith("a-very-long")]
     assert len(rows) == 6

@@ -56,8 +56,8 @@ def stops(running: Up, signum: signal.Signals) -> bool:
 
 def the_console(running: Up) -> tuple[str, str]:
     """Its address, and what is said about logging in."""
-    [line] = [line for line in running.lines if line.startswith("  console at ")]
-    address, _, login = line.removeprefix("  console at ").partition("   ")
+    first = running.lines[running.lines.index("Starting ...") + 1]
+    address, _, login = first.removeprefix("Console   ").partition("   ")
     return address, login
 
 
@@ -77,14 +77,21 @@ def test_up_works_stops_and_keeps_its_data(data: Path) -> None:
         addresses = [line.split()[1] for line in running.lines if line.startswith("  POST ")]
         assert [address.rpartition("/")[2] for address in addresses] == list(ENDPOINTS)
         assert any(line.startswith("  DATABASE_URL=postgresql") for line in running.lines)
-        assert the_console(running)[1] == "`spp demo-data` or `spp user add` makes an account"
+        assert the_console(running)[1] == "no account yet: `spp demo-data` or `spp user add` makes one"
         made = spp("demo-data", SPP_DATA=str(data)).stdout.splitlines()[-1]
         login = re.fullmatch(r"Log in to the console as (\S+) with password (\S+)\.", made)
         assert login
         assert logs_in(the_console(running)[0], *login.groups())
 
         body = paid_now("in_1", "sub_ann")
-        assert send(data, body) == (0, {"status": 200, "body": ""})
+        code, answer = send(data, body)
+        assert (code, answer["status"], answer["events"][0]["is_new"]) == (0, 200, True)
+        credited = "credited 4 Personal Training and 8 Group Class to Ann Archer"
+        assert answer["events"][0]["what"] == credited
+        again = spp("send", "stripe", "-", stdin=body, SPP_DATA=str(data), XDG_STATE_HOME=str(data.parent / "state"))
+        console = the_console(running)[0]
+        said = f"a duplicate of event 1, which {credited}: {console}/members/1\n"
+        assert (again.stdout, again.returncode) == (said, 0)
         until(lambda: usable(data, "ann@example.com") == {"Personal Training": 4, "Group Class": 8})
         elsewhere = addresses[0].removesuffix("/webhooks/stripe")
         assert send(data, body, "--url", elsewhere)[0] == 0
@@ -157,31 +164,42 @@ def test_a_folder_that_cannot_be_made_is_refused(data: Path) -> None:
             assert done.stderr.startswith(f"Error: The data folder {folder} cannot be made: {why}. Choose another")
 
 
-def test_a_second_stack_on_the_folder_or_the_ports_of_a_first_is_refused(data: Path) -> None:
-    with up(data) as running:
+def test_a_second_stack_takes_free_ports_and_other_terminals_choose_one_of_both(data: Path) -> None:
+    other, state = data.parent / "other", {"XDG_STATE_HOME": str(data.parent / "state")}
+    with up(data, ports=()) as first:
         done = spp("up", "--data", str(data), "--port", "0", "--console-port", "0")
         assert (done.returncode, done.stdout) == (1, "")
-        assert f"`spp up` is already running (pid {running.pid}) on {data}." in done.stderr
-        port = running.port
+        assert f"`spp up` is already running (pid {first.pid}) on {data}." in done.stderr
+        port = first.port
         for options in (["--port", port, "--console-port", "0"], ["--port", "0", "--console-port", port]):
-            done = spp("up", "--data", str(data.parent / "other"), *options)
+            done = spp("up", "--data", str(other), *options)
             assert (done.returncode, done.stdout) == (1, "")
             wrong = options[options.index(port) - 1]
             assert f"Port {port} cannot be used: Address already in use. Choose another with {wrong}." in done.stderr
-        assert running.interrupt() == 0
+        status = spp("status", tree=data.parent, **state)
+        assert f"Console  {the_console(first)[0]}" in status.stdout
+        assert re.search("Broker +queues: events 0", status.stdout)
+        assert status.stderr == f"Using the running `spp up` on {data}.\n"
+
+        with up(other, ports=()) as second:
+            assert second.lines[0] == f"Port 8080 is taken: webhooks get {second.port}."
+            assert second.port not in ("8080", port)
+            assert the_console(second)[0] != the_console(first)[0]
+            assert any(line.endswith(f"export SPP_DATA={other}") for line in second.lines)
+            done = spp("status", tree=data.parent, **state)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr.startswith("Error: `spp up` runs 2 times. Choose one of them by its data folder:")
+            for running in (first, second):
+                assert f"export SPP_DATA={running.data}   console at {the_console(running)[0]}" in done.stderr
+            assert second.interrupt() == 0
+        assert spp("status", tree=data.parent, **state).returncode == 0
+        assert first.interrupt() == 0
 
 
 def test_the_same_port_for_both_servers_is_wrong_usage(data: Path) -> None:
     done = spp("up", "--data", str(data), "--port", "8123", "--console-port", "8123")
     assert done.returncode == 2
     assert "--port and --console-port are both 8123" in done.stderr
-
-
-def test_other_terminals_are_shown_how_to_use_the_folder(data: Path) -> None:
-    with up(data) as running:
-        assert running.lines[1] == f"  in other terminals, first: export SPP_DATA={data}"
-        assert f"after `export SPP_DATA={data}`, `spp demo-data` makes a gym" in running.lines[-1]
-        assert re.search("Broker +queues: events 0", spp("status", SPP_DATA=str(data)).stdout)
 
 
 def test_an_embedded_server_that_died_is_started_again(data: Path) -> None:

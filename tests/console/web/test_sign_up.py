@@ -89,10 +89,8 @@ class TestChoosing:
         assert "Choose a club" in desk.text
         assert "Gold" not in desk.text
         desk.get(f"/sign-up/?club={tokyo.id}")
-        assert (
-            "No offer is on sale at Tokyo: a manager publishes one in the Offer Builder, with a payment term in JPY."
-            in desk.text
-        )
+        publish = "Publish one in the Offer Builder, with a payment term in JPY. New offer: a manager can do that."
+        assert f"No offer is on sale at Tokyo. {publish}" in desk.text
         desk.get(f"/sign-up/?club={gym.club.id}")
         assert "Choose an offer Gold Silver" in desk.text
         desk.get(f"/sign-up/?club={gym.club.id}&offer={silver.id}")
@@ -167,7 +165,7 @@ class TestChoosing:
     def test_an_empty_gym_says_what_comes_first(self, log_in: LogIn) -> None:
         desk = log_in(Role.DESK)
         desk.get("/sign-up/")
-        assert "There is no club yet: a manager makes one under Clubs." in desk.text
+        assert "There is no club yet. Members sign up at a club. New club: a manager can do that." in desk.text
 
     @pytest.mark.parametrize(
         "asked",

@@ -1,0 +1,114 @@
+"""What became of an event, in one sentence: what it did for whom, or why it did nothing. Read only."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models.inbox import pauses, story
+from models.inbox.events import EventState, WebhookEvent
+from models.inbox.story import Caused, Story
+from models.ledger.kinds import EntryKind
+from models.payments import reviewing
+from models.wording import joined
+
+_SESSIONS = {
+    EntryKind.GRANT: "credited {} to {}",
+    EntryKind.REINSTATEMENT: "gave {} back to {}",
+    EntryKind.CLAWBACK: "took {} back from {}",
+}
+"""What entries of a kind did, in the order in which it is said."""
+
+
+class Look(StrEnum):
+    """Where people look at what became of the event."""
+
+    EVENT = "event"
+    MEMBER = "member"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one event."""
+
+    event_id: int
+    """The number of our row."""
+    state: str
+    what: str
+    """`credited 8 Group Class to Ann Archer`; `in review: no membership has the reference sub_1`."""
+    look: Look
+    member_id: int | None
+    """Where to look, if that is at a member."""
+    is_resting: bool = False
+    """Whether it waits for more than a worker: its endpoint is paused, or its last try failed."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a worker is done with the event."""
+        return self.state != EventState.PENDING
+
+
+def outcomes(session: Session, event_ids: Sequence[int]) -> list[Outcome]:
+    """What has become of these events, in their order."""
+    found = {one.id: one for one in session.scalars(select(WebhookEvent).where(WebhookEvent.id.in_(event_ids)))}
+    events = [found[event_id] for event_id in event_ids if event_id in found]
+    return [_outcome(session, one) for one in story.stories(session, events)]
+
+
+def _outcome(session: Session, told: Story) -> Outcome:
+    event = told.event
+    match event.state:
+        case EventState.QUARANTINED:
+            return Outcome(event.id, event.state, f"in quarantine: {event.reason}", Look.EVENT, None)
+        case EventState.DEAD:
+            what = f"given up after {event.attempts} tries: {event.error}"
+            return Outcome(event.id, event.state, what, Look.EVENT, None)
+        case EventState.IGNORED:
+            return Outcome(event.id, event.state, f"without effect: {event.reason}", Look.EVENT, None)
+        case EventState.PENDING:
+            paused = event.endpoint in [pause.endpoint for pause in pauses.paused(session)]
+            cause = f"{event.endpoint} is paused" if paused else event.error
+            what = f"waiting: {cause}" if cause else "waiting for a worker"
+            return Outcome(event.id, event.state, what, Look.EVENT, None, bool(cause))
+    did = _did(told.entries)
+    why = list(_in_review(session, told))
+    said = [*([joined(did)] if did else []), *([f"in review: {'; '.join(why)}"] if why else [])]
+    member_id = told.entries[0].member_id if told.entries else None
+    look = Look.REVIEW if why else Look.MEMBER if member_id else Look.EVENT
+    return Outcome(event.id, event.state, "; ".join(said) or "moved no sessions", look, member_id)
+
+
+def _did(entries: Sequence[Caused]) -> list[str]:
+    """`credited 8 Group Class and 4 Spin to Ann Archer`, for each kind of movement and each member."""
+    moved: dict[tuple[str, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    names: dict[int, str] = {}
+    for entry in entries:
+        moved[entry.kind, entry.member_id][entry.item] += abs(entry.quantity)
+        names[entry.member_id] = entry.member
+    return [
+        words.format(joined([f"{number} {item}" for item, number in items.items()]), names[member_id])
+        for kind, words in _SESSIONS.items()
+        for (moved_by, member_id), counts in moved.items()
+        if moved_by == kind and (items := {item: number for item, number in counts.items() if number})
+    ]
+
+
+def _in_review(session: Session, told: Story) -> Iterable[str]:
+    """The sentences of every reason for which a payment of the event stands in review."""
+    for payment_id in dict.fromkeys(fact.payment_id for fact in told.facts):
+        one = reviewing.of_payment(session, payment_id)
+        yield from (what for _, what in one.reasons) if one else ()
+
+
+def find(session: Session, endpoint: str, event_id: str, body: bytes) -> WebhookEvent | None:
+    """The row for an event that was delivered: of several with its id the one with this body, or else the first."""
+    of_endpoint = select(WebhookEvent).where(WebhookEvent.endpoint == endpoint, WebhookEvent.event_id == event_id)
+    first = session.scalar(of_endpoint.where(WebhookEvent.conflicts_with.is_(None)))
+    if first is None:
+        return None
+    rows = [first, *session.scalars(select(WebhookEvent).where(WebhookEvent.conflicts_with == first.id))]
+    return next((row for row in rows if row.body == body), first)
