@@ -251,7 +251,7 @@ def _do(act: Act, dry_run: bool, now: datetime) -> None:
             "days": version.days, "undone": version.undone, "changed": not dry_run, "waiting": waiting,
         }  # fmt: skip
     what = f"{answer['kind'].capitalize()} of membership {answer['membership']}, {answer['days']}"
-    if show.as_json({**answer, "moves": [_moved(one) for one in moved]}):
+    if show.as_json({**answer, "moves": [as_json_row(one) for one in moved]}):
         return
     click.echo(_said(what, undone=answer["undone"], dry_run=dry_run))
     for line in [one.words for one in moved] or ["No sessions move."]:
@@ -260,7 +260,8 @@ def _do(act: Act, dry_run: bool, now: datetime) -> None:
         click.echo(line)
 
 
-def _moved(grant: MovedGrant) -> dict[str, Any]:
+def as_json_row(grant: MovedGrant) -> dict[str, Any]:
+    """What --json says of a grant that an act moves."""
     was, now = grant.was._asdict(), grant.now._asdict()
     return {"grant_id": grant.grant_id, "item": grant.item, "was": was, "now": now, "what": grant.words}
 

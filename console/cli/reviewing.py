@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from console import payers
 from console.cli import show
 from console.cli.installed import database, opened, operator, reason_option
+from console.cli.life import as_json_row
 from console.cli.lookups import endpoint_and_reference, the_endpoint
 from models.errors import NotFound
 from models.payments import not_dues, reviewing
@@ -116,8 +117,8 @@ def _root(session: Session, text: str) -> int:
 def not_dues_command(reference: str | None, undo: bool, dry_run: bool, reason: str | None) -> None:
     """Mark an item, price, product or subscription as not dues, or list the marks.
 
-    Payments and lines that name it give no sessions. What was paid before is judged again by the workers: sessions
-    given for it are taken back, and come back with --undo.
+    Payments and lines that name it give no sessions. What was paid before is judged again: sessions given for it are
+    taken back, and come back with --undo.
     """
     if reference is None:
         with database() as session:
@@ -139,13 +140,10 @@ def not_dues_command(reference: str | None, undo: bool, dry_run: bool, reason: s
             now=datetime.now(UTC), late_credit=loaded.late_credit,
         )  # fmt: skip
     answer = {
-        "reference": reference,
-        "not_dues": not undo,
-        "changed": not dry_run,
-        **done._asdict(),
-        "what": done.words,
-    }
-    answer["moved"] = [{**one._asdict(), "what": one.words} for one in done.moved]
+        "reference": reference, "not_dues": not undo, "changed": not dry_run, "payments": done.payments,
+        "members": done.members, "waiting": done.waiting, "what": done.words,
+        "moves": [as_json_row(one) for one in done.moved],
+    }  # fmt: skip
     said = f"{reference} {'counts as dues again' if undo else 'is marked as not dues'}."
     nothing_yet = ["Nothing is changed yet."] * dry_run
     show.answer(answer, " ".join([said, done.words, *nothing_yet]), *(f"  {one.words}" for one in done.moved))
