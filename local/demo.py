@@ -34,7 +34,9 @@ Table = Callable[[Sequence[str], Sequence[Sequence[Any]]], None]
 
 WAIT_S = 30
 ALL_DONE = "SELECT count(*) = 0 FROM webhook_events WHERE state = 'pending'"
-ALL_SETTLED = "SELECT count(*) = 0 FROM payments WHERE settle_again"
+ALL_SETTLED = """
+    SELECT NOT EXISTS (SELECT FROM payments WHERE settle_again) AND NOT EXISTS (SELECT FROM closure_walks)
+"""
 ALL_MATCHED = "SELECT count(*) = 0 FROM payments WHERE state = 'unmatched'"
 UNMATCHED = "SELECT count(*) FROM payments WHERE state = 'unmatched'"
 STATES = "SELECT state, count(*) FROM webhook_events GROUP BY state ORDER BY state"
@@ -94,7 +96,7 @@ def run(say: Say, table: Table) -> bool:
         say(f"   {len(answered)} signed deliveries, answered: {_counted(answered)}")
         _wait_until(make, ALL_DONE)
 
-        say("6. Memberships are frozen and ended, before and after their payments are told.")
+        say("6. Memberships are frozen and ended, before and after their payments arrive; dues fail.")
         lives, answered = demo_life.tell(make, partial(_post_all, post))
         theirs += answered
         say(f"   {len(answered)} signed deliveries, answered: {_counted(answered)}")
@@ -110,7 +112,7 @@ def run(say: Say, table: Table) -> bool:
             rows, all_agree = demo_processors.compare(session, endpoints)
             say("\n   Training and classes usable after each sample:")
             table(["processor", *(name.replace("_", " ") for name in samples.NAMES)], rows)
-            say("\n   Until when classes of frozen and ended memberships can be used:")
+            say("\n   Until when classes of frozen, ended and overdue memberships can be used:")
             days, days_agree = demo_life.compare(session, lives)
             table(demo_life.HEADINGS, days)
             say("\n   Dues of other shapes, which are accepted in review now that they were seen:")

@@ -327,6 +327,11 @@ class MembershipFrozen(SppError, status=409):
     tomorrow on."""
 
 
+class BringsBack(SppError, field="expected"):
+    """{sessions} sessions that have expired could be used again, more than the {limit} that one person may give alone.
+    Nothing was changed. Look at a preview; if it is right, say that you expect {sessions}."""
+
+
 class OverdueSessions(SppError, field="override_reason"):
     """{sessions} asked for, {usable} usable and {withheld} withheld: dues are overdue since {since}.
     Nothing was taken. Say why they can be used all the same, or have the dues paid."""

@@ -7,7 +7,7 @@ from models.catalogue import clubs, items, tables
 from models.database.base import Base
 from models.inbox import bulk, certificates, deliveries, events, pauses, reconciliation
 from models.ledger import adjustments, entries, expiry, redemptions
-from models.members import life, memberships, overdue, search
+from models.members import closure_walk, life, memberships, overdue, search
 from models.operations import heartbeats, jobs, notices
 from models.payments import announcements, not_dues, recorded, references, reviews, standing
 from models.staff import accounts, actions, kept_answers, logins, tokens
@@ -16,7 +16,7 @@ TABLES = (
     clubs.Club, items.Item, tables.Offer, tables.SessionBucket, tables.PaymentTerm,
     tables.BucketTerms, memberships.Member, memberships.Membership,
     memberships.MembershipTerms, memberships.PinnedTerms, memberships.EarlierClub, memberships.BillingReference,
-    memberships.FormerReference, life.LifeAct, adjustments.Adjustment,
+    memberships.FormerReference, life.LifeAct, closure_walk.ClosureWalk, adjustments.Adjustment,
     events.WebhookEvent, events.EventError, bulk.BulkAction, pauses.Pause,
     deliveries.DeliveryCount, references.Payment, references.PaymentMatch,
     not_dues.NotDues, standing.FailedDues, overdue.ClearedDues,

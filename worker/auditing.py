@@ -28,7 +28,7 @@ class Auditing:
 
     def run(self, *, progress: Callable[[float], object] = lambda _: None) -> Audit:
         """Goes over everything there is; `progress` is told the share that is done. Keeps what it found."""
-        kept = Audit(started_at=datetime.now(UTC), entries=0, findings=0, first_findings=[])
+        kept = Audit(started_at=datetime.now(UTC), entries=0, findings=0, left_out=0, first_findings=[])
         with self.sessions.begin() as session:
             sizes = checks.sizes(session)
         before = 0
@@ -36,8 +36,9 @@ class Auditing:
             after: int | None = 0
             while after is not None:
                 with self.sessions.begin() as session:
-                    findings, after, entries, head = check(session, after, self.batch)
+                    findings, after, entries, head, left_out = check(session, after, self.batch)
                 kept.entries += entries
+                kept.left_out += left_out
                 if head:
                     kept.head_entry, kept.head = head
                 kept.findings += len(findings)

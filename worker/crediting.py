@@ -83,7 +83,10 @@ class Crediting:
         return finished
 
     def sweep(self, keep_on: Callable[[], bool] = lambda: True) -> int:
-        """Applies ends where clubs say so, settles what found a membership or changed its worth, then drains."""
+        """Applies ends where clubs say so, settles what found a membership or changed its worth, then drains.
+
+        Last come the payments that a closure reaches, with a drain after each batch, so that none delays crediting.
+        """
         self._apply_ends(keep_on)
         matched = 1
         while matched and keep_on():
@@ -91,7 +94,14 @@ class Crediting:
                 matched = settlement.settle_matched(session, now=self.now(), late_credit=self.settings.late_credit)
         with self.sessions.begin() as session:
             thin_events.explain_orphans(session, self._processors)
-        return self.drain(keep_on)
+        finished = self.drain(keep_on)
+        while keep_on() and self._settle_closures():
+            finished += self.drain(keep_on)
+        return finished
+
+    def _settle_closures(self) -> bool:
+        with self.sessions.begin() as session:
+            return settlement.settle_closures(session, now=self.now(), late_credit=self.settings.late_credit)
 
     def _apply_ends(self, keep_on: Callable[[], bool]) -> None:
         processors = {endpoint.name: endpoint.processor for endpoint in self.settings.endpoints}

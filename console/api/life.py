@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated
 
+from flask import current_app
 from flask_openapi3 import Tag
 from pydantic import AliasPath, Field
 
@@ -30,6 +31,12 @@ REASON = "Why; kept in the action log."
 FIRST = "The first frozen local day of the club."
 LAST = "The last frozen local day; null or left out: until further notice."
 LAST_OF_ALL = "The last local day of the membership, past or to come."
+Back = Annotated[int, Field(ge=0, le=1_000_000_000)]
+EXPECTED = (
+    "How many sessions that have expired can be used again: the `brought_back` of the preview. Needed where they are "
+    "more than one person may give alone."
+)
+BROUGHT_BACK = "How many sessions that have expired can be used again."
 _TRIAL = "preview"
 """A preview records nothing, and so needs no reason."""
 
@@ -59,6 +66,7 @@ class FreezeBody(Body):
     first_day: Day = field(FIRST, "2026-03-07")
     last_day: Day | None = field(LAST, "2026-03-16", default=None)
     reason: Why = field(REASON, "She broke her arm.")
+    expected: Back | None = field(EXPECTED, 12, default=None)
 
 
 class FreezeChange(Body):
@@ -66,6 +74,7 @@ class FreezeChange(Body):
 
     last_day: Day | None = field("The last frozen local day; null: until further notice.", "2026-03-12")
     reason: Why = field(REASON, "She is well again.")
+    expected: Back | None = field(EXPECTED, 12, default=None)
 
 
 class EndBody(Body):
@@ -73,12 +82,14 @@ class EndBody(Body):
 
     last_day: Day = field(LAST_OF_ALL, "2026-03-31")
     reason: Why = field(REASON, "She moves away.")
+    expected: Back | None = field(EXPECTED, 12, default=None)
 
 
 class UndoingBody(Body):
     """Why something is undone."""
 
     reason: Why = field(REASON, "It was the wrong member.")
+    expected: Back | None = field(EXPECTED, 12, default=None)
 
 
 class Moves(Answer):
@@ -124,6 +135,7 @@ class Preview(Answer):
     """What an act would move. Nothing is changed yet."""
 
     moves: list[Moves] = field("The grants that it would move.", [])
+    brought_back: int = field(BROUGHT_BACK, 0)
     waiting: int = field("Payments that workers would settle after it, because they are too many for one request.", 0)
 
 
@@ -141,6 +153,7 @@ class Settled(Answer):
     """What an act has moved."""
 
     moved: list[MovedSessions] = field("The grants that it has moved.", [])
+    brought_back: int = field(BROUGHT_BACK, 0)
     waiting: int = field("Payments that workers settle after it, because they are too many for one request.", 0)
 
 
@@ -201,7 +214,7 @@ def freeze(membership: Membership, body: FreezeBody) -> RecordedFreeze:
         lambda: life.freeze(
             database(), membership, first=body.first_day, last=body.last_day, reason=body.reason, by=actor(),
             now=utc_now(),
-        )
+        ), body.expected,
     )  # fmt: skip
 
 
@@ -223,7 +236,7 @@ def preview_freeze_change(freeze_id: int, query: FreezeChangeQuery) -> Preview:
 def change_freeze(freeze_id: int, body: FreezeChange) -> RecordedFreeze:
     """Give a freeze another last day: it ends early, goes on, or gets no end. Days after it count again."""
     known = _freeze(freeze_id)
-    return _frozen(lambda: changed(known, body.last_day, body.reason))
+    return _frozen(lambda: changed(known, body.last_day, body.reason), body.expected)
 
 
 @read("/freezes/<id:freeze_id>/undoing/preview", TAG)
@@ -237,7 +250,7 @@ def preview_freeze_undoing(freeze_id: int) -> Preview:
 def undo_freeze(freeze_id: int, body: UndoingBody) -> RecordedFreeze:
     """Undo a freeze, as if it had never been."""
     known = _freeze(freeze_id)
-    return _frozen(lambda: undone(known, body.reason))
+    return _frozen(lambda: undone(known, body.reason), body.expected)
 
 
 @read("/memberships/<id:membership_id>/end", TAG)
@@ -265,7 +278,8 @@ def end_membership(membership: Membership, body: EndBody) -> RecordedEnd:
     after the end, gives nothing and stands in review.
     """
     return _ended(
-        lambda: life.end(database(), membership, last=body.last_day, reason=body.reason, by=actor(), now=utc_now())
+        lambda: life.end(database(), membership, last=body.last_day, reason=body.reason, by=actor(), now=utc_now()),
+        body.expected,
     )
 
 
@@ -273,7 +287,7 @@ def end_membership(membership: Membership, body: EndBody) -> RecordedEnd:
 def change_end(membership_id: int, body: EndBody) -> RecordedEnd:
     """Give the end of a membership another last day."""
     known = _end(membership_id)
-    return _ended(lambda: changed(known, body.last_day, body.reason))
+    return _ended(lambda: changed(known, body.last_day, body.reason), body.expected)
 
 
 @read("/memberships/<id:membership_id>/reopening/preview", TAG)
@@ -290,13 +304,14 @@ def reopen_membership(membership: Membership, body: UndoingBody) -> RecordedEnd:
     What was paid since gives what it would have given.
     """
     known = life.the_end(database(), membership)
-    return _ended(lambda: undone(known, body.reason))
+    return _ended(lambda: undone(known, body.reason), body.expected)
 
 
 def preview(act: Callable[[], Done]) -> Preview:
     """What the act would move."""
-    _, moved, waiting = living.preview(database(), act, now=utc_now(), late_credit=late_credit())
-    return Preview(moves=[Moves.model_validate(one) for one in moved], waiting=waiting)
+    would = living.preview(database(), act, now=utc_now(), late_credit=late_credit())
+    moves = [Moves.model_validate(one) for one in would.moved]
+    return Preview(moves=moves, brought_back=would.brought_back, waiting=would.waiting)
 
 
 def changed(known: LifeAct, last_day: date | None, reason: str) -> Done:
@@ -317,20 +332,27 @@ def recorded(version: LifeAct, number: int | None = None) -> dict[str, object]:
     return {"id": number, "reason": version.action.reason, "recorded_by": version.action.actor}
 
 
-def _frozen(act: Callable[[], Done]) -> RecordedFreeze:
-    version, settled = _settled(act)
+def check_brought_back(sessions: int, expected: int | None) -> None:
+    """Refuse to bring back more expired sessions than one person may give alone and than are expected."""
+    living.check_brought_back(sessions, alone_up_to=current_app.config["SPP"].adjust_alone_up_to, expected=expected)
+
+
+def _frozen(act: Callable[[], Done], expected: int | None) -> RecordedFreeze:
+    version, settled = _settled(act, expected)
     return RecordedFreeze.of(version, **recorded(version), **settled)
 
 
-def _ended(act: Callable[[], Done]) -> RecordedEnd:
-    version, settled = _settled(act)
+def _ended(act: Callable[[], Done], expected: int | None) -> RecordedEnd:
+    version, settled = _settled(act, expected)
     return RecordedEnd.of(version, **recorded(version), **settled)
 
 
-def _settled(act: Callable[[], Done]) -> tuple[LifeAct, dict[str, object]]:
-    """The act done, and settled at once."""
-    version, moved, waiting = living.apply(database(), act, now=utc_now(), late_credit=late_credit())
-    return version, {"moved": [MovedSessions.model_validate(one) for one in moved], "waiting": waiting}
+def _settled(act: Callable[[], Done], expected: int | None) -> tuple[LifeAct, dict[str, object]]:
+    """The act done, and settled at once. Raises BringsBack."""
+    done = living.apply(database(), act, now=utc_now(), late_credit=late_credit())
+    check_brought_back(done.brought_back, expected)
+    moved = [MovedSessions.model_validate(one) for one in done.moved]
+    return done.act, {"moved": moved, "brought_back": done.brought_back, "waiting": done.waiting}
 
 
 def _freeze(number: int) -> LifeAct:

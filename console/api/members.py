@@ -121,10 +121,15 @@ class Balance(Answer):
 
     item_id: int = id_of("item")
     item: str = field("The item's name.", "Spin")
-    usable: int = field("Sessions that can be redeemed.", 8)
+    usable: int = field("Sessions that can be redeemed; frozen ones are not among them.", 8)
     expires_next: int = field("How many of them expire at `next_expiry`.", 8)
     next_expiry: datetime | None = field("When the next usable sessions expire; null if none ever expire.", TIME)
     shortfall: int = field("Used sessions whose payment was reversed, not repaid yet.", 0)
+    frozen: int = field("Sessions that cannot be redeemed because their membership is frozen.", 0)
+    frozen_to: date | None = field(
+        "The last frozen local day of those that can be used first; null until further notice, or if none is frozen.",
+        None,
+    )
     coming: int = field("Sessions that are not usable yet.", 0)
     coming_days: list[ComingDay] = field("When they become usable, the next day first.", [])
 

@@ -289,8 +289,8 @@ def preview_club_change(membership: Bought, query: ClubChangeQuery) -> Consequen
 def move_to_club(membership: Bought, body: ClubChangeBody) -> Membership:
     """Move a membership to another club of its currency.
 
-    Payments made from now on count by that club's days and rules; those made before keep theirs, also where they are
-    told of later.
+    Payments made from now on count by that club's days and rules; those made before keep theirs, also where they
+    arrive later.
     """
     club = row(Club, body.club_id)
     club_move.move_club(database(), membership, club, reason=body.reason, by=actor(), now=utc_now())

@@ -151,11 +151,13 @@ def _show_result(result: Audit) -> None:
     head = result.head.hex() if result.head else None
     lines = [*result.first_findings]
     lines.append(f"{counted(result.findings, 'difference')}." if result.findings else "Everything adds up.")
+    if result.left_out:
+        lines.append(f"Left out: {counted(result.left_out, 'payment')} that workers have yet to settle again.")
     if head:
         lines.append(f"Head of the chain: {head} at entry {result.head_entry}, over {result.entries:,} entries.")
     show.answer({
         "audit": result.id, "findings": result.findings, "first_findings": result.first_findings,
-        "entries": result.entries, "head_entry": result.head_entry, "head": head,
+        "left_out": result.left_out, "entries": result.entries, "head_entry": result.head_entry, "head": head,
     }, *lines)  # fmt: skip
     if result.findings:
         raise click.exceptions.Exit(1)

@@ -14,7 +14,7 @@ from console.cli.moments import DAY
 from models.catalogue.clubs import Club
 from models.catalogue.days import ONE_DAY, local_day
 from models.errors import NotFound
-from models.members import life
+from models.members import closure_walk, life
 from models.members.life import SCOPES, Done, LifeAct, LifeKind, Scope
 from models.members.memberships import Membership, the_member, the_membership
 from models.payments import living
@@ -26,6 +26,10 @@ Act = Callable[[Session], Done]
 _membership = click.option("--membership", "membership_id", type=int, help="Which one, if the member has several.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what it would move; needs no --reason.")
 _reason = click.option("--reason", help="Kept in the action log.")
+_expected = click.option(
+    "--expected", type=click.IntRange(min=0),
+    help="How many expired sessions can be used again, as --dry-run says; needed above SPP_ADJUST_ALONE_UP_TO.",
+)  # fmt: skip
 
 
 @click.command()
@@ -34,11 +38,13 @@ _reason = click.option("--reason", help="Kept in the action log.")
 @click.argument("last", metavar="[LAST_DAY]", type=DAY, required=False)
 @_membership
 @_dry_run
+@_expected
 @_reason
 @show.json_option
 def freeze(
-    email: str, first: date, last: date | None, membership_id: int | None, dry_run: bool, reason: str | None
-) -> None:
+    email: str, first: date, last: date | None, membership_id: int | None, dry_run: bool, expected: int | None,
+    reason: str | None,
+) -> None:  # fmt: skip
     """Freeze a membership from a day, at its club, to another; without LAST_DAY, until further notice.
 
     Frozen days do not count for its sessions. They may be past.
@@ -49,7 +55,7 @@ def freeze(
         membership = the_membership(session, email, membership_id, now=now)
         return life.freeze(session, membership, first=first, last=last, reason=why, by=operator(), now=now)
 
-    _do(act, dry_run, now)
+    _do(act, dry_run, now, expected)
 
 
 @click.command()
@@ -59,11 +65,12 @@ def freeze(
 @click.option("--freeze", "number", type=click.IntRange(min=1), help="Which one, if there are several: see `spp life`.")
 @_membership
 @_dry_run
+@_expected
 @_reason
 @show.json_option
 def unfreeze(
     email: str, last: date | None, undo: bool, number: int | None, membership_id: int | None, dry_run: bool,
-    reason: str | None,
+    expected: int | None, reason: str | None,
 ) -> None:  # fmt: skip
     """End a freeze, today or on another day, or undo it."""
     if undo and last:
@@ -78,7 +85,7 @@ def unfreeze(
             return life.undo(session, known, reason=why, by=operator(), now=now)
         return life.change(session, known, last=last or today, reason=why, by=operator(), now=now)
 
-    _do(act, dry_run, now)
+    _do(act, dry_run, now, expected)
 
 
 @click.command("end-membership")
@@ -87,11 +94,13 @@ def unfreeze(
 @click.option("--change", is_flag=True, help="It has an end already: give it this last day instead.")
 @_membership
 @_dry_run
+@_expected
 @_reason
 @show.json_option
 def end_membership(
-    email: str, last: date, change: bool, membership_id: int | None, dry_run: bool, reason: str | None
-) -> None:
+    email: str, last: date, change: bool, membership_id: int | None, dry_run: bool, expected: int | None,
+    reason: str | None,
+) -> None:  # fmt: skip
     """End a membership after its last day, at its club, which may be past or to come.
 
     Until when unused sessions can be used is as its payment term says.
@@ -105,16 +114,17 @@ def end_membership(
             return life.change(session, known, last=last, reason=why, by=operator(), now=now)
         return life.end(session, membership, last=last, reason=why, by=operator(), now=now)
 
-    _do(act, dry_run, now)
+    _do(act, dry_run, now, expected)
 
 
 @click.command()
 @click.argument("email")
 @_membership
 @_dry_run
+@_expected
 @_reason
 @show.json_option
-def reopen(email: str, membership_id: int | None, dry_run: bool, reason: str | None) -> None:
+def reopen(email: str, membership_id: int | None, dry_run: bool, expected: int | None, reason: str | None) -> None:
     """Reopen a membership: its end is undone, as if it had never been."""
     why, now = _why(reason, dry_run), datetime.now(UTC)
 
@@ -122,7 +132,7 @@ def reopen(email: str, membership_id: int | None, dry_run: bool, reason: str | N
         known = life.the_end(session, the_membership(session, email, membership_id, now=now))
         return life.undo(session, known, reason=why, by=operator(), now=now)
 
-    _do(act, dry_run, now)
+    _do(act, dry_run, now, expected)
 
 
 @click.command("close-club")
@@ -135,11 +145,13 @@ def reopen(email: str, membership_id: int | None, dry_run: bool, reason: str | N
 )  # fmt: skip
 @click.option("--undo", "number", type=click.IntRange(min=1), help="Instead of days: undo this one; see `spp life`.")
 @_dry_run
+@_expected
 @_reason
 @show.json_option
 def close_club(
-    name: str, first: date | None, last: date | None, scope: str, number: int | None, dry_run: bool, reason: str | None
-) -> None:
+    name: str, first: date | None, last: date | None, scope: str, number: int | None, dry_run: bool,
+    expected: int | None, reason: str | None,
+) -> None:  # fmt: skip
     """Close a club from a day to another, or undo a closure.
 
     Closed days do not count for the sessions of its members. Workers settle what that moves; `spp life --club CLUB`
@@ -149,14 +161,19 @@ def close_club(
     if bool(first) != bool(last) or (days is None) == (number is None):
         raise click.UsageError("Give FIRST_DAY and LAST_DAY, or --undo NUMBER.")
     why, now = _why(reason, dry_run), datetime.now(UTC)
-    with database() as session:
+    with opened() as (loaded, make), make.begin() as session:
         club = named(session, Club, name)
         if number:
             known = _mine(life.newest(session, LifeKind.CLOSURE, number), number, club_id=club.id)
         else:
-            known = LifeAct(kind=LifeKind.CLOSURE.value, scope=scope, first_day=first, last_day=last)
+            known = LifeAct(kind=LifeKind.CLOSURE.value, club_id=club.id, scope=scope, first_day=first, last_day=last)
             life.check_days(known, local_day(now, club.time_zone))
-        reached = living.reach(session, club.id, known.scope or "", known.first_day or date.min)
+        reached = living.reach(session, known, now)
+        if number:
+            reached = reached._replace(brought_back=0)
+        elif not dry_run:
+            alone = loaded.adjust_alone_up_to
+            living.check_brought_back(reached.brought_back, alone_up_to=alone, expected=expected)
         what = f"Closure of {name} ({SCOPES[Scope(known.scope or '')].lower()}) {known.days}"
         answer: dict[str, Any] = {
             "number": number, "club": name, "scope": known.scope, "first_day": known.first_day,
@@ -171,12 +188,13 @@ def close_club(
                 session, club, scope=Scope(scope), first=first, last=last, reason=why, by=operator(), now=now
             )
             answer["number"] = done.act.id
-        answer["waiting"] = living.waiting(session)
+        answer["waiting"] = closure_walk.waiting(session)
     show.answer(
         answer,
         _said(what, undone=bool(number), dry_run=dry_run),
         f"  {counted(reached.grants, 'grant')} of {counted(reached.members, 'member')} can be moved by up to"
         f" {counted(length, 'day')}.",
+        *_back(reached.brought_back),
         *_left(answer["waiting"]),
     )
 
@@ -196,7 +214,7 @@ def life_command(email: str | None, name: str | None) -> None:
             held = the_member(session, email or "").memberships
             acts = [act for one in held for act in life.in_force(session, membership_id=one.id)]
             acts += [act for club in {one.club_id for one in held} for act in life.in_force(session, club_id=club)]
-        numbers, waiting = life.numbers(session, [one.id for one in acts]), living.waiting(session)
+        numbers, waiting = life.numbers(session, [one.id for one in acts]), closure_walk.waiting(session)
         rows = [_row(act, numbers[act.id]) for act in acts]
     if show.as_json({"life": rows, "waiting": waiting}):
         return
@@ -238,17 +256,21 @@ def _the_freeze(session: Session, membership: Membership, number: int | None, to
     raise Failed(f"The membership has several freezes, say which one with --freeze: {choice}.")
 
 
-def _do(act: Act, dry_run: bool, now: datetime) -> None:
+def _do(act: Act, dry_run: bool, now: datetime, expected: int | None) -> None:
     """Do the act and settle it at once, or only see what that would move; and say it."""
     how = living.preview if dry_run else living.apply
     with opened() as (loaded, make), make.begin() as session:
         late_credit = loaded.late_credit
-        version, moved, waiting = how(session, lambda: act(session), now=now, late_credit=late_credit)
+        outcome = how(session, lambda: act(session), now=now, late_credit=late_credit)
+        (version, moved, waiting), back = outcome, outcome.brought_back
+        if not dry_run:
+            living.check_brought_back(back, alone_up_to=loaded.adjust_alone_up_to, expected=expected)
         known = version.replaces or (None if dry_run else version.id)
         answer: dict[str, Any] = {
             "number": life.numbers(session, [known])[known] if known else None, "kind": version.kind,
             "membership": version.membership_id, "first_day": version.first_day, "last_day": version.last_day,
-            "days": version.days, "undone": version.undone, "changed": not dry_run, "waiting": waiting,
+            "days": version.days, "undone": version.undone, "changed": not dry_run, "brought_back": back,
+            "waiting": waiting,
         }  # fmt: skip
     what = f"{answer['kind'].capitalize()} of membership {answer['membership']}, {answer['days']}"
     if show.as_json({**answer, "moves": [as_json_row(one) for one in moved]}):
@@ -256,6 +278,8 @@ def _do(act: Act, dry_run: bool, now: datetime) -> None:
     click.echo(_said(what, undone=answer["undone"], dry_run=dry_run))
     for line in [one.words for one in moved] or ["No sessions move."]:
         click.echo(f"  {line}")
+    for line in _back(back):
+        click.echo(line)
     for line in _left(answer["waiting"]):
         click.echo(line)
 
@@ -268,6 +292,10 @@ def as_json_row(grant: MovedGrant) -> dict[str, Any]:
 
 def _said(what: str, *, undone: bool, dry_run: bool) -> str:
     return f"{what}{': undone' if undone else ''}.{' Nothing is changed yet.' if dry_run else ''}"
+
+
+def _back(sessions: int) -> Iterable[str]:
+    return [f"  {counted(sessions, 'expired session')} can be used again."] if sessions else []
 
 
 def _left(waiting: int) -> Iterable[str]:

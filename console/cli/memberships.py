@@ -117,9 +117,9 @@ def member(email: str, at: datetime | None) -> None:
         click.echo(f"Overdue since {one.day}: membership {one.membership_id}")
     click.echo(f"\nUsable {f'as of {show.cell(at)}' if at else 'now'}")
     show.table(
-        ["item", "sessions", "next to expire", "when", "shortfall", "coming"],
+        ["item", "sessions", "next to expire", "when", "shortfall", "frozen", "coming"],
         [
-            [row.item, row.usable, row.expires_next, row.next_expiry or "never", row.shortfall, _coming(row)]
+            [row.item, row.usable, row.expires_next, row.next_expiry or "never", row.shortfall, *_later(row)]
             for row in balances
         ],
     )
@@ -142,8 +142,10 @@ def _balance(row: Balance) -> dict[str, Any]:
     return {**row._asdict(), "coming": row.coming, "coming_days": [one._asdict() for one in row.coming_days]}
 
 
-def _coming(row: Balance) -> str | None:
-    return coming_in_words(row, date.isoformat) or None
+def _later(row: Balance) -> tuple[str | None, str | None]:
+    """What is frozen, and what is coming, in words."""
+    frozen = f"{row.frozen} until {row.frozen_until}" if row.frozen else None
+    return frozen, coming_in_words(row, date.isoformat) or None
 
 
 def _cause(row: statement.EntryLine) -> str:

@@ -23,7 +23,7 @@ from models.operations.first_steps import FirstSteps, first_steps
 from models.operations.headline import headline
 from models.operations.heartbeats import ProcessKind
 from models.operations.recent import Recent
-from models.operations.situation import Lookout
+from models.operations.situation import Lookout, Members
 from models.wording import counted, duration
 from runtime.logs import first_line
 from runtime.settings import Settings
@@ -40,6 +40,7 @@ class Seen:
     now: Situation
     alarms: Sequence[Alarm]
     broker: BrokerState
+    members: Members
     first_steps: FirstSteps | None = None
     """None once a payment has given sessions."""
     console: str | None = None
@@ -60,7 +61,7 @@ def status(watch: bool) -> None:
             with make() as session:
                 steps = first_steps(session, has_endpoint=has_endpoint)
             up = stacks.on(data_folder())
-            return Seen(now, alarms.fired(now), broker(), steps, up.console if up else None)
+            return Seen(now, alarms.fired(now), broker(), look.members(), steps, up.console if up else None)
 
         if not watch:
             _show(seen())
@@ -91,6 +92,7 @@ def _show(seen: Seen, before: str = "") -> None:
         "broker": asdict(seen.broker),
         "console": seen.console,
         "first_steps": [step._asdict() for step in seen.first_steps.steps] if seen.first_steps else None,
+        **seen.members._asdict(),
     }
     show.answer(known, before + "\n".join(screen(seen)))
 
@@ -112,7 +114,9 @@ def screen(seen: Seen) -> list[str]:
     lines.append(f"Web      {_web(now)}")
     lines += wrap(f"Jobs     {_jobs(now)}", WIDTH, subsequent_indent=" " * 9)
     lines.append(f"Broker   {seen.broker.summary}")
-    lines.append(f"Expired  {counted(figures.expired_sessions, 'session')} today, {figures.expired_grants:,} grants")
+    late = f". Overdue {seen.members.overdue:,}: /members/?standing=overdue" if seen.members.overdue else ""
+    expired = counted(figures.expired_sessions, "session")
+    lines.append(f"Expired  {expired} today{late}")
     lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
     for label, said in (
         ("Console", seen.console), ("To do", _to_do(figures.total)), ("Next", _next(seen.first_steps))

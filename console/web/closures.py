@@ -12,11 +12,11 @@ from console.rows import row
 from console.web.access import Answer, Pages, Role
 from console.web.fields import Day, part_of
 from console.web.forms import page
-from console.web.previews import ActForm, Preview, answered
+from console.web.previews import ActForm, Preview, answered, back_words
 from models.catalogue.clubs import Club
 from models.catalogue.days import local_day
 from models.errors import NotChanged
-from models.members import life
+from models.members import closure_walk, life
 from models.members.life import SCOPES, Done, LifeAct, LifeKind, Scope
 from models.payments import living
 from models.wording import counted
@@ -57,11 +57,11 @@ def new(club_id: int) -> Answer:
         scope = Scope(form.scope.data)
         return life.close(database(), club, scope=scope, **days, reason=reason, by=actor(), now=utc_now())
 
-    def said() -> Preview:
+    def in_words() -> Preview:
         closure = _closure(club, Scope(form.scope.data), form.first_day.data, form.last_day.data)
         return _preview(closure, f"is closed {closure.days}", _days(closure), "do not count")
 
-    return _window(club, form, act, said, "Close the club", "Close the club")
+    return _window(club, form, act, in_words, "Close the club", "Close the club")
 
 
 @pages.form("/<id:closure_id>", Role.MANAGER)
@@ -75,7 +75,7 @@ def change(club_id: int, closure_id: int) -> Answer:
     def act(reason: str) -> Done:
         return life.change(database(), known, last=form.last_day.data, reason=reason, by=actor(), now=utc_now())
 
-    def said() -> Preview:
+    def in_words() -> Preview:
         closure = _closure(club, Scope(known.scope or ""), known.first_day, form.last_day.data)
         more = _days(closure) - _days(known)
         if not more:
@@ -83,7 +83,7 @@ def change(club_id: int, closure_id: int) -> Answer:
         effect = "more do not count" if more > 0 else "count again"
         return _preview(closure, f"is closed {closure.days}, instead of {known.days}", abs(more), effect)
 
-    return _window(club, form, act, said, "Change the last day of the closure", "Change last day")
+    return _window(club, form, act, in_words, "Change the last day of the closure", "Change last day")
 
 
 @pages.form("/<id:closure_id>/undo", Role.MANAGER)
@@ -95,10 +95,10 @@ def undo(club_id: int, closure_id: int) -> Answer:
     def act(reason: str) -> Done:
         return life.undo(database(), known, reason=reason, by=actor(), now=utc_now())
 
-    def said() -> Preview:
+    def in_words() -> Preview:
         return _preview(known, f"is not closed {known.days}", _days(known), "count again")
 
-    return _window(club, form, act, said, "Undo the closure", "Undo closure")
+    return _window(club, form, act, in_words, "Undo the closure", "Undo closure")
 
 
 def _closure(club: Club, scope: Scope, first: date | None, last: date | None) -> LifeAct:
@@ -116,12 +116,12 @@ def _preview(closure: LifeAct, what: str, days: int, effect: str) -> Preview:
     """What it comes to that so many days count or not."""
     club = row(Club, closure.club_id or 0)
     scope = Scope(closure.scope or "")
-    reached = living.reach(database(), club.id, scope.value, closure.first_day or date.min)
+    reached = living.reach(database(), closure, utc_now())
     move = f"{counted(reached.grants, 'grant')} of {counted(reached.members, 'member')}: {counted(days, 'day')} each"
     if not reached.grants:
         move = "No sessions move"
     head = f"{club.name} {what}: {counted(days, 'day')} {effect} for {SCOPES[scope].lower()}."
-    return Preview(head, [move])
+    return Preview(head, [move, *back_words(reached.brought_back if effect != "count again" else 0, most=True)])
 
 
 def _find(club: Club, closure_id: int) -> LifeAct:
@@ -130,12 +130,12 @@ def _find(club: Club, closure_id: int) -> LifeAct:
 
 
 def _window(
-    club: Club, form: ActForm, act: Callable[[str], Done], said: Callable[[], Preview], title: str, verb: str
+    club: Club, form: ActForm, act: Callable[[str], Done], in_words: Callable[[], Preview], title: str, verb: str
 ) -> Answer:
     """The window of an act; or the act, once its preview was read. What it moves is left to the sweep."""
 
     def planned(reason: str, *, preview: bool) -> Preview:
-        words = said()
+        words = in_words()
         if not preview:
             act(reason)
         return words
@@ -158,6 +158,6 @@ def _page(club: Club, template: str = "closures", /, **window: object) -> Answer
         over=part_of(over, "over"),
         all_over=len(over),
         history=part_of(life.history(session, club_id=club.id), "recorded"),
-        waiting=living.waiting(session),
+        waiting=closure_walk.waiting(session),
         **window,
     )

@@ -10,7 +10,7 @@ from console.request import actor, database, late_credit, utc_now
 from console.web import membership_page
 from console.web.access import Answer, Pages, Role
 from console.web.fields import Day
-from console.web.previews import ActForm, Preview, answered
+from console.web.previews import ActForm, Preview, answered, back_words
 from models.catalogue import terms
 from models.catalogue.days import end_of, local_day
 from models.members import life
@@ -56,12 +56,12 @@ def freeze(membership_id: int) -> Answer:
         days = {"first": form.first_day.data, "last": form.last_day.data}
         return life.freeze(database(), membership, **days, reason=reason, by=actor(), now=now)
 
-    def said() -> str:
+    def in_words() -> str:
         days = LifeAct(kind=LifeKind.FREEZE.value, first_day=form.first_day.data, last_day=form.last_day.data).days
         use = "can be used on these days, too" if membership.club.use_while_frozen else "cannot be used on these days"
         return f"Frozen {days}. Sessions {use}. {terms.frozen_words(_terms_on(membership, form.first_day.data))}"
 
-    return _window(membership, form, act, said, "Freeze", "Freeze")
+    return _window(membership, form, act, in_words, "Freeze", "Freeze")
 
 
 @pages.form("/end", Role.MANAGER)
@@ -92,14 +92,14 @@ def change(membership_id: int, life_id: int) -> Answer:
     def act(reason: str, now: datetime) -> Done:
         return life.change(database(), known, last=form.last_day.data, reason=reason, by=actor(), now=now)
 
-    def said() -> str:
+    def in_words() -> str:
         if is_end:
             return _ending(membership, form.last_day.data)
         now_is = LifeAct(kind=known.kind, first_day=known.first_day, last_day=form.last_day.data).days
         return f"Frozen {now_is}, instead of {known.days}."
 
     title = "Change the last day of the membership" if is_end else "Change the last day of the freeze"
-    return _window(membership, form, act, said, title, "Change last day")
+    return _window(membership, form, act, in_words, title, "Change last day")
 
 
 @pages.form("/life/<id:life_id>/undo", Role.MANAGER)
@@ -112,10 +112,10 @@ def undo(membership_id: int, life_id: int) -> Answer:
         return life.undo(database(), known, reason=reason, by=actor(), now=now)
 
     if known.kind == LifeKind.END:
-        said = f"The membership goes on, as if it had not ended on {day_of(known.last_day)}."
-        return _window(membership, form, act, lambda: said, "Reopen the membership", "Reopen")
-    said = f"As if it had never been frozen {known.days}."
-    return _window(membership, form, act, lambda: said, "Undo the freeze", "Undo freeze")
+        head = f"The membership goes on, as if it had not ended on {day_of(known.last_day)}."
+        return _window(membership, form, act, lambda: head, "Reopen the membership", "Reopen")
+    head = f"As if it had never been frozen {known.days}."
+    return _window(membership, form, act, lambda: head, "Undo the freeze", "Undo freeze")
 
 
 def _today(membership: Membership) -> date:
@@ -137,18 +137,19 @@ def _act_of(membership: Membership, life_id: int) -> LifeAct:
 
 
 def _window(
-    membership: Membership, form: ActForm, act: Callable[[str, datetime], Done], said: Callable[[], str],
+    membership: Membership, form: ActForm, act: Callable[[str, datetime], Done], in_words: Callable[[], str],
     title: str, verb: str,
 ) -> Answer:  # fmt: skip
     """The window of an act, with what `act` comes to; or the act, once its preview was read."""
 
     def planned(reason: str, *, preview: bool) -> Preview:
         now, how = utc_now(), living.preview if preview else living.apply
-        _, moved, waiting = how(database(), lambda: act(reason, now), now=now, late_credit=late_credit())
-        words = [one.words for one in moved] or ["No sessions move"]
+        outcome = how(database(), lambda: act(reason, now), now=now, late_credit=late_credit())
+        _, moved, waiting = outcome
+        words = [*back_words(outcome.brought_back), *(one.words for one in moved)] or ["No sessions move"]
         if waiting:
             words = [f"{counted(waiting, 'payment')} are settled again in the background: look again in a minute"]
-        return Preview(said(), words)
+        return Preview(in_words(), words)
 
     to = url_for("memberships.show", membership_id=membership.id, _anchor="life")
     answer, preview = answered(form, planned, to, shown=SHOWN)

@@ -1,6 +1,6 @@
 """One member's page: what they can use, their grants, and the statement, now or as of a moment."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -105,7 +105,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     entries = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
     entries = _whole_payments(entries)
     shown, troubled = current(grants), explanation.troubled(session, member_id, TROUBLED)
-    standing, frozen_until = _lives(member, now) if moment.at is None else ({}, {})
+    standing, frozen_until = _lives(member, moment.at or now, moment.at)
     coming = sum(grant.is_coming and bool(grant.remaining) and not grant.shortfall for grant in grants)
     return page(
         "members/member.html",
@@ -122,7 +122,6 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         coming=coming,
         standing=standing,
         frozen_until=frozen_until,
-        frozen=_frozen(grants, frozen_until),
         finished=len(grants) - len(shown) - coming,
         page=entries,
         item_id=item_id,
@@ -151,9 +150,9 @@ def _whole_payments(page: Page) -> Page:
     return Page(kept, kept[-1].entry_id) if last and kept else page
 
 
-def _lives(member: Member, now: datetime) -> tuple[dict[int, list[str]], dict[int, str]]:
+def _lives(member: Member, now: datetime, as_of: datetime | None) -> tuple[dict[int, list[str]], dict[int, str]]:
     """By membership how it stands, in words; and of those whose sessions cannot be used now, until when it is so."""
-    lives = life.read(database(), [one.id for one in member.memberships])
+    lives = life.read(database(), [one.id for one in member.memberships], as_of=as_of)
     standing, frozen = {}, {}
     for one in member.memberships:
         own, today = lives.of(one.id, one.club_id), local_day(now, one.club.time_zone)
@@ -161,16 +160,6 @@ def _lives(member: Member, now: datetime) -> tuple[dict[int, list[str]], dict[in
         if (until := own.frozen_until(today)) and not one.club.use_while_frozen:
             frozen[one.id] = life.until_words(until)
     return standing, frozen
-
-
-def _frozen(grants: Sequence[GrantLine], frozen_until: Mapping[int, str]) -> dict[int, tuple[int, str]]:
-    """By item, how many sessions would be usable if they were not frozen, and until when they are."""
-    found: dict[int, tuple[int, str]] = {}
-    for grant in grants:
-        until = frozen_until.get(grant.membership_id or 0)
-        if until and not (grant.is_expired or grant.is_coming):
-            found[grant.item_id] = (found.get(grant.item_id, (0, ""))[0] + grant.remaining, until)
-    return found
 
 
 def paid(*lists: Iterable[Any]) -> dict[Key, PaidPayment]:

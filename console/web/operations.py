@@ -24,7 +24,6 @@ from models.operations import headline, jobs, traffic
 from models.operations.figures import DAY_S, NOW_S
 from models.operations.recent import Recent
 from models.operations.situation import Lookout
-from models.payments import announcements
 
 pages = Pages("operations", __name__, url_prefix="/operations")
 for _part in (events, bulk_actions, pausing):
@@ -90,7 +89,7 @@ def overview() -> Answer:
         day=_drawn(day()),
         paused_names=[pause.endpoint for pause in pauses.paused(session)],
         jobs=jobs.timetable(session, current_app.config["SPP"], now),
-        announcements=announcements.count(session),
+        members=lookout.members(),
         broker=current_app.extensions["spp_broker"](),
     )
 

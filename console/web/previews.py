@@ -10,6 +10,7 @@ from console.web.access import Answer
 from console.web.forms import Form, why
 from console.web.picks import fingerprint
 from models.errors import PreviewChanged, SppError
+from models.wording import counted
 
 
 class ActForm(Form):
@@ -41,6 +42,12 @@ class Preview(NamedTuple):
         more = len(self.moves) - most
         rest = [f"And {more} more"] if more > 0 else []
         return " ".join([self.head, *(f"{one}." for one in [*self.moves[:most], *rest])])
+
+
+def back_words(sessions: int, *, most: bool = False) -> list[str]:
+    """What a preview says where so many sessions, or so many at most, that have expired can be used again."""
+    up_to = "up to " if most else ""
+    return [f"{up_to}{counted(sessions, 'expired session')} can be used again"] if sessions else []
 
 
 class Planned(Protocol):

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from models.audit import chain, results
 from models.database.arrays import array
 from models.ledger import kinds
-from models.payments.settlement import unsettled
+from models.payments import settlement
 from models.statements import statement
 
 BATCH = 1000
@@ -33,12 +33,16 @@ class Finding:
 
 
 class Checked(NamedTuple):
-    """The result of one batch: findings, the last id (None at the end), sealed entries verified, and the last seal."""
+    """The result of one batch: findings, the last id (None at the end), sealed entries verified, and the last seal.
+
+    `left_out` is how many payments it could not judge, because a sweep is to settle them again.
+    """
 
     findings: list[Finding]
     reached: int | None
     entries: int = 0
     head: chain.Head | None = None
+    left_out: int = 0
 
 
 _OF_ENTRIES = text("""
@@ -155,7 +159,7 @@ def _misread(session: Session, after: int, last: int) -> Iterator[tuple[int, str
         entered[row.member_id][row.item_id] = (row.usable, row.coming, row.shortfall)
     for member, items in entered.items():
         balances = statement.balances(session, member, now)
-        page = {one.item_id: (one.usable, one.coming, one.shortfall) for one in balances}
+        page = {one.item_id: (one.usable + one.frozen, one.coming, one.shortfall) for one in balances}
         for item in items.keys() | page.keys():
             found, summed = page.get(item, (0, 0, 0)), items.get(item, (0, 0, 0))
             if found != summed:
@@ -182,7 +186,7 @@ _TWICE = text("""
 
 
 def payments(session: Session, after: int, limit: int) -> Checked:
-    """Every payment's facts against its grants, and that no payment was credited twice.
+    """Every payment's facts against its grants and its failed dues, and that no payment was credited twice.
 
     The payments are locked, and released at once.
     """
@@ -190,12 +194,17 @@ def payments(session: Session, after: int, limit: int) -> Checked:
     if not roots:
         return Checked([], None)
     locks = session.begin_nested()
-    differing = [case.payment.root for case in unsettled(session, roots)]
+    compared = settlement.compare(session, roots)
     twice = session.execute(_TWICE, {"roots": array(roots)}).all()
     locks.rollback()
-    found = [(root, "its facts and the ledger differ; settling would change it") for root in differing]
+    found = [(root, "its facts and the ledger differ; settling would change it") for root in compared.unsettled]
+    found += [(root, "its facts and what is owed of its dues differ") for root in compared.dues]
     found += [(row.root_id, f"credited twice, by grants {' and '.join(map(str, row.grants))}") for row in twice]
-    return Checked([Finding(None, root, f"payment {root}: {what}") for root, what in sorted(found)], roots[-1])
+    return Checked(
+        [Finding(None, root, f"payment {root}: {what}") for root, what in sorted(found)],
+        roots[-1],
+        left_out=compared.waiting,
+    )
 
 
 CHECKS: tuple[Callable[[Session, int, int], Checked], ...] = (seal, sealed, heads, grants, shown, payments)

@@ -33,6 +33,8 @@ class Audit(Base):
     head: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The hash at the head of the chain; NULL before anything was sealed."""
     findings: Mapped[int] = mapped_column(BigInteger)
+    left_out: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    """Payments that waited to be settled again and would change, so that it could not judge them."""
     first_findings: Mapped[list[str]] = mapped_column(ARRAY(String))
 
 

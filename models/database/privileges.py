@@ -42,6 +42,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "bucket_terms": {CONSOLE: ANY},
     "bulk_actions": {WORKER: "SELECT, UPDATE", CONSOLE: CHANGE},
     "cleared_dues": {WORKER: READ, CONSOLE: ADD},
+    "closure_walks": {WORKER: "SELECT, UPDATE, DELETE", CONSOLE: "SELECT, INSERT, DELETE"},
     "clubs": {WEB: READ, WORKER: READ, CONSOLE: ANY},
     "credit_grants": {
         WEB: READ, WORKER: f"SELECT, INSERT, {_PROJECTIONS}", CONSOLE: f"SELECT, INSERT, {_PROJECTIONS}, {_OWNER}"

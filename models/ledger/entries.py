@@ -21,6 +21,7 @@ from models.errors import MembershipFrozen, OverdueSessions, TooFewSessions
 from models.ledger import burn_order, kinds
 from models.ledger.burn_order import Draw, UsableGrant
 from models.ledger.kinds import CHECKS, EntryKind
+from models.members import life
 from models.members.life import until_words
 from models.members.overdue import Overdue
 from models.wording import day_of, sessions_of
@@ -245,13 +246,29 @@ def add(
     return grant
 
 
-FROZEN_TO = """(
-        SELECT max(coalesce(f.last_day, '9999-12-31')) FROM frozen_memberships f
-        WHERE f.membership_id = g.membership_id AND NOT f.use_while_frozen
-          AND CAST(CAST(:at AS timestamptz) AT TIME ZONE f.time_zone AS date)
-              BETWEEN f.first_day AND coalesce(f.last_day, '9999-12-31')
+def _frozen_to(freezes: str, at: str) -> str:
+    # Freezes that overlap or follow each other are one range: it can be used again on the day after it.
+    return f"""(
+        SELECT coalesce(upper(days) - 1, '9999-12-31') FROM (
+            SELECT f.time_zone, unnest(range_agg(daterange(f.first_day, f.last_day, '[]'))) AS days
+            FROM {freezes} f WHERE f.membership_id = g.membership_id AND NOT f.use_while_frozen
+            GROUP BY f.time_zone
+        ) frozen WHERE days @> CAST(CAST({at} AS timestamptz) AT TIME ZONE time_zone AS date)
     )"""
+
+
+FROZEN_TO = _frozen_to("frozen_memberships", ":at")
 """SQL: the last frozen local day of grant `g`, if it is frozen at that moment; NULL if it can be used."""
+FROZEN_TO_NOW = _frozen_to("frozen_memberships", ":now")
+FROZEN_TO_AS_OF = _frozen_to(
+    f"""(
+                SELECT a.membership_id, a.first_day, a.last_day, c.time_zone, c.use_while_frozen
+                FROM {life.AS_OF} a JOIN memberships m ON m.id = a.membership_id JOIN clubs c ON c.id = m.club_id
+                WHERE a.kind = 'freeze'
+            )""",
+    ":now",
+)
+"""The same by the freezes that were known at that moment."""
 
 _USABLE = text(f"""
     SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for, membership_id,

@@ -38,8 +38,8 @@ def preview(session: Session, membership: Membership, club: Club) -> str:
     left = counted(session.scalars(_GRANTS, {"membership": membership.id}).one(), "grant")
     return (
         f"Payments made from now on count by the days of {club.name}. If such a payment is reversed after its sessions "
-        f"were used, {_SHORTFALLS[ShortfallPolicy(club.shortfall_policy)]}. Payments made before, also those that are "
-        f"told of later, keep the days and rules of {before.name}: "
+        f"were used, {_SHORTFALLS[ShortfallPolicy(club.shortfall_policy)]}. Payments made before, also those that "
+        f"arrive later, keep the days and rules of {before.name}: "
         f"{left} with sessions left {'keeps its' if left.startswith('1 ') else 'keep their'} last day. "
         "Terms and billing references stay."
     )

@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, exists, select, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, TextClause, exists, select, text
 from sqlalchemy.orm import Mapped, Session, aliased, joinedload, mapped_column, relationship
 
 from models.catalogue.clubs import Club
@@ -31,7 +31,7 @@ from models.errors import (
     WrongState,
     YearWrong,
 )
-from models.members import settling_again
+from models.members import closure_walk, settling_again
 from models.members.memberships import Membership, lock_member
 from models.staff import actions
 from models.staff.actions import Action, Actor
@@ -145,16 +145,16 @@ class Life(NamedTuple):
 
     def words(self, today: date) -> list[str]:
         """How it stands and what is to come, as people say it: `Frozen until Jan 16, 2026`, `Ends on Jan 31, 2026`."""
-        said = []
+        words = []
         if run := self.frozen_days(today):
             first, last = run
             if first <= today:
-                said.append(f"Frozen until {until_words(last)}")
+                words.append(f"Frozen until {until_words(last)}")
             else:
-                said.append(f"Frozen from {day_of(first)} {'on' if last == OPEN else f'to {day_of(last)}'}")
+                words.append(f"Frozen from {day_of(first)} {'on' if last == OPEN else f'to {day_of(last)}'}")
         if self.ended:
-            said.append(f"{'Ends' if self.ended >= today else 'Ended'} on {day_of(self.ended)}")
-        return said
+            words.append(f"{'Ends' if self.ended >= today else 'Ended'} on {day_of(self.ended)}")
+        return words
 
 
 def until_words(last: date) -> str:
@@ -181,12 +181,22 @@ class Lives(NamedTuple):
         return Life(tuple(frozen), closed, ended)
 
 
-_LIVES = text("""
+AS_OF = """(
+        SELECT a.* FROM life_acts a
+        WHERE NOT a.undone AND a.recorded_at <= CAST(:now AS timestamptz) AND NOT EXISTS (
+            SELECT FROM life_acts later WHERE later.replaces = a.id AND later.recorded_at <= CAST(:now AS timestamptz)
+        )
+    )"""
+"""SQL: the acts that counted, as they were known at the moment `:now`. `life_in_force` has those of today."""
+
+
+def _lives(acts: str) -> TextClause:
+    return text(f"""
     SELECT kind, membership_id, NULL AS item_id, first_day, last_day
-    FROM life_in_force WHERE membership_id = ANY(CAST(:ids AS bigint[]))
+    FROM {acts} of_members WHERE membership_id = ANY(CAST(:ids AS bigint[]))
     UNION ALL
     SELECT a.kind, a.club_id, i.id, a.first_day, a.last_day
-    FROM life_in_force a JOIN items i ON a.scope IN ('all', i.session_type)
+    FROM {acts} a JOIN items i ON a.scope IN ('all', i.session_type)
     WHERE a.kind = 'closure' AND i.session_type IS NOT NULL
       AND a.club_id = ANY (ARRAY(
           SELECT club_id FROM memberships WHERE id = ANY(CAST(:ids AS bigint[]))
@@ -195,12 +205,21 @@ _LIVES = text("""
 """)
 
 
-def read(session: Session, membership_ids: Collection[int]) -> Lives:
-    """What counts of the lives of these memberships, and of the closures of their clubs."""
+_LIVES, _LIVES_AS_OF = _lives("life_in_force"), _lives(AS_OF)
+
+
+def read(session: Session, membership_ids: Collection[int], *, as_of: datetime | None = None) -> Lives:
+    """What counts of the lives of these memberships, and of the closures of their clubs.
+
+    With `as_of`, what this function returned at that moment.
+    """
     frozen: defaultdict[int, list[DayRange]] = defaultdict(list)
     closed: defaultdict[int, defaultdict[int, list[DayRange]]] = defaultdict(lambda: defaultdict(list))
     ended: dict[int, date] = {}
-    for kind, owner, item_id, first, last in session.execute(_LIVES, {"ids": array(membership_ids)}):
+    statement, values = _LIVES, {"ids": array(membership_ids)}
+    if as_of:
+        statement, values = _LIVES_AS_OF, {**values, "now": as_of.isoformat()}
+    for kind, owner, item_id, first, last in session.execute(statement, values):
         match kind:
             case LifeKind.FREEZE:
                 frozen[owner].append((first, last or OPEN))
@@ -238,7 +257,10 @@ def _owned_by(membership_id: int | None, club_id: int | None) -> ColumnElement[b
 
 
 class Done(NamedTuple):
-    """An act that was recorded, and the payments that it lets settle again (by the sweep, or at once)."""
+    """An act that was recorded, and the payments that it lets settle again (by the sweep, or at once).
+
+    Those of a closure are not listed: the sweep walks over them (`closure_walk.py`).
+    """
 
     act: LifeAct
     payments: list[int]
@@ -319,8 +341,9 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     act.action_id = actions.log(session, by, verb, f"{whose}, {act.days}", member_id=member_id, reason=reason)
     session.add(act)
     session.flush()
-    if act.club_id and act.first_day:
-        return Done(act, settling_again.of_club(session, act.club_id, act.first_day, act.scope or ""))
+    if act.club_id:
+        closure_walk.begin(session, act.id, act.replaces)
+        return Done(act, [])
     return Done(act, settling_again.of_memberships(session, [(act.membership_id or 0, None)]))
 
 

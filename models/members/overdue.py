@@ -71,8 +71,14 @@ _OVERDUE = text("""
     WHERE o.membership_id = ANY(CAST(:ids AS bigint[]))
     ORDER BY o.since, o.membership_id
 """)
+_COUNT = text("SELECT count(*) FROM overdue_memberships")
 # First the ids: a view that groups is narrowed by constants only.
 _OF_MEMBERS = text("SELECT id FROM memberships WHERE member_id = ANY(CAST(:members AS bigint[]))")
+
+
+def count(session: Session) -> int:
+    """How many memberships are overdue."""
+    return int(session.scalars(_COUNT).one())
 
 
 def of_memberships(session: Session, membership_ids: Collection[int]) -> list[Overdue]:

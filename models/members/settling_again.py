@@ -1,12 +1,12 @@
 """Which settled payments are to be settled again because what decides their worth or their days was changed.
 
-The flag makes the worker's sweep settle them, in batches; who waits for the result settles those returned at once.
+The flag makes the worker's sweep settle them, in batches; a caller who needs the result at once settles those returned.
+A closure of a club flags nothing: it leaves a cursor (`closure_walk.py`).
 """
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import datetime
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database.arrays import Batch
@@ -32,34 +32,7 @@ _OF_MEMBERSHIPS = Batch(
     membership_id="bigint", start="timestamptz",
 )  # fmt: skip
 
-_OF_CLUB = text("""
-    UPDATE payments SET settle_again = true
-    WHERE id IN (
-        SELECT p.id FROM payments p
-        WHERE NOT p.settle_again AND p.id IN (
-            SELECT named.root_id
-            FROM credit_grants g
-            JOIN memberships m ON m.id = g.membership_id AND (
-                m.club_id = :club
-                OR m.id IN (SELECT membership_id FROM earlier_clubs WHERE club_id = :club)
-            )
-            JOIN clubs c ON c.id = :club
-            JOIN items i ON i.id = g.item_id AND :scope IN ('all', i.session_type)
-            JOIN payments named ON named.id = g.payment_id
-            WHERE g.expires_at > CAST(CAST(:first AS date) AS timestamp) AT TIME ZONE c.time_zone
-        )
-        ORDER BY p.id
-        FOR NO KEY UPDATE
-    )
-    RETURNING id
-""")
-
 
 def of_memberships(session: Session, changes: Iterable[tuple[int, datetime | None]]) -> list[int]:
     """Flag the payments of each membership that were paid from a moment on; None is all. Returns their ids."""
     return [payment_id for (payment_id,) in _OF_MEMBERSHIPS.execute(session, list(changes))]
-
-
-def of_club(session: Session, club_id: int, first: date, scope: str) -> list[int]:
-    """Flag the payments whose sessions of that scope can be used on that local day or later. Returns their ids."""
-    return list(session.scalars(_OF_CLUB, {"club": club_id, "first": first, "scope": scope}))

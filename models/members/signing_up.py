@@ -96,7 +96,7 @@ def sign_up(
         raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=club.currency)
     email, name = email_given(email, MAX_EMAIL_LENGTH), name_given(name)
     buckets = chosen_buckets(term, picks)
-    chosen = _whom(session, email, name, member_id, another_person=another_person)
+    chosen = _member_for(session, email, name, member_id, another_person=another_person)
     member = lock_member(session, chosen.id, field="email")
     new = insert(Membership).values(
         idempotency_key=key, member_id=member.id, club_id=club.id, offer_id=offer.id, payment_term_id=term.id,
@@ -112,7 +112,7 @@ def sign_up(
     return membership
 
 
-def _whom(session: Session, email: str, name: str, member_id: int | None, *, another_person: bool) -> Member:
+def _member_for(session: Session, email: str, name: str, member_id: int | None, *, another_person: bool) -> Member:
     """The member with that address, made where it is new.
 
     Raises SeveralMembers, NotFound for the id, or InvalidEmail for the address of an erased one.
@@ -130,7 +130,7 @@ def _whom(session: Session, email: str, name: str, member_id: int | None, *, ano
     if made is None and not with_email(session, email):
         raise InvalidEmail(email=email)
     # Somebody else was as fast with this address: look once more.
-    return made or _whom(session, email, name, None, another_person=another_person)
+    return made or _member_for(session, email, name, None, another_person=another_person)
 
 
 def _same(

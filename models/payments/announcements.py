@@ -1,4 +1,4 @@
-"""Announcements: what the processor said of subscriptions, as proposals for memberships. Verbs: `apply`, `dismiss`.
+"""Announcements of processors about subscriptions, as proposals for memberships. Verbs: `apply`, `dismiss`.
 
 An announcement changes nothing by itself: `proposals.py` says what is open, and a person answers it. Only where a club
 says so the worker's sweep applies ends, with `apply_ends`; pauses it never does.
@@ -67,14 +67,14 @@ class Announcement(NamedTuple):
         return self.proposal.said_at, self.proposal.fact_id, self.membership_id
 
     def words(self, now: datetime) -> str:
-        """What was said, in one sentence without its full stop."""
+        """What was announced, in one sentence without its full stop."""
         processor = self.processors.get(self.endpoint, "")
-        return self.proposal.said(PROVIDERS.get(processor, self.endpoint), local_day(now, self.time_zone))
+        return self.proposal.sentence(PROVIDERS.get(processor, self.endpoint), local_day(now, self.time_zone))
 
 
 _HEARD_BY = """
     heard AS (
-        SELECT said.payment_id AS payment_id, said.payment_id AS id FROM said
+        SELECT announced.payment_id AS payment_id, announced.payment_id AS id FROM announced
         UNION
         SELECT heard.payment_id, f.payment_id
         FROM heard JOIN payment_facts f ON f.other_payment_id = heard.id AND f.kind = 'replaced'
@@ -88,7 +88,7 @@ _HEARD_BY = """
         )
     )
 """
-"""The memberships that hear what is said of a billing reference, also in the place of one that it replaced."""
+"""The memberships that get what is announced for a billing reference, also in the place of one that it replaced."""
 
 _OF_MEMBERSHIPS = text(f"""
     WITH RECURSIVE named AS (
@@ -96,7 +96,7 @@ _OF_MEMBERSHIPS = text(f"""
         WHERE b.membership_id = ANY(CAST(:memberships AS bigint[]))
         UNION
         SELECT f.other_payment_id FROM named JOIN payment_facts f ON f.payment_id = named.id AND f.kind = 'replaced'
-    ), said AS (
+    ), announced AS (
         SELECT DISTINCT f.payment_id FROM named JOIN payment_facts f ON f.payment_id = named.id AND f.kind = 'announced'
     ), {_HEARD_BY}
     SELECT payment_id, membership_id FROM pairs WHERE membership_id = ANY(CAST(:memberships AS bigint[]))
@@ -114,7 +114,7 @@ _MAY_BE_OPEN = text(f"""
             FROM payment_facts f WHERE f.kind = 'announced'
         ) ranked
         WHERE place = 1
-    ), said AS (
+    ), announced AS (
         SELECT DISTINCT payment_id FROM last
     ), {_HEARD_BY}
     SELECT DISTINCT pairs.payment_id, pairs.membership_id
@@ -209,7 +209,7 @@ def find(
 
 
 def apply(session: Session, announcement: Announcement, *, reason: str = "", by: Actor, now: datetime) -> Done:
-    """Do to the membership what was announced. The reason is what was said, unless another is given.
+    """Do to the membership what was announced. The reason is what was announced, unless another is given.
 
     Raises AnnouncementOver where somebody was faster, and what the act on the membership's life raises.
     """

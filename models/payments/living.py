@@ -1,7 +1,7 @@
 """What an act on the life of a membership does to its sessions: shown before it is done, and settled with it.
 
 Main verbs: `preview` and `apply`. Both settle at once the payments that the act lets settle again. A closure of a whole
-club is left to the worker's sweep, which settles it in batches; `waiting` says how much is left.
+club is left to the worker's sweep, which walks over its payments (`models/members/closure_walk.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.catalogue.days import ONE_DAY
 from models.database.arrays import array
+from models.errors import BringsBack
+from models.ledger import kinds
+from models.members.closure_walk import REACHED
+from models.members.life import LifeAct
 from models.payments import settlement
 from models.wording import day_of, sessions_of
 
@@ -25,6 +30,7 @@ class GrantNow(NamedTuple):
     remaining: int
     last_day: date | None
     """The last usable local day; None is never."""
+    is_expired: bool
     given: int
     """Sessions that its payment gives: those whose money or worth is gone do not count."""
     owed: int
@@ -61,7 +67,13 @@ class MovedGrant(NamedTuple):
     @property
     def shows(self) -> bool:
         """Whether people see a difference: not the last day of a grant without sessions."""
-        return bool(self.was.remaining or self.now.remaining) or self.was[2:] != self.now[2:]
+        was, now = self.was, self.now
+        return bool(was.remaining or now.remaining) or (was.given, was.owed) != (now.given, now.owed)
+
+    @property
+    def brought_back(self) -> int:
+        """Sessions that had expired, and can be used again."""
+        return self.now.remaining if self.was.is_expired and not self.now.is_expired else 0
 
 
 class Outcome(NamedTuple):
@@ -72,11 +84,16 @@ class Outcome(NamedTuple):
     moved: list[MovedGrant]
     waiting: int
 
+    @property
+    def brought_back(self) -> int:
+        """How many sessions had expired, and can be used again."""
+        return sum(one.brought_back for one in self.moved)
+
 
 _GRANTS = text("""
     SELECT g.id, i.name, CAST(paid.paid_at AT TIME ZONE c.time_zone AS date) AS paid_on, g.remaining,
            CAST((g.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date) AS last_day,
-           g.quantity - g.reversed AS given, g.shortfall
+           coalesce(g.expires_at <= :now, false) AS is_expired, g.quantity - g.reversed AS given, g.shortfall
     FROM credit_grants g JOIN items i ON i.id = g.item_id JOIN grant_clubs c ON c.grant_id = g.id
     JOIN payments p ON p.id = g.payment_id
     JOIN paid_payments paid ON paid.id = p.root_id
@@ -92,14 +109,23 @@ def apply(
     done, payments = act()
     if len(payments) > _AT_ONCE:
         return Outcome(done, [], len(payments))
-    before = {grant_id: now for (grant_id, *_), now in _grants(session, payments)}
+    before = {grant_id: known for (grant_id, *_), known in _grants(session, payments, now)}
     settlement.settle(session, payments, now=now, late_credit=late_credit)
     moved = [
-        MovedGrant(*grant, was, now)
-        for grant, now in _grants(session, payments)
-        if (was := before.get(grant[0], GrantNow(0, now.last_day, 0, 0))) != now
+        MovedGrant(*grant, was, known)
+        for grant, known in _grants(session, payments, now)
+        if (was := before.get(grant[0], known._replace(remaining=0, given=0, owed=0))) != known
     ]
     return Outcome(done, [one for one in moved if one.shows], 0)
+
+
+def check_brought_back(sessions: int, *, alone_up_to: int, expected: int | None) -> None:
+    """Refuse to bring back more expired sessions than one person may give alone, unless that number was expected.
+
+    Raises BringsBack.
+    """
+    if sessions > alone_up_to and sessions != expected:
+        raise BringsBack(sessions=sessions, limit=alone_up_to)
 
 
 def preview(
@@ -114,18 +140,10 @@ def preview(
         session.expire_all()
 
 
-def _grants(session: Session, roots: Sequence[int]) -> list[tuple[tuple[int, str, date], GrantNow]]:
+def _grants(session: Session, roots: Sequence[int], now: datetime) -> list[tuple[tuple[int, str, date], GrantNow]]:
     """Each grant of the payments: its id, item and day of payment, and how it is."""
-    rows = session.execute(_GRANTS, {"roots": array(roots)}).all()
-    return [((grant_id, item, paid_on), GrantNow(*now)) for grant_id, item, paid_on, *now in rows]
-
-
-_WAITING = text("SELECT count(*) FROM payments WHERE settle_again")
-
-
-def waiting(session: Session) -> int:
-    """How many payments the sweep has yet to settle again."""
-    return int(session.scalars(_WAITING).one())
+    rows = session.execute(_GRANTS, {"roots": array(roots), "now": now}).all()
+    return [((grant_id, item, paid_on), GrantNow(*known)) for grant_id, item, paid_on, *known in rows]
 
 
 class Reach(NamedTuple):
@@ -134,18 +152,35 @@ class Reach(NamedTuple):
     grants: int
     members: int
     sessions: int
+    brought_back: int
+    """Sessions that have expired, and could be used again."""
 
 
-_REACH = text("""
-    SELECT count(*), count(DISTINCT g.member_id), CAST(coalesce(sum(g.remaining), 0) AS bigint)
-    FROM credit_grants g
-    JOIN memberships m ON m.id = g.membership_id AND m.club_id = :club
-    JOIN clubs c ON c.id = :club
-    JOIN items i ON i.id = g.item_id AND :scope IN ('all', i.session_type)
-    WHERE g.remaining > 0 AND g.expires_at > CAST(CAST(:first AS date) AS timestamp) AT TIME ZONE c.time_zone
+# Closed days carry a grant further by as many days at most.
+_REACH = text(f"""
+    SELECT count(*) FILTER (WHERE left_over > 0 AND is_live),
+           count(DISTINCT member_id) FILTER (WHERE left_over > 0 AND is_live),
+           CAST(coalesce(sum(left_over) FILTER (WHERE is_live), 0) AS bigint),
+           CAST(coalesce(sum(left_over) FILTER (WHERE NOT is_live), 0) AS bigint)
+    FROM (
+        SELECT g.member_id, g.expires_at > :now AS is_live, CASE
+            WHEN g.expires_at > :now THEN g.remaining
+            ELSE (
+                SELECT greatest(0, least(
+                    g.remaining - coalesce(sum(e.quantity) FILTER (WHERE {kinds.EXPIRED}), 0),
+                    g.quantity - g.reversed + coalesce(sum(e.quantity) FILTER (WHERE {kinds.USED}), 0)))
+                FROM ledger_entries e WHERE e.grant_id = g.id
+            ) END AS left_over
+        FROM (
+            SELECT CAST(:club AS bigint) AS club_id, CAST(:scope AS text) AS scope, CAST(:first AS date) AS first_day
+        ) a {REACHED}
+        WHERE g.expires_at > CAST(:now AS timestamptz) - make_interval(days => CAST(:days AS int))
+    ) reached
 """)
 
 
-def reach(session: Session, club_id: int, scope: str, first: date) -> Reach:
-    """The grants with sessions left that can be used on that local day or later, which a closure from it on moves."""
-    return Reach(*session.execute(_REACH, {"club": club_id, "scope": scope, "first": first}).one())
+def reach(session: Session, closure: LifeAct, now: datetime) -> Reach:
+    """The grants that a closure can move: those that can be used on its first local day or later."""
+    days = (closure.last_day - closure.first_day + ONE_DAY).days if closure.first_day and closure.last_day else 0
+    values = {"club": closure.club_id, "scope": closure.scope, "first": closure.first_day, "days": days, "now": now}
+    return Reach(*session.execute(_REACH, values).one())

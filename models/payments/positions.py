@@ -208,7 +208,7 @@ def _judge(position: Position) -> None:
     elif not position.division.is_dues:
         position.state = PaymentState.NOT_DUES
     elif position.payment.state != PaymentState.SETTLED and (gone := [one for one in owners if one.erased_at]):
-        # What was settled before stays settled, whatever else is told of it.
+        # What was settled before stays settled, whatever else arrives for it.
         day = local_day(gone[0].erased_at or paid.occurred_at, gone[0].buyer.zone)
         position.state, position.owed = PaymentState.HELD, []
         position.reasons = [Reason(ReviewReason.ERASED, f"its member was erased on {day}")]

@@ -1,7 +1,7 @@
-"""PURE: what the processor said of a subscription or mandate, as a proposal for a membership.
+"""PURE: what the processor announced of a subscription or mandate, as a proposal for a membership.
 
 Of each billing reference the latest word counts, by the processor's clock: one on its end, and one on its pauses. A
-word that is told again is the same word, so it needs no second answer. A proposal is open until a person has answered
+word that arrives again is the same word, so it needs no second answer. A proposal is open until a person has answered
 it for that membership, or the acts on the membership's life say the same already. So it does not matter in which order
 words, memberships and acts were recorded.
 """
@@ -38,7 +38,7 @@ class Word(NamedTuple):
     """An announcement, with the id of its fact."""
 
     fact_id: int
-    said: Announced
+    announced: Announced
 
 
 class Does(StrEnum):
@@ -61,7 +61,7 @@ class Proposal(NamedTuple):
 
     does: Does
     facts: tuple[int, ...]
-    """The facts that say so, the latest first: one word that may have been told again."""
+    """The facts that say so, the latest first: one announcement that may have arrived again."""
     said_at: datetime
     first_day: date | None = None
     """Of a freeze, in local days of the club; and its last day, or that of the membership."""
@@ -79,8 +79,8 @@ class Proposal(NamedTuple):
         """What applying it does; two proposals with the same effect are one."""
         return self.does, self.first_day, self.last_day, self.act
 
-    def said(self, who: str, today: date) -> str:
-        """What the processor said: `Stripe says that this subscription ends on Jan 31, 2027`."""
+    def sentence(self, who: str, today: date) -> str:
+        """What the processor announced: `Stripe says that this subscription ends on Jan 31, 2027`."""
         first, last = day_of(self.first_day), day_of(self.last_day)
         match self.does:
             case Does.END | Does.MOVE_END:
@@ -127,8 +127,8 @@ def proposals(words: Sequence[Word], answered: Collection[int], acts: Sequence[A
 
     `answered` are the facts that were answered for it, `acts` its freezes and its end that count.
     """
-    of_end = [word for word in words if word.said.what in OF_AN_END]
-    of_pause = [word for word in words if word.said.what not in OF_AN_END]
+    of_end = [word for word in words if word.announced.what in OF_AN_END]
+    of_pause = [word for word in words if word.announced.what not in OF_AN_END]
     found = [_of_end(_runs(of_end, zone), answered, acts), _of_pause(_runs(of_pause, zone), answered, acts)]
     return [one for one in found if one]
 
@@ -145,23 +145,23 @@ class _Run(NamedTuple):
 
 def _runs(words: Sequence[Word], zone: str) -> list[_Run]:
     """The words by the processor's clock, the same ones in a row together."""
-    ordered = sorted((word.said.occurred_at, *_certain(word.said), word.fact_id, word.said) for word in words)
-    days = [(said, fact_id, _day(said, zone)) for *_, fact_id, said in ordered]
+    ordered = sorted((one.occurred_at, *_certain(one), fact_id, one) for fact_id, one in words)
+    days = [(one, fact_id, _day(one, zone)) for *_, fact_id, one in ordered]
     runs = []
-    for (what, day), told in groupby(days, lambda one: (one[0].what, one[2] if one[0].what == Said.ENDS else None)):
-        every = list(told)
+    for (what, day), same in groupby(days, lambda one: (one[0].what, one[2] if one[0].what == Said.ENDS else None)):
+        every = list(same)
         facts = tuple(fact_id for _, fact_id, _ in reversed(every))
         runs.append(_Run(what, day or every[0][2], facts, every[-1][0].occurred_at))
     return runs
 
 
-def _certain(said: Announced) -> tuple[bool, float]:
+def _certain(one: Announced) -> tuple[bool, float]:
     """Of words of one moment that counts as the last which ends or pauses it, and the earlier end."""
-    return said.what in (Said.ENDS, Said.PAUSED), -said.at.timestamp() if said.at else 0
+    return one.what in (Said.ENDS, Said.PAUSED), -one.at.timestamp() if one.at else 0
 
 
-def _day(said: Announced, zone: str) -> date:
-    return local_day(said.at - A_MOMENT if said.at else said.occurred_at, zone)
+def _day(one: Announced, zone: str) -> date:
+    return local_day(one.at - A_MOMENT if one.at else one.occurred_at, zone)
 
 
 def _of_end(runs: Sequence[_Run], answered: Collection[int], acts: Sequence[Act]) -> Proposal | None:

@@ -7,6 +7,7 @@ payments.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from models.database.arrays import Batch, array
 from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
+from models.members import closure_walk
 from models.payments import dates, positions, recorded, references, reviews, standing
 from models.payments.entitlement import Owed
 from models.payments.facts import Fact, KnownFact, Linked, Paid, Restored, Reversed
@@ -312,24 +314,42 @@ def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, l
     return len(roots)
 
 
-def unsettled(session: Session, roots: Collection[int]) -> list[Position]:
-    """The payments among these for which settling would post something. Writes nothing.
+def settle_closures(
+    session: Session, *, now: datetime, late_credit: timedelta, limit: int = closure_walk.BATCH
+) -> bool:
+    """Settle the payments of the next `limit` grants that a closure reaches; whether there is more to do."""
+    roots = closure_walk.advance(session, limit=limit)
+    if roots:
+        settle(session, roots, now=now, late_credit=late_credit)
+    return roots is not None
 
-    Left out are those that the next sweep settles: unmatched ones, and those whose worth or days were changed.
-    """
+
+class Compared(NamedTuple):
+    """Payments whose facts say something else than what is stored, by their roots."""
+
+    unsettled: list[int]
+    """Settling would post something."""
+    dues: list[int]
+    """Other failed dues are owed than `failed_dues` has."""
+    waiting: int
+    """How many were left out: settling would post something, but a sweep is to settle them anyway. They are unmatched,
+    or their worth or days were changed."""
+
+
+def compare(session: Session, roots: Collection[int]) -> Compared:
+    """What settling these payments would change. Writes nothing; the payments stay locked."""
     read = positions.read(session, roots)
     positions.read_grants(session, read)
     dated = {one.position.payment.root for one in dates.wrong(session, read)}
-    return [
-        position
+    differing = {
+        position.payment.root: position.payment
         for position in read
-        if position.payment.state != PaymentState.UNMATCHED
-        and not position.payment.settle_again
-        and (
-            position.state != position.payment.state
-            or {owed.key for owed in position.owed} - {grant.key for grant in position.grants}
-            or _larger(position)
-            or position.payment.root in dated
-            or any(grant.reversed != target for grant, target in _targets(position))
-        )
-    ]
+        if position.state != position.payment.state
+        or {owed.key for owed in position.owed} - {grant.key for grant in position.grants}
+        or _larger(position)
+        or position.payment.root in dated
+        or any(grant.reversed != target for grant, target in _targets(position))
+    }
+    waiting = closure_walk.among(session, differing)
+    waiting |= {root for root, one in differing.items() if one.settle_again or one.state == PaymentState.UNMATCHED}
+    return Compared(sorted(differing.keys() - waiting), standing.differing(session, read), len(waiting))

@@ -7,7 +7,7 @@ it does not matter in which order a failure, its success, a sign-up and a link a
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy import BigInteger, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.arrays import Batch, array
@@ -60,21 +60,41 @@ _WRITE = Batch(
 
 def write(session: Session, read: Sequence[Position]) -> None:
     """Make `failed_dues` show what these payments, which are locked, still owe. Costs nothing where none failed."""
-    told = [position for position in read if position.failures]
-    if not told:
+    failed = [position for position in read if position.failures]
+    if not failed:
         return
-    rows = {
+    ids = array(payment_id for position in failed for payment_id in position.payment.ids)
+    _WRITE.execute(session, [(*key, *rest) for key, rest in _owed(failed).items()], payments=ids)
+
+
+_STORED = text("""
+    SELECT payment_id, reference, failed_at, endpoint, is_one_try, amount_minor
+    FROM failed_dues WHERE payment_id = ANY(CAST(:payments AS bigint[]))
+""")
+
+
+def differing(session: Session, read: Sequence[Position]) -> list[int]:
+    """The roots of those of these payments for which `failed_dues` has something else than `write` would write."""
+    root_of = {payment_id: position.payment.root for position in read for payment_id in position.payment.ids}
+    rows = session.execute(_STORED, {"payments": array(root_of)})
+    stored = {(payment_id, *rest) for payment_id, *rest in rows}
+    owed = {(*key, *rest) for key, rest in _owed(read).items()}
+    return sorted({root_of[payment_id] for payment_id, *_ in stored ^ owed})
+
+
+def _owed(read: Sequence[Position]) -> dict[tuple[int, str, datetime], tuple[str, bool, int | None]]:
+    """What these payments still owe: by payment, reference and moment the endpoint, `is_one_try` and the amount."""
+    return {
         (position.payment.root, reference, fact.occurred_at): (
             position.payment.endpoint,
             fact.is_one_try,
             None if fact.billing_references else fact.amount_minor,
         )
-        for position in told
+        for position in read
+        if position.failures
         for fact in sorted(_open(position), key=repr)
         for reference in fact.billing_references or fact.payer
     }
-    ids = array(payment_id for position in told for payment_id in position.payment.ids)
-    _WRITE.execute(session, [(*key, *rest) for key, rest in rows.items()], payments=ids)
 
 
 def _open(position: Position) -> Iterator[DuesFailed]:

@@ -5,7 +5,8 @@ were recorded by then, because that is what was shown at the time: an event of M
 in Tuesday's balance, and an extension counts from when it was recorded. Only expiry goes by the moment itself,
 recorded or not. For a moment in the future, the result is what will be left if nothing more happens.
 
-Sessions of a later tranche are *coming* until its day: they are no part of what is usable.
+Sessions of a later tranche are *coming* until its day, and those of a frozen membership are *frozen*, unless its club
+allows use: they are no part of what is usable.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,10 @@ from typing import NamedTuple
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
+from models.catalogue.days import OPEN
 from models.ledger import kinds
+from models.ledger.entries import FROZEN_TO_AS_OF, FROZEN_TO_NOW
+from models.members.life import until_words
 from models.payments.worth import first_day
 
 
@@ -40,6 +44,10 @@ class Balance(NamedTuple):
     next_expiry: datetime | None
     """UTC; None if nothing usable ever expires."""
     shortfall: int
+    frozen: int
+    """Sessions that could be used if their membership were not frozen; they are not among the usable ones."""
+    frozen_to: date | None
+    """The last frozen local day of those that can be used first; None where none is, and until further notice."""
     coming_days: Sequence[Coming]
     """What is not usable yet, the next day first."""
 
@@ -47,6 +55,11 @@ class Balance(NamedTuple):
     def coming(self) -> int:
         """Sessions that are not usable yet."""
         return sum(one.sessions for one in self.coming_days)
+
+    @property
+    def frozen_until(self) -> str:
+        """Until when they are frozen: `Jan 16, 2026`, or `further notice`."""
+        return until_words(self.frozen_to or OPEN)
 
     @property
     def comes_next(self) -> Coming | None:
@@ -164,12 +177,12 @@ class Page(NamedTuple):
 
 
 _GRANT_ROWS = """
-    SELECT id, item_id, quantity, remaining, shortfall, reversed, effective_at, expires_at
+    SELECT id, item_id, membership_id, quantity, remaining, shortfall, reversed, effective_at, expires_at
     FROM credit_grants WHERE member_id = :member
 """
 
 _GRANT_ROWS_AS_OF = f"""
-    SELECT g.id, g.item_id, g.effective_at, {kinds.SUMS}
+    SELECT g.id, g.item_id, g.membership_id, g.effective_at, {kinds.SUMS}
     FROM credit_grants g
     JOIN ledger_entries e ON e.grant_id = g.id AND e.recorded_at <= :now
     WHERE g.member_id = :member
@@ -177,12 +190,15 @@ _GRANT_ROWS_AS_OF = f"""
 """
 
 
-def _balances(grants: str) -> TextClause:
+def _balances(grants: str, frozen_to: str) -> TextClause:
     return text(f"""
     WITH held AS ({grants}), grants AS (
-        SELECT id, item_id, remaining, shortfall, effective_at, expires_at,
-               effective_at <= :now AND (expires_at IS NULL OR :now < expires_at) AS usable
-        FROM held
+        SELECT *, is_live AND frozen_to IS NULL AS usable
+        FROM (
+            SELECT *, effective_at <= :now AND (expires_at IS NULL OR :now < expires_at) AS is_live,
+                   {frozen_to} AS frozen_to
+            FROM held g
+        ) held
     ), next AS (
         SELECT item_id, min(expires_at) AS expires_at FROM grants WHERE usable AND remaining > 0 GROUP BY item_id
     ), coming AS (
@@ -201,7 +217,9 @@ def _balances(grants: str) -> TextClause:
     SELECT i.id, i.name,
            CAST(coalesce(sum(l.remaining) FILTER (WHERE l.usable), 0) AS bigint),
            CAST(coalesce(sum(l.remaining) FILTER (WHERE l.usable AND l.expires_at = n.expires_at), 0) AS bigint),
-           n.expires_at, CAST(sum(l.shortfall) AS bigint), c.days, c.moments, c.sessions
+           n.expires_at, CAST(sum(l.shortfall) AS bigint),
+           CAST(coalesce(sum(l.remaining) FILTER (WHERE l.is_live AND l.frozen_to IS NOT NULL), 0) AS bigint),
+           min(l.frozen_to) FILTER (WHERE l.is_live AND l.remaining > 0) AS frozen_to, c.days, c.moments, c.sessions
     FROM grants l
     JOIN items i ON i.id = l.item_id
     LEFT JOIN next n ON n.item_id = l.item_id
@@ -251,8 +269,8 @@ def _grants(grants: str, entered: str = "true") -> TextClause:
 """)
 
 
-_NOW = _balances(_GRANT_ROWS), _grants(_GRANT_ROWS)
-_AS_OF = _balances(_GRANT_ROWS_AS_OF), _grants(_GRANT_ROWS_AS_OF, "e.recorded_at <= :now")
+_NOW = _balances(_GRANT_ROWS, FROZEN_TO_NOW), _grants(_GRANT_ROWS)
+_AS_OF = _balances(_GRANT_ROWS_AS_OF, FROZEN_TO_AS_OF), _grants(_GRANT_ROWS_AS_OF, "e.recorded_at <= :now")
 
 _ENTRIES = text(f"""
     WITH entered AS (
@@ -298,7 +316,16 @@ def balances(session: Session, member_id: int, now: datetime, *, as_of: datetime
     """
     statement, _ = _NOW if as_of is None else _AS_OF
     rows = session.execute(statement, {"member": member_id, "now": as_of or now})
-    return [Balance._make([*row[:-3], list(map(Coming, *(days or () for days in row[-3:])))]) for row in rows]
+    return [
+        Balance._make(
+            [
+                *row[:-4],
+                None if row.frozen_to == OPEN else row.frozen_to,
+                list(map(Coming, *(days or () for days in row[-3:]))),
+            ]
+        )
+        for row in rows
+    ]
 
 
 def grants(session: Session, member_id: int, now: datetime, *, as_of: datetime | None = None) -> Sequence[GrantLine]:

@@ -21,6 +21,7 @@ from models.ledger.entries import FROZEN_TO
 from models.members import overdue
 from models.members.life import until_words
 from models.members.memberships import Member, refuse_erased
+from models.payments import matches
 from models.wording import day_of, joined, sessions_of
 
 
@@ -30,6 +31,7 @@ class Reason(StrEnum):
     ERASED = "erased"
     FROZEN = "frozen"
     OVERDUE = "overdue"
+    ENDED = "ended"
     EXPIRED = "expired"
     NOT_YET = "not_yet"
     NONE_LEFT = "none_left"
@@ -83,6 +85,8 @@ class Held(NamedTuple):
     """Since when they are overdue."""
     late_since: date | None = None
     """Since when dues of the member are overdue, also where their sessions can be used."""
+    ended: date | None = None
+    """The last day of the membership, if the expired sessions went because of it."""
 
 
 def _named(item: str) -> str:
@@ -111,11 +115,26 @@ def _overdue(held: Held, _: Sequence[Held]) -> WhyNot | None:
     return WhyNot(Reason.OVERDUE, sentence, way_out, held.overdue_since)
 
 
+def _ended(held: Held, _: Sequence[Held]) -> WhyNot | None:
+    if not held.expired or held.expired_day is None or held.ended is None:
+        return None
+    until = "" if held.expired_day == held.ended else f", and they could be used until {day_of(held.expired_day)}"
+    sentence = (
+        f"The membership of the last {sessions_of(held.item, held.expired)} ended on {day_of(held.ended)}{until}."
+    )
+    way_out = f"A manager can reopen the membership, or bring {_them(held)} back by extending grant {held.grant_id}."
+    return WhyNot(Reason.ENDED, sentence, way_out, held.ended, held.grant_id)
+
+
+def _them(held: Held) -> str:
+    return "it" if held.expired == 1 else "them"
+
+
 def _expired(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if not held.expired or held.expired_day is None:
         return None
     sentence = f"The last {sessions_of(held.item, held.expired)} expired on {day_of(held.expired_day)}."
-    way_out = f"A manager can bring {'it' if held.expired == 1 else 'them'} back, by extending grant {held.grant_id}."
+    way_out = f"A manager can bring {_them(held)} back, by extending grant {held.grant_id}."
     if held.coming and held.coming_day:
         way_out += f" {held.coming} more can be used from {day_of(held.coming_day)}."
     return WhyNot(Reason.EXPIRED, sentence, way_out, held.expired_day, held.grant_id)
@@ -168,7 +187,7 @@ def _never_any(held: Held, _: Sequence[Held]) -> WhyNot:
     return WhyNot(Reason.NEVER_ANY, f"There were never any {_named(held.item)}.", way_out)
 
 
-_RULES: Sequence[_Rule] = (_frozen, _overdue, _expired, _not_yet, _none_left, _other_items, _never_any)
+_RULES: Sequence[_Rule] = (_frozen, _overdue, _ended, _expired, _not_yet, _none_left, _other_items, _never_any)
 
 # The item that is asked about, and all that the member has. What counts as usable is what a redemption draws on.
 _HELD = text(f"""
@@ -200,10 +219,11 @@ _HELD = text(f"""
         SELECT DISTINCT ON (item_id) * FROM grants WHERE has_begun
         ORDER BY item_id, expires_at DESC NULLS FIRST, id DESC
     )
-    SELECT i.id, i.name, CAST(coalesce(s.usable, 0) AS bigint), CAST(coalesce(s.coming, 0) AS bigint), s.coming_day,
-           coalesce(s.has_come, false), l.id, l.is_live, l.expires_at, l.time_zone,
+    SELECT i.id, i.name, CAST(coalesce(s.usable, 0) AS bigint) AS usable, CAST(coalesce(s.coming, 0) AS bigint),
+           s.coming_day, coalesce(s.has_come, false), l.id, l.is_live, l.expires_at, l.time_zone,
            coalesce(l.reversed = l.quantity, false),
            CAST(greatest(0, least(l.remaining + e.expired, l.quantity - l.reversed - e.used)) AS bigint),
+           l.membership_id,
            CAST(coalesce(s.frozen, 0) AS bigint), s.frozen_to, CAST(coalesce(s.overdue, 0) AS bigint),
            (
                SELECT max(coalesce(f.last_day, '9999-12-31'))
@@ -258,6 +278,13 @@ def explained(
         raise
 
 
+def _ended_on(session: Session, membership_id: int, last: date) -> date | None:
+    """The last day of the membership, if by its end nothing of it could be used after that day."""
+    match = matches.read(session, [membership_id])[membership_id]
+    buyers = [match.buyer, *(buyer for _, _, buyer in match.earlier)]
+    return match.buyer.life.ended if any(buyer.limit == last for buyer in buyers) else None
+
+
 def _answers(
     session: Session, member_id: int, now: datetime, at: datetime | None, item_id: int | None
 ) -> dict[int, WhyNot]:
@@ -273,10 +300,11 @@ def _answers(
     }
     every = []
     for row in session.execute(_HELD, values):
-        *of_item, grant, is_live, expires_at, zone, is_reversed, expired = row[:12]
+        *of_item, grant, is_live, expires_at, zone, is_reversed, expired, owner = row[:13]
         over = None if grant is None or is_live else last_day(expires_at, zone)
         left = expired if over else 0
-        every.append(Held._make((*of_item, grant, left, over, is_reversed, *row[12:], since, late_since)))
+        ended = _ended_on(session, owner, over) if left and over and owner and not row.usable else None
+        every.append(Held._make((*of_item, grant, left, over, is_reversed, *row[13:], since, late_since, ended)))
     found = {}
     for held in every:
         if not held.usable:

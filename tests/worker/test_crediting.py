@@ -1,15 +1,20 @@
 """From a signed event in the inbox to sessions on an account, and to the words for what has no effect."""
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from local import stripe_bodies
+from models.catalogue.clubs import Club
 from models.inbox.storing import Stored
+from models.members import life
+from models.members.life import Scope
 from models.members.memberships import find_member
 from models.statements import statement
 from runtime.settings import Endpoint, Settings
+from tests.models.gym import BY
 from tests.worker.scene import (
     NOW,
     PAID_AT,
@@ -207,3 +212,19 @@ def test_a_body_that_only_the_processor_could_have_changed_is_seen_once(creditin
     crediting.drain()
     assert states(make) == {"processed": 1, "quarantined": 1}
     assert credited_once(make, ["in_1"])
+
+
+def test_the_sweep_walks_over_what_a_closure_reaches_and_credits_between(crediting: Crediting, make: Make) -> None:
+    join(make, "sub_1", "sub_2")
+    arrive(make, paid("in_1", "sub_1", at=PAID_AT))
+    crediting.drain()
+    with make.begin() as session:
+        club = session.scalars(select(Club)).one()
+        days = {"first": date(2026, 3, 12), "last": date(2026, 3, 14)}
+        life.close(session, club, scope=Scope.ALL, **days, reason="snow", by=BY, now=NOW)
+    assert value(make, "SELECT count(*) FROM closure_walks") == 1
+    crediting.sweep(lambda: False)
+    assert value(make, "SELECT count(*) FROM closure_walks") == 1, "out of time, it leaves the rest"
+    crediting.sweep()
+    assert value(make, "SELECT count(*) FROM closure_walks") == 0
+    assert value(make, "SELECT count(*) FROM ledger_entries WHERE kind = 'extension'") == 1

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.catalogue.days import last_day
@@ -53,7 +54,7 @@ def test_a_closure_moves_every_grant_and_its_undoing_restores_every_day(
 ) -> None:
     before = last_days(reader, people)
     reach = {"club_id": gym.club.id, "grants": MEMBERS, "members": MEMBERS, "sessions": 8 * MEMBERS}
-    assert answered(reader.get(f"{path}/preview", **HOLIDAYS)) == {**reach, "days": 3}
+    assert answered(reader.get(f"{path}/preview", **HOLIDAYS)) == {**reach, "days": 3, "brought_back": 0}
     none = answered(reader.get(f"{path}/preview", first_day=day(40), last_day=day(40), scope="all"))
     assert (none["grants"], none["days"]) == (0, 1), "all have expired by then, but what never does"
     assert reader.data(path) == []
@@ -127,3 +128,24 @@ def test_it_needs_a_reason_and_days(manager: Caller, path: str, gym: Gym) -> Non
         assert [one["pointer"] for one in problem["errors"]] == [pointer]
     answered(manager.get("/closures/404"), 404)
     answered(manager.post("/clubs/404/closures", {**HOLIDAYS, "reason": "x"}, "close-1"), 404)
+
+
+def test_a_closure_that_was_brings_many_expired_sessions_back_only_if_their_number_is_expected(
+    manager: Caller, path: str, gym: Gym, session: Session
+) -> None:
+    for number, ago in enumerate((33, 33, 60)):
+        at = datetime.now(UTC) - timedelta(days=ago)
+        gym.join(reference := fresh("sub"))
+        tell(session, paid(f"in_{number}", reference, at=at), now=at)
+    session.commit()
+    days = {"scope": "class", "first_day": day(-9), "last_day": day(-5)}
+    planned = answered(manager.get(f"{path}/preview", **days))
+    assert (planned["grants"], planned["brought_back"]) == (0, 16)
+    body = {**days, "reason": "Snow"}
+    assert answered(manager.post(path, body, key=fresh("key")), 422)["errors"][0]["pointer"] == "#/expected"
+    assert manager.data(path) == []
+    made = manager.make(path, {**body, "expected": 16})
+    sweep_to_the_end(session, datetime.now(UTC))
+    assert manager.data(path)[0]["id"] == made["id"]
+    left = text("SELECT sum(remaining) FROM credit_grants WHERE expires_at > clock_timestamp()")
+    assert session.scalars(left).one() == 16

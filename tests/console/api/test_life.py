@@ -204,11 +204,33 @@ class TestFreeze:
         planned = answered(reader.get(f"{ann.path}/freezes/preview", **on(7, 16)))
         assert (len(planned["moves"]), planned["waiting"]) == (1, 0)
         assert (reader.data(f"{ann.path}/freezes"), ann.last_usable()) == ([], 31)
-        assert answered(reader.get(f"{ann.path}/freezes/preview", **on(60, 61))) == {"moves": [], "waiting": 0}
+        assert answered(reader.get(f"{ann.path}/freezes/preview", **on(60, 61))) == {
+            "moves": [], "brought_back": 0, "waiting": 0,
+        }  # fmt: skip
         done = ann.freeze(7, 16)
         assert [{name: value for name, value in one.items() if name != "grant_id"} for one in done["moved"]] == planned[
             "moves"
         ]
+
+    def test_many_sessions_that_have_expired_come_back_only_if_their_number_is_expected(
+        self, ann: Member, reader: Caller, session: Session
+    ) -> None:
+        for _ in range(2):
+            ann.pays(1)
+        planned = answered(reader.get(f"{ann.path}/freezes/preview", **on(7, 40)))
+        assert planned["brought_back"] == 16
+        body = {**on(7, 40), "reason": "Broke her arm"}
+        for expected in ({}, {"expected": 8}):
+            problem = answered(ann.manager.post(f"{ann.path}/freezes", {**body, **expected}, key=fresh("key")), 422)
+            assert problem["detail"].startswith("16 sessions that have expired could be used again, more than the 10")
+            assert [one["pointer"] for one in problem["errors"]] == ["#/expected"]
+        assert reader.data(f"{ann.path}/freezes") == []
+        done = ann.manager.make(f"{ann.path}/freezes", {**body, "expected": 16})
+        assert (done["brought_back"], ann.spin_left()) == (16, 16)
+        undone = ann.manager.make(f"/freezes/{done['id']}/undoing", {"reason": "A mistake"})
+        assert undone["brought_back"] == 0
+        ann.freeze(32, 35)
+        assert list(audit(session)) == []
 
     def test_a_preview_says_what_would_be_taken(self, ann: Member, reader: Caller) -> None:
         ann.pays(10, 1500, covers=(10, 41))
@@ -291,7 +313,7 @@ class TestEnd:
         assert ann.last_usable() == last
         assert [one["what"] for one in done["moved"]] == [one["what"] for one in planned["moves"]]
         assert answered(reader.get(f"{ann.path}/end")) == {
-            name: value for name, value in done.items() if name not in ("moved", "waiting")
+            name: value for name, value in done.items() if name not in ("moved", "brought_back", "waiting")
         }
         planned = answered(reader.get(f"{ann.path}/reopening/preview"))
         done = manager.make(f"{ann.path}/reopening", {"reason": "Stays"})

@@ -82,6 +82,18 @@ def test_a_freeze_ends_early_and_is_undone(gym: Spp, settings: Settings, make: M
     assert (none.code, "The membership is not frozen" in none.err) == (1, True)
 
 
+def test_many_expired_sessions_come_back_only_if_their_number_is_expected(
+    gym: Spp, settings: Settings, make: Make
+) -> None:
+    arrive(make, *(paid(f"in_{number}", "sub_ann", at=datetime.now(UTC) - timedelta(days=35)) for number in range(3)))
+    assert Crediting(settings.model_copy(update={"late_credit_hours": 0}), make).drain() == 3
+    wish = ["freeze", ANN, day(-20), day(-11)]
+    assert gym(*wish, "--dry-run").out.endswith("  12 expired sessions can be used again.\n")
+    assert "12 sessions that have expired could be used again" in gym(*wish, *WHY).err
+    assert acts(make) == 0
+    assert gym(*wish, *WHY, "--expected", "12", "--json").json["brought_back"] == 12
+
+
 def test_of_several_freezes_one_is_named(paid_ann: Spp) -> None:
     first, second = (paid_ann("freeze", ANN, day(at), day(at + 2), *WHY, "--json").json["number"] for at in (5, 9))
     refused = paid_ann("unfreeze", ANN, "--undo", *WHY)

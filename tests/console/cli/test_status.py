@@ -22,6 +22,7 @@ from models.operations.alarms import Situation
 from models.operations.figures import EndpointFigures, Figures
 from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine, JobName
+from models.operations.situation import Members
 from tests.console.conftest import Spp
 from tests.console.processes import SPP
 from tests.models.gym import paid, tell, wait_until_blocked
@@ -209,7 +210,7 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
         for number in range(4)
     ]
     now = Situation(figures, [worker(n) for n in range(9)], jobs, web=web)
-    quiet = Seen(now, [], BrokerState(queues={"events": 5}))
+    quiet = Seen(now, [], BrokerState(queues={"events": 5}), Members(overdue=3, announcements=0))
     lines = screen(quiet)
     to_do = next(place for place, line in enumerate(lines) if line.startswith("To do"))
     assert to_do <= 23  # and the prompt
@@ -222,9 +223,10 @@ def test_the_overview_fits_a_terminal_with_three_endpoints() -> None:
     assert "Web      4 receivers, the latest answered 1.2 s ago; no console" in lines
     jobs_at = lines.index("Jobs     sweep 60 min, expire 60 min, compare 60 min, seal 60 min, reconcile 60")
     assert lines[jobs_at + 1].startswith("         min, audit 60 min ago; never prune!")
-    loud = Seen(quiet.now, alarms.fired(quiet.now), BrokerState(error="nobody there"))
+    loud = Seen(quiet.now, alarms.fired(quiet.now), BrokerState(error="nobody there"), quiet.members)
     assert loud.alarms
     assert lines[0].endswith("OK")
+    assert any(line.endswith("Overdue 3: /members/?standing=overdue") for line in lines)
     assert screen(loud)[0].endswith("CRITICAL")
     assert max(map(len, screen(loud))) <= 80
 

@@ -118,6 +118,10 @@ class TestFreeze:
         assert 'id="quantity-' not in manager.page
         assert "Expires later" in manager.text
         assert "10 frozen days not counted" in manager.text
+        for day, is_frozen in ((-1, False), (5, True), (12, False)):
+            manager.get(f"/members/{membership.member_id}?as_of={on(day)}T12:00")
+            assert (f"Spin 0 available 8 frozen until {said(9)}" in manager.text) == is_frozen
+            assert (f"Frozen until {said(9)}" in manager.text) == is_frozen
 
     def test_without_a_last_day_it_lasts_until_further_notice(
         self, manager: Browser, session: Session, membership: Membership
@@ -316,12 +320,23 @@ class TestEnd:
         assert held(session, membership) == {"Spin": 0, "Training": 0}
         manager.get("/review/?reason=ended")
         assert "Paid after the end" in manager.text
-        assert f"after the membership ended on {said(-3)}: it gave nothing" in manager.text
+        assert f"but the membership ended on {said(-3)}: it gave nothing" in manager.text
         manager.get(f"/memberships/{membership.id}")
         assert "8 Spin · 8 taken back 2 Training" in manager.text, "no money went back"
         manager.get(f"/members/{membership.member_id}")
         assert f"Ended on {said(-3)}" in manager.text
         assert "payment reversed" not in manager.text
+
+
+def test_the_preview_counts_what_had_expired_and_can_be_used_again(
+    manager: Browser, gym: Gym, membership: Membership
+) -> None:
+    for number in (2, 3):
+        pay(gym, f"in_{number}", "sub_ada", 35)
+    manager.get(f"/memberships/{membership.id}/freeze", query_string={"first_day": on(-20), "last_day": on(-11)})
+    assert "16 expired sessions can be used again" in manager.text
+    assert do(manager, f"/memberships/{membership.id}/freeze", first_day=on(-20), last_day=on(-11)) == 200
+    assert "16 expired sessions can be used again." in manager.text
 
 
 def test_the_fee_of_a_freeze_is_called_so(manager: Browser, gym: Gym, session: Session, membership: Membership) -> None:

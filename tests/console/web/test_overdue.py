@@ -81,6 +81,9 @@ def test_the_list_shows_and_filters_who_is_overdue(gym: Gym, late: Membership, l
     page = log_in(Role.VIEWER)
     page.get("/members/")
     assert ("Bob" in page.text, page.text.count("Overdue since")) == (True, 1)
+    page.get("/operations/")
+    assert "Overdue 1 membership" in page.text
+    assert 'href="/members/?standing=overdue"' in page.page
     page.get("/members/?standing=overdue")
     assert ("Bob" in page.text, page.text.count("Overdue since")) == (False, 1)
     pay(gym, "in_2", "sub_ada", 0)

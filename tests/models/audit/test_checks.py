@@ -6,12 +6,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.audit.checks import audit
+from models.audit.checks import audit, payments
 from models.ledger.redemptions import give_back, redeem
 from models.members import life
 from models.members.memberships import add_billing_reference
 from models.payments import settlement
-from models.payments.facts import Linked, Reversed
+from models.payments.facts import DuesFailed, Linked, Reversed
 from models.statements import statement
 from tests.models.gym import BY, DUES, NOW, PAID_AT, Gym, expire_all, fresh, grant_of, paid, tell
 
@@ -144,6 +144,9 @@ def test_a_last_day_that_entries_agree_on_but_acts_do_not_is_found(busy_gym: Gym
     first, last = PAID_AT.date() + timedelta(days=4), PAID_AT.date() + timedelta(days=8)
     life.freeze(session, membership, first=first, last=last, reason="hurt", by=BY, now=NOW)
     assert list(audit(session)) == [], "the next sweep settles it"
+    assert payments(session, 0, 1000).left_out == 1
+    session.execute(text("UPDATE payments SET settle_again = true"))
+    assert payments(session, 0, 1000).left_out == 1, "of those that wait, the others were judged: they are right"
     session.execute(text("UPDATE payments SET settle_again = false"))
     payment = session.scalars(text("SELECT id FROM payments WHERE reference = 'in_frozen'")).one()
     (finding,) = audit(session)
@@ -186,3 +189,31 @@ def test_a_payment_credited_twice_is_found(busy_gym: Gym, session: Session) -> N
     ).all()
     told = [finding.what for finding in audit(session) if finding.payment_id == one]
     assert f"payment {one}: credited twice, by grants {first} and {second}" in told
+
+
+@pytest.mark.parametrize(
+    "wrong", ["DELETE FROM failed_dues", "UPDATE failed_dues SET failed_at = failed_at - interval '1 day'"]
+)
+def test_dues_that_failed_and_are_not_shown_as_their_facts_say_are_found(
+    busy_gym: Gym, session: Session, wrong: str
+) -> None:
+    busy_gym.join("late")
+    tell(session, DuesFailed("in_late", PAID_AT, ("late",)))
+    assert list(audit(session)) == []
+    session.execute(text(wrong))
+    (finding,) = audit(session)
+    assert finding.what.endswith("its facts and what is owed of its dues differ")
+    payment = session.scalars(text("SELECT id FROM payments WHERE reference = 'in_late'")).one()
+    settlement.settle(session, [payment], now=NOW, late_credit=timedelta(0))
+    assert list(audit(session)) == []
+
+
+def test_dues_that_are_paid_and_shown_as_owed_are_found(busy_gym: Gym, session: Session) -> None:
+    session.execute(
+        text(
+            "INSERT INTO failed_dues (payment_id, reference, failed_at, endpoint, is_one_try)"
+            " SELECT min(id), 'sub', now(), 'stripe', false FROM payments WHERE state = 'settled'"
+        )
+    )
+    (finding,) = audit(session)
+    assert finding.what.endswith("its facts and what is owed of its dues differ")

@@ -188,7 +188,7 @@ def test_a_closure_moves_what_can_be_used_on_its_days(
 ) -> None:
     tell(gym.session, paid("in", "sub"))
     life.close(gym.session, gym.club, scope=scope, first=first, last=last, reason="snow", by=BY, now=NOW)
-    settlement.settle_matched(gym.session, now=NOW, late_credit=OF_TODAY)
+    settlement.settle_closures(gym.session, now=NOW, late_credit=OF_TODAY)
     assert usable_to(gym, member) == until
     assert list(audit(gym.session)) == []
 
@@ -289,9 +289,16 @@ class TestRoles:
     def test_the_worker_settles_a_closure_and_changes_no_act(self, open_gym: Gym, engine: Engine) -> None:
         session, held = open_gym.session, open_gym.join("sub")
         tell(session, paid("in", "sub"))
-        close(session, open_gym.club, march(5), march(9))
         session.commit()
-        as_one_of(engine, DatabaseRole.WORKER, lambda s: settlement.settle_matched(s, now=NOW, late_credit=OF_TODAY))
+
+        def closes(console: Session) -> LifeAct:
+            act = close(console, console.get_one(Club, open_gym.club.id), march(5), march(8))
+            return change(console, act, march(9))
+
+        as_one_of(engine, DatabaseRole.CONSOLE, closes)
+        assert session.scalar(text("SELECT count(*) FROM closure_walks")) == 1, "one walk in the place of the other"
+        session.commit()
+        as_one_of(engine, DatabaseRole.WORKER, lambda s: settlement.settle_closures(s, now=NOW, late_credit=OF_TODAY))
         assert usable_to(open_gym, held) == date(2024, 4, 5)
         with pytest.raises(DBAPIError, match="permission denied"):
             as_one_of(engine, DatabaseRole.WORKER, lambda s: s.execute(text("UPDATE life_acts SET last_day = now()")))

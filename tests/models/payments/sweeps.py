@@ -9,6 +9,8 @@ from tests.models.gym import NOW
 
 
 def sweep_to_the_end(session: Session, now: datetime = NOW, late_credit: timedelta = timedelta(0)) -> None:
+    while settlement.settle_closures(session, now=now, late_credit=late_credit):
+        session.commit()
     for _ in range(10):
         settled = settlement.settle_matched(session, now=now, late_credit=late_credit)
         session.commit()

@@ -260,6 +260,7 @@ class Scene:
                     deliver(self.session, [told[number] for number in what], now=now, late_credit=late)
                 case "sweep":
                     settlement.settle_matched(self.session, now=now, late_credit=late)
+                    settlement.settle_closures(self.session, now=now, late_credit=late, limit=1)
                 case "expire":
                     entries.expire(self.session, as_of=now)
                 case "extend":

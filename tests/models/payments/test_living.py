@@ -15,7 +15,7 @@ from models.catalogue.terms import FrozenDues, Interval, OnEnd, Release
 from models.errors import MembershipFrozen, TooFewSessions
 from models.ledger.adjustments import extend
 from models.ledger.redemptions import redeem
-from models.members import life
+from models.members import closure_walk, life
 from models.members.life import Done, LifeAct, Scope
 from models.members.memberships import Membership
 from models.payments import living
@@ -239,9 +239,9 @@ class TestClosure:
         for number, _ in enumerate(people):
             tell(gym.session, Paid(f"in_{number}", january(1), DUES, "USD", (f"sub_{number}",)), now=january(1))
         before = days_of(gym, people)
-        assert living.reach(gym.session, gym.club.id, "class", day(10)).members == 3
         done = close(gym, Scope.CLASS, day(10), day(12))
-        assert living.waiting(gym.session) == 3
+        assert living.reach(gym.session, done.act, january(5)).members == 3
+        assert closure_walk.waiting(gym.session) == 3
         sweep_to_the_end(gym.session, january(6))
         assert [usable_to(gym, held) for held in people] == [day(3, 2)] * 3
         assert [training for _, training in days_of(gym, people)] == [training for _, training in before]
