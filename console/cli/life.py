@@ -174,9 +174,9 @@ def close_club(
         elif not dry_run:
             alone = loaded.adjust_alone_up_to
             living.check_brought_back(reached.brought_back, alone_up_to=alone, expected=expected)
-        what = f"Closure of {name} ({SCOPES[Scope(known.scope or '')].lower()}) {known.days}"
+        what = f"Closure of {club.name} ({SCOPES[Scope(known.scope or '')].lower()}) {known.days}"
         answer: dict[str, Any] = {
-            "number": number, "club": name, "scope": known.scope, "first_day": known.first_day,
+            "number": number, "club": club.name, "scope": known.scope, "first_day": known.first_day,
             "last_day": known.last_day, "undone": bool(number), "changed": not dry_run, **reached._asdict(),
         }  # fmt: skip
         length = _length(known)

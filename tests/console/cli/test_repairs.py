@@ -217,7 +217,7 @@ class TestNotDues:
         self, waiting: Spp, settings: Settings, make: Make
     ) -> None:
         planned = waiting("not-dues", "stripe:sub_dora", "--dry-run")
-        assert "1 payment of 0 members is judged again: no sessions move. Nothing is changed yet." in planned.out
+        assert "2 payments of 0 members are judged again: no sessions move. Nothing is changed yet." in planned.out
         assert "Nobody was ever billed by it" in waiting("not-dues", "stripe:sub_typo", "--dry-run").out
         assert waiting("not-dues", "--json").json == []
         done = waiting("not-dues", "stripe:sub_dora", "--reason", "the cafe's")
