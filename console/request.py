@@ -50,6 +50,12 @@ def late_credit() -> timedelta:
     return cast("timedelta", current_app.config["SPP"].late_credit)
 
 
+def is_test_endpoint(name: str) -> bool:
+    """Whether the endpoint with that name is configured, in test mode."""
+    endpoint = current_app.config["SPP"].endpoint(name)
+    return endpoint is not None and endpoint.mode == "test"
+
+
 def open_to(view: View, *roles: str) -> View:
     """Open a view to accounts of at least one of these roles, to everybody without any. Commit when it has answered."""
 

@@ -397,6 +397,30 @@ class MemberErased(SppError):
     """Member {number} was erased on {day}: nothing can be done for them any more."""
 
 
+class NotATestMember(SppError, status=409):
+    """Member {number} is no test member: only a test member's clock can be set forward."""
+
+
+class ClockNotLater(SppError, field="day"):
+    """Its clock shows {day}: choose a later day."""
+
+
+class TooFarAhead(SppError, field="day"):
+    """A clock can be {most} days ahead at most: choose an earlier day."""
+
+
+class LiveEndpoint(SppError, field="endpoint"):
+    """{endpoint} is a live endpoint, and this is a test member: only test endpoints pay for it."""
+
+
+class PaidLive(SppError, status=409):
+    """{endpoint}, which is no test endpoint, has paid for this member or may: sign a new one up for tests."""
+
+
+class MergedForTest(SppError, field="from_member_id"):
+    """Member {number} is a test member: it cannot be merged with another one."""
+
+
 class MergedWithItself(SppError, field="from_member_id"):
     """That is the same member: choose another one."""
 

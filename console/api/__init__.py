@@ -9,12 +9,15 @@ from console.api import (
     announcements,
     building,
     catalogue,
+    clocks,
     closures,
+    cut_over,
     document,
     events,
     life,
     members,
     memberships,
+    moving_in,
     offers,
     payment_terms,
     payments,
@@ -27,8 +30,8 @@ from console.api import (
 from console.api.gate import api
 
 ROUTES = (
-    members, persons, memberships, plan_changes, life, closures, redemptions, adjustments, payments, reviews, events,
-    catalogue, building, offers, payment_terms, announcements,
+    members, persons, clocks, memberships, plan_changes, life, cut_over, closures, redemptions, adjustments, payments,
+    reviews, moving_in, events, catalogue, building, offers, payment_terms, announcements,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

@@ -307,7 +307,7 @@ def reopen_membership(membership: Membership, body: UndoingBody) -> RecordedEnd:
     return _ended(lambda: undone(known, body.reason), body.expected)
 
 
-def preview(act: Callable[[], Done]) -> Preview:
+def preview(act: Callable[[], tuple[object, list[int]]]) -> Preview:
     """What the act would move."""
     would = living.preview(database(), act, now=utc_now(), late_credit=late_credit())
     moves = [Moves.model_validate(one) for one in would.moved]

@@ -29,7 +29,7 @@ from console.api.gate import change, read
 from console.api.memberships import LifeDays, life_days
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest, WhyNot
-from console.request import actor, database
+from console.request import actor, database, utc_now
 from models.catalogue.items import Item
 from models.errors import NotFound
 from models.ledger.kinds import EntryKind
@@ -80,6 +80,8 @@ class Member(Answer):
     id: int = id_of("member")
     name: str = field("Their name.", "Ada Lovelace")
     email: str = field("E-mail address.", "ada@example.com")
+    is_test: bool = field("Whether it is a test member: a made-up person, for whom only test endpoints pay.", False)
+    clock: datetime | None = field("Of a test member: the present moment by its own clock; otherwise null.", None)
     erased_at: datetime | None = field("When the person was erased; name and address are made up since.", None)
     life: list[MembershipLife] = field(
         "Their memberships that are frozen, will be, or have an end: one line for each.", []
@@ -266,7 +268,17 @@ def _states(member_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """By member, what their memberships come to: the lives of them, and since when dues are overdue."""
     late = {one.member_id: one.since for one in reversed(overdue.of_members(database(), member_ids))}
     lives = _lives(member_ids)
-    return {one: {"life": lives[one], "overdue_since": late.get(one)} for one in member_ids}
+    now, people = (
+        utc_now(),
+        {one.id: one for one in database().scalars(select(Person).where(Person.id.in_(member_ids)))},
+    )
+    return {
+        one: {
+            "life": lives[one], "overdue_since": late.get(one),
+            "clock": people[one].clock(now) if people[one].is_test else None,
+        }
+        for one in member_ids
+    }  # fmt: skip
 
 
 @read("/members/<id:member_id>", TAG)
@@ -301,7 +313,7 @@ def list_balances(member: Person, query: AsOfQuery) -> Balances:
     """Get a member's balance of each item."""
     now = datetime.now(UTC)
     rows = statement.balances(database(), member.id, now, as_of=query.as_of)
-    return Balances(as_of=query.as_of or now, data=[Balance.of(one) for one in rows])
+    return Balances(as_of=query.as_of or member.clock(now), data=[Balance.of(one) for one in rows])
 
 
 @read("/members/<id:member_id>/why-not", TAG)

@@ -27,7 +27,7 @@ from console.api.fields import (
 from console.api.gate import act, mark_replayed, read, write
 from console.api.paging import Listing, PageQuery
 from console.api.problems import within
-from console.request import actor, database, utc_now
+from console.request import actor, database, is_test_endpoint, utc_now
 from console.rows import row
 from models.catalogue import terms
 from models.catalogue.clubs import Club
@@ -37,6 +37,7 @@ from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
 from models.errors import KeyReused, NotFound
 from models.members import changed_terms, club_move, life, overdue, reference_moves, signing_up
+from models.members.clocks import make_test_member
 from models.members.memberships import WITH_PLANS, Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
 from models.staff.accounts import Role
@@ -82,6 +83,9 @@ class SignUpBody(Body):
     member_id: Id | None = field("Which member it is, where several share the address.", None, default=None)
     another_person: bool = field(
         "Whether it is a new member although others have the address, as in a family.", False, default=False
+    )
+    is_test: bool = field(
+        "Whether to make it a test member: a made-up person, for whom only test endpoints pay.", False, default=False
     )
     club_id: Id = field("The club that they join.", 1)
     payment_term_id: Id = field("The payment term that they buy, and with it the offer.", 1)
@@ -214,6 +218,9 @@ class Membership(LifeDays):
     )
     billing_references: list[BillingReference] = field("The processors' ids by which payments are matched to it.", [])
     recorded_at: datetime = field("When it was signed up.", TIME)
+    credits_from: datetime | None = field(
+        "The cut-over: what was paid before it gives nothing, since an earlier system gave it. Null: all counts.", None
+    )
     overdue_since: datetime | None = field("Since when its dues are overdue; null where they are not.", None)
 
 
@@ -252,6 +259,8 @@ def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
         key=header.key, member_id=body.member_id, another_person=body.another_person,
     )  # fmt: skip
     replayed = bought.versions[0].since != now
+    if body.is_test and not bought.member.is_test:
+        make_test_member(database(), bought.member, current_app.config["SPP"].endpoints, by=actor())
     wanted = {(one.endpoint, one.reference) for one in body.billing_references}
     if replayed and not wanted <= {(one.endpoint, one.reference) for one in bought.billing}:
         raise KeyReused(key=header.key)
@@ -312,7 +321,7 @@ def change_billing(membership: Bought, body: BillingChangeBody) -> Membership:
     """
     reference_moves.give_up(
         database(), membership, body.endpoint, body.reference, into=_into(body.to_membership_id), reason=body.reason,
-        by=actor(),
+        by=actor(), is_test=is_test_endpoint(body.endpoint),
     )  # fmt: skip
     return shown(membership)
 
@@ -324,7 +333,10 @@ def _into(membership_id: int | None) -> Bought | None:
 def _add(bought: Bought, one: BillingReferenceBody) -> None:
     if current_app.config["SPP"].endpoint(one.endpoint) is None:
         raise NotFound(field="endpoint", what="endpoint", name=one.endpoint)
-    add_billing_reference(database(), bought, one.endpoint, one.reference, by=actor(), shared=one.shared)
+    add_billing_reference(
+        database(), bought, one.endpoint, one.reference, by=actor(), shared=one.shared,
+        is_test=is_test_endpoint(one.endpoint),
+    )  # fmt: skip
 
 
 def life_days(bought: Iterable[Bought]) -> dict[int, LifeDays]:
@@ -334,7 +346,7 @@ def life_days(bought: Iterable[Bought]) -> dict[int, LifeDays]:
     found = {}
     for one in every:
         mine = lives.of(one.id, one.club_id)
-        first, last = mine.frozen_days(local_day(now, one.club.time_zone)) or (None, None)
+        first, last = mine.frozen_days(local_day(one.member.clock(now), one.club.time_zone)) or (None, None)
         found[one.id] = LifeDays(frozen_from=first, frozen_to=None if last == OPEN else last, ended_on=mine.ended)
     return found
 

@@ -29,7 +29,7 @@ class PaymentQuery(PageQuery):
 
     endpoint: Sought | None = parameter("Payments received by this endpoint.", "stripe", default=None)
     reference: Sought | None = parameter("The payment with this id of the processor's.", "in_1Qx7", default=None)
-    state: Literal["unmatched", "settled", "not_dues", "freeze_fee", "held"] | None = parameter(
+    state: Literal["unmatched", "settled", "not_dues", "freeze_fee", "before_cut_over", "held"] | None = parameter(
         "Payments in this state. `heard_of` cannot be asked for: find such a payment by its reference.",
         "unmatched",
         default=None,
@@ -82,8 +82,8 @@ class Payment(Answer):
     state: PaymentState = field(
         "Its sessions are credited (`settled`), no membership has its billing reference yet (`unmatched`), it "
         "contradicts its membership (`held`: `problem` says how), all of it is marked as not dues (`not_dues`), it is "
-        "the fee of a freeze (`freeze_fee`), or no event says yet that it was paid (`heard_of`). `GET /reviews` lists "
-        "those that staff must look at.",
+        "the fee of a freeze (`freeze_fee`), it was paid before the cut-over of its membership (`before_cut_over`), or "
+        "no event says yet that it was paid (`heard_of`). `GET /reviews` lists those that staff must look at.",
         "settled",
     )
     problem: str | None = field("The reason why it is held.", None)

@@ -97,6 +97,14 @@ SUMMARIES = {
         "close-club": "Close a club from a day to another, or undo a closure.",
         "life": "List the freezes, ends and closures that count for a member, or the closures of a club.",
     },
+    "moving_in": {
+        "moving-in": "List what is left after an import: references never heard of, memberships without a reference.",
+        "cut-over": "Say from which day on the payments of a membership count; those before it give nothing.",
+    },
+    "clocks": {
+        "test-member": "Make a member a test member: only test endpoints pay for it, and its clock can be set.",
+        "test-clock": "Set the clock of a test member forward to a day, at its club.",
+    },
     "adjusting": {
         "adjust": "Give a member sessions (2), or take some (-2), with a reason.",
         "adjustments": "List the adjustments that wait for a second person.",

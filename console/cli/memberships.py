@@ -13,7 +13,8 @@ from console.cli.moments import MOMENT
 from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer
-from models.members import overdue
+from models.members import clocks, overdue
+from models.members.clocks import make_test_member
 from models.members.memberships import Membership, add_billing_reference, id_given, the_member, the_membership
 from models.members.signing_up import sign_up
 from models.payments import settlement
@@ -32,11 +33,12 @@ from runtime.settings import Settings
 @click.option("--term", required=True)
 @click.option("--pick", "picks", multiple=True, metavar="ITEM", help="A session item; once per item.")
 @click.option("--billing", multiple=True, metavar="ENDPOINT:REFERENCE", help="How payments find the membership.")
+@click.option("--test", "is_test", is_flag=True, help="A test member: only test endpoints pay for it.")
 @click.option("--key", help="Idempotency key: repeating it signs nobody up again.")
 @show.json_option
 def sign_up_command(
     email: str, name: str | None, another_person: bool, club: str, offer: str, term: str, picks: tuple[str, ...],
-    billing: tuple[str, ...], key: str | None,
+    billing: tuple[str, ...], is_test: bool, key: str | None,
 ) -> None:  # fmt: skip
     """Sign a member up for an offer, and pin its terms."""
     references = [endpoint_and_reference(text) for text in billing]
@@ -54,6 +56,8 @@ def sign_up_command(
             club=named(session, Club, club), term=terms[term],
             picks=[named(session, Item, pick) for pick in picks], by=operator(), now=datetime.now(UTC), key=key,
         )  # fmt: skip
+        if is_test and not membership.member.is_test:
+            make_test_member(session, membership.member, loaded.endpoints, by=operator())
         settled = add_references(session, loaded, membership, references)
         pinned = [
             {"item": one.item.name, "quantity": one.quantity, "days_to_expire": one.days_to_expire}
@@ -78,8 +82,8 @@ def add_references(
 ) -> int:  # fmt: skip
     """Add billing references, and settle all payments that waited for them; how many. Raises Failed or SppError."""
     for endpoint, reference in references:
-        the_endpoint(loaded, endpoint)
-        add_billing_reference(session, membership, endpoint, reference, by=operator(), shared=shared)
+        is_test = the_endpoint(loaded, endpoint).mode == "test"
+        add_billing_reference(session, membership, endpoint, reference, by=operator(), shared=shared, is_test=is_test)
     return settle_waiting(session, loaded)
 
 
@@ -104,8 +108,9 @@ def member(email: str, at: datetime | None) -> None:
         grants = statement.grants(session, person.id, now, as_of=at)
         entries = statement.entries(session, person.id, as_of=at)
         late = overdue.of_members(session, [person.id])
+        test_clock = clocks.words(person, now) if person.is_test else None
     if show.as_json({
-        "member": person.email, "name": person.name, "as_of": at,
+        "member": person.email, "name": person.name, "as_of": at, "test_clock": test_clock,
         "overdue": [{"membership": one.membership_id, "since": one.since} for one in late],
         "balances": [_balance(row) for row in balances],
         "grants": [{**row._asdict(), "usable_from": row.usable_from} for row in grants],
@@ -113,6 +118,8 @@ def member(email: str, at: datetime | None) -> None:
     }):  # fmt: skip
         return
     click.echo(f"{person.name} <{person.email}>")
+    if test_clock:
+        click.echo(test_clock)
     for one in late:
         click.echo(f"Overdue since {one.day}: membership {one.membership_id}")
     click.echo(f"\nUsable {f'as of {show.cell(at)}' if at else 'now'}")

@@ -76,7 +76,7 @@ def unlink(
     if to_membership and not to:
         raise click.UsageError("Give --to with --to-membership.")
     with opened() as (loaded, make), make.begin() as session:
-        the_endpoint(loaded, endpoint)
+        is_test = the_endpoint(loaded, endpoint).mode == "test"
         membership = the_membership(session, email, membership_id, now=now)
         into = the_membership(session, to, to_membership, now=now) if to else None
         settled = 0
@@ -84,7 +84,7 @@ def unlink(
             words = reference_moves.preview(session, membership, endpoint, name, into)
         else:
             words = reference_moves.give_up(
-                session, membership, endpoint, name, into=into, reason=reason, by=operator()
+                session, membership, endpoint, name, into=into, reason=reason, by=operator(), is_test=is_test
             )
             settled = settle_waiting(session, loaded)
         answer = {

@@ -42,7 +42,8 @@ def send(
     """Sign a body as the endpoint's processor would, and post it.
 
     FILE has the content to sign; - reads standard input. --sample and --member instead post a payment of the member's
-    dues, alone or with its refund, dispute or late failure, one delivery after the other.
+    dues, alone or with its refund, dispute or late failure, one delivery after the other. Of a test member, it is dated
+    by the member's clock.
     """
     if (file is None) == (sample is None) or (sample is None) != (email is None):
         raise click.UsageError("Give either FILE, or --sample and --member.")
@@ -81,7 +82,8 @@ def _sample(endpoint: Endpoint, name: str, email: str) -> Sequence[bytes]:
                 f"{email} has no billing reference on endpoint {endpoint.name!r}: "
                 f"spp link {endpoint.name}:REFERENCE {email}"
             )
-        (membership, reference), now = held[0], datetime.now(UTC)
+        membership, reference = held[0]
+        now = membership.member.clock(datetime.now(UTC))
         made = samples.sample(
             endpoint.processor, name, reference=reference, number=str(int(time() * 1000)), now=now,
             amount_minor=membership.terms_at(now).dues_minor, currency=membership.currency,

@@ -31,6 +31,7 @@ from console.web import (
     members,
     membership_moves,
     memberships,
+    moving_in,
     offers,
     operations,
     review,
@@ -62,6 +63,7 @@ NAVIGATION = (
     ("operations.overview", "Operations", Role.VIEWER),
 )
 MORE_NAVIGATION = (
+    ("moving_in.overview", "Moving in", Role.VIEWER),
     ("inventory.overview", "Inventory Management", Role.VIEWER),
     ("clubs.overview", "Clubs", Role.VIEWER),
     ("log.overview", "Action log", Role.MANAGER),
@@ -167,7 +169,7 @@ def _is_static() -> bool:
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
     people = (login, members, sign_up, memberships, membership_moves, review, log, staff, tokens)
-    for part in (*people, offers, inventory, clubs, operations, announcements, expiry, audits):
+    for part in (*people, moving_in, offers, inventory, clubs, operations, announcements, expiry, audits):
         app.register_blueprint(part.pages)
     api.install(app)
     app.context_processor(lambda: {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION})

@@ -3,7 +3,7 @@
 from wtforms import BooleanField, SelectField, StringField
 from wtforms.validators import Length, ValidationError
 
-from console.request import actor, database, late_credit, utc_now
+from console.request import actor, database, is_test_endpoint, late_credit, utc_now
 from console.web.formats import endpoints
 from console.web.forms import Form
 from models.members import memberships, reference_moves
@@ -50,7 +50,9 @@ def add(membership: Membership, endpoint: str, reference: str, *, shared: bool =
     """
     session = database()
     waiting = reference_moves.waiting(session, endpoint, reference)
-    memberships.add_billing_reference(session, membership, endpoint, reference, by=actor(), shared=shared)
+    memberships.add_billing_reference(
+        session, membership, endpoint, reference, by=actor(), shared=shared, is_test=is_test_endpoint(endpoint)
+    )
     if not waiting:
         return ""
     settle_waiting()

@@ -49,7 +49,13 @@ def install(app: Flask) -> None:
         local_day=local_day,
     )
     app.jinja_env.globals.update(
-        short_day=short_day, link=link, times=times, house_zone=house_zone, endpoints=endpoints, now=utc_now
+        short_day=short_day,
+        link=link,
+        times=times,
+        house_zone=house_zone,
+        endpoints=endpoints,
+        now=utc_now,
+        test_endpoints=test_endpoints,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
@@ -122,7 +128,8 @@ def words(value: str) -> str:
 
 def payment_state(state: str) -> str:
     """The state of a payment as people write it."""
-    return "Fee of a freeze" if state == PaymentState.FREEZE_FEE else words(state)
+    named = {PaymentState.FREEZE_FEE: "Fee of a freeze", PaymentState.BEFORE_CUT_OVER: "Before the cut-over"}
+    return named.get(PaymentState(state)) or words(state)
 
 
 def who(actor: str) -> str:
@@ -144,6 +151,11 @@ def link(page: str, /, **query: object) -> str:
 def endpoints() -> list[str]:
     """The names of the installation's endpoints."""
     return [endpoint.name for endpoint in current_app.config["SPP"].endpoints]
+
+
+def test_endpoints() -> list[str]:
+    """The names of those that are in test mode."""
+    return [endpoint.name for endpoint in current_app.config["SPP"].endpoints if endpoint.mode == "test"]
 
 
 def house_zone() -> str:

@@ -1,4 +1,4 @@
-"""Freezes and the end of a membership: each act in a window that says what moves before it is done."""
+"""Freezes, the end and the cut-over of a membership: each act in a window that says what moves before it is done."""
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -9,11 +9,13 @@ from wtforms.validators import InputRequired, Optional
 from console.request import actor, database, late_credit, utc_now
 from console.web import membership_page
 from console.web.access import Answer, Pages, Role
-from console.web.fields import Day
+from console.web.fields import Day, day_in_range
 from console.web.previews import ActForm, Preview, answered, back_words
 from models.catalogue import terms
 from models.catalogue.days import end_of, local_day
+from models.members import cut_over as cutting
 from models.members import life
+from models.members.cut_over import CutOver
 from models.members.life import Done, LifeAct, LifeKind
 from models.members.memberships import Membership, MembershipTerms
 from models.payments import living
@@ -43,6 +45,17 @@ class EndForm(ActForm):
     """The last day of a membership."""
 
     last_day = Day("Last day of the membership", [InputRequired("Choose the last day of the membership.")])
+
+
+class CutOverForm(ActForm):
+    """The local day from which on payments count."""
+
+    credits_from = Day(
+        "Payments count from this day on",
+        [Optional(), day_in_range],
+        description="What was paid before gives no sessions here: an earlier system has given them. Leave it empty if "
+        "every payment counts.",
+    )
 
 
 @pages.form("/freeze", Role.MANAGER)
@@ -118,8 +131,27 @@ def undo(membership_id: int, life_id: int) -> Answer:
     return _window(membership, form, act, lambda: head, "Undo the freeze", "Undo freeze")
 
 
+@pages.form("/cut-over", Role.MANAGER)
+def cut_over(membership_id: int) -> Answer:
+    """Say from which day on its payments count."""
+    membership, form = membership_page.find(membership_id), CutOverForm.asked()
+    if not request.values and membership.credits_from:
+        form.credits_from.data = local_day(membership.credits_from, membership.club.time_zone)
+
+    def act(reason: str, now: datetime) -> CutOver:
+        day = form.credits_from.data
+        moment = cutting.beginning_of(membership, day) if day else None
+        return cutting.set_cut_over(database(), membership, moment, reason=reason, by=actor(), now=now)
+
+    def said() -> str:
+        day = form.credits_from.data
+        return cutting.words(cutting.beginning_of(membership, day) if day else None, membership.club.time_zone)
+
+    return _window(membership, form, act, said, "Cut-over", "Set cut-over")
+
+
 def _today(membership: Membership) -> date:
-    return local_day(utc_now(), membership.club.time_zone)
+    return local_day(membership.member.clock(utc_now()), membership.club.time_zone)
 
 
 def _ending(membership: Membership, last: date) -> str:
@@ -137,8 +169,8 @@ def _act_of(membership: Membership, life_id: int) -> LifeAct:
 
 
 def _window(
-    membership: Membership, form: ActForm, act: Callable[[str, datetime], Done], in_words: Callable[[], str],
-    title: str, verb: str,
+    membership: Membership, form: ActForm, act: Callable[[str, datetime], tuple[object, list[int]]],
+    in_words: Callable[[], str], title: str, verb: str,
 ) -> Answer:  # fmt: skip
     """The window of an act, with what `act` comes to; or the act, once its preview was read."""
 

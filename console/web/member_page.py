@@ -21,7 +21,7 @@ from models.catalogue.clubs import Club
 from models.catalogue.days import local_day
 from models.ledger import adjustments, merging, occasions
 from models.ledger import redemptions as redemption
-from models.members import life, overdue
+from models.members import clocks, life, overdue
 from models.members.memberships import WITH_PLANS, Member, Membership
 from models.members.memberships import current as current_member
 from models.payments import references, reviewing
@@ -97,7 +97,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     """The page, with the form that was refused or the window over it."""
     session, now = database(), utc_now()
     member = find(member_id)
-    zone = zone_of(member)
+    zone, clock = zone_of(member), member.clock(now)
     moment = as_of(zone)
     item_id, before = query_id("item"), query_id("before")
     balances = statement.balances(session, member_id, now, as_of=moment.at)
@@ -105,14 +105,15 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     entries = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
     entries = _whole_payments(entries)
     shown, troubled = current(grants), explanation.troubled(session, member_id, TROUBLED)
-    standing, frozen_until = _lives(member, moment.at or now, moment.at)
+    standing, frozen_until = _lives(member, moment.at or clock, moment.at)
     coming = sum(grant.is_coming and bool(grant.remaining) and not grant.shortfall for grant in grants)
     return page(
         "members/member.html",
         moment.error is not None,
         member=member,
         zone=zone,
-        now=moment.at or now,
+        now=moment.at or clock,
+        test_clock=clocks.words(member, now) if member.is_test else None,
         as_of=moment,
         in_future=moment.at is not None and moment.at > now,
         balances=balances,

@@ -9,7 +9,7 @@ from flask import abort, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
 
 from console.request import database, utc_now
-from console.web import adjustments, member_page, persons, record, sessions
+from console.web import adjustments, clocks, member_page, persons, record, sessions
 from console.web.access import Answer, Pages, Role
 from console.web.fields import query_id
 from console.web.forms import page
@@ -23,7 +23,7 @@ from models.statements import entry_wording, explanation, statement
 from models.wording import sessions_of
 
 pages = Pages("members", __name__, url_prefix="/members")
-for part in (sessions, adjustments, persons, record):
+for part in (sessions, adjustments, persons, record, clocks):
     pages.register_blueprint(part.pages)
 
 PAGE_SIZE = 50
@@ -91,7 +91,7 @@ def grants(member_id: int) -> Answer:
     shown = list(islice(every, PAGE_SIZE + 1))
     older, zone = shown[PAGE_SIZE - 1].grant_id if len(shown) > PAGE_SIZE else None, member_page.zone_of(member)
     found = {"grants": shown[:PAGE_SIZE], "paid": member_page.paid(shown), "before": before, "older": older}
-    return page("members/grants.html", member=member, zone=zone, now=now, **found)
+    return page("members/grants.html", member=member, zone=zone, now=member.clock(now), **found)
 
 
 @pages.page("/<id:member_id>/entries/<id:entry_id>", Role.VIEWER)
@@ -106,7 +106,7 @@ def explain(member_id: int, entry_id: int) -> Answer:
         "members/entry.html",
         member=member,
         zone=member_page.zone_of(member),
-        now=now,
+        now=member.clock(now),
         why=why,
         entries=entries,
         paid=member_page.paid(entries.entries, [why.grant], [why.other] if why.other else []),

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from wtforms import HiddenField, RadioField, SelectField
 from wtforms.validators import DataRequired
 
-from console.request import actor, database, utc_now
+from console.request import actor, database, is_test_endpoint, utc_now
 from console.rows import row
 from console.web import billing, linking
 from console.web.access import Answer, Pages, Role
@@ -111,8 +111,9 @@ def give_up(membership_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         words = reference_moves.give_up(
-            database(), membership, endpoint, reference, into=into(), reason=form.text("reason"), by=actor()
-        )
+            database(), membership, endpoint, reference, into=into(), reason=form.text("reason"), by=actor(),
+            is_test=is_test_endpoint(endpoint),
+        )  # fmt: skip
         form.as_previewed(words)
         billing.settle_waiting()
         return words, url_for("memberships.show", membership_id=membership_id, _anchor="billing")

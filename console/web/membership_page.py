@@ -15,7 +15,7 @@ from console.web.forms import Form
 from models.catalogue import terms
 from models.catalogue.days import local_day
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
-from models.members import changed_terms, life, overdue
+from models.members import changed_terms, clocks, cut_over, life, overdue
 from models.members.life import LifeAct, LifeKind
 from models.members.memberships import BillingReference, EarlierClub, Membership, MembershipTerms, PinnedTerms, owners
 from models.payments import reviewing
@@ -61,7 +61,8 @@ def find(membership_id: int) -> Membership:
 
 def page(membership: Membership, template: str = "membership", /, **window: object) -> Answer:
     """The page, perhaps with a window over it and its form."""
-    session, now = database(), utc_now()
+    session, member = database(), membership.member
+    now = member.clock(utc_now())
     shared, versions = _shared_with(membership), membership.terms_over_time
     in_force = next((one for one in reversed(versions) if one.since <= now), versions[0])
     acts = [version.action_id for version in versions]
@@ -87,6 +88,8 @@ def page(membership: Membership, template: str = "membership", /, **window: obje
         life_now=part_of(acts_now, "freezes"),
         has_end=any(one.kind == LifeKind.END for one in acts_now),
         life_acts=part_of(life.history(session, membership_id=membership.id), "recorded"),
+        test_clock=clocks.words(member, utc_now()) if member.is_test else None,
+        cut_over=cut_over.words(membership.credits_from, membership.club.time_zone),
         closures=[one for one in closures if one.last_day and one.last_day >= today],
         paid=dues.page(session, membership.id, limit=PAYMENTS, before=query_id("before")),
         in_review={one.payment_id: one for one in reviewing.page(session, member_id=membership.member_id)},

@@ -39,6 +39,7 @@ LABELS: Mapping[ReviewReason, str] = {
     ReviewReason.PAYER_ONLY: "Payer only",
     ReviewReason.BALANCE: "From a balance",
     ReviewReason.NOT_DUES_REFUND: "Refund of no dues",
+    ReviewReason.CUT_OVER: "Refund before cut-over",
     ReviewReason.OUTSIDE: "Given back outside",
     ReviewReason.NOTED: "Processor's note",
 }

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 
-from flask import request, url_for
+from flask import current_app, request, url_for
 from sqlalchemy import select
-from wtforms import HiddenField, RadioField, SelectField, StringField
+from wtforms import BooleanField, HiddenField, RadioField, SelectField, StringField
 from wtforms.validators import ValidationError
 
 from console.request import actor, database, utc_now
@@ -20,6 +20,7 @@ from models.catalogue.clubs import Club
 from models.catalogue.tables import Offer, PaymentTerm
 from models.errors import SppError
 from models.members import signing_up
+from models.members.clocks import make_test_member
 from models.members.memberships import Member, Membership, with_email
 
 pages = Pages("sign_up", __name__, url_prefix="/sign-up")
@@ -44,6 +45,10 @@ class SignUpForm(PicksForm, OnceForm):
     name = text_field("Name", "Type the member's name.")
     endpoint = billing.endpoint_field()
     reference = billing.reference_field()
+    is_test = BooleanField(
+        "Test member",
+        description="A made-up person, for whom only test endpoints pay, and whose clock can be set forward.",
+    )
     known = HiddenField()
     """The ids of the members with that address, once the page has shown them."""
 
@@ -131,6 +136,8 @@ def form() -> Answer:
             member_id=next((one.id for one in _known(form) if str(one.id) == form.who.data), None),
             another_person=form.who.data == ANOTHER,
         )
+        if form.is_test.data and not membership.member.is_test:
+            make_test_member(database(), membership.member, current_app.config["SPP"].endpoints, by=actor())
         settled = ""
         if form.text("reference"):
             settled = billing.add(membership, form.endpoint.data, form.text("reference"))

@@ -129,14 +129,14 @@ _LAST_MEMBER = text("SELECT max(id) FROM (SELECT id FROM members WHERE id > :aft
 _ENTERED = text(f"""
     SELECT member_id, item_id,
            CAST(coalesce(sum(remaining) FILTER (
-               WHERE effective_at <= :now AND (expires_at IS NULL OR :now < expires_at)), 0) AS bigint) AS usable,
-           CAST(coalesce(sum(remaining) FILTER (WHERE effective_at > :now), 0) AS bigint) AS coming,
+               WHERE effective_at <= clock AND (expires_at IS NULL OR clock < expires_at)), 0) AS bigint) AS usable,
+           CAST(coalesce(sum(remaining) FILTER (WHERE effective_at > clock), 0) AS bigint) AS coming,
            CAST(sum(shortfall) AS bigint) AS shortfall
     FROM (
-        SELECT g.member_id, g.item_id, g.effective_at, {kinds.SUMS}
-        FROM credit_grants g JOIN ledger_entries e ON e.grant_id = g.id
+        SELECT g.member_id, g.item_id, g.effective_at, CAST(:now AS timestamptz) + m.clock_ahead AS clock, {kinds.SUMS}
+        FROM credit_grants g JOIN members m ON m.id = g.member_id JOIN ledger_entries e ON e.grant_id = g.id
         WHERE g.member_id > :after AND g.member_id <= :last
-        GROUP BY g.id
+        GROUP BY g.id, m.id
     ) grants
     GROUP BY member_id, item_id
 """)

@@ -68,10 +68,13 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "logins": {CONSOLE: ANY},
     "members": {
         WORKER: f"{READ}, {_LOCK}",
-        CONSOLE: f"{ADD}, UPDATE (name, email, shares_email, recorded_at, merged_into, merged_at, erased_at)",
+        CONSOLE: f"{ADD}, UPDATE (name, email, shares_email, recorded_at, merged_into, merged_at, erased_at, is_test, "
+        "clock_ahead)",
     },
     "membership_terms": {WEB: READ, WORKER: READ, CONSOLE: ADD},
-    "memberships": {WEB: READ, WORKER: READ, CONSOLE: f"{ADD}, UPDATE (member_id, first_member_id, club_id)"},
+    "memberships": {
+        WEB: READ, WORKER: READ, CONSOLE: f"{ADD}, UPDATE (member_id, first_member_id, club_id, credits_from)"
+    },
     "not_dues": {WORKER: READ, CONSOLE: "SELECT, INSERT, DELETE"},
     "notices": {CONSOLE: ANY},
     "offers": {CONSOLE: ANY},

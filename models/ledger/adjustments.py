@@ -35,6 +35,7 @@ from models.ledger import clawback, entries, expiry, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import CreditGrant, Move
 from models.ledger.kinds import EntryKind
+from models.members.clocks import clock_of
 from models.members.memberships import Member, lock_member, with_merged
 from models.staff import actions
 from models.staff.actions import Actor
@@ -117,7 +118,8 @@ def adjust(
     if item.kind != ItemKind.SCHEDULER_BUCKET:
         raise NotASessionItem(item=item.name)
     # Two concurrent adjustments are counted one after the other.
-    owner = lock_member(session, member_id, alone=True).id
+    member = lock_member(session, member_id, alone=True)
+    owner, now = member.id, member.clock(now)
     zone = home_zone(session, owner)
     expires_at = expiry.end_of(last_day, zone, now) if last_day and quantity > 0 else None
     content = {
@@ -170,6 +172,7 @@ def decide(session: Session, adjustment_id: int, *, approve: bool, by: Actor, no
     if asked is None:
         raise NotFound(what="adjustment", name=adjustment_id)
     owner = lock_member(session, asked.member_id, field=None).id if approve else asked.member_id
+    now = clock_of(session, owner, now)
     adjustment = session.get_one(Adjustment, adjustment_id, with_for_update=True, populate_existing=True)
     if adjustment.approved is not None:
         state = f"{'approved' if adjustment.approved else 'declined'} by {adjustment.decided_by}"
@@ -269,7 +272,7 @@ def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: 
     grant = session.get_one(CreditGrant, grant_id, with_for_update=True, populate_existing=True)
     if grant.expires_at is None:
         raise NeverExpires(grant=grant_id)
-    zone = session.scalars(_ZONE_OF_GRANT, {"grant": grant_id}).one()
+    zone, now = session.scalars(_ZONE_OF_GRANT, {"grant": grant_id}).one(), clock_of(session, grant.member_id, now)
     expires_at = expiry.end_of(last_day, zone, now)
     if expires_at <= grant.expires_at:
         raise NotLater(last_day=days.last_day(grant.expires_at, zone))

@@ -327,14 +327,9 @@ def draw(
     raise TooFewSessions(**asked, usable=usable, coming=coming, usable_from=first, words=words | {"then": then})
 
 
-# The index finds them by `as_of`; clock_timestamp() is volatile, so it can only filter, and has the last word.
-_EXPIRE = text("""
+_WRITE_DOWN = """
     WITH expired AS MATERIALIZED (
-        SELECT id, remaining, expires_at FROM credit_grants
-        WHERE remaining > 0 AND expires_at <= CAST(:as_of AS timestamptz) AND expires_at <= clock_timestamp()
-        ORDER BY expires_at
-        LIMIT :limit
-        FOR UPDATE SKIP LOCKED
+        {expired}
     ), emptied AS (
         UPDATE credit_grants g SET remaining = 0 FROM expired WHERE g.id = expired.id
     ), counted AS (
@@ -344,7 +339,23 @@ _EXPIRE = text("""
     )
     INSERT INTO ledger_entries (grant_id, kind, quantity, occurred_at, expiry_run_id)
     SELECT id, 'expiry', -remaining, expires_at, CAST(:run AS bigint) FROM expired
-""")
+"""
+
+# The index finds them by `as_of`; clock_timestamp() is volatile, so it can only filter, and has the last word.
+_EXPIRE = text(_WRITE_DOWN.format(expired="""
+    SELECT id, remaining, expires_at FROM credit_grants
+    WHERE remaining > 0 AND expires_at <= CAST(:as_of AS timestamptz) AND expires_at <= clock_timestamp()
+    ORDER BY expires_at
+    LIMIT :limit
+    FOR UPDATE SKIP LOCKED
+"""))  # fmt: skip
+
+_EXPIRE_TESTS = text(_WRITE_DOWN.format(expired="""
+    SELECT g.id, g.remaining, g.expires_at FROM members m JOIN credit_grants g ON g.member_id = m.id
+    WHERE m.is_test AND m.id = coalesce(CAST(:member AS bigint), m.id)
+      AND g.remaining > 0 AND g.expires_at <= least(CAST(:as_of AS timestamptz), clock_timestamp()) + m.clock_ahead
+    FOR UPDATE OF g SKIP LOCKED
+"""))  # fmt: skip
 
 
 def expire(session: Session, *, as_of: datetime, limit: int = 20_000, run_id: int | None = None) -> int:
@@ -355,3 +366,12 @@ def expire(session: Session, *, as_of: datetime, limit: int = 20_000, run_id: in
     returns 0.
     """
     return session.connection().execute(_EXPIRE, {"as_of": as_of, "limit": limit, "run": run_id}).rowcount
+
+
+def expire_tests(session: Session, *, as_of: datetime, member_id: int | None = None) -> int:
+    """Record what has expired of test members, each by its own clock: of one of them, or of all. Returns how many.
+
+    As `expire`, but part of no run: a breaker stops what is wrong with the dues of live members.
+    """
+    values = {"as_of": as_of, "member": member_id, "run": None}
+    return session.connection().execute(_EXPIRE_TESTS, values).rowcount

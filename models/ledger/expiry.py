@@ -128,9 +128,11 @@ COUNT_LIMIT = 1_000_000
 def step(session: Session, *, as_of: datetime, breaker: Breaker, limit: int = BATCH) -> Step:
     """Record the expiry of up to `limit` grants: of the open run, or of a new one over what has expired by `as_of`.
 
-    Does nothing while a run is stopped. Commit, and call again while there is more. Safe to run concurrently and to
+    Before that, what has expired of test members by their own clocks, which counts in no run. While a run is stopped,
+    nothing else is done. Commit, and call again while there is more. Safe to run concurrently and to
     kill: the next call continues the run.
     """
+    entries.expire_tests(session, as_of=as_of)
     run = open_run(session) or _begun(session, as_of, breaker)
     if run is None or run.state == RunState.STOPPED:
         return Step(0, False)

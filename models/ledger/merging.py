@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.database import locks
-from models.errors import MergedAlready, MergedWithItself, NotFound, NotUndoable
+from models.errors import MergedAlready, MergedForTest, MergedWithItself, NotFound, NotUndoable
 from models.members.memberships import Member, refuse_erased, with_merged
 from models.staff import actions
 from models.staff.actions import Actor
@@ -48,7 +48,7 @@ _SESSIONS = text("""
 def plan(session: Session, gone_id: int, stays_id: int, *, now: datetime, lock: bool = False) -> Merge:
     """What merging the first into the second would move. Changes nothing.
 
-    Raises NotFound, MergedWithItself, MergedAlready, or MemberErased.
+    Raises NotFound, MergedWithItself, MergedAlready, MemberErased, or MergedForTest.
     """
     if gone_id == stays_id:
         raise MergedWithItself
@@ -57,6 +57,8 @@ def plan(session: Session, gone_id: int, stays_id: int, *, now: datetime, lock: 
         if member.merged_into is not None:
             raise MergedAlready(field=field, number=member.id, into=member.merged_into)
         refuse_erased(member, field)
+        if member.is_test:
+            raise MergedForTest(field=field, number=member.id)
     return Merge(gone, stays, _words(session, gone, stays, now))
 
 

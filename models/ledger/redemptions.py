@@ -21,6 +21,7 @@ from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
 from models.ledger.occasions import LENGTHS, Occasion
 from models.members import overdue
+from models.members.clocks import clock_of
 from models.members.memberships import lock_member
 from models.staff import actions
 from models.staff.actions import Actor
@@ -91,7 +92,8 @@ def redeem(
     if session.get(Item, item_id) is None:
         raise NotFound(field="item_id", what="item", name=item_id)
     with session.begin_nested():
-        owner = lock_member(session, member_id).id
+        member = lock_member(session, member_id)
+        owner, now = member.id, member.clock(now)
         occasion = occasions.kept(session, occasion)
         at = occasion.occurred_at or now
         content = {"member_id": member_id, "item_id": item_id, "quantity": quantity, "undoes": None, **occasion.details}
@@ -151,6 +153,7 @@ def give_back(
         if origin is None or origin.undoes is not None:
             raise NotFound(what="redemption", name=redemption_id)
         lock_member(session, origin.member_id, field=None)
+        now = clock_of(session, origin.member_id, now)
         known = session.scalar(select(Redemption).where(Redemption.idempotency_key == key))
         drawn = [Draw(*row) for row in session.execute(_DRAWN, {"redemption": redemption_id})]
         left = sum(grant.quantity for grant in drawn)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import zip_longest
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, false, func, select, text
@@ -18,6 +18,7 @@ from models.database import locks
 from models.database.base import Base, Currency, Id, MinorUnits, RecordedAt, Reference
 from models.database.naming import MAX_NAME_LENGTH, reference_given
 from models.errors import (
+    LiveEndpoint,
     MemberErased,
     NotFound,
     ReferenceTaken,
@@ -38,6 +39,10 @@ class Member(Base):
         Index("uq_members_email", text("lower(email)"), unique=True, postgresql_where=text("NOT shares_email")),
         Index("ix_members_merged_into", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
         CheckConstraint("email ~ '^[^@[:space:]]+@[^@[:space:]]+$'", "email"),
+        Index("ix_members_is_test", "id", postgresql_where=text("is_test")),
+        CheckConstraint(
+            "clock_ahead BETWEEN '0' AND interval '1830 days' AND (is_test OR clock_ahead = '0')", "clock_ahead"
+        ),
         CheckConstraint("(merged_into IS NULL) = (merged_at IS NULL) AND merged_into <> id", "merged"),
     )
 
@@ -52,12 +57,20 @@ class Member(Base):
     """The member that this one turned out to be, and that has all of its memberships and grants; it is found only by
     its id, which leads there."""
     merged_at: Mapped[datetime | None]
+    is_test: Mapped[bool] = mapped_column(server_default=false())
+    """A made-up person, for whom only test endpoints pay: see models/members/clocks.py."""
+    clock_ahead: Mapped[timedelta] = mapped_column(server_default=text("'00:00:00'"))
+    """By how much a test member's clock is ahead of everybody else's."""
     erased_at: Mapped[datetime | None]
     """When the person's name, address and data were erased; the ledger stays."""
 
     memberships: Mapped[list["Membership"]] = relationship(
         back_populates="member", order_by="Membership.id", foreign_keys="Membership.member_id"
     )
+
+    def clock(self, now: datetime) -> datetime:
+        """The present moment for this member: later than everybody else's for a test member whose clock is ahead."""
+        return now + self.clock_ahead
 
 
 class Membership(Base):
@@ -76,6 +89,8 @@ class Membership(Base):
     payment_term_id: Mapped[int] = mapped_column(ForeignKey("payment_terms.id"), index=True)
     """This and the offer are those of the sign-up; `plan_at` says which ones a moment has."""
     currency: Mapped[Currency]
+    credits_from: Mapped[datetime | None]
+    """The cut-over, UTC: what was paid before gives nothing, since an earlier system gave it. NULL: all counts."""
     recorded_at: Mapped[RecordedAt]
 
     member: Mapped[Member] = relationship(back_populates="memberships", foreign_keys=[member_id])
@@ -327,15 +342,18 @@ def lock_reference(session: Session, endpoint: str, reference: str) -> None:
 
 
 def add_billing_reference(
-    session: Session, membership: Membership, endpoint: str, reference: str, *, by: Actor, shared: bool = False
-) -> None:
+    session: Session, membership: Membership, endpoint: str, reference: str, *, by: Actor, shared: bool = False,
+    is_test: bool = False,
+) -> None:  # fmt: skip
     """Assigns the endpoint's payments with that reference to this membership. Adding it twice changes nothing.
 
     Where another membership has the reference, it is refused, unless it is to be `shared`: then the two share its
-    later payments equally. Raises MemberErased, ReferenceUnusable or ReferenceTaken.
+    later payments equally. A test member has only references of test endpoints: `is_test` says that it is one. Raises
+    MemberErased, ReferenceUnusable, ReferenceTaken or LiveEndpoint.
     """
     reference = reference_given(reference)
     lock_member(session, membership.member_id, field=None)
+    refuse_live(membership, endpoint, is_test=is_test)
     lock_reference(session, endpoint, reference)
     before = owners(session, endpoint, reference)
     if before and not shared and membership.id not in before:
@@ -346,6 +364,12 @@ def add_billing_reference(
         subject = f"{reference} on {endpoint} to membership {membership.id}"
         verb = "share billing reference" if before else "add billing reference"
         actions.log(session, by, verb, subject, member_id=membership.member_id)
+
+
+def refuse_live(membership: Membership, endpoint: str, *, is_test: bool) -> None:
+    """Raise LiveEndpoint if the membership is a test member's, and the endpoint is not a test endpoint."""
+    if membership.member.is_test and not is_test:
+        raise LiveEndpoint(endpoint=endpoint)
 
 
 def the_membership(session: Session, email: str, membership_id: int | None = None, *, now: datetime) -> Membership:

@@ -17,6 +17,7 @@ from models.members.memberships import (
     lock_member,
     lock_reference,
     owners,
+    refuse_live,
 )
 from models.staff import actions
 from models.staff.actions import Actor
@@ -86,13 +87,15 @@ def preview(
 
 def give_up(
     session: Session, membership: Membership, endpoint: str, reference: str, *, reason: str, by: Actor,
-    into: Membership | None = None,
+    into: Membership | None = None, is_test: bool = False,
 ) -> str:  # fmt: skip
     """Move a billing reference to the membership `into`, or remove it. Returns what that does, in words.
 
-    Payments that wait for it are settled by the next sweep. Raises ReasonMissing, TextTooLong, MemberErased,
-    NotFound or SameMembership.
+    Payments that wait for it are settled by the next sweep. `is_test` says that the endpoint is a test
+    endpoint. Raises ReasonMissing, TextTooLong, MemberErased, NotFound, SameMembership or LiveEndpoint.
     """
+    if into:
+        refuse_live(into, endpoint, is_test=is_test)
     reason = actions.reason_given(reason)
     lock_reference(session, endpoint, reference)
     locks.change(session)

@@ -22,7 +22,7 @@ _OF_MEMBERSHIPS = Batch(
             SELECT id FROM payments WHERE membership_id = new.membership_id
             UNION SELECT payment_id FROM payment_matches WHERE membership_id = new.membership_id
         ) matched ON true
-        JOIN payments p ON p.id = matched.id AND p.state IN ('settled', 'freeze_fee')
+        JOIN payments p ON p.id = matched.id AND p.state IN ('settled', 'freeze_fee', 'before_cut_over', 'held')
         JOIN paid_payments paid ON paid.id = p.id AND paid.paid_at >= coalesce(new.start, '-infinity')
         ORDER BY p.id
         FOR NO KEY UPDATE OF p

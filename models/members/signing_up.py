@@ -76,13 +76,14 @@ def chosen_buckets(term: PaymentTerm, picks: Sequence[Item]) -> list[SessionBuck
 def sign_up(
     session: Session, *, email: str, name: str, club: Club, term: PaymentTerm, picks: Sequence[Item],
     by: Actor, now: datetime, key: str | None = None, member_id: int | None = None, another_person: bool = False,
+    credits_from: datetime | None = None,
 ) -> Membership:  # fmt: skip
     """Signs a person up (a known address gains a further membership) and pins the terms.
 
     Where several share the address, `member_id` says which of them; `another_person` is a new member with an address
-    that others have. The same idempotency key with the same content gives the same membership again. Raises
-    WrongState for an offer or a term not on sale, WrongCurrency, InvalidEmail, NameMissing, SeveralMembers, NotFound,
-    KeyReused, and what `chosen_buckets` raises.
+    that others have. `credits_from` is its cut-over: see models/members/cut_over.py. The same idempotency key with the
+    same content gives the same membership again. Raises WrongState for an offer or a term not on sale, WrongCurrency,
+    InvalidEmail, NameMissing, SeveralMembers, NotFound, KeyReused, and what `chosen_buckets` raises.
     """
     known = session.scalar(select(Membership).where(Membership.idempotency_key == key)) if key else None
     if known:
@@ -100,7 +101,7 @@ def sign_up(
     member = lock_member(session, chosen.id, field="email")
     new = insert(Membership).values(
         idempotency_key=key, member_id=member.id, club_id=club.id, offer_id=offer.id, payment_term_id=term.id,
-        currency=term.currency,
+        currency=term.currency, credits_from=credits_from,
     )  # fmt: skip
     membership: Membership | None = session.scalar(new.on_conflict_do_nothing().returning(Membership))
     if membership is None:

@@ -8,7 +8,7 @@ against the days to expire.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -27,9 +27,10 @@ from models.payments.money_back import (
     reversed_share,
     standing,
 )
+from models.payments.references import PaymentState
 from models.payments.reviews import Reason, ReviewReason
 from models.payments.shares import Division, Matches, divide
-from models.payments.worth import Terms, in_force, worth
+from models.payments.worth import Amount, Terms, in_force, worth
 from models.wording import money
 
 
@@ -40,6 +41,8 @@ class Buyer(NamedTuple):
     zone: str
     fee_kept: FeeKept = NO_FEE
     life: Life = UNTOUCHED
+    credits_from: datetime | None = None
+    """The cut-over: what was paid before it gives nothing; None where everything counts."""
 
     def last_usable_day(
         self, item_id: int, base: date, days: int, away: Sequence[DayRange] = (), *, is_later: bool = False
@@ -90,7 +93,10 @@ class Entitlement(NamedTuple):
     owed: list[Owed]
     division: Division
     reasons: list[Reason]
-    is_freeze_fee: bool = False
+    gives_nothing: PaymentState | None = None
+    """The state of a payment of which all rightly gives nothing; None where any of it may give something."""
+    before_cut_over: frozenset[int] = frozenset()
+    """The memberships whose cut-over was after the payment."""
 
 
 def entitlement(
@@ -110,15 +116,20 @@ def entitlement(
     division = divide(paid, matches, not_dues)
     owed: list[Owed] = []
     reasons: list[Reason] = []
-    fees = 0
+    nothing: dict[int, PaymentState] = {}
+    cut_over_back: Amount = 0
     for share in division.shares:
         buyer = buyers[share.membership_id]
         bill = share.bill
         if share.membership_id in beside_dues:
             bill = bill._replace(beside_dues=True)
-        judged = worth(bill, buyer.versions, buyer.zone, buyer.life)
-        fees += judged.is_freeze_fee
+        judged = worth(bill, buyer.versions, buyer.zone, buyer.life, buyer.credits_from)
         reasons += judged.reasons
+        if judged.gives_nothing:
+            nothing[share.membership_id] = judged.gives_nothing
+        if judged.gives_nothing == PaymentState.BEFORE_CUT_OVER:
+            cut_over_back += bill.settled_minor * reversed_share(facts, share)
+            continue
         back = reversed_share(facts, share, buyer.fee_kept) if len(facts) > 1 else NOTHING
         given: defaultdict[int, list[Owed]] = defaultdict(list)
         for one in judged.tranches:
@@ -129,8 +140,21 @@ def entitlement(
             owed += _taken_back(tranches, back) if back else tranches
         if not any(judged) and in_force(buyer.versions, paid.occurred_at).items:
             reasons.append(Reason(ReviewReason.NOTHING, "it gave no sessions by the rules of its payment term"))
-    reasons += _to_look_at(facts, paid, division)
-    return Entitlement(owed, division, reasons, is_freeze_fee=fees > 0 and fees == len(division.shares))
+    if cut_over_back:
+        went = money(int(cut_over_back), paid.currency)
+        what = f"{went} of a payment before the cut-over went back: opening sessions are not touched"
+        reasons.append(Reason(ReviewReason.CUT_OVER, what))
+    cut_over = frozenset(owner for owner, why in nothing.items() if why == PaymentState.BEFORE_CUT_OVER)
+    # A line that is nobody's yet may give something to a membership that comes later.
+    is_all = bool(division.shares) and len(nothing) == len(division.shares) and not division.unplaced
+    state = (PaymentState.BEFORE_CUT_OVER if cut_over else PaymentState.FREEZE_FEE) if is_all else None
+    looked_at = _to_look_at(facts, paid, division)
+    if state == PaymentState.BEFORE_CUT_OVER:
+        looked_at = [one for one in looked_at if one.reason in _OF_REFUNDS]
+    return Entitlement(owed, division, reasons + looked_at, state, cut_over)
+
+
+_OF_REFUNDS = frozenset({ReviewReason.NOT_DUES_REFUND, ReviewReason.OUTSIDE})
 
 
 def _taken_back(tranches: list[Owed], share: Fraction) -> list[Owed]:

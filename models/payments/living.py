@@ -6,7 +6,7 @@ club is left to the worker's sweep, which walks over its payments (`models/membe
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -76,11 +76,13 @@ class MovedGrant(NamedTuple):
         return self.now.remaining if self.was.is_expired and not self.now.is_expired else 0
 
 
-class Outcome(NamedTuple):
+Act = TypeVar("Act")
+
+
+class Outcome(NamedTuple, Generic[Act]):
     """An act, the grants that it moved, and how many payments it leaves to the sweep instead."""
 
-    act: Any
-    """The `LifeAct`, or whatever else was done."""
+    act: Act
     moved: list[MovedGrant]
     waiting: int
 
@@ -103,9 +105,9 @@ _GRANTS = text("""
 
 
 def apply(
-    session: Session, act: Callable[[], tuple[Any, list[int]]], *, now: datetime, late_credit: timedelta
-) -> Outcome:
-    """Do the act, and settle what it changes."""
+    session: Session, act: Callable[[], tuple[Act, list[int]]], *, now: datetime, late_credit: timedelta
+) -> Outcome[Act]:
+    """Do the act, which returns the payments that it lets settle again, and settle them."""
     done, payments = act()
     if len(payments) > _AT_ONCE:
         return Outcome(done, [], len(payments))
@@ -129,8 +131,8 @@ def check_brought_back(sessions: int, *, alone_up_to: int, expected: int | None)
 
 
 def preview(
-    session: Session, act: Callable[[], tuple[Any, list[int]]], *, now: datetime, late_credit: timedelta
-) -> Outcome:
+    session: Session, act: Callable[[], tuple[Act, list[int]]], *, now: datetime, late_credit: timedelta
+) -> Outcome[Act]:
     """What `apply` would return; its act is in no database. Changes nothing; raises what the act raises."""
     trial = session.begin_nested()
     try:

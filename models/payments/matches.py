@@ -1,7 +1,7 @@
 """The memberships that payments are matched to, with all that settling has to know of them."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ class Match(NamedTuple):
     buyer: Buyer
     erased_at: datetime | None = None
     """When its member was erased."""
+    clock_ahead: timedelta = timedelta(0)
+    """By how much its member's clock is ahead, of a test member."""
     earlier: Sequence[tuple[datetime, str, Buyer]] = ()
     """Of each club that it had before: until when, its shortfall policy, and the buyer there."""
 
@@ -37,9 +39,10 @@ class Match(NamedTuple):
 
 
 _MEMBERSHIPS = text("""
-    SELECT m.id, m.member_id, m.currency, n.erased_at, c.time_zone, c.shortfall_policy, c.refund_fee_percent,
-           c.refund_fee_most_minor, t.since, t.dues_minor, t.interval, t.interval_count, t.partial, t.release,
-           t.release_times, t.frozen_dues, t.on_end, t.on_end_days, c.id AS club_id,
+    SELECT m.id, m.member_id, m.currency, n.erased_at, n.clock_ahead, c.time_zone, c.shortfall_policy,
+           c.refund_fee_percent, c.refund_fee_most_minor, t.since, t.dues_minor, t.interval, t.interval_count,
+           t.partial, t.release, t.release_times, t.frozen_dues, t.on_end, t.on_end_days, c.id AS club_id,
+           m.credits_from,
            (SELECT string_agg(concat_ws(' ', p.item_id, p.quantity, p.days_to_expire), ',' ORDER BY p.item_id)
             FROM pinned_terms p WHERE p.terms_id = t.id AND p.quantity > 0) AS items,
            (SELECT json_agg(json_build_array(e.until, o.id, o.time_zone, o.shortfall_policy, o.refund_fee_percent,
@@ -61,22 +64,22 @@ def read(session: Session, ids: Collection[int]) -> dict[int, Match]:
         return memberships
     lives = life.read(session, ids)
     for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all():
-        membership_id, member_id, currency, erased_at, zone, policy, percent, most_minor, *pinned = row
+        membership_id, member_id, currency, erased_at, ahead, zone, policy, percent, most_minor, *pinned = row
         since, dues_minor, interval, count, partial, release, times, frozen, on_end, end_days, club_id, *more = pinned
-        items, clubs = more
+        credits_from, items, clubs = more
         match = memberships.get(membership_id)
         if match is None:
             versions: list[Terms] = []
-            buyer = Buyer(versions, zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id))
+            buyer = Buyer(versions, zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id), credits_from)
             earlier = [
                 (
                     datetime.fromisoformat(until),
                     rule,
-                    Buyer(versions, there, FeeKept(share, most), lives.of(membership_id, former)),
+                    Buyer(versions, there, FeeKept(share, most), lives.of(membership_id, former), credits_from),
                 )
                 for until, former, there, rule, share, most in clubs or ()
             ]
-            match = Match(membership_id, member_id, currency, policy, buyer, erased_at, earlier)
+            match = Match(membership_id, member_id, currency, policy, buyer, erased_at, ahead, earlier)
             memberships[membership_id] = match
         terms = Terms(
             since, dues_minor, interval, count, partial, release, times, _items(items), frozen, on_end, end_days

@@ -56,6 +56,8 @@ class Position:
     contradicting: frozenset[Fact] = frozenset()
     """The facts that contradict each other, where the payment is not held."""
     division: Division = field(default_factory=Division)
+    before_cut_over: frozenset[int] = frozenset()
+    """The memberships whose cut-over was after it."""
     owners: list[int] = field(default_factory=list)
     """The memberships that it pays for; where it pays for none, those that its references name."""
     owed: list[Owed] = field(default_factory=list)
@@ -96,9 +98,10 @@ class Position:
         covers = any(share.bill.covers for share in self.division.shares)
         return ReviewReason.EXTRA in kinds or (ReviewReason.PART in kinds and not covers)
 
-    @property
-    def of_its_time(self) -> str | None:
-        """Why it gives nothing because of the day on which it was paid; None where that day is like any other."""
+    def why_nothing(self, membership_id: int | None) -> str | None:
+        """Why it gives a membership nothing because of when it was paid; None where that day is like any other."""
+        if membership_id in self.before_cut_over:
+            return "it was paid before the cut-over: an earlier system has given its sessions"
         if self.state == PaymentState.FREEZE_FEE:
             return "it was paid while the membership was frozen: it is the fee of the freeze"
         return next((one.what for one in self.reasons if one.reason in OF_ITS_TIME), None)
@@ -196,8 +199,13 @@ def _judge(position: Position) -> None:
     position.problem = "; ".join(one.what for one in contradicting) or None
     position.contradicting = frozenset(fact for one in contradicting for fact in one.facts)
     found = position.entitlement_by(position.facts)
-    position.owed, position.division, position.reasons, _ = found
+    position.owed, position.division, position.reasons, *_ = found
+    position.before_cut_over = found.before_cut_over
     position.owners = [share.membership_id for share in position.division.shares] or sorted(position.memberships)
+    if found.gives_nothing == PaymentState.BEFORE_CUT_OVER:
+        # Whatever is wrong with it belongs to the earlier system.
+        position.state = PaymentState.BEFORE_CUT_OVER
+        return
     if position.problem:
         position.reasons.append(Reason(ReviewReason.NOTED, position.problem))
     owners = [position.memberships[owner] for owner in position.owners]
@@ -213,7 +221,7 @@ def _judge(position: Position) -> None:
         position.state, position.owed = PaymentState.HELD, []
         position.reasons = [Reason(ReviewReason.ERASED, f"its member was erased on {day}")]
     elif position.division.shares:
-        position.state = PaymentState.FREEZE_FEE if found.is_freeze_fee else PaymentState.SETTLED
+        position.state = found.gives_nothing or PaymentState.SETTLED
     else:
         position.state = PaymentState.UNMATCHED
         first = [*(paid.billing_references or paid.payer), *(one for line in paid.lines for one in line.references[:1])]

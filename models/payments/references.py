@@ -37,6 +37,8 @@ class PaymentState(StrEnum):
     """Paid, and everything that was billed is marked as not dues."""
     FREEZE_FEE = "freeze_fee"
     """Paid on a day on which its membership was frozen, and less than the dues: it gives nothing by the terms."""
+    BEFORE_CUT_OVER = "before_cut_over"
+    """Paid before the cut-over of every membership that it is for: an earlier system has given its sessions."""
     HELD = "held"
     """Its facts contradict each other or its membership; it has no effect until that is corrected."""
 
@@ -57,7 +59,10 @@ class Payment(Base):
         ),
         CheckConstraint(one_of("state", PaymentState), "state"),
         CheckConstraint("same_as < id", "root_is_lowest"),
-        CheckConstraint("state NOT IN ('settled', 'freeze_fee') OR membership_id IS NOT NULL", "settled_is_matched"),
+        CheckConstraint(
+            "state NOT IN ('settled', 'freeze_fee', 'before_cut_over') OR membership_id IS NOT NULL",
+            "settled_is_matched",
+        ),
     )
 
     id: Mapped[Id]

@@ -50,6 +50,8 @@ class ReviewReason(StrEnum):
     """It was paid from the payer's own balance, in whole or in part."""
     NOT_DUES_REFUND = "not_dues_refund"
     """Money went back for a line that is marked as not dues."""
+    CUT_OVER = "cut_over"
+    """Money of a payment before the cut-over of its membership went back."""
     OUTSIDE = "outside"
     """Money was given back outside the processor."""
     NOTED = "noted"

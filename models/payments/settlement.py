@@ -5,7 +5,7 @@ payments.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -69,6 +69,7 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
     locks.settle(session)
     read = positions.read(session, roots)
     grants = positions.read_grants(session, read)
+    clock = _clocks(read, now)
     late_after_s = int(late_credit.total_seconds())
     dated = dates.changes(session, read, now)
     larger = [(position, grant, more) for position in read for grant, more in _larger(position)]
@@ -76,22 +77,33 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
     grants |= {grant.id: grant for grant in new}
     given = {grant.id: grant.quantity for grant in new} | {grant.id: more for _, grant, more in larger}
     moves = [_enlarge(position, grant, more) for position, grant, more in larger]
-    moves += _settle_grants(session, read, grants, dated, now)
+    moves += _settle_grants(session, read, grants, dated, clock)
     debts = defaultdict(list)
     for grant in sorted(grants.values(), key=lambda grant: grant.id):
         if grant.shortfall:
             debts[grant.member_id, grant.item_id].append(grant)
     for grant_id, sessions in given.items():
         grant = grants[grant_id]
-        if grant.expires_at is not None and grant.expires_at <= now:
+        if grant.expires_at is not None and grant.expires_at <= clock(grant.member_id):
             continue
-        moves += clawback.repay(grant, sessions, debts[grant.member_id, grant.item_id], now)
+        moves += clawback.repay(grant, sessions, debts[grant.member_id, grant.item_id], clock(grant.member_id))
     entries.post(session, moves)
     _write_states(session, read)
     standing.write(session, read)
     judged_anew = reviews.write(session, [(position.payment.ids, position.reasons) for position in read], now)
     _look_again(session, read, judged_anew, now)
     return [position for position in read if position.problem]
+
+
+Clock = Callable[[int], datetime]
+"""The present moment for the member with an id."""
+
+
+def _clocks(read: list[Position], now: datetime) -> Clock:
+    """`now` for everybody but the test members whose clocks are ahead."""
+    matches = [match for position in read for match in position.memberships.values()]
+    ahead = {match.member_id: match.clock_ahead for match in matches if match.clock_ahead}
+    return lambda member_id: now + ahead[member_id] if member_id in ahead else now
 
 
 def _larger(position: Position) -> list[tuple[Grant, int]]:
@@ -109,7 +121,7 @@ def _enlarge(position: Position, grant: Grant, more: int) -> Move:
 
 
 def _settle_grants(
-    session: Session, read: list[Position], grants: dict[int, Grant], dated: dict[int, Move], now: datetime
+    session: Session, read: list[Position], grants: dict[int, Grant], dated: dict[int, Move], clock: Clock
 ) -> list[Move]:
     """The moves that bring each grant to its target of reversed sessions and to its expiry."""
     targets = {
@@ -131,14 +143,14 @@ def _settle_grants(
             policy=match.shortfall_policy if match else ShortfallPolicy.REPAY,
             fact_id=cause.id,
             occurred_at=cause.fact.occurred_at,
-            now=now,
+            now=clock(grant.member_id),
             note=f"all but a fee of {money(fee, paid.currency)} went back: it counts as all"
             if fee and paid
-            else position.of_its_time,
+            else position.why_nothing(grant.membership_id),
         )
     for move in list({move.grant_id: move for move in moves if move.fact_id}.values()):
         grant = grants[move.grant_id]
-        if grant.expires_at is None or grant.expires_at > now:
+        if grant.expires_at is None or grant.expires_at > clock(grant.member_id):
             note = "it can be used longer than was known when it expired"
             moves += clawback.bring_back(grant, move.occurred_at, fact_id=move.fact_id, note=note)
     return moves
@@ -171,16 +183,16 @@ def _grant(session: Session, read: list[Position], now: datetime, late_after_s: 
 
 def _new_grant(position: Position, owed: Owed, now: datetime, late_after_s: int) -> NewGrant:
     assert position.paid is not None, "only such payments owe"  # noqa: S101 -- narrows the type
-    paid_at = position.paid.fact.occurred_at
+    paid_at, match = position.paid.fact.occurred_at, position.memberships[owed.membership_id]
     expiry, late = dates.expiry(position, owed, now, late_after_s)
     return NewGrant(
         payment_id=position.payment.root,
-        member_id=position.memberships[owed.membership_id].member_id,
+        member_id=match.member_id,
         membership_id=owed.membership_id,
         item_id=owed.item_id,
         tranche=owed.tranche,
         quantity=owed.quantity,
-        effective_at=dates.starts_at(position, owed) if owed.starts else min(paid_at, now),
+        effective_at=dates.starts_at(position, owed) if owed.starts else min(paid_at, now + match.clock_ahead),
         expires_at=expiry,
         occurred_at=paid_at,
         fact_id=position.paid.id,
@@ -194,13 +206,18 @@ def _targets(position: Position) -> list[tuple[Grant, int]]:
     If two references turn out to be one payment after each was credited, the first grant of each tranche stays and the
     others are reversed whole. So is a grant of a tranche that is not owed after all.
     """
-    if position.state not in {PaymentState.SETTLED, PaymentState.NOT_DUES, PaymentState.FREEZE_FEE}:
+    if position.state not in _DECIDED:
         return []
     kept_of = {owed.key: owed.quantity - owed.reversed for owed in position.owed}
     return [
         (grant, grant.quantity - min(grant.quantity, kept_of.pop(grant.key, 0)))
         for grant in sorted(position.grants, key=lambda grant: grant.id)
     ]
+
+
+_DECIDED = {
+    PaymentState.SETTLED, PaymentState.NOT_DUES, PaymentState.FREEZE_FEE, PaymentState.BEFORE_CUT_OVER,
+}  # fmt: skip
 
 
 def _first_of_each(grants: Iterable[Grant]) -> Collection[Grant]:

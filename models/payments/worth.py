@@ -2,6 +2,7 @@
 
 Rules, in the order in which they apply to what one membership is billed:
 
+- What is paid before the cut-over of the membership gives nothing: an earlier system has given it.
 - Nothing settled is worth nothing. What pays for a time after the end of the membership gives nothing, whenever it was
   paid; what is paid on a frozen day gives what the term says of it.
 - An upgrade within a period (unused time given back, the dearer plan billed) is worth the difference of the plans for
@@ -28,6 +29,7 @@ from zoneinfo import ZoneInfo
 from models.catalogue.days import Period, end_of, local_day
 from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
 from models.members.life import UNTOUCHED, Life
+from models.payments.references import PaymentState
 from models.payments.reviews import Reason, ReviewReason
 from models.wording import day_of, money
 
@@ -121,11 +123,19 @@ class Worth(NamedTuple):
 
     tranches: tuple[Tranche, ...]
     reasons: tuple[Reason, ...]
-    is_freeze_fee: bool = False
+    gives_nothing: PaymentState | None = None
+    """Why it rightly gives nothing, as the state of a payment of which it is all."""
 
 
-def worth(bill: Bill, versions: Sequence[Terms], zone: str, life: Life = UNTOUCHED) -> Worth:
-    """What the bill is worth under the terms of its membership; `versions` are all of them, in order of time."""
+def worth(
+    bill: Bill, versions: Sequence[Terms], zone: str, life: Life = UNTOUCHED, credits_from: datetime | None = None
+) -> Worth:
+    """What the bill is worth under the terms of its membership; `versions` are all of them, in order of time.
+
+    `credits_from` is the cut-over: what was paid before it gives nothing. Without one, everything counts.
+    """
+    if credits_from and bill.paid_at < credits_from:
+        return Worth((), (), PaymentState.BEFORE_CUT_OVER)
     terms = in_force(versions, bill.paid_at)
     if bill.settled_minor <= 0:
         return Worth((), ())
@@ -161,7 +171,7 @@ def _at_its_time(bill: Bill, covers: Period | None, terms: Terms, zone: str, lif
             bill.currency, bill.payer_only, bill.beside_dues,
         )  # fmt: skip
     if max(bill.due_minor, bill.settled_minor) < terms.dues_minor:
-        return Worth((), (), is_freeze_fee=True)
+        return Worth((), (), PaymentState.FREEZE_FEE)
     what = f"{billed}, which is the dues, paid on {day_of(paid_on)} while the membership was frozen: it gave nothing"
     return Worth((), (Reason(ReviewReason.FROZEN, what),))
 

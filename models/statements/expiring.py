@@ -1,6 +1,6 @@
 """What expires next: sessions by club and item over the next local days, and each of their grants. Read only.
 
-Sessions that are coming count by their last usable day, as all others do.
+Sessions that are coming count by their last usable day, as all others do. Those of test members are left out.
 """
 
 from datetime import date, datetime
@@ -49,6 +49,7 @@ _GRANTS = """
     FROM credit_grants g
     JOIN grant_clubs c ON c.grant_id = g.id
     WHERE g.remaining > 0
+      AND NOT EXISTS (SELECT FROM members t WHERE t.id = g.member_id AND t.is_test)
       AND g.expires_at > :now AND g.expires_at <= CAST(:now AS timestamptz) + make_interval(days => :days + 1)
 """
 

@@ -5,6 +5,9 @@ were recorded by then, because that is what was shown at the time: an event of M
 in Tuesday's balance, and an extension counts from when it was recorded. Only expiry goes by the moment itself,
 recorded or not. For a moment in the future, the result is what will be left if nothing more happens.
 
+The present is that of the member: of a test member whose clock is ahead, later than everybody else's. A moment of *as
+of* is everybody's.
+
 Sessions of a later tranche are *coming* until its day, and those of a frozen membership are *frozen*, unless its club
 allows use: they are no part of what is usable.
 """
@@ -19,6 +22,7 @@ from sqlalchemy.orm import Session
 from models.catalogue.days import OPEN
 from models.ledger import kinds
 from models.ledger.entries import FROZEN_TO_AS_OF, FROZEN_TO_NOW
+from models.members.clocks import clock_of
 from models.members.life import until_words
 from models.payments.worth import first_day
 
@@ -315,7 +319,7 @@ def balances(session: Session, member_id: int, now: datetime, *, as_of: datetime
     With `as_of`, what this function returned at that moment.
     """
     statement, _ = _NOW if as_of is None else _AS_OF
-    rows = session.execute(statement, {"member": member_id, "now": as_of or now})
+    rows = session.execute(statement, {"member": member_id, "now": as_of or clock_of(session, member_id, now)})
     return [
         Balance._make(
             [
@@ -351,7 +355,8 @@ def _read_grants(
     session: Session, member_id: int, now: datetime, as_of: datetime | None = None, **wanted: int | None
 ) -> list[GrantLine]:
     _, statement = _NOW if as_of is None else _AS_OF
-    values = {"member": member_id, "now": as_of or now, "grant": None, "after": None, "limit": None, **wanted}
+    moment = as_of or clock_of(session, member_id, now)
+    values = {"member": member_id, "now": moment, "grant": None, "after": None, "limit": None, **wanted}
     return [GrantLine(*row) for row in session.execute(statement, values)]
 
 

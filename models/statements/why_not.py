@@ -19,6 +19,7 @@ from models.errors import MemberErased, TooFewSessions
 from models.ledger import kinds
 from models.ledger.entries import FROZEN_TO
 from models.members import overdue
+from models.members.clocks import clock_of
 from models.members.life import until_words
 from models.members.memberships import Member, refuse_erased
 from models.payments import matches
@@ -288,6 +289,7 @@ def _ended_on(session: Session, membership_id: int, last: date) -> date | None:
 def _answers(
     session: Session, member_id: int, now: datetime, at: datetime | None, item_id: int | None
 ) -> dict[int, WhyNot]:
+    now = clock_of(session, member_id, now)
     every_late = overdue.of_members(session, [member_id])
     late, late_since = overdue.refusing(every_late, now), every_late[0].day if every_late else None
     since, ids = late[0].day if late else None, array(one.membership_id for one in late)

@@ -10,8 +10,10 @@ from local import stripe_bodies
 from models.catalogue.clubs import Club
 from models.inbox.storing import Stored
 from models.members import life
+from models.members.clocks import make_test_member
 from models.members.life import Scope
 from models.members.memberships import find_member
+from models.staff.actions import Actor
 from models.statements import statement
 from runtime.settings import Endpoint, Settings
 from tests.models.gym import BY
@@ -128,6 +130,20 @@ def test_what_can_never_succeed_is_quarantined_at_once(crediting: Crediting, mak
     assert body_kept == body
     assert states(make) == {"quarantined": 1, "processed": 1}
     assert credited_once(make, ["in_2"])
+
+
+def test_a_test_endpoint_may_be_as_far_ahead_as_a_test_members_clock(crediting: Crediting, make: Make) -> None:
+    join(make, "sub_1")
+    with make.begin() as session:
+        member = find_member(session, "sub_1@example.com")
+        assert member is not None
+        make_test_member(session, member, crediting.settings.endpoints, by=Actor("ada", "here"))
+        member.clock_ahead = timedelta(days=31)
+    ahead, further = NOW + timedelta(days=31), NOW + timedelta(days=33)
+    arrive(make, paid("in_1", "sub_1", at=ahead), paid("in_2", "sub_1", at=further))
+    crediting.drain()
+    assert rows(make, "SELECT reason FROM webhook_events WHERE state = 'quarantined'") == [("from the future",)]
+    assert rows(make, "SELECT DISTINCT effective_at FROM credit_grants") == [(ahead,)]
 
 
 def test_an_event_of_the_far_edge_of_our_patience_counts(crediting: Crediting, make: Make) -> None:

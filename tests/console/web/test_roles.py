@@ -43,6 +43,7 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET /audits/
         GET /audits/<id>
         GET /announcements/
+        GET /moving-in/
     """,
     (Role.DESK,): """
         GET, POST /sign-up/
@@ -60,6 +61,7 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /memberships/<id>/end
         GET, POST /memberships/<id>/life/<id>
         GET, POST /memberships/<id>/life/<id>/undo
+        GET, POST /memberships/<id>/cut-over
         POST /memberships/<id>/clear-overdue
         GET, POST /memberships/<id>/club
         GET, POST /memberships/<id>/references
@@ -67,6 +69,8 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /members/<id>/merge
         GET, POST /members/<id>/merged/<id>/undo
         GET, POST /members/<id>/erase
+        GET, POST /members/<id>/test
+        GET, POST /members/<id>/clock
         POST /members/adjustments/<id>/approve
         GET, POST /offers/new
         POST /offers/<id>/publish

@@ -12,7 +12,8 @@ from math import ceil
 DAY = timedelta(days=1)
 FEE_PERCENT, FEE_MOST = 5, 1000
 """What a refund may leave and still count as all: what clubs begin with."""
-FEE = "fee of a freeze"
+FEE, BEFORE = "fee of a freeze", "before the cut-over"
+"""Why a payment gives nothing, and needs no review."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class World:
     """Item ("all" for each), first and last closed day."""
     ended: dict[str, date] = field(default_factory=dict)
     """Member -> the last day of the membership."""
+    cut_over: dict[str, date] = field(default_factory=dict)
+    """Member -> the day from which on payments count; an earlier system gave what was paid before."""
     frozen_dues: str = "nothing"
     on_end: tuple[str, int] = ("keep", 0)
     late: tuple[date, int] | None = None
@@ -116,7 +119,7 @@ class Count:
     left: Tranches
     last_days: dict[tuple[str, str, date | None], date | None]
     reasons: set[str]
-    is_freeze_fee: bool = False
+    state: str = "settled"
 
 
 def months_after(day: date, months: int) -> date:
@@ -146,12 +149,13 @@ def count(world: World) -> dict[str, Count]:
         given, reasons = _given(world, payment, beside)
         left = _left(world, payment, given, payment.refunds, date.max)
         last_days = _last_days(world, payment, given, left)
-        counts[payment.name] = Count(given, left, last_days, reasons - {FEE}, FEE in reasons)
+        state = "freeze_fee" if FEE in reasons else "before_cut_over" if BEFORE in reasons else "settled"
+        counts[payment.name] = Count(given, left, last_days, reasons - {FEE, BEFORE}, state)
     return counts
 
 
 def _is_dues(reasons: set[str]) -> bool:
-    return not reasons & {"part", "extra", "nothing", "frozen", "ended", FEE}
+    return not reasons & {"part", "extra", "nothing", "frozen", "ended", FEE, BEFORE}
 
 
 def _owners(world: World, payment: Payment) -> dict[str, Fraction]:
@@ -164,10 +168,15 @@ def _owners(world: World, payment: Payment) -> dict[str, Fraction]:
 
 def _given(world: World, payment: Payment, beside_dues: frozenset[str]) -> tuple[Tranches, set[str]]:
     plan, tranches, reasons, told = world.plan, Tranches(), set[str](), payment
-    fees = 0
+    fees = cut = 0
     for who, due in _owners(world, told).items():
         payment, partial = told, plan.partial
         paid = payment.paid * due / payment.total
+        if who in world.cut_over and payment.day < world.cut_over[who]:
+            cut += 1
+            if _went_back(world, payment, who, due):
+                reasons.add("cut_over")
+            continue
         if who in world.ended and min(payment.day, payment.begins or payment.day) > world.ended[who]:
             reasons.add("ended")
             continue
@@ -216,7 +225,9 @@ def _given(world: World, payment: Payment, beside_dues: frozenset[str]) -> tuple
                     tranches[key] = tranches.get(key, 0) + gives
                 left -= gives
     payment = told
-    if fees and fees == len(_owners(world, payment)):
+    if cut + fees and cut + fees == len(_owners(world, payment)):
+        if cut:
+            return tranches, {BEFORE} | (reasons & {"cut_over"})
         reasons.add(FEE)
     if payment.by_line and any(
         who not in world.members and not (who == "locker" and world.locker_is_marked) for who in payment.billed
@@ -227,6 +238,16 @@ def _given(world: World, payment: Payment, beside_dues: frozenset[str]) -> tuple
     if sum(one.amount for one in payment.refunds if not one.undone_on) > payment.paid:
         reasons.add("noted")
     return tranches, reasons
+
+
+def _went_back(world: World, payment: Payment, who: str, due: Fraction) -> bool:
+    """Whether any money of the member's part went back and stayed away, to the cent."""
+    away = [one for one in payment.refunds if not one.undone_on]
+    back, mine = min(sum(one.amount for one in away), payment.paid), due / payment.total
+    if payment.by_line and back < payment.paid and (lines := [one for one in away if one.line]):
+        own = sum(one.amount for one in lines if one.line == who)
+        return own + max(0, back - sum(one.amount for one in lines)) * mine > 0
+    return back * mine > 0
 
 
 def _upgrade(world: World, payment: Payment) -> int:

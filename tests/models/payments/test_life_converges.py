@@ -1,7 +1,8 @@
-"""The promise: freezes, closures, ends and payments, in whatever order they are recorded, come to the same days.
+"""The promise: freezes, closures, ends, cut-overs and payments, in any order of recording, come to the same days.
 
 What they come to is counted day by day beside it (plain_count.py): from the day after the payment on, each day that is
-neither frozen nor closed and on which the money was there, and never after the end.
+neither frozen nor closed and on which the money was there, and never after the end. What was paid before the cut-over
+of a membership gives it nothing.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from models.catalogue.tables import Offer, PaymentTerm
 from models.ledger import entries
 from models.ledger.adjustments import extend
 from models.members import life
+from models.members.cut_over import set_cut_over
 from models.members.life import Done, LifeAct, Scope
 from models.members.memberships import add_billing_reference
 from models.members.signing_up import sign_up
@@ -37,7 +39,7 @@ SCOPES = {"classes": Scope.CLASS, "trainings": Scope.PERSONAL_TRAINING, "all": S
 
 
 class Act(NamedTuple):
-    """What a person does: `thing` is a freeze, a closure or an end, which is made, then changed or undone."""
+    """What a person does: `thing` is a freeze, a closure, an end or a cut-over; it is made, then changed or undone."""
 
     thing: int
     kind: str
@@ -73,6 +75,7 @@ class Story:
             frozen=[(act.whose, act.first, act.last) for act in counted if act.kind == "freeze"],
             closed=[(act.whose, act.first, act.last) for act in counted if act.kind == "closure" and act.last],
             ended={act.whose: act.last for act in counted if act.kind == "end" and act.last},
+            cut_over={act.whose: act.last for act in counted if act.kind == "cut-over" and act.last},
         )
 
 
@@ -82,14 +85,19 @@ def acts_of(draw: st.DrawFn, members: tuple[str, ...], bases: list[date]) -> lis
     anchor = st.sampled_from(bases)
     things: list[list[Act]] = [[Act(-number, "bill", who, bases[0], None)] for number, who in enumerate(members, 1)]
     for number in range(draw(st.sampled_from([1, 1, 2, 2, 3, 4, 6]))):
-        kind = draw(st.sampled_from(["freeze", "freeze", "freeze", "closure", "closure", "end", "end"]))
+        kind = draw(
+            st.sampled_from(["freeze", "freeze", "freeze", "closure", "closure", "end", "end", "cut-over", "cut-over"])
+        )
         whose = draw(st.sampled_from([*SCOPES] if kind == "closure" else members))
-        if kind == "end" and any(act.kind == "end" and act.whose == whose for thing in things for act in thing):
+        once = kind in ("end", "cut-over")
+        if once and any((act.kind, act.whose) == (kind, whose) for thing in things for act in thing):
             continue
         first = draw(anchor) + timedelta(days=draw(st.integers(-5, 40)))
         last = st.integers(0, 20).map(lambda days, first=first: first + timedelta(days=days))
         if kind == "end":
             last = st.builds(lambda day, days: day + timedelta(days=days), anchor, st.integers(-4, 20))
+        if kind == "cut-over":
+            last = st.builds(lambda day, days: day + timedelta(days=days), anchor, st.integers(-1, 4))
         if kind == "freeze":
             last = st.one_of(last, last, last, last, st.none())
         thing = [Act(number, kind, whose, first, draw(last))]
@@ -209,8 +217,10 @@ def plays(draw: st.DrawFn, story: Story) -> list[Step]:
 def mixed(draw: st.DrawFn, acts: list[Act], told: list[Step]) -> list[Step]:
     things: dict[object, list[Act]] = {}
     for act in acts:
-        # A membership ends again only when its end was undone.
-        things.setdefault((act.kind, act.whose) if act.kind in ("end", "bill") else act.thing, []).append(act)
+        # A membership ends again only when its end was undone; of its cut-overs the last one counts.
+        things.setdefault((act.kind, act.whose) if act.kind in ("end", "bill", "cut-over") else act.thing, []).append(
+            act
+        )
     order = iter(draw(interleaved([*things.values()])))
     places = draw(st.permutations([*[None] * len(acts), *told]))
     return [place or (draw(st.sampled_from(["act", "act at once"])), next(order)) for place in places]
@@ -277,6 +287,15 @@ class Scene:
         if act.kind == "bill":
             for reference in ("sub", f"si_{act.whose}", f"own_{act.whose}")[act.whose != "a" :]:
                 add_billing_reference(self.session, self.members[act.whose], self.endpoint, reference, by=BY)
+            return
+        if act.kind == "cut-over":
+            day = None if act.verb == "undo" or act.last is None else moment(act.last, 0)
+            how = {"reason": "moved in", "by": BY, "now": self.story.now}
+            cut = lambda: set_cut_over(self.session, self.members[act.whose], day, **how)  # noqa: E731
+            if at_once:
+                living.apply(self.session, cut, now=self.story.now, late_credit=self.story.late)
+            else:
+                cut()
             return
         once = self.doing(act)
         if at_once:
@@ -368,9 +387,7 @@ def expected(story: Story) -> tuple[dict[object, object], dict[str, tuple[str, s
             expires = None if last is None else moment(last + timedelta(days=1), 0)
             if left:
                 grants[payment, who, item, tranche(first)] = (left, usable, expires)
-    return grants, {
-        payment: ("freeze_fee" if one.is_freeze_fee else "settled", one.reasons) for payment, one in counts.items()
-    }
+    return grants, {payment: (one.state, one.reasons) for payment, one in counts.items()}
 
 
 def in_order(story: Story) -> list[Step]:
