@@ -1,11 +1,12 @@
 """Every error that the rules raise: its docstring is the message, filled with the details given when it is raised.
 
-An error names the form field that it belongs to, and the HTTP status that answers it.
+An error names the form field that it belongs to, and the HTTP status that answers it. Its details stay values for
+programs; days are put into words in the message alone.
 """
 
-import inspect
 from collections.abc import Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 
@@ -27,10 +28,19 @@ class SppError(Exception):
         """Set both as class arguments, so that an error stays one line and its message."""
         cls.field, cls.status = field or cls.field, status or cls.status
 
-    def __init__(self, *, field: str | None = None, **details: Any) -> None:
+    def __init__(
+        self, *, field: str | None = None, words: Mapping[str, str] = MappingProxyType({}), **details: Any
+    ) -> None:
+        """`words` are parts of the message that are no details."""
         self.field = field or self.field
         self.details = details
-        super().__init__(inspect.cleandoc(type(self).__doc__ or "").format(**details))
+        sentence = " ".join((type(self).__doc__ or "").split())
+        super().__init__(sentence.format(**{name: _in_words(value) for name, value in details.items()}, **words))
+
+
+def _in_words(value: Any) -> Any:
+    """A day as people write it, such as `Jan 31, 2027`; all else as it is."""
+    return f"{value:%b} {value.day}, {value.year}" if type(value) is date else value
 
 
 class DatabaseUnreachable(SppError, status=503):
@@ -236,8 +246,16 @@ class DateInPast(SppError, field="since"):
     """{day} is over: choose today or a later day."""
 
 
+class DayToCome(SppError):
+    """{day} is still to come: choose today or an earlier day."""
+
+
 class PicksMissing(SppError, field="item_ids"):
     """{offer!r} requires {items}: pick it too."""
+
+
+class NoSuchSample(SppError, status=404):
+    """There is no sample {name!r} of {processor}: there are {known}."""
 
 
 class TooFewPicks(SppError, field="item_ids"):
@@ -293,17 +311,7 @@ class ReferenceTaken(SppError, field="reference", status=409):
 
 
 class TooFewSessions(SppError, field="quantity"):
-    """{asked} {item} sessions asked for, {usable} usable{coming}: nothing was taken."""
-
-    def __init__(self, *, coming: int = 0, usable_from: date | None = None, **details: Any) -> None:
-        """Name what is coming, and the local day on which the next of it is usable."""
-        if usable_from is None:
-            super().__init__(coming="", **details)
-            self.details = details
-            return
-        later = f" ({coming} coming, the next on {usable_from:%b} {usable_from.day}, {usable_from.year})"
-        super().__init__(coming=later, **details)
-        self.details = {**details, "coming": coming, "usable_from": usable_from}
+    """{sessions} asked for, {usable} usable{then}: nothing was taken."""
 
     why_not: Mapping[str, Any] | None = None
     """Why no session can be used: the fields of a WhyNot."""
@@ -319,11 +327,11 @@ class InFuture(SppError, field="occurred_at"):
 
 
 class TooFarBack(SppError, field="occurred_at"):
-    """You can date it back by {limit} at most, a manager by {furthest}. What was before that needs an adjustment."""
+    """You can date it back by {limit} at most{further}. What was before that needs an adjustment."""
 
 
 class MembershipFrozen(SppError, status=409):
-    """The {item} sessions are frozen until {until}: nothing was taken. End the freeze today, and they can be used from
+    """The {item} sessions are frozen until {last}: nothing was taken. End the freeze today, and they can be used from
     tomorrow on."""
 
 
@@ -333,13 +341,8 @@ class BringsBack(SppError, field="expected"):
 
 
 class OverdueSessions(SppError, field="override_reason"):
-    """{asked} {item} sessions asked for, {usable} usable and {withheld} withheld: dues are overdue since {day}.
+    """{sessions} asked for, {usable} usable and {withheld} withheld: dues are overdue since {since}.
     Nothing was taken. Say why they can be used all the same, or have the dues paid."""
-
-    def __init__(self, *, since: date, **details: Any) -> None:
-        """Name the local day since which the dues are overdue."""
-        super().__init__(day=f"{since:%b} {since.day}, {since.year}", **details)
-        self.details = {**details, "since": since}
 
 
 class NothingOverdue(SppError):
@@ -347,7 +350,7 @@ class NothingOverdue(SppError):
 
 
 class NothingToReturn(SppError, field="quantity"):
-    """{asked} sessions cannot be returned: redemption {redemption} has {left} left to return."""
+    """{sessions} cannot be returned: redemption {redemption} has {left} left to return."""
 
 
 class KeyReused(SppError, status=409):

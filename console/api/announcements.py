@@ -82,7 +82,7 @@ class Application(Answer):
     announcement_id: int = id_of("announcement")
     membership_id: int = id_of("membership")
     does: Does = field("What was done.", "end")
-    what: str = field("The same in words.", "The membership ends: its last day is Jan 31, 2027")
+    what: str = field("The same in words.", "The membership ends on Jan 31, 2027")
     moved: list[str] = field(
         "What became of each grant that it moved.",
         ["8 Spin sessions: usable until Jan 31, 2027 instead of Feb 9, 2027"],

@@ -213,7 +213,9 @@ class Membership(LifeDays):
     payment_term_id: int = id_of("payment term")
     payment_term: str = field("The payment term's name.", "Monthly")
     currency: str = field("The currency of the dues, ISO 4217.", "USD")
-    terms: list[Terms] = field("The oldest first; those of a later day are planned.", [])
+    terms: list[Terms] = field(
+        "Those that count for some payment, the oldest first; those of a later day are planned.", []
+    )
     billing_references: list[BillingReference] = field("The processors' ids by which payments are matched to it.", [])
     recorded_at: datetime = field("When it was signed up.", TIME)
     credits_from: datetime | None = field(
@@ -245,7 +247,7 @@ def get_membership(membership: Bought) -> Membership:
     return shown(membership)
 
 
-@write("/memberships", TAG, "/memberships/{id}")
+@act("/memberships", TAG, "/memberships/{id}", Role.DESK)
 def sign_up(header: KeyHeader, body: SignUpBody) -> Membership:
     """Sign a member up.
 
@@ -364,7 +366,7 @@ def shown(
     waits = awaiting.of(database(), [bought.id]) if waits is None else waits
     days = days or life_days([bought])[bought.id]
     since = (_late([bought]) if late is None else late).get(bought.id)
-    versions = [_terms(bought, one) for one in bought.versions]
+    versions = [_terms(bought, one) for one in bought.terms_over_time]
     billing = sorted(bought.billing, key=lambda one: (one.endpoint, one.reference))
     plan = named_plan(bought.plan_at(utc_now()))
     return Membership.of(

@@ -57,6 +57,13 @@ class PlanChangeBody(Body):
     reason: Why = field("Why; kept in the action log.", "Wants more classes")
 
 
+class WithdrawalBody(Body):
+    """The planned change to withdraw."""
+
+    since: Day = field("The local day on which it would begin.", "2026-12-01")
+    reason: Why = field("Why; kept in the action log.", "She changed her mind")
+
+
 class PlannedChange(Answer):
     """What a plan change would do. Nothing is changed yet."""
 
@@ -110,7 +117,7 @@ class MovedMemberships(Answer):
 def preview_plan_change(membership: Bought, query: PlanChangeQuery) -> PlannedChange:
     """Preview a plan change in words: what the console shows before it is done."""
     now = utc_now()
-    change = plan_change.plan_change(membership, **_wish(membership, query, now), now=now)
+    change = plan_change.preview(membership, **_wish(membership, query, now), now=now)
     plan = named_plan(change.term)
     return PlannedChange.of(membership_id=membership.id, **plan, since=change.start, what=change.words)
 
@@ -124,6 +131,13 @@ def change_plan(membership: Bought, body: PlanChangeBody) -> Membership:
     now = utc_now()
     wish = _wish(membership, body, now)
     plan_change.change_plan(database(), membership, **wish, reason=body.reason, by=actor(), now=now)
+    return shown(membership)
+
+
+@act("/memberships/<id:membership_id>/plan-changes/withdrawals", TAG, "/memberships/{id}", Role.MANAGER)
+def withdraw_plan_change(membership: Bought, body: WithdrawalBody) -> Membership:
+    """Withdraw a plan change that is planned for a later day: the terms before it go on."""
+    plan_change.withdraw(database(), membership, since=body.since, reason=body.reason, by=actor(), now=utc_now())
     return shown(membership)
 
 

@@ -116,7 +116,7 @@ def answer(
         detail=detail,
         errors=list(errors),
         why_not=WhyNot(**why_not) if why_not else None,
-        details={key: value if isinstance(value, int) else str(value) for key, value in (details or {}).items()},
+        details={key: value if isinstance(value, int | None) else str(value) for key, value in (details or {}).items()},
     )
     return Response(problem.model_dump_json(exclude_none=True), status, headers, content_type=MEDIA_TYPE)
 

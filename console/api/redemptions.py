@@ -11,7 +11,7 @@ from sqlalchemy import Select, func, select
 
 from console.api import paging
 from console.api.fields import TIME, Answer, Body, Id, Key, KeyHeader, Moment, Quantity, Text, field, id_of, parameter
-from console.api.gate import is_manager, mark_replayed, read, write
+from console.api.gate import act, is_manager, mark_replayed, read
 from console.api.paging import Listing, PageQuery
 from console.request import actor, database
 from models.catalogue.items import Item
@@ -21,6 +21,7 @@ from models.ledger.entries import LedgerEntry
 from models.ledger.occasions import DESK_BACK, LENGTHS, MANAGER_BACK, Occasion, may_go_back
 from models.ledger.redemptions import Redemption as Spent
 from models.members.memberships import Member, with_merged
+from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import why_not
 
@@ -129,7 +130,7 @@ class Redemptions(Listing[RedemptionWithReturns]):
     """Redemptions, the newest first."""
 
 
-@write("/redemptions", TAG, "/redemptions/{id}")
+@act("/redemptions", TAG, "/redemptions/{id}", Role.DESK)
 def redeem(header: KeyHeader, body: RedemptionBody) -> Redemption:
     """Redeem sessions of a member, the soonest to expire first."""
     now = datetime.now(UTC)
@@ -167,7 +168,7 @@ def get_redemption(redemption: Spent) -> RedemptionWithReturns:
     return _with_returns([redemption])[0]
 
 
-@write("/redemptions/<id:redemption_id>/returns", TAG, "/redemptions/{redemption_id}")
+@act("/redemptions/<id:redemption_id>/returns", TAG, "/redemptions/{redemption_id}", Role.DESK)
 def give_back(redemption_id: int, header: KeyHeader, body: ReturnBody) -> Return:
     """Return sessions of a redemption to the grants they came from."""
     now = datetime.now(UTC)

@@ -1,7 +1,7 @@
 """Reviews: the payments that staff must look at, how they are answered, and what is marked as not dues."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from flask import current_app
@@ -12,10 +12,11 @@ from console import payers
 from console.api.fields import TIME, Answer, Body, Expected, Id, Sought, Text, field, id_of, parameter
 from console.api.fields import Query as Parameters
 from console.api.gate import act, read, remove
+from console.api.life import Moves
 from console.api.memberships import EndpointName
 from console.api.paging import Listing, PageQuery, wrong_cursor
 from console.api.payments import PaidFor
-from console.request import actor, database
+from console.request import actor, database, late_credit
 from models.errors import NotFound
 from models.payments import not_dues, reviewing
 from models.payments.reviewing import InReview, Place
@@ -145,6 +146,13 @@ class KindAcceptance(Answer):
     reason: str = field("Why.", "Trial months.")
 
 
+class NotDuesQuery(Parameters):
+    """What would be marked."""
+
+    endpoint: Sought = parameter("The webhook endpoint.", "stripe")
+    reference: Sought = parameter("The processor's id of an item, price, product or subscription.", "prod_x1")
+
+
 class NotDuesBody(Body):
     """What is not dues."""
 
@@ -162,6 +170,20 @@ class NotDues(Answer):
     marked_by: str = field("Who marked it.", "manager@example.com")
     reason: str | None = field("The reason.", "Rent of a locker.")
     recorded_at: datetime = field("When it was marked.", TIME)
+
+
+class NotDuesPreview(Answer):
+    """What a mark would do to payments that were made. Nothing is changed yet."""
+
+    payments: int = field("Payments that name the reference; 0: nobody was ever billed by it.", 12)
+    members: int = field("Members who have sessions of them.", 3)
+    waiting: int = field("Payments that workers would settle after it, because they are too many for one request.", 0)
+    moves: list[Moves] = field("The grants that it would move.", [], validation_alias="moved")
+    what: str = field(
+        "The same in the words of the console.",
+        "12 payments of 3 members are judged again: 36 sessions are taken back.",
+        validation_alias="words",
+    )
 
 
 class EveryNotDues(Listing[NotDues]):
@@ -246,6 +268,18 @@ def get_not_dues(mark_id: int) -> NotDues:
     return _mark(not_dues.find(database(), mark_id))
 
 
+@read("/not-dues/preview", TAG)
+def preview_not_dues(query: NotDuesQuery) -> NotDuesPreview:
+    """Preview a mark: how many payments name the reference, and the sessions that it would take back."""
+
+    def mark() -> list[int]:
+        return not_dues.mark(database(), query.endpoint, query.reference, reason="preview", by=actor())
+
+    now = datetime.now(UTC)
+    found = not_dues.effect(database(), mark, preview=True, now=now, late_credit=late_credit())
+    return NotDuesPreview.model_validate(found)
+
+
 @act("/not-dues", TAG, "/not-dues/{id}", Role.MANAGER)
 def mark_not_dues(body: NotDuesBody) -> NotDues:
     """Mark an item, price, product or subscription as not dues.
@@ -254,7 +288,8 @@ def mark_not_dues(body: NotDuesBody) -> NotDues:
     """
     if current_app.config["SPP"].endpoint(body.endpoint) is None:
         raise NotFound(field="endpoint", what="endpoint", name=body.endpoint)
-    return _mark(not_dues.mark(database(), body.endpoint, body.reference, reason=body.reason, by=actor()))
+    not_dues.mark(database(), body.endpoint, body.reference, reason=body.reason, by=actor())
+    return _mark(not_dues.marked(database(), body.endpoint, body.reference))
 
 
 @remove("/not-dues/<id:mark_id>", TAG, Role.MANAGER)

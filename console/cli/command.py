@@ -177,3 +177,7 @@ def spp() -> None:
     Commands use DATABASE_URL and BROKER_URL if they are set. If not, they use embedded servers on a data folder:
     SPP_DATA, or that of the `spp up` that runs, or `.spp` here or above.
     """
+
+
+if __name__ == "__main__":
+    main()

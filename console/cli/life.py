@@ -174,9 +174,9 @@ def close_club(
         elif not dry_run:
             alone = loaded.adjust_alone_up_to
             living.check_brought_back(reached.brought_back, alone_up_to=alone, expected=expected)
-        what = f"Closure of {name} ({SCOPES[Scope(known.scope or '')].lower()}) {known.days}"
+        what = f"Closure of {club.name} ({SCOPES[Scope(known.scope or '')].lower()}) {known.days}"
         answer: dict[str, Any] = {
-            "number": number, "club": name, "scope": known.scope, "first_day": known.first_day,
+            "number": number, "club": club.name, "scope": known.scope, "first_day": known.first_day,
             "last_day": known.last_day, "undone": bool(number), "changed": not dry_run, **reached._asdict(),
         }  # fmt: skip
         length = _length(known)
@@ -273,7 +273,7 @@ def _do(act: Act, dry_run: bool, now: datetime, expected: int | None) -> None:
             "waiting": waiting,
         }  # fmt: skip
     what = f"{answer['kind'].capitalize()} of membership {answer['membership']}, {answer['days']}"
-    if show.as_json({**answer, "moves": [_moved(one) for one in moved]}):
+    if show.as_json({**answer, "moves": [as_json_row(one) for one in moved]}):
         return
     click.echo(_said(what, undone=answer["undone"], dry_run=dry_run))
     for line in [one.words for one in moved] or ["No sessions move."]:
@@ -284,7 +284,8 @@ def _do(act: Act, dry_run: bool, now: datetime, expected: int | None) -> None:
         click.echo(line)
 
 
-def _moved(grant: MovedGrant) -> dict[str, Any]:
+def as_json_row(grant: MovedGrant) -> dict[str, Any]:
+    """What --json says of a grant that an act moves."""
     was, now = grant.was._asdict(), grant.now._asdict()
     return {"grant_id": grant.grant_id, "item": grant.item, "was": was, "now": now, "what": grant.words}
 

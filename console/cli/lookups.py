@@ -12,6 +12,7 @@ from console.cli.installed import Failed
 from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer
+from models.members.memberships import id_given
 from runtime.settings import Endpoint, Settings
 
 Named = TypeVar("Named", Club, Item, Offer)
@@ -40,9 +41,14 @@ def the_endpoint(loaded: Settings, name: str) -> Endpoint:
 
 
 def named(session: Session, kind: type[Named], name: str) -> Named:
-    """The club, item or offer of that name; of another case, if none has it as it is written. Raises Failed."""
+    """The club, item or offer of that name; of another case, if none has it as it is written; or else with that id.
+
+    Raises Failed.
+    """
     same = func.lower(kind.name) == name.lower()
     found = session.scalar(select(kind).where(same).order_by(kind.name != name).limit(1))
+    if found is None and (number := id_given(name)):
+        found = session.get(kind, number)
     if found is None:
         raise unknown(kind.__name__.lower(), name, session.scalars(select(kind.name).order_by(kind.name)))
     return found

@@ -23,6 +23,7 @@ from models.wording import counted
 @click.option("--term", "term_name", help="The payment term. Without it, the current terms of the one that it has.")
 @click.option("--pick", "picks", multiple=True, metavar="ITEM", help="A session item; without any, those that it has.")
 @click.option("--since", type=DAY, help="The first day, at the club, on which payments count by it. Default: now.")
+@click.option("--withdraw", is_flag=True, help="Withdraw the change that is planned for the day of --since.")
 @click.option("--all-of", metavar="OFFER", help="Instead of EMAIL: all memberships not on the offer's current terms.")
 @click.option("--expected", type=click.IntRange(min=1), help="With --all-of: how many --dry-run has shown.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would change; needs no --reason.")
@@ -30,7 +31,7 @@ from models.wording import counted
 @show.json_option
 def change_plan(
     email: str | None, membership_id: int | None, offer_name: str | None, term_name: str | None,
-    picks: tuple[str, ...], since: date | None, all_of: str | None, expected: int | None, dry_run: bool,
+    picks: tuple[str, ...], since: date | None, withdraw: bool, all_of: str | None, expected: int | None, dry_run: bool,
     reason: str | None,
 ) -> None:  # fmt: skip
     """Change the plan of a membership from a day on: its payment term, its picks, or both.
@@ -43,15 +44,24 @@ def change_plan(
         raise click.UsageError("Missing option '--reason'.")
     if (expected is None) != (dry_run or not all_of):
         raise click.UsageError("Give --expected NUMBER with --all-of OFFER, and only there: --dry-run shows it.")
+    if withdraw and (all_of or offer_name or term_name or picks or since is None):
+        raise click.UsageError("Give --withdraw with EMAIL and --since DAY alone.")
     now = datetime.now(UTC)
     with database() as session:
         if all_of:
             _move_all(session, named(session, Offer, all_of), term_name, since, expected, reason or "", now)
             return
         membership = the_membership(session, email or "", membership_id, now=now)
+        if since and withdraw:
+            withdrawn = plan_change.preview_withdrawal(membership, since=since, now=now)
+            if not dry_run:
+                plan_change.withdraw(session, membership, since=since, reason=reason or "", by=operator(), now=now)
+            answer = {"membership": membership.id, "since": withdrawn.planned.since, "changed": not dry_run}
+            show.answer({**answer, "what": withdrawn.words}, withdrawn.words)
+            return
         term = _term(session, membership, offer_name, term_name, now)
         items = [named(session, Item, pick) for pick in picks] or None
-        change = plan_change.plan_change(membership, term=term, since=since, picks=items, now=now)
+        change = plan_change.preview(membership, term=term, since=since, picks=items, now=now)
         if not dry_run:
             plan_change.change_plan(
                 session, membership, term=term, since=since, picks=items, reason=reason or "", by=operator(), now=now

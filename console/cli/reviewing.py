@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from console import payers
 from console.cli import show
 from console.cli.installed import database, opened, operator, reason_option
+from console.cli.life import as_json_row
 from console.cli.lookups import endpoint_and_reference, the_endpoint
 from models.errors import NotFound
 from models.payments import not_dues, reviewing
@@ -110,13 +111,14 @@ def _root(session: Session, text: str) -> int:
 @click.command("not-dues")
 @click.argument("reference", metavar="ENDPOINT:REFERENCE", required=False)
 @click.option("--undo", is_flag=True, help="Payments with it are dues again.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would move; needs no --reason.")
 @click.option("--reason", help="Kept in the action log.")
 @show.json_option
-def not_dues_command(reference: str | None, undo: bool, reason: str | None) -> None:
+def not_dues_command(reference: str | None, undo: bool, dry_run: bool, reason: str | None) -> None:
     """Mark an item, price, product or subscription as not dues, or list the marks.
 
-    Payments and lines that name it give no sessions. What was paid before is judged again by the workers: sessions
-    given for it are taken back.
+    Payments and lines that name it give no sessions. What was paid before is judged again: sessions given for it are
+    taken back, and come back with --undo.
     """
     if reference is None:
         with database() as session:
@@ -126,14 +128,22 @@ def not_dues_command(reference: str | None, undo: bool, reason: str | None) -> N
             ]
         show.listing(marks, "endpoint", "reference", "since")
         return
-    if reason is None:
+    if reason is None and not dry_run:
         raise click.UsageError("Missing option '--reason'.")
     endpoint, name = endpoint_and_reference(reference)
+    act = not_dues.unmark if undo else not_dues.mark
     with opened() as (loaded, make), make.begin() as session:
-        if undo:
-            not_dues.unmark(session, endpoint, name, reason=reason, by=operator())
-        else:
+        if not undo:
             the_endpoint(loaded, endpoint)
-            not_dues.mark(session, endpoint, name, reason=reason, by=operator())
-    text = "counts as dues again" if undo else "is marked as not dues"
-    show.answer({"reference": reference, "not_dues": not undo}, f"{reference} {text}. Workers settle its payments.")
+        done = not_dues.effect(
+            session, lambda: act(session, endpoint, name, reason=reason or "preview", by=operator()), preview=dry_run,
+            now=datetime.now(UTC), late_credit=loaded.late_credit,
+        )  # fmt: skip
+    answer = {
+        "reference": reference, "not_dues": not undo, "changed": not dry_run, "payments": done.payments,
+        "members": done.members, "waiting": done.waiting, "what": done.words,
+        "moves": [as_json_row(one) for one in done.moved],
+    }  # fmt: skip
+    said = f"{reference} {'counts as dues again' if undo else 'is marked as not dues'}."
+    nothing_yet = ["Nothing is changed yet."] * dry_run
+    show.answer(answer, " ".join([said, done.words, *nothing_yet]), *(f"  {one.words}" for one in done.moved))

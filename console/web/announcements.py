@@ -47,7 +47,7 @@ def apply(fact_id: int, membership_id: int) -> Answer:
     def act() -> str:
         one, now = _find(fact_id, membership_id), utc_now()
         moved = announcing.apply(database(), one, reason="", by=actor(), now=now, late_credit=late_credit())
-        return " ".join([f"{one.proposal.done} for {one.member}.", *(f"{grant.words}." for grant in moved)])
+        return " ".join([f"{one.proposal.done} ({one.member}).", *(f"{grant.words}." for grant in moved)])
 
     return pressed(act, _back(membership_id))
 

@@ -56,6 +56,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+NOT_FOUND = "Not found"
 NAVIGATION = (
     ("members.search", "Members", Role.VIEWER),
     ("sign_up.form", "Sign-up", Role.DESK),
@@ -202,7 +203,7 @@ def _errors(app: Flask) -> None:
 
     @app.errorhandler(SppError)
     def refused(error: SppError) -> ResponseReturnValue:
-        return message(error.status, "Not found" if error.status == 404 else "That is not possible", str(error))
+        return message(error.status, NOT_FOUND if error.status == 404 else "That is not possible", str(error))
 
     @app.errorhandler(DataError)
     def too_large(error: DataError) -> ResponseReturnValue:  # noqa: ARG001
@@ -226,7 +227,8 @@ def _errors(app: Flask) -> None:
             404: "There is no such page.",
             413: f"That is too much: at most {largest_body(_view()) // 1024:,} kB are taken at once.",
         }
-        answer = make_response(message(status, HTTPStatus(status).phrase, texts.get(status, error.description or "")))
+        title = NOT_FOUND if status == 404 else HTTPStatus(status).phrase
+        answer = make_response(message(status, title, texts.get(status, error.description or "")))
         if "Allow" in (headers := dict(error.get_headers())):
             answer.headers["Allow"] = headers["Allow"]
         return answer

@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired
 from console.request import actor, database, utc_now
 from console.rows import row
 from console.web.access import Answer, Pages, Role
-from console.web.fields import Day
+from console.web.fields import Day, part_of
 from console.web.forms import page
 from console.web.previews import ActForm, Preview, answered, back_words
 from models.catalogue.clubs import Club
@@ -148,14 +148,16 @@ def _window(
 def _page(club: Club, template: str = "closures", /, **window: object) -> Answer:
     session, today = database(), local_day(utc_now(), club.time_zone)
     closures = [(one.last_day or today, one) for one in life.in_force(session, club_id=club.id)]
+    over = [one for last, one in reversed(closures) if today - SHOWN_FOR < last < today]
     return page(
         f"clubs/{template}.html",
         club=club,
         scopes=SCOPES,
         today=today,
         coming=[one for last, one in closures if last >= today],
-        over=[one for last, one in reversed(closures) if today - SHOWN_FOR < last < today],
-        history=life.history(session, club_id=club.id),
+        over=part_of(over, "over"),
+        all_over=len(over),
+        history=part_of(life.history(session, club_id=club.id), "recorded"),
         waiting=closure_walk.waiting(session),
         **window,
     )

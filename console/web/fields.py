@@ -1,8 +1,9 @@
 """Form fields that read what people type: numbers of sessions, whole numbers, dates, and moments."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from flask import abort, request
@@ -25,6 +26,26 @@ def query_id(name: str) -> int | None:
     """The id or cursor of a query parameter; 404 if it is not a valid id."""
     given = request.args.get(name, "")
     return (parse_id(given) or abort(404)) if given else None
+
+
+LONG = 10
+"""Rows of a list on a page that can become long."""
+
+
+class Part(NamedTuple):
+    """Some rows of a long list, and the places of the newer and the older ones; None at the ends."""
+
+    shown: Sequence[Any]
+    newer: int | None
+    older: int | None
+
+
+def part_of(rows: Sequence[Any], name: str) -> Part:
+    """The rows from the place on that a query parameter gives, counted from 0."""
+    text = request.args.get(name, "")
+    start = min(int(text), len(rows)) if re.fullmatch("[0-9]{1,9}", text, re.ASCII) else 0
+    newer, older = max(start - LONG, 0) if start else None, start + LONG
+    return Part(rows[start:older], newer, older if older < len(rows) else None)
 
 
 def text_field(

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from console.request import database, utc_now
 from models.catalogue import days
 from models.catalogue.clubs import Club
-from models.catalogue.days import Period
+from models.catalogue.days import Period, local_day
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import life_words, released
 from models.members.memberships import Membership
@@ -46,6 +46,7 @@ def install(app: Flask) -> None:
         at=at,
         clock=clock,
         weekday=weekday,
+        local_day=local_day,
     )
     app.jinja_env.globals.update(
         short_day=short_day,

@@ -27,7 +27,7 @@ from models.members.memberships import current as current_member
 from models.payments import references, reviewing
 from models.payments.references import Key, PaidPayment
 from models.statements import explanation, statement, why_not
-from models.statements.statement import EntryLine, GrantLine
+from models.statements.statement import EntryLine, GrantLine, Page
 
 ENTRIES = 25
 """Of the statement on one page."""
@@ -103,6 +103,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     balances = statement.balances(session, member_id, now, as_of=moment.at)
     grants = statement.grants(session, member_id, now, as_of=moment.at)
     entries = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
+    entries = _whole_payments(entries)
     shown, troubled = current(grants), explanation.troubled(session, member_id, TROUBLED)
     standing, frozen_until = _lives(member, moment.at or clock, moment.at)
     coming = sum(grant.is_coming and bool(grant.remaining) and not grant.shortfall for grant in grants)
@@ -126,7 +127,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         page=entries,
         item_id=item_id,
         before=before,
-        returnable=_returnable(entries.entries) if moment.at is None else {},
+        returnable=_returnable(entries.entries) if moment.at is None and not member.erased_at else {},
         redeeming=redeeming,
         redeem_forms=redeem_forms([row.item_id for row in balances], zone, formdata=None) if balances else {},
         why_not=why_not.of_member(session, member_id, now) if moment.at is None else {},
@@ -141,6 +142,13 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         window=window,
         **more,
     )
+
+
+def _whole_payments(page: Page) -> Page:
+    """The page without a last payment that goes on behind it, whose parts stand together on the next one."""
+    last = page.entries[-1].fact_id if page.older else None
+    kept = [entry for entry in page.entries if last is None or entry.fact_id != last]
+    return Page(kept, kept[-1].entry_id) if last and kept else page
 
 
 def _lives(member: Member, now: datetime, as_of: datetime | None) -> tuple[dict[int, list[str]], dict[int, str]]:

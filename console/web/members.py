@@ -53,7 +53,7 @@ def search() -> Answer:
         late = _late([member.id for member in leaf.members])
         return page("members/list.html", sought="", leaf=leaf, people=leaf.members, asked=asked, late=late, only=only)
     found = finding.search(session, sought, PAGE_SIZE + 1)
-    if len(found) == 1 and found[0].reason in (Reason.BILLING_REFERENCE, Reason.PAYMENT, Reason.REDEMPTION):
+    if len(found) == 1 and found[0].reason in (Reason.ID, Reason.BILLING_REFERENCE, Reason.PAYMENT, Reason.REDEMPTION):
         return redirect(url_for("members.show", member_id=found[0].member_id))
     ids = [row.member_id for row in found[:PAGE_SIZE]]
     known, unclaimed = finding.with_memberships(session, ids), finding.waiting(session, sought, PAGE_SIZE)

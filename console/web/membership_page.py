@@ -1,5 +1,7 @@
 """One membership's page: its terms beside the current ones, freezes and end, billing references, and payments."""
 
+from datetime import date
+
 from flask import abort, current_app
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import joinedload, selectinload
@@ -9,12 +11,13 @@ from console import first_payment
 from console.request import database, utc_now
 from console.web import billing, forms
 from console.web.access import Answer
-from console.web.fields import query_id, text_field
+from console.web.fields import part_of, query_id, text_field
 from console.web.forms import Form
 from models.catalogue import terms
 from models.catalogue.days import local_day
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
 from models.members import awaiting, changed_terms, clocks, cut_over, life, overdue
+from models.members.life import LifeAct, LifeKind
 from models.members.memberships import BillingReference, EarlierClub, Membership, MembershipTerms, PinnedTerms, owners
 from models.payments import reviewing
 from models.staff.actions import MAX_REASON_LENGTH, Action
@@ -62,28 +65,31 @@ def page(membership: Membership, template: str = "membership", /, **window: obje
     """The page, perhaps with a window over it and its form."""
     session, member = database(), membership.member
     now = member.clock(utc_now())
-    shared, in_force = _shared_with(membership), membership.terms_at(now)
-    acts = [version.action_id for version in membership.versions]
+    shared, versions = _shared_with(membership), membership.terms_over_time
+    in_force = next((one for one in reversed(versions) if one.since <= now), versions[0])
+    acts = [version.action_id for version in versions]
     current, currency = changed_terms.current(in_force.term), membership.currency
     today = local_day(now, membership.club.time_zone)
     closures = life.in_force(session, club_id=membership.club_id)
+    acts_now = sorted(life.in_force(session, membership_id=membership.id), key=lambda one: _place(one, today))
     return forms.page(
         f"memberships/{template}.html",
         membership=membership,
         zone=membership.club.time_zone,
         in_force=in_force,
+        versions=versions,
         now=now,
         today=today,
         summaries={
-            version.id: terms.summary(version, currency, changed_terms.pinned(version).values())
-            for version in membership.versions
+            version.id: terms.summary(version, currency, changed_terms.pinned(version).values()) for version in versions
         },
         acts={act.id: act for act in session.scalars(select(Action).where(Action.id.in_(acts)))},
         compared=changed_terms.compare(changed_terms.pinned(in_force), current),
         rules=changed_terms.compare_rules(in_force, in_force.term, currency),
         standing=life.read(session, [membership.id]).of(membership.id, membership.club_id).words(today),
-        life_now=life.in_force(session, membership_id=membership.id),
-        life_history_acts=life.history(session, membership_id=membership.id),
+        life_now=part_of(acts_now, "freezes"),
+        has_end=any(one.kind == LifeKind.END for one in acts_now),
+        life_acts=part_of(life.history(session, membership_id=membership.id), "recorded"),
         test_clock=clocks.words(member, utc_now()) if member.is_test else None,
         cut_over=cut_over.words(membership.credits_from, membership.club.time_zone),
         closures=[one for one in closures if one.last_day and one.last_day >= today],
@@ -96,6 +102,12 @@ def page(membership: Membership, template: str = "membership", /, **window: obje
         late=next(iter(overdue.of_memberships(session, [membership.id])), None),
         **{"billing_form": BillingForm(formdata=None), "clear_form": ClearForm(formdata=None), **window},
     )
+
+
+def _place(one: LifeAct, today: date) -> tuple[bool, int]:
+    """Where an act stands in the list: what runs or comes by its first day, then what is over, the newest first."""
+    first, over = one.first_day or one.last_day or today, bool(one.last_day and one.last_day < today)
+    return over and one.kind != LifeKind.END, -first.toordinal() if over else first.toordinal()
 
 
 def _shared_with(membership: Membership) -> dict[tuple[str, str], list[Membership]]:

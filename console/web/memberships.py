@@ -14,9 +14,10 @@ from console.web.access import Answer, Pages, Role
 from console.web.fields import Day, chosen_id, query_id
 from console.web.membership_page import BillingForm, ClearForm
 from console.web.picks import PicksForm, fingerprint
+from console.web.previews import ActForm, Preview, answered
 from models.catalogue import on_sale
 from models.catalogue.tables import PaymentTerm
-from models.errors import PreviewChanged, SppError
+from models.errors import NotChanged, PreviewChanged, SppError
 from models.members import awaiting, overdue, plan_change
 from models.members.memberships import Membership
 from models.staff.actions import MAX_REASON_LENGTH
@@ -119,7 +120,7 @@ def change_plan(membership_id: int) -> Answer:
 
     def planned() -> plan_change.Change:
         picks = form.picked(term)
-        return plan_change.plan_change(membership, term=term, since=form.since.data, picks=picks, now=now)
+        return plan_change.preview(membership, term=term, since=form.since.data, picks=picks, now=now)
 
     def act() -> tuple[str, str]:
         words = planned().words
@@ -140,11 +141,34 @@ def change_plan(membership_id: int) -> Answer:
         try:
             preview = planned().words
         except SppError as error:
-            if not sent:
+            if not sent and (request.args or not isinstance(error, NotChanged)):
                 form.refuse(error)
     form.shown.data = fingerprint(preview) if preview else ""
     window = {"plan_form": form, "plan": term, "preview": preview, "given": on_sale.given(term)}
     return membership_page.page(membership, "plan", **window)
+
+
+class WithdrawForm(ActForm):
+    """The planned change, by its day."""
+
+    since = Day("First day of the planned change", [InputRequired("Choose the first day of the planned change.")])
+
+
+@pages.form("/<id:membership_id>/plan/withdraw", Role.MANAGER)
+def withdraw_plan(membership_id: int) -> Answer:
+    """Withdraw a planned change."""
+    membership, form = membership_page.find(membership_id), WithdrawForm.asked()
+
+    def planned(reason: str, *, preview: bool) -> Preview:
+        day, now = form.since.data, utc_now()
+        if preview:
+            return Preview(plan_change.preview_withdrawal(membership, since=day, now=now).words, [])
+        done = plan_change.withdraw(database(), membership, since=day, reason=reason, by=actor(), now=now)
+        return Preview(done.words, [])
+
+    answer, preview = answered(form, planned, url_for(".show", membership_id=membership_id), shown=0)
+    window = {"act_form": form, "preview": preview, "title": "Withdraw the planned change", "verb": "Withdraw change"}
+    return answer or membership_page.page(membership, "life", **window)
 
 
 def _plans(membership: Membership, now: datetime) -> list[PaymentTerm]:

@@ -1,6 +1,6 @@
 """What is not dues: marking what a payment was for, the list of the marks, and taking one back."""
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import ClassVar
 
 from flask import abort, url_for
@@ -11,9 +11,10 @@ from wtforms.validators import InputRequired
 from console.request import actor, database, late_credit, utc_now
 from console.web import review_list
 from console.web.access import Answer, Pages, Role
-from console.web.forms import ReasonForm, page, why
+from console.web.forms import page
+from console.web.previews import ActForm, Planned, Preview, answered
 from console.web.review_list import MAY_MARK
-from models.payments import not_dues, settlement
+from models.payments import not_dues
 from models.payments.facts import Paid
 from models.staff.actions import Action
 from models.statements import payment_story
@@ -22,28 +23,45 @@ from models.wording import money
 pages = Pages("not_dues", __name__)
 
 
-class MarkForm(ReasonForm):
+SHOWN = 6
+"""Grants that the message after an act names."""
+
+
+class MarkForm(ActForm):
     """What of a payment is no dues, and why."""
 
     own_names: ClassVar = {"reference": "what"}
 
     what = RadioField("What is not dues?", [InputRequired("Choose what is not dues.")])
-    reason = why(autofocus=False)
 
 
 @pages.form("/<id:payment_id>/not-dues", MAY_MARK)
 def mark(payment_id: int) -> Answer:
     """Mark what a payment was for as no dues: an item, a price, a product, or all of its subscription."""
-    story, form = payment_story.story(database(), payment_id) or abort(404), MarkForm()
+    story, form = payment_story.story(database(), payment_id) or abort(404), MarkForm.asked()
     root = story.root
     form.what.choices = _named(story.paid, set(root.billing_references or ())) if story.paid else []
 
-    def act() -> tuple[str, str]:
-        not_dues.mark(database(), root.endpoint, form.what.data, reason=form.text("reason"), by=actor())
-        settlement.settle(database(), [root.id], now=utc_now(), late_credit=late_credit())
-        return f"{form.what.data} is no dues. Other payments with it follow within a minute.", review_list.back()
+    def act(reason: str) -> list[int]:
+        return not_dues.mark(database(), root.endpoint, form.what.data, reason=reason, by=actor())
 
-    return form.submitted(act) or review_list.show("not_dues", form=form, story=story)
+    head = "{} is no dues."
+    answer, preview = answered(
+        form, _planned(act, lambda: head.format(form.what.data)), review_list.back(), shown=SHOWN
+    )
+    return answer or review_list.show("not_dues", form=form, story=story, preview=preview)
+
+
+def _planned(act: Callable[[str], list[int]], head: Callable[[], str]) -> Planned:
+    """The act or its preview."""
+
+    def planned(reason: str, *, preview: bool) -> Preview:
+        done = not_dues.effect(
+            database(), lambda: act(reason), preview=preview, now=utc_now(), late_credit=late_credit()
+        )
+        return Preview(f"{head()} {done.words}", [one.words for one in done.moved])
+
+    return planned
 
 
 def _named(paid: Paid, waits_for: Set[str]) -> list[SelectChoice]:
@@ -73,14 +91,15 @@ def overview() -> Answer:
 @pages.form("/not-dues/<id:mark_id>/undo", MAY_MARK)
 def unmark(mark_id: int) -> Answer:
     """Take a mark back: payments with the reference are dues again."""
-    marked, form = not_dues.find(database(), mark_id), ReasonForm()
+    marked, form = not_dues.find(database(), mark_id), ActForm.asked()
     endpoint, reference = marked.endpoint, marked.reference
 
-    def act() -> tuple[str, str]:
-        not_dues.unmark(database(), endpoint, reference, reason=form.text("reason"), by=actor())
-        return f"{reference} counts as dues again. Its payments follow within a minute.", url_for(".overview")
+    def act(reason: str) -> list[int]:
+        return not_dues.unmark(database(), endpoint, reference, reason=reason, by=actor())
 
-    return form.submitted(act) or _page("unmark", form=form, reference=reference)
+    planned = _planned(act, lambda: f"{reference} counts as dues again.")
+    answer, preview = answered(form, planned, url_for(".overview"), shown=SHOWN)
+    return answer or _page("unmark", form=form, reference=reference, preview=preview)
 
 
 def _page(template: str, **window: object) -> Answer:

@@ -16,7 +16,8 @@ from string import Template
 from typing import Any, NamedTuple
 
 from models import currencies
-from models.errors import NotFound
+from models.errors import NoSuchSample
+from models.wording import joined
 
 FOLDER = Path(__file__).parent
 NAMES = ("paid", "refunded", "disputed", "late_failure")
@@ -37,11 +38,11 @@ def sample(
 
     `reference` is the membership's billing reference; `number` goes into the ids of the payment and its
     events. `digits` are the processor's where it departs from ISO 4217 (`Processor.digits`).
-    Raises NotFound where the processor has no such sample.
+    Raises NoSuchSample where the processor has no such sample.
     """
     samples, iso = _read(processor), currencies.digits(currency)
     if name not in samples:
-        raise NotFound(what=f"{processor} sample", name=name)
+        raise NoSuchSample(processor=processor, name=name, known=joined(list(samples)))
     deliveries = samples[name]
     made = []
     for place, delivery in enumerate(deliveries):

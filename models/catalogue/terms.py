@@ -232,16 +232,20 @@ def release_words(terms: TermRules) -> str:
 
 def released(terms: TermRules, days_to_expire: int) -> str:
     """When they are released and how long they last, to follow the sessions: ` a month, 12 times (30 days each)`."""
-    days = lasting(days_to_expire)
-    each = f"({days} each)" if days_to_expire else f"({days})"
+    each = " each" if days_to_expire and terms.release != Release.AT_ONCE else ""
+    return f"{released_when(terms)} ({lasting(days_to_expire)}{each})"
+
+
+def released_when(terms: TermRules) -> str:
+    """When they are released, to follow the sessions: ` a month, 12 times`; empty where all are at once."""
     match terms.release:
         case Release.MONTHLY:
             months = terms.interval_count * (12 if terms.interval == Interval.YEAR else 1)
-            return f" a month, {months} times {each}"
+            return f" a month, {months} times"
         case Release.WEEKLY:
-            return f" a week, on Mondays {each}"
+            return " a week, on Mondays"
         case Release.TIMES:
             span = terms.interval if terms.interval_count == 1 else f"{terms.interval_count} {terms.interval}s"
-            return f", {terms.release_times} times over the {span} {each}"
+            return f", {terms.release_times} times over the {span}"
         case _:
-            return f" ({days})"
+            return ""

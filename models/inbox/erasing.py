@@ -7,14 +7,14 @@ proof says how many of them quote the person.
 
 import re
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.database import locks
-from models.errors import MergedAlready, NotConfirmed, NotFound
+from models.errors import DayToCome, MergedAlready, NotConfirmed, NotFound
 from models.members.memberships import Member, with_merged
 from models.staff import actions
 from models.staff.actions import Actor
@@ -22,6 +22,9 @@ from models.wording import counted
 
 SHORTEST = 3
 """Letters of a part of a name, from which on it is looked for by itself."""
+_AHEAD_OF_UTC = timedelta(hours=14)
+"""So far ahead are the clocks where a day begins first."""
+_NEVER = r"(?!\w)\w"
 
 
 class Erased(NamedTuple):
@@ -86,7 +89,7 @@ def erase(
     """Erase the person: `request` says who asked for it and how, `confirm` is the e-mail address, typed.
 
     So is everybody who was merged into this member. Done again later, it erases what has come since. Raises NotFound,
-    MergedAlready, NotConfirmed, ReasonMissing or TextTooLong.
+    MergedAlready, NotConfirmed, DayToCome, ReasonMissing or TextTooLong.
     """
     request = actions.reason_given(request, field="request")
     locks.change(session)  # a payment is settled either before or after, and then not credited
@@ -100,13 +103,18 @@ def erase(
         raise MergedAlready(number=member_id, into=member.merged_into)
     if confirm.strip().lower() != member.email.lower():
         raise NotConfirmed
+    if asked_on > (now + _AHEAD_OF_UTC).date():
+        raise DayToCome(field="asked_on", day=asked_on)
     names, addresses = ({getattr(one, what) for one in people.values()} for what in ("name", "email"))
     for subject in session.scalars(_EDITS, {"members": list(ids)}):
         if edit := re.search(r": (name|email) (.*) -> ", subject, re.DOTALL):
             (names if edit[1] == "name" else addresses).add(edit[2])
+    # What an earlier erasure made up, and wrote in place of what it found, names nobody.
+    made_up = {text for number in people for text in _made_up(number)}
+    names, addresses = names - made_up, addresses - made_up
     parts = {part for name in names for part in name.split() if len(part) >= SHORTEST}
     for one in people.values():
-        one.name, one.email = f"Erased member {one.id}", f"erased-{one.id}@erased.invalid"
+        one.name, one.email = _made_up(one.id)
         one.erased_at = one.erased_at or now
     session.flush()
     pattern = _pattern([*addresses, *names, *parts])
@@ -126,8 +134,13 @@ def erase(
     return erased
 
 
+def _made_up(member_id: int) -> tuple[str, str]:
+    """The name and the address that stand in the place of the erased ones."""
+    return f"Erased member {member_id}", f"erased-{member_id}@erased.invalid"
+
+
 def _pattern(texts: Iterable[str]) -> str:
-    """A regular expression, of PostgreSQL and of Python, for any of these as whole words."""
+    """A regular expression, of PostgreSQL and of Python, for any of these as whole words; of none it finds nothing."""
     longest_first = sorted(texts, key=lambda one: (-len(one), one))
-    either = "|".join(re.sub(r"([^\w\s])", r"\\\1", one) for one in longest_first)
+    either = "|".join(re.sub(r"([^\w\s])", r"\\\1", one) for one in longest_first) or _NEVER
     return rf"(?<!\w)(?:{either})(?!\w)"

@@ -261,13 +261,15 @@ def extend(session: Session, grant_id: int, *, last_day: date, reason: str, by: 
     """Let a grant expire later: after the local `last_day` at the club of its membership.
 
     Its expired sessions come back, except those that count as reversed; returns how many came back. Raises NotFound,
-    ReasonMissing, TextTooLong, NeverExpires, DayOver, NotLater, DayTooFar, or NothingExpired if the grant has expired
-    and has no session to bring back.
+    MemberErased, ReasonMissing, TextTooLong, NeverExpires, DayOver, NotLater, DayTooFar, or NothingExpired if the grant
+    has expired and has no session to bring back.
     """
     reason = actions.reason_given(reason)
-    grant = session.get(CreditGrant, grant_id, with_for_update=True, populate_existing=True)
-    if grant is None:
+    known = session.get(CreditGrant, grant_id)
+    if known is None:
         raise NotFound(what="grant", name=grant_id)
+    lock_member(session, known.member_id, field=None)
+    grant = session.get_one(CreditGrant, grant_id, with_for_update=True, populate_existing=True)
     if grant.expires_at is None:
         raise NeverExpires(grant=grant_id)
     zone, now = session.scalars(_ZONE_OF_GRANT, {"grant": grant_id}).one(), clock_of(session, grant.member_id, now)

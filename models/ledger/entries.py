@@ -7,12 +7,13 @@ an entry.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.catalogue.days import OPEN
 from models.catalogue.items import Item
 from models.database.arrays import Batch
 from models.database.base import Base, Id, RecordedAt
@@ -23,6 +24,7 @@ from models.ledger.kinds import CHECKS, EntryKind
 from models.members import life
 from models.members.life import until_words
 from models.members.overdue import Overdue
+from models.wording import day_of, sessions_of
 
 
 class CreditGrant(Base):
@@ -338,7 +340,7 @@ _USABLE = text(f"""
 
 _COMING = text("""
     SELECT CAST(coalesce(sum(g.remaining), 0) AS bigint),
-           min(CAST(g.effective_at AT TIME ZONE c.time_zone AS date))
+           min(CAST(g.effective_at AT TIME ZONE c.time_zone AS date)), min(g.effective_at) <= :now
     FROM credit_grants g JOIN grant_clubs c ON c.grant_id = g.id
     WHERE g.member_id = :member AND g.item_id = :item AND g.remaining > 0 AND g.effective_at > :at
 """)
@@ -361,20 +363,26 @@ def draw(
     late = {one.membership_id: one for one in withheld}
     free = [grant for grant in grants if grant.membership_id not in late]
     draws = burn_order.draw(free, quantity)
-    if draws is None and burn_order.draw(grants, quantity):
+    if draws is not None:
+        return draws
+    item = session.get_one(Item, item_id).name
+    asked: dict[str, Any] = {"asked": quantity, "item": item}
+    words = {"sessions": sessions_of(item, quantity)}
+    if burn_order.draw(grants, quantity):
         usable, held_back = (sum(grant.remaining for grant in some) for some in (free, set(grants) - set(free)))
         since = min(late[grant.membership_id].day for grant in grants if grant.membership_id in late)
-        item = session.get_one(Item, item_id).name
-        raise OverdueSessions(asked=quantity, item=item, usable=usable, withheld=held_back, since=since)
-    if draws is None:
-        usable, item = sum(grant.remaining for grant in grants), session.get_one(Item, item_id).name
-        frozen = [(row.remaining, row.frozen_to) for row in rows if row.frozen_to]
-        if usable + sum(remaining for remaining, _ in frozen) >= quantity:
-            until = min(frozen_to for _, frozen_to in frozen)
-            raise MembershipFrozen(item=item, until=until_words(until))
-        coming, first = session.execute(_COMING, wanted).one()
-        raise TooFewSessions(asked=quantity, item=item, usable=usable, coming=coming, usable_from=first)
-    return draws
+        raise OverdueSessions(**asked, usable=usable, withheld=held_back, since=since, words=words)
+    usable = sum(grant.remaining for grant in grants)
+    frozen = [(row.remaining, row.frozen_to) for row in rows if row.frozen_to]
+    if usable + sum(remaining for remaining, _ in frozen) >= quantity:
+        last = min(frozen_to for _, frozen_to in frozen)
+        raise MembershipFrozen(item=item, until=None if last == OPEN else last, words={"last": until_words(last)})
+    coming, first, has_come = session.execute(_COMING, wanted).one()
+    if first is None:
+        raise TooFewSessions(**asked, usable=usable, words=words | {"then": ""})
+    day = day_of(first)
+    then = f" at that time (the next came on {day})" if has_come else f" ({coming} coming, the next on {day})"
+    raise TooFewSessions(**asked, usable=usable, coming=coming, usable_from=first, words=words | {"then": then})
 
 
 _WRITE_DOWN = """

@@ -13,8 +13,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.database import locks
-from models.errors import MemberErased, MergedAlready, MergedForTest, MergedWithItself, NotFound, NotUndoable
-from models.members.memberships import Member, with_merged
+from models.errors import MergedAlready, MergedForTest, MergedWithItself, NotFound, NotUndoable
+from models.members.memberships import Member, refuse_erased, with_merged
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted, joined, sessions_of
@@ -56,8 +56,7 @@ def plan(session: Session, gone_id: int, stays_id: int, *, now: datetime, lock: 
     for member, field in ((gone, "from_member_id"), (stays, None)):
         if member.merged_into is not None:
             raise MergedAlready(field=field, number=member.id, into=member.merged_into)
-        if member.erased_at is not None:
-            raise MemberErased(field=field, number=member.id, day=member.erased_at.date())
+        refuse_erased(member, field)
         if member.is_test:
             raise MergedForTest(field=field, number=member.id)
     return Merge(gone, stays, _words(session, gone, stays, now))
@@ -150,8 +149,7 @@ def undo(session: Session, gone_id: int, *, reason: str, by: Actor, now: datetim
     if stays.merged_into is not None:
         why = f"member {stays.id} was merged into member {stays.merged_into} since; undo that first"
         raise NotUndoable(number=gone_id, why=why)
-    if stays.erased_at is not None:
-        raise MemberErased(field=None, number=stays.id, day=stays.erased_at.date())
+    refuse_erased(stays)
     values = {"gone": gone_id, "stays": stays.id, "first": list(with_merged(session, gone_id))}
     session.execute(_TAKE_MEMBERSHIPS, values)
     session.execute(_TAKE_GRANTS, values)

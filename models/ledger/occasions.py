@@ -64,4 +64,5 @@ def check_moment(at: datetime, *, now: datetime, back: timedelta) -> None:
     if at > now + CLOCKS_DIFFER:
         raise InFuture
     if at < now - back:
-        raise TooFarBack(limit=counted(back.days, "day"), furthest=counted(MANAGER_BACK.days, "day"))
+        further = f", a manager by {counted(MANAGER_BACK.days, 'day')}" if back < MANAGER_BACK else ""
+        raise TooFarBack(limit=counted(back.days, "day"), further=further)

@@ -25,6 +25,7 @@ from models.members.clocks import clock_of
 from models.members.memberships import lock_member
 from models.staff import actions
 from models.staff.actions import Actor
+from models.wording import counted
 
 
 class Redemption(Base):
@@ -100,7 +101,7 @@ def redeem(
         if not first:
             return _first_answer(session, redemption_id)
         occasions.check_moment(at, now=now, back=back)
-        late = overdue.refusing(session, owner, now)
+        late = overdue.refusing(overdue.of_members(session, [owner]), now)
         draws = entries.draw(
             session, member_id=owner, item_id=item_id, quantity=quantity, now=now, at=min(at, now),
             withheld=() if why else late,
@@ -141,7 +142,8 @@ def give_back(
     """Return sessions of a redemption to the grants they came from; by default all that were not returned yet.
 
     The grant drawn on last gets its sessions first. If a grant's payment has been reversed since, a returned session
-    repays its shortfall. Keys work as in `redeem`. Raises NotFound, NothingToReturn, KeyReused, NotPositive.
+    repays its shortfall. Keys work as in `redeem`. Raises NotFound, MemberErased, NothingToReturn,
+    KeyReused, NotPositive.
     """
     if quantity is not None and quantity < 1:
         raise NotPositive(what="Quantity", value=quantity)
@@ -150,13 +152,15 @@ def give_back(
         origin = session.get(Redemption, redemption_id, with_for_update=True)
         if origin is None or origin.undoes is not None:
             raise NotFound(what="redemption", name=redemption_id)
+        lock_member(session, origin.member_id, field=None)
         now = clock_of(session, origin.member_id, now)
         known = session.scalar(select(Redemption).where(Redemption.idempotency_key == key))
         drawn = [Draw(*row) for row in session.execute(_DRAWN, {"redemption": redemption_id})]
         left = sum(grant.quantity for grant in drawn)
         asked = quantity or (known.quantity if known else left)
         if known is None and not 0 < asked <= left:
-            raise NothingToReturn(asked=asked or "Further", redemption=redemption_id, left=left)
+            sessions = counted(asked, "session") if asked else "Further sessions"
+            raise NothingToReturn(asked=asked, redemption=redemption_id, left=left, words={"sessions": sessions})
         content = {"member_id": origin.member_id, "item_id": origin.item_id, "quantity": asked, "undoes": redemption_id}
         return_id, first = _begin(session, key, content, now)
         if not first:

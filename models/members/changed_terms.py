@@ -15,6 +15,7 @@ from models.catalogue.terms import (
     payment,
     release_words,
     released,
+    released_when,
 )
 from models.members.memberships import MembershipTerms
 from models.wording import Given, counted, day_of, joined, lasting, price, sessions_of
@@ -121,7 +122,7 @@ def change_in_words(
         for item, part in before.items()
         if item not in after
     ]
-    kept = joined([sessions_of(part.item, part.quantity) for part in before.values()]) or "none"
+    kept = joined([sessions_of(part.item, part.quantity) + released_when(old) for part in before.values()]) or "none"
     start = f"From {day_of(day)}" if day else "From now on"
     given = joined(parts, apart=True) or "no sessions"
     said = (

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from models.catalogue.clubs import Club, ShortfallPolicy
 from models.database import locks
 from models.errors import SameClub, WrongCurrency
-from models.members.memberships import EarlierClub, Membership
+from models.members.memberships import EarlierClub, Membership, lock_member
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted
@@ -26,7 +26,8 @@ _GRANTS = text("SELECT count(*) FROM credit_grants WHERE membership_id = :member
 
 
 def preview(session: Session, membership: Membership, club: Club) -> str:
-    """What a move to that club would do, in words. Raises SameClub or WrongCurrency."""
+    """What a move to that club would do, in words. Raises MemberErased, SameClub or WrongCurrency."""
+    lock_member(session, membership.member_id, field=None)
     before = membership.club
     if club.id == before.id:
         raise SameClub(membership=membership.id, club=club.name)
@@ -36,9 +37,9 @@ def preview(session: Session, membership: Membership, club: Club) -> str:
         )
     left = counted(session.scalars(_GRANTS, {"membership": membership.id}).one(), "grant")
     return (
-        f"Payments made from now on count by the days of {club.name} ({club.time_zone}); of sessions that were used "
-        f"before such a payment is reversed, {_SHORTFALLS[ShortfallPolicy(club.shortfall_policy)]}. Payments made "
-        f"before, also those that arrive later, keep the days and rules of {before.name} ({before.time_zone}): "
+        f"Payments made from now on count by the days of {club.name}. If such a payment is reversed after its sessions "
+        f"were used, {_SHORTFALLS[ShortfallPolicy(club.shortfall_policy)]}. Payments made before, also those that "
+        f"arrive later, keep the days and rules of {before.name}: "
         f"{left} with sessions left {'keeps its' if left.startswith('1 ') else 'keep their'} last day. "
         "Terms and billing references stay."
     )
@@ -47,7 +48,7 @@ def preview(session: Session, membership: Membership, club: Club) -> str:
 def move_club(session: Session, membership: Membership, club: Club, *, reason: str, by: Actor, now: datetime) -> str:
     """Move a membership to another club from now on. Returns what that does, in words.
 
-    Raises ReasonMissing, TextTooLong, SameClub or WrongCurrency.
+    Raises ReasonMissing, TextTooLong, MemberErased, SameClub or WrongCurrency.
     """
     reason = actions.reason_given(reason)
     locks.change(session)

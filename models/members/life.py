@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sqlalchemy import CheckConstraint, ForeignKey, TextClause, exists, select, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, TextClause, exists, select, text
 from sqlalchemy.orm import Mapped, Session, aliased, joinedload, mapped_column, relationship
 
 from models.catalogue.clubs import Club
@@ -92,7 +92,7 @@ class LifeAct(Base):
     replaces: Mapped[int | None] = mapped_column(ForeignKey("life_acts.id"), unique=True)
     """The version before this one."""
     undone: Mapped[bool] = mapped_column(default=False)
-    """It was undone by this act: it never was."""
+    """This version undoes the act, which counts as if it had never been."""
     action_id: Mapped[int] = mapped_column(ForeignKey("actions.id"))
     recorded_at: Mapped[RecordedAt]
 
@@ -237,15 +237,23 @@ _IN_FORCE = select(LifeAct).where(~LifeAct.undone, ~exists().where(_LATER.replac
 
 def in_force(session: Session, *, membership_id: int | None = None, club_id: int | None = None) -> Sequence[LifeAct]:
     """The acts of a membership, or the closures of a club, that count; by their days."""
-    owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
-    return session.scalars(_IN_FORCE.where(owner).order_by(LifeAct.first_day, LifeAct.last_day, LifeAct.id)).all()
+    query = _IN_FORCE.where(_owned_by(membership_id, club_id)).options(joinedload(LifeAct.action))
+    return session.scalars(query.order_by(LifeAct.first_day, LifeAct.last_day, LifeAct.id)).all()
 
 
 def history(session: Session, *, membership_id: int | None = None, club_id: int | None = None) -> Sequence[LifeAct]:
     """Every act of a membership, or every closure of a club, with its changes and undoings; the newest first."""
-    owner = LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
-    every = select(LifeAct).where(owner).options(joinedload(LifeAct.action)).order_by(LifeAct.id.desc())
+    every = (
+        select(LifeAct)
+        .where(_owned_by(membership_id, club_id))
+        .options(joinedload(LifeAct.action))
+        .order_by(LifeAct.id.desc())
+    )
     return session.scalars(every).all()
+
+
+def _owned_by(membership_id: int | None, club_id: int | None) -> ColumnElement[bool]:
+    return LifeAct.club_id == club_id if club_id else LifeAct.membership_id == membership_id
 
 
 class Done(NamedTuple):
@@ -277,7 +285,7 @@ def end(session: Session, membership: Membership, *, last: date, reason: str, by
     """
     locks.change(session)
     if known := known_end(session, membership.id):
-        raise AlreadyEnded(day=day_of(known.last_day))
+        raise AlreadyEnded(day=known.last_day)
     act = LifeAct(kind=LifeKind.END.value, membership_id=membership.id, last_day=last)
     return _record(session, act, "end membership", reason, by, now)
 
@@ -339,6 +347,12 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
     return Done(act, settling_again.of_memberships(session, [(act.membership_id or 0, None)]))
 
 
+def check_year(field: str, day: date | None, today: date) -> None:
+    """Refuse a day that is years away, and so mistyped. Raises YearWrong."""
+    if day and abs((day - today).days) > MAX_YEARS * 366:
+        raise YearWrong(field=field, day=day, years=MAX_YEARS)
+
+
 def check_days(act: LifeAct, today: date, began: date | None = None) -> None:
     """Refuse days that make no sense; `began` is the first day of the membership.
 
@@ -348,17 +362,16 @@ def check_days(act: LifeAct, today: date, began: date | None = None) -> None:
     if last is None and act.kind != LifeKind.FREEZE:
         raise LastDayMissing
     for field, day in (("first_day", first), ("last_day", last)):
-        if day and abs((day - today).days) > MAX_YEARS * 366:
-            raise YearWrong(field=field, day=day_of(day), years=MAX_YEARS)
+        check_year(field, day, today)
     if act.kind == LifeKind.END and last and began and last < began:
-        raise EndsTooEarly(first=day_of(began), last=day_of(last))
+        raise EndsTooEarly(first=began, last=last)
     if not (first and last):
         return
     if last < first:
-        raise DaysBackwards(first=day_of(first), last=day_of(last))
+        raise DaysBackwards(first=first, last=last)
     limit, words = (MAX_CLOSURE, "a year") if act.kind == LifeKind.CLOSURE else (MAX_FREEZE, "three years")
     if last - first >= limit:
-        raise TooLong(what=f"A {act.kind}", first=day_of(first), last=day_of(last), limit=words)
+        raise TooLong(what=f"A {act.kind}", first=first, last=last, limit=words)
 
 
 _FIRST = text("""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, false, func, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -12,7 +13,7 @@ from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.rules import MAX_DAYS_TO_EXPIRE, MAX_QUANTITY
 from models.catalogue.tables import PaymentTerm
-from models.catalogue.terms import FrozenDues, OnEnd, Partial, Release
+from models.catalogue.terms import RULES, FrozenDues, OnEnd, Partial, Release
 from models.database import locks
 from models.database.base import Base, Currency, Id, MinorUnits, RecordedAt, Reference
 from models.database.naming import MAX_NAME_LENGTH, reference_given
@@ -116,6 +117,19 @@ class Membership(Base):
         """The terms for a payment made then; the first ones for a payment before the sign-up."""
         return next((terms for terms in reversed(self.versions) if terms.since <= moment), self.versions[0])
 
+    @property
+    def terms_over_time(self) -> list["MembershipTerms"]:
+        """The versions that count for some payment, each from its moment on.
+
+        Left out are one that a later act for the same moment replaced, and one that says what the one before it says.
+        """
+        found: list[MembershipTerms] = []
+        for version, later in zip_longest(self.versions, self.versions[1:]):
+            is_replaced = later is not None and later.since == version.since
+            if not is_replaced and not (found and found[-1].content == version.content):
+                found.append(version)
+        return found
+
     def plan_at(self, moment: datetime) -> PaymentTerm:
         """The payment term that it has then, and with it the offer."""
         return self.terms_at(moment).term
@@ -149,6 +163,13 @@ class MembershipTerms(Base):
     membership: Mapped[Membership] = relationship(back_populates="versions")
     term: Mapped[PaymentTerm] = relationship()
     pinned: Mapped[list["PinnedTerms"]] = relationship(order_by="PinnedTerms.item_id")
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """All that payments count by, to compare two versions."""
+        rules = tuple(getattr(self, name) for name in RULES)
+        sessions = frozenset((pin.item_id, pin.quantity, pin.days_to_expire) for pin in self.pinned if pin.quantity)
+        return self.payment_term_id, rules, sessions
 
 
 class PinnedTerms(Base):
@@ -293,9 +314,14 @@ def lock_member(session: Session, member_id: int, *, alone: bool = False, field:
         raise NotFound(field=field, what="member", name=member_id)
     while member.merged_into is not None:
         member = session.get_one(Member, member.merged_into, with_for_update=lock, populate_existing=True)
+    refuse_erased(member, field)
+    return member
+
+
+def refuse_erased(member: Member, field: str | None = None) -> None:
+    """Raise MemberErased for a member that was erased."""
     if member.erased_at is not None:
         raise MemberErased(field=field, number=member.id, day=member.erased_at.date())
-    return member
 
 
 _WITH_MERGED = text("""
@@ -331,11 +357,12 @@ def add_billing_reference(
 
     Where another membership has the reference, it is refused, unless it is to be `shared`: then the two share its
     later payments equally. A test member has only references of test endpoints: `is_test` says that it is one. Raises
-    ReferenceUnusable, ReferenceTaken or LiveEndpoint.
+    MemberErased, ReferenceUnusable, ReferenceTaken or LiveEndpoint.
     """
     if membership.withdrawn_at:
         raise NotFound(what="membership", name=membership.id)
     reference = reference_given(reference)
+    lock_member(session, membership.member_id, field=None)
     refuse_live(membership, endpoint, is_test=is_test)
     lock_reference(session, endpoint, reference)
     before = owners(session, endpoint, reference)

@@ -4,7 +4,7 @@ What failed and is owed still is written by settling (`models/payments/standing.
 finds whose it is. A debit that is pending has not failed, and money that is disputed was paid: neither is overdue.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from models.database import locks
 from models.database.arrays import array
 from models.database.base import Base
 from models.errors import NothingOverdue
-from models.members.memberships import Membership
+from models.members.memberships import Membership, lock_member
 from models.staff import actions
 from models.staff.actions import Actor
 
@@ -102,9 +102,10 @@ MEMBERS = (
 def clear(session: Session, membership: Membership, *, reason: str, by: Actor, now: datetime) -> None:
     """Say that the dues of a membership that failed until now are owed no more: paid otherwise, or forgiven.
 
-    Raises NothingOverdue, ReasonMissing or TextTooLong.
+    Raises NothingOverdue, MemberErased, ReasonMissing or TextTooLong.
     """
     reason = actions.reason_given(reason)
+    lock_member(session, membership.member_id, field=None)
     # One at a time, so that of two at once the second finds nothing.
     locks.named(session, f"overdue {membership.id}")
     late = of_memberships(session, [membership.id])
@@ -116,6 +117,6 @@ def clear(session: Session, membership: Membership, *, reason: str, by: Actor, n
     session.flush()
 
 
-def refusing(session: Session, member_id: int, now: datetime) -> Sequence[Overdue]:
-    """The member's memberships whose sessions cannot be used now without a reason, because dues are overdue."""
-    return [one for one in of_members(session, [member_id]) if one.since <= now and one.is_refused(now)]
+def refusing(late: Iterable[Overdue], now: datetime) -> Sequence[Overdue]:
+    """Those of these memberships whose sessions cannot be used now without a reason."""
+    return [one for one in late if one.since <= now and one.is_refused(now)]

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from models.database.naming import email_given, name_given, refused_by
 from models.errors import AddressKnown
-from models.members.memberships import MAX_EMAIL_LENGTH, Member, with_email
+from models.members.memberships import MAX_EMAIL_LENGTH, Member, lock_member, with_email
 from models.staff import actions
 from models.staff.actions import Actor
 
@@ -17,8 +17,9 @@ def edit_member(
     """Change a member's name or e-mail address; None leaves it. Returns what it changed, in words.
 
     An address that others have is refused, unless this is said to be `another_person`. The reason may be left out.
-    Raises NameMissing, InvalidEmail, TextTooLong or AddressKnown.
+    Raises MemberErased, NameMissing, InvalidEmail, TextTooLong or AddressKnown.
     """
+    lock_member(session, member.id, field=None)
     given = {
         "name": name_given(member.name if name is None else name),
         "email": email_given(member.email if email is None else email, MAX_EMAIL_LENGTH),

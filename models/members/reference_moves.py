@@ -14,6 +14,7 @@ from models.members.memberships import (
     BillingReference,
     FormerReference,
     Membership,
+    lock_member,
     lock_reference,
     owners,
     refuse_live,
@@ -54,12 +55,14 @@ def preview(
 ) -> str:
     """What giving up the reference would do to waiting, matched and coming payments, in words.
 
-    `into` is the membership that gets it; without one it is removed. Raises NotFound or SameMembership.
+    `into` is the membership that gets it; without one it is removed. Raises MemberErased, NotFound or SameMembership.
     """
+    for one in sorted({held.member_id for held in (membership, into) if held}):
+        lock_member(session, one, field=None if one == membership.member_id else "to_membership_id")
     keys = {"endpoint": endpoint, "reference": reference}
     having = owners(session, endpoint, reference)
     if membership.id not in having:
-        raise NotFound(field="reference", what=f"billing reference of membership {membership.id}", name=reference)
+        raise NotFound(field="reference", what=f"billing reference of membership {membership.id}:", name=reference)
     if into is not None and into.id == membership.id:
         raise SameMembership(membership=into.id)
     matched = session.scalars(_MATCHED, {**keys, "membership": membership.id}).one()
@@ -89,7 +92,7 @@ def give_up(
     """Move a billing reference to the membership `into`, or remove it. Returns what that does, in words.
 
     Payments that wait for it are settled by the next sweep. `is_test` says that the endpoint is a test
-    endpoint. Raises ReasonMissing, TextTooLong, NotFound, SameMembership or LiveEndpoint.
+    endpoint. Raises ReasonMissing, TextTooLong, MemberErased, NotFound, SameMembership or LiveEndpoint.
     """
     if into:
         refuse_live(into, endpoint, is_test=is_test)

@@ -11,12 +11,14 @@ from sqlalchemy import Index, func, select, text, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from models.members import overdue
-from models.members.memberships import WITH_PLANS, Member, Membership
+from models.members.memberships import WITH_PLANS, Member, Membership, id_given
 
 
 class Reason(StrEnum):
     """Why a member was found, the surest first."""
 
+    ID = "id"
+    """Of the member, or of one that was merged into it."""
     BILLING_REFERENCE = "billing reference"
     PAYMENT = "payment"
     REDEMPTION = "redemption"
@@ -84,7 +86,9 @@ _SEARCH = text("""
         SELECT CAST(string_agg(quote_literal(lexeme) || ':*', ' & ') AS tsquery) AS words
         FROM unnest(name_words(:text))
     ), found AS (
-        SELECT (SELECT member_id FROM memberships WHERE id = b.membership_id) AS member_id, 1 AS rank, b.endpoint
+        SELECT id AS member_id, 0 AS rank, NULL AS endpoint FROM members WHERE id = CAST(:id AS bigint)
+        UNION ALL
+        SELECT (SELECT member_id FROM memberships WHERE id = b.membership_id) AS member_id, 1, b.endpoint
         FROM billing_endpoints e
         CROSS JOIN LATERAL (
             SELECT * FROM billing_references WHERE endpoint = e.endpoint AND reference = :text LIMIT :limit
@@ -103,36 +107,44 @@ _SEARCH = text("""
         UNION ALL
         (SELECT id, 4, NULL FROM members
          WHERE lower(email) ~>=~ lower(:text) AND lower(email) ~<~ (lower(:text) || :last)
-           AND merged_into IS NULL AND erased_at IS NULL
+           AND erased_at IS NULL
          ORDER BY lower(email) USING ~<~ LIMIT :limit)
         UNION ALL
         (SELECT id, 5, NULL FROM members
          WHERE name_words(name) @@ (SELECT words FROM named) AND merged_into IS NULL AND erased_at IS NULL
          ORDER BY lower(name), id LIMIT :limit)
+    ), leads_to AS (
+        SELECT member_id, rank, endpoint FROM found
+        UNION ALL
+        SELECT m.merged_into, l.rank, l.endpoint
+        FROM leads_to l CROSS JOIN LATERAL (SELECT merged_into FROM members WHERE id = l.member_id LIMIT 1) m
+        WHERE m.merged_into IS NOT NULL
     ), surest AS (
-        SELECT DISTINCT ON (member_id) member_id, rank, endpoint FROM found ORDER BY member_id, rank, endpoint
+        SELECT DISTINCT ON (member_id) member_id, rank, endpoint FROM leads_to ORDER BY member_id, rank, endpoint
     )
     SELECT m.id, m.name, m.email, s.rank, s.endpoint
-    FROM surest s CROSS JOIN LATERAL (SELECT * FROM members WHERE id = s.member_id LIMIT 1) m
+    FROM surest s
+    CROSS JOIN LATERAL (SELECT * FROM members WHERE id = s.member_id AND merged_into IS NULL LIMIT 1) m
     ORDER BY s.rank, CASE s.rank WHEN 5 THEN lower(m.name) ELSE lower(m.email) END, m.id
     LIMIT :limit
 """)
 
-_REASONS = dict(enumerate(Reason, start=1))
+_REASONS = dict(enumerate(Reason))
 _LAST_CHARACTER = chr(0x10FFFF)
 
 
 def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
     """Up to `limit` members that the text finds, each once, the surest reason first.
 
-    A billing or payment reference, and the idempotency key of a redemption, count whole and as written; an e-mail
-    address by how it begins; a name by how its words begin, in any order. Neither case nor, in names, accents
-    matter. Who was merged into another or erased is found by references only. Nothing finds nothing.
+    An id (`12`, `#12`), a billing or payment reference, and the idempotency key of a redemption count whole and as
+    written; an e-mail address by how it begins; a name by how its words begin, in any order. Neither case nor, in
+    names, accents matter. The id and the address of a member who was merged lead to the one that stayed. Who was erased
+    is found by id and references only. Nothing finds nothing.
     """
     wanted = sought.replace("\0", "").strip()
     if not wanted:
         return []
-    values = {"text": wanted, "limit": limit, "last": _LAST_CHARACTER}
+    values = {"text": wanted, "limit": limit, "last": _LAST_CHARACTER, "id": id_given(wanted)}
     return [
         Found(member_id, name, email, _REASONS[rank], endpoint)
         for member_id, name, email, rank, endpoint in session.execute(_SEARCH, values)

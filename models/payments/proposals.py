@@ -113,7 +113,7 @@ class Proposal(NamedTuple):
         """What the button has done, as the start of a sentence."""
         first, last = day_of(self.first_day), day_of(self.last_day)
         return {
-            Does.END: f"The membership ends: its last day is {last}",
+            Does.END: f"The membership ends on {last}",
             Does.MOVE_END: f"The membership's last day is {last} now",
             Does.REOPEN: "The membership is reopened",
             Does.FREEZE: f"The membership is frozen from {first} {f'to {last}' if self.last_day else 'on'}",

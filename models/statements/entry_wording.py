@@ -1,6 +1,6 @@
 """PURE: entries, grants and facts in the words of the desk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
 from models.ledger.kinds import EntryKind
@@ -48,6 +48,16 @@ def entry_in_words(entry: EntryLine) -> str:
             return "Expires sooner" if entry.shortens else "Expires later"
         case EntryKind.DEBT_REPAYMENT:
             return _repayment(entry)
+
+
+def in_parts(entries: Sequence[EntryLine], apart: int | None = None) -> list[list[EntryLine]]:
+    """The entries in their order, those of one payment's tranches of an item together, but for that with id `apart`."""
+    groups: dict[object, list[EntryLine]] = {}
+    for entry in entries:
+        is_part = entry.kind == EntryKind.GRANT and not entry.enlarges and entry.entry_id != apart
+        key = (entry.fact_id, entry.item_id) if is_part else entry.entry_id
+        groups.setdefault(key, []).append(entry)
+    return list(groups.values())
 
 
 def reason_in_words(note: str | None) -> tuple[str, str]:

@@ -15,12 +15,13 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.days import OPEN, last_day
 from models.database.arrays import array
-from models.errors import TooFewSessions
+from models.errors import MemberErased, TooFewSessions
 from models.ledger import kinds
 from models.ledger.entries import FROZEN_TO
 from models.members import overdue
 from models.members.clocks import clock_of
 from models.members.life import until_words
+from models.members.memberships import Member, refuse_erased
 from models.payments import matches
 from models.wording import day_of, joined, sessions_of
 
@@ -28,6 +29,7 @@ from models.wording import day_of, joined, sessions_of
 class Reason(StrEnum):
     """Why, for programs."""
 
+    ERASED = "erased"
     FROZEN = "frozen"
     OVERDUE = "overdue"
     ENDED = "ended"
@@ -60,6 +62,8 @@ class Held(NamedTuple):
     """Sessions of the next day on which some become usable; 0 of a day that is over, if they are used."""
     coming_day: date | None
     """That day, local at the club."""
+    has_come: bool
+    """It has begun by now: the question is about an earlier moment."""
     grant_id: int | None
     """Of the grants that had begun, the one that lasts longest; None if the member never had any."""
     expired: int
@@ -74,9 +78,14 @@ class Held(NamedTuple):
     """The last day of that freeze; `OPEN` until further notice."""
     overdue: int
     """Sessions that could be used if the dues of their membership were not overdue."""
+    resting_to: date | None
+    """The last day of a freeze of a membership, whatever it gave; `OPEN` until further notice."""
     money_went_back: bool
     """Money of that grant's payment went back. If it was taken back without that, its payment is worth nothing now."""
     overdue_since: date | None = None
+    """Since when they are overdue."""
+    late_since: date | None = None
+    """Since when dues of the member are overdue, also where their sessions can be used."""
     ended: date | None = None
     """The last day of the membership, if the expired sessions went because of it."""
 
@@ -133,12 +142,12 @@ def _expired(held: Held, _: Sequence[Held]) -> WhyNot | None:
 
 
 def _not_yet(held: Held, _: Sequence[Held]) -> WhyNot | None:
-    if held.coming_day is None or (held.grant_id and not held.coming):
+    if held.coming_day is None or (not held.coming and (held.grant_id or not held.has_come)):
         return None
     day = day_of(held.coming_day)
-    if not held.coming:
-        sentence = f"The first {_named(held.item)} could be used from {day}, not before."
-        return WhyNot(Reason.NOT_YET, sentence, "Give a moment since then.", held.coming_day)
+    if held.has_come:
+        sentence = f"There were no {_named(held.item)} at that time: the next came on {day}."
+        return WhyNot(Reason.NOT_YET, sentence, "Say a later time, if it was later.", held.coming_day)
     sentence = f"The next {sessions_of(held.item, held.coming)} can be used from {day}, not before."
     return WhyNot(Reason.NOT_YET, sentence, "Come back on that day, or give one by an adjustment.", held.coming_day)
 
@@ -167,7 +176,15 @@ def _other_items(held: Held, others: Sequence[Held]) -> WhyNot | None:
 
 
 def _never_any(held: Held, _: Sequence[Held]) -> WhyNot:
-    way_out = "They come with the first payment of the dues. If that was made, it may wait in review."
+    if held.late_since:
+        way_out = f"Dues are overdue since {day_of(held.late_since)}: they come when those are paid."
+    elif held.resting_to:
+        way_out = (
+            f"The membership is frozen until {until_words(held.resting_to)}, and dues of frozen days give none by most "
+            "terms. They come with the first payment of the dues after that."
+        )
+    else:
+        way_out = "They come with the first payment of the dues. If that was made, it may wait in review."
     return WhyNot(Reason.NEVER_ANY, f"There were never any {_named(held.item)}.", way_out)
 
 
@@ -196,16 +213,25 @@ _HELD = text(f"""
                coalesce(sum(remaining) FILTER (WHERE is_live AND has_begun AND frozen_to IS NOT NULL), 0) AS frozen,
                min(frozen_to) AS frozen_to,
                coalesce(sum(remaining) FILTER (WHERE is_live AND is_next), 0) AS coming,
-               min(CAST(effective_at AT TIME ZONE time_zone AS date)) FILTER (WHERE is_next) AS coming_day
+               min(CAST(effective_at AT TIME ZONE time_zone AS date)) FILTER (WHERE is_next) AS coming_day,
+               coalesce(bool_or(effective_at <= :now) FILTER (WHERE is_next), false) AS has_come
         FROM grants GROUP BY item_id
     ), longest AS (
         SELECT DISTINCT ON (item_id) * FROM grants WHERE has_begun
         ORDER BY item_id, expires_at DESC NULLS FIRST, id DESC
     )
-    SELECT i.id, i.name, CAST(coalesce(s.usable, 0) AS bigint), CAST(coalesce(s.coming, 0) AS bigint), s.coming_day,
-           l.id, l.is_live, l.expires_at, l.time_zone, coalesce(l.reversed = l.quantity, false),
+    SELECT i.id, i.name, CAST(coalesce(s.usable, 0) AS bigint) AS usable, CAST(coalesce(s.coming, 0) AS bigint),
+           s.coming_day, coalesce(s.has_come, false), l.id, l.is_live, l.expires_at, l.time_zone,
+           coalesce(l.reversed = l.quantity, false),
            CAST(greatest(0, least(l.remaining + e.expired, l.quantity - l.reversed - e.used)) AS bigint),
-           l.membership_id, CAST(coalesce(s.frozen, 0) AS bigint), s.frozen_to, CAST(coalesce(s.overdue, 0) AS bigint),
+           l.membership_id,
+           CAST(coalesce(s.frozen, 0) AS bigint), s.frozen_to, CAST(coalesce(s.overdue, 0) AS bigint),
+           (
+               SELECT max(coalesce(f.last_day, '9999-12-31'))
+               FROM frozen_memberships f JOIN memberships m ON m.id = f.membership_id
+               WHERE m.member_id = :member AND CAST(CAST(:at AS timestamptz) AT TIME ZONE f.time_zone AS date)
+                     BETWEEN f.first_day AND coalesce(f.last_day, '9999-12-31')
+           ),
            EXISTS (
                SELECT FROM payments paid JOIN payments named ON named.root_id = paid.root_id
                JOIN payment_facts f ON f.payment_id = named.id AND f.kind = 'reversed'
@@ -228,6 +254,10 @@ def why_not(
     session: Session, *, member_id: int, item_id: int, now: datetime, at: datetime | None = None
 ) -> WhyNot | None:
     """Why the member can use no session of the item, or could not `at` an earlier moment; None if they can."""
+    try:
+        refuse_erased(session.get_one(Member, member_id))
+    except MemberErased as error:
+        return WhyNot(Reason.ERASED, str(error), "Later payments stand in review.", error.details["day"])
     return _answers(session, member_id, now, at, item_id).get(item_id)
 
 
@@ -260,7 +290,8 @@ def _answers(
     session: Session, member_id: int, now: datetime, at: datetime | None, item_id: int | None
 ) -> dict[int, WhyNot]:
     now = clock_of(session, member_id, now)
-    late = overdue.refusing(session, member_id, now)
+    every_late = overdue.of_members(session, [member_id])
+    late, late_since = overdue.refusing(every_late, now), every_late[0].day if every_late else None
     since, ids = late[0].day if late else None, array(one.membership_id for one in late)
     values: dict[str, object] = {
         "member": member_id,
@@ -271,12 +302,11 @@ def _answers(
     }
     every = []
     for row in session.execute(_HELD, values):
-        item, name, usable, coming, day, grant, is_live, expires_at, zone, is_reversed, expired, owner, *held_back = row
+        *of_item, grant, is_live, expires_at, zone, is_reversed, expired, owner = row[:13]
         over = None if grant is None or is_live else last_day(expires_at, zone)
         left = expired if over else 0
-        one = Held(item, name, usable, coming, day, grant, left, over, is_reversed, *held_back)
-        ended = _ended_on(session, owner, over) if left and over and owner and not usable else None
-        every.append(one._replace(overdue_since=since, ended=ended))
+        ended = _ended_on(session, owner, over) if left and over and owner and not row.usable else None
+        every.append(Held._make((*of_item, grant, left, over, is_reversed, *row[13:], since, late_since, ended)))
     found = {}
     for held in every:
         if not held.usable:

@@ -125,7 +125,7 @@ def test_a_club_closes_and_opens_again(enter: Enter, site: Site) -> None:
     page.get_by_role("link", name="Closures of Harbor").click()
     page.get_by_role("link", name="Close the club").click()
     window = page.get_by_role("dialog")
-    expect(window).to_contain_text("Choose the days, then press Preview.")
+    expect(window).to_contain_text("Choose, then press Preview.")
     window.get_by_label("First closed day").fill(day(site, 24))
     window.get_by_label("Last closed day").fill(day(site, 26))
     window.get_by_role("button", name="Preview").click()

@@ -55,6 +55,7 @@ READS = {
     "/reviews",
     "/reviews/counts",
     "/not-dues",
+    "/not-dues/preview",
     "/not-dues/{}",
     "/events",
     "/events/{}",
@@ -90,6 +91,7 @@ FOR_MANAGERS = {
     ("POST", "/members/{}/test-clock"),
     ("PATCH", "/memberships/{}/cut-over"),
     ("POST", "/memberships/{}/plan-changes"),
+    ("POST", "/memberships/{}/plan-changes/withdrawals"),
     ("POST", "/memberships/{}/freezes"),
     ("PATCH", "/freezes/{}"),
     ("POST", "/freezes/{}/undoing"),
@@ -174,7 +176,9 @@ def test_a_token_of_another_scheme_is_none(reader: Caller) -> None:
 @pytest.mark.parametrize("scope", TokenScope)
 def test_either_scope_reads(issue: Issue, ada: Paid, scope: TokenScope) -> None:
     caller = issue(scope).caller
-    needed = {"/members/{}/why-not": {"item_id": 1}}
+    needed: dict[str, dict[str, object]] = {"/members/{}/why-not": {"item_id": 1}}
+    needed["/memberships/{}/plan-changes/preview"] = {"item_ids": 1}
+    needed["/not-dues/preview"] = {"endpoint": "stripe", "reference": "x"}
     statuses = {path: caller.get(path.format(1, 2), **needed.get(path, {})).status_code for path in READS}
     not_there = {
         "/members/{}/merges/{}", "/redemptions/{}", "/adjustments/{}", "/not-dues/{}", "/closures/{}",

@@ -54,6 +54,8 @@ def test_the_plan_changes_from_a_day_on(
     assert answered(manager.get(f"/memberships/{membership.id}")) == shown
     act = session.scalars(select(Action).order_by(Action.id.desc()).limit(1)).one()
     assert (act.verb, act.reason, act.member_id) == ("change plan", "Wants a year", membership.member_id)
+    back = posted(manager.post(f"{path(membership)}/withdrawals", {"since": LATER, "reason": "Not now"}, "change-2"))
+    assert back["terms"] == [now]
 
 
 def test_from_now_on_it_is_the_plan(manager: Caller, membership: Membership, yearly: PaymentTerm) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from models.ledger.entries import LedgerEntry
 from models.ledger.redemptions import Redemption
 from models.staff.accounts import Role
 from models.staff.actions import Action
@@ -42,12 +43,29 @@ def test_the_same_request_again_takes_nothing_and_gets_the_first_answer(api: Cal
     assert api.usable(ada.id, "Spin") == CLASSES
 
 
-def test_a_key_used_for_something_else_is_a_conflict(api: Caller, gym: Gym, ada: Paid) -> None:
-    posted(api.post("/redemptions", wish(ada, gym), "check-in-1"))
-    problem = posted(api.post("/redemptions", wish(ada, gym, 2), "check-in-1"), 409)
-    assert problem["type"] == "/api/v1/problems/key-reused"
-    assert problem["title"] == "Key reused"
-    assert api.usable(ada.id, "Spin") == CLASSES - 1
+def test_a_key_used_for_something_else_is_a_conflict(
+    api: Caller, manager: Caller, gym: Gym, session: Session, ada: Paid
+) -> None:
+    """For other content, or for another kind of request."""
+    spent = posted(api.post("/redemptions", wish(ada, gym), "check-in-1"))
+    back = f"/redemptions/{spent['id']}/returns"
+    posted(api.post(back, {"quantity": 1}, "cancel-1"))
+    joins = {"club_id": gym.club.id, "payment_term_id": gym.term.id, "item_ids": [gym.spin.id], "name": "Eve"}
+    joins["email"] = "eve@example.com"
+    posted(api.post("/memberships", joins, "order-1"))
+    given = {"member_id": ada.id, "item_id": gym.spin.id, "quantity": 1, "reason": "goodwill", "note": "sorry"}
+    before = session.scalar(select(func.count(LedgerEntry.id)))
+    for path, asked, key in (
+        ("/redemptions", wish(ada, gym, 2), "check-in-1"),
+        (back, {}, "cancel-1"),
+        (back, {"quantity": 1}, "check-in-1"),
+        ("/adjustments", given, "check-in-1"),
+        ("/memberships", joins, "cancel-1"),
+        ("/memberships", joins | {"name": "Adam"}, "order-1"),
+    ):
+        problem = posted(manager.post(path, asked, key), 409)
+        assert problem["type"] == "/api/v1/problems/key-reused", (path, key)
+    assert session.scalar(select(func.count(LedgerEntry.id))) == before
 
 
 def test_the_same_request_many_times_at_once_takes_once(

@@ -138,6 +138,14 @@ def test_what_is_not_dues_is_marked_listed_and_unmarked(manager: Caller, listed:
     assert manager.data("/not-dues") == []
     answered(manager.get(path), 404)
     answered(manager.delete(f"{path}?reason=ours"), 404)
+    preview, asked = "/not-dues/preview", {"endpoint": "stripe", "reference": "sub_ada"}
+    shown = answered(manager.get(preview, **asked))
+    assert shown["what"].startswith(f"{shown['payments']} payment")
+    assert (shown["members"], {move["given_after"] for move in shown["moves"]}) == (1, {0})
+    assert answered(manager.get(preview, **asked | {"reference": "sub_typo"}))["what"].startswith(
+        "Nobody was ever billed by it: check"
+    )
+    assert manager.data("/not-dues") == []
     nowhere = {"endpoint": "nowhere", "reference": "x", "reason": "x"}
     assert "nowhere" in answered(manager.post("/not-dues", nowhere, "key"), 422)["detail"]
 

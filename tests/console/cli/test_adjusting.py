@@ -78,7 +78,7 @@ def test_a_second_person_decides(paid_ann: Spp, make: Make, monkeypatch: pytest.
     ("arguments", "code", "message"),
     [
         ((ANN, "Yoga", "0", *WHY), 1, "plus to give, minus to take"),
-        ((ANN, "Yoga", "-1", *WHY), 1, "1 Yoga sessions asked for, 0 usable: nothing was taken."),
+        ((ANN, "Yoga", "-1", *WHY), 1, "1 Yoga session asked for, 0 usable: nothing was taken."),
         ((ANN, "Towel", "1", *WHY), 1, "'Towel' is not a scheduler bucket: it has no sessions."),
         ((ANN, "Juggling", "1", *WHY), 1, "There is no item 'Juggling'."),
         (("nobody@example.com", "Yoga", "1", *WHY), 1, "There is no member 'nobody@example.com'."),

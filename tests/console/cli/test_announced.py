@@ -50,7 +50,7 @@ def test_one_is_applied_after_a_dry_run(announced: Spp, make: Make) -> None:
     assert announced("apply-announcement", known, "--dry-run").out.startswith("Would do: End the membership then.")
     assert ends(make) == 0
     done = announced("apply-announcement", known)
-    assert done.out.startswith(f"The membership ends: its last day is {DAY} for Ann")
+    assert done.out.startswith(f"The membership ends on {DAY} (Ann")
     assert ends(make) == 1
     assert value(make, "SELECT reason FROM actions WHERE verb = 'end membership'") == SAYS
     assert announced("apply-announcement", known).code == 1

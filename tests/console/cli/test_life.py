@@ -146,7 +146,7 @@ def test_a_club_is_closed_and_workers_settle_it(paid_ann: Spp, settings: Setting
     assert last_usable(paid_ann) == before
     Crediting(settings, make).sweep()
     assert last_usable(paid_ann) == before + timedelta(days=3)
-    undone = paid_ann("close-club", RIVERSIDE, "--undo", str(done["number"]), *WHY)
+    undone = paid_ann("close-club", "#1", "--undo", str(done["number"]), *WHY)
     assert undone.out.startswith(f"Closure of Riverside (all sessions) from {written(3)} to {written(5)}: undone.\n")
     Crediting(settings, make).sweep()
     assert last_usable(paid_ann) == before

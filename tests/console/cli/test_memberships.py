@@ -201,7 +201,7 @@ def test_the_same_key_answers_the_same_and_takes_once(paid_ann: Spp) -> None:
         (
             ("redeem", ANN, "Yoga"),
             (
-                "1 Yoga sessions asked for, 0 usable: nothing was taken. "
+                "1 Yoga session asked for, 0 usable: nothing was taken. "
                 "There are no Yoga sessions, only 7 Group Class sessions and 4 Personal Training sessions. "
                 "Use one of those, or change the plan to one with Yoga sessions."
             ),

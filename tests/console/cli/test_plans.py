@@ -1,13 +1,17 @@
 """change-plan: one membership's, or all that are not on the current terms of an offer."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from models.wording import day_of
 from tests.console.conftest import Spp
 from tests.worker.scene import Make, run, value
 
 ANN = "ann@example.com"
 WHY = ("--reason", "asked for it")
-DATED = "2099-12-01"
+DAY = datetime.now(UTC).date() + timedelta(days=400)
+DATED, ON = DAY.isoformat(), day_of(DAY)
 
 YEARLY = """
     INSERT INTO payment_terms (offer_id, name, dues_minor, currency, interval, interval_count, release)
@@ -27,13 +31,17 @@ def test_a_membership_gets_another_term_and_picks(gym: Spp, make: Make) -> None:
     wish = ["change-plan", ANN, "--term", "Yearly", "--pick", "Personal Training", "--since", DATED, *WHY]
     planned = gym(*wish[:-2], "--dry-run")
     assert planned.out.startswith(
-        "From Dec 1, 2099, each $1,000.00 yearly payment gives 12 Personal Training sessions a month, 12 times (30 days"
+        f"From {ON}, each $1,000.00 yearly payment gives 12 Personal Training sessions a month, 12 times (30 days"
     )
     assert versions(make) == 3
     done = gym(*wish, "--json").json
     assert (done["membership"], done["changed"], done["what"]) == (1, True, planned.out.strip())
     assert versions(make) == 4
     assert value(make, "SELECT reason FROM actions WHERE verb = 'change plan'") == "asked for it"
+    back = gym("change-plan", ANN, "--since", DATED, "--withdraw", *WHY)
+    assert back.out == (f"The change to All In, Yearly planned for {ON} is withdrawn: All In, Monthly goes on.\n")
+    again = gym("change-plan", ANN, "--since", DATED, "--withdraw", *WHY)
+    assert f"There is no planned change of membership 1 on '{ON}'." in again.err
 
 
 def test_a_change_needs_a_reason(gym: Spp, make: Make) -> None:
@@ -76,7 +84,7 @@ def test_all_of_an_offer_are_moved(gym: Spp, make: Make) -> None:
         ((ANN, "--all-of", "All In"), 2, "Give EMAIL, or --all-of OFFER."),
         ((ANN, "--term", "Daily"), 1, "There is no payment term of 'All In' named 'Daily'. There are: Monthly."),
         ((ANN, "--offer", "Gold"), 1, "There is no offer 'Gold'."),
-        ((ANN, "--since", "2020-01-01"), 1, "2020-01-01 is over: choose today or a later day."),
+        ((ANN, "--since", "2020-01-01"), 1, "Jan 1, 2020 is over: choose today or a later day."),
         ((ANN, "--pick", "Towel"), 1, "'Towel' is not a session item of 'All In'"),
         (("zoe@example.com",), 1, "There is no member 'zoe@example.com'."),
         (("--all-of", "Gold", "--expected", "3"), 1, "There is no offer 'Gold'."),

@@ -216,6 +216,10 @@ class TestNotDues:
     def test_what_is_marked_gives_nothing_and_needs_no_review_until_it_is_undone(
         self, waiting: Spp, settings: Settings, make: Make
     ) -> None:
+        planned = waiting("not-dues", "stripe:sub_dora", "--dry-run")
+        assert "2 payments of 0 members are judged again: no sessions move. Nothing is changed yet." in planned.out
+        assert "Nobody was ever billed by it" in waiting("not-dues", "stripe:sub_typo", "--dry-run").out
+        assert waiting("not-dues", "--json").json == []
         done = waiting("not-dues", "stripe:sub_dora", "--reason", "the cafe's")
         assert (done.code, "stripe:sub_dora is marked as not dues" in done.out) == (0, True)
         Crediting(settings, make).sweep()

@@ -48,7 +48,7 @@ def test_one_button_ends_the_membership(log_in: LogIn, gym: Gym, membership: Mem
     page.get(path.format(membership))
     assert f"{SAYS} sub_1 End the membership then Dismiss" in page.text
     assert press(page, "apply") == 200
-    assert "The membership ends: its last day is Jan 31, 2028 for Ada." in page.text
+    assert "The membership ends on Jan 31, 2028 (Ada)." in page.text
     assert SAYS not in page.text
     assert lived(gym, membership) == [("end", date(2028, 1, 31))]
     act = gym.session.scalars(select(Action).where(Action.verb == "end membership")).one()

@@ -134,7 +134,7 @@ def test_what_is_wrong_stands_beside_its_field(
 def test_what_was_not_previewed_is_previewed_first(manager: Browser, gym: Gym, session: Session) -> None:
     path = f"/clubs/{gym.club.id}/closures/new"
     manager.get(path)
-    assert "Choose the days, then press Preview." in manager.text
+    assert "Choose, then press Preview." in manager.text
     fields = {"scope": "all", "first_day": on(3), "last_day": on(5), "reason": "Holidays"}
     assert manager.post(path, **fields).status_code == 422
     assert "This is not what the preview said: read it again" in manager.text

@@ -104,7 +104,10 @@ def test_an_entry_tells_its_day_and_what_was_paid(log_in: LogIn, gym: Gym, sessi
     assert "Lines $95.00 sub_ada, price_1" in viewer.text
     assert f"8 Spin sessions usable from {day(last.usable_from)}, last usable day" in viewer.text
     viewer.get(f"/members/{member.member_id}")
-    assert f"Payment credited usable from {day(last.usable_from)}" in viewer.text
+    training, spin = (part.split("</tr>")[0] for part in viewer.page.split("<summary>12 parts</summary>")[1:])
+    assert f"+8, usable from {day(last.usable_from)}</a>" in spin
+    assert f"entries/{last.entry_id}" in spin
+    assert [">+96<" in part for part in (spin, training)] == [True, False], "its parts stand in one line that opens"
 
 
 def test_the_membership_tells_the_period_and_the_parts(log_in: LogIn, session: Session, member: Membership) -> None:

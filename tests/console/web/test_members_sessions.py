@@ -121,7 +121,7 @@ def test_an_item_that_the_member_never_had_is_refused_on_the_page(gym: Gym, log_
     desk = log_in(Role.DESK)
     desk.get(f"/members/{member.member_id}")
     assert redeem(desk, member, gym.towel.id, 1) == 422
-    assert "1 Towel sessions asked for, 0 usable" in desk.text
+    assert "1 Towel session asked for, 0 usable" in desk.text
 
 
 @pytest.mark.parametrize("key", ["", "x", "9" * 5000])

@@ -67,7 +67,7 @@ def test_the_desk_overrides_with_a_reason(gym: Gym, late: Membership, session: S
     rule(gym, "strict")
     page = log_in(Role.DESK)
     assert redeem(page, late, gym, override_reason=" ") == 422
-    assert "1 Spin sessions asked for, 0 usable and 8 withheld: dues are overdue since" in page.text
+    assert "1 Spin session asked for, 0 usable and 8 withheld: dues are overdue since" in page.text
     assert held(session, late)["Spin"] == 8
     assert redeem(page, late, gym, override_reason="New card on Friday") == 200
     assert held(session, late)["Spin"] == 7

@@ -182,7 +182,7 @@ class TestMovingToAnotherClub:
     def test_after_its_preview(self, manager: Browser, session: Session, member: Membership, uptown: Club) -> None:
         path = f"/memberships/{member.id}/club"
         manager.get(path)
-        assert "count by the days of Uptown (America/New_York)" in manager.text
+        assert "count by the days of Uptown." in manager.text
         assert "2 grants with sessions left keep their last day" in manager.text
         assert "Paris" not in manager.text
         manager.post(path, club=uptown.id, reason="moved house")
@@ -255,4 +255,4 @@ class TestReferences:
 
     def test_a_reference_that_it_does_not_have(self, manager: Browser, member: Membership) -> None:
         manager.get(f"/memberships/{member.id}/references?which={ENDPOINT}+sub_other&into=nobody")
-        assert f"There is no billing reference of membership {member.id} 'sub_other'." in manager.text
+        assert f"There is no billing reference of membership {member.id}: 'sub_other'." in manager.text

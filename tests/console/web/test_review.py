@@ -313,8 +313,13 @@ class TestNotDues:
         assert "sub_ada: everything that is billed by it" in manager.text
         assert "sessions that they gave for it are taken back" in manager.text
         assert manager.post(path, reason="a locker").status_code == 422
+        manager.get(path, query_string={"what": "sub_ada"})
+        said = "sub_ada is no dues. 1 payment of 1 member is judged again: 2 sessions are taken back."
+        assert said in manager.text
+        assert "1 Spin session: 0 instead of 1 left" in manager.text
+        assert in_review(session) == ["in_part"], "a preview changes nothing"
         manager.post(path, what="sub_ada", reason="a locker")
-        assert "sub_ada is no dues." in manager.text
+        assert said in manager.text
         assert in_review(session) == []
         assert sum(held(session, membership).values()) == 0
         manager.get("/review/not-dues")
@@ -326,12 +331,16 @@ class TestNotDues:
         part(gym)
         path = f"/review/{number(session, 'in_part')}/not-dues"
         manager.get(path)
+        manager.get(path, query_string={"what": "sub_ada"})
         manager.post(path, what="sub_ada", reason="a locker")
         manager.get("/review/not-dues")
         (undo,) = [part.split('"')[0] for part in manager.page.split('href="') if part.split('"')[0].endswith("/undo")]
         manager.get(undo)
         manager.post(undo, reason="it was dues after all")
-        assert "sub_ada counts as dues again." in manager.text
+        assert (
+            "sub_ada counts as dues again. 1 payment of 1 member is judged again: 2 sessions are given again."
+            in manager.text
+        )
         assert "Nothing is marked" in manager.text
         assert manager.get(undo).status_code == 404
 

@@ -58,6 +58,7 @@ PAGES: dict[tuple[Role, ...], str] = {
     """,
     (Role.MANAGER,): """
         GET, POST /memberships/<id>/plan
+        GET, POST /memberships/<id>/plan/withdraw
         GET, POST /memberships/<id>/freeze
         GET, POST /memberships/<id>/end
         GET, POST /memberships/<id>/life/<id>

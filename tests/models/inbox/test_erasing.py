@@ -1,6 +1,8 @@
 """A person who is erased: what goes, what stays, and what happens to what comes later."""
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -8,19 +10,20 @@ from sqlalchemy.orm import Session
 
 from models.audit import chain
 from models.audit.checks import audit
-from models.errors import MemberErased, MergedAlready, NotConfirmed, NotFound, ReasonMissing
+from models.errors import DayToCome, MemberErased, MergedAlready, NotConfirmed, NotFound, ReasonMissing
 from models.inbox import erasing, repairs
 from models.inbox.events import WebhookEvent
 from models.ledger import adjustments, merging, redemptions
 from models.ledger.adjustments import AdjustmentReason
-from models.members import search
+from models.ledger.redemptions import Redemption
+from models.members import club_move, overdue, plan_change, record, reference_moves, search
 from models.members.memberships import Member, Membership, add_billing_reference, find_member
 from models.members.signing_up import sign_up
 from models.payments import reviewing, settlement, suggestions
 from models.payments.facts import Reversed
 from models.staff import actions, kept_answers
 from models.staff.actions import Action
-from models.statements import statement
+from models.statements import statement, why_not
 from tests.models.gym import BY, DUES, ENDPOINT, NOW, Gym, deliver, events, fresh, paid, tell
 
 ASKED = date(2024, 3, 2)
@@ -159,8 +162,8 @@ def test_what_was_settled_before_is_taken_back_as_ever(gym: Gym, person: Members
 
 def test_a_payment_that_waited_is_not_credited_when_it_is_matched(gym: Gym, person: Membership) -> None:
     tell(gym.session, paid("in_2", "sub_9"))
-    erase(gym, person.member_id)
     add_billing_reference(gym.session, person, ENDPOINT, "sub_9", by=BY)
+    erase(gym, person.member_id)
     assert settlement.settle_matched(gym.session, now=LATER, late_credit=timedelta(0)) == 1
     assert settlement.settle_matched(gym.session, now=LATER, late_credit=timedelta(0)) == 0
     (waiting,) = reviewing.page(gym.session)
@@ -198,10 +201,31 @@ def test_the_address_is_free_for_somebody_new(gym: Gym, person: Membership) -> N
 
 
 def test_nothing_more_is_done_for_an_erased_member(gym: Gym, person: Membership) -> None:
-    erase(gym, person.member_id)
-    with pytest.raises(MemberErased, match="erased on 2024-03-01"):
-        redeem(gym, person.member_id, 1)
-    other = gym.join("sub_2")
+    session, member_id = gym.session, person.member_id
+    grants, redemption = statement.grants(session, member_id, NOW), session.scalars(select(Redemption.id)).one()
+    erase(gym, member_id)
+    with pytest.raises(MemberErased, match="erased on Mar 1, 2024"):
+        redeem(gym, member_id, 1)
+    other, member, why = gym.join("sub_2"), session.get_one(Member, member_id), {"reason": "why", "by": BY}
+    move: Mapping[str, Any] = {**why, "term": gym.term, "since": None, "picks": None, "now": NOW}
+    refused: list[Callable[[], object]] = [
+        lambda: record.edit_member(session, member, name="Eve", by=BY),
+        lambda: plan_change.change_plan(session, person, **move),
+        lambda: club_move.move_club(session, person, gym.forgiving_club(), **why, now=NOW),
+        lambda: reference_moves.give_up(session, person, ENDPOINT, "sub", **why, into=other),
+        lambda: reference_moves.give_up(session, other, ENDPOINT, "sub_2", **why, into=person),
+        lambda: add_billing_reference(session, person, ENDPOINT, "sub_3", by=BY),
+        lambda: overdue.clear(session, person, **why, now=NOW),
+        lambda: redemptions.give_back(session, redemption_id=redemption, key=fresh("key"), by=BY, now=NOW),
+        lambda: adjustments.extend(session, grants[0].grant_id, last_day=date(2024, 6, 1), **why, now=NOW),
+    ]
+    for act in refused:
+        with pytest.raises(MemberErased):
+            act()
+    assert plan_change.moves(session, [gym.term], since=None, now=NOW) == ([], [])
+    found = why_not.why_not(session, member_id=member_id, item_id=gym.spin.id, now=NOW)
+    assert found
+    assert found.reason == why_not.Reason.ERASED
     for gone, stays in ((person.member_id, other.member_id), (other.member_id, person.member_id)):
         with pytest.raises(MemberErased):
             merging.merge(gym.session, gone, stays, reason="why", by=BY, now=NOW)
@@ -226,7 +250,14 @@ def test_once_more_erases_what_has_come_since(gym: Gym, person: Membership) -> N
     told = events(Reversed("in", LATER, "refund:re", 1, "USD"))
     deliver(gym.session, told, now=LATER)
     gym.session.execute(text("UPDATE webhook_events SET state = 'processed' WHERE state = 'pending'"))
-    assert erase(gym, person.member_id).events >= 1
+    frozen = "this member asked by phone, and Erased said so"
+    actions.log(gym.session, BY, "freeze", "membership 1", member_id=person.member_id, reason=frozen)
+    acts = list(gym.session.execute(select(Action.subject, Action.reason).order_by(Action.id)))
+    again = erase(gym, person.member_id)
+    assert again.events >= 1
+    # What the first time made up is no name.
+    assert (again.acts, again.answers, again.sealed) == (0, 0, 0)
+    assert list(gym.session.execute(select(Action.subject, Action.reason).order_by(Action.id)))[: len(acts)] == acts
     assert gym.session.get_one(Member, person.member_id).erased_at == erased_at
 
 
@@ -261,6 +292,11 @@ def test_what_is_refused(gym: Gym, person: Membership) -> None:
     assert caught.value.field == "request"
     with pytest.raises(NotFound):
         erasing.erase(session, 999, confirm="x", request="x", asked_on=ASKED, by=BY, now=NOW)
+    with pytest.raises(DayToCome, match="Mar 4, 2024 is still to come") as to_come:
+        erasing.erase(
+            session, member_id, confirm="ada.q@example.com", request="x", asked_on=date(2024, 3, 4), by=BY, now=NOW
+        )
+    assert to_come.value.field == "asked_on"
     session.rollback()
     assert session.get_one(Member, member_id).erased_at is None
 

@@ -71,7 +71,7 @@ def test_with_none_usable_the_refusal_says_from_when(gym: Gym, member: Membershi
 def test_without_coming_ones_the_refusal_does_not_speak_of_them(gym: Gym) -> None:
     gym.term.interval, gym.term.release = "month", "at_once"
     other = gym.join("monthly")
-    with pytest.raises(TooFewSessions, match="1 Spin sessions asked for, 0 usable: nothing was taken"):
+    with pytest.raises(TooFewSessions, match="1 Spin session asked for, 0 usable: nothing was taken"):
         use(gym, other, 1, PAID)
 
 

@@ -174,12 +174,9 @@ def test_what_was_given_by_hand_keeps_its_club(gym: Gym, member: Membership, isl
 def test_the_preview_says_what_stays(gym: Gym, member: Membership, island: Club) -> None:
     tell(gym.session, paid("in", "sub", at=NIGHT), now=NIGHT)
     words = club_move.preview(gym.session, member, island)
-    assert "from now on count by the days of Island (Pacific/Honolulu)" in words
+    assert "from now on count by the days of Island." in words
     assert "the club forgives them" in words
-    assert (
-        "keep the days and rules of Downtown (America/Chicago): 2 grants with sessions left keep their last day"
-        in words
-    )
+    assert "keep the days and rules of Downtown: 2 grants with sessions left keep their last day" in words
     assert move(gym, member, island) == words
     act = gym.session.scalars(select(Action).where(Action.verb == "move club")).one()
     assert (act.subject, act.reason, act.member_id) == (

@@ -13,8 +13,11 @@ from models.catalogue.terms import RULES
 from models.errors import (
     CountChanged,
     DateInPast,
+    NotChanged,
+    NotFound,
     WrongCurrency,
     WrongState,
+    YearWrong,
 )
 from models.members import plan_change
 from models.members.memberships import (
@@ -96,6 +99,32 @@ class TestAnotherPlan:
         assert member.plan_at(MOVED_AT) is gym.term
         pay(gym, "after", MOVED_AT)
         assert given(gym, member) == [CLASSES]
+        assert [version.term for version in member.terms_over_time] == [gym.term]
+
+    def test_a_planned_change_takes_over_later_and_can_be_withdrawn(
+        self, gym: Gym, session: Session, member: Membership, yearly: PaymentTerm
+    ) -> None:
+        move(gym, member, term=yearly, picks=[gym.spin])
+        edit(gym, 10, 30)
+        values: dict[str, Any] = {"term": gym.term, "since": None, "picks": None, "now": NOW + DAY}
+        said = plan_change.preview(member, **values).words
+        assert said.endswith(" From Mar 15, 2024, the planned change to Silver, Yearly takes over.")
+        move(gym, member, since=None, now=NOW + DAY)
+        with pytest.raises(NotChanged):
+            move(gym, member, since=None, now=NOW + DAY)
+        assert [version.term.name for version in member.terms_over_time] == ["Monthly", "Monthly", "Yearly"]
+        why: dict[str, Any] = {"reason": "no", "by": BY, "now": NOW}
+        plan_change.withdraw(session, member, since=MOVED_ON, **why)
+        pay(gym, "after", MOVED_AT)
+        assert given(gym, member) == [10], "by the terms before it"
+        assert [version.term.name for version in member.terms_over_time] == ["Monthly", "Monthly"]
+        for over in (MOVED_ON, date(2024, 3, 1)):
+            with pytest.raises(NotFound, match="no planned change"):
+                plan_change.withdraw(session, member, since=over, **why)
+        with pytest.raises(YearWrong) as caught:
+            move(gym, member, term=yearly, since=date(9999, 12, 31))
+        assert caught.value.field == "since"
+        assert clean(session)
 
     def test_what_is_settled_and_was_paid_since_is_settled_again(
         self, gym: Gym, session: Session, member: Membership, yearly: PaymentTerm
@@ -152,7 +181,7 @@ class TestAnotherPlan:
 
 class TestInWords:
     def words(self, gym: Gym, member: Membership, picks: list[Item], since: date | None = MOVED_ON) -> str:
-        return plan_change.plan_change(member, term=gym.term, since=since, picks=picks, now=NOW).words
+        return plan_change.preview(member, term=gym.term, since=since, picks=picks, now=NOW).words
 
     def test_what_is_more_less_new_and_gone(self, gym: Gym, session: Session, member: Membership) -> None:
         yoga = session_item("Yoga")

@@ -8,10 +8,12 @@ from sqlalchemy.orm import Session
 from models.errors import TooFewSessions
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
+from models.ledger.occasions import Occasion
 from models.ledger.redemptions import redeem
+from models.members import life
 from models.members.memberships import Membership
 from models.payments import not_dues
-from models.payments.facts import Reversed
+from models.payments.facts import DuesFailed, Reversed
 from models.statements import why_not as asking
 from models.statements.why_not import Reason, WhyNot, why_not
 from tests.models.gym import BY, CLASSES, DUES, NOW, PAID_AT, Gym, expire_all, fresh, grant_of, paid, session_item, tell
@@ -123,13 +125,18 @@ def test_the_next_are_coming(gym: Gym, session: Session) -> None:
     assert found.way_out.endswith(". 8 more can be used from Mar 31, 2023.")
 
 
-def test_a_moment_before_they_could_be_used(gym: Gym, member: Membership) -> None:
+def test_a_moment_before_they_could_be_used(gym: Gym, session: Session, member: Membership) -> None:
     found = answered(gym, member, NOW, PAID_AT - timedelta(minutes=1))
     assert (found.reason, found.day) == (Reason.NOT_YET, date(2024, 3, 1))
-    assert found.sentence == "The next 8 Spin sessions can be used from Mar 1, 2024, not before."
+    assert found.sentence == "There were no Spin sessions at that time: the next came on Mar 1, 2024."
+    values = {"member_id": member.member_id, "item_id": gym.spin.id, "by": BY, "key": fresh("key"), "now": NOW}
+    before = Occasion(occurred_at=PAID_AT - timedelta(minutes=1))
+    with pytest.raises(
+        TooFewSessions, match=r"^1 Spin session asked for, 0 usable at that time \(the next came on Mar"
+    ):
+        redeem(session, **values, quantity=1, occasion=before)
     spend(gym, member, CLASSES)
-    found = answered(gym, member, NOW, PAID_AT - timedelta(minutes=1))
-    assert found.sentence == "The first Spin sessions could be used from Mar 1, 2024, not before."
+    assert answered(gym, member, NOW, PAID_AT - timedelta(minutes=1)).sentence == found.sentence
 
 
 def test_a_moment_at_which_they_could_be_used_that_have_expired_since(gym: Gym, member: Membership) -> None:
@@ -147,6 +154,12 @@ def test_other_items_and_none_at_all(gym: Gym, session: Session, member: Members
     newcomer = gym.join("new")
     found = answered(gym, newcomer)
     assert (found.reason, found.sentence) == (Reason.NEVER_ANY, "There were never any Spin sessions.")
+    assert found.way_out.startswith("They come with the first payment of the dues.")
+    first, why = date(2024, 3, 1), {"reason": "ill", "by": BY, "now": NOW}
+    life.freeze(session, newcomer, first=first, last=None, **why)
+    assert answered(gym, newcomer).way_out.startswith("The membership is frozen until further notice, and dues of")
+    tell(session, DuesFailed("late", PAID_AT, ("new",)))
+    assert answered(gym, newcomer).way_out == "Dues are overdue since Mar 1, 2024: they come when those are paid."
 
 
 def test_a_refusal_says_why_where_no_session_can_be_used(gym: Gym, session: Session, member: Membership) -> None:
