@@ -57,7 +57,8 @@ class MovedGrant(NamedTuple):
             payment = f"the payment of {day_of(self.paid_on)}"
             parts.append(f"{payment} gives {now.given} instead of {was.given}")
         if now.owed != was.owed:
-            parts.append(f"{now.owed} used ones are owed instead of {was.owed}: the next sessions repay them")
+            before = f" instead of {was.owed}" if was.owed else ""
+            parts.append(f"{now.owed} used ones are owed{before}: the next sessions repay them")
         if now.last_day != was.last_day and (was.remaining or now.remaining):
             after = f"until {day_of(now.last_day)}" if now.last_day else "without an end"
             before = day_of(was.last_day) if was.last_day else "without an end"

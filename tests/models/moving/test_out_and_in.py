@@ -269,8 +269,8 @@ def usable(here: World, now: datetime) -> Usable:
                 found[place] = found.get(place, 0) + one.remaining
                 if not one.is_coming:
                     by_item[one.item] = by_item.get(one.item, 0) + one.remaining
-            balances = {one.item: one.usable for one in statement.balances(session, member.id, now) if one.usable}
-            assert balances == by_item
+            balances = {one.item: one.usable + one.frozen for one in statement.balances(session, member.id, now)}
+            assert {item: left for item, left in balances.items() if left} == by_item
     return found
 
 

@@ -85,7 +85,11 @@ def test_staff_set_it_and_take_it_back_with_all_that_it_moves(gym: Gym) -> None:
     )  # fmt: skip
     before = states(gym)
     moves = cut(gym, held, CUT_OVER, living.preview)
-    assert moves == ["5 Spin sessions: 0 instead of 5", "2 Training sessions: 0 instead of 2"]
+    gives = "the payment of Mar 1, 2024 gives 0 instead of"
+    assert moves == [
+        f"5 Spin sessions: 0 instead of 5 left, {gives} 8, 3 used ones are owed: the next sessions repay them",
+        f"2 Training sessions: 0 instead of 2 left, {gives} 2",
+    ]
     assert states(gym) == before
     assert held.credits_from is None
     assert cut(gym, held, CUT_OVER) == moves

@@ -355,7 +355,7 @@ def test_a_preview_says_what_a_payment_gives_no_more_and_which_used_sessions_are
         return [one.words for one in moved if one.item == "Spin"]
 
     gives = "the payment of Jan 5, 2026 gives 0 instead of 8"
-    assert words() == [f"0 Spin sessions: {gives}, 8 used ones are owed instead of 0: the next sessions repay them"]
+    assert words() == [f"0 Spin sessions: {gives}, 8 used ones are owed: the next sessions repay them"]
     gym.session.rollback()
 
 
