@@ -25,7 +25,10 @@ _TERM = (
     "has now."
 )
 _PICKS = "The session items that are picked; without it, those that the membership has."
-_SINCE = "The first local day on which payments count by it. Today, or without it: from now on."
+_SINCE = (
+    "The first local day on which payments count by it; today: those that were made today, too. Without it: from now "
+    "on."
+)
 _ONLY = "Only memberships of this payment term; without it, all of the offer."
 
 

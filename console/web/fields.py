@@ -106,6 +106,13 @@ class Day(DateField):  # type: ignore[misc]
             raise ValueError("Write a date, such as 2026-11-30.") from error
 
 
+FIRST_DAY = (
+    "Without one, payments from now on count by it. With today's date those of today do, for a change that the payment "
+    "provider has billed already."
+)
+"""Of a change of plan: what its first day means."""
+
+
 def day_in_range(form: Form, field: Field) -> None:  # noqa: ARG001 -- WTForms passes it
     """Refuse a date in a year that no page can be asked about."""
     if isinstance(field.data, date) and field.data.year not in YEARS:

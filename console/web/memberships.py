@@ -5,13 +5,13 @@ from http import HTTPStatus
 
 from flask import current_app, flash, make_response, redirect, request, url_for
 from wtforms import SelectField, TextAreaField
-from wtforms.validators import InputRequired
+from wtforms.validators import InputRequired, Optional
 
 from console import first_payment
 from console.request import actor, database, undo, utc_now
 from console.web import billing, forms, life, membership_page
 from console.web.access import Answer, Pages, Role
-from console.web.fields import Day, chosen_id, query_id
+from console.web.fields import FIRST_DAY, Day, chosen_id, query_id
 from console.web.membership_page import BillingForm, ClearForm
 from console.web.picks import PicksForm, fingerprint
 from console.web.previews import ActForm, Preview, answered
@@ -30,7 +30,7 @@ class PlanForm(PicksForm):
     """The payment term and picks by which payments count from a day on, and the reason."""
 
     term = SelectField("Plan", coerce=chosen_id, validate_choice=False)
-    since = Day("First day", [InputRequired("Choose the first day on which payments count by the new plan.")])
+    since = Day("First day", [Optional()], description=FIRST_DAY)
     reason = TextAreaField("Why", [InputRequired("Say why.")], render_kw={"maxlength": MAX_REASON_LENGTH, "rows": 2})
 
 
@@ -112,8 +112,6 @@ def change_plan(membership_id: int) -> Answer:
     plans = _plans(membership, now)
     form.term.choices = [(term.id, f"{term.offer.name}, {term.name}") for term in plans]
     term = next((term for term in plans if term.id == form.term.data), membership.plan_at(now))
-    if not request.values:
-        form.since.data = plan_change.today(membership, now)
     if not sent and term.id != request.args.get("shown_term", type=int):
         form.tick(term, form.items.data or [pin.item_id for pin in membership.terms_at(now).pinned])
     form.term.data = term.id
@@ -137,7 +135,7 @@ def change_plan(membership_id: int) -> Answer:
     preview = None
     if "since" in request.args:
         form.since.validate(form)
-    if form.since.data:
+    if not form.since.errors:
         try:
             preview = planned().words
         except SppError as error:

@@ -2,16 +2,15 @@
 
 from typing import ClassVar
 
-from flask import request, url_for
-from wtforms.validators import InputRequired
+from flask import url_for
+from wtforms.validators import Optional
 
 from console.request import actor, database, utc_now
 from console.rows import the_offer
 from console.web.access import Answer, Pages, Role
-from console.web.fields import Day, WholeNumber
-from console.web.formats import house_zone
+from console.web.fields import FIRST_DAY, Day, WholeNumber
 from console.web.forms import Form, page, why
-from models.catalogue import days, on_sale
+from models.catalogue import on_sale
 from models.members import plan_change
 from models.wording import counted
 
@@ -26,7 +25,7 @@ class MoveForm(Form):
 
     own_names: ClassVar = {"expected": "count"}
 
-    since = Day("First day", [InputRequired("Choose the first day on which payments count by the current terms.")])
+    since = Day("First day", [Optional()], description=FIRST_DAY)
     reason = why(autofocus=False)
     count = WholeNumber("Number of memberships", description="Type it to confirm.")
 
@@ -35,8 +34,6 @@ class MoveForm(Form):
 def move(offer_id: int) -> Answer:
     """Move them, once their number is confirmed."""
     offer, form, now = the_offer(offer_id), MoveForm(), utc_now()
-    if request.method == "GET":
-        form.since.data = days.local_day(now, house_zone())
 
     def act() -> tuple[str, str]:
         wish = {"since": form.since.data, "expected": form.count.data, "reason": form.text("reason")}

@@ -56,7 +56,7 @@ class Change(NamedTuple):
 def preview(
     membership: Membership, *, term: PaymentTerm, since: date | None, picks: Sequence[Item] | None, now: datetime
 ) -> Change:
-    """The change of a membership to a payment term and picks from a local day on; today or None means from now.
+    """The change of a membership to a payment term and picks from the beginning of a local day on; None is from now.
 
     Picks of None are those that it has then. Changes nothing yet. Raises MemberErased, DateInPast, YearWrong,
     NotChanged, WrongCurrency, WrongState for a term that is not on sale and that the membership has never had, and
@@ -80,7 +80,9 @@ def change_plan(
     session: Session, membership: Membership, *, term: PaymentTerm, since: date | None, picks: Sequence[Item] | None,
     reason: str, by: Actor, now: datetime,
 ) -> MembershipTerms:  # fmt: skip
-    """Make payments from this local day of the club on count by the payment term; today or None is from now on.
+    """Make payments from the beginning of this local day of the club on count by the payment term; None is from now on.
+
+    Today is for a payment of today that was made for the new plan: processors may bill a change before it is entered.
 
     A later act for the same day replaces it. Raises ReasonMissing, TextTooLong and what `preview` raises.
     """
@@ -210,12 +212,14 @@ def today(membership: Membership, now: datetime) -> date:
 
 def _start(membership: Membership, since: date | None, now: datetime) -> datetime:
     """The moment at which a change from this local day of the club on begins. Raises DateInPast or YearWrong."""
-    if since is None or since == today(membership, now):
+    if since is None:
         return now
     if since < today(membership, now):
         raise DateInPast(day=since)
     life.check_year("since", since, today(membership, now))
-    return end_of(since - timedelta(days=1), membership.club.time_zone)
+    start = end_of(since - timedelta(days=1), membership.club.time_zone)
+    # Not before the terms that it takes the place of: these would count from their own moment on.
+    return start if start > now else max(start, membership.terms_at(now).since)
 
 
 def _append(session: Session, change: Change, reason: str, by: Actor) -> MembershipTerms:

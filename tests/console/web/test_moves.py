@@ -70,7 +70,7 @@ def test_those_whose_picks_are_gone_are_left_out_with_the_reason(manager: Browse
     ("wrong", "field", "told"),
     [
         ({"since": "2020-01-01"}, "since", "is over"),
-        ({"since": ""}, "since", "Choose the first day"),
+        ({"since": "soon"}, "since", "Write a date, such as 2026-11-30."),
         ({"reason": " "}, "reason", "Say why"),
         ({"count": "two"}, "count", "Type a whole number"),
         ({"count": ""}, "count", "Type a whole number"),

@@ -66,6 +66,7 @@ from tests.models.members.plans import (
     move,
     pay,
 )
+from tests.models.payments.sweeps import sweep_to_the_end
 
 OLD = [NOW - 400 * DAY, NOW - INSTANT, NOW, MOVED_AT - INSTANT]
 NEW = [MOVED_AT, MOVED_AT + 10 * DAY]
@@ -99,13 +100,26 @@ def test_what_was_settled_stays(gym: Gym, session: Session, member: Membership, 
     assert clean(session)
 
 
-def test_moved_today_it_counts_from_now(gym: Gym, session: Session, member: Membership) -> None:
+def test_without_a_day_it_counts_from_now(gym: Gym, session: Session, member: Membership) -> None:
     edit(gym, FEWER, FEWER_DAYS)
     now = NOW + timedelta(hours=5)
-    assert move(gym, member, since=NOW.date(), now=now).since == now
+    assert move(gym, member, since=None, now=now).since == now
     pay(gym, "before", now - INSTANT)
     pay(gym, "after", now)
     assert given(gym, member) == [CLASSES, FEWER]
+
+
+def test_from_today_payments_of_today_count_by_it_too(gym: Gym, session: Session, member: Membership) -> None:
+    """A processor bills a change before somebody enters it."""
+    edit(gym, FEWER, FEWER_DAYS)
+    now = NOW + 2 * DAY
+    midnight = end_of((now - DAY).date(), CHICAGO)
+    pay(gym, "yesterday", midnight - INSTANT)
+    pay(gym, "today", midnight)
+    assert move(gym, member, since=now.date(), now=now).since == midnight
+    sweep_to_the_end(session, LATER)
+    assert [one.quantity - one.reversed for one in grants_of(session, member, gym.spin)] == [CLASSES, FEWER]
+    assert clean(session)
 
 
 def test_moved_at_the_moment_of_the_sign_up_what_was_paid_before_it_keeps_its_terms(
@@ -212,7 +226,7 @@ def test_a_day_is_over_by_the_clubs_clock(gym: Gym, session: Session, zone: str,
     with pytest.raises(DateInPast):
         move(gym, member, since=today - DAY, now=moment)
     edit(gym, FEWER, FEWER_DAYS)
-    assert move(gym, member, since=today, now=moment).since == moment
+    assert move(gym, member, since=today, now=moment).since == max(NOW, end_of(today - DAY, zone))
     edit(gym, FEWER + 1, FEWER_DAYS)
     assert move(gym, member, since=today + DAY, now=moment).since == end_of(today, zone)
 
