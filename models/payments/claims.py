@@ -109,7 +109,7 @@ _CLAIMANTS = text(f"""
            (SELECT json_agg(json_build_array(b.endpoint, b.reference))
             FROM billing_references b WHERE b.membership_id = m.id) AS has
     FROM memberships m JOIN members n ON n.id = m.member_id
-    WHERE m.code = ANY(CAST(:codes AS text[]))
+    WHERE m.code = ANY(CAST(:codes AS text[])) AND m.withdrawn_at IS NULL
 """)
 
 _OWNERS = Batch(
