@@ -5,13 +5,12 @@ from datetime import datetime
 from console.api.fields import TIME, Body, Moment, field, parameter
 from console.api.fields import Query as Parameters
 from console.api.gate import change, read
-from console.api.life import REASON, TAG, MovedSessions, Preview, Settled, Why, preview
-from console.request import actor, database, late_credit, utc_now
+from console.api.life import EXPECTED, REASON, TAG, Back, Preview, Settled, Why, preview, settled
+from console.request import actor, database, utc_now
 from console.rows import row
 from models.members.cut_over import CutOver as Done
 from models.members.cut_over import set_cut_over
 from models.members.memberships import Membership
-from models.payments import living
 from models.staff.accounts import Role
 
 _FROM = "What was paid before this moment gives nothing here; null or left out: every payment counts."
@@ -28,6 +27,7 @@ class CutOverBody(Body):
 
     credits_from: Moment | None = field(_FROM, TIME)
     reason: Why = field(REASON, "She moved in from our earlier system.")
+    expected: Back | None = field(EXPECTED, 12, default=None)
 
 
 class CutOver(Settled):
@@ -40,7 +40,7 @@ class CutOver(Settled):
 def preview_cut_over(membership: Membership, query: CutOverQuery) -> Preview:
     """Preview another cut-over: which sessions it would take or give."""
     if query.credits_from == membership.credits_from:
-        return Preview(moves=[], waiting=0)
+        return Preview(moves=[], brought_back=0, waiting=0)
     return preview(lambda: _act(membership, query.credits_from, "preview"))
 
 
@@ -53,12 +53,9 @@ def change_cut_over(membership_id: int, body: CutOverBody) -> CutOver:
     """
     membership = row(Membership, membership_id)
     if body.credits_from == membership.credits_from:
-        return CutOver(credits_from=membership.credits_from, moved=[], waiting=0)
-    _, moved, waiting = living.apply(
-        database(), lambda: _act(membership, body.credits_from, body.reason), now=utc_now(), late_credit=late_credit()
-    )
-    moves = [MovedSessions.model_validate(one) for one in moved]
-    return CutOver(credits_from=membership.credits_from, moved=moves, waiting=waiting)
+        return CutOver(credits_from=membership.credits_from, moved=[], brought_back=0, waiting=0)
+    _, moved = settled(lambda: _act(membership, body.credits_from, body.reason), body.expected)
+    return CutOver(credits_from=membership.credits_from, **moved)
 
 
 def _act(membership: Membership, credits_from: datetime | None, reason: str) -> Done:

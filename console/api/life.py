@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from flask import current_app
 from flask_openapi3 import Tag
@@ -37,6 +37,7 @@ EXPECTED = (
     "more than one person may give alone."
 )
 BROUGHT_BACK = "How many sessions that have expired can be used again."
+Recording = TypeVar("Recording")
 _TRIAL = "preview"
 """A preview records nothing, and so needs no reason."""
 
@@ -338,16 +339,16 @@ def check_brought_back(sessions: int, expected: int | None) -> None:
 
 
 def _frozen(act: Callable[[], Done], expected: int | None) -> RecordedFreeze:
-    version, settled = _settled(act, expected)
-    return RecordedFreeze.of(version, **recorded(version), **settled)
+    version, moves = settled(act, expected)
+    return RecordedFreeze.of(version, **recorded(version), **moves)
 
 
 def _ended(act: Callable[[], Done], expected: int | None) -> RecordedEnd:
-    version, settled = _settled(act, expected)
-    return RecordedEnd.of(version, **recorded(version), **settled)
+    version, moves = settled(act, expected)
+    return RecordedEnd.of(version, **recorded(version), **moves)
 
 
-def _settled(act: Callable[[], Done], expected: int | None) -> tuple[LifeAct, dict[str, object]]:
+def settled(act: Callable[[], tuple[Recording, list[int]]], expected: int | None) -> tuple[Recording, dict[str, Any]]:
     """The act done, and settled at once. Raises BringsBack."""
     done = living.apply(database(), act, now=utc_now(), late_credit=late_credit())
     check_brought_back(done.brought_back, expected)

@@ -60,7 +60,7 @@ def test_one_is_applied_once_per_key(manager: Caller, ada: Paid, announced: int,
     path, body = f"/announcements/{announced}/applications", {"membership_id": ada.membership.id, "does": "end"}
     made = manager.post(path, body, "key-1")
     done = posted(made)
-    assert (done["does"], done["what"]) == ("end", "The membership ends: its last day is Jan 31, 2028")
+    assert (done["does"], done["what"]) == ("end", "The membership ends on Jan 31, 2028")
     assert manager.client.get(made.headers["Location"], headers=manager.headers).status_code == 200
     assert manager.post(path, body, "key-1").headers["Idempotency-Replayed"] == "true"
     assert lived(session, ada) == [("end", date(2028, 1, 31))]
