@@ -183,7 +183,7 @@ def _upgrade(session: Session, story: Story, today: date, ends: date) -> None:
     (entry,) = term.bucket_terms
     term.set_bucket(entry.bucket, quantity=UPGRADED, days_to_expire=DAYS)
     change_plan(
-        session, membership, term=term, since=today, picks=[entry.bucket.item], reason="a larger plan",
+        session, membership, term=term, since=None, picks=[entry.bucket.item], reason="a larger plan",
         by=sample_gym.BY, now=now,
     )  # fmt: skip
     given_back, billed = (story.line(amount, today, ends, proration=True) for amount in (-3000, 5000))

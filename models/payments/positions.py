@@ -105,7 +105,8 @@ class Position:
 
     def why_nothing(self, membership_id: int | None, tranche: int = 0) -> str | None:
         """Why a tranche of it gives a membership nothing, where the reason is its time; None for any other reason."""
-        ended, starts = self.memberships[membership_id].buyer.life.ended if membership_id else None, first_day(tranche)
+        match, starts = self.memberships.get(membership_id or 0), first_day(tranche)
+        ended = match.buyer.life.ended if match else None
         if ended and starts and starts > ended:
             return f"it would begin on {day_of(starts)}, and the membership ended on {day_of(ended)}"
         if membership_id in self.before_cut_over:

@@ -56,7 +56,7 @@ def test_the_cut_over_is_set_in_a_window_that_says_what_it_moves(log_in: LogIn, 
     day = {"credits_from": TODAY.isoformat()}
     manager.get(path, query_string=day)
     assert f"What was paid before {day_of(TODAY)} gives no sessions" in manager.text
-    assert "8 Spin sessions: 0 instead of 8." in manager.text
+    assert "8 Spin sessions: 0 instead of 8 left" in manager.text
     assert held(gym.session, membership) == {"Spin": 8, "Training": 2}
     manager.post(path, **day, reason="moved in")
     assert held(gym.session, membership) == {"Spin": 0, "Training": 0}

@@ -61,7 +61,7 @@ def test_an_item_in_use_keeps_its_kind_and_type(gym: Gym, kind: ItemKind, sessio
 def test_everything_that_refers_to_an_item_is_a_use(gym: Gym, session: Session) -> None:
     member = gym.join("one")
     gym.join("two")
-    since, picks = NOW.date(), [gym.spin, gym.training]
+    since, picks = NOW.date(), [gym.spin]
     change_plan(session, member, term=gym.term, since=since, picks=picks, reason="Asked.", by=BY, now=NOW)
     tell(session, paid("p1", "one"), paid("p2", "one"))
     assert items.uses_of(session, gym.spin.id) == (1, 2, 2, 0)

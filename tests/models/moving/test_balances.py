@@ -93,7 +93,7 @@ def test_what_is_left_is_worth_its_part(value: int, of: int, left: int, worth: i
         ("ANN,,Spin,1,10001,never,,", "of: Sessions can be at most 10000 (it is 10001)."),
         ("ANN,,Spin,1,,,,", "last day: last day is empty: it is required."),
         ("ANN,,Spin,1,,2024-01-31,,", "last day: That day is over: choose a later one."),
-        ("ANN,,Spin,1,,9999-12-31,,", "last day: 9999-12-31 is too far away"),
+        ("ANN,,Spin,1,,9999-12-31,,", "last day: Dec 31, 9999 is too far away"),
         ("ANN,,Spin,1,,never,89,", "value: '89' is not an amount with its currency: write it like 89.00 USD"),
         ("ANN,,Spin,1,,never,89.00 EUR,", "value: The value is in EUR, the member's club 'Downtown' in USD."),
         ("ANN,Zoe,Spin,1,,never,,", "email: There is no member 'Zoe, "),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local import samples
-from models.errors import NotFound
+from models.errors import NoSuchSample
 from models.payments.facts import Announced, DuesFailed, Fact, Paid, Restored, Reversed, Said
 from runtime.settings import SettingsError
 from tests.models.payments.entitled import Terms, entitlement
@@ -384,7 +384,7 @@ class TestPayer:
 
 
 def test_a_dispute_is_not_told() -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NoSuchSample, match="there are paid, refunded, and late_failure"):
         samples.sample("authorize_net", "disputed", reference="sub_1", number="7", now=TOLD_AT)
 
 
