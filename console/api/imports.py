@@ -8,7 +8,7 @@ from flask_openapi3 import Tag
 from pydantic import Field
 from sqlalchemy import select
 
-from console.api.fields import TIME, Answer, Body, Day, Text, field, id_of, parameter
+from console.api.fields import TIME, Answer, Body, Day, Expected, Text, field, id_of, parameter
 from console.api.fields import Query as Parameters
 from console.api.files import File, download, upload
 from console.api.gate import act, read
@@ -66,7 +66,7 @@ class Columns(Body):
 class Writing(Body):
     """The confirmation that a file is to be written."""
 
-    expected: Annotated[int, Field(ge=1, le=10**6)] = field("The number of new rows that you have seen.", 2000)
+    expected: Expected = field("The number of new rows that you have seen.", 2000)
     reason: Why = field(REASON, "We move in.")
 
 

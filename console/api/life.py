@@ -8,11 +8,11 @@ from flask import current_app
 from flask_openapi3 import Tag
 from pydantic import AliasPath, Field
 
-from console.api.fields import TIME, Answer, Body, Day, Text, field, id_of, parameter
+from console.api.fields import TIME, Answer, Body, Day, Text, field, id_of, parameter, whole
 from console.api.fields import Query as Parameters
 from console.api.gate import act, change, read
 from console.api.paging import Listing
-from console.request import actor, database, late_credit, utc_now
+from console.request import MAX_ID, actor, database, late_credit, utc_now
 from console.rows import row
 from models.members import life
 from models.members.life import Done, LifeAct, LifeKind
@@ -31,7 +31,7 @@ REASON = "Why; kept in the action log."
 FIRST = "The first frozen local day of the club."
 LAST = "The last frozen local day; null or left out: until further notice."
 LAST_OF_ALL = "The last local day of the membership, past or to come."
-Back = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Back = Annotated[int, Field(ge=0, le=MAX_ID), whole]
 EXPECTED = (
     "How many sessions that have expired can be used again: the `brought_back` of the preview. Needed where they are "
     "more than one person may give alone."
