@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from babel.numbers import format_currency, get_currency_symbol
@@ -59,6 +60,8 @@ def duration(time: timedelta | float | None) -> str:
     return f"{seconds:.1f} s" if 0 < seconds < 9.95 else f"{seconds:.0f} s"
 
 
+# A page and a group of payments write few amounts many times.
+@lru_cache(4096)
 def money(amount_minor: int, currency: str) -> str:
     """`$89.00` for 8900 minor units of US dollars, `¥8,900` for as many of yen, `RSD 89.00` where there is no sign."""
     decimals = digits(currency)

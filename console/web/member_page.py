@@ -106,6 +106,8 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     entries = _whole_payments(entries)
     shown, troubled = current(grants), explanation.troubled(session, member_id, TROUBLED)
     standing, frozen_until = _lives(member, moment.at or clock, moment.at)
+    late = overdue.of_members(session, [member_id])
+    asks_why = moment.at is None and bool(late or any(not one.usable for one in balances))
     coming = sum(grant.is_coming and bool(grant.remaining) and not grant.shortfall for grant in grants)
     return page(
         "members/member.html",
@@ -130,10 +132,10 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         returnable=_returnable(entries.entries) if moment.at is None and not member.erased_at else {},
         redeeming=redeeming,
         redeem_forms=redeem_forms([row.item_id for row in balances], zone, formdata=None) if balances else {},
-        why_not=why_not.of_member(session, member_id, now) if moment.at is None else {},
+        why_not=why_not.of_member(session, member_id, now) if asks_why else {},
         day_long=merging.UNDOABLE,
         merged=[(one, merging.is_undoable(one, now)) for one in merging.merged(session, member_id)],
-        overdue={one.membership_id: one for one in overdue.of_members(session, [member_id])},
+        overdue={one.membership_id: one for one in late},
         waiting=adjustments.waiting(session, member_id) if moment.at is None else [],
         in_review=reviewing.page(session, member_id=member_id, limit=TROUBLED) if moment.at is None else [],
         all_in_review=reviewing.counts(session, member_id=member_id).payments if moment.at is None else 0,
