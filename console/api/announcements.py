@@ -2,14 +2,12 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import date, datetime
-from typing import Annotated
 
 from flask import current_app
 from flask_openapi3 import Tag
-from pydantic import Field
 
 from console import announcing
-from console.api.fields import TIME, Answer, Body, Id, Text, field, id_of, parameter
+from console.api.fields import TIME, Answer, Body, Id, Why, field, id_of, parameter
 from console.api.gate import act, read
 from console.api.paging import Listing, PageQuery, wrong_cursor
 from console.request import actor, database, late_credit, utc_now
@@ -17,14 +15,12 @@ from models.payments import announcements
 from models.payments.announcements import Announcement as Open
 from models.payments.proposals import Does
 from models.staff.accounts import Role
-from models.staff.actions import MAX_REASON_LENGTH
 
 TAG = Tag(
     name="Announcements",
     description="What the payment provider says of subscriptions, and memberships do not say yet.",
 )
 
-Why = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
 Place = tuple[datetime, int, int]
 
 

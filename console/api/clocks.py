@@ -33,7 +33,7 @@ class Clock(Answer):
 def make_test(member_id: int) -> Member:
     """Make a member a test member for good: only test endpoints pay for it from now on.
 
-    Nobody for whom a live endpoint has paid, or can, becomes one.
+    It is refused where a live endpoint has paid for the member, or can.
     """
     member = row(Person, member_id)
     make_test_member(database(), member, current_app.config["SPP"].endpoints, by=actor())

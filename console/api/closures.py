@@ -2,17 +2,15 @@
 
 from datetime import date
 
-from console.api.fields import Answer, Body, Day, field, id_of, parameter
+from console.api.fields import REASON, Answer, Body, Day, Why, field, id_of, parameter
 from console.api.fields import Query as Parameters
 from console.api.gate import act, change, read
 from console.api.life import (
     EXPECTED,
-    REASON,
     TAG,
     Back,
     Recorded,
     UndoingBody,
-    Why,
     changed,
     check_brought_back,
     recorded,

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from console.api.fields import TIME, Body, Moment, field, parameter
+from console.api.fields import REASON, TIME, Body, Moment, Why, field, parameter
 from console.api.fields import Query as Parameters
 from console.api.gate import change, read
-from console.api.life import EXPECTED, REASON, TAG, Back, Preview, Settled, Why, preview, settled
+from console.api.life import EXPECTED, TAG, Back, Preview, Settled, preview, settled
 from console.request import actor, database, utc_now
 from console.rows import row
 from models.members.cut_over import CutOver as Done
@@ -48,7 +48,7 @@ def preview_cut_over(membership: Membership, query: CutOverQuery) -> Preview:
 def change_cut_over(membership_id: int, body: CutOverBody) -> CutOver:
     """Let only payments from a moment on count, because an earlier system gave what was paid before.
 
-    Such payments get the state `before_cut_over`, also those that are told of later, and stand in no review. Money of
+    Such payments get the state `before_cut_over`, also those that arrive later, and stand in no review. Money of
     them that goes back does: nothing is taken for it.
     """
     membership = row(Membership, membership_id)

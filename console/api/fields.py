@@ -21,6 +21,7 @@ from pydantic import (
 from console.request import MAX_ID, YEARS
 from models.catalogue.rules import MAX_QUANTITY
 from models.database.naming import MAX_NAME_LENGTH
+from models.staff.actions import MAX_REASON_LENGTH
 
 TIME = "2026-03-01T15:04:05Z"
 """An example."""
@@ -95,6 +96,9 @@ whole = BeforeValidator(_whole)
 Id = Annotated[int, Field(ge=1, le=MAX_ID), whole]
 Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Text without control characters."""
+Why = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
+"""The reason of an act."""
+REASON = "Why; kept in the action log."
 Sought = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 """An id of an endpoint's or a processor's to search for."""
 Email = Annotated[str, Field(max_length=320, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]

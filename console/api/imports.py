@@ -8,7 +8,7 @@ from flask_openapi3 import Tag
 from pydantic import Field
 from sqlalchemy import select
 
-from console.api.fields import TIME, Answer, Body, Day, Expected, Text, field, id_of, parameter
+from console.api.fields import REASON, TIME, Answer, Body, Day, Expected, Why, field, id_of, parameter
 from console.api.fields import Query as Parameters
 from console.api.files import File, download, upload
 from console.api.gate import act, read
@@ -19,7 +19,6 @@ from models.moving.columns import Kind
 from models.moving.imports import Import as Made
 from models.moving.imports import ImportState, Verdict
 from models.staff.accounts import Role
-from models.staff.actions import MAX_REASON_LENGTH
 
 TAG = Tag(
     name="Imports",
@@ -28,8 +27,6 @@ TAG = Tag(
 )
 
 AT = "/imports/{id}"
-Why = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
-REASON = "Why; kept in the action log."
 
 
 class UploadQuery(Parameters):
@@ -157,14 +154,14 @@ def upload_import(query: UploadQuery, file: File) -> Import:
     made = imports.upload(
         database(), query.kind, file.stream, file_name=name, credits_from=query.credits_from, by=actor()
     )
-    return _shown(made)
+    return Import.of(made)
 
 
 @read("/imports", TAG, Role.MANAGER)
 def list_imports(query: PageQuery) -> Imports:
     """List the imports, the newest first."""
     found, further = page(select(Made), Made.id, query, newest=True)
-    return Imports(data=[_shown(one) for one in found], next_cursor=further)
+    return Imports(data=[Import.of(one) for one in found], next_cursor=further)
 
 
 @read("/imports/<id:import_id>", TAG, Role.MANAGER)
@@ -192,19 +189,19 @@ def list_import_rows(import_id: int, query: RowsQuery) -> Rows:
 @act("/imports/<id:import_id>/columns", TAG, AT, Role.MANAGER)
 def choose_import_columns(import_id: int, body: Columns) -> Import:
     """Say which column of the file is which. Then its rows are judged."""
-    return _shown(imports.map_columns(database(), import_id, body.mapping, by=actor()))
+    return Import.of(imports.map_columns(database(), import_id, body.mapping, by=actor()))
 
 
 @act("/imports/<id:import_id>/judging", TAG, AT, Role.MANAGER)
 def judge_import_again(import_id: int) -> Import:
     """Judge the rows again, after what they name was mended here."""
-    return _shown(imports.judge_again(database(), import_id, by=actor()))
+    return Import.of(imports.judge_again(database(), import_id, by=actor()))
 
 
 @act("/imports/<id:import_id>/writing", TAG, AT, Role.MANAGER)
 def write_import(import_id: int, body: Writing) -> Import:
     """Write all new rows, or none. A worker does it next."""
-    return _shown(imports.write(database(), import_id, expected=body.expected, reason=body.reason, by=actor()))
+    return Import.of(imports.write(database(), import_id, expected=body.expected, reason=body.reason, by=actor()))
 
 
 @act("/imports/<id:import_id>/undoing", TAG, AT, Role.MANAGER)
@@ -213,17 +210,13 @@ def undo_import(import_id: int, body: Undoing) -> Import:
 
     A worker does it next, unless something of it was used or changed since: then `problem` names the rows.
     """
-    return _shown(imports.undo(database(), import_id, reason=body.reason, by=actor()))
+    return Import.of(imports.undo(database(), import_id, reason=body.reason, by=actor()))
 
 
 @act("/imports/<id:import_id>/discarding", TAG, AT, Role.MANAGER)
 def discard_import(import_id: int) -> Import:
     """Delete the rows of a file of which nothing is written."""
-    return _shown(imports.discard(database(), import_id, by=actor()))
-
-
-def _shown(made: Made) -> Import:
-    return Import.of(made)
+    return Import.of(imports.discard(database(), import_id, by=actor()))
 
 
 def _serve_template(kind: Kind) -> None:

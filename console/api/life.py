@@ -8,7 +8,7 @@ from flask import current_app
 from flask_openapi3 import Tag
 from pydantic import AliasPath, Field
 
-from console.api.fields import TIME, Answer, Body, Day, Text, field, id_of, parameter, whole
+from console.api.fields import REASON, TIME, Answer, Body, Day, Why, field, id_of, parameter, whole
 from console.api.fields import Query as Parameters
 from console.api.gate import act, change, read
 from console.api.paging import Listing
@@ -19,15 +19,12 @@ from models.members.life import Done, LifeAct, LifeKind
 from models.members.memberships import Membership
 from models.payments import living
 from models.staff.accounts import Role
-from models.staff.actions import MAX_REASON_LENGTH
 
 TAG = Tag(
     name="Freezes and ends",
     description="What happens to a membership after sign-up, and until when its sessions can be used because of it.",
 )
 
-Why = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
-REASON = "Why; kept in the action log."
 FIRST = "The first frozen local day of the club."
 LAST = "The last frozen local day; null or left out: until further notice."
 LAST_OF_ALL = "The last local day of the membership, past or to come."

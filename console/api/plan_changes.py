@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from console.api.fields import TIME, Answer, Body, Day, Expected, Id, Text, field, id_of, parameter
+from console.api.fields import REASON, TIME, Answer, Body, Day, Expected, Id, Why, field, id_of, parameter
 from console.api.fields import Query as Parameters
 from console.api.gate import act, read
 from console.api.memberships import TAG, Membership, named_plan, shown
@@ -18,7 +18,6 @@ from models.members import plan_change
 from models.members.memberships import Membership as Bought
 from models.members.plan_change import Moves
 from models.staff.accounts import Role
-from models.staff.actions import MAX_REASON_LENGTH
 
 _TERM = (
     "The payment term: on sale, of this or another offer. Without it, the current terms of the one that the membership "
@@ -38,7 +37,6 @@ def _each(value: object) -> object:
 
 
 Ids = Annotated[list[Id], Field(max_length=100)]
-Why = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
 
 
 class PlanChangeQuery(Parameters):
@@ -57,14 +55,14 @@ class PlanChangeBody(Body):
     payment_term_id: Id | None = field(_TERM, 1, default=None)
     item_ids: Ids | None = field(_PICKS, [1, 2], default=None)
     since: Day | None = field(_SINCE, "2026-12-01", default=None)
-    reason: Why = field("Why; kept in the action log.", "Wants more classes")
+    reason: Why = field(REASON, "Wants more classes")
 
 
 class WithdrawalBody(Body):
     """The planned change to withdraw."""
 
     since: Day = field("The local day on which it would begin.", "2026-12-01")
-    reason: Why = field("Why; kept in the action log.", "She changed her mind")
+    reason: Why = field(REASON, "She changed her mind")
 
 
 class PlannedChange(Answer):
@@ -95,7 +93,7 @@ class MovesBody(Body):
     payment_term_id: Id | None = field(_ONLY, 1, default=None)
     since: Day | None = field(_SINCE, "2026-12-01", default=None)
     expected: Expected = field("How many will be moved: the `count` of the preview.", 240)
-    reason: Why = field("Why; kept in the action log.", "New season")
+    reason: Why = field(REASON, "New season")
 
 
 class LeftOut(Answer):

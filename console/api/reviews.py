@@ -2,14 +2,12 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
-from typing import Annotated
 
 from flask import current_app
 from flask_openapi3 import Tag
-from pydantic import Field
 
 from console import payers
-from console.api.fields import TIME, Answer, Body, Expected, Id, Sought, Text, field, id_of, parameter
+from console.api.fields import REASON, TIME, Answer, Body, Expected, Id, Sought, Text, Why, field, id_of, parameter
 from console.api.fields import Query as Parameters
 from console.api.gate import act, read, remove
 from console.api.life import Moves
@@ -22,11 +20,9 @@ from models.payments import not_dues, reviewing
 from models.payments.reviewing import InReview, Place
 from models.payments.reviews import ReviewReason
 from models.staff.accounts import Role
-from models.staff.actions import MAX_REASON_LENGTH, Action
+from models.staff.actions import Action
 
 TAG = Tag(name="Review", description="Payments that staff must look at, and what is not dues.")
-
-Why = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
 
 
 class CountsQuery(Parameters):
@@ -135,7 +131,7 @@ class KindAcceptanceBody(Body):
     kind: ReviewReason = field("The kind of reason for which they are in review.", "part")
     endpoint: EndpointName | None = field("Only those of this endpoint.", "stripe", default=None)
     expected: Expected = field("How many there are: the number in `GET /reviews/counts`.", 12)
-    reason: Why = field("Why; kept in the action log.", "Trial months.")
+    reason: Why = field(REASON, "Trial months.")
 
 
 class KindAcceptance(Answer):

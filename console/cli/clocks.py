@@ -19,7 +19,7 @@ from models.wording import counted
 def test_member(email: str) -> None:
     """Make a member a test member: only test endpoints pay for it, and its clock can be set.
 
-    It cannot be undone. Nobody for whom a live endpoint has paid, or can, becomes one.
+    It cannot be undone. It is refused where a live endpoint has paid for the member, or can.
     """
     with opened() as (loaded, make), make.begin() as session:
         person = the_member(session, email)

@@ -276,12 +276,14 @@ def _do(act: Act, dry_run: bool, now: datetime, expected: int | None) -> None:
     if show.as_json({**answer, "moves": [as_json_row(one) for one in moved]}):
         return
     click.echo(_said(what, undone=answer["undone"], dry_run=dry_run))
-    for line in [one.words for one in moved] or ["No sessions move."]:
-        click.echo(f"  {line}")
-    for line in _back(back):
+    for line in moved_lines(outcome):
         click.echo(line)
-    for line in _left(answer["waiting"]):
-        click.echo(line)
+
+
+def moved_lines(outcome: living.Outcome[Any]) -> list[str]:
+    """What an act moves, a line for each grant, and what is left to the workers."""
+    moves = [f"  {one.words}" for one in outcome.moved] or ["  No sessions move."]
+    return [*moves, *_back(outcome.brought_back), *_left(outcome.waiting)]
 
 
 def as_json_row(grant: MovedGrant) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import click
 
 from console.cli import show
 from console.cli.installed import database, opened, operator
+from console.cli.life import as_json_row, moved_lines
 from console.cli.moments import DAY
 from models.members.cut_over import CutOver, beginning_of, set_cut_over, words
 from models.members.memberships import the_membership
@@ -28,7 +29,7 @@ def cut_over(
 ) -> None:
     """Say from which day on the payments of a membership count; those before it give nothing.
 
-    The day begins at its club. It does not matter when a payment is told of: an earlier system has given its sessions.
+    The day begins at its club. It does not matter when a payment arrives: an earlier system has given its sessions.
     """
     if bool(day) == is_none:
         raise click.UsageError("Give DAY, or --none.")
@@ -43,20 +44,13 @@ def cut_over(
             why = reason if reason is not None else "dry run"
             return set_cut_over(session, membership, moment, reason=why, by=operator(), now=now)
 
-        _, moved, waiting = how(session, act, now=now, late_credit=loaded.late_credit)
+        outcome = how(session, act, now=now, late_credit=loaded.late_credit)
         answer: dict[str, Any] = {
-            "membership": membership.id, "credits_from": moment, "changed": not dry_run, "waiting": waiting,
-            "moves": [{**one._asdict(), "what": one.words} for one in moved],
+            "membership": membership.id, "credits_from": moment, "changed": not dry_run, "waiting": outcome.waiting,
+            "moves": [as_json_row(one) for one in outcome.moved],
         }  # fmt: skip
         said = words(moment, membership.club.time_zone)
-    left = [f"Workers have yet to settle {counted(waiting, 'payment')}."] if waiting else []
-    show.answer(
-        answer,
-        f"{said}{' Nothing is changed yet.' if dry_run else ''}",
-        *(f"  {one.words}" for one in moved or ()),
-        *([] if moved or waiting else ["  No sessions move."]),
-        *left,
-    )
+    show.answer(answer, f"{said}{' Nothing is changed yet.' if dry_run else ''}", *moved_lines(outcome))
 
 
 @click.command("moving-in")

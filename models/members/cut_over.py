@@ -1,7 +1,7 @@
 """The cut-over of a membership: from which moment on its payments count. Main verb: `set_cut_over`.
 
 An earlier system has given the sessions of what was paid before it. So such a payment gives nothing here, however and
-whenever it is told of: settling looks at the moment that stands on the membership when it settles.
+whenever it arrives: settling looks at the moment that stands on the membership when it settles.
 """
 
 from datetime import date, datetime, time, timedelta

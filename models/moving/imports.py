@@ -75,8 +75,6 @@ def upload(
 
 def _store(session: Session, import_id: int, rows: Iterator[files.Row]) -> int:
     """Copy the rows as they are read, so that a file of any size takes no memory."""
-    # One statement, however long the file is.
-    session.execute(text("SELECT set_config('statement_timeout', '5min', true)"))
     session.execute(_PATIENT)
     raw = session.connection().connection.driver_connection
     assert raw is not None  # noqa: S101 -- narrows the type

@@ -8,6 +8,7 @@ of a membership gives it nothing.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from hypothesis import given, settings
@@ -291,7 +292,7 @@ class Scene:
         if act.kind == "cut-over":
             day = None if act.verb == "undo" or act.last is None else moment(act.last, 0)
             how = {"reason": "moved in", "by": BY, "now": self.story.now}
-            cut = lambda: set_cut_over(self.session, self.members[act.whose], day, **how)  # noqa: E731
+            cut = partial(set_cut_over, self.session, self.members[act.whose], day, **how)
             if at_once:
                 living.apply(self.session, cut, now=self.story.now, late_credit=self.story.late)
             else:
