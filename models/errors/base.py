@@ -1,0 +1,43 @@
+"""What all errors share: the docstring is the message, filled with the details given when the error is raised.
+
+An error names the form field that it belongs to, and the HTTP status that answers it. Its details stay values for
+programs; days are put into words in the message alone.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+
+class SppError(Exception):
+    """A request that the rules refuse.
+
+    The message goes to callers of every role. It may repeat what they sent, but it names other people's rows
+    by id only, never by an e-mail address or a name; but for `SeveralMembers`, which has to ask who is meant.
+    """
+
+    field: str | None = None
+    """The field of a form or JSON body that the error belongs to; None for the whole form.
+
+    A form without that field shows the error above the form. Set per class, or where the error is raised.
+    """
+    status: ClassVar[int] = 422
+
+    def __init_subclass__(cls, *, field: str | None = None, status: int | None = None) -> None:
+        """Set both as class arguments, so that an error stays one line and its message."""
+        cls.field, cls.status = field or cls.field, status or cls.status
+
+    def __init__(
+        self, *, field: str | None = None, words: Mapping[str, str] = MappingProxyType({}), **details: Any
+    ) -> None:
+        """`words` are parts of the message that are no details."""
+        self.field = field or self.field
+        self.details = details
+        sentence = " ".join((type(self).__doc__ or "").split())
+        super().__init__(sentence.format(**{name: _in_words(value) for name, value in details.items()}, **words))
+
+
+def _in_words(value: Any) -> Any:
+    """A day as people write it, such as `Jan 31, 2027`; all else as it is."""
+    return f"{value:%b} {value.day}, {value.year}" if type(value) is date else value

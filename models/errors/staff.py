@@ -1,0 +1,31 @@
+"""Accounts and logins."""
+
+from models.errors.base import SppError
+
+
+class StaffExists(SppError, field="email", status=409):
+    """There is already a staff account {email!r}."""
+
+
+class PasswordTooShort(SppError, field="password"):
+    """The password has {length} characters: choose one of at least {minimum}."""
+
+
+class PasswordIsLoginName(SppError, field="password"):
+    """The password is the login name: choose another one."""
+
+
+class LastAdmin(SppError, field="role"):
+    """{email} is the last active admin: make somebody else an admin first."""
+
+
+class WrongLogin(SppError, status=401):
+    """The e-mail address or the password is wrong."""
+
+
+class WrongPassword(SppError, field="current"):
+    """That is not your password: type the one that you log in with."""
+
+
+class TooManyFailures(SppError, status=429):
+    """Too many failed logins: try again in {minutes} min."""
