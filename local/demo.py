@@ -24,7 +24,7 @@ from local.stack import Stack
 from models.audit.checks import audit
 from models.database.engine import make_engine, sessions
 from models.ledger import entries, redemptions
-from models.members.memberships import find_member
+from models.members.lookup import find_member
 from models.statements import statement
 from runtime import settings
 from webhooks.signatures import sign_stripe

@@ -9,7 +9,7 @@ from time import time
 from sqlalchemy.orm import Session
 
 from local import endpoints, sample_gym, samples
-from models.members.memberships import find_member
+from models.members.lookup import find_member
 from models.statements import statement
 from runtime.settings import Endpoint
 from webhooks.processors import adapter

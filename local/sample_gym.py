@@ -9,7 +9,8 @@ from local import endpoints
 from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer, PaymentTerm
-from models.members.memberships import Membership, add_billing_reference, find_member
+from models.members.lookup import find_member
+from models.members.memberships import Membership, add_billing_reference
 from models.members.signing_up import sign_up
 from models.staff.actions import Actor
 

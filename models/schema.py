@@ -6,7 +6,8 @@ from models.audit import chain, results
 from models.catalogue import clubs, items, tables
 from models.database.base import Base
 from models.inbox import bulk, certificates, deliveries, events, pauses, reconciliation
-from models.ledger import adjustments, entries, expiry, redemptions
+from models.ledger import adjustments, expiry, redemptions
+from models.ledger import tables as ledger
 from models.members import closure_walk, life, memberships, overdue, search
 from models.moving import tables as moving
 from models.operations import heartbeats, jobs, notices
@@ -21,8 +22,8 @@ TABLES = (
     events.WebhookEvent, events.EventError, bulk.BulkAction, pauses.Pause,
     deliveries.DeliveryCount, references.Payment, references.PaymentMatch,
     not_dues.NotDues, standing.FailedDues, overdue.ClearedDues,
-    reviews.PaymentReview, recorded.PaymentFact, announcements.AnnouncementAnswer, entries.CreditGrant,
-    redemptions.Redemption, expiry.ExpiryRun, entries.LedgerEntry, jobs.Job,
+    reviews.PaymentReview, recorded.PaymentFact, announcements.AnnouncementAnswer, ledger.CreditGrant,
+    redemptions.Redemption, expiry.ExpiryRun, ledger.LedgerEntry, jobs.Job,
     chain.EntryHash, results.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,
     reconciliation.Reconciliation, actions.Action, certificates.LearnedCertificate,
     accounts.Staff, logins.Login, logins.LoginFailures, tokens.ApiToken, kept_answers.KeptAnswer,

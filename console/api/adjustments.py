@@ -21,7 +21,7 @@ from models.errors import NotFound, NotYours
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment as Asked
 from models.ledger.adjustments import AdjustmentReason
-from models.ledger.entries import CreditGrant
+from models.ledger.tables import CreditGrant
 from models.members.memberships import with_merged
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH

@@ -34,8 +34,9 @@ from models.catalogue.items import Item
 from models.errors import NotFound
 from models.ledger.kinds import EntryKind
 from models.members import overdue, record, search
+from models.members.lookup import with_email
 from models.members.memberships import Member as Person
-from models.members.memberships import Membership, with_email
+from models.members.memberships import Membership
 from models.members.search import Reason
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH

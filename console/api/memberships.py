@@ -36,7 +36,7 @@ from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
 from models.errors import KeyReused, NotFound
-from models.members import awaiting, changed_terms, club_move, life, overdue, reference_moves, signing_up
+from models.members import awaiting, changed_terms, club_move, lives, overdue, reference_moves, signing_up
 from models.members.clocks import make_test_member
 from models.members.memberships import WITH_PLANS, Member, MembershipTerms, PinnedTerms, add_billing_reference
 from models.members.memberships import Membership as Bought
@@ -344,10 +344,10 @@ def _add(bought: Bought, one: BillingReferenceBody) -> None:
 def life_days(bought: Iterable[Bought]) -> dict[int, LifeDays]:
     """What is recorded of the lives of these memberships, by their ids."""
     every, now = list(bought), utc_now()
-    lives = life.read(database(), [one.id for one in every])
+    known = lives.read(database(), [one.id for one in every])
     found = {}
     for one in every:
-        mine = lives.of(one.id, one.club_id)
+        mine = known.of(one.id, one.club_id)
         first, last = mine.frozen_days(local_day(one.member.clock(now), one.club.time_zone)) or (None, None)
         found[one.id] = LifeDays(frozen_from=first, frozen_to=None if last == OPEN else last, ended_on=mine.ended)
     return found

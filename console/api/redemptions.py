@@ -17,9 +17,9 @@ from console.request import actor, database
 from models.catalogue.items import Item
 from models.errors import NotFound
 from models.ledger import redemptions as ledger
-from models.ledger.entries import LedgerEntry
 from models.ledger.occasions import DESK_BACK, LENGTHS, MANAGER_BACK, Occasion, may_go_back
 from models.ledger.redemptions import Redemption as Spent
+from models.ledger.tables import LedgerEntry
 from models.members.memberships import Member, with_merged
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH

@@ -12,8 +12,8 @@ from console.cli.moments import DAY
 from models.catalogue.items import Item
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
-from models.ledger.entries import CreditGrant
-from models.members.memberships import the_member
+from models.ledger.tables import CreditGrant
+from models.members.lookup import the_member
 from models.wording import sessions_of
 
 STATES = {None: "waiting", True: "applied", False: "declined"}

@@ -9,7 +9,7 @@ from console.cli.installed import database, opened, operator
 from console.cli.moments import DAY
 from models.ledger import setting_clocks
 from models.members import clocks
-from models.members.memberships import the_member
+from models.members.lookup import the_member
 from models.wording import counted
 
 

@@ -21,7 +21,7 @@ from models.inbox import story as event_story
 from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.events import EventState, WebhookEvent
 from models.inbox.search import EventFilter
-from models.members.memberships import the_member
+from models.members.lookup import the_member
 from models.wording import counted, money
 
 _FILTERS: dict[str, dict[str, Any]] = {

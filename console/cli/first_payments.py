@@ -8,7 +8,7 @@ from console import first_payment
 from console.cli import show
 from console.cli.installed import opened, operator
 from models.members import awaiting
-from models.members.memberships import the_membership
+from models.members.lookup import the_membership
 
 
 @click.command("awaiting")

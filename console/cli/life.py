@@ -16,7 +16,8 @@ from models.catalogue.days import ONE_DAY, local_day
 from models.errors import NotFound
 from models.members import closure_walk, life
 from models.members.life import SCOPES, Done, LifeAct, LifeKind, Scope
-from models.members.memberships import Membership, the_member, the_membership
+from models.members.lookup import the_member, the_membership
+from models.members.memberships import Membership
 from models.payments import living
 from models.payments.living import MovedGrant
 from models.wording import counted

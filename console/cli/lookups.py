@@ -12,7 +12,7 @@ from console.cli.installed import Failed
 from models.catalogue.clubs import Club
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer
-from models.members.memberships import id_given
+from models.members.lookup import id_given
 from runtime.settings import Endpoint, Settings
 
 Named = TypeVar("Named", Club, Item, Offer)

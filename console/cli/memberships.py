@@ -15,7 +15,8 @@ from models.catalogue.items import Item
 from models.catalogue.tables import Offer
 from models.members import clocks, overdue
 from models.members.clocks import make_test_member
-from models.members.memberships import Membership, add_billing_reference, id_given, the_member, the_membership
+from models.members.lookup import id_given, the_member, the_membership
+from models.members.memberships import Membership, add_billing_reference
 from models.members.signing_up import sign_up
 from models.payments import settlement
 from models.statements import statement

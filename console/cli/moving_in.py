@@ -10,7 +10,7 @@ from console.cli.installed import database, opened, operator
 from console.cli.life import as_json_row, moved_lines
 from console.cli.moments import DAY
 from models.members.cut_over import CutOver, beginning_of, set_cut_over, words
-from models.members.memberships import the_membership
+from models.members.lookup import the_membership
 from models.payments import living
 from models.statements import moving_in as left
 from models.wording import counted

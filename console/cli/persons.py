@@ -9,7 +9,7 @@ from console.cli.installed import database, operator, reason_option
 from console.cli.moments import DAY
 from models.inbox import erasing
 from models.ledger import merging
-from models.members.memberships import the_member
+from models.members.lookup import the_member
 
 
 @click.command("merge-members")

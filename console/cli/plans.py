@@ -12,7 +12,8 @@ from console.cli.moments import DAY
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer, PaymentTerm
 from models.members import plan_change
-from models.members.memberships import Membership, the_membership
+from models.members.lookup import the_membership
+from models.members.memberships import Membership
 from models.wording import counted
 
 

@@ -10,7 +10,7 @@ from console.cli.lookups import endpoint_and_reference, named, the_endpoint
 from console.cli.memberships import settle_waiting
 from models.catalogue.clubs import Club
 from models.members import club_move, record, reference_moves
-from models.members.memberships import the_member, the_membership
+from models.members.lookup import the_member, the_membership
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what it would do.")
 

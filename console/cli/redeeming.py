@@ -16,7 +16,8 @@ from models.errors import NotFound
 from models.ledger import redemptions
 from models.ledger.occasions import MANAGER_BACK, Occasion
 from models.ledger.redemptions import Redemption
-from models.members.memberships import Member, the_member
+from models.members.lookup import the_member
+from models.members.memberships import Member
 from models.statements import left as statement_left
 from models.statements import why_not
 from models.wording import sessions_of

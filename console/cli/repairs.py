@@ -10,7 +10,7 @@ from console.cli.installed import opened
 from console.cli.lookups import endpoint_and_reference, the_endpoint
 from console.cli.memberships import add_references
 from console.cli.moments import MOMENT
-from models.members.memberships import the_membership
+from models.members.lookup import the_membership
 from runtime.settings import DatabaseRole
 
 if TYPE_CHECKING:

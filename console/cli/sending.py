@@ -17,7 +17,7 @@ from console.cli.delivered import Answer
 from console.cli.installed import Failed, data_folder, database, installed_settings
 from console.cli.lookups import the_endpoint
 from local import endpoints, home, samples, stacks
-from models.members.memberships import the_member
+from models.members.lookup import the_member
 from runtime.settings import Endpoint
 from webhooks.correlation import DELIVERY_ID
 from webhooks.processors import Delivery, adapter, processor_class

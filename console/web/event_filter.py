@@ -14,7 +14,7 @@ from console.web.forms import QueryForm
 from models.errors import SppError
 from models.inbox.events import EventState
 from models.inbox.search import EventFilter
-from models.members.memberships import the_member
+from models.members.lookup import the_member
 
 STATES: dict[str, str] = {
     EventState.PENDING: "Waiting",

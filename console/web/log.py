@@ -16,7 +16,8 @@ from console.web.formats import house_zone, link
 from console.web.forms import QueryForm, page
 from models.catalogue.days import end_of
 from models.errors import SppError
-from models.members.memberships import Member, the_member, with_merged
+from models.members.lookup import the_member
+from models.members.memberships import Member, with_merged
 from models.staff import actions
 
 pages = Pages("log", __name__, url_prefix="/log")

@@ -21,7 +21,7 @@ from models.catalogue.clubs import Club
 from models.catalogue.days import local_day
 from models.ledger import adjustments, merging, occasions
 from models.ledger import redemptions as redemption
-from models.members import clocks, life, overdue
+from models.members import clocks, life, lives, overdue
 from models.members.memberships import WITH_PLANS, Member, Membership
 from models.members.memberships import current as current_member
 from models.payments import references, reviewing
@@ -155,10 +155,10 @@ def _whole_payments(page: Page) -> Page:
 
 def _lives(member: Member, now: datetime, as_of: datetime | None) -> tuple[dict[int, list[str]], dict[int, str]]:
     """By membership how it stands, in words; and of those whose sessions cannot be used now, until when it is so."""
-    lives = life.read(database(), [one.id for one in member.memberships], as_of=as_of)
+    known = lives.read(database(), [one.id for one in member.memberships], as_of=as_of)
     standing, frozen = {}, {}
     for one in member.memberships:
-        own, today = lives.of(one.id, one.club_id), local_day(now, one.club.time_zone)
+        own, today = known.of(one.id, one.club_id), local_day(now, one.club.time_zone)
         standing[one.id] = own.words(today)
         if (until := own.frozen_until(today)) and not one.club.use_while_frozen:
             frozen[one.id] = life.until_words(until)

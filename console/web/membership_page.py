@@ -16,7 +16,7 @@ from console.web.forms import Form
 from models.catalogue import terms
 from models.catalogue.days import local_day
 from models.catalogue.tables import BucketTerms, Offer, PaymentTerm, SessionBucket
-from models.members import awaiting, changed_terms, clocks, cut_over, life, overdue
+from models.members import awaiting, changed_terms, clocks, cut_over, life, lives, overdue
 from models.members.life import LifeAct, LifeKind
 from models.members.memberships import BillingReference, EarlierClub, Membership, MembershipTerms, PinnedTerms, owners
 from models.payments import reviewing
@@ -86,7 +86,7 @@ def page(membership: Membership, template: str = "membership", /, **window: obje
         acts={act.id: act for act in session.scalars(select(Action).where(Action.id.in_(acts)))},
         compared=changed_terms.compare(changed_terms.pinned(in_force), current),
         rules=changed_terms.compare_rules(in_force, in_force.term, currency),
-        standing=life.read(session, [membership.id]).of(membership.id, membership.club_id).words(today),
+        standing=lives.read(session, [membership.id]).of(membership.id, membership.club_id).words(today),
         life_now=part_of(acts_now, "freezes"),
         has_end=any(one.kind == LifeKind.END for one in acts_now),
         life_acts=part_of(life.history(session, membership_id=membership.id), "recorded"),

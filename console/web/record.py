@@ -13,7 +13,8 @@ from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
 from console.web.forms import EditForm
 from models.members import record
-from models.members.memberships import Member, with_email
+from models.members.lookup import with_email
+from models.members.memberships import Member
 from models.staff.actions import MAX_REASON_LENGTH
 from models.wording import joined
 

@@ -16,8 +16,8 @@ from models.catalogue.days import last_day
 from models.catalogue.items import Item
 from models.ledger import adjustments, occasions, redemptions
 from models.ledger.burn_order import Draw
-from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import Redemption
+from models.ledger.tables import CreditGrant
 from models.statements import statement, why_not
 from models.wording import sessions_of
 

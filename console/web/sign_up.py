@@ -21,7 +21,8 @@ from models.catalogue.tables import Offer, PaymentTerm
 from models.errors import SppError
 from models.members import signing_up
 from models.members.clocks import make_test_member
-from models.members.memberships import Member, Membership, with_email
+from models.members.lookup import with_email
+from models.members.memberships import Member, Membership
 
 pages = Pages("sign_up", __name__, url_prefix="/sign-up")
 

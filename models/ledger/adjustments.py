@@ -33,8 +33,9 @@ from models.errors import (
 )
 from models.ledger import clawback, entries, expiry, held_grants
 from models.ledger.clawback import Grant
-from models.ledger.entries import CreditGrant, Move
+from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
+from models.ledger.tables import CreditGrant
 from models.members.clocks import clock_of
 from models.members.memberships import Member, lock_member, with_merged
 from models.staff import actions

@@ -19,7 +19,7 @@ from models.catalogue.tables import PaymentTerm, SessionBucket
 from models.catalogue.terms import RULES
 from models.database import locks
 from models.errors import CountChanged, DateInPast, NotChanged, NotFound, SppError, WrongCurrency, WrongState
-from models.members import changed_terms, life, settling_again
+from models.members import changed_terms, life, lives, settling_again
 from models.members.memberships import Member, Membership, MembershipTerms, PinnedTerms, lock_member, refuse_erased
 from models.members.signing_up import chosen_buckets, pinned
 from models.staff import actions
@@ -245,6 +245,6 @@ def _settle_again(session: Session, changes: Sequence[tuple[Membership, datetime
     for membership, _ in changes:
         session.expire(membership, ["versions"])  # read again in the order of their days
     # The terms of its last day decide until when all that it has can be used, also what was paid before the change.
-    ended = life.read(session, [membership.id for membership, _ in changes]).ended
+    ended = lives.read(session, [membership.id for membership, _ in changes]).ended
     starts = [(one.id, None if one.id in ended else start) for one, start in changes]
     settling_again.of_memberships(session, starts)

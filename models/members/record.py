@@ -5,7 +5,8 @@ from sqlalchemy.orm import Session
 
 from models.database.naming import email_given, name_given, refused_by
 from models.errors import AddressKnown
-from models.members.memberships import MAX_EMAIL_LENGTH, Member, lock_member, with_email
+from models.members.lookup import with_email
+from models.members.memberships import MAX_EMAIL_LENGTH, Member, lock_member
 from models.staff import actions
 from models.staff.actions import Actor
 

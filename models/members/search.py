@@ -11,7 +11,8 @@ from sqlalchemy import Index, func, select, text, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from models.members import overdue
-from models.members.memberships import WITH_PLANS, Member, Membership, id_given
+from models.members.lookup import id_given
+from models.members.memberships import WITH_PLANS, Member, Membership
 
 
 class Reason(StrEnum):

@@ -27,16 +27,8 @@ from models.errors import (
     WrongCurrency,
     WrongState,
 )
-from models.members.memberships import (
-    MAX_EMAIL_LENGTH,
-    Member,
-    Membership,
-    MembershipTerms,
-    PinnedTerms,
-    lock_member,
-    the_one,
-    with_email,
-)
+from models.members.lookup import the_one, with_email
+from models.members.memberships import MAX_EMAIL_LENGTH, Member, Membership, MembershipTerms, PinnedTerms, lock_member
 from models.staff import actions
 from models.staff.actions import Actor
 

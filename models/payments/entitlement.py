@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from models.catalogue.days import DayRange, end_of, last_usable_day
 from models.catalogue.terms import OnEnd
-from models.members.life import UNTOUCHED, Life
+from models.members.lives import UNTOUCHED, Life
 from models.payments.facts import Fact, Noted, Paid
 from models.payments.money_back import (
     CREDIT_NOTE,

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database.arrays import array
-from models.members import life
+from models.members import lives
 from models.payments.entitlement import Buyer
 from models.payments.money_back import FeeKept
 from models.payments.worth import ItemTerms, Terms
@@ -62,7 +62,7 @@ def read(session: Session, ids: Collection[int]) -> dict[int, Match]:
     memberships: dict[int, Match] = {}
     if not ids:
         return memberships
-    lives = life.read(session, ids)
+    known = lives.read(session, ids)
     for row in session.execute(_MEMBERSHIPS, {"ids": array(ids)}).all():
         membership_id, member_id, currency, erased_at, ahead, zone, policy, percent, most_minor, *pinned = row
         since, dues_minor, interval, count, partial, release, times, frozen, on_end, end_days, club_id, *more = pinned
@@ -70,12 +70,12 @@ def read(session: Session, ids: Collection[int]) -> dict[int, Match]:
         match = memberships.get(membership_id)
         if match is None:
             versions: list[Terms] = []
-            buyer = Buyer(versions, zone, FeeKept(percent, most_minor), lives.of(membership_id, club_id), credits_from)
+            buyer = Buyer(versions, zone, FeeKept(percent, most_minor), known.of(membership_id, club_id), credits_from)
             earlier = [
                 (
                     datetime.fromisoformat(until),
                     rule,
-                    Buyer(versions, there, FeeKept(share, most), lives.of(membership_id, former), credits_from),
+                    Buyer(versions, there, FeeKept(share, most), known.of(membership_id, former), credits_from),
                 )
                 for until, former, there, rule, share, most in clubs or ()
             ]

@@ -28,7 +28,7 @@ from zoneinfo import ZoneInfo
 
 from models.catalogue.days import Period, end_of, local_day
 from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
-from models.members.life import UNTOUCHED, Life
+from models.members.lives import UNTOUCHED, Life
 from models.payments.references import PaymentState
 from models.payments.reviews import Reason, ReviewReason
 from models.wording import day_of, money

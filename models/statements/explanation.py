@@ -11,8 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.inbox.events import WebhookEvent
-from models.ledger.entries import CreditGrant, LedgerEntry
 from models.ledger.redemptions import Redemption
+from models.ledger.tables import CreditGrant, LedgerEntry
 from models.payments import money_back, recorded
 from models.payments.facts import Paid
 from models.payments.recorded import PaymentFact

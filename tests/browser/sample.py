@@ -13,7 +13,8 @@ from models.inbox.search import EventFilter, Scope
 from models.ledger import adjustments, expiry, redemptions
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.expiry import Breaker
-from models.members.memberships import add_billing_reference, find_member
+from models.members.lookup import find_member
+from models.members.memberships import add_billing_reference
 from models.operations import heartbeats
 from models.payments import not_dues
 from models.staff.actions import Actor

@@ -21,7 +21,7 @@ from models.inbox import storing
 from models.inbox.events import WebhookEvent
 from models.inbox.storing import NewEvent
 from models.ledger import entries as ledger
-from models.ledger.entries import CreditGrant, LedgerEntry
+from models.ledger.tables import CreditGrant, LedgerEntry
 from models.members.memberships import Membership, add_billing_reference
 from models.members.signing_up import sign_up
 from models.payments import settlement

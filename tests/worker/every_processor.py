@@ -10,7 +10,7 @@ from local import sample_gym, samples
 from local.samples import Sample
 from models.inbox import storing
 from models.inbox.storing import NewEvent
-from models.members.memberships import find_member
+from models.members.lookup import find_member
 from models.statements import statement
 from runtime.settings import Settings
 from tests.webhooks.deliveries import received

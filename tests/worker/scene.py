@@ -14,7 +14,7 @@ from local import sample_gym, stripe_bodies
 from models.audit.checks import audit
 from models.inbox import storing
 from models.inbox.storing import NewEvent
-from models.members.memberships import find_member
+from models.members.lookup import find_member
 from models.statements import statement
 from runtime.settings import Endpoint
 from webhooks.processors import adapter

@@ -12,7 +12,7 @@ from models.inbox.storing import Stored
 from models.members import life
 from models.members.clocks import make_test_member
 from models.members.life import Scope
-from models.members.memberships import find_member
+from models.members.lookup import find_member
 from models.staff.actions import Actor
 from models.statements import statement
 from runtime.settings import Endpoint, Settings

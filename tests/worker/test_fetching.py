@@ -15,7 +15,8 @@ from local.servers import Broker
 from local.standin import StandIn
 from models.inbox import queue, storing, thin_events
 from models.inbox.storing import NewEvent
-from models.members.memberships import add_billing_reference, find_member
+from models.members.lookup import find_member
+from models.members.memberships import add_billing_reference
 from runtime import logs
 from runtime.settings import Endpoint, Settings
 from tests.worker.conftest import Running

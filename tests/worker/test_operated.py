@@ -11,7 +11,8 @@ from models.inbox import bulk, pauses
 from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.events import EventState
 from models.inbox.search import EventFilter
-from models.members.memberships import add_billing_reference, find_member
+from models.members.lookup import find_member
+from models.members.memberships import add_billing_reference
 from models.staff.actions import Actor
 from tests.worker.conftest import Running
 from tests.worker.scene import SECRET, Make, arrive, credited, join, paid_now, states, until

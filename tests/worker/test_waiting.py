@@ -14,7 +14,8 @@ from models.errors import NotRepairable
 from models.inbox import repairs, storing, thin_events
 from models.inbox.reconciliation import Counts
 from models.inbox.storing import NewEvent
-from models.members.memberships import add_billing_reference, find_member
+from models.members.lookup import find_member
+from models.members.memberships import add_billing_reference
 from runtime.settings import Endpoint, Settings
 from tests.worker.scene import NOW, Make, credited_once, due_now, join, rows, run, states, usable, value
 from webhooks.processors import Processor, adapter

@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from models.ledger.entries import LedgerEntry
 from models.ledger.redemptions import Redemption
+from models.ledger.tables import LedgerEntry
 from models.staff.accounts import Role
 from models.staff.actions import Action
 from models.staff.tokens import TokenScope

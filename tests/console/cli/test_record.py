@@ -1,6 +1,7 @@
 """edit-member, change-club, unlink, and members who share an address."""
 
-from models.members.memberships import find_member, owners
+from models.members.lookup import find_member
+from models.members.memberships import owners
 from tests.console.conftest import Spp
 from tests.worker.scene import Make, run, value
 

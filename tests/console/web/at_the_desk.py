@@ -9,8 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models.catalogue.items import Item
-from models.ledger.entries import CreditGrant, LedgerEntry
 from models.ledger.redemptions import redeem
+from models.ledger.tables import CreditGrant, LedgerEntry
 from models.members.memberships import Membership
 from models.statements.statement import balances
 from tests.models.gym import BY, Gym, paid, tell

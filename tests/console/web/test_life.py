@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from models.catalogue.clubs import edit_club
-from models.ledger.entries import CreditGrant
+from models.ledger.tables import CreditGrant
 from models.members import life
 from models.members.life import Done, LifeAct
 from models.members.memberships import Membership, add_billing_reference

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment
-from models.ledger.entries import CreditGrant
+from models.ledger.tables import CreditGrant
 from models.members.memberships import Membership
 from models.payments.facts import Reversed
 from models.staff.accounts import Role

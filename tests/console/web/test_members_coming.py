@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from console.web.formats import day, short_day
 from models.catalogue.days import end_of, last_day
-from models.ledger.entries import CreditGrant
+from models.ledger.tables import CreditGrant
 from models.members.memberships import Membership, add_billing_reference
 from models.payments.facts import Line, Noted, Paid
 from models.staff.accounts import Role

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.clubs import Club
 from models.catalogue.tables import Offer, PaymentTerm
-from models.members.memberships import BillingReference, Member, Membership, find_member
+from models.members.lookup import find_member
+from models.members.memberships import BillingReference, Member, Membership
 from models.staff.accounts import Role
 from models.staff.actions import Action
 from tests.console.web.conftest import Browser

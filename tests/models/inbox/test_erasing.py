@@ -17,7 +17,8 @@ from models.ledger import adjustments, merging, redemptions
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.redemptions import Redemption
 from models.members import club_move, overdue, plan_change, record, reference_moves, search
-from models.members.memberships import Member, Membership, add_billing_reference, find_member
+from models.members.lookup import find_member
+from models.members.memberships import Member, Membership, add_billing_reference
 from models.members.signing_up import sign_up
 from models.payments import reviewing, settlement, suggestions
 from models.payments.facts import Reversed

@@ -27,9 +27,9 @@ from models.errors import (
 )
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment, AdjustmentReason
-from models.ledger.entries import CreditGrant, LedgerEntry
 from models.ledger.merging import merge
 from models.ledger.redemptions import Answer, redeem
+from models.ledger.tables import CreditGrant, LedgerEntry
 from models.members.memberships import Membership
 from models.payments.facts import Restored, Reversed
 from models.staff.actions import Action

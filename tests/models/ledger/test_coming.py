@@ -12,9 +12,9 @@ from models.errors import TooFewSessions
 from models.ledger import adjustments, expiry, expiry_undo
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.burn_order import Draw
-from models.ledger.entries import CreditGrant
 from models.ledger.expiry import Breaker
 from models.ledger.redemptions import redeem
+from models.ledger.tables import CreditGrant
 from models.members.memberships import Membership
 from models.payments import settlement
 from models.payments.facts import Paid, Restored, Reversed

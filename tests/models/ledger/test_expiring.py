@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models.audit.checks import audit
 from models.database.engine import sessions
 from models.ledger import entries as ledger
-from models.ledger.entries import CreditGrant, LedgerEntry
+from models.ledger.tables import CreditGrant, LedgerEntry
 from tests.models.gym import (
     CLASSES,
     PAID_AT,

@@ -12,8 +12,8 @@ from models.audit.checks import audit
 from models.database.engine import sessions
 from models.errors import NotFound, ReasonMissing, WrongState
 from models.ledger import entries, expiry
-from models.ledger.entries import LedgerEntry
 from models.ledger.expiry import Breaker, ExpiryRun, RunState
+from models.ledger.tables import LedgerEntry
 from models.staff.actions import Action
 from tests.models.gym import BY, CLASSES, PAID_AT, Gym, paid, tell, together, wait_until_blocked
 

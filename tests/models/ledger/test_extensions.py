@@ -25,9 +25,9 @@ from models.errors import (
 )
 from models.ledger import adjustments, expiry, expiry_undo
 from models.ledger.burn_order import Draw
-from models.ledger.entries import CreditGrant
 from models.ledger.expiry import Breaker
 from models.ledger.redemptions import redeem
+from models.ledger.tables import CreditGrant
 from models.members.memberships import Membership
 from models.members.signing_up import sign_up
 from models.payments.facts import Restored, Reversed

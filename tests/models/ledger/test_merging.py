@@ -20,9 +20,10 @@ from models.errors import (
 )
 from models.ledger import adjustments, merging, redemptions
 from models.ledger.adjustments import AdjustmentReason
-from models.ledger.entries import CreditGrant
+from models.ledger.tables import CreditGrant
 from models.members import search
-from models.members.memberships import Member, Membership, find_member, with_merged
+from models.members.lookup import find_member
+from models.members.memberships import Member, Membership, with_merged
 from models.members.signing_up import sign_up
 from models.payments.facts import Reversed
 from models.staff import actions

@@ -13,8 +13,8 @@ from models.errors import KeyReused, NotFound, NothingToReturn, NotPositive, Too
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.burn_order import Draw
-from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import Answer, Redemption, give_back, redeem
+from models.ledger.tables import CreditGrant
 from models.members.memberships import Membership
 from models.members.plan_change import change_plan
 from models.staff.actions import Action

@@ -17,10 +17,10 @@ from models.errors import (
     WrongState,
 )
 from models.ledger import expiry, merging
-from models.ledger.entries import CreditGrant
 from models.ledger.expiry import Breaker
 from models.ledger.redemptions import redeem
 from models.ledger.setting_clocks import set_forward
+from models.ledger.tables import CreditGrant
 from models.members import clocks, reference_moves
 from models.members.clocks import make_test_member
 from models.members.memberships import Member, Membership, add_billing_reference

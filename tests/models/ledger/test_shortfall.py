@@ -5,8 +5,8 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
-from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import Answer, give_back, redeem
+from models.ledger.tables import CreditGrant
 from models.members.memberships import Membership
 from models.payments.facts import Restored, Reversed
 from tests.models.gym import (

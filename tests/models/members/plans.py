@@ -7,10 +7,7 @@ from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
 from models.catalogue.items import Item
-from models.members.memberships import (
-    Membership,
-    MembershipTerms,
-)
+from models.members.memberships import Membership, MembershipTerms
 from models.members.plan_change import change_plan
 from models.payments.facts import Reversed
 from tests.models.gym import (

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from models.catalogue.days import OPEN, DayRange
-from models.members.life import Life
+from models.members.lives import Life
 
 TODAY = date(2027, 1, 10)
 

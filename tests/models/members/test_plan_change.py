@@ -20,11 +20,7 @@ from models.errors import (
     YearWrong,
 )
 from models.members import plan_change
-from models.members.memberships import (
-    Membership,
-    add_billing_reference,
-    held_by_term,
-)
+from models.members.memberships import Membership, add_billing_reference, held_by_term
 from models.payments.references import Payment
 from models.payments.settlement import settle_matched
 from models.staff.actions import Action

@@ -14,7 +14,8 @@ from models.errors import (
     SeveralMemberships,
     TextTooLong,
 )
-from models.members.memberships import Member, Membership, find_member, the_membership, with_email
+from models.members.lookup import find_member, the_membership, with_email
+from models.members.memberships import Member, Membership
 from models.members.record import edit_member
 from models.members.signing_up import sign_up
 from models.staff.actions import Action

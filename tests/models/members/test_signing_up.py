@@ -22,7 +22,8 @@ from models.errors import (
     WrongCurrency,
     WrongState,
 )
-from models.members.memberships import Member, Membership, add_billing_reference, find_member
+from models.members.lookup import find_member
+from models.members.memberships import Member, Membership, add_billing_reference
 from models.members.signing_up import sign_up
 from models.staff.actions import Action
 from tests.models.gym import (

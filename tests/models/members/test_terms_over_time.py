@@ -23,11 +23,7 @@ from models.errors import (
     WrongCurrency,
 )
 from models.ledger.redemptions import redeem
-from models.members.memberships import (
-    Membership,
-    MembershipTerms,
-    PinnedTerms,
-)
+from models.members.memberships import Membership, MembershipTerms, PinnedTerms
 from models.payments.facts import Fact, Reversed
 from models.payments.references import Payment
 from models.staff.actions import Action

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from models.audit.checks import audit
 from models.members import life
-from models.members.memberships import Member, Membership, find_member, owners, the_membership
+from models.members.lookup import find_member, the_membership
+from models.members.memberships import Member, Membership, owners
 from models.moving import imports
 from models.moving.columns import Kind, template
 from models.moving.imports import Import, ImportState, Verdict

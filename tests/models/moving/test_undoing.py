@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from models.audit.checks import audit
 from models.ledger.redemptions import redeem
 from models.members import life, search
-from models.members.memberships import find_member, owners, the_membership
+from models.members.lookup import find_member, the_membership
+from models.members.memberships import owners
 from models.members.signing_up import sign_up
 from models.moving import imports
 from models.moving.columns import Kind

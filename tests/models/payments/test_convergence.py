@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
 from models.catalogue.days import end_of
-from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import redeem
+from models.ledger.tables import CreditGrant
 from models.members import overdue
 from models.members.memberships import Membership
 from models.payments.facts import DuesFailed, Fact, Linked, Paid, Restored, Reversed

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from models.audit.checks import audit
 from models.catalogue.days import end_of
-from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import redeem
+from models.ledger.tables import CreditGrant
 from models.members.memberships import Membership
 from models.payments.facts import Fact, Restored, Reversed
 from tests.models.gym import (

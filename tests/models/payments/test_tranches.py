@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from models.audit.checks import audit
 from models.catalogue.days import end_of
 from models.errors import TooFewSessions
-from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import redeem
+from models.ledger.tables import CreditGrant
 from models.members.memberships import Membership
 from models.payments.facts import Linked, Paid, Restored, Reversed
 from tests.models.days import expires_at

@@ -12,7 +12,7 @@ from models.catalogue.offers import edit_term
 from models.catalogue.terms import OnEnd
 from models.errors import MembershipFrozen
 from models.ledger.redemptions import redeem
-from models.members import life
+from models.members import life, lives
 from models.members.life import Done, LifeAct
 from models.members.memberships import Membership
 from models.payments import living
@@ -82,7 +82,7 @@ def test_as_of_a_moment_it_is_frozen_as_was_known_then(gym: Gym, held: Membershi
     undone = life.undo(gym.session, longer, reason="a mistake", by=BY, now=now).act
     seen = []
     for moment in (act.recorded_at - MOMENT, act.recorded_at, longer.recorded_at, undone.recorded_at):
-        of = life.read(gym.session, [held.id], as_of=moment).of(held.id, held.club_id)
+        of = lives.read(gym.session, [held.id], as_of=moment).of(held.id, held.club_id)
         seen.append((spin(gym, held, now, as_of=moment)[:3], of.words(local_day(now, ZONE))))
     assert seen == [
         ((CLASSES, 0, None), []),

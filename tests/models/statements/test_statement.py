@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from models.catalogue.clubs import Club
 from models.ledger import adjustments
 from models.ledger.adjustments import AdjustmentReason
-from models.ledger.entries import CreditGrant
 from models.ledger.redemptions import give_back, redeem
+from models.ledger.tables import CreditGrant
 from models.members.memberships import Membership
 from models.payments.facts import Fact, Linked, Reversed
 from models.statements import statement
