@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
+from types import MethodType
 
 import hypothesis
 import pytest
@@ -116,9 +117,8 @@ def compiled_routes() -> Iterator[None]:
         for made in ("_parts", "_trace", "_converters"):
             setattr(self, made, getattr(same, made))
         self.arguments = same.arguments | self.arguments
-        self._build, self._build_unknown = (
-            build.__func__.__get__(self, None) for build in (same._build, same._build_unknown)
-        )
+        for built in ("_build", "_build_unknown"):
+            setattr(self, built, MethodType(getattr(same, built).__func__, self))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Rule, "compile", once)
