@@ -161,10 +161,16 @@ def template(postgres: Postgres) -> str:
 
 
 @pytest.fixture
-def database_url(postgres: Postgres, template: str) -> Iterator[str]:
+def copied(template: str) -> str:
+    """The database that a test's own one is a copy of."""
+    return template
+
+
+@pytest.fixture
+def database_url(postgres: Postgres, copied: str) -> Iterator[str]:
     """A migrated database of the test's own."""
     name = f"test_{next(_numbers)}"
-    postgres.create(name, template)
+    postgres.create(name, copied)
     yield postgres.url(name)
     postgres.drop(name)
 

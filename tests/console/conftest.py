@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from sqlalchemy import Engine
 
 from console.cli.command import main
 from local.home import ROLES
 from models.database.engine import sessions
-from models.staff import accounts
 from tests.worker.scene import Make
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -76,18 +74,3 @@ def spp(installed: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pyte
 @pytest.fixture
 def make(engine: Engine) -> Make:
     return sessions(engine)
-
-
-@pytest.fixture
-def gym(spp: Spp) -> Spp:
-    """The same, with the sample gym in the database."""
-    assert spp("demo-data").code == 0
-    return spp
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_hashing() -> Iterator[None]:
-    """Passwords are hashed as cheaply as argon2 can: what it costs in earnest is tested in tests/models."""
-    earnest, accounts.HASHER = accounts.HASHER, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    yield
-    accounts.HASHER = earnest

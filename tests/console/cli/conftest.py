@@ -2,10 +2,36 @@
 
 import pytest
 
+from local import sample_gym
+from local.servers import Postgres
+from models.database.engine import make_engine, sessions
 from runtime.settings import Settings
 from tests.console.conftest import Spp
 from tests.worker.scene import Make, arrive, paid_now
 from worker.crediting import Crediting
+
+
+@pytest.fixture(scope="session")
+def sampled(postgres: Postgres, template: str) -> str:
+    """A database with the sample gym in it, to copy: making it takes longer than most tests."""
+    postgres.create("sampled", template)
+    engine = make_engine(postgres.url("sampled"))
+    with sessions(engine).begin() as session:
+        sample_gym.make(session)
+    engine.dispose()
+    return "sampled"
+
+
+@pytest.fixture
+def copied(request: pytest.FixtureRequest, template: str, sampled: str) -> str:
+    """With the sample gym, for a test that asks for `gym`."""
+    return sampled if "gym" in request.fixturenames else template
+
+
+@pytest.fixture
+def gym(spp: Spp) -> Spp:
+    """The same, with the sample gym in the database, as `spp demo-data` makes it."""
+    return spp
 
 
 @pytest.fixture
