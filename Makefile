@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
-.PHONY: demo up test bench soak check screenshots lock clean
+.PHONY: demo up test bench soak storm check screenshots lock clean
 
 demo: .venv/.installed
 	@$(BIN)/spp demo
@@ -20,6 +20,10 @@ bench: .venv/.installed
 # Ten minutes of load, or SECONDS=120.
 soak: .venv/.installed
 	@$(BIN)/python -m bench.soak $(SECONDS)
+
+# Ten minutes of faults on the real stack, or SECONDS=60; SEED=7 draws the same storm again.
+storm: .venv/.installed
+	@$(BIN)/python -m bench.storm $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 check: .venv/.installed
 	@$(BIN)/python -m pip --disable-pip-version-check check

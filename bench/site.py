@@ -3,8 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,11 +83,16 @@ class Site:
 
 
 @contextmanager
-def made(name: str, rounds: int, **settings: str) -> Iterator[Site]:
-    """A site of the block's own, on a PostgreSQL with these settings; its logs stay where the block fails."""
+def made(
+    name: str, rounds: int, within: Callable[[Path], AbstractContextManager[object]] = nullcontext, /, **settings: str
+) -> Iterator[Site]:
+    """A site of the block's own, on a PostgreSQL with these settings; its logs stay where the block fails.
+
+    `within` gets the folder before anything is in it.
+    """
     folder = Path(tempfile.mkdtemp(prefix=f"spp-{name}-"))
     try:
-        with Postgres(folder / "postgres", **settings) as postgres, Broker(folder / "broker") as broker:
+        with within(folder), Postgres(folder / "postgres", **settings) as postgres, Broker(folder / "broker") as broker:
             yield Site(folder, postgres, broker, rounds)
     except BaseException:
         print(f"The logs are left in {folder}", flush=True)

@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("seconds", type=float, nargs="?", default=60.0 * MINUTES)
     parser.add_argument("--rate", type=float, default=40.0, help="deliveries a second between the bursts (default: 40)")
     options = parser.parse_args()
-    with made("soak", rounds=1) as site:
+    with made("soak", 1) as site:
         wrong = list(Soak(site, options.rate).run(options.seconds))
         for verdict in wrong:
             print(f"NOT AS IT SHOULD BE: {verdict}")

@@ -62,6 +62,10 @@ class StandIn:
         """Let the next requests fail like this."""
         self._faults.append(Fault(status, times, headers, body))
 
+    def calm(self) -> None:
+        """Answer as the API does from now on."""
+        self._faults.clear()
+
     @contextmanager
     def held(self) -> Iterator[threading.Event]:
         """Hold back all answers within the block, for half a minute at most; the event is set at the first request."""
