@@ -6,6 +6,7 @@ Files, so that another process can add to them.
 import json
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 
 class Objects:
@@ -18,7 +19,10 @@ class Objects:
         """Add or replace an object."""
         file = self._folder / kind / f"{id}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(value))
+        # Whoever reads meanwhile gets the one before, whole.
+        new = file.with_suffix(f".{uuid4().hex}")
+        new.write_text(json.dumps(value))
+        new.replace(file)
 
     def get(self, kind: str, id: str) -> Any:
         """The object, or None."""

@@ -23,12 +23,13 @@ from sqlalchemy.engine import make_url
 
 from bench import loading
 from bench.site import Site, made
-from bench.storm import faults
+from bench.storm import faults, without
 from bench.storm.counted import Counted
 from bench.storm.faults import FAULTS, OURS, SPP, Broken
 from bench.storm.machine import Machine
 from bench.storm.proxy import Proxy
 from bench.storm.senders import Senders
+from bench.storm.without import WITHOUT
 from bench.storm.world import World, endless
 from local import endpoints
 from local.api_objects import Objects
@@ -45,12 +46,16 @@ from webhooks.processors import adapter
 DATABASE = "storm"
 MEMBERS = 60
 ROUND_S = 60.0
+MOST_TOLD = 20
+OFTEN = [*FAULTS, *["lose COMMITs", "lose answers", "cut connections", "kill a worker child"] * 4]
+"""What passes at once happens more often than what takes seconds."""
 BREAKERS = 3
 """Faults at once."""
 OPEN_AT_MOST = 300
 """Requests that wait for an answer at once; more would only queue."""
 STUCK_S = 300.0
 """Without any progress for so long, something is stuck."""
+NEVER = "SELECT count(*) FROM webhook_events WHERE state = 'pending' AND next_attempt_at > now() + interval '1 day'"
 
 
 def main() -> None:
@@ -58,15 +63,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.storm", description=__doc__.splitlines()[0])
     parser.add_argument("seconds", type=float, nargs="?", default=600.0)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--without", choices=WITHOUT, help="without that protection: the storm has to notice")
     options = parser.parse_args()
     print(
         f"Seed {options.seed}: `make storm SECONDS={options.seconds:g} SEED={options.seed}` draws the same again.",
         flush=True,
     )
     machine = Machine()
-    with made("storm", 1, machine.prepared) as site, storm(site, machine, options.seed) as weather:
+    with made("storm", 1, machine.prepared) as site, storm(site, machine, options.seed, options.without) as weather:
         wrong = list(weather.blow(options.seconds))
-    for verdict in wrong:
+    for verdict in wrong[:MOST_TOLD]:
         print(f"NOT AS PROMISED: {verdict}")
     if wrong:
         sys.exit(1)
@@ -123,7 +129,7 @@ class Storm:
 
     def _break(self, over: Event, drawing: random.Random) -> None:
         while not over.is_set():
-            name = drawing.choice([*FAULTS])
+            name = drawing.choice(OFTEN)
             FAULTS[name](self._broken, drawing.random())
             with self._broken.lock:
                 self._faults[name] += 1
@@ -149,6 +155,9 @@ class Storm:
                     [SPP, "replay", "--all", "--yes"], env=self._broken.environment, capture_output=True, check=False
                 )
                 continue
+            if now == (0, self._count(NEVER)):
+                yield f"{now[1]} events are nobody's, and nobody will get them"
+                return
             if now != last:
                 last, since = now, time.monotonic()
             elif time.monotonic() - since > STUCK_S:
@@ -208,7 +217,7 @@ class Storm:
 
 
 @contextmanager
-def storm(site: Site, machine: Machine, seed: int) -> Iterator[Storm]:
+def storm(site: Site, machine: Machine, seed: int, lacking: str | None = None) -> Iterator[Storm]:
     """The stack, with everything between its parts that can be broken."""
     loading.our_database(site, DATABASE, MEMBERS)
     folder = site.folder / "up"
@@ -225,6 +234,8 @@ def storm(site: Site, machine: Machine, seed: int) -> Iterator[Storm]:
         stack.callback(proxy.close)
         environment["DATABASE_URL"] = f"postgresql://postgres@/{DATABASE}?host={proxy.folder}"
         os.environ.update(environment)
+        if lacking:
+            environment |= without.environment(site.folder, lacking)
         processors = [adapter(one) for one in load().endpoints]
         with site.connect(DATABASE) as connection:
             connection.execute(
