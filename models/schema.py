@@ -26,7 +26,7 @@ TABLES = (
     redemptions.Redemption, expiry.ExpiryRun, ledger.LedgerEntry, jobs.Job,
     chain.EntryHash, results.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,
     reconciliation.Reconciliation, actions.Action, certificates.LearnedCertificate,
-    accounts.Staff, logins.Login, logins.LoginFailures, tokens.ApiToken, kept_answers.KeptAnswer,
+    accounts.Staff, accounts.StaffClub, logins.Login, logins.LoginFailures, tokens.ApiToken, kept_answers.KeptAnswer,
     moving.Import, moving.ImportRow,
 )  # fmt: skip
 

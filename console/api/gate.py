@@ -17,6 +17,7 @@ from pydantic.json_schema import JsonSchemaMode
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized, UnsupportedMediaType
 
+from console import bounds
 from console.api.fields import Answer, Id, KeyHeader, parameter
 from console.api.problems import MEDIA_TYPE, InvalidRequest, Problem, faults
 from console.request import database, open_to_all
@@ -137,6 +138,7 @@ def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: b
         def gated(**ids: int) -> Response:
             admit(roles, scope)
             given = given_in(models)
+            bounds.check_api(map(dict, given.values()))
 
             def run() -> Answer | None:
                 lock = method in ("patch", "delete")
@@ -224,6 +226,8 @@ def admit(roles: Sequence[Role], scope: TokenScope) -> None:
         raise Forbidden("This token may only read: ask an admin for one that may write.")
     if roles and not accounts.may(token.owner.role, *roles):
         raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {needs(roles, scope)}")
+    bounds.bind(token.owner.club_ids)
+    bounds.check_api([request.view_args or {}])
     g.token = token
     g.actor = Actor(f"token {token.id} ({token.name}) of {token.owner.email}", request.remote_addr or "")
 

@@ -23,7 +23,7 @@ password_stdin_option = click.option(
 @click.pass_context
 @show.json_option
 def user(context: click.Context) -> None:
-    """List the staff accounts; add, disable or enable one, or change its password."""
+    """List the staff accounts; add, disable or enable one, bind it to clubs, or change its password."""
     if not context.invoked_subcommand:
         context.invoke(list_accounts)
 
@@ -37,10 +37,11 @@ def list_accounts() -> None:
             {
                 "id": person.id, "email": person.email, "name": person.name, "role": person.role,
                 "active": person.active, "created_at": person.recorded_at, "last_login_at": person.last_login_at,
+                "clubs": person.club_ids,
             }
             for person in session.scalars(select(Staff).order_by(Staff.email))
         ]  # fmt: skip
-    show.listing(rows, "id", "e-mail", "name", "role", "active", "created", "last login")
+    show.listing(rows, "id", "e-mail", "name", "role", "active", "created", "last login", "clubs")
 
 
 @user.command("add")
@@ -57,6 +58,19 @@ def add(email: str, name: str, role: str, from_stdin: bool) -> None:
             session, email=email, name=name, role=Role(role), password=password, by=operator(), now=now
         )
     click.echo(f"{person.email} can log in, as {person.role}.")
+
+
+@user.command("clubs")
+@click.argument("email")
+@click.option("--club", "clubs", type=int, multiple=True, help="The id of a club; for several, say it again.")
+@click.option("--all", "every", is_flag=True, help="All clubs, also those to come.")
+def bind(email: str, clubs: tuple[int, ...], every: bool) -> None:
+    """Bind an account to clubs: what it sees and does, also by its API tokens, is theirs."""
+    if bool(clubs) == every:
+        raise click.UsageError("Say --club ID, or --all.")
+    person = _change(email, lambda session, one, *, by, now: accounts.bind(session, one, clubs, by=by))  # noqa: ARG005
+    where = "all clubs" if every else "club " + ", ".join(map(str, sorted(set(clubs))))
+    click.echo(f"{person.email} sees {where}.")
 
 
 @user.command("disable")

@@ -14,6 +14,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user
 from sqlalchemy.orm import Session, sessionmaker
 
+from console import bounds
+from console.bounds import club_ids as club_ids
 from console.request import View, database, open_to
 from models.staff import accounts, logins
 from models.staff.accounts import Role as Role
@@ -35,8 +37,9 @@ class User(UserMixin):  # type: ignore[misc]
         return self.login.hex
 
     def may(self, *needed: str) -> bool:
-        """Whether the account's role is at least one of the needed ones."""
-        return accounts.may(self.account.role, *map(Role, needed))
+        """Whether the account's role is at least one of the needed ones. The catalogue is all clubs'."""
+        role = Role.VIEWER if self.account.club_ids and bounds.is_catalogue() else self.account.role
+        return accounts.may(role, *map(Role, needed))
 
 
 def install(app: Flask, factory: sessionmaker[Session]) -> None:
@@ -73,6 +76,7 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
             return _to_log_in()
         if not current_user.may(*needed):
             abort(403)
+        bounds.check_page(current_user.account.club_ids)
         return None
 
     @app.teardown_request

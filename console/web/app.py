@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from console import api, broker_state
+from console import api, bounds, broker_state
 from console.request import MAX_FILE_BYTES, largest_body, open_to_all, undo
 from console.web import (
     access,
@@ -185,7 +185,8 @@ def _pages(app: Flask) -> None:
     for part in parts:
         app.register_blueprint(part.pages)
     api.install(app)
-    app.context_processor(lambda: {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION})
+    menus = {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION}
+    app.context_processor(lambda: menus | {"sees_all_clubs": bounds.club_ids() is None})
 
 
 def _errors(app: Flask) -> None:

@@ -8,9 +8,10 @@ from wtforms.validators import EqualTo, InputRequired, Length
 
 from console.request import actor, database, utc_now
 from console.web.access import Answer, Pages, Role
-from console.web.fields import text_field
+from console.web.fields import Ticks, text_field
 from console.web.forms import Form, page, pressed
 from console.web.login import begin_session, login_failed
+from models.catalogue.clubs import Club
 from models.database.naming import MAX_NAME_LENGTH
 from models.errors import WrongLogin, WrongPassword
 from models.staff import accounts, logins
@@ -35,6 +36,16 @@ def _new_password(description: str = f"At least {MIN_PASSWORD_LENGTH} characters
     return PasswordField("New password", checks, description=description, render_kw=_NEW_PASSWORD)
 
 
+def _clubs() -> Ticks:
+    known = select(Club).order_by(func.lower(Club.name))
+    return Ticks(
+        "Clubs",
+        coerce=int,
+        choices=lambda: [(club.id, club.name) for club in database().scalars(known)],
+        description="What the person sees and does is of these clubs. None ticked: all clubs, also those to come.",
+    )
+
+
 def _role() -> SelectField:
     return SelectField("Role", choices=[SelectChoice(role.value, text) for role, text in MAY.items()])
 
@@ -45,6 +56,7 @@ class AccountForm(Form):
     email = text_field("E-mail", "Type the address to log in with.", most=MAX_NAME_LENGTH, type="email")
     name = text_field("Name", "Type the person's name.", most=MAX_NAME_LENGTH)
     role = _role()
+    clubs = _clubs()
     password = _new_password(
         f"At least {MIN_PASSWORD_LENGTH} characters. Hand it over in person; it can be changed after logging in."
     )
@@ -54,6 +66,12 @@ class RoleForm(Form):
     """Another role."""
 
     role = _role()
+
+
+class ClubsForm(Form):
+    """The clubs that an account is bound to."""
+
+    clubs = _clubs()
 
 
 class PasswordForm(Form):
@@ -97,6 +115,7 @@ def new() -> Answer:
             by=actor(),
             now=utc_now(),
         )
+        accounts.bind(database(), person, form.clubs.data, by=actor())
         return f"{person.name} can log in as {person.email}.", url_for(".overview")
 
     return form.submitted(act) or _page("new", form=form)
@@ -118,6 +137,18 @@ def change_role(staff_id: int) -> Answer:
         return f"{person.name} is {person.role} now.", _back(person)
 
     return form.submitted(act) or _account(person, role_form=form)
+
+
+@pages.button("/<id:staff_id>/clubs", Role.ADMIN)
+def bind(staff_id: int) -> Answer:
+    """Bind the person to clubs, or to none."""
+    person, form = _find(staff_id), ClubsForm()
+
+    def act() -> tuple[str, str]:
+        accounts.bind(database(), person, form.clubs.data, by=actor())
+        return f"{person.name} sees {_club_names(person)}.", _back(person)
+
+    return form.submitted(act) or _account(person, clubs_form=form)
 
 
 @pages.button("/<id:staff_id>/password", Role.ADMIN)
@@ -191,10 +222,19 @@ def _back(person: Staff) -> str:
 
 def _account(person: Staff, **forms: Form) -> Answer:
     tokens = select(func.count()).where(ApiToken.staff_id == person.id, ApiToken.revoked_at.is_(None))
-    given = {"role_form": RoleForm(formdata=None, role=person.role), "password_form": PasswordForm(formdata=None)}
+    given = {
+        "role_form": RoleForm(formdata=None, role=person.role),
+        "clubs_form": ClubsForm(formdata=None, clubs=person.club_ids or []),
+        "password_form": PasswordForm(formdata=None),
+    }
     return _page("account", person=person, tokens=database().scalar(tokens), **{**given, **forms})
+
+
+def _club_names(person: Staff) -> str:
+    of_these = select(Club.name).where(Club.id.in_(person.club_ids or [])).order_by(func.lower(Club.name))
+    return ", ".join(database().scalars(of_these)) or "all clubs"
 
 
 def _page(template: str, **window: object) -> Answer:
     people = database().scalars(select(Staff).order_by(Staff.disabled_at.is_not(None), func.lower(Staff.name)))
-    return page(f"staff/{template}.html", people=people.all(), **window)
+    return page(f"staff/{template}.html", people=people.all(), club_names=_club_names, **window)

@@ -94,6 +94,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "redemptions": {WORKER: READ, CONSOLE: f"{ADD}, {_LOCK}"},
     "session_buckets": {WORKER: READ, CONSOLE: ANY},
     "staff": {CONSOLE: CHANGE},
+    "staff_clubs": {CONSOLE: "SELECT, INSERT, DELETE"},
     "webhook_events": {WEB: ADD, WORKER: CHANGE, CONSOLE: f"SELECT, {_STATE}"},
 }  # fmt: skip
 """By table or view, what each role may do; a role that is missing may do nothing.

@@ -19,6 +19,10 @@ class LastAdmin(SppError, field="role"):
     """{email} is the last active admin: make somebody else an admin first."""
 
 
+class NotForOneClub(SppError, status=403):
+    """This is for people who see all clubs: your account is bound to some. Ask an admin."""
+
+
 class WrongLogin(SppError, status=401):
     """The e-mail address or the password is wrong."""
 

@@ -11,6 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from local.stack import ROOT
+from models.catalogue.clubs import Club
 from models.staff import accounts
 from tests.console.conftest import Done, Spp
 from tests.console.processes import SPP
@@ -57,9 +58,27 @@ def test_the_first_admin(piped: Piped, spp: Spp, make: Make) -> None:
         "role": "admin",
         "active": True,
         "last_login_at": None,
+        "clubs": None,
     }
     [(actor, verb)] = rows(make, "SELECT actor, verb FROM actions")
     assert (bool(actor), verb) == (True, "add account")
+
+
+def test_an_account_is_bound_to_clubs(piped: Piped, spp: Spp, make: Make) -> None:
+    piped("user", "add", *ADA)
+    piped("user", "add", "zoe@example.com", "--name", "Zoe", "--role", "desk")
+    with make.begin() as session:
+        club = Club(name="Downtown", time_zone="America/Chicago", currency="USD")
+        session.add(club)
+        session.flush()
+        one = str(club.id)
+    assert spp("user", "clubs", "zoe@example.com", "--club", one).out == f"zoe@example.com sees club {one}.\n"
+    assert [told["clubs"] for told in spp("user", "--json").json] == [None, [int(one)]]
+    assert "There is no club 99" in spp("user", "clubs", "zoe@example.com", "--club", "99").err
+    assert "the last active admin" in spp("user", "clubs", "ada@example.com", "--club", one).err
+    assert spp("user", "clubs", "zoe@example.com").code == 2
+    assert spp("user", "clubs", "zoe@example.com", "--all").out == "zoe@example.com sees all clubs.\n"
+    assert [told["clubs"] for told in spp("user", "--json").json] == [None, None]
 
 
 def test_the_log_names_the_user_of_the_system_and_not_of_a_variable(

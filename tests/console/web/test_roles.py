@@ -144,6 +144,7 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /staff/new
         GET /staff/<id>
         POST /staff/<id>/role
+        POST /staff/<id>/clubs
         POST /staff/<id>/password
         POST /staff/<id>/disable
         POST /staff/<id>/enable
