@@ -54,7 +54,8 @@ FILTERED = frozenset({
 })  # fmt: skip
 """Views of lists, which ask `club_ids`, and acts whose ids stand in the body alone."""
 COMMON = frozenset({
-    "start.home", "staff.own_password", "offers.overview", "offers.show", "inventory.overview",
+    "start.home", "staff.own_password", "second_factor.set_up", "second_factor.turn_off",
+    "offers.overview", "offers.show", "inventory.overview",
     "api.list_items", "api.get_item", "api.list_offers", "api.get_offer", "api.get_payment_term",
 })  # fmt: skip
 """Views that show nothing of a club."""

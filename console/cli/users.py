@@ -11,7 +11,7 @@ from sqlalchemy import select
 from console.cli import show
 from console.cli.installed import Failed, database, operator
 from models.errors import NotFound
-from models.staff import accounts, logins
+from models.staff import accounts, logins, second_factor
 from models.staff.accounts import Role, Staff
 
 password_stdin_option = click.option(
@@ -71,6 +71,14 @@ def bind(email: str, clubs: tuple[int, ...], every: bool) -> None:
     person = _change(email, lambda session, one, *, by, now: accounts.bind(session, one, clubs, by=by))  # noqa: ARG005
     where = "all clubs" if every else "club " + ", ".join(map(str, sorted(set(clubs))))
     click.echo(f"{person.email} sees {where}.")
+
+
+@user.command("remove-second-factor")
+@click.argument("email")
+def remove_second_factor(email: str) -> None:
+    """Let somebody who lost it log in with the password alone. Look who asks for it first."""
+    person = _change(email, lambda session, one, *, by, now: second_factor.turn_off(session, one, by=by))  # noqa: ARG005
+    click.echo(f"{person.email} logs in with the password alone.")
 
 
 @user.command("disable")

@@ -76,6 +76,9 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
             return _to_log_in()
         if not current_user.may(*needed):
             abort(403)
+        lacks = needs_second_factor(current_user.account) and current_user.account.second_factor is None
+        if lacks and request.endpoint != "second_factor.set_up":
+            return redirect(url_for("second_factor.set_up"))
         bounds.check_page(current_user.account.club_ids)
         return None
 
@@ -83,6 +86,11 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
     def close(error: BaseException | None) -> None:  # noqa: ARG001
         if "database" in g:
             g.pop("database").close()
+
+
+def needs_second_factor(account: Staff) -> bool:
+    """Whether people of the account's role have to have a second factor."""
+    return account.role in current_app.config["SPP"].second_factor_roles.split()
 
 
 def needs(role: Role, *others: Role) -> Callable[[View], View]:

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from console import api, bounds, broker_state
+from console import api, bounds, broker_state, links
 from console.request import MAX_FILE_BYTES, largest_body, open_to_all, undo
 from console.web import (
     access,
@@ -36,7 +36,9 @@ from console.web import (
     moving_in,
     offers,
     operations,
+    password_links,
     review,
+    second_factor,
     sign_up,
     staff,
     tokens,
@@ -121,6 +123,7 @@ def create_app(settings: Settings) -> Flask:
         request.max_content_length = largest_body(_view())
 
     access.install(app, sessions(engine))
+    links.install(app, settings, sessions(engine))
     Bootstrap5(app)
     CSRFProtect(app)
     formats.install(app)
@@ -180,7 +183,19 @@ def _is_static() -> bool:
 
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
-    people = (login, members, sign_up, memberships, membership_moves, review, log, staff, tokens)
+    people = (
+        login,
+        members,
+        sign_up,
+        memberships,
+        membership_moves,
+        review,
+        log,
+        staff,
+        tokens,
+        password_links,
+        second_factor,
+    )
     parts = (*people, moving_in, offers, inventory, clubs, operations, announcements, expiry, audits, imports, exports)
     for part in parts:
         app.register_blueprint(part.pages)

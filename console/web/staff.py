@@ -1,11 +1,14 @@
 """Staff accounts and their roles, and everybody's own password."""
 
-from flask import abort, request, url_for
+import secrets
+
+from flask import abort, current_app, request, url_for
 from flask_login import current_user
 from sqlalchemy import func, select
 from wtforms import PasswordField, SelectChoice, SelectField
-from wtforms.validators import EqualTo, InputRequired, Length
+from wtforms.validators import EqualTo, InputRequired, Length, Optional
 
+from console import links
 from console.request import actor, database, utc_now
 from console.web.access import Answer, Pages, Role
 from console.web.fields import Ticks, text_field
@@ -14,7 +17,7 @@ from console.web.login import begin_session, login_failed
 from models.catalogue.clubs import Club
 from models.database.naming import MAX_NAME_LENGTH
 from models.errors import WrongLogin, WrongPassword
-from models.staff import accounts, logins
+from models.staff import accounts, logins, second_factor
 from models.staff.accounts import MIN_PASSWORD_LENGTH, Staff
 from models.staff.tokens import ApiToken
 
@@ -103,15 +106,20 @@ def overview() -> Answer:
 @pages.form("/new", Role.ADMIN)
 def new() -> Answer:
     """Add an account."""
-    form = AccountForm()
+    form, way = AccountForm(), links.of(current_app)
+    if way:
+        form.password.validators = [Optional(), *form.password.validators[1:]]
+        form.password.description += " Left empty, a mail with a link to choose one goes to the person."
 
     def act() -> tuple[str, str]:
+        if way and not form.password.data:
+            way.mail(form.text("email"), actor(), invited=True)
         person = accounts.add(
             database(),
             email=form.text("email"),
             name=form.text("name"),
             role=Role(form.role.data),
-            password=form.password.data,
+            password=form.password.data or secrets.token_urlsafe(),
             by=actor(),
             now=utc_now(),
         )
@@ -161,6 +169,30 @@ def change_password(staff_id: int) -> Answer:
         return f"{person.name} has a new password, and has to log in with it.", _back(person)
 
     return form.submitted(act) or _account(person, password_form=form)
+
+
+@pages.button("/<id:staff_id>/second-factor", Role.ADMIN)
+def remove_second_factor(staff_id: int) -> Answer:
+    """Let somebody who lost their second factor log in with the password alone, until they set it up again."""
+    person = _find(staff_id)
+
+    def act() -> str:
+        second_factor.turn_off(database(), person, by=actor())
+        return f"{person.name} logs in with the password alone, and can set up a second factor again."
+
+    return pressed(act, _back(person))
+
+
+@pages.button("/<id:staff_id>/invitation", Role.ADMIN)
+def invite(staff_id: int) -> Answer:
+    """Mail the person a link to choose a password."""
+    person, way = _find(staff_id), links.of(current_app) or abort(404)
+
+    def act() -> str:
+        way.mail(person.email, actor(), invited=True)
+        return f"A link to choose a password is on its way to {person.email}."
+
+    return pressed(act, _back(person))
 
 
 @pages.button("/<id:staff_id>/disable", Role.ADMIN)
@@ -235,6 +267,10 @@ def _club_names(person: Staff) -> str:
     return ", ".join(database().scalars(of_these)) or "all clubs"
 
 
+def _mails() -> bool:
+    return links.of(current_app) is not None
+
+
 def _page(template: str, **window: object) -> Answer:
     people = database().scalars(select(Staff).order_by(Staff.disabled_at.is_not(None), func.lower(Staff.name)))
-    return page(f"staff/{template}.html", people=people.all(), club_names=_club_names, **window)
+    return page(f"staff/{template}.html", people=people.all(), club_names=_club_names, mails=_mails(), **window)

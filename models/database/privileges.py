@@ -91,6 +91,7 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "payments": {WEB: READ, WORKER: CHANGE, CONSOLE: "SELECT, UPDATE"},
     "pinned_terms": {WORKER: ADD, CONSOLE: ADD},
     "reconciliations": {WORKER: CHANGE},
+    "recovery_codes": {CONSOLE: "SELECT, INSERT, DELETE"},
     "redemptions": {WORKER: READ, CONSOLE: f"{ADD}, {_LOCK}"},
     "session_buckets": {WORKER: READ, CONSOLE: ANY},
     "staff": {CONSOLE: CHANGE},

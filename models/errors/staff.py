@@ -31,5 +31,17 @@ class WrongPassword(SppError, field="current"):
     """That is not your password: type the one that you log in with."""
 
 
+class WrongCode(SppError, field="code", status=401):
+    """That is not a code that can be used now: type the newest one of the app, or a recovery code."""
+
+
+class LinkOver(SppError, status=404):
+    """This link is over: it was used, is too old, or was not copied whole. Ask for a new one."""
+
+
+class TooManyLinks(SppError, status=429):
+    """Too many links were asked for: try again in {minutes} min."""
+
+
 class TooManyFailures(SppError, status=429):
     """Too many failed logins: try again in {minutes} min."""

@@ -12,7 +12,19 @@ from unicodedata import normalize
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from sqlalchemy import CheckConstraint, ForeignKey, String, delete, exists, func, or_, select, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    LargeBinary,
+    String,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 from sqlalchemy.orm import Mapped, Session, column_property, mapped_column
 
@@ -23,6 +35,8 @@ from models.staff import actions
 from models.staff.actions import Actor
 
 MIN_PASSWORD_LENGTH = 12
+SEED_BYTES = 20
+"""Of a second factor (models/staff/second_factor.py)."""
 
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """How passwords are hashed: argon2id with OWASP's parameters. Those hashed otherwise are hashed anew at their login."""
@@ -72,6 +86,10 @@ class Staff(Base):
     __table_args__ = (
         CheckConstraint("email = lower(email) AND email ~ '^[^@[:space:]]+@[^@[:space:]]+$'", "email"),
         CheckConstraint(one_of("role", Role), "role"),
+        CheckConstraint(
+            f"(second_factor IS NULL) = (second_factor_step IS NULL) AND length(second_factor) = {SEED_BYTES}",
+            "second_factor",
+        ),
     )
 
     id: Mapped[Id]
@@ -85,6 +103,10 @@ class Staff(Base):
     recorded_at: Mapped[RecordedAt]
     last_login_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
+    second_factor: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The seed of its codes; None: it logs in with its password alone."""
+    second_factor_step: Mapped[int | None] = mapped_column(BigInteger)
+    """The time step of the newest code that was accepted: no code of it, or of an earlier one, is accepted again."""
 
     if TYPE_CHECKING:
         club_ids: list[int] | None

@@ -54,7 +54,8 @@ ASKED = {
 """What some lists have to be asked for."""
 TO_EVERYBODY = {
     "static", "bootstrap.static", "api.static", "api_docs.static", "api.docs", "api.openapi", "api.explain",
-    "login.log_in", "login.log_out", "start.healthz", "start.readyz", "start.answer",
+    "login.log_in", "login.ask_code", "login.log_out", "password_links.ask", "password_links.set_password",
+    "start.healthz", "start.readyz", "start.answer",
 }  # fmt: skip
 """Views that are open without an account, or end it."""
 

@@ -212,3 +212,15 @@ def test_on_a_terminal_it_is_asked_for_twice_and_not_shown(installed: dict[str, 
     assert shown.count(b"Password: ") == shown.count(b"The same again: ") == 2
     assert b"correct" not in shown
     assert has_password(make, PASSWORD)
+
+
+def test_a_lost_second_factor_is_removed(piped: Piped, spp: Spp, make: Make) -> None:
+    piped("user", "add", *ADA)
+    with make.begin() as session:
+        ada = accounts.find(session, "ada@example.com")
+        assert ada
+        ada.second_factor, ada.second_factor_step = b"s" * 20, 1
+    told = "ada@example.com logs in with the password alone.\n"
+    assert spp("user", "remove-second-factor", "ada@example.com").out == told
+    assert rows(make, "SELECT second_factor, second_factor_step FROM staff") == [(None, None)]
+    assert rows(make, "SELECT verb FROM actions ORDER BY id DESC LIMIT 1") == [("remove second factor",)]
