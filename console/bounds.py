@@ -75,9 +75,9 @@ def club_ids() -> Sequence[int] | None:
     return found
 
 
-def is_catalogue() -> bool:
-    """Whether the request is for a page of the catalogue, which all clubs share: who is bound only reads it."""
-    return bool(request.blueprints) and request.blueprints[-1] in _CATALOGUE
+def is_catalogue(endpoint: str) -> bool:
+    """Whether that is a page of the catalogue, which all clubs share: who is bound only reads it."""
+    return endpoint.partition(".")[0] in _CATALOGUE
 
 
 def is_open(endpoint: str) -> bool:

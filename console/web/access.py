@@ -37,9 +37,13 @@ class User(UserMixin):  # type: ignore[misc]
         return self.login.hex
 
     def may(self, *needed: str) -> bool:
-        """Whether the account's role is at least one of the needed ones. The catalogue is all clubs'."""
-        role = Role.VIEWER if self.account.club_ids and bounds.is_catalogue() else self.account.role
-        return accounts.may(role, *map(Role, needed))
+        """Whether the account's role is at least one of the needed ones, on the page of this request."""
+        return self.may_on(request.endpoint or "", *needed)
+
+    def may_on(self, page: str, *needed: str) -> bool:
+        """The same on another page. On those of the catalogue, who is bound to clubs is a viewer."""
+        is_reader = bool(self.account.club_ids) and bounds.is_catalogue(page)
+        return accounts.may(Role.VIEWER if is_reader else self.account.role, *map(Role, needed))
 
 
 def install(app: Flask, factory: sessionmaker[Session]) -> None:

@@ -200,8 +200,16 @@ def _pages(app: Flask) -> None:
     for part in parts:
         app.register_blueprint(part.pages)
     api.install(app)
-    menus = {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION}
-    app.context_processor(lambda: menus | {"sees_all_clubs": bounds.club_ids() is None})
+    app.context_processor(_menus)
+
+
+def _menus() -> dict[str, object]:
+    whole = bounds.club_ids() is None
+    # Of Operations, people who are bound to clubs see what expires, is announced, and awaits its payment.
+    bound = [
+        ("expiry.overview", *more) if page == "operations.overview" else (page, *more) for page, *more in NAVIGATION
+    ]
+    return {"navigation": NAVIGATION if whole else bound, "more_navigation": MORE_NAVIGATION, "sees_all_clubs": whole}
 
 
 def _errors(app: Flask) -> None:

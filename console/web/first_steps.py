@@ -66,7 +66,7 @@ def install(app: Flask) -> None:
 
 def may_open(page: str) -> bool:
     """Whether the reader may open the page."""
-    return bool(current_user.is_authenticated and current_user.may(*_needed(page)) and bounds.is_open(page))
+    return bool(current_user.is_authenticated and current_user.may_on(page, *_needed(page)) and bounds.is_open(page))
 
 
 def who_can(page: str) -> str:

@@ -20,12 +20,15 @@ pages = Pages("second_factor", __name__, url_prefix="/staff/second-factor")
 _PROPOSED = "second_factor_proposed"
 
 
+def _own_password() -> PasswordField:
+    checks, attributes = [InputRequired("Type your password.")], {"autocomplete": "current-password"}
+    return PasswordField("Your password", checks, render_kw=attributes)
+
+
 class TurnOffForm(Form):
     """One's password, so that nobody does it at a browser that was left open."""
 
-    current = PasswordField(
-        "Your password", [InputRequired("Type your password.")], render_kw={"autocomplete": "current-password"}
-    )
+    current = _own_password()
 
 
 class SetUpForm(TurnOffForm):
@@ -36,6 +39,7 @@ class SetUpForm(TurnOffForm):
         [InputRequired("Type the 6 digits that the app shows."), Length(max=40)],
         render_kw={"autocomplete": "one-time-code", "inputmode": "numeric"},
     )
+    current = _own_password()  # defined again, because fields stand in the order of definition
 
 
 @pages.form("/", Role.VIEWER)

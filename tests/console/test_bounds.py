@@ -71,7 +71,7 @@ class Person:
     def open(self, method: str, path: str, **fields: Any) -> tuple[int, str]:
         if path.startswith("/api/"):
             body = None if method in ("GET", "DELETE") else fields
-            headers = {**self.headers, "Idempotency-Key": f"key {method} {path}"}
+            headers = {**self.headers, "Idempotency-Key": re.sub(r"\W", "-", f"{method}{path}{fields}")[:200]}
             answer = self.client.open(path, method=method, json=body, headers=headers)
         else:
             data = {"csrf_token": self.csrf, **fields} if method == "POST" else None
@@ -215,6 +215,34 @@ def test_nothing_of_another_club_is_shown_or_done_by_any_route(site: Flask, gym:
             if status != (404 if guarded else 403) or guarded == of_house:
                 wrong.append((method, path, status, f"decide whose {endpoint} is: console/bounds.py"))
     assert wrong == [], "\n".join(map(str, wrong))
+    for path, fields in (
+        ("/api/v1/redemptions", {"member_id": far["member_id"], "item_id": gym.spin.id, "quantity": 1}),
+        (
+            "/api/v1/redemptions",
+            {"member_id": near["member_id"], "item_id": gym.spin.id, "quantity": 1, "club_id": other.id},
+        ),
+        (
+            "/api/v1/adjustments",
+            {"member_id": far["member_id"], "item_id": gym.spin.id, "quantity": 1, "reason": "goodwill", "note": "x"},
+        ),
+        (
+            "/api/v1/memberships",
+            {"email": "new@mail.test", "name": "New", "club_id": other.id, "payment_term_id": gym.term.id},
+        ),
+        (f"/api/v1/members/{near['member_id']}/merges", {"from_member_id": far["member_id"], "reason": "x"}),
+        (f"/api/v1/memberships/{near['membership_id']}/club-changes", {"club_id": other.id, "reason": "x"}),
+        (
+            f"/api/v1/announcements/{far['announcement_id']}/applications",
+            {"membership_id": far["membership_id"], "reason": "x"},
+        ),
+        (f"/members/{near['member_id']}/redeem", {"item_id": str(gym.spin.id), "club_id": str(other.id)}),
+        (f"/members/{near['member_id']}/merge?with={far['member_id']}", {"reason": "x"}),
+        (f"/memberships/{near['membership_id']}/club", {"club": str(other.id), "reason": "x"}),
+        (f"/memberships/{near['membership_id']}/references", {"which": "stripe sub_near", "into": str(far["into"])}),
+        (f"/review/{near['payment_id']}/link", {"membership": str(far["membership_id"])}),
+        ("/sign-up/", {"club": str(other.id), "email": "new@mail.test", "name": "New"}),
+    ):
+        assert bound.open("POST", path, **fields)[0] == 404, (path, fields)
     assert contents(session) == before
     gets = {endpoint for endpoint, method, _ in paths(site) if method == "GET"}
     assert gets & FILTERED - shown_to_all == {"exports.overview", "api.count_reviews", "api.get_moving_in"}
@@ -222,3 +250,5 @@ def test_nothing_of_another_club_is_shown_or_done_by_any_route(site: Flask, gym:
     for counted in ("/api/v1/reviews/counts", "/api/v1/moving-in"):
         assert bound.open("GET", counted) != everybody.open("GET", counted)
     assert bound.open("GET", f"/members/{near['member_id']}")[0] == 200
+    offer = bound.open("GET", f"/offers/{gym.offer.id}")[1]
+    assert ("Manage Session Buckets" in offer, 'href="/sign-up/"' in offer) == (False, True)
