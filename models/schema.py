@@ -12,7 +12,7 @@ from models.members import closure_walk, life, memberships, overdue, search
 from models.moving import tables as moving
 from models.operations import heartbeats, jobs, notices
 from models.payments import announcements, not_dues, recorded, references, reviews, standing
-from models.staff import accounts, actions, kept_answers, logins, tokens
+from models.staff import accounts, actions, kept_answers, logins, second_factor, tokens
 
 TABLES = (
     clubs.Club, items.Item, tables.Offer, tables.SessionBucket, tables.PaymentTerm,
@@ -26,7 +26,8 @@ TABLES = (
     redemptions.Redemption, expiry.ExpiryRun, ledger.LedgerEntry, jobs.Job,
     chain.EntryHash, results.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,
     reconciliation.Reconciliation, actions.Action, certificates.LearnedCertificate,
-    accounts.Staff, logins.Login, logins.LoginFailures, tokens.ApiToken, kept_answers.KeptAnswer,
+    accounts.Staff, accounts.StaffClub, logins.Login, logins.LoginFailures,
+    second_factor.RecoveryCode, tokens.ApiToken, kept_answers.KeptAnswer,
     moving.Import, moving.ImportRow,
 )  # fmt: skip
 

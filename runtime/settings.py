@@ -124,6 +124,10 @@ class Settings(BaseSettings):
     """Whether people reach the console by HTTPS, as they should; without, cookies travel in the clear."""
     console_session_hours: float = Field(default=12, gt=0)
     """Who does nothing for that long is logged out."""
+    second_factor_roles: str = Field(default="", pattern=r"^((viewer|desk|manager|operator|admin)( |$))*$")
+    """The roles, separated by blanks, whose people have to set up a second factor before anything else."""
+    console_url: HttpUrl | None = None
+    """Where people reach the console; links in mails begin with it. Without it, nobody resets a password by mail."""
     trusted_proxies: int = Field(default=0, ge=0)
     """How many reverse proxies before us add to X-Forwarded-For; of theirs, the address is believed."""
     adjust_alone_up_to: int = Field(default=10, ge=0)

@@ -3,23 +3,21 @@
 import base64
 import json
 import smtplib
-import ssl
 import urllib.request
 from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.utils import format_datetime, localtime, make_msgid
 from http.client import HTTPException
 from typing import NamedTuple, Protocol
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import standardwebhooks
 
+from console.mail import Sender
 from models.audit.results import Audit
 from models.operations.notices import AGAIN_AFTER, AlarmNews, KnownAlarm, News
 from models.wording import counted
 from runtime.settings import ALERT_SECRET, SMTP_URL, Settings, SettingsError
 
 TIMEOUT_S = 10
+"""Of the webhook."""
 NOT_SENT = (OSError, HTTPException, smtplib.SMTPException)
 
 
@@ -91,31 +89,12 @@ class Mail:
 
     def __init__(self, url: str, to: str, sender: str) -> None:
         """Raises SettingsError if the URL is not that of a mail server."""
-        self._server, self._to, self._from = _mail_server(url), ", ".join(to.split()), sender
+        self._sender, self._to = Sender(url, sender), ", ".join(to.split())
 
     def send(self, news: AlarmNews | Audit) -> None:
         """Mail it; it counts as sent if the server accepts it for every address."""
-        content, message = _message(news), EmailMessage()
-        message["Subject"] = f"[spp] {content.subject}"
-        message["From"], message["To"] = self._from, self._to
-        message["Date"], message["Message-ID"] = format_datetime(localtime()), make_msgid(domain="spp")
-        message["Auto-Submitted"] = "auto-generated"
-        message.set_content(content.text)
-        server = self._server
-        implicit, host = server.scheme == "smtps", server.hostname or ""
-        context = ssl.create_default_context()
-        with (
-            smtplib.SMTP_SSL(host, server.port or 465, timeout=TIMEOUT_S, context=context)
-            if implicit
-            else smtplib.SMTP(host, server.port or 587, timeout=TIMEOUT_S)
-        ) as connection:
-            connection.ehlo_or_helo_if_needed()
-            if not implicit and (server.username or connection.has_extn("starttls")):
-                connection.starttls(context=context)
-            if server.username:
-                connection.login(unquote(server.username), unquote(server.password or ""))
-            if refused := connection.send_message(message):
-                raise smtplib.SMTPRecipientsRefused(refused)
+        content = _message(news)
+        self._sender.send(self._to, f"[spp] {content.subject}", content.text)
 
 
 def channels(settings: Settings) -> list[Channel]:
@@ -141,17 +120,6 @@ def sample_alarm(now: datetime) -> AlarmNews:
     message = "This is a test: alarms of Sessions Per Payment reach you through this channel."
     alarm = KnownAlarm(rule="test", endpoint="", severity="warning", message=message, since=now, seen_at=now)
     return AlarmNews(alarm, News.FIRED)
-
-
-def _mail_server(url: str) -> SplitResult:
-    try:
-        server = urlsplit(url)
-        usable = server.scheme in {"smtp", "smtps"} and bool(server.hostname) and server.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise SettingsError("SPP_SMTP_URL is not of the form smtp://USER:PASSWORD@HOST:587 (smtps:// for TLS at once).")
-    return server
 
 
 def _message(news: AlarmNews | Audit) -> Message:

@@ -15,6 +15,7 @@ from console.api.fields import TIME, Answer, Body, Day, Id, KeyHeader, Text, fie
 from console.api.gate import act, is_manager, person, read
 from console.api.members import Grant
 from console.api.paging import Listing, PageQuery
+from console.bounds import club_ids
 from console.request import database
 from models.catalogue.rules import MAX_QUANTITY
 from models.errors import NotFound, NotYours
@@ -100,7 +101,7 @@ class Adjustments(Listing[Adjustment]):
 @read("/adjustments", TAG)
 def list_adjustments(query: AdjustmentQuery) -> Adjustments:
     """List adjustments; with `state=waiting`, those that wait for a second person."""
-    rows = select(Asked).options(selectinload(Asked.item))
+    rows = select(Asked).options(selectinload(Asked.item)).where(adjustments.of_clubs(club_ids()))
     if query.member_id is not None:
         rows = rows.where(Asked.member_id.in_(with_merged(database(), query.member_id)))
     if query.state is not None:

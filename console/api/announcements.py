@@ -10,6 +10,7 @@ from console import announcing
 from console.api.fields import TIME, Answer, Body, Id, Why, field, id_of, parameter
 from console.api.gate import act, read
 from console.api.paging import Listing, PageQuery, wrong_cursor
+from console.bounds import club_ids
 from console.request import actor, database, late_credit, utc_now
 from models.payments import announcements
 from models.payments.announcements import Announcement as Open
@@ -102,7 +103,7 @@ def list_announcements(query: AnnouncementsQuery) -> Announcements:
     every = (
         announcements.of_memberships(database(), [wanted], processors)
         if wanted
-        else announcements.every(database(), processors)
+        else announcements.every(database(), processors, club_ids())
     )
     found = [one for one in every if after is None or one.place < after]
     page, more = found[: query.limit], len(found) > query.limit

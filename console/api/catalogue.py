@@ -6,6 +6,7 @@ from flask_openapi3 import Tag
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
+from console import bounds
 from console.api import paging
 from console.api.fields import Answer, field, id_of, parameter
 from console.api.gate import read
@@ -178,7 +179,7 @@ def get_item(item: items.Item) -> Item:
 @read("/clubs", TAG)
 def list_clubs(query: PageQuery) -> Clubs:
     """List clubs."""
-    found, following = paging.page(select(clubs.Club), clubs.Club.id, query)
+    found, following = paging.page(bounds.theirs(select(clubs.Club)), clubs.Club.id, query)
     return Clubs(data=[Club.of(one) for one in found], next_cursor=following)
 
 

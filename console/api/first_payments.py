@@ -11,6 +11,7 @@ from console.api.fields import TIME, Answer, Body, field, id_of, parameter, whol
 from console.api.gate import read, write
 from console.api.memberships import TAG, EndpointName
 from console.api.paging import Listing, PageQuery, cursor
+from console.bounds import club_ids
 from console.request import actor, database, undo, utc_now
 from models.members import awaiting
 from models.members.memberships import Membership
@@ -80,7 +81,7 @@ def list_awaiting(query: AwaitingQuery) -> AwaitingMemberships:
     """List the memberships that await their first payment, the longest first."""
     found = awaiting.page(
         database(), now=utc_now(), longer_than=timedelta(days=query.days), after=query.last_seen(AWAITING) or 0,
-        limit=query.limit + 1,
+        limit=query.limit + 1, club_ids=club_ids(),
     )  # fmt: skip
     last = found[query.limit - 1].membership_id if len(found) > query.limit else None
     return AwaitingMemberships(

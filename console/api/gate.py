@@ -17,6 +17,7 @@ from pydantic.json_schema import JsonSchemaMode
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized, UnsupportedMediaType
 
+from console import bounds
 from console.api.fields import Answer, Id, KeyHeader, parameter
 from console.api.problems import MEDIA_TYPE, InvalidRequest, Problem, faults
 from console.request import database, open_to_all
@@ -33,8 +34,8 @@ PREFIX = "/api/v1"
 MEANINGS = {
     400: "The body is not JSON.",
     401: "No valid token: it is missing, unknown or revoked, or its owner's account is disabled.",
-    403: "The token may not do this: its scope is read, or its owner's role is not enough.",
-    404: "There is no row with the id in the path.",
+    403: "The token may not do this: by its scope, by its owner's role, or because its owner is bound to clubs.",
+    404: "There is no row with the id in the path, or it is of a club to which the token's owner is not bound.",
     409: "In conflict with something else: the idempotency key, name or billing reference is taken, the row is in use, "
     "or there are more or fewer than were expected.",
     413: "The body is too large.",
@@ -45,7 +46,7 @@ MEANINGS = {
 }
 """The meaning of each refusal."""
 _ANSWERED = {"get": 200, "post": 201, "patch": 200, "delete": 204}
-ALWAYS, WRITES, BODIES = (401, 422, 500, 503), (403, 409), (400, 413, 415)
+ALWAYS, WRITES, BODIES = (401, 403, 422, 500, 503), (409,), (400, 413, 415)
 
 
 Route = Callable[..., Answer | None]
@@ -126,7 +127,7 @@ def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: b
         described = {**models, "path": _path(path)} if path else models
         scope = TokenScope.READ if method == "get" else TokenScope.WRITE
         statuses = {*ALWAYS, *(WRITES if method != "get" else ()), *(BODIES if "body" in models else ())}
-        statuses |= ({404} if path else set()) | ({403} if roles else set())
+        statuses |= {404} if path else set()
         responses: dict[int, object] = {_ANSWERED[method]: answer if method != "delete" else None}
         responses |= refusals(statuses)
         if method != "delete":
@@ -137,6 +138,7 @@ def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: b
         def gated(**ids: int) -> Response:
             admit(roles, scope)
             given = given_in(models)
+            bounds.check_api(map(dict, given.values()))
 
             def run() -> Answer | None:
                 lock = method in ("patch", "delete")
@@ -224,6 +226,8 @@ def admit(roles: Sequence[Role], scope: TokenScope) -> None:
         raise Forbidden("This token may only read: ask an admin for one that may write.")
     if roles and not accounts.may(token.owner.role, *roles):
         raise Forbidden(f"This token's owner is a {token.owner.role}, whose role is not enough. {needs(roles, scope)}")
+    bounds.bind(token.owner.club_ids)
+    bounds.check_api([request.view_args or {}])
     g.token = token
     g.actor = Actor(f"token {token.id} ({token.name}) of {token.owner.email}", request.remote_addr or "")
 

@@ -29,6 +29,7 @@ from console.api.gate import change, read
 from console.api.memberships import LifeDays, life_days
 from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest, WhyNot
+from console.bounds import club_ids
 from console.request import actor, database, utc_now
 from models.catalogue.items import Item
 from models.errors import NotFound
@@ -38,6 +39,7 @@ from models.members.lookup import with_email
 from models.members.memberships import Member as Person
 from models.members.memberships import Membership
 from models.members.search import Reason
+from models.staff import theirs
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import statement, why_not
@@ -237,6 +239,7 @@ def list_members(query: MemberQuery) -> Members:
     """List or search members."""
     if query.q is None:
         people = select(Person).where(Person.merged_into.is_(None))
+        people = people.where(theirs.only(theirs.member("members.id"), club_ids()))
         people = people.where(Person.id.in_(select(overdue.MEMBERS))) if query.overdue else people
         if query.email is not None:
             people = people.where(Person.id.in_([one.id for one in with_email(database(), query.email)]))
@@ -246,7 +249,7 @@ def list_members(query: MemberQuery) -> Members:
         return Members(data=rows, next_cursor=following)
     if query.cursor is not None:
         raise InvalidRequest([Fault(parameter="cursor", detail="A search has one page: leave the cursor out.")])
-    hits = search.search(database(), query.q, query.limit)
+    hits = search.search(database(), query.q, query.limit, club_ids=club_ids())
     if query.email is not None:
         having = {one.id for one in with_email(database(), query.email)}
         hits = [hit for hit in hits if hit.member_id in having]

@@ -9,6 +9,7 @@ from console.api import paging
 from console.api.fields import TIME, Answer, field, id_of
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
+from console.bounds import club_ids
 from console.request import database, utc_now
 from models.statements import moving_in
 from models.statements.moving_in import Unbilled, Unheard
@@ -63,13 +64,14 @@ class UnheardMemberships(Listing[UnheardMembership]):
 @read("/moving-in", TAG)
 def get_moving_in() -> MovingIn:
     """Say how much is left after an import."""
-    return MovingIn.of(moving_in.counts(database(), utc_now()))
+    return MovingIn.of(moving_in.counts(database(), utc_now(), club_ids()))
 
 
 @read("/moving-in/references", TAG)
 def list_unheard_references(query: PageQuery) -> UnheardMemberships:
     """List the memberships that go on and have billing references that nothing has named yet."""
-    found = moving_in.unheard(database(), utc_now(), limit=query.limit + 1, after=query.last_seen("unheard"))
+    last = query.last_seen("unheard")
+    found = moving_in.unheard(database(), utc_now(), limit=query.limit + 1, after=last, club_ids=club_ids())
     rows = [UnheardMembership.of(one) for one in found[: query.limit]]
     return UnheardMemberships(data=rows, next_cursor=_cursor("unheard", found, query.limit))
 
@@ -77,7 +79,8 @@ def list_unheard_references(query: PageQuery) -> UnheardMemberships:
 @read("/moving-in/memberships", TAG)
 def list_memberships_without_reference(query: PageQuery) -> LeftMemberships:
     """List the memberships that go on and have no billing reference."""
-    found = moving_in.unbilled(database(), utc_now(), limit=query.limit + 1, after=query.last_seen("unbilled"))
+    last = query.last_seen("unbilled")
+    found = moving_in.unbilled(database(), utc_now(), limit=query.limit + 1, after=last, club_ids=club_ids())
     rows = [LeftMembership.of(one) for one in found[: query.limit]]
     return LeftMemberships(data=rows, next_cursor=_cursor("unbilled", found, query.limit))
 

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from flask_openapi3 import Tag
-from sqlalchemy import ColumnElement
 
 from console.api import paging
 from console.api.fields import TIME, Answer, Sought, field, id_of, parameter
 from console.api.gate import read
 from console.api.paging import Listing, PageQuery
+from console.bounds import club_ids
 from console.request import database
 from models.catalogue.days import Period
 from models.errors import NotFound
@@ -18,8 +18,9 @@ from models.payments.facts import Fact, KnownFact, Paid
 from models.payments.recorded import FACTS_PER_EVENT, KIND_OF, FactKind
 from models.payments.references import Payment as Row
 from models.payments.references import PaymentState
+from models.staff import theirs
 from models.statements import paid_for, payment_story
-from models.statements.payment_story import PaymentStory
+from models.statements.payment_story import Condition, PaymentStory
 
 TAG = Tag(name="Payments", description="Members' dues as their processors report them, and the sessions each gave.")
 
@@ -136,9 +137,13 @@ class Payments(Listing[Payment]):
 @read("/payments", TAG)
 def list_payments(query: PaymentQuery) -> Payments:
     """List payments, or find one by the processor's id."""
-    wanted = [column == value for column, value in ((Row.state, query.state), (Row.endpoint, query.endpoint)) if value]
+    wanted: list[Condition] = [
+        column == value for column, value in ((Row.state, query.state), (Row.endpoint, query.endpoint)) if value
+    ]
     if query.reference is not None:
         wanted.append(payment_story.named(query.reference))
+    if (clubs := club_ids()) is not None:
+        wanted.append(theirs.only(theirs.payment("payments.id"), clubs))
     return _page(query, *wanted)
 
 
@@ -163,7 +168,7 @@ def get_payment(payment_id: int) -> PaymentWithFacts:
     return PaymentWithFacts(**dict(_shown(story)), facts=[_fact(known) for known in story.facts])
 
 
-def _page(query: PageQuery, *wanted: ColumnElement[bool]) -> Payments:
+def _page(query: PageQuery, *wanted: Condition) -> Payments:
     found = payment_story.page(database(), *wanted, limit=query.limit, before=query.last_seen("payments"))
     rows = [_shown(story) for story in found.payments]
     return Payments(data=rows, next_cursor=paging.cursor("payments", found.older))

@@ -13,6 +13,7 @@ from console.api import paging
 from console.api.fields import TIME, Answer, Body, Id, Key, KeyHeader, Moment, Quantity, Text, field, id_of, parameter
 from console.api.gate import act, is_manager, mark_replayed, read
 from console.api.paging import Listing, PageQuery
+from console.bounds import club_ids
 from console.request import actor, database
 from models.catalogue.items import Item
 from models.errors import NotFound
@@ -21,6 +22,7 @@ from models.ledger.occasions import DESK_BACK, LENGTHS, MANAGER_BACK, Occasion, 
 from models.ledger.redemptions import Redemption as Spent
 from models.ledger.tables import LedgerEntry
 from models.members.memberships import Member, with_merged
+from models.staff import theirs
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import why_not
@@ -146,7 +148,7 @@ def redeem(header: KeyHeader, body: RedemptionBody) -> Redemption:
 @read("/redemptions", TAG)
 def list_redemptions(query: RedemptionQuery) -> Redemptions:
     """List redemptions, or find one by its idempotency key."""
-    rows = select(Spent)
+    rows = select(Spent).where(theirs.only(theirs.redemption("redemptions.id"), club_ids()))
     if query.idempotency_key is not None:
         rows = rows.where(Spent.id == ledger.id_made_with(query.idempotency_key))
     if query.class_reference is not None:

@@ -14,6 +14,7 @@ from console.api.life import Moves
 from console.api.memberships import EndpointName
 from console.api.paging import Listing, PageQuery, wrong_cursor
 from console.api.payments import PaidFor
+from console.bounds import club_ids
 from console.request import actor, database, late_credit
 from models.errors import NotFound
 from models.payments import not_dues, reviewing
@@ -202,6 +203,7 @@ def list_reviews(query: ReviewQuery) -> Reviews:
         endpoint=query.endpoint,
         member_id=query.member_id,
         after=query.after(),
+        club_ids=club_ids(),
     )
     page = found[: query.limit]
     who = payers.of_payments(database(), current_app.config["SPP"].endpoints, [one.payment_id for one in page])
@@ -213,7 +215,7 @@ def list_reviews(query: ReviewQuery) -> Reviews:
 @read("/reviews/counts", TAG)
 def count_reviews(query: CountsQuery) -> ReviewCounts:
     """Count the payments in review, all of them and by reason."""
-    counts = reviewing.counts(database(), query.endpoint, query.member_id)
+    counts = reviewing.counts(database(), query.endpoint, query.member_id, club_ids())
     reasons = [ReasonCount(reason=reason, payments=number) for reason, number in counts.by_reason.items()]
     return ReviewCounts(payments=counts.payments, reasons=reasons)
 
@@ -247,8 +249,9 @@ def accept_payments(body: KindAcceptanceBody) -> KindAcceptance:
     They leave the review unless they have other reasons too. If they are not as many as `expected`, nothing changes.
     """
     accepted = reviewing.accept_all(
-        database(), body.kind, expected=body.expected, reason=body.reason, by=actor(), endpoint=body.endpoint
-    )
+        database(), body.kind, expected=body.expected, reason=body.reason, by=actor(), endpoint=body.endpoint,
+        club_ids=club_ids(),
+    )  # fmt: skip
     return KindAcceptance(kind=body.kind, accepted=accepted, reason=body.reason)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from console.cli import show
 from console.cli.installed import Failed, database, operator
 from models.errors import NotFound
-from models.staff import accounts, logins
+from models.staff import accounts, logins, second_factor
 from models.staff.accounts import Role, Staff
 
 password_stdin_option = click.option(
@@ -23,7 +23,7 @@ password_stdin_option = click.option(
 @click.pass_context
 @show.json_option
 def user(context: click.Context) -> None:
-    """List the staff accounts; add, disable or enable one, or change its password."""
+    """List the staff accounts; add, disable or enable one, bind it to clubs, or change its password."""
     if not context.invoked_subcommand:
         context.invoke(list_accounts)
 
@@ -37,10 +37,11 @@ def list_accounts() -> None:
             {
                 "id": person.id, "email": person.email, "name": person.name, "role": person.role,
                 "active": person.active, "created_at": person.recorded_at, "last_login_at": person.last_login_at,
+                "clubs": person.club_ids,
             }
             for person in session.scalars(select(Staff).order_by(Staff.email))
         ]  # fmt: skip
-    show.listing(rows, "id", "e-mail", "name", "role", "active", "created", "last login")
+    show.listing(rows, "id", "e-mail", "name", "role", "active", "created", "last login", "clubs")
 
 
 @user.command("add")
@@ -57,6 +58,27 @@ def add(email: str, name: str, role: str, from_stdin: bool) -> None:
             session, email=email, name=name, role=Role(role), password=password, by=operator(), now=now
         )
     click.echo(f"{person.email} can log in, as {person.role}.")
+
+
+@user.command("clubs")
+@click.argument("email")
+@click.option("--club", "clubs", type=int, multiple=True, help="The id of a club; for several, say it again.")
+@click.option("--all", "every", is_flag=True, help="All clubs, also those to come.")
+def bind(email: str, clubs: tuple[int, ...], every: bool) -> None:
+    """Bind an account to clubs: what it sees and does, also by its API tokens, is theirs."""
+    if bool(clubs) == every:
+        raise click.UsageError("Say --club ID, or --all.")
+    person = _change(email, lambda session, one, *, by, now: accounts.bind(session, one, clubs, by=by))  # noqa: ARG005
+    where = "all clubs" if every else "club " + ", ".join(map(str, sorted(set(clubs))))
+    click.echo(f"{person.email} sees {where}.")
+
+
+@user.command("remove-second-factor")
+@click.argument("email")
+def remove_second_factor(email: str) -> None:
+    """Let somebody who lost it log in with the password alone. Look who asks for it first."""
+    person = _change(email, lambda session, one, *, by, now: second_factor.turn_off(session, one, by=by))  # noqa: ARG005
+    click.echo(f"{person.email} logs in with the password alone.")
 
 
 @user.command("disable")

@@ -14,6 +14,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user
 from sqlalchemy.orm import Session, sessionmaker
 
+from console import bounds
+from console.bounds import club_ids as club_ids
 from console.request import View, database, open_to
 from models.staff import accounts, logins
 from models.staff.accounts import Role as Role
@@ -35,8 +37,13 @@ class User(UserMixin):  # type: ignore[misc]
         return self.login.hex
 
     def may(self, *needed: str) -> bool:
-        """Whether the account's role is at least one of the needed ones."""
-        return accounts.may(self.account.role, *map(Role, needed))
+        """Whether the account's role is at least one of the needed ones, on the page of this request."""
+        return self.may_on(request.endpoint or "", *needed)
+
+    def may_on(self, page: str, *needed: str) -> bool:
+        """The same on another page. On those of the catalogue, who is bound to clubs is a viewer."""
+        is_reader = bool(self.account.club_ids) and bounds.is_catalogue(page)
+        return accounts.may(Role.VIEWER if is_reader else self.account.role, *map(Role, needed))
 
 
 def install(app: Flask, factory: sessionmaker[Session]) -> None:
@@ -73,12 +80,21 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
             return _to_log_in()
         if not current_user.may(*needed):
             abort(403)
+        lacks = needs_second_factor(current_user.account) and current_user.account.second_factor is None
+        if lacks and request.endpoint != "second_factor.set_up":
+            return redirect(url_for("second_factor.set_up"))
+        bounds.check_page(current_user.account.club_ids)
         return None
 
     @app.teardown_request
     def close(error: BaseException | None) -> None:  # noqa: ARG001
         if "database" in g:
             g.pop("database").close()
+
+
+def needs_second_factor(account: Staff) -> bool:
+    """Whether people of the account's role have to have a second factor."""
+    return account.role in current_app.config["SPP"].second_factor_roles.split()
 
 
 def needs(role: Role, *others: Role) -> Callable[[View], View]:

@@ -9,7 +9,7 @@ from wtforms import SelectChoice
 
 from console.request import actor, database, utc_now
 from console.web import member_page, review_list
-from console.web.access import Answer, Pages, Role
+from console.web.access import Answer, Pages, Role, club_ids
 from console.web.fields import query_id
 from console.web.formats import signed
 from console.web.forms import page, pressed
@@ -87,7 +87,7 @@ def _fill_in(form: AdjustForm, payment: InReview, member_id: int) -> None:
 @pages.page("/adjustments", Role.VIEWER)
 def waiting() -> Answer:
     """Every adjustment that waits for a second person."""
-    return page("members/adjustments.html", waiting=adjustments.waiting(database()))
+    return page("members/adjustments.html", waiting=adjustments.waiting(database(), club_ids=club_ids()))
 
 
 @pages.button("/adjustments/<id:adjustment_id>/approve", Role.MANAGER)

@@ -7,7 +7,7 @@ from flask import abort, current_app, request, url_for
 
 from console import announcing
 from console.request import actor, database, late_credit, utc_now
-from console.web.access import Answer, Pages, Role
+from console.web.access import Answer, Pages, Role, club_ids
 from console.web.forms import page, pressed
 from models.payments import announcements
 from models.payments.announcements import Announcement
@@ -36,7 +36,7 @@ def _said_now(one: Announcement) -> str:
 @pages.page("/", Role.VIEWER)
 def overview() -> Answer:
     """Everything that is open."""
-    every = announcements.every(database(), _processors())
+    every = announcements.every(database(), _processors(), club_ids())
     return page("announcements/list.html", every=every[:SHOWN], count=len(every))
 
 

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
-from console import api, broker_state
+from console import api, bounds, broker_state, links
 from console.request import MAX_FILE_BYTES, largest_body, open_to_all, undo
 from console.web import (
     access,
@@ -36,7 +36,9 @@ from console.web import (
     moving_in,
     offers,
     operations,
+    password_links,
     review,
+    second_factor,
     sign_up,
     staff,
     tokens,
@@ -121,6 +123,7 @@ def create_app(settings: Settings) -> Flask:
         request.max_content_length = largest_body(_view())
 
     access.install(app, sessions(engine))
+    links.install(app, settings, sessions(engine))
     Bootstrap5(app)
     CSRFProtect(app)
     formats.install(app)
@@ -180,12 +183,33 @@ def _is_static() -> bool:
 
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
-    people = (login, members, sign_up, memberships, membership_moves, review, log, staff, tokens)
+    people = (
+        login,
+        members,
+        sign_up,
+        memberships,
+        membership_moves,
+        review,
+        log,
+        staff,
+        tokens,
+        password_links,
+        second_factor,
+    )
     parts = (*people, moving_in, offers, inventory, clubs, operations, announcements, expiry, audits, imports, exports)
     for part in parts:
         app.register_blueprint(part.pages)
     api.install(app)
-    app.context_processor(lambda: {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION})
+    app.context_processor(_menus)
+
+
+def _menus() -> dict[str, object]:
+    whole = bounds.club_ids() is None
+    # Of Operations, people who are bound to clubs see what expires, is announced, and awaits its payment.
+    bound = [
+        ("expiry.overview", *more) if page == "operations.overview" else (page, *more) for page, *more in NAVIGATION
+    ]
+    return {"navigation": NAVIGATION if whole else bound, "more_navigation": MORE_NAVIGATION, "sees_all_clubs": whole}
 
 
 def _errors(app: Flask) -> None:

@@ -8,6 +8,7 @@ from flask import url_for
 from sqlalchemy import func, select
 from wtforms import BooleanField, RadioField, SelectField
 
+from console import bounds
 from console.edits import edited
 from console.request import actor, database
 from console.rows import row
@@ -87,7 +88,7 @@ def overview() -> Answer:
 
 
 def _list(template: str, **window: object) -> Answer:
-    known = database().scalars(select(Club).order_by(func.lower(Club.name))).all()
+    known = database().scalars(bounds.theirs(select(Club)).order_by(func.lower(Club.name))).all()
     return page(f"clubs/{template}.html", clubs=known, policies=POLICIES, uses=USES, **window)
 
 

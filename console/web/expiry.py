@@ -9,7 +9,7 @@ from wtforms import RadioField, SelectChoice
 from console import expiring_csv
 from console.request import actor, database, utc_now
 from console.rows import row
-from console.web.access import Answer, Pages, Role
+from console.web.access import Answer, Pages, Role, club_ids
 from console.web.fields import Day, query_id
 from console.web.forms import ReasonForm, page, why
 from models.ledger import expiry, expiry_undo
@@ -55,7 +55,7 @@ def overview() -> Answer:
         page=runs,
         days=DAYS,
         acts={act: session.get_one(Action, act) for act in acts},
-        expiring=expiring.summary(session, now, days=DAYS),
+        expiring=expiring.summary(session, now, days=DAYS, club_ids=club_ids()),
         undoing=any(run.state == "undoing" for run in runs.runs),
     )
 
@@ -63,12 +63,12 @@ def overview() -> Answer:
 @pages.page("/expiring.csv", Role.VIEWER)
 def export() -> Answer:
     """Every grant that expires within the week as CSV, streamed in batches."""
-    factory, now = g.factory, utc_now()
+    factory, now, clubs = g.factory, utc_now(), club_ids()
 
     def lines() -> Iterator[str]:
         # The request's own session is over before the last line is sent.
         with factory() as session:
-            yield from expiring_csv.lines(session, now, days=DAYS)
+            yield from expiring_csv.lines(session, now, days=DAYS, club_ids=clubs)
 
     headers = {"Content-Disposition": f'attachment; filename="expiring-{now:%Y-%m-%d}.csv"'}
     return Response(lines(), mimetype="text/csv", headers=headers)

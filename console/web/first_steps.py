@@ -10,6 +10,7 @@ from flask import Flask, current_app, request, url_for
 from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
+from console import bounds
 from console.request import database, undo
 from models.operations import first_steps
 from models.operations.first_steps import FirstSteps, Hurdle, Step, StepName
@@ -65,7 +66,7 @@ def install(app: Flask) -> None:
 
 def may_open(page: str) -> bool:
     """Whether the reader may open the page."""
-    return bool(current_user.is_authenticated and current_user.may(*_needed(page)))
+    return bool(current_user.is_authenticated and current_user.may_on(page, *_needed(page)) and bounds.is_open(page))
 
 
 def who_can(page: str) -> str:
@@ -81,7 +82,7 @@ def _needed(page: str) -> Sequence[Role]:
 
 def checklist() -> Checklist | None:
     """The checklist for this page; None where it has none, and for ever once a payment has given sessions."""
-    if request.endpoint not in SHOWN_ON or current_app.extensions["spp_credited"]:
+    if request.endpoint not in SHOWN_ON or current_app.extensions["spp_credited"] or bounds.club_ids() is not None:
         return None
     try:
         found = first_steps.first_steps(database(), has_endpoint=bool(current_app.config["SPP"].endpoints))

@@ -7,10 +7,10 @@ from flask import abort, current_app, request
 from wtforms import RadioField, SelectChoice, SelectField
 from wtforms.validators import ValidationError
 
-from console import payers
+from console import bounds, payers
 from console.request import database, utc_now
 from console.web import billing, review_list
-from console.web.access import Answer, Pages
+from console.web.access import Answer, Pages, club_ids
 from console.web.fields import chosen_id
 from console.web.forms import Form
 from console.web.review_list import MAY_LINK
@@ -19,6 +19,7 @@ from models.members import memberships
 from models.members import search as finding
 from models.members.memberships import Membership
 from models.payments import suggestions
+from models.staff.theirs import Kind
 from models.statements import payment_story
 from models.statements.payment_story import PaymentStory
 from webhooks.processors.events import Payer
@@ -100,6 +101,7 @@ def _suggested(story: PaymentStory, payer: Payer) -> list[Offered]:
     return [
         Offered(one.membership_id, one.member, one.email, f"{one.offer} at {one.club}", ", ".join(one.likenesses))
         for one in suggestions.suggest(database(), known, limit=OFFERED)
+        if bounds.sees(Kind.MEMBERSHIP, one.membership_id)
     ]
 
 
@@ -111,6 +113,6 @@ def offered(membership: Membership, why: str) -> Offered:
 
 def searched(sought: str) -> list[Offered]:
     """The memberships of the members that the text finds."""
-    found = finding.search(database(), sought, OFFERED)
+    found = finding.search(database(), sought, OFFERED, club_ids=club_ids())
     known = finding.with_memberships(database(), [one.member_id for one in found])
     return [offered(bought, f"found by {one.reason}") for one in found for bought in known[one.member_id].memberships]

@@ -8,17 +8,19 @@ from sqlalchemy import select
 from wtforms import SelectField, StringField
 from wtforms.validators import Length, Optional
 
+from console import bounds
 from console.request import database
-from console.web.access import Answer, Pages, Role
+from console.web.access import Answer, Pages, Role, club_ids
 from console.web.event_filter import choices
 from console.web.fields import Day, day_in_range, query_id
 from console.web.formats import house_zone, link
 from console.web.forms import QueryForm, page
 from models.catalogue.days import end_of
-from models.errors import SppError
+from models.errors import NotFound, SppError
 from models.members.lookup import the_member
 from models.members.memberships import Member, with_merged
 from models.staff import actions
+from models.staff.theirs import Kind
 
 pages = Pages("log", __name__, url_prefix="/log")
 
@@ -50,6 +52,8 @@ def overview() -> Answer:
     if named := form.text("member"):
         try:
             member = the_member(session, named)
+            if not bounds.sees(Kind.MEMBER, member.id):
+                raise NotFound(field="email", what="member", name=named)
         except SppError as error:
             form.refuse(error)
     if form.errors:
@@ -63,6 +67,7 @@ def overview() -> Answer:
         member_ids=with_merged(session, member.id) if member else None,
         since=_start_of(form.since.data, zone),
         until=form.until.data and end_of(form.until.data, zone),
+        club_ids=club_ids(),
     )
     ids = {act.member_id for act in found.acts}
     people = {member.id: member for member in session.scalars(select(Member).where(Member.id.in_(ids)))}

@@ -1,22 +1,26 @@
 """Logging in and out."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
-from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 from wtforms import PasswordField, StringField
-from wtforms.validators import InputRequired
+from wtforms.validators import InputRequired, Length
 
+from console import links
 from console.request import database, open_to_all
 from console.web.access import User
 from console.web.forms import Form
-from models.errors import SppError, WrongLogin
+from models.errors import SppError, TooManyFailures
 from models.staff import logins
 from models.staff.accounts import Staff
 
 pages = Blueprint("login", __name__)
+CODE_WITHIN = timedelta(minutes=5)
+"""After the password."""
+_HALF = "half_logged_in"
 log = structlog.get_logger()
 
 
@@ -40,14 +44,68 @@ def log_in() -> ResponseReturnValue:
         known = logins.log_in(database(), email=email, password=password, address=address, now=datetime.now(UTC))
         if isinstance(known, Staff):
             session.clear()
-            begin_session(known)
-            return redirect(_local(request.args.get("next")) or url_for("start.home"))
-        login_failed(known)
-        form.refuse(known)
-        if isinstance(known, WrongLogin):
-            return render_template("login.html", form=form), 401
-        return render_template("login.html", form=form), 429, {"Retry-After": str(known.details["seconds"])}
-    return render_template("login.html", form=form)
+            if known.second_factor is None:
+                return _logged_in(known)
+            session[_HALF] = [known.id, known.password_changed_at.isoformat(), datetime.now(UTC).timestamp()]
+            return redirect(url_for(".ask_code", next=request.args.get("next")))
+        return _refused("login.html", form, known)
+    return render_template("login.html", form=form, forgot=links.of(current_app) is not None)
+
+
+class CodeForm(Form):
+    """A code of the app, or a recovery code."""
+
+    code = StringField(
+        "Code from your app, or a recovery code",
+        [InputRequired("Type the code."), Length(max=100)],
+        render_kw={"autocomplete": "one-time-code", "autofocus": True, "spellcheck": "false"},
+    )
+
+
+@pages.route("/login/code", methods=["GET", "POST"])
+@open_to_all
+def ask_code() -> ResponseReturnValue:
+    """The second factor of somebody whose password was right a moment ago."""
+    person, form = _half_logged_in(), CodeForm()
+    if person is None:
+        session.pop(_HALF, None)
+        return redirect(url_for(".log_in", next=request.args.get("next")))
+    if form.validate_on_submit():
+        key, address = current_app.config["SECRET_KEY"], request.remote_addr or ""
+        code, now = form.code.data or "", datetime.now(UTC)
+        known = logins.log_in_with_code(database(), person, code, key=key, address=address, now=now)
+        if isinstance(known, Staff):
+            session.clear()
+            return _logged_in(known)
+        return _refused("login/code.html", form, known)
+    return render_template("login/code.html", form=form)
+
+
+def _half_logged_in() -> Staff | None:
+    """The active account whose password was right; not for long, and not after it has another password."""
+    try:
+        staff_id, changed, at = session[_HALF]
+    except (KeyError, ValueError):
+        return None
+    person = database().get(Staff, staff_id)
+    late = datetime.now(UTC).timestamp() > at + CODE_WITHIN.total_seconds()
+    if late or person is None or not person.active or person.second_factor is None:
+        return None
+    return person if person.password_changed_at.isoformat() == changed else None
+
+
+def _logged_in(person: Staff) -> ResponseReturnValue:
+    begin_session(person)
+    return redirect(_local(request.args.get("next")) or url_for("start.home"))
+
+
+def _refused(template: str, form: Form, refusal: SppError) -> ResponseReturnValue:
+    login_failed(refusal)
+    form.refuse(refusal)
+    shown = render_template(template, form=form, forgot=links.of(current_app) is not None)
+    if not isinstance(refusal, TooManyFailures):
+        return shown, 401
+    return shown, 429, {"Retry-After": str(refusal.details["seconds"])}
 
 
 def login_failed(refusal: SppError) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 from wtforms.validators import ValidationError
 
+from console import bounds
 from console.request import database, utc_now
 from console.web.access import Answer
 from console.web.fields import local_moment, query_id, utc
@@ -88,7 +89,7 @@ def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
 
 def redeem_forms(item_ids: Iterable[int], zone: str, **given: Any) -> dict[int, RedeemForm]:
     """By item, the form that redeems its sessions: as it was sent or, with `formdata=None`, a new one."""
-    clubs = database().scalars(select(Club).order_by(Club.name)).all()
+    clubs = database().scalars(bounds.theirs(select(Club)).order_by(Club.name)).all()
     back = occasions.may_go_back(is_manager=current_user.may("manager")).days
     return {item: RedeemForm(**given).ask(item_id=item, zone=zone, back=back, clubs=clubs) for item in item_ids}
 

@@ -10,7 +10,7 @@ from flask.blueprints import BlueprintSetupState
 
 from console.request import database, utc_now
 from console.web import adjustments, clocks, member_page, persons, record, sessions
-from console.web.access import Answer, Pages, Role
+from console.web.access import Answer, Pages, Role, club_ids
 from console.web.fields import query_id
 from console.web.forms import page
 from models.inbox import masking
@@ -45,14 +45,19 @@ def search() -> Answer:
     """Members found by the text; without one, all by name. A reference leads straight to its member."""
     session = database()
     sought = request.args.get("q", "").strip()[:SOUGHT]
-    asked, only = adjusting.count_waiting(session), request.args.get("standing") == "overdue"
+    asked, only = adjusting.count_waiting(session, club_ids()), request.args.get("standing") == "overdue"
     if not sought:
         leaf = finding.browse(
-            session, limit=PAGE_SIZE, after=query_id("after"), before=query_id("before"), only_overdue=only
+            session,
+            limit=PAGE_SIZE,
+            after=query_id("after"),
+            before=query_id("before"),
+            only_overdue=only,
+            club_ids=club_ids(),
         )
         late = _late([member.id for member in leaf.members])
         return page("members/list.html", sought="", leaf=leaf, people=leaf.members, asked=asked, late=late, only=only)
-    found = finding.search(session, sought, PAGE_SIZE + 1)
+    found = finding.search(session, sought, PAGE_SIZE + 1, club_ids=club_ids())
     if len(found) == 1 and found[0].reason in (Reason.ID, Reason.BILLING_REFERENCE, Reason.PAYMENT, Reason.REDEMPTION):
         return redirect(url_for("members.show", member_id=found[0].member_id))
     ids = [row.member_id for row in found[:PAGE_SIZE]]

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from wtforms import HiddenField, RadioField, SelectField
 from wtforms.validators import DataRequired
 
+from console import bounds
 from console.request import actor, database, is_test_endpoint, utc_now
 from console.rows import row
 from console.web import billing, linking
@@ -76,7 +77,7 @@ def move_club(membership_id: int) -> Answer:
     membership = find(membership_id)
     form = ClubForm(request.form if request.method == "POST" else request.args)
     same = select(Club).where(Club.currency == membership.currency, Club.id != membership.club_id).order_by(Club.name)
-    form.club.choices = [(club.id, club.name) for club in database().scalars(same)]
+    form.club.choices = [(club.id, club.name) for club in database().scalars(bounds.theirs(same))]
     if not form.club.data and form.club.choices:
         form.club.data = form.club.choices[0][0]
 

@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired, Optional
 from console import first_payment
 from console.request import actor, database, undo, utc_now
 from console.web import billing, forms, life, membership_page
-from console.web.access import Answer, Pages, Role
+from console.web.access import Answer, Pages, Role, club_ids
 from console.web.fields import FIRST_DAY, Day, chosen_id, query_id
 from console.web.membership_page import BillingForm, ClearForm
 from console.web.picks import PicksForm, fingerprint
@@ -52,7 +52,9 @@ def await_payment() -> Answer:
     days = request.args.get("days", awaiting.LONG.days, type=int)
     days, session, now = days if days in DAYS else awaiting.LONG.days, database(), utc_now()
     longer = timedelta(days=days)
-    found = awaiting.page(session, now=now, longer_than=longer, after=query_id("after") or 0, limit=LISTED + 1)
+    found = awaiting.page(
+        session, now=now, longer_than=longer, after=query_id("after") or 0, limit=LISTED + 1, club_ids=club_ids()
+    )
     return forms.page(
         "memberships/awaiting.html",
         found=found[:LISTED],

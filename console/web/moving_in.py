@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from console.request import database, utc_now
-from console.web.access import Answer, Pages, Role
+from console.web.access import Answer, Pages, Role, club_ids
 from console.web.fields import query_id
 from console.web.forms import page
 from models.statements import moving_in
@@ -17,13 +17,13 @@ PAGE_SIZE = 25
 @pages.page("/", Role.VIEWER)
 def overview() -> Answer:
     """References never heard of, payments unmatched, memberships without a reference."""
-    session, now = database(), utc_now()
+    session, now, clubs = database(), utc_now(), club_ids()
     places = {"references": query_id("references"), "memberships": query_id("memberships")}
-    references = moving_in.unheard(session, now, limit=PAGE_SIZE + 1, after=places["references"])
-    memberships = moving_in.unbilled(session, now, limit=PAGE_SIZE + 1, after=places["memberships"])
+    references = moving_in.unheard(session, now, limit=PAGE_SIZE + 1, after=places["references"], club_ids=clubs)
+    memberships = moving_in.unbilled(session, now, limit=PAGE_SIZE + 1, after=places["memberships"], club_ids=clubs)
     return page(
         "moving_in/overview.html",
-        counts=moving_in.counts(session, now),
+        counts=moving_in.counts(session, now, clubs),
         references=references[:PAGE_SIZE],
         further_references=_further(references),
         memberships=memberships[:PAGE_SIZE],

@@ -5,7 +5,7 @@ from wtforms import HiddenField
 
 from console.request import actor, database
 from console.web import linking, not_dues, review_list
-from console.web.access import Answer, Pages, Role
+from console.web.access import Answer, Pages, Role, club_ids
 from console.web.fields import chosen_id
 from console.web.formats import link
 from console.web.forms import ReasonForm
@@ -53,11 +53,12 @@ def accept_all() -> Answer:
     def act() -> tuple[str, str]:
         expected = chosen_id(form.count.data)
         number = reviewing.accept_all(
-            database(), kind, expected=expected, reason=form.text("reason"), by=actor(), endpoint=endpoint
-        )
+            database(), kind, expected=expected, reason=form.text("reason"), by=actor(), endpoint=endpoint,
+            club_ids=club_ids(),
+        )  # fmt: skip
         return f"{counted(number, 'payment')} accepted.", link("review.overview", endpoint=endpoint)
 
     if answer := form.submitted(act):
         return answer
-    form.count.data = str(reviewing.counts(database(), endpoint).by_reason.get(kind, 0))
+    form.count.data = str(reviewing.counts(database(), endpoint, club_ids=club_ids()).by_reason.get(kind, 0))
     return review_list.show("accept_all", bool(form.errors), form=form, number=int(form.count.data))

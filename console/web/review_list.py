@@ -8,7 +8,7 @@ from flask import current_app, request, url_for
 
 from console import payers
 from console.request import database
-from console.web.access import Answer, Role
+from console.web.access import Answer, Role, club_ids
 from console.web.fields import query_id
 from console.web.formats import link
 from console.web.forms import page
@@ -76,11 +76,12 @@ def show(template: str = "list", refused: bool = False, /, **window: object) -> 
     """The list, with a window over it."""
     session, reason, member_id = database(), asked_reason(), query_id("member")
     endpoint = request.args.get("endpoint") or None
-    counts = reviewing.counts(session, endpoint, member_id)
+    counts = reviewing.counts(session, endpoint, member_id, club_ids())
     after = Place.read(request.args.get("after", ""))
     found = reviewing.page(
-        session, limit=PAGE_SIZE + 1, reason=reason, endpoint=endpoint, member_id=member_id, after=after
-    )
+        session, limit=PAGE_SIZE + 1, reason=reason, endpoint=endpoint, member_id=member_id, after=after,
+        club_ids=club_ids(),
+    )  # fmt: skip
     shown = found[:PAGE_SIZE]
     configured = current_app.config["SPP"].endpoints
     return page(

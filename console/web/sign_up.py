@@ -8,6 +8,7 @@ from sqlalchemy import select
 from wtforms import BooleanField, HiddenField, RadioField, SelectField, StringField
 from wtforms.validators import ValidationError
 
+from console import bounds
 from console.request import actor, database, utc_now
 from console.web import billing
 from console.web.access import Answer, Pages, Role
@@ -116,7 +117,7 @@ def form() -> Answer:
     form = SignUpForm(request.form if sent else request.args)
     if not sent:
         form.key.data = form.key.default()
-    clubs = database().scalars(select(Club).order_by(Club.name)).all()
+    clubs = database().scalars(bounds.theirs(select(Club)).order_by(Club.name)).all()
     club = form.chosen_club = _chosen(form.club, clubs)
     offers = on_sale.offers(database(), club) if club else []
     offer = form.chosen_offer = _chosen(form.offer, offers)

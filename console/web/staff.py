@@ -1,19 +1,23 @@
 """Staff accounts and their roles, and everybody's own password."""
 
-from flask import abort, request, url_for
+import secrets
+
+from flask import abort, current_app, request, url_for
 from flask_login import current_user
 from sqlalchemy import func, select
 from wtforms import PasswordField, SelectChoice, SelectField
-from wtforms.validators import EqualTo, InputRequired, Length
+from wtforms.validators import EqualTo, InputRequired, Length, Optional
 
+from console import links
 from console.request import actor, database, utc_now
 from console.web.access import Answer, Pages, Role
-from console.web.fields import text_field
+from console.web.fields import Ticks, text_field
 from console.web.forms import Form, page, pressed
 from console.web.login import begin_session, login_failed
+from models.catalogue.clubs import Club
 from models.database.naming import MAX_NAME_LENGTH
 from models.errors import WrongLogin, WrongPassword
-from models.staff import accounts, logins
+from models.staff import accounts, logins, second_factor
 from models.staff.accounts import MIN_PASSWORD_LENGTH, Staff
 from models.staff.tokens import ApiToken
 
@@ -35,6 +39,16 @@ def _new_password(description: str = f"At least {MIN_PASSWORD_LENGTH} characters
     return PasswordField("New password", checks, description=description, render_kw=_NEW_PASSWORD)
 
 
+def _clubs() -> Ticks:
+    known = select(Club).order_by(func.lower(Club.name))
+    return Ticks(
+        "Clubs",
+        coerce=int,
+        choices=lambda: [(club.id, club.name) for club in database().scalars(known)],
+        description="What the person sees and does is of these clubs. None ticked: all clubs, also those to come.",
+    )
+
+
 def _role() -> SelectField:
     return SelectField("Role", choices=[SelectChoice(role.value, text) for role, text in MAY.items()])
 
@@ -45,6 +59,7 @@ class AccountForm(Form):
     email = text_field("E-mail", "Type the address to log in with.", most=MAX_NAME_LENGTH, type="email")
     name = text_field("Name", "Type the person's name.", most=MAX_NAME_LENGTH)
     role = _role()
+    clubs = _clubs()
     password = _new_password(
         f"At least {MIN_PASSWORD_LENGTH} characters. Hand it over in person; it can be changed after logging in."
     )
@@ -54,6 +69,12 @@ class RoleForm(Form):
     """Another role."""
 
     role = _role()
+
+
+class ClubsForm(Form):
+    """The clubs that an account is bound to."""
+
+    clubs = _clubs()
 
 
 class PasswordForm(Form):
@@ -85,18 +106,24 @@ def overview() -> Answer:
 @pages.form("/new", Role.ADMIN)
 def new() -> Answer:
     """Add an account."""
-    form = AccountForm()
+    form, way = AccountForm(), links.of(current_app)
+    if way:
+        form.password.validators = [Optional(), *form.password.validators[1:]]
+        form.password.description += " Left empty, a mail with a link to choose one goes to the person."
 
     def act() -> tuple[str, str]:
+        if way and not form.password.data:
+            way.mail(form.text("email"), actor(), invited=True)
         person = accounts.add(
             database(),
             email=form.text("email"),
             name=form.text("name"),
             role=Role(form.role.data),
-            password=form.password.data,
+            password=form.password.data or secrets.token_urlsafe(),
             by=actor(),
             now=utc_now(),
         )
+        accounts.bind(database(), person, form.clubs.data, by=actor())
         return f"{person.name} can log in as {person.email}.", url_for(".overview")
 
     return form.submitted(act) or _page("new", form=form)
@@ -120,6 +147,18 @@ def change_role(staff_id: int) -> Answer:
     return form.submitted(act) or _account(person, role_form=form)
 
 
+@pages.button("/<id:staff_id>/clubs", Role.ADMIN)
+def bind(staff_id: int) -> Answer:
+    """Bind the person to clubs, or to none."""
+    person, form = _find(staff_id), ClubsForm()
+
+    def act() -> tuple[str, str]:
+        accounts.bind(database(), person, form.clubs.data, by=actor())
+        return f"{person.name} sees {_club_names(person)}.", _back(person)
+
+    return form.submitted(act) or _account(person, clubs_form=form)
+
+
 @pages.button("/<id:staff_id>/password", Role.ADMIN)
 def change_password(staff_id: int) -> Answer:
     """Give the person a new password, which ends their sessions."""
@@ -130,6 +169,30 @@ def change_password(staff_id: int) -> Answer:
         return f"{person.name} has a new password, and has to log in with it.", _back(person)
 
     return form.submitted(act) or _account(person, password_form=form)
+
+
+@pages.button("/<id:staff_id>/second-factor", Role.ADMIN)
+def remove_second_factor(staff_id: int) -> Answer:
+    """Let somebody who lost their second factor log in with the password alone, until they set it up again."""
+    person = _find(staff_id)
+
+    def act() -> str:
+        second_factor.turn_off(database(), person, by=actor())
+        return f"{person.name} logs in with the password alone, and can set up a second factor again."
+
+    return pressed(act, _back(person))
+
+
+@pages.button("/<id:staff_id>/invitation", Role.ADMIN)
+def invite(staff_id: int) -> Answer:
+    """Mail the person a link to choose a password."""
+    person, way = _find(staff_id), links.of(current_app) or abort(404)
+
+    def act() -> str:
+        way.mail(person.email, actor(), invited=True)
+        return f"A link to choose a password is on its way to {person.email}."
+
+    return pressed(act, _back(person))
 
 
 @pages.button("/<id:staff_id>/disable", Role.ADMIN)
@@ -191,10 +254,23 @@ def _back(person: Staff) -> str:
 
 def _account(person: Staff, **forms: Form) -> Answer:
     tokens = select(func.count()).where(ApiToken.staff_id == person.id, ApiToken.revoked_at.is_(None))
-    given = {"role_form": RoleForm(formdata=None, role=person.role), "password_form": PasswordForm(formdata=None)}
+    given = {
+        "role_form": RoleForm(formdata=None, role=person.role),
+        "clubs_form": ClubsForm(formdata=None, clubs=person.club_ids or []),
+        "password_form": PasswordForm(formdata=None),
+    }
     return _page("account", person=person, tokens=database().scalar(tokens), **{**given, **forms})
+
+
+def _club_names(person: Staff) -> str:
+    of_these = select(Club.name).where(Club.id.in_(person.club_ids or [])).order_by(func.lower(Club.name))
+    return ", ".join(database().scalars(of_these)) or "all clubs"
+
+
+def _mails() -> bool:
+    return links.of(current_app) is not None
 
 
 def _page(template: str, **window: object) -> Answer:
     people = database().scalars(select(Staff).order_by(Staff.disabled_at.is_not(None), func.lower(Staff.name)))
-    return page(f"staff/{template}.html", people=people.all(), **window)
+    return page(f"staff/{template}.html", people=people.all(), club_names=_club_names, mails=_mails(), **window)

@@ -160,12 +160,12 @@ def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> No
 
 
 def delete_club(session: Session, club: Club) -> None:
-    """Delete a club at which nobody has signed up or checked in. Raises ClubInUse."""
+    """Delete a club at which nobody has signed up or checked in, and to which no account is bound. Raises ClubInUse."""
     club_id, name = club.id, club.name
 
     def refusal() -> ClubInUse:
         held = _memberships(session, club_id)
-        used = counted(held, "membership") if held else "redemptions"
+        used = counted(held, "membership") if held else "redemptions, or staff accounts that are bound to it"
         return ClubInUse(club=name, memberships=used, consequence="it cannot be deleted")
 
     with unless_in_use(session, refusal):

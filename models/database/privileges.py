@@ -91,9 +91,11 @@ MAY: Mapping[str, Mapping[DatabaseRole, str]] = {
     "payments": {WEB: READ, WORKER: CHANGE, CONSOLE: "SELECT, UPDATE"},
     "pinned_terms": {WORKER: ADD, CONSOLE: ADD},
     "reconciliations": {WORKER: CHANGE},
+    "recovery_codes": {CONSOLE: "SELECT, INSERT, DELETE"},
     "redemptions": {WORKER: READ, CONSOLE: f"{ADD}, {_LOCK}"},
     "session_buckets": {WORKER: READ, CONSOLE: ANY},
     "staff": {CONSOLE: CHANGE},
+    "staff_clubs": {CONSOLE: "SELECT, INSERT, DELETE"},
     "webhook_events": {WEB: ADD, WORKER: CHANGE, CONSOLE: f"SELECT, {_STATE}"},
 }  # fmt: skip
 """By table or view, what each role may do; a role that is missing may do nothing.

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, String, TextClause, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 
@@ -38,8 +38,9 @@ from models.ledger.kinds import EntryKind
 from models.ledger.tables import CreditGrant
 from models.members.clocks import clock_of
 from models.members.memberships import Member, lock_member, with_merged
-from models.staff import actions
+from models.staff import actions, theirs
 from models.staff.actions import Actor
+from models.staff.theirs import Clubs
 
 
 class AdjustmentReason(StrEnum):
@@ -194,18 +195,26 @@ def may_decline(adjustment: Adjustment, by: Actor, *, is_manager: bool) -> bool:
     return is_manager or adjustment.asked_by == by.name
 
 
-def waiting(session: Session, member_id: int | None = None) -> Sequence[Adjustment]:
+def waiting(session: Session, member_id: int | None = None, club_ids: Clubs = None) -> Sequence[Adjustment]:
     """The adjustments that wait for a second person, the oldest first: all, or one member's."""
-    query = select(Adjustment).where(Adjustment.decided_at.is_(None)).order_by(Adjustment.id)
+    query = select(Adjustment).where(Adjustment.decided_at.is_(None), of_clubs(club_ids)).order_by(Adjustment.id)
     query = query.options(joinedload(Adjustment.member), joinedload(Adjustment.item))
     if member_id is not None:
         query = query.where(Adjustment.member_id.in_(with_merged(session, member_id)))
     return session.scalars(query).all()
 
 
-def count_waiting(session: Session) -> int:
+def count_waiting(session: Session, club_ids: Clubs = None) -> int:
     """How many adjustments wait for a second person."""
-    return session.scalar(select(func.count()).where(Adjustment.decided_at.is_(None))) or 0
+    return (
+        session.scalar(select(func.count(Adjustment.id)).where(Adjustment.decided_at.is_(None), of_clubs(club_ids)))
+        or 0
+    )
+
+
+def of_clubs(club_ids: Clubs) -> ColumnElement[bool] | TextClause:
+    """The condition that an adjustment is of a member of these clubs."""
+    return theirs.only(theirs.member("adjustments.member_id"), club_ids)
 
 
 def _apply(session: Session, adjustment: Adjustment, member_id: int, verb: str, by: Actor, now: datetime) -> None:

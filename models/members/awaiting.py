@@ -8,6 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database.arrays import array
+from models.staff import theirs
+from models.staff.theirs import Clubs
 
 LONG = timedelta(days=14)
 """After which a membership that still awaits its first payment is shown on Operations."""
@@ -29,6 +31,7 @@ _AWAITING = text(f"""
     WHERE (CAST(:ids AS bigint[]) IS NULL OR m.id = ANY(CAST(:ids AS bigint[])))
       AND (CAST(:before AS timestamptz) IS NULL OR m.recorded_at < :before)
       AND m.id > :after
+      AND {theirs.membership("m.id")}
       AND m.withdrawn_at IS NULL
       AND NOT {PAID}
       AND NOT EXISTS (SELECT FROM life_in_force e WHERE e.membership_id = m.id AND e.kind = 'end')
@@ -53,16 +56,18 @@ class Awaiting(NamedTuple):
 
 
 def page(
-    session: Session, *, now: datetime, longer_than: timedelta = LONG, after: int = 0, limit: int | None = None
-) -> Sequence[Awaiting]:
-    """Those that have awaited it for longer than that, the longest first; `after` is the id of the last one seen."""
-    values = {"ids": None, "before": now - longer_than, "after": after, "limit": limit}
+    session: Session, *, now: datetime, longer_than: timedelta = LONG, after: int = 0, limit: int | None = None,
+    club_ids: Clubs = None,
+) -> Sequence[Awaiting]:  # fmt: skip
+    """Those of these clubs that have awaited it for longer, the longest first; `after` is the id of the last seen."""
+    clubs = theirs.written(club_ids)
+    values = {"ids": None, "before": now - longer_than, "after": after, "limit": limit, "clubs": clubs}
     return [Awaiting(*row) for row in session.execute(_AWAITING, values)]
 
 
 def of(session: Session, membership_ids: Collection[int]) -> dict[int, Awaiting]:
     """Those of these memberships that await it, by their ids."""
-    values = {"ids": array(membership_ids), "before": None, "after": 0, "limit": None}
+    values = {"ids": array(membership_ids), "before": None, "after": 0, "limit": None, "clubs": None}
     return {row.membership_id: Awaiting(*row) for row in session.execute(_AWAITING, values)}
 
 

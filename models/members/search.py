@@ -3,16 +3,18 @@
 Read only. Each kind of search has its index.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import Index, func, select, text, tuple_
+from sqlalchemy import Index, TextClause, func, select, text, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from models.members import overdue
 from models.members.lookup import id_given
 from models.members.memberships import WITH_PLANS, Member, Membership
+from models.staff import theirs
+from models.staff.theirs import Clubs
 
 
 class Reason(StrEnum):
@@ -69,10 +71,12 @@ EMAIL_PREFIX = Index(
 )
 NAME_ORDER = Index("ix_members_name", func.lower(Member.name), Member.id)
 
+
 # References are unique by endpoint, of which there are few: stepping from one to the next finds a
 # reference on any of them without a further index on a table that every payment writes to. What is found
 # is few: subqueries and LIMIT 1 have it looked up row by row, where a join might be planned to read a table through.
-_SEARCH = text("""
+def _search(of_clubs: Callable[[str], str]) -> TextClause:
+    return text(f"""
     WITH RECURSIVE payment_endpoints AS (
         (SELECT endpoint FROM payments ORDER BY endpoint LIMIT 1)
         UNION ALL
@@ -108,11 +112,12 @@ _SEARCH = text("""
         UNION ALL
         (SELECT id, 4, NULL FROM members
          WHERE lower(email) ~>=~ lower(:text) AND lower(email) ~<~ (lower(:text) || :last)
-           AND erased_at IS NULL
+           AND erased_at IS NULL AND {of_clubs("members.id")}
          ORDER BY lower(email) USING ~<~ LIMIT :limit)
         UNION ALL
         (SELECT id, 5, NULL FROM members
          WHERE name_words(name) @@ (SELECT words FROM named) AND merged_into IS NULL AND erased_at IS NULL
+           AND {of_clubs("members.id")}
          ORDER BY lower(name), id LIMIT :limit)
     ), leads_to AS (
         SELECT member_id, rank, endpoint FROM found
@@ -126,16 +131,20 @@ _SEARCH = text("""
     SELECT m.id, m.name, m.email, s.rank, s.endpoint
     FROM surest s
     CROSS JOIN LATERAL (SELECT * FROM members WHERE id = s.member_id AND merged_into IS NULL LIMIT 1) m
+    WHERE {of_clubs("m.id")}
     ORDER BY s.rank, CASE s.rank WHEN 5 THEN lower(m.name) ELSE lower(m.email) END, m.id
     LIMIT :limit
 """)
 
+
+_SEARCH, _SEARCH_OF_CLUBS = _search(lambda _: "true"), _search(theirs.member)
+"""That of somebody who sees all clubs stays as simple as it can be."""
 _REASONS = dict(enumerate(Reason))
 _LAST_CHARACTER = chr(0x10FFFF)
 
 
-def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
-    """Up to `limit` members that the text finds, each once, the surest reason first.
+def search(session: Session, sought: str, limit: int, *, club_ids: Clubs = None) -> Sequence[Found]:
+    """Up to `limit` members, of these clubs, that the text finds, each once, the surest reason first.
 
     An id (`12`, `#12`), a billing or payment reference, and the idempotency key of a redemption count whole and as
     written; an e-mail address by how it begins; a name by how its words begin, in any order. Neither case nor, in
@@ -146,22 +155,27 @@ def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
     if not wanted:
         return []
     values = {"text": wanted, "limit": limit, "last": _LAST_CHARACTER, "id": id_given(wanted)}
+    statement = _SEARCH
+    if club_ids is not None:
+        statement, values["clubs"] = _SEARCH_OF_CLUBS, theirs.written(club_ids)
     return [
         Found(member_id, name, email, _REASONS[rank], endpoint)
-        for member_id, name, email, rank, endpoint in session.execute(_SEARCH, values)
+        for member_id, name, email, rank, endpoint in session.execute(statement, values)
     ]
 
 
 def browse(
-    session: Session, *, limit: int, after: int | None = None, before: int | None = None, only_overdue: bool = False
-) -> Leaf:
+    session: Session, *, limit: int, after: int | None = None, before: int | None = None, only_overdue: bool = False,
+    club_ids: Clubs = None,
+) -> Leaf:  # fmt: skip
     """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first.
 
-    All members, or those whose dues are overdue; without those that were merged into others or erased.
+    All members of these clubs, or those whose dues are overdue; without those that were merged into others or erased.
     """
     name = func.lower(Member.name)
     query = select(Member).options(_BOUGHT).limit(limit + 1)
     query = query.where(Member.merged_into.is_(None), Member.erased_at.is_(None))
+    query = query.where(theirs.only(theirs.member("members.id"), club_ids))
     if only_overdue:
         query = query.where(Member.id.in_(select(overdue.MEMBERS)))
     cursor = before or after

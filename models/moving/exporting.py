@@ -15,8 +15,9 @@ from models import spreadsheet
 from models.errors import NotFound
 from models.moving.exports import BY_NAME, Export
 from models.spreadsheet import Cell
-from models.staff import actions
+from models.staff import actions, theirs
 from models.staff.actions import Actor
+from models.staff.theirs import Clubs
 from models.wording import amount
 
 BATCH = 2000
@@ -31,22 +32,26 @@ def begin(session: Session, name: str, *, as_of: datetime | None, by: Actor) -> 
     return export
 
 
-def pieces(session: Session, export: Export, now: datetime, *, as_of: datetime | None = None) -> Iterator[str]:
-    """The file as CSV in pieces, without formulas; its session must not do anything else meanwhile."""
+def pieces(
+    session: Session, export: Export, now: datetime, *, as_of: datetime | None = None, club_ids: Clubs = None
+) -> Iterator[str]:
+    """The file, of these clubs, as CSV in pieces, without formulas; its session must not do anything else meanwhile."""
     headings = [column.name for column in export.columns]
-    return spreadsheet.pieces(headings, _batches(session, export, now, as_of))
+    return spreadsheet.pieces(headings, _batches(session, export, now, as_of, club_ids))
 
 
 def _batches(
-    session: Session, export: Export, now: datetime, as_of: datetime | None
+    session: Session, export: Export, now: datetime, as_of: datetime | None, club_ids: Clubs
 ) -> Iterator[list[tuple[Cell, ...]]]:
     # Whoever takes the file may take it slowly: a pipe that somebody reads page by page.
     session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '1h'"))
     # The database's clock may be ahead of ours.
-    moments = {"at": as_of or now, "known": as_of or datetime.max.replace(tzinfo=UTC)}
+    wanted = {"at": as_of or now, "known": as_of or datetime.max.replace(tzinfo=UTC), "clubs": theirs.written(club_ids)}
     money = [place for place, column in enumerate(export.columns) if column.currency]
     rows = session.execute(
-        text(export.sql), moments, execution_options={"stream_results": True, "max_row_buffer": BATCH}
+        text(export.sql),
+        wanted,
+        execution_options={"stream_results": True, "max_row_buffer": BATCH},
     )
     for batch in rows.partitions(BATCH):
         yield [_cells(row, money) for row in batch]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from models.ledger import kinds
 from models.moving import columns
 from models.moving.columns import NEVER, NO, SEPARATOR, YES, Kind
+from models.staff import theirs
 
 
 class Column(NamedTuple):
@@ -30,13 +31,15 @@ class Export(NamedTuple):
     columns: tuple[Column, ...]
     source: str
     order: str
+    whose: str = theirs.member("m.id")
+    """SQL: the row is of the clubs `:clubs`, or they are NULL. It goes on the condition at the end of the source."""
 
     @property
     def sql(self) -> str:
         """All rows of the file, in order."""
         columns = [column.sql for column in self.columns]
         columns += [column.currency for column in self.columns if column.currency]
-        return f"SELECT {', '.join(columns)} {self.source} ORDER BY {self.order}"
+        return f"SELECT {', '.join(columns)} {self.source} AND {self.whose} ORDER BY {self.order}"
 
 
 _SUMS = f"""
@@ -157,6 +160,7 @@ EXPORTS = (
         ) frozen ON true
         WHERE {_THERE} AND m.erased_at IS NULL""",
         "ms.id",
+        theirs.membership("ms.id"),
     ),
     Export(
         Kind.BALANCES.value,
@@ -232,6 +236,7 @@ EXPORTS = (
         f"""FROM memberships ms JOIN members m ON m.id = ms.member_id {_PLAN}
         WHERE {_THERE}""",
         "ms.id",
+        theirs.membership("ms.id"),
     ),
     Export(
         "grants",
@@ -260,7 +265,8 @@ EXPORTS = (
         JOIN items i ON i.id = g.item_id
         LEFT JOIN grant_clubs c ON c.grant_id = g.id
         LEFT JOIN payments p ON p.id = g.payment_id
-        LEFT JOIN actions a ON a.id = g.action_id""",
+        LEFT JOIN actions a ON a.id = g.action_id
+        WHERE true""",
         "g.id",
     ),
     Export(
@@ -359,6 +365,7 @@ EXPORTS = (
             WHERE same.root_id = p.id AND f.kind = 'paid' AND f.recorded_at <= CAST(:known AS timestamptz)
         )""",
         "p.id, ms.id, i.name",
+        theirs.payment("p.id"),
     ),
     Export(
         "actions",
@@ -375,6 +382,7 @@ EXPORTS = (
         ),
         "FROM actions a WHERE a.recorded_at <= CAST(:known AS timestamptz)",
         "a.id",
+        theirs.member("a.member_id"),
     ),
 )  # fmt: skip
 BY_NAME = {export.name: export for export in EXPORTS}

@@ -23,8 +23,9 @@ from models.members.memberships import Membership, lock_member
 from models.payments import recorded
 from models.payments.facts import Announced
 from models.payments.proposals import OF_ENDS, UNDOES, Act, Does, Proposal, Word, proposals
-from models.staff import actions
+from models.staff import actions, theirs
 from models.staff.actions import Actor
+from models.staff.theirs import Clubs, Kind
 
 PROVIDERS = {
     "adyen": "Adyen", "authorize_net": "Authorize.Net", "braintree": "Braintree", "gocardless": "GoCardless",
@@ -159,9 +160,11 @@ def of_memberships(
     return _open(session, _OF_MEMBERSHIPS, {"memberships": array(membership_ids)}, processors)
 
 
-def every(session: Session, processors: Mapping[str, str]) -> list[Announcement]:
-    """All open proposals, the latest first."""
-    return _open(session, _MAY_BE_OPEN, {"by_itself": False}, processors)
+def every(session: Session, processors: Mapping[str, str], club_ids: Clubs = None) -> list[Announcement]:
+    """All open proposals for memberships of these clubs, the latest first."""
+    found = _open(session, _MAY_BE_OPEN, {"by_itself": False}, processors)
+    seen = theirs.of(session, Kind.MEMBERSHIP, {one.membership_id for one in found}, club_ids)
+    return [one for one in found if one.membership_id in seen]
 
 
 def count(session: Session) -> int:

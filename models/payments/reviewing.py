@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from models.errors import CountChanged, WrongState
 from models.payments.reviews import ReviewReason
-from models.staff import actions
+from models.staff import actions, theirs
 from models.staff.actions import Actor
+from models.staff.theirs import Clubs
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -105,6 +106,7 @@ _PAGE = text(f"""
           AND (CAST(:payment AS bigint) IS NULL OR r.payment_id = :payment)
           AND (CAST(:endpoint AS text) IS NULL OR p.endpoint = :endpoint)
           AND (CAST(:member AS bigint) IS NULL OR {_OF_MEMBER})
+          AND {theirs.payment("p.id")}
         GROUP BY r.payment_id
         HAVING (CAST(:reason AS text) IS NULL OR :reason = ANY(array_agg(r.reason)))
            AND (CAST(:after_at AS timestamptz) IS NULL
@@ -139,11 +141,12 @@ _PAGE = text(f"""
 
 def page(
     session: Session, *, limit: int | None = None, reason: ReviewReason | None = None, endpoint: str | None = None,
-    member_id: int | None = None, after: Place | None = None,
+    member_id: int | None = None, after: Place | None = None, club_ids: Clubs = None,
 ) -> list[InReview]:  # fmt: skip
-    """The payments in review, the longest waiting first; `after` is the place of the last one seen."""
+    """The payments in review, of these clubs, the longest waiting first; `after` is the place of the last one seen."""
     at, last = after or (None, None)
-    return _read(session, reason=reason, endpoint=endpoint, member=member_id, after_at=at, after=last, limit=limit)
+    wanted = {"reason": reason, "endpoint": endpoint, "member": member_id, "clubs": theirs.written(club_ids)}
+    return _read(session, **wanted, after_at=at, after=last, limit=limit)
 
 
 def of_payment(session: Session, payment_id: int) -> InReview | None:
@@ -152,7 +155,7 @@ def of_payment(session: Session, payment_id: int) -> InReview | None:
 
 
 def _read(session: Session, **wanted: object) -> list[InReview]:
-    values = dict.fromkeys(("payment", "reason", "member", "endpoint", "after_at", "after"))
+    values = dict.fromkeys(("payment", "reason", "member", "endpoint", "after_at", "after", "clubs"))
     return [
         InReview(
             row.payment_id, row.endpoint, row.reference, row.amount_minor, row.currency, row.paid_at, row.since,
@@ -170,6 +173,7 @@ _COUNTS = text(f"""
     SELECT r.reason, count(DISTINCT r.payment_id) FROM payment_reviews r JOIN payments p ON p.id = r.payment_id
     WHERE r.answered_by IS NULL AND (CAST(:endpoint AS text) IS NULL OR p.endpoint = :endpoint)
       AND (CAST(:member AS bigint) IS NULL OR {_OF_MEMBER})
+      AND {theirs.payment("p.id")}
     GROUP BY GROUPING SETS ((r.reason), ())
     ORDER BY 2 DESC, 1
 """)
@@ -183,9 +187,12 @@ class Counts(NamedTuple):
     """For each reason, the most frequent first; a payment can have several."""
 
 
-def counts(session: Session, endpoint: str | None = None, member_id: int | None = None) -> Counts:
-    """How many payments of the endpoint and of the member stand in review."""
-    rows = session.execute(_COUNTS, {"endpoint": endpoint, "member": member_id}).all()
+def counts(
+    session: Session, endpoint: str | None = None, member_id: int | None = None, club_ids: Clubs = None
+) -> Counts:
+    """How many payments of the endpoint, of the member and of these clubs stand in review."""
+    wanted = {"endpoint": endpoint, "member": member_id, "clubs": theirs.written(club_ids)}
+    rows = session.execute(_COUNTS, wanted).all()
     by_reason = {ReviewReason(reason): count for reason, count in rows if reason}
     return Counts(next((count for reason, count in rows if not reason), 0), by_reason)
 
@@ -209,17 +216,18 @@ def accept(session: Session, payment_id: int, *, reason: str, by: Actor) -> None
     session.execute(_ACCEPT, {"act": act, "payment": found.payment_id})
 
 
-_ACCEPT_KIND = text("""
+_ACCEPT_KIND = text(f"""
     UPDATE payment_reviews r SET answered_by = :act FROM payments p
     WHERE p.id = r.payment_id AND r.answered_by IS NULL AND r.reason = :reason
-      AND (CAST(:endpoint AS text) IS NULL OR p.endpoint = :endpoint)
+      AND (CAST(:endpoint AS text) IS NULL OR p.endpoint = :endpoint) AND {theirs.payment("p.id")}
 """)
 
 
 def accept_all(
-    session: Session, kind: ReviewReason, *, expected: int, reason: str, by: Actor, endpoint: str | None = None
-) -> int:
-    """Accept this reason for all payments that have it. Returns how many.
+    session: Session, kind: ReviewReason, *, expected: int, reason: str, by: Actor, endpoint: str | None = None,
+    club_ids: Clubs = None,
+) -> int:  # fmt: skip
+    """Accept this reason for all payments of these clubs that have it. Returns how many.
 
     `expected` is the number that the person has seen and confirmed. Raises CountChanged if it is another now,
     ReasonMissing or TextTooLong.
@@ -227,7 +235,8 @@ def accept_all(
     reason = actions.reason_given(reason)
     where = f" on {endpoint}" if endpoint else ""
     act = actions.log(session, by, "accept payments", f"{expected} payments in review as {kind}{where}", reason=reason)
-    accepted = session.connection().execute(_ACCEPT_KIND, {"act": act, "reason": kind, "endpoint": endpoint}).rowcount
+    wanted = {"act": act, "reason": kind, "endpoint": endpoint, "clubs": theirs.written(club_ids)}
+    accepted = session.connection().execute(_ACCEPT_KIND, wanted).rowcount
     if accepted != expected:
         raise CountChanged(expected=expected, found=accepted)
     return accepted

@@ -3,24 +3,40 @@
 Every change is written to the action log, in its own transaction.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from threading import BoundedSemaphore
+from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from sqlalchemy import CheckConstraint, String, exists, or_, select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    LargeBinary,
+    String,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+from sqlalchemy.orm import Mapped, Session, column_property, mapped_column
 
 from models.database.base import Base, Id, RecordedAt, one_of
 from models.database.naming import MAX_NAME_LENGTH, email_given, name_given
-from models.errors import LastAdmin, PasswordIsLoginName, PasswordTooShort, StaffExists
+from models.errors import LastAdmin, NotFound, PasswordIsLoginName, PasswordTooShort, StaffExists
 from models.staff import actions
 from models.staff.actions import Actor
 
 MIN_PASSWORD_LENGTH = 12
+SEED_BYTES = 20
+"""Of a second factor (models/staff/second_factor.py)."""
 
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """How passwords are hashed: argon2id with OWASP's parameters. Those hashed otherwise are hashed anew at their login."""
@@ -54,6 +70,15 @@ def may(role: str, *needed: Role) -> bool:
     return role in needed or not _ALSO[Role(role)].isdisjoint(needed)
 
 
+class StaffClub(Base):
+    """A club that an account is bound to. An account without any sees all clubs."""
+
+    __tablename__ = "staff_clubs"
+
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"), primary_key=True)
+    club_id: Mapped[int] = mapped_column(ForeignKey("clubs.id"), primary_key=True, index=True)
+
+
 class Staff(Base):
     """The account of a person who works here, known by an e-mail address."""
 
@@ -61,6 +86,10 @@ class Staff(Base):
     __table_args__ = (
         CheckConstraint("email = lower(email) AND email ~ '^[^@[:space:]]+@[^@[:space:]]+$'", "email"),
         CheckConstraint(one_of("role", Role), "role"),
+        CheckConstraint(
+            f"(second_factor IS NULL) = (second_factor_step IS NULL) AND length(second_factor) = {SEED_BYTES}",
+            "second_factor",
+        ),
     )
 
     id: Mapped[Id]
@@ -74,11 +103,26 @@ class Staff(Base):
     recorded_at: Mapped[RecordedAt]
     last_login_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
+    second_factor: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The seed of its codes; None: it logs in with its password alone."""
+    second_factor_step: Mapped[int | None] = mapped_column(BigInteger)
+    """The time step of the newest code that was accepted: no code of it, or of an earlier one, is accepted again."""
+
+    if TYPE_CHECKING:
+        club_ids: list[int] | None
+        """The clubs that it is bound to: what it sees and does is theirs. None: all clubs."""
 
     @property
     def active(self) -> bool:
         """Whether the account can be used."""
         return self.disabled_at is None
+
+
+# Read with the account, so that no request needs a query for it.
+_CLUBS = select(func.array_agg(aggregate_order_by(StaffClub.club_id, StaffClub.club_id)))
+Staff.club_ids = column_property(  # type: ignore[assignment]
+    _CLUBS.where(StaffClub.staff_id == Staff.id).correlate_except(StaffClub).scalar_subquery()
+)
 
 
 def login_name(email: str) -> str:
@@ -127,6 +171,31 @@ def change_role(session: Session, person: Staff, role: Role, *, by: Actor) -> No
         raise LastAdmin(email=person.email)
     actions.log(session, by, "change role", f"{named(person)} from {person.role} to {role}")
     person.role = role.value
+
+
+_CLUB_NAMES = text("SELECT id, name FROM clubs WHERE id = ANY(:ids) ORDER BY name, id FOR KEY SHARE")
+
+
+def bind(session: Session, person: Staff, club_ids: Collection[int], *, by: Actor) -> None:
+    """Binds the account to these clubs, from its next request on; to all clubs where there are none.
+
+    Raises NotFound for an unknown club, or LastAdmin: an admin who is bound to clubs sees to no accounts.
+    """
+    another = _lock(session, person)
+    wanted = sorted(set(club_ids))
+    if wanted == (person.club_ids or []):
+        return
+    if wanted and not another:
+        raise LastAdmin(field="clubs", email=person.email)
+    names: dict[int, str] = dict(session.execute(_CLUB_NAMES, {"ids": wanted}).all())
+    if missing := [one for one in wanted if one not in names]:
+        raise NotFound(field="clubs", what="club", name=missing[0])
+    session.execute(delete(StaffClub).where(StaffClub.staff_id == person.id))
+    session.add_all(StaffClub(staff_id=person.id, club_id=one) for one in wanted)
+    session.flush()
+    session.expire(person, ["club_ids"])
+    where = ", ".join(f"club {one}, {name}" for one, name in names.items()) or "all clubs"
+    actions.log(session, by, "bind account", f"{named(person)} to {where}")
 
 
 def disable(session: Session, person: Staff, *, by: Actor, now: datetime) -> None:
@@ -200,7 +269,7 @@ def _typed(password: str) -> bytes:
 
 
 def _lock(session: Session, person: Staff) -> bool:
-    """Locks and rereads the account; whether an active admin remains without it.
+    """Locks and rereads the account; whether an active admin who sees all clubs remains without it.
 
     All active admins are locked with it, in the order of ids, so that of two who would
     each leave the other as the last one, the second waits and then sees what the first did.
@@ -208,8 +277,12 @@ def _lock(session: Session, person: Staff) -> bool:
     admins = (Staff.role == Role.ADMIN) & Staff.disabled_at.is_(None)
     query = select(Staff).where(or_(Staff.id == person.id, admins)).order_by(Staff.id)
     locked = session.scalars(query.with_for_update(key_share=True).execution_options(populate_existing=True)).all()
-    others = [one for one in locked if one.id != person.id]
-    return bool(others) or person.role != Role.ADMIN
+    # Asked again: what a locking query reads of other tables may be older than the lock.
+    of_these = StaffClub.staff_id.in_([one.id for one in locked])
+    bound = set(session.scalars(select(StaffClub.staff_id).where(of_these)))
+    session.expire(person, ["club_ids"])
+    others = {one.id for one in locked} - {person.id} - bound
+    return bool(others) or person.role != Role.ADMIN or person.id in bound
 
 
 def named(person: Staff) -> str:

@@ -12,6 +12,8 @@ from models.database.base import Base, Id, RecordedAt
 from models.database.naming import visible
 from models.database.paging import newest_first
 from models.errors import ReasonMissing, TextTooLong
+from models.staff import theirs
+from models.staff.theirs import Clubs
 
 MAX_REASON_LENGTH = 1000
 """Of what a person writes; what is kept may say more beside it."""
@@ -75,12 +77,15 @@ class Page(NamedTuple):
 def page(
     session: Session, *, limit: int, before: int | None = None, actor: str | None = None, verb: str | None = None,
     member_ids: Sequence[int] | None = None, since: datetime | None = None, until: datetime | None = None,
+    club_ids: Clubs = None,
 ) -> Page:  # fmt: skip
     """Up to `limit` actions, the newest first, from those older than the cursor `before`.
 
+    For somebody who is bound to clubs, those on members of these clubs.
+
     Optionally of one actor, verb or member (with all of its ids), and recorded from `since` on and before `until`, UTC.
     """
-    query = select(Action)
+    query = select(Action).where(theirs.only(theirs.member("actions.member_id"), club_ids))
     for column, wanted in ((Action.actor, actor), (Action.verb, verb)):
         if wanted is not None:
             query = query.where(column == wanted)

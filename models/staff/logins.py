@@ -12,8 +12,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.arrays import array
 from models.database.base import Base
-from models.errors import TooManyFailures, WrongLogin
-from models.staff import accounts, actions
+from models.errors import TooManyFailures, WrongCode, WrongLogin
+from models.staff import accounts, actions, second_factor
 from models.staff.accounts import Staff
 from models.staff.actions import Actor
 
@@ -26,6 +26,10 @@ UNKNOWN = "somebody unknown"
 WINDOW = timedelta(minutes=15)
 LASTS = timedelta(days=7)
 """A login ends after that time, also for a busy person."""
+
+
+Keys = tuple[bytes, bytes]
+"""Those under which the failures of an account and of an address are counted."""
 
 
 class Login(Base):
@@ -57,6 +61,8 @@ def log_in(
 ) -> Staff | WrongLogin | TooManyFailures:
     """The person with that login name and password, or the reason for the refusal; commit in either case.
 
+    One with a second factor is not logged in yet: `log_in_with_code` comes next.
+
     A refusal is returned rather than raised because the failure has to stay counted. After 5
     failures of the account, or 50 from the address, in 15 minutes, whatever is tried is refused
     until the 15 minutes are over. Neither the answer nor its time reveals whether the account is
@@ -65,31 +71,67 @@ def log_in(
     the account, if there is one, for the log alone. The account's last failure stands in the action log.
     """
     person = check(session, email=email, password=password, address=address, now=now)
-    if isinstance(person, Staff):
-        person.last_login_at = now
-        actions.log(session, Actor(person.email, address), "log in", accounts.named(person))
+    if isinstance(person, Staff) and person.second_factor is None:
+        _note_login(session, person, address, now)
     return person
+
+
+def log_in_with_code(
+    session: Session, person: Staff, code: str, *, key: str, address: str, now: datetime
+) -> Staff | WrongCode | TooManyFailures:
+    """The person whose password was right, if that is a code of their second factor; otherwise as `log_in`.
+
+    Wrong codes count as wrong passwords do, and a right password takes back no failure of an account that has a second
+    factor: who knows the password alone has 5 tries in 15 minutes. `key` is the console's secret.
+    """
+    keys = _keys(person.email, address)
+    if refusal := _refusal(session, keys, now):
+        return refusal
+    locked = accounts.find(session, person.email, lock=True)
+    if not locked or not second_factor.accept(session, locked, code, key=key, address=address, now=now):
+        _note_failure(session, keys, locked, address, now)
+        return WrongCode(account=person.id)
+    session.execute(delete(LoginFailures).where(LoginFailures.key == keys[0]))
+    _note_login(session, locked, address, now)
+    return locked
+
+
+def _note_login(session: Session, person: Staff, address: str, now: datetime) -> None:
+    person.last_login_at = now
+    actions.log(session, Actor(person.email, address), "log in", accounts.named(person))
 
 
 def check(
     session: Session, *, email: str, password: str, address: str, now: datetime
 ) -> Staff | WrongLogin | TooManyFailures:
     """Whether that is the account's password, counted and refused as by `log_in`; for a person who is logged in."""
-    account, origin = keys = (_key("account", accounts.login_name(email)), _key("address", _network(address)))
-    session.execute(_IN_TURN, {"locks": array(int.from_bytes(key[:8], signed=True) for key in keys)})
-    if until := _refused_until(session, account, origin, now):
-        wait = until - now
-        return TooManyFailures(minutes=ceil(wait / timedelta(minutes=1)), seconds=ceil(wait.total_seconds()))
+    keys = _keys(email, address)
+    if refusal := _refusal(session, keys, now):
+        return refusal
     # Locked, so that a password changed meanwhile is not undone by rehashing the old one.
     person = accounts.find(session, email, lock=True)
     if not accounts.verify(person, password) or person is None or not person.active:
-        if _count(session, account, origin, now) == MAX_FAILURES and person:
-            why = f"{MAX_FAILURES} failed logins, the last from there: closed for {WINDOW // timedelta(minutes=1)} min"
-            actions.log(session, Actor(UNKNOWN, address), "lock login", accounts.named(person), reason=why)
+        _note_failure(session, keys, person, address, now)
         return WrongLogin(account=person and person.id)
     accounts.rehash(person, password)
-    session.execute(delete(LoginFailures).where(LoginFailures.key == account))
+    if person.second_factor is None:
+        session.execute(delete(LoginFailures).where(LoginFailures.key == keys[0]))
     return person
+
+
+def _refusal(session: Session, keys: Keys, now: datetime) -> TooManyFailures | None:
+    """Waits for other tries of the account or address; whether there were too many."""
+    session.execute(_IN_TURN, {"locks": array(int.from_bytes(key[:8], signed=True) for key in keys)})
+    if not (until := _refused_until(session, *keys, now)):
+        return None
+    wait = until - now
+    return TooManyFailures(minutes=ceil(wait / timedelta(minutes=1)), seconds=ceil(wait.total_seconds()))
+
+
+def _note_failure(session: Session, keys: Keys, person: Staff | None, address: str, now: datetime) -> None:
+    if _count(session, *keys, now) == MAX_FAILURES and person:
+        why = f"{MAX_FAILURES} failed logins, the last from there: closed for {WINDOW // timedelta(minutes=1)} min"
+        actions.log(session, Actor(UNKNOWN, address), "lock login", accounts.named(person), reason=why)
 
 
 def change_password(session: Session, person: Staff, password: str, *, by: Actor, now: datetime) -> None:
@@ -132,6 +174,19 @@ _IN_TURN = text("""
     SELECT pg_advisory_xact_lock(lock)
     FROM (SELECT unnest(CAST(:locks AS bigint[])) AS lock ORDER BY lock) AS locks
 """)
+
+
+def count_links(session: Session, email: str, address: str, now: datetime) -> TooManyFailures | None:
+    """Counts that a link to set a password was asked for; whether too many were, by the limits of failed logins."""
+    keys = _keys(email, address, "link ")
+    refusal = _refusal(session, keys, now)
+    if refusal is None:
+        _count(session, *keys, now)
+    return refusal
+
+
+def _keys(email: str, address: str, what: str = "") -> Keys:
+    return _key(f"{what}account", accounts.login_name(email)), _key(f"{what}address", _network(address))
 
 
 def _key(kind: str, name: str) -> bytes:

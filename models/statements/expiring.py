@@ -9,6 +9,9 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.staff import theirs
+from models.staff.theirs import Clubs
+
 BATCH = 2000
 
 
@@ -41,7 +44,7 @@ class ExpiringGrant(NamedTuple):
 
 
 # The index on expires_at bounds the grants: no local day ends later than 15 h after the UTC day of its date.
-_GRANTS = """
+_GRANTS = f"""
     SELECT g.id, g.member_id, g.item_id, g.remaining, g.expires_at, c.club,
            CAST((g.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date) AS last_day,
            CAST(CAST(:now AS timestamptz) AT TIME ZONE c.time_zone AS date) AS today,
@@ -51,6 +54,7 @@ _GRANTS = """
     WHERE g.remaining > 0
       AND NOT EXISTS (SELECT FROM members t WHERE t.id = g.member_id AND t.is_test)
       AND g.expires_at > :now AND g.expires_at <= CAST(:now AS timestamptz) + make_interval(days => :days + 1)
+      AND {theirs.club("c.club_id")}
 """
 
 _SUMMARY = text(f"""
@@ -75,15 +79,17 @@ _PAGE = text(f"""
 """)
 
 
-def summary(session: Session, now: datetime, *, days: int = 7) -> list[Expiring]:
-    """By club and item: the sessions whose last usable day is today or one of the next, `days` in all."""
-    return [Expiring(*row) for row in session.execute(_SUMMARY, {"now": now, "days": days})]
+def summary(session: Session, now: datetime, *, days: int = 7, club_ids: Clubs = None) -> list[Expiring]:
+    """By club and item, of these clubs: the sessions whose last usable day is one of the next `days`, or today."""
+    asked = {"now": now, "days": days, "clubs": theirs.written(club_ids)}
+    return [Expiring(*row) for row in session.execute(_SUMMARY, asked)]
 
 
 def batch(
-    session: Session, now: datetime, *, days: int = 7, after: ExpiringGrant | None = None, limit: int = BATCH
-) -> list[ExpiringGrant]:
+    session: Session, now: datetime, *, days: int = 7, after: ExpiringGrant | None = None, limit: int = BATCH,
+    club_ids: Clubs = None,
+) -> list[ExpiringGrant]:  # fmt: skip
     """Up to `limit` of these grants, the next to expire first, from those that come after that one."""
     start = {"after": after.expires_at if after else now, "after_id": after.grant_id if after else 0}
-    window = {"now": now, "days": days, "limit": limit, **start}
+    window = {"now": now, "days": days, "limit": limit, "clubs": theirs.written(club_ids), **start}
     return [ExpiringGrant(*row) for row in session.execute(_PAGE, window)]

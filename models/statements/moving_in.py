@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from models.payments import reviewing
 from models.payments.reviews import ReviewReason
+from models.staff import theirs
+from models.staff.theirs import Clubs
 
 
 class Counts(NamedTuple):
@@ -56,12 +58,12 @@ class Unbilled(NamedTuple):
     joined_at: datetime
 
 
-_GOES_ON = """
+_GOES_ON = f"""
     n.erased_at IS NULL AND NOT n.is_test AND NOT EXISTS (
         SELECT FROM life_in_force a JOIN clubs c ON c.id = m.club_id
         WHERE a.membership_id = m.id AND a.kind = 'end'
           AND a.last_day < CAST(CAST(:now AS timestamptz) AT TIME ZONE c.time_zone AS date)
-    )
+    ) AND {theirs.membership("m.id")}
 """
 
 # A payment that names the reference is matched to its membership; what else is said of it is kept under its own name
@@ -127,24 +129,28 @@ _UNBILLED_PAGE = text(
 )
 
 
-def counts(session: Session, now: datetime) -> Counts:
-    """How many of each are left."""
-    row = session.execute(_COUNTS, {"now": now}).one()
-    unmatched = reviewing.counts(session).by_reason.get(ReviewReason.UNMATCHED, 0)
+def counts(session: Session, now: datetime, club_ids: Clubs = None) -> Counts:
+    """How many of each are left, of these clubs."""
+    row = session.execute(_COUNTS, {"now": now, "clubs": theirs.written(club_ids)}).one()
+    unmatched = reviewing.counts(session, club_ids=club_ids).by_reason.get(ReviewReason.UNMATCHED, 0)
     return Counts(row.references, unmatched, row.memberships)
 
 
-def unheard(session: Session, now: datetime, *, limit: int, after: int | None = None) -> Sequence[Unheard]:
+def unheard(
+    session: Session, now: datetime, *, limit: int, after: int | None = None, club_ids: Clubs = None
+) -> Sequence[Unheard]:
     """Up to `limit` memberships with references that nothing has named, by their ids, from those after that one."""
-    rows = session.execute(_UNHEARD_PAGE, {"now": now, "limit": limit, "after": after or 0})
+    asked = {"now": now, "limit": limit, "after": after or 0, "clubs": theirs.written(club_ids)}
+    rows = session.execute(_UNHEARD_PAGE, asked)
     return [
         Unheard._make([*row, [Reference(endpoint, name, datetime.fromisoformat(at)) for endpoint, name, at in named]])
         for *row, named in rows
     ]
 
 
-def unbilled(session: Session, now: datetime, *, limit: int, after: int | None = None) -> Sequence[Unbilled]:
+def unbilled(
+    session: Session, now: datetime, *, limit: int, after: int | None = None, club_ids: Clubs = None
+) -> Sequence[Unbilled]:
     """Up to `limit` memberships without a billing reference, by their ids, from those after that one."""
-    return [
-        Unbilled(*row) for row in session.execute(_UNBILLED_PAGE, {"now": now, "limit": limit, "after": after or 0})
-    ]
+    asked = {"now": now, "limit": limit, "after": after or 0, "clubs": theirs.written(club_ids)}
+    return [Unbilled(*row) for row in session.execute(_UNBILLED_PAGE, asked)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, select, text
+from sqlalchemy import ColumnElement, TextClause, select, text
 from sqlalchemy.orm import Session, aliased
 
 from models.database.arrays import array
@@ -64,7 +64,11 @@ class Page:
     older: int | None
 
 
-def page(session: Session, *wanted: ColumnElement[bool], limit: int, before: int | None = None) -> Page:
+Condition = ColumnElement[bool] | TextClause
+"""Of payments, for a query."""
+
+
+def page(session: Session, *wanted: Condition, limit: int, before: int | None = None) -> Page:
     """Up to `limit` payments before the cursor `before` that meet these conditions on `Payment`."""
     query = select(Payment).where(Payment.same_as.is_(None), *wanted).order_by(Payment.id.desc()).limit(limit + 1)
     if before is not None:

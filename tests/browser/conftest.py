@@ -50,13 +50,16 @@ Open = Callable[..., AbstractContextManager[Site]]
 def open_site(
     postgres: Postgres, template: str, broker_server: Broker, tmp_path_factory: pytest.TempPathFactory
 ) -> Open:
-    """`with open_site("web", "worker") as site: ...`: the console and these, on a new database without a gym."""
+    """`with open_site("web", "worker") as site: ...`: the console and these, on a new database without a gym.
+
+    Further arguments are settings.
+    """
 
     @contextmanager
-    def opened(*names: str) -> Iterator[Site]:
+    def opened(*names: str, **more: str) -> Iterator[Site]:
         database = f"browser_{next(_numbers)}"
         postgres.create(database, template)
-        environment = {**os.environ, **console_environment(postgres.url(database), broker_server.url)}
+        environment = {**os.environ, **console_environment(postgres.url(database), broker_server.url), **more}
         with running(environment, tmp_path_factory.mktemp("logs"), *names) as site:
             yield site
         postgres.drop(database)

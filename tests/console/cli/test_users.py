@@ -11,6 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from local.stack import ROOT
+from models.catalogue.clubs import Club
 from models.staff import accounts
 from tests.console.conftest import Done, Spp
 from tests.console.processes import SPP
@@ -57,9 +58,27 @@ def test_the_first_admin(piped: Piped, spp: Spp, make: Make) -> None:
         "role": "admin",
         "active": True,
         "last_login_at": None,
+        "clubs": None,
     }
     [(actor, verb)] = rows(make, "SELECT actor, verb FROM actions")
     assert (bool(actor), verb) == (True, "add account")
+
+
+def test_an_account_is_bound_to_clubs(piped: Piped, spp: Spp, make: Make) -> None:
+    piped("user", "add", *ADA)
+    piped("user", "add", "zoe@example.com", "--name", "Zoe", "--role", "desk")
+    with make.begin() as session:
+        club = Club(name="Downtown", time_zone="America/Chicago", currency="USD")
+        session.add(club)
+        session.flush()
+        one = str(club.id)
+    assert spp("user", "clubs", "zoe@example.com", "--club", one).out == f"zoe@example.com sees club {one}.\n"
+    assert [told["clubs"] for told in spp("user", "--json").json] == [None, [int(one)]]
+    assert "There is no club 99" in spp("user", "clubs", "zoe@example.com", "--club", "99").err
+    assert "the last active admin" in spp("user", "clubs", "ada@example.com", "--club", one).err
+    assert spp("user", "clubs", "zoe@example.com").code == 2
+    assert spp("user", "clubs", "zoe@example.com", "--all").out == "zoe@example.com sees all clubs.\n"
+    assert [told["clubs"] for told in spp("user", "--json").json] == [None, None]
 
 
 def test_the_log_names_the_user_of_the_system_and_not_of_a_variable(
@@ -193,3 +212,15 @@ def test_on_a_terminal_it_is_asked_for_twice_and_not_shown(installed: dict[str, 
     assert shown.count(b"Password: ") == shown.count(b"The same again: ") == 2
     assert b"correct" not in shown
     assert has_password(make, PASSWORD)
+
+
+def test_a_lost_second_factor_is_removed(piped: Piped, spp: Spp, make: Make) -> None:
+    piped("user", "add", *ADA)
+    with make.begin() as session:
+        ada = accounts.find(session, "ada@example.com")
+        assert ada
+        ada.second_factor, ada.second_factor_step = b"s" * 20, 1
+    told = "ada@example.com logs in with the password alone.\n"
+    assert spp("user", "remove-second-factor", "ada@example.com").out == told
+    assert rows(make, "SELECT second_factor, second_factor_step FROM staff") == [(None, None)]
+    assert rows(make, "SELECT verb FROM actions ORDER BY id DESC LIMIT 1") == [("remove second factor",)]

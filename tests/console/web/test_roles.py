@@ -39,6 +39,8 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET /clubs/
         GET /clubs/<id>/closures/
         GET, POST /staff/password
+        GET, POST /staff/second-factor/
+        GET, POST /staff/second-factor/off
         GET /expiry/
         GET /expiry/expiring.csv
         GET /audits/
@@ -144,6 +146,9 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /staff/new
         GET /staff/<id>
         POST /staff/<id>/role
+        POST /staff/<id>/clubs
+        POST /staff/<id>/second-factor
+        POST /staff/<id>/invitation
         POST /staff/<id>/password
         POST /staff/<id>/disable
         POST /staff/<id>/enable
@@ -154,6 +159,9 @@ PAGES: dict[tuple[Role, ...], str] = {
 }
 OPEN = """
     GET, POST /login
+    GET, POST /login/code
+    GET, POST /login/forgot
+    GET, POST /login/password/<text>
     POST /logout
     GET /healthz
     GET /readyz

@@ -1,5 +1,6 @@
 """Staff accounts in the console, and everybody's own password."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from models.staff.accounts import Role, Staff
 from models.staff.actions import Action, Actor
 from models.staff.tokens import TokenScope
 from tests.console.web.conftest import LOG_IN, NOW, PASSWORD, Browser
+from tests.models.gym import Gym
 
 LogIn = Callable[[Role], Browser]
 NEW = "battery staple horse"
@@ -57,7 +59,7 @@ class TestAccounts:
     def test_a_new_one_can_log_in(self, admin: Browser, session: Session, stranger: Browser) -> None:
         admin.post("/staff/new", email=" Zoe@Example.com", name="Zoe", role="desk", password=NEW)
         assert "Zoe can log in as zoe@example.com." in admin.text
-        assert "Zoe zoe@example.com Desk never" in admin.text
+        assert "Zoe zoe@example.com Desk All never" in admin.text
         assert acts(session)[0][0] == "add account"
         stranger.get(LOG_IN)
         assert stranger.post(LOG_IN, follow=False, email="zoe@example.com", password=NEW).status_code == 302
@@ -106,6 +108,18 @@ class TestRole:
         assert admin.post(f"/staff/{me.id}/role", role="desk").status_code == 422
         assert "admin@example.com is the last active admin: make somebody else an admin first." in admin.text
         assert reread(session, me).role == "admin"
+
+    def test_it_is_bound_to_clubs(self, admin: Browser, gym: Gym, ben: Staff, session: Session) -> None:
+        admin.post(f"/staff/{ben.id}/clubs", clubs=str(gym.club.id))
+        assert "Ben sees Downtown." in admin.text
+        assert "Ben ben@example.com Desk Downtown never" in admin.text
+        assert reread(session, ben).club_ids == [gym.club.id]
+        admin.get(f"/staff/{ben.id}")
+        assert re.search(rf'<input checked[^>]*name="clubs"[^>]*value="{gym.club.id}"', admin.page)
+        admin.post(f"/staff/{ben.id}/clubs", clubs="99")
+        assert reread(session, ben).club_ids == [gym.club.id]
+        admin.post(f"/staff/{ben.id}/clubs")
+        assert "Ben sees all clubs." in admin.text
 
     @pytest.mark.parametrize("role", ["", "owner", "\0"])
     def test_garbage_is_no_role(self, admin: Browser, ben: Staff, session: Session, role: str) -> None:

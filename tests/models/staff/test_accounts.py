@@ -14,6 +14,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from models.catalogue.clubs import Club
 from models.database.engine import sessions
 from models.errors import (
     InvalidEmail,
@@ -296,6 +297,26 @@ class TestRolesAndDisabling:
         accounts.change_role(session, ben, Role.VIEWER, by=Actor("root", "here"))
         with pytest.raises(LastAdmin):
             accounts.disable(session, cyd, by=Actor("root", "here"), now=NOW)
+
+    def test_an_admin_who_is_bound_to_a_club_does_not_count(self, session: Session) -> None:
+        club, by = Club(name="Downtown", time_zone="America/Chicago", currency="USD"), Actor("root", "here")
+        session.add(club)
+        session.flush()
+        ada, ben = (account(session, f"{name}@example.com", Role.ADMIN) for name in ("ada", "ben"))
+        accounts.bind(session, ada, [club.id], by=by)
+        assert (ada.club_ids, acts(session)[-1][1:]) == (
+            [club.id],
+            ("bind account", f"staff account {ada.id}, ada@example.com to club {club.id}, Downtown"),
+        )
+        for leave in (
+            lambda: accounts.bind(session, ben, [club.id], by=by),
+            lambda: accounts.disable(session, ben, by=by, now=NOW),
+        ):
+            with pytest.raises(LastAdmin):
+                leave()
+        accounts.bind(session, ada, [], by=by)
+        assert (ada.club_ids, acts(session)[-1][2]) == (None, f"staff account {ada.id}, ada@example.com to all clubs")
+        accounts.disable(session, ben, by=by, now=NOW)
 
     def test_of_all_admins_that_go_at_once_one_stays(self, engine: Engine) -> None:
         with sessions(engine).begin() as session:
