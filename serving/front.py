@@ -14,6 +14,7 @@ from typing import IO, Any, Protocol, cast
 
 import structlog
 
+from runtime.outages import DATABASE, is_away
 from serving.bodies import Bodies, Lost, Source
 from serving.environ import Environ, Environs, Scope
 
@@ -121,7 +122,11 @@ class _Exchange:
         self._front.answered += 1
 
     def fail(self, error: Exception) -> None:
-        """Log the error, and answer 500 if there was no answer yet."""
+        """Note the error, and answer 503 or 500 if there was no answer yet."""
+        if is_away(error):  # within an answer that is read from the database piece by piece
+            DATABASE.failed(error, "requests")
+            self._refuse(503, "The database is not reachable, or busy. Try again in a moment.")
+            return
         log.error("request_failed", exc_info=error)
         self._refuse(500, "Something went wrong.")
 

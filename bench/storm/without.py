@@ -4,6 +4,7 @@ Each is a function that changes the code of a process that starts, before anythi
 """
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def locks() -> None:
     make = sqlalchemy.text
 
     def unlocked(statement: str) -> Any:
-        return make(statement if "SKIP LOCKED" in statement else statement.replace("FOR UPDATE", ""))
+        return make(re.sub(r"FOR (UPDATE|SHARE)( OF \w+)?(?! (SKIP|OF))", "", statement))
 
     sqlalchemy.text = unlocked  # type: ignore[assignment]
 

@@ -4,7 +4,9 @@ import ctypes
 import os
 import threading
 
+import psycopg
 from flask import Flask, Response, jsonify, request, stream_with_context
+from sqlalchemy.exc import OperationalError
 
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 100_000
@@ -46,13 +48,15 @@ def large() -> Response:
 
 @app.get("/pieces/<int:megabytes>")
 def pieces(megabytes: int) -> Response:
-    """An answer whose length nobody knows before it is there; it fails at the end, if `broken` is asked for."""
+    """An answer whose length nobody knows before; it fails at the end, if `broken` or `away` is asked for."""
 
     def lines():
         for number in range(megabytes * 16):
             yield f"{number:065535d}\n".encode()
         if "broken" in request.args:
             raise RuntimeError
+        if "away" in request.args:
+            raise OperationalError("SELECT", {}, psycopg.OperationalError("the server closed the connection"))
 
     return Response(stream_with_context(lines()), mimetype="text/plain")
 

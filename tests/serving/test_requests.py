@@ -145,6 +145,10 @@ class TestLongAnswers:
     def test_that_fail_at_their_end_were_never_begun(self, port: int) -> None:
         assert ask(port, "/pieces/3?broken") == (500, b"Something went wrong.")
 
+    def test_whose_database_went_away_can_be_asked_for_again(self, port: int) -> None:
+        code, text = ask(port, "/pieces/3?away")
+        assert (code, text.endswith(b"Try again in a moment.")) == (503, True)
+
 
 def most_megabytes(pid: int) -> int:
     """The most memory that the process ever had."""
