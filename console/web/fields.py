@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from flask import abort, request
-from wtforms import DateField, Field, Form, IntegerField, StringField
+from wtforms import DateField, Field, Form, IntegerField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
+from wtforms.widgets import CheckboxInput
 
 from console.request import YEARS, parse_id
 from console.web.formats import house_zone
@@ -55,6 +56,15 @@ def text_field(
     checks = [*([InputRequired(needed)] if needed else []), Length(max=most)]
     attributes = {"autocomplete": "off", **attributes}
     return StringField(label, checks, description=description, render_kw=attributes)
+
+
+class Checks(SelectMultipleField):  # type: ignore[misc]
+    """Rows to tick by their ids."""
+
+    option_widget = CheckboxInput()
+
+    def __init__(self, label: str, **more: Any) -> None:
+        super().__init__(label, coerce=chosen_id, **more)
 
 
 class Count(IntegerField):  # type: ignore[misc]
