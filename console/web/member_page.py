@@ -142,7 +142,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         desk_club=here,
         redeeming=redeeming,
         redeem_forms=redeem_forms([row.item_id for row in balances], zone, formdata=None) if balances else {},
-        why_not=why_not.of_member(session, member_id, now, here and here.id) if asks_why else {},
+        why_not=why_not.of_member(session, member_id, now, here.id if here else None) if asks_why else {},
         day_long=merging.UNDOABLE,
         merged=[(one, merging.is_undoable(one, now)) for one in merging.merged(session, member_id)],
         overdue={one.membership_id: one for one in late},

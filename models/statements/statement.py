@@ -362,7 +362,8 @@ def _read_grants(
     _, statement = _NOW if as_of is None else _AS_OF
     moment = as_of or clock_of(session, member_id, now)
     values = {"member": member_id, "now": moment, "grant": None, "after": None, "limit": None, **wanted}
-    return [GrantLine(*row, club_ids or (), good_at(club_ids)) for *row, club_ids in session.execute(statement, values)]
+    rows = session.execute(statement, values)
+    return [GrantLine._make([*row, club_ids or (), good_at(club_ids)]) for *row, club_ids in rows]
 
 
 def entries(session: Session, member_id: int, *, as_of: datetime | None = None) -> Sequence[EntryLine]:
