@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from models.database import locks
 from models.database.arrays import Batch, array
-from models.members.awaiting import PAID
+from models.members.awaiting import AWAITS, PAID
 from models.payments.facts import Claimed, Paid
 from models.payments.references import Key
 from models.staff import actions
@@ -104,9 +104,7 @@ _CLAIMS = text("""
 
 _CLAIMANTS = text(f"""
     SELECT m.code, m.id, m.member_id, m.currency, n.erased_at IS NOT NULL AS erased, n.is_test,
-           NOT {PAID} AND NOT EXISTS (
-               SELECT FROM life_in_force e WHERE e.membership_id = m.id AND e.kind = 'end'
-           ) AS awaits,
+           {AWAITS} AS awaits,
            (SELECT json_agg(json_build_array(t.since, t.dues_minor) ORDER BY t.since, t.id)
             FROM membership_terms t WHERE t.membership_id = m.id) AS dues,
            (SELECT json_agg(json_build_array(b.endpoint, b.reference))
