@@ -30,7 +30,10 @@ AWAITS = f"""NOT {PAID}
       AND NOT EXISTS (SELECT FROM life_in_force e WHERE e.membership_id = m.id AND e.kind = 'end')"""
 """Whether the membership `m` awaits its first payment."""
 
-_WAITING = f"""n.erased_at IS NULL AND NOT n.is_test AND m.withdrawn_at IS NULL AND {AWAITS}"""
+COUNTS = "m.withdrawn_at IS NULL AND n.erased_at IS NULL AND NOT n.is_test"
+"""Whether the membership `m` of the member `n` counts among those that gyms live on."""
+
+_WAITING = f"{COUNTS} AND {AWAITS}"
 
 _AWAITING = text(f"""
     SELECT m.id AS membership_id, n.id AS member_id, n.name AS member, n.email, o.name AS offer, c.name AS club,
