@@ -103,6 +103,7 @@ def test_a_membership_that_waits_too_long_is_removed(
         )
     answered(reader.get(f"/memberships/{gone.id}"), 404)
     assert [one["membership_id"] for one in reader.data("/awaiting-memberships", days="0")] == [stays.id]
+    assert [one["membership_id"] for one in reader.data("/moving-in/memberships")] == [stays.id]
     session.rollback()
     act = session.scalars(select(Action).where(Action.verb == "remove membership")).one()
     assert (act.reason, act.member_id) == ("gone", gone.member_id)
