@@ -6,7 +6,7 @@ revision = '0029'
 down_revision = '0026'
 
 SCRIPT = """
--- NULL is every club: what is there already stays good wherever it was. A member of nothing but NULLs changes no row.
+-- NULL is every club: what is there already stays good wherever it was. Neither statement rewrites a table.
 ALTER TABLE items ADD COLUMN club_ids BIGINT[];
 ALTER TABLE credit_grants ADD COLUMN club_ids BIGINT[];
 """
