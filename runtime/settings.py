@@ -255,6 +255,11 @@ class Settings(BaseSettings):
     def _by_name(self) -> dict[str, Endpoint]:
         return {endpoint.name: endpoint for endpoint in self.endpoints}
 
+    @property
+    def test_endpoints(self) -> list[str]:
+        """The names of the endpoints in test mode."""
+        return [endpoint.name for endpoint in self.endpoints if endpoint.mode == "test"]
+
 
 def _parse_endpoint(word: str) -> dict[str, object]:
     match = re.fullmatch(r"([^=:,]+)=([^=:,]+):([^=:,]+)((?:,[a-z_]+=[^,]+)*)", word)

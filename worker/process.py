@@ -48,7 +48,7 @@ class WorkerProcess:
         self.processors = adapters(settings.endpoints)
         thin = [processor for processor in self.processors.values() if processor.fetches]
         self._engine = make_engine(settings.database_url, pool_size=5 + len(thin))
-        self.sessions: sessionmaker[Session] = sessions(self._engine)
+        self.sessions: sessionmaker[Session] = sessions(self._engine, test_endpoints=settings.test_endpoints)
         self._crediting = Crediting(settings, self.sessions)
         self._draining = threading.Lock()
         self.stopping = threading.Event()

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from console.api import paging
-from console.api.fields import TIME, Answer, Body, Day, Id, KeyHeader, Text, field, id_of, parameter, whole
+from console.api.fields import TIME, Answer, Body, Day, Id, KeyHeader, Why, field, id_of, parameter, whole
 from console.api.gate import act, is_manager, person, read
 from console.api.members import Grant
 from console.api.paging import Listing, PageQuery
@@ -25,12 +25,9 @@ from models.ledger.adjustments import AdjustmentReason
 from models.ledger.tables import CreditGrant
 from models.members.memberships import with_merged
 from models.staff.accounts import Role
-from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import statement
 
 TAG = Tag(name="Adjustments", description="Sessions given, taken or extended by hand, each with its reason.")
-
-Note = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
 
 
 class AdjustmentState(StrEnum):
@@ -62,14 +59,14 @@ class AdjustmentBody(Body):
         default=None,
     )
     reason: AdjustmentReason = field("The kind of reason.", "goodwill")
-    note: Note = field("The reason in a sentence.", "The coach was ill.")
+    note: Why = field("The reason in a sentence.", "The coach was ill.")
 
 
 class ExtensionBody(Body):
     """A later expiry of a grant."""
 
     last_day: Day = field("The new last day on which the sessions can be used, at the club.", "2026-12-31")
-    reason: Note = field("The reason.", "The club was closed.")
+    reason: Why = field("The reason.", "The club was closed.")
 
 
 class Adjustment(Answer):

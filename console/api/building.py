@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from console.api.catalogue import TAG, Club, Item
-from console.api.fields import Body, Change, Currency, Name, Text, field, whole
+from console.api.catalogue import GOOD_AT, GOOD_CLUBS, TAG, Club, Item
+from console.api.fields import Body, Change, Currency, Id, Name, Text, field, whole
 from console.api.gate import act, change, remove
 from console.edits import edited, log, named, set_retired
 from console.request import database
 from models.catalogue import clubs, items
 from models.catalogue.clubs import ShortfallPolicy, UseWhileOverdue
-from models.catalogue.items import ItemKind, SessionType
+from models.catalogue.items import GoodAt, ItemKind, SessionType
 from models.staff.accounts import Role
 
 Zone = Annotated[Text, Field(max_length=64)]
@@ -74,6 +74,8 @@ class ItemBody(Body):
         "class",
         default=None,
     )
+    good_at: GoodAt = field(GOOD_AT, "home", default=GoodAt.HOME)
+    club_ids: list[Id] = field(GOOD_CLUBS, [], default_factory=list, max_length=1000)
 
 
 class ItemChange(ItemBody, Change):

@@ -14,9 +14,15 @@ from console.api.memberships import FROZEN_DUES, ON_END, Pinned
 from console.api.paging import Listing, PageQuery
 from models.catalogue import clubs, items, on_sale, tables
 from models.catalogue.clubs import ShortfallPolicy, UseWhileOverdue
-from models.catalogue.items import ItemKind, SessionType
+from models.catalogue.items import GoodAt, ItemKind, SessionType
 from models.catalogue.tables import OfferState
 from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
+
+GOOD_AT = (
+    "Where its sessions can be used: at the home club, which is that of the membership when its dues were paid; at the "
+    "clubs of `club_ids`; or at all. A change counts for sessions that are given from then on."
+)
+GOOD_CLUBS = "The clubs where they can be used, for `good_at` of `listed`."
 
 TAG = Tag(name="Catalogue", description="What gyms sell.")
 
@@ -34,12 +40,14 @@ class Item(Answer):
     name: str = field("Name.", "Spin")
     kind: ItemKind = field("Only scheduler buckets add sessions.", "scheduler_bucket")
     session_type: SessionType | None = field("The type of its sessions; null for other items.", "class")
+    good_at: GoodAt = field(GOOD_AT, "home")
+    club_ids: list[int] = field(GOOD_CLUBS, [])
     retired: bool = field("Whether it can no longer be added to offers.", False)
 
     @classmethod
     def shown(cls, item: items.Item) -> Self:
         """The answer for a row."""
-        return cls.of(item, retired=item.retired_at is not None)
+        return cls.of(item, retired=item.retired_at is not None, club_ids=item.club_ids or [])
 
 
 class Items(Listing[Item]):

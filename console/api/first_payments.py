@@ -7,14 +7,15 @@ from flask import current_app
 from pydantic import Field
 
 from console import first_payment
-from console.api.fields import TIME, Answer, Body, field, id_of, parameter, whole
-from console.api.gate import read, write
+from console.api.fields import REASON, TIME, Answer, Body, Why, field, id_of, parameter, whole
+from console.api.gate import act, read, write
 from console.api.memberships import TAG, EndpointName
 from console.api.paging import Listing, PageQuery, cursor
 from console.bounds import club_ids
 from console.request import actor, database, undo, utc_now
 from models.members import awaiting
 from models.members.memberships import Membership
+from models.staff.accounts import Role
 
 AWAITING = "awaiting"
 
@@ -62,6 +63,12 @@ class SignUpLinks(Answer):
     ways: list[Way] = field("One for each endpoint.", [])
 
 
+class RemovalBody(Body):
+    """Why a membership is removed."""
+
+    reason: Why = field(REASON, "Never came back after the sign-up.")
+
+
 class CheckoutBody(Body):
     """Where a page for the first payment is made."""
 
@@ -87,6 +94,12 @@ def list_awaiting(query: AwaitingQuery) -> AwaitingMemberships:
     return AwaitingMemberships(
         data=[Awaiting.of(one) for one in found[: query.limit]], next_cursor=cursor(AWAITING, last)
     )
+
+
+@act("/memberships/<id:membership_id>/removal", TAG, "/members/{member_id}", Role.MANAGER)
+def remove_awaiting(membership: Membership, body: RemovalBody) -> Awaiting:
+    """Remove a membership that has awaited its first payment for 30 days: nothing shows or finds it any more."""
+    return Awaiting.of(awaiting.remove(database(), membership.id, reason=body.reason, by=actor(), now=utc_now()))
 
 
 @read("/memberships/<id:membership_id>/sign-up-links", TAG)

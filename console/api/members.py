@@ -31,7 +31,8 @@ from console.api.paging import Listing, PageQuery
 from console.api.problems import Fault, InvalidRequest, WhyNot
 from console.bounds import club_ids
 from console.request import actor, database, utc_now
-from models.catalogue.items import Item
+from models.catalogue.clubs import Club
+from models.catalogue.items import GoodAt, Item
 from models.errors import NotFound
 from models.ledger.kinds import EntryKind
 from models.members import overdue, record, search
@@ -177,6 +178,8 @@ class Grant(Answer):
     effective_at: datetime = field("The moment from which it can be used.", TIME)
     expires_at: datetime | None = field("The moment at which it expires; null if never.", TIME)
     is_expired: bool = field("Whether it has expired.", False)
+    good_at: GoodAt = field("Where it can be used: at its home club, at the clubs of `club_ids`, or at all.", "home")
+    club_ids: list[int] = field("The clubs where it can be used, for `good_at` of `listed`.", [])
     time_zone: str | None = field(
         "The club's time zone (IANA name), whose days decide when it expires.", "America/Chicago"
     )
@@ -221,6 +224,7 @@ class WhyNotQuery(Query):
 
     item_id: Id = parameter("The session item.", 1)
     at: Moment | None = parameter("A moment that is over; without it, now.", None, default=None)
+    club_id: Id | None = parameter("The club where it is to be used.", 1, default=None)
 
 
 class Usability(Answer):
@@ -325,7 +329,9 @@ def why_not_usable(member: Person, query: WhyNotQuery) -> Usability:
     """Say whether a member can use a session of an item, and if not, why, and the way out."""
     if database().get(Item, query.item_id) is None:
         raise NotFound(what="item", name=query.item_id)
-    why = why_not.why_not(database(), member_id=member.id, item_id=query.item_id, now=datetime.now(UTC), at=query.at)
+    if query.club_id is not None and database().get(Club, query.club_id) is None:
+        raise NotFound(what="club", name=query.club_id)
+    why = why_not.why_not(database(), member_id=member.id, now=datetime.now(UTC), **dict(query))
     return Usability(usable=why is None, why_not=why and WhyNot.of(why))
 
 

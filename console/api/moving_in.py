@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from flask import current_app
 from flask_openapi3 import Tag
 
 from console.api import paging
@@ -11,6 +12,8 @@ from console.api.gate import read
 from console.api.paging import Listing, PageQuery
 from console.bounds import club_ids
 from console.request import database, utc_now
+from models.operations import first_steps
+from models.operations.first_steps import StepName
 from models.statements import moving_in
 from models.statements.moving_in import Unbilled, Unheard
 
@@ -59,6 +62,28 @@ class LeftMemberships(Listing[LeftMembership]):
 
 class UnheardMemberships(Listing[UnheardMembership]):
     """Memberships with references never heard of, by their ids."""
+
+
+class FirstStep(Answer):
+    """One of the first steps of a new installation."""
+
+    name: StepName = field("Which one.", "club")
+    what: str = field("What to do, in words.", "Add your club")
+    done: bool = field("Whether it is done.", True)
+    hint: str = field("What stands before the first payment that gives sessions; otherwise empty.", "")
+
+
+class FirstSteps(Answer):
+    """What has to be there before a payment can give sessions."""
+
+    steps: list[FirstStep] = field("The steps in their order; empty as soon as a payment has given sessions.", [])
+
+
+@read("/first-steps", TAG)
+def get_first_steps() -> FirstSteps:
+    """Say which of the first steps are done, from the first club to the first payment that gives sessions."""
+    found = first_steps.first_steps(database(), has_endpoint=bool(current_app.config["SPP"].endpoints))
+    return FirstSteps(steps=[FirstStep.of(one) for one in found.steps] if found else [])
 
 
 @read("/moving-in", TAG)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from console.api.fields import Answer, Body, Day, Id, Text, field, id_of
+from console.api.fields import Answer, Body, Day, Id, Text, Why, field, id_of
 from console.api.gate import act, person, read
 from console.api.members import TAG, Member, shown
 from console.request import database
@@ -13,22 +13,19 @@ from models.inbox import erasing
 from models.ledger import merging
 from models.members.memberships import MAX_EMAIL_LENGTH
 from models.staff.accounts import Role
-from models.staff.actions import MAX_REASON_LENGTH
-
-Note = Annotated[Text, Field(max_length=MAX_REASON_LENGTH)]
 
 
 class MergeBody(Body):
     """The member that goes, and why."""
 
     from_member_id: Id = field("The member that goes: what it has goes to the one in the path.", 2)
-    reason: Note = field("The reason.", "Signed up twice, with two addresses.")
+    reason: Why = field("The reason.", "Signed up twice, with two addresses.")
 
 
 class UndoMergeBody(Body):
     """Why a merge is undone."""
 
-    reason: Note = field("The reason.", "Two people of one name.")
+    reason: Why = field("The reason.", "Two people of one name.")
 
 
 class ErasureBody(Body):
@@ -37,7 +34,7 @@ class ErasureBody(Body):
     confirm: Annotated[Text, Field(max_length=MAX_EMAIL_LENGTH)] = field(
         "The member's e-mail address, to confirm that this person is meant.", "ada@example.com"
     )
-    request: Note = field(
+    request: Why = field(
         "Who asked for it, and how; kept in the action log without name and address.", "By letter, from the member."
     )
     asked_on: Day = field("The day on which it was asked for.", "2026-03-01")

@@ -48,7 +48,11 @@ class RedemptionBody(Body):
         None,
         default=None,
     )
-    club_id: Id | None = field("The club where it was.", 1, default=None)
+    club_id: Id | None = field(
+        "The club where it was: only sessions that are good there are taken. Left out, all that the member has count.",
+        1,
+        default=None,
+    )
     class_reference: _Reference | None = field("The class as your scheduler calls it.", "class-88", default=None)
     class_name: _Name | None = field("The class in words.", "Pilates", default=None)
     trainer: _Trainer | None = field("Who taught it.", "Kim", default=None)
@@ -136,10 +140,11 @@ class Redemptions(Listing[RedemptionWithReturns]):
 def redeem(header: KeyHeader, body: RedemptionBody) -> Redemption:
     """Redeem sessions of a member, the soonest to expire first."""
     now = datetime.now(UTC)
-    with why_not.explained(database(), member_id=body.member_id, item_id=body.item_id, now=now, at=body.occurred_at):
+    asked = {"member_id": body.member_id, "item_id": body.item_id}
+    with why_not.explained(database(), **asked, now=now, at=body.occurred_at, club_id=body.club_id):
         done = ledger.redeem(
-            database(), member_id=body.member_id, item_id=body.item_id, quantity=body.quantity, key=header.key,
-            by=actor(), now=now, occasion=body.occasion, back=may_go_back(is_manager=is_manager()),
+            database(), **asked, quantity=body.quantity, key=header.key, by=actor(), now=now,
+            occasion=body.occasion, back=may_go_back(is_manager=is_manager()),
             override_reason=body.override_reason,
         )  # fmt: skip
     return Redemption.of(_spent(done), draws=done.draws)

@@ -74,6 +74,7 @@ SUMMARIES = {
     },
     "first_payments": {
         "awaiting": "List the memberships that have awaited their first payment for more than some days.",
+        "remove-awaiting": "Remove memberships that have awaited their first payment for 30 days; all or none.",
         "sign-up-link": "Show how the first payment of a membership finds it: its code, and the field or link for it.",
     },
     "redeeming": {

@@ -6,7 +6,7 @@ import click
 
 from console import first_payment
 from console.cli import show
-from console.cli.installed import opened, operator
+from console.cli.installed import database, opened, operator
 from models.members import awaiting
 from models.members.lookup import the_membership
 
@@ -21,6 +21,19 @@ def awaiting_command(days: int) -> None:
     if not show.as_json([one._asdict() for one in rows]):
         cells = [[one.membership_id, one.member, one.email, one.offer, one.club, one.since, one.code] for one in rows]
         show.table(["membership", "member", "e-mail", "offer", "club", "signed up", "code"], cells)
+
+
+@click.command("remove-awaiting")
+@click.argument("memberships", metavar="MEMBERSHIP...", type=int, nargs=-1, required=True)
+@click.option("--reason", required=True, help="Kept in the action log.")
+@show.json_option
+def remove_awaiting(memberships: tuple[int, ...], reason: str) -> None:
+    """Remove memberships that have awaited their first payment for 30 days; all or none."""
+    with database() as session:
+        now = datetime.now(UTC)
+        gone = [awaiting.remove(session, one, reason=reason, by=operator(), now=now) for one in memberships]
+    lines = [f"Membership {one.membership_id} of {one.member} is removed." for one in gone]
+    show.answer({"removed": [one.membership_id for one in gone]}, *lines)
 
 
 @click.command("sign-up-link")

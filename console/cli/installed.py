@@ -83,7 +83,7 @@ def opened(
     with installed_settings(role) as loaded:
         engine = make_engine(loaded.database_url, **options)
         try:
-            yield loaded, sessions(engine)
+            yield loaded, sessions(engine, test_endpoints=loaded.test_endpoints)
         finally:
             engine.dispose()
 

@@ -27,7 +27,7 @@ Act = Callable[[Session], Done]
 _membership = click.option("--membership", "membership_id", type=int, help="Which one, if the member has several.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what it would move; needs no --reason.")
 _reason = click.option("--reason", help="Kept in the action log.")
-_expected = click.option(
+expected_option = click.option(
     "--expected", type=click.IntRange(min=0),
     help="How many expired sessions can be used again, as --dry-run says; needed above SPP_ADJUST_ALONE_UP_TO.",
 )  # fmt: skip
@@ -39,7 +39,7 @@ _expected = click.option(
 @click.argument("last", metavar="[LAST_DAY]", type=DAY, required=False)
 @_membership
 @_dry_run
-@_expected
+@expected_option
 @_reason
 @show.json_option
 def freeze(
@@ -66,7 +66,7 @@ def freeze(
 @click.option("--freeze", "number", type=click.IntRange(min=1), help="Which one, if there are several: see `spp life`.")
 @_membership
 @_dry_run
-@_expected
+@expected_option
 @_reason
 @show.json_option
 def unfreeze(
@@ -95,7 +95,7 @@ def unfreeze(
 @click.option("--change", is_flag=True, help="It has an end already: give it this last day instead.")
 @_membership
 @_dry_run
-@_expected
+@expected_option
 @_reason
 @show.json_option
 def end_membership(
@@ -122,7 +122,7 @@ def end_membership(
 @click.argument("email")
 @_membership
 @_dry_run
-@_expected
+@expected_option
 @_reason
 @show.json_option
 def reopen(email: str, membership_id: int | None, dry_run: bool, expected: int | None, reason: str | None) -> None:
@@ -146,7 +146,7 @@ def reopen(email: str, membership_id: int | None, dry_run: bool, expected: int |
 )  # fmt: skip
 @click.option("--undo", "number", type=click.IntRange(min=1), help="Instead of days: undo this one; see `spp life`.")
 @_dry_run
-@_expected
+@expected_option
 @_reason
 @show.json_option
 def close_club(

@@ -7,7 +7,7 @@ import click
 
 from console.cli import show
 from console.cli.installed import database, opened, operator
-from console.cli.life import as_json_row, moved_lines
+from console.cli.life import as_json_row, expected_option, moved_lines
 from console.cli.moments import DAY
 from models.members.cut_over import CutOver, beginning_of, set_cut_over, words
 from models.members.lookup import the_membership
@@ -22,11 +22,13 @@ from models.wording import counted
 @click.option("--none", "is_none", is_flag=True, help="Instead of DAY: every payment counts.")
 @click.option("--membership", "membership_id", type=int, help="Which one, if the member has several.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would move; needs no --reason.")
+@expected_option
 @click.option("--reason", help="Kept in the action log.")
 @show.json_option
 def cut_over(
-    email: str, day: date | None, is_none: bool, membership_id: int | None, dry_run: bool, reason: str | None
-) -> None:
+    email: str, day: date | None, is_none: bool, membership_id: int | None, dry_run: bool, expected: int | None,
+    reason: str | None,
+) -> None:  # fmt: skip
     """Say from which day on the payments of a membership count; those before it give nothing.
 
     The day begins at its club. It does not matter when a payment arrives: an earlier system has given its sessions.
@@ -45,8 +47,12 @@ def cut_over(
             return set_cut_over(session, membership, moment, reason=why, by=operator(), now=now)
 
         outcome = how(session, act, now=now, late_credit=loaded.late_credit)
+        if not dry_run:
+            back, alone = outcome.brought_back, loaded.adjust_alone_up_to
+            living.check_brought_back(back, alone_up_to=alone, expected=expected)
         answer: dict[str, Any] = {
-            "membership": membership.id, "credits_from": moment, "changed": not dry_run, "waiting": outcome.waiting,
+            "membership": membership.id, "credits_from": moment, "changed": not dry_run,
+            "brought_back": outcome.brought_back, "waiting": outcome.waiting,
             "moves": [as_json_row(one) for one in outcome.moved],
         }  # fmt: skip
         said = words(moment, membership.club.time_zone)

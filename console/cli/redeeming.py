@@ -30,7 +30,7 @@ key_option = click.option("--key", help="Idempotency key: repeating it repeats t
 @click.argument("item")
 @click.argument("quantity", type=click.IntRange(min=1), default=1)
 @click.option("--at", "occurred_at", type=MOMENT, help="When it was, if that was earlier.")
-@click.option("--club", help="The club where it was.")
+@click.option("--club", help="The club where it was; only sessions that are good there are taken.")
 @click.option("--class", "class_name", help="The class in words.")
 @click.option("--class-reference", help="The class as the scheduler calls it.")
 @click.option("--trainer", help="Who taught it.")
@@ -52,9 +52,10 @@ def redeem(
         person, wanted, now = the_member(session, email), named(session, Item, item), datetime.now(UTC)
         club_id = named(session, Club, club).id if club else None
         occasion = Occasion(occurred_at, club_id, class_reference, class_name, trainer, note)
-        with why_not.explained(session, member_id=person.id, item_id=wanted.id, now=now, at=occurred_at):
+        asked = {"member_id": person.id, "item_id": wanted.id}
+        with why_not.explained(session, **asked, now=now, at=occurred_at, club_id=club_id):
             answer = redemptions.redeem(
-                session, member_id=person.id, item_id=wanted.id, quantity=quantity, key=key, by=operator(), now=now,
+                session, **asked, quantity=quantity, key=key, by=operator(), now=now,
                 occasion=occasion, back=MANAGER_BACK, override_reason=override_reason,
             )  # fmt: skip
         left = statement_left.left(session, person, wanted, datetime.now(UTC))
@@ -116,11 +117,13 @@ def redemption(key: str) -> None:
 @click.argument("email")
 @click.argument("item")
 @click.option("--at", type=MOMENT, help="A moment that is over; by default now.")
+@click.option("--club", help="The club where they are to be used.")
 @show.json_option
-def why_not_command(email: str, item: str, at: datetime | None) -> None:
+def why_not_command(email: str, item: str, at: datetime | None, club: str | None) -> None:
     """Say why a member can use no session of an item, and the way out."""
     with database() as session:
         person, wanted = the_member(session, email), named(session, Item, item)
-        why = why_not.why_not(session, member_id=person.id, item_id=wanted.id, now=datetime.now(UTC), at=at)
+        there, now = named(session, Club, club).id if club else None, datetime.now(UTC)
+        why = why_not.why_not(session, member_id=person.id, item_id=wanted.id, now=now, at=at, club_id=there)
     lines = [why.sentence, why.way_out] if why else [f"{person.name} can use {sessions_of(item, 1)}."]
     show.answer({"usable": why is None, "why_not": why and why._asdict()}, *lines)

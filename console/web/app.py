@@ -122,7 +122,7 @@ def create_app(settings: Settings) -> Flask:
     def limit() -> None:
         request.max_content_length = largest_body(_view())
 
-    access.install(app, sessions(engine))
+    access.install(app, sessions(engine, test_endpoints=settings.test_endpoints))
     links.install(app, settings, sessions(engine))
     Bootstrap5(app)
     CSRFProtect(app)

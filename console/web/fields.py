@@ -58,10 +58,13 @@ def text_field(
     return StringField(label, checks, description=description, render_kw=attributes)
 
 
-class Ticks(SelectMultipleField):  # type: ignore[misc]
-    """Any of several choices, each with a box to tick."""
+class Checks(SelectMultipleField):  # type: ignore[misc]
+    """Rows to tick by their ids."""
 
     option_widget = CheckboxInput()
+
+    def __init__(self, label: str, **more: Any) -> None:
+        super().__init__(label, coerce=chosen_id, **more)
 
 
 class Count(IntegerField):  # type: ignore[misc]

@@ -155,7 +155,8 @@ def endpoints() -> list[str]:
 
 def test_endpoints() -> list[str]:
     """The names of those that are in test mode."""
-    return [endpoint.name for endpoint in current_app.config["SPP"].endpoints if endpoint.mode == "test"]
+    names: list[str] = current_app.config["SPP"].test_endpoints
+    return names
 
 
 def house_zone() -> str:

@@ -10,10 +10,11 @@ from console.edits import edited, log, named
 from console.request import database, utc_now
 from console.rows import row
 from console.web.access import Answer, Pages, Role
-from console.web.fields import text_field
+from console.web.fields import Checks, text_field
 from console.web.forms import EditForm, page
 from models.catalogue import items as inventory
-from models.catalogue.items import Item, ItemKind, SessionType
+from models.catalogue.clubs import Club
+from models.catalogue.items import GoodAt, Item, ItemKind, SessionType
 from models.catalogue.tables import SessionBucket
 
 pages = Pages("inventory", __name__, url_prefix="/inventory")
@@ -26,6 +27,13 @@ ABOUT_KINDS = {
 TYPES = {SessionType.CLASS.value: "Class", SessionType.PERSONAL_TRAINING.value: "Personal Training"}
 
 
+PLACES = {
+    GoodAt.HOME.value: "At the home club: that of the membership when its dues were paid",
+    GoodAt.LISTED.value: "At the clubs below",
+    GoodAt.ALL.value: "At all clubs",
+}
+
+
 class ItemForm(EditForm):
     """An item."""
 
@@ -36,6 +44,23 @@ class ItemForm(EditForm):
         choices={"": "Choose", **TYPES},
         description="What the sessions are good for. It counts for Scheduler Buckets only.",
     )
+    good_at = RadioField(
+        "Where its sessions can be used",
+        choices=PLACES,
+        default=GoodAt.HOME.value,
+        description="A change counts for sessions that are given from now on.",
+    )
+    club_ids = Checks("Clubs", description="Where they can be used, if that is at some clubs only.")
+
+
+def _form(item: Item | None = None) -> ItemForm:
+    """The form; where there is one club, without the question where sessions can be used."""
+    form = ItemForm(obj=item)
+    known = database().scalars(select(Club).order_by(func.lower(Club.name))).all()
+    form.club_ids.choices = [(club.id, club.name) for club in known]
+    if len(known) < 2:
+        del form.good_at, form.club_ids
+    return form
 
 
 @pages.page("/", Role.VIEWER)
@@ -47,13 +72,14 @@ def overview() -> Answer:
 def _list(template: str, **window: object) -> Answer:
     offers_with = select(func.count()).where(SessionBucket.item_id == Item.id).correlate(Item).scalar_subquery()
     items = database().execute(select(Item, offers_with).order_by(func.lower(Item.name))).all()
-    return page(f"inventory/{template}.html", items=items, kinds=KINDS, types=TYPES, **window)
+    clubs = {club.id: club.name for club in database().scalars(select(Club).order_by(func.lower(Club.name)))}
+    return page(f"inventory/{template}.html", items=items, kinds=KINDS, types=TYPES, clubs=clubs, **window)
 
 
 @pages.form("/new", Role.MANAGER)
 def new() -> Answer:
     """Add an item."""
-    form = ItemForm()
+    form = _form()
 
     def act() -> tuple[str, str]:
         item = inventory.create_item(database(), **_given(form))
@@ -68,10 +94,10 @@ def new() -> Answer:
 def edit(item_id: int) -> Answer:
     """Change an item's name and, while nothing uses it, its kind or type. Retire and Bring back save as well."""
     item = row(Item, item_id, lock=True)
-    form, then = ItemForm(obj=item), request.form.get("then", "")
+    form, then = _form(item), request.form.get("then", "")
 
     def save() -> tuple[str, str]:
-        with edited(item, "edit item", "name", "kind", "session_type"):
+        with edited(item, "edit item", "name", "kind", "session_type", "good_at", "club_ids"):
             inventory.edit_item(database(), item, **_given(form))
         return f"{item.name} {_retired_or_back(item, then)}", url_for(".overview")
 
@@ -101,4 +127,7 @@ def _retired_or_back(item: Item, then: str) -> str:
 
 def _given(form: ItemForm) -> dict[str, Any]:
     session_type = SessionType(form.session_type.data) if form.session_type.data else None
-    return {"name": form.text("name"), "kind": ItemKind(form.kind.data), "session_type": session_type}
+    given = {"name": form.text("name"), "kind": ItemKind(form.kind.data), "session_type": session_type}
+    if "good_at" not in form:
+        return given
+    return {**given, "good_at": GoodAt(form.good_at.data), "club_ids": form.club_ids.data or ()}

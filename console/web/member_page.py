@@ -13,6 +13,7 @@ from wtforms.validators import ValidationError
 
 from console import bounds
 from console.request import database, utc_now
+from console.web import desk_club
 from console.web.access import Answer
 from console.web.fields import local_moment, query_id, utc
 from console.web.formats import house_zone
@@ -87,9 +88,16 @@ def current(grants: Sequence[GrantLine]) -> list[GrantLine]:
     return sorted(usable, key=lambda grant: (grant.item, grant.expires_at or never, grant.effective_at))
 
 
+def every_club() -> Sequence[Club]:
+    """The clubs of this person of the staff, by name."""
+    return database().scalars(bounds.theirs(select(Club)).order_by(Club.name)).all()
+
+
 def redeem_forms(item_ids: Iterable[int], zone: str, **given: Any) -> dict[int, RedeemForm]:
     """By item, the form that redeems its sessions: as it was sent or, with `formdata=None`, a new one."""
-    clubs = database().scalars(bounds.theirs(select(Club)).order_by(Club.name)).all()
+    clubs = every_club()
+    here = desk_club.of(clubs)
+    given["club_id"] = str(here.id) if here else ""
     back = occasions.may_go_back(is_manager=current_user.may("manager")).days
     return {item: RedeemForm(**given).ask(item_id=item, zone=zone, back=back, clubs=clubs) for item in item_ids}
 
@@ -108,7 +116,8 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     shown, troubled = current(grants), explanation.troubled(session, member_id, TROUBLED)
     standing, frozen_until = _lives(member, moment.at or clock, moment.at)
     late = overdue.of_members(session, [member_id])
-    asks_why = moment.at is None and bool(late or any(not one.usable for one in balances))
+    here = desk_club.of(every_club())
+    asks_why = moment.at is None and bool(late or here or any(not one.usable for one in balances))
     coming = sum(grant.is_coming and bool(grant.remaining) and not grant.shortfall for grant in grants)
     return page(
         "members/member.html",
@@ -131,9 +140,10 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         item_id=item_id,
         before=before,
         returnable=_returnable(entries.entries) if moment.at is None and not member.erased_at else {},
+        desk_club=here,
         redeeming=redeeming,
         redeem_forms=redeem_forms([row.item_id for row in balances], zone, formdata=None) if balances else {},
-        why_not=why_not.of_member(session, member_id, now) if asks_why else {},
+        why_not=why_not.of_member(session, member_id, now, here.id if here else None) if asks_why else {},
         day_long=merging.UNDOABLE,
         merged=[(one, merging.is_undoable(one, now)) for one in merging.merged(session, member_id)],
         overdue={one.membership_id: one for one in late},

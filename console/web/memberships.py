@@ -61,8 +61,21 @@ def await_payment() -> Answer:
         following=found[LISTED - 1].membership_id if len(found) > LISTED else None,
         count=awaiting.count(session, now=now, longer_than=longer),
         days=days,
+        removable=now - awaiting.REMOVABLE,
         choices=DAYS,
     )
+
+
+@pages.button("/<id:membership_id>/remove", Role.MANAGER)
+def remove(membership_id: int) -> Answer:
+    """Remove a membership that has awaited its first payment for a long time."""
+
+    def act() -> str:
+        why = request.form.get("reason", "")
+        gone = awaiting.remove(database(), membership_id, reason=why, by=actor(), now=utc_now())
+        return f"The membership of {gone.member} is removed."
+
+    return forms.pressed(act, url_for(".await_payment", days=awaiting.REMOVABLE.days))
 
 
 @pages.button("/<id:membership_id>/checkout/<name>", Role.DESK)

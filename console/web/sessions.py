@@ -7,7 +7,7 @@ from flask_login import current_user
 from sqlalchemy import select
 
 from console.request import actor, database, utc_now
-from console.web import member_page
+from console.web import desk_club, member_page
 from console.web.access import Answer, Pages, Role
 from console.web.fields import chosen_id
 from console.web.formats import day, moment
@@ -34,9 +34,11 @@ def redeem(member_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         quantity, now, occasion = form.quantity.data, utc_now(), form.occasion
-        with why_not.explained(database(), member_id=member_id, item_id=item.id, now=now, at=occasion.occurred_at):
+        desk_club.remember(occasion.club_id)
+        asked = {"member_id": member_id, "item_id": item.id}
+        with why_not.explained(database(), **asked, now=now, at=occasion.occurred_at, club_id=occasion.club_id):
             answer = redemptions.redeem(
-                database(), member_id=member_id, item_id=item.id, quantity=quantity, key=form.once, by=actor(),
+                database(), **asked, quantity=quantity, key=form.once, by=actor(),
                 now=now, occasion=occasion, back=occasions.may_go_back(is_manager=current_user.may("manager")),
                 override_reason=form.text("override_reason"),
             )  # fmt: skip

@@ -11,7 +11,7 @@ from wtforms.validators import EqualTo, InputRequired, Length, Optional
 from console import links
 from console.request import actor, database, utc_now
 from console.web.access import Answer, Pages, Role
-from console.web.fields import Ticks, text_field
+from console.web.fields import Checks, text_field
 from console.web.forms import Form, page, pressed
 from console.web.login import begin_session, login_failed
 from models.catalogue.clubs import Club
@@ -39,11 +39,10 @@ def _new_password(description: str = f"At least {MIN_PASSWORD_LENGTH} characters
     return PasswordField("New password", checks, description=description, render_kw=_NEW_PASSWORD)
 
 
-def _clubs() -> Ticks:
+def _clubs() -> Checks:
     known = select(Club).order_by(func.lower(Club.name))
-    return Ticks(
+    return Checks(
         "Clubs",
-        coerce=int,
         choices=lambda: [(club.id, club.name) for club in database().scalars(known)],
         description="What the person sees and does is of these clubs. None ticked: all clubs, also those to come.",
     )

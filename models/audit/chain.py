@@ -89,7 +89,7 @@ _ENTRIES = text("""
                'grant', jsonb_build_object('id', g.id, 'payment_id', g.payment_id, 'action_id', g.action_id,
                    'member_id', coalesce(g.first_member_id, g.member_id), 'item_id', g.item_id,
                    'tranche', nullif(g.tranche, 0), 'quantity', g.first_quantity, 'effective_at', g.effective_at,
-                   'recorded_at', g.recorded_at),
+                   'recorded_at', g.recorded_at, 'club_ids', g.club_ids),
                'fact', to_jsonb(f), 'act', to_jsonb(a), 'adjustment', to_jsonb(d), 'redemption', to_jsonb(r),
                'expiry_run', jsonb_build_object('id', x.id, 'as_of', x.as_of, 'started_at', x.started_at)
            )) AS text), 'UTF8')) AS cause,

@@ -159,8 +159,14 @@ def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> No
         club.apply_announcements = changed.get("apply_announcements", club.apply_announcements)
 
 
+_ITEMS = text("SELECT string_agg(name, ', ' ORDER BY name) FROM items WHERE :club = ANY(club_ids)")
+
+
 def delete_club(session: Session, club: Club) -> None:
-    """Delete a club at which nobody has signed up or checked in, and to which no account is bound. Raises ClubInUse."""
+    """Delete a club at which nobody has signed up or checked in, to which no account is bound and which no item lists.
+
+    Raises ClubInUse.
+    """
     club_id, name = club.id, club.name
 
     def refusal() -> ClubInUse:
@@ -170,6 +176,9 @@ def delete_club(session: Session, club: Club) -> None:
 
     with unless_in_use(session, refusal):
         session.delete(club)
+        session.flush()  # locks the club: no item begins to list it before this is committed
+        if items := session.scalar(_ITEMS, {"club": club_id}):
+            raise ClubInUse(club=name, memberships=f"items ({items})", consequence="it cannot be deleted")
 
 
 def zone_name(typed: str) -> str:

@@ -1,15 +1,17 @@
 """The inventory: the items that offers are made of. Main verb: `create_item`."""
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import CheckConstraint, String, UniqueConstraint, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, String, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.catalogue.clubs import Club
 from models.database.base import Base, Id, one_of
 from models.database.naming import name_given, named_once, unless_in_use
-from models.errors import ItemInUse, SessionTypeMissing, WrongState
+from models.errors import ClubsMissing, ItemInUse, NotFound, SessionTypeMissing, WrongState
 from models.wording import counted
 
 
@@ -25,6 +27,20 @@ class SessionType(StrEnum):
 
     CLASS = "class"
     PERSONAL_TRAINING = "personal_training"
+
+
+class GoodAt(StrEnum):
+    """At which clubs sessions can be used."""
+
+    HOME = "home"
+    """Where the membership is that they came from."""
+    LISTED = "listed"
+    ALL = "all"
+
+
+def good_at(club_ids: Collection[int] | None) -> GoodAt:
+    """What a column `club_ids` says: NULL is every club, an empty list is home."""
+    return GoodAt.ALL if club_ids is None else GoodAt.LISTED if club_ids else GoodAt.HOME
 
 
 class Item(Base):
@@ -46,6 +62,13 @@ class Item(Base):
     session_type: Mapped[str | None]
     retired_at: Mapped[datetime | None]
     """Since when it can be added to no further offer; where it is, it stays."""
+    club_ids: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    """Where its sessions are good, as `good_at` reads it. Each grant keeps what it says when the grant is made."""
+
+    @property
+    def good_at(self) -> GoodAt:
+        """At which clubs sessions that are given from now on can be used."""
+        return good_at(self.club_ids)
 
     def retire(self, now: datetime) -> None:
         """Keep it off further offers. Raises WrongState."""
@@ -82,23 +105,33 @@ _USES = text("""
 """)
 
 
-def create_item(session: Session, *, name: str, kind: ItemKind, session_type: SessionType | None) -> Item:
-    """Make an item; only a scheduler bucket has a session type.
+def create_item(
+    session: Session, *, name: str, kind: ItemKind, session_type: SessionType | None, good_at: GoodAt = GoodAt.HOME,
+    club_ids: Collection[int] = (),
+) -> Item:  # fmt: skip
+    """Make an item; only a scheduler bucket has a session type. `club_ids` counts where it is good at listed clubs.
 
-    Raises NameMissing, TextTooLong, NameTaken or SessionTypeMissing.
+    Raises NameMissing, TextTooLong, NameTaken, SessionTypeMissing, ClubsMissing or NotFound.
     """
     item = Item(name=name_given(name), kind=kind.value, session_type=_type_of(kind, session_type))
+    item.club_ids = _clubs_of(session, good_at, club_ids)
     with named_once(session, "an item", item.name):
         session.add(item)
     return item
 
 
-def edit_item(session: Session, item: Item, *, name: str, kind: ItemKind, session_type: SessionType | None) -> None:
-    """Change an item: the name at any time, kind and session type only while nothing uses it.
+def edit_item(
+    session: Session, item: Item, *, name: str, kind: ItemKind, session_type: SessionType | None,
+    good_at: GoodAt | None = None, club_ids: Collection[int] = (),
+) -> None:  # fmt: skip
+    """Change an item: kind and session type only while nothing uses it, the rest at any time.
 
-    Raises NameMissing, TextTooLong, NameTaken, SessionTypeMissing or ItemInUse.
+    Where it is good counts for grants that are made from now on; with None it stays. Raises what `create_item` raises,
+    or ItemInUse.
     """
     given, wanted = name_given(name), (kind.value, _type_of(kind, session_type))
+    if good_at:
+        item.club_ids = _clubs_of(session, good_at, club_ids)
     if (item.kind, item.session_type) != wanted:
         session.refresh(item, with_for_update=True)  # a lock: nobody begins to use it before this is committed
         if any(used := uses_of(session, item.id)):
@@ -127,3 +160,16 @@ def _type_of(kind: ItemKind, session_type: SessionType | None) -> str | None:
     if session_type is None:
         raise SessionTypeMissing
     return session_type.value
+
+
+def _clubs_of(session: Session, where: GoodAt, club_ids: Collection[int]) -> list[int] | None:
+    """The column `club_ids`. The clubs stay until this is committed."""
+    if where != GoodAt.LISTED:
+        return None if where == GoodAt.ALL else []
+    if not club_ids:
+        raise ClubsMissing
+    listed = select(Club.id).where(Club.id.in_(club_ids)).order_by(Club.id)
+    known = list(session.scalars(listed.with_for_update(key_share=True, read=True)))
+    if unknown := set(club_ids) - set(known):
+        raise NotFound(field="club_ids", what="club", name=min(unknown))
+    return known

@@ -1,5 +1,7 @@
 """The engine and the session factory: timeouts on every wait, UTC, and detection of dead connections."""
 
+from collections.abc import Collection
+
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -90,6 +92,9 @@ class _Session(Session):
             self.invalidate()
 
 
-def sessions(engine: Engine) -> sessionmaker[Session]:
-    """Sessions of that engine: `with sessions(engine).begin() as session: ...` commits at the end."""
-    return sessionmaker(engine, class_=_Session, expire_on_commit=False)
+def sessions(engine: Engine, *, test_endpoints: Collection[str] | None = None) -> sessionmaker[Session]:
+    """Sessions of that engine: `with sessions(engine).begin() as session: ...` commits at the end.
+
+    Of `test_endpoints` a session knows in its `info`; None where nobody said which are in test mode.
+    """
+    return sessionmaker(engine, class_=_Session, expire_on_commit=False, info={"test_endpoints": test_endpoints})

@@ -62,6 +62,10 @@ class SessionTypeMissing(SppError, field="session_type"):
     """Say what the sessions are good for: class or personal training."""
 
 
+class ClubsMissing(SppError, field="club_ids"):
+    """Choose at least one club where the sessions are good."""
+
+
 class ItemInUse(SppError, field="kind", status=409):
     """{item!r} is in use ({uses}): {advice}."""
 

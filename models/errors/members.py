@@ -138,3 +138,7 @@ class NotConfirmed(SppError, field="confirm"):
 
 class SamePerson(SppError):
     """You asked for adjustment {adjustment} yourself: a second person has to approve it."""
+
+
+class NotRemovable(SppError, status=409):
+    """Membership {membership} cannot be removed: only one that has awaited its first payment for {days} days can."""

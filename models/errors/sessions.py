@@ -18,6 +18,10 @@ class TooFewSessions(SppError, field="quantity"):
         self.args = (f"{self} {why_not['sentence']} {why_not['way_out']}",)
 
 
+class NotAtThisClub(SppError, field="club_id"):
+    """Not at this club: {sessions} can be used at {club}, {elsewhere} more only at {clubs}. Nothing was taken."""
+
+
 class InFuture(SppError, field="occurred_at"):
     """That is in the future: say when the sessions were used, or leave it out if it is now."""
 

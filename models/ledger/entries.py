@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from models.catalogue.clubs import Club
 from models.catalogue.days import OPEN
 from models.catalogue.items import Item
 from models.database.arrays import Batch
-from models.errors import MembershipFrozen, OverdueSessions, TooFewSessions
+from models.errors import MembershipFrozen, NotAtThisClub, OverdueSessions, TooFewSessions
 from models.ledger import burn_order, kinds
 from models.ledger.burn_order import Draw, UsableGrant
+from models.ledger.good_at import GOOD_THERE, clubs_of
 from models.ledger.kinds import EntryKind
 from models.ledger.tables import CreditGrant
 from models.members import lives
@@ -63,9 +65,9 @@ _GRANT = Batch(
     ), granted AS (
         INSERT INTO credit_grants
             (payment_id, member_id, membership_id, item_id, tranche, first_quantity, quantity, remaining, effective_at,
-             expires_at, recorded_at, late_after_s)
+             expires_at, recorded_at, late_after_s, club_ids)
         SELECT payment_id, member_id, membership_id, item_id, tranche, quantity, quantity, quantity, effective_at,
-               expires_at, :recorded_at, :late_after_s
+               expires_at, :recorded_at, :late_after_s, (SELECT club_ids FROM items WHERE id = item_id)
         FROM new
         RETURNING id, payment_id, membership_id, item_id, tranche
     ), entered AS (
@@ -137,6 +139,7 @@ def add(
     new = insert(CreditGrant).values(
         action_id=action_id, member_id=member_id, item_id=item_id, first_quantity=quantity, quantity=0, remaining=0,
         effective_at=now, expires_at=expires_at, recorded_at=now,
+        club_ids=select(Item.club_ids).where(Item.id == item_id).scalar_subquery(),
     )  # fmt: skip
     grant = session.scalars(new.returning(CreditGrant.id)).one()
     kind = EntryKind.ADJUSTMENT
@@ -165,9 +168,10 @@ _OPEN = Batch(
         SELECT * FROM ROWS
     ), granted AS (
         INSERT INTO credit_grants
-            (action_id, member_id, item_id, first_quantity, quantity, remaining, effective_at, expires_at, recorded_at)
+            (action_id, member_id, item_id, first_quantity, quantity, remaining, effective_at, expires_at, recorded_at,
+             club_ids)
         SELECT :action_id, member_id, item_id, quantity, quantity, quantity - used,
-               coalesce(effective_at, :now), expires_at, :now
+               coalesce(effective_at, :now), expires_at, :now, (SELECT club_ids FROM items WHERE id = item_id)
         FROM new ORDER BY number
         RETURNING id, member_id, item_id, effective_at, expires_at
     ), opened AS MATERIALIZED (
@@ -228,7 +232,7 @@ FROZEN_TO_AS_OF = _frozen_to(
 
 _USABLE = text(f"""
     SELECT id, remaining, effective_at, expires_at, payment_id IS NOT NULL AS paid_for, membership_id,
-           {FROZEN_TO} AS frozen_to
+           {FROZEN_TO} AS frozen_to, {GOOD_THERE} AS good_there
     FROM credit_grants g
     WHERE member_id = :member AND item_id = :item AND remaining > 0
       AND effective_at <= :at AND (expires_at IS NULL OR :now < expires_at)
@@ -246,18 +250,19 @@ _COMING = text("""
 
 def draw(
     session: Session, *, member_id: int, item_id: int, quantity: int, now: datetime, at: datetime | None = None,
-    withheld: Sequence[Overdue] = (),
+    withheld: Sequence[Overdue] = (), club_id: int | None = None,
 ) -> list[Draw]:  # fmt: skip
     """What to take from each of the member's usable grants, in burn order. Locks the grants.
 
-    With `at`, for a use at that earlier moment: of the grants that were usable then and have not expired since.
-    Sessions that are coming or frozen are not drawn, nor are those of the memberships in `withheld`. Raises
-    MembershipFrozen or OverdueSessions if there were enough with them, and else TooFewSessions, which says how many are
-    coming and from when.
+    With `at`, for a use at that earlier moment: of the grants that were usable then and have not expired since. With a
+    club, for a use there: of the grants that are good there. Sessions that are coming or frozen are not drawn, nor are
+    those of the memberships in `withheld`. Raises MembershipFrozen, OverdueSessions or NotAtThisClub if there were
+    enough with them, and else TooFewSessions, which says how many are coming and from when.
     """
-    wanted = {"member": member_id, "item": item_id, "now": now, "at": at or now}
-    rows = session.execute(_USABLE, wanted).all()
-    grants = [UsableGrant(*row) for *row, frozen_to in rows if frozen_to is None]
+    wanted = {"member": member_id, "item": item_id, "now": now, "at": at or now, "club": club_id}
+    every = session.execute(_USABLE, wanted).all()
+    rows, away = ([row for row in every if row.good_there is good] for good in (True, False))
+    grants = [UsableGrant(*row) for *row, frozen_to, _ in rows if frozen_to is None]
     late = {one.membership_id: one for one in withheld}
     free = [grant for grant in grants if grant.membership_id not in late]
     draws = burn_order.draw(free, quantity)
@@ -275,6 +280,12 @@ def draw(
     if usable + sum(remaining for remaining, _ in frozen) >= quantity:
         last = min(frozen_to for _, frozen_to in frozen)
         raise MembershipFrozen(item=item, until=None if last == OPEN else last, words={"last": until_words(last)})
+    there = sum(grant.remaining for grant in free)
+    away = [row for row in away if row.frozen_to is None and row.membership_id not in late]
+    if there + (elsewhere := sum(row.remaining for row in away)) >= quantity:
+        club, clubs = session.get_one(Club, club_id).name, clubs_of(session, [row.id for row in away])
+        words = {"sessions": sessions_of(item, there)}
+        raise NotAtThisClub(**asked, usable=there, elsewhere=elsewhere, club=club, clubs=clubs, words=words)
     coming, first, has_come = session.execute(_COMING, wanted).one()
     if first is None:
         raise TooFewSessions(**asked, usable=usable, words=words | {"then": ""})

@@ -80,11 +80,12 @@ def redeem(
 ) -> Answer:  # fmt: skip
     """Take sessions from the member's usable grants, in burn order.
 
-    Dated back, by `back` at most, it takes sessions that were usable when it happened and have not expired since.
+    Dated back, by `back` at most, it takes sessions that were usable when it happened and have not expired since. With
+    a club, it takes sessions that are good there.
     The same key with the same content, occasion included, returns the first answer again; the moment counts only where
     it is given. Where a club lets nobody use sessions of a membership whose dues are overdue, the override's reason
     lets them be used; the act has it. Raises NotFound, MemberErased, TextTooLong, InFuture, TooFarBack, KeyReused for
-    other content, TooFewSessions, MembershipFrozen or OverdueSessions (nothing is taken), NotPositive.
+    other content, TooFewSessions, MembershipFrozen, OverdueSessions or NotAtThisClub (nothing is taken), NotPositive.
     """
     why = actions.reason_given(override_reason, "override_reason") if override_reason else None
     if quantity < 1:
@@ -104,7 +105,7 @@ def redeem(
         late = overdue.refusing(overdue.of_members(session, [owner]), now)
         draws = entries.draw(
             session, member_id=owner, item_id=item_id, quantity=quantity, now=now, at=min(at, now),
-            withheld=() if why else late,
+            withheld=() if why else late, club_id=occasion.club_id,
         )  # fmt: skip
         subject = f"{quantity} {session.get_one(Item, item_id).name}, redemption {redemption_id}"
         if occasion.occurred_at:

@@ -7,7 +7,7 @@ an entry.
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.database.base import Base, Id, RecordedAt
@@ -62,6 +62,9 @@ class CreditGrant(Base):
     """Sessions whose money went back, whether taken, expired or used."""
     recorded_at: Mapped[RecordedAt]
     """When it was credited, by the worker's clock."""
+    club_ids: Mapped[list[int] | None] = mapped_column(ARRAY(BigInteger))
+    """Where it is good, as its item said when it was made: `models.catalogue.items.good_at` reads it. Home is the club
+    that `grant_clubs` has."""
     late_after_s: Mapped[int] = mapped_column(server_default="0")
     """If it was credited longer than this after its payment, its days count from the crediting; 0 turns that off."""
 

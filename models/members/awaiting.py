@@ -7,12 +7,18 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.database import locks
 from models.database.arrays import array
-from models.staff import theirs
+from models.errors import NotRemovable
+from models.staff import actions, theirs
+from models.staff.actions import Actor
 from models.staff.theirs import Clubs
 
 LONG = timedelta(days=14)
 """After which a membership that still awaits its first payment is shown on Operations."""
+
+REMOVABLE = timedelta(days=30)
+"""After which it is offered for removal."""
 
 PAID = """(
     EXISTS (SELECT FROM payments paid WHERE paid.membership_id = m.id
@@ -21,20 +27,27 @@ PAID = """(
 )"""
 """Whether a payment was matched to the membership `m`."""
 
+AWAITS = f"""NOT {PAID}
+      AND NOT EXISTS (SELECT FROM life_in_force e WHERE e.membership_id = m.id AND e.kind = 'end')"""
+"""Whether the membership `m` awaits its first payment."""
+
+COUNTS = "m.withdrawn_at IS NULL AND n.erased_at IS NULL AND NOT n.is_test"
+"""Whether the membership `m` of the member `n` counts among those that gyms live on."""
+
+_WAITING = f"{COUNTS} AND {AWAITS}"
+
 _AWAITING = text(f"""
     SELECT m.id AS membership_id, n.id AS member_id, n.name AS member, n.email, o.name AS offer, c.name AS club,
            m.recorded_at AS since, m.code
     FROM memberships m
-    JOIN members n ON n.id = m.member_id AND n.erased_at IS NULL AND NOT n.is_test
+    JOIN members n ON n.id = m.member_id
     JOIN offers o ON o.id = m.offer_id
     JOIN clubs c ON c.id = m.club_id
     WHERE (CAST(:ids AS bigint[]) IS NULL OR m.id = ANY(CAST(:ids AS bigint[])))
       AND (CAST(:before AS timestamptz) IS NULL OR m.recorded_at < :before)
       AND m.id > :after
       AND {theirs.membership("m.id")}
-      AND m.withdrawn_at IS NULL
-      AND NOT {PAID}
-      AND NOT EXISTS (SELECT FROM life_in_force e WHERE e.membership_id = m.id AND e.kind = 'end')
+      AND {_WAITING}
     ORDER BY m.id
     LIMIT :limit
 """)
@@ -72,13 +85,43 @@ def of(session: Session, membership_ids: Collection[int]) -> dict[int, Awaiting]
 
 
 _COUNT = text(f"""
-    SELECT count(*) FROM memberships m JOIN members n ON n.id = m.member_id AND n.erased_at IS NULL AND NOT n.is_test
-    WHERE m.recorded_at < :before AND m.withdrawn_at IS NULL AND NOT {PAID}
-      AND NOT EXISTS (SELECT FROM life_in_force e WHERE e.membership_id = m.id AND e.kind = 'end')
+    SELECT count(*) FROM memberships m JOIN members n ON n.id = m.member_id
+    WHERE m.recorded_at < :before AND {_WAITING}
 """)
 
 
 def count(session: Session, *, now: datetime, longer_than: timedelta = LONG) -> int:
     """How many have awaited it for longer than that."""
     found: int = session.scalars(_COUNT, {"before": now - longer_than}).one()
+    return found
+
+
+def withdrawal(memberships: str) -> str:
+    """SQL: parts of a WITH that withdraw the memberships of a query of ids. Their billing references are free again."""
+    return f"""withdrawn AS (
+        UPDATE memberships SET withdrawn_at = :now WHERE id IN ({memberships})
+    ), free AS (
+        DELETE FROM billing_references WHERE membership_id IN ({memberships})
+    )"""
+
+
+_LOCK = text("SELECT member_id FROM memberships WHERE id = :membership FOR NO KEY UPDATE")
+_HELD = text("SELECT EXISTS (SELECT FROM payments WHERE membership_id = :membership)")
+_REMOVE = text(f"WITH {withdrawal('SELECT CAST(:membership AS bigint)')} SELECT")
+
+
+def remove(session: Session, membership_id: int, *, reason: str, by: Actor, now: datetime) -> Awaiting:
+    """Withdraw a membership that has awaited its first payment for 30 days: nothing shows or finds it any more.
+
+    Raises ReasonMissing, TextTooLong or NotRemovable.
+    """
+    reason = actions.reason_given(reason)
+    locks.change(session)  # no payment finds it meanwhile
+    session.execute(_LOCK, {"membership": membership_id})
+    found, held = of(session, [membership_id]).get(membership_id), {"membership": membership_id}
+    if found is None or found.since > now - REMOVABLE or session.scalar(_HELD, held):
+        raise NotRemovable(membership=membership_id, days=REMOVABLE.days)
+    session.execute(_REMOVE, {**held, "now": now})
+    subject = f"membership {membership_id}, which never had a payment"
+    actions.log(session, by, "remove membership", subject, member_id=found.member_id, reason=reason)
     return found

@@ -19,14 +19,14 @@ from models.members.memberships import (
     owners,
     refuse_live,
 )
+from models.members.settling_again import payments_of
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted
 
-_MATCHED = text("""
+_MATCHED = text(f"""
     SELECT count(*) FROM (
-        SELECT id FROM payments WHERE membership_id = :membership
-        UNION SELECT payment_id FROM payment_matches WHERE membership_id = :membership
+        {payments_of(":membership")}
     ) theirs
     JOIN payments p USING (id)
     WHERE p.endpoint = :endpoint AND EXISTS (

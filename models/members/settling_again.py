@@ -11,16 +11,22 @@ from sqlalchemy.orm import Session
 
 from models.database.arrays import Batch
 
+
+def payments_of(membership: str) -> str:
+    """SQL: the ids of the payments that were matched to a membership, also those of which it has a part."""
+    return f"""SELECT id FROM payments WHERE membership_id = {membership}
+            UNION SELECT payment_id FROM payment_matches WHERE membership_id = {membership}"""
+
+
 # In the order of their ids, as everybody locks payments.
 _OF_MEMBERSHIPS = Batch(
-    """
+    f"""
     UPDATE payments SET settle_again = true
     WHERE id IN (
         SELECT p.id
         FROM ROWS
         JOIN LATERAL (
-            SELECT id FROM payments WHERE membership_id = new.membership_id
-            UNION SELECT payment_id FROM payment_matches WHERE membership_id = new.membership_id
+            {payments_of("new.membership_id")}
         ) matched ON true
         JOIN payments p ON p.id = matched.id AND p.state IN ('settled', 'freeze_fee', 'before_cut_over', 'held')
         JOIN paid_payments paid ON paid.id = p.id AND paid.paid_at >= coalesce(new.start, '-infinity')

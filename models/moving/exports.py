@@ -258,7 +258,10 @@ EXPORTS = (
             Column("expires at", "Until when it can be used, in UTC; empty: it never expires.", "s.expires_at"),
             Column("last day", "The last local day on which it can be used.",
                    "CAST((s.expires_at - interval '1 microsecond') AT TIME ZONE c.time_zone AS date)"),
-            Column("club", "The club by whose days it expires.", "c.club"),
+            Column("club", "The club by whose days it expires: its home.", "c.club"),
+            Column("good at", "Where it can be used: home, all, or the clubs, apart by semicolons.", """
+                CASE WHEN g.club_ids IS NULL THEN 'all' WHEN g.club_ids = '{}' THEN 'home' ELSE (
+                    SELECT string_agg(name, '; ' ORDER BY name) FROM clubs WHERE id = ANY(g.club_ids)) END"""),
         ),
         f"""FROM credit_grants g {_SUMS}
         JOIN members m ON m.id = g.member_id

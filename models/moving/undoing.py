@@ -15,6 +15,7 @@ from models.errors import ImportUsed
 from models.ledger import entries
 from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
+from models.members.awaiting import withdrawal
 from models.moving.columns import Kind
 from models.moving.judging import hashed
 from models.moving.tables import Import
@@ -84,11 +85,7 @@ _USED_PEOPLE = text(f"""
 """)
 
 _WITHDRAW = text(f"""
-    WITH withdrawn AS (
-        UPDATE memberships m SET withdrawn_at = :now FROM import_rows r WHERE {RANGE} AND m.id = r.membership_id
-    ), free AS (
-        DELETE FROM billing_references b USING import_rows r WHERE {RANGE} AND b.membership_id = r.membership_id
-    )
+    WITH {withdrawal(f"SELECT r.membership_id FROM import_rows r WHERE {RANGE}")}
     UPDATE members p
     SET name = 'Withdrawn member ' || p.id, email = 'withdrawn-' || p.id || '@erased.invalid', erased_at = :now
     FROM import_rows r

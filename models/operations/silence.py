@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database.arrays import array
+from models.members.settling_again import payments_of
 from runtime.settings import Endpoint
 
 HISTORY = timedelta(days=35)
@@ -95,8 +96,7 @@ _EXPECTED = text(f"""
         CROSS JOIN LATERAL (
             SELECT coalesce(max(f.occurred_at), billed.known_at) AT TIME ZONE c.time_zone AS paid
             FROM (
-                SELECT id FROM payments WHERE membership_id = m.id
-                UNION SELECT payment_id FROM payment_matches WHERE membership_id = m.id
+                {payments_of("m.id")}
             ) its
             JOIN payments part ON part.root_id = its.id
             JOIN payment_facts f ON f.payment_id = part.id AND f.kind = 'paid'

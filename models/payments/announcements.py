@@ -20,6 +20,7 @@ from models.errors import AnnouncementOver, SppError
 from models.members import life
 from models.members.life import Done, LifeAct
 from models.members.memberships import Membership, lock_member
+from models.members.settling_again import payments_of
 from models.payments import recorded
 from models.payments.facts import Announced
 from models.payments.proposals import OF_ENDS, UNDOES, Act, Does, Proposal, Word, proposals
@@ -260,15 +261,14 @@ def _answer(session: Session, announcement: Announcement, action_id: int) -> Non
 _CLUBS = text("SELECT EXISTS (SELECT FROM clubs WHERE apply_announcements)")
 
 # An end of the subscription by which the newest payment came; what becomes of an end, if it was an answer, too.
-_CLEAR = text("""
+_CLEAR = text(f"""
     SELECT one.place
     FROM unnest(CAST(:memberships AS bigint[]), CAST(:references AS text[]), CAST(:acts AS bigint[]))
         WITH ORDINALITY AS one (membership_id, reference, act_id, place)
     LEFT JOIN LATERAL (
         SELECT f.billing_references
         FROM (
-            SELECT id FROM payments WHERE membership_id = one.membership_id
-            UNION SELECT payment_id FROM payment_matches WHERE membership_id = one.membership_id
+            {payments_of("one.membership_id")}
         ) theirs
         JOIN payments p ON p.root_id = theirs.id
         JOIN payment_facts f ON f.payment_id = p.id AND f.kind = 'paid'

@@ -5,6 +5,7 @@ reference a code gives follows from all of its claims: by the processor's clock 
 
 - where no membership has the reference, and staff have not taken it from this one: it takes nothing away;
 - where the code has given its membership no other reference: a second subscription with one code is for staff;
+- where an endpoint in test mode told it, for the membership of a test member;
 - by itself, where the gym's server or we set the code. Where the payer could have edited it: only with a payment, if
   the membership awaits its first one, in its own currency, and what was due is the dues of its term.
 
@@ -26,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from models.database import locks
 from models.database.arrays import Batch, array
-from models.members.awaiting import PAID
+from models.members.awaiting import AWAITS, PAID
 from models.payments.facts import Claimed, Paid
 from models.payments.references import Key
 from models.staff import actions
@@ -40,6 +41,8 @@ class Claimant(NamedTuple):
     member_id: int
     currency: str
     erased: bool
+    is_test: bool
+    """Whether its member is a test member, for whom only test endpoints pay."""
     awaits: bool
     """Whether it awaits its first payment."""
     dues: Sequence[tuple[str, int]]
@@ -100,10 +103,8 @@ _CLAIMS = text("""
 """)
 
 _CLAIMANTS = text(f"""
-    SELECT m.code, m.id, m.member_id, m.currency, n.erased_at IS NOT NULL AS erased,
-           NOT {PAID} AND NOT EXISTS (
-               SELECT FROM life_in_force e WHERE e.membership_id = m.id AND e.kind = 'end'
-           ) AS awaits,
+    SELECT m.code, m.id, m.member_id, m.currency, n.erased_at IS NOT NULL AS erased, n.is_test,
+           {AWAITS} AS awaits,
            (SELECT json_agg(json_build_array(t.since, t.dues_minor) ORDER BY t.since, t.id)
             FROM membership_terms t WHERE t.membership_id = m.id) AS dues,
            (SELECT json_agg(json_build_array(b.endpoint, b.reference))
@@ -218,6 +219,9 @@ class _Decision:
         came = f"it came with the code of membership {claimant.membership_id}"
         if claimant.erased:
             return f"{came}, whose member was erased"
+        test = self.session.info.get("test_endpoints")
+        if claimant.is_test and test is not None and key[0] not in test:
+            return f"{came}, which is a test member's, and {key[0]} is not a test endpoint"
         if claimant.membership_id in self.had.get(key, ()):
             return f"{came}, from which staff took {claim.payment}"
         for endpoint, other in self.claims:

@@ -10,6 +10,7 @@ from models.catalogue.days import ONE_DAY, local_day
 from models.database.arrays import Batch, array
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
+from models.members.settling_again import payments_of
 from models.payments import claims, entitlement, matches, money_back, recorded, references
 from models.payments.claims import Asked
 from models.payments.contradictions import contradictions
@@ -160,12 +161,11 @@ def read(session: Session, roots: Collection[int], *, decide: bool = False) -> l
 
 
 _BESIDE = Batch(
-    """
+    f"""
     SELECT DISTINCT new.root, new.membership_id
     FROM ROWS
     CROSS JOIN LATERAL (
-        SELECT id FROM payments WHERE membership_id = new.membership_id
-        UNION SELECT payment_id FROM payment_matches WHERE membership_id = new.membership_id
+        {payments_of("new.membership_id")}
     ) theirs
     JOIN paid_payments p USING (id)
     WHERE p.id <> new.root AND p.state = 'settled'

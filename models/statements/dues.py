@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.catalogue.days import Period
+from models.members.settling_again import payments_of
 from models.payments.worth import first_day
 from models.statements import payment_story
 from models.statements.paid_for import PaidFor
@@ -51,11 +52,10 @@ class Page(NamedTuple):
     older: int | None
 
 
-_PAYMENTS = text("""
+_PAYMENTS = text(f"""
     WITH paid AS (
         SELECT * FROM paid_payments WHERE id IN (
-            SELECT id FROM payments WHERE membership_id = :membership
-            UNION SELECT payment_id FROM payment_matches WHERE membership_id = :membership
+            {payments_of(":membership")}
         )
     ), wanted AS (
         SELECT * FROM paid

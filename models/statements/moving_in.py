@@ -11,6 +11,8 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.members.awaiting import COUNTS
+from models.members.settling_again import payments_of
 from models.payments import reviewing
 from models.payments.reviews import ReviewReason
 from models.staff import theirs
@@ -59,7 +61,7 @@ class Unbilled(NamedTuple):
 
 
 _GOES_ON = f"""
-    n.erased_at IS NULL AND NOT n.is_test AND NOT EXISTS (
+    {COUNTS} AND NOT EXISTS (
         SELECT FROM life_in_force a JOIN clubs c ON c.id = m.club_id
         WHERE a.membership_id = m.id AND a.kind = 'end'
           AND a.last_day < CAST(CAST(:now AS timestamptz) AT TIME ZONE c.time_zone AS date)
@@ -77,8 +79,7 @@ _UNHEARD = f"""
       AND NOT EXISTS (SELECT FROM failed_dues d WHERE (d.endpoint, d.reference) = (b.endpoint, b.reference))
       AND NOT EXISTS (
           SELECT FROM (
-              SELECT id FROM payments WHERE membership_id = m.id
-              UNION ALL SELECT payment_id FROM payment_matches WHERE membership_id = m.id
+              {payments_of("m.id")}
           ) its
           JOIN payments part ON part.root_id = its.id AND part.endpoint = b.endpoint
           JOIN payment_facts f ON f.payment_id = part.id

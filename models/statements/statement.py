@@ -20,6 +20,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from models.catalogue.days import OPEN
+from models.catalogue.items import GoodAt, good_at
 from models.ledger import kinds
 from models.ledger.entries import FROZEN_TO_AS_OF, FROZEN_TO_NOW
 from models.members.clocks import clock_of
@@ -109,6 +110,9 @@ class GrantLine(NamedTuple):
     """Its number among the grants of its item that its payment made for the membership."""
     is_coming: bool
     """It is not usable yet."""
+    club_ids: Sequence[int]
+    """The clubs where it is good, if those are listed."""
+    good_at: GoodAt
 
     @property
     def usable_from(self) -> date | None:
@@ -238,7 +242,8 @@ def _grants(grants: str, entered: str = "true") -> TextClause:
     SELECT g.id, g.item_id, i.name, f.reference, f.endpoint, g.quantity, f.used, g.remaining, g.shortfall,
            g.effective_at, g.expires_at, coalesce(g.expires_at <= :now, false), c.time_zone, a.actor, f.note,
            g.reversed, f.opened_by, c.membership_id, c.club_id, c.club, f.expired,
-           greatest(0, least(f.used, f.reversed_without_effect - f.gone)), held.tranche, g.effective_at > :now
+           greatest(0, least(f.used, f.reversed_without_effect - f.gone)), held.tranche, g.effective_at > :now,
+           held.club_ids
     FROM (
         SELECT * FROM ({grants}) held
         WHERE id = coalesce(CAST(:grant AS bigint), id)
@@ -357,7 +362,8 @@ def _read_grants(
     _, statement = _NOW if as_of is None else _AS_OF
     moment = as_of or clock_of(session, member_id, now)
     values = {"member": member_id, "now": moment, "grant": None, "after": None, "limit": None, **wanted}
-    return [GrantLine(*row) for row in session.execute(statement, values)]
+    rows = session.execute(statement, values)
+    return [GrantLine._make([*row, club_ids or (), good_at(club_ids)]) for *row, club_ids in rows]
 
 
 def entries(session: Session, member_id: int, *, as_of: datetime | None = None) -> Sequence[EntryLine]:

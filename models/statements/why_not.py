@@ -18,6 +18,7 @@ from models.database.arrays import array
 from models.errors import MemberErased, TooFewSessions
 from models.ledger import kinds
 from models.ledger.entries import FROZEN_TO
+from models.ledger.good_at import GOOD_THERE, clubs_of
 from models.members import overdue
 from models.members.clocks import clock_of
 from models.members.life import until_words
@@ -32,6 +33,7 @@ class Reason(StrEnum):
     ERASED = "erased"
     FROZEN = "frozen"
     OVERDUE = "overdue"
+    NOT_AT_THIS_CLUB = "not_at_this_club"
     ENDED = "ended"
     EXPIRED = "expired"
     NOT_YET = "not_yet"
@@ -82,6 +84,10 @@ class Held(NamedTuple):
     """The last day of a freeze of a membership, whatever it gave; `OPEN` until further notice."""
     money_went_back: bool
     """Money of that grant's payment went back. If it was taken back without that, its payment is worth nothing now."""
+    elsewhere: int
+    """Sessions that could be used, but not at the club that is asked about."""
+    elsewhere_at: str
+    """The clubs where they can be used."""
     overdue_since: date | None = None
     """Since when they are overdue."""
     late_since: date | None = None
@@ -116,6 +122,14 @@ def _overdue(held: Held, _: Sequence[Held]) -> WhyNot | None:
     return WhyNot(Reason.OVERDUE, sentence, way_out, held.overdue_since)
 
 
+def _elsewhere(held: Held, _: Sequence[Held]) -> WhyNot | None:
+    if not held.elsewhere:
+        return None
+    sentence = f"{sessions_of(held.item, held.elsewhere)} can be used at {held.elsewhere_at} only, not at this club."
+    way_out = f"Use {_them(held.elsewhere)} there, or give one that is good here by an adjustment."
+    return WhyNot(Reason.NOT_AT_THIS_CLUB, sentence, way_out)
+
+
 def _ended(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if not held.expired or held.expired_day is None or held.ended is None:
         return None
@@ -123,19 +137,21 @@ def _ended(held: Held, _: Sequence[Held]) -> WhyNot | None:
     sentence = (
         f"The membership of the last {sessions_of(held.item, held.expired)} ended on {day_of(held.ended)}{until}."
     )
-    way_out = f"A manager can reopen the membership, or bring {_them(held)} back by extending grant {held.grant_id}."
+    way_out = (
+        f"A manager can reopen the membership, or bring {_them(held.expired)} back by extending grant {held.grant_id}."
+    )
     return WhyNot(Reason.ENDED, sentence, way_out, held.ended, held.grant_id)
 
 
-def _them(held: Held) -> str:
-    return "it" if held.expired == 1 else "them"
+def _them(sessions: int) -> str:
+    return "it" if sessions == 1 else "them"
 
 
 def _expired(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if not held.expired or held.expired_day is None:
         return None
     sentence = f"The last {sessions_of(held.item, held.expired)} expired on {day_of(held.expired_day)}."
-    way_out = f"A manager can bring {_them(held)} back, by extending grant {held.grant_id}."
+    way_out = f"A manager can bring {_them(held.expired)} back, by extending grant {held.grant_id}."
     if held.coming and held.coming_day:
         way_out += f" {held.coming} more can be used from {day_of(held.coming_day)}."
     return WhyNot(Reason.EXPIRED, sentence, way_out, held.expired_day, held.grant_id)
@@ -188,29 +204,34 @@ def _never_any(held: Held, _: Sequence[Held]) -> WhyNot:
     return WhyNot(Reason.NEVER_ANY, f"There were never any {_named(held.item)}.", way_out)
 
 
-_RULES: Sequence[_Rule] = (_frozen, _overdue, _ended, _expired, _not_yet, _none_left, _other_items, _never_any)
+_RULES: Sequence[_Rule] = (
+    _frozen, _overdue, _elsewhere, _ended, _expired, _not_yet, _none_left, _other_items, _never_any,
+)  # fmt: skip
 
 # The item that is asked about, and all that the member has. What counts as usable is what a redemption draws on.
 _HELD = text(f"""
     WITH held AS (
         SELECT g.*, c.time_zone, g.effective_at <= :at AS has_begun,
                g.expires_at IS NULL OR g.expires_at > :now AS is_live, {FROZEN_TO} AS frozen_to,
-               coalesce(g.membership_id = ANY(CAST(:late AS bigint[])), false) AS is_late
+               coalesce(g.membership_id = ANY(CAST(:late AS bigint[])), false) AS is_late, {GOOD_THERE} AS good_there
         FROM credit_grants g JOIN grant_clubs c ON c.grant_id = g.id
         WHERE g.member_id = :member
     ), grants AS (
-        SELECT *, effective_at = coalesce(
+        SELECT *, is_live AND has_begun AND frozen_to IS NULL AND NOT is_late AS can_be_used,
+            effective_at = coalesce(
                 min(effective_at) FILTER (WHERE is_live AND NOT has_begun AND remaining > 0) OVER item,
                 min(effective_at) FILTER (WHERE NOT has_begun) OVER item
             ) AS is_next
         FROM held WINDOW item AS (PARTITION BY item_id)
     ), sums AS (
         SELECT item_id,
-               coalesce(sum(remaining) FILTER (WHERE is_live AND has_begun AND frozen_to IS NULL AND NOT is_late), 0)
-                   AS usable,
-               coalesce(sum(remaining) FILTER (WHERE is_live AND has_begun AND frozen_to IS NULL AND is_late), 0)
-                   AS overdue,
-               coalesce(sum(remaining) FILTER (WHERE is_live AND has_begun AND frozen_to IS NOT NULL), 0) AS frozen,
+               coalesce(sum(remaining) FILTER (WHERE can_be_used AND good_there), 0) AS usable,
+               coalesce(sum(remaining) FILTER (WHERE can_be_used AND NOT good_there), 0) AS elsewhere,
+               array_agg(id) FILTER (WHERE can_be_used AND NOT good_there AND remaining > 0) AS away,
+               coalesce(sum(remaining) FILTER (
+                   WHERE is_live AND has_begun AND frozen_to IS NULL AND is_late AND good_there), 0) AS overdue,
+               coalesce(sum(remaining) FILTER (
+                   WHERE is_live AND has_begun AND frozen_to IS NOT NULL AND good_there), 0) AS frozen,
                min(frozen_to) AS frozen_to,
                coalesce(sum(remaining) FILTER (WHERE is_live AND is_next), 0) AS coming,
                min(CAST(effective_at AT TIME ZONE time_zone AS date)) FILTER (WHERE is_next) AS coming_day,
@@ -236,7 +257,8 @@ _HELD = text(f"""
                SELECT FROM payments paid JOIN payments named ON named.root_id = paid.root_id
                JOIN payment_facts f ON f.payment_id = named.id AND f.kind = 'reversed'
                WHERE paid.id = l.payment_id
-           )
+           ),
+           CAST(coalesce(s.elsewhere, 0) AS bigint), s.away
     FROM items i
     LEFT JOIN sums s ON s.item_id = i.id
     LEFT JOIN longest l ON l.item_id = i.id
@@ -251,30 +273,35 @@ _HELD = text(f"""
 
 
 def why_not(
-    session: Session, *, member_id: int, item_id: int, now: datetime, at: datetime | None = None
-) -> WhyNot | None:
-    """Why the member can use no session of the item, or could not `at` an earlier moment; None if they can."""
+    session: Session, *, member_id: int, item_id: int, now: datetime, at: datetime | None = None,
+    club_id: int | None = None,
+) -> WhyNot | None:  # fmt: skip
+    """Why the member can use no session of the item, or could not `at` an earlier moment; None if they can.
+
+    With a club: why none can be used there.
+    """
     try:
         refuse_erased(session.get_one(Member, member_id))
     except MemberErased as error:
         return WhyNot(Reason.ERASED, str(error), "Later payments stand in review.", error.details["day"])
-    return _answers(session, member_id, now, at, item_id).get(item_id)
+    return _answers(session, member_id, now, at, item_id, club_id).get(item_id)
 
 
-def of_member(session: Session, member_id: int, now: datetime) -> dict[int, WhyNot]:
+def of_member(session: Session, member_id: int, now: datetime, club_id: int | None = None) -> dict[int, WhyNot]:
     """The same for every item that the member has ever had and cannot use, by its id."""
-    return _answers(session, member_id, now, None, None)
+    return _answers(session, member_id, now, None, None, club_id)
 
 
 @contextmanager
 def explained(
-    session: Session, *, member_id: int, item_id: int, now: datetime, at: datetime | None = None
-) -> Iterator[None]:
+    session: Session, *, member_id: int, item_id: int, now: datetime, at: datetime | None = None,
+    club_id: int | None = None,
+) -> Iterator[None]:  # fmt: skip
     """Add the reason and the way out to a refusal of the block, where no session at all can be used."""
     try:
         yield
     except TooFewSessions as error:
-        if why := why_not(session, member_id=member_id, item_id=item_id, now=now, at=at):
+        if why := why_not(session, member_id=member_id, item_id=item_id, now=now, at=at, club_id=club_id):
             error.explain(why._asdict())
         raise
 
@@ -287,7 +314,7 @@ def _ended_on(session: Session, membership_id: int, last: date) -> date | None:
 
 
 def _answers(
-    session: Session, member_id: int, now: datetime, at: datetime | None, item_id: int | None
+    session: Session, member_id: int, now: datetime, at: datetime | None, item_id: int | None, club_id: int | None
 ) -> dict[int, WhyNot]:
     now = clock_of(session, member_id, now)
     every_late = overdue.of_members(session, [member_id])
@@ -299,6 +326,7 @@ def _answers(
         "now": now,
         "at": min(at or now, now),
         "late": ids,
+        "club": club_id,
     }
     every = []
     for row in session.execute(_HELD, values):
@@ -306,7 +334,8 @@ def _answers(
         over = None if grant is None or is_live else last_day(expires_at, zone)
         left = expired if over else 0
         ended = _ended_on(session, owner, over) if left and over and owner and not row.usable else None
-        every.append(Held._make((*of_item, grant, left, over, is_reversed, *row[13:], since, late_since, ended)))
+        more, away = row[13:-1], clubs_of(session, row.away) if row.away else ""
+        every.append(Held._make((*of_item, grant, left, over, is_reversed, *more, away, since, late_since, ended)))
     found = {}
     for held in every:
         if not held.usable:

@@ -45,7 +45,7 @@ HOUSE = (
     "api.upload_import", "api.get_import", "api.list_import_rows", "api.choose_import_columns",
     "api.judge_import_again", "api.write_import", "api.undo_import", "api.discard_import",
     "api.get_people_template", "api.get_balances_template", "api.list_not_dues", "api.get_not_dues",
-    "api.preview_not_dues", "api.mark_not_dues", "api.unmark_not_dues",
+    "api.preview_not_dues", "api.mark_not_dues", "api.unmark_not_dues", "api.get_first_steps",
 )  # fmt: skip
 """Views, by how their names begin, for people of all clubs alone: they are about the whole house."""
 ASKED = {

@@ -40,6 +40,7 @@ READS = {
     "/closures/{}",
     "/memberships/{}/cut-over/preview",
     "/moving-in",
+    "/first-steps",
     "/moving-in/references",
     "/moving-in/memberships",
     "/memberships/{}/club-changes",
@@ -84,6 +85,7 @@ FOR_THE_DESK = {
     ("POST", "/adjustments/{}/declines"),
 }
 FOR_MANAGERS = {
+    ("POST", "/memberships/{}/removal"),
     ("POST", "/members/{}/merges"),
     ("POST", "/members/{}/unmerge"),
     ("POST", "/members/{}/erasure"),

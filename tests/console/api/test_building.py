@@ -80,7 +80,7 @@ def test_the_rest_of_a_club_has_defaults(manager: Caller, gym: Gym) -> None:
 
 def test_an_item_is_made_changed_and_retired(manager: Caller, gym: Gym, session: Session) -> None:
     made = manager.make("/items", ITEM)
-    assert made == {"id": made["id"], **ITEM, "retired": False}
+    assert made == {"id": made["id"], **ITEM, "good_at": "home", "club_ids": [], "retired": False}
     path = f"/items/{made['id']}"
     assert answered(manager.patch(path, session_type="personal_training"))["session_type"] == "personal_training"
     assert answered(manager.patch(path, kind="other"))["session_type"] is None

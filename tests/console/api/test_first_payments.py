@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from local.standin import StandIn
 from models.staff.actions import Action
 from tests.console.api.conftest import Caller, Paid, answered, posted
-from tests.models.gym import Gym
+from tests.models.gym import Gym, paid, tell
 
 LINK = "https://buy.stripe.com/test_1?locale=en"
 
@@ -83,3 +83,40 @@ def test_a_payment_term_has_a_payment_link(api: Caller, gym: Gym) -> None:
     path = f"/payment-terms/{gym.term.id}"
     problem = answered(api.patch(path, payment_link="http://buy.stripe.com/1"), 403)
     assert problem["status"] == 403
+
+
+def test_a_membership_that_waits_too_long_is_removed(
+    reader: Caller, manager: Caller, gym: Gym, ada: Paid, session: Session
+) -> None:
+    gone, stays = gym.join("sub_gone"), gym.join()
+    session.execute(
+        text("UPDATE memberships SET recorded_at = now() - interval '31 days' WHERE id = :id"), {"id": gone.id}
+    )
+    session.commit()
+    ada_bought = reader.data(f"/members/{ada.id}/memberships")[0]["id"]
+    for one in (stays.id, ada_bought):
+        refused = posted(manager.post(f"/memberships/{one}/removal", {"reason": "gone"}, f"r-{one}"), 409)
+        assert refused["type"].endswith("/not-removable")
+    for _ in range(2):  # a repetition gets the first answer
+        assert (
+            posted(manager.post(f"/memberships/{gone.id}/removal", {"reason": "gone"}, "r"))["membership_id"] == gone.id
+        )
+    answered(reader.get(f"/memberships/{gone.id}"), 404)
+    assert [one["membership_id"] for one in reader.data("/awaiting-memberships", days="0")] == [stays.id]
+    assert [one["membership_id"] for one in reader.data("/moving-in/memberships")] == [stays.id]
+    session.rollback()
+    act = session.scalars(select(Action).where(Action.verb == "remove membership")).one()
+    assert (act.reason, act.member_id) == ("gone", gone.member_id)
+    assert (
+        session.scalar(text("SELECT count(*) FROM billing_references WHERE membership_id = :id"), {"id": gone.id}) == 0
+    )
+
+
+def test_the_first_steps_until_a_payment_has_given_sessions(reader: Caller, gym: Gym, session: Session) -> None:
+    steps = answered(reader.get("/first-steps"))["steps"]
+    assert [(one["name"], one["done"]) for one in steps][2:] == [
+        ("offer", True), ("endpoint", True), ("members", False), ("payment", False),
+    ]  # fmt: skip
+    gym.join("sub_1")
+    tell(session, paid("in_1", "sub_1"))
+    assert answered(reader.get("/first-steps"))["steps"] == []

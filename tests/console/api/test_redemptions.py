@@ -222,6 +222,32 @@ def test_a_redemption_tells_its_occasion(api: Caller, gym: Gym, ada: Paid) -> No
     assert (person["id"], person["found_by"]) == (ada.id, "redemption")
 
 
+def test_a_redemption_at_a_club_where_nothing_is_good(
+    api: Caller, issue: Issue, gym: Gym, ada: Paid, session: Session
+) -> None:
+    """Is refused, and says where they are; the item's setting counts for what is given from then on."""
+    manager, other = issue(TokenScope.WRITE, Role.MANAGER).caller, gym.forgiving_club()
+    session.commit()
+    path, there = f"/items/{gym.spin.id}", {"item_id": gym.spin.id, "club_id": other.id}
+    assert {grant["good_at"] for grant in api.data(f"/members/{ada.id}/grants")} == {"all"}
+    problem = answered(manager.patch(path, good_at="listed"), 422)
+    assert problem["errors"][0]["pointer"] == "#/club_ids"
+    listed = answered(manager.patch(path, good_at="listed", club_ids=[other.id]))
+    assert (listed["good_at"], listed["club_ids"]) == ("listed", [other.id])
+    assert answered(manager.patch(path, good_at="home"))["club_ids"] == []
+    tell(session, paid("in_2", "sub_ada", at=PAID_AT), now=PAID_AT)
+    grants = api.data(f"/members/{ada.id}/grants")
+    assert sorted(grant["good_at"] for grant in grants if grant["item_id"] == gym.spin.id) == ["all", "home"]
+    posted(api.post("/redemptions", wish(ada, gym) | {"quantity": 8, "club_id": other.id}, "there"))
+    problem = posted(api.post("/redemptions", wish(ada, gym) | {"club_id": other.id}, "further"), 422)
+    assert (problem["type"], problem["errors"][0]["pointer"]) == ("/api/v1/problems/not-at-this-club", "#/club_id")
+    why = answered(api.get(f"/members/{ada.id}/why-not", **there))["why_not"]
+    assert (why["reason"], why["sentence"]) == (
+        "not_at_this_club", "8 Spin sessions can be used at Downtown only, not at this club.",
+    )  # fmt: skip
+    posted(api.post("/redemptions", wish(ada, gym), "anywhere"))
+
+
 def test_how_far_back_a_token_may_date(api: Caller, issue: Issue, gym: Gym, ada: Paid, session: Session) -> None:
     """Its owner's role says."""
     three_days_ago = datetime.now(UTC) - timedelta(days=3)

@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
-from models.catalogue import days
+from models.catalogue import clubs, days
 from models.wording import day_of
 from tests.console.conftest import Spp
+from tests.worker.scene import Make
 
 ANN = "ann@example.com"
 
@@ -50,6 +52,19 @@ def test_a_redemption_is_dated_back(paid_ann: Spp) -> None:
     at = datetime.fromisoformat(grant["effective_at"]) + timedelta(milliseconds=1)
     assert paid_ann("redeem", ANN, "Group Class", "--at", at.isoformat()).code == 0
     assert paid_ann("member", ANN, "--json").json["entries"][-1]["occurred_at"] == at.isoformat()
+
+
+def test_sessions_that_are_not_good_at_the_club_are_passed_over(paid_ann: Spp, make: Make) -> None:
+    with make.begin() as session:
+        clubs.create_club(session, name="Uptown", time_zone="America/Chicago", currency="USD")
+        session.execute(text("UPDATE credit_grants SET club_ids = '{}'"))
+    refused = paid_ann("redeem", ANN, "Group Class", "--club", "Uptown")
+    assert refused.code == 1
+    assert "Not at this club: 0 Group Class sessions can be used at Uptown, 8 more only at Riverside." in refused.err
+    said = paid_ann("why-not", ANN, "Group Class", "--club", "Uptown", "--json").json["why_not"]
+    assert said["reason"] == "not_at_this_club"
+    for there in ("Riverside", None):
+        assert paid_ann("redeem", ANN, "Group Class", *(["--club", there] if there else [])).code == 0
 
 
 @pytest.mark.parametrize(

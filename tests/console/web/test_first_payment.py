@@ -65,3 +65,20 @@ def test_those_that_await_for_two_weeks_are_on_operations(gym: Gym, log_in: LogI
     assert membership.code in page.text
     page.get("/operations/")
     assert "Awaiting payment 1 first one, for 14 days" in page.text
+
+
+def test_a_manager_removes_one_that_waits_for_a_month(gym: Gym, log_in: LogIn, session: Session) -> None:
+    membership, page = gym.join(), log_in(Role.MANAGER)
+    session.execute(text("UPDATE memberships SET recorded_at = recorded_at - interval '20 days'"))
+    session.commit()
+    page.get("/memberships/awaiting")
+    assert "Remove" not in page.text
+    page.post(f"/memberships/{membership.id}/remove", reason="never came")
+    assert "cannot be removed: only one that has awaited its first payment for 30 days can." in page.text
+    session.execute(text("UPDATE memberships SET recorded_at = recorded_at - interval '20 days'"))
+    session.commit()
+    page.get("/memberships/awaiting")
+    assert "Remove" in page.text
+    page.post(f"/memberships/{membership.id}/remove", reason="never came")
+    assert "The membership of Ada is removed." in page.text
+    assert membership.code not in page.text

@@ -327,6 +327,28 @@ def test_a_check_in_says_when_and_what_for(gym: Gym, session: Session, log_in: L
     assert "Statement" in desk.text  # straight to the member
 
 
+def test_the_desks_club_is_remembered_and_decides_what_is_good(gym: Gym, session: Session, log_in: LogIn) -> None:
+    member, other = paying_member(gym), gym.forgiving_club()
+    session.commit()
+    manager, page = log_in(Role.MANAGER), f"/members/{member.member_id}"
+    manager.get("/inventory/")
+    kept = {"name": "Spin", "kind": "scheduler_bucket", "session_type": "class"}
+    manager.post(f"/inventory/{gym.spin.id}", good_at="listed", club_ids=[], **kept)
+    assert "Choose at least one club where the sessions are good." in beside(manager, "club_ids")
+    manager.post(f"/inventory/{gym.spin.id}", good_at="listed", club_ids=str(other.id), **kept)
+    assert f"Spin Scheduler Bucket Class {other.name} 1 offer" in manager.text
+    pay(gym, "in_2", "sub_ada", 0)
+    manager.get(page)
+    redeem(manager, member, gym.spin.id, 8, club_id=str(gym.club.id))
+    assert "8 Spin sessions redeemed" in manager.text
+    assert "When and what for, at Downtown" in manager.text
+    assert f"8 Spin sessions can be used at {other.name} only, not at this club." in manager.text
+    redeem(manager, member, gym.spin.id, 1, club_id=str(gym.club.id))
+    assert f"0 Spin sessions can be used at Downtown, 8 more only at {other.name}" in beside(
+        manager, f"club_id-{gym.spin.id}"
+    )
+
+
 def test_without_a_word_about_the_occasion_there_is_none(gym: Gym, session: Session, log_in: LogIn) -> None:
     member, desk = paying_member(gym), log_in(Role.DESK)
     desk.get(f"/members/{member.member_id}")

@@ -66,6 +66,7 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /memberships/<id>/life/<id>
         GET, POST /memberships/<id>/life/<id>/undo
         GET, POST /memberships/<id>/cut-over
+        POST /memberships/<id>/remove
         POST /memberships/<id>/clear-overdue
         GET, POST /memberships/<id>/club
         GET, POST /memberships/<id>/references

@@ -224,3 +224,20 @@ def test_a_claim_and_its_payment_that_are_recorded_at_one_moment_are_settled_by_
     assert classes(gym, membership) == []
     sweep(gym.session)
     assert classes(gym, membership) == [(CLASSES, 0)]
+
+
+def test_a_test_members_code_takes_no_live_payment(gym: Gym) -> None:
+    """It stands in review with the reason; a payment of a test endpoint is given its membership."""
+    member = gym.join()
+    member.member.is_test = True
+    gym.session.info["test_endpoints"] = ["sandbox"]
+    tell(gym.session, paid("in_1", "sub_1"), claim("sub_1", member))
+    assert references(member) == []
+    why = (
+        f"it came with the code of membership {member.id}, which is a test member's, and stripe is not a test endpoint"
+    )
+    assert reviewed(gym.session) == {"claim": why}
+    gym.session.info["test_endpoints"] = ["stripe"]
+    tell(gym.session, paid("in_2", "sub_2"), claim("sub_2", member))
+    assert references(member) == ["sub_2"]
+    assert classes(gym, member) == [(CLASSES, 0)]
