@@ -86,6 +86,11 @@ def needs(role: Role, *others: Role) -> Callable[[View], View]:
     return lambda view: open_to(view, role, *others)
 
 
+def clubs_seen() -> Sequence[int] | None:
+    """The clubs that the person of this request may see; None for all."""
+    return getattr(current_user.account, "club_ids", None)
+
+
 class Pages(Blueprint):
     """Pages of one subject, each with the role that it needs; any of them, where it names several."""
 

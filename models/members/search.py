@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Index, func, select, text, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from models.database.arrays import array
 from models.members import overdue
 from models.members.lookup import id_given
 from models.members.memberships import WITH_PLANS, Member, Membership
@@ -20,6 +21,8 @@ class Reason(StrEnum):
 
     ID = "id"
     """Of the member, or of one that was merged into it."""
+    CODE = "code"
+    """Of one of their memberships."""
     BILLING_REFERENCE = "billing reference"
     PAYMENT = "payment"
     REDEMPTION = "redemption"
@@ -59,6 +62,9 @@ class Waiting(NamedTuple):
     billing_references: Sequence[str]
 
 
+SURE = frozenset({Reason.ID, Reason.CODE, Reason.BILLING_REFERENCE, Reason.PAYMENT, Reason.REDEMPTION})
+"""What names one member, and not a beginning of a name or an address: such a search leads straight to its only hit."""
+
 # The words of a name, without case or accents, as the migration's name_words() makes them.
 NAME_WORDS = Index(
     "ix_members_name_words", func.name_words(Member.name), postgresql_using="gin", postgresql_with={"fastupdate": "off"}
@@ -69,10 +75,18 @@ EMAIL_PREFIX = Index(
 )
 NAME_ORDER = Index("ix_members_name", func.lower(Member.name), Member.id)
 
+# A scalar subquery is looked up member by member; EXISTS would be hashed, which reads every membership of the clubs.
+OF_CLUBS = """(CAST(:clubs AS bigint[]) IS NULL OR (
+        SELECT true FROM memberships held WHERE held.member_id = m.id AND held.withdrawn_at IS NULL
+          AND held.club_id = ANY(CAST(:clubs AS bigint[])) LIMIT 1
+    ))"""
+"""SQL: whether the member `m` has a membership of one of the clubs `:clubs`; everybody where that is NULL."""
+
 # References are unique by endpoint, of which there are few: stepping from one to the next finds a
 # reference on any of them without a further index on a table that every payment writes to. What is found
 # is few: subqueries and LIMIT 1 have it looked up row by row, where a join might be planned to read a table through.
-_SEARCH = text("""
+# A short text begins the words of many names: the index of words finds them all, and only so many are put in order.
+_SEARCH = text(f"""
     WITH RECURSIVE payment_endpoints AS (
         (SELECT endpoint FROM payments ORDER BY endpoint LIMIT 1)
         UNION ALL
@@ -89,13 +103,15 @@ _SEARCH = text("""
     ), found AS (
         SELECT id AS member_id, 0 AS rank, NULL AS endpoint FROM members WHERE id = CAST(:id AS bigint)
         UNION ALL
-        SELECT (SELECT member_id FROM memberships WHERE id = b.membership_id) AS member_id, 1, b.endpoint
+        SELECT member_id, 1, NULL FROM memberships WHERE code = lower(:text) AND withdrawn_at IS NULL
+        UNION ALL
+        SELECT (SELECT member_id FROM memberships WHERE id = b.membership_id) AS member_id, 2, b.endpoint
         FROM billing_endpoints e
         CROSS JOIN LATERAL (
             SELECT * FROM billing_references WHERE endpoint = e.endpoint AND reference = :text LIMIT :limit
         ) b
         UNION ALL
-        SELECT (SELECT member_id FROM memberships WHERE id = paid_for.membership_id), 2, p.endpoint
+        SELECT (SELECT member_id FROM memberships WHERE id = paid_for.membership_id), 3, p.endpoint
         FROM payment_endpoints e
         CROSS JOIN LATERAL (SELECT * FROM payments WHERE endpoint = e.endpoint AND reference = :text LIMIT 1) p
         CROSS JOIN LATERAL (
@@ -104,15 +120,24 @@ _SEARCH = text("""
             UNION SELECT membership_id FROM payment_matches WHERE payment_id = p.root_id
         ) paid_for
         UNION ALL
-        SELECT member_id, 3, NULL FROM redemptions WHERE idempotency_key = :text
+        SELECT member_id, 4, NULL FROM redemptions WHERE idempotency_key = :text
         UNION ALL
-        (SELECT id, 4, NULL FROM members
+        (SELECT id, 5, NULL FROM members m
          WHERE lower(email) ~>=~ lower(:text) AND lower(email) ~<~ (lower(:text) || :last)
-           AND erased_at IS NULL
+           AND erased_at IS NULL AND {OF_CLUBS}
          ORDER BY lower(email) USING ~<~ LIMIT :limit)
         UNION ALL
-        (SELECT id, 5, NULL FROM members
-         WHERE name_words(name) @@ (SELECT words FROM named) AND merged_into IS NULL AND erased_at IS NULL
+        (SELECT id, 6, NULL FROM members m
+         WHERE id = ANY(CAST(:recent AS bigint[])) AND name_words(name) @@ (SELECT words FROM named)
+           AND merged_into IS NULL AND erased_at IS NULL)
+        UNION ALL
+        (SELECT id, 6, NULL
+         FROM (
+             SELECT id, name FROM members m
+             WHERE name_words(name) @@ (SELECT words FROM named) AND merged_into IS NULL AND erased_at IS NULL
+               AND {OF_CLUBS}
+             LIMIT :ordered
+         ) m
          ORDER BY lower(name), id LIMIT :limit)
     ), leads_to AS (
         SELECT member_id, rank, endpoint FROM found
@@ -126,30 +151,72 @@ _SEARCH = text("""
     SELECT m.id, m.name, m.email, s.rank, s.endpoint
     FROM surest s
     CROSS JOIN LATERAL (SELECT * FROM members WHERE id = s.member_id AND merged_into IS NULL LIMIT 1) m
-    ORDER BY s.rank, CASE s.rank WHEN 5 THEN lower(m.name) ELSE lower(m.email) END, m.id
+    WHERE {OF_CLUBS}
+    ORDER BY s.rank, array_position(CAST(:recent AS bigint[]), m.id),
+             CASE s.rank WHEN 6 THEN lower(m.name) ELSE lower(m.email) END, m.id
     LIMIT :limit
 """)
 
 _REASONS = dict(enumerate(Reason))
 _LAST_CHARACTER = chr(0x10FFFF)
+_ORDERED = 5_000
+"""Members with such a name that are put in order. More than that are found by a letter or two only."""
 
 
-def search(session: Session, sought: str, limit: int) -> Sequence[Found]:
-    """Up to `limit` members that the text finds, each once, the surest reason first.
+def search(
+    session: Session, sought: str, limit: int, *, club_ids: Sequence[int] | None = None, recent: Sequence[int] = ()
+) -> Sequence[Found]:
+    """Up to `limit` members that the text finds, each once, the surest reason first, of equal ones the `recent` first.
 
-    An id (`12`, `#12`), a billing or payment reference, and the idempotency key of a redemption count whole and as
-    written; an e-mail address by how it begins; a name by how its words begin, in any order. Neither case nor, in
-    names, accents matter. The id and the address of a member who was merged lead to the one that stayed. Who was erased
-    is found by id and references only. Nothing finds nothing.
+    An id (`12`, `#12`), a membership's code, a billing or payment reference, and the idempotency key of a redemption
+    count whole, all but the code as written; an e-mail address by how it begins; a name by how its words begin, in any
+    order. Neither case nor, in names, accents matter. The id and the address of a member who was merged lead to the one
+    that stayed. Who was erased is found by id and references only. Nothing finds nothing. With `club_ids` only members
+    with a membership of one of these clubs are found.
     """
     wanted = sought.replace("\0", "").strip()
     if not wanted:
         return []
-    values = {"text": wanted, "limit": limit, "last": _LAST_CHARACTER, "id": id_given(wanted)}
+    values = {
+        "text": wanted, "limit": limit, "last": _LAST_CHARACTER, "id": id_given(wanted), "ordered": _ORDERED,
+        "clubs": None if club_ids is None else array(club_ids), "recent": array(recent),
+    }  # fmt: skip
     return [
         Found(member_id, name, email, _REASONS[rank], endpoint)
         for member_id, name, email, rank, endpoint in session.execute(_SEARCH, values)
     ]
+
+
+# Both are read backwards from an index, and only so far.
+_RECENT = text(f"""
+    WITH acts AS (
+        SELECT 0 AS rank, id, member_id
+        FROM (SELECT * FROM actions WHERE actor = :actor ORDER BY id DESC LIMIT 200) own WHERE verb = 'redeem'
+        UNION ALL
+        SELECT 1, id, member_id FROM (SELECT * FROM actions WHERE verb = 'redeem' ORDER BY id DESC LIMIT 200) latest
+    ), latest AS (
+        SELECT member_id, min(rank) AS rank, max(id) AS id FROM acts WHERE member_id IS NOT NULL GROUP BY member_id
+    )
+    SELECT m.id, m.name, m.email
+    FROM latest l JOIN members m ON m.id = l.member_id AND m.merged_into IS NULL AND m.erased_at IS NULL
+    WHERE {OF_CLUBS}
+    ORDER BY l.rank, l.id DESC
+    LIMIT :limit
+""")
+
+
+class Recent(NamedTuple):
+    """A member who was checked in lately."""
+
+    member_id: int
+    name: str
+    email: str
+
+
+def recent(session: Session, *, actor: str, limit: int, club_ids: Sequence[int] | None = None) -> Sequence[Recent]:
+    """Up to `limit` members who used sessions lately: those checked in by this actor first, the latest first."""
+    values = {"actor": actor, "limit": limit, "clubs": None if club_ids is None else array(club_ids)}
+    return [Recent(*row) for row in session.execute(_RECENT, values)]
 
 
 def browse(

@@ -52,6 +52,7 @@ IDS = {
 }
 """What stands in a page's path, and how the sample has it."""
 NO_PAGES = {
+    "check_in.suggestions",
     "start.home",
     "start.healthz",
     "start.readyz",
@@ -64,6 +65,8 @@ NO_PAGES = {
     "offers.terms.preview",
 }
 FURTHER = [
+    "/check-in/?q=nobody",
+    "/check-in/?done=1",
     "/exports/?as_of=soon",
     "/members/?q=Ann",
     "/members/?q=nobody",
