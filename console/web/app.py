@@ -22,6 +22,7 @@ from console.web import (
     access,
     announcements,
     audits,
+    cards,
     check_in,
     clubs,
     expiry,
@@ -185,7 +186,7 @@ def _is_static() -> bool:
 
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
-    people = (login, check_in, members, sign_up, memberships, membership_moves, review, log, staff, tokens)
+    people = (login, check_in, members, sign_up, memberships, membership_moves, cards, review, log, staff, tokens)
     parts = (*people, moving_in, offers, inventory, clubs, operations, announcements, expiry, audits, imports, exports)
     for part in parts:
         app.register_blueprint(part.pages)
