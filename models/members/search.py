@@ -1,4 +1,4 @@
-"""Searching members by a name, an e-mail address, a reference or a key, and browsing them by name.
+"""Searching members by a name, an e-mail address, a code, a reference or a key.
 
 Read only. Each kind of search has its index.
 """
@@ -7,11 +7,10 @@ from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import Index, func, select, text, tuple_
+from sqlalchemy import Index, func, select, text
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from models.database.arrays import array
-from models.members import overdue
 from models.members.lookup import id_given
 from models.members.memberships import WITH_PLANS, Member, Membership
 
@@ -43,14 +42,6 @@ class Found(NamedTuple):
     reason: Reason
     endpoint: str | None
     """The endpoint of the reference, if it was found by one."""
-
-
-class Leaf(NamedTuple):
-    """Some members by name; the cursors are those of the leaf before and the one after, None at the ends."""
-
-    members: Sequence[Member]
-    before: int | None
-    after: int | None
 
 
 class Waiting(NamedTuple):
@@ -217,34 +208,6 @@ def recent(session: Session, *, actor: str, limit: int, club_ids: Sequence[int] 
     """Up to `limit` members who used sessions lately: those checked in by this actor first, the latest first."""
     values = {"actor": actor, "limit": limit, "clubs": None if club_ids is None else array(club_ids)}
     return [Recent(*row) for row in session.execute(_RECENT, values)]
-
-
-def browse(
-    session: Session, *, limit: int, after: int | None = None, before: int | None = None, only_overdue: bool = False
-) -> Leaf:
-    """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first.
-
-    All members, or those whose dues are overdue; without those that were merged into others or erased.
-    """
-    name = func.lower(Member.name)
-    query = select(Member).options(_BOUGHT).limit(limit + 1)
-    query = query.where(Member.merged_into.is_(None), Member.erased_at.is_(None))
-    if only_overdue:
-        query = query.where(Member.id.in_(select(overdue.MEMBERS)))
-    cursor = before or after
-    known = session.get(Member, cursor) if cursor else None
-    backwards = bool(known and before)
-    if known:
-        here, place = tuple_(func.lower(known.name), known.id), tuple_(name, Member.id)
-        query = query.where(place < here if backwards else place > here)
-    query = query.order_by(name.desc(), Member.id.desc()) if backwards else query.order_by(name, Member.id)
-    found = list(session.scalars(query))
-    more, found = len(found) > limit, found[:limit]
-    if not found:
-        return Leaf([], None, None)
-    if backwards:
-        return Leaf(found[::-1], found[-1].id if more else None, found[0].id)
-    return Leaf(found, found[0].id if known else None, found[-1].id if more else None)
 
 
 def with_memberships(session: Session, member_ids: Collection[int]) -> dict[int, Member]:
