@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask_openapi3 import Tag
 from pydantic import Field
@@ -60,7 +60,7 @@ class MemberQuery(PageQuery):
     )
     club_id: Id | None = parameter("Only members with a membership at this club.", None, default=None)
     offer_id: Id | None = parameter("Only members with a membership of this offer now.", None, default=None)
-    state: State | None = parameter(
+    state: Literal["active", "frozen", "ended"] | None = parameter(
         "Only members with a membership that is `active` or `frozen` today, or all of whose memberships have `ended`.",
         None,
         default=None,
@@ -69,11 +69,11 @@ class MemberQuery(PageQuery):
     expiring_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = parameter(
         "Only members with sessions that expire within so many days.", None, default=None
     )
-    order: Order = parameter(
+    order: Literal["id", "name", "expires", "joined", "left"] = parameter(
         "By `id`, by `name`, by when sessions `expires` next, by who `joined` last, or by sessions `left`, the fewest "
         "first. Not for a search.",
-        Order.ID,
-        default=Order.ID,
+        "id",
+        default="id",
     )
     overdue: bool = parameter(
         "Only members whose dues are overdue; of a search, those among its matches.", False, default=False
@@ -86,7 +86,14 @@ class MemberQuery(PageQuery):
     def wanted(self) -> MemberFilter:
         """The filter, but for the search."""
         standing = Standing.OVERDUE if self.overdue else None
-        return MemberFilter(self.club_id, self.offer_id, self.state, standing, self.nothing_left, self.expiring_days)
+        return MemberFilter(
+            self.club_id,
+            self.offer_id,
+            State(self.state) if self.state else None,
+            standing,
+            self.nothing_left,
+            self.expiring_days,
+        )
 
 
 class AsOfPageQuery(PageQuery, AsOfQuery):
@@ -261,7 +268,7 @@ def list_members(query: MemberQuery) -> Members:
     """List or search members."""
     if query.q is None and query.email is None:
         leaf = member_list.page(
-            database(), query.wanted, now=utc_now(), limit=query.limit, order=query.order,
+            database(), query.wanted, now=utc_now(), limit=query.limit, order=Order(query.order),
             after=query.last_seen("members"), with_erased=True,
         )  # fmt: skip
         known, states = search.with_memberships(database(), leaf.member_ids), _states(leaf.member_ids)

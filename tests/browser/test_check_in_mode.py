@@ -98,3 +98,22 @@ def test_by_touch(browser: Browser, site: Site, java_script: bool) -> None:
     assert left(site, member_id) == 9
     assert window.trouble == []
     page.context.close()
+
+
+def test_the_lists_filter_and_order_stay_in_the_address(enter: Enter, site: Site) -> None:
+    """Chosen by keys; the next page and a reload keep them."""
+    sample.newcomer(site.make, "Listed")
+    page = enter(Role.VIEWER)
+    page.goto("/members/")
+    page.get_by_text("Filter and sort").press("Enter")
+    page.get_by_label("Expiring").select_option("30")
+    page.get_by_label("Sort by").select_option("joined")
+    page.get_by_role("button", name="Show").press("Enter")
+    expect(page).to_have_url(re.compile("expiring=30.*order=joined"))
+    expect(page.get_by_role("row").nth(1)).to_contain_text("Listed")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("4 Personal Training")
+    page.reload()
+    expect(page.get_by_label("Expiring")).to_have_value("30")
+    page.get_by_label("Sessions left").select_option("none")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("cell", name="Listed")).to_have_count(0)

@@ -284,7 +284,11 @@ def test_filter_sort_and_count_are_in_the_address(gym: Gym, log_in: LogIn) -> No
     gym.session.commit()
     page = log_in(Role.VIEWER)
     page.get("/members/")
-    assert ("2 members." in page.text, "8 Spin until" in page.text, "Nothing left (1)" in page.text) == (True, True, True)
+    assert ("2 members." in page.text, "8 Spin until" in page.text, "Nothing left (1)" in page.text) == (
+        True,
+        True,
+        True,
+    )
     page.get("/members/?left=none&order=joined")
     assert ("1 member." in page.text, "Bob" in page.text, "Spin until" in page.text) == (True, True, False)
     assert '<option selected value="joined">' in page.page
