@@ -45,16 +45,17 @@ def search() -> Answer:
     asked = adjusting.count_waiting(session)
     if not sought:
         form = ListForm(request.args)
-        form.ask(kept_counts(clubs))
+        counts = kept_counts(clubs)
+        form.ask(counts)
         wanted, order = form.wanted, form.sorted_by
         leaf = member_list.page(
             session, wanted, now=now, limit=PAGE_SIZE, order=order, after=query_id("after"), before=query_id("before"),
             club_ids=clubs,
         )  # fmt: skip
-        return page(
-            "members/list.html", sought="", leaf=leaf, rows=member_list.rows(session, leaf.member_ids, now=now),
-            form=form, asked=asked, total=member_list.count(session, wanted, now=now, club_ids=clubs),
-        )  # fmt: skip
+        every = wanted == member_list.EVERYBODY
+        total = counts.all if every else member_list.count(session, wanted, now=now, club_ids=clubs)
+        rows = member_list.rows(session, leaf.member_ids, now=now)
+        return page("members/list.html", sought="", leaf=leaf, rows=rows, form=form, asked=asked, total=total)
     found = finding.search(session, sought, PAGE_SIZE + 1, club_ids=clubs)
     if len(found) == 1 and found[0].reason in finding.SURE:
         return redirect(url_for("members.show", member_id=found[0].member_id))
