@@ -1,7 +1,8 @@
-"""How long the console takes: a member's page and the search, at a million grants, one request at a time.
+"""How long the console takes: a member's page, the search, suggestions and the list of 100,000 members.
 
-Every member has 200 grants and as many entries. The pages are asked for over HTTP by somebody who is logged
-in, a different member each time, so that nothing is in a cache because it was asked for before.
+There are a million grants: 5,000 members have 200 of them each, with as many entries. The pages are asked for over HTTP
+by somebody who is logged in, one request at a time, a different member each time, so that nothing is in a cache because
+it was asked for before.
 """
 
 import http.client
@@ -23,14 +24,18 @@ from models.staff.actions import Actor
 DATABASE = "pages"
 MEMBERSHIPS = 5_000
 EVENTS = 500_000
+CROWD = 95_000
+"""Further members, without grants."""
 REQUESTS = 200
 EMAIL, PASSWORD = "bench@example.com", "correct horse battery staple"
 
 
 def measure(site: Site) -> list[report.Result]:
-    """member_page_ms and search_ms: the p99 of each."""
+    """member_page_ms, search_ms, suggest_p99_ms and members_page_ms: the p99 of each."""
     loading.our_database(site, DATABASE, MEMBERSHIPS)
     loading.past(site, DATABASE, events=EVENTS, memberships=MEMBERSHIPS, until=datetime.now(UTC), bodies=False)
+    site.run_sql(DATABASE, "crowd.sql", {"members": CROWD})
+    loading.tidy(site, DATABASE)
     _make_account(site)
     stack = site.our_stack(DATABASE)
     try:
@@ -41,6 +46,8 @@ def measure(site: Site) -> list[report.Result]:
         return [
             _timed("member_page_ms", site.rounds, browser, lambda number: f"/members/{number}"),
             _timed("search_ms", site.rounds, browser, _search),
+            _timed("suggest_p99_ms", site.rounds, browser, _suggest),
+            _timed("members_page_ms", site.rounds, browser, lambda number: f"/members/?page={number}"),
         ]
     finally:
         stack.stop()
@@ -51,6 +58,12 @@ def _search(number: int) -> str:
     suffix = f"{number:09}"
     sought = (f"bench{suffix[:-1]}", f"member{number}@", f"sub_bench{suffix}", f"in_past{number}")[number % 4]
     return f"/members/?q={quote(sought)}"
+
+
+def _suggest(number: int) -> str:
+    """What somebody has typed so far: from one letter on, of names that thousands share, and with two words."""
+    word = ("m", "zo", "jose", "kim n", "sub_bench", f"member{number}", "san", "a")[number % 8]
+    return f"/check-in/suggestions?q={quote(word)}"
 
 
 def _timed(name: str, rounds: int, browser: "Browser", path: Callable[[int], str]) -> report.Result:
@@ -115,7 +128,7 @@ def _make_account(site: Site) -> None:
             session,
             email=EMAIL,
             name="Bench",
-            role=Role.VIEWER,
+            role=Role.DESK,
             password=PASSWORD,
             by=Actor("bench", "command line"),
             now=datetime.now(UTC),

@@ -23,6 +23,8 @@ TARGETS = {
     "worker_rss_mb": (200.0, 120.0),
     "member_page_ms": (100.0, 50.0),
     "search_ms": (100.0, 50.0),
+    "suggest_p99_ms": (100.0, 50.0),
+    "members_page_ms": (100.0, 50.0),
 }
 """Name -> floor and aim. Where the aim is the smaller, less is better."""
 

@@ -35,6 +35,7 @@ GUARDED: Mapping[str, Kind] = {
     "grant_id": Kind.GRANT,
     "entry_id": Kind.ENTRY,
     "redemption_id": Kind.REDEMPTION,
+    "done": Kind.REDEMPTION,
     "adjustment_id": Kind.ADJUSTMENT,
 }
 """The kind of object that an id of this name is of: in paths, and in the fields of forms, queries and bodies."""
@@ -42,7 +43,8 @@ BESIDE = frozenset({"fact_id", "announcement_id", "name"})
 """Names in paths that say nothing by themselves: a guarded id in the path or in the body says whose it is."""
 
 FILTERED = frozenset({
-    "members.search", "members.adjustments.waiting", "memberships.await_payment", "announcements.overview",
+    "check_in.start", "check_in.suggestions", "members.search", "members.adjustments.waiting",
+    "memberships.await_payment", "announcements.overview",
     "review.overview", "review.accept_all", "clubs.overview", "sign_up.form", "moving_in.overview", "expiry.overview",
     "expiry.export", "log.overview", "exports.overview", "exports.download",
     "api.list_members", "api.list_adjustments", "api.list_announcements", "api.list_awaiting", "api.list_payments",

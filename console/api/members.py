@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask_openapi3 import Tag
 from pydantic import Field
@@ -43,7 +43,8 @@ from models.members.search import Reason
 from models.staff import theirs
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH
-from models.statements import statement, why_not
+from models.statements import member_list, statement, why_not
+from models.statements.member_list import EVERYBODY, MAX_DAYS, MemberFilter, Order, Standing, State
 
 TAG = Tag(
     name="Members", description="People with their balances, grants and ledger entries, now or at an earlier moment."
@@ -60,12 +61,42 @@ class MemberQuery(PageQuery):
         "ada",
         default=None,
     )
+    club_id: Id | None = parameter("Only members with a membership at this club.", None, default=None)
+    offer_id: Id | None = parameter("Only members with a membership of this offer now.", None, default=None)
+    state: Literal["active", "frozen", "ended"] | None = parameter(
+        "Only members with a membership that is `active` or `frozen` today, or all of whose memberships have `ended`.",
+        None,
+        default=None,
+    )
+    nothing_left: bool = parameter("Only members without a session that could be used today.", False, default=False)
+    expiring_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = parameter(
+        "Only members with sessions that expire within so many days.", None, default=None
+    )
+    order: Literal["id", "name", "expires", "joined", "left"] = parameter(
+        "By `id`, by `name`, by when sessions `expires` next, by who `joined` last, or by sessions `left`, the fewest "
+        "first. Not for a search.",
+        "id",
+        default="id",
+    )
     overdue: bool = parameter(
         "Only members whose dues are overdue; of a search, those among its matches.", False, default=False
     )
     email: Annotated[str, Field(max_length=320)] | None = parameter(
         "Those with this whole e-mail address: several, where they share it.", "ada@example.com", default=None
     )
+
+    @property
+    def wanted(self) -> MemberFilter:
+        """The filter, but for the search."""
+        standing = Standing.OVERDUE if self.overdue else None
+        return MemberFilter(
+            self.club_id,
+            self.offer_id,
+            State(self.state) if self.state else None,
+            standing,
+            self.nothing_left,
+            self.expiring_days,
+        )
 
 
 class AsOfPageQuery(PageQuery, AsOfQuery):
@@ -241,12 +272,21 @@ class Entries(Listing[Entry]):
 @read("/members", TAG)
 def list_members(query: MemberQuery) -> Members:
     """List or search members."""
+    if query.q is None and query.email is None:
+        leaf = member_list.page(
+            database(), query.wanted, now=utc_now(), limit=query.limit, order=Order(query.order),
+            after=query.last_seen("members"), with_erased=True, club_ids=club_ids(),
+        )  # fmt: skip
+        known, states = search.with_memberships(database(), leaf.member_ids), _states(leaf.member_ids)
+        rows = [FoundMember.of(known[one], found_by=None, **states[one]) for one in leaf.member_ids]
+        return Members(data=rows, next_cursor=paging.cursor("members", leaf.after))
+    if query.wanted != EVERYBODY._replace(standing=query.wanted.standing):
+        raise InvalidRequest([Fault(parameter="q", detail="A search takes no filter but overdue.")])
     if query.q is None:
         people = select(Person).where(Person.merged_into.is_(None))
         people = people.where(theirs.only(theirs.member("members.id"), club_ids()))
         people = people.where(Person.id.in_(select(overdue.MEMBERS))) if query.overdue else people
-        if query.email is not None:
-            people = people.where(Person.id.in_([one.id for one in with_email(database(), query.email)]))
+        people = people.where(Person.id.in_([one.id for one in with_email(database(), query.email or "")]))
         found, following = paging.page(people, Person.id, query)
         states = _states([one.id for one in found])
         rows = [FoundMember.of(one, found_by=None, **states[one.id]) for one in found]

@@ -70,6 +70,7 @@ SUMMARIES = {
     "memberships": {
         "sign-up": "Sign a member up for an offer, and pin its terms.",
         "member": "Show a member's balances, grants, and entries with the cause of each.",
+        "members": "List members by club, offer, state, dues and what they have left.",
         "clear-overdue": "Say that dues that failed are owed no more: paid otherwise, or forgiven.",
     },
     "first_payments": {

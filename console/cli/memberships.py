@@ -1,4 +1,4 @@
-"""Commands about members: sign-up, member."""
+"""Commands about members: sign-up, member, members."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -19,8 +19,9 @@ from models.members.lookup import id_given, the_member, the_membership
 from models.members.memberships import Membership, add_billing_reference
 from models.members.signing_up import sign_up
 from models.payments import settlement
-from models.statements import statement
+from models.statements import member_list, statement
 from models.statements.entry_wording import coming_in_words, occasion_in_words
+from models.statements.member_list import MAX_DAYS, MemberFilter, Order, Standing, State
 from models.statements.statement import Balance
 from runtime.settings import Settings
 
@@ -162,6 +163,41 @@ def _cause(row: statement.EntryLine) -> str:
     if row.redemption_id:
         return ", ".join(filter(None, [f"redemption {row.redemption_id}", occasion_in_words(row), f"by {row.actor}"]))
     return f"by {row.actor or 'the clock'}"
+
+
+@click.command()
+@click.option("--club", help="Only members with a membership there.")
+@click.option("--offer", help="Only members with a membership of it now.")
+@click.option("--state", type=click.Choice([one.value for one in State]), help="Of their memberships today.")
+@click.option("--standing", type=click.Choice([one.value for one in Standing]), help="Whether dues are overdue.")
+@click.option("--nothing-left", is_flag=True, help="Only members without a session that could be used today.")
+@click.option("--expiring", "days", type=click.IntRange(1, MAX_DAYS), help="Sessions expire within so many days.")
+@click.option("--order", type=click.Choice([one.value for one in Order]), default=Order.NAME.value, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--after", type=click.IntRange(min=1), metavar="ID", help="Go on after this member.")
+@show.json_option
+def members(
+    club: str | None, offer: str | None, state: str | None, standing: str | None, nothing_left: bool, days: int | None,
+    order: str, limit: int, after: int | None,
+) -> None:  # fmt: skip
+    """List members by club, offer, state, dues and what they have left."""
+    now = datetime.now(UTC)
+    with database() as session:
+        wanted = MemberFilter(
+            named(session, Club, club).id if club else None, named(session, Offer, offer).id if offer else None,
+            State(state) if state else None, Standing(standing) if standing else None, nothing_left, days,
+        )  # fmt: skip
+        leaf = member_list.page(session, wanted, now=now, limit=limit, order=Order(order), after=after)
+        rows = [
+            {
+                "member": row.member.id, "name": row.member.name, "email": row.member.email,
+                "left": ", ".join(f"{one.usable} {one.item}" for one in row.left) or None,
+                "overdue_since": row.overdue[0].since if row.overdue else None,
+                "balances": [one._asdict() for one in row.left],
+            }
+            for row in member_list.rows(session, leaf.member_ids, now=now)
+        ]  # fmt: skip
+    show.listing(rows, "member", "name", "e-mail", "left", "overdue since")
 
 
 @click.command("clear-overdue")

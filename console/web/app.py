@@ -6,6 +6,7 @@ from http import HTTPStatus
 from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_bootstrap import Bootstrap5
+from flask_login import current_user
 from flask_openapi3 import Info, OpenAPI
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError
@@ -21,6 +22,8 @@ from console.web import (
     access,
     announcements,
     audits,
+    cards,
+    check_in,
     clubs,
     expiry,
     exports,
@@ -60,6 +63,7 @@ CONTENT_SECURITY_POLICY = (
 )
 NOT_FOUND = "Not found"
 NAVIGATION = (
+    ("check_in.start", "Check in", Role.DESK),
     ("members.search", "Members", Role.VIEWER),
     ("sign_up.form", "Sign-up", Role.DESK),
     ("review.overview", "Review", Role.VIEWER),
@@ -67,6 +71,7 @@ NAVIGATION = (
     ("operations.overview", "Operations", Role.VIEWER),
 )
 MORE_NAVIGATION = (
+    ("check_in.start", "Check in", Role.DESK),
     ("moving_in.overview", "Moving in", Role.VIEWER),
     ("inventory.overview", "Inventory Management", Role.VIEWER),
     ("clubs.overview", "Clubs", Role.VIEWER),
@@ -137,7 +142,8 @@ def create_app(settings: Settings) -> Flask:
     @start.get("/")
     @access.needs(Role.VIEWER)
     def home() -> ResponseReturnValue:
-        return redirect(url_for("members.search"))
+        at_the_desk = current_user.account.role == Role.DESK
+        return redirect(url_for("check_in.start" if at_the_desk else "members.search"))
 
     @start.get("/healthz")
     @open_to_all
@@ -183,21 +189,10 @@ def _is_static() -> bool:
 
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
-    people = (
-        login,
-        members,
-        sign_up,
-        memberships,
-        membership_moves,
-        review,
-        log,
-        staff,
-        tokens,
-        password_links,
-        second_factor,
-    )
-    parts = (*people, moving_in, offers, inventory, clubs, operations, announcements, expiry, audits, imports, exports)
-    for part in parts:
+    people = (login, check_in, members, sign_up, memberships, membership_moves, cards, review, log, staff, tokens)
+    accounts = (password_links, second_factor)
+    house = (moving_in, offers, inventory, clubs, operations, announcements, expiry, audits, imports, exports)
+    for part in (*people, *accounts, *house):
         app.register_blueprint(part.pages)
     api.install(app)
     app.context_processor(_menus)

@@ -1,6 +1,5 @@
 """Members: finding them, and the page of each."""
 
-from collections.abc import Sequence
 from inspect import getmembers, isfunction
 from itertools import dropwhile, islice
 from uuid import uuid4
@@ -13,13 +12,11 @@ from console.web import adjustments, clocks, member_page, persons, record, sessi
 from console.web.access import Answer, Pages, Role, club_ids
 from console.web.fields import query_id
 from console.web.forms import page
+from console.web.member_filter import ListForm, kept_counts
 from models.inbox import masking
 from models.ledger import adjustments as adjusting
-from models.members import overdue
 from models.members import search as finding
-from models.members.overdue import Overdue
-from models.members.search import Reason
-from models.statements import entry_wording, explanation, statement
+from models.statements import entry_wording, explanation, member_list, statement
 from models.wording import sessions_of
 
 pages = Pages("members", __name__, url_prefix="/members")
@@ -42,42 +39,38 @@ def words(state: BlueprintSetupState) -> None:
 
 @pages.page("/", Role.VIEWER)
 def search() -> Answer:
-    """Members found by the text; without one, all by name. A reference leads straight to its member."""
-    session = database()
+    """Members found by the text, or the list by its filters. A code or a reference leads straight to its member."""
+    session, now, clubs = database(), utc_now(), club_ids()
     sought = request.args.get("q", "").strip()[:SOUGHT]
-    asked, only = adjusting.count_waiting(session, club_ids()), request.args.get("standing") == "overdue"
+    asked = adjusting.count_waiting(session, clubs)
     if not sought:
-        leaf = finding.browse(
-            session,
-            limit=PAGE_SIZE,
-            after=query_id("after"),
-            before=query_id("before"),
-            only_overdue=only,
-            club_ids=club_ids(),
-        )
-        late = _late([member.id for member in leaf.members])
-        return page("members/list.html", sought="", leaf=leaf, people=leaf.members, asked=asked, late=late, only=only)
-    found = finding.search(session, sought, PAGE_SIZE + 1, club_ids=club_ids())
-    if len(found) == 1 and found[0].reason in (Reason.ID, Reason.BILLING_REFERENCE, Reason.PAYMENT, Reason.REDEMPTION):
+        form = ListForm(request.args)
+        counts = kept_counts(clubs)
+        form.ask(counts)
+        wanted, order = form.wanted, form.sorted_by
+        leaf = member_list.page(
+            session, wanted, now=now, limit=PAGE_SIZE, order=order, after=query_id("after"), before=query_id("before"),
+            club_ids=clubs,
+        )  # fmt: skip
+        every = wanted == member_list.EVERYBODY
+        total = counts.all if every else member_list.count(session, wanted, now=now, club_ids=clubs)
+        rows = member_list.rows(session, leaf.member_ids, now=now)
+        return page("members/list.html", sought="", leaf=leaf, rows=rows, form=form, asked=asked, total=total)
+    found = finding.search(session, sought, PAGE_SIZE + 1, club_ids=clubs)
+    if len(found) == 1 and found[0].reason in finding.SURE:
         return redirect(url_for("members.show", member_id=found[0].member_id))
     ids = [row.member_id for row in found[:PAGE_SIZE]]
-    known, unclaimed = finding.with_memberships(session, ids), finding.waiting(session, sought, PAGE_SIZE)
+    unclaimed = finding.waiting(session, sought, PAGE_SIZE)
     return page(
         "members/list.html",
         sought=sought,
-        people=[known[member_id] for member_id in ids],
+        rows=member_list.rows(session, ids, now=now),
         found={row.member_id: row for row in found},
         more=len(found) > PAGE_SIZE,
         asked=asked,
-        late=_late(ids),
         unclaimed=unclaimed,
         paid=member_page.paid(unclaimed),
     )
-
-
-def _late(member_ids: Sequence[int]) -> dict[int, Overdue]:
-    """By membership of these members, since when its dues are overdue."""
-    return {one.membership_id: one for one in overdue.of_members(database(), member_ids)}
 
 
 @pages.page("/<id:member_id>", Role.VIEWER)

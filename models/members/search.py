@@ -1,16 +1,16 @@
-"""Searching members by a name, an e-mail address, a reference or a key, and browsing them by name.
+"""Searching members by a name, an e-mail address, a code, a reference or a key.
 
 Read only. Each kind of search has its index.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import Index, TextClause, func, select, text, tuple_
+from sqlalchemy import Index, func, select, text
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from models.members import overdue
+from models.database.arrays import array
 from models.members.lookup import id_given
 from models.members.memberships import WITH_PLANS, Member, Membership
 from models.staff import theirs
@@ -22,6 +22,8 @@ class Reason(StrEnum):
 
     ID = "id"
     """Of the member, or of one that was merged into it."""
+    CODE = "code"
+    """Of one of their memberships."""
     BILLING_REFERENCE = "billing reference"
     PAYMENT = "payment"
     REDEMPTION = "redemption"
@@ -44,14 +46,6 @@ class Found(NamedTuple):
     """The endpoint of the reference, if it was found by one."""
 
 
-class Leaf(NamedTuple):
-    """Some members by name; the cursors are those of the leaf before and the one after, None at the ends."""
-
-    members: Sequence[Member]
-    before: int | None
-    after: int | None
-
-
 class Waiting(NamedTuple):
     """A payment that no membership has claimed yet, and the billing references by which one could."""
 
@@ -60,6 +54,9 @@ class Waiting(NamedTuple):
     payment: str
     billing_references: Sequence[str]
 
+
+SURE = frozenset({Reason.ID, Reason.CODE, Reason.BILLING_REFERENCE, Reason.PAYMENT, Reason.REDEMPTION})
+"""What names one member, and not a beginning of a name or an address: such a search leads straight to its only hit."""
 
 # The words of a name, without case or accents, as the migration's name_words() makes them.
 NAME_WORDS = Index(
@@ -71,12 +68,14 @@ EMAIL_PREFIX = Index(
 )
 NAME_ORDER = Index("ix_members_name", func.lower(Member.name), Member.id)
 
+OF_CLUBS = theirs.member("m.id")
+"""SQL: whether the member `m` is one of the clubs `:clubs`."""
 
 # References are unique by endpoint, of which there are few: stepping from one to the next finds a
 # reference on any of them without a further index on a table that every payment writes to. What is found
 # is few: subqueries and LIMIT 1 have it looked up row by row, where a join might be planned to read a table through.
-def _search(of_clubs: Callable[[str], str]) -> TextClause:
-    return text(f"""
+# A short text begins the words of many names: the index of words finds them all, and only so many are put in order.
+_SEARCH = text(f"""
     WITH RECURSIVE payment_endpoints AS (
         (SELECT endpoint FROM payments ORDER BY endpoint LIMIT 1)
         UNION ALL
@@ -93,13 +92,15 @@ def _search(of_clubs: Callable[[str], str]) -> TextClause:
     ), found AS (
         SELECT id AS member_id, 0 AS rank, NULL AS endpoint FROM members WHERE id = CAST(:id AS bigint)
         UNION ALL
-        SELECT (SELECT member_id FROM memberships WHERE id = b.membership_id) AS member_id, 1, b.endpoint
+        SELECT member_id, 1, NULL FROM memberships WHERE code = lower(:text) AND withdrawn_at IS NULL
+        UNION ALL
+        SELECT (SELECT member_id FROM memberships WHERE id = b.membership_id) AS member_id, 2, b.endpoint
         FROM billing_endpoints e
         CROSS JOIN LATERAL (
             SELECT * FROM billing_references WHERE endpoint = e.endpoint AND reference = :text LIMIT :limit
         ) b
         UNION ALL
-        SELECT (SELECT member_id FROM memberships WHERE id = paid_for.membership_id), 2, p.endpoint
+        SELECT (SELECT member_id FROM memberships WHERE id = paid_for.membership_id), 3, p.endpoint
         FROM payment_endpoints e
         CROSS JOIN LATERAL (SELECT * FROM payments WHERE endpoint = e.endpoint AND reference = :text LIMIT 1) p
         CROSS JOIN LATERAL (
@@ -108,16 +109,24 @@ def _search(of_clubs: Callable[[str], str]) -> TextClause:
             UNION SELECT membership_id FROM payment_matches WHERE payment_id = p.root_id
         ) paid_for
         UNION ALL
-        SELECT member_id, 3, NULL FROM redemptions WHERE idempotency_key = :text
+        SELECT member_id, 4, NULL FROM redemptions WHERE idempotency_key = :text
         UNION ALL
-        (SELECT id, 4, NULL FROM members
+        (SELECT id, 5, NULL FROM members m
          WHERE lower(email) ~>=~ lower(:text) AND lower(email) ~<~ (lower(:text) || :last)
-           AND erased_at IS NULL AND {of_clubs("members.id")}
+           AND erased_at IS NULL AND {OF_CLUBS}
          ORDER BY lower(email) USING ~<~ LIMIT :limit)
         UNION ALL
-        (SELECT id, 5, NULL FROM members
-         WHERE name_words(name) @@ (SELECT words FROM named) AND merged_into IS NULL AND erased_at IS NULL
-           AND {of_clubs("members.id")}
+        (SELECT id, 6, NULL FROM members m
+         WHERE id = ANY(CAST(:recent AS bigint[])) AND name_words(name) @@ (SELECT words FROM named)
+           AND merged_into IS NULL AND erased_at IS NULL)
+        UNION ALL
+        (SELECT id, 6, NULL
+         FROM (
+             SELECT id, name FROM members m
+             WHERE name_words(name) @@ (SELECT words FROM named) AND merged_into IS NULL AND erased_at IS NULL
+               AND {OF_CLUBS}
+             LIMIT :ordered
+         ) m
          ORDER BY lower(name), id LIMIT :limit)
     ), leads_to AS (
         SELECT member_id, rank, endpoint FROM found
@@ -131,67 +140,72 @@ def _search(of_clubs: Callable[[str], str]) -> TextClause:
     SELECT m.id, m.name, m.email, s.rank, s.endpoint
     FROM surest s
     CROSS JOIN LATERAL (SELECT * FROM members WHERE id = s.member_id AND merged_into IS NULL LIMIT 1) m
-    WHERE {of_clubs("m.id")}
-    ORDER BY s.rank, CASE s.rank WHEN 5 THEN lower(m.name) ELSE lower(m.email) END, m.id
+    WHERE {OF_CLUBS}
+    ORDER BY s.rank, array_position(CAST(:recent AS bigint[]), m.id),
+             CASE s.rank WHEN 6 THEN lower(m.name) ELSE lower(m.email) END, m.id
     LIMIT :limit
 """)
 
-
-_SEARCH, _SEARCH_OF_CLUBS = _search(lambda _: "true"), _search(theirs.member)
-"""That of somebody who sees all clubs stays as simple as it can be."""
 _REASONS = dict(enumerate(Reason))
 _LAST_CHARACTER = chr(0x10FFFF)
+_ORDERED = 5_000
+"""Members with such a name that are put in order. More than that are found by a letter or two only."""
 
 
-def search(session: Session, sought: str, limit: int, *, club_ids: Clubs = None) -> Sequence[Found]:
-    """Up to `limit` members, of these clubs, that the text finds, each once, the surest reason first.
+def search(
+    session: Session, sought: str, limit: int, *, club_ids: Clubs = None, recent: Sequence[int] = ()
+) -> Sequence[Found]:
+    """Up to `limit` members that the text finds, each once, the surest reason first, of equal ones the `recent` first.
 
-    An id (`12`, `#12`), a billing or payment reference, and the idempotency key of a redemption count whole and as
-    written; an e-mail address by how it begins; a name by how its words begin, in any order. Neither case nor, in
-    names, accents matter. The id and the address of a member who was merged lead to the one that stayed. Who was erased
-    is found by id and references only. Nothing finds nothing.
+    An id (`12`, `#12`), a membership's code, a billing or payment reference, and the idempotency key of a redemption
+    count whole, all but the code as written; an e-mail address by how it begins; a name by how its words begin, in any
+    order. Neither case nor, in names, accents matter. The id and the address of a member who was merged lead to the one
+    that stayed. Who was erased is found by id and references only. Nothing finds nothing. With `club_ids` only members
+    with a membership of one of these clubs are found.
     """
     wanted = sought.replace("\0", "").strip()
     if not wanted:
         return []
-    values = {"text": wanted, "limit": limit, "last": _LAST_CHARACTER, "id": id_given(wanted)}
-    statement = _SEARCH
-    if club_ids is not None:
-        statement, values["clubs"] = _SEARCH_OF_CLUBS, theirs.written(club_ids)
+    values = {
+        "text": wanted, "limit": limit, "last": _LAST_CHARACTER, "id": id_given(wanted), "ordered": _ORDERED,
+        "clubs": theirs.written(club_ids), "recent": array(recent),
+    }  # fmt: skip
     return [
         Found(member_id, name, email, _REASONS[rank], endpoint)
-        for member_id, name, email, rank, endpoint in session.execute(statement, values)
+        for member_id, name, email, rank, endpoint in session.execute(_SEARCH, values)
     ]
 
 
-def browse(
-    session: Session, *, limit: int, after: int | None = None, before: int | None = None, only_overdue: bool = False,
-    club_ids: Clubs = None,
-) -> Leaf:  # fmt: skip
-    """Up to `limit` members by name with what they bought: those next to the cursor's member, or else the first.
+# Both are read backwards from an index, and only so far.
+_RECENT = text(f"""
+    WITH acts AS (
+        SELECT 0 AS rank, id, member_id
+        FROM (SELECT * FROM actions WHERE actor = :actor ORDER BY id DESC LIMIT 200) own WHERE verb = 'redeem'
+        UNION ALL
+        SELECT 1, id, member_id FROM (SELECT * FROM actions WHERE verb = 'redeem' ORDER BY id DESC LIMIT 200) latest
+    ), latest AS (
+        SELECT member_id, min(rank) AS rank, max(id) AS id FROM acts WHERE member_id IS NOT NULL GROUP BY member_id
+    )
+    SELECT m.id, m.name, m.email
+    FROM latest l JOIN members m ON m.id = l.member_id AND m.merged_into IS NULL AND m.erased_at IS NULL
+    WHERE {OF_CLUBS}
+    ORDER BY l.rank, l.id DESC
+    LIMIT :limit
+""")
 
-    All members of these clubs, or those whose dues are overdue; without those that were merged into others or erased.
-    """
-    name = func.lower(Member.name)
-    query = select(Member).options(_BOUGHT).limit(limit + 1)
-    query = query.where(Member.merged_into.is_(None), Member.erased_at.is_(None))
-    query = query.where(theirs.only(theirs.member("members.id"), club_ids))
-    if only_overdue:
-        query = query.where(Member.id.in_(select(overdue.MEMBERS)))
-    cursor = before or after
-    known = session.get(Member, cursor) if cursor else None
-    backwards = bool(known and before)
-    if known:
-        here, place = tuple_(func.lower(known.name), known.id), tuple_(name, Member.id)
-        query = query.where(place < here if backwards else place > here)
-    query = query.order_by(name.desc(), Member.id.desc()) if backwards else query.order_by(name, Member.id)
-    found = list(session.scalars(query))
-    more, found = len(found) > limit, found[:limit]
-    if not found:
-        return Leaf([], None, None)
-    if backwards:
-        return Leaf(found[::-1], found[-1].id if more else None, found[0].id)
-    return Leaf(found, found[0].id if known else None, found[-1].id if more else None)
+
+class Recent(NamedTuple):
+    """A member who was checked in lately."""
+
+    member_id: int
+    name: str
+    email: str
+
+
+def recent(session: Session, *, actor: str, limit: int, club_ids: Clubs = None) -> Sequence[Recent]:
+    """Up to `limit` members who used sessions lately: those checked in by this actor first, the latest first."""
+    values = {"actor": actor, "limit": limit, "clubs": theirs.written(club_ids)}
+    return [Recent(*row) for row in session.execute(_RECENT, values)]
 
 
 def with_memberships(session: Session, member_ids: Collection[int]) -> dict[int, Member]:

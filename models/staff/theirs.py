@@ -41,10 +41,12 @@ class Kind(StrEnum):
 
 
 def _at(which: str) -> str:
-    return f"""EXISTS (
-        SELECT FROM memberships own LEFT JOIN earlier_clubs was ON was.membership_id = own.id
+    # A scalar subquery is looked up row by row; EXISTS may be hashed, which reads every membership of the clubs.
+    return f"""(
+        SELECT true FROM memberships own LEFT JOIN earlier_clubs was ON was.membership_id = own.id
         WHERE {which}
-          AND (own.club_id = ANY(CAST(:clubs AS bigint[])) OR was.club_id = ANY(CAST(:clubs AS bigint[]))))"""
+          AND (own.club_id = ANY(CAST(:clubs AS bigint[])) OR was.club_id = ANY(CAST(:clubs AS bigint[])))
+        LIMIT 1)"""
 
 
 def membership(membership_id: str) -> str:
@@ -54,7 +56,7 @@ def membership(membership_id: str) -> str:
 
 def member(member_id: str) -> str:
     """The member with this SQL id has or had a membership at one of the clubs, or has none at all."""
-    alone = f"""EXISTS (SELECT FROM members lone WHERE lone.id = {member_id} AND lone.merged_into IS NULL
+    alone = f"""(SELECT true FROM members lone WHERE lone.id = {member_id} AND lone.merged_into IS NULL
         AND NOT EXISTS (SELECT FROM memberships had WHERE had.member_id = lone.id))"""
     return f"(CAST(:clubs AS bigint[]) IS NULL OR {_at(f'own.member_id = {member_id}')} OR {alone})"
 

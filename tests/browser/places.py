@@ -21,7 +21,7 @@ SIGN_UP = "/sign-up/?club=1&offer=1&term=1"
 def go(page: Page, name: str) -> None:
     """By the bar on top."""
     bar = page.get_by_role("navigation", name="Main")
-    if name not in {"Members", "Sign-up", "Review", "Offer Builder", "Operations"}:
+    if name not in {"Check in", "Members", "Sign-up", "Review", "Offer Builder", "Operations"}:
         bar.get_by_role("button", name="More").click()
     bar.get_by_role("link", name=name).click()
 

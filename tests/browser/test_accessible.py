@@ -52,6 +52,7 @@ IDS = {
 }
 """What stands in a page's path, and how the sample has it."""
 NO_PAGES = {
+    "check_in.suggestions",
     "start.home",
     "start.healthz",
     "start.readyz",
@@ -67,6 +68,8 @@ NO_PAGES = {
     "offers.terms.preview",
 }
 FURTHER = [
+    "/check-in/?q=nobody",
+    "/check-in/?done=1",
     "/exports/?as_of=soon",
     "/members/?q=Ann",
     "/members/?q=nobody",
@@ -96,7 +99,8 @@ WHAT = """run => axe.run(document, {...run, resultTypes: ["violations"]}).then(f
     rule => rule.nodes.map(node => rule.id + ": " + node.target.join(" ") + " " + node.html.slice(0, 200))))"""
 
 TWICE = """() => [...document.querySelectorAll("[id]")].map(one => one.id)
-    .filter((id, place, all) => all.indexOf(id) !== place).map(id => "id twice: " + id)"""
+    .filter((id, place, all) => all.indexOf(id) !== place).map(id => "id twice: " + id)
+    .concat(document.querySelectorAll("input[type=search]").length > 1 ? ["two search boxes"] : [])"""
 """What axe leaves out: of two elements with one id, a label or a button of the second means the first."""
 
 

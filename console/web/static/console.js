@@ -1,10 +1,12 @@
-// "/" goes to the search, as in other tools of the desk.
+// "/" goes to the page's search box and selects what is there, as in other tools of the desk.
+const TEXT = "input:not([type=radio], [type=checkbox], [type=button], [type=submit]), textarea, select, [contenteditable]";
 addEventListener("keydown", (event) => {
-  const typing = event.target.matches("input, textarea, select, [contenteditable]");
-  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
-    event.preventDefault();
-    document.getElementById("find-member")?.focus();
-  }
+  if (event.key !== "/" || event.target.matches(TEXT) || event.ctrlKey || event.metaKey || event.altKey) return;
+  const box = document.querySelector("dialog[open] input[type=search]") ?? document.querySelector("main input[type=search]") ?? document.querySelector("input[type=search]");
+  if (!box) return;
+  event.preventDefault();
+  box.focus();
+  box.select();
 });
 
 // What a script asks by itself changes no cookie: its answer may arrive after that of the next page.
@@ -66,7 +68,7 @@ for (const field of document.querySelectorAll("[data-submits]")) {
 const typed = new Set();
 addEventListener("input", (event) => {
   const form = event.target.form;
-  if (form && (form.method === "post" || form.matches(".sign-up")) && !form.closest(".balance, .login")) typed.add(form);
+  if (form && (form.method === "post" || form.matches(".sign-up")) && !form.closest(".balance, .login, .check-in")) typed.add(form);
 });
 addEventListener("submit", (event) => typed.delete(event.target));
 addEventListener("click", (event) => event.target.closest("dialog header a, form a.btn-quiet") && typed.clear());
@@ -89,6 +91,8 @@ for (const field of document.querySelectorAll("[data-selects]")) {
   field.addEventListener("focus", () => field.select());
   if (document.activeElement === field) field.select();
 }
+
+for (const button of document.querySelectorAll("[data-prints]")) button.addEventListener("click", () => print());
 
 // What changes by itself is asked for again, while somebody looks at it and types nothing there.
 const refresh = async () => {

@@ -24,6 +24,8 @@ def test_members_and_memberships_say_since_when(reader: Caller, gym: Gym, ada: P
     assert [row["overdue_since"] for row in reader.data(f"/members/{ada.id}/memberships")] == [SHOWN]
     assert [row["overdue_since"] for row in reader.data("/members")] == [SHOWN, None]
     assert [row["id"] for row in reader.data("/members", overdue=True)] == [ada.id]
+    assert [row["id"] for row in reader.data("/members", overdue=True, state="frozen")] == []
+    assert ada.id in [row["id"] for row in reader.data("/members", state="active", order="left")]
     assert {row["overdue_since"] for row in reader.data("/members", q="sub_ada")} == {SHOWN}
     assert [row["id"] for row in reader.data("/members", q="ada", overdue=True)] == [ada.id]
 

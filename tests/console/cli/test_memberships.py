@@ -36,6 +36,13 @@ def test_demo_data_twice_makes_one_gym(gym: Spp) -> None:
     assert sorted(made[0]["billing"]) == sorted(f"{endpoint}:sub_ann" for endpoint in ENDPOINTS)
 
 
+def test_members_are_listed_by_what_they_have_left(gym: Spp) -> None:
+    rows = gym("members", "--nothing-left", "--state", "active", "--order", "joined", "--json").json
+    assert [row["name"] for row in rows] == ["Cem Celik", "Ben Bishop", "Ann Archer"]
+    assert rows[0]["left"] is None
+    assert gym("members", "--club", "Nowhere").code == 1
+
+
 def test_sign_up_pins_the_terms(gym: Spp) -> None:
     done = gym(*sign_up("--pick", "Personal Training", "--pick", "Yoga", "--billing", "stripe:sub_dora", "--json"))
     assert done.code == 0

@@ -276,3 +276,24 @@ def test_a_page_takes_as_many_statements_for_much_as_for_little(gym: Gym, site: 
         gym.join(f"sub_{number}")
     gym.session.commit()
     assert statements(member, ada, engine) == little
+
+
+def test_filter_sort_and_count_are_in_the_address(gym: Gym, log_in: LogIn) -> None:
+    paying_member(gym)
+    gym.join("sub_bob").member.name = "Bob"
+    gym.session.commit()
+    page = log_in(Role.VIEWER)
+    page.get("/members/")
+    assert ("2 members." in page.text, "8 Spin until" in page.text, "Nothing left (1)" in page.text) == (
+        True,
+        True,
+        True,
+    )
+    page.get("/members/?left=none&order=joined")
+    assert ("1 member." in page.text, "Bob" in page.text, "Spin until" in page.text) == (True, True, False)
+    assert '<option selected value="joined">' in page.page
+    page.get("/members/?state=ended&expiring=7")
+    assert "No member fits this filter. All members" in page.text
+    for garbage in ("?club=x&offer=99&state=y&left=z&expiring=0&order=q", "?club=%00"):
+        assert page.get(f"/members/{garbage}").status_code == 200
+        assert "2 members." in page.text

@@ -49,6 +49,11 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET /moving-in/
     """,
     (Role.DESK,): """
+        GET /check-in/
+        GET /check-in/suggestions
+        GET, POST /check-in/<id>
+        POST /check-in/redemptions/<id>/undo
+        GET /memberships/<id>/card
         GET, POST /sign-up/
         POST /memberships/<id>/billing
         POST /memberships/<id>/checkout/<name>

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import Connection, event, text
 from sqlalchemy.orm import Session
 
+from models.ledger.redemptions import redeem
 from models.members.memberships import Membership, add_billing_reference
-from models.members.search import Reason, browse, search, waiting
+from models.members.search import Reason, recent, search, waiting
 from models.members.signing_up import sign_up
-from models.payments.facts import Linked
+from models.payments.facts import Linked, Paid
 from tests.models.gym import BY, NOW, Gym, paid, tell
 
 MEMBERS = 5_000
@@ -123,6 +124,33 @@ def test_by_every_reference_of_a_payment(gym: Gym, session: Session, linked_firs
     for fact in told if linked_first else reversed(told):
         tell(session, fact)
     assert [reason for _, reason in found(session, "in_1") + found(session, "ch_1")] == ["payment", "payment"]
+
+
+def test_by_the_code_of_a_membership_in_any_case(gym: Gym, session: Session) -> None:
+    code = join(gym, "Ann", "ann@example.com").code
+    assert found(session, code) == found(session, f" {code.upper()}") == [("ann", Reason.CODE)]
+    assert found(session, code[:-1]) == []
+
+
+def test_who_was_checked_in_lately_comes_first_and_other_clubs_are_left_out(gym: Gym, session: Session) -> None:
+    people = {name: join(gym, f"Sam {name}", f"{name}@example.com") for name in ("Abel", "Bo", "Cy")}
+    tell(session, *(add_and_pay(session, one) for one in people.values()))
+    for name, by in (("Cy", BY), ("Bo", BY._replace(name="other@example.com"))):
+        member_id = people[name].member_id
+        redeem(session, member_id=member_id, item_id=gym.spin.id, quantity=1, key=name, by=by, now=NOW)
+    lately = recent(session, actor=BY.name, limit=9)
+    assert [one.name for one in lately] == ["Sam Cy", "Sam Bo"]
+    first = [one.name for one in search(session, "sam", 9, recent=[one.member_id for one in lately])]
+    assert first == ["Sam Cy", "Sam Bo", "Sam Abel"]
+    for clubs, number in (([gym.club.id], 3), ([gym.club.id + 999], 0), ([], 0)):
+        for sought in ("sam", "abel@"):
+            assert len(search(session, sought, 9, club_ids=clubs)) == (number if sought == "sam" else number // 3)
+        assert len(recent(session, actor=BY.name, limit=9, club_ids=clubs)) == number * 2 // 3
+
+
+def add_and_pay(session: Session, membership: Membership) -> Paid:
+    add_billing_reference(session, membership, "stripe", f"sub_{membership.id}", by=BY)
+    return paid(f"in_{membership.id}", f"sub_{membership.id}")
 
 
 def test_the_first_by_name_of_more_than_are_wanted(gym: Gym, session: Session) -> None:
@@ -245,38 +273,6 @@ def test_no_search_reads_a_table_through(gym: Gym, session: Session, setting: st
                 + node.get("Rows Removed by Index Recheck", 0)
             )
             assert read * node["Actual Loops"] <= 50, f"{sought} {node}"
-
-
-def test_leafing_reads_no_more_than_it_shows(gym: Gym, session: Session) -> None:
-    crowd(gym)
-    names = [member.name.lower() for member in browse(session, limit=MEMBERS).members]
-    assert names == sorted(names)
-    middle = browse(session, limit=MEMBERS // 2).members[-1].id
-    for leaf in (partial(browse, session, limit=20, after=middle), partial(browse, session, limit=20, before=middle)):
-        members = [node for node in plans(session, leaf) if node.get("Relation Name") == "members"]
-        assert [node["Index Name"] for node in members if "Index Name" in node and "name" in node["Index Name"]]
-        assert all(node["Actual Rows"] * node["Actual Loops"] <= 21 for node in members), members
-
-
-def test_leaves_meet_without_a_gap(gym: Gym, session: Session) -> None:
-    for name in ("bo", "Al", "al", "Cy", "bo", "Di"):
-        join(gym, name, f"{name}{len(name)}{session.scalar(text('SELECT count(*) FROM members'))}@example.com")
-    every = [member.id for member in browse(session, limit=10).members]
-    for limit in (1, 2, 3, 6, 7):
-        forth, leaf = [], browse(session, limit=limit)
-        assert leaf.before is None
-        while True:
-            forth.append([member.id for member in leaf.members])
-            if leaf.after is None:
-                break
-            leaf = browse(session, limit=limit, after=leaf.after)
-        assert [member for leaf_of in forth for member in leaf_of] == every
-        back = [forth[-1]]
-        while leaf.before is not None:
-            leaf = browse(session, limit=limit, before=leaf.before)
-            back.insert(0, [member.id for member in leaf.members])
-        assert back == forth
-    assert browse(session, limit=10, after=10**9).members == browse(session, limit=10, before=10**9).members
 
 
 def test_payments_that_wait_are_found_by_any_of_their_references(gym: Gym, session: Session) -> None:

@@ -10,12 +10,12 @@ from models.audit.checks import audit
 from models.ledger.redemptions import redeem
 from models.members import life, search
 from models.members.lookup import find_member, the_membership
-from models.members.memberships import owners
+from models.members.memberships import Member, owners
 from models.members.signing_up import sign_up
 from models.moving import imports
 from models.moving.columns import Kind
 from models.moving.imports import ImportState
-from models.statements import statement
+from models.statements import member_list, statement
 from models.statements.entry_wording import entry_in_words
 from tests.models.gym import BY, ENDPOINT, NOW, Gym, paid, tell
 from tests.models.moving.conftest import Moved, ended
@@ -74,7 +74,9 @@ def test_an_import_of_people_is_withdrawn_and_all_that_it_took_is_free_again(
         assert find_member(session, ANN) is None
         assert owners(session, ENDPOINT, "sub_1") == []
         assert the_membership(session, BEN, now=NOW).id == known
-        assert [one.email for one in search.browse(session, limit=10).members] == [BEN]
+        assert [
+            session.get_one(Member, one).email for one in member_list.page(session, now=NOW, limit=10).member_ids
+        ] == [BEN]
         assert search.search(session, "Ann", 10) == []
         assert list(audit(session)) == []
         verbs = session.scalars(text("SELECT verb FROM actions WHERE verb LIKE '%import' ORDER BY id")).all()

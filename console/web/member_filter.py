@@ -1,0 +1,110 @@
+"""The filter above the list of members, read from the query string, and how many members each choice shows."""
+
+from collections.abc import Sequence
+from threading import Lock
+from time import monotonic
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import select
+from wtforms import SelectChoice, SelectField
+
+from console.request import database, utc_now
+from console.web.fields import chosen_id
+from console.web.forms import QueryForm
+from models.catalogue.clubs import Club
+from models.catalogue.tables import Offer
+from models.statements import member_list
+from models.statements.member_list import EXPIRING, Counts, MemberFilter, Order, Standing, State
+
+STATES = {State.ACTIVE: "Active", State.FROZEN: "Frozen", State.ENDED: "Ended"}
+STANDINGS = {Standing.OVERDUE: "Overdue", Standing.GOOD: "Not overdue"}
+ORDERS = {
+    Order.NAME: "Name",
+    Order.EXPIRES: "Expires next",
+    Order.JOINED: "Joined, newest first",
+    Order.LEFT: "Sessions left, fewest first",
+}
+SECONDS_FOR_EACH = 60
+"""For how many seconds counts are kept, for each second that they took: in a small gym not noticeably."""
+
+
+def _choice(label: str) -> SelectField:
+    return SelectField(label, default="", validate_choice=False)
+
+
+class ListForm(QueryForm):
+    """A filter of members, sent with GET. What no choice has asks nothing."""
+
+    club, offer = _choice("Club"), _choice("Offer")
+    state, standing = _choice("State"), _choice("Dues")
+    left, expiring = _choice("Sessions left"), _choice("Expiring")
+    order = _choice("Sort by")
+
+    def ask(self, counts: Counts) -> None:
+        """Give each choice its number of members."""
+
+        def choices(field: SelectField, known: dict[Any, str], numbers: Any) -> None:
+            field.choices = [SelectChoice("", f"Any ({counts.all:,})")]
+            field.choices += [
+                SelectChoice(str(one), f"{name} ({numbers.get(one, 0):,})") for one, name in known.items()
+            ]
+            if field.data not in {choice.value for choice in field.choices}:
+                field.data = ""
+
+        session = database()
+        clubs = dict(session.execute(select(Club.id, Club.name).order_by(Club.name)).all())
+        offers = dict(session.execute(select(Offer.id, Offer.name).order_by(Offer.name)).all())
+        choices(self.club, {one: name for one, name in clubs.items() if one in counts.clubs}, counts.clubs)
+        choices(self.offer, {one: name for one, name in offers.items() if one in counts.offers}, counts.offers)
+        choices(self.state, STATES, counts.states)
+        choices(self.standing, STANDINGS, counts.standings)
+        choices(self.left, {"none": "Nothing left"}, {"none": counts.nothing_left})
+        choices(self.expiring, {days: f"Within {days} days" for days in EXPIRING}, counts.expiring)
+        self.order.choices = [SelectChoice(order, label) for order, label in ORDERS.items()]
+        if self.order.data not in set(ORDERS):
+            self.order.data = Order.NAME.value
+
+    @property
+    def wanted(self) -> MemberFilter:
+        """The filter."""
+        return MemberFilter(
+            chosen_id(self.club.data) or None,
+            chosen_id(self.offer.data) or None,
+            State(self.state.data) if self.state.data else None,
+            Standing(self.standing.data) if self.standing.data else None,
+            self.left.data == "none",
+            int(self.expiring.data) if self.expiring.data else None,
+        )
+
+    @property
+    def sorted_by(self) -> Order:
+        """The order."""
+        return Order(self.order.data)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What is asked for, as query parameters."""
+        given = {field.short_name: field.data for field in self if field.data}
+        return {name: value for name, value in given.items() if (name, value) != ("order", Order.NAME)}
+
+
+_lock = Lock()
+
+
+def kept_counts(club_ids: Sequence[int] | None) -> Counts:
+    """The counts, which are kept the longer, the longer they took."""
+    kept: dict[object, tuple[float, Counts]] = current_app.extensions.setdefault("spp_member_counts", {})
+    key = None if club_ids is None else tuple(club_ids)
+    with _lock:
+        until, counts = kept.get(key, (0.0, None))
+        if counts is None or monotonic() >= until:
+            began = monotonic()
+            counts = member_list.counts(database(), now=utc_now(), club_ids=club_ids)
+            took = monotonic() - began
+            kept[key] = (monotonic() + (took * SECONDS_FOR_EACH if took > QUICK_S else 0), counts)
+        return counts
+
+
+QUICK_S = 0.2
+"""What takes no longer is counted each time."""
