@@ -20,4 +20,8 @@ class NothingMatches(SppError):
 
 
 class OnlyTroubledDiscarded(SppError):
-    """Only dead and quarantined events can be discarded: ask for one of these states."""
+    """Only failed and quarantined events can be discarded: ask for one of these states."""
+
+
+class OnlyQuarantinedLetThrough(SppError):
+    """Only quarantined events can be let through: ask for that state."""
