@@ -82,4 +82,3 @@ def narrowed(wanted: EventFilter, name: str, endpoints: Sequence[Endpoint]) -> E
     if processor not in {endpoint.name for endpoint in endpoints}:
         of_processor.append(processor)  # an endpoint that is not configured any more stands for itself
     return replace(wanted, error_group=kind, endpoints=tuple(of_processor))
-
