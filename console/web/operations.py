@@ -32,8 +32,8 @@ for _part in (events, bulk_actions, pausing):
 PARTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
     ("operations.overview", {}, "Overview"),
     ("operations.events.overview", {}, "Events"),
-    ("operations.events.overview", {"state": EventState.DEAD.value}, "Dead letters"),
-    ("operations.events.overview", {"state": EventState.QUARANTINED.value}, "Quarantine"),
+    ("operations.events.overview", {"state": EventState.DEAD.value}, "Failed"),
+    ("operations.events.overview", {"state": EventState.QUARANTINED.value}, "Quarantined"),
     ("expiry.overview", {}, "Expiry"),
     ("audits.overview", {}, "Audits"),
     ("operations.bulk.overview", {}, "Bulk actions"),

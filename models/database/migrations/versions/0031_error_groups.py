@@ -34,6 +34,8 @@ CREATE INDEX IF NOT EXISTS ix_webhook_events_error_groups ON webhook_events (sta
 CREATE INDEX IF NOT EXISTS ix_webhook_events_bulk_action ON webhook_events (bulk_action_id, state)
     WHERE bulk_action_id IS NOT NULL;
 
+CREATE INDEX IF NOT EXISTS ix_actions_event ON actions (subject) WHERE verb IN ('replay', 'release', 'discard');
+
 ALTER TABLE bulk_actions
     DROP CONSTRAINT ck_bulk_actions_verb,
     ADD CONSTRAINT ck_bulk_actions_verb CHECK (verb IN ('replay', 'discard', 'release'));
