@@ -16,7 +16,7 @@ from models.inbox.events import WebhookEvent
 from models.inbox.queue import Claimed
 from models.inbox.search import EventFilter
 from models.payments import foreseen
-from models.payments.foreseen import Foreseen, Kind
+from models.payments.foreseen import Foreseen, ForeseenKind
 from models.wording import counted
 from runtime.settings import Settings
 
@@ -24,22 +24,22 @@ LOOKED_AT = 50
 """Of a group, so many of the newest events are looked at."""
 
 _WORDS = {
-    Kind.GIVES: ("gives sessions", "give sessions"),
-    Kind.TAKES: ("takes sessions back", "take sessions back"),
-    Kind.SAME: ("changes no sessions", "change no sessions"),
-    Kind.HELD: ("cannot settle", "cannot settle"),
-    Kind.UNMATCHED: ("is nobody's yet", "are nobody's yet"),
-    Kind.UNREADABLE: ("goes back into quarantine", "go back into quarantine"),
-    Kind.IGNORED: ("has no effect", "have no effect"),
-    Kind.WAITS: ("waits for its processor", "wait for their processor"),
-    Kind.FAILS: ("fails", "fail"),
+    ForeseenKind.GIVES: ("gives sessions", "give sessions"),
+    ForeseenKind.TAKES: ("takes sessions back", "take sessions back"),
+    ForeseenKind.SAME: ("changes no sessions", "change no sessions"),
+    ForeseenKind.HELD: ("cannot settle", "cannot settle"),
+    ForeseenKind.UNMATCHED: ("is nobody's yet", "are nobody's yet"),
+    ForeseenKind.UNREADABLE: ("goes back into quarantine", "go back into quarantine"),
+    ForeseenKind.IGNORED: ("has no effect", "have no effect"),
+    ForeseenKind.WAITS: ("waits for its processor", "wait for their processor"),
+    ForeseenKind.FAILS: ("fails", "fail"),
 }
 
 
 class Outlook(NamedTuple):
     """The events of a group that would come to the same kind of thing, with one of them."""
 
-    kind: Kind
+    kind: ForeseenKind
     events: int
     what: str
     """`12 events give sessions`"""
@@ -67,16 +67,16 @@ def of_event(make: sessionmaker[Session], settings: Settings, session: Session, 
     )  # fmt: skip
     group = Crediting(settings, make).read([claimed])
     if group.failed:
-        return Foreseen(Kind.FAILS, f"It fails: {brief(group.failed[0][1])}. Mend the cause first.")
+        return Foreseen(ForeseenKind.FAILS, f"It fails: {brief(group.failed[0][1])}. Mend the cause first.")
     if group.waiting:
-        return Foreseen(Kind.WAITS, f"It {group.waiting[0].why}.")
+        return Foreseen(ForeseenKind.WAITS, f"It {group.waiting[0].why}.")
     if not group.facts:
         reason, is_unusable = group.outcomes[event.id].reason, group.outcomes[event.id].state == "quarantined"
         if is_unusable:
             return Foreseen(
-                Kind.UNREADABLE, f"It goes back into quarantine: {reason}. Letting it through does not help."
+                ForeseenKind.UNREADABLE, f"It goes back into quarantine: {reason}. Letting it through does not help."
             )
-        return Foreseen(Kind.IGNORED, f"It has no effect: {reason}.")
+        return Foreseen(ForeseenKind.IGNORED, f"It has no effect: {reason}.")
     with session.begin_nested() as savepoint:
         found = foreseen.foresee(session, group.facts[0], datetime.now(UTC))
         savepoint.rollback()
@@ -87,7 +87,7 @@ def of_group(make: sessionmaker[Session], settings: Settings, session: Session, 
     """What letting all that match through would come to, by the newest of them; the most frequent first."""
     query = select(WebhookEvent).where(*wanted.conditions(), WebhookEvent.pruned_at.is_(None))
     events = session.scalars(query.order_by(WebhookEvent.id.desc()).limit(LOOKED_AT)).all()
-    by: dict[Kind, list[tuple[int, Foreseen]]] = defaultdict(list)
+    by: dict[ForeseenKind, list[tuple[int, Foreseen]]] = defaultdict(list)
     for event in events:
         one = of_event(make, settings, session, event)
         by[one.kind].append((event.id, one))

@@ -21,7 +21,7 @@ from models.payments.references import Locked, PaymentState, lock
 from models.wording import joined, sessions_of
 
 
-class Kind(StrEnum):
+class ForeseenKind(StrEnum):
     """What it comes to."""
 
     GIVES = "gives"
@@ -41,7 +41,7 @@ class Kind(StrEnum):
 class Foreseen(NamedTuple):
     """What one event would come to."""
 
-    kind: Kind
+    kind: ForeseenKind
     what: str
     """In one or two sentences."""
     payment: str | None = None
@@ -68,13 +68,15 @@ def foresee(session: Session, event: EventFacts, now: datetime) -> Foreseen:
     """What the facts of this event would come to if they counted. Locks their payments, and writes nothing."""
     about = [fact for fact in event.facts if not isinstance(fact, DuesFailed | Announced | Claimed)]
     if not about:
-        return Foreseen(Kind.SAME, "It says nothing of a payment that was made, so it gives and takes no sessions.")
+        return Foreseen(
+            ForeseenKind.SAME, "It says nothing of a payment that was made, so it gives and takes no sessions."
+        )
     read = [_position(session, event, group, now) for group in _groups(about)]
     positions.judge(session, read)
     positions.read_grants(session, [position for position in read if position.payment.root > 0])
     found = [_foreseen(session, position) for position in read]
     # A payment that cannot settle matters more than one that can.
-    order = [Kind.HELD, Kind.UNMATCHED, Kind.GIVES, Kind.TAKES, Kind.SAME]
+    order = [ForeseenKind.HELD, ForeseenKind.UNMATCHED, ForeseenKind.GIVES, ForeseenKind.TAKES, ForeseenKind.SAME]
     first = min(found, key=lambda one: order.index(one.kind))
     return first._replace(what=" ".join(dict.fromkeys([first.what, *(one.what for one in found)])))
 
@@ -111,15 +113,15 @@ def _position(session: Session, event: EventFacts, facts: Sequence[Fact], now: d
 
 def _foreseen(session: Session, position: Position) -> Foreseen:
     if position.paid is None:
-        return Foreseen(Kind.SAME, "Its payment is not paid as far as is known, so it gives no sessions yet.")
+        return Foreseen(ForeseenKind.SAME, "Its payment is not paid as far as is known, so it gives no sessions yet.")
     paid, why = position.paid.fact, "; ".join(one.what for one in position.reasons)
     if position.state == PaymentState.HELD:
         members = [match.member_id for match in position.memberships.values()]
         what = f"Its payment cannot settle: {position.problem or why}. It gives no sessions, and stands in review."
-        return Foreseen(Kind.HELD, what, paid.payment, members[0] if len(members) == 1 else None)
+        return Foreseen(ForeseenKind.HELD, what, paid.payment, members[0] if len(members) == 1 else None)
     if position.state == PaymentState.UNMATCHED:
         what = f"Its payment is nobody's yet: {why}. It gives no sessions until somebody links it in review."
-        return Foreseen(Kind.UNMATCHED, what, paid.payment)
+        return Foreseen(ForeseenKind.UNMATCHED, what, paid.payment)
     moved: Counter[tuple[int | None, int]] = Counter()
     for owed in position.owed:
         moved[owed.membership_id, owed.item_id] += owed.quantity - owed.reversed
@@ -129,7 +131,7 @@ def _foreseen(session: Session, position: Position) -> Foreseen:
     said = [f"It gives {one}." for one in gives] + [f"It takes back {one}." for one in takes]
     said = said or ["It changes no sessions."]
     said += [f"Its payment stands in review: {why}."] if why else []
-    kind = Kind.GIVES if gives else Kind.TAKES if takes else Kind.SAME
+    kind = ForeseenKind.GIVES if gives else ForeseenKind.TAKES if takes else ForeseenKind.SAME
     return Foreseen(kind, " ".join(said), paid.payment if why else None)
 
 
