@@ -75,7 +75,7 @@ _NAMED = re.compile(
 
 
 class Rule(Enum):
-    """How much of a value may be seen: all but card numbers (found in notes, ids, bills and cards differently), or less."""
+    """How much of a value may be seen: all but card numbers (in notes, ids, bills, cards each its way), or less."""
 
     ALL = "all"
     ID = "id"

@@ -249,3 +249,5 @@ def test_a_worker_is_told_as_its_last_heartbeat_left_it(session: Session) -> Non
     )
     assert found.credited_at is not None
     assert 0 <= found.age_s < 60
+    session.execute(text("UPDATE heartbeats SET seen_at = now() - interval '25 hours'"))
+    assert heartbeats.workers(session) == [], "it stopped a day ago"
