@@ -60,7 +60,7 @@ def filter_options(command: Command) -> Command:
 def _filter(
     session: Session, loaded: Settings, *, member: str | None = None, group: str | None = None, **asked: Any
 ) -> EventFilter:
-    """The filter that the options describe. Raises NotFound or SeveralMembers for the member or the group."""
+    """The filter that the options describe. Raises NotFound, SeveralMembers or UnknownErrorGroup."""
     wanted = EventFilter(**asked, member_id=the_member(session, member).id if member else None)
     return error_groups.narrowed(wanted, group, loaded.endpoints) if group else wanted
 

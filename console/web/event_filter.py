@@ -31,7 +31,7 @@ WAYS = {"event_id": "Event id", "payment": "Payment", "member": "Member's e-mail
 class EventFilterForm(QueryForm):
     """A filter of events; sent with GET."""
 
-    own_names: ClassVar = {"email": "find", "name": "group"}
+    own_names: ClassVar = {"email": "find"}
 
     find = StringField("Find", [Length(max=255)], render_kw={"spellcheck": "false", "autocomplete": "off"})
     by = SelectField("Find by", choices=WAYS, default="event_id", validate_choice=False)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, load_only
 
-from models.errors import NotFound
+from models.errors import UnknownErrorGroup
 from models.inbox.events import WebhookEvent
 from models.inbox.search import EventFilter
 from runtime.settings import Endpoint
@@ -74,10 +74,10 @@ def _group(
 
 
 def narrowed(wanted: EventFilter, name: str, endpoints: Sequence[Endpoint]) -> EventFilter:
-    """The filter, for the events of the group of that name alone. Raises NotFound for what is not such a name."""
+    """The filter, for the events of the group of that name alone. Raises UnknownErrorGroup."""
     processor, _, kind = name.rpartition(".")
     if not processor or len(kind) != 12 or not kind.isalnum():
-        raise NotFound(what="error group", name=name)
+        raise UnknownErrorGroup(name=name)
     of_processor = [endpoint.name for endpoint in endpoints if endpoint.processor == processor]
     if processor not in {endpoint.name for endpoint in endpoints}:
         of_processor.append(processor)  # an endpoint that is not configured any more stands for itself

@@ -48,7 +48,7 @@ def test_a_group_is_replayed_once_its_number_is_confirmed(issue: Issue, api: Cal
     assert event["decisions"][0]["reason"] == "mended"
     assert operator.get("/bulk-actions/9999").status_code == 404
     assert operator.data("/events", group=group["name"]) != []
-    assert operator.get("/events", group="nonsense").status_code == 404
+    assert operator.get("/events", group="nonsense").status_code == 422
 
 
 def test_what_letting_through_comes_to(reader: Caller, session: Session) -> None:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.errors import NotFound
+from models.errors import UnknownErrorGroup
 from models.inbox import bulk, bulk_outcome, error_groups, queue, search, storing
 from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.error_groups import ErrorGroup
@@ -73,7 +73,7 @@ def test_an_endpoint_that_is_not_configured_any_more_is_a_group_of_its_own(sessi
     gone = next(one for one in listed(session) if one.endpoints == ["gone"])
     assert (gone.name.split(".")[0], search.scope(session, of_group(gone)).events) == ("gone", 1)
     for name in ("gone", "gone.x", ".123456789012"):
-        with pytest.raises(NotFound):
+        with pytest.raises(UnknownErrorGroup):
             error_groups.narrowed(EventFilter(), name, ENDPOINTS)
 
 
