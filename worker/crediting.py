@@ -117,9 +117,10 @@ class Crediting:
         """Claims due events and interprets them."""
         with self.sessions.begin() as session:
             events = queue.claim(session, retried=retried, limit=GROUP_LIMIT, lease_s=self.settings.lease_s)
-        return self._read(events)
+        return self.read(events)
 
-    def _read(self, events: list[Claimed]) -> Group:
+    def read(self, events: list[Claimed]) -> Group:
+        """Interprets events; writes nothing."""
         group = Group(events)
         now = self.now()
         for event in events:
@@ -146,7 +147,7 @@ class Crediting:
                 event_failed(self.sessions, self.settings, group.events[0], brief(error), "event_failed")
                 return 0
             log.warning("group_failed", events=len(group.events), error=brief(error))
-            return sum(self._work(self._read([event])) for event in group.events)
+            return sum(self._work(self.read([event])) for event in group.events)
 
     def _settle(self, group: Group) -> int:
         if not group.events:

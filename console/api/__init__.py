@@ -22,6 +22,7 @@ from console.api import (
     memberships,
     moving_in,
     offers,
+    operations,
     payment_terms,
     payments,
     persons,
@@ -34,8 +35,8 @@ from console.api.gate import api
 
 ROUTES = (
     members, persons, clocks, memberships, first_payments, plan_changes, life, cut_over, closures, redemptions,
-    adjustments, payments, reviews, moving_in, events, catalogue, building, offers, payment_terms, announcements,
-    imports, exports,
+    adjustments, payments, reviews, moving_in, events, operations, catalogue, building, offers, payment_terms,
+    announcements, imports, exports,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""
 

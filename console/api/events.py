@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from flask import current_app
 from flask_openapi3 import Tag
 
 from console.api import paging
@@ -11,7 +12,7 @@ from console.api.paging import Listing, PageQuery
 from console.api.payments import FactFields
 from console.request import database
 from models.errors import NotFound
-from models.inbox import search
+from models.inbox import error_groups, search
 from models.inbox import story as event_story
 from models.inbox.events import EventSource, EventState
 from models.inbox.search import EventFilter
@@ -32,6 +33,8 @@ class EventQuery(PageQuery):
     )
     member_id: Id | None = parameter("Events about this member's payments.", 1, default=None)
     state: EventState | None = parameter("Events in this state.", "quarantined", default=None)
+    group: Sought | None = parameter("Events of this error group.", "stripe.3f9a0c52d1e7", default=None)
+    act: Id | None = parameter("Events whose last bulk action was this one.", 1, default=None)
     since: Moment | None = parameter("Received at this time or later.", TIME, default=None)
     until: Moment | None = parameter("Received before this time.", TIME, default=None)
 
@@ -59,6 +62,18 @@ class EntryOfEvent(Answer):
     quantity: int = field("Sessions given (plus) or taken (minus).", 8)
     shortfall: int = field("The change of the grant's shortfall.", 0)
     recorded_at: datetime = field("When it was recorded.", TIME)
+
+
+class Decision(Answer):
+    """What a person decided about an event."""
+
+    verb: str = field("`replay`, `release` (let through) or `discard`.", "release")
+    by: str = field("Who.", "operator@example.com")
+    at: datetime = field("When.", TIME)
+    reason: str | None = field("Why.", "Their clock was wrong.")
+    bulk_action_id: int | None = field(
+        "The bulk action that it was part of; null if it was decided alone.", None, validation_alias="act_id"
+    )
 
 
 class FailedTry(Answer):
@@ -92,6 +107,7 @@ class Event(Answer):
     contradicted_by: list[int] = field("Events with the same id and other content.", [])
     facts: list[FactOfEvent] = field("The facts it states about payments.", [])
     entries: list[EntryOfEvent] = field("The movements of sessions that it caused.", [])
+    decisions: list[Decision] = field("What people decided about it, the first first.", [])
     failed_tries: list[FailedTry] = field("The failed tries, the oldest first.", [])
 
 
@@ -105,7 +121,9 @@ def list_events(query: EventQuery) -> Events:
 
     A search reads a long history in parts: a page may have few rows or none and still a cursor.
     """
-    wanted = EventFilter(**query.model_dump(exclude={"cursor", "limit"}))
+    wanted = EventFilter(**query.model_dump(exclude={"cursor", "limit", "group"}))
+    if query.group:
+        wanted = error_groups.narrowed(wanted, query.group, current_app.config["SPP"].endpoints)
     found = search.page(database(), wanted, limit=query.limit, before=query.last_seen("webhook_events"))
     rows = [_shown(story) for story in event_story.stories(database(), found.events)]
     return Events(data=rows, next_cursor=paging.cursor("webhook_events", found.older))

@@ -12,8 +12,10 @@ from console.cli.installed import opened
 from console.cli.status import lookout
 from models.errors import SppError
 from models.operations import alarms
-from models.operations.alarms import OLDEST_DUE_S, Severity
+from models.operations.alarms import Severity
+from models.operations.backlog import OLDEST_DUE_S
 from models.operations.figures import EndpointFigures
+from models.operations.headline import headline
 from models.wording import counted
 from runtime.logs import first_line
 from runtime.settings import SettingsError
@@ -64,10 +66,11 @@ def _judge() -> Verdict:
 
         return Verdict(Code.UNKNOWN, message(error) or str(error))
     total = now.figures.total
-    if found := alarms.fired(now):
+    found, waiting = alarms.fired(now), str(headline(total))
+    if found or waiting:
         critical = any(alarm.severity == Severity.CRITICAL for alarm in found)
-        messages = "; ".join(alarm.message.rstrip(".") for alarm in found)
-        return Verdict(Code.CRITICAL if critical else Code.WARNING, messages, total)
+        messages = [*([waiting] if waiting else []), *(alarm.message.rstrip(".") for alarm in found)]
+        return Verdict(Code.CRITICAL if critical else Code.WARNING, "; ".join(messages), total)
     credited = counted(total.credited_hour, "event")
     return Verdict(Code.OK, f"{total.due:,} due, {credited} credited in the last hour", total)
 

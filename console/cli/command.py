@@ -125,10 +125,13 @@ SUMMARIES = {
         "resume": "Process the events of a paused endpoint again, those that waited first.",
         "pauses": "List the paused endpoints, each with its time, person and reason.",
     },
+    "errors": {
+        "errors": "List failed and quarantined events by the kind of their error, seen last first.",
+    },
     "events": {
         "events": "List webhook events, the newest first, or show one.",
         "replay": "Process events again: those with these ids, or all that match a filter.",
-        "discard": "Give dead or quarantined events no effect: those with these ids, or all that match a filter.",
+        "discard": "Give failed or quarantined events no effect: those with these ids, or all that match a filter.",
         "quarantine": "List quarantined events: authentic, but unusable. Show, release or discard them.",
     },
     "reviewing": {

@@ -16,13 +16,14 @@ from console.cli import show
 from console.cli.installed import Failed, database, opened, operator, reason_option
 from console.cli.moments import MOMENT
 from models.errors import NotFound
-from models.inbox import bulk, masking, repairs, search
+from models.inbox import bulk, bulk_outcome, error_groups, masking, repairs, search
 from models.inbox import story as event_story
 from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.events import EventState, WebhookEvent
 from models.inbox.search import EventFilter
 from models.members.lookup import the_member
 from models.wording import counted, money
+from runtime.settings import Settings
 
 _FILTERS: dict[str, dict[str, Any]] = {
     "--state": {"type": click.Choice([state.value for state in EventState])},
@@ -36,9 +37,12 @@ _FILTERS: dict[str, dict[str, Any]] = {
     "--payment": {"help": "Events about the payment with this reference."},
     "--member": {"metavar": "EMAIL|ID", "help": "Events about this member's payments."},
     "--body": {"help": "A part of the body."},
+    "--group": {"help": "Those of this error group, as `spp errors` names it."},
+    "--act": {"type": click.IntRange(min=1), "help": "Those whose last bulk action had this number."},
 }
 _HEAD = ("id", "endpoint", "event_id", "type", "received_at", "state", "why", "attempts", "delivery")
 _PARTS = {
+    "decisions": ("What people decided", ("at", "by", "verb", "reason", "act_id")),
     "errors": ("Failed tries", ("attempt", "failed_at", "error")),
     "facts": ("Payment facts", ("kind", "payment", "amount", "state", "member")),
     "entries": ("Ledger entries", ("entry_id", "kind", "quantity", "item", "member", "recorded_at")),
@@ -53,9 +57,12 @@ def filter_options(command: Command) -> Command:
     return command
 
 
-def _filter(session: Session, *, member: str | None = None, **asked: Any) -> EventFilter:
-    """The filter that the options describe. Raises NotFound or SeveralMembers for the member."""
-    return EventFilter(**asked, member_id=the_member(session, member).id if member else None)
+def _filter(
+    session: Session, loaded: Settings, *, member: str | None = None, group: str | None = None, **asked: Any
+) -> EventFilter:
+    """The filter that the options describe. Raises NotFound, SeveralMembers or UnknownErrorGroup."""
+    wanted = EventFilter(**asked, member_id=the_member(session, member).id if member else None)
+    return error_groups.narrowed(wanted, group, loaded.endpoints) if group else wanted
 
 
 @click.group(invoke_without_command=True)
@@ -70,8 +77,8 @@ def events(context: click.Context, /, limit: int, **asked: Any) -> None:
 
 
 def _list(limit: int, hint: str = "", **asked: Any) -> None:
-    with database() as session:
-        page = search.page(session, _filter(session, **asked), limit=limit)
+    with opened() as (loaded, make), make() as session:
+        page = search.page(session, _filter(session, loaded, **asked), limit=limit)
         rows = [_line(event) for event in page.events]
     show.listing(rows, "id", "endpoint", "event", "type", "received", "state", "tries", "why")
     if page.back_to:
@@ -109,6 +116,7 @@ def show_event(number: int) -> None:
             "errors": [
                 {"attempt": one.attempt, "failed_at": one.failed_at, "error": one.error} for one in story.errors
             ],
+            "decisions": [one._asdict() for one in story.decisions],
             "facts": [fact._asdict() for fact in story.facts], "entries": [entry._asdict() for entry in story.entries],
             "body": pretty(event.body) if event.pruned_at is None else None,
             "first_body": pretty(first.body) if first and first.pruned_at is None else None,
@@ -191,7 +199,7 @@ def replay(ids: tuple[int, ...], **more: Any) -> None:
 @_yes
 @show.json_option
 def discard(ids: tuple[int, ...], **more: Any) -> None:
-    """Give dead or quarantined events no effect: those with these ids, or all that match a filter.
+    """Give failed or quarantined events no effect: those with these ids, or all that match a filter.
 
     They are kept, with the reason. An event that waits for its processor can be discarded by its id.
     """
@@ -216,17 +224,22 @@ quarantine.add_command(discard)
 
 
 @quarantine.command("release")
-@click.argument("ids", nargs=-1, required=True, type=click.IntRange(min=1), metavar="ID...")
+@_ids
+@filter_options
 @reason_option
+@_dry_run
+@_yes
 @show.json_option
-def release(ids: tuple[int, ...], reason: str) -> None:
-    """Process quarantined events after all. Of two events with one id, both count then, as far as they differ."""
-    with database() as session:
-        done = repairs.release(session, ids, reason, by=operator())
-    _answer(done, DONE[BulkVerb.REPLAY])
+def release(ids: tuple[int, ...], **more: Any) -> None:
+    """Process quarantined events after all: those with these ids, or all that match a filter.
+
+    Of two events with one id, both count then, as far as they differ. `spp errors --foresee` says what it comes to.
+    """
+    _act(BulkVerb.RELEASE, ids, **more)
 
 
-DONE = {BulkVerb.REPLAY: "due again", BulkVerb.DISCARD: "discarded"}
+DONE = {BulkVerb.REPLAY: "due again", BulkVerb.DISCARD: "discarded", BulkVerb.RELEASE: "due again"}
+_ACTS = {BulkVerb.REPLAY: repairs.replay, BulkVerb.DISCARD: repairs.discard, BulkVerb.RELEASE: repairs.release}
 
 
 def _answer(ids: list[int], done: str) -> None:
@@ -241,16 +254,17 @@ def _act(verb: BulkVerb, ids: tuple[int, ...], *, reason: str, dry_run: bool, ye
         raise click.UsageError("Name the events either by their ids, or by a filter such as --state dead.")
     if ids and dry_run:
         raise click.UsageError("--dry-run counts what a filter matches; it does not go with ids.")
-    with opened() as (_, make):
+    with opened() as (loaded, make):
         if ids:
-            act = repairs.replay if verb == BulkVerb.REPLAY else repairs.discard
             with make.begin() as session:
-                done = act(session, ids, reason, by=operator())
+                done = _ACTS[verb](session, ids, reason, by=operator())
             _answer(done, DONE[verb])
             return
         number = None
         with make.begin() as session:
-            wanted = _filter(session, **asked)
+            if verb == BulkVerb.RELEASE:
+                asked["state"] = asked.get("state") or EventState.QUARANTINED.value
+            wanted = _filter(session, loaded, **asked)
             scope = bulk.scope(session, verb, wanted)
             events = scope.events
             if events and not dry_run:
@@ -261,8 +275,15 @@ def _act(verb: BulkVerb, ids: tuple[int, ...], *, reason: str, dry_run: bool, ye
             show.answer({"events": events}, f"{counted(events, 'event')} match{'es' * (events == 1)}.")
             return
         events = _finish(make, number)
+        with make() as session:
+            parts = bulk_outcome.outcome(session, session.get_one(BulkAction, number))
     are = "is" if events == 1 else "are"
-    show.answer({"bulk_action": number, "events": events}, f"{counted(events, 'event')} {are} {DONE[verb]}.")
+    now = {one.kind: one.number for one in parts}
+    show.answer(
+        {"bulk_action": number, "events": events, "outcome": now},
+        f"{counted(events, 'event')} {are} {DONE[verb]}.",
+        f"Now: {', '.join(one.what for one in parts)}. `spp events --act {number}` shows them.",
+    )
 
 
 def _finish(make: sessionmaker[Session], number: int) -> int:

@@ -20,7 +20,7 @@ from models.operations import alarms
 from models.operations.alarms import Alarm, Situation
 from models.operations.figures import EndpointFigures
 from models.operations.first_steps import FirstSteps, first_steps
-from models.operations.headline import headline
+from models.operations.headline import Part, headline
 from models.operations.heartbeats import ProcessKind
 from models.operations.recent import Recent
 from models.operations.situation import Lookout, Members
@@ -84,6 +84,7 @@ def lookout(make: sessionmaker[Session], settings: Settings, broker: Recent[Brok
 def _show(seen: Seen, before: str = "") -> None:
     now = seen.now
     known = {
+        "headline": as_json(now.figures.total),
         "alarms": [alarm._asdict() for alarm in seen.alarms],
         **asdict(now.figures),
         "workers": [worker._asdict() for worker in now.workers],
@@ -101,8 +102,9 @@ def screen(seen: Seen) -> list[str]:
     """The overview as lines of at most 80 characters: 24 lines for three endpoints where nothing waits for anybody."""
     now, figures = seen.now, seen.now.figures
     rows = [("total", figures.total), *figures.endpoints.items()]
-    worst = next((alarm.severity.upper() for alarm in seen.alarms), "OK")
-    lines = [f"Sessions Per Payment   {figures.at:%Y-%m-%d %H:%M:%S} UTC   {worst}", str(headline(figures.total))]
+    waiting = str(headline(figures.total))
+    worst = next((alarm.severity.upper() for alarm in seen.alarms), "WARNING" if waiting else "OK")
+    lines = [f"Sessions Per Payment   {figures.at:%Y-%m-%d %H:%M:%S} UTC   {worst}", waiting]
     lines += [*_table(_BACKLOG, rows), "", *_table(_FLOW, rows), ""]
     seen_of = [
         f"{worker.process[:30]:30} {duration(worker.age_s)} ago, {worker.events:,} events, "
@@ -127,22 +129,24 @@ def screen(seen: Seen) -> list[str]:
     return lines
 
 
-_TO_DO = {
-    "in_review": ("in review", "spp review"),
-    "unmatched": ("of them unmatched", "spp review --reason unmatched"),
-    "quarantined": ("quarantined", "spp quarantine"),
-    "dead": ("failed", "spp events --state dead"),
-    "waiting_all": ("waiting", "spp events --state pending"),
-}
-"""What waits for somebody: the figure, what it is called, and the command that lists it."""
+def as_json(total: EndpointFigures) -> dict[str, Any]:
+    """The headline for programs."""
+    found = headline(total)
+    parts = [{"figure": one.figure, "number": one.number, "what": one.what} for one in found.parts]
+    nothing = [{"figure": one.figure, "number": one.number, "what": one.what} for one in found.without_sessions]
+    return {"number": found.number, "text": str(found), "parts": parts, "without_sessions": nothing}
 
 
 def _to_do(total: EndpointFigures) -> str:
-    """`2 in review (`spp review`), 1 failed (`spp events --state dead`)`; empty if nothing waits."""
-    waiting = total.due + total.paused_due + total.retrying
-    numbers = {**asdict(total), "waiting_all": waiting}
-    said = [f"{numbers[name]:,} {what} (`{command}`)" for name, (what, command) in _TO_DO.items() if numbers[name]]
-    return ", ".join(said)
+    """`2 in review (`spp review`), 1 failed (`spp errors --state dead`)`; empty if nothing waits."""
+    return ", ".join(f"{one.what} (`{_command(one)}`)" for one in headline(total).parts)
+
+
+def _command(part: Part) -> str:
+    """The command that lists it."""
+    if part.state is None:
+        return "spp review"
+    return f"spp errors --state {part.state}" if part.figure == part.state else f"spp events --state {part.state}"
 
 
 def _next(steps: FirstSteps | None) -> str:

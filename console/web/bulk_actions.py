@@ -2,18 +2,21 @@
 
 from typing import Any
 
-from flask import abort, redirect, request, url_for
+from flask import abort, current_app, flash, g, redirect, request, url_for
 from sqlalchemy.exc import OperationalError
 from wtforms import HiddenField
 
+from console import foresight
 from console.request import actor, database, undo
 from console.web import event_filter
 from console.web.access import Answer, Pages, Role
 from console.web.formats import link
 from console.web.forms import ReasonForm, page, pressed
-from models.inbox import bulk
+from models.inbox import bulk, bulk_outcome
 from models.inbox.bulk import BulkAction, BulkVerb
+from models.inbox.events import WebhookEvent
 from models.inbox.search import EventFilter, Scope
+from models.wording import counted
 
 pages = Pages("bulk", __name__, url_prefix="/acts")
 
@@ -28,7 +31,7 @@ class BulkForm(ReasonForm):
         """Also refuse a number that is not the one of now."""
         valid: bool = super().validate(extra_validators)
         if self.scope and self.count.data != str(self.scope.events):
-            text = f"It was {self.count.data} events when you were asked, and is {self.scope.events} now."
+            text = f"You were asked about {self.count.data}, and now it is {counted(self.scope.events, 'event')}."
             self.form_errors.append(text)
         return valid and not self.form_errors
 
@@ -51,10 +54,19 @@ def discard_all() -> Answer:
     return _ask(BulkVerb.DISCARD)
 
 
+@pages.form("/release-all", Role.OPERATOR)
+def release_all() -> Answer:
+    """Ask to let all through that match, once their exact number is confirmed."""
+    return _ask(BulkVerb.RELEASE)
+
+
 def _ask(verb: BulkVerb) -> Answer:
     _, wanted = event_filter.asked()
+    if "chosen" in request.args and not request.args.getlist("id"):
+        flash("Choose some events first: check the boxes before them.", "danger")
+        wanted = None
     if wanted is None:
-        return redirect(link("operations.events.overview", **request.args))
+        return redirect(link("operations.events.overview", **event_filter.query()))
     form = BulkForm()
     form.scope = scope = _scope(verb, wanted)
 
@@ -66,7 +78,11 @@ def _ask(verb: BulkVerb) -> Answer:
         return answer
     form.count.data = str(scope.events) if scope else ""
     back, which = link("operations.events.overview", **event_filter.query()), event_filter.in_words(wanted)
-    question = {"verb": verb.value, "scope": scope, "which": which, "back": back}
+    question: dict[str, Any] = {"verb": verb.value, "scope": scope, "which": which, "back": back}
+    if scope and scope.events:
+        question["example"] = database().get(WebhookEvent, scope.up_to)
+        if verb == BulkVerb.RELEASE:
+            question["foresight"] = foresight.of_group(g.factory, current_app.config["SPP"], database(), wanted)
     return page("operations/ask_for_all.html", bool(form.errors) or scope is None, form=form, **question)
 
 
@@ -83,7 +99,9 @@ def _scope(verb: BulkVerb, wanted: EventFilter) -> Scope | None:
 def show(act_id: int) -> Answer:
     """The progress of one bulk action."""
     act = database().get(BulkAction, act_id) or abort(404)
-    return page("operations/act.html", act=act, which=event_filter.in_words(act.wanted))
+    parts = bulk_outcome.outcome(database(), act)
+    settled = bulk_outcome.is_settled(act, parts)
+    return page("operations/act.html", act=act, which=event_filter.in_words(act.wanted), parts=parts, settled=settled)
 
 
 @pages.button("/<id:act_id>/cancel", Role.OPERATOR)

@@ -25,21 +25,28 @@ class Chart:
     series: Sequence[Series]
     top: int
     """The value of the upper edge."""
+    every: str
+    """The time that a value is of: `minute`."""
     first: str
     """The labels of the left and the right edge."""
     last: str
 
     @property
+    def scale(self) -> str:
+        """`max 100 a minute`"""
+        return f"max {self.top:,} {'an' if self.every == 'hour' else 'a'} {self.every}"
+
+    @property
     def in_words(self) -> str:
         """What it shows, for people who do not see it."""
         sums = ", ".join(f"{one.total:,} {one.name}" for one in self.series)
-        return f"{sums} from {self.first} to {self.last}; at most {self.top:,} at once"
+        return f"{sums} from {self.first} to {self.last}; {self.scale}"
 
 
-def chart(first: str, last: str, **series: Sequence[int]) -> Chart:
-    """The series, each with as many values as the others, drawn from the left to the right."""
+def chart(every: str, first: str, last: str, **series: Sequence[int]) -> Chart:
+    """The series, each with as many values as the others, one for each minute or hour, from the left to the right."""
     top = _round_up(max((value for values in series.values() for value in values), default=0))
-    return Chart([_series(name, values, top) for name, values in series.items()], top, first, last)
+    return Chart([_series(name, values, top) for name, values in series.items()], top, every, first, last)
 
 
 def _series(name: str, values: Sequence[int], top: int) -> Series:

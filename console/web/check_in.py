@@ -13,13 +13,14 @@ from wtforms import RadioField
 from wtforms.validators import InputRequired
 
 from console.request import actor, database, utc_now
-from console.web import access, member_page
+from console.web import access, desk_club, member_page
 from console.web.access import Answer, Pages, Role
 from console.web.fields import Count, chosen_id, query_id, text_field
 from console.web.forms import OnceForm, page, pressed
 from models.catalogue.items import Item
 from models.ledger import redemptions
 from models.ledger.last_uses import last_uses, usual_item
+from models.ledger.occasions import Occasion
 from models.ledger.redemptions import Redemption
 from models.members import overdue, search
 from models.members.memberships import Member, current
@@ -93,7 +94,9 @@ def suggestions() -> Answer:
 def member(member_id: int) -> Answer:
     """One member's sessions, with the usual item chosen, and the button that checks in."""
     found = member_page.find(member_id)
-    lines = _lines(found)
+    here = desk_club.of(member_page.every_club())
+    club_id = here.id if here else None
+    lines = _lines(found, club_id)
     usable = [line.balance.item_id for line in lines if line.can_be_chosen]
     uses = last_uses(database(), found.id)
     form = CheckInForm(item_id=str(usual_item(uses, usable) or ""))
@@ -102,10 +105,10 @@ def member(member_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         item_id = chosen_id(form.item_id.data)
-        with why_not.explained(database(), member_id=found.id, item_id=item_id, now=utc_now()):
+        with why_not.explained(database(), member_id=found.id, item_id=item_id, now=utc_now(), club_id=club_id):
             answer = redemptions.redeem(
                 database(), member_id=found.id, item_id=item_id, quantity=form.quantity.data, key=form.once, by=actor(),
-                now=utc_now(), override_reason=form.text("override_reason"),
+                now=utc_now(), override_reason=form.text("override_reason"), occasion=Occasion(club_id=club_id),
             )  # fmt: skip
         return "", url_for("check_in.start", done=answer.redemption_id)
 
@@ -160,10 +163,10 @@ def _hit(member_id: int, name: str, details: str) -> Hit:
     return Hit(name, details, url_for("check_in.member", member_id=member_id))
 
 
-def _lines(found: Member) -> Sequence[Line]:
-    """What the member has, what can be used first."""
+def _lines(found: Member, club_id: int | None) -> Sequence[Line]:
+    """What the member has, what can be used at this club first."""
     session, now = database(), utc_now()
-    why = why_not.of_member(session, found.id, now)
+    why = why_not.of_member(session, found.id, now, club_id)
     lines = [Line(one, why.get(one.item_id)) for one in statement.balances(session, found.id, now)]
     return sorted(lines, key=lambda line: not line.can_be_chosen)
 

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from flask import request
-from wtforms import IntegerField, SelectChoice, SelectField, StringField
+from flask import current_app, request
+from wtforms import HiddenField, IntegerField, SelectChoice, SelectField, StringField
 from wtforms.validators import Length, NumberRange, Optional
 
-from console.request import database
+from console.request import database, parse_id
 from console.web.fields import Moment
-from console.web.formats import at, endpoints
+from console.web.formats import at, endpoints, link
 from console.web.forms import QueryForm
 from models.errors import SppError
+from models.inbox import error_groups
 from models.inbox.events import EventState
 from models.inbox.search import EventFilter
 from models.members.lookup import the_member
@@ -21,7 +22,7 @@ STATES: dict[str, str] = {
     EventState.PROCESSED: "Processed",
     EventState.IGNORED: "Without effect",
     EventState.QUARANTINED: "Quarantined",
-    EventState.DEAD: "Dead",
+    EventState.DEAD: "Failed",
 }
 """The labels of an event's states."""
 WAYS = {"event_id": "Event id", "payment": "Payment", "member": "Member's e-mail or id", "body": "Text of the body"}
@@ -45,6 +46,8 @@ class EventFilterForm(QueryForm):
         render_kw={"inputmode": "numeric"},
     )
     error = StringField("Error or reason has", [Length(max=200)])
+    group = HiddenField("Error group", [Length(max=100)])
+    act = HiddenField("Bulk action", [Length(max=20)])
 
     def filter(self) -> EventFilter:
         """The filter that the valid form asks for. Raises NotFound or SeveralMembers."""
@@ -54,7 +57,13 @@ class EventFilterForm(QueryForm):
             asked["member_id"] = the_member(database(), found).id
         elif found:
             asked[way if way in {"payment", "body"} else "event_id"] = found
-        return EventFilter(**asked, since=self.since.at, until=self.until.at, attempts=self.attempts.data)
+        if self.text("act"):
+            asked["act"] = parse_id(self.text("act")) or 0
+        if chosen := request.args.getlist("id"):
+            asked["ids"] = tuple(sorted({parse_id(one) or 0 for one in chosen}))
+        wanted = EventFilter(**asked, since=self.since.at, until=self.until.at, attempts=self.attempts.data)
+        group = self.text("group")
+        return error_groups.narrowed(wanted, group, current_app.config["SPP"].endpoints) if group else wanted
 
 
 def asked() -> tuple[EventFilterForm, EventFilter | None]:
@@ -72,7 +81,7 @@ def asked() -> tuple[EventFilterForm, EventFilter | None]:
 
 def query(**changes: object) -> dict[str, object]:
     """This page's filter as query parameters, with these changes."""
-    without = {"before"} if request.args.get("find") else {"before", "by"}
+    without = {"before", "id", "chosen"} | (set() if request.args.get("find") else {"by"})
     kept = {name: text for name, text in request.args.items() if name not in without}
     return {name: value for name, value in {**kept, **changes}.items() if value not in (None, "")}
 
@@ -85,17 +94,31 @@ def choices(everything: str, known: Sequence[str], asked: str | None) -> list[Se
 
 def in_words(wanted: EventFilter) -> list[str]:
     """The parts of a filter in words."""
-    parts = {
-        "in state “{}”": wanted.state and STATES[wanted.state].lower(),
-        "at endpoint {}": wanted.endpoint,
-        "of type {}": wanted.type,
-        "with the id {}": wanted.event_id,
-        "about payment {}": wanted.payment,
-        "with “{}” in the body": wanted.body,
-        "whose error or reason has “{}”": wanted.error,
-        "about payments of one member": wanted.member_id,
-        "tried at least {} times": wanted.attempts,
-        "received from {} on": wanted.since and at(wanted.since),
-        "received before {}": wanted.until and at(wanted.until),
-    }
-    return [text.format(value) for text, value in parts.items() if value]
+    return [text for _, text in _parts(wanted)]
+
+
+def removable(wanted: EventFilter) -> list[tuple[str, str]]:
+    """The parts of this page's filter in words, but for the state, each with the address of the list without it."""
+    page = "operations.events.overview"
+    return [(text, link(page, **query(**{name: None}))) for name, text in _parts(wanted) if name not in ("state", "id")]
+
+
+def _parts(wanted: EventFilter) -> list[tuple[str, str]]:
+    """Each part with the name of its query parameter."""
+    parts = [
+        ("state", "in state “{}”", wanted.state and STATES[wanted.state].lower()),
+        ("endpoint", "at endpoint {}", wanted.endpoint),
+        ("group", "with one kind of error", wanted.error_group),
+        ("act", "of bulk action {}", wanted.act),
+        ("id", "chosen one by one", wanted.ids),
+        ("type", "of type {}", wanted.type),
+        ("find", "with the id {}", wanted.event_id),
+        ("find", "about payment {}", wanted.payment),
+        ("find", "with “{}” in the body", wanted.body),
+        ("error", "whose error or reason has “{}”", wanted.error),
+        ("find", "about payments of one member", wanted.member_id),
+        ("attempts", "tried at least {} times", wanted.attempts),
+        ("since", "received from {} on", wanted.since and at(wanted.since)),
+        ("until", "received before {}", wanted.until and at(wanted.until)),
+    ]
+    return [(name, text.format(value)) for name, text, value in parts if value]

@@ -1,19 +1,22 @@
 """Webhook events: the list, one event, and the buttons replay, discard and let through."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from flask import abort, request, url_for
+from flask import abort, current_app, g, request, url_for
 
+from console import foresight
 from console.request import actor, database
 from console.web import event_filter
 from console.web.access import Answer, Pages, Role
 from console.web.event_filter import STATES
 from console.web.fields import query_id
 from console.web.forms import ReasonForm, page, pressed
-from models.inbox import masking, repairs, search
+from models.inbox import error_groups, masking, repairs, search
 from models.inbox import story as event_story
+from models.inbox.error_groups import ErrorGroup
 from models.inbox.events import EventState, WebhookEvent
+from models.inbox.search import EventFilter
 from models.payments import references
 
 pages = Pages("events", __name__, url_prefix="/events")
@@ -35,11 +38,20 @@ def overview() -> Answer:
         form=form,
         wanted=wanted,
         page=search.page(database(), wanted, limit=PAGE_SIZE, before=before) if wanted else None,
+        groups=_groups(wanted) if wanted and not before else None,
+        removable=event_filter.removable(wanted) if wanted else [],
         states=STATES,
         before=before,
         query=event_filter.query,
         types=search.types(database()),
     )
+
+
+def _groups(wanted: EventFilter) -> Sequence[ErrorGroup] | None:
+    """The groups of the state that is wanted; None where anything else is wanted too."""
+    if wanted.state not in repairs.TROUBLED or wanted != EventFilter(state=wanted.state):
+        return None
+    return error_groups.groups(database(), current_app.config["SPP"].endpoints, state=wanted.state)
 
 
 @pages.page("/<id:event_id>", Role.VIEWER)
@@ -92,7 +104,12 @@ def _decide(event_id: int, verb: str, decide: Callable[..., object], text: str) 
         return f"Event {event_id} {text}", _back(event_id)
 
     can = event.can_be_let_through if verb == "release" else event.can_be_discarded
-    return form.submitted(act) or _page(event_id, "decide", form=form, verb=verb, can=can)
+    if answer := form.submitted(act):
+        return answer
+    foreseen = None
+    if verb == "release" and can and event.pruned_at is None:
+        foreseen = foresight.of_event(g.factory, current_app.config["SPP"], database(), event)
+    return _page(event_id, "decide", form=form, verb=verb, can=can, foreseen=foreseen)
 
 
 def _back(event_id: int) -> str:

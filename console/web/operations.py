@@ -32,8 +32,8 @@ for _part in (events, bulk_actions, pausing):
 PARTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
     ("operations.overview", {}, "Overview"),
     ("operations.events.overview", {}, "Events"),
-    ("operations.events.overview", {"state": EventState.DEAD.value}, "Dead letters"),
-    ("operations.events.overview", {"state": EventState.QUARANTINED.value}, "Quarantine"),
+    ("operations.events.overview", {"state": EventState.DEAD.value}, "Failed"),
+    ("operations.events.overview", {"state": EventState.QUARANTINED.value}, "Quarantined"),
     ("expiry.overview", {}, "Expiry"),
     ("audits.overview", {}, "Audits"),
     ("operations.bulk.overview", {}, "Bulk actions"),
@@ -86,8 +86,8 @@ def overview() -> Answer:
         web=situation.web,
         alarms=lookout.alarms(),
         headline=headline.headline(situation.figures.total),
-        hour=_drawn(hour()),
-        day=_drawn(day()),
+        hour=_drawn("minute", hour()),
+        day=_drawn("hour", day()),
         paused_names=[pause.endpoint for pause in pauses.paused(session)],
         jobs=jobs.timetable(session, current_app.config["SPP"], now),
         members=lookout.members(),
@@ -95,9 +95,10 @@ def overview() -> Answer:
     )
 
 
-def _drawn(moved: Sequence[traffic.Moved]) -> Chart:
+def _drawn(every: str, moved: Sequence[traffic.Moved]) -> Chart:
     zone = house_zone()
     return chart(
+        every,
         clock(moved[0].at, zone, "h:mm a"),
         "now",
         received=[one.received for one in moved],

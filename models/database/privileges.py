@@ -23,7 +23,10 @@ _OWNER = "UPDATE (member_id, first_member_id)"
 """Of what belongs to a member: a trigger lets only a merge of two members, and its undo, through."""
 _LOCK = "UPDATE (recorded_at)"
 """PostgreSQL requires an UPDATE privilege to lock rows. A trigger refuses changes of a redemption."""
-_STATE = "UPDATE (state, reason, attempts, next_attempt_at, thin, error, waits_since, finished_at, let_through)"
+_STATE = (
+    "UPDATE (state, reason, attempts, next_attempt_at, thin, error, waits_since, finished_at, let_through, "
+    "bulk_action_id)"
+)
 """The changing columns of an event; what the processor sent never changes."""
 
 # Beside the inbox, the web process reads what the figures of /metrics are computed from: no table with a person's name

@@ -19,5 +19,13 @@ class NothingMatches(SppError):
     """No event matches, so there is nothing to {verb}."""
 
 
+class UnknownErrorGroup(SppError, field="group"):
+    """There is no error group {name!r}: use a name as the list of error groups has it."""
+
+
 class OnlyTroubledDiscarded(SppError):
-    """Only dead and quarantined events can be discarded: ask for one of these states."""
+    """Only failed and quarantined events can be discarded: ask for one of these states."""
+
+
+class OnlyQuarantinedLetThrough(SppError):
+    """Only quarantined events can be let through: ask for that state."""

@@ -1,4 +1,4 @@
-"""Bulk actions: a replay or discard of all events that match a filter, done in the background, resumed after a restart.
+"""Bulk actions: the same act on all events that match a filter, done in the background, resumed after a restart.
 
 A bulk action stores its filter and the highest event id at that time, so later events are never part of it. It also
 stores its progress, so that no event is handled twice. Several workers share one bulk action, a batch each.
@@ -13,9 +13,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Id, RecordedAt, one_of
-from models.errors import NotFound, NothingMatches, OnlyTroubledDiscarded, WrongState
+from models.errors import NotFound, NothingMatches, OnlyQuarantinedLetThrough, OnlyTroubledDiscarded, WrongState
 from models.inbox import queue, search
-from models.inbox.events import WebhookEvent
+from models.inbox.events import EventState, WebhookEvent
 from models.inbox.repairs import TROUBLED
 from models.inbox.search import LOOKED_AT, EventFilter, Scope
 from models.staff import actions
@@ -31,6 +31,8 @@ class BulkVerb(StrEnum):
 
     REPLAY = "replay"
     DISCARD = "discard"
+    RELEASE = "release"
+    """Let through."""
 
 
 class BulkAction(Base):
@@ -40,7 +42,11 @@ class BulkAction(Base):
     __table_args__ = (
         CheckConstraint(one_of("verb", BulkVerb), "verb"),
         Index("ix_bulk_actions_unfinished", "id", postgresql_where=text("finished_at IS NULL")),
-    )
+        Index(
+            "uq_bulk_actions_unfinished", "verb", func.md5(text("filter")), unique=True,
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+    )  # fmt: skip
 
     id: Mapped[Id]
     verb: Mapped[str]
@@ -73,24 +79,35 @@ def _possible(verb: str) -> tuple[ColumnElement[bool], ...]:
     event = WebhookEvent
     if verb == BulkVerb.DISCARD:
         return (event.state.in_(TROUBLED),)
+    if verb == BulkVerb.RELEASE:
+        return event.state == EventState.QUARANTINED, event.pruned_at.is_(None)
     return event.conflicts_with.is_(None), event.pruned_at.is_(None)
 
 
 def ask(session: Session, verb: BulkVerb, wanted: EventFilter, scope: Scope, reason: str, *, by: Actor) -> BulkAction:
     """Starts a bulk action on all events in the scope; a worker takes it next.
 
-    Raises NothingMatches, OnlyTroubledDiscarded, ReasonMissing or TextTooLong.
+    Asked for the same again while it is not finished, it returns the one that is under way.
+    Raises NothingMatches, OnlyTroubledDiscarded, OnlyQuarantinedLetThrough, ReasonMissing or TextTooLong.
     """
     why = reason_given(reason)
     if not scope.events:
         raise NothingMatches(verb=verb)
     if verb == BulkVerb.DISCARD and wanted.state not in TROUBLED:
         raise OnlyTroubledDiscarded
+    if verb == BulkVerb.RELEASE and wanted.state != EventState.QUARANTINED:
+        raise OnlyQuarantinedLetThrough
     new = insert(BulkAction).values(
         verb=verb.value, filter=wanted.as_json(), reached=scope.first - 1, up_to=scope.up_to, total=scope.events,
         reason=why, asked_by=by.name[:200],
     )  # fmt: skip
-    act = session.scalars(new.returning(BulkAction)).one()
+    act = session.scalars(new.on_conflict_do_nothing().returning(BulkAction)).one_or_none()
+    if act is None:
+        same = BulkAction.verb == verb.value, BulkAction.filter == wanted.as_json(), BulkAction.finished_at.is_(None)
+        under_way = session.scalar(select(BulkAction).where(*same))
+        if under_way is None:  # it was finished between the two statements
+            raise NothingMatches(verb=verb)
+        return under_way
     subject = f"act {act.id} on {scope.events:,} events: {act.filter}"
     actions.log(session, by, f"{verb} all", subject, reason=why)
     return act
@@ -103,14 +120,17 @@ def work(session: Session, *, limit: int = BATCH) -> bool:
     """
     waiting = select(BulkAction).where(BulkAction.finished_at.is_(None)).order_by(BulkAction.id).limit(1)
     act = session.scalar(waiting.with_for_update(skip_locked=True).execution_options(populate_existing=True))
-    if act is None or (act.verb == BulkVerb.REPLAY and queue.is_crowded(session, CROWD)):
+    if act is None or (act.verb != BulkVerb.DISCARD and queue.is_crowded(session, CROWD)):
         return False
     event, end = WebhookEvent, _end_of_step(act)
     query = select(event.id).where(
         event.id > act.reached, event.id <= end, *act.wanted.conditions(), *_possible(act.verb)
     )
     ids = session.scalars(query.order_by(event.id).limit(limit)).all()
-    done = queue.replay(session, ids) if act.verb == BulkVerb.REPLAY else queue.discard(session, ids, act.reason)
+    if act.verb == BulkVerb.DISCARD:
+        done = queue.discard(session, ids, act.reason, act=act.id)
+    else:
+        done = queue.replay(session, ids, let_through=act.verb == BulkVerb.RELEASE, act=act.id)
     act.done += len(done)
     act.reached = ids[-1] if len(ids) == limit else end
     if act.reached >= act.up_to:

@@ -67,6 +67,11 @@ class WebhookEvent(Base):
         _block_range("received_at"),
         _block_range("finished_at"),
         _partial("troubled", "state", "id", where="state IN ('quarantined', 'dead')"),
+        _partial(
+            "error_groups", "state", "error_group", "endpoint", "id", "received_at",
+            where="state IN ('quarantined', 'dead')",
+        ),
+        _partial("bulk_action", "bulk_action_id", "state", where="bulk_action_id IS NOT NULL"),
         # Finished events that still have their body; pruned from the old end.
         _partial(
             "prunable", "received_at",
@@ -111,6 +116,10 @@ class WebhookEvent(Base):
     """When its body was deleted, after the time for which bodies are kept."""
     let_through: Mapped[bool] = mapped_column(server_default="false")
     """Whether a person decided that it counts although it contradicts others."""
+    error_group: Mapped[str | None] = mapped_column(String(12))
+    """The kind of its error, which a trigger writes when it fails or goes into quarantine (error_groups.py)."""
+    bulk_action_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("bulk_actions.id"))
+    """The last bulk action that it was part of."""
 
     @property
     def can_be_let_through(self) -> bool:

@@ -46,7 +46,9 @@ _ACCOUNT = "account[_-]?number|iban"
 _CARD_NAME = re.compile(r"card|(?<![a-z])(?:pan|cc)(?![a-z])|^number$", re.IGNORECASE)
 _ID = r"""(?:\b|(?<=_)|(?<=[a-z])(?=[A-Z]))(?i:ids?|uu?id|guid|arn
     |(?:order|invoice|receipt|transaction|tracking|ref(?:erence)?)s?(?:[_-]?(?:number|no|code))?)"""
-_ID_NAME = re.compile(f"{_ID}$ | ^(?:payment|cause|charge|refund|subscription)$", re.VERBOSE)
+_ID_NAME = re.compile(f"{_ID}$ | ^(?:payment|cause|charge|refund|subscription|customer|mandate)$", re.VERBOSE)
+_BILL_NAME = re.compile(r"^(?:order|invoice|receipt|credit[_-]?note)$", re.IGNORECASE)
+"""Of what the `number` is an id."""
 _ONE_WORD = re.compile(r"\s*\"?[\w.:/|#+-]*\"?\s*")
 _BEFORE_ID = re.compile(
     rf"""(?: (?<!\w) (?: \w*[A-Z] | \w*[A-Za-z]\w*_ | [A-Z]{{1,6}}- )
@@ -73,10 +75,11 @@ _NAMED = re.compile(
 
 
 class Rule(Enum):
-    """How much of a value may be seen: all but card numbers (found in notes, ids and cards differently), or less."""
+    """How much of a value may be seen: all but card numbers (in notes, ids, bills, cards each its way), or less."""
 
     ALL = "all"
     ID = "id"
+    BILL = "bill"
     CARD = "card"
     END = "end"
     NOTHING = "nothing"
@@ -94,8 +97,12 @@ def rule_of(name: str, around: Rule = Rule.ALL) -> Rule:
         return Rule.NOTHING
     if _ACCOUNT_NAME.search(name):
         return Rule.END
+    if around is Rule.BILL and name.lower() == "number":
+        return Rule.ID
     if _CARD_NAME.search(name):
         return Rule.CARD
+    if around is not Rule.CARD and _BILL_NAME.search(name):
+        return Rule.BILL
     found = _ID_NAME.search(name)
     if found and (found.start() or around is not Rule.CARD):
         return Rule.ID
@@ -112,6 +119,7 @@ def masked(value: str, rule: Rule = Rule.ALL) -> str:
 
 def without_cards(text: str, rule: Rule = Rule.ALL) -> str:
     """The text with all but the last four digits of every card's number in it starred out; by the rule of its name."""
+    rule = Rule.ID if rule is Rule.BILL else rule
     if rule is Rule.ID and (_CARD_WORD.search(text) or not _ONE_WORD.fullmatch(text)):
         rule = Rule.ALL  # a note, not an id
     starred = _DIGITS.sub(partial(_starred, rule=rule), text)

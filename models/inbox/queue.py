@@ -134,33 +134,37 @@ def fail(
 _DISCARD = text("""
     UPDATE webhook_events
     SET state = 'ignored', reason = concat_ws('; ', 'discarded: ' || :why, coalesce(reason, error)),
-        finished_at = clock_timestamp()
+        finished_at = clock_timestamp(), bulk_action_id = coalesce(CAST(:act AS bigint), bulk_action_id)
     WHERE id = ANY(CAST(:ids AS bigint[]))
       AND (state IN ('quarantined', 'dead') OR (state = 'pending' AND thin AND waits_since IS NOT NULL))
     RETURNING id
 """)
 
 
-def discard(session: Session, ids: Sequence[int], why: str) -> list[int]:
-    """Gives quarantined, dead or waiting events no effect, as a person decided. Returns the ids of those changed."""
-    return sorted(session.scalars(_DISCARD, {"ids": array(ids), "why": why}))
+def discard(session: Session, ids: Sequence[int], why: str, *, act: int | None = None) -> list[int]:
+    """Gives quarantined, dead or waiting events no effect, as a person decided. Returns the ids of those changed.
+
+    `act` is the bulk action that they are part of.
+    """
+    return sorted(session.scalars(_DISCARD, {"ids": array(ids), "why": why, "act": act}))
 
 
 _REPLAY = text("""
     UPDATE webhook_events
     SET state = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
         thin = thin OR (resource IS NOT NULL AND state <> 'processed'), let_through = let_through OR :let_through,
-        reason = NULL, error = NULL, waits_since = NULL, finished_at = NULL
+        reason = NULL, error = NULL, waits_since = NULL, finished_at = NULL,
+        bulk_action_id = coalesce(CAST(:act AS bigint), bulk_action_id)
     WHERE id = ANY(CAST(:ids AS bigint[])) AND (conflicts_with IS NULL OR :let_through) AND pruned_at IS NULL
     RETURNING id
 """)
 
 
-def replay(session: Session, ids: Sequence[int], *, let_through: bool = False) -> list[int]:
+def replay(session: Session, ids: Sequence[int], *, let_through: bool = False, act: int | None = None) -> list[int]:
     """Makes events due again, whatever their state. Returns the ids of those that now are.
 
     Harmless for an event that had its effect, because payments are settled by difference. The resource of one
     without effect is fetched again. With `let_through` they count even if they contradict the first event of
-    their id, or their payment. Pruned events are left out.
+    their id, or their payment. Pruned events are left out. `act` is the bulk action that they are part of.
     """
-    return sorted(session.scalars(_REPLAY, {"ids": array(ids), "let_through": let_through}))
+    return sorted(session.scalars(_REPLAY, {"ids": array(ids), "let_through": let_through, "act": act}))

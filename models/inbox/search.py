@@ -31,6 +31,14 @@ class EventFilter:
 
     state: str | None = None
     endpoint: str | None = None
+    error_group: str | None = None
+    """Failed or quarantined with the same kind of error, as the column has it."""
+    endpoints: tuple[str, ...] | None = None
+    """At one of these endpoints."""
+    ids: tuple[int, ...] | None = None
+    """Those that were chosen one by one."""
+    act: int | None = None
+    """Those whose last bulk action was this one."""
     type: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -64,7 +72,7 @@ class EventFilter:
     @property
     def is_selective(self) -> bool:
         """Whether an index finds the events, so that the size of the inbox does not matter."""
-        named = (self.event_id, self.payment, self.member_id)
+        named = (self.event_id, self.payment, self.member_id, self.ids, self.act)
         return any(one is not None for one in named) or self.state in {
             EventState.PENDING,
             EventState.QUARANTINED,
@@ -74,8 +82,15 @@ class EventFilter:
     def conditions(self) -> list[ColumnElement[bool]]:
         """What an event has to meet."""
         event = WebhookEvent
-        equal = {"state": self.state, "endpoint": self.endpoint, "type": self.type}
+        equal = {
+            "state": self.state, "endpoint": self.endpoint, "type": self.type, "error_group": self.error_group,
+            "bulk_action_id": self.act,
+        }  # fmt: skip
         found = [getattr(event, name) == value for name, value in equal.items() if value is not None]
+        if self.endpoints is not None:
+            found.append(event.endpoint.in_(self.endpoints))
+        if self.ids is not None:
+            found.append(event.id.in_(self.ids))
         if self.event_id is not None:
             found.append(event.id.in_(_of_id(self.event_id)))
         if self.state == EventState.PENDING:

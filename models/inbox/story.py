@@ -1,4 +1,4 @@
-"""The history of events: their tries, their facts, and the entries that these caused. Read only."""
+"""The history of events: tries, what people decided, facts, and the entries that these caused. Read only."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -52,6 +52,18 @@ class Caused(NamedTuple):
     item_id: int
 
 
+class Decision(NamedTuple):
+    """What a person decided about the event, and why."""
+
+    verb: str
+    """`replay`, `release` or `discard`."""
+    by: str
+    at: datetime
+    reason: str | None
+    act_id: int | None
+    """The bulk action that it was part of; None where it was decided alone. Of bulk actions the last is known."""
+
+
 @dataclass(frozen=True)
 class Story:
     """An event with its history."""
@@ -65,6 +77,8 @@ class Story:
     """Its failed tries, the first first."""
     facts: Sequence[FactLine]
     entries: Sequence[Caused]
+    decisions: Sequence[Decision]
+    """Of people, the first first."""
 
 
 # In steps, each by ids that are known: of a range of ids, a plan expects so many rows that it reads tables through.
@@ -107,6 +121,19 @@ _ENTRIES = text("""
 """)
 
 
+# By the index ix_actions_event, whose condition this repeats.
+_DECIDED = text("""
+    SELECT e.id, a.verb, a.actor, a.recorded_at, a.reason, NULL::bigint
+    FROM unnest(CAST(:ids AS bigint[])) AS e (id)
+    JOIN actions a ON a.subject = 'event ' || e.id AND a.verb IN ('replay', 'release', 'discard')
+    UNION ALL
+    SELECT e.id, b.verb, b.asked_by, b.asked_at, b.reason, b.id
+    FROM webhook_events e JOIN bulk_actions b ON b.id = e.bulk_action_id
+    WHERE e.id = ANY(CAST(:ids AS bigint[]))
+    ORDER BY 4
+""")
+
+
 def story(session: Session, event_id: int) -> Story | None:
     """The history of the event; None for an unknown id."""
     event = session.get(WebhookEvent, event_id)
@@ -135,10 +162,13 @@ def stories(session: Session, events: Sequence[WebhookEvent]) -> list[Story]:
     of_them = {"payments": payments, "facts": facts, "each": FACTS_PER_EVENT}
     for event_id, *entry in session.execute(_ENTRIES, of_them):
         caused[event_id].append(Caused(*entry))
+    decided: dict[int, list[Decision]] = defaultdict(list)
+    for event_id, *decision in session.execute(_DECIDED, {"ids": array(ids)}):
+        decided[event_id].append(Decision(*decision))
     return [
         Story(
             event, first_of.get(event.conflicts_with or 0), others[event.id], errors[event.id], facts_of[event.id],
-            caused[event.id],
+            caused[event.id], decided[event.id],
         )
         for event in events
     ]  # fmt: skip

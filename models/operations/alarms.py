@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from models.operations.backlog import OLDEST_DUE_S, WAITING_S
 from models.operations.figures import Figures
 from models.operations.headline import without_sessions
 from models.operations.heartbeats import Process, ProcessKind
@@ -17,13 +18,11 @@ from models.operations.jobs import JobLine
 from models.operations.silence import Silence
 from models.wording import counted, duration
 
-OLDEST_DUE_S = 30
 HEARTBEAT_S = 15
 RECEIVER_HEARTBEAT_S = 30
 BAD_SIGNATURES = 5
 BAD_SIGNATURE_RATE = 0.05
 PAUSED_S = 24 * 60 * 60
-WAITING_S = 24 * 60 * 60
 
 
 class Severity(StrEnum):
@@ -112,15 +111,16 @@ class _PerEndpoint:
     """A rule that fires for each endpoint with such events."""
 
     figure: str
-    noun: str
     state: str
     remedy: str
 
     def __call__(self, now: Situation) -> Iterator[Found]:
         for endpoint, figures in now.figures.endpoints.items():
             if count := getattr(figures, self.figure):
-                what = f"{counted(count, self.noun)} {self.state}".rstrip()
-                yield Found(f"{what} on {endpoint}: {self.remedy}.", endpoint=endpoint)
+                age_s = getattr(figures, f"oldest_{self.figure}_s")
+                what = f"{counted(count, 'event')} {self.state} on {endpoint}"
+                what += "" if age_s is None else f", the first {duration(int(age_s))} ago"
+                yield Found(f"{what}: {self.remedy}.", None if age_s is None else now.ago(age_s), endpoint)
 
 
 def _oldest_due(now: Situation) -> Iterator[Found]:
@@ -198,6 +198,15 @@ def _waiting(now: Situation) -> Iterator[Found]:
             yield Found(f"{what}, the first for {waited_s / 3600:.0f} h: {remedy}.", now.ago(waited_s), endpoint)
 
 
+def _failing(now: Situation) -> Iterator[Found]:
+    for endpoint, figures in now.figures.endpoints.items():
+        if figures.failing:
+            age_s = figures.longest_failing_s or 0
+            what = f"{counted(figures.failing, 'event')} on {endpoint} failed and tried again"
+            remedy = "read the error, and mend its cause before they are given up"
+            yield Found(f"{what}, the first for {duration(int(age_s))}: {remedy}.", now.ago(age_s), endpoint)
+
+
 def _late_jobs(now: Situation) -> Iterator[Found]:
     late = [(job.name, job.due_at) for job in now.jobs if job.overdue and job.due_at]
     if late:
@@ -223,15 +232,16 @@ _RULES: dict[str, tuple[Severity, Find]] = {
     "no_worker": (Severity.CRITICAL, _no_worker),
     "no_receiver": (Severity.CRITICAL, _no_receiver),
     "dead_letters": (
-        Severity.CRITICAL, _PerEndpoint("dead", "dead letter", "", "read the error, fix its cause, and replay")
+        Severity.CRITICAL, _PerEndpoint("dead", "failed", "read the error, fix its cause, and replay")
     ),
     "double_credits": (Severity.CRITICAL, _double_credits),
     "audit": (Severity.CRITICAL, _audit),
     "silence": (Severity.CRITICAL, _silent),
     "quarantined": (
         Severity.WARNING,
-        _PerEndpoint("quarantined", "event", "in quarantine", "read why, then let them through or discard them"),
+        _PerEndpoint("quarantined", "quarantined", "read why, then let them through or discard them"),
     ),
+    "failing": (Severity.WARNING, _failing),
     "review": (Severity.WARNING, _review),
     "broker": (Severity.WARNING, _broker),
     "bad_signatures": (Severity.WARNING, _bad_signatures),

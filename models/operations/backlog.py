@@ -7,19 +7,30 @@ from sqlalchemy import text
 
 from models.payments.reviews import ReviewReason
 
-_WAITING = text("""
+OLDEST_DUE_S, FAILING_S, WAITING_S = 30, 5 * 60, 24 * 60 * 60
+"""How long an event may be due, be tried again after failures, and wait for its processor, before that is too long."""
+
+_WAITING = text(f"""
     WITH pending AS (
-        SELECT endpoint, next_attempt_at, error, false AS thin, NULL::timestamptz AS waits_since
+        SELECT endpoint, next_attempt_at, error, received_at, false AS thin, NULL::timestamptz AS waits_since
         FROM webhook_events WHERE state = 'pending' AND NOT thin AND attempts = 0
         UNION ALL
-        SELECT endpoint, next_attempt_at, error, false, NULL
+        SELECT endpoint, next_attempt_at, error, received_at, false, NULL
         FROM webhook_events WHERE state = 'pending' AND NOT thin AND attempts > 0
         UNION ALL
-        SELECT endpoint, next_attempt_at, error, true, waits_since
+        SELECT endpoint, next_attempt_at, error, received_at, true, waits_since
         FROM webhook_events WHERE state = 'pending' AND thin
-    ), seen AS (
-        SELECT p.*, p.next_attempt_at <= clock_timestamp() AS due, q.endpoint IS NOT NULL AS paused
+    ), looked_at AS (
+        SELECT p.*, p.next_attempt_at <= clock_timestamp() AS due, q.endpoint IS NOT NULL AS paused,
+               q.endpoint IS NULL AND p.error IS NOT NULL AND p.waits_since IS NULL
+                   AND p.received_at < clock_timestamp() - make_interval(secs => {FAILING_S}) AS failing
         FROM pending p LEFT JOIN pauses q ON q.endpoint = p.endpoint
+    ), seen AS (
+        SELECT *, NOT paused AND (
+                   next_attempt_at < clock_timestamp() - make_interval(secs => {OLDEST_DUE_S}) OR failing
+                   OR coalesce(waits_since < clock_timestamp() - make_interval(secs => {WAITING_S}), false)
+               ) AS late
+        FROM looked_at
     )
     SELECT endpoint, count(*) FILTER (WHERE due AND NOT paused) AS due,
            extract(epoch FROM clock_timestamp() - min(next_attempt_at) FILTER (WHERE due AND NOT paused))::float8
@@ -28,13 +39,22 @@ _WAITING = text("""
            count(*) FILTER (WHERE error IS NOT NULL AND NOT due) AS retrying, count(*) FILTER (WHERE thin) AS thin,
            count(*) FILTER (WHERE waits_since IS NOT NULL AND NOT paused) AS waiting,
            extract(epoch FROM clock_timestamp() - min(waits_since) FILTER (WHERE NOT paused))::float8
-               AS longest_waiting_s
+               AS longest_waiting_s,
+           count(*) FILTER (WHERE failing) AS failing,
+           extract(epoch FROM clock_timestamp() - min(received_at) FILTER (WHERE failing))::float8 AS longest_failing_s,
+           count(*) FILTER (WHERE late) AS late,
+           extract(epoch FROM clock_timestamp() - min(least(received_at, next_attempt_at)) FILTER (WHERE late))::float8
+               AS oldest_late_s
     FROM seen GROUP BY GROUPING SETS ((endpoint), ())
 """)
 
 _TROUBLED = text("""
     SELECT endpoint, count(*) FILTER (WHERE state = 'dead') AS dead,
-           count(*) FILTER (WHERE state = 'quarantined') AS quarantined
+           extract(epoch FROM clock_timestamp() - min(received_at) FILTER (WHERE state = 'dead'))::float8
+               AS oldest_dead_s,
+           count(*) FILTER (WHERE state = 'quarantined') AS quarantined,
+           extract(epoch FROM clock_timestamp() - min(received_at) FILTER (WHERE state = 'quarantined'))::float8
+               AS oldest_quarantined_s
     FROM webhook_events WHERE state IN ('quarantined', 'dead') GROUP BY GROUPING SETS ((endpoint), ())
 """)
 

@@ -38,8 +38,21 @@ class EndpointFigures:
     """Of these, waiting for their processor: its API does not answer, or what they name is not final yet."""
     longest_waiting_s: float | None = None
     """How long the first of them has waited so."""
+    failing: int = 0
+    """Failed, and tried again for more than FAILING_S."""
+    longest_failing_s: float | None = None
+    """How long ago the first of them was received."""
+    late: int = 0
+    """Waiting too long: due, failing, or waiting for their processor, each for longer than backlog.py says."""
+    oldest_late_s: float | None = None
+    """How long the first of them has waited."""
     dead: int = 0
+    """Failed: given up after the last try."""
+    oldest_dead_s: float | None = None
+    """How long ago the first of them was received."""
     quarantined: int = 0
+    oldest_quarantined_s: float | None = None
+    """How long ago the first of them was received."""
     in_review: int = 0
     """Payments that staff must look at, whatever they gave."""
     oldest_in_review_s: float | None = None
@@ -70,7 +83,7 @@ class EndpointFigures:
     credited_hour: int = 0
     credited_day: int = 0
     p50_hour_s: float | None = None
-    """From being posted to being credited, of what was credited in the last hour; backfilled events left out."""
+    """From being posted to being credited, of what was received in the last hour; backfilled events left out."""
     p99_hour_s: float | None = None
     p50_day_s: float | None = None
     p99_day_s: float | None = None

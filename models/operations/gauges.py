@@ -22,7 +22,9 @@ _OF_ENDPOINTS = (
     ("thin_events", "thin", "Events that wait until what they name is fetched"),
     ("waiting_events", "waiting", "Thin events that wait for an API, or for what they name to be final"),
     ("longest_waiting_seconds", "longest_waiting_s", "How long the first of the waiting events has waited"),
-    ("dead_events", "dead", "Dead letters"),
+    ("failing_events", "failing", "Events that failed, and have been tried again for more than 5 minutes"),
+    ("late_events", "late", "Events that have waited too long, for whatever reason"),
+    ("dead_events", "dead", "Failed events: given up after the last try"),
     ("quarantined_events", "quarantined", "Events in quarantine"),
     ("in_review_payments", "in_review", "Payments that staff must look at, whatever they gave"),
     ("oldest_in_review_seconds", "oldest_in_review_s", "How long the first payment in review has stood there"),
@@ -102,7 +104,7 @@ def _of_endpoints(endpoints: Mapping[str, EndpointFigures]) -> Iterator[Gauge]:
         for quantile, figure in QUANTILES.items()
     }
     measured = {key: seconds for key, seconds in delays.items() if seconds is not None}
-    what = "From being posted to being credited, of what was credited within the window"
+    what = "From being posted to being credited, of what was received within the window"
     yield Gauge("credit_delay_seconds", what, ("endpoint", "window", "quantile"), measured)
 
 

@@ -1,11 +1,22 @@
-"""PURE: is money turning into sessions? The paid payments that gave none, and the events that may be such payments."""
+"""PURE: is money turning into sessions? All that keeps a paid payment from its sessions until somebody acts.
+
+Page, API, command line and alarms say it in these numbers and words.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from models.operations.figures import EndpointFigures
-from models.wording import counted
+from models.wording import duration
 
+_WAITING = {
+    "late": "{:,} waiting too long",
+    "paused_due": "{:,} paused",
+    "dead": "{:,} failed",
+    "quarantined": "{:,} quarantined",
+    "in_review": "{:,} in review",
+}
+"""By figure. The first four are of events, each of which may be a payment."""
 _WITHOUT_SESSIONS = {
     "unmatched": "{:,} unmatched",
     "held": "{:,} held",
@@ -16,17 +27,67 @@ _WITHOUT_SESSIONS = {
     "erased": "{:,} of erased members",
     "payer_only": "{:,} of which only the payer is known",
 }
-_WITHOUT_EFFECT = {"dead": "{:,} dead", "quarantined": "{:,} in quarantine"}
+"""Of the payments in review, those that gave no sessions."""
+_STATES = {"late": "pending", "paused_due": "pending", "dead": "dead", "quarantined": "quarantined"}
 
 
 class Part(NamedTuple):
-    """A number of payments or events that give no sessions until somebody acts."""
+    """A number of payments or events that wait for somebody."""
 
     figure: str
     """The name of the figure that counts them."""
     number: int
     what: str
-    """`3 unmatched`."""
+    """`3 unmatched`"""
+
+    @property
+    def state(self) -> str | None:
+        """The state of these events; None of payments in review."""
+        return _STATES.get(self.figure)
+
+    @property
+    def reason(self) -> str | None:
+        """The reason for which these payments stand in review; None of all of them, and of events."""
+        return self.figure if self.figure in _WITHOUT_SESSIONS else None
+
+
+class Headline(NamedTuple):
+    """What waits for somebody; all of it empty where nothing does."""
+
+    parts: list[Part]
+    without_sessions: list[Part]
+    """Of the payments in review, those that gave no sessions, by why."""
+    since_s: float | None
+    """For how long the first of them has waited."""
+
+    @property
+    def number(self) -> int:
+        """How many wait."""
+        return sum(one.number for one in self.parts)
+
+    @property
+    def total(self) -> str:
+        """`9 payments or events need somebody`; empty where none does."""
+        if not self.number:
+            return ""
+        return (
+            "1 payment or event needs somebody"
+            if self.number == 1
+            else f"{self.number:,} payments or events need somebody"
+        )
+
+    @property
+    def age(self) -> str:
+        """`the first for 3 h`; empty where it is not known."""
+        return "" if self.since_s is None else f"the first for {duration(int(self.since_s))}"
+
+    def __str__(self) -> str:
+        """`3 payments or events need somebody: 1 failed, 2 in review (without sessions: 1 unmatched)`."""
+        if not self.parts:
+            return ""
+        said = ", ".join(one.what for one in self.parts)
+        nothing = ", ".join(one.what for one in self.without_sessions)
+        return f"{self.total}: {said}" + (f" (without sessions: {nothing})" if nothing else "")
 
 
 def without_sessions(figures: EndpointFigures) -> list[Part]:
@@ -34,37 +95,15 @@ def without_sessions(figures: EndpointFigures) -> list[Part]:
     return _parts(figures, _WITHOUT_SESSIONS)
 
 
-def without_effect(figures: EndpointFigures) -> list[Part]:
-    """The events that have no effect until somebody acts, by kind; often none. Each may be a payment."""
-    return _parts(figures, _WITHOUT_EFFECT)
+def headline(figures: EndpointFigures) -> Headline:
+    """What these figures say."""
+    known = (
+        figures.oldest_late_s, figures.oldest_dead_s, figures.oldest_quarantined_s, figures.oldest_in_review_s
+    )  # fmt: skip
+    ages = [age for age in known if age is not None]
+    return Headline(_parts(figures, _WAITING), without_sessions(figures), max(ages, default=None))
 
 
 def _parts(figures: EndpointFigures, words: Mapping[str, str]) -> list[Part]:
     found = {figure: getattr(figures, figure) for figure in words}
     return [Part(figure, count, words[figure].format(count)) for figure, count in found.items() if count]
-
-
-class Headline(NamedTuple):
-    """The answer in two sentences without their end, each with its parts; an empty sentence where there are none."""
-
-    payments: str
-    of_payments: list[Part]
-    events: str
-    of_events: list[Part]
-
-    def __str__(self) -> str:
-        """`9 paid payments gave no sessions: 8 unmatched, 1 held; 1 event has no effect yet: 1 dead`."""
-        both = (self.payments, self.of_payments), (self.events, self.of_events)
-        return "; ".join(f"{text}: {', '.join(one.what for one in parts)}" for text, parts in both if parts)
-
-
-def headline(figures: EndpointFigures) -> Headline:
-    """What these figures say of paid payments without sessions, and of events without effect."""
-    payments, events = without_sessions(figures), without_effect(figures)
-    paid, may_be = (sum(one.number for one in parts) for parts in (payments, events))
-    return Headline(
-        f"{counted(paid, 'paid payment')} gave no sessions" if paid else "",
-        payments,
-        f"{counted(may_be, 'event')} {'has' if may_be == 1 else 'have'} no effect yet" if may_be else "",
-        events,
-    )

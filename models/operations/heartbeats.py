@@ -95,7 +95,9 @@ class Process(NamedTuple):
 _PROCESSES = text("""
     SELECT worker, kind, greatest(0, extract(epoch FROM clock_timestamp() - seen_at))::float8, started_at, seen_at,
            credited_at, events, memory_bytes, doing
-    FROM heartbeats WHERE (kind = 'worker') = :workers ORDER BY kind DESC, seen_at DESC, worker LIMIT :limit
+    FROM heartbeats
+    WHERE (kind = 'worker') = :workers AND seen_at > clock_timestamp() - make_interval(hours => 24)
+    ORDER BY kind DESC, seen_at DESC, worker LIMIT :limit
 """)
 
 

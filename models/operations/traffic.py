@@ -26,15 +26,18 @@ _RECEIVED = text("""
     FROM webhook_events WHERE received_at > now() - make_interval(days => 1) GROUP BY GROUPING SETS ((endpoint), ())
 """)
 
+# Times to credit are of what was received in the window, so that what an outage held up long ago does not count now.
 _CREDITED = text("""
     WITH lately AS (
-        SELECT endpoint, finished_at > now() - make_interval(hours => 1) AS hour, source = 'webhook' AS posted,
+        SELECT endpoint, finished_at > now() - make_interval(hours => 1) AS hour,
+               source = 'webhook' AND received_at > now() - make_interval(days => 1) AS posted,
+               source = 'webhook' AND received_at > now() - make_interval(hours => 1) AS posted_lately,
                extract(epoch FROM finished_at - received_at)::float8 AS took_s
         FROM webhook_events WHERE finished_at > now() - make_interval(days => 1) AND state = 'processed'
     )
     SELECT endpoint, count(*) FILTER (WHERE hour) AS credited_hour, count(*) AS credited_day,
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY took_s) FILTER (WHERE hour AND posted) AS p50_hour_s,
-           percentile_cont(0.99) WITHIN GROUP (ORDER BY took_s) FILTER (WHERE hour AND posted) AS p99_hour_s,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY took_s) FILTER (WHERE posted_lately) AS p50_hour_s,
+           percentile_cont(0.99) WITHIN GROUP (ORDER BY took_s) FILTER (WHERE posted_lately) AS p99_hour_s,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY took_s) FILTER (WHERE posted) AS p50_day_s,
            percentile_cont(0.99) WITHIN GROUP (ORDER BY took_s) FILTER (WHERE posted) AS p99_day_s
     FROM lately GROUP BY GROUPING SETS ((endpoint), ())

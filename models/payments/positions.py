@@ -152,12 +152,17 @@ def read(session: Session, roots: Collection[int], *, decide: bool = False) -> l
         elif not isinstance(fact.fact, Announced):
             known[root_of[row]].append(fact)
     positions = [Position(payment, known[payment.root], failures=failures[payment.root]) for payment in locked]
+    judge(session, positions, claimed if decide else None)
+    return positions
+
+
+def judge(session: Session, positions: list[Position], claimed: Collection[Key] | None = None) -> None:
+    """Find what the facts come to. `claimed` is None where no claim is to be decided: then nothing is written."""
     paid = [position for position in positions if position.paid]
-    _match(session, paid, claimed if decide else None)
+    _match(session, paid, claimed)
     for position in paid:
         _judge(position)
     _look_beside(session, paid)
-    return positions
 
 
 _BESIDE = Batch(

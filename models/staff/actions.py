@@ -35,7 +35,11 @@ class Action(Base):
     """One action of a person, or of a program with that person's token. A trigger refuses every change."""
 
     __tablename__ = "actions"
-    __table_args__ = (Index("ix_actions_actor_id", "actor", "id"), Index("ix_actions_verb_id", "verb", "id"))
+    __table_args__ = (
+        Index("ix_actions_actor_id", "actor", "id"),
+        Index("ix_actions_verb_id", "verb", "id"),
+        Index("ix_actions_event", "subject", postgresql_where=text("verb IN ('replay', 'release', 'discard')")),
+    )
 
     id: Mapped[Id]
     recorded_at: Mapped[RecordedAt]

@@ -28,7 +28,7 @@ def dead(site: Site, payment: str) -> int:
 def test_the_overview_changes_by_itself(enter: Enter, site: Site) -> None:
     page = enter(Role.VIEWER)
     go(page, "Operations")
-    figure = page.locator(".figure", has_text="Dead").locator(".value")
+    figure = page.locator(".figure", has_text="Failed").locator(".value")
     before = value(site.make, DEAD)
     # What the page shows at first may be from before another test's change.
     expect(figure).to_have_text(str(before))
@@ -44,7 +44,7 @@ def test_a_dead_letter_is_replayed_by_one_click(enter: Enter, site: Site) -> Non
     number = dead(site, "in_replayed")
     page = enter(Role.OPERATOR)
     go(page, "Operations")
-    page.locator(".figure", has_text="Dead").click()
+    page.locator(".figure", has_text="Failed").click()
     row = page.get_by_role("row", name="evt_in_replayed")
     expect(row).to_contain_text("RuntimeError: a bug of ours")
     row.get_by_role("button", name=f"Replay event {number}").click()

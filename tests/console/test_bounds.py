@@ -46,6 +46,7 @@ HOUSE = (
     "api.judge_import_again", "api.write_import", "api.undo_import", "api.discard_import",
     "api.get_people_template", "api.get_balances_template", "api.list_not_dues", "api.get_not_dues",
     "api.preview_not_dues", "api.mark_not_dues", "api.unmark_not_dues", "api.get_first_steps",
+    "api.get_operations", "api.list_error_groups", "api.foresee_", "api.start_bulk_action", "api.get_bulk_action",
 )  # fmt: skip
 """Views, by how their names begin, for people of all clubs alone: they are about the whole house."""
 ASKED = {

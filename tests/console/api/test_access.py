@@ -60,6 +60,11 @@ READS = {
     "/not-dues/{}",
     "/events",
     "/events/{}",
+    "/events/{}/foresight",
+    "/operations",
+    "/error-groups",
+    "/error-groups/foresight",
+    "/bulk-actions/{}",
     "/offers",
     "/offers/{}",
     "/offers/{}/plan-changes/preview",
@@ -138,7 +143,8 @@ FILES = {f"/exports/{one.name}.csv" for one in EXPORTS} | {f"/import-templates/{
 PEOPLES_DATA = FILES | {"/imports", "/imports/{}", "/imports/{}/rows"}
 """For managers, with a token of either scope."""
 FOR_REVIEWERS = {("POST", "/payments/{}/acceptances"), ("POST", "/reviews/acceptances")}
-WRITES = FOR_THE_DESK | FOR_MANAGERS | FOR_REVIEWERS
+FOR_OPERATORS = {("POST", "/bulk-actions")}
+WRITES = FOR_THE_DESK | FOR_MANAGERS | FOR_REVIEWERS | FOR_OPERATORS
 PUBLIC = {"/openapi.json", "/docs", "/docs/assets/{}", "/static/{}", "/problems/{}"}
 
 
@@ -184,9 +190,11 @@ def test_either_scope_reads(issue: Issue, ada: Paid, scope: TokenScope) -> None:
     statuses = {path: caller.get(path.format(1, 2), **needed.get(path, {})).status_code for path in READS}
     not_there = {
         "/members/{}/merges/{}", "/redemptions/{}", "/adjustments/{}", "/not-dues/{}", "/closures/{}",
+        "/bulk-actions/{}",
     }  # fmt: skip
     not_there |= {path for path in READS if re.search("freezes/{}|/end$|/reopening", path)}
     without_days = {"/memberships/{}/freezes/preview", "/memberships/{}/end/preview", "/clubs/{}/closures/preview"}
+    without_days |= {"/error-groups/foresight"}
     without_days |= {path for path in READS if path.endswith("-changes")}
     expected = dict.fromkeys(READS, 200) | dict.fromkeys(not_there, 404) | dict.fromkeys(without_days, 422)
     assert statuses == expected
@@ -215,9 +223,9 @@ def test_what_a_token_may_do_is_what_its_owner_may(issue: Issue, ada: Paid, role
         allowed
         == {
             Role.VIEWER: set(),
-            Role.OPERATOR: FOR_REVIEWERS,
+            Role.OPERATOR: FOR_REVIEWERS | FOR_OPERATORS,
             Role.DESK: FOR_THE_DESK,
-            Role.MANAGER: WRITES,
+            Role.MANAGER: WRITES - FOR_OPERATORS,
             Role.ADMIN: WRITES,
         }[role]
     )

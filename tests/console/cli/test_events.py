@@ -102,7 +102,9 @@ class TestReplay:
         assert worked("replay", str(three), str(one), str(two)).out == (
             f"Events {one}, {two} and {three} are due again.\n"
         )
-        assert worked("replay", "--event-id", "evt_in_3", "--yes").out == "1 event is due again.\n"
+        assert worked("replay", "--event-id", "evt_in_3", "--yes").out == (
+            "1 event is due again.\nNow: 0 credited, 1 waiting, 0 failed again. `spp events --act 1` shows them.\n"
+        )
         assert worked("replay", "--event-id", "evt_in_3", "--dry-run").out == "1 event matches.\n"
 
     def test_nothing_is_done_without_a_yes(self, worked: Spp, make: Make) -> None:
@@ -123,7 +125,9 @@ class TestDiscard:
         one = number(make, "evt_in_3")
         assert worked("discard", str(one)).code == 2
         assert worked("discard", str(one), "--reason", "a test").out == f"Event {one} is discarded.\n"
-        assert worked("discard", "--state", "dead", "--reason", "all tests", "--yes").out == "1 event is discarded.\n"
+        assert worked("discard", "--state", "dead", "--reason", "all tests", "--yes").out == (
+            "1 event is discarded.\nNow: 1 discarded. `spp events --act 1` shows them.\n"
+        )
         assert states(make)["dead"] == 0
 
     def test_only_what_is_in_trouble(self, worked: Spp, make: Make) -> None:
@@ -145,3 +149,19 @@ def test_an_endpoint_is_paused_and_resumed_with_reasons(gym: Spp, make: Make) ->
     assert gym("pauses").out == "  (none)\n"
     verbs = "SELECT string_agg(verb || ': ' || reason, ', ' ORDER BY id) FROM actions WHERE subject = 'endpoint stripe'"
     assert value(make, verbs) == "pause: wrong terms, resume: right again"
+
+
+def test_errors_are_listed_by_their_kind_and_acted_on_by_group(worked: Spp, make: Make) -> None:
+    dead(make, "in_3", "in_4")
+    run(make, "UPDATE webhook_events SET state = 'dead', error = 'boom ' || id WHERE state = 'dead'")
+    [group] = worked("errors", "--state", "dead", "--json").json
+    assert (group["events"], group["type"], group["endpoints"]) == (2, "invoice.paid", ["stripe"])
+    assert len(worked("events", "--group", group["group"], "--json").json) == 2
+    done = worked("replay", "--group", group["group"], "--state", "dead", "--yes", "--json").json
+    assert (done["events"], done["outcome"]["pending"]) == (2, 2)
+    [other] = worked("errors", "--json").json
+    [seen] = worked("errors", "--foresee", other["group"], "--json").json
+    assert (seen["events"], seen["example"], seen["outcome"]) == (1, other["example"], "same")
+    done = worked("quarantine", "release", "--group", other["group"], "--reason", "both are right", "--yes")
+    assert done.out.startswith("1 event is due again.")
+    assert "both are right" in worked("events", "show", str(other["example"])).out

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from local import stripe_bodies
 from models.inbox import bulk, storing
 from models.inbox.bulk import BulkAction
 from models.inbox.events import EventError, WebhookEvent
@@ -256,7 +257,7 @@ class TestAllThatMatch:
         arrived(session, *(f"evt_{number}" for number in range(3)), state="dead")
         arrived(session, "evt_fine", state="processed")
         operator.get("/operations/acts/replay-all?state=dead&endpoint=stripe")
-        assert "3 events in state “dead”, at endpoint stripe." in operator.text
+        assert "3 events in state “failed”, at endpoint stripe." in operator.text
         operator.post("/operations/acts/replay-all?state=dead&endpoint=stripe", reason="The plan is back", count="3")
         assert "0 of 3" in operator.text
         assert "The plan is back" in operator.text
@@ -277,7 +278,7 @@ class TestAllThatMatch:
         operator.get("/operations/acts/discard-all?state=dead")
         arrived(session, "evt_2", state="dead")
         assert operator.post("/operations/acts/discard-all?state=dead", reason="Why", count="1").status_code == 422
-        assert "It was 1 events when you were asked, and is 2 now." in operator.text
+        assert "You were asked about 1, and now it is 2 events." in operator.text
         assert session.scalars(select(BulkAction)).all() == []
 
     def test_it_asks_why_and_refuses_nothing_at_all(self, operator: Browser, session: Session) -> None:
@@ -298,3 +299,83 @@ class TestAllThatMatch:
         assert "0 of 1, stopped" in operator.text
         session.rollback()
         assert not bulk.work(session)
+
+
+class TestGroups:
+    def test_failed_events_are_grouped_by_error_replayed_and_their_outcome_followed(
+        self, operator: Browser, session: Session
+    ) -> None:
+        numbers = arrived(session, "evt_1", "evt_2", state="dead", error="LookupError: no price for sub_1 <b>")
+        arrived(session, "evt_3", state="dead", error="KeyError: 'amount'")
+        operator.get("/operations/events/?state=dead")
+        [path] = re.findall(r'href="(/operations/acts/replay-all[^"]*)" aria-label="Replay the 2 events', operator.page)
+        operator.get(path.replace("&amp;", "&"))
+        assert "2 events in state “failed”, with one kind of error." in operator.text
+        assert f"For example event {numbers[1]} : LookupError: no price for sub_1 <b>" in operator.text
+        operator.post(path.replace("&amp;", "&"), reason="The price is back", count="2")
+        session.rollback()
+        bulk.work(session)
+        session.execute(text("UPDATE webhook_events SET state = 'processed' WHERE id = :id"), {"id": numbers[0]})
+        session.execute(text("UPDATE webhook_events SET state = 'dead' WHERE id = :id"), {"id": numbers[1]})
+        session.commit()
+        act = session.scalars(select(BulkAction)).one()
+        operator.get(f"/operations/acts/{act.id}")
+        assert "1 credited , 1 failed again" in operator.text
+        assert "data-refresh" not in operator.page
+        operator.get(f"/operations/events/?act={act.id}&state=dead")
+        assert re.findall(r'/operations/events/\d+">(evt_\w+)<', operator.page) == ["evt_2"]
+        operator.get(f"/operations/events/{numbers[1]}")
+        assert re.search(r"What people decided .* Replay, with others The price is back", operator.text)
+
+    def test_chosen_ones_alone_are_acted_on(self, operator: Browser, session: Session) -> None:
+        one, _, three = arrived(session, "evt_1", "evt_2", "evt_3", state="quarantined", reason="from the future")
+        operator.get("/operations/acts/discard-all?state=quarantined&chosen=1")
+        assert "Choose some events first" in operator.get("/operations/").text + operator.text
+        path = f"/operations/acts/discard-all?state=quarantined&chosen=1&id={one}&id={three}"
+        operator.get(path)
+        assert "2 events in state “quarantined”, chosen one by one." in operator.text
+        operator.post(path, reason="Tests of theirs", count="2")
+        session.rollback()
+        bulk.work(session)
+        session.commit()
+        states = session.scalars(text("SELECT state FROM webhook_events ORDER BY id")).all()
+        assert states == ["ignored", "quarantined", "ignored"]
+
+    @pytest.mark.parametrize("asked", ["group=nonsense", "group=stripe.nonsense123", "act=x", "id=x"])
+    def test_what_is_no_group_is_refused(self, viewer: Browser, session: Session, asked: str) -> None:
+        arrived(session, "evt_1", state="dead")
+        assert viewer.get(f"/operations/events/?state=dead&{asked}").status_code in (200, 422)
+        assert "evt_1" not in viewer.text
+
+    def test_each_part_of_the_filter_is_taken_away_by_its_own_link(self, viewer: Browser, session: Session) -> None:
+        viewer.get("/operations/events/?state=dead&endpoint=stripe&error=boom")
+        [without] = re.findall(r'href="([^"]*)" aria-label="Remove: at endpoint stripe"', viewer.page)
+        assert without.replace("&amp;", "&") == "/operations/events/?state=dead&error=boom"
+
+
+class TestForeseen:
+    def test_what_letting_through_comes_to_is_said_before_it_is_done(
+        self, operator: Browser, gym: Gym, session: Session
+    ) -> None:
+        member_id = gym.join("sub_ada").member_id
+        now = int(datetime.now(UTC).timestamp()) - 60
+        for event_id, subscription, also in (
+            ("evt_good", "sub_ada", {}), ("evt_euro", "sub_ada", {"currency": "eur"}), ("evt_lost", "sub_lost", {}),
+        ):  # fmt: skip
+            invoice = stripe_bodies.invoice(f"in_{event_id}", subscription, now) | also
+            body = stripe_bodies.event(event_id, "invoice.paid", now, invoice)
+            arrived(session, event_id, state="quarantined", reason="looked odd", body=body)
+        arrived(session, "evt_broken", state="quarantined", reason="not JSON", body=b"{}")
+        good, euro, *_ = session.scalars(select(WebhookEvent.id).order_by(WebhookEvent.id))
+        operator.get(f"/operations/events/{good}/release")
+        assert "What will happen It gives 8 Spin sessions and 2 Training sessions to Ada." in operator.text
+        operator.get(f"/operations/events/{euro}/release")
+        assert "cannot settle: paid in EUR, but the membership is in USD." in operator.text
+        assert f'href="/members/{member_id}/adjust"' in operator.page
+        operator.get("/operations/acts/release-all?state=quarantined")
+        for said in ("1 event gives sessions", "1 event cannot settle", "1 event is nobody's yet", "1 event goes back"):
+            assert said in operator.text, said
+        assert session.scalars(text("SELECT count(*) FROM payment_facts")).one() == 0
+        operator.post(f"/operations/events/{good}/release", reason="Their clock was wrong")
+        operator.get(f"/operations/events/{good}")
+        assert "Let through Their clock was wrong" in operator.text

@@ -35,7 +35,7 @@ def test_the_figures_of_a_scene(log_in: LogIn, gym: Gym, session: Session) -> No
     viewer = log_in(Role.VIEWER)
     viewer.get("/operations/")
     for said in (
-        "Dead 1 given up",
+        "Failed 1 given up",
         "In review 1",
         "Unmatched 1",
         "Duplicates 7",
@@ -45,7 +45,7 @@ def test_the_figures_of_a_scene(log_in: LogIn, gym: Gym, session: Session) -> No
         "90 MB",
     ):
         assert said in viewer.text, said
-    assert "1 dead letter on stripe" in viewer.text
+    assert "1 event failed on stripe" in viewer.text
     assert "2 received" in viewer.text
 
 
@@ -55,20 +55,25 @@ def test_paid_payments_without_sessions_are_the_answer_and_each_part_is_a_link(l
     tell(gym.session, paid("in_euro", "sub_ada", currency="EUR"))
     viewer = log_in(Role.VIEWER)
     viewer.get("/operations/")
-    assert "No: 2 paid payments gave no sessions : 1 unmatched , 1 held ." in viewer.text
+    assert "Not all of it. 2 payments or events need somebody, the first for" in viewer.text
+    assert "2 in review Paid, but without sessions: 1 unmatched 1 held" in viewer.text
     for reason in ("unmatched", "held"):
         assert f'href="/review/?reason={reason}"' in viewer.page
     assert "2 payments in review on stripe" in viewer.text
     assert 'href="/review/?endpoint=stripe"' in viewer.page
 
 
-def test_events_without_effect_may_be_payments(log_in: LogIn, gym: Gym, session: Session) -> None:
+def test_nothing_is_right_while_a_payment_may_lack_its_sessions(log_in: LogIn, gym: Gym, session: Session) -> None:
     paying_member(gym)
     session.execute(text("UPDATE webhook_events SET state = 'quarantined'"))
     session.commit()
     viewer = log_in(Role.VIEWER)
     viewer.get("/operations/")
-    assert "Perhaps not all: 1 event has no effect yet, and may be payments: 1 in quarantine ." in viewer.text
+    assert "1 payment or event needs somebody, the first for" in viewer.text
+    assert 'href="/operations/events/?state=quarantined">1 quarantined</a>' in viewer.page
+    assert "Nothing is wrong" not in viewer.text
+    assert "max 1 a minute" in viewer.text
+    assert "max 1 an hour" in viewer.text
 
 
 def test_web_processes_stand_beside_the_workers(log_in: LogIn, session: Session) -> None:

@@ -125,6 +125,8 @@ PAGES: dict[tuple[Role, ...], str] = {
     (Role.OPERATOR,): """
         GET /operations/acts/discard-all
         POST /operations/acts/discard-all
+        GET /operations/acts/release-all
+        POST /operations/acts/release-all
         GET /operations/acts/replay-all
         POST /operations/acts/replay-all
         POST /operations/acts/<id>/cancel

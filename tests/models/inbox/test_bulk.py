@@ -185,7 +185,7 @@ def test_nothing_is_asked_for_without_a_reason_or_without_events(session: Sessio
 
 def test_the_newest_acts_are_listed_first(session: Session) -> None:
     arrived(session, 1)
-    first, second = asked(session), asked(session)
+    first, second = asked(session), asked(session, BulkVerb.DISCARD)
     assert [act.id for act in bulk.latest(session)] == [second.id, first.id]
 
 

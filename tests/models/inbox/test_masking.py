@@ -204,6 +204,8 @@ ID_FIELDS = (
     '{"refTransId":"$"}',
     '{"data":{"payment":"$","references":["a","$"]}}',
     '{"order":{"order_id":"$"}}',
+    '{"order":{"number":"$","customer":"$"}}',
+    "<invoice><number>$</number></invoice>",
     '{"receipt_number":"$"}',
     '{"arn":"$"}',
     '{"card":{"network_transaction_id":"$"}}',

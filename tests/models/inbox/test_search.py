@@ -1,5 +1,6 @@
 """Finding events: each filter, the bounded look back, and the exact count."""
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -79,13 +80,13 @@ def test_by_each_filter(session: Session, wanted: EventFilter, names: Sequence[s
 
 
 @pytest.mark.parametrize(
-    ("state", "index"), [("pending", "ix_webhook_events_due"), ("dead", "ix_webhook_events_troubled")]
+    ("state", "index"), [("pending", "ix_webhook_events_due"), ("dead", "ix_webhook_events_(troubled|error_groups)")]
 )
 def test_what_is_to_be_done_is_found_by_its_indexes(session: Session, state: str, index: str) -> None:
     wanted = select(func.count()).where(*EventFilter(state=state).conditions())
     asked = wanted.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
     plan = "\n".join(session.scalars(text(f"EXPLAIN {asked}")))
-    assert f"on {index}" in plan or f"using {index}" in plan, plan
+    assert re.search(f"(on|using) {index}", plan), plan
     assert "pk_webhook_events" not in plan
 
 

@@ -52,7 +52,8 @@ CASES: list[tuple[str, Situation, Situation, timedelta | None]] = [
     ("no_receiver", situation(), situation({"web": [receiver(1, ProcessKind.CONSOLE)]}), None),
     ("no_receiver", situation({**double(0), "web": []}), situation({"web": []}), None),
     ("dead_letters", situation(dead=0), situation(dead=1), None),
-    ("quarantined", situation(quarantined=0), situation(quarantined=1), None),
+    ("quarantined", situation(quarantined=0), situation(quarantined=1, oldest_quarantined_s=9), 9 * SECOND),
+    ("failing", situation(failing=0), situation(failing=1, longest_failing_s=3600), HOUR),
     ("review", situation(in_review=0), situation(in_review=1, oldest_in_review_s=7), 7 * SECOND),
     ("broker", situation(), situation({"broker_error": "Connection refused"}), None),
     ("double_credits", situation(double(0)), situation(double(1)), None),
@@ -125,7 +126,7 @@ def test_alarms_name_their_endpoint_where_they_are_about_one() -> None:
         ("dead_letters", "stripe"),
         ("long_paused", "other"),
     ]
-    assert found[1].message.startswith("3 dead letters on stripe")
+    assert found[1].message.startswith("3 events failed on stripe: read")
     assert "by ann" in found[2].message
 
 

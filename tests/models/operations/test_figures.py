@@ -72,6 +72,11 @@ def test_what_waits_is_told_by_why_it_waits(session: Session) -> None:
     assert found.endpoints["one"].oldest_due_s == pytest.approx(100, abs=10)
     assert found.endpoints["other"].oldest_due_s is None
     assert found.total.oldest_due_s == pytest.approx(300, abs=10)
+    assert shown(found.total, "late", "failing") == {"late": 5, "failing": 0}
+    session.execute(text(f"UPDATE webhook_events SET received_at = {ago(1000)} WHERE error IS NOT NULL"))
+    found = seen(session)
+    assert shown(found.total, "late", "failing") == {"late": 8, "failing": 4}
+    assert found.total.longest_failing_s == pytest.approx(1000, abs=10)
 
 
 def test_what_waits_for_its_processor_is_told_with_how_long(session: Session) -> None:
@@ -85,6 +90,7 @@ def test_what_waits_for_its_processor_is_told_with_how_long(session: Session) ->
     assert (found.endpoints["one"].waiting, found.endpoints["other"].waiting, found.total.waiting) == (3, 0, 3)
     assert found.endpoints["one"].longest_waiting_s == pytest.approx(90_000, abs=10)
     assert found.endpoints["other"].longest_waiting_s is None
+    assert (found.endpoints["one"].late, found.total.late, found.total.failing) == (1, 1, 0)
 
 
 def test_what_was_given_up_is_counted(session: Session) -> None:
@@ -133,10 +139,14 @@ def test_what_came_and_what_was_credited_is_told_for_a_minute_an_hour_and_a_day(
     assert (total.received_minute, total.credited_hour) == (19, 21)
 
 
-def test_from_posted_to_credited_is_measured_of_posted_events_by_when_they_were_credited(session: Session) -> None:
+def test_the_time_to_credit_is_of_posted_events_that_were_received_in_the_window(
+    session: Session,
+) -> None:
     done(session, 98, received=100, finished=99)
     done(session, 2, received=1000, finished=500)
     done(session, 5, received=80000, finished=10000)  # within the day, not the hour
+    done(session, 5, received=9000, finished=5)  # held up by an outage before the hour
+    done(session, 5, received=90000, finished=5)  # and before the day
     done(session, 50, received=3000, finished=10, source="'backfill'")
     done(session, 7, received=100, finished=98, endpoint="'other'")
     found = seen(session)
@@ -239,3 +249,5 @@ def test_a_worker_is_told_as_its_last_heartbeat_left_it(session: Session) -> Non
     )
     assert found.credited_at is not None
     assert 0 <= found.age_s < 60
+    session.execute(text("UPDATE heartbeats SET seen_at = now() - interval '25 hours'"))
+    assert heartbeats.workers(session) == [], "it stopped a day ago"

@@ -68,6 +68,8 @@ def test_every_rule_fires_on_what_there_is(lookout: Lookout, make: sessionmaker[
         "INSERT INTO webhook_events (endpoint, event_id, type, body, state, next_attempt_at) VALUES"
         " ('stripe', 'a', 't', '', 'pending', now() - interval '31 s'), ('stripe', 'b', 't', '', 'dead', now()),"
         " ('stripe', 'c', 't', '', 'quarantined', now())",
+        "INSERT INTO webhook_events (endpoint, event_id, type, body, attempts, error, received_at, next_attempt_at)"
+        " VALUES ('stripe', 'e', 't', '', 3, 'KeyError', now() - interval '6 minutes', now() + interval '1 hour')",
         "INSERT INTO webhook_events (endpoint, event_id, type, body, thin, waits_since, next_attempt_at) VALUES"
         " ('stripe', 'd', 't', '', true, now() - interval '25 hours', now() + interval '1 hour')",
         "INSERT INTO delivery_counts VALUES ('other', date_trunc('hour', now()), 'bad_signature', 6)",
