@@ -12,7 +12,6 @@ from uuid import UUID
 from flask import Blueprint, Flask, abort, current_app, flash, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user
-from sqlalchemy.orm import Session, sessionmaker
 
 from console.request import View, database, open_to
 from models.staff import accounts, logins
@@ -39,8 +38,8 @@ class User(UserMixin):  # type: ignore[misc]
         return accounts.may(self.account.role, *map(Role, needed))
 
 
-def install(app: Flask, factory: sessionmaker[Session]) -> None:
-    """Give each request its database session and account, and refuse views that need another role."""
+def install(app: Flask) -> None:
+    """Give each request its account, and refuse views that need another role."""
     manager = LoginManager(app)
 
     @manager.user_loader  # type: ignore[untyped-decorator]
@@ -60,7 +59,6 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
 
     @app.before_request
     def admit() -> Answer | None:
-        g.factory = factory
         view = app.view_functions.get(request.endpoint or "")
         if view is None or (request.endpoint or "").split(".")[-1] == "static":
             return None  # not found, or a file for everybody

@@ -21,6 +21,7 @@ from models.catalogue.clubs import Club, ShortfallPolicy, UseWhileOverdue
 from models.errors import NotAnAmount
 from models.staff import actions
 from models.wording import amount, currency_code, minor_units
+from runtime.language import ENGLISH, LOCALES, Spoken
 
 pages = Pages("clubs", __name__, url_prefix="/clubs")
 pages.register_blueprint(closures.pages)
@@ -72,6 +73,12 @@ class ClubForm(EditForm):
     )
     overdue_grace_days = WholeNumber(
         "For how many days", default=clubs.OVERDUE_GRACE_DAYS, description="After the one on which they failed."
+    )
+    locale = SelectField(
+        "Language and formats",
+        choices=dict(LOCALES),
+        default=ENGLISH,
+        description="How its people see pages, dates, numbers and money, unless they choose for themselves.",
     )
     apply_announcements = BooleanField(
         "Apply what the payment provider says of ends",
@@ -159,4 +166,5 @@ def _given(form: ClubForm) -> clubs.ClubFields:
         "use_while_overdue": UseWhileOverdue(form.use_while_overdue.data),
         "overdue_grace_days": form.overdue_grace_days.data,
         "apply_announcements": form.apply_announcements.data,
+        "locale": Spoken(form.locale.data),
     }

@@ -41,7 +41,7 @@ def log_in() -> ResponseReturnValue:
         if isinstance(known, Staff):
             session.clear()
             begin_session(known)
-            return redirect(_local(request.args.get("next")) or url_for("start.home"))
+            return redirect(local_target(request.args.get("next")) or url_for("start.home"))
         login_failed(known)
         form.refuse(known)
         if isinstance(known, WrongLogin):
@@ -73,7 +73,7 @@ def log_out() -> ResponseReturnValue:
     return redirect(url_for("login.log_in"))
 
 
-def _local(target: str | None) -> str | None:
+def local_target(target: str | None) -> str | None:
     """The target if it is a page of ours, which closes the open redirect.
 
     Browsers read a backslash as a slash and leave out tabs and line breaks, so a target with any of them is refused.

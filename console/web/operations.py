@@ -98,7 +98,7 @@ def overview() -> Answer:
 def _drawn(moved: Sequence[traffic.Moved]) -> Chart:
     zone = house_zone()
     return chart(
-        clock(moved[0].at, zone, "h:mm a"),
+        clock(moved[0].at, zone, seconds=False),
         "now",
         received=[one.received for one in moved],
         credited=[one.credited for one in moved],

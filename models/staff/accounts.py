@@ -19,6 +19,7 @@ from models.database.naming import MAX_NAME_LENGTH, email_given, name_given
 from models.errors import LastAdmin, PasswordIsLoginName, PasswordTooShort, StaffExists
 from models.staff import actions
 from models.staff.actions import Actor
+from runtime.language import Spoken
 
 MIN_PASSWORD_LENGTH = 12
 
@@ -61,6 +62,7 @@ class Staff(Base):
     __table_args__ = (
         CheckConstraint("email = lower(email) AND email ~ '^[^@[:space:]]+@[^@[:space:]]+$'", "email"),
         CheckConstraint(one_of("role", Role), "role"),
+        CheckConstraint(one_of("locale", Spoken), "locale"),
     )
 
     id: Mapped[Id]
@@ -74,6 +76,8 @@ class Staff(Base):
     recorded_at: Mapped[RecordedAt]
     last_login_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
+    locale: Mapped[str | None] = mapped_column(String(5))
+    """The language and formats that the person chose; None for those of the club."""
 
     @property
     def active(self) -> bool:
@@ -158,6 +162,11 @@ def change_password(session: Session, person: Staff, password: str, *, by: Actor
     person.password_hash = _hash(person.email, password)
     person.password_changed_at = now
     actions.log(session, by, "change password", named(person))
+
+
+def choose_locale(person: Staff, locale: Spoken) -> None:
+    """Shows the person pages in this language from now on. A choice for oneself, so no act for the log."""
+    person.locale = locale.value
 
 
 def verify(person: Staff | None, password: str) -> bool:

@@ -155,6 +155,7 @@ PAGES: dict[tuple[Role, ...], str] = {
 OPEN = """
     GET, POST /login
     POST /logout
+    POST /language/
     GET /healthz
     GET /readyz
     GET /metrics
