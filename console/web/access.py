@@ -17,6 +17,7 @@ from console.request import View, database, open_to
 from models.staff import accounts, logins
 from models.staff.accounts import Role as Role
 from models.staff.accounts import Staff
+from runtime.language import say
 
 Answer = ResponseReturnValue
 """What a page returns."""
@@ -114,7 +115,7 @@ def _to_log_in() -> Answer:
     if request.method in ("GET", "HEAD"):
         here = request.full_path if request.query_string else request.path
     else:
-        flash("You were logged out. Nothing was changed: send it again after logging in.", "warning")
+        flash(say("You were logged out. Nothing was changed: send it again after logging in."), "warning")
         sent_from = urlsplit(request.referrer or "")
         ours = f"{sent_from.scheme}://{sent_from.netloc}/" == request.host_url and _is_page(sent_from.path)
         here = f"{sent_from.path}?{sent_from.query}".removesuffix("?") if ours else ""

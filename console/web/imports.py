@@ -16,13 +16,14 @@ from console.web.forms import Form, ReasonForm, page, pressed
 from models.moving import columns, imports
 from models.moving.columns import COLUMNS, Kind
 from models.moving.imports import Import, ImportState, Total, Verdict
+from runtime.language import Texts
 
 pages = Pages("imports", __name__, url_prefix="/imports")
 
 PAGE_SIZE = 50
 """Rows on one page."""
 NOT_SAID = "?"
-KINDS = {Kind.PEOPLE: "People and memberships", Kind.BALANCES: "Opening balances"}
+KINDS: Texts = {Kind.PEOPLE: "People and memberships", Kind.BALANCES: "Opening balances"}
 
 
 class UploadForm(Form):

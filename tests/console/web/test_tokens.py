@@ -36,7 +36,7 @@ def test_a_new_one_is_shown_once_and_works(admin: Browser, session: Session) -> 
     assert text not in cookies
     session.commit()
     admin.get("/tokens/")
-    assert "Scheduler write" in admin.text
+    assert "Scheduler read and write" in admin.text
     assert text[:12] in admin.text
     assert not TEXT.findall(admin.page)
 
