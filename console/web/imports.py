@@ -29,7 +29,7 @@ KINDS: Texts = {Kind.PEOPLE: "People and memberships", Kind.BALANCES: "Opening b
 class UploadForm(Form):
     """A file, and what it is about."""
 
-    kind = RadioField("What the file has", choices=[SelectChoice(kind.value, label) for kind, label in KINDS.items()])
+    kind = RadioField("What the file has", choices=[SelectChoice(str(kind), label) for kind, label in KINDS.items()])
     file = FileField(
         "File", [FileRequired("Choose a file.")], render_kw={"accept": ".csv,text/csv"},
         description=f"CSV in UTF-8 with commas or semicolons, up to {MAX_FILE_BYTES >> 20} MB. The command spp import"

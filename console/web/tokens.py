@@ -38,7 +38,7 @@ class TokenForm(Form):
         description="Give a program an account of its own, such as one for the desk, and it can do no more than that.",
     )
     scope = RadioField(
-        "It may", choices=[SelectChoice(scope.value, text) for scope, text in MAY.items()], default=TokenScope.READ
+        "It may", choices=[SelectChoice(str(scope), text) for scope, text in MAY.items()], default=TokenScope.READ
     )
 
 
