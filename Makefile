@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
-.PHONY: demo up test bench soak storm check screenshots lock clean
+.PHONY: demo up test bench soak storm check screenshots translations lock clean
 
 demo: .venv/.installed
 	@$(BIN)/spp demo
@@ -36,6 +36,10 @@ check: .venv/.installed
 # The pictures in docs/img, from sample data on servers of their own.
 screenshots: .venv/.installed .venv/.browser
 	@$(BIN)/python -m tests.browser.screenshots
+
+# The catalogues of the pages' texts: what is new is added, and named if it has no translation yet.
+translations: .venv/.installed
+	@$(BIN)/python -m local.translations
 
 # The newest releases that pyproject.toml allows, for every platform and all extras.
 lock:

@@ -56,7 +56,7 @@ FILTERED = frozenset({
 })  # fmt: skip
 """Views of lists, which ask `club_ids`, and acts whose ids stand in the body alone."""
 COMMON = frozenset({
-    "start.home", "staff.own_password", "second_factor.set_up", "second_factor.turn_off",
+    "start.home", "languages.choose", "staff.own_password", "second_factor.set_up", "second_factor.turn_off",
     "offers.overview", "offers.show", "inventory.overview",
     "api.list_items", "api.get_item", "api.list_offers", "api.get_offer", "api.get_payment_term",
 })  # fmt: skip

@@ -12,6 +12,7 @@ from models.catalogue.items import Item
 from models.catalogue.tables import PaymentTerm
 from models.staff import actions
 from models.wording import lasting
+from runtime.language import in_english
 
 
 class Edit:
@@ -54,6 +55,7 @@ def set_retired(row: Item | PaymentTerm, retired: bool) -> None:
         log(f"{'retire' if retired else 'bring back'} {noun(type(row))}", named(row))
 
 
+@in_english
 def sessions_of(term: PaymentTerm) -> dict[str, str]:
     """The sessions that a payment term gives of each session item of its offer, for the action log."""
     return {

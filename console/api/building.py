@@ -13,6 +13,7 @@ from models.catalogue import clubs, items
 from models.catalogue.clubs import ShortfallPolicy, UseWhileOverdue
 from models.catalogue.items import GoodAt, ItemKind, SessionType
 from models.staff.accounts import Role
+from runtime.language import Spoken
 
 Zone = Annotated[Text, Field(max_length=64)]
 
@@ -53,6 +54,11 @@ class ClubBody(Body):
         "Whether ends of memberships that the payment provider announces apply by themselves; pauses never do.",
         False,
         default=False,
+    )
+    locale: Spoken = field(
+        "In which language and formats people of the club see pages; the API is always in US English.",
+        "en_US",
+        default=Spoken.EN_US,
     )
 
 

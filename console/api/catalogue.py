@@ -17,6 +17,7 @@ from models.catalogue.clubs import ShortfallPolicy, UseWhileOverdue
 from models.catalogue.items import GoodAt, ItemKind, SessionType
 from models.catalogue.tables import OfferState
 from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
+from runtime.language import Spoken
 
 GOOD_AT = (
     "Where its sessions can be used: at the home club, which is that of the membership when its dues were paid; at the "
@@ -74,6 +75,7 @@ class Club(Answer):
     )
     overdue_grace_days: int = field("For how many local days, for the use `grace`.", 7)
     apply_announcements: bool = field("Whether ends that the payment provider announces apply by themselves.", False)
+    locale: Spoken = field("In which language and formats people of the club see pages.", "en_US")
 
 
 class Clubs(Listing[Club]):

@@ -12,7 +12,6 @@ from uuid import UUID
 from flask import Blueprint, Flask, abort, current_app, flash, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user
-from sqlalchemy.orm import Session, sessionmaker
 
 from console import bounds
 from console.bounds import club_ids as club_ids
@@ -20,6 +19,7 @@ from console.request import View, database, open_to
 from models.staff import accounts, logins
 from models.staff.accounts import Role as Role
 from models.staff.accounts import Staff
+from runtime.language import say
 
 Answer = ResponseReturnValue
 """What a page returns."""
@@ -46,8 +46,8 @@ class User(UserMixin):  # type: ignore[misc]
         return accounts.may(Role.VIEWER if is_reader else self.account.role, *map(Role, needed))
 
 
-def install(app: Flask, factory: sessionmaker[Session]) -> None:
-    """Give each request its database session and account, and refuse views that need another role."""
+def install(app: Flask) -> None:
+    """Give each request its account, and refuse views that need another role."""
     manager = LoginManager(app)
 
     @manager.user_loader  # type: ignore[untyped-decorator]
@@ -67,7 +67,6 @@ def install(app: Flask, factory: sessionmaker[Session]) -> None:
 
     @app.before_request
     def admit() -> Answer | None:
-        g.factory = factory
         view = app.view_functions.get(request.endpoint or "")
         if view is None or (request.endpoint or "").split(".")[-1] == "static":
             return None  # not found, or a file for everybody
@@ -132,7 +131,7 @@ def _to_log_in() -> Answer:
     if request.method in ("GET", "HEAD"):
         here = request.full_path if request.query_string else request.path
     else:
-        flash("You were logged out. Nothing was changed: send it again after logging in.", "warning")
+        flash(say("You were logged out. Nothing was changed: send it again after logging in."), "warning")
         sent_from = urlsplit(request.referrer or "")
         ours = f"{sent_from.scheme}://{sent_from.netloc}/" == request.host_url and _is_page(sent_from.path)
         here = f"{sent_from.path}?{sent_from.query}".removesuffix("?") if ours else ""

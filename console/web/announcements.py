@@ -12,6 +12,7 @@ from console.web.forms import page, pressed
 from models.payments import announcements
 from models.payments.announcements import Announcement
 from models.payments.proposals import Does
+from runtime.language import say
 
 pages = Pages("announcements", __name__, url_prefix="/announcements")
 MAY_ANSWER = Role.MANAGER
@@ -59,7 +60,7 @@ def dismiss(fact_id: int, membership_id: int) -> Answer:
     def act() -> str:
         one = _find(fact_id, membership_id)
         announcements.dismiss(database(), one, by=actor(), now=utc_now())
-        return f"Dismissed: the membership of {one.member} stays as it is."
+        return say("Dismissed: the membership of {member} stays as it is.", member=one.member)
 
     return pressed(act, _back(membership_id))
 

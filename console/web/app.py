@@ -1,9 +1,11 @@
 """The Flask app of the console."""
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from http import HTTPStatus
+from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, current_app, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_bootstrap import Bootstrap5
 from flask_login import current_user
@@ -31,6 +33,7 @@ from console.web import (
     formats,
     imports,
     inventory,
+    languages,
     log,
     login,
     members,
@@ -53,6 +56,7 @@ from models.errors import SppError
 from models.operations.situation import Lookout
 from models.staff.accounts import Role
 from runtime import logs
+from runtime.language import grouped, noted, say
 from runtime.outages import DATABASE, is_away
 from runtime.settings import Settings
 from serving.metrics import Metrics
@@ -61,25 +65,25 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-NOT_FOUND = "Not found"
+NOT_FOUND = noted("Not found")
+NOT_POSSIBLE = noted("That is not possible")
 NAVIGATION = (
-    ("check_in.start", "Check in", Role.DESK),
-    ("members.search", "Members", Role.VIEWER),
-    ("sign_up.form", "Sign-up", Role.DESK),
-    ("review.overview", "Review", Role.VIEWER),
-    ("offers.overview", "Offer Builder", Role.VIEWER),
-    ("operations.overview", "Operations", Role.VIEWER),
+    ("check_in.start", noted("Check in"), Role.DESK),
+    ("members.search", noted("Members"), Role.VIEWER),
+    ("sign_up.form", noted("Sign-up"), Role.DESK),
+    ("review.overview", noted("Review"), Role.VIEWER),
+    ("offers.overview", noted("Offer Builder"), Role.VIEWER),
+    ("operations.overview", noted("Operations"), Role.VIEWER),
 )
 MORE_NAVIGATION = (
-    ("check_in.start", "Check in", Role.DESK),
-    ("moving_in.overview", "Moving in", Role.VIEWER),
-    ("inventory.overview", "Inventory Management", Role.VIEWER),
-    ("clubs.overview", "Clubs", Role.VIEWER),
-    ("imports.overview", "Imports", Role.MANAGER),
-    ("exports.overview", "Exports", Role.MANAGER),
-    ("log.overview", "Action log", Role.MANAGER),
-    ("staff.overview", "Staff", Role.ADMIN),
-    ("tokens.overview", "API tokens", Role.ADMIN),
+    ("moving_in.overview", noted("Moving in"), Role.VIEWER),
+    ("inventory.overview", noted("Inventory Management"), Role.VIEWER),
+    ("clubs.overview", noted("Clubs"), Role.VIEWER),
+    ("imports.overview", noted("Imports"), Role.MANAGER),
+    ("exports.overview", noted("Exports"), Role.MANAGER),
+    ("log.overview", noted("Action log"), Role.MANAGER),
+    ("staff.overview", noted("Staff"), Role.ADMIN),
+    ("tokens.overview", noted("API tokens"), Role.ADMIN),
 )
 """The links of the bar on top, and those behind its "More", each with the role that it needs."""
 
@@ -120,15 +124,18 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.converters["id"] = IdConverter
     app.extensions["spp_engine"] = engine
     broker = broker_state.recent(settings.broker_url)
-    lookout = Lookout(sessions(engine), settings, broker=lambda: broker().trouble)
+    factory = sessions(engine, test_endpoints=settings.test_endpoints)
+    lookout = Lookout(factory, settings, broker=lambda: broker().trouble)
     app.extensions |= {"spp_lookout": lookout, "spp_broker": broker}
 
     @app.before_request
-    def limit() -> None:
+    def begin() -> None:
         request.max_content_length = largest_body(_view())
+        g.factory = factory
 
-    access.install(app, sessions(engine, test_endpoints=settings.test_endpoints))
-    links.install(app, settings, sessions(engine))
+    languages.install(app)  # before a refusal is written
+    access.install(app)
+    links.install(app, settings, factory)
     Bootstrap5(app)
     CSRFProtect(app)
     formats.install(app)
@@ -158,7 +165,7 @@ def create_app(settings: Settings) -> Flask:
         reason = not_ready(engine)
         return Response(reason or "ready", 503 if reason else 200, mimetype="text/plain")
 
-    measured = Metrics(settings, sessions(engine), lookout, lambda: broker().queues)
+    measured = Metrics(settings, factory, lookout, lambda: broker().queues)
     start.get("/metrics")(open_to_all(measured.answer))
     app.register_blueprint(start)
 
@@ -190,7 +197,7 @@ def _is_static() -> bool:
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
     people = (login, check_in, members, sign_up, memberships, membership_moves, cards, review, log, staff, tokens)
-    accounts = (password_links, second_factor)
+    accounts = (languages, password_links, second_factor)
     house = (moving_in, offers, inventory, clubs, operations, announcements, expiry, audits, imports, exports)
     for part in (*people, *accounts, *house):
         app.register_blueprint(part.pages)
@@ -204,37 +211,45 @@ def _menus() -> dict[str, object]:
     bound = [
         ("expiry.overview", *more) if page == "operations.overview" else (page, *more) for page, *more in NAVIGATION
     ]
-    return {"navigation": NAVIGATION if whole else bound, "more_navigation": MORE_NAVIGATION, "sees_all_clubs": whole}
+    return {
+        "navigation": _said(NAVIGATION if whole else bound),
+        "more_navigation": _said(MORE_NAVIGATION),
+        "sees_all_clubs": whole,
+    }
+
+
+def _said(links: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    return [(page, say(label), role) for page, label, role in links]
 
 
 def _errors(app: Flask) -> None:
     def message(status: int, title: str, text: str) -> ResponseReturnValue:
         undo()
-        return render_template("message.html", title=title, text=text), status
+        return render_template("message.html", title=say(title), text=say(text)), status
 
     @app.errorhandler(CSRFError)
     def expired(error: CSRFError) -> ResponseReturnValue:  # noqa: ARG001
         return message(
             400,
-            "This form is too old",
-            "You were logged out, or the page was open too long. Go back, reload it, and send it again.",
+            noted("This form is too old"),
+            noted("You were logged out, or the page was open too long. Go back, reload it, and send it again."),
         )
 
     @app.errorhandler(SppError)
     def refused(error: SppError) -> ResponseReturnValue:
-        return message(error.status, NOT_FOUND if error.status == 404 else "That is not possible", str(error))
+        return message(error.status, NOT_FOUND if error.status == 404 else NOT_POSSIBLE, str(error))
 
     @app.errorhandler(DataError)
     def too_large(error: DataError) -> ResponseReturnValue:  # noqa: ARG001
-        return message(422, "That is not possible", "A number or a text is too large.")
+        return message(422, NOT_POSSIBLE, noted("A number or a text is too large."))
 
     @app.errorhandler(OperationalError)
     @app.errorhandler(NoConnection)
     def unreachable(error: OperationalError | NoConnection) -> ResponseReturnValue:
         if is_away(error):
             DATABASE.failed(error, "pages")
-        text = "The database is not reachable, or busy. Nothing was changed. Try again in a moment."
-        return message(503, "Not available", text)
+        text = noted("The database is not reachable, or busy. Nothing was changed. Try again in a moment.")
+        return message(503, noted("Not available"), text)
 
     @app.errorhandler(HTTPException)
     def failed(error: HTTPException) -> ResponseReturnValue:
@@ -242,9 +257,11 @@ def _errors(app: Flask) -> None:
         if 300 <= status < 400:
             return error
         texts = {
-            403: "Your role does not allow this. Ask a manager.",
-            404: "There is no such page.",
-            413: f"That is too much: at most {largest_body(_view()) // 1024:,} kB are taken at once.",
+            403: noted("Your role does not allow this. Ask a manager."),
+            404: noted("There is no such page."),
+            413: say(
+                "That is too much: at most {limit} kB are taken at once.", limit=grouped(largest_body(_view()) // 1024)
+            ),
         }
         title = NOT_FOUND if status == 404 else HTTPStatus(status).phrase
         answer = make_response(message(status, title, texts.get(status, error.description or "")))

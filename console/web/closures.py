@@ -36,7 +36,7 @@ class ClosureEndForm(ActForm):
 class ClosureForm(ActForm):
     """A closure."""
 
-    scope = RadioField("What is closed", choices={one.value: SCOPES[one] for one in SCOPES}, default=Scope.CLASS.value)
+    scope = RadioField("What is closed", choices={str(one): SCOPES[one] for one in SCOPES}, default=Scope.CLASS.value)
     first_day = Day("First closed day", [InputRequired("Choose the first closed day.")])
     last_day = Day("Last closed day", [InputRequired("Choose the last closed day.")])
 

@@ -22,15 +22,16 @@ from models.catalogue.clubs import Club, ShortfallPolicy, UseWhileOverdue
 from models.errors import NotAnAmount
 from models.staff import actions
 from models.wording import amount, currency_code, minor_units
+from runtime.language import ENGLISH, LOCALES, Spoken, Texts, say
 
 pages = Pages("clubs", __name__, url_prefix="/clubs")
 pages.register_blueprint(closures.pages)
 
-POLICIES = {
+POLICIES: Texts = {
     ShortfallPolicy.REPAY.value: "Owed: the next sessions of that item repay them",
     ShortfallPolicy.FORGIVE.value: "Forgiven: the club bears them",
 }
-USES = {
+USES: Texts = {
     UseWhileOverdue.WARN.value: "Allowed, with a warning at the desk",
     UseWhileOverdue.GRACE.value: "Allowed for some days, then with a reason only",
     UseWhileOverdue.STRICT.value: "With a reason only",
@@ -74,6 +75,12 @@ class ClubForm(EditForm):
     overdue_grace_days = WholeNumber(
         "For how many days", default=clubs.OVERDUE_GRACE_DAYS, description="After the one on which they failed."
     )
+    locale = SelectField(
+        "Language and formats",
+        choices=dict(LOCALES),
+        default=ENGLISH,
+        description="How its people see pages, dates, numbers and money, unless they choose for themselves.",
+    )
     apply_announcements = BooleanField(
         "Apply what the payment provider says of ends",
         description="Memberships end, and are reopened, as soon as it says so. Otherwise each is a proposal, as pauses "
@@ -101,7 +108,7 @@ def new() -> Answer:
         club = clubs.create_club(database(), **_given(form))
         given = ", ".join(str(getattr(club, name)) for name in clubs.FIELDS[1:])
         actions.log(database(), actor(), "create club", f"club {club.id}, {club.name}: {given}")
-        return f"{club.name} is added.", url_for(".overview")
+        return say("{name} is added.", name=club.name), url_for(".overview")
 
     return form.submitted(act) or _list("club", form=form)
 
@@ -115,7 +122,7 @@ def edit(club_id: int) -> Answer:
     def act() -> tuple[str, str]:
         with edited(club, "edit club", *clubs.FIELDS):
             clubs.edit_club(database(), club, **_given(form))
-        return f"{club.name} is saved.", url_for(".overview")
+        return say("{name} is saved.", name=club.name), url_for(".overview")
 
     return form.submitted(act) or _list("club", form=form, club=club)
 
@@ -130,11 +137,11 @@ def _form(club: Club | None) -> ClubForm:
     )
     # Names without a place, such as EST, are old spellings; Etc/ counts hours the other way round.
     places = sorted(name for name in available_timezones() if "/" in name and not name.startswith("Etc/"))
-    form.time_zone.choices = {"Common": _named(COMMON_ZONES), "All": _named([*places, "UTC"])}
+    form.time_zone.choices = {say("Common"): _named(COMMON_ZONES), say("All"): _named([*places, "UTC"])}
     # Its own is offered too, where ISO has withdrawn it: a list without it would show another one as chosen.
     own = {club.currency} if club else set()
     every = _named(sorted(own | currencies.CURRENT.keys()))
-    form.currency.choices = {"Common": _named(COMMON_CURRENCIES), "All": every}
+    form.currency.choices = {say("Common"): _named(COMMON_CURRENCIES), say("All"): every}
     return form
 
 
@@ -160,4 +167,5 @@ def _given(form: ClubForm) -> clubs.ClubFields:
         "use_while_overdue": UseWhileOverdue(form.use_while_overdue.data),
         "overdue_grace_days": form.overdue_grace_days.data,
         "apply_announcements": form.apply_announcements.data,
+        "locale": Spoken(form.locale.data),
     }

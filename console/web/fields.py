@@ -14,8 +14,9 @@ from wtforms.widgets import CheckboxInput
 from console.request import YEARS, parse_id
 from console.web.formats import house_zone
 from models.catalogue.rules import MAX_QUANTITY
+from runtime.language import noted, say
 
-TYPE_A_NUMBER = "Type a whole number, such as 8."
+TYPE_A_NUMBER = noted("Type a whole number, such as 8.")
 
 
 def chosen_id(value: object) -> int:
@@ -73,7 +74,7 @@ class Count(IntegerField):  # type: ignore[misc]
     data: Any
 
     def __init__(self, label: str, **more: Any) -> None:
-        in_range = NumberRange(1, MAX_QUANTITY, f"Write a whole number from 1 to {MAX_QUANTITY}.")
+        in_range = NumberRange(1, MAX_QUANTITY, noted("Write a whole number from 1 to 10000."))
         attributes = {"min": 1, "max": MAX_QUANTITY, "inputmode": "numeric", **more.pop("render_kw", {})}
         super().__init__(label, [in_range], render_kw=attributes, **more)
 
@@ -113,7 +114,7 @@ class Day(DateField):  # type: ignore[misc]
         try:
             super().process_formdata(valuelist)
         except ValueError as error:
-            raise ValueError("Write a date, such as 2026-11-30.") from error
+            raise ValueError(say("Write a date, such as 2026-11-30.")) from error
 
 
 FIRST_DAY = (
@@ -126,7 +127,7 @@ FIRST_DAY = (
 def day_in_range(form: Form, field: Field) -> None:  # noqa: ARG001 -- WTForms passes it
     """Refuse a date in a year that no page can be asked about."""
     if isinstance(field.data, date) and field.data.year not in YEARS:
-        raise ValidationError(f"Write a date {_BOUNDS}, such as 2026-11-30.")
+        raise ValidationError(say("Write a date from {first} to {last}, such as 2026-11-30.", **_BOUNDS))
 
 
 class Moment(StringField):  # type: ignore[misc]
@@ -149,7 +150,9 @@ def local_moment(text: str) -> datetime:
     except ValueError:
         local = None
     if local is None or local.tzinfo or local.year not in YEARS:
-        raise ValidationError(f"Write a date and a time {_BOUNDS}, such as 2026-11-01T12:00.")
+        raise ValidationError(
+            say("Write a date and a time from {first} to {last}, such as 2026-11-01T12:00.", **_BOUNDS)
+        )
     return local
 
 
@@ -158,4 +161,4 @@ def utc(local: datetime, zone: str) -> datetime:
     return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
-_BOUNDS = f"from {YEARS[0]} to {YEARS[-1]}"
+_BOUNDS = {"first": YEARS[0], "last": YEARS[-1]}

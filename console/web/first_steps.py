@@ -15,6 +15,7 @@ from console.request import database, undo
 from models.operations import first_steps
 from models.operations.first_steps import FirstSteps, Hurdle, Step, StepName
 from models.staff.accounts import Role
+from runtime.language import Texts, say
 
 PAGES: Mapping[StepName | Hurdle, Sequence[str]] = {
     StepName.CLUB: ("clubs.new",),
@@ -36,7 +37,12 @@ SHOWN_ON = {
 """The pages that show the checklist: those where steps are done, and the start. An offer's page has its own hint."""
 FEW = 4
 """With so many steps done, the start shows the next one alone."""
-WHO = {Role.DESK: "the front desk", Role.MANAGER: "a manager", Role.OPERATOR: "an operator", Role.ADMIN: "an admin"}
+WHO: Texts = {
+    Role.DESK: "the front desk",
+    Role.MANAGER: "a manager",
+    Role.OPERATOR: "an operator",
+    Role.ADMIN: "an admin",
+}
 
 
 class Way(NamedTuple):
@@ -71,8 +77,8 @@ def may_open(page: str) -> bool:
 
 def who_can(page: str) -> str:
     """`a manager can do that`, by the roles that the page needs; empty where everybody may open it."""
-    who = " or ".join(WHO[role] for role in _needed(page) if role in WHO)
-    return f"{who} can do that" if who else ""
+    who = [say(WHO[role]) for role in _needed(page) if role in WHO]
+    return say("{who} can do that", who=say(" or ").join(who)) if who else ""
 
 
 def _needed(page: str) -> Sequence[Role]:

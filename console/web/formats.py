@@ -17,9 +17,11 @@ from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import life_words, released
 from models.members.memberships import Membership
 from models.payments.references import PaymentState
-from models.wording import duration, lasting, money
+from models.wording import duration, lasting, money, percent
+from runtime.language import ENGLISH, day_of, grouped, locale, noted, say
 
-LOCALE = "en_US"
+_SHORT_DAYS = {ENGLISH: "MMM d", "en_GB": "d MMM", "es": "d MMM"}
+_CLOCKS = {ENGLISH: ("h:mm a", "h:mm:ss a"), "en_GB": ("HH:mm", "HH:mm:ss"), "es": ("H:mm", "H:mm:ss")}
 
 
 def install(app: Flask) -> None:
@@ -34,6 +36,8 @@ def install(app: Flask) -> None:
         words=words,
         who=who,
         signed=signed,
+        number=grouped,
+        percent=percent,
         plan=plan,
         zone=zone_name,
     )
@@ -64,20 +68,22 @@ def day(value: date | datetime, zone: str | None = None) -> str:
     """`Nov 3, 2026`; of a moment, its local date in the zone."""
     if isinstance(value, datetime):
         value = value.astimezone(ZoneInfo(zone or house_zone())).date()
-    return format_date(value, "MMM d, y", LOCALE)
+    return day_of(value)
 
 
 def short_day(value: date | datetime, zone: str | None = None) -> str:
     """`Nov 3` of this year, `Nov 3, 2025` of another one; of a moment, its local date in the zone."""
     there = ZoneInfo(zone or house_zone())
     local = value.astimezone(there).date() if isinstance(value, datetime) else value
-    return format_date(local, "MMM d" if local.year == datetime.now(there).year else "MMM d, y", LOCALE)
+    if local.year != datetime.now(there).year:
+        return day_of(local)
+    return format_date(local, _SHORT_DAYS[locale()], locale())
 
 
 def period(covers: Period, zone: str | None = None) -> str:
     """`Nov 3, 2026 to Dec 2, 2026`: the first and the last local day of a period."""
     first, end = (moment.astimezone(ZoneInfo(zone or house_zone())).date() for moment in covers)
-    return f"{day(first)} to {day(max(first, end - timedelta(days=1)))}"
+    return say("{first} to {last}", first=day(first), last=day(max(first, end - timedelta(days=1))))
 
 
 def at(value: datetime, zone: str | None = None) -> str:
@@ -88,22 +94,24 @@ def at(value: datetime, zone: str | None = None) -> str:
 
 def moment(value: datetime, zone: str | None = None) -> str:
     """`Nov 3, 2026, 4:05 PM` in the zone."""
-    return format_datetime(value.astimezone(ZoneInfo(zone or house_zone())), "MMM d, y, h:mm a", locale=LOCALE)
+    return f"{day(value, zone)}, {clock(value, zone, seconds=False)}"
 
 
-def clock(value: datetime, zone: str | None = None, pattern: str = "h:mm:ss a") -> str:
+def clock(value: datetime, zone: str | None = None, *, seconds: bool = True) -> str:
     """`4:05:09 PM` in the zone."""
-    return format_time(value.astimezone(ZoneInfo(zone or house_zone())), pattern, locale=LOCALE)
+    there = value.astimezone(ZoneInfo(zone or house_zone()))
+    return format_time(there, _CLOCKS[locale()][seconds], locale=locale())
 
 
 def weekday(value: datetime, zone: str | None = None) -> str:
     """`Tue 4:05 PM` in the zone."""
-    return format_datetime(value.astimezone(ZoneInfo(zone or house_zone())), "EEE h:mm a", locale=LOCALE)
+    there = value.astimezone(ZoneInfo(zone or house_zone()))
+    return format_datetime(there, f"EEE {_CLOCKS[locale()][0]}", locale=locale())
 
 
 def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
     """The last day on which what expires then can be used; `never` for what does not expire."""
-    return "never" if expires_at is None else day(days.last_day(expires_at, zone or house_zone()))
+    return say("never") if expires_at is None else day(days.last_day(expires_at, zone or house_zone()))
 
 
 def plan(membership: Membership) -> PaymentTerm:
@@ -113,33 +121,37 @@ def plan(membership: Membership) -> PaymentTerm:
 
 def zone_name(zone: str) -> str:
     """`Central Time`; `UTC`, which is no region's."""
-    return zone if zone == str(UTC) else get_timezone_name(ZoneInfo(zone), locale=LOCALE)
+    return zone if zone == str(UTC) else get_timezone_name(ZoneInfo(zone), locale=locale())
 
 
 def times(zone: str | None = None) -> str:
     """The note that names the zone of a page's times."""
-    return f"Times are {zone_name(zone or house_zone())}."
+    return say("Times are {zone}.", zone=zone_name(zone or house_zone()))
 
 
 def words(value: str) -> str:
     """An enumeration's value as people write it: `personal_training` is `Personal training`."""
-    return value.replace("_", " ").capitalize()
+    return say(value.replace("_", " ").capitalize())
 
 
 def payment_state(state: str) -> str:
     """The state of a payment as people write it."""
-    named = {PaymentState.FREEZE_FEE: "Fee of a freeze", PaymentState.BEFORE_CUT_OVER: "Before the cut-over"}
-    return named.get(PaymentState(state)) or words(state)
+    named = {
+        PaymentState.FREEZE_FEE: noted("Fee of a freeze"),
+        PaymentState.BEFORE_CUT_OVER: noted("Before the cut-over"),
+    }
+    return say(named[state]) if (state := PaymentState(state)) in named else words(state)
 
 
 def who(actor: str) -> str:
     """The actor of an act as people know it: an API token by its name and owner, anybody else by login name."""
-    return re.sub(r"^token [0-9]+ \((.*)\) of (\S+)$", r"\1 (API token of \2)", actor, flags=re.DOTALL)
+    token = re.fullmatch(r"token [0-9]+ \((.*)\) of (\S+)", actor, flags=re.DOTALL)
+    return say("{name} (API token of {owner})", name=token[1], owner=token[2]) if token else say(actor)
 
 
 def signed(number: int) -> str:
     """A movement with its sign, with a true minus."""
-    return f"+{number}" if number > 0 else str(number).replace("-", "\u2212")
+    return f"+{grouped(number)}" if number > 0 else grouped(number).replace("-", "\u2212")
 
 
 def link(page: str, /, **query: object) -> str:

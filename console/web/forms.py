@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 from flask import abort, flash, redirect, render_template, request
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
-from wtforms import HiddenField, TextAreaField
+from wtforms import HiddenField, SelectChoice, SelectFieldBase, TextAreaField
 from wtforms.validators import InputRequired, Length
 
 from console.request import database
 from console.web.access import Answer
 from models.errors import KeyReused, SentBefore, SppError
 from models.staff.actions import MAX_REASON_LENGTH
+from runtime.language import say
 
 Act = Callable[[], tuple[str, str]]
 """Does what a form asks for, and returns the message of the next page and its address. Raises SppError."""
@@ -38,6 +40,26 @@ class Form(FlaskForm):  # type: ignore[misc]
             return MultiDict(
                 (name, value.replace("\0", "") if isinstance(value, str) else value) for name, value in sent
             )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make the form, its labels, descriptions and choices in the language of the page."""
+        super().__init__(*args, **kwargs)
+        for field in self:
+            field.label.text, field.description = say(field.label.text), say(field.description)
+            if field.render_kw:
+                field.render_kw = {
+                    name: say(value) if name in _SHOWN else value for name, value in field.render_kw.items()
+                }
+            if isinstance(field, SelectFieldBase) and isinstance(getattr(field, "choices", None), (list, tuple, dict)):
+                field.choices = _said(field.choices)
+
+    def validate(self, *args: Any, **kwargs: Any) -> bool:
+        """Check the form; what it says of a field is in the language of the page."""
+        valid: bool = super().validate(*args, **kwargs)
+        for field in self:
+            if field.errors:
+                field.errors = [say(error) for error in field.errors]
+        return valid
 
     def submitted(self, act: Act) -> Answer | None:
         """Check the form, do `act`, and redirect with its message; None where the page has to show the form.
@@ -73,6 +95,17 @@ class Form(FlaskForm):  # type: ignore[misc]
         """The text of a field, without surrounding blanks."""
         value: Any = self[name].data
         return (value or "").strip()
+
+
+_SHOWN = frozenset({"placeholder", "title", "aria-label"})
+"""The attributes of a field that people read."""
+
+
+def _said(choices: Any) -> Any:
+    """The choices with their labels in the language of the page."""
+    if isinstance(choices, dict):
+        return {value: say(label) if isinstance(label, str) else label for value, label in choices.items()}
+    return [replace(one, label=say(one.label)) if isinstance(one, SelectChoice) else one for one in choices]
 
 
 def pressed(act: Callable[[], str], to: str) -> Answer:

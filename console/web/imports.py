@@ -16,19 +16,20 @@ from console.web.forms import Form, ReasonForm, page, pressed
 from models.moving import columns, imports
 from models.moving.columns import COLUMNS, Kind
 from models.moving.imports import Import, ImportState, Total, Verdict
+from runtime.language import Texts
 
 pages = Pages("imports", __name__, url_prefix="/imports")
 
 PAGE_SIZE = 50
 """Rows on one page."""
 NOT_SAID = "?"
-KINDS = {Kind.PEOPLE: "People and memberships", Kind.BALANCES: "Opening balances"}
+KINDS: Texts = {Kind.PEOPLE: "People and memberships", Kind.BALANCES: "Opening balances"}
 
 
 class UploadForm(Form):
     """A file, and what it is about."""
 
-    kind = RadioField("What the file has", choices=[SelectChoice(kind.value, label) for kind, label in KINDS.items()])
+    kind = RadioField("What the file has", choices=[SelectChoice(str(kind), label) for kind, label in KINDS.items()])
     file = FileField(
         "File", [FileRequired("Choose a file.")], render_kw={"accept": ".csv,text/csv"},
         description=f"CSV in UTF-8 with commas or semicolons, up to {MAX_FILE_BYTES >> 20} MB. The command spp import"

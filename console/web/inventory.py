@@ -16,15 +16,16 @@ from models.catalogue import items as inventory
 from models.catalogue.clubs import Club
 from models.catalogue.items import GoodAt, Item, ItemKind, SessionType
 from models.catalogue.tables import SessionBucket
+from runtime.language import Texts, noted, say
 
 pages = Pages("inventory", __name__, url_prefix="/inventory")
 
-KINDS = {ItemKind.SCHEDULER_BUCKET.value: "Scheduler Bucket", ItemKind.OTHER.value: "Other"}
-ABOUT_KINDS = {
+KINDS: Texts = {ItemKind.SCHEDULER_BUCKET.value: "Scheduler Bucket", ItemKind.OTHER.value: "Other"}
+ABOUT_KINDS: Texts = {
     ItemKind.SCHEDULER_BUCKET.value: "Scheduler Bucket: adds sessions to a member's account",
     ItemKind.OTHER.value: "Other: anything else that is sold",
 }
-TYPES = {SessionType.CLASS.value: "Class", SessionType.PERSONAL_TRAINING.value: "Personal Training"}
+TYPES: Texts = {SessionType.CLASS.value: "Class", SessionType.PERSONAL_TRAINING.value: "Personal Training"}
 
 
 PLACES = {
@@ -41,7 +42,7 @@ class ItemForm(EditForm):
     kind = RadioField("Kind", choices=ABOUT_KINDS, default=ItemKind.SCHEDULER_BUCKET.value)
     session_type = SelectField(
         "Session type",
-        choices={"": "Choose", **TYPES},
+        choices={"": noted("Choose"), **TYPES},
         description="What the sessions are good for. It counts for Scheduler Buckets only.",
     )
     good_at = RadioField(
@@ -85,7 +86,7 @@ def new() -> Answer:
         item = inventory.create_item(database(), **_given(form))
         sort = ", ".join([KINDS[item.kind], *([TYPES[item.session_type]] if item.session_type else [])])
         log("create item", f"{named(item)}: {sort}")
-        return f"{item.name} is added.", url_for(".overview")
+        return say("{name} is added.", name=item.name), url_for(".overview")
 
     return form.submitted(act) or _list("item", form=form)
 
@@ -99,13 +100,13 @@ def edit(item_id: int) -> Answer:
     def save() -> tuple[str, str]:
         with edited(item, "edit item", "name", "kind", "session_type", "good_at", "club_ids"):
             inventory.edit_item(database(), item, **_given(form))
-        return f"{item.name} {_retired_or_back(item, then)}", url_for(".overview")
+        return _retired_or_back(item, then), url_for(".overview")
 
     def delete() -> tuple[str, str]:
         name, subject = item.name, named(item)
         inventory.delete_item(database(), item)
         log("delete item", subject)
-        return f"{name} is deleted.", url_for(".overview")
+        return say("{name} is deleted.", name=name), url_for(".overview")
 
     # An item is deleted whatever else was typed.
     answer = form.done(delete) if form.is_submitted() and then == "delete" else form.submitted(save)
@@ -117,12 +118,12 @@ def _retired_or_back(item: Item, then: str) -> str:
     if then == "retire":
         item.retire(utc_now())
         log("retire item", named(item))
-        return "is retired: it can be added to no further offer."
+        return say("{name} is retired: it can be added to no further offer.", name=item.name)
     if then == "bring-back":
         item.bring_back()
         log("bring back item", named(item))
-        return "can be added to offers again."
-    return "is saved."
+        return say("{name} can be added to offers again.", name=item.name)
+    return say("{name} is saved.", name=item.name)
 
 
 def _given(form: ItemForm) -> dict[str, Any]:

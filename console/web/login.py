@@ -96,7 +96,7 @@ def _half_logged_in() -> Staff | None:
 
 def _logged_in(person: Staff) -> ResponseReturnValue:
     begin_session(person)
-    return redirect(_local(request.args.get("next")) or url_for("start.home"))
+    return redirect(local_target(request.args.get("next")) or url_for("start.home"))
 
 
 def _refused(template: str, form: Form, refusal: SppError) -> ResponseReturnValue:
@@ -131,7 +131,7 @@ def log_out() -> ResponseReturnValue:
     return redirect(url_for("login.log_in"))
 
 
-def _local(target: str | None) -> str | None:
+def local_target(target: str | None) -> str | None:
     """The target if it is a page of ours, which closes the open redirect.
 
     Browsers read a backslash as a slash and leave out tabs and line breaks, so a target with any of them is refused.

@@ -14,8 +14,9 @@ from models.catalogue.terms import PART_PAYMENTS
 from models.errors import NotFound
 from models.members.memberships import held_by_term
 from models.wording import Given, price
+from runtime.language import Texts, say
 
-STATES = {
+STATES: Texts = {
     OfferState.DRAFT.value: "Draft",
     OfferState.PUBLISHED.value: "Published",
     OfferState.RETIRED.value: "Retired",
@@ -99,9 +100,9 @@ def next_step(offer: Offer) -> str | None:
     if offer.state != OfferState.DRAFT:
         return None
     if not offer.buckets and not offer.terms:
-        return "Add the session items that members get with Manage Session Buckets, then a payment term."
+        return say("Add the session items that members get with Manage Session Buckets, then a payment term.")
     if not offer.terms:
-        return "Add a payment term: what the dues are, and how often they fall due."
+        return say("Add a payment term: what the dues are, and how often they fall due.")
     if offer.buckets and not any(entry.quantity for term in offer.terms for entry in term.bucket_terms):
-        return "Edit the payment terms, and say how many sessions each payment gives."
-    return str(offer.why_not_buyable or "Publish the offer, so that members can sign up for it.")
+        return say("Edit the payment terms, and say how many sessions each payment gives.")
+    return str(offer.why_not_buyable or say("Publish the offer, so that members can sign up for it."))

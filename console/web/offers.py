@@ -18,6 +18,7 @@ from models.catalogue import offers
 from models.catalogue.tables import Offer, PaymentTerm, SessionBucket
 from models.members.memberships import held_by_term
 from models.staff import actions
+from runtime.language import noted, say
 
 pages = Pages("offers", __name__, url_prefix="/offers")
 pages.register_blueprint(buckets.pages)
@@ -53,7 +54,7 @@ def _list(template: str, **window: object) -> Answer:
         rows=[(*row, sum(held.get(term.id, 0) for term in row[0].terms)) for row in database().execute(query)],
         counts=counts,
         state=state,
-        states={"": "All", **STATES},
+        states={"": noted("All"), **STATES},
         kinds=KINDS,
         **window,
     )
@@ -67,7 +68,7 @@ def new() -> Answer:
     def act() -> tuple[str, str]:
         offer = offers.create(database(), form.text("name"))
         actions.log(database(), actor(), "create offer", named(offer))
-        text = f"{offer.name} is a draft now: add what it is made of, then publish it."
+        text = say("{name} is a draft now: add what it is made of, then publish it.", name=offer.name)
         return text, url_for(".show", offer_id=offer.id)
 
     return form.submitted(act) or _list("new", form=form)
@@ -89,38 +90,44 @@ def rename(offer_id: int) -> Answer:
         edit = Edit(offer, "name")
         offers.rename(database(), offer, form.text("name"))
         edit.log("rename offer", f"offer {offer.id}")
-        return f"The offer is called {offer.name} now.", url_for(".show", offer_id=offer.id)
+        return say("The offer is called {name} now.", name=offer.name), url_for(".show", offer_id=offer.id)
 
-    title = f"Rename {offer.name}"
-    return form.submitted(act) or offer_page.page(offer, "named", form=form, title=title, button="Save")
+    title = say("Rename {name}", name=offer.name)
+    return form.submitted(act) or offer_page.page(offer, "named", form=form, title=title, button=say("Save"))
 
 
 @pages.form("/<id:offer_id>/copy", Role.MANAGER)
 def copy(offer_id: int) -> Answer:
     """Make a draft with all that can still be sold of an offer."""
     offer = the_offer(offer_id, lock=request.method == "POST")
-    form = NameForm(name=f"Copy of {offer.name}"[:200])
+    form = NameForm(name=say("Copy of {name}", name=offer.name)[:200])
 
     def act() -> tuple[str, str]:
         draft = offers.copy(database(), offer, form.text("name"))
         actions.log(database(), actor(), "copy offer", f"{named(offer)} to {named(draft)}")
-        text = f"{draft.name} is a draft with the session buckets and payment terms of {offer.name}."
+        text = say(
+            "{name} is a draft with the session buckets and payment terms of {offer}.",
+            name=draft.name,
+            offer=offer.name,
+        )
         return text, url_for(".show", offer_id=draft.id)
 
-    title = f"Copy {offer.name}"
-    return form.submitted(act) or offer_page.page(offer, "named", form=form, title=title, button="Make the copy")
+    title = say("Copy {name}", name=offer.name)
+    return form.submitted(act) or offer_page.page(offer, "named", form=form, title=title, button=say("Make the copy"))
 
 
 @pages.button("/<id:offer_id>/publish", Role.MANAGER)
 def publish(offer_id: int) -> Answer:
     """Put a draft on sale, or a retired offer back on sale."""
-    return _change(offer_id, Offer.publish, "publish offer", "is on sale.")
+    return _change(offer_id, Offer.publish, "publish offer", noted("{name} is on sale."))
 
 
 @pages.button("/<id:offer_id>/retire", Role.MANAGER)
 def retire(offer_id: int) -> Answer:
     """Take an offer off sale."""
-    return _change(offer_id, Offer.retire, "retire offer", "is off sale. Memberships that bought it go on.")
+    return _change(
+        offer_id, Offer.retire, "retire offer", noted("{name} is off sale. Memberships that bought it go on.")
+    )
 
 
 def _change(offer_id: int, change: Callable[[Offer], None], verb: str, text: str) -> Answer:
@@ -130,7 +137,7 @@ def _change(offer_id: int, change: Callable[[Offer], None], verb: str, text: str
         edit = Edit(offer, "state")
         change(offer)
         edit.log(verb, named(offer))
-        return f"{offer.name} {text}"
+        return say(text, name=offer.name)
 
     return pressed(act, url_for(".show", offer_id=offer_id))
 
@@ -144,7 +151,9 @@ def delete(offer_id: int) -> Answer:
     def act() -> tuple[str, str]:
         actions.log(database(), actor(), "delete offer", named(offer))
         offers.delete(database(), offer)
-        return f"The draft {name} is deleted.", url_for(".overview")
+        return say("The draft {name} is deleted.", name=name), url_for(".overview")
 
-    text = f"The draft {name} with its session buckets and payment terms. Nobody has bought it."
-    return form.submitted(act) or offer_page.page(offer, "delete", form=form, title=f"Delete {name}?", text=text)
+    text = say("The draft {name} with its session buckets and payment terms. Nobody has bought it.", name=name)
+    return form.submitted(act) or offer_page.page(
+        offer, "delete", form=form, title=say("Delete {name}?", name=name), text=text
+    )

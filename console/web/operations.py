@@ -99,7 +99,7 @@ def _drawn(every: str, moved: Sequence[traffic.Moved]) -> Chart:
     zone = house_zone()
     return chart(
         every,
-        clock(moved[0].at, zone, "h:mm a"),
+        clock(moved[0].at, zone, seconds=False),
         "now",
         received=[one.received for one in moved],
         credited=[one.credited for one in moved],

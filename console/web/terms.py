@@ -38,28 +38,29 @@ from models.errors import SessionsRefused, SppError
 from models.members.memberships import held_by_term
 from models.staff import actions
 from models.wording import Given, amount, currency_code, minor_units
+from runtime.language import Texts, in_english
 
 pages = Pages("terms", __name__, url_prefix="/<id:offer_id>/terms")
 
-INTERVALS = {
+INTERVALS: Texts = {
     Interval.WEEK.value: "Weeks",
     Interval.MONTH.value: "Months",
     Interval.YEAR.value: "Years",
     Interval.ONCE.value: "Once, at sign-up",
 }
 
-PARTIALS = {
+PARTIALS: Texts = {
     Partial.PROPORTIONAL.value: "Proportional: the same part of the sessions, rounded up",
     Partial.FULL.value: "Full: all the sessions",
     Partial.NONE.value: "None: no sessions",
 }
-RELEASE_CHOICES = {
+RELEASE_CHOICES: Texts = {
     Release.AT_ONCE.value: "At once",
     Release.MONTHLY.value: "Monthly: the session quantity each month",
     Release.WEEKLY.value: "Weekly: the session quantity each Monday",
     Release.TIMES.value: "Several times: the session quantity each time",
 }
-SESSION_FIELDS = {"quantity": "Session Quantity", "days_to_expire": "Days to Expire"}
+SESSION_FIELDS: Texts = {"quantity": "Session Quantity", "days_to_expire": "Days to Expire"}
 
 
 class TermForm(EditForm):
@@ -133,7 +134,9 @@ def new(offer_id: int) -> Answer:
         with offer.stays_buyable():
             term = offers.add_term(database(), offer, **_given(form))
             offers.set_buckets(term, _sessions(form, offer))
-        actions.log(database(), actor(), "add payment term", f"{_named(offer, term)}: {on_sale.summary(term)}")
+        actions.log(
+            database(), actor(), "add payment term", f"{_named(offer, term)}: {in_english(on_sale.summary)(term)}"
+        )
         return f"{term.name} is added.", _card(offer, term)
 
     return form.submitted(act) or page(offer, "term", form=form, session_fields=SESSION_FIELDS)

@@ -8,16 +8,18 @@ from wtforms import RadioField, SelectChoice, SelectField
 from console.request import actor, database, utc_now
 from console.web.access import Answer, Pages, Role
 from console.web.fields import text_field
+from console.web.formats import words
 from console.web.forms import Form, page
 from models.database.naming import MAX_NAME_LENGTH
 from models.errors import SppError
 from models.staff import tokens
 from models.staff.accounts import Staff
 from models.staff.tokens import ApiToken, TokenScope
+from runtime.language import Texts, say
 
 pages = Pages("tokens", __name__, url_prefix="/tokens")
 
-MAY = {
+MAY: Texts = {
     TokenScope.READ: "Read",
     TokenScope.WRITE: "Read and write, as far as the role of its account allows: redeem, sign up, build offers",
 }
@@ -36,7 +38,7 @@ class TokenForm(Form):
         description="Give a program an account of its own, such as one for the desk, and it can do no more than that.",
     )
     scope = RadioField(
-        "It may", choices=[SelectChoice(scope.value, text) for scope, text in MAY.items()], default=TokenScope.READ
+        "It may", choices=[SelectChoice(str(scope), text) for scope, text in MAY.items()], default=TokenScope.READ
     )
 
 
@@ -68,7 +70,7 @@ def revoke(token_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         tokens.revoke(database(), token_id, by=actor(), now=utc_now())
-        return f"{token.name} is revoked.", url_for(".overview")
+        return say("{name} is revoked.", name=token.name), url_for(".overview")
 
     return form.submitted(act) or _page("revoke", token=token, form=form)
 
@@ -76,7 +78,7 @@ def revoke(token_id: int) -> Answer:
 def _owners() -> list[SelectChoice]:
     """The accounts that a token can act as: those in use."""
     active = select(Staff).where(Staff.disabled_at.is_(None)).order_by(Staff.email)
-    return [SelectChoice(one.id, f"{one.email}, {one.role}") for one in database().scalars(active)]
+    return [SelectChoice(one.id, f"{one.email}, {words(one.role)}") for one in database().scalars(active)]
 
 
 def _page(template: str, **window: object) -> Answer:

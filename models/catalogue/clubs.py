@@ -11,6 +11,7 @@ from models.database.base import Base, Currency, Id, MinorUnits, one_of
 from models.database.naming import name_given, named_once, unless_in_use
 from models.errors import ClubInUse, NegativeNumber, NotPositive, NumberTooLarge, WrongTimeZone
 from models.wording import counted, currency_code, money
+from runtime.language import ENGLISH, Spoken
 
 REFUND_FEE_PERCENT, REFUND_FEE_MOST_MINOR = 5, 1000
 """What a new club keeps its refund fees to, unless somebody says otherwise."""
@@ -49,6 +50,7 @@ class Club(Base):
             f"refund_fee_percent BETWEEN 0 AND {MAX_REFUND_FEE_PERCENT} AND refund_fee_most_minor >= 0", "refund_fee"
         ),
         CheckConstraint(one_of("use_while_overdue", UseWhileOverdue), "use_while_overdue"),
+        CheckConstraint(one_of("locale", Spoken), "locale"),
         CheckConstraint(f"overdue_grace_days BETWEEN 1 AND {MAX_OVERDUE_GRACE_DAYS}", "overdue_grace_days"),
     )
 
@@ -69,6 +71,8 @@ class Club(Base):
     """For how many local days after the one on which dues failed, if use is for a `grace`."""
     apply_announcements: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether ends of memberships that the payment provider announces apply by themselves."""
+    locale: Mapped[str] = mapped_column(String(5), server_default=ENGLISH)
+    """In which language and formats people of the club see pages, unless they chose another one."""
 
 
 _MEMBERSHIPS = text("""
@@ -95,6 +99,7 @@ class ClubFields(TypedDict, total=False):
     use_while_overdue: UseWhileOverdue
     overdue_grace_days: int
     apply_announcements: bool
+    locale: Spoken
 
 
 FIELDS = tuple(ClubFields.__annotations__)
@@ -106,7 +111,7 @@ def create_club(
     refund_fee_percent: int = REFUND_FEE_PERCENT, refund_fee_most_minor: int = REFUND_FEE_MOST_MINOR,
     use_while_frozen: bool = False,
     use_while_overdue: UseWhileOverdue = UseWhileOverdue.WARN, overdue_grace_days: int = OVERDUE_GRACE_DAYS,
-    apply_announcements: bool = False,
+    apply_announcements: bool = False, locale: Spoken = Spoken.EN_US,
 ) -> Club:  # fmt: skip
     """Make a club.
 
@@ -127,6 +132,7 @@ def create_club(
         use_while_overdue=use_while_overdue.value,
         overdue_grace_days=overdue_grace_days,
         apply_announcements=apply_announcements,
+        locale=locale.value,
     )
     with named_once(session, "a club", club.name):
         session.add(club)
@@ -157,6 +163,7 @@ def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> No
         club.use_while_frozen = changed.get("use_while_frozen", club.use_while_frozen)
         club.use_while_overdue, club.overdue_grace_days = use.value if use else club.use_while_overdue, days
         club.apply_announcements = changed.get("apply_announcements", club.apply_announcements)
+        club.locale = Spoken(changed.get("locale", club.locale)).value
 
 
 _ITEMS = text("SELECT string_agg(name, ', ' ORDER BY name) FROM items WHERE :club = ANY(club_ids)")

@@ -9,6 +9,7 @@ from models.catalogue import terms
 from models.catalogue.clubs import Club
 from models.catalogue.tables import BucketTerms, Offer, OfferState, PaymentTerm, SessionBucket
 from models.wording import Given
+from runtime.language import say
 
 _PARTS = (
     selectinload(Offer.buckets).joinedload(SessionBucket.item),
@@ -51,4 +52,4 @@ def summary(term: PaymentTerm, item_ids: Collection[int] | None = None) -> str:
     most, offered = term.offer.max_buckets, sum(part.quantity > 0 for part in parts)
     if item_ids is not None or len(term.offer.buckets) == 1 or most >= offered:
         return said
-    return f"{said.removesuffix('.')}; the member picks at most {most} of these."
+    return say("{said}; the member picks at most {most} of these.", said=said.removesuffix("."), most=most)

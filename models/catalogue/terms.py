@@ -9,6 +9,7 @@ from typing import Protocol
 
 from models.errors import NotReleased, OnEndDaysMissing, ReleaseTimesMissing
 from models.wording import Given, counted, every, joined, lasting, money, sessions_of
+from runtime.language import Texts, noted, say, say_n
 
 
 class Interval(StrEnum):
@@ -124,9 +125,12 @@ def release_times(interval: Interval, interval_count: int, release: Release, tim
         Release.TIMES: interval != Interval.ONCE,
     }
     if not fits.get(release, True):
-        needs = {Release.MONTHLY: "dues for more than a month", Release.WEEKLY: "dues for more than a week"}
-        advice = needs.get(release, "dues that fall due again and again")
-        raise NotReleased(how=RELEASES[release].lower(), every=every(interval, interval_count), needs=advice)
+        needs = {
+            Release.MONTHLY: noted("dues for more than a month"),
+            Release.WEEKLY: noted("dues for more than a week"),
+        }
+        advice = needs.get(release, noted("dues that fall due again and again"))
+        raise NotReleased(how=say(RELEASES[release]).lower(), every=every(interval, interval_count), needs=advice)
     if release != Release.TIMES:
         return None
     if times is None or not 2 <= times <= MAX_RELEASE_TIMES:
@@ -143,14 +147,14 @@ def on_end_days(on_end: OnEnd, days: int | None) -> int | None:
     return days
 
 
-RELEASES = {
+RELEASES: Texts = {
     Release.AT_ONCE.value: "At once",
     Release.MONTHLY.value: "Monthly",
     Release.WEEKLY.value: "Weekly",
     Release.TIMES.value: "Several times",
 }
 """Each release as people call it."""
-PART_PAYMENTS = {
+PART_PAYMENTS: Texts = {
     Partial.PROPORTIONAL.value: "The same part of the sessions, rounded up",
     Partial.FULL.value: "All the sessions",
     Partial.NONE.value: "No sessions",
@@ -158,13 +162,13 @@ PART_PAYMENTS = {
 """What a payment for a part of the interval gives."""
 
 
-FROZEN_DUES = {
+FROZEN_DUES: Texts = {
     FrozenDues.NOTHING.value: "Nothing: it is the fee of the freeze",
     FrozenDues.PART.value: "The part of the sessions that it pays for",
     FrozenDues.FULL.value: "As at any other time",
 }
 """What a payment on a frozen day gives."""
-ON_END = {
+ON_END: Texts = {
     OnEnd.KEEP.value: "Usable until their own day",
     OnEnd.LAST_DAY.value: "Usable until the last day of the membership",
     OnEnd.DAYS.value: "Usable for some days after the last day of the membership",
@@ -175,23 +179,40 @@ ON_END = {
 def on_end_words(terms: TermRules) -> str:
     """What becomes of unused sessions at the end, as people call it."""
     if terms.on_end == OnEnd.DAYS:
-        return f"Usable for {counted(terms.on_end_days or 0, 'day')} after the last day of the membership"
-    return ON_END[terms.on_end]
+        return say_n(
+            "Usable for {n} day after the last day of the membership",
+            "Usable for {n} days after the last day of the membership",
+            terms.on_end_days or 0,
+        )
+    return say(ON_END[terms.on_end])
 
 
 def frozen_words(terms: TermRules) -> str:
     """What dues give that are paid while a membership is frozen, in a sentence."""
-    given = {
-        FrozenDues.NOTHING: "give no sessions: they are the fee of the freeze",
-        FrozenDues.PART: "give the part of the sessions that they pay for",
-        FrozenDues.FULL: "give sessions as at any other time",
-    }[FrozenDues(terms.frozen_dues)]
-    return f"Dues paid while the membership is frozen {given}."
+    match FrozenDues(terms.frozen_dues):
+        case FrozenDues.NOTHING:
+            return say("Dues paid while the membership is frozen give no sessions: they are the fee of the freeze.")
+        case FrozenDues.PART:
+            return say("Dues paid while the membership is frozen give the part of the sessions that they pay for.")
+        case FrozenDues.FULL:
+            return say("Dues paid while the membership is frozen give sessions as at any other time.")
 
 
 def ended_words(terms: TermRules) -> str:
     """What becomes of unused sessions when a membership ends, in a sentence."""
-    return f"When the membership ends, unused sessions are {on_end_words(terms).replace('Usable', 'usable')}."
+    match OnEnd(terms.on_end):
+        case OnEnd.KEEP:
+            return say("When the membership ends, unused sessions are usable until their own day.")
+        case OnEnd.LAST_DAY:
+            return say("When the membership ends, unused sessions are usable until the last day of the membership.")
+        case OnEnd.DAYS:
+            return say_n(
+                "When the membership ends, unused sessions are usable for {n} day after the last day of "
+                "the membership.",
+                "When the membership ends, unused sessions are usable for {n} days after the last day of "
+                "the membership.",
+                terms.on_end_days or 0,
+            )
 
 
 def life_words(terms: TermRules) -> str:
@@ -206,7 +227,9 @@ def summary(terms: TermRules, currency: str, given: Iterable[Given]) -> str:
     sessions a month, 12 times (30 days each).`
     """
     parts = [gives(terms, part) for part in given if part.quantity]
-    said = f"{payment(terms, currency)} gives {joined(parts) or 'no sessions'}."
+    said = say(
+        "{payment} gives {sessions}.", payment=payment(terms, currency), sessions=joined(parts) or say("no sessions")
+    )
     return said[0].upper() + said[1:]
 
 
@@ -214,10 +237,16 @@ def payment(terms: TermRules, currency: str) -> str:
     """The payment that is due each time: `each $89.00 monthly payment`."""
     dues = money(terms.dues_minor, currency)
     if terms.interval == Interval.ONCE:
-        return f"the one-time {dues} payment"
-    if terms.interval_count == 1:
-        return f"each {dues} {terms.interval}ly payment"
-    return f"each {dues} payment {every(terms.interval, terms.interval_count)}"
+        return say("the one-time {dues} payment", dues=dues)
+    if terms.interval_count > 1:
+        return say("each {dues} payment {every}", dues=dues, every=every(terms.interval, terms.interval_count))
+    match Interval(terms.interval):
+        case Interval.WEEK:
+            return say("each {dues} weekly payment", dues=dues)
+        case Interval.MONTH:
+            return say("each {dues} monthly payment", dues=dues)
+        case _:
+            return say("each {dues} yearly payment", dues=dues)
 
 
 def gives(terms: TermRules, part: Given) -> str:
@@ -227,13 +256,17 @@ def gives(terms: TermRules, part: Given) -> str:
 
 def release_words(terms: TermRules) -> str:
     """The release as people call it: `4 times`, `Monthly`."""
-    return f"{terms.release_times} times" if terms.release == Release.TIMES else RELEASES[terms.release]
+    if terms.release == Release.TIMES:
+        return counted(terms.release_times or 0, "time")
+    return say(RELEASES[terms.release])
 
 
 def released(terms: TermRules, days_to_expire: int) -> str:
     """When they are released and how long they last, to follow the sessions: ` a month, 12 times (30 days each)`."""
-    each = " each" if days_to_expire and terms.release != Release.AT_ONCE else ""
-    return f"{released_when(terms)} ({lasting(days_to_expire)}{each})"
+    lasts = lasting(days_to_expire)
+    if days_to_expire and terms.release != Release.AT_ONCE:
+        lasts = say("{days} each", days=lasts)
+    return f"{released_when(terms)} ({lasts})"
 
 
 def released_when(terms: TermRules) -> str:
@@ -241,11 +274,23 @@ def released_when(terms: TermRules) -> str:
     match terms.release:
         case Release.MONTHLY:
             months = terms.interval_count * (12 if terms.interval == Interval.YEAR else 1)
-            return f" a month, {months} times"
+            return say(" a month, {n} times", n=months)
         case Release.WEEKLY:
-            return " a week, on Mondays"
+            return say(" a week, on Mondays")
         case Release.TIMES:
-            span = terms.interval if terms.interval_count == 1 else f"{terms.interval_count} {terms.interval}s"
-            return f", {terms.release_times} times over the {span}"
+            count, times = terms.interval_count, terms.release_times
+            match Interval(terms.interval):
+                case Interval.WEEK:
+                    return say_n(
+                        ", {times} times over the week", ", {times} times over the {n} weeks", count, times=times
+                    )
+                case Interval.MONTH:
+                    return say_n(
+                        ", {times} times over the month", ", {times} times over the {n} months", count, times=times
+                    )
+                case _:
+                    return say_n(
+                        ", {times} times over the year", ", {times} times over the {n} years", count, times=times
+                    )
         case _:
             return ""

@@ -1,6 +1,6 @@
 """Every error that the rules raise, by subject: `from models.errors import TooFewSessions`.
 
-Imports nothing else of ours. An error's docstring is its message, which says what to do.
+Imports nothing else of ours but the language. An error's docstring is its message, which says what to do.
 """
 
 from models.errors.base import *

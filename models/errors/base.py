@@ -1,13 +1,16 @@
 """What all errors share: the docstring is the message, filled with the details given when the error is raised.
 
 An error names the form field that it belongs to, and the HTTP status that answers it. Its details stay values for
-programs; days are put into words in the message alone.
+programs; days are put into words in the message alone. The message is in the language of whoever is answered, with
+those of its details that the catalogues know (`what="offer"`).
 """
 
 from collections.abc import Mapping
 from datetime import date
 from types import MappingProxyType
 from typing import Any, ClassVar
+
+from runtime.language import day_of, say
 
 
 class SppError(Exception):
@@ -35,9 +38,16 @@ class SppError(Exception):
         self.field = field or self.field
         self.details = details
         sentence = " ".join((type(self).__doc__ or "").split())
-        super().__init__(sentence.format(**{name: _in_words(value) for name, value in details.items()}, **words))
+        values = {name: _in_words(name, value) for name, value in details.items()}
+        super().__init__(say(sentence).format(**values, **words))
 
 
-def _in_words(value: Any) -> Any:
-    """A day as people write it, such as `Jan 31, 2027`; all else as it is."""
-    return f"{value:%b} {value.day}, {value.year}" if type(value) is date else value
+WORDED = frozenset({"advice", "consequence", "further", "needs", "reason", "state", "uses", "verb", "what", "why"})
+"""The details that are words of ours, not of people: translated where the catalogues have them."""
+
+
+def _in_words(name: str, value: Any) -> Any:
+    """A day as people write it, such as `Jan 31, 2027`; words of ours in the language of the message."""
+    if type(value) is date:
+        return day_of(value)
+    return say(str(value)) if name in WORDED and isinstance(value, str) else value

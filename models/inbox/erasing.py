@@ -19,6 +19,7 @@ from models.members.memberships import Member, with_merged
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted
+from runtime.language import in_english
 
 SHORTEST = 3
 """Letters of a part of a name, from which on it is looked for by itself."""
@@ -130,7 +131,7 @@ def erase(
     answers = session.connection().execute(_ANSWERS, values).rowcount
     session.execute(_FILES, values)
     erased = Erased(member_id, events, size, acts, answers, session.scalars(_SEALED, values).one())
-    actions.log(session, by, "erase member", erased.words, member_id=member_id, reason=reason)
+    actions.log(session, by, "erase member", in_english(lambda: erased.words)(), member_id=member_id, reason=reason)
     return erased
 
 

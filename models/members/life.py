@@ -34,6 +34,7 @@ from models.members.memberships import Membership, lock_member
 from models.staff import actions
 from models.staff.actions import Action, Actor
 from models.wording import day_of
+from runtime.language import Texts
 
 MAX_FREEZE, MAX_CLOSURE, MAX_YEARS = timedelta(days=3 * 366), timedelta(days=366), 5
 
@@ -54,7 +55,7 @@ class Scope(StrEnum):
     PERSONAL_TRAINING = "personal_training"
 
 
-SCOPES = {Scope.CLASS: "Classes", Scope.PERSONAL_TRAINING: "Personal training", Scope.ALL: "All sessions"}
+SCOPES: Texts = {Scope.CLASS: "Classes", Scope.PERSONAL_TRAINING: "Personal training", Scope.ALL: "All sessions"}
 """Each as people call it."""
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.items import ItemKind
 from models.catalogue.tables import OfferState
+from runtime.language import Texts, say
 
 
 class StepName(StrEnum):
@@ -37,7 +38,7 @@ class Hurdle(StrEnum):
     NOTHING_CAME = "nothing_came"
 
 
-WORDS = {
+WORDS: Texts = {
     StepName.CLUB: "Add your club",
     StepName.ITEMS: "Add the session items",
     StepName.OFFER: "Publish an offer",
@@ -45,7 +46,7 @@ WORDS = {
     StepName.MEMBERS: "Bring in your members",
     StepName.PAYMENT: "Credit the first payment",
 }
-HURDLES = {
+HURDLES: Texts = {
     Hurdle.NO_REFERENCE: "Give a membership its billing reference, so that its payments find it",
     Hurdle.IN_REVIEW: "A payment came and is in review: look why",
     Hurdle.NO_EFFECT: "An event came and has no effect: look why",
@@ -68,7 +69,7 @@ class Step(NamedTuple):
     @property
     def hint(self) -> str:
         """What to do about the hurdle; empty without one."""
-        return HURDLES[self.hurdle] if self.hurdle else ""
+        return say(HURDLES[self.hurdle]) if self.hurdle else ""
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,12 @@ def first_steps(session: Session, *, has_endpoint: bool) -> FirstSteps | None:
         StepName.ENDPOINT: has_endpoint, StepName.MEMBERS: found.members,
     }  # fmt: skip
     at = {StepName.OFFER: found.draft}
-    steps = [Step(name, WORDS[name], is_done, at=at.get(name)) for name, is_done in done.items()]
+    steps = [Step(name, say(WORDS[name]), is_done, at=at.get(name)) for name, is_done in done.items()]
     hurdle = (
         Hurdle.IN_REVIEW if found.in_review
         else Hurdle.NO_EFFECT if found.no_effect
         else Hurdle.NOTHING_CAME if found.reference
         else Hurdle.NO_REFERENCE
     )  # fmt: skip
-    last = Step(StepName.PAYMENT, WORDS[StepName.PAYMENT], False, hurdle, found.membership)
+    last = Step(StepName.PAYMENT, say(WORDS[StepName.PAYMENT]), False, hurdle, found.membership)
     return FirstSteps([*steps, last])

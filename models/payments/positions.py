@@ -22,6 +22,7 @@ from models.payments.reviews import Reason, ReviewReason
 from models.payments.shares import Division
 from models.payments.worth import first_day
 from models.wording import day_of
+from runtime.language import in_english
 
 NO_DUES = frozenset(
     {
@@ -134,6 +135,7 @@ class Position:
         return list(dict.fromkeys([*named, *(one for line in lines for one in line.references)]))
 
 
+@in_english
 def read(session: Session, roots: Collection[int], *, decide: bool = False) -> list[Position]:
     """The positions of these payments in the order of ids. The payments stay locked until the transaction ends.
 

@@ -27,8 +27,10 @@ from models.payments.positions import Position
 from models.payments.recorded import FACTS_PER_EVENT, EventFacts
 from models.payments.references import PaymentState
 from models.wording import money
+from runtime.language import in_english
 
 
+@in_english
 def take_in(session: Session, events: Sequence[EventFacts], *, now: datetime, late_credit: timedelta) -> dict[int, str]:
     """Record the facts of events and settle every payment that they name.
 
@@ -65,6 +67,7 @@ def take_in(session: Session, events: Sequence[EventFacts], *, now: datetime, la
     }
 
 
+@in_english
 def settle(session: Session, roots: Collection[int], *, now: datetime, late_credit: timedelta) -> list[Position]:
     """Make the ledger and the review show what the facts of these payments say. Idempotent.
 
@@ -328,6 +331,7 @@ _MATCHED = text("""
 """)
 
 
+@in_english
 def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, limit: int = 500) -> int:
     """Settle up to `limit` payments that found a membership since, or whose worth was changed. Returns how many."""
     roots = list(session.scalars(_MATCHED, {"limit": limit}))
@@ -336,6 +340,7 @@ def settle_matched(session: Session, *, now: datetime, late_credit: timedelta, l
     return len(roots)
 
 
+@in_english
 def settle_closures(
     session: Session, *, now: datetime, late_credit: timedelta, limit: int = closure_walk.BATCH
 ) -> bool:
@@ -358,6 +363,7 @@ class Compared(NamedTuple):
     or their worth or days were changed."""
 
 
+@in_english
 def compare(session: Session, roots: Collection[int]) -> Compared:
     """What settling these payments would change. Writes nothing; the payments stay locked."""
     read = positions.read(session, roots)

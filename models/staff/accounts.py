@@ -33,6 +33,7 @@ from models.database.naming import MAX_NAME_LENGTH, email_given, name_given
 from models.errors import LastAdmin, NotFound, PasswordIsLoginName, PasswordTooShort, StaffExists
 from models.staff import actions
 from models.staff.actions import Actor
+from runtime.language import Spoken
 
 MIN_PASSWORD_LENGTH = 12
 SEED_BYTES = 20
@@ -90,6 +91,7 @@ class Staff(Base):
             f"(second_factor IS NULL) = (second_factor_step IS NULL) AND length(second_factor) = {SEED_BYTES}",
             "second_factor",
         ),
+        CheckConstraint(one_of("locale", Spoken), "locale"),
     )
 
     id: Mapped[Id]
@@ -111,6 +113,8 @@ class Staff(Base):
     if TYPE_CHECKING:
         club_ids: list[int] | None
         """The clubs that it is bound to: what it sees and does is theirs. None: all clubs."""
+    locale: Mapped[str | None] = mapped_column(String(5))
+    """The language and formats that the person chose; None for those of the club."""
 
     @property
     def active(self) -> bool:
@@ -227,6 +231,11 @@ def change_password(session: Session, person: Staff, password: str, *, by: Actor
     person.password_hash = _hash(person.email, password)
     person.password_changed_at = now
     actions.log(session, by, "change password", named(person))
+
+
+def choose_locale(person: Staff, locale: Spoken) -> None:
+    """Shows the person pages in this language from now on. A choice for oneself, so no act for the log."""
+    person.locale = locale.value
 
 
 def verify(person: Staff | None, password: str) -> bool:

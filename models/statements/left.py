@@ -9,6 +9,7 @@ from models.catalogue.items import Item
 from models.members.memberships import Member
 from models.statements import statement
 from models.wording import day_of
+from runtime.language import grouped, say, say_n
 
 
 def left(session: Session, member: Member, item: Item, now: datetime) -> str:
@@ -23,15 +24,22 @@ def left(session: Session, member: Member, item: Item, now: datetime) -> str:
     ]
     total = sum(grant.remaining for grant in held)
     if not total:
-        return f"{member.name} has no {item.name} left."
+        return say("{member} has no {item} left.", member=member.name, item=item.name)
     home = member.memberships[-1].club.time_zone if member.memberships else str(UTC)
     moments = sorted(grant.expires_at for grant in held if grant.expires_at)
-    said = f"{member.name} has {total} {item.name} left"
+    has = {"member": member.name, "item": item.name}
     if not moments:
-        return f"{said}, {'which never expires' if total == 1 else 'which never expire'}."
+        return say_n(
+            "{member} has {n} {item} left, which never expires.", "{member} has {n} {item} left, which never expire.",
+            total, **has,
+        )  # fmt: skip
     first = [grant for grant in held if grant.expires_at == moments[0]]
     day = day_of(days.last_day(moments[0], first[0].time_zone or home))
     soonest = sum(grant.remaining for grant in first)
     if soonest == total:
-        return f"{said}, usable until {day}."
-    return f"{said}: {soonest} usable until {day}, the {'other' if total - soonest == 1 else 'others'} longer."
+        return say("{member} has {total} {item} left, usable until {day}.", total=grouped(total), day=day, **has)
+    return say_n(
+        "{member} has {total} {item} left: {soonest} usable until {day}, the other longer.",
+        "{member} has {total} {item} left: {soonest} usable until {day}, the others longer.",
+        total - soonest, total=grouped(total), soonest=grouped(soonest), day=day, **has,
+    )  # fmt: skip

@@ -24,7 +24,8 @@ from models.members.clocks import clock_of
 from models.members.life import until_words
 from models.members.memberships import Member, refuse_erased
 from models.payments import matches
-from models.wording import day_of, joined, sessions_of
+from models.wording import day_of, joined, sessions_named, sessions_of
+from runtime.language import say, say_n
 
 
 class Reason(StrEnum):
@@ -98,7 +99,7 @@ class Held(NamedTuple):
 
 def _named(item: str) -> str:
     """`Spin sessions`."""
-    return sessions_of(item, 2).partition(" ")[2]
+    return sessions_named(item)
 
 
 _Rule = Callable[[Held, Sequence[Held]], WhyNot | None]
@@ -108,8 +109,12 @@ def _frozen(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if not held.frozen or held.frozen_to is None:
         return None
     until = until_words(held.frozen_to)
-    sentence = f"{sessions_of(held.item, held.frozen)} cannot be used: the membership is frozen until {until}."
-    way_out = "End the freeze today, and they can be used from tomorrow on."
+    sentence = say(
+        "{sessions} cannot be used: the membership is frozen until {until}.",
+        sessions=sessions_of(held.item, held.frozen),
+        until=until,
+    )
+    way_out = say("End the freeze today, and they can be used from tomorrow on.")
     return WhyNot(Reason.FROZEN, sentence, way_out, None if held.frozen_to == OPEN else held.frozen_to)
 
 
@@ -117,43 +122,64 @@ def _overdue(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if not held.overdue or held.overdue_since is None:
         return None
     since = day_of(held.overdue_since)
-    sentence = f"{sessions_of(held.item, held.overdue)} cannot be used: dues are overdue since {since}."
-    way_out = "They can be used when the dues are paid, or now if you give a reason."
+    sentence = say(
+        "{sessions} cannot be used: dues are overdue since {since}.",
+        sessions=sessions_of(held.item, held.overdue),
+        since=since,
+    )
+    way_out = say("They can be used when the dues are paid, or now if you give a reason.")
     return WhyNot(Reason.OVERDUE, sentence, way_out, held.overdue_since)
 
 
 def _elsewhere(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if not held.elsewhere:
         return None
-    sentence = f"{sessions_of(held.item, held.elsewhere)} can be used at {held.elsewhere_at} only, not at this club."
-    way_out = f"Use {_them(held.elsewhere)} there, or give one that is good here by an adjustment."
+    sentence = say(
+        "{sessions} can be used at {clubs} only, not at this club.",
+        sessions=sessions_of(held.item, held.elsewhere), clubs=held.elsewhere_at,
+    )  # fmt: skip
+    way_out = say_n(
+        "Use it there, or give one that is good here by an adjustment.",
+        "Use them there, or give one that is good here by an adjustment.",
+        held.elsewhere,
+    )  # fmt: skip
     return WhyNot(Reason.NOT_AT_THIS_CLUB, sentence, way_out)
 
 
 def _ended(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if not held.expired or held.expired_day is None or held.ended is None:
         return None
-    until = "" if held.expired_day == held.ended else f", and they could be used until {day_of(held.expired_day)}"
-    sentence = (
-        f"The membership of the last {sessions_of(held.item, held.expired)} ended on {day_of(held.ended)}{until}."
-    )
-    way_out = (
-        f"A manager can reopen the membership, or bring {_them(held.expired)} back by extending grant {held.grant_id}."
-    )
+    sessions, ended = sessions_of(held.item, held.expired), day_of(held.ended)
+    sentence = say("The membership of the last {sessions} ended on {ended}.", sessions=sessions, ended=ended)
+    if held.expired_day != held.ended:
+        sentence = say(
+            "The membership of the last {sessions} ended on {ended}, and they could be used until {day}.",
+            sessions=sessions, ended=ended, day=day_of(held.expired_day),
+        )  # fmt: skip
+    way_out = say_n(
+        "A manager can reopen the membership, or bring it back by extending grant {grant}.",
+        "A manager can reopen the membership, or bring them back by extending grant {grant}.",
+        held.expired, grant=held.grant_id,
+    )  # fmt: skip
     return WhyNot(Reason.ENDED, sentence, way_out, held.ended, held.grant_id)
-
-
-def _them(sessions: int) -> str:
-    return "it" if sessions == 1 else "them"
 
 
 def _expired(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if not held.expired or held.expired_day is None:
         return None
-    sentence = f"The last {sessions_of(held.item, held.expired)} expired on {day_of(held.expired_day)}."
-    way_out = f"A manager can bring {_them(held.expired)} back, by extending grant {held.grant_id}."
+    sessions, day = sessions_of(held.item, held.expired), day_of(held.expired_day)
+    sentence = say("The last {sessions} expired on {day}.", sessions=sessions, day=day)
+    way_out = say_n(
+        "A manager can bring it back, by extending grant {grant}.",
+        "A manager can bring them back, by extending grant {grant}.",
+        held.expired, grant=held.grant_id,
+    )  # fmt: skip
     if held.coming and held.coming_day:
-        way_out += f" {held.coming} more can be used from {day_of(held.coming_day)}."
+        more = say_n(
+            "{n} more can be used from {day}.", "{n} more can be used from {day}.",
+            held.coming, day=day_of(held.coming_day),
+        )  # fmt: skip
+        way_out += f" {more}"
     return WhyNot(Reason.EXPIRED, sentence, way_out, held.expired_day, held.grant_id)
 
 
@@ -162,46 +188,57 @@ def _not_yet(held: Held, _: Sequence[Held]) -> WhyNot | None:
         return None
     day = day_of(held.coming_day)
     if held.has_come:
-        sentence = f"There were no {_named(held.item)} at that time: the next came on {day}."
-        return WhyNot(Reason.NOT_YET, sentence, "Say a later time, if it was later.", held.coming_day)
-    sentence = f"The next {sessions_of(held.item, held.coming)} can be used from {day}, not before."
-    return WhyNot(Reason.NOT_YET, sentence, "Come back on that day, or give one by an adjustment.", held.coming_day)
+        sentence = say(
+            "There were no {sessions} at that time: the next came on {day}.", sessions=_named(held.item), day=day
+        )
+        return WhyNot(Reason.NOT_YET, sentence, say("Say a later time, if it was later."), held.coming_day)
+    sentence = say(
+        "The next {sessions} can be used from {day}, not before.", sessions=sessions_of(held.item, held.coming), day=day
+    )
+    way_out = say("Come back on that day, or give one by an adjustment.")
+    return WhyNot(Reason.NOT_YET, sentence, way_out, held.coming_day)
 
 
 def _none_left(held: Held, _: Sequence[Held]) -> WhyNot | None:
     if held.grant_id is None:
         return None
     if held.is_reversed:
-        why, way_out = "their payment was", "They come back when it is paid again."
+        sessions, way_out = _named(held.item), say("They come back when it is paid again.")
+        sentence = say("The last {sessions} were taken back, because their payment was.", sessions=sessions)
         if not held.money_went_back:
-            why, way_out = "their payment counts for none any more", "Where they came from says why."
-        sentence = f"The last {_named(held.item)} were taken back, because {why}."
+            way_out = say("Where they came from says why.")
+            sentence = say(
+                "The last {sessions} were taken back, because their payment counts for none any more.",
+                sessions=sessions,
+            )
         return WhyNot(Reason.NONE_LEFT, sentence, way_out, grant_id=held.grant_id)
-    sentence = f"No {_named(held.item)} are left."
-    return WhyNot(Reason.NONE_LEFT, sentence, "More come with the next payment of the dues.", grant_id=held.grant_id)
+    sentence = say("No {sessions} are left.", sessions=_named(held.item))
+    way_out = say("More come with the next payment of the dues.")
+    return WhyNot(Reason.NONE_LEFT, sentence, way_out, grant_id=held.grant_id)
 
 
 def _other_items(held: Held, others: Sequence[Held]) -> WhyNot | None:
     has = joined([sessions_of(one.item, one.usable) for one in others if one.usable])
     if not has:
         return None
-    sentence = f"There are no {_named(held.item)}, only {has}."
-    return WhyNot(
-        Reason.OTHER_ITEMS, sentence, f"Use one of those, or change the plan to one with {_named(held.item)}."
-    )
+    sessions = _named(held.item)
+    sentence = say("There are no {sessions}, only {others}.", sessions=sessions, others=has)
+    way_out = say("Use one of those, or change the plan to one with {sessions}.", sessions=sessions)
+    return WhyNot(Reason.OTHER_ITEMS, sentence, way_out)
 
 
 def _never_any(held: Held, _: Sequence[Held]) -> WhyNot:
     if held.late_since:
-        way_out = f"Dues are overdue since {day_of(held.late_since)}: they come when those are paid."
+        way_out = say("Dues are overdue since {day}: they come when those are paid.", day=day_of(held.late_since))
     elif held.resting_to:
-        way_out = (
-            f"The membership is frozen until {until_words(held.resting_to)}, and dues of frozen days give none by most "
-            "terms. They come with the first payment of the dues after that."
+        way_out = say(
+            "The membership is frozen until {until}, and dues of frozen days give none by most terms. They come with "
+            "the first payment of the dues after that.",
+            until=until_words(held.resting_to),
         )
     else:
-        way_out = "They come with the first payment of the dues. If that was made, it may wait in review."
-    return WhyNot(Reason.NEVER_ANY, f"There were never any {_named(held.item)}.", way_out)
+        way_out = say("They come with the first payment of the dues. If that was made, it may wait in review.")
+    return WhyNot(Reason.NEVER_ANY, say("There were never any {sessions}.", sessions=_named(held.item)), way_out)
 
 
 _RULES: Sequence[_Rule] = (
@@ -283,7 +320,7 @@ def why_not(
     try:
         refuse_erased(session.get_one(Member, member_id))
     except MemberErased as error:
-        return WhyNot(Reason.ERASED, str(error), "Later payments stand in review.", error.details["day"])
+        return WhyNot(Reason.ERASED, str(error), say("Later payments stand in review."), error.details["day"])
     return _answers(session, member_id, now, at, item_id, club_id).get(item_id)
 
 

@@ -44,7 +44,7 @@ def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session)
     response = manager.post("/clubs", CLUB, "club-1")
     made = posted(response)
     rules = {"refund_fee_percent": 5, "refund_fee_most_minor": 1000, "use_while_frozen": False}
-    standing = {"use_while_overdue": "warn", "overdue_grace_days": 7, "apply_announcements": False}
+    standing = {"use_while_overdue": "warn", "overdue_grace_days": 7, "apply_announcements": False, "locale": "en_US"}
     assert made == {"id": made["id"], **CLUB, **rules, **standing}
     assert response.headers["Location"] == f"/api/v1/clubs/{made['id']}"
     path = f"/clubs/{made['id']}"
@@ -56,7 +56,10 @@ def test_a_club_is_made_and_changed(manager: Caller, gym: Gym, session: Session)
     }
     answered(manager.patch(path))
     assert acts(session) == [
-        ("create club", f"club {made['id']}, Uptown: Europe/Berlin, EUR, forgive, 5, 1000, False, warn, 7, False"),
+        (
+            "create club",
+            f"club {made['id']}, Uptown: Europe/Berlin, EUR, forgive, 5, 1000, False, warn, 7, False, en_US",
+        ),
         ("edit club", f"club {made['id']}, Upper town: name Uptown -> Upper town, currency EUR -> CHF"),
     ]
     assert manager.delete(path).status_code == 204

@@ -82,5 +82,6 @@ def test_items_and_clubs_are_listed(reader: Caller, gym: Gym) -> None:
             "use_while_overdue": "warn",
             "overdue_grace_days": 7,
             "apply_announcements": False,
+            "locale": "en_US",
         }
     ]

@@ -108,7 +108,7 @@ def test_a_club_says_that_ends_apply_by_themselves(log_in: LogIn, gym: Gym) -> N
     page.get(f"/clubs/{gym.club.id}")
     fields = {"name": "Downtown", "time_zone": "America/Chicago", "currency": "USD", "shortfall_policy": "repay"}
     fields |= {"refund_fee_percent": "5", "refund_fee": "10.00", "was": "{}"}
-    fields |= {"use_while_overdue": "warn", "overdue_grace_days": "7"}
+    fields |= {"use_while_overdue": "warn", "overdue_grace_days": "7", "locale": "en_US"}
     page.post(f"/clubs/{gym.club.id}", **fields, apply_announcements="y")
     gym.session.expire_all()
     assert gym.session.get_one(Club, gym.club.id).apply_announcements

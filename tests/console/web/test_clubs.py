@@ -20,6 +20,7 @@ UPTOWN: dict[str, Any] = {
 }
 FEE = {
     "refund_fee_percent": "10", "refund_fee": "12.50", "use_while_overdue": "grace", "overdue_grace_days": "14",
+    "locale": "en_US",
 }  # fmt: skip
 """As it is typed."""
 
@@ -53,7 +54,7 @@ def test_a_club_is_made_and_shown_in_words(manager: Browser, session: Session) -
     assert fee(session, "Uptown") == (10, 1250)
     assert "Uptown Central European Time Europe/Berlin EUR Forgiven" in manager.text
     assert "Allowed for 14 days, then with a reason only" in manager.text
-    assert "Refund fee up to 10 % and €12.50" in manager.text
+    assert "Refund fee up to 10% and €12.50" in manager.text
     assert "manager create club: club" in acts(session)[0]
     assert "Uptown: Europe/Berlin, EUR, forgive, 10, 1250" in acts(session)[0]
 

@@ -85,7 +85,7 @@ def test_a_stopped_run_is_told_and_an_operator_allows_it(log_in: LogIn, gym: Gym
     assert "“A season <ended>”" in operator.text
     assert expire(session, grants_from=2).grants == 3
     operator.get(f"/expiry/{run.id}/allow")
-    assert "there is nothing to allow" in operator.text
+    assert "There is nothing to allow" in operator.text
     operator.post(f"/expiry/{run.id}/allow", reason="Again")
     assert f"Expiry run {run.id} is finished, so it cannot be allowed." in operator.text
 

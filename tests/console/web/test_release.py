@@ -35,7 +35,7 @@ class TestRelease:
             **eight(gym),
         )
         assert "Each $1,188.00 yearly payment gives 8 Spin sessions a month, 12 times (30 days each)." in manager.text
-        assert "A payment for a part of the time gives all the sessions." in manager.text
+        assert "What a payment for a part of the time gives: All the sessions." in manager.text
         made = term(session, "Yearly")
         assert made is not None
         assert (made.release, made.release_times, made.partial) == ("monthly", None, "full")

@@ -171,6 +171,7 @@ OPEN = """
     GET, POST /login/forgot
     GET, POST /login/password/<text>
     POST /logout
+    POST /language/
     GET /healthz
     GET /readyz
     GET /metrics

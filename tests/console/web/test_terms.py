@@ -145,7 +145,7 @@ def test_an_edit_says_that_memberships_keep_theirs_and_the_log_tells_what_change
     session.commit()
     manager.get(path(gym, gym.term.id))
     assert 'value="90.00"' in manager.page
-    assert "Nothing changes for the 1 membership that has it: they keep what was agreed" in manager.text
+    assert "Nothing changes for the 1 membership that has it: it keeps what was agreed" in manager.text
     manager.post(path(gym, gym.term.id), **{**MONTHLY, "dues": "95"}, **numbers(gym))
     assert "$95.00 every month · 1 membership" in manager.text
     assert acts(session)[0].endswith(

@@ -36,7 +36,7 @@ def test_a_new_one_is_shown_once_and_works(admin: Browser, session: Session) -> 
     assert text not in cookies
     session.commit()
     admin.get("/tokens/")
-    assert "Scheduler write" in admin.text
+    assert "Scheduler read and write" in admin.text
     assert text[:12] in admin.text
     assert not TEXT.findall(admin.page)
 
@@ -53,7 +53,7 @@ def test_one_can_act_as_another_account_that_may_do_less(
     desk = session.scalars(select(Staff).where(Staff.role == Role.DESK)).one()
     session.commit()
     admin.get("/tokens/new")
-    assert f"{desk.email}, desk" in admin.text
+    assert f"{desk.email}, Desk" in admin.text
     admin.post("/tokens/new", name="Kiosk", scope="write", owner=str(desk.id))
     [token] = session.scalars(select(ApiToken))
     assert token.owner.email == desk.email

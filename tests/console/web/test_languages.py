@@ -1,0 +1,90 @@
+"""Pages in the language and formats of who reads them, and catalogues that lack nothing."""
+
+import re
+from datetime import date
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from console.web.languages import spoken
+from local import translations
+from models.catalogue.clubs import Club
+from models.errors import DateInPast, NotAnAmount
+from models.staff.accounts import Role, Staff
+from models.wording import amount, counted, day_of, minor_units, money, percent
+from runtime.language import grouped, in_english, locale, speaking
+from tests.console.web.builder import LogIn
+from tests.console.web.conftest import Browser
+from tests.models.gym import Gym
+
+HOLES = re.compile(r"%\(\w+\)s|\{\w+(?:!r)?\}")
+
+
+@pytest.mark.parametrize(
+    ("language", "written"),
+    [
+        ("en_US", ["Nov 14, 2026", "12,345", "$1,234.50", "1234.50", "4%"]),
+        ("en_GB", ["14 Nov 2026", "12,345", "US$1,234.50", "1234.50", "4%"]),
+        ("es", ["14 nov 2026", "12.345", "1.234,50 US$", "1234,50", "4 %"]),
+    ],
+)
+def test_days_numbers_and_money_are_written_in_the_locale(language: str, written: list[str]) -> None:
+    with speaking(spoken(language)):
+        said = [day_of(date(2026, 11, 14)), grouped(12345), money(123450, "USD"), amount(123450, "USD"), percent(0.04)]
+    assert [one.replace("\xa0", " ") for one in said] == written
+
+
+@pytest.mark.parametrize(
+    ("typed", "minor"), [("89,00", 8900), ("1.234,50", 123450), ("1.234", 123400), ("89", 8900), ("89,00 $", 8900)]
+)
+def test_amounts_are_typed_as_the_locale_writes_them(typed: str, minor: int) -> None:
+    with speaking(spoken("es")):
+        assert minor_units(typed, "USD") == minor
+    if typed != "89":
+        with pytest.raises(NotAnAmount):
+            minor_units(typed, "USD")
+
+
+@pytest.mark.parametrize("typed", ["89.00", "1,234.50", "1.23", "1,234"])
+def test_an_amount_in_anothers_way_is_never_guessed(typed: str) -> None:
+    with speaking(spoken("es")), pytest.raises(NotAnAmount, match="89,00"):
+        minor_units(typed, "USD")
+
+
+def test_what_is_stored_is_in_english_whoever_acts() -> None:
+    with speaking(spoken("es")):
+        assert in_english(day_of)(date(2026, 11, 14)) == "Nov 14, 2026"
+        assert "14 nov 2026" in str(DateInPast(day=date(2026, 11, 14)))
+        assert locale() == "es"
+    assert counted(1234, "membership") == "1,234 memberships"
+
+
+def test_a_person_chooses_and_else_it_is_the_clubs(log_in: LogIn, gym: Gym, session: Session) -> None:
+    browser = log_in(Role.MANAGER)
+    session.scalars(select(Club)).one().locale = "es"
+    session.commit()
+    browser.get("/clubs/")
+    assert '<html lang="es">' in browser.page
+    browser.post("/language/", locale="en_GB", next="/clubs/")
+    assert '<html lang="en-GB">' in browser.page
+    assert session.scalars(select(Staff.locale).where(Staff.locale.is_not(None))).all() == ["en_GB"]
+    assert locale() == "en_US"
+
+
+def test_before_the_login_it_is_the_browsers(stranger: Browser) -> None:
+    for asked, lang in (("es-MX,es;q=0.9", "es"), ("en-GB", "en-GB"), ("en", "en-US"), ("fr", "en-US")):
+        answer = stranger.client.get("/login", headers={"Accept-Language": asked})
+        assert f'<html lang="{lang}">' in answer.text
+
+
+def test_the_catalogues_have_every_text_and_a_translation_keeps_what_is_filled_in() -> None:
+    found, spanish = translations.extracted(), translations.read("es")
+    assert [one.id for one in found if one.id and one.id not in spanish] == [], "run `make translations`"
+    for language in translations.LANGUAGES:
+        for one in translations.read(language):
+            said = one.string if isinstance(one.string, tuple) else (one.string,)
+            texts = one.id if isinstance(one.id, (tuple, list)) else (one.id,)
+            for text, source in zip(said if one.id else (), texts, strict=False):
+                assert not text or set(HOLES.findall(text)) == set(HOLES.findall(source)), one.id
+            assert not one.fuzzy or not one.id
