@@ -22,6 +22,7 @@ from console.web import (
     announcements,
     audits,
     clubs,
+    delivery,
     expiry,
     exports,
     first_steps,
@@ -64,17 +65,27 @@ NAVIGATION = (
     ("offers.overview", "Offer Builder", Role.VIEWER),
     ("operations.overview", "Operations", Role.VIEWER),
 )
-MORE_NAVIGATION = (
-    ("moving_in.overview", "Moving in", Role.VIEWER),
-    ("inventory.overview", "Inventory Management", Role.VIEWER),
-    ("clubs.overview", "Clubs", Role.VIEWER),
-    ("imports.overview", "Imports", Role.MANAGER),
-    ("exports.overview", "Exports", Role.MANAGER),
-    ("log.overview", "Action log", Role.MANAGER),
-    ("staff.overview", "Staff", Role.ADMIN),
-    ("tokens.overview", "API tokens", Role.ADMIN),
+MORE_NAVIGATION = {
+    "Gym": (
+        ("inventory.overview", "Inventory Management", Role.VIEWER),
+        ("clubs.overview", "Clubs", Role.VIEWER),
+        ("moving_in.overview", "Moving in and out", Role.VIEWER),
+    ),
+    "Administration": (
+        ("log.overview", "Action log", Role.MANAGER),
+        ("staff.overview", "Staff", Role.ADMIN),
+        ("tokens.overview", "API tokens", Role.ADMIN),
+    ),
+}
+"""The links of the bar, and those behind its "More" in groups, each with the role that it needs."""
+TABS = (
+    (
+        ("moving_in.overview", "Moving in", Role.VIEWER),
+        ("imports.overview", "Imports", Role.MANAGER),
+        ("exports.overview", "Exports", Role.MANAGER),
+    ),
 )
-"""The links of the bar on top, and those behind its "More", each with the role that it needs."""
+"""Pages that stand under one link of the bar, and lead to each other."""
 
 
 class IdConverter(IntegerConverter):
@@ -93,7 +104,6 @@ def create_app(settings: Settings) -> Flask:
     app.config.update(
         SECRET_KEY=settings.console_key(),
         MAX_CONTENT_LENGTH=MAX_FILE_BYTES,  # of any request; before_request limits most to less
-        SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
         SESSION_COOKIE_NAME="__Host-spp" if settings.console_https else "spp",
         SESSION_COOKIE_SECURE=settings.console_https,
         SESSION_COOKIE_HTTPONLY=True,
@@ -125,6 +135,7 @@ def create_app(settings: Settings) -> Flask:
     CSRFProtect(app)
     formats.install(app)
     first_steps.install(app)
+    delivery.install(app)
     _pages(app)
     _errors(app)
 
@@ -163,7 +174,7 @@ def create_app(settings: Settings) -> Flask:
         headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
         if settings.console_https:
             headers["Strict-Transport-Security"] = "max-age=31536000"
-        if not _is_static() or response.status_code >= 400:
+        if not delivery.is_static(request.endpoint) or response.status_code >= 400:
             headers["Cache-Control"] = "no-store"
         return response
 
@@ -174,10 +185,6 @@ def _view() -> object:
     return current_app.view_functions.get(request.endpoint or "")
 
 
-def _is_static() -> bool:
-    return (request.endpoint or "").endswith("static")
-
-
 def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
     people = (login, members, sign_up, memberships, membership_moves, review, log, staff, tokens)
@@ -185,7 +192,8 @@ def _pages(app: Flask) -> None:
     for part in parts:
         app.register_blueprint(part.pages)
     api.install(app)
-    app.context_processor(lambda: {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION})
+    shared = {"navigation": NAVIGATION, "more_navigation": MORE_NAVIGATION, "tab_groups": TABS}
+    app.context_processor(lambda: shared)
 
 
 def _errors(app: Flask) -> None:
