@@ -1,6 +1,7 @@
 """Tables as cards: each cell gets the heading of its column as `data-label`, which CSS shows where the table is narrow.
 
-Done once for every finished page, so that no template has to repeat its headings, and no table can be forgotten.
+A link that stands alone in its cell or line is marked by `data-alone`: unlike one in a sentence, it has to be large
+enough for a finger. Done once for every finished page, so that no template repeats its headings, and none is forgotten.
 """
 
 import re
@@ -11,14 +12,14 @@ HEADING = re.compile(r"<th\b[^>]*>(.*?)</th>", re.DOTALL)
 UNSEEN = re.compile(r'<(\w+) class="(?:visually-hidden|form-text)\b.*?</\1>|<[^>]*>', re.DOTALL)
 CELL = re.compile(r"<tr\b|<(t[dh])\b([^>]*)>(.*?)</\1>", re.DOTALL)
 SPAN = re.compile(r'colspan="(\d+)"')
-LINK_ALONE = re.compile(r"(?:<div>)?<a\b[^>]*>(?:(?!</a>).)*</a>(?:</div>)?", re.DOTALL)
+LINK_ALONE = re.compile(r"<(td|th|dd|p|div)\b([^<>]*)>(?=\s*<a\b(?:(?!</?a\b).)*</a>\s*</\1>)", re.DOTALL)
 FEW, MANY = 3, 6
 """Columns of tables that fit into less width than most, or need more."""
 
 
 def label_cells(page: str) -> str:
-    """The page, with `data-label` on each cell whose column has a visible heading."""
-    return TABLE.sub(_labelled, page)
+    """The page, with `data-label` on each cell whose column has a visible heading, and `data-alone` at lone links."""
+    return LINK_ALONE.sub(r"<\1\2 data-alone>", TABLE.sub(_labelled, page))
 
 
 def _labelled(table: re.Match[str]) -> str:
@@ -46,8 +47,6 @@ def _cells(body: str, headings: Sequence[str]) -> Iterator[str]:
         content = content.strip()
         if kind == "td" and content and column < len(headings) and headings[column] and "data-label" not in attributes:
             attributes += f' data-label="{headings[column]}"'
-        if LINK_ALONE.fullmatch(content):
-            attributes += " data-alone"
         span = SPAN.search(attributes)
         column += int(span[1]) if span else 1
         yield f"<{kind}{attributes}>{content}</{kind}>"
