@@ -27,6 +27,7 @@ from console.web import (
     cards,
     check_in,
     clubs,
+    delivery,
     expiry,
     exports,
     first_steps,
@@ -75,17 +76,27 @@ NAVIGATION = (
     ("offers.overview", noted("Offer Builder"), Role.VIEWER),
     ("operations.overview", noted("Operations"), Role.VIEWER),
 )
-MORE_NAVIGATION = (
-    ("moving_in.overview", noted("Moving in"), Role.VIEWER),
-    ("inventory.overview", noted("Inventory Management"), Role.VIEWER),
-    ("clubs.overview", noted("Clubs"), Role.VIEWER),
-    ("imports.overview", noted("Imports"), Role.MANAGER),
-    ("exports.overview", noted("Exports"), Role.MANAGER),
-    ("log.overview", noted("Action log"), Role.MANAGER),
-    ("staff.overview", noted("Staff"), Role.ADMIN),
-    ("tokens.overview", noted("API tokens"), Role.ADMIN),
+MORE_NAVIGATION = {
+    noted("Gym"): (
+        ("inventory.overview", noted("Inventory Management"), Role.VIEWER),
+        ("clubs.overview", noted("Clubs"), Role.VIEWER),
+        ("moving_in.overview", noted("Moving in and out"), Role.VIEWER),
+    ),
+    noted("Administration"): (
+        ("log.overview", noted("Action log"), Role.MANAGER),
+        ("staff.overview", noted("Staff"), Role.ADMIN),
+        ("tokens.overview", noted("API tokens"), Role.ADMIN),
+    ),
+}
+"""The links of the bar, and those behind its "More" in groups, each with the role that it needs."""
+TABS = (
+    (
+        ("moving_in.overview", noted("Moving in"), Role.VIEWER),
+        ("imports.overview", noted("Imports"), Role.MANAGER),
+        ("exports.overview", noted("Exports"), Role.MANAGER),
+    ),
 )
-"""The links of the bar on top, and those behind its "More", each with the role that it needs."""
+"""Pages that stand under one link of the bar, and lead to each other."""
 
 
 class IdConverter(IntegerConverter):
@@ -104,7 +115,6 @@ def create_app(settings: Settings) -> Flask:
     app.config.update(
         SECRET_KEY=settings.console_key(),
         MAX_CONTENT_LENGTH=MAX_FILE_BYTES,  # of any request; before_request limits most to less
-        SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
         SESSION_COOKIE_NAME="__Host-spp" if settings.console_https else "spp",
         SESSION_COOKIE_SECURE=settings.console_https,
         SESSION_COOKIE_HTTPONLY=True,
@@ -140,6 +150,7 @@ def create_app(settings: Settings) -> Flask:
     CSRFProtect(app)
     formats.install(app)
     first_steps.install(app)
+    delivery.install(app)
     _pages(app)
     _errors(app)
 
@@ -179,7 +190,7 @@ def create_app(settings: Settings) -> Flask:
         headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
         if settings.console_https:
             headers["Strict-Transport-Security"] = "max-age=31536000"
-        if not _is_static() or response.status_code >= 400:
+        if not delivery.is_static(request.endpoint) or response.status_code >= 400:
             headers["Cache-Control"] = "no-store"
         return response
 
@@ -188,10 +199,6 @@ def create_app(settings: Settings) -> Flask:
 
 def _view() -> object:
     return current_app.view_functions.get(request.endpoint or "")
-
-
-def _is_static() -> bool:
-    return (request.endpoint or "").endswith("static")
 
 
 def _pages(app: Flask) -> None:
@@ -213,7 +220,8 @@ def _menus() -> dict[str, object]:
     ]
     return {
         "navigation": _said(NAVIGATION if whole else bound),
-        "more_navigation": _said(MORE_NAVIGATION),
+        "more_navigation": {say(group): _said(links) for group, links in MORE_NAVIGATION.items()},
+        "tab_groups": [_said(links) for links in TABS],
         "sees_all_clubs": whole,
     }
 

@@ -19,10 +19,13 @@ SIGN_UP = "/sign-up/?club=1&offer=1&term=1"
 
 
 def go(page: Page, name: str) -> None:
-    """By the bar on top."""
+    """By the bar."""
     bar = page.get_by_role("navigation", name="Main")
     if name not in {"Check in", "Members", "Sign-up", "Review", "Offer Builder", "Operations"}:
-        bar.get_by_role("button", name="More").click()
+        bar.locator("summary", has_text="More").click()
+    if name in {"Imports", "Exports"}:
+        bar.get_by_role("link", name="Moving in and out").click()
+        bar = page.get_by_role("navigation", name="Moving in")
     bar.get_by_role("link", name=name).click()
 
 

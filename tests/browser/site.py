@@ -92,7 +92,8 @@ class Visit:
             self.trouble.append(message.text)
 
     def _answered(self, response: Response) -> None:
-        page = response.request.is_navigation_request()  # whose refusals are what its reader sees
+        request = response.request
+        page = request.is_navigation_request() or "x-shown" in request.headers  # its reader sees refusals
         if response.status >= (500 if page else 400) or not response.url.startswith((self.url, "data:")):
             self.trouble.append(f"{response.status} from {response.url}")
 

@@ -9,6 +9,19 @@ addEventListener("keydown", (event) => {
   box.select();
 });
 
+// A menu closes by Escape, and when something else is pressed.
+const menus = document.querySelectorAll(".menu");
+addEventListener("click", (event) => {
+  for (const menu of menus) if (!menu.contains(event.target)) menu.open = false;
+});
+addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" && document.querySelector(".menu[open]");
+  if (open) {
+    open.open = false;
+    open.querySelector("summary").focus();
+  }
+});
+
 // What a script asks by itself changes no cookie: its answer may arrive after that of the next page.
 const ask = (where, options) => fetch(where, { ...options, headers: { "X-Background": "yes" } }).catch(() => null);
 
