@@ -17,7 +17,7 @@ from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import life_words, released
 from models.members.memberships import Membership
 from models.payments.references import PaymentState
-from models.wording import duration, lasting, money
+from models.wording import duration, lasting, money, short_zone
 
 LOCALE = "en_US"
 
@@ -83,22 +83,29 @@ def period(covers: Period, zone: str | None = None) -> str:
 def at(value: datetime, zone: str | None = None) -> str:
     """`Nov 3, 2026, 4:05 PM Central Time`, for a moment that stands alone."""
     zone = zone or house_zone()
-    return f"{moment(value, zone)} {zone_name(zone)}"
+    return f"{_local(value, zone, 'MMM d, y, h:mm a')} {zone_name(zone)}"
 
 
 def moment(value: datetime, zone: str | None = None) -> str:
-    """`Nov 3, 2026, 4:05 PM` in the zone."""
-    return format_datetime(value.astimezone(ZoneInfo(zone or house_zone())), "MMM d, y, h:mm a", locale=LOCALE)
+    """`Nov 3, 2026, 4:05 PM CST` in the zone."""
+    zone = zone or house_zone()
+    return f"{_local(value, zone, 'MMM d, y, h:mm a')} {short_zone(value, zone)}"
 
 
 def clock(value: datetime, zone: str | None = None, pattern: str = "h:mm:ss a") -> str:
-    """`4:05:09 PM` in the zone."""
-    return format_time(value.astimezone(ZoneInfo(zone or house_zone())), pattern, locale=LOCALE)
+    """`4:05:09 PM CST` in the zone."""
+    zone = zone or house_zone()
+    return f"{format_time(value.astimezone(ZoneInfo(zone)), pattern, locale=LOCALE)} {short_zone(value, zone)}"
 
 
 def weekday(value: datetime, zone: str | None = None) -> str:
-    """`Tue 4:05 PM` in the zone."""
-    return format_datetime(value.astimezone(ZoneInfo(zone or house_zone())), "EEE h:mm a", locale=LOCALE)
+    """`Tue 4:05 PM CST` in the zone."""
+    zone = zone or house_zone()
+    return f"{_local(value, zone, 'EEE h:mm a')} {short_zone(value, zone)}"
+
+
+def _local(value: datetime, zone: str, pattern: str) -> str:
+    return format_datetime(value.astimezone(ZoneInfo(zone)), pattern, locale=LOCALE)
 
 
 def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
