@@ -70,6 +70,7 @@ SUMMARIES = {
     "memberships": {
         "sign-up": "Sign a member up for an offer, and pin its terms.",
         "member": "Show a member's balances, grants, and entries with the cause of each.",
+        "statement": "Show a member's statement over some days: what was there, what moved, what is left.",
         "clear-overdue": "Say that dues that failed are owed no more: paid otherwise, or forgiven.",
     },
     "first_payments": {

@@ -7,11 +7,9 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_time, get_timezone_name
 from flask import Flask, current_app, g, url_for
-from sqlalchemy import select
 
 from console.request import database, utc_now
-from models.catalogue import days
-from models.catalogue.clubs import Club
+from models.catalogue import clubs, days
 from models.catalogue.days import Period, local_day
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import life_words, released
@@ -168,6 +166,6 @@ def test_endpoints() -> list[str]:
 def house_zone() -> str:
     """The zone for what belongs to no member: that of the first club, or UTC before there is one."""
     if "house_zone" not in g:
-        g.house_zone = database().scalar(select(Club.time_zone).order_by(Club.id).limit(1)) or str(UTC)
+        g.house_zone = clubs.house_zone(database())
     zone: str = g.house_zone
     return zone

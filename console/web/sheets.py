@@ -1,6 +1,7 @@
 """A member's statement over some days: to look at, to print, and as CSV."""
 
 from datetime import datetime
+from typing import Any
 
 from flask import Response, redirect, request, url_for
 from wtforms import SelectField
@@ -80,7 +81,7 @@ def download(member_id: int) -> Answer:
     return Response(sheet.csv(made), mimetype="text/csv", headers=headers)
 
 
-def _asked() -> dict[str, str]:
+def _asked() -> dict[str, Any]:
     """What the address asks for, for another one."""
     names = ("first_day", "last_day", "item", "as_of")
     return {name: request.args[name] for name in names if request.args.get(name)}

@@ -1,10 +1,11 @@
 """Clubs: where members sign up, in whose local days sessions expire, and in whose currency dues are paid."""
 
+from datetime import UTC
 from enum import StrEnum
 from typing import TypedDict, Unpack
 from zoneinfo import available_timezones
 
-from sqlalchemy import CheckConstraint, String, text
+from sqlalchemy import CheckConstraint, String, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Currency, Id, MinorUnits, one_of
@@ -170,6 +171,11 @@ def delete_club(session: Session, club: Club) -> None:
 
     with unless_in_use(session, refusal):
         session.delete(club)
+
+
+def house_zone(session: Session) -> str:
+    """The zone for what belongs to no member: that of the first club, or UTC before there is one."""
+    return session.scalar(select(Club.time_zone).order_by(Club.id).limit(1)) or str(UTC)
 
 
 def zone_name(typed: str) -> str:

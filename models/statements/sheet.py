@@ -80,6 +80,7 @@ _MOVED = text(f"""
         WHERE g.member_id = :member AND e.recorded_at <= coalesce(CAST(:at AS timestamptz), 'infinity')
           AND e.occurred_at < coalesce(CAST(:until AS timestamptz), 'infinity')
           AND g.item_id = coalesce(CAST(:item AS bigint), g.item_id)
+          AND g.id = coalesce(CAST(:grant AS bigint), g.id)
     )
     SELECT i.id, i.name, coalesce(sum(e.quantity) FILTER (WHERE is_before), 0),
            coalesce(sum(e.quantity) FILTER (WHERE NOT is_before AND opens), 0),
@@ -95,9 +96,10 @@ _MOVED = text(f"""
 
 def of_member(
     session: Session, member: Member, *, first_day: date | None = None, last_day: date | None = None,
-    item_id: int | None = None, as_of: datetime | None = None, most: int | None = None, house_zone: str = "UTC",
+    item_id: int | None = None, grant_id: int | None = None, as_of: datetime | None = None, most: int | None = None,
+    house_zone: str = "UTC",
 ) -> Sheet:  # fmt: skip
-    """The member's statement from the first local day to the last, both included; all there is without them.
+    """The member's statement from the first local day to the last, both included; of all items, unless told otherwise.
 
     `most` is of entries, of which it then has the newest. With `as_of`, what was recorded by then; `house_zone` counts
     for a member without a membership. Raises DaysBackwards.
@@ -109,10 +111,11 @@ def of_member(
     since = days.end_of(first_day - ONE_DAY, zone) if first_day else None
     until = days.end_of(last_day, zone) if last_day else None
     span = {"since": since, "until": until}
-    moved = session.execute(_MOVED, {"member": member.id, "at": as_of, "item": item_id, **span})
+    moved = session.execute(_MOVED, {"member": member.id, "at": as_of, "item": item_id, "grant": grant_id, **span})
     found = statement.page(
-        session, member.id, limit=most or UNBOUNDED, as_of=as_of, item_id=item_id, since=since, until=until
-    )
+        session, member.id, limit=most or UNBOUNDED, as_of=as_of, item_id=item_id, grant_id=grant_id, since=since,
+        until=until,
+    )  # fmt: skip
     return Sheet(
         member, club, zone, first_day, last_day, as_of, [Moved(*row) for row in moved], found.entries[::-1],
         found.older is not None,
