@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.lists import format_list
@@ -35,6 +36,12 @@ def counted(number: int, noun: str) -> str:
 def day_of(day: date | None) -> str:
     """A local day as people write it, such as `Jan 31, 2027`; without one, `never`."""
     return language.day_of(day) if day else say("never")
+
+
+def short_zone(moment: datetime, zone: str) -> str:
+    """The short name that the zone has at that moment: `CST`, `CET`, `UTC`; `UTC-03` where it has none."""
+    name = moment.astimezone(ZoneInfo(zone)).tzname() or "UTC"
+    return f"UTC{name}" if name[0] in "+-" else name
 
 
 def joined(parts: Sequence[str], *, apart: bool = False) -> str:

@@ -13,6 +13,7 @@ from console.api import (
     closures,
     cut_over,
     document,
+    entries,
     events,
     exports,
     first_payments,
@@ -34,8 +35,9 @@ from console.api import (
 from console.api.gate import api
 
 ROUTES = (
-    members, persons, clocks, memberships, first_payments, plan_changes, life, cut_over, closures, redemptions,
-    adjustments, payments, reviews, moving_in, events, operations, catalogue, building, offers, payment_terms,
+    members, entries, persons, clocks, memberships, first_payments, plan_changes, life, cut_over, closures,
+    redemptions, adjustments, payments, reviews, moving_in, events, operations, catalogue, building, offers,
+    payment_terms,
     announcements, imports, exports,
 )  # fmt: skip
 """The modules with routes, which register when they are loaded, in the order of the description."""

@@ -11,7 +11,21 @@ from pydantic import BaseModel
 from werkzeug.exceptions import UnsupportedMediaType
 
 from console.api.fields import Answer
-from console.api.gate import ALWAYS, BODIES, MODELS, WRITES, admit, answered, api, given_in, needs, refusals
+from console.api.gate import (
+    ALWAYS,
+    BODIES,
+    MODELS,
+    WRITES,
+    admit,
+    answered,
+    api,
+    given_in,
+    needs,
+    path_ids,
+    path_of,
+    refusals,
+    rows_at,
+)
 from console.api.problems import Fault, InvalidRequest
 from console.request import open_to_all, takes_file
 from models.staff.accounts import Role
@@ -34,18 +48,23 @@ def download(rule: str, tag: Tag, role: Role, *, name: str, about: str) -> Calla
     """Register a GET route that answers with CSV, for tokens of either scope whose owner has that role."""
 
     def register(route: Callable[..., Response]) -> None:
-        models: dict[str, type[BaseModel]] = get_type_hints(route)
-        models.pop("return")
+        hints: dict[str, Any] = get_type_hints(route)
+        hints.pop("return")
+        path = path_ids(hints)
+        models: dict[str, type[BaseModel]] = {one: kind for one, kind in hints.items() if issubclass(kind, BaseModel)}
 
-        def gated() -> Response:
+        statuses = {*ALWAYS, 403, *({404} if path else ())}
+
+        def gated(**ids: int) -> Response:
             admit((role,), TokenScope.READ)
-            return route(**given_in(models))
+            return route(**given_in(models), **rows_at(path, ids))
 
-        gated.__name__, gated.__annotations__ = name, models
+        gated.__name__ = name
+        gated.__annotations__ = {**models, "path": path_of(path)} if path else models
         api.get(
             rule,
             tags=[tag],
-            responses={200: {"description": "The file.", "content": CSV}, **refusals(ALWAYS)},
+            responses={200: {"description": "The file.", "content": CSV}, **refusals(statuses)},
             summary=name.replace("_", " ").capitalize(),
             description=f"{about} {needs((role,), TokenScope.READ)}",
         )(open_to_all(gated))

@@ -6,7 +6,7 @@ locked where the route changes or deletes it. Cookies mean nothing here, so noth
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -123,8 +123,8 @@ def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: b
         models = {name: kind for name, kind in hints.items() if issubclass(kind, BaseModel)}
         if once:
             models["header"] = KeyHeader
-        path = {name if kind is int else f"{name}_id": (name, kind) for name, kind in hints.items() - models.items()}
-        described = {**models, "path": _path(path)} if path else models
+        path = path_ids(hints)
+        described = {**models, "path": path_of(path)} if path else models
         scope = TokenScope.READ if method == "get" else TokenScope.WRITE
         statuses = {*ALWAYS, *(WRITES if method != "get" else ()), *(BODIES if "body" in models else ())}
         statuses |= {404} if path else set()
@@ -142,7 +142,7 @@ def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: b
 
             def run() -> Answer | None:
                 lock = method in ("patch", "delete")
-                rows = {name: _row(kind, ids[one], lock=lock) for one, (name, kind) in path.items()}
+                rows = rows_at(path, ids, lock=lock)
                 return route(**{name: given[name] for name in given if name in hints}, **rows)
 
             return _once(given, run, at) if once else answered(run(), at)
@@ -159,7 +159,22 @@ def _route(method: str, rule: str, tag: Tag, *roles: Role, at: str = "", once: b
     return register
 
 
-def _path(ids: Iterable[str]) -> type[BaseModel]:
+PathIds = Mapping[str, tuple[str, type[int] | type[Base]]]
+"""By the id in a path: the route's argument for it, and of which type that is."""
+
+
+def path_ids(hints: Mapping[str, Any]) -> PathIds:
+    """The ids in the path of a route with these arguments: all that are no part of the request."""
+    rows = {name: kind for name, kind in hints.items() if not issubclass(kind, BaseModel)}
+    return {name if kind is int else f"{name}_id": (name, kind) for name, kind in rows.items()}
+
+
+def rows_at(path: PathIds, ids: Mapping[str, int], *, lock: bool = False) -> dict[str, Base | int]:
+    """By argument, the rows with these ids."""
+    return {name: _row(kind, ids[one], lock=lock) for one, (name, kind) in path.items()}
+
+
+def path_of(ids: Iterable[str]) -> type[BaseModel]:
     """The model of the ids in a path, for the description."""
     fields: dict[str, Any] = {
         name: (Id, parameter(f"The {name.removesuffix('_id').replace('_', ' ')}'s id.", 1)) for name in ids

@@ -34,7 +34,6 @@ from console.request import actor, database, utc_now
 from models.catalogue.clubs import Club
 from models.catalogue.items import GoodAt, Item
 from models.errors import NotFound
-from models.ledger.kinds import EntryKind
 from models.members import overdue, record, search
 from models.members.lookup import with_email
 from models.members.memberships import Member as Person
@@ -221,35 +220,6 @@ class Grants(Listing[Grant]):
     """A member's credit grants, the oldest first."""
 
 
-class Entry(Answer):
-    """A movement of sessions and its cause."""
-
-    id: int = id_of("ledger entry", validation_alias="entry_id")
-    kind: EntryKind = field("The kind of movement.", "redemption")
-    grant_id: int = id_of("credit grant that it moves")
-    usable_from: date | None = field(
-        "The local day on which the tranche of that grant begins; null if it was usable from the payment on.", None
-    )
-    item: str = field("The item's name.", "Spin")
-    quantity: int = field("Sessions given (plus) or taken (minus).", -1)
-    balance: int = field("The member's sessions of the item after it, on all grants, also those that are coming.", 7)
-    shortfall: int = field("The change of the grant's shortfall.", 0)
-    expires_at: datetime | None = field("The first expiry of a new grant, or the new one of an extension.", None)
-    occurred_at: datetime = field("When it happened.", TIME)
-    recorded_at: datetime = field("When it was recorded.", TIME)
-    payment: str | None = field("The payment that caused it.", None)
-    endpoint: str | None = field("The endpoint that received that payment.", None)
-    event_id: str | None = field("The processor's event that caused it.", None)
-    redemption_id: int | None = field("The redemption or return that caused it.", 1)
-    actor: str | None = field("The account or token that did it by hand.", "token 1 (Scheduler) of desk@example.com")
-    note: str | None = field("The note written with it, or with the redemption.", None)
-    class_reference: str | None = field("Of a redemption or return: the class as the scheduler calls it.", None)
-    class_name: str | None = field("The class in words.", None)
-    trainer: str | None = field("Who taught it.", None)
-    club_id: int | None = field("The club where it was, if that was said.", None)
-    club: str | None = field("That club's name.", None)
-
-
 class WhyNotQuery(Query):
     """The item and the moment."""
 
@@ -263,10 +233,6 @@ class Usability(Answer):
 
     usable: bool = field("Whether one can.", False)
     why_not: WhyNot | None = field("Why not, and the way out; null if one can.", None)
-
-
-class Entries(Listing[Entry]):
-    """A member's ledger entries, the newest first."""
 
 
 @read("/members", TAG)
@@ -386,12 +352,3 @@ def list_grants(member: Person, query: AsOfPageQuery) -> Grants:
         raise paging.wrong_cursor()
     rows = [Grant.model_validate(one) for one in found.grants]
     return Grants(data=rows, next_cursor=paging.cursor("grants", found.newer))
-
-
-@read("/members/<id:member_id>/entries", TAG)
-def list_entries(member: Person, query: AsOfPageQuery) -> Entries:
-    """List a member's ledger entries with the cause of each, the newest first."""
-    before = query.last_seen("entries")
-    found = statement.page(database(), member.id, limit=query.limit, before=before, as_of=query.as_of)
-    rows = [Entry.model_validate(one) for one in found.entries]
-    return Entries(data=rows, next_cursor=paging.cursor("entries", found.older))

@@ -71,6 +71,7 @@ SUMMARIES = {
         "sign-up": "Sign a member up for an offer, and pin its terms.",
         "member": "Show a member's balances, grants, and entries with the cause of each.",
         "members": "List members by club, offer, state, dues and what they have left.",
+        "statement": "Show a member's statement over some days: what was there, what moved, what is left.",
         "clear-overdue": "Say that dues that failed are owed no more: paid otherwise, or forgiven.",
     },
     "first_payments": {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from console.cli import show
 from local import home, stacks
 from runtime import settings
 from runtime.settings import DatabaseRole, Settings
@@ -82,10 +83,25 @@ def opened(
 
     with installed_settings(role) as loaded:
         engine = make_engine(loaded.database_url, **options)
+        make = sessions(engine, test_endpoints=loaded.test_endpoints)
         try:
-            yield loaded, sessions(engine, test_endpoints=loaded.test_endpoints)
+            with show.zone_from(lambda: _house_zone(make)):
+                yield loaded, make
         finally:
             engine.dispose()
+
+
+def _house_zone(make: "sessionmaker[Session]") -> str:
+    """That of the first club; UTC where the database cannot say."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from models.catalogue import clubs
+
+    try:
+        with make() as session:
+            return clubs.house_zone(session)
+    except SQLAlchemyError:
+        return "UTC"
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""Commands about members: sign-up, member, members."""
+"""Commands about members: sign-up, member, members, statement."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import IO, Any
 
 import click
 from sqlalchemy.orm import Session
@@ -9,8 +10,10 @@ from sqlalchemy.orm import Session
 from console.cli import show
 from console.cli.installed import database, opened, operator, reason_option
 from console.cli.lookups import endpoint_and_reference, named, the_endpoint, unknown
-from console.cli.moments import MOMENT
+from console.cli.moments import DAY, MOMENT
+from models.catalogue import clubs
 from models.catalogue.clubs import Club
+from models.catalogue.days import local_day
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer
 from models.members import clocks, overdue
@@ -19,10 +22,10 @@ from models.members.lookup import id_given, the_member, the_membership
 from models.members.memberships import Membership, add_billing_reference
 from models.members.signing_up import sign_up
 from models.payments import settlement
-from models.statements import member_list, statement
-from models.statements.entry_wording import coming_in_words, occasion_in_words
+from models.statements import member_list, sheet, statement
+from models.statements.entry_wording import coming_in_words, entered_later, occasion_in_words
 from models.statements.member_list import MAX_DAYS, MemberFilter, Order, Standing, State
-from models.statements.statement import Balance
+from models.statements.statement import Balance, EntryLine
 from runtime.settings import Settings
 
 
@@ -111,6 +114,7 @@ def member(email: str, at: datetime | None) -> None:
         entries = statement.entries(session, person.id, as_of=at)
         late = overdue.of_members(session, [person.id])
         test_clock = clocks.words(person, now) if person.is_test else None
+        zone = person.memberships[-1].club.time_zone if person.memberships else None
     if show.as_json({
         "member": person.email, "name": person.name, "as_of": at, "test_clock": test_clock,
         "overdue": [{"membership": one.membership_id, "since": one.since} for one in late],
@@ -124,27 +128,82 @@ def member(email: str, at: datetime | None) -> None:
         click.echo(test_clock)
     for one in late:
         click.echo(f"Overdue since {one.day}: membership {one.membership_id}")
-    click.echo(f"\nUsable {f'as of {show.cell(at)}' if at else 'now'}")
+    click.echo(f"\nUsable {f'as of {show.moment(at, zone)}' if at else 'now'}")
     show.table(
         ["item", "sessions", "next to expire", "when", "shortfall", "frozen", "coming"],
         [
-            [row.item, row.usable, row.expires_next, row.next_expiry or "never", row.shortfall, *_later(row)]
+            [row.item, row.usable, row.expires_next, _time(row.next_expiry, zone), row.shortfall, *_later(row)]
             for row in balances
         ],
     )
     click.echo("\nGrants")
     show.table(["grant", "item", "payment", "given", "used", "left", "usable from", "expires"], [
         [row.grant_id, row.item, row.payment or f"by {row.given_by}", row.quantity, row.used, row.remaining,
-         row.effective_at, row.expires_at or "never"]
+         _time(row.effective_at, zone), _time(row.expires_at, zone)]
         for row in grants
     ])  # fmt: skip
     click.echo("\nEntries")
-    headings = ["entry", "when", "what", "item", "grant", "sessions", "balance", "shortfall", "because of", "note"]
+    _table_of(entries, zone)
+
+
+@click.command("statement")
+@click.argument("email", metavar="EMAIL|ID")
+@click.option("--first-day", type=DAY, help="At the member's club. By default from the beginning.")
+@click.option("--last-day", type=DAY, help="By default until now.")
+@click.option("--item", help="Of this session item alone.")
+@click.option("--grant", type=click.IntRange(min=1), help="Of this grant alone: its own history.")
+@click.option("--as-of", "at", type=MOMENT, help="What was recorded by then. By default now.")
+@click.option("--csv", "file", type=click.File("w", encoding="utf-8", lazy=False), help="As CSV; - for stdout.")
+@show.json_option
+def statement_of(
+    email: str, first_day: date | None, last_day: date | None, item: str | None, grant: int | None,
+    at: datetime | None, file: IO[str] | None,
+) -> None:  # fmt: skip
+    """Show a member's statement over some days: what was there, what moved, what is left.
+
+    Entries stand in the order in which things happened, each with the balance after it.
+    """
+    with database() as session:
+        person = the_member(session, email)
+        made = sheet.of_member(
+            session, person, first_day=first_day, last_day=last_day, as_of=at, grant_id=grant,
+            item_id=named(session, Item, item).id if item else None, house_zone=clubs.house_zone(session),
+        )  # fmt: skip
+        who, period = f"{person.name} <{person.email}>", made.period(local_day(at or datetime.now(UTC), made.time_zone))
+    if file:
+        for piece in sheet.csv(made):
+            file.write(piece)
+        return
+    if show.as_json({
+        "member": person.email, "name": person.name, "club": made.club and made.club.name, "zone": made.time_zone,
+        "period": period, "items": [{**row._asdict(), "left": row.left} for row in made.items],
+        "entries": [{**row._asdict(), "usable_from": row.usable_from} for row in made.entries],
+    }):  # fmt: skip
+        return
+    click.echo(f"{who}\n{period}{f', {made.club.name}' if made.club else ''}\n")
+    show.table(
+        ["item", "before", "given", "used", "expired", "taken back", "taken otherwise", "left"],
+        [[*row[1:], row.left] for row in made.items],
+    )
+    click.echo()
+    _table_of(made.entries, made.time_zone)
+
+
+def _table_of(entries: Sequence[EntryLine], zone: str | None) -> None:
+    headings = [
+        "entry", "when", "recorded", "what", "item", "grant", "sessions", "balance", "of the grant", "shortfall",
+        "because of", "note",
+    ]  # fmt: skip
     show.table(headings, [
-        [row.entry_id, row.occurred_at, row.kind, row.item, row.grant_id, row.quantity, row.balance, row.shortfall,
-         _cause(row), row.note or ""]
+        [row.entry_id, show.moment(row.occurred_at, zone),
+         show.moment(row.recorded_at, zone) if entered_later(row) else "", row.kind, row.item, row.grant_id,
+         row.quantity, row.balance, row.grant_balance, row.shortfall, _cause(row), row.note or ""]
         for row in entries
     ])  # fmt: skip
+
+
+def _time(value: datetime | None, zone: str | None) -> str:
+    return show.moment(value, zone) if value else "never"
 
 
 def _balance(row: Balance) -> dict[str, Any]:
@@ -157,7 +216,7 @@ def _later(row: Balance) -> tuple[str | None, str | None]:
     return frozen, coming_in_words(row, date.isoformat) or None
 
 
-def _cause(row: statement.EntryLine) -> str:
+def _cause(row: EntryLine) -> str:
     if row.event_id:
         return f"payment {row.payment}, {row.endpoint} event {row.event_id}"
     if row.redemption_id:

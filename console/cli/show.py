@@ -4,12 +4,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
-_ASKED = "console.cli.json"
+_ASKED, _ZONE = "console.cli.json", "console.cli.zone"
 
 
 def _ask(context: click.Context, _option: click.Parameter, asked: bool) -> None:
@@ -41,8 +43,8 @@ def listing(rows: Sequence[Mapping[str, Any]], *headings: str) -> None:
 
 
 def plain(value: object) -> str:
-    """The JSON form of a value that JSON has none for: RFC 3339 for a time, text for everything else."""
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    """The JSON form of a value that JSON has none for: RFC 3339 in UTC for a time, text for everything else."""
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -58,6 +60,29 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         click.echo("  " + "  ".join(text.rjust(w) if r else text.ljust(w) for text, w, r in columns).rstrip())
 
 
+@contextmanager
+def zone_from(house: Callable[[], str]) -> Iterator[None]:
+    """Write times in the zone that `house` returns, within the block and, where it ends without an error, after it."""
+    meta = click.get_current_context().meta
+    meta[_ZONE] = cache(house)
+    yield
+    if not meta.get(_ASKED, False):
+        meta[_ZONE]()
+
+
+def _zone() -> str:
+    context = click.get_current_context(silent=True)
+    return context.meta.get(_ZONE, lambda: "UTC")() if context else "UTC"
+
+
+def moment(value: datetime, zone: str | None = None) -> str:
+    """`2026-11-03 16:05 CST`: a time in the zone, or in that of the first club."""
+    from models.wording import short_zone
+
+    zone = zone or _zone()
+    return f"{value.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {short_zone(value, zone)}"
+
+
 def cell(value: object) -> str:
     """A value in a table's cell."""
     if value is None:
@@ -65,7 +90,7 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M UTC")
+        return moment(value)
     return str(value)
 
 

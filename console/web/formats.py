@@ -7,17 +7,15 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_time, get_timezone_name
 from flask import Flask, current_app, g, url_for
-from sqlalchemy import select
 
 from console.request import database, utc_now
-from models.catalogue import days
-from models.catalogue.clubs import Club
+from models.catalogue import clubs, days
 from models.catalogue.days import Period, local_day
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import life_words, released
 from models.members.memberships import Membership
 from models.payments.references import PaymentState
-from models.wording import duration, lasting, money, percent
+from models.wording import duration, lasting, money, percent, short_zone
 from runtime.language import ENGLISH, day_of, grouped, locale, noted, say
 
 _SHORT_DAYS = {ENGLISH: "MMM d", "en_GB": "d MMM", "es": "d MMM"}
@@ -89,24 +87,29 @@ def period(covers: Period, zone: str | None = None) -> str:
 def at(value: datetime, zone: str | None = None) -> str:
     """`Nov 3, 2026, 4:05 PM Central Time`, for a moment that stands alone."""
     zone = zone or house_zone()
-    return f"{moment(value, zone)} {zone_name(zone)}"
+    return f"{day(value, zone)}, {_time(value, zone)} {zone_name(zone)}"
 
 
 def moment(value: datetime, zone: str | None = None) -> str:
-    """`Nov 3, 2026, 4:05 PM` in the zone."""
+    """`Nov 3, 2026, 4:05 PM CST` in the zone."""
     return f"{day(value, zone)}, {clock(value, zone, seconds=False)}"
 
 
 def clock(value: datetime, zone: str | None = None, *, seconds: bool = True) -> str:
-    """`4:05:09 PM` in the zone."""
-    there = value.astimezone(ZoneInfo(zone or house_zone()))
-    return format_time(there, _CLOCKS[locale()][seconds], locale=locale())
+    """`4:05:09 PM CST` in the zone."""
+    zone = zone or house_zone()
+    return f"{_time(value, zone, seconds)} {short_zone(value, zone)}"
+
+
+def _time(value: datetime, zone: str, seconds: bool = False) -> str:
+    return format_time(value.astimezone(ZoneInfo(zone)), _CLOCKS[locale()][seconds], locale=locale())
 
 
 def weekday(value: datetime, zone: str | None = None) -> str:
-    """`Tue 4:05 PM` in the zone."""
-    there = value.astimezone(ZoneInfo(zone or house_zone()))
-    return format_datetime(there, f"EEE {_CLOCKS[locale()][0]}", locale=locale())
+    """`Tue 4:05 PM CST` in the zone."""
+    zone = zone or house_zone()
+    there = format_datetime(value.astimezone(ZoneInfo(zone)), f"EEE {_CLOCKS[locale()][0]}", locale=locale())
+    return f"{there} {short_zone(value, zone)}"
 
 
 def last_day(expires_at: datetime | None, zone: str | None = None) -> str:
@@ -174,6 +177,6 @@ def test_endpoints() -> list[str]:
 def house_zone() -> str:
     """The zone for what belongs to no member: that of the first club, or UTC before there is one."""
     if "house_zone" not in g:
-        g.house_zone = database().scalar(select(Club.time_zone).order_by(Club.id).limit(1)) or str(UTC)
+        g.house_zone = clubs.house_zone(database())
     zone: str = g.house_zone
     return zone

@@ -1,9 +1,10 @@
 """One member's page: what they can use, their grants, and the statement, now or as of a moment."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import abort, flash, redirect, request, url_for
 from flask_login import current_user
@@ -23,12 +24,12 @@ from models.catalogue.clubs import Club
 from models.catalogue.days import local_day
 from models.ledger import adjustments, merging, occasions
 from models.ledger import redemptions as redemption
-from models.members import clocks, life, lives, overdue
-from models.members.memberships import WITH_PLANS, Member, Membership
+from models.members import changed_terms, clocks, life, lives, overdue
+from models.members.memberships import WITH_PLANS, Member, Membership, MembershipTerms, PinnedTerms
 from models.members.memberships import current as current_member
 from models.payments import references, reviewing
 from models.payments.references import Key, PaidPayment
-from models.statements import explanation, statement, why_not
+from models.statements import entry_wording, explanation, statement, why_not
 from models.statements.statement import EntryLine, GrantLine, Page
 
 ENTRIES = 25
@@ -38,7 +39,8 @@ GRANTS = 20
 TROUBLED = 5
 """Payments in review, and payments whose facts contradict each other, of which the page tells."""
 
-_BOUGHT = selectinload(Member.memberships).options(joinedload(Membership.club), WITH_PLANS)
+_PINNED = selectinload(Membership.versions).selectinload(MembershipTerms.pinned).joinedload(PinnedTerms.item)
+_BOUGHT = selectinload(Member.memberships).options(joinedload(Membership.club), WITH_PLANS, _PINNED)
 _BILLED = selectinload(Member.memberships).selectinload(Membership.billing)
 
 
@@ -114,7 +116,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     entries = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
     entries = _whole_payments(entries)
     shown, troubled = current(grants), explanation.troubled(session, member_id, TROUBLED)
-    standing, frozen_until = _lives(member, moment.at or clock, moment.at)
+    standing = _standing(member, moment.at or clock, moment.at)
     late = overdue.of_members(session, [member_id])
     here = desk_club.of(every_club())
     asks_why = moment.at is None and bool(late or here or any(not one.usable for one in balances))
@@ -129,12 +131,15 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         as_of=moment,
         in_future=moment.at is not None and moment.at > now,
         balances=balances,
+        present=now,
+        came_to=_came_to(shown),
         zones={(grant.item_id, grant.expires_at): grant.time_zone or zone for grant in grants},
         grants=shown[:GRANTS],
         further=len(shown[GRANTS:]),
         coming=coming,
-        standing=standing,
-        frozen_until=frozen_until,
+        standing=standing.words,
+        frozen_until=standing.frozen,
+        next_dues=standing.next_dues,
         finished=len(grants) - len(shown) - coming,
         page=entries,
         item_id=item_id,
@@ -164,22 +169,41 @@ def _whole_payments(page: Page) -> Page:
     return Page(kept, kept[-1].entry_id) if last and kept else page
 
 
-def _lives(member: Member, now: datetime, as_of: datetime | None) -> tuple[dict[int, list[str]], dict[int, str]]:
-    """By membership how it stands, in words; and of those whose sessions cannot be used now, until when it is so."""
+class Standing(NamedTuple):
+    """By membership: how it stands, in words; until when its sessions cannot be used; what its payments give."""
+
+    words: dict[int, list[str]]
+    frozen: dict[int, str]
+    """Of those whose sessions cannot be used now."""
+    next_dues: dict[int, list[str]]
+    """Of those that have not ended."""
+
+
+def _standing(member: Member, now: datetime, as_of: datetime | None) -> Standing:
     known = lives.read(database(), [one.id for one in member.memberships], as_of=as_of)
-    standing, frozen = {}, {}
+    words, frozen, gives = {}, {}, {}
     for one in member.memberships:
         own, today = known.of(one.id, one.club_id), local_day(now, one.club.time_zone)
-        standing[one.id] = own.words(today)
+        words[one.id] = own.words(today)
+        if own.ended is None or today <= own.ended:
+            gives[one.id] = changed_terms.ahead(one, now)
         if (until := own.frozen_until(today)) and not one.club.use_while_frozen:
             frozen[one.id] = life.until_words(until)
-    return standing, frozen
+    return Standing(words, frozen, gives)
 
 
 def paid(*lists: Iterable[Any]) -> dict[Key, PaidPayment]:
     """What was paid, by endpoint and payment of these lines of a page."""
     keys = {(line.endpoint, line.payment) for lines in lists for line in lines if line.endpoint and line.payment}
     return references.paid(database(), keys)
+
+
+def _came_to(grants: Sequence[GrantLine]) -> dict[int, str]:
+    """By item, how what is left of these grants came about."""
+    items: defaultdict[int, list[GrantLine]] = defaultdict(list)
+    for grant in grants:
+        items[grant.item_id].append(grant)
+    return {item_id: entry_wording.came_to(every) for item_id, every in items.items()}
 
 
 def _returnable(entries: Sequence[EntryLine]) -> dict[int, tuple[int, int]]:

@@ -8,7 +8,7 @@ from flask import abort, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
 
 from console.request import database, utc_now
-from console.web import adjustments, clocks, member_page, persons, record, sessions
+from console.web import adjustments, clocks, member_page, persons, record, sessions, sheets
 from console.web.access import Answer, Pages, Role, club_ids
 from console.web.fields import query_id
 from console.web.forms import page
@@ -20,7 +20,7 @@ from models.statements import entry_wording, explanation, member_list, statement
 from models.wording import sessions_of
 
 pages = Pages("members", __name__, url_prefix="/members")
-for part in (sessions, adjustments, persons, record, clocks):
+for part in (sessions, adjustments, persons, record, clocks, sheets):
     pages.register_blueprint(part.pages)
 
 PAGE_SIZE = 50

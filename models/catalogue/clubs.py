@@ -1,10 +1,11 @@
 """Clubs: where members sign up, in whose local days sessions expire, and in whose currency dues are paid."""
 
+from datetime import UTC
 from enum import StrEnum
 from typing import TypedDict, Unpack
 from zoneinfo import available_timezones
 
-from sqlalchemy import CheckConstraint, String, text
+from sqlalchemy import CheckConstraint, String, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base, Currency, Id, MinorUnits, one_of
@@ -186,6 +187,11 @@ def delete_club(session: Session, club: Club) -> None:
         session.flush()  # locks the club: no item begins to list it before this is committed
         if items := session.scalar(_ITEMS, {"club": club_id}):
             raise ClubInUse(club=name, memberships=f"items ({items})", consequence="it cannot be deleted")
+
+
+def house_zone(session: Session) -> str:
+    """The zone for what belongs to no member: that of the first club, or UTC before there is one."""
+    return session.scalar(select(Club.time_zone).order_by(Club.id).limit(1)) or str(UTC)
 
 
 def zone_name(typed: str) -> str:

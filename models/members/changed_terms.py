@@ -1,10 +1,11 @@
 """The terms of a membership beside those that a payment term has now, and how they differ, in words."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 
 from models.catalogue import on_sale
+from models.catalogue.days import local_day
 from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import (
     FROZEN_DUES,
@@ -16,8 +17,9 @@ from models.catalogue.terms import (
     release_words,
     released,
     released_when,
+    summary,
 )
-from models.members.memberships import MembershipTerms
+from models.members.memberships import Membership, MembershipTerms
 from models.wording import Given, counted, day_of, joined, lasting, price, sessions_of
 
 
@@ -105,6 +107,15 @@ def is_outdated(terms: MembershipTerms, term: PaymentTerm) -> bool:
     return any(line.differs for line in compare(pinned(terms), current(term))) or any(
         getattr(terms, name) != getattr(term, name) for name in RULES
     )
+
+
+def ahead(membership: Membership, now: datetime) -> list[str]:
+    """What its payments give from now on, and from each planned change on, in sentences."""
+    zone, currency = membership.club.time_zone, membership.currency
+    in_force, later = membership.terms_at(now), [one for one in membership.terms_over_time if one.since > now]
+    sentences = [summary(one, currency, pinned(one).values()) for one in (in_force, *later)]
+    days = [f"From {day_of(local_day(one.since, zone))}: " for one in later]
+    return [sentences[0], *(day + sentence for day, sentence in zip(days, sentences[1:], strict=True))]
 
 
 def change_in_words(

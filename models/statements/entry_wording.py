@@ -60,6 +60,12 @@ def in_parts(entries: Sequence[EntryLine], apart: int | None = None) -> list[lis
     return list(groups.values())
 
 
+def balance_after(group: Sequence[EntryLine], *, of_grant: bool = False) -> int:
+    """The balance after all entries of a group, whatever order they stand in; of their grant alone, if wanted."""
+    last = max(group, key=lambda entry: (entry.occurred_at, entry.entry_id))
+    return last.grant_balance if of_grant else last.balance
+
+
 def reason_in_words(note: str | None) -> tuple[str, str]:
     """An adjustment's reason in words, and its note."""
     reason, _, noted = (note or "").partition(": ")
@@ -87,8 +93,8 @@ def occasion_in_words(entry: EntryLine, hour: str = "") -> str:
 
 
 def entered_later(entry: EntryLine) -> bool:
-    """Whether it was recorded a day or more after it happened, so that its place in a statement needs explaining."""
-    return entry.recorded_at - entry.occurred_at >= timedelta(days=1)
+    """Whether it was recorded more than a day after it happened, so that nobody saw it in its place at the time."""
+    return entry.recorded_at - entry.occurred_at > timedelta(days=1)
 
 
 def _repayment(entry: EntryLine) -> str:
@@ -163,6 +169,15 @@ def coming_in_words(balance: Balance, day: Callable[[date], str]) -> str:
     if first.sessions == balance.coming:
         return f"{balance.coming} coming on {day(first.day)}"
     return f"{balance.coming} coming, next {first.sessions} on {day(first.day)}"
+
+
+def came_to(grants: Sequence[GrantLine]) -> str:
+    """How what is left of these grants came about: `Of 8 given: 4 used, 1 expired.`; empty if all is left."""
+    given = sum(grant.quantity for grant in grants)
+    used, expired = sum(grant.used for grant in grants), sum(grant.expired for grant in grants)
+    taken = given - used - expired - sum(grant.remaining for grant in grants)
+    parts = [f"{number} {what}" for number, what in ((used, "used"), (expired, "expired"), (taken, "taken")) if number]
+    return f"Of {given} given: {', '.join(parts)}." if parts else ""
 
 
 def shortfall_in_words(number: int) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from models.inbox.events import WebhookEvent
 from models.ledger.redemptions import Redemption
-from models.ledger.tables import CreditGrant, LedgerEntry
+from models.ledger.tables import LedgerEntry
 from models.payments import money_back, recorded
 from models.payments.facts import Paid
 from models.payments.recorded import PaymentFact
@@ -61,14 +61,10 @@ class Explanation:
 
 def explain(session: Session, member_id: int, entry_id: int, now: datetime) -> Explanation | None:
     """The origin of a member's entry; None if the member has no entry of that id."""
-    known = session.get(LedgerEntry, entry_id)
-    grant = session.get(CreditGrant, known.grant_id) if known else None
-    if known is None or grant is None or grant.member_id != member_id:
+    known, entry = session.get(LedgerEntry, entry_id), statement.entry(session, member_id, entry_id)
+    if known is None or entry is None:
         return None
     lines = {line.grant_id: line for line in statement.grants(session, member_id, now)}
-    (entry,) = statement.page(
-        session, member_id, limit=1, before=entry_id + 1, item_id=grant.item_id, grant_id=grant.id
-    ).entries
     action = session.get(Action, known.action_id) if known.action_id else None
     spent = session.get(Redemption, known.redemption_id) if known.redemption_id else None
     given_back, redemption = None, spent
@@ -77,7 +73,7 @@ def explain(session: Session, member_id: int, entry_id: int, now: datetime) -> E
     returns = select(Redemption).where(Redemption.undoes == (redemption.id if redemption else None))
     return Explanation(
         entry,
-        lines[grant.id],
+        lines[entry.grant_id],
         _history(session, known.fact_id) if known.fact_id else None,
         action,
         session.scalar(select(Staff).where(Staff.email == action.actor)) if action else None,

@@ -5,6 +5,8 @@ were recorded by then, because that is what was shown at the time: an event of M
 in Tuesday's balance, and an extension counts from when it was recorded. Only expiry goes by the moment itself,
 recorded or not. For a moment in the future, the result is what will be left if nothing more happens.
 
+Entries and their balances run in the order in which things happened; of one moment, in the order of recording.
+
 The present is that of the member: of a test member whose clock is ahead, later than everybody else's. A moment of *as
 of* is everybody's.
 
@@ -138,7 +140,9 @@ class EntryLine(NamedTuple):
     grant_id: int
     quantity: int
     balance: int
-    """Sessions of the item on all the member's grants after this entry."""
+    """Sessions of the item on all the member's grants after this entry, and what happened before it."""
+    grant_balance: int
+    """Sessions on its own grant after it."""
     shortfall: int
     payment: str | None
     fact_id: int | None
@@ -284,21 +288,26 @@ _AS_OF = _balances(_GRANT_ROWS_AS_OF, FROZEN_TO_AS_OF), _grants(_GRANT_ROWS_AS_O
 _ENTRIES = text(f"""
     WITH entered AS (
         SELECT e.*, g.item_id, g.tranche,
-               sum(e.quantity) OVER (PARTITION BY g.item_id ORDER BY e.id) AS balance
+               sum(e.quantity) OVER (PARTITION BY g.item_id ORDER BY e.occurred_at, e.id) AS balance,
+               sum(e.quantity) OVER (PARTITION BY e.grant_id ORDER BY e.occurred_at, e.id) AS grant_balance
         FROM credit_grants g
         JOIN ledger_entries e ON e.grant_id = g.id
         WHERE g.member_id = :member AND e.recorded_at <= coalesce(CAST(:at AS timestamptz), 'infinity')
           AND g.item_id = coalesce(CAST(:item AS bigint), g.item_id)
     ), wanted AS (
         SELECT * FROM entered
-        WHERE id < coalesce(CAST(:before AS bigint), 9223372036854775807)
-          AND grant_id = coalesce(CAST(:grant AS bigint), grant_id)
-        ORDER BY id DESC
+        WHERE (CAST(:before AS bigint) IS NULL OR (occurred_at, id) < (
+              SELECT occurred_at, id FROM entered WHERE id = CAST(:before AS bigint)
+          ))
+          AND occurred_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+          AND occurred_at < coalesce(CAST(:until AS timestamptz), 'infinity')
+          AND grant_id = coalesce(CAST(:grant AS bigint), grant_id) AND id = coalesce(CAST(:entry AS bigint), id)
+        ORDER BY occurred_at DESC, id DESC
         LIMIT :limit
     )
-    SELECT e.id, e.occurred_at, e.recorded_at, e.kind, i.name, e.grant_id, e.quantity, e.balance, e.shortfall,
-           p.reference, e.fact_id, w.endpoint, w.event_id, e.redemption_id, e.action_id, a.actor, e.expires_at,
-           coalesce(e.note, o.note), e.item_id, f.cause, e.counter_grant_id, e.tranche,
+    SELECT e.id, e.occurred_at, e.recorded_at, e.kind, i.name, e.grant_id, e.quantity, e.balance, e.grant_balance,
+           e.shortfall, p.reference, e.fact_id, w.endpoint, w.event_id, e.redemption_id, e.action_id, a.actor,
+           e.expires_at, coalesce(e.note, o.note), e.item_id, f.cause, e.counter_grant_id, e.tranche,
            e.kind = 'grant' AND EXISTS (SELECT FROM ledger_entries b WHERE b.grant_id = e.grant_id AND b.id < e.id),
            e.kind = 'extension' AND coalesce(e.expires_at, 'infinity') < (
                SELECT coalesce(before.expires_at, 'infinity') FROM ledger_entries before
@@ -314,7 +323,7 @@ _ENTRIES = text(f"""
     LEFT JOIN redemptions r ON r.id = e.redemption_id
     LEFT JOIN redemptions o ON o.id = coalesce(r.undoes, r.id)
     LEFT JOIN clubs c ON c.id = o.club_id
-    ORDER BY e.id DESC
+    ORDER BY e.occurred_at DESC, e.id DESC
 """)
 
 
@@ -367,22 +376,31 @@ def _read_grants(
 
 
 def entries(session: Session, member_id: int, *, as_of: datetime | None = None) -> Sequence[EntryLine]:
-    """Every entry with its cause and the balance after it, in the order of recording; only those up to `as_of`."""
+    """Every entry with its cause and the balance after it, as things happened; only what was recorded up to `as_of`."""
     return _entries(session, member_id, at=as_of)[::-1]
+
+
+def entry(session: Session, member_id: int, entry_id: int) -> EntryLine | None:
+    """One of the same entries; None if the member has no entry of that id."""
+    return next(iter(_entries(session, member_id, entry=entry_id)), None)
 
 
 def page(
     session: Session, member_id: int, *, limit: int, before: int | None = None, as_of: datetime | None = None,
-    item_id: int | None = None, grant_id: int | None = None,
+    item_id: int | None = None, grant_id: int | None = None, since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Page:  # fmt: skip
     """Up to `limit` of the same entries older than the cursor `before`, the newest first.
 
-    Only those of one item or one grant, if given.
+    Only those of one item or one grant, and of what happened from `since` on and before `until`, if given.
     """
-    found = _entries(session, member_id, at=as_of, before=before, limit=limit + 1, item=item_id, grant=grant_id)
+    wanted = {"at": as_of, "before": before, "item": item_id, "grant": grant_id, "since": since, "until": until}
+    found = _entries(session, member_id, limit=limit + 1, **wanted)
     return Page(found[:limit], found[limit - 1].entry_id if len(found) > limit else None)
 
 
+_ALL = dict.fromkeys(("at", "before", "limit", "item", "grant", "entry", "since", "until"))
+
+
 def _entries(session: Session, member_id: int, **wanted: datetime | int | None) -> list[EntryLine]:
-    values = {"member": member_id, "at": None, "before": None, "limit": None, "item": None, "grant": None, **wanted}
-    return [EntryLine(*row) for row in session.execute(_ENTRIES, values)]
+    return [EntryLine(*row) for row in session.execute(_ENTRIES, {**_ALL, "member": member_id, **wanted})]

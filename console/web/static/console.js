@@ -105,6 +105,7 @@ for (const field of document.querySelectorAll("[data-selects]")) {
   if (document.activeElement === field) field.select();
 }
 
+// The browser's own print window, where a page is made for paper.
 for (const button of document.querySelectorAll("[data-prints]")) button.addEventListener("click", () => print());
 
 // What changes by itself is asked for again, while somebody looks at it and types nothing there.

@@ -22,6 +22,7 @@ READS = {
     "/members/{}/balances",
     "/members/{}/grants",
     "/members/{}/entries",
+    "/members/{}/statement.csv",
     "/members/{}/memberships",
     "/members/{}/payments",
     "/members/{}/redemptions",

@@ -313,7 +313,7 @@ def test_a_check_in_says_when_and_what_for(gym: Gym, session: Session, log_in: L
     desk.get(page)
     assert "When and what for" in desk.text
     redeem(desk, member, gym.spin.id, 1, occurred_at=local(at), club_id=str(other.id), **said)
-    hour = f"{at:%-I:%M} {at:%p}"
+    hour = f"{at:%-I:%M} {at:%p} {at:%Z}"
     assert f"1 Spin session redeemed for {at:%b %-d, %Y}, {hour}, from the grant of" in desk.text
     shown = f"Mat of her own Pilates, {at:%a} {hour}, with Kim, at {other.name}, checked in by desk@example.com"
     assert shown in desk.text

@@ -93,7 +93,7 @@ class TestBilling:
         desk.post(f"/memberships/{membership.id}/billing", endpoint="stripe", reference="sub_9")
         told = "Payments with sub_9 count for this membership. 1 payment that had waited for it is settled now."
         assert told in desk.text
-        assert "in_1 Mar 1, 2024, 9:00 AM 8 Spin 2 Training" in desk.text
+        assert "in_1 Mar 1, 2024, 9:00 AM CST 8 Spin 2 Training" in desk.text
         assert len(grants_of(session, membership)) == 2
         act = session.scalars(select(Action).order_by(Action.id.desc()).limit(1)).one()
         assert (act.actor, act.verb, act.member_id) == (
@@ -168,7 +168,7 @@ class TestPayments:
         page = log_in(Role.VIEWER)
         page.get(f"/memberships/{membership.id}")
         assert (
-            "in_1 Mar 1, 2024, 9:00 AM 8 Spin · 4 taken back, because the money went back 2 Training · 1 taken back"
+            "in_1 Mar 1, 2024, 9:00 AM CST 8 Spin · 4 taken back, because the money went back 2 Training · 1 taken back"
             in page.text
         )
 
@@ -176,7 +176,7 @@ class TestPayments:
         tell(session, paid("in_1", "sub_1", currency="EUR"))
         page = log_in(Role.VIEWER)
         page.get(f"/memberships/{membership.id}")
-        assert "€90.00, Mar 1, 2024, Stripe in_1 Mar 1, 2024, 9:00 AM In review paid in EUR, but" in page.text
+        assert "€90.00, Mar 1, 2024, Stripe in_1 Mar 1, 2024, 9:00 AM CST In review paid in EUR, but" in page.text
 
     def test_one_that_events_contradict_leads_to_them(
         self, log_in: LogIn, session: Session, membership: Membership

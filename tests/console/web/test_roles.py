@@ -22,6 +22,8 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET /members/
         GET /members/<id>
         GET /members/<id>/grants
+        GET /members/<id>/statement
+        GET /members/<id>/statement.csv
         GET /members/<id>/entries/<id>
         GET /members/adjustments
         GET /memberships/<id>

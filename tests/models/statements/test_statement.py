@@ -117,9 +117,13 @@ class RememberedMember(MemberOfAGym):
             for shown in [*self.printed, now]:
                 assert show_as_of(self.session, self.member, shown.at) == shown
             balance: dict[str, int] = {}
+            of_grant: dict[int, int] = {}
             for entry in now.entries:
                 balance[entry.item] = balance.get(entry.item, 0) + entry.quantity
-                assert entry.balance == balance[entry.item]
+                of_grant[entry.grant_id] = of_grant.get(entry.grant_id, 0) + entry.quantity
+                assert (entry.balance, entry.grant_balance) == (balance[entry.item], of_grant[entry.grant_id])
+            assert of_grant == {grant.grant_id: grant.remaining for grant in now.grants}
+            assert now.entries == sorted(now.entries, key=lambda entry: (entry.occurred_at, entry.entry_id))
             assert balance == {
                 item: sum(grant.remaining for grant in now.grants if grant.item == item) for item in balance
             }
@@ -381,6 +385,25 @@ def test_pages_go_back_through_all_entries(gym: Gym, session: Session, member: M
                 if cursor is None:
                     break
             assert found == [*reversed(expected)]
+
+
+def test_what_came_late_stands_where_it_happened(gym: Gym, session: Session, member: Membership) -> None:
+    """A payment that reached us a week late stands before what was used meanwhile, and balances run in that order."""
+    late = paid("in_late", "sub", at=NOW + DAY)
+    record_at(session, NOW + 2 * DAY)
+    redeem(
+        session, member_id=member.member_id, item_id=gym.spin.id, quantity=3, key=fresh("key"), by=BY, now=NOW + 2 * DAY
+    )
+    seen = statement.entries(session, member.member_id)
+    tell_at(session, NOW + 7 * DAY, late)
+    spin = [one for one in statement.entries(session, member.member_id) if one.item == "Spin"]
+    assert [(one.quantity, one.balance, one.grant_balance) for one in spin] == [(8, 8, 8), (8, 16, 8), (-3, 13, 5)]
+    pages = [statement.page(session, member.member_id, limit=1, item_id=gym.spin.id)]
+    while pages[-1].older:
+        pages.append(statement.page(session, member.member_id, limit=1, item_id=gym.spin.id, before=pages[-1].older))
+    assert [one.entries[0].entry_id for one in pages] == [one.entry_id for one in reversed(spin)]
+    assert statement.entries(session, member.member_id, as_of=NOW + 3 * DAY) == seen
+    assert statement.entry(session, member.member_id, spin[2].entry_id) == spin[2]
 
 
 def test_nobody_elses_entries(gym: Gym, session: Session, member: Membership) -> None:
