@@ -109,7 +109,7 @@ def refusals(statuses: Iterable[int]) -> dict[int, object]:
 
 def needs(roles: Sequence[Role], scope: TokenScope) -> str:
     """The tokens that may call a route, for the description."""
-    if not roles:
+    if not roles or (Role.VIEWER in roles and scope == TokenScope.READ):
         return "Any token may."
     *others, last = (one.value for one in Role if accounts.may(one, *roles))
     needed = f" of scope {scope}" if scope == TokenScope.WRITE else ""

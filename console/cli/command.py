@@ -159,7 +159,7 @@ SUMMARIES = {
     },
     "importing": {"import": "Bring people or opening balances along from a CSV file; list, show or undo imports."},
     "pruning": {"prune": "Delete the bodies of old, finished events, as workers do each night."},
-    "users": {"user": "List the staff accounts; add, disable or enable one, or change its password."},
+    "users": {"user": "List the staff accounts; add, disable or enable one, bind it to clubs, or change its password."},
     "tokens": {"token": "List the tokens of the JSON API; make or revoke one."},
     "alerts": {"alert": "List the lasting alarms, or send a test alarm."},
     "status": {"status": "Show whether payments turn into sessions: queues, workers, jobs, broker and alarms."},

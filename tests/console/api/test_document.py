@@ -50,7 +50,7 @@ def test_every_operation_asks_for_a_token_and_tells_its_refusals(document: Json)
         assert {"401", "422", "500", "503"} <= operation["responses"].keys()
         assert operation["summary"]
         for status, response in operation["responses"].items():
-            is_file = re.search("^export_|_template$", operation["operationId"])
+            is_file = re.search("^(export|download)_|_template$", operation["operationId"])
             answer = "text/csv" if is_file else "application/json"
             kind = answer if status < "400" else "application/problem+json"
             assert list(response.get("content", [])) == ([] if status == "204" else [kind])

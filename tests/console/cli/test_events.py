@@ -51,7 +51,7 @@ def test_one_that_waits_for_its_processor_says_since_when_and_can_be_discarded_b
         " error = 'waits for paypal: it is pending' WHERE state = 'pending'",
     )
     assert (
-        "waits since 2026-03-01 12:00 UTC, asked again 2999-01-01 00:00 UTC"
+        "waits since 2026-03-01 06:00 CST, asked again 2998-12-31 18:00 CST"
         in worked("events", "show", str(waiting)).out
     )
     [told] = worked("events", "--state", "pending", "--error", "waits for", "--json").json

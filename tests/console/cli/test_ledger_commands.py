@@ -1,8 +1,8 @@
 """expire, expiring, audit: what operators see and do."""
 
 from collections.abc import Callable
-from datetime import UTC
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -164,7 +164,7 @@ def test_a_head_that_was_kept_is_found_with_all_up_to_it(
     audits = value(make, "SELECT count(*) FROM audits")
     done = sealed("audit", "--head", written(kept))
     last, when = rows(make, "SELECT id, recorded_at FROM ledger_entries ORDER BY id OFFSET 1 LIMIT 1")[0]
-    at = f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    at = f"{when.astimezone(ZoneInfo('America/Chicago')):%Y-%m-%d %H:%M %Z}"
     assert (done.code, done.out) == (
         0,
         f"This is the head at entry {last}, recorded {at}. Sealed entries up to it: 2; all unchanged.\n",
