@@ -12,6 +12,7 @@ from sqlalchemy import Select
 from console.request import database, parse_id
 from models.catalogue.clubs import Club
 from models.errors import NotForOneClub, NotFound
+from models.reports.known import BY_NAME
 from models.staff import theirs as rules
 from models.staff.theirs import Kind
 
@@ -42,6 +43,11 @@ GUARDED: Mapping[str, Kind] = {
 BESIDE = frozenset({"fact_id", "announcement_id", "name"})
 """Names in paths that say nothing by themselves: a guarded id in the path or in the body says whose it is."""
 
+_REPORTS = frozenset(
+    start + name.replace("-", "_") + end
+    for name in BY_NAME
+    for start, end in (("reports.", ""), ("reports.", "_csv"), ("api.report_", ""), ("api.download_report_", ""))
+)
 FILTERED = frozenset({
     "check_in.start", "check_in.suggestions", "members.search", "members.adjustments.waiting",
     "memberships.await_payment", "announcements.overview",
@@ -53,12 +59,13 @@ FILTERED = frozenset({
     "api.export_actions", "api.export_balances", "api.export_entries", "api.export_grants", "api.export_members",
     "api.export_memberships", "api.export_payments", "api.export_people", "api.export_redemptions",
     "api.adjust", "api.redeem", "api.sign_up", "api.apply_announcement", "api.dismiss_announcement",
-})  # fmt: skip
+}) | _REPORTS  # fmt: skip
 """Views of lists, which ask `club_ids`, and acts whose ids stand in the body alone."""
 COMMON = frozenset({
-    "start.home", "languages.choose", "staff.own_password", "second_factor.set_up", "second_factor.turn_off",
+    "start.home", "reports.overview", "languages.choose", "staff.own_password", "second_factor.set_up",
+    "second_factor.turn_off",
     "offers.overview", "offers.show", "inventory.overview",
-    "api.list_items", "api.get_item", "api.list_offers", "api.get_offer", "api.get_payment_term",
+    "api.list_reports", "api.list_items", "api.get_item", "api.list_offers", "api.get_offer", "api.get_payment_term",
 })  # fmt: skip
 """Views that show nothing of a club."""
 HOUSE = frozenset({"review.not_dues.mark"})

@@ -30,13 +30,14 @@ from console.api import (
     plan_changes,
     problems,
     redemptions,
+    reports,
     reviews,
 )
 from console.api.gate import api
 
 ROUTES = (
     members, entries, persons, clocks, memberships, first_payments, plan_changes, life, cut_over, closures,
-    redemptions, adjustments, payments, reviews, moving_in, events, operations, catalogue, building, offers,
+    redemptions, adjustments, payments, reviews, moving_in, reports, events, operations, catalogue, building, offers,
     payment_terms,
     announcements, imports, exports,
 )  # fmt: skip

@@ -157,6 +157,7 @@ SUMMARIES = {
     "exporting": {
         "export": "Write members, grants, payments or others as CSV; without WHAT, list the files that there are."
     },
+    "reporting": {"report": "Show a report of the owner's; without NAME, list the reports that there are."},
     "importing": {"import": "Bring people or opening balances along from a CSV file; list, show or undo imports."},
     "pruning": {"prune": "Delete the bodies of old, finished events, as workers do each night."},
     "users": {"user": "List the staff accounts; add, disable or enable one, bind it to clubs, or change its password."},

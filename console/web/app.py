@@ -44,6 +44,7 @@ from console.web import (
     offers,
     operations,
     password_links,
+    reports,
     review,
     second_factor,
     sign_up,
@@ -78,6 +79,7 @@ NAVIGATION = (
 )
 MORE_NAVIGATION = {
     noted("Gym"): (
+        ("reports.overview", noted("Reports"), Role.MANAGER),
         ("inventory.overview", noted("Inventory Management"), Role.VIEWER),
         ("clubs.overview", noted("Clubs"), Role.VIEWER),
         ("moving_in.overview", noted("Moving in and out"), Role.VIEWER),
@@ -205,7 +207,7 @@ def _pages(app: Flask) -> None:
     """Register every blueprint; each page and route names the role that it needs."""
     people = (login, check_in, members, sign_up, memberships, membership_moves, cards, review, log, staff, tokens)
     accounts = (languages, password_links, second_factor)
-    house = (moving_in, offers, inventory, clubs, operations, announcements, expiry, audits, imports, exports)
+    house = (moving_in, offers, inventory, clubs, operations, announcements, expiry, audits, reports, imports, exports)
     for part in (*people, *accounts, *house):
         app.register_blueprint(part.pages)
     api.install(app)

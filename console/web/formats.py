@@ -43,6 +43,7 @@ def install(app: Flask) -> None:
         period=period,
         day=day,
         short_day=short_day,
+        month=month,
         last_day=last_day,
         moment=moment,
         at=at,
@@ -76,6 +77,11 @@ def short_day(value: date | datetime, zone: str | None = None) -> str:
     if local.year != datetime.now(there).year:
         return day_of(local)
     return format_date(local, _SHORT_DAYS[locale()], locale())
+
+
+def month(value: date) -> str:
+    """`Nov 2026`, of any day of it."""
+    return format_date(value, "MMM y", locale())
 
 
 def period(covers: Period, zone: str | None = None) -> str:

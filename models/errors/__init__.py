@@ -10,5 +10,6 @@ from models.errors.life import *
 from models.errors.members import *
 from models.errors.moving import *
 from models.errors.operations import *
+from models.errors.reports import *
 from models.errors.sessions import *
 from models.errors.staff import *

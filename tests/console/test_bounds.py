@@ -246,7 +246,9 @@ def test_nothing_of_another_club_is_shown_or_done_by_any_route(site: Flask, gym:
         assert bound.open("POST", path, **fields)[0] == 404, (path, fields)
     assert contents(session) == before
     gets = {endpoint for endpoint, method, _ in paths(site) if method == "GET"}
-    assert gets & FILTERED - shown_to_all == {"exports.overview", "api.count_reviews", "api.get_moving_in"}
+    numbers = {"exports.overview", "api.count_reviews", "api.get_moving_in"}
+    numbers |= {"reports.busy_hours_csv", "api.report_busy_hours", "api.download_report_busy_hours"}
+    assert gets & FILTERED - shown_to_all == numbers
     assert shown_to_all <= own
     for counted in ("/api/v1/reviews/counts", "/api/v1/moving-in"):
         assert bound.open("GET", counted) != everybody.open("GET", counted)

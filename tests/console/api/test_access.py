@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from models.moving.columns import Kind
 from models.moving.exports import EXPORTS
+from models.reports.known import BY_NAME
 from models.staff import accounts, tokens
 from models.staff.accounts import Role, Staff
 from models.staff.tokens import ApiToken, TokenScope
@@ -140,8 +141,13 @@ FOR_MANAGERS |= {
     ("POST", "/imports/{}/undoing"),
     ("POST", "/imports/{}/discarding"),
 }
-FILES = {f"/exports/{one.name}.csv" for one in EXPORTS} | {f"/import-templates/{kind}.csv" for kind in Kind}
-PEOPLES_DATA = FILES | {"/imports", "/imports/{}", "/imports/{}/rows"}
+FILES = (
+    {f"/exports/{one.name}.csv" for one in EXPORTS}
+    | {f"/reports/{name}.csv" for name in BY_NAME}
+    | {f"/import-templates/{kind}.csv" for kind in Kind}
+)
+PEOPLES_DATA = FILES | {f"/reports/{name}" for name in BY_NAME}
+PEOPLES_DATA |= {"/reports", "/imports", "/imports/{}", "/imports/{}/rows"}
 """For managers, with a token of either scope."""
 FOR_REVIEWERS = {("POST", "/payments/{}/acceptances"), ("POST", "/reviews/acceptances")}
 FOR_OPERATORS = {("POST", "/bulk-actions")}

@@ -78,7 +78,7 @@ def test_every_act_takes_a_key_and_says_who_may(document: Json) -> None:
             if method == "post" and "Idempotency-Key" not in headers:
                 without_key.add(path)
             assert headers == set() or method == "post"
-            of_managers = re.match("/api/v1/(exports|import)", path)
+            of_managers = re.match("/api/v1/(exports|import|reports)", path)
             reads = "Needs a token whose owner is " if of_managers else "Any token may."
             may = reads if method == "get" else "Needs a token of scope write whose owner is "
             assert may in operation["description"], operation["operationId"]

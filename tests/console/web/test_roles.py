@@ -111,6 +111,19 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /review/not-dues/<id>/undo
         POST /announcements/<id>/<id>/apply
         POST /announcements/<id>/<id>/dismiss
+        GET /reports/
+        GET /reports/outstanding
+        GET /reports/outstanding.csv
+        GET /reports/months
+        GET /reports/months.csv
+        GET /reports/expiring
+        GET /reports/expiring.csv
+        GET /reports/nothing-left
+        GET /reports/nothing-left.csv
+        GET /reports/busy-hours
+        GET /reports/busy-hours.csv
+        GET /reports/used-share
+        GET /reports/used-share.csv
         GET /log/
         GET /imports/
         GET /imports/template-<name>.csv
