@@ -20,7 +20,7 @@ def test_each_report_is_answered_with_what_its_description_names(manager: Caller
             assert row.keys() == report.columns.keys()
     [spin] = manager.get("/reports/outstanding", item_id=gym.spin.id).json["data"]
     assert (spin["item"], spin["sessions"], spin["value_minor"], spin["currency"]) == ("Spin", 5, 4500, "USD")
-    assert '"Downtown",1,"Spin",5,' in manager.get("/reports/outstanding.csv").text
+    assert '"Downtown","1","Spin","5",' in manager.get("/reports/outstanding.csv").text
     for name, wrong in (
         ("outstanding", {"days": 3}), ("expiring", {"days": 0}), ("outstanding", {"day": "2999-01-01"}),
         ("months", {"item_id": 99}),
