@@ -80,7 +80,7 @@ class AdjustForm(OnceForm):
     last_day = Day(
         "Last usable day",
         [Optional()],
-        description="Of sessions that you give. Filled in by the item's usual days, where it has some.",
+        description="Of sessions that you give. Filled in where sessions of the item usually expire.",
     )
     never = BooleanField("They never expire")
     reason = SelectField(
