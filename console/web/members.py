@@ -90,7 +90,7 @@ def grants(member_id: int) -> Answer:
     shown = list(islice(every, PAGE_SIZE + 1))
     older, zone = shown[PAGE_SIZE - 1].grant_id if len(shown) > PAGE_SIZE else None, member_page.zone_of(member)
     found = {"grants": shown[:PAGE_SIZE], "paid": member_page.paid(shown), "before": before, "older": older}
-    only_at = good_at.only_at(database(), [grant.grant_id for grant in found["grants"]])
+    only_at = good_at.only_at(database(), [grant.grant_id for grant in shown[:PAGE_SIZE]])
     return page("members/grants.html", member=member, zone=zone, now=member.clock(now), only_at=only_at, **found)
 
 

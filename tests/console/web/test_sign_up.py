@@ -121,7 +121,7 @@ class TestChoosing:
         assert "Choose a payment term: it says which session items there are to pick." in desk.text
         assert 'name="items"' not in desk.page.replace('type="hidden" name="items"', "")
         desk.get(f"/sign-up/?term={gym.term.id}")
-        assert "Spin · Class · 8 with each payment, 30 days to use them" in desk.text
+        assert "Spin · Class · 8 with each payment, to be used within 30 days" in desk.text
         assert "0 of 2 picked; choose between 1 and 2." in desk.text
         desk.get(f"/sign-up/?term={further.id}&items={gym.spin.id}&items={gym.training.id}&name=Nora+N")
         assert "Spin · Class" not in desk.text
@@ -241,7 +241,7 @@ class TestSigningUp:
         session.commit()
         monthly, dues_only = (term.id for term in solo.terms)
         desk.get(f"/sign-up/?offer={solo.id}&term={monthly}")
-        assert "Spin · Class · included · 4 with each payment, 30 days to use them" in desk.text
+        assert "Spin · Class · included · 4 with each payment, to be used within 30 days" in desk.text
         desk.post("/sign-up/", **fields(gym, offer=solo.id, term=monthly, items=[]))
         desk.get(f"/sign-up/?offer={solo.id}&term={dues_only}")
         assert "This payment term gives no sessions: there is nothing to pick." in desk.text
