@@ -49,7 +49,7 @@ def adjust(
     change = f"given to {person.name}" if quantity > 0 else f"taken from {person.name}"
     text = {
         "waiting": f"{which} to be {change}: waits until a second person, a manager, approves it.",
-        "applied": f"{which} {change}.",
+        "applied": f"{which} {change}.{' They never expire.' if quantity > 0 and expires_at is None else ''}",
         "declined": f"{decided_by} declined this adjustment before.",
     }
     show.answer(

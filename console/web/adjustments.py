@@ -1,6 +1,8 @@
 """Sessions given and taken by hand, and the second person who approves."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping
+from datetime import date
 
 from flask import abort, current_app, request, url_for
 from flask_login import current_user
@@ -14,15 +16,18 @@ from console.web.fields import query_id
 from console.web.formats import signed
 from console.web.forms import page, pressed
 from console.web.member_forms import AdjustForm
+from models.catalogue.days import last_usable_day, local_day
 from models.catalogue.items import Item, ItemKind
 from models.ledger import adjustments
 from models.ledger.adjustments import Adjustment, AdjustmentReason
+from models.members import usual_days
+from models.members.usual_days import UsualDays
 from models.payments import reviewing
 from models.payments.reviewing import InReview
 from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import statement
-from models.statements.statement import Balance
 from models.wording import money, sessions_of
+from runtime.language import say
 
 pages = Pages("adjustments", __name__)
 
@@ -35,11 +40,13 @@ def adjust(member_id: int) -> Answer:
     balances = statement.balances(session, member_id, now)
     alone_up_to: int = current_app.config["SPP"].adjust_alone_up_to
     form, payment = AdjustForm(), _in_review(member_id)
-    form.item_id.choices = _items(balances)
+    usual = usual_days.of_items(session, member_id, member.clock(now))
+    form.item_id.choices = _items({balance.item_id for balance in balances}, usual)
     if payment is None or not current_user.may(*review_list.MAY_ACCEPT):
         del form.accepts
     if payment and request.method == "GET":
         _fill_in(form, payment, member_id)
+    _fill_in_day(form, usual, local_day(member.clock(now), member_page.zone_of(member)))
     back = review_list.back() if payment else url_for("members.show", member_id=member_id)
     form.quantity.description = f"More than {alone_up_to} wait until a second person, a manager, approves them."
 
@@ -122,15 +129,31 @@ def _decide(adjustment: Adjustment, *, approve: bool) -> Answer:
     return pressed(act, url_for(".waiting") if to_list else url_for("members.show", member_id=member_id))
 
 
-def _items(balances: Sequence[Balance]) -> list[SelectChoice]:
-    """The session items that can be chosen: those not retired, and those that the member has had."""
-    held = {balance.item_id for balance in balances}
-    query = select(Item).where(Item.kind == ItemKind.SCHEDULER_BUCKET).order_by(Item.name)
-    return [
-        SelectChoice(item.id, item.name)
-        for item in database().scalars(query)
-        if item.retired_at is None or item.id in held
-    ]
+def _items(held: Collection[int], usual: Mapping[int, UsualDays]) -> list[SelectChoice]:
+    """The session items that can be chosen: those not retired, and those that the member has had.
+
+    The member's own come first: what they have or had, and what their plans give.
+    """
+    own, others = [], []
+    for item in database().scalars(select(Item).where(Item.kind == ItemKind.SCHEDULER_BUCKET).order_by(Item.name)):
+        if item.id in held or (item.id in usual and usual[item.id].is_own):
+            own.append(SelectChoice(str(item.id), item.name, optgroup=say("Items of this member")))
+        elif item.retired_at is None:
+            others.append(SelectChoice(str(item.id), item.name, optgroup=say("Other items")))
+    return own + others
+
+
+def _fill_in_day(form: AdjustForm, usual: Mapping[int, UsualDays], today: date) -> None:
+    """Offer the last day by the item's usual days; the page's script follows when another item is chosen.
+
+    Of an item that usually never expires, that has to be chosen.
+    """
+    last = {item_id: last_usable_day(today, one.days_to_expire) for item_id, one in usual.items()}
+    days = {str(item_id): day.isoformat() for item_id, day in last.items() if day}
+    form.last_day.render_kw = {"data-usual": json.dumps(days)}
+    if request.method == "GET" and form.item_id.choices:
+        chosen = form.item_id.data or int(form.item_id.choices[0].value)
+        form.last_day.data = last.get(chosen)
 
 
 def _named(adjustment: Adjustment, member: str) -> str:
@@ -143,4 +166,8 @@ def _outcome(adjustment: Adjustment, member: str) -> str:
     if not adjustment.approved:
         return f"{_named(adjustment, member)}: declined before by {adjustment.decided_by}."
     moved = sessions_of(adjustment.item.name, abs(adjustment.quantity))
-    return f"{moved} given to {member}." if adjustment.quantity > 0 else f"{moved} taken from {member}."
+    if adjustment.quantity < 0:
+        return say("{sessions} taken from {member}.", sessions=moved, member=member)
+    if adjustment.expires_at is None:
+        return say("{sessions} given to {member}. They never expire.", sessions=moved, member=member)
+    return say("{sessions} given to {member}.", sessions=moved, member=member)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from flask import abort, jsonify, redirect, request, url_for
+from sqlalchemy import exists, select
 from wtforms import RadioField
 from wtforms.validators import InputRequired
 
@@ -81,7 +82,8 @@ def start() -> Answer:
     hits = _hits(sought)
     if sought and len(hits) == 1:
         return redirect(hits[0].href)
-    return page("check_in/page.html", sought=sought, hits=hits, done=_done(query_id("done")))
+    no_members = not hits and not database().scalar(select(exists(select(Member.id))))
+    return page("check_in/page.html", sought=sought, hits=hits, done=_done(query_id("done")), no_members=no_members)
 
 
 @pages.page("/suggestions", Role.DESK)

@@ -1,4 +1,7 @@
-"""The club of this desk: where sessions are used, remembered in the browser from one redemption to the next."""
+"""Clubs that this browser remembers: where sessions are used at this desk, and where members sign up.
+
+Each of the two is as it was said last. A sign-up does not change where sessions count as used.
+"""
 
 from collections.abc import Iterable
 
@@ -7,14 +10,15 @@ from flask import session
 from console.web.fields import chosen_id
 from models.catalogue.clubs import Club
 
-_NAME = "desk_club"
+USED = "desk_club"
+SIGN_UP = "sign_up_club"
 
 
-def of(clubs: Iterable[Club]) -> Club | None:
+def of(clubs: Iterable[Club], what: str = USED) -> Club | None:
     """The one of these clubs that was said last; None if none was."""
-    return next((club for club in clubs if club.id == session.get(_NAME)), None)
+    return next((club for club in clubs if club.id == session.get(what)), None)
 
 
-def remember(typed: object) -> None:
+def remember(typed: object, what: str = USED) -> None:
     """Remember what was chosen; the choice of none too."""
-    session[_NAME] = chosen_id(typed) or None
+    session[what] = chosen_id(typed) or None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from wtforms import BooleanField, Field, HiddenField, RadioField, SelectChoice, SelectField, TextAreaField
-from wtforms.validators import InputRequired, Optional
+from wtforms.validators import InputRequired, Optional, ValidationError
 
 from console.web.fields import Count, Day, Moment, chosen_id, text_field
 from console.web.forms import Form, OnceForm
@@ -12,6 +12,7 @@ from models.catalogue.clubs import Club
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.occasions import LENGTHS, Occasion
 from models.staff.actions import MAX_REASON_LENGTH
+from runtime.language import say
 
 _FIRST = {"autofocus": True}
 _NOTE = {"maxlength": MAX_REASON_LENGTH, "rows": 2}
@@ -77,14 +78,26 @@ class AdjustForm(OnceForm):
     )
     quantity = Count("Sessions")
     last_day = Day(
-        "Last usable day", [Optional()], description="Of sessions that you give. Leave it empty if they never expire."
+        "Last usable day",
+        [Optional()],
+        description="Of sessions that you give. Filled in where sessions of the item usually expire.",
     )
+    never = BooleanField("They never expire")
     reason = SelectField(
         "Reason",
         choices=[SelectChoice(reason.value, reason.replace("_", " ").capitalize()) for reason in AdjustmentReason],
     )
     note = TextAreaField("Note", [InputRequired("Say why.")], render_kw=_NOTE)
     accepts = BooleanField("With that the payment is accepted, and leaves the review", default=True)
+
+    def validate_never(self, field: BooleanField) -> None:
+        """Ask how long given sessions last: a day, or expressly for ever."""
+        if self.sign.data != "plus" or self.last_day.errors:
+            return
+        if self.last_day.data and field.data:
+            raise ValidationError(say("Choose one of the two: a last usable day, or that they never expire."))
+        if not self.last_day.data and not field.data:
+            raise ValidationError(say("Choose the last usable day, or say here that they never expire."))
 
     @property
     def signed_quantity(self) -> int:

@@ -22,7 +22,7 @@ from console.web.forms import page
 from console.web.member_forms import RedeemForm
 from models.catalogue.clubs import Club
 from models.catalogue.days import local_day
-from models.ledger import adjustments, merging, occasions
+from models.ledger import adjustments, good_at, merging, occasions
 from models.ledger import redemptions as redemption
 from models.members import changed_terms, clocks, life, lives, overdue
 from models.members.memberships import WITH_PLANS, Member, Membership, MembershipTerms, PinnedTerms
@@ -135,6 +135,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         came_to=_came_to(shown),
         zones={(grant.item_id, grant.expires_at): grant.time_zone or zone for grant in grants},
         grants=shown[:GRANTS],
+        only_at=good_at.only_at(session, [grant.grant_id for grant in shown[:GRANTS]]),
         further=len(shown[GRANTS:]),
         coming=coming,
         standing=standing.words,

@@ -15,6 +15,7 @@ from console.web.forms import page
 from console.web.member_filter import ListForm, kept_counts
 from models.inbox import masking
 from models.ledger import adjustments as adjusting
+from models.ledger import good_at
 from models.members import search as finding
 from models.statements import entry_wording, explanation, member_list, statement
 from models.wording import sessions_of
@@ -89,7 +90,8 @@ def grants(member_id: int) -> Answer:
     shown = list(islice(every, PAGE_SIZE + 1))
     older, zone = shown[PAGE_SIZE - 1].grant_id if len(shown) > PAGE_SIZE else None, member_page.zone_of(member)
     found = {"grants": shown[:PAGE_SIZE], "paid": member_page.paid(shown), "before": before, "older": older}
-    return page("members/grants.html", member=member, zone=zone, now=member.clock(now), **found)
+    only_at = good_at.only_at(database(), [grant.grant_id for grant in shown[:PAGE_SIZE]])
+    return page("members/grants.html", member=member, zone=zone, now=member.clock(now), only_at=only_at, **found)
 
 
 @pages.page("/<id:member_id>/entries/<id:entry_id>", Role.VIEWER)

@@ -10,7 +10,7 @@ from wtforms.validators import ValidationError
 
 from console import bounds
 from console.request import actor, database, utc_now
-from console.web import billing
+from console.web import billing, desk_club, mail_typos
 from console.web.access import Answer, Pages, Role
 from console.web.fields import chosen_id, text_field
 from console.web.forms import OnceForm, page
@@ -24,6 +24,7 @@ from models.members import signing_up
 from models.members.clocks import make_test_member
 from models.members.lookup import with_email
 from models.members.memberships import Member, Membership
+from runtime.language import say
 
 pages = Pages("sign_up", __name__, url_prefix="/sign-up")
 
@@ -53,6 +54,8 @@ class SignUpForm(PicksForm, OnceForm):
     )
     known = HiddenField()
     """The ids of the members with that address, once the page has shown them."""
+    asked_about = HiddenField()
+    """The address whose domain looks mistyped, once the page has asked about it."""
 
     chosen_club: Club | None
     chosen_offer: Offer | None
@@ -76,8 +79,18 @@ class SignUpForm(PicksForm, OnceForm):
         return not self.errors
 
     def validate_email(self, field: StringField) -> None:  # noqa: ARG002 -- WTForms passes it
-        """Ask once more before a known member gets a further membership."""
+        """Ask once more before a known member gets a further membership, and about a domain that looks mistyped."""
         members = _known(self)
+        typo = mail_typos.meant(self.text("email"))
+        if typo and not members and self.asked_about.data != self.text("email") and not self.sent_before():
+            self.asked_about.data = self.text("email")
+            raise ValidationError(
+                say(
+                    "{domain}: did you mean {meant}? If so, correct the address; if not, sign up again.",
+                    domain=typo[0],
+                    meant=typo[1],
+                )
+            )
         if members and self.known.data != _ids(members) and not self.sent_before():
             self.known.data = _ids(members)
             raise ValidationError(f"{further(members)} If that is meant, sign up again; if not, correct the address.")
@@ -118,6 +131,9 @@ def form() -> Answer:
     if not sent:
         form.key.data = form.key.default()
     clubs = database().scalars(bounds.theirs(select(Club)).order_by(Club.name)).all()
+    if not sent and "club" not in request.args:
+        here = desk_club.of(clubs, desk_club.SIGN_UP) or desk_club.of(clubs)
+        form.club.data = here.id if here else form.club.data
     club = form.chosen_club = _chosen(form.club, clubs)
     offers = on_sale.offers(database(), club) if club else []
     offer = form.chosen_offer = _chosen(form.offer, offers)
@@ -140,6 +156,7 @@ def form() -> Answer:
         )
         if form.is_test.data and not membership.member.is_test:
             make_test_member(database(), membership.member, current_app.config["SPP"].endpoints, by=actor())
+        desk_club.remember(club.id, desk_club.SIGN_UP)
         settled = ""
         if form.text("reference"):
             settled = billing.add(membership, form.endpoint.data, form.text("reference"))

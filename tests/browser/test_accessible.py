@@ -70,6 +70,7 @@ NO_PAGES = {
     "expiry.export",
     "exports.download",
     "imports.template",
+    "members.sheets.download",
     "offers.terms.preview",
 }
 FURTHER = [

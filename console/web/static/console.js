@@ -105,6 +105,18 @@ for (const field of document.querySelectorAll("[data-selects]")) {
   if (document.activeElement === field) field.select();
 }
 
+// The last usable day follows the chosen item's usual days, until somebody types another one.
+for (const day of document.querySelectorAll("[data-usual]")) {
+  const usual = JSON.parse(day.dataset.usual);
+  const item = day.form.elements.item_id;
+  let offered = usual[item.value] ?? "";
+  item.addEventListener("change", () => {
+    const next = usual[item.value] ?? "";
+    if (day.value === offered) day.value = next;
+    offered = next;
+  });
+}
+
 // The browser's own print window, where a page is made for paper.
 for (const button of document.querySelectorAll("[data-prints]")) button.addEventListener("click", () => print());
 

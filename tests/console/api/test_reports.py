@@ -14,11 +14,11 @@ def test_each_report_is_answered_with_what_its_description_names(manager: Caller
     tell(gym.session, paid("in_1", "sub_ada", at=now), now=now)
     redeem(gym.session, member_id=ada.member_id, item_id=gym.spin.id, quantity=3, key="k", by=BY, now=now)
     gym.session.commit()
-    assert manager.get("/reports").json["data"] == [one.name for one in REPORTS]
+    assert manager.get("/reports").get_json()["data"] == [one.name for one in REPORTS]
     for report in REPORTS:
-        for row in manager.get(f"/reports/{report.name}").json["data"]:
+        for row in manager.get(f"/reports/{report.name}").get_json()["data"]:
             assert row.keys() == report.columns.keys()
-    [spin] = manager.get("/reports/outstanding", item_id=gym.spin.id).json["data"]
+    [spin] = manager.get("/reports/outstanding", item_id=gym.spin.id).get_json()["data"]
     assert (spin["item"], spin["sessions"], spin["value_minor"], spin["currency"]) == ("Spin", 5, 4500, "USD")
     assert '"Downtown","1","Spin","5",' in manager.get("/reports/outstanding.csv").text
     for name, wrong in (

@@ -6,7 +6,10 @@ from html import unescape
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from models.members.memberships import Member
 from models.staff.accounts import Role
 from tests.console.web.at_the_desk import pay
 from tests.console.web.conftest import Browser
@@ -52,6 +55,19 @@ def test_every_list_of_an_empty_installation_says_the_next_step(site: Flask, log
             if link:
                 assert reader.client.get(unescape(link[1])).status_code == 200, f"{path} leads to {link[1]}"
     assert seen >= EMPTY & opened, "pages whose lists are not empty, or that say nothing of it"
+
+
+def test_check_in_and_adjust_say_what_comes_first(site: Flask, log_in: LogIn, session: Session) -> None:
+    desk = log_in(Role.DESK)
+    desk.get("/check-in/")
+    assert re.search(r'<a href="/sign-up/">Sign up the first member</a>', desk.page)
+    session.add(Member(email="nia@example.com", name="Nia"))
+    session.commit()
+    desk.get("/check-in/")
+    assert "Sign up the first member" not in desk.page
+    manager = log_in(Role.MANAGER)
+    manager.get(f"/members/{session.scalars(select(Member.id)).one()}/adjust")
+    assert '<a class="btn btn-outline-secondary" href="/inventory/new">Create a session item</a>' in manager.page
 
 
 def test_the_checklist_links_what_the_reader_may_do_and_says_who_can_do_the_rest(log_in: LogIn) -> None:

@@ -1,5 +1,6 @@
 """Adjusting a member's sessions by hand, and the second person."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -18,7 +19,7 @@ from models.staff.accounts import Role
 from tests.console.web.at_the_desk import entries, held, key_on, now, pay, paying_member, spend
 from tests.console.web.builder import beside
 from tests.console.web.conftest import Browser
-from tests.models.gym import DUES, Gym, tell
+from tests.models.gym import DUES, Gym, session_item, tell
 
 LogIn = Callable[[Role], Browser]
 CHICAGO = ZoneInfo("America/Chicago")
@@ -27,9 +28,10 @@ CHICAGO = ZoneInfo("America/Chicago")
 def adjust(browser: Browser, member: Membership, item: int, **more: str) -> int:
     """Gives two sessions for goodwill, but for what is said otherwise."""
     fields = {"item_id": str(item), "sign": "plus", "quantity": "2", "reason": "goodwill", "note": "cold shower"}
+    lasts = {} if "last_day" in more else {"never": "y"}
     path = f"/members/{member.member_id}/adjust"
     browser.get(path)
-    return browser.post(path, **{**fields, "key": str(uuid4()), **more}).status_code
+    return browser.post(path, **{**fields, **lasts, "key": str(uuid4()), **more}).status_code
 
 
 def test_the_desk_gives_sessions_with_a_reason(gym: Gym, session: Session, log_in: LogIn) -> None:
@@ -43,12 +45,31 @@ def test_the_desk_gives_sessions_with_a_reason(gym: Gym, session: Session, log_i
     assert held(session, member)["Spin"] == 10
 
 
-def test_sessions_given_without_a_day_never_expire(gym: Gym, session: Session, log_in: LogIn) -> None:
+def test_given_sessions_never_expire_only_where_that_is_said(gym: Gym, session: Session, log_in: LogIn) -> None:
     member = paying_member(gym)
-    adjust(log_in(Role.DESK), member, gym.spin.id, last_day="")
+    desk = log_in(Role.DESK)
+    assert adjust(desk, member, gym.spin.id, last_day="") == 422
+    assert "Choose the last usable day, or say here that they never expire." in beside(desk, "never")
+    assert adjust(desk, member, gym.spin.id, last_day="2199-01-01", never="y") == 422
+    assert adjust(desk, member, gym.spin.id, never="y") == 200
+    assert "given to Ada Example. They never expire." in desk.text.replace(member.member.name, "Ada Example")
     session.rollback()
     given = session.scalars(select(CreditGrant).where(CreditGrant.action_id.is_not(None))).one()
     assert (given.quantity, given.expires_at) == (2, None)
+
+
+def test_the_members_own_items_come_first_with_their_usual_last_day(gym: Gym, log_in: LogIn) -> None:
+    gym.session.add(session_item("Aerobics"))
+    member = paying_member(gym)
+    desk = log_in(Role.DESK)
+    desk.get(f"/members/{member.member_id}/adjust")
+    groups = re.findall(r'<optgroup label="([^"]+)">(.*?)</optgroup>', desk.page)
+    assert [(name, re.findall(r"<option[^>]*>([^<]+)", items)) for name, items in groups] == [
+        ("Items of this member", ["Spin", "Training"]),
+        ("Other items", ["Aerobics"]),
+    ]
+    last = now().astimezone(CHICAGO).date() + timedelta(days=30)
+    assert f'name="last_day" type="date" value="{last}"' in desk.page
 
 
 def test_the_desk_takes_sessions(gym: Gym, session: Session, log_in: LogIn) -> None:

@@ -343,6 +343,7 @@ def test_the_desks_club_is_remembered_and_decides_what_is_good(gym: Gym, session
     assert "8 Spin sessions redeemed" in manager.text
     assert "When and what for, at Downtown" in manager.text
     assert f"8 Spin sessions can be used at {other.name} only, not at this club." in manager.text
+    assert f"Spin only at {other.name} payment" in manager.text
     redeem(manager, member, gym.spin.id, 1, club_id=str(gym.club.id))
     assert f"0 Spin sessions can be used at Downtown, 8 more only at {other.name}" in beside(
         manager, f"club_id-{gym.spin.id}"

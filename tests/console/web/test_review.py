@@ -275,7 +275,7 @@ class TestByHand:
         before = held(session, membership)["Training"]
         key = manager.page.split('name="key"')[1].split('value="')[1].split('"')[0]
         fields = {"item_id": str(gym.training.id), "sign": "plus", "quantity": "1", "note": "a gift", "key": key}
-        answer = manager.post(path, follow=False, **fields, reason="goodwill", accepts="y")
+        answer = manager.post(path, follow=False, **fields, reason="goodwill", never="y", accepts="y")
         assert answer.headers["Location"] == "/review/?reason=part"
         assert held(session, membership)["Training"] == before + 1
         assert in_review(session) == []

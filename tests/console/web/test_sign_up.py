@@ -121,12 +121,12 @@ class TestChoosing:
         assert "Choose a payment term: it says which session items there are to pick." in desk.text
         assert 'name="items"' not in desk.page.replace('type="hidden" name="items"', "")
         desk.get(f"/sign-up/?term={gym.term.id}")
-        assert "Spin · Class · 8 per payment, 30 days" in desk.text
+        assert "Spin · Class · 8 with each payment, to be used within 30 days" in desk.text
         assert "0 of 2 picked; choose between 1 and 2." in desk.text
         desk.get(f"/sign-up/?term={further.id}&items={gym.spin.id}&items={gym.training.id}&name=Nora+N")
         assert "Spin · Class" not in desk.text
         assert "No longer picked, because Yearly gives no sessions of it: Spin." in desk.text
-        assert "Training · Personal training · 24 per payment, never expiring" in desk.text
+        assert "Training · Personal training · 24 with each payment, never expiring" in desk.text
         assert "1 of 1 picked; choose 1." in desk.text
         assert 'value="Nora N"' in desk.page
 
@@ -241,7 +241,7 @@ class TestSigningUp:
         session.commit()
         monthly, dues_only = (term.id for term in solo.terms)
         desk.get(f"/sign-up/?offer={solo.id}&term={monthly}")
-        assert "Spin · Class · included · 4 per payment, 30 days" in desk.text
+        assert "Spin · Class · included · 4 with each payment, to be used within 30 days" in desk.text
         desk.post("/sign-up/", **fields(gym, offer=solo.id, term=monthly, items=[]))
         desk.get(f"/sign-up/?offer={solo.id}&term={dues_only}")
         assert "This payment term gives no sessions: there is nothing to pick." in desk.text
@@ -481,3 +481,26 @@ def test_viewers_do_not_sign_up(log_in: LogIn, gym: Gym, session: Session) -> No
     assert viewer.get("/sign-up/").status_code == 403
     assert viewer.post("/sign-up/", **fields(gym)).status_code == 403
     assert not sold(session)
+
+
+def test_a_domain_that_looks_mistyped_is_asked_about_once(desk: Browser, gym: Gym, session: Session) -> None:
+    sent = fields(gym, email=fresh("ann") + "@gmial.com")
+    desk.get("/sign-up/")
+    answer = desk.post("/sign-up/", **sent)
+    assert "gmial.com: did you mean gmail.com?" in desk.text
+    assert (answer.status_code, sold(session)) == (422, [])
+    other = {**sent, "asked_about": sent["email"], "email": fresh("bob") + "@gmai.com"}
+    assert desk.post("/sign-up/", **other).status_code == 422
+    assert desk.post("/sign-up/", follow=False, **sent, asked_about=sent["email"]).status_code == 302
+    assert [one.member.email for one in sold(session)] == [sent["email"]]
+
+
+def test_the_club_of_the_last_sign_up_is_chosen_again(desk: Browser, gym: Gym, session: Session) -> None:
+    session.add(Club(name="Aardvark", time_zone="UTC", currency="USD"))
+    session.commit()
+    desk.get("/sign-up/")
+    assert "Choose a club" in desk.text
+    desk.get(f"/sign-up/?club={gym.club.id}")
+    assert desk.post("/sign-up/", follow=False, **fields(gym)).status_code == 302
+    desk.get("/sign-up/")
+    assert f'<option value="{gym.club.id}" selected>' in desk.page
