@@ -1,8 +1,8 @@
 """What is asked of imports, done: judging, writing and undoing, each in one transaction. Main verbs: `step` and `run`.
 
-A process that does it holds an advisory lock on the import for as long as its transaction lasts. If it is killed,
-PostgreSQL rolls back and lets go of the lock, and whoever looks next begins anew: nothing is ever half done. Tries are
-counted outside the transaction, so that a file which kills its workers is given up.
+A process that does it holds an advisory lock on the import for as long as its transaction lasts; one at a time writes
+or undoes. If it is killed, PostgreSQL rolls back and lets go of the lock, and whoever looks next begins anew: nothing is
+ever half done. Tries are counted outside the transaction, so that a file which kills its workers is given up.
 """
 
 from collections.abc import Callable, Collection
@@ -25,6 +25,7 @@ TRIES = 3
 _SHOW_EVERY_S, _LOOK_EVERY_S = 1.0, 0.5
 
 _MINE = text("SELECT pg_try_advisory_xact_lock(hashtext('spp import'), CAST(:id AS int))")
+_ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext('spp imports that change'))")
 # A statement over a whole file takes longer than one of a request may; others who hold a row are waited for.
 _PATIENT = text("""
     SELECT set_config('statement_timeout', '10min', true), set_config('lock_timeout', '60s', true)
@@ -48,6 +49,9 @@ def run(make: sessionmaker[Session], import_id: int, *, endpoints: Collection[st
             return False
         made = session.get(Import, import_id)
         if made is None or not made.is_working:
+            return False
+        # What one file brings is there for the next one to be judged by: two at once would bring the same twice.
+        if made.state != ImportState.JUDGING and not session.scalar(_ALONE):
             return False
         with make.begin() as other:
             tries = other.scalars(_TRIED, {"id": import_id}).one()

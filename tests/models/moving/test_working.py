@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from models.inbox.erasing import erase
 from models.members.memberships import Member, Membership, add_billing_reference
-from models.moving import imports, working
+from models.moving import imports, working, writing
 from models.moving.columns import Kind
 from models.moving.imports import ImportState
 from models.moving.judging import judge
@@ -70,6 +70,27 @@ def test_cut_off_at_any_statement_nothing_is_written_and_the_next_process_writes
     with make() as session:
         assert imports.the_import(session, made.id).state == ImportState.WRITTEN
     assert found(make)[:3] == [ROWS] * 3
+
+
+def test_the_same_file_twice_at_once_is_written_once(
+    open_gym: Gym, bring: Moved, make: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = bring(Kind.PEOPLE, PEOPLE), bring(Kind.PEOPLE, PEOPLE)
+    asked(make, first.id)
+    asked(make, second.id)
+    meanwhile = []
+
+    def and_the_other(session: Session, made: imports.Import, **more: object) -> None:
+        writing.write(session, made, **more)
+        if made.id == first.id:
+            meanwhile.append(working.run(make, second.id, endpoints=ENDPOINTS))
+
+    monkeypatch.setattr(working, "write", and_the_other)
+    assert [working.run(make, one.id, endpoints=ENDPOINTS) for one in (first, second)] == [True, True]
+    assert meanwhile == [False]
+    assert found(make)[:3] == [ROWS] * 3
+    with make() as session:
+        assert imports.the_import(session, second.id).problem.startswith("What is here has changed")
 
 
 def test_a_process_that_is_killed_is_followed_by_another(
