@@ -102,6 +102,8 @@ FURTHER = [
 """Where one page has several faces."""
 PHONE = 390
 WIDTHS = (1280, 800, PHONE)
+A4 = 680
+"""What is left of a page of paper between its margins."""
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 WHAT = """run => axe.run(
     document.querySelector("dialog.window") ? {include: [["dialog.window"]]} : document,
@@ -227,3 +229,13 @@ def test_the_way_in(enter: Enter) -> None:
     page.get_by_role("alert").wait_for()
     page.evaluate(AXE_SCRIPT)
     assert [*found, *faults(page)] == []
+
+
+def test_a_statement_on_paper_is_a_black_table_also_from_a_dark_screen(enter: Enter) -> None:
+    page = enter(Role.DESK)
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": A4, "height": 900})
+    page.goto("/members/1/statement")
+    looks = "one => [getComputedStyle(one).display, getComputedStyle(one).color]"
+    assert page.locator("td").last.evaluate(looks) == ["table-cell", "rgb(0, 0, 0)"]
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= A4

@@ -238,7 +238,10 @@ class TestTheBrowserAsks:
         assert asked == ["beforeunload"]
 
     def test_what_is_sent_is_not_lost(self, page: Page, asked: list[str]) -> None:
+        last_day = page.get_by_role("dialog").get_by_label("Last usable day")
+        of_another_item = last_day.input_value()
         page.get_by_role("dialog").get_by_label("Item").select_option("Yoga")
+        expect(last_day).not_to_have_value(of_another_item)
         page.get_by_role("dialog").get_by_label("Sessions", exact=True).fill("11")
         page.get_by_role("dialog").get_by_label("Note").press_sequentially("A free class each")
         page.get_by_role("button", name="Adjust").click()
