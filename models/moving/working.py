@@ -1,7 +1,7 @@
 """What is asked of imports, done: judging, writing and undoing, each in one transaction. Main verbs: `step` and `run`.
 
-A process that does it holds an advisory lock on the import while its transaction lasts; one at a time writes
-or undoes. If it is killed, PostgreSQL rolls back and lets go of the lock, and whoever looks next begins anew: nothing is
+A process that does it holds an advisory lock on the import while its transaction lasts; one at a time writes or
+undoes. If it is killed, PostgreSQL rolls back and lets go of the lock, and whoever looks next begins anew: nothing is
 ever half done. Tries are counted outside the transaction, so that a file which kills its workers is given up.
 """
 
