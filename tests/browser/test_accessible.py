@@ -136,7 +136,10 @@ def rules() -> list[Rule]:
     return [
         rule
         for rule in every
-        if rule.endpoint not in NO_PAGES and not rule.endpoint.endswith("static") and not rule.rule.startswith("/api/")
+        if rule.endpoint not in NO_PAGES
+        and not rule.endpoint.endswith("static")
+        and not rule.rule.startswith("/api/")
+        and not rule.rule.endswith(".csv")
     ]
 
 
