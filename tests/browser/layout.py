@@ -15,7 +15,10 @@ FAULTS = """touched => {
             fault("goes on beyond its edge", one);
     for (const cell of document.querySelectorAll(".table > tbody > tr > td")) {
         const style = getComputedStyle(cell);
-        if (style.display === "none") continue;
+        if (style.display === "none") {
+            if (cell.innerText.trim() || cell.querySelector("input, select, button, a")) fault("hidden", cell);
+            continue;
+        }
         if (style.display === "table-cell") {
             if (innerWidth < 576 && cell.offsetParent) fault("no card", cell);
         } else if (getComputedStyle(cell, "::before").content.length < 3 && !cell.querySelector(".btn, input"))
