@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.catalogue.days import local_day
 from models.database.arrays import array
 from models.errors import PaidLive, WrongState
 from models.members.memberships import Member, lock_member
@@ -57,10 +58,12 @@ def clock_of(session: Session, member_id: int, now: datetime) -> datetime:
 
 
 def words(member: Member, now: datetime) -> str:
-    """How the clock of a test member stands: `Test member: its clock is 31 days ahead (Dec 31, 2026)`."""
+    """How a test member's clock stands, by its club's day: `Test member: its clock is 31 days ahead (Dec 31, 2026)`."""
     if not member.clock_ahead:
         return "Test member: its clock has not been set forward"
-    return f"Test member: its clock is {counted(member.clock_ahead.days, 'day')} ahead ({day_of(member.clock(now))})"
+    zone = next((one.club.time_zone for one in member.memberships), "UTC")
+    today = local_day(member.clock(now), zone)
+    return f"Test member: its clock is {counted(member.clock_ahead.days, 'day')} ahead ({day_of(today)})"
 
 
 _FURTHEST = text("SELECT coalesce(max(clock_ahead), '0') FROM members WHERE is_test")
