@@ -33,7 +33,7 @@ from console.bounds import club_ids
 from console.request import actor, database, utc_now
 from models.catalogue.clubs import Club
 from models.catalogue.items import GoodAt, Item
-from models.errors import NotFound
+from models.errors import NotFound, SearchWithFilter
 from models.members import overdue, record, search
 from models.members.lookup import with_email
 from models.members.memberships import Member as Person
@@ -247,7 +247,7 @@ def list_members(query: MemberQuery) -> Members:
         rows = [FoundMember.of(known[one], found_by=None, **states[one]) for one in leaf.member_ids]
         return Members(data=rows, next_cursor=paging.cursor("members", leaf.after))
     if query.wanted != EVERYBODY._replace(standing=query.wanted.standing):
-        raise InvalidRequest([Fault(parameter="q", detail="A search takes no filter but overdue.")])
+        raise SearchWithFilter
     if query.q is None:
         people = select(Person).where(Person.merged_into.is_(None))
         people = people.where(theirs.only(theirs.member("members.id"), club_ids()))

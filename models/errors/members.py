@@ -142,3 +142,7 @@ class SamePerson(SppError):
 
 class NotRemovable(SppError, status=409):
     """Membership {membership} cannot be removed: only one that has awaited its first payment for {days} days can."""
+
+
+class SearchWithFilter(SppError, field="q"):
+    """A search takes no filter but overdue: leave the others out, or search by `q` and `email` alone."""
