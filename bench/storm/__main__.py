@@ -44,7 +44,7 @@ from runtime.settings import load
 from webhooks.processors import adapter
 
 DATABASE = "storm"
-MEMBERS = 60
+MEMBERS = 20
 ROUND_S = 60.0
 MOST_TOLD = 20
 OFTEN = [*FAULTS, *["lose COMMITs", "lose answers", "cut connections", "kill a worker child"] * 4]
