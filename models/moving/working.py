@@ -25,6 +25,8 @@ TRIES = 3
 _SHOW_EVERY_S, _LOOK_EVERY_S = 1.0, 0.5
 
 _MINE = text("SELECT pg_try_advisory_xact_lock(hashtext('spp import'), CAST(:id AS int))")
+# One file is written at a time: two with the same rows would each find that none of them is here.
+_WRITING = text("SELECT pg_try_advisory_xact_lock(hashtext('spp import is written'))")
 # A statement over a whole file takes longer than one of a request may; others who hold a row are waited for.
 _PATIENT = text("""
     SELECT set_config('statement_timeout', '10min', true), set_config('lock_timeout', '60s', true)
@@ -42,12 +44,17 @@ def step(make: sessionmaker[Session], *, endpoints: Collection[str]) -> bool:
 
 
 def run(make: sessionmaker[Session], import_id: int, *, endpoints: Collection[str]) -> bool:
-    """Do what is asked of that import, in this process. Returns False if nothing is, or another process is at it."""
+    """Do what is asked of that import, in this process.
+
+    Returns False if nothing is, if another process is at it, or if it is to be written and another file is written now.
+    """
     with make.begin() as session:
         if not session.scalar(_MINE, {"id": import_id % 2**31}):
             return False
         made = session.get(Import, import_id)
         if made is None or not made.is_working:
+            return False
+        if made.state == ImportState.WRITING and not session.scalar(_WRITING):
             return False
         with make.begin() as other:
             tries = other.scalars(_TRIED, {"id": import_id}).one()
@@ -67,7 +74,7 @@ def run(make: sessionmaker[Session], import_id: int, *, endpoints: Collection[st
 
 
 def finish(make: sessionmaker[Session], import_id: int, *, endpoints: Collection[str]) -> None:
-    """Do what is asked of that import, or wait while another process is at it."""
+    """Do what is asked of that import, or wait while another process is at it or writes a file."""
     while not run(make, import_id, endpoints=endpoints):
         with make.begin() as session:
             made = session.get(Import, import_id)
