@@ -135,7 +135,7 @@ class ReferenceInSeveralRows(SppError, field="billing_references"):
 
 
 class PayerUnknown(SppError, field="payer"):
-    """No row, and no member here, has this e-mail address and a billing reference."""
+    """No row, and no member here, has this e-mail address and a billing reference of its own."""
 
 
 class ImportNotWritable(SppError, status=409):

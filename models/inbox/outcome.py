@@ -13,6 +13,7 @@ from models.inbox.events import EventState, WebhookEvent
 from models.inbox.story import Caused, Story
 from models.ledger.kinds import EntryKind
 from models.payments import reviewing
+from models.payments.references import Payment, PaymentState
 from models.wording import joined
 
 _SESSIONS = {
@@ -77,6 +78,8 @@ def _outcome(session: Session, told: Story) -> Outcome:
     did = _did(told.entries)
     why = list(_in_review(session, told))
     said = [*([joined(did)] if did else []), *([f"in review: {'; '.join(why)}"] if why else [])]
+    if not said and _is_before_cut_over(session, told):
+        said = ["moved no sessions: it was paid before the cut-over, and an earlier system has given its sessions"]
     member_id = told.entries[0].member_id if told.entries else None
     look = Look.REVIEW if why else Look.MEMBER if member_id else Look.EVENT
     return Outcome(event.id, event.state, "; ".join(said) or "moved no sessions", look, member_id)
@@ -95,6 +98,12 @@ def _did(entries: Sequence[Caused]) -> list[str]:
         for (moved_by, member_id), counts in moved.items()
         if moved_by == kind and (items := {item: number for item, number in counts.items() if number})
     ]
+
+
+def _is_before_cut_over(session: Session, told: Story) -> bool:
+    ids = {fact.payment_id for fact in told.facts}
+    before = select(Payment.id).where(Payment.id.in_(ids), Payment.state == PaymentState.BEFORE_CUT_OVER)
+    return session.scalar(before.limit(1)) is not None
 
 
 def _in_review(session: Session, told: Story) -> Iterable[str]:

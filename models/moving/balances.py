@@ -29,7 +29,7 @@ from models.moving import cells as take
 from models.moving.cells import Catalogue, Cells
 from models.moving.columns import NEVER
 from models.moving.imports import Problem, Verdict
-from models.moving.judged import Judged, KnownMember, known_members
+from models.moving.judged import Judged, KnownMember, known_members, plain
 from models.staff.actions import reason_given
 from models.wording import amount, day_of
 
@@ -198,7 +198,7 @@ def _judge(
         verdict = Verdict.REFUSED if cells.problems else Verdict.CONFLICT if differs else verdict
         return Judged(
             number, verdict, cells.problems or differs, parsed=_parsed(said, member, home, expires_at),
-            address=said.email.lower(), person=member.name.casefold(), row_key=said.row_key, club=home.club,
+            address=said.email.lower(), person=plain(member.name).casefold(), row_key=said.row_key, club=home.club,
             what=said.item.name, sessions=said.left, member_id=member.id, grant_id=here.grant_id if here else None,
         )  # fmt: skip
     return Judged(number, Verdict.REFUSED, cells.problems, what=said.item.name)
@@ -215,7 +215,8 @@ def _parsed(said: Balance, member: KnownMember, home: Home, expires_at: datetime
 
 def _whose(said: Balance, known: Sequence[KnownMember]) -> KnownMember:
     """The member whose it is. Raises NotFound or SeveralMembers."""
-    same = [one for one in known if not said.name or one.name.casefold() == said.name.casefold()]
+    name = said.name and plain(said.name).casefold()
+    same = [one for one in known if not name or plain(one.name).casefold() == name]
     if not same:
         raise NotFound(what="member", name=f"{said.name}, {said.email}" if known else said.email)
     if len(same) > 1:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -30,6 +31,11 @@ class Judged(NamedTuple):
     member_id: int | None = None
     membership_id: int | None = None
     grant_id: int | None = None
+
+
+def plain(name: str) -> str:
+    """PURE: the same for names that look the same, however their accents and spaces are encoded."""
+    return normalize("NFKC", name)
 
 
 class KnownMember(NamedTuple):

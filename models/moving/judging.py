@@ -133,13 +133,15 @@ _TWICE = _refuse("""
     ) same
 """)
 
+# One row has a reference for itself; others have it only with a payer, and then the payer is who has it.
 _SHARED = _refuse("""
     SELECT number, array_agg(DISTINCT other ORDER BY other) AS others FROM (
         SELECT unnest(others) AS number, others FROM (
             SELECT array_agg(r.number ORDER BY r.number) AS others
             FROM import_rows r, unnest(r.billing) AS reference
-            WHERE r.import_id = :id AND r.verdict = 'new' AND r.payer IS NULL
-            GROUP BY reference HAVING count(*) > 1
+            WHERE r.import_id = :id AND r.verdict = 'new'
+            GROUP BY reference
+            HAVING count(*) FILTER (WHERE r.payer IS NULL) > 1 OR count(DISTINCT coalesce(r.payer, r.address)) > 1
         ) same
     ) each CROSS JOIN LATERAL unnest(others) AS other
     GROUP BY number
@@ -167,7 +169,8 @@ _FROM_PAYER = """
 
 _NO_PAYER = _refuse("""
     SELECT one.number, ARRAY[one.number] AS others FROM import_rows one
-    WHERE one.import_id = :id AND one.verdict = 'new' AND one.payer IS NOT NULL AND one.payer <> one.address
+    WHERE one.import_id = :id AND one.verdict = 'new' AND one.payer IS NOT NULL
+      AND (one.billing IS NULL OR one.payer <> one.address)
       AND NOT EXISTS (
           SELECT FROM import_rows payer
           WHERE payer.import_id = :id AND payer.address = one.payer AND payer.billing IS NOT NULL)

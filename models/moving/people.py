@@ -1,5 +1,6 @@
 """Rows of people and memberships: what each says, and how that compares with what is here."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ from models.members.memberships import MAX_EMAIL_LENGTH
 from models.moving import cells as take
 from models.moving.cells import Catalogue, Cells
 from models.moving.imports import Problem, Verdict
-from models.moving.judged import Judged, KnownMember, known_members
+from models.moving.judged import Judged, KnownMember, known_members, plain
 from models.wording import day_of
 
 
@@ -204,10 +205,11 @@ _MEMBERSHIPS = text("""
 
 _OWNERS = Batch(
     """
-    SELECT new.billing, b.membership_id
+    SELECT new.billing, b.membership_id, lower(m.email) AS address
     FROM ROWS JOIN billing_references b
         ON b.endpoint = split_part(new.billing, ':', 1)
        AND b.reference = substr(new.billing, strpos(new.billing, ':') + 1)
+    JOIN memberships s ON s.id = b.membership_id JOIN members m ON m.id = s.member_id
     """,
     billing="text",
 )
@@ -230,13 +232,17 @@ def judge(
     return [_judge(number, cells, person, members, here, owners) for number, cells, person in read_rows]
 
 
-def _owners(session: Session, wanted: set[tuple[str]]) -> dict[str, int]:
-    return {row.billing: row.membership_id for row in _OWNERS.execute(session, sorted(wanted))} if wanted else {}
+def _owners(session: Session, wanted: set[tuple[str]]) -> dict[str, dict[str, int]]:
+    """By each reference: the memberships that have it, by their members' addresses."""
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for row in _OWNERS.execute(session, sorted(wanted)) if wanted else ():
+        found[row.billing][row.address] = row.membership_id
+    return found
 
 
 def _judge(
     number: int, cells: Cells, person: Person | None, members: Mapping[str, Sequence[KnownMember]],
-    here: Mapping[tuple[int, str], KnownMembership], owners: Mapping[str, int],
+    here: Mapping[tuple[int, str], KnownMembership], owners: Mapping[str, Mapping[str, int]],
 ) -> Judged:  # fmt: skip
     if person is None:
         return Judged(number, Verdict.REFUSED, cells.problems, club=cells.text("club"), what=cells.text("offer"))
@@ -247,17 +253,17 @@ def _judge(
         membership = here.get((member.id, person.row_key))
     differs = _differences(person, member, membership) if member and membership else []
     for reference in person.billing:
-        owner = owners.get(reference)
-        if owner and not person.payer and not (membership and reference in membership.billing):
+        having = owners.get(reference)
+        if having and person.payer not in having and not (membership and reference in membership.billing):
             endpoint, _, name = reference.partition(":")
             with cells.judged("billing_references"):
-                raise ReferenceTaken(reference=name, endpoint=endpoint, membership=owner)
+                raise ReferenceTaken(reference=name, endpoint=endpoint, membership=min(having.values()))
     verdict = Verdict.REFUSED if cells.problems else Verdict.CONFLICT if differs else Verdict.NEW
     if membership and verdict == Verdict.NEW:
         verdict = Verdict.SAME
     return Judged(
         number, verdict, cells.problems or differs, parsed=person.parsed, address=person.email.lower(),
-        person=person.name.casefold(), payer=person.payer, billing=person.billing, row_key=person.row_key,
+        person=plain(person.name).casefold(), payer=person.payer, billing=person.billing, row_key=person.row_key,
         shares_address=person.shares, club=person.club.name, what=person.term.offer.name,
         member_id=member.id if member else None, membership_id=membership.id if membership else None,
     )  # fmt: skip
@@ -265,7 +271,8 @@ def _judge(
 
 def _whose(person: Person, known: Sequence[KnownMember]) -> KnownMember | None:
     """The member that is here; None for a new one. Raises AddressKnown or SeveralMembers."""
-    same = [one for one in known if one.name.casefold() == person.name.casefold()]
+    name = plain(person.name).casefold()
+    same = [one for one in known if plain(one.name).casefold() == name]
     if len(same) > 1:
         raise SeveralMembers(email=person.email, members=", ".join(f"{one.id} ({one.name})" for one in same))
     if same:
@@ -278,7 +285,7 @@ def _whose(person: Person, known: Sequence[KnownMember]) -> KnownMember | None:
 def _differences(person: Person, member: KnownMember, here: KnownMembership) -> list[Problem]:
     """What the row says, and what is here: one entry for each column in which they differ."""
     found: list[tuple[str, object, object]] = []
-    if member.name != person.name:
+    if plain(member.name) != plain(person.name):
         found.append(("name", person.name, member.name))
     if here.club_id != person.club.id:
         found.append(("club", person.club.name, here.club))

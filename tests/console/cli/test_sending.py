@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def working(settings: Settings, make: Make) -> Iterator[None]:
         thread.join()
 
 
-def test_it_says_what_became_of_each(sent: Sent, settings: Settings, make: Make) -> None:
+def test_it_says_what_became_of_each(sent: Sent, gym: Spp, settings: Settings, make: Make) -> None:
     dues, lost = paid_now("in_1", "sub_ann"), paid_now("in_2", "sub_lost")
     with working(settings, make):
         credited = "credited 4 Personal Training and 8 Group Class to Ann Archer: `spp member 1`"
@@ -80,6 +81,9 @@ def test_it_says_what_became_of_each(sent: Sent, settings: Settings, make: Make)
         assert re.fullmatch(review, sent(lost), re.IGNORECASE)
         conflict = r"stored as event (\d+), in quarantine: the same id .* than event 1, .*: `spp events show \1`"
         assert re.fullmatch(conflict, sent(dues.replace(b"8900", b"8901")))
+        gym("cut-over", "ben@example.com", str((datetime.now(UTC) + timedelta(days=2)).date()), "--reason", "moving in")
+        early = r"stored as event \d+, moved no sessions: it was paid before the cut-over, and an earlier system .*"
+        assert re.fullmatch(early, sent(paid_now("in_3", "sub_ben")))
     refused = sent(dues, "--tamper")
     assert refused.startswith("refused (400): Not authentic: ")
 

@@ -11,6 +11,7 @@ from models.audit import chain
 from models.audit.checks import audit
 from models.ledger.redemptions import redeem
 from models.members.memberships import Membership
+from models.moving import imports, working, writing
 from models.moving.balances import worth_left
 from models.moving.columns import Kind
 from models.moving.imports import ImportState
@@ -18,7 +19,7 @@ from models.payments.facts import Reversed
 from models.statements import explanation, statement
 from models.statements.entry_wording import entry_in_words, note_in_words
 from tests.models.gym import BY, NOW, Gym, grant_of, paid, tell
-from tests.models.moving.conftest import Moved
+from tests.models.moving.conftest import ENDPOINTS, Moved
 from tests.models.moving.test_people import counts, problems
 
 HEADER = "email,name,item,left,of,last day,value,note\n"
@@ -160,3 +161,25 @@ def test_a_later_part_becomes_usable_on_its_day(ann: Membership, bring: Moved, m
     assert problems(make, over) == {2: "usable from: That day is over: choose a later one."}
     backwards = bring(Kind.BALANCES, f"{header}{email},,Training,3,,2090-01-01,,2090-01-31\n")
     assert "is before the first" in problems(make, backwards)[2]
+
+
+def test_one_file_that_two_write_at_the_same_moment_counts_once(
+    ann: Membership, bring: Moved, make: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = f"{HEADER}{ann.member.email},,Spin,3,10,never,,\n"
+    first, second = bring(Kind.BALANCES, file), bring(Kind.BALANCES, file)
+    with make.begin() as session:
+        for one in (first, second):
+            imports.write(session, one.id, expected=1, reason="we move in", by=BY)
+    keep = writing._keep_members
+
+    def meanwhile(session: Session, values: dict[str, object]) -> None:
+        assert not working.run(make, second.id, endpoints=ENDPOINTS)
+        keep(session, values)
+
+    monkeypatch.setattr(writing, "_keep_members", meanwhile)
+    assert working.run(make, first.id, endpoints=ENDPOINTS)
+    assert working.run(make, second.id, endpoints=ENDPOINTS)
+    with make() as session:
+        assert counts(imports.the_import(session, second.id)) == (ImportState.JUDGED, 0, 1, 0, 0)
+        assert session.scalar(text("SELECT sum(remaining) FROM credit_grants")) == 3

@@ -139,6 +139,9 @@ def test_one_address_with_two_names_is_refused_unless_the_file_says_that_they_sh
         ]  # fmt: skip
         assert owners(session, ENDPOINT, "cus_1") == [1, 2, 3]
     assert counts(bring(Kind.PEOPLE, file(child, mother, lone))) == (ImportState.JUDGED, 0, 3, 0, 0)
+    bring(Kind.PEOPLE, file(row("z@example.com", "Z\u00e9 Z")), write=True)
+    looks_the_same = row("z@example.com", "Ze\u0301\N{NO-BREAK SPACE}Z")
+    assert counts(bring(Kind.PEOPLE, file(looks_the_same))) == (ImportState.JUDGED, 0, 1, 0, 0)
     made = bring(Kind.PEOPLE, file(row("m@example.com", "Dan")))
     assert "email: Member 1 has this address already." in problems(make, made)[2]
 
@@ -158,6 +161,22 @@ def test_one_address_with_two_names_is_refused_unless_the_file_says_that_they_sh
         ([row("a@b.c", endpoint="paypal")], {2: "endpoint: There is no endpoint 'paypal'."}),
         ([row("a@b.c", billing_references="sub_9")], {2: "billing references: Say at which endpoint"}),
         ([row("a@b.c", endpoint="stripe", billing_references="sub_0")], {2: "already belongs to membership 1"}),
+        (
+            [
+                row("a@b.c", endpoint="stripe", billing_references="sub_8"),
+                row("b@b.c", endpoint="stripe", billing_references="sub_0", payer="a@b.c"),
+            ],
+            {3: "already belongs to membership 1"},
+        ),
+        (
+            [
+                row("a@b.c", endpoint="stripe", billing_references="sub_8"),
+                row("b@b.c", endpoint="stripe", billing_references="sub_9"),
+                row("c@b.c", endpoint="stripe", billing_references="sub_9", payer="a@b.c"),
+            ],
+            {3: "Rows 3, 4 have the same billing reference.", 4: "Rows 3, 4 have the same"},
+        ),
+        ([row("a@b.c", payer="a@b.c")], {2: "payer: No row, and no member here, has this e-mail address"}),
         ([row("a@b.c", payer="nobody@b.c")], {2: "payer: No row, and no member here, has this e-mail address"}),
         ([row("a@b.c"), row("a@b.c")], {2: "Rows 2, 3 are about the same e-mail", 3: "Rows 2, 3 are about"}),
         (
