@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
-.PHONY: demo up test bench soak storm check screenshots translations lock clean
+.PHONY: demo up test bench soak storm fuzz check screenshots translations lock clean
 
 demo: .venv/.installed
 	@$(BIN)/spp demo
@@ -24,6 +24,10 @@ soak: .venv/.installed
 # Ten minutes of faults on the real stack, or SECONDS=60; SEED=7 draws the same storm again.
 storm: .venv/.installed
 	@$(BIN)/python -m bench.storm $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# Ten minutes of hostile input, or SECONDS=60; SEED=7 draws the same requests again.
+fuzz: .venv/.installed .venv/.fuzzer
+	@$(BIN)/python -m bench.fuzz $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 check: .venv/.installed
 	@$(BIN)/python -m pip --disable-pip-version-check check
@@ -64,3 +68,8 @@ clean:
 # A Chromium, the system's or one installed now; without one, `make test` goes on and skips the tests in a browser.
 .venv/.browser: .venv/.installed
 	@if $(BIN)/python -m tests.browser.chromium; then touch $@; fi
+
+# What guides the fuzzer; it does without where there is none for this machine.
+.venv/.fuzzer: requirements-fuzz.lock .venv/.installed
+	@$(PIP) install --only-binary :all: --require-hashes --requirement requirements-fuzz.lock || true
+	@touch $@
