@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -62,7 +63,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _run(site: Site, options: argparse.Namespace) -> list[dict[str, dict[str, object]]]:
+def _run(site: Site, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Let each part run on its database; returns what each process wrote down."""
     running: list[tuple[Path, subprocess.Popen[bytes]]] = []
     with endpoints.provided(site.folder / "up", run=True) as settings:
@@ -74,10 +75,10 @@ def _run(site: Site, options: argparse.Namespace) -> list[dict[str, dict[str, ob
                 file = site.folder / f"{name}.json"
                 command = [sys.executable, "-m", "bench.fuzz", str(options.seconds), "--tries", str(options.tries)]
                 command += ["--seed", str(options.seed + number), "--part", part, "--file", str(file)]
-                running.append((file, subprocess.Popen(command, env=environment)))  # type: ignore[arg-type]
+                running.append((file, subprocess.Popen(command, env=environment)))
         for _, process in running:
             process.wait()
-    results = []
+    results: list[dict[str, Any]] = []
     for file, process in running:
         ended = {"counts": {}, "found": {f"{file.stem} ended with exit code {process.returncode}": "see above"}}
         results.append(json.loads(file.read_text()) if file.exists() else ended)
