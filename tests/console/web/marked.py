@@ -14,6 +14,7 @@ _CODES = re.compile(
     r"|https?://\S+"
     r"|\S*[0-9_/]\S*"  # ids, days and numbers with what hangs on them
     r"|\b[A-Z]{3}\b"  # currencies, time zones
+    r"|\b[a-z]+(?:\.[a-z]+)+\b"  # types of events, names of files
 )
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
