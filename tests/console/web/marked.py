@@ -4,6 +4,8 @@ import re
 from gettext import NullTranslations
 from html.parser import HTMLParser
 
+from babel.messages.catalog import Catalog
+
 OPEN, CLOSE = "⟦⟧"
 _READ_OUT = {"alt", "aria-description", "aria-label", "data-label", "data-found", "data-recent", "placeholder", "title"}
 """The attributes that people read, or hear."""
@@ -20,13 +22,18 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 class Marked(NullTranslations):
-    """Texts between marks, so that those of a page that are none of a catalogue stand out."""
+    """The texts of a catalogue between marks, so that all others of a page stand out."""
+
+    def __init__(self, catalogue: Catalog) -> None:
+        super().__init__()
+        self._known = {one.id if isinstance(one.id, str) else one.id[0] for one in catalogue}
 
     def gettext(self, message: str) -> str:
-        return f"{OPEN}{message}{CLOSE}"
+        return f"{OPEN}{message}{CLOSE}" if message in self._known else message
 
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        return self.gettext(msgid1 if n == 1 else msgid2)
+        said = msgid1 if n == 1 else msgid2
+        return f"{OPEN}{said}{CLOSE}" if msgid1 in self._known else said
 
 
 def outside(page: str, data: re.Pattern[str]) -> list[str]:

@@ -17,7 +17,7 @@ from models.database.engine import sessions
 from models.errors import DateInPast, NotAnAmount
 from models.staff.accounts import Role, Staff
 from models.wording import amount, counted, day_of, minor_units, money, percent
-from runtime.language import Language, grouped, in_english, locale, speaking
+from runtime.language import LOCALES, Language, grouped, in_english, locale, speaking
 from tests.browser import every_page, sample
 from tests.console.web.builder import LogIn
 from tests.console.web.conftest import Browser
@@ -29,17 +29,18 @@ HOLES = re.compile(r"%\(\w+\)s|\{\w+(?:!r)?\}")
 SPANISH = Locale("es")
 NAMES = (
     "Ann Archer", "Ben Bishop", "Cem Celik", "Ada Admin", "Riverside", "All In", "Per Month", "Personal Training",
-    "Group Class", "Yoga", "Spin", "Towel", "Sessions Per Payment",
+    "Group Class", "Yoga", "Spin", "Towel", "Sessions Per Payment", *LOCALES.values(),
 )  # fmt: skip
 NOTES = (
     "Class cancelled by the instructor", "Ten weeks at our other club", "Far away", "The plan is known now",
     "Towels are rented by the day", "RuntimeError: the plan is unknown",
 )  # fmt: skip
 TECHNICAL = ("adyen", "authorize-net", "braintree", "gocardless", "paypal", "square", "standard", "stripe", "kB", "min")
-OF_SPANISH = (
+OF_LIBRARIES = (
     *SPANISH.months["format"]["abbreviated"].values(), *SPANISH.days["format"]["abbreviated"].values(), "hora central",
+    "Este campo es obligatorio.", "Opción inválida.", "No es un valor entero válido.",
 )  # fmt: skip
-DATA = re.compile(rf"\b(?:{'|'.join(map(re.escape, (*NAMES, *NOTES, *TECHNICAL, *OF_SPANISH)))})\b")
+DATA = re.compile(rf"\b(?:{'|'.join(map(re.escape, (*NAMES, *NOTES, *TECHNICAL, *OF_LIBRARIES)))})(?!\w)")
 """What stands on pages of the sample gym and is no text of ours."""
 
 
@@ -119,7 +120,8 @@ def test_everything_has_a_spanish_translation() -> None:
 def test_every_text_of_every_page_is_of_a_catalogue(
     site: Flask, log_in: LogIn, stranger: Browser, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(languages, "spoken", lambda _: Language("es", Marked()))
+    marked = Language("es", Marked(translations.read("es")))
+    monkeypatch.setattr(languages, "spoken", lambda _: marked)
     ada, make, found = log_in(Role.ADMIN), sessions(engine), dict[str, str]()
 
     def look(path: str, browser: Browser = ada) -> None:
