@@ -16,7 +16,7 @@ from console.web.forms import Form, ReasonForm, page, pressed
 from models.moving import columns, imports
 from models.moving.columns import COLUMNS, Kind
 from models.moving.imports import Import, ImportState, Total, Verdict
-from runtime.language import Texts
+from runtime.language import Texts, noted
 
 pages = Pages("imports", __name__, url_prefix="/imports")
 
@@ -31,7 +31,7 @@ class UploadForm(Form):
 
     kind = RadioField("What the file has", choices=[SelectChoice(str(kind), label) for kind, label in KINDS.items()])
     file = FileField(
-        "File", [FileRequired("Choose a file.")], render_kw={"accept": ".csv,text/csv"},
+        "File", [FileRequired(noted("Choose a file."))], render_kw={"accept": ".csv,text/csv"},
         description=f"CSV in UTF-8 with commas or semicolons, up to {MAX_FILE_BYTES >> 20} MB. The command spp import"
         " takes larger ones.",
     )  # fmt: skip

@@ -33,9 +33,12 @@ NAMES = (
 )  # fmt: skip
 NOTES = (
     "Class cancelled by the instructor", "Ten weeks at our other club", "Far away", "The plan is known now",
-    "Towels are rented by the day", "RuntimeError: the plan is unknown",
+    "Towels are rented by the day", "RuntimeError: the plan is unknown", "tests", "sample gym", "command line",
 )  # fmt: skip
-TECHNICAL = ("adyen", "authorize-net", "braintree", "gocardless", "paypal", "square", "standard", "stripe", "kB", "min")
+TECHNICAL = (
+    "adyen", "authorize-net", "braintree", "gocardless", "paypal", "square", "standard", "stripe", "Stripe", "US$",
+    "kB", "min", "Ctrl",
+)  # fmt: skip
 OF_LIBRARIES = (
     *SPANISH.months["format"]["abbreviated"].values(), *SPANISH.days["format"]["abbreviated"].values(), "hora central",
     "Este campo es obligatorio.", "Opción inválida.", "No es un valor entero válido.",
