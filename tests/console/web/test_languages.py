@@ -28,8 +28,8 @@ from tests.models.gym import Gym
 HOLES = re.compile(r"%\(\w+\)s|\{\w+(?:!r)?\}")
 SPANISH = Locale("es")
 NAMES = (
-    "Ann Archer", "Ben Bishop", "Cem Celik", "Ada Admin", "Riverside", "All In", "Per Month", "Personal Training",
-    "Group Class", "Yoga", "Spin", "Towel", "Sessions Per Payment", *LOCALES.values(),
+    "Ann Archer", "Ben Bishop", "Cem Celik", "Ada Admin", "Riverside", "Nowhere", "All In", "Per Month",
+    "Personal Training", "Group Class", "Yoga", "Spin", "Towel", "Sessions Per Payment", *LOCALES.values(),
 )  # fmt: skip
 NOTES = (
     "Class cancelled by the instructor", "Ten weeks at our other club", "Far away", "The plan is known now",
