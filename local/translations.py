@@ -64,7 +64,8 @@ def _of_call(call: ast.Call) -> Iterator[Text]:
     if len(literals) > 1 and name in _SECOND:
         yield from literals[1]
     for keyword in call.keywords:
-        if (is_field and keyword.arg in _KEYWORDS) or (name[:1].isupper() and keyword.arg in _WORDED):
+        is_worded = name[:1].isupper() and name != "Batch"  # whose arguments are types of columns
+        if (is_field and keyword.arg in _KEYWORDS) or (is_worded and keyword.arg in _WORDED):
             yield from _literals(keyword.value)
 
 

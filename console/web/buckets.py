@@ -18,6 +18,7 @@ from models.catalogue import offers
 from models.catalogue.items import Item
 from models.catalogue.tables import Offer
 from models.staff import actions
+from runtime.language import noted, say
 
 pages = Pages("buckets", __name__, url_prefix="/<id:offer_id>/buckets")
 
@@ -40,7 +41,7 @@ class BucketForm(Form):
     own_names: ClassVar = {"item_id": "item"}
 
     # Not checked against the choices: an item that is gone from them is refused by the rule that says why.
-    item = RadioField("Session item", [DataRequired("Select an item.")], coerce=chosen_id, validate_choice=False)
+    item = RadioField("Session item", [DataRequired(noted("Select an item."))], coerce=chosen_id, validate_choice=False)
     required = BooleanField("Required", description="A member who signs up must pick this item.")
 
 
@@ -57,7 +58,9 @@ def manage(offer_id: int) -> Answer:
     def save_limits() -> tuple[str, str]:
         edit = Edit(offer, "min_buckets", "max_buckets")
         offer.set_bucket_limits(form.minimum.data, form.maximum.data)
-        text = f"A member picks between {offer.min_buckets} and {offer.max_buckets} session items."
+        text = say(
+            "A member picks between {least} and {most} session items.", least=offer.min_buckets, most=offer.max_buckets
+        )
         return (text if edit.log("set bucket limits", named(offer)) or then == "save" else ""), ""
 
     return _next(offer, then) if form.submitted(save_limits) else page(offer, "buckets", form=form)
@@ -79,7 +82,9 @@ def _next(offer: Offer, then: str) -> Answer:
         edit = Edit(bucket, "required")
         offer.set_required(bucket, verb == "require")
         edit.log("require session bucket", f"{bucket.item.name} of {named(offer)}")
-        return f"{bucket.item.name} is {'required' if bucket.required else 'optional'} at sign-up."
+        if bucket.required:
+            return say("{item} is required at sign-up.", item=bucket.item.name)
+        return say("{item} is optional at sign-up.", item=bucket.item.name)
 
     here = url_for(".manage", offer_id=offer.id)
     return pressed(require, here) if verb in ("remove", "require", "optional") else redirect(here)
@@ -91,7 +96,7 @@ def add(offer_id: int) -> Answer:
     offer = the_offer(offer_id, lock=request.method == "POST")
     form = BucketForm()
     form.item.choices = {
-        str(item.id): f"{item.name} ({TYPES[item.session_type or '']})"
+        str(item.id): f"{item.name} ({say(TYPES[item.session_type or ''])})"
         for item in offers.addable_items(database(), offer)
     }
 
@@ -100,7 +105,8 @@ def add(offer_id: int) -> Answer:
         offer.add_bucket(item, required=form.required.data)
         subject = f"{item.name} to {named(offer)}{', required' if form.required.data else ''}"
         actions.log(database(), actor(), "add session bucket", subject)
-        return f"{item.name} is added. Set its sessions under each payment term.", url_for(".manage", offer_id=offer.id)
+        text = say("{item} is added. Set its sessions under each payment term.", item=item.name)
+        return text, url_for(".manage", offer_id=offer.id)
 
     return form.submitted(act) or page(offer, "add_bucket", form=form)
 
@@ -115,7 +121,7 @@ def remove(offer_id: int, bucket_id: int) -> Answer:
     def act() -> tuple[str, str]:
         offer.remove_bucket(bucket)
         actions.log(database(), actor(), "remove session bucket", f"{name} from {named(offer)}")
-        text = f"{name} is removed. Memberships keep what was agreed at sign-up."
+        text = say("{item} is removed. Memberships keep what was agreed at sign-up.", item=name)
         return text, url_for(".manage", offer_id=offer.id)
 
     return form.submitted(act) or page(offer, "remove_bucket", form=form, bucket=bucket)

@@ -20,6 +20,7 @@ from models.members import closure_walk, life
 from models.members.life import SCOPES, Done, LifeAct, LifeKind, Scope
 from models.payments import living
 from models.wording import counted
+from runtime.language import say, say_n
 
 pages = Pages("closures", __name__, url_prefix="/<id:club_id>/closures")
 
@@ -59,9 +60,15 @@ def new(club_id: int) -> Answer:
 
     def in_words() -> Preview:
         closure = _closure(club, Scope(form.scope.data), form.first_day.data, form.last_day.data)
-        return _preview(closure, f"is closed {closure.days}", _days(closure), "do not count")
+        head = say_n(
+            "{club} is closed {days}: {n} day does not count for {sessions}.",
+            "{club} is closed {days}: {n} days do not count for {sessions}.",
+            _days(closure), **_named(club, closure),
+        )  # fmt: skip
+        return _preview(closure, head, _days(closure), more=True)
 
-    return _window(club, form, act, in_words, "Close the club", "Close the club")
+    title = say("Close the club")
+    return _window(club, form, act, in_words, title, title)
 
 
 @pages.form("/<id:closure_id>", Role.MANAGER)
@@ -80,10 +87,22 @@ def change(club_id: int, closure_id: int) -> Answer:
         more = _days(closure) - _days(known)
         if not more:
             raise NotChanged(field="last_day")
-        effect = "more do not count" if more > 0 else "count again"
-        return _preview(closure, f"is closed {closure.days}, instead of {known.days}", abs(more), effect)
+        named = {"before": known.days, **_named(club, closure)}
+        if more > 0:
+            head = say_n(
+                "{club} is closed {days}, instead of {before}: {n} day more does not count for {sessions}.",
+                "{club} is closed {days}, instead of {before}: {n} days more do not count for {sessions}.",
+                more, **named,
+            )  # fmt: skip
+        else:
+            head = say_n(
+                "{club} is closed {days}, instead of {before}: {n} day counts again for {sessions}.",
+                "{club} is closed {days}, instead of {before}: {n} days count again for {sessions}.",
+                -more, **named,
+            )  # fmt: skip
+        return _preview(closure, head, abs(more), more=more > 0)
 
-    return _window(club, form, act, in_words, "Change the last day of the closure", "Change last day")
+    return _window(club, form, act, in_words, say("Change the last day of the closure"), say("Change last day"))
 
 
 @pages.form("/<id:closure_id>/undo", Role.MANAGER)
@@ -96,9 +115,14 @@ def undo(club_id: int, closure_id: int) -> Answer:
         return life.undo(database(), known, reason=reason, by=actor(), now=utc_now())
 
     def in_words() -> Preview:
-        return _preview(known, f"is not closed {known.days}", _days(known), "count again")
+        head = say_n(
+            "{club} is not closed {days}: {n} day counts again for {sessions}.",
+            "{club} is not closed {days}: {n} days count again for {sessions}.",
+            _days(known), **_named(club, known),
+        )  # fmt: skip
+        return _preview(known, head, _days(known), more=False)
 
-    return _window(club, form, act, in_words, "Undo the closure", "Undo closure")
+    return _window(club, form, act, in_words, say("Undo the closure"), say("Undo closure"))
 
 
 def _closure(club: Club, scope: Scope, first: date | None, last: date | None) -> LifeAct:
@@ -112,16 +136,21 @@ def _days(closure: LifeAct) -> int:
     return (closure.last_day - closure.first_day).days + 1 if closure.first_day and closure.last_day else 0
 
 
-def _preview(closure: LifeAct, what: str, days: int, effect: str) -> Preview:
-    """What it comes to that so many days count or not."""
-    club = row(Club, closure.club_id or 0)
-    scope = Scope(closure.scope or "")
+def _named(club: Club, closure: LifeAct) -> dict[str, str]:
+    """What sentences about a closure name."""
+    return {"club": club.name, "days": closure.days, "sessions": say(SCOPES[closure.scope or ""]).lower()}
+
+
+def _preview(closure: LifeAct, head: str, days: int, *, more: bool) -> Preview:
+    """What it comes to that so many days count no more, or again."""
     reached = living.reach(database(), closure, utc_now())
-    move = f"{counted(reached.grants, 'grant')} of {counted(reached.members, 'member')}: {counted(days, 'day')} each"
+    move = say(
+        "{grants} of {members}: {days} each",
+        grants=counted(reached.grants, "grant"), members=counted(reached.members, "member"), days=counted(days, "day"),
+    )  # fmt: skip
     if not reached.grants:
-        move = "No sessions move"
-    head = f"{club.name} {what}: {counted(days, 'day')} {effect} for {SCOPES[scope].lower()}."
-    return Preview(head, [move, *back_words(reached.brought_back if effect != "count again" else 0, most=True)])
+        move = say("No sessions move")
+    return Preview(head, [move, *back_words(reached.brought_back if more else 0, most=True)])
 
 
 def _find(club: Club, closure_id: int) -> LifeAct:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from flask import Response, abort, request, url_for
 from flask_wtf.file import FileField, FileRequired
+from markupsafe import Markup
 from wtforms import HiddenField, RadioField, SelectChoice, SelectField
 from wtforms.validators import Optional
 
@@ -16,7 +17,7 @@ from console.web.forms import Form, ReasonForm, page, pressed
 from models.moving import columns, imports
 from models.moving.columns import COLUMNS, Kind
 from models.moving.imports import Import, ImportState, Total, Verdict
-from runtime.language import Texts
+from runtime.language import Texts, noted, say
 
 pages = Pages("imports", __name__, url_prefix="/imports")
 
@@ -31,9 +32,9 @@ class UploadForm(Form):
 
     kind = RadioField("What the file has", choices=[SelectChoice(str(kind), label) for kind, label in KINDS.items()])
     file = FileField(
-        "File", [FileRequired("Choose a file.")], render_kw={"accept": ".csv,text/csv"},
-        description=f"CSV in UTF-8 with commas or semicolons, up to {MAX_FILE_BYTES >> 20} MB. The command spp import"
-        " takes larger ones.",
+        "File", [FileRequired(noted("Choose a file."))], render_kw={"accept": ".csv,text/csv"},
+        description="CSV in UTF-8 with commas or semicolons, up to {most} MB. The command spp import takes larger"
+        " ones.",
     )  # fmt: skip
     credits_from = Day(
         "Payments count from",
@@ -50,20 +51,27 @@ class WriteForm(ReasonForm):
 
 
 def _columns_form(made: Import) -> Form:
-    """A choice for each column of the file: which of ours it is, or that it is left out."""
-    ours = [SelectChoice(one.key, one.name + ("" if one.required else " (optional)")) for one in _ours(made)]
+    """A choice for each column of the file: which of ours it is, or that it is left out. Names stay as they are."""
+    ours = [
+        SelectChoice(one.key, one.name, {"translate": "no"})
+        if one.required
+        else SelectChoice(one.key, say("{column} (optional)", column=one.name))
+        for one in _ours(made)
+    ]
 
     class ColumnsForm(Form):
         """Which column is which."""
 
-    for place, (name, key) in enumerate(zip(made.header, made.keys, strict=True)):
-        choices = [SelectChoice("", "Leave out"), *ours]
+    for place, key in enumerate(made.keys):
+        choices = [SelectChoice("", say("Leave out"))]
         if key is None:
-            choices.insert(0, SelectChoice(NOT_SAID, "Choose"))
-        setattr(
-            ColumnsForm, f"column{place}", SelectField(name, choices=choices, default=NOT_SAID if key is None else key)
-        )
-    return ColumnsForm()
+            choices.insert(0, SelectChoice(NOT_SAID, say("Choose")))
+        field = SelectField(choices=lambda first=choices: [*first, *ours], default=NOT_SAID if key is None else key)
+        setattr(ColumnsForm, f"column{place}", field)
+    form = ColumnsForm()
+    for place, name in enumerate(made.header):
+        form[f"column{place}"].label.text = Markup('<span translate="no">{}</span>').format(name)
+    return form
 
 
 def _ours(made: Import) -> Sequence[columns.Column]:
@@ -99,6 +107,7 @@ def template(name: str) -> Answer:
 def new() -> Answer:
     """Upload a file. A worker judges it next; nothing is written yet."""
     form = UploadForm(kind=request.args.get("kind", Kind.PEOPLE.value))
+    form.file.description = form.file.description.format(most=MAX_FILE_BYTES >> 20)
 
     def act() -> tuple[str, str]:
         made = imports.upload(
@@ -201,7 +210,7 @@ def judge_again(import_id: int) -> Answer:
 
     def act() -> str:
         imports.judge_again(database(), import_id, by=actor())
-        return "Its rows are judged again."
+        return say("Its rows are judged again.")
 
     return pressed(act, url_for(".show", import_id=import_id))
 
@@ -212,7 +221,7 @@ def discard(import_id: int) -> Answer:
 
     def act() -> str:
         imports.discard(database(), import_id, by=actor())
-        return f"Import {import_id} is discarded: its rows are deleted, nothing of it was written."
+        return say("Import {id} is discarded: its rows are deleted, nothing of it was written.", id=import_id)
 
     return pressed(act, url_for(".overview"))
 

@@ -1,24 +1,50 @@
 """Pages in the language and formats of who reads them, and catalogues that lack nothing."""
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
-from sqlalchemy import select
+from babel import Locale
+from flask import Flask
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from console.web import languages
 from console.web.languages import spoken
 from local import translations
 from models.catalogue.clubs import Club
+from models.database.engine import sessions
 from models.errors import DateInPast, NotAnAmount
 from models.staff.accounts import Role, Staff
 from models.wording import amount, counted, day_of, minor_units, money, percent
-from runtime.language import grouped, in_english, locale, speaking
+from runtime.language import LOCALES, Language, grouped, in_english, locale, speaking
+from tests.browser import every_page, sample
 from tests.console.web.builder import LogIn
 from tests.console.web.conftest import Browser
+from tests.console.web.marked import Marked, outside
+from tests.console.web.test_first_steps import pages
 from tests.models.gym import Gym
 
 HOLES = re.compile(r"%\(\w+\)s|\{\w+(?:!r)?\}")
+SPANISH = Locale("es")
+NAMES = (
+    "Ann Archer", "Ben Bishop", "Cem Celik", "Ada Admin", "Riverside", "Nowhere", "All In", "Per Month",
+    "Personal Training", "Group Class", "Yoga", "Spin", "Towel", "Sessions Per Payment", *LOCALES.values(),
+)  # fmt: skip
+NOTES = (
+    "Class cancelled by the instructor", "Ten weeks at our other club", "Far away", "The plan is known now",
+    "Towels are rented by the day", "RuntimeError: the plan is unknown", "tests", "sample gym", "command line",
+)  # fmt: skip
+TECHNICAL = (
+    "adyen", "authorize-net", "braintree", "gocardless", "paypal", "square", "standard", "stripe", "Stripe", "US$",
+    "kB", "min", "Ctrl",
+)  # fmt: skip
+OF_LIBRARIES = (
+    *SPANISH.months["format"]["abbreviated"].values(), *SPANISH.days["format"]["abbreviated"].values(), "hora central",
+    "Este campo es obligatorio.", "Opción inválida.", "No es un valor entero válido.",
+)  # fmt: skip
+DATA = re.compile(rf"\b(?:{'|'.join(map(re.escape, (*NAMES, *NOTES, *TECHNICAL, *OF_LIBRARIES)))})(?!\w)")
+"""What stands on pages of the sample gym and is no text of ours."""
 
 
 @pytest.mark.parametrize(
@@ -88,3 +114,54 @@ def test_the_catalogues_have_every_text_and_a_translation_keeps_what_is_filled_i
             for text, source in zip(said if one.id else (), texts, strict=False):
                 assert not text or set(HOLES.findall(text)) == set(HOLES.findall(source)), one.id
             assert not one.fuzzy or not one.id
+
+
+def test_everything_has_a_spanish_translation() -> None:
+    assert translations.missing(translations.read("es")) == []
+
+
+def test_every_text_of_every_page_is_of_a_catalogue(
+    site: Flask, log_in: LogIn, stranger: Browser, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked = Language("es", Marked(translations.read("es")))
+    monkeypatch.setattr(languages, "spoken", lambda _: marked)
+    ada, make, found = log_in(Role.ADMIN), sessions(engine), dict[str, str]()
+
+    def look(path: str, browser: Browser = ada) -> None:
+        if browser.get(path, follow_redirects=True).mimetype == "text/html":
+            note(path, browser)
+
+    def send(path: str, browser: Browser = ada, **fields: str) -> None:
+        if browser.post(path, follow=False, **fields).status_code != 302:
+            note(f"POST {path}", browser)
+
+    def note(place: str, browser: Browser) -> None:
+        for said in outside(browser.page, DATA):
+            found.setdefault(said, place)
+
+    for way in ("/login", "/login/forgot", "/login/password/of-nobody"):
+        look(way, stranger)
+        send(way, stranger)
+    rename(engine, "staff", "Ada Admin")
+    for path in pages(site):
+        look(path)
+    sample.fill(make, datetime.now(UTC))
+    every_page.prepare(make)
+    rename(engine, "payment_terms", "Per Month")
+    send("/tokens/new", name="Yoga", owner="1", scope="read")
+    assert "⟦It is shown this once" in ada.page
+    paths = every_page.paths(site, make)
+    for path in paths:
+        look(path)
+    routes = site.url_map.bind("localhost")
+    # Forms that are sent empty say what they lack.
+    for path in paths:
+        if "POST" in routes.allowed_methods(path.partition("?")[0]):
+            send(path)
+    assert not found, "outside of every catalogue:\n" + "\n".join(f"{place}: {said}" for said, place in found.items())
+
+
+def rename(engine: Engine, table: str, name: str) -> None:
+    """Give its rows a name that is no text of ours."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {table} SET name = '{name}'")
