@@ -14,6 +14,7 @@ from functools import lru_cache
 from babel.numbers import get_currency_symbol
 
 from models.currencies import CURRENT, digits
+from models.errors.base import WORDED
 from models.wording import money
 from runtime.language import ENGLISH, STORED, day_of, locale, translated, translated_n
 from runtime.language import grouped as grouped_number
@@ -68,7 +69,10 @@ def _patterns(known: int) -> list[tuple[str, re.Pattern[str], set[str]]]:  # noq
 
 
 def _values(values: Mapping[str, str], quoted: set[str]) -> dict[str, object]:
-    return {name: _unquoted(value) if name in quoted else _value(value) for name, value in values.items()}
+    return {
+        name: _unquoted(value) if name in quoted else _value(value, is_ours=name in WORDED)
+        for name, value in values.items()
+    }
 
 
 def _unquoted(value: str) -> object:
@@ -78,8 +82,10 @@ def _unquoted(value: str) -> object:
         return value
 
 
-def _value(value: str) -> str:
-    """A day, an amount or a number of things as they are written in the current language."""
+def _value(value: str, *, is_ours: bool = False) -> str:
+    """A day, an amount or a number of things as they are written in the current language, and words of ours."""
+    if is_ours and (said := translated(value)) != value:
+        return said
     if _DAY.fullmatch(value):
         return day_of(datetime.strptime(value, "%b %d, %Y").date())  # noqa: DTZ007 -- a day has no zone
     if (found := _MONEY.fullmatch(value)) and (code := _codes().get(found[1])):
@@ -88,7 +94,7 @@ def _value(value: str) -> str:
         number, noun = int(found[1].replace(",", "")), found[2]
         one = noun if number == 1 else noun.removesuffix("s")
         return translated_n(f"{{n}} {one}", f"{{n}} {one}s", number).format(n=grouped_number(number))
-    return _known(value) or value
+    return "; ".join(_known(part) or part for part in value.split("; "))
 
 
 @lru_cache(1)
