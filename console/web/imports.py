@@ -16,7 +16,7 @@ from console.web.forms import Form, ReasonForm, page, pressed
 from models.moving import columns, imports
 from models.moving.columns import COLUMNS, Kind
 from models.moving.imports import Import, ImportState, Total, Verdict
-from runtime.language import Texts, noted, say
+from runtime.language import Texts
 
 pages = Pages("imports", __name__, url_prefix="/imports")
 
@@ -26,15 +26,14 @@ NOT_SAID = "?"
 KINDS: Texts = {Kind.PEOPLE: "People and memberships", Kind.BALANCES: "Opening balances"}
 
 
-_FILE = noted("CSV in UTF-8 with commas or semicolons, up to {n} MB. The command spp import takes larger ones.")
-
-
 class UploadForm(Form):
     """A file, and what it is about."""
 
     kind = RadioField("What the file has", choices=[SelectChoice(str(kind), label) for kind, label in KINDS.items()])
     file = FileField(
-        "File", [FileRequired("Choose a file.")], render_kw={"accept": ".csv,text/csv"}, description=_FILE,
+        "File", [FileRequired("Choose a file.")], render_kw={"accept": ".csv,text/csv"},
+        description=f"CSV in UTF-8 with commas or semicolons, up to {MAX_FILE_BYTES >> 20} MB. The command spp import"
+        " takes larger ones.",
     )  # fmt: skip
     credits_from = Day(
         "Payments count from",
@@ -52,10 +51,7 @@ class WriteForm(ReasonForm):
 
 def _columns_form(made: Import) -> Form:
     """A choice for each column of the file: which of ours it is, or that it is left out."""
-    ours = [
-        SelectChoice(one.key, one.name if one.required else say("{column} (optional)", column=one.name))
-        for one in _ours(made)
-    ]
+    ours = [SelectChoice(one.key, one.name + ("" if one.required else " (optional)")) for one in _ours(made)]
 
     class ColumnsForm(Form):
         """Which column is which."""
@@ -103,7 +99,6 @@ def template(name: str) -> Answer:
 def new() -> Answer:
     """Upload a file. A worker judges it next; nothing is written yet."""
     form = UploadForm(kind=request.args.get("kind", Kind.PEOPLE.value))
-    form.file.description = say(_FILE, n=MAX_FILE_BYTES >> 20)
 
     def act() -> tuple[str, str]:
         made = imports.upload(
@@ -206,7 +201,7 @@ def judge_again(import_id: int) -> Answer:
 
     def act() -> str:
         imports.judge_again(database(), import_id, by=actor())
-        return say("Its rows are judged again.")
+        return "Its rows are judged again."
 
     return pressed(act, url_for(".show", import_id=import_id))
 
@@ -217,7 +212,7 @@ def discard(import_id: int) -> Answer:
 
     def act() -> str:
         imports.discard(database(), import_id, by=actor())
-        return say("Import {id} is discarded: its rows are deleted, nothing of it was written.", id=import_id)
+        return f"Import {import_id} is discarded: its rows are deleted, nothing of it was written."
 
     return pressed(act, url_for(".overview"))
 
