@@ -37,7 +37,7 @@ _WORDED = {"advice", "consequence", "further", "needs", "reason", "state", "uses
 _ENUMS = {
     "Role", "PaymentState", "TokenScope", "AdjustmentReason", "ItemKind", "SessionType", "EventState", "ImportState",
     "EntryKind", "Verdict",
-    "JobName",
+    "JobName", "Kind",
 }  # fmt: skip
 """The enumerations whose values the filter `words` writes."""
 
@@ -65,6 +65,8 @@ def _of_call(call: ast.Call) -> Iterator[Text]:
     is_field = name.endswith("Field") or name in _FIRST
     if literals and (name in _FIRST or name.endswith("Field")):
         yield from literals[0]
+    if name == "Export":
+        yield from (text.capitalize() for text in literals[0])
     if name in _TABLES:
         yield from (text for literal in literals for text in literal if text.endswith("."))
     if name == "log" and len(literals) > 2:

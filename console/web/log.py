@@ -13,7 +13,7 @@ from console.request import database
 from console.web.access import Answer, Pages, Role, club_ids
 from console.web.event_filter import choices
 from console.web.fields import Day, day_in_range, query_id
-from console.web.formats import house_zone, link, who, words
+from console.web.formats import house_zone, link, who
 from console.web.forms import QueryForm, page
 from models.catalogue.days import end_of
 from models.errors import NotFound, SppError
@@ -21,12 +21,38 @@ from models.members.lookup import the_member
 from models.members.memberships import Member, with_merged
 from models.staff import actions
 from models.staff.theirs import Kind
-from runtime.language import noted, say
+from runtime.language import Texts, noted, say
 
 pages = Pages("log", __name__, url_prefix="/log")
 
 PAGE_SIZE = 50
 """Acts on one page."""
+
+
+VERBS: Texts = {
+    "adjust": "Adjust",
+    "approve": "Approve",
+    "share billing reference": "Share billing reference",
+    "freeze": "Freeze",
+    "end membership": "End membership",
+    "close club": "Close club",
+    "change freeze": "Change freeze",
+    "change end": "Change end",
+    "change closure": "Change closure",
+    "undo freeze": "Undo freeze",
+    "undo end": "Undo end",
+    "undo closure": "Undo closure",
+    "replay": "Replay",
+    "release": "Release",
+    "discard": "Discard",
+    "replay all": "Replay all",
+    "release all": "Release all",
+    "discard all": "Discard all",
+    "stop replay all": "Stop replay all",
+    "stop release all": "Stop release all",
+    "stop discard all": "Stop discard all",
+}
+"""The verbs that are no texts of their own where they are logged."""
 
 
 class FilterForm(QueryForm):
@@ -77,7 +103,7 @@ def overview() -> Answer:
 
 
 def _verb(verb: str) -> str:
-    said = words(verb)
+    said = say(VERBS.get(verb, verb.capitalize()))
     return f"{said[:1].lower()}{said[1:]}"
 
 
