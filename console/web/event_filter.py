@@ -45,7 +45,7 @@ class EventFilterForm(QueryForm):
     until = Moment("Received until", render_kw={"type": "datetime-local"})
     attempts = IntegerField(
         "Tries, at least",
-        [Optional(), NumberRange(0, 1000, "Write a number from 0 to 1000.")],
+        [Optional(), NumberRange(0, 1000, noted("Write a number from 0 to 1000."))],
         render_kw={"inputmode": "numeric"},
     )
     error = StringField("Error or reason has", [Length(max=200)])
