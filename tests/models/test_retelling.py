@@ -1,31 +1,14 @@
 """Retelling: what is stored in US English is told in the language of the page, with its values."""
 
-from collections.abc import Iterator, Mapping
-from gettext import NullTranslations
-
 import pytest
 
 from models.errors import NotFound
 from models.payments import sentences
 from models.retelling import retold
-from runtime.language import Language, speaking
+from runtime.language import speaking
+from tests.models.speech import spanish
 
-
-class Told(NullTranslations):
-    """A catalogue of these texts."""
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        super().__init__()
-        self._texts = texts
-
-    def gettext(self, message: str) -> str:
-        return self._texts.get(message, message)
-
-    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        return self._texts.get(msgid1 if n == 1 else msgid2, msgid1 if n == 1 else msgid2)
-
-
-SPANISH = {
+SPANISH = spanish({
     sentences.LESS: "{billed}, menos que la cuota de {dues}",
     sentences.PAYER_ONLY: "{billed} de quien debe {dues}; sin suscripción",
     sentences.MEMBERSHIP_ENDED: "la membresía terminó el {day}",
@@ -35,17 +18,9 @@ SPANISH = {
     "There is no {what} {name!r}.": "No existe: {what} {name!r}.",
     "membership": "membresía",
     "{n} frozen days": "{n} días congelados",
-}
+})  # fmt: skip
 
 
-@pytest.fixture
-def spanish() -> Iterator[None]:
-    """A page in Spanish."""
-    with speaking(Language("es", Told(SPANISH))):
-        yield
-
-
-@pytest.mark.usefixtures("spanish")
 @pytest.mark.parametrize(
     ("stored", "told"),
     [
@@ -63,7 +38,8 @@ def spanish() -> Iterator[None]:
     ],
 )  # fmt: skip
 def test_a_stored_sentence_is_told_with_its_values(stored: str, told: str) -> None:
-    assert retold(stored) == told
+    with speaking(SPANISH):
+        assert retold(stored) == told
 
 
 def test_in_english_it_stays_as_it_is() -> None:
