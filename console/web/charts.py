@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runtime.language import Texts, grouped, noted, say
+
 WIDTH, HEIGHT = 600, 120
 """The drawing, in its own units."""
+
+
+_TOTALS: Texts = {"received": "{n} received", "credited": "{n} credited"}
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,11 @@ class Series:
     area: str
     """The path closed along the bottom."""
     total: int
+
+    @property
+    def total_words(self) -> str:
+        """`1,200 received`"""
+        return say(_TOTALS[self.name], n=grouped(self.total))
 
 
 @dataclass(frozen=True)
@@ -34,13 +44,15 @@ class Chart:
     @property
     def scale(self) -> str:
         """`max 100 a minute`"""
-        return f"max {self.top:,} {'an' if self.every == 'hour' else 'a'} {self.every}"
+        return say(noted("max {n} an hour") if self.every == "hour" else noted("max {n} a minute"), n=grouped(self.top))
 
     @property
     def in_words(self) -> str:
         """What it shows, for people who do not see it."""
-        sums = ", ".join(f"{one.total:,} {one.name}" for one in self.series)
-        return f"{sums} from {self.first} to {self.last}; {self.scale}"
+        sums = ", ".join(one.total_words for one in self.series)
+        return say(
+            "{sums} from {first} to {last}; {scale}", sums=sums, first=self.first, last=self.last, scale=self.scale
+        )
 
 
 def chart(every: str, first: str, last: str, **series: Sequence[int]) -> Chart:

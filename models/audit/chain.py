@@ -16,11 +16,17 @@ from sqlalchemy import BigInteger, CheckConstraint, LargeBinary, Row, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.database.base import Base
+from runtime.language import stored
 
 START = bytes(32)
 """The hash before the first entry's."""
 BATCH = 5000
 LAST_ID = 2**63 - 1
+
+_SLIPPED_IN = stored("was slipped in: those after it are sealed, and it is not")
+_GONE = stored("is gone")
+_CHANGED = stored("is not what was sealed: it was changed, or one before it slipped in")
+_OTHER_CAUSE = stored("has not the cause that was sealed: changed was {cause}")
 
 
 class EntryHash(Base):
@@ -160,14 +166,14 @@ def walk(session: Session, after: int, *, up_to: int = LAST_ID, limit: int = BAT
     for entry_id in sorted(entries.keys() | sealed.keys()):
         entry, known = entries.get(entry_id), sealed.get(entry_id)
         if known is None:
-            broken.append(Broken(entry_id, "was slipped in: those after it are sealed, and it is not"))
+            broken.append(Broken(entry_id, _SLIPPED_IN))
             continue
         if entry is None:
-            broken.append(Broken(entry_id, "is gone"))
+            broken.append(Broken(entry_id, _GONE))
         elif _hash(reached.hash, entry, bytes(known.cause or b"")) != bytes(known.hash):
-            broken.append(Broken(entry_id, "is not what was sealed: it was changed, or one before it slipped in"))
+            broken.append(Broken(entry_id, _CHANGED))
         elif known.cause is not None and bytes(known.cause) != bytes(entry.cause):
-            broken.append(Broken(entry_id, f"has not the cause that was sealed: changed was {_cause(entry)}"))
+            broken.append(Broken(entry_id, _OTHER_CAUSE.format(cause=_cause(entry))))
         reached = Head(entry_id, bytes(known.hash))
     return Walked(broken, len(sealed), last, reached if sealed else None)
 

@@ -18,8 +18,28 @@ from models.database.arrays import array
 from models.ledger import kinds
 from models.payments import settlement
 from models.statements import statement
+from runtime.language import stored
 
 BATCH = 1000
+
+_ENTRY = stored("entry {entry} {what}")
+_ENTRY_OF = stored("entry {entry}, of grant {grant} and member {member}, {what}")
+_REWRITTEN = stored("entry {entry}: the chain is not what audit {audit} kept; it was rewritten")
+_GRANT = stored("grant {grant}: {what}")
+_REMAINING = stored("remaining is {value}, its entries sum to {entered}")
+_SHORTFALL = stored("shortfall is {value}, its entries sum to {entered}")
+_REVERSED = stored("reversed is {value}, its entries sum to {entered}")
+_QUANTITY = stored("quantity is {value}, its entries sum to {entered}")
+_NO_ENTRY = stored("no entry made it")
+_EXPIRES = stored("it expires {day}, by its entries {entered}")
+_MEMBER = stored("member {member} is shown {what}")
+_ENTRIES = stored("the entries come to {what}")
+_OF_ITEM = stored("{usable} of item {item}")
+_FIGURES, _FIGURES_COMING = stored("{usable}, short {short}"), stored("{usable}, {coming} coming, short {short}")
+_PAYMENT = stored("payment {payment}: {what}")
+_UNSETTLED = stored("its facts and the ledger differ; settling would change it")
+_DUES_DIFFER = stored("its facts and what is owed of its dues differ")
+_CREDITED_TWICE = stored("credited twice, by grants {grants}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +85,11 @@ def sealed(session: Session, after: int, limit: int, *, up_to: int = chain.LAST_
         known = {row.id: row for row in rows}
     findings = []
     for entry_id, what in walked.broken:
-        whose = f", of grant {row.grant_id} and member {row.member_id}," if (row := known.get(entry_id)) else ""
-        findings.append(Finding(row.grant_id if row else None, None, f"entry {entry_id}{whose} {what}", entry_id))
+        if row := known.get(entry_id):
+            said = _ENTRY_OF.format(entry=entry_id, grant=row.grant_id, member=row.member_id, what=what)
+        else:
+            said = _ENTRY.format(entry=entry_id, what=what)
+        findings.append(Finding(row.grant_id if row else None, None, said, entry_id))
     return Checked(findings, walked.reached, walked.entries, walked.head)
 
 
@@ -74,7 +97,7 @@ def heads(session: Session, after: int, limit: int) -> Checked:  # noqa: ARG001 
     """The heads that earlier audits kept, against the chain."""
     return Checked(
         [
-            Finding(None, None, f"entry {entry}: the chain is not what audit {number} kept; it was rewritten", entry)
+            Finding(None, None, _REWRITTEN.format(entry=entry, audit=number), entry)
             for number, entry in results.lost_heads(session)
         ],
         None,
@@ -106,17 +129,15 @@ def grants(session: Session, after: int, limit: int) -> Checked:
         return Checked([], None)
     findings = []
     for row in session.execute(_GRANTS, {"after": after, "last": last}):
-        shown = (("remaining", row.remaining, row.entered), ("shortfall", row.shortfall, row.entered_shortfall),
-                 ("reversed", row.reversed, row.entered_reversed), ("quantity", row.quantity, row.granted))  # fmt: skip
-        wrong = [
-            f"{name} is {value}, its entries sum to {entered}" for name, value, entered in shown if value != entered
-        ]
+        shown = ((_REMAINING, row.remaining, row.entered), (_SHORTFALL, row.shortfall, row.entered_shortfall),
+                 (_REVERSED, row.reversed, row.entered_reversed), (_QUANTITY, row.quantity, row.granted))  # fmt: skip
+        wrong = [said.format(value=value, entered=entered) for said, value, entered in shown if value != entered]
         if not row.is_granted:
-            wrong.append("no entry made it")
+            wrong.append(_NO_ENTRY)
         elif row.expires_at != row.entered_expiry:
             says, entered = _when(row.expires_at), _when(row.entered_expiry)
-            wrong.append(f"it expires {says}, by its entries {entered}")
-        findings.append(Finding(row.id, row.payment_id, f"grant {row.id}: {'; '.join(wrong)}"))
+            wrong.append(_EXPIRES.format(day=says, entered=entered))
+        findings.append(Finding(row.id, row.payment_id, _GRANT.format(grant=row.id, what="; ".join(wrong))))
     return Checked(findings, last)
 
 
@@ -149,7 +170,9 @@ def shown(session: Session, after: int, limit: int) -> Checked:
         return Checked([], None)
     # Check again: a redemption may have committed between the two reads.
     wrong = {one for one in _misread(session, after, last) if list(_misread(session, one[0] - 1, one[0]))}
-    return Checked([Finding(None, None, f"member {member} is shown {what}") for member, what in sorted(wrong)], last)
+    return Checked(
+        [Finding(None, None, _MEMBER.format(member=member, what=what)) for member, what in sorted(wrong)], last
+    )
 
 
 def _misread(session: Session, after: int, last: int) -> Iterator[tuple[int, str]]:
@@ -163,13 +186,12 @@ def _misread(session: Session, after: int, last: int) -> Iterator[tuple[int, str
         for item in items.keys() | page.keys():
             found, summed = page.get(item, (0, 0, 0)), items.get(item, (0, 0, 0))
             if found != summed:
-                yield member, f"{_figures(item, *found)}; the entries come to {_figures(None, *summed)}"
+                yield member, f"{_figures(item, *found)}; {_ENTRIES.format(what=_figures(None, *summed))}"
 
 
 def _figures(item: int | None, usable: int, coming: int, short: int) -> str:
-    of_item = f" of item {item}" if item else ""
-    later = f", {coming} coming" if coming else ""
-    return f"{usable}{of_item}{later}, short {short}"
+    can_use = _OF_ITEM.format(usable=usable, item=item) if item else usable
+    return (_FIGURES_COMING if coming else _FIGURES).format(usable=can_use, coming=coming, short=short)
 
 
 _ROOTS = text("""
@@ -197,11 +219,11 @@ def payments(session: Session, after: int, limit: int) -> Checked:
     compared = settlement.compare(session, roots)
     twice = session.execute(_TWICE, {"roots": array(roots)}).all()
     locks.rollback()
-    found = [(root, "its facts and the ledger differ; settling would change it") for root in compared.unsettled]
-    found += [(root, "its facts and what is owed of its dues differ") for root in compared.dues]
-    found += [(row.root_id, f"credited twice, by grants {' and '.join(map(str, row.grants))}") for row in twice]
+    found = [(root, _UNSETTLED) for root in compared.unsettled]
+    found += [(root, _DUES_DIFFER) for root in compared.dues]
+    found += [(row.root_id, _CREDITED_TWICE.format(grants=" and ".join(map(str, row.grants)))) for row in twice]
     return Checked(
-        [Finding(None, root, f"payment {root}: {what}") for root, what in sorted(found)],
+        [Finding(None, root, _PAYMENT.format(payment=root, what=what)) for root, what in sorted(found)],
         roots[-1],
         left_out=compared.waiting,
     )

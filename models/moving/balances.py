@@ -29,10 +29,12 @@ from models.moving import cells as take
 from models.moving.cells import Catalogue, Cells
 from models.moving.columns import NEVER
 from models.moving.imports import Problem, Verdict
-from models.moving.judged import Judged, KnownMember, known_members, plain
+from models.moving.judged import DIFFERS, Judged, KnownMember, known_members, plain
 from models.staff.actions import reason_given
 from models.wording import amount, day_of
+from runtime.language import stored
 
+NOTHING = stored("nothing")
 OPENING, USED_BEFORE = "opening balance", "used before"
 """How the notes of the two entries begin; models/statements/entry_wording.py says them to people."""
 
@@ -242,5 +244,5 @@ def _differences(said: Balance, here: Opened) -> list[Problem]:
         found.append(("left", said.left, here.of - here.used))
     if said.entry_note != here.note:
         told, there = (one.removeprefix(OPENING).removeprefix(": ") for one in (said.entry_note, here.note))
-        found.append(("value or note", told or "nothing", there or "nothing"))
-    return [Problem(column, f"{theirs} in the file, {ours} here") for column, theirs, ours in found]
+        found.append(("value or note", told or NOTHING, there or NOTHING))
+    return [Problem(column, DIFFERS.format(said=theirs, known=ours)) for column, theirs, ours in found]

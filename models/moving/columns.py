@@ -43,19 +43,19 @@ class Column(NamedTuple):
 PEOPLE = (
     Column("email", True, "The member's e-mail address.", "ann@example.com"),
     Column("name", True, "The member's name.", "Ann Archer"),
-    Column("shares_address", False, f"`{YES}` if this is another person than others with the same e-mail address, such"
-           f" as a child with its mother's. Empty or `{NO}`: an address belongs to one person.", NO),
+    Column("shares_address", False, "`yes` if this is another person than others with the same e-mail address, such"
+           " as a child with its mother's. Empty or `no`: an address belongs to one person.", NO),
     Column("club", True, "The club's name, as it stands here.", "Riverside"),
     Column("offer", True, "The name of the member's offer. It may be retired here, but not a draft.", "Gold"),
     Column("term", False, "The name of the payment term. Empty: the offer's only one.", "Monthly"),
-    Column("picks", False, f"The items that the member has chosen, with `{SEPARATOR}` between several. Empty: what the"
+    Column("picks", False, "The items that the member has chosen, with `|` between several. Empty: what the"
            " offer includes without choosing.", "Spin | Yoga"),
     Column("joined", True, "The local day on which the membership began; its terms are pinned from then.",
            "2024-03-01"),
     Column("endpoint", False, "The endpoint at which the billing references are known. Needed with a reference.",
            "stripe"),
     Column("billing_references", False, "The payment provider's ids by which payments find this membership, such as a"
-           f" subscription, with `{SEPARATOR}` between several. `ENDPOINT:REFERENCE` for one of another endpoint.",
+           " subscription, with `|` between several. `ENDPOINT:REFERENCE` for one of another endpoint.",
            "sub_1Nv0"),
     Column("payer", False, "The e-mail address of the member whose payments also pay for this membership. They are then"
            " divided equally. Without billing references, this membership gets those of the payer.", ""),
@@ -75,7 +75,7 @@ BALANCES = (
     Column("left", True, "How many sessions the member has left.", "3"),
     Column("of", False, "How many there were at first. Empty: as many as are left.", "10"),
     Column("last_day", True, "The last local day, at the member's club, on which they can be used; or"
-           f" `{NEVER}`, for sessions that do not expire.", "2026-12-31"),
+           " `never`, for sessions that do not expire.", "2026-12-31"),
     Column("usable_from", False, "The local day from which they can be used, where that is to come: a later part of"
            " what dues have paid for. Empty: at once.", ""),
     Column("value", False, "What all of them cost, with the currency.", "120.00 USD"),

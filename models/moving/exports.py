@@ -11,6 +11,7 @@ from models.ledger import kinds
 from models.moving import columns
 from models.moving.columns import NEVER, NO, SEPARATOR, YES, Kind
 from models.staff import theirs
+from runtime.language import noted
 
 
 class Column(NamedTuple):
@@ -87,7 +88,7 @@ _MEMBER = (
     Column("email", "The member's e-mail address.", "m.email"),
     Column("name", "The member's name.", "m.name"),
 )
-_RECORDED_AT = "When it was written down, in UTC."
+_RECORDED_AT = noted("When it was written down, in UTC.")
 _ENDPOINT = Column("endpoint", "The endpoint of its payment; empty without one.", "p.endpoint")
 _PAYMENT = Column("payment", "The processor's reference of its payment; empty without one.", "p.reference")
 
@@ -342,8 +343,8 @@ EXPORTS = (
         "Payments with what each gave: a row per membership and item, one row for a payment that gave nothing.",
         (
             Column("payment id", "The payment's id.", "p.id"),
-            _ENDPOINT._replace(about="The endpoint that told of it."),
-            _PAYMENT._replace(about="The processor's reference."),
+            _ENDPOINT._replace(about=noted("The endpoint that told of it.")),
+            _PAYMENT._replace(about=noted("The processor's reference.")),
             Column("paid at", "When it was paid, in UTC.", "p.paid_at"),
             Column("amount", "What was paid.", "p.amount_minor", "p.currency"),
             Column("currency", "The currency of the amount.", "p.currency"),

@@ -22,6 +22,7 @@ from models.errors import (
     TooManyColumns,
     TooManyRows,
 )
+from runtime.language import noted, say
 
 MAX_BYTES, MAX_ROWS, MAX_COLUMNS = 200 << 20, 500_000, 100
 MAX_LINE, MAX_CELL = 64 << 10, 2_000
@@ -56,7 +57,7 @@ def read(stream: BinaryIO) -> tuple[list[str], Iterator[Row]]:
     if len(header) > MAX_COLUMNS:
         raise TooManyColumns(limit=MAX_COLUMNS, columns=len(header))
     if "" in header:
-        raise NotReadable(row=1, why=f"column {header.index('') + 1} has no name")
+        raise NotReadable(row=1, why=say("column {n} has no name", n=header.index("") + 1))
     return header, _checked(rows, len(header))
 
 
@@ -83,7 +84,7 @@ def _rows(lines: Iterator[str], delimiter: str) -> Iterator[Row]:
             if "end of data" in why or "field limit" in why:
                 raise QuoteNotClosed(row=number) from None
             if "new-line" in why:
-                why = "it has a line break of an old kind in it"
+                why = noted("it has a line break of an old kind in it")
             raise NotReadable(row=number, why=why) from None
         except _Fault as fault:
             raise fault.named(number) from None

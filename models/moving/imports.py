@@ -33,8 +33,10 @@ from models.moving.tables import Verdict as Verdict
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import joined
+from runtime.language import noted, say, stored
 
 KEEP_DAYS = 30
+TOO_OLD = stored("It was not written within {days} days.")
 """How long the rows of a file that is not written are kept."""
 
 
@@ -119,7 +121,7 @@ def map_columns(session: Session, import_id: int, mapping: Mapping[str, str], *,
 
     Raises WrongState once it is being written, NoSuchColumn, UnknownColumns, ColumnTwice, ColumnsMissing or NotFound.
     """
-    made = _locked(session, import_id, "mapped", ImportState.UNMAPPED, ImportState.JUDGED, ImportState.FAILED)
+    made = _locked(session, import_id, noted("mapped"), ImportState.UNMAPPED, ImportState.JUDGED, ImportState.FAILED)
     before = made.mapping, made.state
     try:
         made.mapping = {**made.mapping, **_checked(Kind(made.kind), mapping)}
@@ -136,7 +138,7 @@ def map_columns(session: Session, import_id: int, mapping: Mapping[str, str], *,
 
 def judge_again(session: Session, import_id: int, *, by: Actor) -> Import:
     """Judge its rows again, after what they name was mended here. Raises WrongState or NotFound."""
-    made = _locked(session, import_id, "judged again", ImportState.JUDGED, ImportState.FAILED)
+    made = _locked(session, import_id, noted("judged again"), ImportState.JUDGED, ImportState.FAILED)
     _ask(made, ImportState.JUDGING, by)
     session.flush()
     return made
@@ -149,7 +151,7 @@ def write(session: Session, import_id: int, *, expected: int, reason: str, by: A
     ReasonMissing, TextTooLong or NotFound.
     """
     why = actions.reason_given(reason)
-    made = _locked(session, import_id, "written")
+    made = _locked(session, import_id, noted("written"))
     if refusal := made.why_not_written:
         raise ImportNotWritable(number=import_id, why=refusal)
     if made.new_rows != expected:
@@ -166,7 +168,7 @@ def undo(session: Session, import_id: int, *, reason: str, by: Actor) -> Import:
     Raises WrongState, ReasonMissing, TextTooLong or NotFound.
     """
     why = actions.reason_given(reason)
-    made = _locked(session, import_id, "undone", ImportState.WRITTEN)
+    made = _locked(session, import_id, noted("undone"), ImportState.WRITTEN)
     made.reason = why
     _ask(made, ImportState.UNDOING, by)
     session.flush()
@@ -175,7 +177,7 @@ def undo(session: Session, import_id: int, *, reason: str, by: Actor) -> Import:
 
 def discard(session: Session, import_id: int, *, by: Actor) -> Import:
     """Delete its rows, of which nothing is written. Raises WrongState or NotFound."""
-    made = _locked(session, import_id, "discarded", *BEFORE_WRITING)
+    made = _locked(session, import_id, noted("discarded"), *BEFORE_WRITING)
     made.asked_by, made.origin = by.name[:200], by.origin[:64]
     _discard(session, made, None)
     return made
@@ -196,7 +198,7 @@ def prune(session: Session, *, limit: int = 1) -> int:
     )
     found = session.scalars(old.order_by(Import.id).limit(limit).with_for_update(skip_locked=True)).all()
     for made in found:
-        _discard(session, made, f"It was not written within {KEEP_DAYS} days.")
+        _discard(session, made, TOO_OLD.format(days=KEEP_DAYS))
     return len(found)
 
 
@@ -210,7 +212,7 @@ def _locked(session: Session, import_id: int, verb: str, *states: ImportState) -
     if made is None:
         raise NotFound(what="import", name=import_id)
     if states and made.state not in states:
-        raise WrongState(what=f"Import {import_id}", state=made.state, verb=verb)
+        raise WrongState(what=say("Import {id}", id=import_id), state=made.state, verb=verb)
     return made
 
 

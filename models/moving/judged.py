@@ -10,6 +10,9 @@ from sqlalchemy.orm import Session
 
 from models.database.arrays import array
 from models.moving.imports import Problem, Verdict
+from runtime.language import stored
+
+DIFFERS = stored("{said} in the file, {known} here")
 
 
 class Judged(NamedTuple):

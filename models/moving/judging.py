@@ -18,6 +18,7 @@ from models.moving.cells import Catalogue, Cells
 from models.moving.columns import COLUMNS, Kind
 from models.moving.judged import Judged
 from models.moving.tables import Import, Verdict
+from runtime.language import stored
 
 BATCH = 2_000
 
@@ -194,7 +195,9 @@ _MAKERS = """
 
 def _with_other_rows(session: Session, made: Import) -> None:
     is_people = made.kind == Kind.PEOPLE
-    what = "e-mail address, offer and day of joining" if is_people else "member, item and last usable day"
+    what = (
+        stored("e-mail address, offer and day of joining") if is_people else stored("member, item and last usable day")
+    )
 
     def refuse(statement: str, column: str, error: SppError) -> None:
         session.execute(text(statement), {"id": made.id, "column": column, "message": str(error)})

@@ -31,8 +31,13 @@ from models.members.memberships import MAX_EMAIL_LENGTH
 from models.moving import cells as take
 from models.moving.cells import Catalogue, Cells
 from models.moving.imports import Problem, Verdict
-from models.moving.judged import Judged, KnownMember, known_members, plain
+from models.moving.judged import DIFFERS, Judged, KnownMember, known_members, plain
 from models.wording import day_of
+from runtime.language import stored
+
+_OTHER_ITEMS, _OF_SIGN_UP, _NONE = stored("other items"), stored("those of its sign-up"), stored("none")
+_ALL_PAYMENTS, _NOT_FROZEN, _NO_END = stored("all of its payments"), stored("not frozen"), stored("no end")
+_OFFER, _TERM_NAMED = stored("Offer {offer!r}"), stored("payment term of {offer!r} named")
 
 
 class Person(NamedTuple):
@@ -117,12 +122,12 @@ def _term(cells: Cells, offer: Offer, club: Club | None) -> PaymentTerm | None:
     """The payment term, which may be retired: members have it still."""
     with cells.judged("offer"):
         if offer.state == OfferState.DRAFT:
-            raise WrongState(what=f"Offer {offer.name!r}", state=offer.state, verb="bought")
+            raise WrongState(what=_OFFER.format(offer=offer.name), state=offer.state, verb="bought")
     with cells.judged("term"):
         name = cells.text("term")
         term = take.the_term(offer, name) if name else offer.terms[0] if len(offer.terms) == 1 else None
         if name and term is None:
-            raise NotFound(what=f"payment term of {offer.name!r} named", name=name)
+            raise NotFound(what=_TERM_NAMED.format(offer=offer.name), name=name)
         if term is None:
             raise TermMissing(offer=offer.name, terms=", ".join(one.name for one in offer.terms))
         if club and term.currency != club.currency:
@@ -292,16 +297,16 @@ def _differences(person: Person, member: KnownMember, here: KnownMembership) -> 
     if here.term_id != person.term.id:
         found.append(("term", person.term.name, here.term))
     if sorted(item for item, _, _ in person.pins) != list(here.items):
-        found.append(("picks", "other items", "those of its sign-up"))
+        found.append(("picks", _OTHER_ITEMS, _OF_SIGN_UP))
     missing = [one for one in person.billing if one not in here.billing]
     if missing:
-        found.append(("billing references", ", ".join(missing), ", ".join(here.billing) or "none"))
+        found.append(("billing references", ", ".join(missing), ", ".join(here.billing) or _NONE))
     if person.says_cut_over and here.credits_from != person.credits_from:
-        there = here.credits_from.astimezone(UTC).isoformat() if here.credits_from else "all of its payments"
+        there = here.credits_from.astimezone(UTC).isoformat() if here.credits_from else _ALL_PAYMENTS
         found.append(("credits from", person.credits_from.isoformat(), there))
     frozen = " ".join(str(one) for one in person.frozen or () if one)
     if frozen and frozen not in here.freezes:
-        found.append(("frozen from", frozen.replace(" ", " to "), ", ".join(here.freezes) or "not frozen"))
+        found.append(("frozen from", frozen.replace(" ", " to "), ", ".join(here.freezes) or _NOT_FROZEN))
     if person.ends and person.ends != here.ends:
-        found.append(("ends", person.ends, here.ends or "no end"))
-    return [Problem(column, f"{said} in the file, {there} here") for column, said, there in found]
+        found.append(("ends", person.ends, here.ends or _NO_END))
+    return [Problem(column, DIFFERS.format(said=said, known=there)) for column, said, there in found]

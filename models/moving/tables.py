@@ -12,7 +12,7 @@ from models.database.base import Base, Id, Prose, RecordedAt, one_of
 from models.moving import columns
 from models.moving.columns import Kind
 from models.staff.actions import MAX_REASON_LENGTH, Actor
-from models.wording import counted
+from runtime.language import Texts, say, say_n
 
 
 class ImportState(StrEnum):
@@ -36,6 +36,19 @@ class ImportState(StrEnum):
 WORKING = (ImportState.JUDGING, ImportState.WRITING, ImportState.UNDOING)
 """A worker does something about it."""
 BEFORE_WRITING = (ImportState.UNMAPPED, ImportState.JUDGING, ImportState.JUDGED, ImportState.FAILED)
+
+
+_IS: Texts = {
+    ImportState.UNMAPPED: "it is unmapped",
+    ImportState.JUDGING: "it is judging",
+    ImportState.JUDGED: "it is judged",
+    ImportState.WRITING: "it is writing",
+    ImportState.WRITTEN: "it is written",
+    ImportState.UNDOING: "it is undoing",
+    ImportState.UNDONE: "it is undone",
+    ImportState.DISCARDED: "it is discarded",
+    ImportState.FAILED: "it is failed",
+}
 
 
 class Verdict(StrEnum):
@@ -121,10 +134,10 @@ class Import(Base):
     def why_not_written(self) -> str | None:
         """Why it cannot be written; None if it can."""
         if self.state != ImportState.JUDGED:
-            return f"it is {self.state}"
+            return say(_IS[self.state])
         if wrong := self.refused_rows + self.conflict_rows:
-            return f"{counted(wrong, 'row')} {'is' if wrong == 1 else 'are'} refused or in conflict"
-        return None if self.new_rows else "everything in it is here already"
+            return say_n("{n} row is refused or in conflict", "{n} rows are refused or in conflict", wrong)
+        return None if self.new_rows else say("everything in it is here already")
 
 
 class ImportRow(Base):

@@ -20,8 +20,13 @@ from models.moving.judging import judge
 from models.moving.tables import WORKING, Import, ImportState
 from models.moving.undoing import undo
 from models.moving.writing import ChangedMeanwhileError, write
+from runtime.language import stored
 
 TRIES = 3
+_CHANGED = stored("Somebody else has changed one of its members at the same moment. Write it again.")
+_JUDGED_OTHERWISE = stored("What is here has changed since it was judged: look at it again.")
+_ENDED = stored("the process that did it ended")
+_GIVEN_UP = stored("Given up after {tries} tries: {why}")
 _SHOW_EVERY_S, _LOOK_EVERY_S = 1.0, 0.5
 
 _MINE = text("SELECT pg_try_advisory_xact_lock(hashtext('spp import'), CAST(:id AS int))")
@@ -104,7 +109,7 @@ def _try(session: Session, made: Import, endpoints: Collection[str], show: Calla
     except SppError as error:
         state, problem = before, str(error)
     except ChangedMeanwhileError:
-        state, problem = before, "Somebody else has changed one of its members at the same moment. Write it again."
+        state, problem = before, _CHANGED
     made = session.get_one(Import, import_id, with_for_update=True, populate_existing=True)
     _end(session, made, state, problem)
     return True
@@ -123,7 +128,7 @@ def _do(
     if not is_written:
         return ImportState.JUDGED, None
     if made.refused_rows or made.conflict_rows or made.new_rows != confirmed:
-        return ImportState.JUDGED, "What is here has changed since it was judged: look at it again."
+        return ImportState.JUDGED, _JUDGED_OTHERWISE
     write(session, made, now=now, progress=lambda done: show((made.rows + done) // half))
     return ImportState.WRITTEN, None
 
@@ -137,6 +142,6 @@ def _end(session: Session, made: Import, state: ImportState, problem: str | None
 
 
 def _give_up(session: Session, made: Import) -> None:
-    why = made.problem or "the process that did it ended"
+    why = made.problem or _ENDED
     state = ImportState.WRITTEN if made.state == ImportState.UNDOING else ImportState.FAILED
-    _end(session, made, state, f"Given up after {TRIES} tries: {why}")
+    _end(session, made, state, _GIVEN_UP.format(tries=TRIES, why=why))

@@ -15,6 +15,8 @@ from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine, JobName
 from models.operations.notices import News, to_tell, was_sent
 from models.operations.silence import Silence
+from runtime.language import speaking
+from tests.models.speech import spanish
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -40,6 +42,12 @@ def job(*, overdue: bool) -> JobLine:
 
 def double(grants: int) -> dict[str, Any]:
     return {"figures": Figures(NOW, {}, EndpointFigures(), 0, 0, grants)}
+
+
+def test_alarms_are_in_english_whoever_looks() -> None:
+    with speaking(spanish({"{n} event": "{n} evento", "{n} in review": "{n} en revisión"})):
+        (alarm,) = fired(situation(dead=1, oldest_dead_s=1.5))
+    assert alarm.message == "1 event failed on stripe, the first 1.0 s ago: read the error, fix its cause, and replay."
 
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)

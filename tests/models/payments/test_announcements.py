@@ -18,7 +18,9 @@ from models.payments.facts import Announced, Fact, Paid, Replaced, Said
 from models.payments.proposals import Does
 from models.payments.references import Payment
 from models.staff.actions import BY_THE_PROVIDER, Action
+from runtime.language import speaking
 from tests.models.gym import BY, DUES, ENDPOINT, Gym, tell
+from tests.models.speech import spanish
 
 PROCESSORS = {ENDPOINT: "stripe"}
 NOW = datetime(2026, 1, 20, 18, tzinfo=UTC)
@@ -94,6 +96,18 @@ def test_dismissed_it_stays_closed_however_often_it_is_told(gym: Gym) -> None:
     tell(gym.session, ends(6), ends(4))
     assert open_of(gym, held) == []
     assert lived(gym, held) == []
+
+
+def test_what_is_kept_of_an_answer_is_in_english(gym: Gym) -> None:
+    held = gym.join("sub")
+    tell(gym.session, ends(5))
+    said = "{who} says that this subscription ends on {last}"
+    with speaking(spanish({said: "{who} dice que termina el {last}"})):
+        assert open_of(gym, held)[0].words(NOW) == "Stripe dice que termina el 31 ene 2026"
+        dismiss(gym, held)
+    act = gym.session.scalars(select(Action).order_by(Action.id.desc())).first()
+    assert act
+    assert act.reason == "Stripe says that this subscription ends on Jan 31, 2026"
 
 
 def test_told_anew_after_it_was_taken_back_it_is_open_again(gym: Gym) -> None:
