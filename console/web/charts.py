@@ -3,8 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runtime.language import Texts, grouped, say
+
 WIDTH, HEIGHT = 600, 120
 """The drawing, in its own units."""
+NAMES: Texts = {"received": "received", "credited": "credited"}
+"""Of series."""
+SCALES: Texts = {"minute": "max {top} a minute", "hour": "max {top} an hour"}
+"""By the time that a value is of."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +40,15 @@ class Chart:
     @property
     def scale(self) -> str:
         """`max 100 a minute`"""
-        return f"max {self.top:,} {'an' if self.every == 'hour' else 'a'} {self.every}"
+        return say(SCALES[self.every], top=grouped(self.top))
 
     @property
     def in_words(self) -> str:
         """What it shows, for people who do not see it."""
-        sums = ", ".join(f"{one.total:,} {one.name}" for one in self.series)
-        return f"{sums} from {self.first} to {self.last}; {self.scale}"
+        sums = ", ".join(f"{grouped(one.total)} {one.name}" for one in self.series)
+        return say(
+            "{sums} from {first} to {last}; {scale}", sums=sums, first=self.first, last=self.last, scale=self.scale
+        )
 
 
 def chart(every: str, first: str, last: str, **series: Sequence[int]) -> Chart:
@@ -53,7 +61,9 @@ def _series(name: str, values: Sequence[int], top: int) -> Series:
     step = WIDTH / max(len(values) - 1, 1)
     points = [f"{place * step:.1f},{HEIGHT - HEIGHT * value / top:.1f}" for place, value in enumerate(values)]
     path = "M" + " L".join(points) if points else ""
-    return Series(name, path, f"{path} L{WIDTH},{HEIGHT} L0,{HEIGHT} Z" if points else "", sum(values))
+    return Series(
+        say(NAMES.get(name, name)), path, f"{path} L{WIDTH},{HEIGHT} L0,{HEIGHT} Z" if points else "", sum(values)
+    )
 
 
 def _round_up(value: int) -> int:

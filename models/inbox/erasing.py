@@ -19,7 +19,7 @@ from models.members.memberships import Member, with_merged
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted
-from runtime.language import in_english
+from runtime.language import in_english, say
 
 SHORTEST = 3
 """Letters of a part of a name, from which on it is looked for by itself."""
@@ -45,12 +45,16 @@ class Erased(NamedTuple):
     @property
     def words(self) -> str:
         """The proof, for the action log."""
-        gone = (
-            f"name and e-mail address, the bodies of {counted(self.events, 'event')} ({counted(self.bytes, 'byte')}), "
-            f"the words of {counted(self.acts, 'action')} and of {counted(self.answers, 'kept answer')}"
-        )
-        stays = f"{counted(self.sealed, 'note')} of the ledger that may name the person, which its chain covers"
-        return f"member {self.member_id}: {gone} are erased; the ledger stays" + f", with {stays}" * bool(self.sealed)
+        said = say(
+            "member {member}: name and e-mail address, the bodies of {events} ({bytes}), the words of {actions} and of "
+            "{answers} are erased; the ledger stays",
+            member=self.member_id, events=counted(self.events, "event"), bytes=counted(self.bytes, "byte"),
+            actions=counted(self.acts, "action"), answers=counted(self.answers, "kept answer"),
+        )  # fmt: skip
+        if not self.sealed:
+            return said
+        notes = counted(self.sealed, "note")
+        return said + say(", with {notes} of the ledger that may name the person, which its chain covers", notes=notes)
 
 
 _EDITS = text("SELECT subject FROM actions WHERE member_id = ANY(:members) AND verb = 'edit member'")
