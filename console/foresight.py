@@ -17,23 +17,28 @@ from models.inbox.queue import Claimed
 from models.inbox.search import EventFilter
 from models.payments import foreseen
 from models.payments.foreseen import Foreseen, ForeseenKind
-from models.wording import counted
+from runtime.language import say, say_n
 from runtime.settings import Settings
 
 LOOKED_AT = 50
 """Of a group, so many of the newest events are looked at."""
 
-_WORDS = {
-    ForeseenKind.GIVES: ("gives sessions", "give sessions"),
-    ForeseenKind.TAKES: ("takes sessions back", "take sessions back"),
-    ForeseenKind.SAME: ("changes no sessions", "change no sessions"),
-    ForeseenKind.HELD: ("cannot settle", "cannot settle"),
-    ForeseenKind.UNMATCHED: ("is nobody's yet", "are nobody's yet"),
-    ForeseenKind.UNREADABLE: ("goes back into quarantine", "go back into quarantine"),
-    ForeseenKind.IGNORED: ("has no effect", "have no effect"),
-    ForeseenKind.WAITS: ("waits for its processor", "wait for their processor"),
-    ForeseenKind.FAILS: ("fails", "fail"),
-}
+
+def _words(kind: ForeseenKind, events: int) -> str:
+    """`12 events give sessions`"""
+    return {
+        ForeseenKind.GIVES: say_n("{n} event gives sessions", "{n} events give sessions", events),
+        ForeseenKind.TAKES: say_n("{n} event takes sessions back", "{n} events take sessions back", events),
+        ForeseenKind.SAME: say_n("{n} event changes no sessions", "{n} events change no sessions", events),
+        ForeseenKind.HELD: say_n("{n} event cannot settle", "{n} events cannot settle", events),
+        ForeseenKind.UNMATCHED: say_n("{n} event is nobody's yet", "{n} events are nobody's yet", events),
+        ForeseenKind.UNREADABLE: say_n(
+            "{n} event goes back into quarantine", "{n} events go back into quarantine", events
+        ),
+        ForeseenKind.IGNORED: say_n("{n} event has no effect", "{n} events have no effect", events),
+        ForeseenKind.WAITS: say_n("{n} event waits for its processor", "{n} events wait for their processor", events),
+        ForeseenKind.FAILS: say_n("{n} event fails", "{n} events fail", events),
+    }[kind]
 
 
 class Outlook(NamedTuple):
@@ -67,16 +72,16 @@ def of_event(make: sessionmaker[Session], settings: Settings, session: Session, 
     )  # fmt: skip
     group = Crediting(settings, make).read([claimed])
     if group.failed:
-        return Foreseen(ForeseenKind.FAILS, f"It fails: {brief(group.failed[0][1])}. Mend the cause first.")
+        what = say("It fails: {why}. Mend the cause first.", why=brief(group.failed[0][1]))
+        return Foreseen(ForeseenKind.FAILS, what)
     if group.waiting:
-        return Foreseen(ForeseenKind.WAITS, f"It {group.waiting[0].why}.")
+        return Foreseen(ForeseenKind.WAITS, say("It {waits}.", waits=group.waiting[0].why))
     if not group.facts:
         reason, is_unusable = group.outcomes[event.id].reason, group.outcomes[event.id].state == "quarantined"
         if is_unusable:
-            return Foreseen(
-                ForeseenKind.UNREADABLE, f"It goes back into quarantine: {reason}. Letting it through does not help."
-            )
-        return Foreseen(ForeseenKind.IGNORED, f"It has no effect: {reason}.")
+            what = say("It goes back into quarantine: {reason}. Letting it through does not help.", reason=reason)
+            return Foreseen(ForeseenKind.UNREADABLE, what)
+        return Foreseen(ForeseenKind.IGNORED, say("It has no effect: {reason}.", reason=reason))
     with session.begin_nested() as savepoint:
         found = foreseen.foresee(session, group.facts[0], datetime.now(UTC))
         savepoint.rollback()
@@ -92,7 +97,7 @@ def of_group(make: sessionmaker[Session], settings: Settings, session: Session, 
         one = of_event(make, settings, session, event)
         by[one.kind].append((event.id, one))
     outlooks = [
-        Outlook(kind, len(some), f"{counted(len(some), 'event')} {_WORDS[kind][len(some) > 1]}", *some[0])
+        Outlook(kind, len(some), _words(kind, len(some)), *some[0])
         for kind, some in sorted(by.items(), key=lambda item: -len(item[1]))
     ]
     return Foresight(len(events), outlooks)

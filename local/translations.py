@@ -1,7 +1,8 @@
 """The catalogues of the pages' texts: found in the source, and brought up to date (`make translations`).
 
-Beside what Babel finds in templates, this finds in Python: what `say`, `say_n`, `noted`, `counted`, `flash` and `abort`
-are called with, tables that are `Texts`, the messages of errors and their worded details, and what a form is made of.
+Beside what Babel finds in templates, this finds in Python: what `say`, `say_n`, `noted`, `stored`, `counted`, `flash`
+and `abort` are called with, tables that are `Texts`, the messages of errors and their worded details, the verbs of the
+action log, and what a form is made of.
 """
 
 import ast
@@ -22,10 +23,12 @@ Text = str | tuple[str, ...] | list[str]
 """A text; one that is written with a number has two forms."""
 
 _FIRST = {
-    "say", "noted", "flash", "ValidationError", "InputRequired", "text_field", "Count", "WholeNumber", "Times", "Day",
-    "Moment",
+    "say", "noted", "stored", "flash", "ValidationError", "InputRequired", "text_field", "Count", "WholeNumber",
+    "Times", "Day", "Moment",
 }  # fmt: skip
 """The calls whose first argument is a text."""
+_TABLES = {"Column", "Export"}
+"""The calls in tables of columns, whose texts are those that end as sentences do."""
 _SECOND = {"abort", "EqualTo", "text_field", "SelectChoice"}
 _KEYWORDS = {"description", "message", "needed"}
 """The arguments that are texts by their name, in what forms are made of."""
@@ -34,6 +37,7 @@ _WORDED = {"advice", "consequence", "further", "needs", "reason", "state", "uses
 _ENUMS = {
     "Role", "PaymentState", "TokenScope", "AdjustmentReason", "ItemKind", "SessionType", "EventState", "ImportState",
     "EntryKind", "Verdict",
+    "JobName",
 }  # fmt: skip
 """The enumerations whose values the filter `words` writes."""
 
@@ -61,6 +65,10 @@ def _of_call(call: ast.Call) -> Iterator[Text]:
     is_field = name.endswith("Field") or name in _FIRST
     if literals and (name in _FIRST or name.endswith("Field")):
         yield from literals[0]
+    if name in _TABLES:
+        yield from (text for literal in literals for text in literal if text.endswith("."))
+    if name == "log" and len(literals) > 2:
+        yield from (text.capitalize() for text in literals[2])
     if len(literals) > 1 and name in _SECOND:
         yield from literals[1]
     for keyword in call.keywords:

@@ -108,6 +108,19 @@ def noted(text: str) -> str:
     return text
 
 
+STORED: set[str] = set()
+"""The texts that `stored` and the errors have made known."""
+
+
+def stored(text: str) -> str:
+    """A text that is stored in US English, with values in its braces; `models/retelling.py` knows it again.
+
+    Called where a module is loaded, so that every process knows it.
+    """
+    STORED.add(text)
+    return text
+
+
 def grouped(number: int) -> str:
     """A whole number with its thousands apart: `2,000`, in Spanish `2.000`."""
     return f"{number:,}".replace(",", get_group_symbol(locale()))

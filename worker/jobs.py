@@ -13,7 +13,17 @@ import structlog
 from models.audit import chain
 from models.ledger import expiry
 from models.ledger.expiry import Breaker
-from models.operations.jobs import JobName
+from models.operations.jobs import (
+    ASKED,
+    ASKED_AND_FAILED,
+    AUDITED,
+    BODIES_DELETED,
+    CHARGED_AGAIN,
+    RUN_STOPPED,
+    SEALED,
+    WRITTEN_DOWN,
+    JobName,
+)
 from models.payments import several
 from models.wording import counted
 from runtime import telemetry
@@ -75,7 +85,9 @@ def expire(process: WorkerProcess, outcome: Outcome) -> int:
         total += grants
     with process.sessions.begin() as session:
         stopped = expiry.stopped(session)
-    outcome.summary = f"run {stopped.id} is stopped" if stopped else f"{counted(total, 'grant')} written down"
+    outcome.summary = (
+        RUN_STOPPED.format(id=stopped.id) if stopped else WRITTEN_DOWN.format(grants=counted(total, "grant"))
+    )
     if stopped:
         log.warning("expiry_stopped", run=stopped.id, grants=stopped.due, usual=stopped.usual)
     if total:
@@ -89,7 +101,7 @@ def compare(process: WorkerProcess, outcome: Outcome) -> int:
     now = datetime.now(UTC)
     with process.sessions.begin() as session:
         found = several.compare(session, since=now - COMPARED, now=now)
-    outcome.summary = f"{counted(found, 'payment')} with another charge for the same period"
+    outcome.summary = CHARGED_AGAIN.format(payments=counted(found, "payment"))
     return found
 
 
@@ -97,7 +109,7 @@ def compare(process: WorkerProcess, outcome: Outcome) -> int:
 def seal(process: WorkerProcess, outcome: Outcome) -> int:
     """Seals the entries that are old enough, and logs the chain's head: the log is one place where it is kept."""
     sealed = Auditing(process.sessions).seal()
-    outcome.summary = f"sealed: {sealed:,} new ledger entries"
+    outcome.summary = SEALED.format(n=f"{sealed:,}")
     if sealed:
         with process.sessions() as session:
             head = chain.head(session)
@@ -116,7 +128,7 @@ def reconcile(process: WorkerProcess, outcome: Outcome) -> int:
             level = log.warning if report.error or report.warnings else log.info
             counts = asdict(report.counts)
             level("reconciled", endpoint=report.endpoint, **counts, warnings=report.warnings, error=report.error)
-    outcome.summary = f"{counted(asked, 'endpoint')} asked" + (f", {failed} failed" if failed else "")
+    outcome.summary = (ASKED_AND_FAILED if failed else ASKED).format(endpoints=counted(asked, "endpoint"), n=failed)
     return asked
 
 
@@ -124,7 +136,7 @@ def reconcile(process: WorkerProcess, outcome: Outcome) -> int:
 def audit(process: WorkerProcess, outcome: Outcome) -> int:
     """Checks the whole ledger; the result is kept."""
     kept = Auditing(process.sessions).run()
-    outcome.summary = f"audited: {counted(kept.findings, 'difference')}"
+    outcome.summary = AUDITED.format(differences=counted(kept.findings, "difference"))
     level = log.error if kept.findings else log.info
     head = kept.head and kept.head.hex()
     first = kept.first_findings[:1]
@@ -141,7 +153,7 @@ def prune(process: WorkerProcess, outcome: Outcome) -> int:
         process.settings.keep_bodies_days,
         keep_on=lambda: in_time() and not process.stopping.is_set(),
     )
-    outcome.summary = f"the bodies of {counted(events, 'event')} deleted"
+    outcome.summary = BODIES_DELETED.format(events=counted(events, "event"))
     if events:
         log.info("pruned", events=events)
     return events

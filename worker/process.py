@@ -20,7 +20,7 @@ from models.database.engine import make_engine, sessions
 from models.inbox import bulk
 from models.ledger import expiry_undo
 from models.operations import heartbeats
-from models.operations.jobs import JobName
+from models.operations.jobs import FINISHED, JobName
 from models.wording import counted
 from runtime.outages import Outage
 from runtime.settings import Settings
@@ -91,7 +91,7 @@ class WorkerProcess:
         if sweep:
             with recorded(self.sessions, JobName.SWEEP) as outcome:
                 finished = self._crediting.sweep(go_on)
-                outcome.summary = f"{counted(finished, 'event')} finished"
+                outcome.summary = FINISHED.format(events=counted(finished, "event"))
         else:
             finished = self._crediting.drain(go_on)
         self._finished += finished

@@ -17,6 +17,7 @@ from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.events import WebhookEvent
 from models.inbox.search import EventFilter, Scope
 from models.wording import counted
+from runtime.language import say
 
 pages = Pages("bulk", __name__, url_prefix="/acts")
 
@@ -31,7 +32,10 @@ class BulkForm(ReasonForm):
         """Also refuse a number that is not the one of now."""
         valid: bool = super().validate(extra_validators)
         if self.scope and self.count.data != str(self.scope.events):
-            text = f"You were asked about {self.count.data}, and now it is {counted(self.scope.events, 'event')}."
+            text = say(
+                "You were asked about {number}, and now it is {events}.",
+                number=self.count.data, events=counted(self.scope.events, "event"),
+            )  # fmt: skip
             self.form_errors.append(text)
         return valid and not self.form_errors
 
@@ -63,7 +67,7 @@ def release_all() -> Answer:
 def _ask(verb: BulkVerb) -> Answer:
     _, wanted = event_filter.asked()
     if "chosen" in request.args and not request.args.getlist("id"):
-        flash("Choose some events first: check the boxes before them.", "danger")
+        flash(say("Choose some events first: check the boxes before them."), "danger")
         wanted = None
     if wanted is None:
         return redirect(link("operations.events.overview", **event_filter.query()))
@@ -110,6 +114,6 @@ def cancel(act_id: int) -> Answer:
 
     def act() -> str:
         bulk.cancel(database(), act_id, by=actor())
-        return "It is stopped. What was done already stays done."
+        return say("It is stopped. What was done already stays done.")
 
     return pressed(act, url_for(".show", act_id=act_id))

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runtime.language import Texts, grouped, say
+from runtime.language import Texts, grouped, noted, say
 
 WIDTH, HEIGHT = 600, 120
 """The drawing, in its own units."""
-NAMES: Texts = {"received": "received", "credited": "credited"}
-"""Of series."""
-SCALES: Texts = {"minute": "max {top} a minute", "hour": "max {top} an hour"}
-"""By the time that a value is of."""
+
+
+_TOTALS: Texts = {"received": "{n} received", "credited": "{n} credited"}
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,11 @@ class Series:
     area: str
     """The path closed along the bottom."""
     total: int
+
+    @property
+    def total_words(self) -> str:
+        """`1,200 received`"""
+        return say(_TOTALS[self.name], n=grouped(self.total))
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,12 @@ class Chart:
     @property
     def scale(self) -> str:
         """`max 100 a minute`"""
-        return say(SCALES[self.every], top=grouped(self.top))
+        return say(noted("max {n} an hour") if self.every == "hour" else noted("max {n} a minute"), n=grouped(self.top))
 
     @property
     def in_words(self) -> str:
         """What it shows, for people who do not see it."""
-        sums = ", ".join(f"{grouped(one.total)} {one.name}" for one in self.series)
+        sums = ", ".join(one.total_words for one in self.series)
         return say(
             "{sums} from {first} to {last}; {scale}", sums=sums, first=self.first, last=self.last, scale=self.scale
         )
@@ -61,9 +65,7 @@ def _series(name: str, values: Sequence[int], top: int) -> Series:
     step = WIDTH / max(len(values) - 1, 1)
     points = [f"{place * step:.1f},{HEIGHT - HEIGHT * value / top:.1f}" for place, value in enumerate(values)]
     path = "M" + " L".join(points) if points else ""
-    return Series(
-        say(NAMES.get(name, name)), path, f"{path} L{WIDTH},{HEIGHT} L0,{HEIGHT} Z" if points else "", sum(values)
-    )
+    return Series(name, path, f"{path} L{WIDTH},{HEIGHT} L0,{HEIGHT} Z" if points else "", sum(values))
 
 
 def _round_up(value: int) -> int:

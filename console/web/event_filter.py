@@ -1,6 +1,6 @@
 """The filter above the list of events, read from the query string."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from flask import current_app, request
@@ -16,8 +16,9 @@ from models.inbox import error_groups
 from models.inbox.events import EventState
 from models.inbox.search import EventFilter
 from models.members.lookup import the_member
+from runtime.language import Texts, noted, say
 
-STATES: dict[str, str] = {
+STATES: Texts = {
     EventState.PENDING: "Waiting",
     EventState.PROCESSED: "Processed",
     EventState.IGNORED: "Without effect",
@@ -25,7 +26,9 @@ STATES: dict[str, str] = {
     EventState.DEAD: "Failed",
 }
 """The labels of an event's states."""
-WAYS = {"event_id": "Event id", "payment": "Payment", "member": "Member's e-mail or id", "body": "Text of the body"}
+WAYS: Texts = {
+    "event_id": "Event id", "payment": "Payment", "member": "Member's e-mail or id", "body": "Text of the body",
+}  # fmt: skip
 
 
 class EventFilterForm(QueryForm):
@@ -35,7 +38,7 @@ class EventFilterForm(QueryForm):
 
     find = StringField("Find", [Length(max=255)], render_kw={"spellcheck": "false", "autocomplete": "off"})
     by = SelectField("Find by", choices=WAYS, default="event_id", validate_choice=False)
-    state = SelectField("State", choices={"": "Any", **STATES}, filters=[lambda asked: asked or ""])
+    state = SelectField("State", choices={"": noted("Any"), **STATES}, filters=[lambda asked: asked or ""])
     endpoint = SelectField("Endpoint", validate_choice=False)
     type = StringField("Type", [Length(max=255)], render_kw={"list": "types", "spellcheck": "false"})
     since = Moment("Received from", render_kw={"type": "datetime-local"})
@@ -69,7 +72,7 @@ class EventFilterForm(QueryForm):
 def asked() -> tuple[EventFilterForm, EventFilter | None]:
     """The form with the query string, and its filter; None where a field is wrong."""
     form = EventFilterForm(request.args)
-    form.endpoint.choices = choices("Any", endpoints(), form.endpoint.data)
+    form.endpoint.choices = choices(say("Any"), endpoints(), form.endpoint.data)
     if not form.validate():
         return form, None
     try:
@@ -86,10 +89,12 @@ def query(**changes: object) -> dict[str, object]:
     return {name: value for name, value in {**kept, **changes}.items() if value not in (None, "")}
 
 
-def choices(everything: str, known: Sequence[str], asked: str | None) -> list[SelectChoice]:
+def choices(
+    everything: str, known: Sequence[str], asked: str | None, label: Callable[[str], str] = str
+) -> list[SelectChoice]:
     """The choices of a filter: everything, each known value, and the value asked for even if it is not known."""
     also = [asked] if asked and asked not in known else []
-    return [SelectChoice("", everything), *(SelectChoice(text) for text in [*known, *also])]
+    return [SelectChoice("", everything), *(SelectChoice(text, label(text)) for text in [*known, *also])]
 
 
 def in_words(wanted: EventFilter) -> list[str]:
@@ -106,19 +111,19 @@ def removable(wanted: EventFilter) -> list[tuple[str, str]]:
 def _parts(wanted: EventFilter) -> list[tuple[str, str]]:
     """Each part with the name of its query parameter."""
     parts = [
-        ("state", "in state “{}”", wanted.state and STATES[wanted.state].lower()),
-        ("endpoint", "at endpoint {}", wanted.endpoint),
-        ("group", "with one kind of error", wanted.error_group),
-        ("act", "of bulk action {}", wanted.act),
-        ("id", "chosen one by one", wanted.ids),
-        ("type", "of type {}", wanted.type),
-        ("find", "with the id {}", wanted.event_id),
-        ("find", "about payment {}", wanted.payment),
-        ("find", "with “{}” in the body", wanted.body),
-        ("error", "whose error or reason has “{}”", wanted.error),
-        ("find", "about payments of one member", wanted.member_id),
-        ("attempts", "tried at least {} times", wanted.attempts),
-        ("since", "received from {} on", wanted.since and at(wanted.since)),
-        ("until", "received before {}", wanted.until and at(wanted.until)),
+        ("state", noted("in state “{value}”"), wanted.state and say(STATES[wanted.state]).lower()),
+        ("endpoint", noted("at endpoint {value}"), wanted.endpoint),
+        ("group", noted("with one kind of error"), wanted.error_group),
+        ("act", noted("of bulk action {value}"), wanted.act),
+        ("id", noted("chosen one by one"), wanted.ids),
+        ("type", noted("of type {value}"), wanted.type),
+        ("find", noted("with the id {value}"), wanted.event_id),
+        ("find", noted("about payment {value}"), wanted.payment),
+        ("find", noted("with “{value}” in the body"), wanted.body),
+        ("error", noted("whose error or reason has “{value}”"), wanted.error),
+        ("find", noted("about payments of one member"), wanted.member_id),
+        ("attempts", noted("tried at least {value} times"), wanted.attempts),
+        ("since", noted("received from {value} on"), wanted.since and at(wanted.since)),
+        ("until", noted("received before {value}"), wanted.until and at(wanted.until)),
     ]
-    return [(name, text.format(value)) for name, text, value in parts if value]
+    return [(name, say(text, value=value)) for name, text, value in parts if value]

@@ -18,12 +18,13 @@ from models.inbox.error_groups import ErrorGroup
 from models.inbox.events import EventState, WebhookEvent
 from models.inbox.search import EventFilter
 from models.payments import references
+from runtime.language import noted, say, stored
 
 pages = Pages("events", __name__, url_prefix="/events")
 
 PAGE_SIZE = 50
 """Events on one page."""
-ONE_CLICK = "Tried again from the console."
+ONE_CLICK = stored("Tried again from the console.")
 """The reason in the action log for a button that asks for none."""
 
 
@@ -79,7 +80,7 @@ def replay(event_id: int) -> Answer:
 
     def act() -> str:
         repairs.replay(database(), [event_id], ONE_CLICK, by=actor())
-        return f"Event {event_id} is due again. A worker takes it within a second."
+        return say("Event {id} is due again. A worker takes it within a second.", id=event_id)
 
     return pressed(act, _back(event_id))
 
@@ -87,13 +88,14 @@ def replay(event_id: int) -> Answer:
 @pages.form("/<id:event_id>/discard", Role.OPERATOR)
 def discard(event_id: int) -> Answer:
     """Decide that a dead, quarantined or waiting event has no effect, with a reason."""
-    return _decide(event_id, "discard", repairs.discard, "has no effect.")
+    return _decide(event_id, "discard", repairs.discard, noted("Event {id} has no effect."))
 
 
 @pages.form("/<id:event_id>/release", Role.OPERATOR)
 def release(event_id: int) -> Answer:
     """Let a quarantined event count after all, with a reason."""
-    return _decide(event_id, "release", repairs.release, "is due. A worker takes it within a second.")
+    text = noted("Event {id} is due. A worker takes it within a second.")
+    return _decide(event_id, "release", repairs.release, text)
 
 
 def _decide(event_id: int, verb: str, decide: Callable[..., object], text: str) -> Answer:
@@ -101,7 +103,7 @@ def _decide(event_id: int, verb: str, decide: Callable[..., object], text: str) 
 
     def act() -> tuple[str, str]:
         decide(database(), [event_id], form.text("reason"), by=actor())
-        return f"Event {event_id} {text}", _back(event_id)
+        return say(text, id=event_id), _back(event_id)
 
     can = event.can_be_let_through if verb == "release" else event.can_be_discarded
     if answer := form.submitted(act):

@@ -16,6 +16,7 @@ from models.ledger import expiry, expiry_undo
 from models.ledger.expiry import ExpiryRun
 from models.staff.actions import Action
 from models.statements import expiring
+from runtime.language import noted, say
 
 pages = Pages("expiry", __name__, url_prefix="/expiry")
 
@@ -40,7 +41,7 @@ class UndoForm(ReasonForm):
         if self.until.data == "never":
             field.data, field.errors = None, []
         elif not any(field.raw_data or []):
-            field.errors = ["Choose the last day on which the sessions can be used."]
+            field.errors = [noted("Choose the last day on which the sessions can be used.")]
 
 
 @pages.page("/", Role.VIEWER)
@@ -81,7 +82,8 @@ def allow(run_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         expiry.allow(database(), run_id, reason=form.text("reason"), by=actor())
-        return f"Run {run_id} goes on. What has expired is written down within a minute.", url_for(".overview")
+        text = say("Run {id} goes on. What has expired is written down within a minute.", id=run_id)
+        return text, url_for(".overview")
 
     return form.submitted(act) or page("expiry/allow.html", form=form, run=run)
 
@@ -94,6 +96,6 @@ def undo(run_id: int) -> Answer:
     def act() -> tuple[str, str]:
         last_day, reason = form.last_day.data, form.text("reason")
         expiry_undo.undo(database(), run_id, last_day=last_day, reason=reason, by=actor(), now=utc_now())
-        return f"Run {run_id} is being undone. This page shows its progress.", url_for(".overview")
+        return say("Run {id} is being undone. This page shows its progress.", id=run_id), url_for(".overview")
 
     return form.submitted(act) or page("expiry/undo.html", form=form, run=run)

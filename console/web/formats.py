@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_time, get_timezone_name
+from babel.numbers import get_decimal_symbol
 from flask import Flask, current_app, g, url_for
 
 from console.request import database, utc_now
@@ -36,6 +37,7 @@ def install(app: Flask) -> None:
         signed=signed,
         number=grouped,
         percent=percent,
+        rate=rate,
         plan=plan,
         zone=zone_name,
     )
@@ -161,6 +163,11 @@ def who(actor: str) -> str:
 def signed(number: int) -> str:
     """A movement with its sign, with a true minus."""
     return f"+{grouped(number)}" if number > 0 else grouped(number).replace("-", "\u2212")
+
+
+def rate(per_second: float) -> str:
+    """`1.5/s`"""
+    return f"{per_second:.1f}/s".replace(".", get_decimal_symbol(locale()))
 
 
 def link(page: str, /, **query: object) -> str:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from console.request import database, open_to_all
 from console.web.access import Pages
 from console.web.login import local_target
+from models import retelling
 from models.staff import accounts
 from models.staff.accounts import Staff
 from runtime import language
@@ -66,7 +67,7 @@ def install(app: Flask) -> None:
     Babel(app, locale_selector=language.locale, configure_jinja=False)  # for what WTForms says
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.install_gettext_callables(language.translated, language.translated_n, newstyle=True)  # type: ignore[attr-defined]
-    app.jinja_env.filters["said"] = language.say
+    app.jinja_env.filters["said"] = retelling.retold
     app.context_processor(lambda: {"locale": language.locale(), "locales": LOCALES})
 
 

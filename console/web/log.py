@@ -13,7 +13,7 @@ from console.request import database
 from console.web.access import Answer, Pages, Role, club_ids
 from console.web.event_filter import choices
 from console.web.fields import Day, day_in_range, query_id
-from console.web.formats import house_zone, link
+from console.web.formats import house_zone, link, who, words
 from console.web.forms import QueryForm, page
 from models.catalogue.days import end_of
 from models.errors import NotFound, SppError
@@ -21,6 +21,7 @@ from models.members.lookup import the_member
 from models.members.memberships import Member, with_merged
 from models.staff import actions
 from models.staff.theirs import Kind
+from runtime.language import noted, say
 
 pages = Pages("log", __name__, url_prefix="/log")
 
@@ -33,7 +34,7 @@ class FilterForm(QueryForm):
 
     own_names: ClassVar = {"email": "member"}
 
-    member = StringField("Member", [Length(max=320)], render_kw={"placeholder": "E-mail or id"})
+    member = StringField("Member", [Length(max=320)], render_kw={"placeholder": noted("E-mail or id")})
     actor = SelectField("Who", validate_choice=False)
     verb = SelectField("What", validate_choice=False)
     since = Day("From", [Optional(), day_in_range])
@@ -46,8 +47,8 @@ def overview() -> Answer:
     session, zone = database(), house_zone()
     form = FilterForm(request.args)
     form.validate()
-    form.actor.choices = choices("Everybody", actions.actors(session), form.actor.data)
-    form.verb.choices = choices("Everything", actions.verbs(session), form.verb.data)
+    form.actor.choices = choices(say("Everybody"), actions.actors(session), form.actor.data, who)
+    form.verb.choices = choices(say("Everything"), actions.verbs(session), form.verb.data, _verb)
     member = None
     if named := form.text("member"):
         try:
@@ -73,6 +74,11 @@ def overview() -> Answer:
     people = {member.id: member for member in session.scalars(select(Member).where(Member.id.in_(ids)))}
     older = found.older and link(".overview", **{**request.args, "before": found.older})
     return page("log/list.html", form=form, acts=found.acts, people=people, older=older)
+
+
+def _verb(verb: str) -> str:
+    said = words(verb)
+    return f"{said[:1].lower()}{said[1:]}"
 
 
 def _start_of(day: date | None, zone: str) -> datetime | None:

@@ -19,6 +19,7 @@ from models.payments.facts import Paid
 from models.staff.actions import Action
 from models.statements import payment_story
 from models.wording import money
+from runtime.language import say
 
 pages = Pages("not_dues", __name__)
 
@@ -45,10 +46,8 @@ def mark(payment_id: int) -> Answer:
     def act(reason: str) -> list[int]:
         return not_dues.mark(database(), root.endpoint, form.what.data, reason=reason, by=actor())
 
-    head = "{} is no dues."
-    answer, preview = answered(
-        form, _planned(act, lambda: head.format(form.what.data)), review_list.back(), shown=SHOWN
-    )
+    planned = _planned(act, lambda: say("{reference} is no dues.", reference=form.what.data))
+    answer, preview = answered(form, planned, review_list.back(), shown=SHOWN)
     return answer or review_list.show("not_dues", form=form, story=story, preview=preview)
 
 
@@ -75,10 +74,15 @@ def _named(paid: Paid, waits_for: Set[str]) -> list[SelectChoice]:
     }
     return [
         *(
-            SelectChoice(reference, f"{reference}: {of_lines[reference]} of this payment")
+            SelectChoice(
+                reference, say("{reference}: {amount} of this payment", reference=reference, amount=of_lines[reference])
+            )
             for reference in sorted(of_lines, key=lambda one: one not in waits_for)
         ),
-        *(SelectChoice(reference, f"{reference}: everything that is billed by it") for reference in whole),
+        *(
+            SelectChoice(reference, say("{reference}: everything that is billed by it", reference=reference))
+            for reference in whole
+        ),
     ]
 
 
@@ -97,7 +101,7 @@ def unmark(mark_id: int) -> Answer:
     def act(reason: str) -> list[int]:
         return not_dues.unmark(database(), endpoint, reference, reason=reason, by=actor())
 
-    planned = _planned(act, lambda: f"{reference} counts as dues again.")
+    planned = _planned(act, lambda: say("{reference} counts as dues again.", reference=reference))
     answer, preview = answered(form, planned, url_for(".overview"), shown=SHOWN)
     return answer or _page("unmark", form=form, reference=reference, preview=preview)
 

@@ -24,21 +24,22 @@ from models.operations import headline, jobs, traffic
 from models.operations.figures import DAY_S, NOW_S
 from models.operations.recent import Recent
 from models.operations.situation import Lookout
+from runtime.language import noted, say
 
 pages = Pages("operations", __name__, url_prefix="/operations")
 for _part in (events, bulk_actions, pausing):
     pages.register_blueprint(_part.pages)
 
 PARTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
-    ("operations.overview", {}, "Overview"),
-    ("operations.events.overview", {}, "Events"),
-    ("operations.events.overview", {"state": EventState.DEAD.value}, "Failed"),
-    ("operations.events.overview", {"state": EventState.QUARANTINED.value}, "Quarantined"),
-    ("expiry.overview", {}, "Expiry"),
-    ("audits.overview", {}, "Audits"),
-    ("operations.bulk.overview", {}, "Bulk actions"),
-    ("announcements.overview", {}, "Announcements"),
-    ("memberships.await_payment", {}, "Awaiting payment"),
+    ("operations.overview", {}, noted("Overview")),
+    ("operations.events.overview", {}, noted("Events")),
+    ("operations.events.overview", {"state": EventState.DEAD.value}, noted("Failed")),
+    ("operations.events.overview", {"state": EventState.QUARANTINED.value}, noted("Quarantined")),
+    ("expiry.overview", {}, noted("Expiry")),
+    ("audits.overview", {}, noted("Audits")),
+    ("operations.bulk.overview", {}, noted("Bulk actions")),
+    ("announcements.overview", {}, noted("Announcements")),
+    ("memberships.await_payment", {}, noted("Awaiting payment")),
 )
 """The pages of Operations: each with its query parameters and its label."""
 
@@ -100,7 +101,7 @@ def _drawn(every: str, moved: Sequence[traffic.Moved]) -> Chart:
     return chart(
         every,
         clock(moved[0].at, zone, seconds=False),
-        "now",
+        say("now"),
         received=[one.received for one in moved],
         credited=[one.credited for one in moved],
     )

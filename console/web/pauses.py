@@ -10,6 +10,7 @@ from console.web.formats import endpoints
 from console.web.forms import ReasonForm, page
 from models.errors import NotFound
 from models.inbox import pauses
+from runtime.language import noted, say
 
 pages = Pages("pauses", __name__, url_prefix="/endpoints")
 
@@ -17,13 +18,14 @@ pages = Pages("pauses", __name__, url_prefix="/endpoints")
 @pages.form("/<name>/pause", Role.OPERATOR)
 def pause(name: str) -> Answer:
     """Hold an endpoint's events back; receiving goes on."""
-    return _ask(name, "pause", pauses.pause, "is paused. Its webhooks are still received and kept.")
+    return _ask(name, "pause", pauses.pause, noted("{name} is paused. Its webhooks are still received and kept."))
 
 
 @pages.form("/<name>/resume", Role.OPERATOR)
 def resume(name: str) -> Answer:
     """Let its events be processed again."""
-    return _ask(name, "resume", pauses.resume, "goes on. A worker takes what has waited within a second.")
+    text = noted("{name} goes on. A worker takes what has waited within a second.")
+    return _ask(name, "resume", pauses.resume, text)
 
 
 def _ask(name: str, verb: str, change: Callable[..., None], text: str) -> Answer:
@@ -34,7 +36,7 @@ def _ask(name: str, verb: str, change: Callable[..., None], text: str) -> Answer
 
     def act() -> tuple[str, str]:
         change(database(), name, form.text("reason"), by=actor())
-        return f"{name} {text}", url_for("operations.overview")
+        return say(text, name=name), url_for("operations.overview")
 
     possible = (name in paused) == (verb == "resume")
     return form.submitted(act) or page("operations/pause.html", form=form, verb=verb, name=name, possible=possible)

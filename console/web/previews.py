@@ -10,7 +10,7 @@ from console.web.access import Answer
 from console.web.forms import Form, why
 from console.web.picks import fingerprint
 from models.errors import PreviewChanged, SppError
-from models.wording import counted
+from runtime.language import say, say_n
 
 
 class ActForm(Form):
@@ -40,14 +40,18 @@ class Preview(NamedTuple):
     def words(self, most: int) -> str:
         """All of it in one text, with so many of the moves."""
         more = len(self.moves) - most
-        rest = [f"And {more} more"] if more > 0 else []
+        rest = [say("And {n} more", n=more)] if more > 0 else []
         return " ".join([self.head, *(f"{one}." for one in [*self.moves[:most], *rest])])
 
 
 def back_words(sessions: int, *, most: bool = False) -> list[str]:
     """What a preview says where so many sessions, or so many at most, that have expired can be used again."""
-    up_to = "up to " if most else ""
-    return [f"{up_to}{counted(sessions, 'expired session')} can be used again"] if sessions else []
+    if not sessions:
+        return []
+    if most:
+        return [say_n("up to {n} expired session can be used again", "up to {n} expired sessions can be used again",
+                      sessions)]  # fmt: skip
+    return [say_n("{n} expired session can be used again", "{n} expired sessions can be used again", sessions)]
 
 
 class Planned(Protocol):

@@ -1,7 +1,7 @@
 """Reports for the owner: each with its filter, a plot and its table, and as CSV."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, NamedTuple
 
@@ -27,7 +27,7 @@ from models.reports import months
 from models.reports.asked import Asked, ask
 from models.reports.known import REPORTS, Report
 from models.statements import expiring
-from runtime.language import Texts, locale, say
+from runtime.language import Texts, locale, noted, say
 
 pages = Pages("reports", __name__, url_prefix="/reports")
 
@@ -36,6 +36,9 @@ SHOWN = 100
 AGES: Texts = {"to_30": "0 to 30 days", "to_60": "31 to 60 days", "to_90": "61 to 90 days", "older": "Over 90 days"}
 HIDDEN = {"club_id", "item_id", "member_id", "membership_id", "email", "currency", "without_value"}
 """Columns that a page says otherwise."""
+
+
+_DAYS: Mapping[int, str] = {7: noted("7 days"), 30: noted("30 days"), 90: noted("90 days")}
 
 
 class FilterForm(QueryForm):
@@ -47,7 +50,7 @@ class FilterForm(QueryForm):
     item = SelectField("Item", validate_choice=False)
     day = Day("As of the end of", [Optional(), day_in_range], description="Empty: now.")
     days = SelectField(
-        "Within", choices=[SelectChoice(str(days), f"{days} days") for days in (7, 30, 90)], default="30",
+        "Within", choices=[SelectChoice(str(days), text) for days, text in _DAYS.items()], default="30",
     )  # fmt: skip
     since = Day("From", [Optional(), day_in_range])
     until = Day("Until", [Optional(), day_in_range])

@@ -12,7 +12,7 @@ from console.web.forms import ReasonForm
 from console.web.review_list import MAY_ACCEPT
 from models.payments import reviewing
 from models.payments.references import Payment
-from models.wording import counted
+from runtime.language import say, say_n
 
 pages = Pages("review", __name__, url_prefix="/review")
 for _part in (linking, not_dues):
@@ -32,7 +32,7 @@ def accept(payment_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         reviewing.accept(database(), payment_id, reason=form.text("reason"), by=actor())
-        return f"{payment.reference} is accepted as it is.", review_list.back()
+        return say("{payment} is accepted as it is.", payment=payment.reference), review_list.back()
 
     one = reviewing.of_payment(database(), payment_id)
     return form.submitted(act) or review_list.show("accept", form=form, payment=payment, one=one)
@@ -56,7 +56,8 @@ def accept_all() -> Answer:
             database(), kind, expected=expected, reason=form.text("reason"), by=actor(), endpoint=endpoint,
             club_ids=club_ids(),
         )  # fmt: skip
-        return f"{counted(number, 'payment')} accepted.", link("review.overview", endpoint=endpoint)
+        text = say_n("{n} payment accepted.", "{n} payments accepted.", number)
+        return text, link("review.overview", endpoint=endpoint)
 
     if answer := form.submitted(act):
         return answer

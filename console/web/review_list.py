@@ -16,13 +16,14 @@ from models.members.memberships import Member
 from models.payments import reviewing
 from models.payments.reviewing import Place
 from models.payments.reviews import ReviewReason
+from runtime.language import Texts
 
 PAGE_SIZE = 25
 MAY_LINK = (Role.DESK, Role.OPERATOR)
 MAY_ACCEPT = (Role.MANAGER, Role.OPERATOR)
 MAY_MARK = Role.MANAGER
 
-LABELS: Mapping[ReviewReason, str] = {
+LABELS: Texts = {
     ReviewReason.UNMATCHED: "Unmatched",
     ReviewReason.HELD: "Held",
     ReviewReason.CLAIM: "Code does not count",

@@ -10,7 +10,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from runtime.language import day_of, say
+from runtime.language import day_of, say, stored
 
 
 class SppError(Exception):
@@ -30,6 +30,7 @@ class SppError(Exception):
     def __init_subclass__(cls, *, field: str | None = None, status: int | None = None) -> None:
         """Set both as class arguments, so that an error stays one line and its message."""
         cls.field, cls.status = field or cls.field, status or cls.status
+        stored(_sentence(cls))
 
     def __init__(
         self, *, field: str | None = None, words: Mapping[str, str] = MappingProxyType({}), **details: Any
@@ -37,9 +38,12 @@ class SppError(Exception):
         """`words` are parts of the message that are no details."""
         self.field = field or self.field
         self.details = details
-        sentence = " ".join((type(self).__doc__ or "").split())
         values = {name: _in_words(name, value) for name, value in details.items()}
-        super().__init__(say(sentence).format(**values, **words))
+        super().__init__(say(_sentence(type(self))).format(**values, **words))
+
+
+def _sentence(error: type[Exception]) -> str:
+    return " ".join((error.__doc__ or "").split())
 
 
 WORDED = frozenset({"advice", "consequence", "further", "needs", "reason", "state", "uses", "verb", "what", "why"})

@@ -20,6 +20,7 @@ from models.inbox.repairs import TROUBLED
 from models.inbox.search import LOOKED_AT, EventFilter, Scope
 from models.staff import actions
 from models.staff.actions import MAX_REASON_LENGTH, Actor, reason_given
+from runtime.language import say
 
 BATCH = 500
 CROWD = 5_000
@@ -150,7 +151,7 @@ def cancel(session: Session, act_id: int, *, by: Actor) -> None:
     if act is None:
         raise NotFound(what="act", name=act_id)
     if act.finished_at is not None:
-        raise WrongState(what=f"Act {act_id}", state="finished", verb="stopped")
+        raise WrongState(what=say("Act {id}", id=act_id), state="finished", verb="stopped")
     act.cancelled, act.finished_at = True, session.scalars(select(func.clock_timestamp())).one()
     actions.log(session, by, f"stop {act.verb} all", f"act {act_id}, {act.done:,} of {act.total:,} done")
     session.flush()

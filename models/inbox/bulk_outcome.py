@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from models.inbox.bulk import BulkAction, BulkVerb
 from models.inbox.events import EventState
 from models.payments.recorded import FACTS_PER_EVENT
+from runtime.language import Texts, grouped, noted, say
 
 # From the open reviews on, because they are few; facts know their event by their id.
 _STATES = text("""
@@ -25,15 +26,15 @@ _STATES = text("""
     GROUP BY 1
 """)
 
-_REPLAYED = {
-    EventState.PROCESSED: "{:,} credited",
-    "in_review": "{:,} in review",
-    EventState.IGNORED: "{:,} without effect",
-    EventState.PENDING: "{:,} waiting",
-    EventState.DEAD: "{:,} failed again",
-    EventState.QUARANTINED: "{:,} quarantined again",
+_REPLAYED: Texts = {
+    EventState.PROCESSED: "{n} credited",
+    "in_review": "{n} in review",
+    EventState.IGNORED: "{n} without effect",
+    EventState.PENDING: "{n} waiting",
+    EventState.DEAD: "{n} failed again",
+    EventState.QUARANTINED: "{n} quarantined again",
 }
-_DISCARDED = {**_REPLAYED, EventState.IGNORED: "{:,} discarded"}
+_DISCARDED = {**_REPLAYED, EventState.IGNORED: noted("{n} discarded")}
 _ALWAYS = {EventState.PROCESSED, EventState.DEAD}
 """Of a replay, what is said even of none: `14 credited, 0 failed again`."""
 
@@ -54,7 +55,7 @@ def outcome(session: Session, act: BulkAction) -> list[Part]:
     counts: Mapping[str, int] = {kind: number for kind, number in rows}  # noqa: C416 -- a Row is no pair to dict()
     words, always = (_DISCARDED, {EventState.IGNORED}) if act.verb == BulkVerb.DISCARD else (_REPLAYED, _ALWAYS)
     return [
-        Part(str(kind), counts.get(kind, 0), word.format(counts.get(kind, 0)))
+        Part(str(kind), counts.get(kind, 0), say(word, n=grouped(counts.get(kind, 0))))
         for kind, word in words.items()
         if counts.get(kind) or kind in always
     ]

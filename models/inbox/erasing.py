@@ -46,15 +46,21 @@ class Erased(NamedTuple):
     def words(self) -> str:
         """The proof, for the action log."""
         said = say(
-            "member {member}: name and e-mail address, the bodies of {events} ({bytes}), the words of {actions} and of "
-            "{answers} are erased; the ledger stays",
-            member=self.member_id, events=counted(self.events, "event"), bytes=counted(self.bytes, "byte"),
-            actions=counted(self.acts, "action"), answers=counted(self.answers, "kept answer"),
-        )  # fmt: skip
+            "member {id}: name and e-mail address, the bodies of {events} ({bytes}), the words of {actions} and of"
+            " {answers} are erased; the ledger stays",
+            id=self.member_id,
+            events=counted(self.events, "event"),
+            bytes=counted(self.bytes, "byte"),
+            actions=counted(self.acts, "action"),
+            answers=counted(self.answers, "kept answer"),
+        )
         if not self.sealed:
             return said
-        notes = counted(self.sealed, "note")
-        return said + say(", with {notes} of the ledger that may name the person, which its chain covers", notes=notes)
+        return say(
+            "{said}, with {notes} of the ledger that may name the person, which its chain covers",
+            said=said,
+            notes=counted(self.sealed, "note"),
+        )
 
 
 _EDITS = text("SELECT subject FROM actions WHERE member_id = ANY(:members) AND verb = 'edit member'")

@@ -14,6 +14,7 @@ from functools import partial
 from urllib.parse import unquote_plus
 
 from models.inbox.private import Rule, masked, rule_of, without_cards
+from runtime.language import say
 
 MAX_SHOWN = 100_000
 """Characters of a body; the rest is left out."""
@@ -36,7 +37,7 @@ def shown(body: bytes) -> str:
         parts.append(part)
         size += len(part)
         if size > MAX_SHOWN:
-            parts = ["".join(parts)[:MAX_SHOWN], f"\n... and so on: {len(body)} bytes in all"]
+            parts = ["".join(parts)[:MAX_SHOWN], "\n" + say("... and so on: {n} bytes in all", n=len(body))]
             break
     return "".join(parts).translate(_UNPRINTABLE)
 

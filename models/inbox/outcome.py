@@ -14,12 +14,14 @@ from models.inbox.story import Caused, Story
 from models.ledger.kinds import EntryKind
 from models.payments import reviewing
 from models.payments.references import Payment, PaymentState
+from models.retelling import retold
 from models.wording import joined
+from runtime.language import Texts, say
 
-_SESSIONS = {
-    EntryKind.GRANT: "credited {} to {}",
-    EntryKind.REINSTATEMENT: "gave {} back to {}",
-    EntryKind.CLAWBACK: "took {} back from {}",
+_SESSIONS: Texts = {
+    EntryKind.GRANT: "credited {sessions} to {member}",
+    EntryKind.REINSTATEMENT: "gave {sessions} back to {member}",
+    EntryKind.CLAWBACK: "took {sessions} back from {member}",
 }
 """What entries of a kind did, in the order in which it is said."""
 
@@ -64,25 +66,27 @@ def _outcome(session: Session, told: Story) -> Outcome:
     event = told.event
     match event.state:
         case EventState.QUARANTINED:
-            return Outcome(event.id, event.state, f"in quarantine: {event.reason}", Look.EVENT, None)
+            what = say("in quarantine: {why}", why=event.reason)
+            return Outcome(event.id, event.state, what, Look.EVENT, None)
         case EventState.DEAD:
-            what = f"given up after {event.attempts} tries: {event.error}"
+            what = say("given up after {tries} tries: {why}", tries=event.attempts, why=event.error)
             return Outcome(event.id, event.state, what, Look.EVENT, None)
         case EventState.IGNORED:
-            return Outcome(event.id, event.state, f"without effect: {event.reason}", Look.EVENT, None)
+            what = say("without effect: {why}", why=event.reason)
+            return Outcome(event.id, event.state, what, Look.EVENT, None)
         case EventState.PENDING:
             paused = event.endpoint in [pause.endpoint for pause in pauses.paused(session)]
-            cause = f"{event.endpoint} is paused" if paused else event.error
-            what = f"waiting: {cause}" if cause else "waiting for a worker"
+            cause = say("{endpoint} is paused", endpoint=event.endpoint) if paused else event.error
+            what = say("waiting: {why}", why=cause) if cause else say("waiting for a worker")
             return Outcome(event.id, event.state, what, Look.EVENT, None, bool(cause))
     did = _did(told.entries)
     why = list(_in_review(session, told))
-    said = [*([joined(did)] if did else []), *([f"in review: {'; '.join(why)}"] if why else [])]
+    said = [*([joined(did)] if did else []), *([say("in review: {why}", why="; ".join(why))] if why else [])]
     if not said and _is_before_cut_over(session, told):
-        said = ["moved no sessions: it was paid before the cut-over, and an earlier system has given its sessions"]
+        said = [say("moved no sessions: it was paid before the cut-over, and an earlier system has given its sessions")]
     member_id = told.entries[0].member_id if told.entries else None
     look = Look.REVIEW if why else Look.MEMBER if member_id else Look.EVENT
-    return Outcome(event.id, event.state, "; ".join(said) or "moved no sessions", look, member_id)
+    return Outcome(event.id, event.state, "; ".join(said) or say("moved no sessions"), look, member_id)
 
 
 def _did(entries: Sequence[Caused]) -> list[str]:
@@ -93,7 +97,7 @@ def _did(entries: Sequence[Caused]) -> list[str]:
         moved[entry.kind, entry.member_id][entry.item] += abs(entry.quantity)
         names[entry.member_id] = entry.member
     return [
-        words.format(joined([f"{number} {item}" for item, number in items.items()]), names[member_id])
+        say(words, sessions=joined([f"{number} {item}" for item, number in items.items()]), member=names[member_id])
         for kind, words in _SESSIONS.items()
         for (moved_by, member_id), counts in moved.items()
         if moved_by == kind and (items := {item: number for item, number in counts.items() if number})
@@ -110,7 +114,7 @@ def _in_review(session: Session, told: Story) -> Iterable[str]:
     """The sentences of every reason for which a payment of the event stands in review."""
     for payment_id in dict.fromkeys(fact.payment_id for fact in told.facts):
         one = reviewing.of_payment(session, payment_id)
-        yield from (what for _, what in one.reasons) if one else ()
+        yield from (retold(what) for _, what in one.reasons) if one else ()
 
 
 def find(session: Session, endpoint: str, event_id: str, body: bytes) -> WebhookEvent | None:

@@ -13,7 +13,15 @@ from models.inbox import queue
 from models.inbox.events import EventState, WebhookEvent
 from models.staff import actions
 from models.staff.actions import Actor, reason_given
+from runtime.language import Texts, noted, say
 
+_IS: Texts = {
+    EventState.PENDING: "it is pending",
+    EventState.PROCESSED: "it is processed",
+    EventState.IGNORED: "it is ignored",
+    EventState.QUARANTINED: "it is quarantined",
+    EventState.DEAD: "it is dead",
+}
 TROUBLED = frozenset({EventState.QUARANTINED, EventState.DEAD})
 
 
@@ -23,9 +31,10 @@ def replay(session: Session, ids: Collection[int], reason: str, *, by: Actor) ->
     Raises NotRepairable, ReasonMissing or TextTooLong.
     """
     why = reason_given(reason)
-    for event in _locked(session, ids, "replayed"):
+    for event in _locked(session, ids, noted("replayed")):
         if event.conflicts_with is not None:
-            raise _not(event, "replayed", f"it contradicts event {event.conflicts_with}, so it has to be let through")
+            why_not = say("it contradicts event {id}, so it has to be let through", id=event.conflicts_with)
+            raise _not(event, "replayed", why_not)
     return _logged(session, by, "replay", queue.replay(session, list(ids)), why)
 
 
@@ -36,9 +45,9 @@ def release(session: Session, ids: Collection[int], reason: str, *, by: Actor) -
     Raises NotRepairable, ReasonMissing or TextTooLong.
     """
     why = reason_given(reason)
-    for event in _locked(session, ids, "let through"):
+    for event in _locked(session, ids, noted("let through")):
         if not event.can_be_let_through:
-            raise _not(event, "let through", f"it is {event.state}")
+            raise _not(event, "let through", _IS[event.state])
     return _logged(session, by, "release", queue.replay(session, list(ids), let_through=True), why)
 
 
@@ -48,9 +57,9 @@ def discard(session: Session, ids: Collection[int], reason: str, *, by: Actor) -
     Raises NotRepairable, ReasonMissing or TextTooLong.
     """
     why = reason_given(reason)
-    for event in _locked(session, ids, "discarded"):
+    for event in _locked(session, ids, noted("discarded")):
         if not event.can_be_discarded:
-            raise _not(event, "discarded", f"it is {event.state}")
+            raise _not(event, "discarded", _IS[event.state])
     return _logged(session, by, "discard", queue.discard(session, list(ids), why), why)
 
 
@@ -61,7 +70,7 @@ def _locked(session: Session, ids: Collection[int], verb: str) -> Sequence[Webho
         raise NotRepairable(ids=", ".join(map(str, missing)), verb=verb, why="there is no such event")
     for event in found:
         if event.pruned_at is not None:
-            raise _not(event, verb, "its body was pruned")
+            raise _not(event, verb, noted("its body was pruned"))
     return found
 
 

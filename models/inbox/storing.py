@@ -15,6 +15,9 @@ from sqlalchemy.orm import Session
 
 from models.database.arrays import Batch
 from models.inbox.events import EventSource, EventState
+from runtime.language import stored
+
+OTHER_CONTENT = stored("the same id with other content than event {id}, which stands")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ def _look_again(session: Session | Connection, event: NewEvent, first: Row[Any],
     """Tells a repeat from a conflict, and stores the conflict. Of a pruned event every repeat counts as the same."""
     if first.pruned_at or first.body == event.body or same_content(event.endpoint, first.body, event.body):
         return Stored.UNFINISHED_DUPLICATE if first.state == EventState.PENDING else Stored.DUPLICATE
-    reason = f"the same id with other content than event {first.id}, which stands"
+    reason = OTHER_CONTENT.format(id=first.id)
     _insert(session, _INSERT_CONFLICT, [replace(event, quarantine_reason=reason)], first.id)
     return Stored.CONFLICT
 

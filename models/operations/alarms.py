@@ -17,6 +17,7 @@ from models.operations.heartbeats import Process, ProcessKind
 from models.operations.jobs import JobLine
 from models.operations.silence import Silence
 from models.wording import counted, duration
+from runtime.language import in_english
 
 HEARTBEAT_S = 15
 RECEIVER_HEARTBEAT_S = 30
@@ -259,6 +260,7 @@ RULES = {name: severity for name, (severity, _) in _RULES.items()} | {DATABASE: 
 """The severity of each rule, the most severe first."""
 
 
+@in_english
 def fired(now: Situation) -> list[Alarm]:
     """The alarms of this situation, the most severe first."""
     return [

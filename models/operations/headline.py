@@ -8,24 +8,25 @@ from typing import NamedTuple
 
 from models.operations.figures import EndpointFigures
 from models.wording import duration
+from runtime.language import Texts, grouped, say, say_n
 
-_WAITING = {
-    "late": "{:,} waiting too long",
-    "paused_due": "{:,} paused",
-    "dead": "{:,} failed",
-    "quarantined": "{:,} quarantined",
-    "in_review": "{:,} in review",
+_WAITING: Texts = {
+    "late": "{n} waiting too long",
+    "paused_due": "{n} paused",
+    "dead": "{n} failed",
+    "quarantined": "{n} quarantined",
+    "in_review": "{n} in review",
 }
 """By figure. The first four are of events, each of which may be a payment."""
-_WITHOUT_SESSIONS = {
-    "unmatched": "{:,} unmatched",
-    "held": "{:,} held",
-    "nothing": "{:,} that gave nothing",
-    "extra": "{:,} beside the dues",
-    "frozen": "{:,} paid while frozen",
-    "ended": "{:,} for a time after the end",
-    "erased": "{:,} of erased members",
-    "payer_only": "{:,} of which only the payer is known",
+_WITHOUT_SESSIONS: Texts = {
+    "unmatched": "{n} unmatched",
+    "held": "{n} held",
+    "nothing": "{n} that gave nothing",
+    "extra": "{n} beside the dues",
+    "frozen": "{n} paid while frozen",
+    "ended": "{n} for a time after the end",
+    "erased": "{n} of erased members",
+    "payer_only": "{n} of which only the payer is known",
 }
 """Of the payments in review, those that gave no sessions."""
 _STATES = {"late": "pending", "paused_due": "pending", "dead": "dead", "quarantined": "quarantined"}
@@ -70,16 +71,12 @@ class Headline(NamedTuple):
         """`9 payments or events need somebody`; empty where none does."""
         if not self.number:
             return ""
-        return (
-            "1 payment or event needs somebody"
-            if self.number == 1
-            else f"{self.number:,} payments or events need somebody"
-        )
+        return say_n("{n} payment or event needs somebody", "{n} payments or events need somebody", self.number)
 
     @property
     def age(self) -> str:
         """`the first for 3 h`; empty where it is not known."""
-        return "" if self.since_s is None else f"the first for {duration(int(self.since_s))}"
+        return "" if self.since_s is None else say("the first for {time}", time=duration(int(self.since_s)))
 
     def __str__(self) -> str:
         """`3 payments or events need somebody: 1 failed, 2 in review (without sessions: 1 unmatched)`."""
@@ -87,7 +84,7 @@ class Headline(NamedTuple):
             return ""
         said = ", ".join(one.what for one in self.parts)
         nothing = ", ".join(one.what for one in self.without_sessions)
-        return f"{self.total}: {said}" + (f" (without sessions: {nothing})" if nothing else "")
+        return f"{self.total}: {said}" + (say(" (without sessions: {what})", what=nothing) if nothing else "")
 
 
 def without_sessions(figures: EndpointFigures) -> list[Part]:
@@ -106,4 +103,4 @@ def headline(figures: EndpointFigures) -> Headline:
 
 def _parts(figures: EndpointFigures, words: Mapping[str, str]) -> list[Part]:
     found = {figure: getattr(figures, figure) for figure in words}
-    return [Part(figure, count, words[figure].format(count)) for figure, count in found.items() if count]
+    return [Part(figure, count, say(words[figure], n=grouped(count))) for figure, count in found.items() if count]

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.database.base import Base, Prose, prose
 from models.operations.heartbeats import Heartbeat, ProcessKind
 from runtime import broker
+from runtime.language import stored
 from runtime.settings import Settings
 
 COMPARE_EVERY_S = 3600
@@ -25,6 +26,17 @@ LATE_AFTER = timedelta(seconds=60)
 """How late a job with an interval may be: the longer of the two."""
 NIGHTLY_LATE_AFTER = timedelta(hours=2)
 """How late a nightly job may end."""
+
+
+FINISHED = stored("{events} finished")
+RUN_STOPPED = stored("run {id} is stopped")
+WRITTEN_DOWN = stored("{grants} written down")
+CHARGED_AGAIN = stored("{payments} with another charge for the same period")
+SEALED = stored("sealed: {n} new ledger entries")
+ASKED, ASKED_AND_FAILED = stored("{endpoints} asked"), stored("{endpoints} asked, {n} failed")
+AUDITED = stored("audited: {differences}")
+BODIES_DELETED = stored("the bodies of {events} deleted")
+"""What the jobs say that they did."""
 
 
 class JobName(StrEnum):

@@ -27,6 +27,7 @@ from models.payments.proposals import OF_ENDS, UNDOES, Act, Does, Proposal, Word
 from models.staff import actions, theirs
 from models.staff.actions import Actor
 from models.staff.theirs import Clubs, Kind
+from runtime.language import in_english
 
 PROVIDERS = {
     "adyen": "Adyen", "authorize_net": "Authorize.Net", "braintree": "Braintree", "gocardless": "GoCardless",
@@ -217,7 +218,7 @@ def apply(session: Session, announcement: Announcement, *, reason: str = "", by:
     """
     proposal = _still_open(session, announcement).proposal
     membership = session.get_one(Membership, announcement.membership_id)
-    reason, first, last = reason or announcement.words(now), proposal.first_day, proposal.last_day
+    reason, first, last = reason or _kept_words(announcement, now), proposal.first_day, proposal.last_day
     act = session.get_one(LifeAct, proposal.act) if proposal.act else None
     if act and proposal.does in UNDOES:
         done = life.undo(session, act, reason=reason, by=by, now=now)
@@ -234,13 +235,18 @@ def apply(session: Session, announcement: Announcement, *, reason: str = "", by:
 
 def dismiss(session: Session, announcement: Announcement, *, reason: str = "", by: Actor, now: datetime) -> None:
     """Leave the membership as it is. Raises as `apply`."""
-    words = announcement.words(now)
+    words = _kept_words(announcement, now)
     reason = actions.reason_given(reason or words)
     _still_open(session, announcement)
     subject = f"membership {announcement.membership_id}, {announcement.reference}: {words}"
     member_id = lock_member(session, announcement.member_id).id
     action = actions.log(session, by, "dismiss announcement", subject, member_id=member_id, reason=reason)
     _answer(session, announcement, action)
+
+
+@in_english
+def _kept_words(announcement: Announcement, now: datetime) -> str:
+    return announcement.words(now)
 
 
 def _still_open(session: Session, announcement: Announcement) -> Announcement:

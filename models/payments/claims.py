@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -28,6 +29,7 @@ from sqlalchemy.orm import Session
 from models.database import locks
 from models.database.arrays import Batch, array
 from models.members.awaiting import AWAITS, PAID
+from models.payments import sentences
 from models.payments.facts import Claimed, Paid
 from models.payments.references import Key
 from models.staff import actions
@@ -215,31 +217,31 @@ class _Decision:
         """Why the claim does not count, in a sentence without a name; None where it does."""
         claimant = self.claimants.get(claim.code)
         if claimant is None:
-            return f"it came with the code {claim.code}, which no membership has"
-        came = f"it came with the code of membership {claimant.membership_id}"
+            return sentences.CODE_OF_NOBODY.format(code=claim.code)
+        code_of = partial(str.format, membership=claimant.membership_id)
         if claimant.erased:
-            return f"{came}, whose member was erased"
+            return code_of(sentences.CODE_OF_ERASED)
         test = self.session.info.get("test_endpoints")
         if claimant.is_test and test is not None and key[0] not in test:
-            return f"{came}, which is a test member's, and {key[0]} is not a test endpoint"
+            return code_of(sentences.CODE_OF_TEST, endpoint=key[0])
         if claimant.membership_id in self.had.get(key, ()):
-            return f"{came}, from which staff took {claim.payment}"
+            return code_of(sentences.CODE_TAKEN, reference=claim.payment)
         for endpoint, other in self.claims:
             theirs = endpoint, other.payment
             owners = self.owners.get(theirs, set()) | self.had.get(theirs, set())
             if other.code == claim.code and theirs != key and claimant.membership_id in owners:
-                return f"{came}, to which that code has given {other.payment} on {endpoint} already"
+                return code_of(sentences.CODE_USED, reference=other.payment, endpoint=endpoint)
         if not claim.from_link:
             return None
         due = [_due(one) for one in self.asked.values() if key in one.closest]
         if due and claim.amount_minor is not None and claim.currency:
             due.append((claim.amount_minor, claim.currency, claim.occurred_at))
         if not claimant.awaits or claimant.membership_id in self.matched:
-            return f"{came} by a link that anyone could edit, and that membership does not await its first payment"
+            return code_of(sentences.CODE_NOT_AWAITED)
         if not self._is_first(claimant, due):
             billed = " and ".join(dict.fromkeys(money(minor, currency) for minor, currency, _ in due))
             dues = money(claimant.dues_at(claim.occurred_at), claimant.currency)
-            return f"{came} by a link that anyone could edit; its dues are {dues}, and what was due is {billed}"
+            return code_of(sentences.CODE_OF_OTHER_DUES, dues=dues, billed=billed)
         return None
 
     def _is_first(self, claimant: Claimant, due: Sequence[tuple[int, str, datetime]]) -> bool:

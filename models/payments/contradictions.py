@@ -7,7 +7,7 @@ the list that staff look at, with both figures.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from models.payments import money_back
+from models.payments import money_back, sentences
 from models.payments.facts import Fact, Linked, Paid, Reversed
 from models.wording import money
 
@@ -38,18 +38,18 @@ def _between_paid_facts(facts: Sequence[Fact], counts: Paid) -> Iterator[Contrad
         amount = money(first.settled, first.currency)
         others = {money(one.settled, one.currency) for one in of_part} - {amount}
         if others:
-            yield Contradiction(f"paid {amount} by one event, but {' and '.join(sorted(others))} by another", every)
+            what = sentences.PAID_TWICE.format(amount=amount, others=" and ".join(sorted(others)))
+            yield Contradiction(what, every)
     ours = counts.billing_references
     for theirs in sorted({one.billing_references for one in every if ours and one.billing_references}):
         if theirs[0] not in ours and ours[0] not in theirs:
-            yield Contradiction(f"paid for {ours[0]} by one event, but for {theirs[0]} by another", every)
+            yield Contradiction(sentences.PAID_FOR_TWO.format(reference=ours[0], other=theirs[0]), every)
 
 
 def _of_money_back(facts: Sequence[Fact], counts: Paid) -> Iterator[Contradiction]:
     """Money that went back in a currency in which nothing was paid, or more of it than was paid."""
     if foreign := frozenset(fact for fact in facts if money_back.contradicts(facts, fact)):
-        what = f"paid in {counts.currency}, but reversed in another currency: that reversal has no effect"
-        yield Contradiction(what, foreign)
+        yield Contradiction(sentences.BACK_IN_OTHER_CURRENCY.format(currency=counts.currency), foreign)
     paid = [fact for fact in facts if isinstance(fact, Paid)]
     refunds: list[Fact] = [fact for fact in facts if money_back.is_of_a_refund(fact)]
     # Refunds add up; whatever else took money back (a dispute) may overlap them, but is not more than was paid either.
@@ -59,5 +59,5 @@ def _of_money_back(facts: Sequence[Fact], counts: Paid) -> Iterator[Contradictio
         if share > 1:
             least = money_back.least_paid(facts)[counts.currency]
             back, whole = money(int(share * least), counts.currency), money(least, counts.currency)
-            what = f"{back} was refunded, but only {whole} was paid"
+            what = sentences.BACK_MORE.format(back=back, paid=whole)
             yield Contradiction(what, frozenset(fact for fact in moves if isinstance(fact, Reversed)))

@@ -17,7 +17,7 @@ from models.ledger.clawback import Grant
 from models.ledger.entries import Move
 from models.ledger.held_grants import ByHand
 from models.ledger.kinds import EntryKind
-from models.payments import money_back
+from models.payments import money_back, sentences
 from models.payments.entitlement import Buyer, Owed
 from models.payments.facts import Fact, KnownFact, Restored
 from models.payments.positions import Position
@@ -102,21 +102,23 @@ def _extension(one: Wrong, now: datetime) -> Move:
     position, owed, grant, at = one
     buyer, life = one.buyer, one.buyer.life
     base, last = local_day(grant.effective_at, buyer.zone), last_day(at, buyer.zone) if at else OPEN
-    skipped = ((life.frozen, "frozen day"), (life.closed.get(owed.item_id, ()), "closed day"))
-    counts = [(within(days, base + ONE_DAY, last), what) for days, what in skipped if at]
-    notes = [f"{counted(count, what)} not counted" for count, what in counts if count]
+    frozen, closed = (
+        within(days, base + ONE_DAY, last) if at else 0 for days in (life.frozen, life.closed.get(owed.item_id, ()))
+    )
+    skipped = [counted(frozen, "frozen day") if frozen else "", counted(closed, "closed day") if closed else ""]
+    notes = [sentences.NOT_COUNTED.format(days=days) for days in skipped if days]
     if at is None and life.frozen:
-        notes.append("frozen until further notice")
+        notes.append(sentences.FROZEN_ON)
     if at and life.ended and last == buyer.limit:
-        notes.append(f"the membership ended on {day_of(life.ended)}")
+        notes.append(sentences.MEMBERSHIP_ENDED.format(day=day_of(life.ended)))
     if _away(position, owed, buyer.zone, grant.late_after_s):
-        notes.append("days on which its money was away are not counted")
+        notes.append(sentences.MONEY_AWAY)
         back = _last(position, Restored)
         fact_id, occurred_at = back.id, back.fact.occurred_at
     else:
         assert position.paid is not None, "only such payments owe"  # noqa: S101 -- narrows the type
         fact_id, occurred_at = position.paid.id, now
-    note = "; ".join(notes) or "its days are counted anew"
+    note = "; ".join(notes) or sentences.COUNTED_ANEW
     return Move(grant.id, EntryKind.EXTENSION, 0, occurred_at, expires_at=at, fact_id=fact_id, note=note)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from models.catalogue.days import DayRange, end_of, last_usable_day
 from models.catalogue.terms import OnEnd
 from models.members.lives import UNTOUCHED, Life
+from models.payments import sentences
 from models.payments.facts import Fact, Noted, Paid
 from models.payments.money_back import (
     CREDIT_NOTE,
@@ -136,10 +137,9 @@ def entitlement(
             kept = _taken_back(tranches, back) if back else tranches
             owed += _until(buyer.life.ended, kept) if buyer.life.ended else kept
         if not any(judged) and in_force(buyer.versions, paid.occurred_at).items:
-            reasons.append(Reason(ReviewReason.NOTHING, "it gave no sessions by the rules of its payment term"))
+            reasons.append(Reason(ReviewReason.NOTHING, sentences.NOTHING_BY_TERM))
     if cut_over_back:
-        went = money(int(cut_over_back), paid.currency)
-        what = f"{went} of a payment before the cut-over went back: opening sessions are not touched"
+        what = sentences.CUT_OVER.format(went=money(int(cut_over_back), paid.currency))
         reasons.append(Reason(ReviewReason.CUT_OVER, what))
     cut_over = frozenset(owner for owner, why in nothing.items() if why == PaymentState.BEFORE_CUT_OVER)
     # A line that is nobody's yet may give something to a membership that comes later.
@@ -175,28 +175,30 @@ def _to_look_at(facts: Sequence[Fact], paid: Paid, division: Division) -> list[R
     reasons = []
     if division.unplaced:
         lines = " and ".join(
-            f"{money(line.amount_minor, paid.currency)} ({', '.join(line.references) or 'without a reference'})"
+            sentences.LINE.format(
+                amount=money(line.amount_minor, paid.currency),
+                references=", ".join(line.references) or sentences.WITHOUT_REFERENCE,
+            )
             for line in division.unplaced
         )
-        what = f"{lines} of it: no membership has that, and it is not marked as not dues"
-        reasons.append(Reason(ReviewReason.UNPLACED, what))
+        reasons.append(Reason(ReviewReason.UNPLACED, sentences.UNPLACED.format(lines=lines)))
     if not division.adds_up:
         billed, settled = (
             money(it, paid.currency) for it in (sum(one.amount_minor for one in paid.lines), paid.settled)
         )
-        what = f"its lines come to {billed}, but {settled} was paid: its amount decided"
+        what = sentences.LINES_DIFFER.format(billed=billed, settled=settled)
         reasons.append(Reason(ReviewReason.SHAPE, what))
     if paid.settled > paid.amount_minor:
         used = money(paid.settled - paid.amount_minor, paid.currency)
-        reasons.append(Reason(ReviewReason.BALANCE, f"{used} was paid from the payer's own balance"))
+        reasons.append(Reason(ReviewReason.BALANCE, sentences.FROM_BALANCE.format(used=used)))
     if len(facts) == 1:
         return reasons
     ours = {line for share in division.shares for line in share.lines}
     if other := {line: back for line, back in by_line_of(facts).items() if line not in ours}:
         back = money(sum(other.values()), paid.currency)
-        reasons.append(Reason(ReviewReason.NOT_DUES_REFUND, f"{back} went back for lines that are no dues"))
+        reasons.append(Reason(ReviewReason.NOT_DUES_REFUND, sentences.NOT_DUES_REFUND.format(back=back)))
     if any(cause.startswith(f"{CREDIT_NOTE}:") for cause in causes_in_force(facts)):
-        reasons.append(Reason(ReviewReason.OUTSIDE, "money was given back outside the processor, by a credit note"))
+        reasons.append(Reason(ReviewReason.OUTSIDE, sentences.OUTSIDE))
     if noted := sorted({fact.what for fact in facts if isinstance(fact, Noted)}):
         reasons.append(Reason(ReviewReason.NOTED, "; ".join(noted)))
     return reasons

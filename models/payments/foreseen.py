@@ -18,7 +18,9 @@ from models.payments.facts import Announced, Claimed, DuesFailed, Fact, KnownFac
 from models.payments.positions import Position
 from models.payments.recorded import FACTS_PER_EVENT, EventFacts
 from models.payments.references import Locked, PaymentState, lock
+from models.retelling import retold
 from models.wording import joined, sessions_of
+from runtime.language import say
 
 
 class ForeseenKind(StrEnum):
@@ -68,9 +70,8 @@ def foresee(session: Session, event: EventFacts, now: datetime) -> Foreseen:
     """What the facts of this event would come to if they counted. Locks their payments, and writes nothing."""
     about = [fact for fact in event.facts if not isinstance(fact, DuesFailed | Announced | Claimed)]
     if not about:
-        return Foreseen(
-            ForeseenKind.SAME, "It says nothing of a payment that was made, so it gives and takes no sessions."
-        )
+        what = say("It says nothing of a payment that was made, so it gives and takes no sessions.")
+        return Foreseen(ForeseenKind.SAME, what)
     read = [_position(session, event, group, now) for group in _groups(about)]
     positions.judge(session, read)
     positions.read_grants(session, [position for position in read if position.payment.root > 0])
@@ -113,30 +114,47 @@ def _position(session: Session, event: EventFacts, facts: Sequence[Fact], now: d
 
 def _foreseen(session: Session, position: Position) -> Foreseen:
     if position.paid is None:
-        return Foreseen(ForeseenKind.SAME, "Its payment is not paid as far as is known, so it gives no sessions yet.")
-    paid, why = position.paid.fact, "; ".join(one.what for one in position.reasons)
+        what = say("Its payment is not paid as far as is known, so it gives no sessions yet.")
+        return Foreseen(ForeseenKind.SAME, what)
+    paid, why = position.paid.fact, "; ".join(retold(one.what) for one in position.reasons)
     if position.state == PaymentState.HELD:
         members = [match.member_id for match in position.memberships.values()]
-        what = f"Its payment cannot settle: {position.problem or why}. It gives no sessions, and stands in review."
+        what = say(
+            "Its payment cannot settle: {why}. It gives no sessions, and stands in review.",
+            why=retold(position.problem) or why,
+        )
         return Foreseen(ForeseenKind.HELD, what, paid.payment, members[0] if len(members) == 1 else None)
     if position.state == PaymentState.UNMATCHED:
-        what = f"Its payment is nobody's yet: {why}. It gives no sessions until somebody links it in review."
+        what = say(
+            "Its payment is nobody's yet: {why}. It gives no sessions until somebody links it in review.", why=why
+        )
         return Foreseen(ForeseenKind.UNMATCHED, what, paid.payment)
     moved: Counter[tuple[int | None, int]] = Counter()
     for owed in position.owed:
         moved[owed.membership_id, owed.item_id] += owed.quantity - owed.reversed
     for grant in position.grants:
         moved[grant.membership_id, grant.item_id] -= grant.quantity - grant.reversed
-    gives, takes = _moved(session, moved, "to"), _moved(session, Counter({key: -n for key, n in moved.items()}), "from")
-    said = [f"It gives {one}." for one in gives] + [f"It takes back {one}." for one in takes]
-    said = said or ["It changes no sessions."]
-    said += [f"Its payment stands in review: {why}."] if why else []
+    gives, takes = _moved(session, moved), _moved(session, Counter({key: -n for key, n in moved.items()}))
+    said = [
+        say("It gives {sessions} to {member}.", sessions=sessions, member=member)
+        if member
+        else say("It gives {sessions}.", sessions=sessions)
+        for sessions, member in gives
+    ]
+    said += [
+        say("It takes back {sessions} from {member}.", sessions=sessions, member=member)
+        if member
+        else say("It takes back {sessions}.", sessions=sessions)
+        for sessions, member in takes
+    ]
+    said = said or [say("It changes no sessions.")]
+    said += [say("Its payment stands in review: {why}.", why=why)] if why else []
     kind = ForeseenKind.GIVES if gives else ForeseenKind.TAKES if takes else ForeseenKind.SAME
     return Foreseen(kind, " ".join(said), paid.payment if why else None)
 
 
-def _moved(session: Session, moved: Counter[tuple[int | None, int]], to: str) -> list[str]:
-    """`8 Spin sessions to Ada`, for each membership with a number above zero."""
+def _moved(session: Session, moved: Counter[tuple[int | None, int]]) -> list[tuple[str, str | None]]:
+    """`8 Spin sessions` and whose they are, for each membership with a number above zero."""
     more = {key: number for key, number in moved.items() if number > 0}
     if not more:
         return []
@@ -144,7 +162,9 @@ def _moved(session: Session, moved: Counter[tuple[int | None, int]], to: str) ->
     items = {row.id: row.name for row in session.execute(_ITEMS, {"ids": array({item for _, item in more})})}
     owners = dict.fromkeys(membership for membership, _ in more)
     return [
-        joined([sessions_of(items[item], number) for (one, item), number in more.items() if one == owner])
-        + (f" {to} {names[owner]}" if owner in names else "")
+        (
+            joined([sessions_of(items[item], number) for (one, item), number in more.items() if one == owner]),
+            names.get(owner),
+        )
         for owner in owners
     ]

@@ -19,6 +19,7 @@ from models.members.closure_walk import REACHED
 from models.members.life import LifeAct
 from models.payments import settlement
 from models.wording import day_of, sessions_of
+from runtime.language import noted, say
 
 _AT_ONCE = 500
 """So many payments are settled with the act; more are left to the sweep."""
@@ -52,17 +53,18 @@ class MovedGrant(NamedTuple):
         was, now = self.was, self.now
         parts = []
         if now.remaining != was.remaining:
-            parts.append(f"{now.remaining} instead of {was.remaining} left")
+            parts.append(say("{now} instead of {before} left", now=now.remaining, before=was.remaining))
         if now.given != was.given:
-            payment = f"the payment of {day_of(self.paid_on)}"
-            parts.append(f"{payment} gives {now.given} instead of {was.given}")
+            payment = say("the payment of {day} gives {now} instead of {before}", day=day_of(self.paid_on),
+                          now=now.given, before=was.given)  # fmt: skip
+            parts.append(payment)
         if now.owed != was.owed:
-            before = f" instead of {was.owed}" if was.owed else ""
-            parts.append(f"{now.owed} used ones are owed{before}: the next sessions repay them")
+            owed = noted("{now} used ones are owed: the next sessions repay them")
+            if was.owed:
+                owed = noted("{now} used ones are owed instead of {before}: the next sessions repay them")
+            parts.append(say(owed, now=now.owed, before=was.owed))
         if now.last_day != was.last_day and (was.remaining or now.remaining):
-            after = f"until {day_of(now.last_day)}" if now.last_day else "without an end"
-            before = day_of(was.last_day) if was.last_day else "without an end"
-            parts.append(f"usable {after} instead of {before if now.last_day else f'until {before}'}")
+            parts.append(_until(was.last_day, now.last_day))
         return f"{sessions_of(self.item, was.remaining or now.remaining)}: {', '.join(parts)}"
 
     @property
@@ -75,6 +77,14 @@ class MovedGrant(NamedTuple):
     def brought_back(self) -> int:
         """Sessions that had expired, and can be used again."""
         return self.now.remaining if self.was.is_expired and not self.now.is_expired else 0
+
+
+def _until(before: date | None, now: date | None) -> str:
+    if now is None:
+        return say("usable without an end instead of until {before}", before=day_of(before))
+    if before is None:
+        return say("usable until {now} instead of without an end", now=day_of(now))
+    return say("usable until {now} instead of {before}", now=day_of(now), before=day_of(before))
 
 
 Act = TypeVar("Act")

@@ -21,6 +21,7 @@ from models.payments.living import MovedGrant
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted, joined
+from runtime.language import say, say_n
 
 
 class NotDues(Base):
@@ -68,23 +69,20 @@ class Effect(NamedTuple):
     def words(self) -> str:
         """The same in sentences."""
         if not self.payments:
-            return "Nobody was ever billed by it: check that it is copied right. Later payments with it count so."
-        whose = f"{counted(self.payments, 'payment')} of {counted(self.members, 'member')}"
-        who = f"{whose} {_are(self.payments)} judged again"
+            return say("Nobody was ever billed by it: check that it is copied right. Later payments with it count so.")
+        members = counted(self.members, "member")
         if self.waiting:
-            return f"{who} in the background, within minutes."
+            return say_n("{n} payment of {members} is judged again in the background, within minutes.",
+                         "{n} payments of {members} are judged again in the background, within minutes.",
+                         self.payments, members=members)  # fmt: skip
         less = sum(max(one.was.given - one.now.given, 0) for one in self.moved)
         more = sum(max(one.now.given - one.was.given, 0) for one in self.moved)
-        said = [
-            f"{counted(number, 'session')} {_are(number)} {what}"
-            for number, what in ((less, "taken back"), (more, "given again"))
-            if number
-        ]
-        return f"{who}: {joined(said) or 'no sessions move'}."
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
+        said = [say_n("{n} session is taken back", "{n} sessions are taken back", less)] if less else []
+        said += [say_n("{n} session is given again", "{n} sessions are given again", more)] if more else []
+        what = joined(said) if said else say("no sessions move")
+        return say_n("{n} payment of {members} is judged again: {what}.",
+                     "{n} payments of {members} are judged again: {what}.",
+                     self.payments, members=members, what=what)  # fmt: skip
 
 
 def every(session: Session) -> list[NotDues]:

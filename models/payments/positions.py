@@ -11,7 +11,7 @@ from models.database.arrays import Batch, array
 from models.ledger import held_grants
 from models.ledger.clawback import Grant
 from models.members.settling_again import payments_of
-from models.payments import claims, entitlement, matches, money_back, recorded, references
+from models.payments import claims, entitlement, matches, money_back, recorded, references, sentences
 from models.payments.claims import Asked
 from models.payments.contradictions import contradictions
 from models.payments.entitlement import Entitlement, Owed
@@ -110,11 +110,11 @@ class Position:
         match, starts = self.memberships.get(membership_id or 0), first_day(tranche)
         ended = match.buyer.life.ended if match else None
         if ended and starts and starts > ended:
-            return f"it would begin on {day_of(starts)}, and the membership ended on {day_of(ended)}"
+            return sentences.BEGINS_AFTER_END.format(day=day_of(starts), ended=day_of(ended))
         if membership_id in self.before_cut_over:
-            return "it was paid before the cut-over: an earlier system has given its sessions"
+            return sentences.BEFORE_CUT_OVER
         if self.state == PaymentState.FREEZE_FEE:
-            return "it was paid while the membership was frozen: it is the fee of the freeze"
+            return sentences.FREEZE_FEE
         return next((one.what for one in self.reasons if one.reason in OF_ITS_TIME), None)
 
     @property
@@ -158,6 +158,7 @@ def read(session: Session, roots: Collection[int], *, decide: bool = False) -> l
     return positions
 
 
+@in_english
 def judge(session: Session, positions: list[Position], claimed: Collection[Key] | None = None) -> None:
     """Find what the facts come to. `claimed` is None where no claim is to be decided: then nothing is written."""
     paid = [position for position in positions if position.paid]
@@ -232,7 +233,7 @@ def _judge(position: Position) -> None:
         position.reasons.append(Reason(ReviewReason.NOTED, position.problem))
     owners = [position.memberships[owner] for owner in position.owners]
     if other := [one for one in owners if one.currency != paid.currency]:
-        position.problem = f"paid in {paid.currency}, but the membership is in {other[0].currency}"
+        position.problem = sentences.OTHER_CURRENCY.format(paid=paid.currency, currency=other[0].currency)
         position.state = PaymentState.HELD
         position.owed, position.reasons = [], [Reason(ReviewReason.HELD, position.problem)]
     elif not position.division.is_dues:
@@ -241,14 +242,15 @@ def _judge(position: Position) -> None:
         # What was settled before stays settled, whatever else arrives for it.
         day = local_day(gone[0].erased_at or paid.occurred_at, gone[0].buyer.zone)
         position.state, position.owed = PaymentState.HELD, []
-        position.reasons = [Reason(ReviewReason.ERASED, f"its member was erased on {day}")]
+        position.reasons = [Reason(ReviewReason.ERASED, sentences.ERASED.format(day=day))]
     elif position.division.shares:
         position.state = found.gives_nothing or PaymentState.SETTLED
     else:
         position.state = PaymentState.UNMATCHED
         first = [*(paid.billing_references or paid.payer), *(one for line in paid.lines for one in line.references[:1])]
-        named = " or ".join(one for one in dict.fromkeys(first) if one in position.waits_for) or "any of its references"
-        position.reasons.insert(0, Reason(ReviewReason.UNMATCHED, f"no membership has {named}"))
+        named = " or ".join(one for one in dict.fromkeys(first) if one in position.waits_for)
+        what = sentences.UNMATCHED.format(references=named or sentences.ANY_REFERENCE)
+        position.reasons.insert(0, Reason(ReviewReason.UNMATCHED, what))
         if position.why_not_claimed:
             position.reasons.insert(0, Reason(ReviewReason.CLAIM, position.why_not_claimed))
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from models.catalogue.days import ONE_DAY, local_day
 from models.payments.facts import Announced, Said
 from models.wording import day_of
+from runtime.language import Texts, noted, say
 
 A_MOMENT = timedelta(microseconds=1)
 OF_AN_END = frozenset({Said.ENDS, Said.GOES_ON})
@@ -56,6 +57,24 @@ UNDOES = frozenset({Does.REOPEN, Does.UNDO_FREEZE})
 OF_ENDS = frozenset({Does.END, Does.MOVE_END, Does.REOPEN})
 
 
+_BUTTONS: Texts = {
+    Does.END: "End the membership then",
+    Does.MOVE_END: "Change the membership's last day to {last}",
+    Does.REOPEN: "Reopen the membership",
+    Does.FREEZE: "Freeze it from {first} to {last}",
+    Does.END_FREEZE: "End the freeze on {last}",
+    Does.UNDO_FREEZE: "Undo the freeze",
+}
+_DONE: Texts = {
+    Does.END: "The membership ends on {last}",
+    Does.MOVE_END: "The membership's last day is {last} now",
+    Does.REOPEN: "The membership is reopened",
+    Does.FREEZE: "The membership is frozen from {first} to {last}",
+    Does.END_FREEZE: "The freeze ends on {last}",
+    Does.UNDO_FREEZE: "The freeze is undone",
+}
+
+
 class Proposal(NamedTuple):
     """What the life of a membership would be if it followed the processor."""
 
@@ -81,45 +100,39 @@ class Proposal(NamedTuple):
 
     def sentence(self, who: str, today: date) -> str:
         """What the processor announced: `Stripe says that this subscription ends on Jan 31, 2027`."""
-        first, last = day_of(self.first_day), day_of(self.last_day)
         match self.does:
+            case Does.END | Does.MOVE_END if self.last_day and self.last_day < today:
+                what = noted("{who} says that this subscription ended on {last}")
             case Does.END | Does.MOVE_END:
-                what = f"{'ended' if self.last_day and self.last_day < today else 'ends'} on {last}"
+                what = noted("{who} says that this subscription ends on {last}")
             case Does.REOPEN:
-                what = "goes on: its end was taken back"
+                what = noted("{who} says that this subscription goes on: its end was taken back")
+            case Does.FREEZE if self.last_day:
+                what = noted("{who} says that this subscription was paused from {first} to {last}")
             case Does.FREEZE:
-                what = f"was paused from {first} to {last}" if self.last_day else f"is paused since {first}"
+                what = noted("{who} says that this subscription is paused since {first}")
             case Does.END_FREEZE:
-                what = f"goes on after a pause, which ended on {last}"
+                what = noted("{who} says that this subscription goes on after a pause, which ended on {last}")
             case Does.UNDO_FREEZE:
-                what = "goes on: it was paused for less than a day"
-        return f"{who} says that this subscription {what}"
+                what = noted("{who} says that this subscription goes on: it was paused for less than a day")
+        return self._said(what, who=who)
 
     @property
     def button(self) -> str:
         """What one button does."""
-        first, last = day_of(self.first_day), day_of(self.last_day)
-        return {
-            Does.END: "End the membership then",
-            Does.MOVE_END: f"Change the membership's last day to {last}",
-            Does.REOPEN: "Reopen the membership",
-            Does.FREEZE: f"Freeze it from {first} {f'to {last}' if self.last_day else 'on'}",
-            Does.END_FREEZE: f"End the freeze on {last}",
-            Does.UNDO_FREEZE: "Undo the freeze",
-        }[self.does]
+        if self.does == Does.FREEZE and not self.last_day:
+            return self._said(noted("Freeze it from {first} on"))
+        return self._said(_BUTTONS[self.does])
 
     @property
     def done(self) -> str:
         """What the button has done, as the start of a sentence."""
-        first, last = day_of(self.first_day), day_of(self.last_day)
-        return {
-            Does.END: f"The membership ends on {last}",
-            Does.MOVE_END: f"The membership's last day is {last} now",
-            Does.REOPEN: "The membership is reopened",
-            Does.FREEZE: f"The membership is frozen from {first} {f'to {last}' if self.last_day else 'on'}",
-            Does.END_FREEZE: f"The freeze ends on {last}",
-            Does.UNDO_FREEZE: "The freeze is undone",
-        }[self.does]
+        if self.does == Does.FREEZE and not self.last_day:
+            return self._said(noted("The membership is frozen from {first} on"))
+        return self._said(_DONE[self.does])
+
+    def _said(self, what: str, **more: str) -> str:
+        return say(what, first=day_of(self.first_day), last=day_of(self.last_day), **more)
 
 
 def proposals(words: Sequence[Word], answered: Collection[int], acts: Sequence[Act], zone: str) -> list[Proposal]:

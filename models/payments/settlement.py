@@ -19,7 +19,7 @@ from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
 from models.members import closure_walk
-from models.payments import claims, dates, positions, recorded, references, reviews, standing
+from models.payments import claims, dates, positions, recorded, references, reviews, sentences, standing
 from models.payments.entitlement import Owed
 from models.payments.facts import Claimed, Fact, KnownFact, Linked, Paid, Restored, Reversed
 from models.payments.money_back import kept_as_fee
@@ -152,14 +152,14 @@ def _settle_grants(
             fact_id=cause.id,
             occurred_at=cause.fact.occurred_at,
             now=clock(grant.member_id),
-            note=f"all but a fee of {money(fee, paid.currency)} went back: it counts as all"
+            note=sentences.ALL_BUT_FEE.format(fee=money(fee, paid.currency))
             if fee and paid
             else position.why_nothing(grant.membership_id, grant.tranche),
         )
     for move in list({move.grant_id: move for move in moves if move.fact_id}.values()):
         grant = grants[move.grant_id]
         if grant.expires_at is None or grant.expires_at > clock(grant.member_id):
-            note = "it can be used longer than was known when it expired"
+            note = sentences.LONGER_THAN_KNOWN
             moves += clawback.bring_back(grant, move.occurred_at, fact_id=move.fact_id, note=note)
     return moves
 
@@ -204,7 +204,7 @@ def _new_grant(position: Position, owed: Owed, now: datetime, late_after_s: int)
         expires_at=expiry,
         occurred_at=paid_at,
         fact_id=position.paid.id,
-        note="credited late: days to expire count from the day of crediting" if late and expiry else None,
+        note=sentences.CREDITED_LATE if late and expiry else None,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.payments import reviews
+from models.payments import reviews, sentences
 from models.wording import money
 
 # Where a payment does not say its period, its day stands for it: two charges a month apart are two months' dues.
@@ -51,6 +51,6 @@ def compare(session: Session, *, since: datetime, now: datetime) -> int:
     for payment_id, _, reference, amount, currency, paid_at in session.execute(_SAME_PERIOD, {"since": since}):
         other = f"{money(amount, currency)} of {paid_at:%b} {paid_at.day}, {reference}"
         found.setdefault(payment_id, []).append(other)
-    wanted = {payment: f"another charge for the same period: {', '.join(others)}" for payment, others in found.items()}
+    wanted = {payment: sentences.SEVERAL.format(others=", ".join(others)) for payment, others in found.items()}
     reviews.write_several(session, wanted, since=since, now=now)
     return len(wanted)

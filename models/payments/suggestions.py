@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database.arrays import array
+from runtime.language import noted
 
 LATEST = 20_000
 """Facts, the newest, that are searched for an earlier payment of the same customer: no index has customers."""
@@ -21,11 +22,11 @@ NEWEST = 500
 class Likeness(StrEnum):
     """What a payment and a membership have in common, the surest first."""
 
-    CODE = "its code came with it"
-    CUSTOMER = "same customer at the processor"
-    EMAIL = "same e-mail address"
-    NAME = "same name"
-    DUES = "dues of this amount"
+    CODE = noted("its code came with it")
+    CUSTOMER = noted("same customer at the processor")
+    EMAIL = noted("same e-mail address")
+    NAME = noted("same name")
+    DUES = noted("dues of this amount")
 
 
 class Payment(NamedTuple):

@@ -29,6 +29,7 @@ from zoneinfo import ZoneInfo
 from models.catalogue.days import Period, end_of, local_day
 from models.catalogue.terms import FrozenDues, Interval, OnEnd, Partial, Release
 from models.members.lives import UNTOUCHED, Life
+from models.payments import sentences
 from models.payments.references import PaymentState
 from models.payments.reviews import Reason, ReviewReason
 from models.wording import day_of, money
@@ -144,7 +145,7 @@ def worth(
         return judged
     if bill.is_upgrade and covers and (upgraded := _upgrade(covers, terms, versions, zone)) is not None:
         billed = money(int(bill.due_minor), bill.currency)
-        what = f"{billed} for a change of plan within a period, which gives no more sessions than were given for it"
+        what = sentences.PLAN_CHANGE.format(billed=billed)
         return Worth(upgraded, () if upgraded or not terms.items else (Reason(ReviewReason.NOTHING, what),))
     local = ZoneInfo(zone)
     first, end = [moment.astimezone(local).date() for moment in covers] if covers else (None, None)
@@ -160,9 +161,9 @@ def _at_its_time(bill: Bill, covers: Period | None, terms: Terms, zone: str, lif
     paid_on, billed = local_day(bill.paid_at, zone), money(int(bill.due_minor), bill.currency)
     begins = local_day(covers[0], zone) if covers else paid_on
     if life.ended and begins > life.ended:
-        time = f" for the time from {day_of(begins)} on" if begins != paid_on else ""
-        what = f"{billed} paid on {day_of(paid_on)}{time}, but the membership ended on {day_of(life.ended)}"
-        return Worth((), (Reason(ReviewReason.ENDED, f"{what}: it gave nothing"),))
+        what = sentences.ENDED_BEFORE if begins != paid_on else sentences.ENDED
+        days = {"paid": day_of(paid_on), "begins": day_of(begins), "ended": day_of(life.ended)}
+        return Worth((), (Reason(ReviewReason.ENDED, what.format(billed=billed, **days)),))
     if not life.is_frozen(paid_on) or terms.frozen_dues == FrozenDues.FULL:
         return None
     if terms.frozen_dues == FrozenDues.PART:
@@ -172,7 +173,7 @@ def _at_its_time(bill: Bill, covers: Period | None, terms: Terms, zone: str, lif
         )  # fmt: skip
     if max(bill.due_minor, bill.settled_minor) < terms.dues_minor:
         return Worth((), (), PaymentState.FREEZE_FEE)
-    what = f"{billed}, which is the dues, paid on {day_of(paid_on)} while the membership was frozen: it gave nothing"
+    what = sentences.FROZEN.format(billed=billed, paid=day_of(paid_on))
     return Worth((), (Reason(ReviewReason.FROZEN, what),))
 
 
@@ -186,11 +187,11 @@ def _judged(
     intervals, covered = _intervals(terms, first, end, settled, due)
     billed, dues = money(int(due), currency), money(terms.dues_minor, currency)
     if beside_dues and first is None and intervals < 1:
-        what = f"{billed} beside the dues of {dues}, which were paid on the same day: it gave nothing"
+        what = sentences.BESIDE.format(billed=billed, dues=dues)
         return Worth((), (Reason(ReviewReason.EXTRA, what),))
     reasons = _unlike(terms, intervals, covered, settled, due, billed, dues)
     if payer_only and (reasons or intervals != 1):
-        what = f"{billed} of a payer whose dues are {dues}; it names no subscription"
+        what = sentences.PAYER_ONLY.format(billed=billed, dues=dues)
         return Worth((), (Reason(ReviewReason.PAYER_ONLY, what),))
     return Worth(tuple(_released(terms, intervals, first or paid_on, paid_on)), reasons)
 
@@ -207,7 +208,7 @@ def _believed(bill: Bill) -> tuple[Period | None, tuple[Reason, ...]]:
     if timedelta(0) < end - start <= LONGEST and abs(start - bill.paid_at) <= LONGEST:
         return bill.covers, ()
     first, last = map(day_of, bill.covers)
-    what = f"the period that it says it pays for, {first} to {last}, makes no sense: its amount decided"
+    what = sentences.ODD_PERIOD.format(first=first, last=last)
     return None, (Reason(ReviewReason.SHAPE, what),)
 
 
@@ -248,18 +249,18 @@ def _unlike(
     """How it differs from the dues."""
     expected = terms.dues_minor * intervals
     if intervals < covered:
-        what = f"{billed} for a period of {float(covered):.3g} times the dues of {dues}"
-        return (Reason(ReviewReason.LESS, f"{what}: it gave {float(intervals):.3g} times the sessions"),)
+        times = {"covered": f"{float(covered):.3g}", "given": f"{float(intervals):.3g}"}
+        return (Reason(ReviewReason.LESS, sentences.FEWER.format(billed=billed, dues=dues, **times)),)
     if intervals < 1:
-        what = f"{billed} for {float(intervals):.0%} of what dues of {dues} pay for"
-        part = Reason(ReviewReason.PART, what)
+        share = f"{float(intervals):.0%}"
+        part = Reason(ReviewReason.PART, sentences.PART.format(billed=billed, share=share, dues=dues))
         if terms.partial != Partial.NONE:
             return (part,)
-        return part, Reason(ReviewReason.NOTHING, "by its payment term, a part of the dues gives no sessions")
+        return part, Reason(ReviewReason.NOTHING, sentences.NO_PARTS)
     if max(due, settled) < expected:
-        return (Reason(ReviewReason.LESS, f"{billed}, less than the dues of {dues}"),)
+        return (Reason(ReviewReason.LESS, sentences.LESS.format(billed=billed, dues=dues)),)
     if min(due, settled) > expected:
-        return (Reason(ReviewReason.MORE, f"{billed}, more than the dues of {dues}"),)
+        return (Reason(ReviewReason.MORE, sentences.MORE.format(billed=billed, dues=dues)),)
     return ()
 
 

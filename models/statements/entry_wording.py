@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
+from models import retelling
 from models.ledger.kinds import EntryKind
 from models.payments.recorded import CLOSED, FactKind
-from models.statements import note_wording
 from models.statements.statement import Balance, EntryLine, GrantLine
 from runtime.language import Texts, grouped, say, say_n
 
@@ -104,12 +104,12 @@ def note_in_words(entry: EntryLine) -> str:
         return ""
     if entry.kind == EntryKind.ADJUSTMENT:
         return _reason_and_note(entry.note)[1]
-    return note_wording.translated(entry.note or "") if entry.fact_id else entry.note or ""
+    return retelling.retold(entry.note) if entry.fact_id else entry.note or ""
 
 
 def source_note(grant: GrantLine) -> str:
     """What settling noted when a payment gave the grant."""
-    return note_wording.translated(grant.note or "")
+    return retelling.retold(grant.note)
 
 
 def occasion_in_words(entry: EntryLine, hour: str = "") -> str:
