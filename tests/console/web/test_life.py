@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy.orm import Session
 
-from console.web.languages import spoken
 from models.catalogue.clubs import edit_club
 from models.ledger.tables import CreditGrant
 from models.members import life
@@ -17,7 +16,6 @@ from models.members.memberships import Membership, add_billing_reference
 from models.members.signing_up import sign_up
 from models.staff.accounts import Role
 from models.wording import day_of
-from runtime.language import speaking
 from tests.console.web.at_the_desk import held, pay, paying_member
 from tests.console.web.builder import LogIn, acts, beside
 from tests.console.web.conftest import Browser
@@ -373,23 +371,6 @@ def test_the_closures_of_its_club_are_shown(manager: Browser, gym: Gym, membersh
     gym.session.commit()
     manager.get(f"/memberships/{membership.id}")
     assert f"Downtown closed to come {said(3)} to {said(4)} Holidays" in manager.text
-
-
-def test_a_freeze_that_keeps_sessions_from_being_used_stands_out_in_every_language(
-    manager: Browser, gym: Gym, membership: Membership
-) -> None:
-    last = frozen(gym, membership, 0, 9).act.last_day
-    freezes_later = joined(gym)
-    frozen(gym, freezes_later, 3, 9)
-    gym.session.commit()
-    manager.post("/language/", locale="es", next="/members/")
-    with speaking(spoken("es")):
-        until = re.escape(day_of(last))
-    for path in ("/members/", f"/members/{membership.member_id}"):
-        manager.get(path)
-        assert re.search(f'text-bg-warning">[^<]*{until}</span>', manager.page)
-    manager.get(f"/members/{freezes_later.member_id}")
-    assert re.search(f'text-bg-secondary">[^<]*{until}</span>', manager.page)
 
 
 def test_the_desk_sees_it_and_changes_nothing(
