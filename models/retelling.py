@@ -61,7 +61,7 @@ def _patterns(known: int) -> list[tuple[str, re.Pattern[str], set[str]]]:  # noq
             if place % 3 == 0:
                 pattern += re.escape(part)
             elif place % 3 == 1:
-                pattern += f"(?P={part})" if part in seen else f"(?P<{part}>.+?)"
+                pattern += f"(?P={part})" if part in seen else f"(?P<{part}>(?:(?!; ).)+?)"
                 seen.add(part)
         quoted = {name for name, conversion in _HOLE.findall(template) if conversion == "!r"}
         found.append((template, re.compile(pattern, re.DOTALL), quoted))

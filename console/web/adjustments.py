@@ -27,7 +27,7 @@ from models.payments.reviewing import InReview
 from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import statement
 from models.wording import money, sessions_of
-from runtime.language import say
+from runtime.language import in_english, say
 
 pages = Pages("adjustments", __name__)
 
@@ -48,7 +48,9 @@ def adjust(member_id: int) -> Answer:
         _fill_in(form, payment, member_id)
     _fill_in_day(form, usual, local_day(member.clock(now), member_page.zone_of(member)))
     back = review_list.back() if payment else url_for("members.show", member_id=member_id)
-    form.quantity.description = f"More than {alone_up_to} wait until a second person, a manager, approves them."
+    form.quantity.description = say(
+        "More than {number} wait until a second person, a manager, approves them.", number=alone_up_to
+    )
 
     def act() -> tuple[str, str]:
         made = adjustments.adjust(
@@ -81,8 +83,9 @@ def _in_review(member_id: int) -> InReview | None:
     return found if found and member_id in found.members else None
 
 
+@in_english
 def _fill_in(form: AdjustForm, payment: InReview, member_id: int) -> None:
-    """Begin with what is known: whether to give or take, the item, and what the review says."""
+    """Begin with what is known: whether to give or take, the item, and what the review says, as the note is kept."""
     form.sign.data = "minus" if request.args.get("sign") == "minus" else "plus"
     if given := payment.given(member_id):
         form.item_id.data = given[0].item_id
@@ -123,7 +126,10 @@ def _decide(adjustment: Adjustment, *, approve: bool) -> Answer:
         decided = adjustments.decide(database(), adjustment.id, approve=approve, by=actor(), now=utc_now())
         if approve:
             return _outcome(decided, name)
-        return f"{_named(decided, name)}: {'withdrawn' if decided.asked_by == actor().name else 'declined'}."
+        said = _named(decided, name)
+        if decided.asked_by == actor().name:
+            return say("{adjustment}: withdrawn.", adjustment=said)
+        return say("{adjustment}: declined.", adjustment=said)
 
     to_list = request.form.get("to") == "list"
     return pressed(act, url_for(".waiting") if to_list else url_for("members.show", member_id=member_id))
@@ -157,14 +163,19 @@ def _fill_in_day(form: AdjustForm, usual: Mapping[int, UsualDays], today: date) 
 
 
 def _named(adjustment: Adjustment, member: str) -> str:
-    return f"{signed(adjustment.quantity)} {adjustment.item.name} for {member}"
+    item = adjustment.item.name
+    return say("{number} {item} for {member}", number=signed(adjustment.quantity), item=item, member=member)
 
 
 def _outcome(adjustment: Adjustment, member: str) -> str:
     if adjustment.approved is None:
-        return f"{_named(adjustment, member)}: asked for. It waits until a second person, a manager, approves it."
+        return say(
+            "{adjustment}: asked for. It waits until a second person, a manager, approves it.",
+            adjustment=_named(adjustment, member),
+        )
     if not adjustment.approved:
-        return f"{_named(adjustment, member)}: declined before by {adjustment.decided_by}."
+        who = adjustment.decided_by
+        return say("{adjustment}: declined before by {who}.", adjustment=_named(adjustment, member), who=who)
     moved = sessions_of(adjustment.item.name, abs(adjustment.quantity))
     if adjustment.quantity < 0:
         return say("{sessions} taken from {member}.", sessions=moved, member=member)

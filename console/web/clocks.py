@@ -15,6 +15,7 @@ from models.catalogue.days import local_day
 from models.ledger import setting_clocks
 from models.members import clocks
 from models.wording import counted
+from runtime.language import say
 
 pages = Pages("clocks", __name__)
 
@@ -34,7 +35,7 @@ def make_test(member_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         clocks.make_test_member(database(), member, current_app.config["SPP"].endpoints, by=actor())
-        said = f"{member.name} is a test member: only test endpoints pay for it."
+        said = say("{member} is a test member: only test endpoints pay for it.", member=member.name)
         return said, url_for("members.show", member_id=member.id)
 
     return form.submitted(act) or member_page.show(member_id, window="members/make_test.html", form=form)
@@ -49,7 +50,8 @@ def set_forward(member_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         expired = setting_clocks.set_forward(database(), member, form.day.data, by=actor(), now=utc_now())
-        said = f"Its clock shows {day(form.day.data)} now: {counted(expired, 'grant')} expired by that."
+        shown, grants = day(form.day.data), counted(expired, "grant")
+        said = say("Its clock shows {day} now: {grants} expired by that.", day=shown, grants=grants)
         return said, url_for("members.show", member_id=member.id)
 
     return form.submitted(act) or member_page.show(member_id, window="members/clock.html", form=form)

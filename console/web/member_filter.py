@@ -16,10 +16,11 @@ from models.catalogue.clubs import Club
 from models.catalogue.tables import Offer
 from models.statements import member_list
 from models.statements.member_list import EXPIRING, Counts, MemberFilter, Order, Standing, State
+from runtime.language import Texts, grouped, noted, say
 
-STATES = {State.ACTIVE: "Active", State.FROZEN: "Frozen", State.ENDED: "Ended"}
-STANDINGS = {Standing.OVERDUE: "Overdue", Standing.GOOD: "Not overdue"}
-ORDERS = {
+STATES: Texts = {State.ACTIVE: "Active", State.FROZEN: "Frozen", State.ENDED: "Ended"}
+STANDINGS: Texts = {Standing.OVERDUE: "Overdue", Standing.GOOD: "Not overdue"}
+ORDERS: Texts = {
     Order.NAME: "Name",
     Order.EXPIRES: "Expires next",
     Order.JOINED: "Joined, newest first",
@@ -36,18 +37,18 @@ def _choice(label: str) -> SelectField:
 class ListForm(QueryForm):
     """A filter of members, sent with GET. What no choice has asks nothing."""
 
-    club, offer = _choice("Club"), _choice("Offer")
-    state, standing = _choice("State"), _choice("Dues")
-    left, expiring = _choice("Sessions left"), _choice("Expiring")
-    order = _choice("Sort by")
+    club, offer = _choice(noted("Club")), _choice(noted("Offer"))
+    state, standing = _choice(noted("State")), _choice(noted("Dues"))
+    left, expiring = _choice(noted("Sessions left")), _choice(noted("Expiring"))
+    order = _choice(noted("Sort by"))
 
     def ask(self, counts: Counts) -> None:
         """Give each choice its number of members."""
 
         def choices(field: SelectField, known: dict[Any, str], numbers: Any) -> None:
-            field.choices = [SelectChoice("", f"Any ({counts.all:,})")]
+            field.choices = [SelectChoice("", say("Any ({number})", number=grouped(counts.all)))]
             field.choices += [
-                SelectChoice(str(one), f"{name} ({numbers.get(one, 0):,})") for one, name in known.items()
+                SelectChoice(str(one), f"{name} ({grouped(numbers.get(one, 0))})") for one, name in known.items()
             ]
             if field.data not in {choice.value for choice in field.choices}:
                 field.data = ""
@@ -57,11 +58,11 @@ class ListForm(QueryForm):
         offers = dict(session.execute(select(Offer.id, Offer.name).order_by(Offer.name)).all())
         choices(self.club, {one: name for one, name in clubs.items() if one in counts.clubs}, counts.clubs)
         choices(self.offer, {one: name for one, name in offers.items() if one in counts.offers}, counts.offers)
-        choices(self.state, STATES, counts.states)
-        choices(self.standing, STANDINGS, counts.standings)
-        choices(self.left, {"none": "Nothing left"}, {"none": counts.nothing_left})
-        choices(self.expiring, {days: f"Within {days} days" for days in EXPIRING}, counts.expiring)
-        self.order.choices = [SelectChoice(order, label) for order, label in ORDERS.items()]
+        choices(self.state, {state: say(name) for state, name in STATES.items()}, counts.states)
+        choices(self.standing, {standing: say(name) for standing, name in STANDINGS.items()}, counts.standings)
+        choices(self.left, {"none": say("Nothing left")}, {"none": counts.nothing_left})
+        choices(self.expiring, {days: say("Within {n} days", n=days) for days in EXPIRING}, counts.expiring)
+        self.order.choices = [SelectChoice(order, say(label)) for order, label in ORDERS.items()]
         if self.order.data not in set(ORDERS):
             self.order.data = Order.NAME.value
 

@@ -12,7 +12,7 @@ from models.catalogue.clubs import Club
 from models.ledger.adjustments import AdjustmentReason
 from models.ledger.occasions import LENGTHS, Occasion
 from models.staff.actions import MAX_REASON_LENGTH
-from runtime.language import say
+from runtime.language import say, say_n
 
 _FIRST = {"autofocus": True}
 _NOTE = {"maxlength": MAX_REASON_LENGTH, "rows": 2}
@@ -34,9 +34,15 @@ class RedeemForm(OnceForm):
     def ask(self, *, item_id: int, zone: str, back: int, clubs: Sequence[Club]) -> Self:
         """Make it the form of one item among others on a page, by people who may date back that many days."""
         self.occurred_at.zone = zone
-        days = "the last day" if back == 1 else f"the last {back} days"
-        self.occurred_at.description = f"Within {days}. Leave it empty if it is now."
-        self.club_id.choices = [SelectChoice("", "Not said"), *(SelectChoice(str(one.id), one.name) for one in clubs)]
+        self.occurred_at.description = say_n(
+            "Within the last day. Leave it empty if it is now.",
+            "Within the last {n} days. Leave it empty if it is now.",
+            back,
+        )
+        self.club_id.choices = [
+            SelectChoice("", say("Not said")),
+            *(SelectChoice(str(one.id), one.name) for one in clubs),
+        ]
         for field in self:
             field.id = field.label.field_id = f"{field.short_name}-{item_id}"
         return self

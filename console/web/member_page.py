@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from flask import abort, flash, redirect, request, url_for
@@ -25,12 +25,15 @@ from models.catalogue.days import local_day
 from models.ledger import adjustments, good_at, merging, occasions
 from models.ledger import redemptions as redemption
 from models.members import changed_terms, clocks, life, lives, overdue
+from models.members.lives import Life
 from models.members.memberships import WITH_PLANS, Member, Membership, MembershipTerms, PinnedTerms
 from models.members.memberships import current as current_member
 from models.payments import references, reviewing
 from models.payments.references import Key, PaidPayment
 from models.statements import entry_wording, explanation, statement, why_not
 from models.statements.statement import EntryLine, GrantLine, Page
+from models.wording import joined
+from runtime.language import say, say_n
 
 ENTRIES = 25
 """Of the statement on one page."""
@@ -51,7 +54,7 @@ def find(member_id: int) -> Member:
     """
     member = database().get(Member, member_id, options=[_BOUGHT, _BILLED]) or abort(404)
     if member.merged_into is not None:
-        flash(f"Member {member_id} was merged into this one.", "info")
+        flash(say("Member {number} was merged into this one.", number=member_id), "info")
         abort(redirect(url_for("members.show", member_id=current_member(database(), member).id)))
     return member
 
@@ -121,6 +124,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     here = desk_club.of(every_club())
     asks_why = moment.at is None and bool(late or here or any(not one.usable for one in balances))
     coming = sum(grant.is_coming and bool(grant.remaining) and not grant.shortfall for grant in grants)
+    finished = len(grants) - len(shown) - coming
     return page(
         "members/member.html",
         moment.error is not None,
@@ -141,7 +145,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         standing=standing.words,
         frozen_until=standing.frozen,
         next_dues=standing.next_dues,
-        finished=len(grants) - len(shown) - coming,
+        others=_others(coming, finished),
         page=entries,
         item_id=item_id,
         before=before,
@@ -170,10 +174,20 @@ def _whole_payments(page: Page) -> Page:
     return Page(kept, kept[-1].entry_id) if last and kept else page
 
 
+def _others(coming: int, finished: int) -> str:
+    """The grants that are not shown: `2 coming and 5 used up or expired`."""
+    parts = [
+        *([say_n("{n} coming", "{n} coming", coming)] if coming else []),
+        *([say_n("{n} used up or expired", "{n} used up or expired", finished)] if finished else []),
+    ]
+    return joined(parts)
+
+
 class Standing(NamedTuple):
     """By membership: how it stands, in words; until when its sessions cannot be used; what its payments give."""
 
-    words: dict[int, list[str]]
+    words: dict[int, list[tuple[str, bool]]]
+    """Each with whether it is so now, and not to come."""
     frozen: dict[int, str]
     """Of those whose sessions cannot be used now."""
     next_dues: dict[int, list[str]]
@@ -185,12 +199,18 @@ def _standing(member: Member, now: datetime, as_of: datetime | None) -> Standing
     words, frozen, gives = {}, {}, {}
     for one in member.memberships:
         own, today = known.of(one.id, one.club_id), local_day(now, one.club.time_zone)
-        words[one.id] = own.words(today)
+        words[one.id] = _words(own, today)
         if own.ended is None or today <= own.ended:
             gives[one.id] = changed_terms.ahead(one, now)
         if (until := own.frozen_until(today)) and not one.club.use_while_frozen:
             frozen[one.id] = life.until_words(until)
     return Standing(words, frozen, gives)
+
+
+def _words(own: Life, today: date) -> list[tuple[str, bool]]:
+    frozen = [own.frozen_until(today) is not None] if own.frozen_days(today) else []
+    ended = [own.ended < today] if own.ended else []
+    return list(zip(own.words(today), frozen + ended, strict=True))
 
 
 def paid(*lists: Iterable[Any]) -> dict[Key, PaidPayment]:

@@ -13,6 +13,7 @@ from console.web.forms import Form, page, why
 from models.catalogue import on_sale
 from models.members import plan_change
 from models.wording import counted
+from runtime.language import say
 
 pages = Pages("moves", __name__, url_prefix="/<id:offer_id>/move")
 
@@ -39,8 +40,10 @@ def move(offer_id: int) -> Answer:
         wish = {"since": form.since.data, "expected": form.count.data, "reason": form.text("reason")}
         moved = plan_change.move_all(database(), offer.terms, **wish, by=actor(), now=now)
         number = len(moved.changes)
-        left = f" {counted(len(moved.left_out), 'membership')} left out." if moved.left_out else ""
-        return f"{counted(number, 'membership')} moved to the current terms.{left}", url_for(".move", offer_id=offer.id)
+        said = say("{memberships} moved to the current terms.", memberships=counted(number, "membership"))
+        if moved.left_out:
+            said += " " + say("{memberships} left out.", memberships=counted(len(moved.left_out), "membership"))
+        return said, url_for(".move", offer_id=offer.id)
 
     if answer := form.submitted(act):
         return answer

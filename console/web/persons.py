@@ -18,6 +18,7 @@ from models.members import search
 from models.members.memberships import MAX_EMAIL_LENGTH, Member
 from models.staff.actions import MAX_REASON_LENGTH
 from models.wording import counted
+from runtime.language import say
 
 pages = Pages("persons", __name__)
 
@@ -39,7 +40,7 @@ def merge(member_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         made = merging.merge(session, gone_id, member_id, reason=form.text("reason"), by=actor(), now=now)
-        said = f"Member {gone_id} is merged into this one. It can be undone for a day."
+        said = say("Member {number} is merged into this one. It can be undone for a day.", number=gone_id)
         return said, url_for("members.show", member_id=made.stays.id)
 
     if answer := form.submitted(act):
@@ -60,7 +61,8 @@ def undo(member_id: int, gone_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         merging.undo(database(), gone_id, reason=form.text("reason"), by=actor(), now=utc_now())
-        return f"Member {gone_id} is a member of their own again.", url_for("members.show", member_id=gone_id)
+        said = say("Member {number} is a member of their own again.", number=gone_id)
+        return said, url_for("members.show", member_id=gone_id)
 
     return form.submitted(act) or member_page.show(member_id, window="members/undo_merge.html", form=form, gone=gone)
 

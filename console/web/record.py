@@ -17,6 +17,7 @@ from models.members.lookup import with_email
 from models.members.memberships import Member
 from models.staff.actions import MAX_REASON_LENGTH
 from models.wording import joined
+from runtime.language import say, say_n
 
 pages = Pages("record", __name__)
 
@@ -52,14 +53,14 @@ def edit(member_id: int) -> Answer:
             reason=form.text("reason"),
             by=actor(),
         )
-        text = f"{member.name} <{member.email}> is saved." if changed else "Nothing was changed."
-        return text, url_for("members.show", member_id=member_id)
+        saved = say("{name} <{email}> is saved.", name=member.name, email=member.email)
+        return saved if changed else say("Nothing was changed."), url_for("members.show", member_id=member_id)
 
     if answer := form.submitted(act):
         return answer
     others = with_email(database(), form.text("email")) if form.text("email").lower() != old else []
     if others:
-        form.another_person.description = f"{having(others)} this address."
+        form.another_person.description = say("{members} this address.", members=having(others))
     else:
         del form.another_person
     return member_page.show(member_id, window="members/edit.html", form=form)
@@ -68,4 +69,4 @@ def edit(member_id: int) -> Answer:
 def having(members: Sequence[Member]) -> str:
     """`Ann Lee (12) and Ben Lee (13) have`."""
     names = joined([f"{one.name} ({one.id})" for one in members])
-    return f"{names} {'has' if len(members) == 1 else 'have'}"
+    return say_n("{names} has", "{names} have", len(members), names=names)

@@ -20,6 +20,7 @@ from models.ledger.redemptions import Redemption
 from models.ledger.tables import CreditGrant
 from models.statements import statement, why_not
 from models.wording import sessions_of
+from runtime.language import say, say_n
 
 pages = Pages("sessions", __name__)
 
@@ -43,8 +44,8 @@ def redeem(member_id: int) -> Answer:
                 override_reason=form.text("override_reason"),
             )  # fmt: skip
         taken = sum(draw.quantity for draw in answer.draws)
-        when = f" for {moment(occasion.occurred_at, zone)}" if occasion.occurred_at else ""
-        what = f"{sessions_of(item.name, taken)} redeemed{when}{_from(answer.draws, zone)}."
+        when = moment(occasion.occurred_at, zone) if occasion.occurred_at else ""
+        what = _redeemed(sessions_of(item.name, taken), when, answer.draws, zone)
         return f"{what} {_left(member_id, item)}", url_for("members.show", member_id=member_id)
 
     return form.submitted(act) or member_page.show(member_id, redeeming=form)
@@ -66,7 +67,8 @@ def give_back(member_id: int, redemption_id: int) -> Answer:
             database(), redemption_id=redemption_id, quantity=quantity, key=form.once, by=actor(), now=now
         )
         returned = sessions_of(item.name, sum(draw.quantity for draw in answer.draws))
-        return f"{returned} given back. {_left(member_id, item)}", url_for("members.show", member_id=member_id)
+        what = say("{sessions} given back.", sessions=returned)
+        return f"{what} {_left(member_id, item)}", url_for("members.show", member_id=member_id)
 
     return form.submitted(act) or member_page.show(
         member_id, window="members/give_back.html", form=form, item=item, origin=origin, left=left
@@ -85,8 +87,13 @@ def extend(member_id: int, grant_id: int) -> Answer:
     def act() -> tuple[str, str]:
         last, reason, now = form.last_day.data, form.text("reason"), utc_now()
         back = adjustments.extend(database(), grant_id, last_day=last, reason=reason, by=actor(), now=now)
-        what = f"{sessions_of(grant.item, grant.remaining + back)} of {day(grant.effective_at, zone)}"
-        return f"{what} can be used until {day(last)}.", url_for("members.show", member_id=member_id)
+        said = say(
+            "{sessions} of {day} can be used until {last}.",
+            sessions=sessions_of(grant.item, grant.remaining + back),
+            day=day(grant.effective_at, zone),
+            last=day(last),
+        )
+        return said, url_for("members.show", member_id=member_id)
 
     return form.submitted(act) or member_page.show(member_id, window="members/extend.html", form=form, grant=grant)
 
@@ -94,15 +101,23 @@ def extend(member_id: int, grant_id: int) -> Answer:
 def _left(member_id: int, item: Item) -> str:
     balances = statement.balances(database(), member_id, utc_now())
     left = next((balance.usable for balance in balances if balance.item_id == item.id), 0)
-    return f"{left} left."
+    return say_n("{n} left.", "{n} left.", left)
 
 
-def _from(draws: Sequence[Draw], zone: str) -> str:
-    """` from the grant of Nov 1, 2026`; of several grants, how many from each."""
+def _redeemed(sessions: str, when: str, draws: Sequence[Draw], zone: str) -> str:
+    """`2 Spin sessions redeemed, from the grant of Nov 1, 2026.`; of several grants, how many from each."""
     query = select(CreditGrant.id, CreditGrant.effective_at).where(
         CreditGrant.id.in_([draw.grant_id for draw in draws])
     )
     since = {grant_id: day(moment, zone) for grant_id, moment in database().execute(query)}
     if len(draws) == 1:
-        return f", from the grant of {since[draws[0].grant_id]}"
-    return ": " + ", ".join(f"{draw.quantity} from the grant of {since[draw.grant_id]}" for draw in draws)
+        of = since[draws[0].grant_id]
+        if when:
+            return say("{sessions} redeemed for {when}, from the grant of {day}.", sessions=sessions, when=when, day=of)
+        return say("{sessions} redeemed, from the grant of {day}.", sessions=sessions, day=of)
+    parts = ", ".join(
+        say("{number} from the grant of {day}", number=draw.quantity, day=since[draw.grant_id]) for draw in draws
+    )
+    if when:
+        return say("{sessions} redeemed for {when}: {parts}.", sessions=sessions, when=when, parts=parts)
+    return say("{sessions} redeemed: {parts}.", sessions=sessions, parts=parts)

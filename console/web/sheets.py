@@ -18,6 +18,7 @@ from models.errors import SppError
 from models.members.memberships import Member
 from models.statements import sheet, statement
 from models.statements.sheet import Sheet
+from runtime.language import say
 
 pages = Pages("sheets", __name__)
 
@@ -51,7 +52,7 @@ def show(member_id: int) -> Answer:
     zone = member_page.zone_of(member)
     moment = member_page.as_of(zone)
     held = statement.balances(database(), member_id, now)
-    form.item.choices = [(0, "All items"), *((one.item_id, one.item) for one in held)]
+    form.item.choices = [(0, say("All items")), *((one.item_id, one.item) for one in held)]
     made = form.read(member, moment.at, sheet.MOST)
     return page(
         "members/statement.html",

@@ -41,6 +41,7 @@ from models.members.memberships import Member, lock_member, with_merged
 from models.staff import actions, theirs
 from models.staff.actions import Actor
 from models.staff.theirs import Clubs
+from runtime.language import say
 
 
 class AdjustmentReason(StrEnum):
@@ -177,8 +178,10 @@ def decide(session: Session, adjustment_id: int, *, approve: bool, by: Actor, no
     now = clock_of(session, owner, now)
     adjustment = session.get_one(Adjustment, adjustment_id, with_for_update=True, populate_existing=True)
     if adjustment.approved is not None:
-        state = f"{'approved' if adjustment.approved else 'declined'} by {adjustment.decided_by}"
-        raise WrongState(what=f"Adjustment {adjustment_id}", state=state, verb="decided again")
+        who = adjustment.decided_by
+        state = say("approved by {who}", who=who) if adjustment.approved else say("declined by {who}", who=who)
+        what = say("Adjustment {number}", number=adjustment_id)
+        raise WrongState(what=what, state=state, verb="decided again")
     with session.begin_nested():
         if not approve:
             _decided(adjustment, False, by, now)

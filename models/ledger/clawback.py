@@ -13,6 +13,13 @@ from datetime import datetime
 from models.catalogue.clubs import ShortfallPolicy
 from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
+from runtime.language import stored
+
+WORTH_MORE = stored("the payment turned out to be worth more")
+GONE = stored("{n} had expired or been taken by hand")
+FORGIVEN, SHORT = stored("{n} already used, forgiven by the club"), stored("{n} already used: shortfall")
+CANCELLED = stored("{n} of shortfall cancelled")
+NOT_GIVEN = stored("{n} had expired, been taken by hand or been forgiven")
 
 
 @dataclass(slots=True)
@@ -79,9 +86,10 @@ def reverse(
 
 def enlarge(grant: Grant, quantity: int, *, fact_id: int, occurred_at: datetime) -> Move:
     """The move by which a grant turns out to be of more sessions."""
-    note = "the payment turned out to be worth more"
     kind, expires_at = EntryKind.GRANT, grant.expires_at
-    return grant.apply(Move(grant.id, kind, quantity, occurred_at, expires_at=expires_at, fact_id=fact_id, note=note))
+    return grant.apply(
+        Move(grant.id, kind, quantity, occurred_at, expires_at=expires_at, fact_id=fact_id, note=WORTH_MORE)
+    )
 
 
 def _claw_back(
@@ -95,10 +103,9 @@ def _claw_back(
     used = quantity - taken - left
     notes = [note] if note else []
     if left:
-        notes.append(f"{left} had expired or been taken by hand")
+        notes.append(GONE.format(n=left))
     if used:
-        forgiven = policy == ShortfallPolicy.FORGIVE
-        notes.append(f"{used} already used, forgiven by the club" if forgiven else f"{used} already used: shortfall")
+        notes.append((FORGIVEN if policy == ShortfallPolicy.FORGIVE else SHORT).format(n=used))
     yield grant.apply(
         Move(
             grant.id,
@@ -124,9 +131,9 @@ def _reinstate(grant: Grant, quantity: int, fact_id: int, occurred_at: datetime)
             cancelled += undone
     notes = []
     if cancelled:
-        notes.append(f"{cancelled} of shortfall cancelled")
+        notes.append(CANCELLED.format(n=cancelled))
     if left:
-        notes.append(f"{left} had expired, been taken by hand or been forgiven")
+        notes.append(NOT_GIVEN.format(n=left))
     yield grant.apply(
         Move(
             grant.id,

@@ -22,6 +22,7 @@ from models.members import lives
 from models.members.life import until_words
 from models.members.overdue import Overdue
 from models.wording import day_of, sessions_of
+from runtime.language import say, say_n
 
 
 class NewGrant(NamedTuple):
@@ -290,7 +291,11 @@ def draw(
     if first is None:
         raise TooFewSessions(**asked, usable=usable, words=words | {"then": ""})
     day = day_of(first)
-    then = f" at that time (the next came on {day})" if has_come else f" ({coming} coming, the next on {day})"
+    then = (
+        say(" at that time (the next came on {day})", day=day)
+        if has_come
+        else say_n(" ({n} coming, the next on {day})", " ({n} coming, the next on {day})", coming, day=day)
+    )
     raise TooFewSessions(**asked, usable=usable, coming=coming, usable_from=first, words=words | {"then": then})
 
 

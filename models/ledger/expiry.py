@@ -21,6 +21,7 @@ from models.errors import DayTooFar, NotFound, WrongState
 from models.ledger import entries
 from models.staff import actions
 from models.staff.actions import Actor
+from runtime.language import say
 
 BATCH = 20_000
 """Grants recorded in one transaction."""
@@ -179,7 +180,7 @@ def allow(session: Session, run_id: int, *, reason: str, by: Actor) -> ExpiryRun
     reason = actions.reason_given(reason)
     run = locked(session, run_id)
     if run.state != RunState.STOPPED:
-        raise WrongState(what=f"Expiry run {run_id}", state=run.state, verb="allowed")
+        raise WrongState(what=say("Expiry run {number}", number=run_id), state=run.state, verb="allowed")
     run.allowed_by = actions.log(
         session, by, "allow expiry", f"expiry run {run_id}, {run.due} grants where {run.usual} are usual", reason=reason
     )

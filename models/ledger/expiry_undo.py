@@ -19,6 +19,7 @@ from models.ledger.expiry import ExpiryRun, RunState, end_of, locked
 from models.ledger.kinds import EntryKind
 from models.staff import actions
 from models.staff.actions import Action, Actor
+from runtime.language import say
 
 BATCH = 1000
 
@@ -31,7 +32,7 @@ def undo(session: Session, run_id: int, *, last_day: date | None, reason: str, b
     reason = actions.reason_given(reason)
     run = locked(session, run_id)
     if run.state != RunState.FINISHED:
-        raise WrongState(what=f"Expiry run {run_id}", state=run.state, verb="undone")
+        raise WrongState(what=say("Expiry run {number}", number=run_id), state=run.state, verb="undone")
     if last_day is not None:
         zones = session.scalars(select(Club.time_zone).distinct())
         if any(end_of(last_day, zone, now) <= now for zone in zones):

@@ -18,6 +18,7 @@ from models.members.memberships import Member, refuse_erased, with_merged
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted, joined, sessions_of
+from runtime.language import say
 
 UNDOABLE = timedelta(days=1)
 
@@ -65,16 +66,19 @@ def plan(session: Session, gone_id: int, stays_id: int, *, now: datetime, lock: 
 def _words(session: Session, gone: Member, stays: Member, now: datetime) -> str:
     counts = session.execute(_MOVES, {"member": gone.id}).one()
     of_items = session.execute(_SESSIONS, {"member": gone.id, "now": now}).all()
-    left = joined([sessions_of(row.name, row.left) for row in of_items if row.left]) or "no sessions"
+    left = joined([sessions_of(row.name, row.left) for row in of_items if row.left]) or say("no sessions")
     parts = [
         counted(counts.memberships, "membership"),
         counted(counts.billing, "billing reference"),
-        f"{counted(counts.grants, 'grant')} with {left}",
-        *(f"a shortfall of {sessions_of(row.name, row.short)}" for row in of_items if row.short),
+        say("{grants} with {sessions}", grants=counted(counts.grants, "grant"), sessions=left),
+        *(say("a shortfall of {sessions}", sessions=sessions_of(row.name, row.short)) for row in of_items if row.short),
     ]
     if counts.waiting:
-        parts.append(f"{counted(counts.waiting, 'adjustment')} waiting for a second person")
-    return f"{joined(parts, apart=True)} move from {_named(gone)} to {_named(stays)}."
+        parts.append(
+            say("{adjustments} waiting for a second person", adjustments=counted(counts.waiting, "adjustment"))
+        )
+    what = joined(parts, apart=True)
+    return say("{what} move from {gone} to {stays}.", what=what, gone=_named(gone), stays=_named(stays))
 
 
 def _pair(session: Session, gone_id: int, stays_id: int, *, lock: bool) -> tuple[Member, Member]:
@@ -147,7 +151,10 @@ def undo(session: Session, gone_id: int, *, reason: str, by: Actor, now: datetim
     if not is_undoable(gone, now):
         raise NotUndoable(number=gone_id, why="it was made more than a day ago")
     if stays.merged_into is not None:
-        why = f"member {stays.id} was merged into member {stays.merged_into} since; undo that first"
+        why = say(
+            "member {member} was merged into member {other} since; undo that first",
+            member=stays.id, other=stays.merged_into,
+        )  # fmt: skip
         raise NotUndoable(number=gone_id, why=why)
     refuse_erased(stays)
     values = {"gone": gone_id, "stays": stays.id, "first": list(with_merged(session, gone_id))}
@@ -172,7 +179,7 @@ def is_undoable(member: Member, now: datetime) -> bool:
 
 
 def _named(member: Member) -> str:
-    return f"{member.name}, {member.email} (member {member.id})"
+    return say("{name}, {email} (member {number})", name=member.name, email=member.email, number=member.id)
 
 
 def _subject(gone: Member, stays: Member) -> str:

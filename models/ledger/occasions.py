@@ -10,12 +10,17 @@ from models.database.naming import MAX_NAME_LENGTH, visible
 from models.errors import InFuture, NotFound, TextTooLong, TooFarBack
 from models.staff.actions import MAX_REASON_LENGTH
 from models.wording import counted
+from runtime.language import Texts, say
 
 DESK_BACK, MANAGER_BACK = timedelta(days=1), timedelta(days=31)
 CLOCKS_DIFFER = timedelta(minutes=1)
 """A moment that is no further ahead counts as now: a scheduler's clock is not ours."""
 LENGTHS = {"class_reference": 255, "class_name": MAX_NAME_LENGTH, "trainer": MAX_NAME_LENGTH, "note": MAX_REASON_LENGTH}
 """The most characters of each text."""
+_NAMED: Texts = {
+    "class_reference": "The class reference", "class_name": "The class name", "trainer": "The trainer",
+    "note": "The note",
+}  # fmt: skip
 
 
 class Occasion(NamedTuple):
@@ -52,8 +57,7 @@ def kept(session: Session, occasion: Occasion) -> Occasion:
     for name, limit in LENGTHS.items():
         texts[name] = given = visible(getattr(occasion, name) or "") or None
         if given and len(given) > limit:
-            what = f"The {name.replace('_', ' ')}"
-            raise TextTooLong(field=name, what=what, limit=limit, length=len(given))
+            raise TextTooLong(field=name, what=_NAMED[name], limit=limit, length=len(given))
     if occasion.club_id is not None and session.get(Club, occasion.club_id) is None:
         raise NotFound(field="club_id", what="club", name=occasion.club_id)
     return occasion._replace(**texts)
@@ -64,5 +68,6 @@ def check_moment(at: datetime, *, now: datetime, back: timedelta) -> None:
     if at > now + CLOCKS_DIFFER:
         raise InFuture
     if at < now - back:
-        further = f", a manager by {counted(MANAGER_BACK.days, 'day')}" if back < MANAGER_BACK else ""
+        most = counted(MANAGER_BACK.days, "day")
+        further = say(", a manager by {days}", days=most) if back < MANAGER_BACK else ""
         raise TooFarBack(limit=counted(back.days, "day"), further=further)

@@ -26,6 +26,7 @@ from models.members.memberships import lock_member
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import counted
+from runtime.language import say
 
 
 class Redemption(Base):
@@ -160,7 +161,7 @@ def give_back(
         left = sum(grant.quantity for grant in drawn)
         asked = quantity or (known.quantity if known else left)
         if known is None and not 0 < asked <= left:
-            sessions = counted(asked, "session") if asked else "Further sessions"
+            sessions = counted(asked, "session") if asked else say("Further sessions")
             raise NothingToReturn(asked=asked, redemption=redemption_id, left=left, words={"sessions": sessions})
         content = {"member_id": origin.member_id, "item_id": origin.item_id, "quantity": asked, "undoes": redemption_id}
         return_id, first = _begin(session, key, content, now)

@@ -2,23 +2,37 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
+from models import retelling
 from models.ledger.kinds import EntryKind
 from models.payments.recorded import CLOSED, FactKind
 from models.statements.statement import Balance, EntryLine, GrantLine
+from runtime.language import Texts, grouped, say, say_n
 
-_CAUSES = {
-    "refund": ("refunded", "the refund failed"),
-    "dispute": ("disputed", "the dispute was won"),
-    "chargeback": ("charged back", "the chargeback was undone"),
-    "void": ("voided", "the void was undone"),
-    "cancellation": ("cancelled", "the cancellation was undone"),
-    "failure": ("failed after all", "it was paid after all"),
+_REVERSED: Texts = {
+    "refund": "refunded",
+    "dispute": "disputed",
+    "chargeback": "charged back",
+    "void": "voided",
+    "cancellation": "cancelled",
+    "failure": "failed after all",
+    "": "reversed",
 }
-"""By family of causes: the words for the reversal, and for the money coming back."""
+"""By family of causes, what became of the payment; the last is of any other cause."""
+_RESTORED: Texts = {
+    "refund": "the refund failed",
+    "dispute": "the dispute was won",
+    "chargeback": "the chargeback was undone",
+    "void": "the void was undone",
+    "cancellation": "the cancellation was undone",
+    "failure": "it was paid after all",
+    "": "the money came back",
+}
+"""The same where the money came back."""
 
 
-MOVED_IN = {
+MOVED_IN: Texts = {
     "opening balance": "Opening balance", "used before": "Used before", "import undone": "Import undone",
 }  # fmt: skip
 """What an import writes, by how its notes begin; the reasons of adjustments by hand are others."""
@@ -28,24 +42,30 @@ def entry_in_words(entry: EntryLine) -> str:
     """What happened, in a few words: `Taken back: payment refunded`."""
     match EntryKind(entry.kind):
         case EntryKind.GRANT:
-            return "Payment worth more than was known" if entry.enlarges else "Payment credited"
+            return say("Payment worth more than was known" if entry.enlarges else "Payment credited")
         case EntryKind.REDEMPTION:
-            return "Redeemed"
+            return say("Redeemed")
         case EntryKind.RETURN:
-            return "Given back"
+            return say("Given back")
         case EntryKind.EXPIRY:
-            return "Expired" if entry.quantity < 0 else "Expired sessions brought back"
+            return say("Expired" if entry.quantity < 0 else "Expired sessions brought back")
         case EntryKind.CLAWBACK:
-            return f"Taken back: payment {_what_became(entry.cause)}" if entry.cause else "Taken back"
+            if not entry.cause:
+                return say("Taken back")
+            return say("Taken back: payment {reversed}", reversed=_by_family(_REVERSED, entry.cause))
         case EntryKind.REINSTATEMENT:
-            return f"Given again: {_what_came_back(entry.cause)}" if entry.cause else "Given again"
+            if not entry.cause:
+                return say("Given again")
+            return say("Given again: {why}", why=_by_family(_RESTORED, entry.cause))
         case EntryKind.ADJUSTMENT:
-            reason, _ = reason_in_words(entry.note)
-            return MOVED_IN.get(reason) or f"Adjusted: {reason}"
+            reason, _ = _reason_and_note(entry.note)
+            if reason in MOVED_IN:
+                return say(MOVED_IN[reason])
+            return say("Adjusted: {reason}", reason=reason_in_words(entry.note)[0])
         case EntryKind.EXTENSION:
             if entry.expires_at is None:
-                return "Does not expire"
-            return "Expires sooner" if entry.shortens else "Expires later"
+                return say("Does not expire")
+            return say("Expires sooner" if entry.shortens else "Expires later")
         case EntryKind.DEBT_REPAYMENT:
             return _repayment(entry)
 
@@ -68,15 +88,28 @@ def balance_after(group: Sequence[EntryLine], *, of_grant: bool = False) -> int:
 
 def reason_in_words(note: str | None) -> tuple[str, str]:
     """An adjustment's reason in words, and its note."""
-    reason, _, noted = (note or "").partition(": ")
-    return reason.replace("_", " "), noted
+    reason, own = _reason_and_note(note)
+    words = say(MOVED_IN.get(reason) or reason.replace("_", " ").capitalize())
+    return words[:1].lower() + words[1:], own
+
+
+def _reason_and_note(note: str | None) -> tuple[str, str]:
+    reason, _, own = (note or "").partition(": ")
+    return reason, own
 
 
 def note_in_words(entry: EntryLine) -> str:
     """The note of an entry, without what `entry_in_words` returns already."""
     if entry.kind == EntryKind.DEBT_REPAYMENT or entry.enlarges:
         return ""
-    return reason_in_words(entry.note)[1] if entry.kind == EntryKind.ADJUSTMENT else entry.note or ""
+    if entry.kind == EntryKind.ADJUSTMENT:
+        return _reason_and_note(entry.note)[1]
+    return retelling.retold(entry.note) if entry.fact_id else entry.note or ""
+
+
+def source_note(grant: GrantLine) -> str:
+    """What settling noted when a payment gave the grant."""
+    return retelling.retold(grant.note)
 
 
 def occasion_in_words(entry: EntryLine, hour: str = "") -> str:
@@ -84,9 +117,10 @@ def occasion_in_words(entry: EntryLine, hour: str = "") -> str:
 
     `hour` is when that was, as written on the page.
     """
-    name = entry.class_name or (entry.class_reference and f"class {entry.class_reference}")
+    name = entry.class_name or (entry.class_reference and say("class {name}", name=entry.class_reference))
     parts = [
-        name, hour if name else "", entry.trainer and f"with {entry.trainer}", entry.club and f"at {entry.club}",
+        name, hour if name else "", entry.trainer and say("with {trainer}", trainer=entry.trainer),
+        entry.club and say("at {club}", club=entry.club),
     ]  # fmt: skip
     words = ", ".join(part for part in parts if part)
     return words[:1].upper() + words[1:]
@@ -99,61 +133,54 @@ def entered_later(entry: EntryLine) -> bool:
 
 def _repayment(entry: EntryLine) -> str:
     if entry.counter_grant_id == entry.grant_id:
-        return "Shortfall repaid by the returned sessions"
+        return say("Shortfall repaid by the returned sessions")
     if entry.quantity < 0:
-        return "Shortfall of another grant repaid"
+        return say("Shortfall of another grant repaid")
     if entry.quantity > 0 or entry.shortfall > 0:
-        return "Repayment of a shortfall undone"
-    return "Shortfall repaid by another grant"
+        return say("Repayment of a shortfall undone")
+    return say("Shortfall repaid by another grant")
 
 
 def repayment_in_words(entry: EntryLine) -> str:
     """What a debt repayment means."""
     if entry.counter_grant_id == entry.grant_id:
-        return "The payment of the returned sessions had been reversed, so they repaid what was owed for it."
+        return say("The payment of the returned sessions had been reversed, so they repaid what was owed for it.")
     if entry.quantity < 0:
-        return "Sessions of another grant had been used before they were taken back. These repaid them."
+        return say("Sessions of another grant had been used before they were taken back. These repaid them.")
     if entry.quantity > 0 or entry.shortfall > 0:
-        return "The money of the reversed payment came back, so what another grant had repaid was undone."
-    return "These sessions had been used before they were taken back. Another grant repaid them."
+        return say("The money of the reversed payment came back, so what another grant had repaid was undone.")
+    return say("These sessions had been used before they were taken back. Another grant repaid them.")
 
 
 def fact_in_words(kind: str, cause: str | None) -> str:
     """What a payment fact means: `Paid`, `Refunded`, `The dispute was won`."""
     match FactKind(kind):
         case FactKind.PAID:
-            return "Paid"
+            return say("Paid")
         case FactKind.LINKED:
-            return "Known by a second reference"
+            return say("Known by a second reference")
         case FactKind.REPLACED:
-            return "Billing reference replaced"
+            return say("Billing reference replaced")
         case FactKind.NOTED:
-            return "To look at"
+            return say("To look at")
         case FactKind.DUES_FAILED:
-            return "Owed no more" if cause == CLOSED else "Could not be collected"
+            return say("Owed no more" if cause == CLOSED else "Could not be collected")
         case FactKind.ANNOUNCED:
-            return "Said of its subscription"
+            return say("Said of its subscription")
         case FactKind.CLAIMED:
-            return "A membership's code came with it"
+            return say("A membership's code came with it")
         case FactKind.LINE_REFUNDED:
-            return "Refunded for one of its lines"
+            return say("Refunded for one of its lines")
         case FactKind.REVERSED:
-            words = _what_became(cause)
+            words = _by_family(_REVERSED, cause)
         case FactKind.RESTORED:
-            words = _what_came_back(cause)
+            words = _by_family(_RESTORED, cause)
     return words[0].upper() + words[1:]
 
 
-def _what_became(cause: str | None) -> str:
-    return _CAUSES.get(_family(cause), ("reversed", ""))[0]
-
-
-def _what_came_back(cause: str | None) -> str:
-    return _CAUSES.get(_family(cause), ("", "the money came back"))[1]
-
-
-def _family(cause: str | None) -> str:
-    return (cause or "").partition(":")[0].partition(" ")[0]
+def _by_family(words: Texts, cause: str | None) -> str:
+    family = (cause or "").partition(":")[0].partition(" ")[0]
+    return say(words.get(family) or words[""])
 
 
 def money_moved(kind: str) -> bool:
@@ -167,8 +194,11 @@ def coming_in_words(balance: Balance, day: Callable[[date], str]) -> str:
     if first is None:
         return ""
     if first.sessions == balance.coming:
-        return f"{balance.coming} coming on {day(first.day)}"
-    return f"{balance.coming} coming, next {first.sessions} on {day(first.day)}"
+        return say_n("{n} coming on {day}", "{n} coming on {day}", balance.coming, day=day(first.day))
+    return say_n(
+        "{n} coming, next {first} on {day}", "{n} coming, next {first} on {day}",
+        balance.coming, first=grouped(first.sessions), day=day(first.day),
+    )  # fmt: skip
 
 
 def came_to(grants: Sequence[GrantLine]) -> str:
@@ -176,27 +206,43 @@ def came_to(grants: Sequence[GrantLine]) -> str:
     given = sum(grant.quantity for grant in grants)
     used, expired = sum(grant.used for grant in grants), sum(grant.expired for grant in grants)
     taken = given - used - expired - sum(grant.remaining for grant in grants)
-    parts = [f"{number} {what}" for number, what in ((used, "used"), (expired, "expired"), (taken, "taken")) if number]
-    return f"Of {given} given: {', '.join(parts)}." if parts else ""
+    parts = [
+        *([say_n("{n} used", "{n} used", used)] if used else []),
+        *([say_n("{n} expired", "{n} expired", expired)] if expired else []),
+        *([say_n("{n} taken", "{n} taken", taken)] if taken else []),
+    ]
+    return say("Of {given} given: {parts}.", given=grouped(given), parts=", ".join(parts)) if parts else ""
 
 
 def shortfall_in_words(number: int) -> str:
     """What a shortfall means for the member."""
-    used = "1 session was" if number == 1 else f"{number} sessions were"
-    return f"{used} used before they were taken back; the next grant repays {'it' if number == 1 else 'them'}."
+    return say_n(
+        "{n} session was used before they were taken back; the next grant repays it.",
+        "{n} sessions were used before they were taken back; the next grant repays them.",
+        number,
+    )
 
 
-def grant_states(grant: GrantLine, now: datetime) -> list[str]:
+class State(NamedTuple):
+    """A state of a grant in words."""
+
+    words: str
+    is_bad: bool
+    """The money of its sessions went back."""
+
+
+def grant_states(grant: GrantLine, now: datetime) -> list[State]:
     """The states of a grant at that moment, such as expired, used up, reversed or short; often none."""
     states = []
     if grant.effective_at > now:
-        states.append("coming")
+        states.append(State(say("coming"), False))
     if grant.is_expired:
-        states.append("expired")
+        states.append(State(say("expired"), False))
     elif not grant.remaining and grant.used == grant.quantity:
-        states.append("used up")
+        states.append(State(say("used up"), False))
     if grant.reversed:
-        states.append("reversed" if grant.reversed == grant.quantity else f"{grant.reversed} reversed")
+        is_all, number = grant.reversed == grant.quantity, grant.reversed
+        states.append(State(say("reversed") if is_all else say_n("{n} reversed", "{n} reversed", number), True))
     if grant.shortfall:
-        states.append(f"shortfall {grant.shortfall}")
+        states.append(State(say("shortfall {number}", number=grouped(grant.shortfall)), True))
     return states

@@ -109,6 +109,8 @@ class Row(NamedTuple):
     """Their memberships whose dues are overdue, the longest first."""
     life: Mapping[int, Sequence[str]]
     """By membership, how it stands in words: `Frozen until Jan 16, 2027`."""
+    frozen: frozenset[int]
+    """Their memberships that are frozen now: the first of their words says until when."""
 
 
 class Counts(NamedTuple):
@@ -314,18 +316,15 @@ def rows(session: Session, member_ids: Sequence[int], *, now: datetime) -> Seque
     for one in overdue.of_members(session, member_ids):
         late[one.member_id].append(one)
     known = lives.read(session, [bought.id for one in people.values() for bought in one.memberships])
-    return [
-        Row(
-            people[number],
-            left[number],
-            late[number],
-            {
-                bought.id: known.of(bought.id, bought.club_id).words(
-                    local_day(people[number].clock(now), bought.club.time_zone)
-                )
-                for bought in people[number].memberships
-            },
-        )
-        for number in member_ids
-        if number in people
-    ]
+    found = []
+    for member in (people[number] for number in member_ids if number in people):
+        stands = {
+            bought.id: (
+                known.of(bought.id, bought.club_id), local_day(member.clock(now), bought.club.time_zone)
+            )
+            for bought in member.memberships
+        }  # fmt: skip
+        words = {one: life.words(today) for one, (life, today) in stands.items()}
+        frozen = frozenset(one for one, (life, today) in stands.items() if life.frozen_until(today))
+        found.append(Row(member, left[member.id], late[member.id], words, frozen))
+    return found

@@ -21,6 +21,7 @@ from models.spreadsheet import Cell
 from models.statements import entry_wording, statement
 from models.statements.statement import EntryLine
 from models.wording import day_of
+from runtime.language import in_english, say
 
 UNBOUNDED = 10**9
 MOST = 2000
@@ -68,7 +69,9 @@ class Sheet(NamedTuple):
     def period(self, today: date) -> str:
         """`Nov 1, 2026 to Nov 30, 2026`, or `Everything until Nov 30, 2026`; without a last day, until today."""
         last = day_of(self.last_day or today)
-        return f"{day_of(self.first_day)} to {last}" if self.first_day else f"Everything until {last}"
+        if self.first_day is None:
+            return say("Everything until {last}", last=last)
+        return say("{first} to {last}", first=day_of(self.first_day), last=last)
 
 
 _MOVED = text(f"""
@@ -128,8 +131,9 @@ HEADINGS = (
 )  # fmt: skip
 
 
+@in_english
 def csv(sheet: Sheet) -> Iterator[str]:
-    """It as CSV, a line for each entry; times by ISO 8601 in the club's zone, with their offset."""
+    """It as CSV, a line for each entry, in English; times by ISO 8601 in the club's zone, with their offset."""
     return spreadsheet.pieces(HEADINGS, [[_line(entry, sheet.time_zone) for entry in sheet.entries]])
 
 

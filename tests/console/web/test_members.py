@@ -10,10 +10,14 @@ from flask import Flask
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
+from console.web.languages import spoken
+from models.members import life
 from models.members.memberships import Member, Membership
 from models.members.signing_up import sign_up
 from models.payments.facts import Reversed
 from models.staff.accounts import Role
+from models.wording import day_of
+from runtime.language import speaking
 from tests.console.web.at_the_desk import DAY, now, pay, paying_member, spend
 from tests.console.web.conftest import Browser
 from tests.models.gym import BY, DUES, Gym, paid, tell
@@ -297,3 +301,24 @@ def test_filter_sort_and_count_are_in_the_address(gym: Gym, log_in: LogIn) -> No
     for garbage in ("?club=x&offer=99&state=y&left=z&expiring=0&order=q", "?club=%00"):
         assert page.get(f"/members/{garbage}").status_code == 200
         assert "2 members." in page.text
+
+
+def test_a_freeze_that_keeps_sessions_from_being_used_stands_out_in_every_language(log_in: LogIn, gym: Gym) -> None:
+    today = now().astimezone(CHICAGO).date()
+    now_frozen, frozen_later = paying_member(gym), gym.join("sub_later")
+    for membership, first in ((now_frozen, 0), (frozen_later, 3)):
+        days = {"first": today + timedelta(days=first), "last": today + timedelta(days=9)}
+        life.freeze(gym.session, membership, **days, reason="hurt", by=BY, now=now())
+    gym.session.commit()
+    desk = log_in(Role.DESK)
+    desk.get("/members/")
+    desk.post("/language/", locale="es", next="/members/")
+    with speaking(spoken("es")):
+        until = re.escape(day_of(today + timedelta(days=9)))
+    for path, kinds in (
+        ("/members/", {"warning", "secondary"}),
+        (f"/members/{now_frozen.member_id}", {"warning"}),
+        (f"/members/{frozen_later.member_id}", {"secondary"}),
+    ):
+        desk.get(path)
+        assert set(re.findall(f'text-bg-(\\w+)">[^<]*{until}</span>', desk.page)) == kinds

@@ -97,7 +97,7 @@ def test_in_words_with_the_next_day(session: Session, member: Membership) -> Non
     ]
     assert words == ["88 coming, next 8 on 2023-02-28", "8 coming on 2023-12-31"]
     states = {grant.is_coming: entry_wording.grant_states(grant, PAID) for grant in spins(session, member, PAID)}
-    assert states == {False: [], True: ["coming"]}
+    assert states == {False: [], True: [entry_wording.State("coming", False)]}
 
 
 def test_each_entry_names_the_day_of_its_tranche(session: Session, member: Membership) -> None:

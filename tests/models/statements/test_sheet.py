@@ -2,6 +2,7 @@
 
 import csv
 from datetime import date, timedelta
+from gettext import NullTranslations
 from io import StringIO
 
 import pytest
@@ -15,6 +16,7 @@ from models.members.memberships import Membership
 from models.payments.facts import Reversed
 from models.statements import sheet
 from models.statements.sheet import Moved
+from runtime.language import Language, speaking
 from tests.models.gym import BY, CLASSES, DUES, NOW, PAID_AT, TRAININGS, Gym, expire_all, fresh, paid, tell
 
 DAY = timedelta(days=1)
@@ -85,3 +87,14 @@ def test_as_csv_every_entry_is_a_line_with_its_times_at_the_club(session: Sessio
         "2024-03-31", "-1", "2", "2",
     )  # fmt: skip
     assert last["note"] == "'=1+1"
+
+
+def test_as_csv_it_is_the_same_in_every_language(
+    session: Session, member: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, texts = sheet.of_member(session, member.member, **MARCH), NullTranslations()
+    monkeypatch.setattr(texts, "gettext", "<{}>".format)
+    english = list(sheet.csv(made))
+    with speaking(Language("en_GB", texts)):
+        assert made.period(date(2024, 4, 1)) == "<1 Mar 2024 to 31 Mar 2024>"
+        assert list(sheet.csv(made)) == english
