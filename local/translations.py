@@ -16,7 +16,15 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "console" / "web" / "translations"
 LANGUAGES = ("en_GB", "es")
-_SOURCES = ("models", "console/web", "console/edits.py", "console/rows.py", "console/first_payment.py", "runtime")
+_SOURCES = (
+    "models",
+    "console/web",
+    "console/edits.py",
+    "console/rows.py",
+    "console/first_payment.py",
+    "runtime",
+    "webhooks/processors",
+)
 
 Text = str | tuple[str, ...] | list[str]
 """A text; one that is written with a number has two forms."""

@@ -117,7 +117,7 @@ class Day(DateField):  # type: ignore[misc]
             raise ValueError(say("Write a date, such as 2026-11-30.")) from error
 
 
-FIRST_DAY = (
+FIRST_DAY = noted(
     "Without one, payments from now on count by it. With today's date those of today do, for a change that the payment "
     "provider has billed already."
 )
