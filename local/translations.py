@@ -17,14 +17,9 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "console" / "web" / "translations"
 LANGUAGES = ("en_GB", "es")
 _SOURCES = (
-    "models",
-    "console/web",
-    "console/edits.py",
-    "console/rows.py",
-    "console/first_payment.py",
+    "models", "console/web", "console/edits.py", "console/rows.py", "console/first_payment.py", "webhooks/processors",
     "runtime",
-    "webhooks/processors",
-)
+)  # fmt: skip
 
 Text = str | tuple[str, ...] | list[str]
 """A text; one that is written with a number has two forms."""

@@ -22,7 +22,7 @@ from models.payments import suggestions
 from models.staff.theirs import Kind
 from models.statements import payment_story
 from models.statements.payment_story import PaymentStory
-from runtime.language import noted, say
+from runtime.language import say
 from webhooks.processors.events import Payer
 
 pages = Pages("links", __name__)
@@ -73,13 +73,11 @@ def link(payment_id: int) -> Answer:
     def act() -> tuple[str, str]:
         reference, membership = form.reference.data, database().get(Membership, form.membership.data)
         if membership is None or reference not in waits_for:
-            what, name = (
-                (noted("billing reference"), reference) if membership else (noted("membership"), form.membership.data)
-            )
+            what, name = ("billing reference", reference) if membership else ("membership", form.membership.data)
             raise NotFound(field="membership", what=what, name=name)
         settled = billing.add(membership, story.root.endpoint, reference, shared=form.shared.data)
-        text = say("{reference} is {member}'s.", reference=reference, member=membership.member.name)
-        return f"{text} {settled}".strip(), review_list.back()
+        said = say("{reference} is {member}'s.", reference=reference, member=membership.member.name)
+        return f"{said} {settled}".strip(), review_list.back()
 
     window = {"form": form, "story": story, "payer": payer, "offered": choices, "sought": sought}
     taken = any(memberships.owners(database(), story.root.endpoint, one) for one in waits_for)
@@ -103,13 +101,7 @@ def _suggested(story: PaymentStory, payer: Payer) -> list[Offered]:
         story.root.endpoint, paid.due, paid.currency, (*paid.payer, *paid.billing_references), payer.name, payer.email
     )
     return [
-        Offered(
-            one.membership_id,
-            one.member,
-            one.email,
-            say("{offer} at {club}", offer=one.offer, club=one.club),
-            ", ".join(one.likenesses),
-        )
+        Offered(one.membership_id, one.member, one.email, _at(one.offer, one.club), ", ".join(map(say, one.likenesses)))
         for one in suggestions.suggest(database(), known, limit=OFFERED)
         if bounds.sees(Kind.MEMBERSHIP, one.membership_id)
     ]
@@ -117,8 +109,12 @@ def _suggested(story: PaymentStory, payer: Payer) -> list[Offered]:
 
 def offered(membership: Membership, why: str) -> Offered:
     """A membership to choose, by what it has now."""
-    what = say("{offer} at {club}", offer=membership.plan_at(utc_now()).offer.name, club=membership.club.name)
+    what = _at(membership.plan_at(utc_now()).offer.name, membership.club.name)
     return Offered(membership.id, membership.member.name, membership.member.email, what, why)
+
+
+def _at(offer: str, club: str) -> str:
+    return say("{offer} at {club}", offer=offer, club=club)
 
 
 def searched(sought: str) -> list[Offered]:
