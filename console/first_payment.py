@@ -15,6 +15,7 @@ from models.errors import CheckoutNotMade, NotFound
 from models.members.memberships import Membership
 from models.staff import actions
 from models.staff.actions import Actor
+from runtime.language import noted, say
 from runtime.settings import Endpoint, Settings, SettingsError
 from webhooks.processors import Unavailable, adapter, processor_class
 from webhooks.processors.claiming import Checkout
@@ -69,7 +70,7 @@ def _way(endpoint: Endpoint, of: Wanted) -> Way | None:
     link = _with_query(of.payment_link, field.link.format(code=code, email=quote(of.checkout.email, safe="")))
     snippet = field.snippet.format(code=code)
     can_make = kind.makes_checkout and bool(endpoint.api_key)
-    return Way(endpoint.name, endpoint.processor, field.where, snippet, link, can_make)
+    return Way(endpoint.name, endpoint.processor, say(field.where), snippet, link, can_make)
 
 
 def make_checkout(settings: Settings, of: Wanted, name: str, *, by: Actor, log: Callable[[], Session]) -> str:
@@ -84,7 +85,8 @@ def make_checkout(settings: Settings, of: Wanted, name: str, *, by: Actor, log: 
     try:
         kind = processor_class(endpoint)
         if not kind.makes_checkout:
-            raise Unavailable(f"{endpoint.processor} is not asked for pages; put the code into the field that is shown")
+            text = noted("{processor} is not asked for pages; put the code into the field that is shown")
+            raise Unavailable(say(text, processor=endpoint.processor))
         made = adapter(endpoint).make_checkout(of.checkout)
     except (Unavailable, LookupError, SettingsError) as why:
         raise CheckoutNotMade(endpoint=name, why=str(why).rstrip(".")) from None

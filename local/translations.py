@@ -19,7 +19,7 @@ FOLDER = ROOT / "console" / "web" / "translations"
 LANGUAGES = ("en_GB", "es")
 _SOURCES = (
     "models", "console/web", "console/edits.py", "console/rows.py", "console/first_payment.py", "console/foresight.py",
-    "worker/jobs.py", "runtime",
+    "webhooks/processors", "worker/jobs.py", "runtime",
 )  # fmt: skip
 
 Text = str | tuple[str, ...] | list[str]

@@ -9,14 +9,14 @@ from console.web.forms import Form
 from models.members import memberships, reference_moves
 from models.members.memberships import Membership
 from models.payments import settlement
-from models.wording import counted
+from runtime.language import noted, say_n
 
 REFERENCE_LENGTH = 255
 
 
 def endpoint_field() -> SelectField:
     """The endpoint that a reference belongs to."""
-    where = "Where the processor's webhooks come in."
+    where = noted("Where the processor's webhooks come in.")
     return SelectField("Endpoint", choices=endpoints, validate_choice=False, description=where)
 
 
@@ -56,7 +56,11 @@ def add(membership: Membership, endpoint: str, reference: str, *, shared: bool =
     if not waiting:
         return ""
     settle_waiting()
-    return f"{counted(waiting, 'payment')} that had waited for it {'is' if waiting == 1 else 'are'} settled now."
+    return say_n(
+        "{n} payment that had waited for it is settled now.",
+        "{n} payments that had waited for it are settled now.",
+        waiting,
+    )
 
 
 def settle_waiting() -> None:

@@ -31,6 +31,7 @@ from models.statements import left, statement, why_not
 from models.statements.statement import Balance
 from models.statements.why_not import WhyNot
 from models.wording import sessions_of
+from runtime.language import say
 
 pages = Pages("check_in", __name__, url_prefix="/check-in")
 
@@ -140,7 +141,8 @@ def undo(redemption_id: int) -> Answer:
         answer = redemptions.give_back(database(), redemption_id=found.id, key=form.once, by=actor(), now=utc_now())
         item = database().get_one(Item, found.item_id)
         returned = sessions_of(item.name, sum(draw.quantity for draw in answer.draws))
-        return f"{returned} given back. {left.left(database(), _member_of(found), item, utc_now())}"
+        is_left = left.left(database(), _member_of(found), item, utc_now())
+        return f"{say('{sessions} given back.', sessions=returned)} {is_left}"
 
     return pressed(act, url_for("check_in.start"))
 
@@ -158,7 +160,9 @@ def _hits(sought: str) -> Sequence[Hit]:
 
 def _found_by(found: Found) -> str:
     """The address, and the reference by which the member was found."""
-    return f"{found.email}, {found.reason} on {found.endpoint}" if found.endpoint else found.email
+    if not found.endpoint:
+        return found.email
+    return say("{email}, {reason} on {endpoint}", email=found.email, reason=say(found.reason), endpoint=found.endpoint)
 
 
 def _hit(member_id: int, name: str, details: str) -> Hit:

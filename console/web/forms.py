@@ -45,7 +45,11 @@ class Form(FlaskForm):  # type: ignore[misc]
         """Make the form, its labels, descriptions and choices in the language of the page."""
         super().__init__(*args, **kwargs)
         for field in self:
-            field.label.text, field.description = say(field.label.text), say(field.description)
+            described = field.description
+            field.label.text, field.description = (
+                say(field.label.text),
+                described() if callable(described) else say(described),
+            )
             if field.render_kw:
                 field.render_kw = {
                     name: say(value) if name in _SHOWN else value for name, value in field.render_kw.items()

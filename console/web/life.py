@@ -19,13 +19,14 @@ from models.members.cut_over import CutOver
 from models.members.life import Done, LifeAct, LifeKind
 from models.members.memberships import Membership, MembershipTerms
 from models.payments import living
-from models.wording import counted, day_of
+from models.wording import day_of
+from runtime.language import noted, say, say_n
 
 pages = Pages("life", __name__, url_prefix="/<id:membership_id>")
 
 SHOWN = 6
 """Grants that the message after an act names; the others stand on the member's page."""
-NO_END = "Leave it empty to freeze until further notice."
+NO_END = noted("Leave it empty to freeze until further notice.")
 
 
 class FreezeForm(ActForm):
@@ -71,10 +72,14 @@ def freeze(membership_id: int) -> Answer:
 
     def in_words() -> str:
         days = LifeAct(kind=LifeKind.FREEZE.value, first_day=form.first_day.data, last_day=form.last_day.data).days
-        use = "can be used on these days, too" if membership.club.use_while_frozen else "cannot be used on these days"
-        return f"Frozen {days}. Sessions {use}. {terms.frozen_words(_terms_on(membership, form.first_day.data))}"
+        head = (
+            say("Frozen {days}. Sessions can be used on these days, too.", days=days)
+            if membership.club.use_while_frozen
+            else say("Frozen {days}. Sessions cannot be used on these days.", days=days)
+        )
+        return f"{head} {terms.frozen_words(_terms_on(membership, form.first_day.data))}"
 
-    return _window(membership, form, act, in_words, "Freeze", "Freeze")
+    return _window(membership, form, act, in_words, say("Freeze"), say("Freeze"))
 
 
 @pages.form("/end", Role.MANAGER)
@@ -87,9 +92,8 @@ def end(membership_id: int) -> Answer:
     def act(reason: str, now: datetime) -> Done:
         return life.end(database(), membership, last=form.last_day.data, reason=reason, by=actor(), now=now)
 
-    return _window(
-        membership, form, act, lambda: _ending(membership, form.last_day.data), "End membership", "End membership"
-    )
+    title = say("End membership")
+    return _window(membership, form, act, lambda: _ending(membership, form.last_day.data), title, title)
 
 
 @pages.form("/life/<id:life_id>", Role.MANAGER)
@@ -109,10 +113,10 @@ def change(membership_id: int, life_id: int) -> Answer:
         if is_end:
             return _ending(membership, form.last_day.data)
         now_is = LifeAct(kind=known.kind, first_day=known.first_day, last_day=form.last_day.data).days
-        return f"Frozen {now_is}, instead of {known.days}."
+        return say("Frozen {days}, instead of {before}.", days=now_is, before=known.days)
 
-    title = "Change the last day of the membership" if is_end else "Change the last day of the freeze"
-    return _window(membership, form, act, in_words, title, "Change last day")
+    title = say("Change the last day of the membership") if is_end else say("Change the last day of the freeze")
+    return _window(membership, form, act, in_words, title, say("Change last day"))
 
 
 @pages.form("/life/<id:life_id>/undo", Role.MANAGER)
@@ -125,10 +129,10 @@ def undo(membership_id: int, life_id: int) -> Answer:
         return life.undo(database(), known, reason=reason, by=actor(), now=now)
 
     if known.kind == LifeKind.END:
-        head = f"The membership goes on, as if it had not ended on {day_of(known.last_day)}."
-        return _window(membership, form, act, lambda: head, "Reopen the membership", "Reopen")
-    head = f"As if it had never been frozen {known.days}."
-    return _window(membership, form, act, lambda: head, "Undo the freeze", "Undo freeze")
+        head = say("The membership goes on, as if it had not ended on {day}.", day=day_of(known.last_day))
+        return _window(membership, form, act, lambda: head, say("Reopen the membership"), say("Reopen"))
+    head = say("As if it had never been frozen {days}.", days=known.days)
+    return _window(membership, form, act, lambda: head, say("Undo the freeze"), say("Undo freeze"))
 
 
 @pages.form("/cut-over", Role.MANAGER)
@@ -143,11 +147,11 @@ def cut_over(membership_id: int) -> Answer:
         moment = cutting.beginning_of(membership, day) if day else None
         return cutting.set_cut_over(database(), membership, moment, reason=reason, by=actor(), now=now)
 
-    def said() -> str:
+    def in_words() -> str:
         day = form.credits_from.data
         return cutting.words(cutting.beginning_of(membership, day) if day else None, membership.club.time_zone)
 
-    return _window(membership, form, act, said, "Cut-over", "Set cut-over")
+    return _window(membership, form, act, in_words, say("Cut-over"), say("Set cut-over"))
 
 
 def _today(membership: Membership) -> date:
@@ -155,7 +159,8 @@ def _today(membership: Membership) -> date:
 
 
 def _ending(membership: Membership, last: date) -> str:
-    return f"The last day of the membership is {day_of(last)}. {terms.ended_words(_terms_on(membership, last))}"
+    head = say("The last day of the membership is {day}.", day=day_of(last))
+    return f"{head} {terms.ended_words(_terms_on(membership, last))}"
 
 
 def _terms_on(membership: Membership, day: date) -> MembershipTerms:
@@ -178,9 +183,15 @@ def _window(
         now, how = utc_now(), living.preview if preview else living.apply
         outcome = how(database(), lambda: act(reason, now), now=now, late_credit=late_credit())
         _, moved, waiting = outcome
-        words = [*back_words(outcome.brought_back), *(one.words for one in moved)] or ["No sessions move"]
+        words = [*back_words(outcome.brought_back), *(one.words for one in moved)] or [say("No sessions move")]
         if waiting:
-            words = [f"{counted(waiting, 'payment')} are settled again in the background: look again in a minute"]
+            words = [
+                say_n(
+                    "{n} payment is settled again in the background: look again in a minute",
+                    "{n} payments are settled again in the background: look again in a minute",
+                    waiting,
+                )
+            ]
         return Preview(in_words(), words)
 
     to = url_for("memberships.show", membership_id=membership.id, _anchor="life")

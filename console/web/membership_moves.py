@@ -22,6 +22,7 @@ from models.catalogue.clubs import Club
 from models.errors import PreviewChanged, SppError
 from models.members import club_move, reference_moves
 from models.members.memberships import Membership
+from runtime.language import say
 
 pages = Pages("membership_moves", __name__, url_prefix="/memberships")
 
@@ -85,7 +86,7 @@ def move_club(membership_id: int) -> Answer:
         club, by, now = row(Club, form.club.data), actor(), utc_now()
         words = club_move.move_club(database(), membership, club, reason=form.text("reason"), by=by, now=now)
         form.as_previewed(words)
-        return f"It is at {club.name} now.", url_for("memberships.show", membership_id=membership_id)
+        return say("It is at {club} now.", club=club.name), url_for("memberships.show", membership_id=membership_id)
 
     if answer := form.submitted(act):
         return answer
@@ -105,7 +106,7 @@ def give_up(membership_id: int) -> Answer:
         form.which.data = form.which.choices[0]
     endpoint, _, reference = (form.which.data or "").partition(" ")
     offered = {str(one.membership_id): one for one in _offered(membership, sought, form.into.data)}
-    form.into.choices = [(NOBODY, "Nobody: remove it"), *((one, offered[one].member) for one in offered)]
+    form.into.choices = [(NOBODY, say("Nobody: remove it")), *((one, offered[one].member) for one in offered)]
 
     def into() -> Membership | None:
         return None if form.into.data == NOBODY else row(Membership, chosen_id(form.into.data))
@@ -132,6 +133,6 @@ def _offered(membership: Membership, sought: str, chosen: str | None) -> list[li
     own = [one for one in membership.member.memberships if one.id != membership.id]
     if (picked := database().get(Membership, chosen_id(chosen))) and picked not in own:
         own.insert(0, picked)
-    known = [linking.offered(one, "chosen" if one is picked else "of the same member") for one in own]
+    known = [linking.offered(one, say("chosen") if one is picked else say("of the same member")) for one in own]
     found = [one for one in linking.searched(sought) if one.membership_id != membership.id] if sought else []
     return known + [one for one in found if one.membership_id not in {each.membership_id for each in known}]

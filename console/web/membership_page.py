@@ -22,6 +22,7 @@ from models.members.memberships import BillingReference, EarlierClub, Membership
 from models.payments import reviewing
 from models.staff.actions import MAX_REASON_LENGTH, Action
 from models.statements import dues
+from runtime.language import noted
 
 PAYMENTS = 25
 """On one page."""
@@ -45,7 +46,7 @@ class BillingForm(Form):
     """One more billing reference."""
 
     endpoint = billing.endpoint_field()
-    reference = billing.reference_field(DataRequired("Type the reference as the processor has it."))
+    reference = billing.reference_field(DataRequired(noted("Type the reference as the processor has it.")))
     shared = billing.share_field()
 
 

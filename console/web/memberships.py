@@ -21,6 +21,7 @@ from models.errors import NotChanged, PreviewChanged, SppError
 from models.members import awaiting, overdue, plan_change
 from models.members.memberships import Membership
 from models.staff.actions import MAX_REASON_LENGTH
+from runtime.language import say
 
 pages = Pages("memberships", __name__, url_prefix="/memberships")
 pages.register_blueprint(life.pages)
@@ -73,7 +74,7 @@ def remove(membership_id: int) -> Answer:
     def act() -> str:
         why = request.form.get("reason", "")
         gone = awaiting.remove(database(), membership_id, reason=why, by=actor(), now=utc_now())
-        return f"The membership of {gone.member} is removed."
+        return say("The membership of {member} is removed.", member=gone.member)
 
     return forms.pressed(act, url_for(".await_payment", days=awaiting.REMOVABLE.days))
 
@@ -101,8 +102,8 @@ def add_billing(membership_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         settled = billing.add(membership, form.endpoint.data, form.text("reference"), shared=form.shared.data)
-        text = f"Payments with {form.text('reference')} count for this membership. {settled}".strip()
-        return text, url_for(".show", membership_id=membership_id)
+        text = say("Payments with {reference} count for this membership.", reference=form.text("reference"))
+        return f"{text} {settled}".strip(), url_for(".show", membership_id=membership_id)
 
     return form.submitted(act) or membership_page.page(membership, billing_form=form)
 
@@ -114,7 +115,7 @@ def clear_overdue(membership_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         overdue.clear(database(), membership, reason=form.text("reason"), by=actor(), now=utc_now())
-        return "Its dues are not overdue any more.", url_for(".show", membership_id=membership_id)
+        return say("Its dues are not overdue any more."), url_for(".show", membership_id=membership_id)
 
     return form.submitted(act) or membership_page.page(membership, clear_form=form)
 
@@ -180,7 +181,8 @@ def withdraw_plan(membership_id: int) -> Answer:
         return Preview(done.words, [])
 
     answer, preview = answered(form, planned, url_for(".show", membership_id=membership_id), shown=0)
-    window = {"act_form": form, "preview": preview, "title": "Withdraw the planned change", "verb": "Withdraw change"}
+    names = {"title": say("Withdraw the planned change"), "verb": say("Withdraw change")}
+    window = {"act_form": form, "preview": preview, **names}
     return answer or membership_page.page(membership, "life", **window)
 
 

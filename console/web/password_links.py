@@ -15,10 +15,13 @@ from models.staff import password_links
 from models.staff.accounts import MIN_PASSWORD_LENGTH
 from models.staff.actions import Actor
 from models.staff.logins import UNKNOWN
+from runtime.language import noted, say
 
 pages = Blueprint("password_links", __name__)
 
-ASKED = "If that address has an account, a mail with a link is on its way. The link can be used once, within an hour."
+ASKED = noted(
+    "If that address has an account, a mail with a link is on its way. The link can be used once, within an hour."
+)
 
 
 class AskForm(Form):
@@ -35,7 +38,7 @@ class NewPasswordForm(Form):
     password = PasswordField(
         "New password",
         [InputRequired("Type the new password."), Length(max=1000)],
-        description=f"At least {MIN_PASSWORD_LENGTH} characters.",
+        description=lambda: say("At least {n} characters.", n=MIN_PASSWORD_LENGTH),
         render_kw={"autocomplete": "new-password", "autofocus": True},
     )
     again = PasswordField(
@@ -58,7 +61,7 @@ def ask() -> ResponseReturnValue:
             form.refuse(error)
             return render_template("login/forgot.html", form=form), 429
         way.mail(email, Actor(UNKNOWN, address))
-        flash(ASKED, "info")
+        flash(say(ASKED), "info")
         return redirect(url_for("login.log_in"))
     return render_template("login/forgot.html", form=form), 422 if request.method == "POST" else 200
 
@@ -78,6 +81,7 @@ def set_password(text: str) -> ResponseReturnValue:
             undo()
             form.refuse(error)
         else:
-            flash("Your password is set: log in with it. Wherever you were logged in, you are logged out.", "success")
+            text = say("Your password is set: log in with it. Wherever you were logged in, you are logged out.")
+            flash(text, "success")
             return redirect(url_for("login.log_in"))
     return render_template("login/password.html", form=form, email=email), 422 if request.method == "POST" else 200

@@ -14,6 +14,7 @@ from console.web.login import login_failed
 from models.errors import SppError, WrongLogin, WrongPassword
 from models.staff import logins, second_factor
 from models.staff.accounts import Staff
+from runtime.language import say
 
 pages = Pages("second_factor", __name__, url_prefix="/staff/second-factor")
 
@@ -75,7 +76,7 @@ def turn_off() -> Answer:
     form = TurnOffForm()
     if form.validate_on_submit() and (person := _checked(form)):
         second_factor.turn_off(database(), person, by=actor())
-        flash("You log in with your password alone from now on.", "success")
+        flash(say("You log in with your password alone from now on."), "success")
         return redirect(url_for("start.home"))
     return page("second_factor/off.html", form=form)
 

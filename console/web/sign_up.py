@@ -15,7 +15,6 @@ from console.web.access import Answer, Pages, Role
 from console.web.fields import chosen_id, text_field
 from console.web.forms import OnceForm, page
 from console.web.picks import PicksForm
-from console.web.record import having
 from models.catalogue import on_sale
 from models.catalogue.clubs import Club
 from models.catalogue.tables import Offer, PaymentTerm
@@ -24,7 +23,8 @@ from models.members import signing_up
 from models.members.clocks import make_test_member
 from models.members.lookup import with_email
 from models.members.memberships import Member, Membership
-from runtime.language import say
+from models.wording import joined
+from runtime.language import noted, say
 
 pages = Pages("sign_up", __name__, url_prefix="/sign-up")
 
@@ -64,10 +64,13 @@ class SignUpForm(PicksForm, OnceForm):
     def validate(self, extra_validators: Any = None) -> bool:
         """Also refuse a missing choice, terms other than those shown, and picks against the offer's rules."""
         super().validate(extra_validators)
-        choices = {"a club": self.chosen_club, "an offer": self.chosen_offer, "a payment term": self.chosen_term}
-        for field, (what, choice) in zip((self.club, self.offer, self.term), choices.items(), strict=True):
+        for field, choice, needed in (
+            (self.club, self.chosen_club, noted("Choose a club.")),
+            (self.offer, self.chosen_offer, noted("Choose an offer.")),
+            (self.term, self.chosen_term, noted("Choose a payment term.")),
+        ):
             if choice is None:
-                field.errors = [f"Choose {what}."]
+                field.errors = [say(needed)]
                 break
         if self.chosen_term:
             try:
@@ -93,7 +96,9 @@ class SignUpForm(PicksForm, OnceForm):
             )
         if members and self.known.data != _ids(members) and not self.sent_before():
             self.known.data = _ids(members)
-            raise ValidationError(f"{further(members)} If that is meant, sign up again; if not, correct the address.")
+            raise ValidationError(
+                say("{further} If that is meant, sign up again; if not, correct the address.", further=further(members))
+            )
 
     def validate_who(self, field: RadioField) -> None:
         """Of several with one address, one has to be meant."""
@@ -104,8 +109,10 @@ class SignUpForm(PicksForm, OnceForm):
     def ask_who(self, members: Sequence[Member]) -> None:
         """Offer the members with the address that was typed, and another person."""
         self.known.data = _ids(members)
-        theirs = [(str(one.id), f"{one.name} ({one.id}) gains a further membership") for one in members]
-        self.who.choices = [*theirs, (ANOTHER, "It is another person with the same address")] if members else []
+        gains = noted("{name} ({id}) gains a further membership")
+        theirs = [(str(one.id), say(gains, name=one.name, id=one.id)) for one in members]
+        another = (ANOTHER, say("It is another person with the same address"))
+        self.who.choices = [*theirs, another] if members else []
         if len(members) == 1:
             self.who.data = ANOTHER if self.who.data == ANOTHER else str(members[0].id)
             self.name.data = self.name.data or members[0].name
@@ -119,8 +126,9 @@ class SignUpForm(PicksForm, OnceForm):
 def further(members: Sequence[Member]) -> str:
     """The effect of a sign-up with a known address."""
     if len(members) > 1:
-        return f"{having(members)} this address: choose whose membership it is."
-    return f"{members[0].name} has this address, gains a further membership, and keeps the name."
+        names = joined([f"{one.name} ({one.id})" for one in members])
+        return say("{names} have this address: choose whose membership it is.", names=names)
+    return say("{name} has this address, gains a further membership, and keeps the name.", name=members[0].name)
 
 
 @pages.form("/", Role.DESK)
@@ -160,8 +168,9 @@ def form() -> Answer:
         settled = ""
         if form.text("reference"):
             settled = billing.add(membership, form.endpoint.data, form.text("reference"))
-        text = f"Signed up: {membership.member.name}, {term.offer.name}, {term.name}. {settled}".strip()
-        return text, url_for("memberships.show", membership_id=membership.id)
+        plan = {"offer": term.offer.name, "term": term.name}
+        text = say("Signed up: {member}, {offer}, {term}.", member=membership.member.name, **plan)
+        return f"{text} {settled}".strip(), url_for("memberships.show", membership_id=membership.id)
 
     if club and term and (answer := form.submitted(lambda: act(club, term))):
         return answer

@@ -1,6 +1,7 @@
 """Staff accounts and their roles, and everybody's own password."""
 
 import secrets
+from collections.abc import Callable
 
 from flask import abort, current_app, request, url_for
 from flask_login import current_user
@@ -12,6 +13,7 @@ from console import links
 from console.request import actor, database, utc_now
 from console.web.access import Answer, Pages, Role
 from console.web.fields import Checks, text_field
+from console.web.formats import words
 from console.web.forms import Form, page, pressed
 from console.web.login import begin_session, login_failed
 from models.catalogue.clubs import Club
@@ -20,10 +22,11 @@ from models.errors import WrongLogin, WrongPassword
 from models.staff import accounts, logins, second_factor
 from models.staff.accounts import MIN_PASSWORD_LENGTH, Staff
 from models.staff.tokens import ApiToken
+from runtime.language import Texts, noted, say
 
 pages = Pages("staff", __name__, url_prefix="/staff")
 
-MAY = {
+MAY: Texts = {
     Role.VIEWER: "Viewer: sees members and the catalogue",
     Role.DESK: "Desk: also signs up, redeems and gives back",
     Role.MANAGER: "Manager: also builds offers, approves and extends",
@@ -34,7 +37,11 @@ _MAX_PASSWORD_LENGTH = 1000
 _NEW_PASSWORD = {"autocomplete": "new-password"}
 
 
-def _new_password(description: str = f"At least {MIN_PASSWORD_LENGTH} characters.") -> PasswordField:
+def _at_least() -> str:
+    return say("At least {n} characters.", n=MIN_PASSWORD_LENGTH)
+
+
+def _new_password(description: Callable[[], str] = _at_least) -> PasswordField:
     checks = [InputRequired("Type the new password."), Length(max=_MAX_PASSWORD_LENGTH)]
     return PasswordField("New password", checks, description=description, render_kw=_NEW_PASSWORD)
 
@@ -44,12 +51,14 @@ def _clubs() -> Checks:
     return Checks(
         "Clubs",
         choices=lambda: [(club.id, club.name) for club in database().scalars(known)],
-        description="What the person sees and does is of these clubs. None ticked: all clubs, also those to come.",
+        description=noted(
+            "What the person sees and does is of these clubs. None ticked: all clubs, also those to come."
+        ),
     )
 
 
 def _role() -> SelectField:
-    return SelectField("Role", choices=[SelectChoice(role.value, text) for role, text in MAY.items()])
+    return SelectField("Role", choices=[SelectChoice(str(role), text) for role, text in MAY.items()])
 
 
 class AccountForm(Form):
@@ -60,7 +69,7 @@ class AccountForm(Form):
     role = _role()
     clubs = _clubs()
     password = _new_password(
-        f"At least {MIN_PASSWORD_LENGTH} characters. Hand it over in person; it can be changed after logging in."
+        lambda: f"{_at_least()} {say('Hand it over in person; it can be changed after logging in.')}"
     )
 
 
@@ -108,7 +117,8 @@ def new() -> Answer:
     form, way = AccountForm(), links.of(current_app)
     if way:
         form.password.validators = [Optional(), *form.password.validators[1:]]
-        form.password.description += " Left empty, a mail with a link to choose one goes to the person."
+        left_empty = say("Left empty, a mail with a link to choose one goes to the person.")
+        form.password.description = f"{form.password.description} {left_empty}"
 
     def act() -> tuple[str, str]:
         if way and not form.password.data:
@@ -123,7 +133,7 @@ def new() -> Answer:
             now=utc_now(),
         )
         accounts.bind(database(), person, form.clubs.data, by=actor())
-        return f"{person.name} can log in as {person.email}.", url_for(".overview")
+        return say("{name} can log in as {email}.", name=person.name, email=person.email), url_for(".overview")
 
     return form.submitted(act) or _page("new", form=form)
 
@@ -141,7 +151,7 @@ def change_role(staff_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         accounts.change_role(database(), person, Role(form.role.data), by=actor())
-        return f"{person.name} is {person.role} now.", _back(person)
+        return say("{name} is {role} now.", name=person.name, role=_role_in_words(person)), _back(person)
 
     return form.submitted(act) or _account(person, role_form=form)
 
@@ -153,7 +163,7 @@ def bind(staff_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         accounts.bind(database(), person, form.clubs.data, by=actor())
-        return f"{person.name} sees {_club_names(person)}.", _back(person)
+        return say("{name} sees {clubs}.", name=person.name, clubs=_club_names(person)), _back(person)
 
     return form.submitted(act) or _account(person, clubs_form=form)
 
@@ -165,7 +175,7 @@ def change_password(staff_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         logins.change_password(database(), person, form.password.data, by=actor(), now=utc_now())
-        return f"{person.name} has a new password, and has to log in with it.", _back(person)
+        return say("{name} has a new password, and has to log in with it.", name=person.name), _back(person)
 
     return form.submitted(act) or _account(person, password_form=form)
 
@@ -177,7 +187,8 @@ def remove_second_factor(staff_id: int) -> Answer:
 
     def act() -> str:
         second_factor.turn_off(database(), person, by=actor())
-        return f"{person.name} logs in with the password alone, and can set up a second factor again."
+        text = noted("{name} logs in with the password alone, and can set up a second factor again.")
+        return say(text, name=person.name)
 
     return pressed(act, _back(person))
 
@@ -189,7 +200,7 @@ def invite(staff_id: int) -> Answer:
 
     def act() -> str:
         way.mail(person.email, actor(), invited=True)
-        return f"A link to choose a password is on its way to {person.email}."
+        return say("A link to choose a password is on its way to {email}.", email=person.email)
 
     return pressed(act, _back(person))
 
@@ -201,7 +212,7 @@ def disable(staff_id: int) -> Answer:
 
     def act() -> str:
         accounts.disable(database(), person, by=actor(), now=utc_now())
-        return f"{person.name} cannot log in any more, and is logged out."
+        return say("{name} cannot log in any more, and is logged out.", name=person.name)
 
     return pressed(act, _back(person))
 
@@ -213,7 +224,7 @@ def enable(staff_id: int) -> Answer:
 
     def act() -> str:
         accounts.enable(database(), person, by=actor(), now=utc_now())
-        return f"{person.name} can log in again, as {person.role}."
+        return say("{name} can log in again, as {role}.", name=person.name, role=_role_in_words(person))
 
     return pressed(act, _back(person))
 
@@ -227,7 +238,7 @@ def own_password() -> Answer:
     def act(person: Staff) -> tuple[str, str]:
         logins.change_password(database(), person, form.password.data, by=actor(), now=now)
         begin_session(person)
-        text = "Your password is changed. Wherever else you were logged in, you are logged out."
+        text = say("Your password is changed. Wherever else you were logged in, you are logged out.")
         return text, url_for("start.home")
 
     answer = None
@@ -261,9 +272,13 @@ def _account(person: Staff, **forms: Form) -> Answer:
     return _page("account", person=person, tokens=database().scalar(tokens), **{**given, **forms})
 
 
+def _role_in_words(person: Staff) -> str:
+    return words(person.role).lower()
+
+
 def _club_names(person: Staff) -> str:
     of_these = select(Club.name).where(Club.id.in_(person.club_ids or [])).order_by(func.lower(Club.name))
-    return ", ".join(database().scalars(of_these)) or "all clubs"
+    return ", ".join(database().scalars(of_these)) or say("all clubs")
 
 
 def _mails() -> bool:

@@ -38,7 +38,7 @@ from models.errors import SessionsRefused, SppError
 from models.members.memberships import held_by_term
 from models.staff import actions
 from models.wording import Given, amount, currency_code, minor_units
-from runtime.language import Texts, in_english
+from runtime.language import Texts, in_english, noted, say
 
 pages = Pages("terms", __name__, url_prefix="/<id:offer_id>/terms")
 
@@ -85,7 +85,9 @@ class TermForm(EditForm):
         default=Release.AT_ONCE.value,
         description="When the sessions of one payment can be used. Each release has its own days to expire.",
     )
-    release_times = Times("How many times", description=f"Only for several times: 2 to {MAX_RELEASE_TIMES}.")
+    release_times = Times(
+        "How many times", description=lambda: say("Only for several times: 2 to {most}.", most=MAX_RELEASE_TIMES)
+    )
     frozen_dues = SelectField(
         "Dues while frozen",
         choices=FROZEN_DUES,
@@ -104,7 +106,9 @@ class TermForm(EditForm):
         inputmode="url",
         description="If you have one for these dues: each membership's page shows it with the membership's code.",
     )
-    on_end_days = Times("How many days", description=f"Only for some days: 1 to {MAX_ON_END_DAYS}.")
+    on_end_days = Times(
+        "How many days", description=lambda: say("Only for some days: 1 to {most}.", most=MAX_ON_END_DAYS)
+    )
 
     def refuse(self, error: SppError) -> None:
         """Show an error beside its field; each of several about sessions beside its own number."""
@@ -120,7 +124,9 @@ class TermForm(EditForm):
         valid: bool = super().validate(extra_validators)
         sent = (name for name in request.form if name.startswith(tuple(SESSION_FIELDS)) and name not in self)
         if any(request.form[name].strip() not in ("", "0") for name in sent):
-            self.form_errors.append("A session item was removed from this offer meanwhile: look at the numbers again.")
+            self.form_errors.append(
+                say("A session item was removed from this offer meanwhile: look at the numbers again.")
+            )
         return valid and not self.form_errors
 
 
@@ -137,7 +143,7 @@ def new(offer_id: int) -> Answer:
         actions.log(
             database(), actor(), "add payment term", f"{_named(offer, term)}: {in_english(on_sale.summary)(term)}"
         )
-        return f"{term.name} is added.", _card(offer, term)
+        return say("{name} is added.", name=term.name), _card(offer, term)
 
     return form.submitted(act) or page(offer, "term", form=form, session_fields=SESSION_FIELDS)
 
@@ -170,7 +176,7 @@ def edit(offer_id: int, term_id: int) -> Answer:
             offers.edit_term(database(), term, **_given(form))
             offers.set_buckets(term, _sessions(form, offer))
         log_changes("edit payment term", _named(offer, term), before, _logged(term))
-        return f"{term.name} is saved.", _card(offer, term)
+        return say("{name} is saved.", name=term.name), _card(offer, term)
 
     bought = held_by_term(database(), utc_now()).get(term_id, 0)
     window = {"form": form, "session_fields": SESSION_FIELDS, "term": term, "term_memberships": bought}
@@ -187,14 +193,15 @@ def _logged(term: PaymentTerm) -> dict[str, object]:
 @pages.button("/<id:term_id>/retire", Role.MANAGER)
 def retire(offer_id: int, term_id: int) -> Answer:
     """Take a payment term off sale."""
-    text = "can no longer be bought. Memberships that bought it go on."
+    text = noted("{name} can no longer be bought. Memberships that bought it go on.")
     return _change(offer_id, term_id, lambda term: term.retire(utc_now()), "retire payment term", text)
 
 
 @pages.button("/<id:term_id>/bring-back", Role.MANAGER)
 def bring_back(offer_id: int, term_id: int) -> Answer:
     """Put a payment term back on sale."""
-    return _change(offer_id, term_id, PaymentTerm.bring_back, "bring back payment term", "can be bought again.")
+    text = noted("{name} can be bought again.")
+    return _change(offer_id, term_id, PaymentTerm.bring_back, "bring back payment term", text)
 
 
 def _change(offer_id: int, term_id: int, change: Callable[[PaymentTerm], None], verb: str, text: str) -> Answer:
@@ -204,7 +211,7 @@ def _change(offer_id: int, term_id: int, change: Callable[[PaymentTerm], None], 
     def act() -> str:
         change(term)
         actions.log(database(), actor(), verb, _named(offer, term))
-        return f"{term.name} {text}"
+        return say(text, name=term.name)
 
     return pressed(act, _card(offer, term))
 
@@ -219,10 +226,13 @@ def delete(offer_id: int, term_id: int) -> Answer:
     def act() -> tuple[str, str]:
         actions.log(database(), actor(), "delete payment term", _named(offer, term))
         offers.delete_term(database(), term)
-        return f"{name} is deleted.", url_for("offers.show", offer_id=offer.id)
+        return say("{name} is deleted.", name=name), url_for("offers.show", offer_id=offer.id)
 
-    text = f"The payment term {name} with its session quantities. Only one that was never bought can be deleted."
-    return form.submitted(act) or page(offer, "delete", form=form, title=f"Delete {name}?", text=text)
+    title = say("Delete {name}?", name=name)
+    text = say(
+        "The payment term {name} with its session quantities. Only one that was never bought can be deleted.", name=name
+    )
+    return form.submitted(act) or page(offer, "delete", form=form, title=title, text=text)
 
 
 def _form(offer: Offer, term: PaymentTerm | None = None, **more: Any) -> TermForm:
@@ -241,7 +251,7 @@ def _form(offer: Offer, term: PaymentTerm | None = None, **more: Any) -> TermFor
     form = WithSessions(obj=term, dues=dues, currency=currencies[0], **more)
     form.currency.choices = {code: code for code in [*currencies, *([term.currency] if term else [])]}
     example = amount(89 * 10 ** digits(form.currency.data), form.currency.data)
-    form.dues.description = f"What is paid each time, such as {example}."
+    form.dues.description = say("What is paid each time, such as {example}.", example=example)
     return form
 
 

@@ -12,7 +12,7 @@ from models.database.base import Base, Currency, Id, MinorUnits, one_of
 from models.database.naming import name_given, named_once, unless_in_use
 from models.errors import ClubInUse, NegativeNumber, NotPositive, NumberTooLarge, WrongTimeZone
 from models.wording import counted, currency_code, money
-from runtime.language import ENGLISH, Spoken
+from runtime.language import ENGLISH, Spoken, noted, say
 
 REFUND_FEE_PERCENT, REFUND_FEE_MOST_MINOR = 5, 1000
 """What a new club keeps its refund fees to, unless somebody says otherwise."""
@@ -135,7 +135,7 @@ def create_club(
         apply_announcements=apply_announcements,
         locale=locale.value,
     )
-    with named_once(session, "a club", club.name):
+    with named_once(session, noted("a club"), club.name):
         session.add(club)
     return club
 
@@ -155,9 +155,9 @@ def edit_club(session: Session, club: Club, **changed: Unpack[ClubFields]) -> No
     if club.currency != code:
         session.refresh(club, with_for_update=True)  # a lock: nobody signs up there before this is committed
         if held := _memberships(session, club.id):
-            consequence = f"its currency stays {club.currency}"
+            consequence = say("its currency stays {currency}", currency=club.currency)
             raise ClubInUse(club=club.name, memberships=counted(held, "membership"), consequence=consequence)
-    with named_once(session, "a club", given):
+    with named_once(session, noted("a club"), given):
         club.name, club.time_zone, club.currency = given, zone, code
         club.refund_fee_percent, club.refund_fee_most_minor = percent, most
         club.shortfall_policy = policy.value if policy else club.shortfall_policy
@@ -179,14 +179,16 @@ def delete_club(session: Session, club: Club) -> None:
 
     def refusal() -> ClubInUse:
         held = _memberships(session, club_id)
-        used = counted(held, "membership") if held else "redemptions, or staff accounts that are bound to it"
+        used = counted(held, "membership") if held else say("redemptions, or staff accounts that are bound to it")
         return ClubInUse(club=name, memberships=used, consequence="it cannot be deleted")
 
     with unless_in_use(session, refusal):
         session.delete(club)
         session.flush()  # locks the club: no item begins to list it before this is committed
         if items := session.scalar(_ITEMS, {"club": club_id}):
-            raise ClubInUse(club=name, memberships=f"items ({items})", consequence="it cannot be deleted")
+            raise ClubInUse(
+                club=name, memberships=say("items ({items})", items=items), consequence="it cannot be deleted"
+            )
 
 
 def house_zone(session: Session) -> str:
@@ -204,8 +206,8 @@ def zone_name(typed: str) -> str:
 
 def _check_refund_fee(percent: int, most_minor: int, currency: str) -> None:
     for field, what, value, limit in (
-        ("refund_fee_percent", "The refund fee in percent", percent, MAX_REFUND_FEE_PERCENT),
-        ("refund_fee_most_minor", "The refund fee", most_minor, MAX_REFUND_FEE_MINOR),
+        ("refund_fee_percent", noted("The refund fee in percent"), percent, MAX_REFUND_FEE_PERCENT),
+        ("refund_fee_most_minor", noted("The refund fee"), most_minor, MAX_REFUND_FEE_MINOR),
     ):
         if 0 <= value <= limit:
             continue
@@ -216,7 +218,7 @@ def _check_refund_fee(percent: int, most_minor: int, currency: str) -> None:
 
 
 def _check_grace(days: int) -> None:
-    field, what = "overdue_grace_days", "The number of days"
+    field, what = "overdue_grace_days", noted("The number of days")
     if days < 1:
         raise NotPositive(field=field, what=what, value=days)
     if days > MAX_OVERDUE_GRACE_DAYS:

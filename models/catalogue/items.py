@@ -13,6 +13,7 @@ from models.database.base import Base, Id, one_of
 from models.database.naming import name_given, named_once, unless_in_use
 from models.errors import ClubsMissing, ItemInUse, NotFound, SessionTypeMissing, WrongState
 from models.wording import counted
+from runtime.language import noted, say
 
 
 class ItemKind(StrEnum):
@@ -73,13 +74,13 @@ class Item(Base):
     def retire(self, now: datetime) -> None:
         """Keep it off further offers. Raises WrongState."""
         if self.retired_at is not None:
-            raise WrongState(what=f"Item {self.name!r}", state="retired", verb="retired again")
+            raise WrongState(what=say("Item {item!r}", item=self.name), state="retired", verb="retired again")
         self.retired_at = now
 
     def bring_back(self) -> None:
         """Let it be added to offers again. Raises WrongState."""
         if self.retired_at is None:
-            raise WrongState(what=f"Item {self.name!r}", state="not retired", verb="brought back")
+            raise WrongState(what=say("Item {item!r}", item=self.name), state="not retired", verb="brought back")
         self.retired_at = None
 
 
@@ -92,8 +93,13 @@ class Uses(NamedTuple):
     adjustments: int
 
     def __str__(self) -> str:
-        nouns = ("offer", "membership", "credit grant", "adjustment")
-        return ", ".join(counted(number, noun) for number, noun in zip(self, nouns, strict=True) if number)
+        parts = (
+            self.offers and counted(self.offers, "offer"),
+            self.memberships and counted(self.memberships, "membership"),
+            self.grants and counted(self.grants, "credit grant"),
+            self.adjustments and counted(self.adjustments, "adjustment"),
+        )
+        return ", ".join(part for part in parts if part)
 
 
 _USES = text("""
@@ -115,7 +121,7 @@ def create_item(
     """
     item = Item(name=name_given(name), kind=kind.value, session_type=_type_of(kind, session_type))
     item.club_ids = _clubs_of(session, good_at, club_ids)
-    with named_once(session, "an item", item.name):
+    with named_once(session, noted("an item"), item.name):
         session.add(item)
     return item
 
@@ -136,7 +142,7 @@ def edit_item(
         session.refresh(item, with_for_update=True)  # a lock: nobody begins to use it before this is committed
         if any(used := uses_of(session, item.id)):
             raise ItemInUse(item=item.name, uses=used, advice="its kind and session type stay, make another item")
-    with named_once(session, "an item", given):
+    with named_once(session, noted("an item"), given):
         item.name, (item.kind, item.session_type) = given, wanted
 
 

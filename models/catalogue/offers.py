@@ -27,7 +27,8 @@ from models.errors import (
     TermInUse,
     WrongState,
 )
-from models.wording import counted, currency_code, money
+from models.wording import counted, currency_code, every, money
+from runtime.language import noted, say
 
 MAX_DUES_MINOR = 10**12
 MAX_INTERVAL_COUNT = 120
@@ -46,7 +47,7 @@ def create(session: Session, name: str) -> Offer:
 def rename(session: Session, offer: Offer, name: str) -> None:
     """Change the name of an offer; memberships show the new one. Raises NameMissing, TextTooLong or NameTaken."""
     given = name_given(name)
-    with named_once(session, "an offer", given):
+    with named_once(session, noted("an offer"), given):
         offer.name = given
 
 
@@ -78,7 +79,9 @@ def copy(session: Session, offer: Offer, name: str) -> Offer:
 def delete(session: Session, offer: Offer) -> None:
     """Delete a draft that no membership refers to. Raises WrongState or OfferInUse."""
     if offer.state != OfferState.DRAFT:
-        raise WrongState(what=f"Offer {offer.name!r}", state=offer.state, verb="deleted: only a draft can be")
+        raise WrongState(
+            what=say("Offer {offer!r}", offer=offer.name), state=offer.state, verb="deleted: only a draft can be"
+        )
     offer_id, name = offer.id, offer.name
     with unless_in_use(
         session, lambda: OfferInUse(offer=name, memberships=_memberships(session, "offer_id", offer_id))
@@ -179,7 +182,7 @@ def set_buckets(term: PaymentTerm, wanted: Mapping[SessionBucket, tuple[int, int
 
 
 def _added(session: Session, offer: Offer) -> Offer:
-    with named_once(session, "an offer", offer.name):
+    with named_once(session, noted("an offer"), offer.name):
         session.add(offer)
     return offer
 
@@ -194,10 +197,11 @@ def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
         raise NumberTooLarge(field="dues_minor", what="Dues", value=money(dues, code), limit=limit)
     count = 1 if interval == Interval.ONCE else fields.get("interval_count", 1)
     if count < 1:
-        what = "The number of weeks, months or years between dues"
+        what = noted("The number of weeks, months or years between dues")
         raise NotPositive(field="interval_count", what=what, value=count)
     if count > MAX_INTERVAL_COUNT:
-        raise IntervalTooLong(limit=MAX_INTERVAL_COUNT, interval=interval.value, count=count)
+        most = {"most": every(interval, MAX_INTERVAL_COUNT)}
+        raise IntervalTooLong(limit=MAX_INTERVAL_COUNT, interval=interval.value, count=count, words=most)
     release, on_end = fields.get("release", Release.AT_ONCE), fields.get("on_end", OnEnd.KEEP)
     return {
         "name": name_given(fields["name"]),
@@ -224,7 +228,7 @@ def _link_given(text: str | None) -> str | None:
 
 
 def _kind_of(offer: Offer) -> str:
-    return f"a payment term of {offer.name!r} named"
+    return say("a payment term of {offer!r} named", offer=offer.name)
 
 
 # A membership that changed its plan has bought several payment terms.

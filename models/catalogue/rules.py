@@ -12,7 +12,8 @@ from models.errors import (
     SppError,
     TermCannotBeBought,
 )
-from models.wording import counted
+from models.wording import joined
+from runtime.language import noted, say, say_n
 
 MAX_QUANTITY = 10_000
 MAX_DAYS_TO_EXPIRE = 36_500
@@ -42,22 +43,40 @@ def why_not_buyable(shape: Shape) -> OfferCannotBeBought | None:
     if not shape.terms:
         return OfferCannotBeBought(offer=offer, reason="it has no payment term on sale")
     if len(required) > maximum:
-        reason = f"it requires {counted(len(required), 'session item')} but allows at most {maximum}"
+        reason = say_n(
+            "it requires {n} session item but allows at most {most}",
+            "it requires {n} session items but allows at most {most}",
+            len(required),
+            most=maximum,
+        )
         return OfferCannotBeBought(offer=offer, reason=reason)
     if minimum > len(items) != 1:
-        reason = f"it asks for at least {counted(minimum, 'session item')} but has {len(items)}"
+        reason = say_n(
+            "it asks for at least {n} session item but has {has}",
+            "it asks for at least {n} session items but has {has}",
+            minimum,
+            has=len(items),
+        )
         return OfferCannotBeBought(offer=offer, reason=reason)
     if len(items) == 1 and maximum < 1:
         return OfferCannotBeBought(offer=offer, reason="it includes its one session item but allows at most 0")
     for term, used in shape.terms.items():
         if missing := [name for name in required if name not in used]:
-            reason = f"it gives no sessions of {' and '.join(missing)}, required at sign-up"
-            advice = "set a session quantity, or make the item optional"
-            return TermCannotBeBought(offer=offer, term=term, reason=f"{reason}; {advice}")
+            text = noted(
+                "it gives no sessions of {items}, required at sign-up; set a session quantity, or make the item "
+                "optional"
+            )
+            return TermCannotBeBought(offer=offer, term=term, reason=say(text, items=joined(missing)))
         if minimum > len(used) and len(items) != 1:
-            reason = f"it gives sessions of {counted(len(used), 'session item')}, but at least {minimum} must be picked"
-            advice = "set more session quantities, or lower the minimum"
-            return TermCannotBeBought(offer=offer, term=term, reason=f"{reason}; {advice}")
+            reason = say_n(
+                "it gives sessions of {n} session item, but at least {least} must be picked; set more session "
+                "quantities, or lower the minimum",
+                "it gives sessions of {n} session items, but at least {least} must be picked; set more session "
+                "quantities, or lower the minimum",
+                len(used),
+                least=minimum,
+            )
+            return TermCannotBeBought(offer=offer, term=term, reason=reason)
     return None
 
 
@@ -80,8 +99,8 @@ def bucket_terms_refused(quantity: int, days_to_expire: int) -> dict[str, SppErr
     """The errors of these bucket terms by field name; empty if they are valid."""
     refused: dict[str, SppError] = {}
     for field, what, value, limit in (
-        ("quantity", "Session quantity", quantity, MAX_QUANTITY),
-        ("days_to_expire", "Days to expire", days_to_expire, MAX_DAYS_TO_EXPIRE),
+        ("quantity", noted("Session quantity"), quantity, MAX_QUANTITY),
+        ("days_to_expire", noted("Days to expire"), days_to_expire, MAX_DAYS_TO_EXPIRE),
     ):
         if value < 0:
             refused[field] = NegativeNumber(field=field, what=what, value=value)

@@ -34,14 +34,15 @@ from models.catalogue.terms import (
 )
 from models.database.base import Base, Currency, Id, MinorUnits, one_of
 from models.errors import ItemAlreadyAdded, ItemRetired, NotASessionItem, OfferCannotBeBought, WrongState
+from runtime.language import noted, say
 
 
 class OfferState(StrEnum):
     """Only published offers can be bought."""
 
-    DRAFT = "draft"
-    PUBLISHED = "published"
-    RETIRED = "retired"
+    DRAFT = noted("draft")
+    PUBLISHED = noted("published")
+    RETIRED = noted("retired")
 
 
 class Offer(Base):
@@ -88,8 +89,10 @@ class Offer(Base):
         finally:
             self._is_judged_later = False
         if self.state == OfferState.PUBLISHED and (refusal := self.why_not_buyable):
-            way_out = "To change several things, retire the offer first and put it back on sale afterwards"
-            raise type(refusal)(**refusal.details | {"reason": f"{refusal.details['reason']}. {way_out}"})
+            text = noted(
+                "{reason}. To change several things, retire the offer first and put it back on sale afterwards"
+            )
+            raise type(refusal)(**refusal.details | {"reason": say(text, reason=say(refusal.details["reason"]))})
 
     def set_bucket_limits(self, minimum: int, maximum: int) -> None:
         """Set both. Raises NegativeNumber, MaximumBelowMinimum, NumberTooLarge; on sale, OfferCannotBeBought."""
@@ -135,7 +138,7 @@ class Offer(Base):
     def publish(self) -> None:
         """Put the offer on sale, or back on sale. Raises WrongState, or OfferCannotBeBought with the reason."""
         if self.state == OfferState.PUBLISHED:
-            raise WrongState(what=f"Offer {self.name!r}", state=self.state, verb="published")
+            raise WrongState(what=say("Offer {offer!r}", offer=self.name), state=self.state, verb="published")
         if refusal := self.why_not_buyable:
             raise refusal
         self.state = OfferState.PUBLISHED.value
@@ -143,7 +146,7 @@ class Offer(Base):
     def retire(self) -> None:
         """Take the offer off sale; memberships that bought it go on. Raises WrongState."""
         if self.state != OfferState.PUBLISHED:
-            raise WrongState(what=f"Offer {self.name!r}", state=self.state, verb="retired")
+            raise WrongState(what=say("Offer {offer!r}", offer=self.name), state=self.state, verb="retired")
         self.state = OfferState.RETIRED.value
 
     @property
@@ -237,14 +240,16 @@ class PaymentTerm(Base):
     def retire(self, now: datetime) -> None:
         """Take it off sale. Raises WrongState, or OfferCannotBeBought where the published offer has no other."""
         if self.retired_at is not None:
-            raise WrongState(what=f"Payment term {self.name!r}", state="retired", verb="retired again")
+            raise WrongState(what=say("Payment term {term!r}", term=self.name), state="retired", verb="retired again")
         with self.offer.stays_buyable():
             self.retired_at = now
 
     def bring_back(self) -> None:
         """Put it back on sale. Raises WrongState, or OfferCannotBeBought under this term."""
         if self.retired_at is None:
-            raise WrongState(what=f"Payment term {self.name!r}", state="not retired", verb="brought back")
+            raise WrongState(
+                what=say("Payment term {term!r}", term=self.name), state="not retired", verb="brought back"
+            )
         with self.offer.stays_buyable():
             self.retired_at = None
 

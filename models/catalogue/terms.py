@@ -134,7 +134,7 @@ def release_times(interval: Interval, interval_count: int, release: Release, tim
     if release != Release.TIMES:
         return None
     if times is None or not 2 <= times <= MAX_RELEASE_TIMES:
-        raise ReleaseTimesMissing(most=MAX_RELEASE_TIMES, value="not set" if times is None else times)
+        raise ReleaseTimesMissing(most=MAX_RELEASE_TIMES, value=say("not set") if times is None else times)
     return times
 
 
@@ -143,7 +143,7 @@ def on_end_days(on_end: OnEnd, days: int | None) -> int | None:
     if on_end != OnEnd.DAYS:
         return None
     if days is None or not 1 <= days <= MAX_ON_END_DAYS:
-        raise OnEndDaysMissing(most=MAX_ON_END_DAYS, value="not set" if days is None else days)
+        raise OnEndDaysMissing(most=MAX_ON_END_DAYS, value=say("not set") if days is None else days)
     return days
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models.errors import InvalidEmail, NameMissing, NameTaken, ReferenceUnusable, SppError, TextTooLong
+from runtime.language import noted, say
 
 MAX_NAME_LENGTH = 200
 
@@ -39,7 +40,7 @@ def name_given(text: str, limit: int = MAX_NAME_LENGTH) -> str:
     given = " ".join(visible(text).splitlines()).replace("\t", " ")
     if not given:
         raise NameMissing
-    return _short(given, limit, "name", "The name")
+    return _short(given, limit, "name", noted("The name"))
 
 
 def email_given(text: str, limit: int) -> str:
@@ -47,7 +48,7 @@ def email_given(text: str, limit: int) -> str:
     given = text.strip()
     if not _EMAIL.fullmatch(given) or not given.isprintable():
         raise InvalidEmail(email=text)
-    return _short(given, limit, "email", "The e-mail address")
+    return _short(given, limit, "email", noted("The e-mail address"))
 
 
 def is_reference(value: object) -> bool:
@@ -62,9 +63,10 @@ def reference_given(text: str) -> str:
         return given
     wrong = next((one for one in given if not "!" <= one <= "~"), None)
     if wrong is None:
-        raise ReferenceUnusable(why=f"it has {len(given)} characters")
+        raise ReferenceUnusable(why=say("it has {n} characters", n=len(given)))
     shown = f"{wrong!r} " if wrong.isprintable() and not wrong.isspace() else ""
-    raise ReferenceUnusable(why=f"it contains {shown}(U+{ord(wrong):04X}, {name(wrong, 'a control character')})")
+    which = f"{shown}(U+{ord(wrong):04X}, {name(wrong, say('a control character'))})"
+    raise ReferenceUnusable(why=say("it contains {which}", which=which))
 
 
 def _short(text: str, limit: int, field: str, what: str) -> str:

@@ -103,7 +103,7 @@ class NotAnAmount(SppError, field="dues_minor"):
 
 
 class IntervalTooLong(SppError, field="interval_count"):
-    """Dues can fall due every {limit} {interval}s at most (it is every {count})."""
+    """Dues can fall due {most} at most (it is every {count})."""
 
 
 class PaymentLinkUnusable(SppError, field="payment_link"):

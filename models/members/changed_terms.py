@@ -10,6 +10,7 @@ from models.catalogue.tables import PaymentTerm
 from models.catalogue.terms import (
     FROZEN_DUES,
     RULES,
+    Partial,
     TermRules,
     gives,
     on_end_words,
@@ -20,7 +21,8 @@ from models.catalogue.terms import (
     summary,
 )
 from models.members.memberships import Membership, MembershipTerms
-from models.wording import Given, counted, day_of, joined, lasting, price, sessions_of
+from models.wording import Given, day_of, joined, lasting, price, sessions_named, sessions_of
+from runtime.language import Texts, grouped, say, say_n
 
 
 class Compared(NamedTuple):
@@ -42,15 +44,18 @@ class Compared(NamedTuple):
     def difference(self) -> str:
         """`2 more sessions; 45 days instead of 30 days`."""
         if self.current is None:
-            return "Not in the offer any more"
+            return say("Not in the offer any more")
         if self.pinned is None:
-            return "Not picked"
+            return say("Not picked")
         parts = []
-        if more := self.current.quantity - self.pinned.quantity:
-            parts.append(counted(abs(more), f"{'more' if more > 0 else 'fewer'} session"))
+        if (more := self.current.quantity - self.pinned.quantity) > 0:
+            parts.append(say_n("{n} more session", "{n} more sessions", more))
+        elif more:
+            parts.append(say_n("{n} fewer session", "{n} fewer sessions", -more))
         if self.pinned.quantity and self.current.quantity and self.current.days_to_expire != self.pinned.days_to_expire:
-            parts.append(f"{lasting(self.current.days_to_expire)} instead of {lasting(self.pinned.days_to_expire)}")
-        return "; ".join(parts) or "The same"
+            now, before = lasting(self.current.days_to_expire), lasting(self.pinned.days_to_expire)
+            parts.append(say("{now} instead of {before}", now=now, before=before))
+        return "; ".join(parts) or say("The same")
 
 
 class ComparedRule(NamedTuple):
@@ -68,7 +73,7 @@ class ComparedRule(NamedTuple):
     @property
     def difference(self) -> str:
         """`Changed`, or `The same`."""
-        return "Changed" if self.differs else "The same"
+        return say("Changed") if self.differs else say("The same")
 
 
 def pinned(terms: MembershipTerms) -> dict[int, Given]:
@@ -90,15 +95,18 @@ def compare(pinned: Mapping[int, Given], current: Mapping[int, Given]) -> list[C
     return sorted(lines, key=lambda line: (line.pinned is None, line.item))
 
 
+_PARTIALS: Texts = {Partial.PROPORTIONAL: "Proportional", Partial.FULL: "Full", Partial.NONE: "None"}
+
+
 def compare_rules(pinned: TermRules, current: TermRules, currency: str) -> list[ComparedRule]:
     """Dues, release and part payments of both."""
     prices = [price(one.dues_minor, currency, one.interval, one.interval_count) for one in (pinned, current)]
     return [
-        ComparedRule("Dues", *prices),
-        ComparedRule("Release", release_words(pinned), release_words(current)),
-        ComparedRule("Part payments", pinned.partial.capitalize(), current.partial.capitalize()),
-        ComparedRule("Dues while frozen", *(FROZEN_DUES[one.frozen_dues] for one in (pinned, current))),
-        ComparedRule("When it ends", on_end_words(pinned), on_end_words(current)),
+        ComparedRule(say("Dues"), *prices),
+        ComparedRule(say("Release"), release_words(pinned), release_words(current)),
+        ComparedRule(say("Part payments"), *(say(_PARTIALS[one.partial]) for one in (pinned, current))),
+        ComparedRule(say("Dues while frozen"), *(say(FROZEN_DUES[one.frozen_dues]) for one in (pinned, current))),
+        ComparedRule(say("When it ends"), on_end_words(pinned), on_end_words(current)),
     ]
 
 
@@ -114,8 +122,9 @@ def ahead(membership: Membership, now: datetime) -> list[str]:
     zone, currency = membership.club.time_zone, membership.currency
     in_force, later = membership.terms_at(now), [one for one in membership.terms_over_time if one.since > now]
     sentences = [summary(one, currency, pinned(one).values()) for one in (in_force, *later)]
-    days = [f"From {day_of(local_day(one.since, zone))}: " for one in later]
-    return [sentences[0], *(day + sentence for day, sentence in zip(days, sentences[1:], strict=True))]
+    days = [day_of(local_day(one.since, zone)) for one in later]
+    planned = zip(days, sentences[1:], strict=True)
+    return [sentences[0], *(say("From {day}: {sentence}", day=day, sentence=sentence) for day, sentence in planned)]
 
 
 def change_in_words(
@@ -127,27 +136,38 @@ def change_in_words(
     then keep 8 Class sessions.`
     """
     before, after = ({part.item: part for part in parts if part.quantity} for parts in (had, gets))
-    parts = [gives(new, part) + _beside(old, before.get(item), new, part) for item, part in after.items()]
+    parts = [_beside(old, before.get(item), new, part) for item, part in after.items()]
     parts += [
-        f"no {sessions_of(item, 0).removeprefix('0 ')} instead of {part.quantity:,}"
+        say("no {sessions} instead of {before}", sessions=sessions_named(item), before=grouped(part.quantity))
         for item, part in before.items()
         if item not in after
     ]
-    kept = joined([sessions_of(part.item, part.quantity) + released_when(old) for part in before.values()]) or "none"
-    start = f"From {day_of(day)}" if day else "From now on"
-    given = joined(parts, apart=True) or "no sessions"
+    kept = [sessions_of(part.item, part.quantity) + released_when(old) for part in before.values()]
+    values = {
+        "payment": payment(new, currency),
+        "given": joined(parts, apart=True) or say("no sessions"),
+        "kept": joined(kept) or say("none"),
+    }
     said = (
-        f"{start}, {payment(new, currency)} gives {given}; payments made before {'then' if day else 'now'} keep {kept}."
+        say(
+            "From {day}, {payment} gives {given}; payments made before then keep {kept}.",
+            day=day_of(day),
+            **values,
+        )
+        if day
+        else say("From now on, {payment} gives {given}; payments made before now keep {kept}.", **values)
     )
-    prices = [price(one.dues_minor, currency, one.interval, one.interval_count) for one in (new, old)]
-    return said if prices[0] == prices[1] else f"{said} Dues are {prices[0]} instead of {prices[1]}."
+    now, then = (price(one.dues_minor, currency, one.interval, one.interval_count) for one in (new, old))
+    return said if now == then else f"{said} {say('Dues are {now} instead of {before}.', now=now, before=then)}"
 
 
 def _beside(old: TermRules, had: Given | None, new: TermRules, gets: Given) -> str:
-    """What an item gave before, to follow what it will give."""
+    """What an item will give, beside what it gave before."""
+    sessions = gives(new, gets)
     if had is None:
-        return " instead of none"
+        return say("{sessions} instead of none", sessions=sessions)
     same = released(old, had.days_to_expire) == released(new, gets.days_to_expire)
     if same and had.quantity == gets.quantity:
-        return " as now"
-    return f" instead of {had.quantity:,}{'' if same else released(old, had.days_to_expire)}"
+        return say("{sessions} as now", sessions=sessions)
+    before = grouped(had.quantity) + ("" if same else released(old, had.days_to_expire))
+    return say("{sessions} instead of {before}", sessions=sessions, before=before)

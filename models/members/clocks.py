@@ -17,7 +17,8 @@ from models.errors import PaidLive, WrongState
 from models.members.memberships import Member, lock_member
 from models.staff import actions
 from models.staff.actions import Actor
-from models.wording import counted, day_of
+from models.wording import day_of
+from runtime.language import say, say_n
 from runtime.settings import Endpoint
 
 _LIVE = text("""
@@ -42,7 +43,7 @@ def make_test_member(session: Session, member: Member, endpoints: Iterable[Endpo
     """
     member = lock_member(session, member.id, alone=True)
     if member.is_test:
-        raise WrongState(what=f"Member {member.id}", state="a test member already", verb="made one")
+        raise WrongState(what=say("Member {member}", member=member.id), state="a test member already", verb="made one")
     test = array(endpoint.name for endpoint in endpoints if endpoint.mode == "test")
     if live := session.scalar(_LIVE, {"member": member.id, "test": test}):
         raise PaidLive(endpoint=live)
@@ -60,10 +61,15 @@ def clock_of(session: Session, member_id: int, now: datetime) -> datetime:
 def words(member: Member, now: datetime) -> str:
     """How a test member's clock stands, by its club's day: `Test member: its clock is 31 days ahead (Dec 31, 2026)`."""
     if not member.clock_ahead:
-        return "Test member: its clock has not been set forward"
+        return say("Test member: its clock has not been set forward")
     zone = next((one.club.time_zone for one in member.memberships), "UTC")
     today = local_day(member.clock(now), zone)
-    return f"Test member: its clock is {counted(member.clock_ahead.days, 'day')} ahead ({day_of(today)})"
+    return say_n(
+        "Test member: its clock is {n} day ahead ({day})",
+        "Test member: its clock is {n} days ahead ({day})",
+        member.clock_ahead.days,
+        day=day_of(today),
+    )
 
 
 _FURTHEST = text("SELECT coalesce(max(clock_ahead), '0') FROM members WHERE is_test")

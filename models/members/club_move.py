@@ -15,9 +15,9 @@ from models.errors import SameClub, WrongCurrency
 from models.members.memberships import EarlierClub, Membership, lock_member
 from models.staff import actions
 from models.staff.actions import Actor
-from models.wording import counted
+from runtime.language import Texts, say, say_n
 
-_SHORTFALLS = {
+_SHORTFALLS: Texts = {
     ShortfallPolicy.REPAY: "the next sessions of the item repay them",
     ShortfallPolicy.FORGIVE: "the club forgives them",
 }
@@ -35,13 +35,24 @@ def preview(session: Session, membership: Membership, club: Club) -> str:
         raise WrongCurrency(
             field="club_id", term_currency=membership.currency, club=club.name, club_currency=club.currency
         )
-    left = counted(session.scalars(_GRANTS, {"membership": membership.id}).one(), "grant")
-    return (
-        f"Payments made from now on count by the days of {club.name}. If such a payment is reversed after its sessions "
-        f"were used, {_SHORTFALLS[ShortfallPolicy(club.shortfall_policy)]}. Payments made before, also those that "
-        f"arrive later, keep the days and rules of {before.name}: "
-        f"{left} with sessions left {'keeps its' if left.startswith('1 ') else 'keep their'} last day. "
-        "Terms and billing references stay."
+    return " ".join(
+        (
+            say(
+                "Payments made from now on count by the days of {club}. If such a payment is reversed after its "
+                "sessions were used, {consequence}.",
+                club=club.name,
+                consequence=say(_SHORTFALLS[club.shortfall_policy]),
+            ),
+            say_n(
+                "Payments made before, also those that arrive later, keep the days and rules of {club}: {n} grant with "
+                "sessions left keeps its last day.",
+                "Payments made before, also those that arrive later, keep the days and rules of {club}: {n} grants "
+                "with sessions left keep their last day.",
+                session.scalars(_GRANTS, {"membership": membership.id}).one(),
+                club=before.name,
+            ),
+            say("Terms and billing references stay."),
+        )
     )
 
 

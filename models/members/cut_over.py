@@ -18,6 +18,7 @@ from models.members.memberships import Membership, lock_member
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import day_of
+from runtime.language import say
 
 MAX_YEARS = 5
 
@@ -69,10 +70,17 @@ def logged(credits_from: datetime | None) -> str:
 def words(credits_from: datetime | None, time_zone: str) -> str:
     """The cut-over in words for people, by the club's clock."""
     if credits_from is None:
-        return "Every payment gives its sessions, whenever it was paid."
+        return say("Every payment gives its sessions, whenever it was paid.")
     local = credits_from.astimezone(ZoneInfo(time_zone))
-    clock = "" if local.time() == time.min else f"{local:%H:%M} on "
-    return (
-        f"What was paid before {clock}{day_of(local.date())} gives no sessions: an earlier system has given them. "
-        "Money of it that goes back stands in review."
+    if local.time() == time.min:
+        return say(
+            "What was paid before {day} gives no sessions: an earlier system has given them. Money of it that goes "
+            "back stands in review.",
+            day=day_of(local.date()),
+        )
+    return say(
+        "What was paid before {time} on {day} gives no sessions: an earlier system has given them. Money of it that "
+        "goes back stands in review.",
+        time=f"{local:%H:%M}",
+        day=day_of(local.date()),
     )

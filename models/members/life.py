@@ -34,7 +34,7 @@ from models.members.memberships import Membership, lock_member
 from models.staff import actions
 from models.staff.actions import Action, Actor
 from models.wording import day_of
-from runtime.language import Texts
+from runtime.language import Texts, in_english, noted, say
 
 MAX_FREEZE, MAX_CLOSURE, MAX_YEARS = timedelta(days=3 * 366), timedelta(days=366), 5
 
@@ -57,6 +57,15 @@ class Scope(StrEnum):
 
 SCOPES: Texts = {Scope.CLASS: "Classes", Scope.PERSONAL_TRAINING: "Personal training", Scope.ALL: "All sessions"}
 """Each as people call it."""
+
+_DONE: Texts = {LifeKind.FREEZE: "Frozen", LifeKind.CLOSURE: "Closed for {scope}", LifeKind.END: "Ended"}
+_CHANGED: Texts = {
+    LifeKind.FREEZE: "Freeze changed",
+    LifeKind.CLOSURE: "Closure changed",
+    LifeKind.END: "End changed",
+}
+_UNDONE: Texts = {LifeKind.FREEZE: "Freeze undone", LifeKind.CLOSURE: "Closure undone", LifeKind.END: "Reopened"}
+_THIS: Texts = {LifeKind.FREEZE: "This freeze", LifeKind.CLOSURE: "This closure", LifeKind.END: "This end"}
 
 
 class LifeAct(Base):
@@ -102,28 +111,25 @@ class LifeAct(Base):
     @property
     def what(self) -> str:
         """What was done, in words: `Frozen`, `Freeze changed`, `Reopened`, `Closed for classes`."""
-        noun = self.kind.capitalize()
         if self.undone:
-            return "Reopened" if self.kind == LifeKind.END else f"{noun} undone"
+            return say(_UNDONE[self.kind])
         if self.replaces:
-            return f"{noun} changed"
-        return {
-            LifeKind.FREEZE: "Frozen",
-            LifeKind.END: "Ended",
-            LifeKind.CLOSURE: f"Closed for {SCOPES[Scope(self.scope or Scope.ALL)].lower()}",
-        }[LifeKind(self.kind)]
+            return say(_CHANGED[self.kind])
+        return say(_DONE[self.kind], scope=say(SCOPES[self.scope or Scope.ALL]).lower())
 
     @property
     def days(self) -> str:
         """Its days in words: `from Jan 7 to Jan 16, 2026`."""
         if self.kind == LifeKind.END:
-            return f"last day {day_of(self.last_day)}"
-        return f"from {day_of(self.first_day)} {f'to {day_of(self.last_day)}' if self.last_day else 'on'}"
+            return say("last day {day}", day=day_of(self.last_day))
+        if self.last_day is None:
+            return say("from {day} on", day=day_of(self.first_day))
+        return say("from {first} to {last}", first=day_of(self.first_day), last=day_of(self.last_day))
 
 
 def until_words(last: date) -> str:
     """Until when a freeze lasts: `Jan 16, 2026`, or `further notice`."""
-    return "further notice" if last == OPEN else day_of(last)
+    return say("further notice") if last == OPEN else day_of(last)
 
 
 _LATER = aliased(LifeAct)
@@ -217,8 +223,8 @@ def _replace(
 ) -> Done:
     locks.change(session)
     if act.undone or session.scalar(select(exists().where(LifeAct.replaces == act.id))):
-        done = {"change": "changed", "undo": "undone"}[verb]
-        raise WrongState(what=f"This {act.kind}", state="changed or undone by now", verb=done)
+        done = {"change": noted("changed"), "undo": noted("undone")}[verb]
+        raise WrongState(what=_THIS[act.kind], state="changed or undone by now", verb=done)
     version.kind, version.membership_id, version.club_id = act.kind, act.membership_id, act.club_id
     version.scope, version.replaces = act.scope, act.id
     return _record(session, version, f"{verb} {act.kind}", reason, by, now)
@@ -233,7 +239,8 @@ def _record(session: Session, act: LifeAct, verb: str, reason: str, by: Actor, n
         check_days(act, local_day(now, club.time_zone), began)
     locks.change(session)
     member_id = lock_member(session, owner.member_id).id if isinstance(owner, Membership) else None
-    act.action_id = actions.log(session, by, verb, f"{whose}, {act.days}", member_id=member_id, reason=reason)
+    days = in_english(lambda: act.days)()
+    act.action_id = actions.log(session, by, verb, f"{whose}, {days}", member_id=member_id, reason=reason)
     session.add(act)
     session.flush()
     if act.club_id:
@@ -264,9 +271,10 @@ def check_days(act: LifeAct, today: date, began: date | None = None) -> None:
         return
     if last < first:
         raise DaysBackwards(first=first, last=last)
-    limit, words = (MAX_CLOSURE, "a year") if act.kind == LifeKind.CLOSURE else (MAX_FREEZE, "three years")
-    if last - first >= limit:
-        raise TooLong(what=f"A {act.kind}", first=first, last=last, limit=words)
+    if act.kind == LifeKind.CLOSURE and last - first >= MAX_CLOSURE:
+        raise TooLong(what="A closure", first=first, last=last, limit=say("a year"))
+    if last - first >= MAX_FREEZE:
+        raise TooLong(what="A freeze", first=first, last=last, limit=say("three years"))
 
 
 _FIRST = text("""

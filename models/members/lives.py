@@ -13,6 +13,7 @@ from models.catalogue.days import OPEN, DayRange, merged
 from models.database.arrays import array
 from models.members.life import LifeKind, until_words
 from models.wording import day_of
+from runtime.language import say
 
 
 class Life(NamedTuple):
@@ -42,11 +43,14 @@ class Life(NamedTuple):
         if run := self.frozen_days(today):
             first, last = run
             if first <= today:
-                words.append(f"Frozen until {until_words(last)}")
+                words.append(say("Frozen until {until}", until=until_words(last)))
+            elif last == OPEN:
+                words.append(say("Frozen from {day} on", day=day_of(first)))
             else:
-                words.append(f"Frozen from {day_of(first)} {'on' if last == OPEN else f'to {day_of(last)}'}")
+                words.append(say("Frozen from {first} to {last}", first=day_of(first), last=day_of(last)))
         if self.ended:
-            words.append(f"{'Ends' if self.ended >= today else 'Ended'} on {day_of(self.ended)}")
+            is_over, day = self.ended < today, day_of(self.ended)
+            words.append(say("Ended on {day}", day=day) if is_over else say("Ends on {day}", day=day))
         return words
 
 

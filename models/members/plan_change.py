@@ -25,6 +25,7 @@ from models.members.signing_up import chosen_buckets, pinned
 from models.staff import actions
 from models.staff.actions import Actor
 from models.wording import day_of
+from runtime.language import noted, say
 
 
 class Change(NamedTuple):
@@ -50,7 +51,8 @@ class Change(NamedTuple):
         if later is None:
             return said
         then = day_of(local_day(later.since, self.membership.club.time_zone))
-        return f"{said} From {then}, the planned change to {_plan(later.term)} takes over."
+        more = say("From {day}, the planned change to {plan} takes over.", day=then, plan=_plan(later.term))
+        return f"{said} {more}"
 
 
 def preview(
@@ -67,7 +69,7 @@ def preview(
     if term.currency != membership.currency:
         raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=membership.currency)
     if not term.is_on_sale and all(version.payment_term_id != term.id for version in membership.versions):
-        what = f"Payment term {term.name!r} of {term.offer.name!r}"
+        what = say("Payment term {term!r} of {offer!r}", term=term.name, offer=term.offer.name)
         raise WrongState(field="payment_term_id", what=what, state="not on sale", verb="chosen")
     before = membership.terms_at(start)
     buckets = chosen_buckets(term, [pin.item for pin in before.pinned] if picks is None else picks)
@@ -107,7 +109,8 @@ class Withdrawal(NamedTuple):
         """What it means, for the person who decides."""
         day = day_of(local_day(self.planned.since, self.membership.club.time_zone))
         planned, stays = _plan(self.planned.term), _plan(self.stays.term)
-        return f"The change to {planned} planned for {day} is withdrawn: {stays} goes on."
+        text = noted("The change to {planned} planned for {day} is withdrawn: {stays} goes on.")
+        return say(text, planned=planned, day=day, stays=stays)
 
 
 def preview_withdrawal(membership: Membership, *, since: date, now: datetime) -> Withdrawal:
@@ -119,7 +122,8 @@ def preview_withdrawal(membership: Membership, *, since: date, now: datetime) ->
     for before, planned in pairwise(membership.terms_over_time):
         if planned.since > now and local_day(planned.since, membership.club.time_zone) == since:
             return Withdrawal(membership, planned, before)
-    raise NotFound(field="since", what=f"planned change of membership {membership.id} on", name=day_of(since))
+    what = say("planned change of membership {membership} on", membership=membership.id)
+    raise NotFound(field="since", what=what, name=day_of(since))
 
 
 def withdraw(

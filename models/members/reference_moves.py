@@ -22,7 +22,8 @@ from models.members.memberships import (
 from models.members.settling_again import payments_of
 from models.staff import actions
 from models.staff.actions import Actor
-from models.wording import counted
+from models.wording import joined
+from runtime.language import say, say_n
 
 _MATCHED = text(f"""
     SELECT count(*) FROM (
@@ -62,26 +63,44 @@ def preview(
     keys = {"endpoint": endpoint, "reference": reference}
     having = owners(session, endpoint, reference)
     if membership.id not in having:
-        raise NotFound(field="reference", what=f"billing reference of membership {membership.id}:", name=reference)
+        raise NotFound(
+            field="reference",
+            what=say("billing reference of membership {membership}:", membership=membership.id),
+            name=reference,
+        )
     if into is not None and into.id == membership.id:
         raise SameMembership(membership=into.id)
     matched = session.scalars(_MATCHED, {**keys, "membership": membership.id}).one()
     waits = waiting(session, endpoint, reference)
     after = sorted({one for one in having if one != membership.id} | ({into.id} if into else set()))
     if not after:
-        comes = "Payments to come with it wait in review until a membership has it."
+        comes = say("Payments to come with it wait in review until a membership has it.")
     elif len(after) == 1:
-        comes = f"Payments to come with it count for membership {after[0]}."
+        comes = say("Payments to come with it count for membership {membership}.", membership=after[0])
     else:
-        comes = f"Payments to come with it are divided equally between memberships {' and '.join(map(str, after))}."
+        theirs = joined([str(one) for one in after])
+        comes = say(
+            "Payments to come with it are divided equally between memberships {memberships}.", memberships=theirs
+        )
     parts = [comes]
     if matched:
-        stay = "stays" if matched == 1 else "stay"
-        parts.append(f"{counted(matched, 'payment')} that it has matched {stay} with membership {membership.id}.")
+        stays = say_n(
+            "{n} payment that it has matched stays with membership {membership}.",
+            "{n} payments that it has matched stay with membership {membership}.",
+            matched,
+            membership=membership.id,
+        )
+        parts.append(stays)
     else:
-        parts.append("It has matched no payment yet.")
+        parts.append(say("It has matched no payment yet."))
     if waits and after:
-        parts.append(f"{counted(waits, 'payment')} that {'waits' if waits == 1 else 'wait'} for it will be matched.")
+        parts.append(
+            say_n(
+                "{n} payment that waits for it will be matched.",
+                "{n} payments that wait for it will be matched.",
+                waits,
+            )
+        )
     return " ".join(parts)
 
 

@@ -15,21 +15,22 @@ from models.members.lookup import id_given
 from models.members.memberships import WITH_PLANS, Member, Membership
 from models.staff import theirs
 from models.staff.theirs import Clubs
+from runtime.language import noted
 
 
 class Reason(StrEnum):
     """Why a member was found, the surest first."""
 
-    ID = "id"
+    ID = noted("id")
     """Of the member, or of one that was merged into it."""
-    CODE = "code"
+    CODE = noted("code")
     """Of one of their memberships."""
-    BILLING_REFERENCE = "billing reference"
-    PAYMENT = "payment"
-    REDEMPTION = "redemption"
+    BILLING_REFERENCE = noted("billing reference")
+    PAYMENT = noted("payment")
+    REDEMPTION = noted("redemption")
     """Its idempotency key, or that of its return."""
-    EMAIL = "e-mail"
-    NAME = "name"
+    EMAIL = noted("e-mail")
+    NAME = noted("name")
 
 
 _BOUGHT = selectinload(Member.memberships).options(WITH_PLANS, joinedload(Membership.club))

@@ -31,6 +31,8 @@ from models.members.lookup import the_one, with_email
 from models.members.memberships import MAX_EMAIL_LENGTH, Member, Membership, MembershipTerms, PinnedTerms, lock_member
 from models.staff import actions
 from models.staff.actions import Actor
+from models.wording import joined
+from runtime.language import say
 
 
 def chosen_buckets(term: PaymentTerm, picks: Sequence[Item]) -> list[SessionBucket]:
@@ -48,7 +50,7 @@ def chosen_buckets(term: PaymentTerm, picks: Sequence[Item]) -> list[SessionBuck
     chosen = {}
     for item in picks:
         if item.id not in by_item:
-            offered = ", ".join(bucket.item.name for bucket in used) or "none"
+            offered = ", ".join(bucket.item.name for bucket in used) or say("none")
             raise PickNotOffered(item=item.name, offer=offer.name, offered=offered)
         if by_item[item.id] not in used:
             raise PickGivesNothing(item=item.name, term=term.name)
@@ -57,7 +59,7 @@ def chosen_buckets(term: PaymentTerm, picks: Sequence[Item]) -> list[SessionBuck
         return used
     missing = [bucket.item.name for bucket in offer.buckets if bucket.required and bucket.item_id not in chosen]
     if missing:
-        raise PicksMissing(offer=offer.name, items=" and ".join(missing))
+        raise PicksMissing(offer=offer.name, items=joined(missing))
     if len(chosen) < offer.min_buckets and offer.buckets:
         raise TooFewPicks(offer=offer.name, minimum=offer.min_buckets, picked=len(chosen))
     if len(chosen) > offer.max_buckets:
@@ -82,9 +84,13 @@ def sign_up(
         return _same(session, known, email, club, term, picks)
     offer = term.offer
     if term.retired_at is not None:
-        raise WrongState(field="payment_term_id", what=f"Payment term {term.name!r}", state="retired", verb="bought")
+        raise WrongState(
+            field="payment_term_id", what=say("Payment term {term!r}", term=term.name), state="retired", verb="bought"
+        )
     if offer.state != OfferState.PUBLISHED:
-        raise WrongState(field="payment_term_id", what=f"Offer {offer.name!r}", state=offer.state, verb="bought")
+        raise WrongState(
+            field="payment_term_id", what=say("Offer {offer!r}", offer=offer.name), state=offer.state, verb="bought"
+        )
     if term.currency != club.currency:
         raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=club.currency)
     email, name = email_given(email, MAX_EMAIL_LENGTH), name_given(name)
@@ -114,7 +120,7 @@ def _member_for(session: Session, email: str, name: str, member_id: int | None, 
     if member_id is not None:
         found = next((one for one in known if one.id == member_id), None)
         if found is None:
-            raise NotFound(field="member_id", what=f"member with the address {email}", name=member_id)
+            raise NotFound(field="member_id", what=say("member with the address {email}", email=email), name=member_id)
         return found
     if known and not another_person:
         return the_one(known, email)

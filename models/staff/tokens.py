@@ -21,6 +21,7 @@ from models.errors import NotFound, WrongState
 from models.staff import actions
 from models.staff.accounts import Staff
 from models.staff.actions import Actor
+from runtime.language import say
 
 PREFIX = "spp_"
 RANDOM_BYTES = 32
@@ -76,7 +77,7 @@ def make(session: Session, owner: Staff, *, name: str, scope: TokenScope, by: Ac
     """Makes a token in the name of the owner. Raises NameMissing, TextTooLong, or WrongState for a disabled account."""
     name = name_given(name)
     if not owner.active:
-        raise WrongState(what=f"Account {owner.email}", state="disabled", verb="given a token")
+        raise WrongState(what=say("Account {email}", email=owner.email), state="disabled", verb="given a token")
     secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
     token = ApiToken(owner=owner, name=name, scope=scope.value, hash=_hash(secret), start=secret[:SHOWN])
     session.add(token)

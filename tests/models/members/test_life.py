@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from gettext import NullTranslations
 
 import pytest
 from sqlalchemy import Engine, func, select, text
@@ -31,6 +32,7 @@ from models.members.life import Done, LifeAct, Scope
 from models.members.memberships import Membership
 from models.payments import living, settlement
 from models.staff.actions import Action
+from runtime.language import Language, speaking
 from runtime.settings import DatabaseRole
 from tests.database_roles import as_role
 from tests.models.gym import BY, NOW, PAID_AT, Gym, expire_all, grant_of, paid, tell, together
@@ -212,6 +214,12 @@ class TestHistory:
         assert {act.action.member_id for act in kept} == {member.member_id}
         assert third.undone
         assert life.in_force(gym.session, membership_id=member.id) == []
+
+    def test_the_log_is_in_english_whoever_acts(self, gym: Gym, member: Membership) -> None:
+        with speaking(Language("es", NullTranslations())):
+            act = freeze(gym.session, member, march(5), march(9))
+            assert act.days == "from 5 mar 2024 to 9 mar 2024"
+        assert act.action.subject == f"membership {member.id}, from Mar 5, 2024 to Mar 9, 2024"
 
     def test_what_counts_is_listed_by_its_days(self, gym: Gym, member: Membership) -> None:
         later, sooner = freeze(gym.session, member, march(20), None), freeze(gym.session, member, march(5), march(9))
