@@ -16,7 +16,7 @@ from babel.numbers import get_currency_symbol
 from models.currencies import CURRENT, digits
 from models.errors.base import WORDED
 from models.wording import money
-from runtime.language import ENGLISH, STORED, day_of, locale, translated, translated_n
+from runtime.language import ENGLISH, STORED, Language, current, day_of, locale, translated, translated_n
 from runtime.language import grouped as grouped_number
 
 _HOLE = re.compile(r"\{(\w+)(![rs])?\}")
@@ -29,12 +29,12 @@ def retold(text: str | None) -> str:
     """The text in the current language, as far as it is known."""
     if not text or locale() == ENGLISH:
         return text or ""
-    return _retold(text, locale())
+    return _retold(text, current())
 
 
 # A page repeats few texts many times.
 @lru_cache(4096)
-def _retold(text: str, written: str) -> str:  # noqa: ARG001 -- the locale is a part of the key
+def _retold(text: str, language: Language) -> str:  # noqa: ARG001 -- the language is a part of the key
     if (said := translated(text)) != text:
         return said
     if (known := _known(text)) is not None:

@@ -52,9 +52,14 @@ SOURCE = Language(ENGLISH, NullTranslations())
 _CURRENT: ContextVar[Language] = ContextVar("language", default=SOURCE)
 
 
+def current() -> Language:
+    """The language in which texts are written now."""
+    return _CURRENT.get()
+
+
 def locale() -> str:
-    """The locale in which texts are written now."""
-    return _CURRENT.get().locale
+    """Its locale."""
+    return current().locale
 
 
 def speak(language: Language = SOURCE) -> None:
