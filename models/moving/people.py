@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.clubs import Club
 from models.catalogue.days import ONE_DAY, end_of, local_day
+from models.catalogue.items import Item
 from models.catalogue.tables import Offer, OfferState, PaymentTerm
 from models.database.arrays import Batch, array
 from models.database.naming import email_given, name_given, reference_given
@@ -84,7 +85,7 @@ def read(cells: Cells, known: Catalogue, cut_over: date | None, now: datetime) -
     club = cells.take("club", known.club)
     offer = cells.take("offer", known.offer)
     term = _term(cells, offer, club) if offer else None
-    picks = cells.take("picks", lambda text: [known.item(one) for one in take.several(text)]) or []
+    picks = cells.take("picks", lambda text: [known.item(one) for one in take.several(text)]) or _included(offer)
     pins: list[tuple[int, int, int]] = []
     if term and not any(one.column == "picks" for one in cells.problems):
         with cells.judged("picks"):
@@ -129,6 +130,11 @@ def _term(cells: Cells, offer: Offer, club: Club | None) -> PaymentTerm | None:
             raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=club.currency)
         return term
     return None
+
+
+def _included(offer: Offer | None) -> list[Item]:
+    """What everybody takes, where nothing is said of picks."""
+    return [bucket.item for bucket in offer.buckets if bucket.required] if offer else []
 
 
 def _billing(cells: Cells, known: Catalogue) -> list[str]:

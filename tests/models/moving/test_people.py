@@ -1,6 +1,7 @@
 """People and memberships from a file: what is written, what is refused, and the same file again."""
 
 from datetime import UTC, date, datetime
+from unicodedata import normalize
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -203,6 +204,36 @@ def test_without_a_cut_over_nothing_is_written(open_gym: Gym, bring: Moved, make
     assert bring(Kind.PEOPLE, with_column, credits_from=None, write=True).state == ImportState.WRITTEN
     with make() as session:
         assert session.scalars(select(Membership.credits_from)).one() == datetime(2026, 12, 1, 6, tzinfo=UTC)
+
+
+def test_names_of_the_catalogue_are_known_however_their_accents_are_encoded(
+    open_gym: Gym, bring: Moved, make: sessionmaker[Session]
+) -> None:
+    open_gym.spin.name, open_gym.offer.name, open_gym.club.name = "Yogalat\u00e8s", "Été", "Orléans"
+    open_gym.term.name = "À l'année"
+    open_gym.session.commit()
+    line = row("ann@example.com", club="Orléans", offer="Été", picks="yogalatès|Training")
+    said = file(line).replace("joined", "term,Adhésion", 1).replace("2024-02-01", "À l'année,2024-02-01", 1)
+    made = bring(Kind.PEOPLE, normalize("NFD", said), mapping={"Adhésion": "joined"}, write=True)
+    assert counts(made) == (ImportState.WRITTEN, 1, 0, 0, 0), problems(make, made)
+
+
+def test_who_names_no_picks_has_what_everybody_takes(
+    open_gym: Gym, bring: Moved, make: sessionmaker[Session]
+) -> None:
+    made = bring(Kind.PEOPLE, file(row("ann@example.com", picks="")))
+    assert problems(make, made) == {2: "picks: 'Gold' asks for at least 1 session items; 0 picked."}
+    for bucket in open_gym.offer.buckets:
+        bucket.required = bucket.item_id == open_gym.spin.id
+    open_gym.session.commit()
+    made = bring(Kind.PEOPLE, file(row("ann@example.com", picks="")), write=True)
+    assert counts(made) == (ImportState.WRITTEN, 1, 0, 0, 0), problems(make, made)
+    with make() as session:
+        pinned = the_membership(session, "ann@example.com", now=NOW).versions[0].pinned
+        assert [pin.item.name for pin in pinned] == ["Spin"]
+    assert problems(make, bring(Kind.PEOPLE, file(row("ben@example.com", picks="Training")))) == {
+        2: "picks: 'Gold' requires Spin: pick it too."
+    }
 
 
 def test_the_template_is_a_file_that_can_be_imported(open_gym: Gym, bring: Moved, make: sessionmaker[Session]) -> None:
