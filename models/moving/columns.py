@@ -97,7 +97,7 @@ def template(kind: Kind) -> str:
 
 
 def plain(name: str) -> str:
-    """A column's name in one spelling: `Frozen From` and `frozen_from` are the same column, however accents are made."""
+    """A column's name in one spelling: `Frozen From` and `frozen_from` are the same, however accents are encoded."""
     return " ".join(normalize("NFKC", name).replace("_", " ").split()).casefold()
 
 

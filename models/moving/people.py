@@ -15,14 +15,14 @@ from models.catalogue.tables import Offer, OfferState, PaymentTerm
 from models.database.arrays import Batch, array
 from models.database.naming import email_given, name_given, reference_given
 from models.errors import (
-    AddressKnown,
+    AddressHere,
     CutOverMissing,
     EndpointMissing,
     FrozenWithoutBeginning,
+    MembersAlike,
     NotFound,
     NotJoinedYet,
-    ReferenceTaken,
-    SeveralMembers,
+    ReferenceHere,
     TermMissing,
     WrongCurrency,
     WrongState,
@@ -33,7 +33,7 @@ from models.moving import cells as take
 from models.moving.cells import Catalogue, Cells
 from models.moving.imports import Problem, Verdict
 from models.moving.judged import Judged, KnownMember, known_members, plain
-from models.wording import day_of
+from models.wording import day_of, joined
 
 
 class Person(NamedTuple):
@@ -263,7 +263,7 @@ def _judge(
         if having and person.payer not in having and not (membership and reference in membership.billing):
             endpoint, _, name = reference.partition(":")
             with cells.judged("billing_references"):
-                raise ReferenceTaken(reference=name, endpoint=endpoint, membership=min(having.values()))
+                raise ReferenceHere(reference=name, endpoint=endpoint, membership=min(having.values()))
     verdict = Verdict.REFUSED if cells.problems else Verdict.CONFLICT if differs else Verdict.NEW
     if membership and verdict == Verdict.NEW:
         verdict = Verdict.SAME
@@ -276,15 +276,15 @@ def _judge(
 
 
 def _whose(person: Person, known: Sequence[KnownMember]) -> KnownMember | None:
-    """The member that is here; None for a new one. Raises AddressKnown or SeveralMembers."""
+    """The member that is here; None for a new one. Raises AddressHere or MembersAlike."""
     name = plain(person.name).casefold()
     same = [one for one in known if plain(one.name).casefold() == name]
     if len(same) > 1:
-        raise SeveralMembers(email=person.email, members=", ".join(f"{one.id} ({one.name})" for one in same))
+        raise MembersAlike(members=joined([str(one.id) for one in same]))
     if same:
         return same[0]
     if known and not person.shares:
-        raise AddressKnown(known=known[0].id)
+        raise AddressHere(known=known[0].id, name=known[0].name)
     return None
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from models.audit import chain
 from models.audit.checks import audit
 from models.ledger.redemptions import redeem
-from models.members.memberships import Membership
+from models.members.memberships import Member, Membership
 from models.moving import imports, working, writing
 from models.moving.balances import worth_left
 from models.moving.columns import Kind
@@ -106,6 +106,22 @@ def test_a_row_is_refused_with_the_messages_of_the_forms(
     made = bring(Kind.BALANCES, HEADER + row.replace("ANN", ann.member.email), write=True)
     assert counts(made) == (ImportState.JUDGED, 0, 0, 0, 1)
     assert problems(make, made)[2].startswith(wrong)
+
+
+def test_of_several_with_one_address_the_row_says_whose_it_is(
+    ann: Membership, open_gym: Gym, bring: Moved, make: sessionmaker[Session]
+) -> None:
+    email = ann.member.email
+    with make.begin() as session:
+        bo, other = (Member(email=email, name=name, shares_email=True) for name in ("Bo", "bo"))
+        session.add_all([bo, other])
+        session.flush()
+        alike = f"email: Members {bo.id} and {other.id} have this address and this name: merge them, or change the name"
+    made = bring(Kind.BALANCES, f"{HEADER}{email},,Spin,1,,never,,\n{email},BO,Spin,1,,never,,\n")
+    assert problems(make, made) == {
+        2: f'email: Several members share {email}: write the name of one into "name": {ann.member.name}, Bo, bo.',
+        3: f"{alike} of one.",
+    }
 
 
 def test_two_rows_of_one_member_item_and_day_are_refused(

@@ -144,7 +144,10 @@ def test_one_address_with_two_names_is_refused_unless_the_file_says_that_they_sh
     looks_the_same = row("z@example.com", "Ze\u0301\N{NO-BREAK SPACE}Z")
     assert counts(bring(Kind.PEOPLE, file(looks_the_same))) == (ImportState.JUDGED, 0, 1, 0, 0)
     made = bring(Kind.PEOPLE, file(row("m@example.com", "Dan")))
-    assert "email: Member 1 has this address already." in problems(make, made)[2]
+    assert (
+        "email: Member 1 (Cem) has this address already. If the row is about another person, write yes"
+        in problems(make, made)[2]
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,10 +160,10 @@ def test_one_address_with_two_names_is_refused_unless_the_file_says_that_they_sh
         ([row("a@b.c", picks="")], {2: "picks: 'Gold' asks for at least 1 session items; 0 picked."}),
         ([row("a@b.c", joined="01/02/2024")], {2: "joined: '01/02/2024' is not a day: write it like 2026-01-31."}),
         ([row("a@b.c", joined="2099-01-01")], {2: "joined: Jan 1, 2099 is to come"}),
-        ([row("a@b.c", frozen_to="2026-01-01")], {2: "frozen from: Say from which day on it is frozen"}),
+        ([row("a@b.c", frozen_to="2026-01-01")], {2: 'frozen from: Write the first frozen day into "frozen from"'}),
         ([row("a@b.c", ends="2024-01-01")], {2: "ends: The membership began on Feb 1, 2024"}),
         ([row("a@b.c", endpoint="paypal")], {2: "endpoint: There is no endpoint 'paypal'."}),
-        ([row("a@b.c", billing_references="sub_9")], {2: "billing references: Say at which endpoint"}),
+        ([row("a@b.c", billing_references="sub_9")], {2: "billing references: Write the endpoint at which"}),
         ([row("a@b.c", endpoint="stripe", billing_references="sub_0")], {2: "already belongs to membership 1"}),
         (
             [
@@ -199,7 +202,7 @@ def test_a_row_is_refused_with_the_messages_of_the_forms(
 
 def test_without_a_cut_over_nothing_is_written(open_gym: Gym, bring: Moved, make: sessionmaker[Session]) -> None:
     made = bring(Kind.PEOPLE, file(row("a@b.c")), credits_from=None)
-    assert "credits from: Say from which day on payments count here" in problems(make, made)[2]
+    assert 'for the whole file as "Payments count from" (spp import --credits-from' in problems(make, made)[2]
     with_column = f"{HEADER},credits from\n{row('a@b.c')},2026-12-01T06:00:00Z\n"
     assert bring(Kind.PEOPLE, with_column, credits_from=None, write=True).state == ImportState.WRITTEN
     with make() as session:
@@ -218,9 +221,7 @@ def test_names_of_the_catalogue_are_known_however_their_accents_are_encoded(
     assert counts(made) == (ImportState.WRITTEN, 1, 0, 0, 0), problems(make, made)
 
 
-def test_who_names_no_picks_has_what_everybody_takes(
-    open_gym: Gym, bring: Moved, make: sessionmaker[Session]
-) -> None:
+def test_who_names_no_picks_has_what_everybody_takes(open_gym: Gym, bring: Moved, make: sessionmaker[Session]) -> None:
     made = bring(Kind.PEOPLE, file(row("ann@example.com", picks="")))
     assert problems(make, made) == {2: "picks: 'Gold' asks for at least 1 session items; 0 picked."}
     for bucket in open_gym.offer.buckets:
