@@ -164,3 +164,8 @@ class ImportNotWritable(SppError, status=409):
 
 class ImportUsed(SppError, status=409):
     """Import {number} cannot be undone, since these rows were used or changed since: {rows}. Nothing was changed."""
+
+
+class UndoneBefore(SppError, status=409):
+    """Import {number} cannot be undone yet: its members have what {imports} brought. Undo {imports} first. Nothing was
+    changed."""
