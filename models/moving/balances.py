@@ -32,7 +32,7 @@ from models.moving.columns import NEVER
 from models.moving.imports import Problem, Verdict
 from models.moving.judged import Judged, KnownMember, known_members, plain
 from models.staff.actions import reason_given
-from models.wording import amount, day_of, joined
+from models.wording import day_of, joined, money
 
 OPENING, USED_BEFORE = "opening balance", "used before"
 """How the notes of the two entries begin; models/statements/entry_wording.py says them to people."""
@@ -65,10 +65,10 @@ class Balance(NamedTuple):
         said = []
         if self.value:
             value, currency = self.value
-            said.append(f"{self.of} for {amount(value, currency)} {currency}")
+            said.append(f"{self.of} for {money(value, currency)}")
             if self.left < self.of:
                 worth = worth_left(value, self.of, self.left)
-                said.append(f"{self.left} left worth {amount(worth, currency)} {currency}")
+                said.append(f"{self.left} left worth {money(worth, currency)}")
         return ": ".join([OPENING, ", ".join([*said, *filter(None, [self.note])])]).removesuffix(": ")
 
 

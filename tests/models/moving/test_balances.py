@@ -138,7 +138,7 @@ def test_the_note_says_what_is_left_of_the_value(ann: Membership, bring: Moved, 
     bring(Kind.BALANCES, f'{HEADER}{ann.member.email},,Spin,12,20,never,"7,600.00 USD",', write=True)
     with make() as session:
         assert statement.grants(session, ann.member_id, NOW)[0].note == (
-            "opening balance: 20 for 7600.00 USD, 12 left worth 4560.00 USD"
+            "opening balance: 20 for $7,600.00, 12 left worth $4,560.00"
         )
 
 
