@@ -43,7 +43,7 @@ def test_a_statement_reads_as_the_member_remembers_it(
     with make() as session:
         entries = statement.entries(session, ann.member_id)
         assert [(one.item, entry_in_words(one), note_in_words(one), one.quantity, one.balance) for one in entries] == [
-            ("Spin", "Opening balance", "10 for 120.00 USD, 3 left worth 36.00 USD, pass of March", 10, 10),
+            ("Spin", "Opening balance", "10 for $120.00, 3 left worth $36.00, pass of March", 10, 10),
             ("Spin", "Used before", "", -7, 3),
             ("Training", "Opening balance", "", 2, 2),
         ]
@@ -69,8 +69,8 @@ def test_a_statement_reads_as_the_member_remembers_it(
     assert counts(changed) == (ImportState.JUDGED, 0, 1, 1, 0)
     assert problems(make, changed)[2] == (
         "of: 11 in the file, 10 here; left: 4 in the file, 3 here; value or note: "
-        "11 for 1188.00 USD, 4 left worth 432.00 USD, pass of March in the file, "
-        "10 for 120.00 USD, 3 left worth 36.00 USD, pass of March here"
+        "11 for $1,188.00, 4 left worth $432.00, pass of March in the file, "
+        "10 for $120.00, 3 left worth $36.00, pass of March here"
     )
 
 
