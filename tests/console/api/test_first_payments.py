@@ -46,6 +46,10 @@ def test_a_page_at_stripe_is_made_and_logged(
         stripe_endpoint, *others = site.config["SPP"].endpoints
         options = {"api": stripe.url, "success_url": "https://gym.example/welcome"}
         allowed = {"options": options, "api_key": (SecretStr("sk_test_1"),)}
+        nowhere = stripe_endpoint.model_copy(update={**allowed, "options": {"api": stripe.url}})
+        site.config["SPP"] = site.config["SPP"].model_copy(update={"endpoints": (nowhere, *others)})
+        ways = answered(api.get(f"/memberships/{waits.id}/sign-up-links"))["ways"]
+        assert not ways[0]["can_make"], "there is no success_url"
         endpoints = (stripe_endpoint.model_copy(update=allowed), *others)
         site.config["SPP"] = site.config["SPP"].model_copy(update={"endpoints": endpoints})
         assert answered(api.get(f"/memberships/{waits.id}/sign-up-links"))["ways"][0]["can_make"]
