@@ -58,6 +58,7 @@ FILTERED = frozenset({
     "api.get_moving_in", "api.list_unheard_references", "api.list_memberships_without_reference",
     "api.export_actions", "api.export_balances", "api.export_entries", "api.export_grants", "api.export_members",
     "api.export_memberships", "api.export_payments", "api.export_people", "api.export_redemptions",
+    "memberships.remove_chosen", "api.remove_several_awaiting",
     "api.adjust", "api.redeem", "api.sign_up", "api.apply_announcement", "api.dismiss_announcement",
 }) | _REPORTS  # fmt: skip
 """Views of lists, which ask `club_ids`, and acts whose ids stand in the body alone."""

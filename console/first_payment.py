@@ -69,7 +69,7 @@ def _way(endpoint: Endpoint, of: Wanted) -> Way | None:
     field, code = kind.code_field, of.checkout.code
     link = _with_query(of.payment_link, field.link.format(code=code, email=quote(of.checkout.email, safe="")))
     snippet = field.snippet.format(code=code)
-    can_make = kind.makes_checkout and bool(endpoint.api_key)
+    can_make = kind.makes_checkout and bool(endpoint.api_key) and kind.checkout_options <= endpoint.options.keys()
     return Way(endpoint.name, endpoint.processor, say(field.where), snippet, link, can_make)
 
 

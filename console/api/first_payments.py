@@ -7,7 +7,7 @@ from flask import current_app
 from pydantic import Field
 
 from console import first_payment
-from console.api.fields import REASON, TIME, Answer, Body, Why, field, id_of, parameter, whole
+from console.api.fields import REASON, TIME, Answer, Body, Id, Why, field, id_of, parameter, whole
 from console.api.gate import act, read, write
 from console.api.memberships import TAG, EndpointName
 from console.api.paging import Listing, PageQuery, cursor
@@ -69,6 +69,12 @@ class RemovalBody(Body):
     reason: Why = field(REASON, "Never came back after the sign-up.")
 
 
+class RemovalsBody(RemovalBody):
+    """Which memberships are removed, and why."""
+
+    membership_ids: list[Id] = field("Those that are removed.", [1, 2], min_length=1, max_length=500)
+
+
 class CheckoutBody(Body):
     """Where a page for the first payment is made."""
 
@@ -100,6 +106,21 @@ def list_awaiting(query: AwaitingQuery) -> AwaitingMemberships:
 def remove_awaiting(membership: Membership, body: RemovalBody) -> Awaiting:
     """Remove a membership that has awaited its first payment for 30 days: nothing shows or finds it any more."""
     return Awaiting.of(awaiting.remove(database(), membership.id, reason=body.reason, by=actor(), now=utc_now()))
+
+
+class Removals(Answer):
+    """Memberships that were removed."""
+
+    data: list[Awaiting] = field("As they were.", [])
+
+
+@act("/awaiting-memberships/removals", TAG, "/awaiting-memberships", Role.MANAGER)
+def remove_several_awaiting(body: RemovalsBody) -> Removals:
+    """Remove several memberships that have each awaited their first payment for 30 days, or none of them."""
+    gone = awaiting.remove_all(
+        database(), body.membership_ids, reason=body.reason, by=actor(), now=utc_now(), club_ids=club_ids()
+    )
+    return Removals(data=[Awaiting.of(one) for one in gone])
 
 
 @read("/memberships/<id:membership_id>/sign-up-links", TAG)

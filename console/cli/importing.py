@@ -1,7 +1,9 @@
 """Commands about moving in: import people, balances, list, show, undo, template."""
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 from sqlalchemy.orm import Session
@@ -12,11 +14,11 @@ from console.cli.moments import DAY
 from models.errors import UnknownColumns
 from models.moving import imports, working
 from models.moving.columns import COLUMNS, Kind, template
-from models.moving.imports import Import, ImportState, Verdict
+from models.moving.imports import Fault, Import, ImportState, Total, Verdict
 from models.wording import counted
 
 SHOWN = 100
-"""So many refused rows, and so many in conflict, are printed."""
+"""So many different faults are printed; with --json, so many refused rows, and so many in conflict."""
 
 _file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _map = click.option(
@@ -76,7 +78,7 @@ def _import(
                 session, kind, stream, file_name=file.name, by=operator(), credits_from=credits_from, mapping=mapping
             )
             if unknown := made.unknown_columns:
-                raise UnknownColumns(columns=", ".join(map(repr, unknown)))
+                raise Failed(_unknown(unknown, made.missing_columns))
         working.finish(make, made.id, endpoints=endpoints)
         with make.begin() as session:
             made = imports.the_import(session, made.id)
@@ -85,17 +87,25 @@ def _import(
         working.finish(make, made.id, endpoints=endpoints)
         with make.begin() as session:
             made = imports.the_import(session, made.id)
-            _show(session, made)
+            report = _report(session, made)
             wrong, is_done = made.refused_rows + made.conflict_rows, made.state == ImportState.WRITTEN
             problem = made.problem
-            if not is_done:  # what was only tried keeps nobody's data
+            if not is_done:  # what was only tried keeps nobody's data, also where nobody reads on
                 imports.discard(session, made.id, by=operator())
+    _show(report)
     if made.new_rows and not (is_written or wrong):
         click.echo("Nothing was written. Add --write and --reason to write it.", err=True)
     if wrong:
         raise Failed(f"{counted(wrong, 'row')} refused or in conflict: nothing was written.")
     if is_written and problem:
         raise Failed(problem)
+
+
+def _unknown(columns: Sequence[str], missing: Sequence[str]) -> str:
+    """What to do about columns that are not known; as an example one that is missing."""
+    error = UnknownColumns(columns=", ".join(map(repr, columns)))
+    ours = missing[0] if missing else "OURS"
+    return f'{error} For example --map "{columns[0]}={ours}", or --map "{columns[0]}=" to leave it out.'
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -129,7 +139,8 @@ def list_imports() -> None:
 def show_import(number: int) -> None:
     """Show an import: what became of it, its totals, and the rows that are refused or in conflict."""
     with database() as session:
-        _show(session, imports.the_import(session, number))
+        report = _report(session, imports.the_import(session, number))
+    _show(report)
 
 
 @import_group.command("undo")
@@ -166,8 +177,18 @@ def print_template(kind: str, explain: bool) -> None:
     show.listing(rows, "column", "required", "takes", "example")
 
 
-def _show(session: Session, made: Import) -> None:
-    totals = [one._asdict() for one in imports.totals(session, made.id)]
+class Report(NamedTuple):
+    """All that is said of an import."""
+
+    answer: dict[str, Any]
+    """For --json."""
+    totals: Sequence[Total]
+    faults: Sequence[Fault]
+    """What is wrong, each once."""
+
+
+def _report(session: Session, made: Import) -> Report:
+    totals = imports.totals(session, made.id)
     wrong = [
         {"row": row.number, "verdict": row.verdict, "email": row.email, **problem._asdict()}
         for verdict in (Verdict.REFUSED, Verdict.CONFLICT)
@@ -179,15 +200,25 @@ def _show(session: Session, made: Import) -> None:
     }  # fmt: skip
     answer = {
         "import": made.id, "kind": made.kind, "file": made.file_name, "state": made.state, "rows": made.rows,
-        **counts, "problem": made.problem, "totals": totals, "problems": wrong,
+        **counts, "problem": made.problem, "totals": [one._asdict() for one in totals], "problems": wrong,
     }  # fmt: skip
-    if show.as_json(answer):
+    return Report(answer, totals, imports.faults(session, made.id, limit=SHOWN + 1))
+
+
+def _show(report: Report) -> None:
+    said = report.answer
+    if show.as_json(said):
         return
-    click.echo(f"Import {made.id}, {made.file_name}: {made.state}, {counted(made.rows, 'row')}.")
-    click.echo(", ".join(f"{count:,} {name}" for name, count in counts.items()))
-    if made.problem:
-        click.echo(made.problem)
-    show.table(["club", "offer or item", "verdict", "rows", "sessions"], [list(one.values()) for one in totals])
-    if wrong:
+    click.echo(f"Import {said['import']}, {said['file']}: {said['state']}, {counted(said['rows'], 'row')}.")
+    click.echo(", ".join(f"{said[name]:,} {name}" for name in ("new", "same", "conflict", "refused")))
+    if said["problem"]:
+        click.echo(said["problem"])
+    show.table(["club", "offer or item", "verdict", "rows", "sessions"], [list(one) for one in report.totals])
+    if report.faults:
         click.echo("What has to be mended:")
-        show.table(["row", "column", "why"], [[one["row"], one["column"], one["message"]] for one in wrong])
+        show.table(
+            ["rows", "how many", "column", "why"],
+            [[one.where, one.rows, one.column, one.message] for one in report.faults[:SHOWN]],
+        )
+        if len(report.faults) > SHOWN:
+            click.echo(f"These are the first {SHOWN}; mend them, and try the file again.")

@@ -69,7 +69,7 @@ def moving_in(limit: int) -> None:
     """
     now = datetime.now(UTC)
     with database() as session:
-        counts = left.counts(session, now)
+        counts, anybody = left.counts(session, now), left.anybody(session)
         unheard = left.unheard(session, now, limit=limit)
         unbilled = left.unbilled(session, now, limit=limit)
     answer = {
@@ -78,6 +78,8 @@ def moving_in(limit: int) -> None:
         "without_reference": [one._asdict() for one in unbilled],
     }
     if not show.as_json(answer):
+        if not anybody:
+            click.echo("Nobody is here yet: `spp import people FILE` brings members and their memberships along.")
         click.echo(
             f"{counted(counts.references, 'billing reference')} never heard of, "
             f"{counted(counts.unmatched, 'payment')} unmatched (`spp review` lists them), "

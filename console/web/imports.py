@@ -23,6 +23,8 @@ pages = Pages("imports", __name__, url_prefix="/imports")
 
 PAGE_SIZE = 50
 """Rows on one page."""
+MOST_FAULTS = 20
+"""So many different faults on a page."""
 NOT_SAID = "?"
 KINDS: Texts = {Kind.PEOPLE: "People and memberships", Kind.BALANCES: "Opening balances"}
 
@@ -32,8 +34,8 @@ class UploadForm(Form):
 
     kind = RadioField("What the file has", choices=[SelectChoice(str(kind), label) for kind, label in KINDS.items()])
     file = FileField(
-        "File", [FileRequired(noted("Choose a file."))], render_kw={"accept": ".csv,text/csv"},
-        description="CSV in UTF-8 with commas or semicolons, up to {most} MB. The command spp import takes larger"
+        "File", [FileRequired(noted("Choose a file."))], render_kw={"accept": ".csv,.tsv,.txt,text/csv"},
+        description="CSV in UTF-8 with commas, semicolons or tabs, up to {most} MB. The command spp import takes larger"
         " ones.",
     )  # fmt: skip
     credits_from = Day(
@@ -133,6 +135,7 @@ def _shown(made: Import, **forms: Form) -> Answer:
         Verdict.NEW: made.new_rows, Verdict.CONFLICT: made.conflict_rows, Verdict.REFUSED: made.refused_rows,
         Verdict.SAME: made.same_rows,
     }  # fmt: skip
+    faults = imports.faults(session, made.id, limit=MOST_FAULTS + 1) if made.state == ImportState.JUDGED else []
     writing = forms.get("writing") or WriteForm(count=made.new_rows)
     mapping = forms.get("mapping") or (_columns_form(made) if made.state == ImportState.UNMAPPED else None)
     return page(
@@ -143,6 +146,8 @@ def _shown(made: Import, **forms: Form) -> Answer:
         counts=counts,
         wanted=wanted,
         lines=lines(imports.totals(session, made.id)),
+        faults=faults[:MOST_FAULTS],
+        further_faults=len(faults) > MOST_FAULTS,
         rows=found[:PAGE_SIZE],
         further=found[PAGE_SIZE - 1].number if len(found) > PAGE_SIZE else None,
         writing=writing,

@@ -8,7 +8,7 @@ from wtforms import SelectField, TextAreaField
 from wtforms.validators import InputRequired, Optional
 
 from console import first_payment
-from console.request import actor, database, undo, utc_now
+from console.request import actor, database, parse_id, undo, utc_now
 from console.web import billing, forms, life, membership_page
 from console.web.access import Answer, Pages, Role, club_ids
 from console.web.fields import FIRST_DAY, Day, chosen_id, query_id
@@ -21,7 +21,7 @@ from models.errors import NotChanged, PreviewChanged, SppError
 from models.members import awaiting, overdue, plan_change
 from models.members.memberships import Membership
 from models.staff.actions import MAX_REASON_LENGTH
-from runtime.language import say
+from runtime.language import say, say_n
 
 pages = Pages("memberships", __name__, url_prefix="/memberships")
 pages.register_blueprint(life.pages)
@@ -60,7 +60,7 @@ def await_payment() -> Answer:
         "memberships/awaiting.html",
         found=found[:LISTED],
         following=found[LISTED - 1].membership_id if len(found) > LISTED else None,
-        count=awaiting.count(session, now=now, longer_than=longer),
+        count=awaiting.count(session, now=now, longer_than=longer, club_ids=club_ids()),
         days=days,
         removable=now - awaiting.REMOVABLE,
         choices=DAYS,
@@ -75,6 +75,19 @@ def remove(membership_id: int) -> Answer:
         why = request.form.get("reason", "")
         gone = awaiting.remove(database(), membership_id, reason=why, by=actor(), now=utc_now())
         return say("The membership of {member} is removed.", member=gone.member)
+
+    return forms.pressed(act, url_for(".await_payment", days=awaiting.REMOVABLE.days))
+
+
+@pages.button("/awaiting/remove", Role.MANAGER)
+def remove_chosen() -> Answer:
+    """Remove the chosen ones of those that have awaited their first payment for a long time, or none of them."""
+
+    def act() -> str:
+        chosen = [found for one in request.form.getlist("chosen") if (found := parse_id(one))]
+        why = request.form.get("reason", "")
+        gone = awaiting.remove_all(database(), chosen, reason=why, by=actor(), now=utc_now(), club_ids=club_ids())
+        return say_n("{n} membership is removed.", "{n} memberships are removed.", len(gone))
 
     return forms.pressed(act, url_for(".await_payment", days=awaiting.REMOVABLE.days))
 

@@ -24,6 +24,7 @@ def overview() -> Answer:
     return page(
         "moving_in/overview.html",
         counts=moving_in.counts(session, now, clubs),
+        anybody=moving_in.anybody(session, clubs),
         references=references[:PAGE_SIZE],
         further_references=_further(references),
         memberships=memberships[:PAGE_SIZE],

@@ -140,6 +140,10 @@ class SamePerson(SppError):
     """You asked for adjustment {adjustment} yourself: a second person has to approve it."""
 
 
+class NoneChosen(SppError, field="membership_ids"):
+    """No membership is chosen."""
+
+
 class NotRemovable(SppError, status=409):
     """Membership {membership} cannot be removed: only one that has awaited its first payment for {days} days can."""
 

@@ -101,15 +101,17 @@ class NotJoinedYet(SppError, field="joined"):
 
 
 class CutOverMissing(SppError, field="credits_from"):
-    """Say from which day on payments count here: in this column, or for the whole file."""
+    """Say from which day on payments count here: in this column, or for the whole file as "Payments count from" (spp
+    import --credits-from; credits_from in the API)."""
 
 
 class TermMissing(SppError, field="term"):
-    """{offer!r} has several payment terms, say which one: {terms}."""
+    """{offer!r} has several payment terms, write one of them into "term": {terms}."""
 
 
 class EndpointMissing(SppError, field="endpoint"):
-    """Say at which endpoint the billing reference {reference!r} is known."""
+    """Write the endpoint at which the billing reference {reference!r} is known into "endpoint", or before it, as
+    ENDPOINT:{reference}."""
 
 
 class MoreLeftThanAtFirst(SppError, field="left"):
@@ -117,12 +119,30 @@ class MoreLeftThanAtFirst(SppError, field="left"):
 
 
 class FrozenWithoutBeginning(SppError, field="frozen_from"):
-    """Say from which day on it is frozen, or leave out the last frozen day."""
+    """Write the first frozen day into "frozen from", or leave out the last one."""
 
 
 class AddressOfSeveral(SppError, field="shares_address"):
     """Rows {rows} have one e-mail address and different names. If they are several people who share it, write yes into
     "shares address" of each row but those of its owner."""
+
+
+class AddressHere(SppError, field="email"):
+    """Member {known} ({name}) has this address already. If the row is about another person, write yes into "shares
+    address"; if not, write the name as it is here."""
+
+
+class NameMissingInRow(SppError, field="name"):
+    """Several members share {email}: write the name of one into "name": {names}."""
+
+
+class MembersAlike(SppError, field="email"):
+    """Members {members} have this address and this name: merge them, or change the name of one."""
+
+
+class ReferenceHere(SppError, field="billing_references"):
+    """{reference!r} on endpoint {endpoint!r} already belongs to membership {membership}. If one payment pays for both,
+    write the e-mail address of that membership's member into "payer"."""
 
 
 class RowTwice(SppError):
@@ -144,3 +164,8 @@ class ImportNotWritable(SppError, status=409):
 
 class ImportUsed(SppError, status=409):
     """Import {number} cannot be undone, since these rows were used or changed since: {rows}. Nothing was changed."""
+
+
+class UndoneBefore(SppError, status=409):
+    """Import {number} cannot be undone yet: its members have what {imports} brought. Undo {imports} first. Nothing was
+    changed."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from models.inbox import pauses, story
@@ -13,6 +13,7 @@ from models.inbox.events import EventState, WebhookEvent
 from models.inbox.story import Caused, Story
 from models.ledger.kinds import EntryKind
 from models.payments import reviewing
+from models.payments.recorded import FactKind
 from models.payments.references import Payment, PaymentState
 from models.retelling import retold
 from models.wording import joined
@@ -85,6 +86,9 @@ def _outcome(session: Session, told: Story) -> Outcome:
     if not said and _is_before_cut_over(session, told):
         said = [say("moved no sessions: it was paid before the cut-over, and an earlier system has given its sessions")]
     member_id = told.entries[0].member_id if told.entries else None
+    if not said and (given := _given_by_code(session, told)):
+        member_id, sentence = given
+        said = [sentence]
     look = Look.REVIEW if why else Look.MEMBER if member_id else Look.EVENT
     return Outcome(event.id, event.state, "; ".join(said) or say("moved no sessions"), look, member_id)
 
@@ -108,6 +112,23 @@ def _is_before_cut_over(session: Session, told: Story) -> bool:
     ids = {fact.payment_id for fact in told.facts}
     before = select(Payment.id).where(Payment.id.in_(ids), Payment.state == PaymentState.BEFORE_CUT_OVER)
     return session.scalar(before.limit(1)) is not None
+
+
+def _given_by_code(session: Session, told: Story) -> tuple[int, str] | None:
+    """The member to whose membership a code of the event gave a billing reference, and that in words."""
+    for fact in told.facts:
+        if fact.kind == FactKind.CLAIMED:
+            asked = {"endpoint": told.event.endpoint, "reference": fact.payment, "code": fact.cause}
+            if found := session.execute(_GIVEN, asked).first():
+                return found.id, f"gave {fact.payment}, with all payments that name it, to {found.name}"
+    return None
+
+
+_GIVEN = text("""
+    SELECT n.id, n.name FROM billing_references b
+    JOIN memberships m ON m.id = b.membership_id JOIN members n ON n.id = m.member_id
+    WHERE (b.endpoint, b.reference) = (:endpoint, :reference) AND m.code = :code
+""")
 
 
 def _in_review(session: Session, told: Story) -> Iterable[str]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from models.database import locks
 from models.database.arrays import array
-from models.errors import NotRemovable
+from models.errors import NoneChosen, NotRemovable
 from models.staff import actions, theirs
 from models.staff.actions import Actor
 from models.staff.theirs import Clubs
@@ -78,21 +78,23 @@ def page(
     return [Awaiting(*row) for row in session.execute(_AWAITING, values)]
 
 
-def of(session: Session, membership_ids: Collection[int]) -> dict[int, Awaiting]:
-    """Those of these memberships that await it, by their ids."""
-    values = {"ids": array(membership_ids), "before": None, "after": 0, "limit": None, "clubs": None}
+def of(session: Session, membership_ids: Collection[int], club_ids: Clubs = None) -> dict[int, Awaiting]:
+    """Those of these memberships, and of these clubs, that await it, by their ids."""
+    clubs = theirs.written(club_ids)
+    values = {"ids": array(membership_ids), "before": None, "after": 0, "limit": None, "clubs": clubs}
     return {row.membership_id: Awaiting(*row) for row in session.execute(_AWAITING, values)}
 
 
 _COUNT = text(f"""
     SELECT count(*) FROM memberships m JOIN members n ON n.id = m.member_id
-    WHERE m.recorded_at < :before AND {_WAITING}
+    WHERE m.recorded_at < :before AND {_WAITING} AND {theirs.membership("m.id")}
 """)
 
 
-def count(session: Session, *, now: datetime, longer_than: timedelta = LONG) -> int:
-    """How many have awaited it for longer than that."""
-    found: int = session.scalars(_COUNT, {"before": now - longer_than}).one()
+def count(session: Session, *, now: datetime, longer_than: timedelta = LONG, club_ids: Clubs = None) -> int:
+    """How many of these clubs have awaited it for longer than that."""
+    asked = {"before": now - longer_than, "clubs": theirs.written(club_ids)}
+    found: int = session.scalars(_COUNT, asked).one()
     return found
 
 
@@ -125,3 +127,17 @@ def remove(session: Session, membership_id: int, *, reason: str, by: Actor, now:
     subject = f"membership {membership_id}, which never had a payment"
     actions.log(session, by, "remove membership", subject, member_id=found.member_id, reason=reason)
     return found
+
+
+def remove_all(
+    session: Session, membership_ids: Collection[int], *, reason: str, by: Actor, now: datetime, club_ids: Clubs = None
+) -> list[Awaiting]:
+    """Withdraw all of these, of these clubs, or none. Raises NoneChosen, and what `remove` raises."""
+    ids = sorted(set(membership_ids))
+    if not ids:
+        raise NoneChosen
+    theirs_too = of(session, ids, club_ids)
+    for one in ids:
+        if one not in theirs_too:
+            raise NotRemovable(membership=one, days=REMOVABLE.days)
+    return [remove(session, one, reason=reason, by=by, now=now) for one in ids]

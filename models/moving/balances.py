@@ -15,12 +15,13 @@ from models.database.naming import email_given, name_given
 from models.errors import (
     DayOver,
     DaysBackwards,
+    MembersAlike,
     MoreLeftThanAtFirst,
+    NameMissingInRow,
     NotASessionItem,
     NotFound,
     NotPositive,
     NumberTooLarge,
-    SeveralMembers,
     WrongValueCurrency,
 )
 from models.ledger import expiry
@@ -31,7 +32,7 @@ from models.moving.columns import NEVER
 from models.moving.imports import Problem, Verdict
 from models.moving.judged import DIFFERS, Judged, KnownMember, known_members, plain
 from models.staff.actions import reason_given
-from models.wording import amount, day_of
+from models.wording import day_of, joined, money
 from runtime.language import stored
 
 NOTHING = stored("nothing")
@@ -66,10 +67,10 @@ class Balance(NamedTuple):
         said = []
         if self.value:
             value, currency = self.value
-            said.append(f"{self.of} for {amount(value, currency)} {currency}")
+            said.append(f"{self.of} for {money(value, currency)}")
             if self.left < self.of:
                 worth = worth_left(value, self.of, self.left)
-                said.append(f"{self.left} left worth {amount(worth, currency)} {currency}")
+                said.append(f"{self.left} left worth {money(worth, currency)}")
         return ": ".join([OPENING, ", ".join([*said, *filter(None, [self.note])])]).removesuffix(": ")
 
 
@@ -216,13 +217,15 @@ def _parsed(said: Balance, member: KnownMember, home: Home, expires_at: datetime
 
 
 def _whose(said: Balance, known: Sequence[KnownMember]) -> KnownMember:
-    """The member whose it is. Raises NotFound or SeveralMembers."""
+    """The member whose it is. Raises NotFound, NameMissingInRow or MembersAlike."""
     name = said.name and plain(said.name).casefold()
     same = [one for one in known if not name or plain(one.name).casefold() == name]
     if not same:
         raise NotFound(what="member", name=f"{said.name}, {said.email}" if known else said.email)
+    if len({plain(one.name).casefold() for one in same}) > 1:
+        raise NameMissingInRow(email=said.email, names=", ".join(one.name for one in same))
     if len(same) > 1:
-        raise SeveralMembers(email=said.email, members=", ".join(f"{one.id} ({one.name})" for one in same))
+        raise MembersAlike(members=joined([str(one.id) for one in same]))
     return same[0]
 
 

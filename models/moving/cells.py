@@ -17,6 +17,7 @@ from models.errors import CellEmpty, NotADay, NotANumber, NotFound, NotMoney, No
 from models.members.signing_up import chosen_buckets
 from models.moving.columns import NO, SEPARATOR, YES
 from models.moving.imports import Problem
+from models.moving.judged import plain
 from models.wording import currency_code, minor_units
 
 Value = TypeVar("Value")
@@ -153,16 +154,17 @@ class Catalogue:
 
 def the_term(offer: Offer, name: str) -> PaymentTerm | None:
     """The payment term of that name; None if the offer has none."""
-    return next((term for term in offer.terms if term.name.casefold() == name.casefold()), None)
+    return next((term for term in offer.terms if plain(term.name).casefold() == plain(name).casefold()), None)
 
 
 def _by_name(found: Iterable[Named]) -> dict[str, Named]:
     every = list(found)
-    return {one.name.casefold(): one for one in every} | {one.name: one for one in every}
+    spellings = (lambda name: plain(name).casefold(), plain, str)
+    return {spelled(one.name): one for spelled in spellings for one in every}
 
 
 def _named(known: Mapping[str, Named], what: str, name: str) -> Named:
-    found = known.get(name) or known.get(name.casefold())
+    found = known.get(name) or known.get(plain(name)) or known.get(plain(name).casefold())
     if found is None:
         raise NotFound(what=what, name=name)
     return found

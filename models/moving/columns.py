@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from io import StringIO
 from typing import NamedTuple
+from unicodedata import normalize
 
 SEPARATOR = "|"
 """Between several values of one cell."""
@@ -96,8 +97,8 @@ def template(kind: Kind) -> str:
 
 
 def plain(name: str) -> str:
-    """A column's name in one spelling: `Frozen From` and `frozen_from` are the same column."""
-    return " ".join(name.replace("_", " ").split()).casefold()
+    """A column's name in one spelling: `Frozen From` and `frozen_from` are the same, however accents are encoded."""
+    return " ".join(normalize("NFKC", name).replace("_", " ").split()).casefold()
 
 
 def mapped(kind: Kind, header: Iterable[str], mapping: Mapping[str, str]) -> dict[str, str]:

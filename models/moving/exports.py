@@ -142,7 +142,7 @@ def _again(kind: Kind, sql: Mapping[str, str]) -> tuple[Column, ...]:
 EXPORTS = (
     Export(
         Kind.PEOPLE.value,
-        "People with their memberships, to be imported elsewhere: a row per membership.",
+        "People with their memberships, to be imported elsewhere: a row per membership. Test members are left out.",
         _again(Kind.PEOPLE, _PEOPLE),
         f"""FROM memberships ms JOIN members m ON m.id = ms.member_id {_PLAN}
         LEFT JOIN LATERAL (
@@ -159,7 +159,7 @@ EXPORTS = (
               AND coalesce(l.last_day, 'infinity') >= CAST(CAST(:at AS timestamptz) AT TIME ZONE c.time_zone AS date)
             ORDER BY l.first_day, l.id LIMIT 1
         ) frozen ON true
-        WHERE {_THERE} AND m.erased_at IS NULL""",
+        WHERE {_THERE} AND m.erased_at IS NULL AND NOT m.is_test""",
         "ms.id",
         theirs.membership("ms.id"),
     ),
@@ -185,7 +185,8 @@ EXPORTS = (
             ) grants
             GROUP BY grants.item_id, grants.last_day, grants.starts
         ) b JOIN items i ON i.id = b.item_id
-        WHERE m.recorded_at <= CAST(:known AS timestamptz) AND m.merged_into IS NULL AND m.erased_at IS NULL""",
+        WHERE m.recorded_at <= CAST(:known AS timestamptz) AND m.merged_into IS NULL AND m.erased_at IS NULL
+          AND NOT m.is_test""",
         "m.id, i.name, b.starts NULLS FIRST, b.last_day",
     ),
     Export(

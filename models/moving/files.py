@@ -1,7 +1,8 @@
 """Reading a CSV file strictly, a row at a time: every fault is an error that names the row.
 
-Rows are numbered as spreadsheets do: the first row, with the names of the columns, is row 1. A file is UTF-8, with or
-without a byte order mark, and separated by commas or by semicolons. The limits bound what one row can take of memory.
+Rows are numbered as spreadsheets do: the first row, with the names of the columns, is row 1; they do not show a line
+`sep=;` above it. A file is UTF-8, with or without a byte order mark, and separated by commas, semicolons or tabs. The
+limits bound what one row can take of memory.
 """
 
 import csv
@@ -28,6 +29,7 @@ MAX_BYTES, MAX_ROWS, MAX_COLUMNS = 200 << 20, 500_000, 100
 MAX_LINE, MAX_CELL = 64 << 10, 2_000
 """Bytes of a line, characters of a cell."""
 _BOM = b"\xef\xbb\xbf"
+_DELIMITERS = ",;\t"
 _CONTROL = {chr(code) for code in range(32)} - set("\t\r\n")
 
 
@@ -46,11 +48,13 @@ def read(stream: BinaryIO) -> tuple[list[str], Iterator[Row]]:
     lines = _lines(stream)
     try:
         first = next(lines, "")
+        said = _said_delimiter(first)
+        first = next(lines, "") if said else first
     except _Fault as fault:
         raise fault.named(1) from None
     if not first.strip():
         raise EmptyFile
-    rows = _rows(_chained(first, lines), _delimiter(first))
+    rows = _rows(_chained(first, lines), said or _delimiter(first))
     header = [name.strip() for name in next(rows).cells]
     while header and not header[-1]:
         header.pop()
@@ -135,7 +139,18 @@ def _chained(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
+def _said_delimiter(line: str) -> str | None:
+    """What a line `sep=;` above the columns says, as Excel writes and reads it. Raises NotReadable for others."""
+    name, _, said = line.rstrip("\r\n").partition("=")
+    if name.strip('" ').lower() != "sep":
+        return None
+    said = said.strip('" ') or said
+    if len(said) != 1 or said not in _DELIMITERS:
+        raise NotReadable(row=1, why=f"it is separated by {said!r}. Save it with commas, semicolons or tabs")
+    return said
+
+
 def _delimiter(header: str) -> str:
-    """A semicolon where the names of the columns are separated by it, as spreadsheets of many countries do."""
+    """What separates most of the names of the columns: spreadsheets of many countries write semicolons."""
     outside = "".join(header.split('"')[::2])
-    return ";" if outside.count(";") > outside.count(",") else ","
+    return max(_DELIMITERS, key=outside.count)

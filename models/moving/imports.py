@@ -269,6 +269,49 @@ def _line(row: ImportRow, keys: Sequence[str | None]) -> RowLine:
     )  # fmt: skip
 
 
+class Fault(NamedTuple):
+    """What is wrong with one or more rows in the same way, or differs in the same way."""
+
+    verdict: str
+    column: str
+    message: str
+    rows: int
+    """How many rows."""
+    numbers: Sequence[int]
+    """The first of them, in their order."""
+
+    @property
+    def where(self) -> str:
+        """The numbers of the rows: `2-101, 105`, and `...` behind them if there are more."""
+        runs: list[list[int]] = []
+        for number in self.numbers:
+            if runs and runs[-1][-1] == number - 1:
+                runs[-1][1:] = [number]
+            else:
+                runs.append([number])
+        said = ["-".join(map(str, run)) for run in runs[:_RUNS]]
+        return ", ".join(said + ["..."] * (len(runs) > _RUNS or self.rows > len(self.numbers)))
+
+
+_RUNS = 10
+"""So many runs of rows are named."""
+
+_FAULTS = text("""
+    SELECT r.verdict, wrong."column", wrong.message, count(*) AS rows,
+           (array_agg(r.number ORDER BY r.number))[1:10000] AS numbers
+    FROM import_rows r CROSS JOIN LATERAL jsonb_to_recordset(r.problems) AS wrong ("column" text, message text)
+    WHERE r.import_id = :id AND r.verdict IN ('refused', 'conflict') AND r.problems IS NOT NULL
+    GROUP BY r.verdict, wrong."column", wrong.message
+    ORDER BY r.verdict DESC, min(r.number), wrong."column", wrong.message
+    LIMIT :limit
+""")
+
+
+def faults(session: Session, import_id: int, *, limit: int) -> list[Fault]:
+    """Up to `limit` of what is wrong, each once with all of its rows; what is refused first."""
+    return [Fault(*row) for row in session.execute(_FAULTS, {"id": import_id, "limit": limit})]
+
+
 class Total(NamedTuple):
     """Rows of one club and one offer or item that have the same verdict; of balances, the sessions that are left."""
 

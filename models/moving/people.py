@@ -10,18 +10,19 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.clubs import Club
 from models.catalogue.days import ONE_DAY, end_of, local_day
+from models.catalogue.items import Item
 from models.catalogue.tables import Offer, OfferState, PaymentTerm
 from models.database.arrays import Batch, array
 from models.database.naming import email_given, name_given, reference_given
 from models.errors import (
-    AddressKnown,
+    AddressHere,
     CutOverMissing,
     EndpointMissing,
     FrozenWithoutBeginning,
+    MembersAlike,
     NotFound,
     NotJoinedYet,
-    ReferenceTaken,
-    SeveralMembers,
+    ReferenceHere,
     TermMissing,
     WrongCurrency,
     WrongState,
@@ -32,7 +33,7 @@ from models.moving import cells as take
 from models.moving.cells import Catalogue, Cells
 from models.moving.imports import Problem, Verdict
 from models.moving.judged import DIFFERS, Judged, KnownMember, known_members, plain
-from models.wording import day_of
+from models.wording import day_of, joined
 from runtime.language import stored
 
 _OTHER_ITEMS, _OF_SIGN_UP, _NONE = stored("other items"), stored("those of its sign-up"), stored("none")
@@ -89,7 +90,7 @@ def read(cells: Cells, known: Catalogue, cut_over: date | None, now: datetime) -
     club = cells.take("club", known.club)
     offer = cells.take("offer", known.offer)
     term = _term(cells, offer, club) if offer else None
-    picks = cells.take("picks", lambda text: [known.item(one) for one in take.several(text)]) or []
+    picks = cells.take("picks", lambda text: [known.item(one) for one in take.several(text)]) or _included(offer)
     pins: list[tuple[int, int, int]] = []
     if term and not any(one.column == "picks" for one in cells.problems):
         with cells.judged("picks"):
@@ -134,6 +135,11 @@ def _term(cells: Cells, offer: Offer, club: Club | None) -> PaymentTerm | None:
             raise WrongCurrency(term_currency=term.currency, club=club.name, club_currency=club.currency)
         return term
     return None
+
+
+def _included(offer: Offer | None) -> list[Item]:
+    """What everybody takes, where nothing is said of picks."""
+    return [bucket.item for bucket in offer.buckets if bucket.required] if offer else []
 
 
 def _billing(cells: Cells, known: Catalogue) -> list[str]:
@@ -262,7 +268,7 @@ def _judge(
         if having and person.payer not in having and not (membership and reference in membership.billing):
             endpoint, _, name = reference.partition(":")
             with cells.judged("billing_references"):
-                raise ReferenceTaken(reference=name, endpoint=endpoint, membership=min(having.values()))
+                raise ReferenceHere(reference=name, endpoint=endpoint, membership=min(having.values()))
     verdict = Verdict.REFUSED if cells.problems else Verdict.CONFLICT if differs else Verdict.NEW
     if membership and verdict == Verdict.NEW:
         verdict = Verdict.SAME
@@ -275,15 +281,15 @@ def _judge(
 
 
 def _whose(person: Person, known: Sequence[KnownMember]) -> KnownMember | None:
-    """The member that is here; None for a new one. Raises AddressKnown or SeveralMembers."""
+    """The member that is here; None for a new one. Raises AddressHere or MembersAlike."""
     name = plain(person.name).casefold()
     same = [one for one in known if plain(one.name).casefold() == name]
     if len(same) > 1:
-        raise SeveralMembers(email=person.email, members=", ".join(f"{one.id} ({one.name})" for one in same))
+        raise MembersAlike(members=joined([str(one.id) for one in same]))
     if same:
         return same[0]
     if known and not person.shares:
-        raise AddressKnown(known=known[0].id)
+        raise AddressHere(known=known[0].id, name=known[0].name)
     return None
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.database import locks
-from models.errors import ImportUsed
+from models.errors import ImportUsed, UndoneBefore
 from models.ledger import entries
 from models.ledger.entries import Move
 from models.ledger.kinds import EntryKind
@@ -21,7 +21,7 @@ from models.moving.judging import hashed
 from models.moving.tables import Import
 from models.moving.writing import RANGE, batches
 from models.staff import actions
-from models.wording import counted
+from models.wording import counted, joined
 
 UNDONE = "import undone"
 """The note of the counter-entries."""
@@ -30,7 +30,7 @@ _NAMED = 20
 
 
 def undo(session: Session, made: Import, *, now: datetime) -> None:
-    """Undo all that the import wrote. Raises ImportUsed, which names rows; then nothing may be committed."""
+    """Undo all that the import wrote. Raises ImportUsed, which names rows, or UndoneBefore; then commit nothing."""
     locks.change(session)  # no payment finds one of its memberships meanwhile
     subject = f"import {made.id} of {Kind(made.kind).noun}, {made.file_name}: {counted(made.new_rows, 'row')}"
     act = actions.log(session, made.by, "undo import", subject, reason=made.reason)
@@ -84,6 +84,19 @@ _USED_PEOPLE = text(f"""
     ORDER BY r.number
 """)
 
+# Other imports that stand, of what the members have whom this one made.
+_STANDING = text(f"""
+    SELECT i.id FROM import_rows r JOIN credit_grants g ON g.member_id = r.member_id
+    JOIN imports i ON i.action_id = g.action_id AND i.undone_by IS NULL
+    WHERE {RANGE} AND r.made_by IS NOT NULL
+    UNION
+    SELECT i.id FROM import_rows r
+    JOIN memberships m ON m.member_id = r.member_id AND m.withdrawn_at IS NULL
+                      AND m.idempotency_key LIKE 'import % row %'
+    JOIN imports i ON CAST(i.id AS text) = split_part(m.idempotency_key, ' ', 2) AND i.action_id IS NOT NULL
+    WHERE {RANGE} AND r.made_by IS NOT NULL AND i.id <> :id
+""")
+
 _WITHDRAW = text(f"""
     WITH {withdrawal(f"SELECT r.membership_id FROM import_rows r WHERE {RANGE}")}
     UPDATE members p
@@ -95,11 +108,15 @@ _WITHDRAW = text(f"""
 
 def _withdraw(session: Session, made: Import, now: datetime) -> None:
     used: list[int] = []
+    standing: set[int] = set()
     for values, _ in batches(session, made):
         session.execute(_LOCK, values)
+        standing |= {*session.scalars(_STANDING, values)}
         used += session.scalars(_USED_PEOPLE, {**values, "act": made.action_id})
         if len(used) > 10 * _NAMED:
             break
+    if standing:
+        raise UndoneBefore(number=made.id, imports=joined([f"import {one}" for one in sorted(standing)]))
     _refuse_used(made, used)
     for values, _ in batches(session, made):
         session.execute(_WITHDRAW, {**values, "now": now})

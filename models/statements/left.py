@@ -15,8 +15,10 @@ from runtime.language import grouped, say, say_n
 def left(session: Session, member: Member, item: Item, now: datetime) -> str:
     """`Ann Archer has 6 Group Class left, usable until Dec 29, 2026.`
 
-    The day is local at the club of the grant, or of the member's last membership where the grant has none.
+    The day is local at the club of the grant, or of the member's last membership where the grant has none. Of a test
+    member, what is left is so by its clock.
     """
+    now = member.clock(now)
     held = [
         grant
         for grant in statement.grants(session, member.id, now)

@@ -137,6 +137,18 @@ def counts(session: Session, now: datetime, club_ids: Clubs = None) -> Counts:
     return Counts(row.references, unmatched, row.memberships)
 
 
+_ANYBODY = text(f"""
+    SELECT EXISTS (SELECT FROM memberships m JOIN members n ON n.id = m.member_id
+                   WHERE {COUNTS} AND {theirs.membership("m.id")})
+""")
+
+
+def anybody(session: Session, club_ids: Clubs = None) -> bool:
+    """Whether there is any membership of these clubs; before, that nothing is left says nothing."""
+    found: bool = session.scalars(_ANYBODY, {"clubs": theirs.written(club_ids)}).one()
+    return found
+
+
 def unheard(
     session: Session, now: datetime, *, limit: int, after: int | None = None, club_ids: Clubs = None
 ) -> Sequence[Unheard]:

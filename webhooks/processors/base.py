@@ -92,6 +92,8 @@ class Processor(ABC):
     """Where a membership's code is put."""
     makes_checkout: ClassVar[bool] = False
     """Whether `make_checkout` can make a page for a first payment."""
+    checkout_options: ClassVar[frozenset[str]] = frozenset()
+    """Options of the endpoint without which it makes none."""
 
     library: ClassVar[str | None] = None
     """The package by which its API is asked; the extra of the processor's name installs it."""

@@ -58,6 +58,7 @@ class Stripe(Meaning):
         "client_reference_id={code}&prefilled_email={email}",
     )
     makes_checkout = True
+    checkout_options = frozenset({"success_url"})
     library = "stripe"
     api_key = "a secret or restricted key that may read events and what they are about"
     fetches = True

@@ -46,6 +46,10 @@ def test_a_page_at_stripe_is_made_and_logged(
         stripe_endpoint, *others = site.config["SPP"].endpoints
         options = {"api": stripe.url, "success_url": "https://gym.example/welcome"}
         allowed = {"options": options, "api_key": (SecretStr("sk_test_1"),)}
+        nowhere = stripe_endpoint.model_copy(update={**allowed, "options": {"api": stripe.url}})
+        site.config["SPP"] = site.config["SPP"].model_copy(update={"endpoints": (nowhere, *others)})
+        ways = answered(api.get(f"/memberships/{waits.id}/sign-up-links"))["ways"]
+        assert not ways[0]["can_make"], "there is no success_url"
         endpoints = (stripe_endpoint.model_copy(update=allowed), *others)
         site.config["SPP"] = site.config["SPP"].model_copy(update={"endpoints": endpoints})
         assert answered(api.get(f"/memberships/{waits.id}/sign-up-links"))["ways"][0]["can_make"]
@@ -110,6 +114,25 @@ def test_a_membership_that_waits_too_long_is_removed(
     assert (
         session.scalar(text("SELECT count(*) FROM billing_references WHERE membership_id = :id"), {"id": gone.id}) == 0
     )
+
+
+def test_several_that_wait_too_long_are_removed_all_or_none(
+    reader: Caller, manager: Caller, gym: Gym, session: Session
+) -> None:
+    old, young = [gym.join(), gym.join()], gym.join()
+    session.execute(
+        text("UPDATE memberships SET recorded_at = now() - interval '31 days' WHERE id <> :id"), {"id": young.id}
+    )
+    session.commit()
+    ids, path = [one.id for one in old], "/awaiting-memberships/removals"
+    refused = posted(manager.post(path, {"membership_ids": [*ids, young.id], "reason": "gone"}, "r-1"), 409)
+    assert refused["type"].endswith("/not-removable")
+    assert len(reader.data("/awaiting-memberships", days="0")) == 3
+    posted(manager.post(path, {"membership_ids": [], "reason": "gone"}, "r-2"), 422)
+    for _ in range(2):  # a repetition gets the first answer
+        gone = posted(manager.post(path, {"membership_ids": ids, "reason": "gone"}, "r-3"))
+        assert [one["membership_id"] for one in gone["data"]] == ids
+    assert [one["membership_id"] for one in reader.data("/awaiting-memberships", days="0")] == [young.id]
 
 
 def test_the_first_steps_until_a_payment_has_given_sessions(reader: Caller, gym: Gym, session: Session) -> None:

@@ -13,7 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from models.operations import heartbeats
 from runtime.settings import Settings
 from tests.console.conftest import Spp
-from tests.worker.scene import Make, paid_now
+from tests.worker.scene import Make, event, paid_now
 from webhooks.app import create_app
 from worker.crediting import Crediting
 
@@ -84,6 +84,14 @@ def test_it_says_what_became_of_each(sent: Sent, gym: Spp, settings: Settings, m
         gym("cut-over", "ben@example.com", str((datetime.now(UTC) + timedelta(days=2)).date()), "--reason", "moving in")
         early = r"stored as event \d+, moved no sessions: it was paid before the cut-over, and an earlier system .*"
         assert re.fullmatch(early, sent(paid_now("in_3", "sub_ben")))
+        bought = ("--club", "Riverside", "--offer", "All In", "--term", "Monthly", "--pick", "Personal Training")
+        gym("sign-up", "--member", "new@example.com", "--name", "New One", *bought)
+        code = gym("sign-up-link", "new@example.com", "--json").json["code"]
+        subscription = {"object": "subscription", "id": "sub_lost", "metadata": {"membership_code": code}}
+        claim = event("evt_claim", "customer.subscription.created", subscription, datetime.now(UTC))
+        given = r"stored as event \d+, gave sub_lost, with all payments that name it, to New One: `spp member \d+`"
+        assert re.fullmatch(given, sent(claim))
+        assert "in_2" in gym("member", "new@example.com").out
     refused = sent(dues, "--tamper")
     assert refused.startswith("refused (400): Not authentic: ")
 

@@ -82,3 +82,24 @@ def test_a_manager_removes_one_that_waits_for_a_month(gym: Gym, log_in: LogIn, s
     page.post(f"/memberships/{membership.id}/remove", reason="never came")
     assert "The membership of Ada is removed." in page.text
     assert membership.code not in page.text
+
+
+def test_a_manager_removes_those_that_are_chosen_all_or_none(gym: Gym, log_in: LogIn, session: Session) -> None:
+    chosen, young, stays = [gym.join(), gym.join()], gym.join(), gym.join()
+    session.execute(
+        text("UPDATE memberships SET recorded_at = now() - interval '40 days' WHERE id <> :id"), {"id": young.id}
+    )
+    session.commit()
+    page, why = log_in(Role.MANAGER), {"reason": "never came"}
+    page.get("/memberships/awaiting?days=0")
+    offered = [one.id for one in (*chosen, young, stays) if f'name="chosen" value="{one.id}"' in page.page]
+    assert offered == [*(one.id for one in chosen), stays.id]
+    page.post("/memberships/awaiting/remove", **why)
+    assert "No membership is chosen." in page.text
+    page.post("/memberships/awaiting/remove", chosen=[str(chosen[0].id), str(young.id), "x"], **why)
+    assert f"Membership {young.id} cannot be removed" in page.text
+    page.post("/memberships/awaiting/remove", chosen=[str(one.id) for one in chosen], **why)
+    assert "2 memberships are removed." in page.text
+    page.get("/memberships/awaiting?days=0")
+    assert [one.code in page.text for one in (*chosen, young, stays)] == [False, False, True, True]
+    assert "2 in all." in page.text

@@ -58,6 +58,7 @@ def test_a_file_is_checked_mended_imported_and_undone(office: Office) -> None:
     assert "It cannot be imported" in manager.text
     assert "3 Ben <b>Baker ben@example.com" in manager.text
     assert "offer: There is no offer 'Silver'" in manager.text
+    assert "What has to be mended Rows Column Why 1 row 3 offer There is no offer 'Silver'" in manager.text
     assert "1 row is refused or in conflict" in manager.text
     assert "<b>Baker" not in manager.page
     assert office.memberships() == 0

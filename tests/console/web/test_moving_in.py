@@ -19,6 +19,11 @@ TODAY = datetime.now(ZoneInfo("America/Chicago")).date()
 
 def test_what_is_left_is_listed_until_all_are_gone(log_in: LogIn, gym: Gym) -> None:
     session, now = gym.session, datetime.now(UTC)
+    early = log_in(Role.MANAGER)
+    early.get("/moving-in/")
+    assert "Nobody is here yet. Import members" in early.text
+    assert "Nothing is left" not in early.text
+    assert "Every billing reference" not in early.text
     paying_member(gym)
     silent, bare, ended, tested = gym.join("sub_silent", "cus_silent"), gym.join(), gym.join("sub_ended"), gym.join()
     gym.join("sub_failed")

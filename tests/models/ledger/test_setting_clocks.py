@@ -26,6 +26,7 @@ from models.members.clocks import make_test_member
 from models.members.memberships import Member, Membership, add_billing_reference
 from models.payments.facts import Reversed
 from models.statements import expiring, statement
+from models.statements.left import left
 from models.statements.why_not import Reason, why_not
 from runtime.settings import Endpoint
 from tests.models.gym import BY, Event, Gym, deliver, fresh, paid, refused, tell
@@ -99,6 +100,8 @@ def test_a_month_goes_by_for_it_alone(gym: Gym) -> None:
     second = tested.member.clock(now())
     say(gym, paid("second", "sub", at=second), now=now())
     assert usable(gym, tested) == {"Spin": 8, "Training": 4}
+    said = left(gym.session, tested.member, gym.training, now())
+    assert said == f"{tested.member.name} has 4 Training left, which never expire."
     use(gym, tested)
     [newest] = gym.session.scalars(
         select(CreditGrant).where(CreditGrant.member_id == tested.member_id, CreditGrant.remaining == 7)

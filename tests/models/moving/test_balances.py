@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from models.audit import chain
 from models.audit.checks import audit
 from models.ledger.redemptions import redeem
-from models.members.memberships import Membership
+from models.members.memberships import Member, Membership
 from models.moving import imports, working, writing
 from models.moving.balances import worth_left
 from models.moving.columns import Kind
@@ -43,7 +43,7 @@ def test_a_statement_reads_as_the_member_remembers_it(
     with make() as session:
         entries = statement.entries(session, ann.member_id)
         assert [(one.item, entry_in_words(one), note_in_words(one), one.quantity, one.balance) for one in entries] == [
-            ("Spin", "Opening balance", "10 for 120.00 USD, 3 left worth 36.00 USD, pass of March", 10, 10),
+            ("Spin", "Opening balance", "10 for $120.00, 3 left worth $36.00, pass of March", 10, 10),
             ("Spin", "Used before", "", -7, 3),
             ("Training", "Opening balance", "", 2, 2),
         ]
@@ -69,8 +69,8 @@ def test_a_statement_reads_as_the_member_remembers_it(
     assert counts(changed) == (ImportState.JUDGED, 0, 1, 1, 0)
     assert problems(make, changed)[2] == (
         "of: 11 in the file, 10 here; left: 4 in the file, 3 here; value or note: "
-        "11 for 1188.00 USD, 4 left worth 432.00 USD, pass of March in the file, "
-        "10 for 120.00 USD, 3 left worth 36.00 USD, pass of March here"
+        "11 for $1,188.00, 4 left worth $432.00, pass of March in the file, "
+        "10 for $120.00, 3 left worth $36.00, pass of March here"
     )
 
 
@@ -108,6 +108,22 @@ def test_a_row_is_refused_with_the_messages_of_the_forms(
     assert problems(make, made)[2].startswith(wrong)
 
 
+def test_of_several_with_one_address_the_row_says_whose_it_is(
+    ann: Membership, open_gym: Gym, bring: Moved, make: sessionmaker[Session]
+) -> None:
+    email = ann.member.email
+    with make.begin() as session:
+        bo, other = (Member(email=email, name=name, shares_email=True) for name in ("Bo", "bo"))
+        session.add_all([bo, other])
+        session.flush()
+        alike = f"email: Members {bo.id} and {other.id} have this address and this name: merge them, or change the name"
+    made = bring(Kind.BALANCES, f"{HEADER}{email},,Spin,1,,never,,\n{email},BO,Spin,1,,never,,\n")
+    assert problems(make, made) == {
+        2: f'email: Several members share {email}: write the name of one into "name": {ann.member.name}, Bo, bo.',
+        3: f"{alike} of one.",
+    }
+
+
 def test_two_rows_of_one_member_item_and_day_are_refused(
     ann: Membership, bring: Moved, make: sessionmaker[Session]
 ) -> None:
@@ -122,7 +138,7 @@ def test_the_note_says_what_is_left_of_the_value(ann: Membership, bring: Moved, 
     bring(Kind.BALANCES, f'{HEADER}{ann.member.email},,Spin,12,20,never,"7,600.00 USD",', write=True)
     with make() as session:
         assert statement.grants(session, ann.member_id, NOW)[0].note == (
-            "opening balance: 20 for 7600.00 USD, 12 left worth 4560.00 USD"
+            "opening balance: 20 for $7,600.00, 12 left worth $4,560.00"
         )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from models.ledger import adjustments, redemptions
 from models.ledger.adjustments import AdjustmentReason
 from models.members import life
+from models.members.clocks import make_test_member
 from models.members.memberships import Membership
 from models.moving import exporting
 from models.moving.exports import BY_NAME, EXPORTS
@@ -105,6 +106,16 @@ def test_memberships_have_the_life_that_was_known(gym: Gym) -> None:
     assert (row["offer"], row["term"], row["picks"], row["dues"]) == ("Gold", "Monthly", "Spin; Training", "90.00")
     (row,) = rows(session, "memberships", before)
     assert (row["frozen"], row["ends"]) == ("", "")
+
+
+def test_test_members_do_not_move_out(gym: Gym) -> None:
+    ada, tested = gym.join("sub_ada"), gym.join()
+    make_test_member(gym.session, tested.member, [], by=BY)
+    for one in (ada, tested):
+        give(gym, one, 3)
+    for name in ("people", "balances"):
+        assert [row["email"] for row in rows(gym.session, name)] == [ada.member.email]
+    assert tested.member.email in [row["email"] for row in rows(gym.session, "members")]
 
 
 def test_no_cell_is_a_formula(gym: Gym) -> None:

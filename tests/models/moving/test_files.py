@@ -28,9 +28,13 @@ def read(content: bytes) -> tuple[list[str], list[files.Row]]:
         'email,name\nann@example.com,"Archer, Ann"\n\n,\nben@example.com,Ben\n',
         '\ufeffemail;name\r\nann@example.com;Archer, Ann\r\n\r\n;\r\n"ben@example.com";Ben',
         ' email ,"name",\nann@example.com,"Archer, Ann",\n\n,,\nben@example.com,Ben,\n',
+        "\ufeffemail\tname\r\nann@example.com\tArcher, Ann\r\n\r\n\t\r\nben@example.com\tBen\r\n",
+        "\ufeffsep=;\r\nemail;name\r\nann@example.com;Archer, Ann\r\n\r\n;\r\nben@example.com;Ben\r\n",
+        "sep=\t\nemail\tname\nann@example.com\tArcher, Ann\n\n\t\nben@example.com\tBen\n",
+        '"sep=,"\nemail,name\nann@example.com,"Archer, Ann"\n\n,\nben@example.com,Ben\n',
     ],
 )
-def test_commas_semicolons_and_byte_order_marks_read_the_same(content: str) -> None:
+def test_commas_semicolons_tabs_and_byte_order_marks_read_the_same(content: str) -> None:
     header, rows = read(content.encode())
     assert (header, rows) == (
         ["email", "name"], [(2, ["ann@example.com", "Archer, Ann"]), (5, ["ben@example.com", "Ben"])]
@@ -55,6 +59,8 @@ def test_commas_semicolons_and_byte_order_marks_read_the_same(content: str) -> N
         (b"email,name\na,=HYPERLINK(1)\n", "Row 2 has a formula in it, '=HYPERLINK(1)'"),
         (b"email,name\na,b,c\n", "Row 2 has 3 cells, but the first row names 2 columns."),
         (b"email,name\na,b\nc\n", "Row 3 has 1 cells, but the first row names 2 columns."),
+        (b"sep=|\nemail|name\n", "Row 1 cannot be read: it is separated by '|'. Save it with"),
+        (b"sep=;\n", "The file is empty"),
         (b"email,,name\n", "Row 1 cannot be read: column 2 has no name."),
         (b",".join(b"c%d" % number for number in range(200)), "The file has 200 columns, more than the 100"),
     ],

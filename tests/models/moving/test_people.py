@@ -1,6 +1,7 @@
 """People and memberships from a file: what is written, what is refused, and the same file again."""
 
 from datetime import UTC, date, datetime
+from unicodedata import normalize
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -143,7 +144,10 @@ def test_one_address_with_two_names_is_refused_unless_the_file_says_that_they_sh
     looks_the_same = row("z@example.com", "Ze\u0301\N{NO-BREAK SPACE}Z")
     assert counts(bring(Kind.PEOPLE, file(looks_the_same))) == (ImportState.JUDGED, 0, 1, 0, 0)
     made = bring(Kind.PEOPLE, file(row("m@example.com", "Dan")))
-    assert "email: Member 1 has this address already." in problems(make, made)[2]
+    assert (
+        "email: Member 1 (Cem) has this address already. If the row is about another person, write yes"
+        in problems(make, made)[2]
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,10 +160,10 @@ def test_one_address_with_two_names_is_refused_unless_the_file_says_that_they_sh
         ([row("a@b.c", picks="")], {2: "picks: 'Gold' asks for at least 1 session items; 0 picked."}),
         ([row("a@b.c", joined="01/02/2024")], {2: "joined: '01/02/2024' is not a day: write it like 2026-01-31."}),
         ([row("a@b.c", joined="2099-01-01")], {2: "joined: Jan 1, 2099 is to come"}),
-        ([row("a@b.c", frozen_to="2026-01-01")], {2: "frozen from: Say from which day on it is frozen"}),
+        ([row("a@b.c", frozen_to="2026-01-01")], {2: 'frozen from: Write the first frozen day into "frozen from"'}),
         ([row("a@b.c", ends="2024-01-01")], {2: "ends: The membership began on Feb 1, 2024"}),
         ([row("a@b.c", endpoint="paypal")], {2: "endpoint: There is no endpoint 'paypal'."}),
-        ([row("a@b.c", billing_references="sub_9")], {2: "billing references: Say at which endpoint"}),
+        ([row("a@b.c", billing_references="sub_9")], {2: "billing references: Write the endpoint at which"}),
         ([row("a@b.c", endpoint="stripe", billing_references="sub_0")], {2: "already belongs to membership 1"}),
         (
             [
@@ -198,11 +202,39 @@ def test_a_row_is_refused_with_the_messages_of_the_forms(
 
 def test_without_a_cut_over_nothing_is_written(open_gym: Gym, bring: Moved, make: sessionmaker[Session]) -> None:
     made = bring(Kind.PEOPLE, file(row("a@b.c")), credits_from=None)
-    assert "credits from: Say from which day on payments count here" in problems(make, made)[2]
+    assert 'for the whole file as "Payments count from" (spp import --credits-from' in problems(make, made)[2]
     with_column = f"{HEADER},credits from\n{row('a@b.c')},2026-12-01T06:00:00Z\n"
     assert bring(Kind.PEOPLE, with_column, credits_from=None, write=True).state == ImportState.WRITTEN
     with make() as session:
         assert session.scalars(select(Membership.credits_from)).one() == datetime(2026, 12, 1, 6, tzinfo=UTC)
+
+
+def test_names_of_the_catalogue_are_known_however_their_accents_are_encoded(
+    open_gym: Gym, bring: Moved, make: sessionmaker[Session]
+) -> None:
+    open_gym.spin.name, open_gym.offer.name, open_gym.club.name = "Yogalat\u00e8s", "Été", "Orléans"
+    open_gym.term.name = "À l'année"
+    open_gym.session.commit()
+    line = row("ann@example.com", club="Orléans", offer="Été", picks="yogalatès|Training")
+    said = file(line).replace("joined", "term,Adhésion", 1).replace("2024-02-01", "À l'année,2024-02-01", 1)
+    made = bring(Kind.PEOPLE, normalize("NFD", said), mapping={"Adhésion": "joined"}, write=True)
+    assert counts(made) == (ImportState.WRITTEN, 1, 0, 0, 0), problems(make, made)
+
+
+def test_who_names_no_picks_has_what_everybody_takes(open_gym: Gym, bring: Moved, make: sessionmaker[Session]) -> None:
+    made = bring(Kind.PEOPLE, file(row("ann@example.com", picks="")))
+    assert problems(make, made) == {2: "picks: 'Gold' asks for at least 1 session items; 0 picked."}
+    for bucket in open_gym.offer.buckets:
+        bucket.required = bucket.item_id == open_gym.spin.id
+    open_gym.session.commit()
+    made = bring(Kind.PEOPLE, file(row("ann@example.com", picks="")), write=True)
+    assert counts(made) == (ImportState.WRITTEN, 1, 0, 0, 0), problems(make, made)
+    with make() as session:
+        pinned = the_membership(session, "ann@example.com", now=NOW).versions[0].pinned
+        assert [pin.item.name for pin in pinned] == ["Spin"]
+    assert problems(make, bring(Kind.PEOPLE, file(row("ben@example.com", picks="Training")))) == {
+        2: "picks: 'Gold' requires Spin: pick it too."
+    }
 
 
 def test_the_template_is_a_file_that_can_be_imported(open_gym: Gym, bring: Moved, make: sessionmaker[Session]) -> None:
