@@ -289,8 +289,8 @@ class Fault(NamedTuple):
                 runs[-1][1:] = [number]
             else:
                 runs.append([number])
-        said = ["-".join(map(str, run)) for run in runs[:_RUNS]]
-        return ", ".join(said + ["..."] * (len(runs) > _RUNS or self.rows > len(self.numbers)))
+        ranges = ["-".join(map(str, run)) for run in runs[:_RUNS]]
+        return ", ".join(ranges + ["..."] * (len(runs) > _RUNS or self.rows > len(self.numbers)))
 
 
 _RUNS = 10
