@@ -82,4 +82,4 @@ class Browser:
         self._senders.seen.console[status] += 1
         for line in told.get_all("Set-Cookie") or ():
             self._cookies |= {one.key: one.value for one in SimpleCookie(line).values()}
-        return status, page, told
+        return status, page.decode(errors="replace"), told

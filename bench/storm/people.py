@@ -215,10 +215,10 @@ class People:
             row = f"{email},Newcomer {act.place},Bench,Gold,Term,Class|Training,2026-01-05,{references},{since}"
             if self._import(act, "people", f"{columns}\n{row}\n"):
                 (found,) = self._get(f"/members?email={email}")["data"]
-                shown = self._get(f"/members/{found['id']}")
+                (bought,) = self._get(f"/members/{found['id']}/memberships")["data"]
                 with self.senders.lock:
                     self.members[act.place] = found["id"]
-                    self.memberships[act.place] = shown["memberships"][0]["id"]
+                    self.memberships[act.place] = bought["id"]
                     self.senders.counted.here.add(act.place)
                     self.senders.seen.done[act.kind] += 1
 

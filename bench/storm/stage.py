@@ -84,7 +84,7 @@ def storm(site: Site, machine: Machine, seed: int, lacking: str | None = None) -
         yield Storm(broken, senders, people, World(seed, processors), seed, checking)
 
 
-# A second plan of the same dues; and members who have been here for some days, so that a plan can be changed from today.
+# A second plan of the same dues; and members of three days ago, so that a plan can be changed from today.
 _PREPARE = """
     SET LOCAL session_replication_role = replica;
     UPDATE memberships SET recorded_at = recorded_at - interval '3 days';
