@@ -33,17 +33,30 @@ class Checking:
 
     def compare(self) -> Iterator[str]:
         """Yields each difference."""
-        for endpoint, times in self._query("SELECT endpoint, count(*) FROM webhook_events GROUP BY 1 ORDER BY 1"):
-            if times != self._counted.events[endpoint]:
-                yield f"{endpoint} has {times} events, and told {self._counted.events[endpoint]}"
-        for endpoint in self._counted.events.keys() - {
-            row[0] for row in self._query("SELECT endpoint FROM webhook_events")
-        }:
-            yield f"{endpoint} has no events, and told {self._counted.events[endpoint]}"
+        stored = Counter(dict(self._query("SELECT endpoint, count(*) FROM webhook_events GROUP BY 1")))
+        for endpoint in sorted({*stored, *self._counted.events}):
+            if stored[endpoint] != self._counted.events[endpoint]:
+                yield f"{endpoint} has {stored[endpoint]} events, and told {self._counted.events[endpoint]}"
         yield from self._compare_balances()
         yield from self._compare_days()
         if (unmatched := self._count("payments WHERE state = 'unmatched'")) != self._counted.unmatched():
             yield f"{unmatched} payments are unmatched, and {self._counted.unmatched()} should be"
+
+        yield from self._compare_acts()
+
+    def _compare_acts(self) -> Iterator[str]:
+        """No act is lost that was acknowledged, and none is done that nobody knows of."""
+        made = self._people.made
+        kept = dict(self._query("SELECT id, quantity FROM redemptions WHERE undoes IS NULL"))
+        for number in sorted({*kept, *made.redeemed}):
+            if (has := kept.get(number, 0)) != (wanted := made.redeemed.get(number, 0)):
+                yield f"redemption {number} has taken {has} instead of {wanted}"
+        returned = self._sum("redemptions WHERE undoes IS NOT NULL")
+        by_hand = self._sum("adjustments WHERE approved")
+        if returned != made.returned:
+            yield f"{returned} were returned instead of {made.returned}"
+        if by_hand != made.by_hand:
+            yield f"{by_hand} were given by hand instead of {made.by_hand}"
 
     def _compare_balances(self) -> Iterator[str]:
         found = Counter({(member, item): int(left) for member, item, left in self._query(_BALANCES)})
@@ -97,6 +110,9 @@ class Checking:
 
     def _count(self, what: str) -> int:
         return int(self._query(f"SELECT count(*) FROM {what}")[0][0])
+
+    def _sum(self, what: str) -> int:
+        return int(self._query(f"SELECT coalesce(sum(quantity), 0) FROM {what}")[0][0])
 
     def _query(self, query: str, *values: object) -> list[Any]:
         with self._site.connect(self._database) as connection:

@@ -23,6 +23,17 @@ WHY = "The storm."
 
 
 @dataclass
+class Made:
+    """Acts that were acknowledged, to compare with those that are kept."""
+
+    redeemed: dict[int, int] = field(default_factory=dict)
+    """Redemption -> sessions taken."""
+    returned: int = 0
+    by_hand: int = 0
+    """Sessions given, less those taken."""
+
+
+@dataclass
 class People:
     """Who uses the console. Each method is one kind of act."""
 
@@ -35,6 +46,7 @@ class People:
     """Place -> the id of its member, as it was at first."""
     memberships: dict[int, int]
     """Place -> the id of its membership."""
+    made: Made = field(default_factory=Made)
     _redeemed: list[tuple[int, int, str]] = field(default_factory=list)
     """Redemption, place and item of those that were not returned."""
     _busy: set[object] = field(default_factory=set)
@@ -98,6 +110,7 @@ class People:
     def _used(self, act: Act, redemption: int, item: str, quantity: int) -> None:
         with self.senders.lock:
             self.senders.counted.moved[act.place, item] -= quantity
+            self.made.redeemed[redemption] = quantity
             self._redeemed.append((redemption, act.place, item))
             self.senders.seen.done[act.kind] += 1
 
@@ -129,6 +142,8 @@ class People:
             redemption, place, item = self._redeemed.pop(int(act.chance * len(self._redeemed)))
         if made := self._post(f"/redemptions/{redemption}/returns", {}, act):
             self._moved(act, place, item, made["quantity"])
+            with self.senders.lock:
+                self.made.returned += made["quantity"]
 
     def do_give(self, act: Act, sessions: int = 1) -> None:
         """A session by hand."""
@@ -136,6 +151,8 @@ class People:
         made = self._post("/adjustments", {**asked, "reason": "goodwill", "note": WHY}, act)
         if made and made["state"] == "applied":
             self._moved(act, act.place, _item(act), sessions)
+            with self.senders.lock:
+                self.made.by_hand += sessions
 
     def do_take(self, act: Act) -> None:
         """A session by hand, away."""

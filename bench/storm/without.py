@@ -95,16 +95,13 @@ def locks() -> None:
 
     make, get, get_one, refresh = sqlalchemy.text, Session.get, Session.get_one, Session.refresh
 
-    def unlocked(statement: str) -> Any:
-        return make(_LOCK.sub("", statement))
-
     def without(function: Any) -> Any:
         def call(*arguments: Any, with_for_update: Any = None, **more: Any) -> Any:  # noqa: ARG001
             return function(*arguments, **more)
 
         return call
 
-    sqlalchemy.text = unlocked  # type: ignore[assignment]
+    sqlalchemy.text = lambda statement: make(unlocked(statement))
     Session.get, Session.get_one, Session.refresh = without(get), without(get_one), without(refresh)  # type: ignore[method-assign]
     for kind in (GenerativeSelect, Query):
         lock = kind.with_for_update
@@ -116,6 +113,12 @@ def locks() -> None:
 
 
 _LOCK = re.compile(r"FOR (NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)(?! SKIP| OF \w+ SKIP)( OF \w+)?")
+
+
+def unlocked(statement: str) -> str:
+    """The statement without its locks, but for those that skip what is locked: they are how work is shared out."""
+    return _LOCK.sub("", statement)
+
 
 WITHOUT: dict[str, Callable[[], None]] = {one.__name__: one for one in (keys, storing, retry, unique, leases, locks)}
 
