@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
-.PHONY: demo up test bench soak storm check screenshots translations lock clean
+.PHONY: demo up test bench soak storm storm-controls check screenshots translations lock clean
 
 demo: .venv/.installed
 	@$(BIN)/spp demo
@@ -24,6 +24,10 @@ soak: .venv/.installed
 # Ten minutes of faults on the real stack, or SECONDS=60; SEED=7 draws the same storm again.
 storm: .venv/.installed
 	@$(BIN)/python -m bench.storm $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# The storm without each protection in turn: each has to be noticed.
+storm-controls: .venv/.installed
+	@$(BIN)/python -m bench.storm $(or $(SECONDS),45) $(if $(SEED),--seed $(SEED)) --controls
 
 check: .venv/.installed
 	@$(BIN)/python -m pip --disable-pip-version-check check

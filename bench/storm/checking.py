@@ -91,6 +91,13 @@ class Checking:
         """Events that will not be due for a day or more."""
         return self._count("webhook_events WHERE state = 'pending' AND next_attempt_at > now() + interval '1 day'")
 
+    def stuck(self) -> list[Any]:
+        """Some of what is not worked off, to look at."""
+        return self._query(
+            "SELECT id, endpoint, attempts, thin, next_attempt_at - now(), waits_since, left(error, 200) "
+            "FROM webhook_events WHERE state = 'pending' ORDER BY id LIMIT 5"
+        )
+
     def failed_events(self) -> int:
         """Events that need a person."""
         return self._count("webhook_events WHERE state IN ('dead', 'quarantined')")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 DISKS_MB = {"postgres": 2000, "logs": 30}
 
+_SOCKETS = shutil.ignore_patterns(".s.*")
+
 
 class Machine:
     """The clock of all processes that get `environment`, and small file systems by what is on them."""
@@ -46,6 +48,12 @@ class Machine:
             os.environ.update(self.environment)
             try:
                 yield
+            except BaseException:
+                for name in self.disks:
+                    shutil.copytree(
+                        folder / name, folder / f"{name} kept", ignore_dangling_symlinks=True, ignore=_SOCKETS
+                    )
+                raise
             finally:
                 os.environ.clear()
                 os.environ.update(before)

@@ -117,7 +117,7 @@ class People:
     def _spp(self, act: Act, *arguments: str) -> Any:
         patience = 1 + 4 * act.chance if act.chance < 0.5 else None
         while True:
-            command = [SPP, *arguments, "--json"]
+            command = [str(SPP), *arguments, "--json"]
             try:
                 done = subprocess.run(
                     command, env=self.environment, capture_output=True, text=True, timeout=patience, check=False

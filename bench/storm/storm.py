@@ -17,6 +17,7 @@ from bench.storm.people import People
 from bench.storm.proxy import STORES
 from bench.storm.senders import Senders
 from bench.storm.world import Story, World, endless
+from local.stack import StackFailed
 
 ROUND_S = 60.0
 QUICK, SLOW = 2, 2
@@ -105,12 +106,12 @@ class Storm:
     def _calm(self) -> Iterator[str]:
         """Mend everything, and wait until all that was asked is answered and all that was told is worked off."""
         faults.mend(self._broken)
-        self._broken.stack.wait_ready(STUCK_S)
+        self._wait_ready()
         yield from self._until("requests without an answer", lambda: self._senders.open)
         yield from self._lose_answers()
         yield from self._until("events not worked off", self._due)
         if self._checking.failed_events():
-            replay = [SPP, "replay", "--all", "--yes"]
+            replay = [str(SPP), "replay", "--all", "--yes"]
             subprocess.run(replay, env=self._broken.environment, capture_output=True, check=False)
             yield from self._until("events not worked off after a replay", self._due)
             if failed := self._checking.failed_events():
@@ -128,6 +129,20 @@ class Storm:
                 if size > LARGEST_MB:
                     yield f"a process of {name} has grown to {size:.0f} MB"
 
+    def _wait_ready(self) -> None:
+        """Wait until all is there; what was killed at the last moment ends only now."""
+        patient_until = time.monotonic() + STUCK_S
+        while True:
+            try:
+                self._broken.stack.wait_ready(STUCK_S)
+            except StackFailed:
+                if time.monotonic() > patient_until:
+                    raise
+                time.sleep(0.2)
+                faults.revive(self._broken)
+            else:
+                return
+
     def _until(self, what: str, left: Callable[[], int]) -> Iterator[str]:
         """Wait until nothing of it is left, as long as it goes on."""
         last, since = -1, time.monotonic()
@@ -144,7 +159,7 @@ class Storm:
             if now != last:
                 last, since = now, time.monotonic()
             elif time.monotonic() - since > STUCK_S:
-                yield f"stuck: {now} {what}"
+                yield f"stuck: {now} {what}, such as {self._checking.stuck()}"
                 return
             faults.revive(self._broken)
             time.sleep(0.2)

@@ -101,7 +101,7 @@ def locks() -> None:
 
         return call
 
-    sqlalchemy.text = lambda statement: make(unlocked(statement))
+    sqlalchemy.text = lambda text: make(unlocked(text))
     Session.get, Session.get_one, Session.refresh = without(get), without(get_one), without(refresh)  # type: ignore[method-assign]
     for kind in (GenerativeSelect, Query):
         lock = kind.with_for_update
@@ -109,7 +109,7 @@ def locks() -> None:
         def unlocked_select(self: Any, *arguments: Any, lock: Any = lock, **options: Any) -> Any:
             return lock(self, *arguments, **options) if options.get("skip_locked") else self
 
-        kind.with_for_update = unlocked_select
+        setattr(kind, lock.__name__, unlocked_select)
 
 
 _LOCK = re.compile(r"FOR (NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)(?! SKIP| OF \w+ SKIP)( OF \w+)?")

@@ -232,7 +232,7 @@ def test_differences_are_found(postgres: Postgres, own_broker: Broker, tmp_path:
     loading.our_database(site, "storm_checking", 2)
     counted = Counted(here={0, 1})
     people = NoPeople()
-    checking = Checking(site, "storm_checking", counted, people, {})  # type: ignore[arg-type]
+    checking = Checking(site, "storm_checking", counted, people, {})
     people.made, later = Made(), people.made
     assert list(checking.compare()) == []
     people.made = later
