@@ -13,7 +13,7 @@ from bench.storm.browser import Browser
 from bench.storm.counted import ITEMS, PLANS
 from bench.storm.faults import SPP
 from bench.storm.senders import AGAIN, PAUSE_S, ZONE, Senders
-from bench.storm.world import MEMBERS, Act
+from bench.storm.world import MEMBERS, SETTLED, Act
 from bench.stripe_events import subscription_id
 
 AT_ONCE = 4
@@ -205,7 +205,7 @@ class People:
         counted = self.senders.counted
         with self._alone("merge") as mine:
             stays = counted.owner(act.place)
-            others = [place for place in self.members if place != stays and counted.owner(place) == place]
+            others = [one for one in self.members if SETTLED <= one != stays and counted.owner(one) == one]
             if not mine or not others or len(counted.owners) >= MERGED_AT_MOST:
                 return
             goes = others[int(act.chance * len(others))]

@@ -24,6 +24,9 @@ ACTS = {
     "read a page": 6, "export": 4,
 }  # fmt: skip
 """What people do, and how often of each other."""
+SETTLED = 2
+"""The first places: their payments stay, and neither plan nor member changes. Only from these are sessions taken by
+hand: when money goes back, what staff has taken of it already is not owed again, and no addition could tell of what."""
 MEMBERS, NEWCOMERS = 12, 6
 """Places that somebody has from the beginning, and those whose people an import brings; until then they pay already."""
 
@@ -80,7 +83,7 @@ class World:
         known = samples.names(processor.endpoint.processor)
         place = self._place() if self._random.random() < 0.97 else None
         ending = self._random.choice([one for one in ENDINGS if one in known])
-        if place is None or place >= MEMBERS:
+        if place is None or place < SETTLED or place >= MEMBERS:
             ending = STAYS
         now = datetime.now(UTC)
         made = samples.sample(
@@ -107,6 +110,10 @@ class World:
         place = self._place()
         if kind == "import people":
             place = MEMBERS + self._random.randrange(NEWCOMERS)
+        elif kind == "take":
+            place = self._random.randrange(SETTLED)
+        elif kind in {"change the plan", "merge"}:
+            place = SETTLED + self._random.randrange(MEMBERS + NEWCOMERS - SETTLED)
         return Act(kind, place, self._number, self._random.random())
 
     def _place(self) -> int:
