@@ -249,7 +249,7 @@ def command(*arguments: str) -> Fault:
 def stopped(family: list[psutil.Process]) -> Iterator[None]:
     """The processes stand still within the block."""
     for one in family:
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
             os.kill(one.pid, signal.SIGSTOP)
     try:
         yield

@@ -66,7 +66,7 @@ def storm(site: Site, machine: Machine, seed: int, lacking: str | None = None) -
         processors = [adapter(one) for one in load().endpoints]
         names = [one.endpoint.name for one in processors]
         with site.connect(DATABASE) as connection:
-            connection.execute(_PREPARE)
+            connection.execute(PREPARE)
             connection.execute(_REFERENCES, [names])
         loading.tidy(site, DATABASE)
         ours = Stack(environment, site.folder / "logs")
@@ -88,7 +88,7 @@ def storm(site: Site, machine: Machine, seed: int, lacking: str | None = None) -
 
 
 # A second plan of the same dues; and members of three days ago, so that a plan can be changed from today.
-_PREPARE = """
+PREPARE = """
     SET LOCAL session_replication_role = replica;
     UPDATE memberships SET recorded_at = recorded_at - interval '3 days';
     UPDATE membership_terms SET since = since - interval '3 days';
