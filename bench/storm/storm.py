@@ -100,8 +100,11 @@ class Storm:
 
     def _break(self, over: Event, drawing: Random, one: Callable[[Broken, Random], None], every_s: float) -> None:
         while not over.wait(drawing.random() * every_s):
-            one(self._broken, drawing)
-            faults.revive(self._broken)
+            try:
+                one(self._broken, drawing)
+                faults.revive(self._broken)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the storm has to go on
+                self._senders.seen.wrong.append(f"a fault failed: {error!r}")
 
     def _calm(self) -> Iterator[str]:
         """Mend everything, and wait until all that was asked is answered and all that was told is worked off."""
