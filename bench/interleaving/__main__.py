@@ -35,8 +35,8 @@ MOST_TOLD = 20
 class Interleaving:
     """A database, the sessions that play in it, and what has happened."""
 
-    def __init__(self, site: Site, database: str) -> None:
-        loading.our_database(site, database, 2 * PAIRS)
+    def __init__(self, site: Site, database: str, pairs: int) -> None:
+        loading.our_database(site, database, 2 * pairs)
         with site.connect(database) as connection:
             connection.execute(PREPARE)
         url = site.postgres.url(database)
@@ -122,8 +122,9 @@ def run(number: int, seed: int) -> tuple[Counter[str], list[str]]:
     wrong: list[str] = []
     with made("interleaving", 1, deadlock_timeout="20ms", fsync="off") as site:
         for first in range(0, number, PAIRS):
-            playing = Interleaving(site, f"{DATABASE}_{first}")
-            for one in range(first, min(first + PAIRS, number)):
+            until = min(first + PAIRS, number)
+            playing = Interleaving(site, f"{DATABASE}_{first}", until - first)
+            for one in range(first, until):
                 playing.play(one, Random(f"{one} of {seed}"))
             playing.close()
             happened += playing.happened

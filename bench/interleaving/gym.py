@@ -62,8 +62,15 @@ class Pair:
         kinds = ("pay", "pay", "pay again", "reverse", "redeem", "redeem", "redeem all", "return", "give", "freeze",
                  "change plan", "merge", "sweep")  # fmt: skip
         kind = self._drawing.choice(kinds)
-        made: Act | None = getattr(self, f"_{kind.replace(' ', '_')}")(self._drawing.randrange(2))
+        made: Act | None = getattr(self, f"_{kind.replace(' ', '_')}")(self._place())
         return (kind, made) if made else ("sweep", self._sweep(0))
+
+    def _place(self) -> int:
+        """One of the two, mostly the same, so that acts meet."""
+        return int(self._drawing.random() < 0.2)
+
+    def _item(self) -> str:
+        return ITEMS[int(self._drawing.random() < 0.2)]
 
     def settle(self) -> None:
         """What is still to be settled again."""
@@ -121,7 +128,7 @@ class Pair:
     # People
 
     def _redeem(self, place: int, quantity: int | None = None) -> Act:
-        item = self._drawing.choice(ITEMS)
+        item = self._item()
         asked = {"member_id": self.members[place], "item_id": 1 + ITEMS.index(item)}
         wanted, key = quantity or 1 + self._drawing.randrange(3), self._key()
 
@@ -150,7 +157,7 @@ class Pair:
         return act
 
     def _give(self, place: int) -> Act:
-        item, key = self._drawing.choice(ITEMS), self._key()
+        item, key = self._item(), self._key()
 
         def act(session: Session) -> None:
             adjustments.adjust(
