@@ -20,7 +20,7 @@ from bench.storm.world import Story, World, endless
 from local.stack import StackFailed
 
 ROUND_S = 60.0
-QUICK, SLOW = 2, 2
+QUICK, SLOW = 3, 2
 """So many faults at once, of those that are over at once and of those that take seconds."""
 QUICK_EVERY_S, SLOW_EVERY_S = 0.5, 2.0
 """Each waits for up to so long before its next."""
