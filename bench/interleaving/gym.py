@@ -129,11 +129,13 @@ class Pair:
 
     def _redeem(self, place: int, quantity: int | None = None) -> Act:
         item = self._item()
-        asked = {"member_id": self.members[place], "item_id": 1 + ITEMS.index(item)}
+        member_id, item_id = self.members[place], 1 + ITEMS.index(item)
         wanted, key = quantity or 1 + self._drawing.randrange(3), self._key()
 
         def act(session: Session) -> None:
-            done = redemptions.redeem(session, **asked, quantity=wanted, key=key, by=BY, now=_now())
+            done = redemptions.redeem(
+                session, member_id=member_id, item_id=item_id, quantity=wanted, key=key, by=BY, now=_now()
+            )
             session.commit()
             self._moved[item] -= wanted
             self._redeemed.append(done.redemption_id)
@@ -174,8 +176,13 @@ class Pair:
 
         def act(session: Session) -> None:
             membership = session.get_one(Membership, self.members[place])
-            frozen = {"first": first, "last": first + timedelta(days=2), "reason": WHY, "by": BY, "now": _now()}
-            living.apply(session, lambda: life.freeze(session, membership, **frozen), now=_now(), late_credit=LATE)
+            last, now = first + timedelta(days=2), _now()
+            living.apply(
+                session,
+                lambda: life.freeze(session, membership, first=first, last=last, reason=WHY, by=BY, now=now),
+                now=now,
+                late_credit=LATE,
+            )
 
         return act
 
