@@ -2,12 +2,11 @@
 
 import re
 import threading
-import time
 from email.message import Message
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from bench.storm.senders import AGAIN, PAUSE_S, Senders
+from bench.storm.senders import AGAIN, Senders, pause
 
 _CSRF = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 _MEMBER = re.compile(r"/members/(\d+)$")
@@ -59,7 +58,7 @@ class Browser:
         if status == 302 and method == "GET":  # a merged member's page leads to the one that stays
             return False
         if status in AGAIN:
-            time.sleep(PAUSE_S)
+            pause(status)
             return True
         self._senders.seen.wrong.append(f"{method} {path} answered {status}: {page[:300]!r}")
         return False
@@ -71,7 +70,7 @@ class Browser:
             token = _CSRF.search(page)
             fields = {"csrf_token": token[1] if token else "", "email": self._email, "password": self._password}
             status = self._ask("POST", "/login", fields)[0]
-            time.sleep(PAUSE_S)
+            pause(status)
 
     def _ask(self, method: str, path: str, fields: dict[str, str] | None = None) -> tuple[int, str, Message]:
         headers = {

@@ -12,7 +12,7 @@ from typing import Any
 from bench.storm.browser import Browser
 from bench.storm.counted import ITEMS, PLANS
 from bench.storm.faults import SPP
-from bench.storm.senders import AGAIN, PAUSE_S, ZONE, Senders
+from bench.storm.senders import AGAIN, PAUSE_S, ZONE, Senders, pause
 from bench.storm.world import MEMBERS, SETTLED, Act
 from bench.stripe_events import subscription_id
 
@@ -317,7 +317,7 @@ class People:
                 if status not in refused:
                     self.senders.seen.wrong.append(f"{method} {path} answered {status}: {answer[:300]!r}")
                 return None
-            time.sleep(PAUSE_S)
+            pause(status)
 
 
 def _item(act: Act) -> str:

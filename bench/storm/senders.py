@@ -17,7 +17,8 @@ from local.api_objects import Objects
 SENDERS = 16
 TIMEOUT_S = 20.0
 """Longer than any wait within the service."""
-PAUSE_S = 0.1
+PAUSE_S, AWAY_S = 0.1, 0.5
+"""Before the next try; the longer one where nobody has answered."""
 ZONE = ZoneInfo("America/Chicago")
 AGAIN = {0, 429, 502, 503, 504}
 """0: no answer at all. What a sender tries again by the documentation; all else is definite."""
@@ -33,6 +34,11 @@ class Seen:
     """Stories told, and what people have done, by kind; without what the rules refused."""
     wrong: list[str] = field(default_factory=list)
     """Answers that must never be."""
+
+
+def pause(status: int) -> None:
+    """Wait before the next try."""
+    time.sleep(PAUSE_S if status else AWAY_S)
 
 
 class Senders:
@@ -118,7 +124,7 @@ class Senders:
             if status not in AGAIN | {400}:  # 400: too old by a clock that is wrong now
                 self.seen.wrong.append(f"{name} answered {status}")
                 return
-            time.sleep(PAUSE_S)
+            pause(status)
 
     def _post(self, delivery: Delivery) -> int:
         body, headers = delivery.processor.sign(delivery.sample.content, int(time.time()))
