@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
-.PHONY: demo up test bench soak storm fuzz check screenshots translations lock clean
+.PHONY: demo up test bench soak storm storm-controls interleave fuzz check screenshots translations lock clean
 
 demo: .venv/.installed
 	@$(BIN)/spp demo
@@ -24,6 +24,14 @@ soak: .venv/.installed
 # Ten minutes of faults on the real stack, or SECONDS=60; SEED=7 draws the same storm again.
 storm: .venv/.installed
 	@$(BIN)/python -m bench.storm $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# The storm without each protection in turn: each has to be noticed.
+storm-controls: .venv/.installed
+	@$(BIN)/python -m bench.storm $(or $(SECONDS),45) $(if $(SEED),--seed $(SEED)) --controls
+
+# A thousand interleavings of the statements of two to four sessions, or N=100000; SEED=7 draws the same again.
+interleave: .venv/.installed
+	@$(BIN)/python -m bench.interleaving $(N) $(if $(SEED),--seed $(SEED))
 
 # Ten minutes of hostile input, or SECONDS=60; SEED=7 draws the same requests again.
 fuzz: .venv/.installed .venv/.fuzzer

@@ -27,6 +27,7 @@ NIGHTLY_RING_EXPIRES_S = 3600
 
 app = Celery("spp")
 app.conf.update(broker.celery_config(_settings.broker_url))
+app.conf.beat_scheduler = "worker.beat:Scheduler"
 app.conf.beat_schedule = {
     job.name.value: {
         "task": job.task,

@@ -93,8 +93,7 @@ class Crediting:
         while matched and keep_on():
             with self.sessions.begin() as session:
                 matched = settlement.settle_matched(session, now=self.now(), late_credit=self.settings.late_credit)
-        with self.sessions.begin() as session:
-            thin_events.explain_orphans(session, self._processors)
+        self._look_after_waits()
         finished = self.drain(keep_on)
         while keep_on() and self._settle_closures():
             finished += self.drain(keep_on)
@@ -103,6 +102,14 @@ class Crediting:
     def _settle_closures(self) -> bool:
         with self.sessions.begin() as session:
             return settlement.settle_closures(session, now=self.now(), late_credit=self.settings.late_credit)
+
+    def _look_after_waits(self) -> None:
+        ours = self.settings
+        with self.sessions.begin() as session:
+            thin_events.explain_orphans(session, self._processors)
+            brought = queue.trust_clock(session, lease_s=ours.lease_s, base_s=ours.retry_base_s, cap_s=ours.retry_cap_s)
+        if brought:
+            log.warning("clock_was_ahead", events=brought)
 
     def _apply_ends(self, keep_on: Callable[[], bool]) -> None:
         processors = {endpoint.name: endpoint.processor for endpoint in self.settings.endpoints}

@@ -2,27 +2,30 @@
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 
 import psutil
 import redis
 
 from bench.storm.machine import Machine
-from bench.storm.proxy import COMMIT, Proxy
+from bench.storm.proxy import COMMIT, STORES, Proxy
 from local.errors import ServerFailed
 from local.servers import Broker, Postgres
 from local.stack import Stack
 from local.standin import StandIn
 
 OURS = ("web", "console", "worker", "beat")
+LEASE_S = 5.0
 SPP = Path(sys.executable).with_name("spp")
 
 
@@ -37,8 +40,21 @@ class Broken:
     standins: dict[str, StandIn]
     environment: dict[str, str]
     machine: Machine
+    happened: "Happened"
     lock: RLock = field(default_factory=RLock)
     """Held by whoever starts or ends a process."""
+
+
+class Happened:
+    """The faults so far, by kind; called with the kind of each."""
+
+    def __init__(self) -> None:
+        self.times: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def __call__(self, kind: str) -> None:
+        with self._lock:
+            self.times[kind] += 1
 
 
 Fault = Callable[[Broken, float], None]
@@ -55,11 +71,40 @@ def kill(name: str) -> Fault:
     return happen
 
 
-def kill_child(broken: Broken, chance: float) -> None:
-    """SIGKILL one of the worker's children."""
-    with contextlib.suppress(psutil.Error, KeyError, IndexError):
-        children = broken.stack.process("worker").children()
-        children[int(chance * len(children))].kill()
+def child(name: str, chance: float, broken: Broken) -> psutil.Process:
+    """One of a process's children. Raises IndexError where there is none."""
+    children = broken.stack.process(name).children()
+    return children[int(chance * len(children))]
+
+
+def kill_child(name: str) -> Fault:
+    """SIGKILL one of the children of that process."""
+
+    def happen(broken: Broken, chance: float) -> None:
+        with contextlib.suppress(psutil.Error, KeyError, IndexError):
+            child(name, chance, broken).kill()
+
+    return happen
+
+
+def stop_child(broken: Broken, chance: float) -> None:
+    """SIGSTOP one of the worker's children for longer than its lease: another takes its events, then it goes on."""
+    with contextlib.suppress(psutil.Error, KeyError, IndexError), stopped([child("worker", chance, broken)]):
+        time.sleep(LEASE_S + chance * 2)
+
+
+def orphan(broken: Broken, chance: float) -> None:  # noqa: ARG001
+    """SIGKILL the worker's parent, and leave its children alone."""
+    with broken.lock, contextlib.suppress(psutil.Error, KeyError):
+        broken.stack.process("worker").kill()
+
+
+def end_backend(broken: Broken, chance: float) -> None:
+    """PostgreSQL ends one of its backends, as an administrator would."""
+    if process := broken.postgres.process():
+        with contextlib.suppress(psutil.Error, IndexError):
+            ours = [one for one in process.children() if "[local]" in " ".join(one.cmdline())]
+            ours[int(chance * len(ours))].terminate()
 
 
 def restart(name: str) -> Fault:
@@ -116,6 +161,12 @@ def wipe_broker(broken: Broken, chance: float) -> None:  # noqa: ARG001
         client.flushall()
 
 
+def cut_broker(broken: Broken, chance: float) -> None:  # noqa: ARG001
+    """Every connection to the broker ends."""
+    with contextlib.suppress(redis.RedisError), redis.Redis.from_url(broken.broker.url, socket_timeout=2) as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+
+
 def hang_broker(broken: Broken, chance: float) -> None:
     """The broker accepts connections and answers nothing for up to six seconds."""
     broken.broker.pause()
@@ -123,21 +174,23 @@ def hang_broker(broken: Broken, chance: float) -> None:
     broken.broker.resume()
 
 
-def cut(broken: Broken, chance: float) -> None:
-    """Every connection to the database ends, some of them within a transaction; three times."""
-    for _ in range(3):
-        broken.proxy.cut()
-        time.sleep(chance * 0.3)
+def cut(broken: Broken, chance: float) -> None:  # noqa: ARG001
+    """Every connection to the database ends, some of them within a transaction."""
+    broken.proxy.cut()
 
 
-def lose_commits(broken: Broken, chance: float) -> None:
-    """The answers to some COMMITs are lost."""
-    broken.proxy.lose_answers(1 + int(chance * 5), COMMIT)
+def cut_one(broken: Broken, chance: float) -> None:
+    """One connection to the database ends."""
+    broken.proxy.cut_one(chance)
 
 
-def lose_answers(broken: Broken, chance: float) -> None:
-    """The answers to some statements are lost, those that store deliveries among them."""
-    broken.proxy.lose_answers(1 + int(chance * 10))
+def lose(of: bytes) -> Fault:
+    """The answers to up to three messages that have this in them are lost; the proxy counts each."""
+
+    def happen(broken: Broken, chance: float) -> None:
+        broken.proxy.lose_answers(1 + int(chance * 3), of)
+
+    return happen
 
 
 def slow_network(broken: Broken, chance: float) -> None:
@@ -196,7 +249,7 @@ def command(*arguments: str) -> Fault:
 def stopped(family: list[psutil.Process]) -> Iterator[None]:
     """The processes stand still within the block."""
     for one in family:
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
             os.kill(one.pid, signal.SIGSTOP)
     try:
         yield
@@ -206,30 +259,57 @@ def stopped(family: list[psutil.Process]) -> Iterator[None]:
                 os.kill(one.pid, signal.SIGCONT)
 
 
-FAULTS: dict[str, Fault] = {
-    **{f"kill {name}": kill(name) for name in OURS},
-    **{f"restart {name}": restart(name) for name in OURS},
-    **{f"stop {name}": stop_for(name) for name in OURS},
-    "kill a worker child": kill_child,
-    "kill postgres": kill_postgres,
-    "stop postgres": stop_postgres,
-    "kill the broker": kill_broker,
-    "wipe the broker": wipe_broker,
-    "hang the broker": hang_broker,
-    "cut connections": cut,
-    "lose COMMITs": lose_commits,
-    "lose answers": lose_answers,
-    "slow network": slow_network,
-    "APIs fail": apis_fail,
-    "APIs hang": apis_hang,
-    "fill the disk of PostgreSQL": fill_disk("postgres"),
-    "fill the disk of the logs": fill_disk("logs"),
-    "the clock jumps": clock_jumps,
-    "expire": command("expire"),
-    "audit": command("audit"),
-    "prune": command("prune"),
-    "migrate": command("migrate"),
+SLOW: dict[str, Fault] = {
+    **{f"{name} killed": kill(name) for name in OURS},
+    **{f"{name} restarted": restart(name) for name in OURS},
+    **{f"{name} stopped": stop_for(name) for name in OURS},
+    "worker's children orphaned": orphan,
+    "worker child stopped": stop_child,
+    "PostgreSQL killed": kill_postgres,
+    "PostgreSQL stopped": stop_postgres,
+    "broker killed": kill_broker,
+    "broker hung": hang_broker,
+    "network slow": slow_network,
+    "processor's API hung": apis_hang,
+    "disk of PostgreSQL full": fill_disk("postgres"),
+    "disk of the logs full": fill_disk("logs"),
+    "clock jumped": clock_jumps,
+    "expiry run into it": command("expire"),
+    "audit run into it": command("audit"),
+    "pruning run into it": command("prune"),
+    "migrations run into it": command("migrate"),
 }
+"""What takes seconds, or leaves something to be started again."""
+QUICK: tuple[tuple[float, str | None, Fault], ...] = (
+    (4, None, lose(COMMIT)),
+    (4, None, lose(b"")),
+    (2, None, lose(STORES)),
+    (6, "connection to the database cut", cut_one),
+    (1, "all connections to the database cut", cut),
+    (4, "backend of PostgreSQL ended", end_backend),
+    (1, "worker child killed", kill_child("worker")),
+    (0.2, "web child killed", kill_child("web")),
+    (0.2, "console child killed", kill_child("console")),
+    (2, "broker wiped", wipe_broker),
+    (2, "connections to the broker cut", cut_broker),
+    (2, "processors' APIs fail", apis_fail),
+)
+"""What is over at once: how often of each other, and its name; None where it is counted by who does it."""
+
+
+def quick(broken: Broken, drawing: random.Random) -> None:
+    """One of them."""
+    ((_, name, fault),) = drawing.choices(QUICK, [weight for weight, _, _ in QUICK])
+    fault(broken, drawing.random())
+    if name:
+        broken.happened(name)
+
+
+def slow(broken: Broken, drawing: random.Random) -> None:
+    """One of them."""
+    name = drawing.choice([*SLOW])
+    SLOW[name](broken, drawing.random())
+    broken.happened(name)
 
 
 def revive(broken: Broken) -> None:

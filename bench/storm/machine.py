@@ -7,17 +7,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 DISKS_MB = {"postgres": 2000, "logs": 30}
 
+_SOCKETS = shutil.ignore_patterns(".s.*")
+
 
 class Machine:
     """The clock of all processes that get `environment`, and small file systems by what is on them."""
 
-    def __init__(self) -> None:
+    def __init__(self, disks_mb: Mapping[str, int] = DISKS_MB) -> None:
+        self._disks_mb = disks_mb
         self.environment: dict[str, str] = {}
         self.disks: dict[str, Path] = {}
         self._clock = Path()
@@ -35,7 +38,7 @@ class Machine:
             self._clock.write_bytes(bytes(8))
         before = dict(os.environ)
         with ExitStack() as stack:
-            for name, megabytes in DISKS_MB.items() if os.geteuid() == 0 else ():
+            for name, megabytes in self._disks_mb.items() if os.geteuid() == 0 else ():
                 disk = folder / name
                 disk.mkdir()
                 mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755", "tmpfs", str(disk)]
@@ -45,6 +48,12 @@ class Machine:
             os.environ.update(self.environment)
             try:
                 yield
+            except BaseException:
+                for name in self.disks:
+                    shutil.copytree(
+                        folder / name, folder / f"{name} kept", ignore_dangling_symlinks=True, ignore=_SOCKETS
+                    )
+                raise
             finally:
                 os.environ.clear()
                 os.environ.update(before)

@@ -66,6 +66,39 @@ def claim(session: Session, *, retried: bool, limit: int, lease_s: float) -> lis
     return sorted(Claimed(*row) for row in rows)
 
 
+_PENDING = {
+    "fresh": "NOT thin AND attempts = 0",
+    "retried": "NOT thin AND attempts > 0",
+    "thin": "thin",
+}
+# Longer than this from now no wait lasts that began by the present clock.
+_LONGEST_S = """greatest(:lease_s, 1.5 * least(:cap_s, greatest(:base_s * 2.0 ^ least(attempts, 60),
+                        extract(epoch FROM statement_timestamp() - coalesce(waits_since, statement_timestamp())))))"""
+_TOO_LATE = ", ".join(
+    f"""{name} AS MATERIALIZED (
+        SELECT id FROM webhook_events
+        WHERE state = 'pending' AND {which}
+          AND next_attempt_at > statement_timestamp() + make_interval(secs => {_LONGEST_S})
+        FOR UPDATE SKIP LOCKED
+    )"""
+    for name, which in _PENDING.items()
+)
+_TRUST_CLOCK = text(f"""
+    WITH {_TOO_LATE}
+    UPDATE webhook_events SET next_attempt_at = clock_timestamp()
+    WHERE id IN ({" UNION ALL ".join(f"SELECT id FROM {name}" for name in _PENDING)})
+""")
+
+
+def trust_clock(session: Session, *, lease_s: float, base_s: float, cap_s: float) -> int:
+    """Makes due what no wait could have made due so late: the clock was ahead then, and was set back since.
+
+    Without it, such an event would wait until the clock has caught up. Returns how many these were.
+    """
+    values = {"lease_s": lease_s, "base_s": base_s, "cap_s": cap_s}
+    return session.connection().execute(_TRUST_CLOCK, values).rowcount
+
+
 def is_crowded(session: Session, events: int) -> bool:
     """Whether at least this many events are due for crediting."""
     return bool(session.scalar(_WAITING, {"others": events - 1}))

@@ -1,6 +1,7 @@
 """What happens without a delivery: the sweep, the expiry, and the signs of life."""
 
 import json
+import shelve
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from celery import Celery
 from local.servers import Broker
 from local.stack import ROOT, Stack
 from local.standin import StandIn
+from models.operations.jobs import JobName
 from runtime import broker
 from tests.worker.conftest import Running, environment
 from tests.worker.scene import Make, arrive, credited, join, paid, paid_now, rows, run, until, usable_now, value
@@ -63,6 +65,27 @@ def test_beat_needs_no_database_and_no_secret(own_broker: Broker, tmp_path: Path
     with redis.Redis.from_url(own_broker.url) as client:
         client.flushall()
         try:
+            stack.start("beat")
+            until(lambda: client.llen("spp:maintenance"))
+        finally:
+            stack.stop()
+            client.flushall()
+
+
+def test_a_clock_that_was_ahead_does_not_silence_beat(own_broker: Broker, tmp_path: Path) -> None:
+    """Beat ran by a clock an hour ahead, and was started again after the clock was right."""
+    ours = environment("postgresql://nobody@127.0.0.1:1/none", own_broker.url, SPP_SWEEP_EVERY_S="1")
+    stack = Stack(ours, tmp_path)
+    with redis.Redis.from_url(own_broker.url) as client:
+        try:
+            stack.start("beat")
+            until(lambda: client.llen("spp:maintenance"))
+            stack.stop()
+            with shelve.open(str(tmp_path / "beat-schedule"), writeback=True) as kept:
+                assert set(kept["entries"]) >= {job.value for job in JobName}
+                for entry in kept["entries"].values():
+                    entry.last_run_at += timedelta(hours=1)
+            client.flushall()
             stack.start("beat")
             until(lambda: client.llen("spp:maintenance"))
         finally:

@@ -58,6 +58,32 @@ def test_an_event_that_is_not_due_is_not_claimed(session: Session) -> None:
     assert claim(session) == []
 
 
+@pytest.mark.parametrize(
+    ("is_so", "due_in_s", "is_possible"),
+    [
+        ("attempts = 0", LEASE_S - 1, True),
+        ("attempts = 0", 3600, False),
+        ("attempts = 1", 1800, False),
+        ("attempts = 12", 5000, True),
+        ("attempts = 12", 6000, False),
+        ("thin = true, attempts = 0", 3600, False),
+        ("thin = true, waits_since = now() - interval '1 minute'", 3600, False),
+        ("thin = true, waits_since = now() - interval '1 hour'", 5000, True),
+        ("thin = true, waits_since = now() + interval '1 hour'", 3600, False),
+        ("state = 'dead'", 3600, True),
+    ],
+)
+def test_what_is_due_later_than_any_wait_lasts_is_due_now(
+    session: Session, is_so: str, due_in_s: float, is_possible: bool
+) -> None:
+    store(session, arriving("a"))
+    session.execute(text(f"UPDATE webhook_events SET {is_so}"))
+    due_since(session, ["a"], -due_in_s)
+    brought = queue.trust_clock(session, lease_s=LEASE_S, base_s=2.0, cap_s=3600.0)
+    assert brought == (not is_possible)
+    assert (row(session, "a").next_attempt_at <= database_time(session)) == (not is_possible)
+
+
 def test_two_workers_never_claim_the_same_event_nor_wait(open_gym: Gym, engine: Engine) -> None:
     ours = open_gym.session
     store(ours, *(arriving(str(number)) for number in range(10)))
