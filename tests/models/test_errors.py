@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from models.errors import NameTaken, NotFound, SppError, TermCannotBeBought, TextTooLong
 
 TYPED_BY_THE_CALLER = {"InvalidEmail", "SeveralMemberships", "StaffExists"}
-ASKS_WHO = {"SeveralMembers"}
+ASKS_WHO = {"SeveralMembers", "NameMissingInRow"}
 """Lists who shares an address that the caller sent: nobody could choose between ids alone."""
 FOR_ADMINS = {"LastAdmin"}
 """Whom only an admin can ask to change; they see every account."""

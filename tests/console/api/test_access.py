@@ -93,6 +93,7 @@ FOR_THE_DESK = {
 }
 FOR_MANAGERS = {
     ("POST", "/memberships/{}/removal"),
+    ("POST", "/awaiting-memberships/removals"),
     ("POST", "/members/{}/merges"),
     ("POST", "/members/{}/unmerge"),
     ("POST", "/members/{}/erasure"),

@@ -74,6 +74,7 @@ PAGES: dict[tuple[Role, ...], str] = {
         GET, POST /memberships/<id>/life/<id>/undo
         GET, POST /memberships/<id>/cut-over
         POST /memberships/<id>/remove
+        POST /memberships/awaiting/remove
         POST /memberships/<id>/clear-overdue
         GET, POST /memberships/<id>/club
         GET, POST /memberships/<id>/references
