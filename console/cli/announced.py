@@ -27,8 +27,9 @@ def announcements_command() -> None:
         rows = announcements.every(session, announcing.processors(loaded.endpoints))
     if show.as_json([
         {"announcement": one.proposal.fact_id, "membership": one.membership_id, "member": one.member,
-         "endpoint": one.endpoint, "reference": one.reference, "said_at": one.proposal.said_at, "what": one.words(now),
-         "does": one.proposal.does.value, "first_day": one.proposal.first_day, "last_day": one.proposal.last_day}
+         "endpoint": one.endpoint, "reference": one.reference, "said_at": one.proposal.announced_at,
+         "what": one.words(now), "does": one.proposal.does.value, "first_day": one.proposal.first_day,
+         "last_day": one.proposal.last_day}
         for one in rows
     ]):  # fmt: skip
         return

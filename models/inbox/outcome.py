@@ -8,9 +8,9 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.inbox import pauses, story
+from models.inbox import pauses
 from models.inbox.events import EventState, WebhookEvent
-from models.inbox.story import Caused, Story
+from models.inbox.story import Caused, Story, stories
 from models.ledger.kinds import EntryKind
 from models.payments import reviewing
 from models.payments.references import Payment, PaymentState
@@ -23,7 +23,7 @@ _SESSIONS: Texts = {
     EntryKind.REINSTATEMENT: "gave {sessions} back to {member}",
     EntryKind.CLAWBACK: "took {sessions} back from {member}",
 }
-"""What entries of a kind did, in the order in which it is said."""
+"""What entries of a kind did, in the order of the sentence."""
 
 
 class Look(StrEnum):
@@ -59,11 +59,11 @@ def outcomes(session: Session, event_ids: Sequence[int]) -> list[Outcome]:
     """What has become of these events, in their order."""
     found = {one.id: one for one in session.scalars(select(WebhookEvent).where(WebhookEvent.id.in_(event_ids)))}
     events = [found[event_id] for event_id in event_ids if event_id in found]
-    return [_outcome(session, one) for one in story.stories(session, events)]
+    return [_outcome(session, one) for one in stories(session, events)]
 
 
-def _outcome(session: Session, told: Story) -> Outcome:
-    event = told.event
+def _outcome(session: Session, story: Story) -> Outcome:
+    event = story.event
     match event.state:
         case EventState.QUARANTINED:
             what = say("in quarantine: {why}", why=event.reason)
@@ -79,14 +79,16 @@ def _outcome(session: Session, told: Story) -> Outcome:
             cause = say("{endpoint} is paused", endpoint=event.endpoint) if paused else event.error
             what = say("waiting: {why}", why=cause) if cause else say("waiting for a worker")
             return Outcome(event.id, event.state, what, Look.EVENT, None, bool(cause))
-    did = _did(told.entries)
-    why = list(_in_review(session, told))
-    said = [*([joined(did)] if did else []), *([say("in review: {why}", why="; ".join(why))] if why else [])]
-    if not said and _is_before_cut_over(session, told):
-        said = [say("moved no sessions: it was paid before the cut-over, and an earlier system has given its sessions")]
-    member_id = told.entries[0].member_id if told.entries else None
+    did = _did(story.entries)
+    why = list(_in_review(session, story))
+    clauses = [*([joined(did)] if did else []), *([say("in review: {why}", why="; ".join(why))] if why else [])]
+    if not clauses and _is_before_cut_over(session, story):
+        clauses = [
+            say("moved no sessions: it was paid before the cut-over, and an earlier system has given its sessions")
+        ]
+    member_id = story.entries[0].member_id if story.entries else None
     look = Look.REVIEW if why else Look.MEMBER if member_id else Look.EVENT
-    return Outcome(event.id, event.state, "; ".join(said) or say("moved no sessions"), look, member_id)
+    return Outcome(event.id, event.state, "; ".join(clauses) or say("moved no sessions"), look, member_id)
 
 
 def _did(entries: Sequence[Caused]) -> list[str]:
@@ -104,15 +106,15 @@ def _did(entries: Sequence[Caused]) -> list[str]:
     ]
 
 
-def _is_before_cut_over(session: Session, told: Story) -> bool:
-    ids = {fact.payment_id for fact in told.facts}
+def _is_before_cut_over(session: Session, story: Story) -> bool:
+    ids = {fact.payment_id for fact in story.facts}
     before = select(Payment.id).where(Payment.id.in_(ids), Payment.state == PaymentState.BEFORE_CUT_OVER)
     return session.scalar(before.limit(1)) is not None
 
 
-def _in_review(session: Session, told: Story) -> Iterable[str]:
+def _in_review(session: Session, story: Story) -> Iterable[str]:
     """The sentences of every reason for which a payment of the event stands in review."""
-    for payment_id in dict.fromkeys(fact.payment_id for fact in told.facts):
+    for payment_id in dict.fromkeys(fact.payment_id for fact in story.facts):
         one = reviewing.of_payment(session, payment_id)
         yield from (retold(what) for _, what in one.reasons) if one else ()
 

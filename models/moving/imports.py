@@ -56,11 +56,11 @@ def upload(
     UnreadableFile or NoSuchColumn.
     """
     header, rows = files.read(stream)
-    said = {**_last_mapping(session, kind), **_checked(kind, mapping or {})}
+    known = {**_last_mapping(session, kind), **_checked(kind, mapping or {})}
     theirs = {columns.plain(name) for name in header}
     made = Import(
         kind=kind.value, file_name=visible(file_name)[:200] or "file.csv", header=header,
-        mapping={name: key for name, key in said.items() if columns.plain(name) in theirs},
+        mapping={name: key for name, key in known.items() if columns.plain(name) in theirs},
         credits_from=credits_from, state=ImportState.UNMAPPED.value, rows=0, asked_by=by.name[:200],
         origin=by.origin[:64],
     )  # fmt: skip
@@ -261,10 +261,10 @@ def rows(
 
 
 def _line(row: ImportRow, keys: Sequence[str | None]) -> RowLine:
-    said = dict(zip(keys, row.cells or (), strict=False))
+    values = dict(zip(keys, row.cells or (), strict=False))
     problems = [Problem(**one) for one in row.problems or ()]
     return RowLine(
-        row.number, row.verdict, said.get("email"), said.get("name"), problems, row.member_id, row.membership_id,
+        row.number, row.verdict, values.get("email"), values.get("name"), problems, row.member_id, row.membership_id,
         row.grant_id,
     )  # fmt: skip
 

@@ -150,7 +150,7 @@ class DuesFailed:
     """No attempt: nothing is owed any more, and nobody tries again (the bill is void)."""
 
 
-class Said(StrEnum):
+class Change(StrEnum):
     """What a processor may announce of a subscription or mandate."""
 
     ENDS = "ends"
@@ -168,7 +168,7 @@ class Announced:
     payment: str
     """The billing reference, where other facts name the payment."""
     occurred_at: datetime
-    what: Said
+    what: Change
     at: datetime | None = None
     """Of an end: its moment, which may be to come."""
 
