@@ -61,7 +61,7 @@ class Life(Story):
 
 
 def tell(make: sessionmaker[Session], post: Callable[[Sequence[bytes]], list[int]]) -> tuple[list[Life], list[int]]:
-    """Sign the members up, record what happens to them before and after their payments are told, and post these."""
+    """Sign the members up, record what happens to them before and after their payments, and post the payments."""
     today = datetime.now(CHICAGO).date()
     paid_late = Life("frozen; an earlier payment is told late", CLASSES)
     fee = Life("pays the fee of a freeze", 0)

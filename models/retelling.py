@@ -1,7 +1,7 @@
-"""Texts that are stored in US English, told again in the language of what is shown.
+"""Translate texts that are stored in US English into the language of the page.
 
 What is stored was made of a text that `runtime/language.py` knows as `stored`, with values in its braces: the text is
-recognized, and said in the other language with the same values. What nobody knows stays as it is.
+recognized, and translated with the same values. A text that is not recognized stays as it is.
 """
 
 import re

@@ -51,9 +51,9 @@ def upload(
 ) -> Import:  # fmt: skip
     """Store the rows of a CSV file; a worker judges them next. Nothing is kept of a file that cannot be read.
 
-    `mapping` says what columns of other names are: their name -> our name, or "" to leave one out. What was said of
-    the last file of that kind counts as well. A column of which nothing is known leaves the import unmapped. Raises
-    UnreadableFile or NoSuchColumn.
+    `mapping` says what columns of other names are: their name -> our name, or "" to leave one out. The mapping
+    of the last file of that kind counts as well. An unknown column leaves the import unmapped. Raises UnreadableFile
+    or NoSuchColumn.
     """
     header, rows = files.read(stream)
     known = {**_last_mapping(session, kind), **_checked(kind, mapping or {})}

@@ -137,7 +137,7 @@ class DuesFailed:
     """An attempt to collect dues failed. It says what is owed, and changes no sessions and no payment."""
 
     payment: str
-    """What a later success would be told of: the bill. Where each try is a payment of its own: that try."""
+    """What a later success would name: the bill. Where each try is a payment of its own: that try."""
     occurred_at: datetime
     billing_references: tuple[str, ...] = ()
     payer: tuple[str, ...] = ()

@@ -170,7 +170,7 @@ class EntryLine(NamedTuple):
     class_name: str | None
     trainer: str | None
     club_id: int | None
-    """The club where they were used, if somebody said so."""
+    """The club where they were used; None if it was not recorded."""
     club: str | None
 
     @property

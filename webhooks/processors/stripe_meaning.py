@@ -321,7 +321,7 @@ class Meaning(stripe_codes.Codes):
         return strict.money(holder, key, theirs=self.digits)
 
     def _amount(self, holder: Object, key: str, currency: str) -> int:
-        """An amount of that currency, which may be below zero; 0 where it is not told. Raises Unusable."""
+        """An amount of that currency, which may be below zero; 0 where it is missing. Raises Unusable."""
         value = holder.get(key)
         if value is None:
             return 0
