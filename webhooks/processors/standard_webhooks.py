@@ -146,7 +146,7 @@ class StandardWebhooks(Processor):
         amount, currency = strict.money(data, "amount")
         due, lines = _amount(data, "due"), tuple(map(_line, strict.objects(data, "lines")))
         if lines and due != sum(line.amount_minor for line in lines):
-            due = None  # lines that do not add up to due: neither is known
+            due = None  # lines and due contradict each other: the due amount is not known
         paid = Paid(
             payment, at, amount, currency, _references(data, "references"), _references(data, "payer"), _covers(data),
             due, _amount(data, "settled"), lines, strict.optional_name(data, "part") or "",
