@@ -57,7 +57,7 @@ class Foresight(NamedTuple):
     """What letting a group through would come to."""
 
     looked_at: int
-    """So many of the newest; where the group has more, the rest is not said."""
+    """So many of the newest; where the group has more, the rest is not looked at."""
     outlooks: Sequence[Outlook]
 
 

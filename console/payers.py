@@ -27,9 +27,9 @@ def of_payments(session: Session, endpoints: Iterable[Endpoint], roots: Collecti
     payers: dict[int, Payer] = {}
     for event in paid_events.of_payments(session, list(roots)):
         processor = known.get(event.endpoint)
-        if processor and (said := processor.payer_details(event.type, event.body, event.resource)):
+        if processor and (details := processor.payer_details(event.type, event.body, event.resource)):
             before = payers.get(event.payment_id, NOBODY)
-            payers[event.payment_id] = Payer(*(old or new for old, new in zip(before, said, strict=True)))
+            payers[event.payment_id] = Payer(*(old or new for old, new in zip(before, details, strict=True)))
     return {root: Payer(*map(_shown, payer)) for root, payer in payers.items()}
 
 

@@ -73,7 +73,7 @@ class Story:
 
 
 def tell(make: sessionmaker[Session], post: Callable[[Sequence[bytes]], list[int]]) -> tuple[list[Story], list[int]]:
-    """Sign the members up and post what is told of them; returns the stories, and the statuses of the answers."""
+    """Sign the members up and post the events of their payments; returns the stories and the answers' statuses."""
     today = datetime.now(CHICAGO).date()
     month = (after(today, 1) - today).days
     ends = after(today - timedelta(days=10), 1)

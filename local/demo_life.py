@@ -61,23 +61,23 @@ class Life(Story):
 
 
 def tell(make: sessionmaker[Session], post: Callable[[Sequence[bytes]], list[int]]) -> tuple[list[Life], list[int]]:
-    """Sign the members up, record what happens to them before and after their payments are told, and post these."""
+    """Sign the members up, record what happens to them before and after their payments, and post the payments."""
     today = datetime.now(CHICAGO).date()
-    told_late = Life("frozen; an earlier payment is told late", CLASSES)
+    paid_late = Life("frozen; an earlier payment is told late", CLASSES)
     fee = Life("pays the fee of a freeze", 0)
     twice = Life("paid, then frozen twice, some days in both", CLASSES)
     ended = Life("ended yesterday, and pays once more", 0, reasons=frozenset({"ended"}))
     overdue = Life("paid; the next dues fail", CLASSES)
     cleared = Life("fails, but was paid since, as was told before", CLASSES)
-    stories = [told_late, fee, twice, ended, overdue, cleared]
+    stories = [paid_late, fee, twice, ended, overdue, cleared]
     with make.begin() as session:
         for story in stories:
             rule = "last_day" if story is ended else "keep"
             term = demo_dues.term(session, f"Own {story.plot}", DUES, days=DAYS, on_end=rule)
             demo_dues.join(session, story, term, f"sub_life_{stories.index(story)}", days_ago=60)
-        _freeze(session, told_late, today - 20 * DAY, today - 11 * DAY)
+        _freeze(session, paid_late, today - 20 * DAY, today - 11 * DAY)
         _freeze(session, fee, today - 2 * DAY, today + 20 * DAY)
-    told_late.pay(DUES, 38)
+    paid_late.pay(DUES, 38)
     fee.pay(FEE)
     twice.pay(DUES, 10)
     ended.pay(DUES, 9).pay(DUES)

@@ -148,8 +148,8 @@ def write(language: str, catalogue: Catalog) -> None:
         write_po(kept, catalogue, width=120, sort_output=True, include_lineno=False, ignore_obsolete=True)
 
 
-def _is_translated(said: object) -> bool:
-    return all(said) if isinstance(said, (list, tuple)) else bool(said)
+def _is_translated(translation: object) -> bool:
+    return all(translation) if isinstance(translation, (list, tuple)) else bool(translation)
 
 
 def missing(catalogue: Catalog) -> list[Text]:

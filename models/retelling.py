@@ -1,7 +1,7 @@
-"""Texts that are stored in US English, told again in the language of what is shown.
+"""Translate texts that are stored in US English into the language of the page.
 
 What is stored was made of a text that `runtime/language.py` knows as `stored`, with values in its braces: the text is
-recognized, and said in the other language with the same values. What nobody knows stays as it is.
+recognized, and translated with the same values. A text that is not recognized stays as it is.
 """
 
 import re
@@ -35,8 +35,8 @@ def retold(text: str | None) -> str:
 # A page repeats few texts many times.
 @lru_cache(4096)
 def _retold(text: str, language: Language) -> str:  # noqa: ARG001 -- the language is a part of the key
-    if (said := translated(text)) != text:
-        return said
+    if (translation := translated(text)) != text:
+        return translation
     if (known := _known(text)) is not None:
         return known
     parts = text.split("; ")
@@ -84,8 +84,8 @@ def _unquoted(value: str) -> object:
 
 def _value(value: str, *, is_ours: bool = False) -> str:
     """A day, an amount or a number of things as they are written in the current language, and words of ours."""
-    if is_ours and (said := translated(value)) != value:
-        return said
+    if is_ours and (translation := translated(value)) != value:
+        return translation
     if _DAY.fullmatch(value):
         return day_of(datetime.strptime(value, "%b %d, %Y").date())  # noqa: DTZ007 -- a day has no zone
     if (found := _MONEY.fullmatch(value)) and (code := _codes().get(found[1])):

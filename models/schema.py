@@ -11,7 +11,7 @@ from models.ledger import tables as ledger
 from models.members import closure_walk, life, memberships, overdue, search
 from models.moving import tables as moving
 from models.operations import heartbeats, jobs, notices
-from models.payments import announcements, not_dues, recorded, references, reviews, standing
+from models.payments import announcements, failed_dues, not_dues, recorded, references, reviews
 from models.staff import accounts, actions, kept_answers, logins, second_factor, tokens
 
 TABLES = (
@@ -21,7 +21,7 @@ TABLES = (
     memberships.FormerReference, life.LifeAct, closure_walk.ClosureWalk, adjustments.Adjustment,
     events.WebhookEvent, events.EventError, bulk.BulkAction, pauses.Pause,
     deliveries.DeliveryCount, references.Payment, references.PaymentMatch,
-    not_dues.NotDues, standing.FailedDues, overdue.ClearedDues,
+    not_dues.NotDues, failed_dues.FailedDues, overdue.ClearedDues,
     reviews.PaymentReview, recorded.PaymentFact, announcements.AnnouncementAnswer, ledger.CreditGrant,
     redemptions.Redemption, expiry.ExpiryRun, ledger.LedgerEntry, jobs.Job,
     chain.EntryHash, results.Audit, heartbeats.Heartbeat, notices.KnownAlarm, notices.Notice,

@@ -40,7 +40,7 @@ class Outage:
         self._tell_every_s, self._settled_s = tell_every_s, settled_s
         self._lock = threading.Lock()
         self._began: float | None = None
-        self._failed_at = self._told_at = 0.0
+        self._failed_at = self._logged_at = 0.0
         self._worked_at: float | None = None
         self._failures: Counter[str] = Counter()
 
@@ -57,12 +57,12 @@ class Outage:
         with self._lock:
             begins = self._began is None
             if self._began is None:
-                self._began, self._told_at, self._failures = now, now, Counter()
+                self._began, self._logged_at, self._failures = now, now, Counter()
             self._failures[kind] += 1
             self._failed_at, self._worked_at = now, None
-            due = now - self._told_at >= self._tell_every_s
+            due = now - self._logged_at >= self._tell_every_s
             if due:
-                self._told_at = now
+                self._logged_at = now
             tally = self._tally(self._began, now)
         if begins:
             getattr(log, self._level)(f"{self._name}_failing", error=why)

@@ -27,7 +27,7 @@ class Auditing:
     batch: int = checks.BATCH
 
     def run(self, *, progress: Callable[[float], object] = lambda _: None) -> Audit:
-        """Goes over everything there is; `progress` is told the share that is done. Keeps what it found."""
+        """Goes over everything there is; `progress` gets the share that is done. Keeps what it found."""
         kept = Audit(started_at=datetime.now(UTC), entries=0, findings=0, left_out=0, first_findings=[])
         with self.sessions.begin() as session:
             sizes = checks.sizes(session)

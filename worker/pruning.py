@@ -20,7 +20,7 @@ def prune_all(
 ) -> int:
     """Prunes while there is something to prune and `keep_on` says so; returns of how many events.
 
-    `progress` is told that number after each batch. What is left is for the next time.
+    `progress` gets that number after each batch. What is left is for the next time.
     """
     total, more = 0, True
     while more and keep_on():

@@ -147,7 +147,8 @@ def _processors() -> dict[str, str]:
 
 
 def _shown(one: Open) -> Announcement:
-    return Announcement.of(one, one.proposal, id=one.proposal.fact_id, what=one.words(utc_now()))
+    proposal = one.proposal
+    return Announcement.of(one, proposal, id=proposal.fact_id, said_at=proposal.announced_at, what=one.words(utc_now()))
 
 
 def _cursor(place: Place) -> str:

@@ -43,7 +43,7 @@ from models.staff import theirs
 from models.staff.accounts import Role
 from models.staff.actions import MAX_REASON_LENGTH
 from models.statements import member_list, statement, why_not
-from models.statements.member_list import EVERYBODY, MAX_DAYS, MemberFilter, Order, Standing, State
+from models.statements.member_list import EVERYBODY, MAX_DAYS, DuesState, MemberFilter, Order, State
 
 TAG = Tag(
     name="Members", description="People with their balances, grants and ledger entries, now or at an earlier moment."
@@ -87,12 +87,12 @@ class MemberQuery(PageQuery):
     @property
     def wanted(self) -> MemberFilter:
         """The filter, but for the search."""
-        standing = Standing.OVERDUE if self.overdue else None
+        dues = DuesState.OVERDUE if self.overdue else None
         return MemberFilter(
             self.club_id,
             self.offer_id,
             State(self.state) if self.state else None,
-            standing,
+            dues,
             self.nothing_left,
             self.expiring_days,
         )
@@ -246,7 +246,7 @@ def list_members(query: MemberQuery) -> Members:
         known, states = search.with_memberships(database(), leaf.member_ids), _states(leaf.member_ids)
         rows = [FoundMember.of(known[one], found_by=None, **states[one]) for one in leaf.member_ids]
         return Members(data=rows, next_cursor=paging.cursor("members", leaf.after))
-    if query.wanted != EVERYBODY._replace(standing=query.wanted.standing):
+    if query.wanted != EVERYBODY._replace(dues=query.wanted.dues):
         raise SearchWithFilter
     if query.q is None:
         people = select(Person).where(Person.merged_into.is_(None))

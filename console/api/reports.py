@@ -52,7 +52,8 @@ def _serve(report: Report) -> None:
     name, title = report.name.replace("-", "_"), "".join(part.capitalize() for part in report.name.split("-"))
     hints = get_type_hints(report.row)
     columns: dict[str, Any] = {
-        column: (hints[column], field(said.about, said.example)) for column, said in report.columns.items()
+        column: (hints[column], field(description.about, description.example))
+        for column, description in report.columns.items()
     }
     row = create_model(f"{title}Row", __base__=Answer, __doc__=report.about, **columns)
     rows = create_model(

@@ -27,8 +27,9 @@ def announcements_command() -> None:
         rows = announcements.every(session, announcing.processors(loaded.endpoints))
     if show.as_json([
         {"announcement": one.proposal.fact_id, "membership": one.membership_id, "member": one.member,
-         "endpoint": one.endpoint, "reference": one.reference, "said_at": one.proposal.said_at, "what": one.words(now),
-         "does": one.proposal.does.value, "first_day": one.proposal.first_day, "last_day": one.proposal.last_day}
+         "endpoint": one.endpoint, "reference": one.reference, "said_at": one.proposal.announced_at,
+         "what": one.words(now), "does": one.proposal.does.value, "first_day": one.proposal.first_day,
+         "last_day": one.proposal.last_day}
         for one in rows
     ]):  # fmt: skip
         return
@@ -61,10 +62,10 @@ def apply_announcement(number: int, membership_id: int | None, dry_run: bool, re
         moved = announcing.apply(
             session, one, reason=reason, by=operator(), now=now, late_credit=late_credit, preview=dry_run
         )
-    said = [f"Would do: {one.proposal.button}." if dry_run else f"{one.proposal.done} ({one.member})."]
+    sentences = [f"Would do: {one.proposal.button}." if dry_run else f"{one.proposal.done} ({one.member})."]
     values = {"membership": one.membership_id, "does": one.proposal.does.value, "applied": not dry_run}
     moves = [grant.words for grant in moved]
-    show.answer({**values, "moved": moves}, *said, *(f"{words}." for words in moves))
+    show.answer({**values, "moved": moves}, *sentences, *(f"{words}." for words in moves))
 
 
 @click.command("dismiss-announcement")

@@ -42,5 +42,5 @@ def test_clock(email: str, day: date) -> None:
         person = the_member(session, email)
         expired = setting_clocks.set_forward(session, person, day, by=operator(), now=now)
         answer = {"member": person.id, "clock": person.clock(now), "expired_grants": expired}
-        said = f"{clocks.words(person, now)}. {counted(expired, 'grant')} expired by that."
-    show.answer(answer, said)
+        sentence = f"{clocks.words(person, now)}. {counted(expired, 'grant')} expired by that."
+    show.answer(answer, sentence)

@@ -192,7 +192,7 @@ def close_club(
         answer["waiting"] = closure_walk.waiting(session)
     show.answer(
         answer,
-        _said(what, undone=bool(number), dry_run=dry_run),
+        _sentence(what, undone=bool(number), dry_run=dry_run),
         f"  {counted(reached.grants, 'grant')} of {counted(reached.members, 'member')} can be moved by up to"
         f" {counted(length, 'day')}.",
         *_back(reached.brought_back),
@@ -276,7 +276,7 @@ def _do(act: Act, dry_run: bool, now: datetime, expected: int | None) -> None:
     what = f"{answer['kind'].capitalize()} of membership {answer['membership']}, {answer['days']}"
     if show.as_json({**answer, "moves": [as_json_row(one) for one in moved]}):
         return
-    click.echo(_said(what, undone=answer["undone"], dry_run=dry_run))
+    click.echo(_sentence(what, undone=answer["undone"], dry_run=dry_run))
     for line in moved_lines(outcome):
         click.echo(line)
 
@@ -293,7 +293,7 @@ def as_json_row(grant: MovedGrant) -> dict[str, Any]:
     return {"grant_id": grant.grant_id, "item": grant.item, "was": was, "now": now, "what": grant.words}
 
 
-def _said(what: str, *, undone: bool, dry_run: bool) -> str:
+def _sentence(what: str, *, undone: bool, dry_run: bool) -> str:
     return f"{what}{': undone' if undone else ''}.{' Nothing is changed yet.' if dry_run else ''}"
 
 

@@ -24,7 +24,7 @@ from models.members.signing_up import sign_up
 from models.payments import settlement
 from models.statements import member_list, sheet, statement
 from models.statements.entry_wording import coming_in_words, entered_later, occasion_in_words
-from models.statements.member_list import MAX_DAYS, MemberFilter, Order, Standing, State
+from models.statements.member_list import MAX_DAYS, DuesState, MemberFilter, Order, State
 from models.statements.statement import Balance, EntryLine
 from runtime.settings import Settings
 
@@ -228,7 +228,9 @@ def _cause(row: EntryLine) -> str:
 @click.option("--club", help="Only members with a membership there.")
 @click.option("--offer", help="Only members with a membership of it now.")
 @click.option("--state", type=click.Choice([one.value for one in State]), help="Of their memberships today.")
-@click.option("--standing", type=click.Choice([one.value for one in Standing]), help="Whether dues are overdue.")
+@click.option(
+    "--standing", "dues", type=click.Choice([one.value for one in DuesState]), help="Whether dues are overdue."
+)
 @click.option("--nothing-left", is_flag=True, help="Only members without a session that could be used today.")
 @click.option("--expiring", "days", type=click.IntRange(1, MAX_DAYS), help="Sessions expire within so many days.")
 @click.option("--order", type=click.Choice([one.value for one in Order]), default=Order.NAME.value, show_default=True)
@@ -236,7 +238,7 @@ def _cause(row: EntryLine) -> str:
 @click.option("--after", type=click.IntRange(min=1), metavar="ID", help="Go on after this member.")
 @show.json_option
 def members(
-    club: str | None, offer: str | None, state: str | None, standing: str | None, nothing_left: bool, days: int | None,
+    club: str | None, offer: str | None, state: str | None, dues: str | None, nothing_left: bool, days: int | None,
     order: str, limit: int, after: int | None,
 ) -> None:  # fmt: skip
     """List members by club, offer, state, dues and what they have left."""
@@ -244,7 +246,7 @@ def members(
     with database() as session:
         wanted = MemberFilter(
             named(session, Club, club).id if club else None, named(session, Offer, offer).id if offer else None,
-            State(state) if state else None, Standing(standing) if standing else None, nothing_left, days,
+            State(state) if state else None, DuesState(dues) if dues else None, nothing_left, days,
         )  # fmt: skip
         leaf = member_list.page(session, wanted, now=now, limit=limit, order=Order(order), after=after)
         rows = [

@@ -55,8 +55,8 @@ def cut_over(
             "brought_back": outcome.brought_back, "waiting": outcome.waiting,
             "moves": [as_json_row(one) for one in outcome.moved],
         }  # fmt: skip
-        said = words(moment, membership.club.time_zone)
-    show.answer(answer, f"{said}{' Nothing is changed yet.' if dry_run else ''}", *moved_lines(outcome))
+        sentence = words(moment, membership.club.time_zone)
+    show.answer(answer, f"{sentence}{' Nothing is changed yet.' if dry_run else ''}", *moved_lines(outcome))
 
 
 @click.command("moving-in")

@@ -109,8 +109,8 @@ def redemption(key: str) -> None:
             "trainer": found.trainer, "note": found.note, "idempotency_key": found.idempotency_key,
         }  # fmt: skip
         what = sessions_of(item.name, found.quantity)
-    said = [f"{name.replace('_', ' ')}: {show.cell(value)}" for name, value in row.items() if value is not None]
-    show.answer(row, f"{what} of {person.name}", *(f"  {line}" for line in said))
+    lines = [f"{name.replace('_', ' ')}: {show.cell(value)}" for name, value in row.items() if value is not None]
+    show.answer(row, f"{what} of {person.name}", *(f"  {line}" for line in lines))
 
 
 @click.command("why-not")

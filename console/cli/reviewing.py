@@ -144,6 +144,6 @@ def not_dues_command(reference: str | None, undo: bool, dry_run: bool, reason: s
         "members": done.members, "waiting": done.waiting, "what": done.words,
         "moves": [as_json_row(one) for one in done.moved],
     }  # fmt: skip
-    said = f"{reference} {'counts as dues again' if undo else 'is marked as not dues'}."
+    sentence = f"{reference} {'counts as dues again' if undo else 'is marked as not dues'}."
     nothing_yet = ["Nothing is changed yet."] * dry_run
-    show.answer(answer, " ".join([said, done.words, *nothing_yet]), *(f"  {one.words}" for one in done.moved))
+    show.answer(answer, " ".join([sentence, done.words, *nothing_yet]), *(f"  {one.words}" for one in done.moved))

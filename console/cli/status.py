@@ -120,10 +120,10 @@ def screen(seen: Seen) -> list[str]:
     expired = counted(figures.expired_sessions, "session")
     lines.append(f"Expired  {expired} today{late}")
     lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
-    for label, said in (
+    for label, text in (
         ("Console", seen.console), ("To do", _to_do(figures.total)), ("Next", _next(seen.first_steps))
     ):  # fmt: skip
-        lines += wrap(f"{label:8} {said}", WIDTH, subsequent_indent=" " * 9) if said else []
+        lines += wrap(f"{label:8} {text}", WIDTH, subsequent_indent=" " * 9) if text else []
     for alarm in seen.alarms:
         lines += wrap(f"{alarm.severity.upper():8} {alarm.message}", WIDTH, subsequent_indent=" " * 9)
     return lines

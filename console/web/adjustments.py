@@ -126,10 +126,10 @@ def _decide(adjustment: Adjustment, *, approve: bool) -> Answer:
         decided = adjustments.decide(database(), adjustment.id, approve=approve, by=actor(), now=utc_now())
         if approve:
             return _outcome(decided, name)
-        said = _named(decided, name)
+        described = _named(decided, name)
         if decided.asked_by == actor().name:
-            return say("{adjustment}: withdrawn.", adjustment=said)
-        return say("{adjustment}: declined.", adjustment=said)
+            return say("{adjustment}: withdrawn.", adjustment=described)
+        return say("{adjustment}: declined.", adjustment=described)
 
     to_list = request.form.get("to") == "list"
     return pressed(act, url_for(".waiting") if to_list else url_for("members.show", member_id=member_id))

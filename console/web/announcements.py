@@ -22,7 +22,7 @@ SHOWN = 200
 
 @pages.app_context_processor
 def _shared() -> dict[str, Any]:
-    return {"announced": announced, "said_now": _said_now, "answers_announcements": MAY_ANSWER}
+    return {"announced": announced, "words_now": _words_now, "answers_announcements": MAY_ANSWER}
 
 
 def announced(membership_ids: Collection[int]) -> list[Announcement]:
@@ -30,7 +30,7 @@ def announced(membership_ids: Collection[int]) -> list[Announcement]:
     return announcements.of_memberships(database(), list(membership_ids), _processors())
 
 
-def _said_now(one: Announcement) -> str:
+def _words_now(one: Announcement) -> str:
     return one.words(utc_now())
 
 

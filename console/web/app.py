@@ -221,14 +221,14 @@ def _menus() -> dict[str, object]:
         ("expiry.overview", *more) if page == "operations.overview" else (page, *more) for page, *more in NAVIGATION
     ]
     return {
-        "navigation": _said(NAVIGATION if whole else bound),
-        "more_navigation": {say(group): _said(links) for group, links in MORE_NAVIGATION.items()},
-        "tab_groups": [_said(links) for links in TABS],
+        "navigation": _labeled(NAVIGATION if whole else bound),
+        "more_navigation": {say(group): _labeled(links) for group, links in MORE_NAVIGATION.items()},
+        "tab_groups": [_labeled(links) for links in TABS],
         "sees_all_clubs": whole,
     }
 
 
-def _said(links: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+def _labeled(links: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
     return [(page, say(label), role) for page, label, role in links]
 
 

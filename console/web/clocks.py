@@ -35,8 +35,8 @@ def make_test(member_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         clocks.make_test_member(database(), member, current_app.config["SPP"].endpoints, by=actor())
-        said = say("{member} is a test member: only test endpoints pay for it.", member=member.name)
-        return said, url_for("members.show", member_id=member.id)
+        message = say("{member} is a test member: only test endpoints pay for it.", member=member.name)
+        return message, url_for("members.show", member_id=member.id)
 
     return form.submitted(act) or member_page.show(member_id, window="members/make_test.html", form=form)
 
@@ -51,7 +51,7 @@ def set_forward(member_id: int) -> Answer:
     def act() -> tuple[str, str]:
         expired = setting_clocks.set_forward(database(), member, form.day.data, by=actor(), now=utc_now())
         shown, grants = day(form.day.data), counted(expired, "grant")
-        said = say("Its clock shows {day} now: {grants} expired by that.", day=shown, grants=grants)
-        return said, url_for("members.show", member_id=member.id)
+        message = say("Its clock shows {day} now: {grants} expired by that.", day=shown, grants=grants)
+        return message, url_for("members.show", member_id=member.id)
 
     return form.submitted(act) or member_page.show(member_id, window="members/clock.html", form=form)

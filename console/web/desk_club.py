@@ -1,6 +1,6 @@
 """Clubs that this browser remembers: where sessions are used at this desk, and where members sign up.
 
-Each of the two is as it was said last. A sign-up does not change where sessions count as used.
+Each of the two is the last choice. A sign-up does not change where sessions count as used.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ SIGN_UP = "sign_up_club"
 
 
 def of(clubs: Iterable[Club], what: str = USED) -> Club | None:
-    """The one of these clubs that was said last; None if none was."""
+    """The one of these clubs that was chosen last; None if none was."""
     return next((club for club in clubs if club.id == session.get(what)), None)
 
 

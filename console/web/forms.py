@@ -55,7 +55,7 @@ class Form(FlaskForm):  # type: ignore[misc]
                     name: say(value) if name in _SHOWN else value for name, value in field.render_kw.items()
                 }
             if isinstance(field, SelectFieldBase) and isinstance(getattr(field, "choices", None), (list, tuple, dict)):
-                field.choices = _said(field.choices)
+                field.choices = _labeled(field.choices)
 
     def validate(self, *args: Any, **kwargs: Any) -> bool:
         """Check the form; what it says of a field is in the language of the page."""
@@ -105,7 +105,7 @@ _SHOWN = frozenset({"placeholder", "title", "aria-label"})
 """The attributes of a field that people read."""
 
 
-def _said(choices: Any) -> Any:
+def _labeled(choices: Any) -> Any:
     """The choices with their labels in the language of the page."""
     if isinstance(choices, dict):
         return {value: say(label) if isinstance(label, str) else label for value, label in choices.items()}

@@ -67,7 +67,7 @@ def install(app: Flask) -> None:
     Babel(app, locale_selector=language.locale, configure_jinja=False)  # for what WTForms says
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.install_gettext_callables(language.translated, language.translated_n, newstyle=True)  # type: ignore[attr-defined]
-    app.jinja_env.filters["said"] = retelling.retold
+    app.jinja_env.filters["translated"] = retelling.retold
     app.context_processor(lambda: {"locale": language.locale(), "locales": LOCALES})
 
 

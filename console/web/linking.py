@@ -76,8 +76,8 @@ def link(payment_id: int) -> Answer:
             what, name = ("billing reference", reference) if membership else ("membership", form.membership.data)
             raise NotFound(field="membership", what=what, name=name)
         settled = billing.add(membership, story.root.endpoint, reference, shared=form.shared.data)
-        said = say("{reference} is {member}'s.", reference=reference, member=membership.member.name)
-        return f"{said} {settled}".strip(), review_list.back()
+        message = say("{reference} is {member}'s.", reference=reference, member=membership.member.name)
+        return f"{message} {settled}".strip(), review_list.back()
 
     window = {"form": form, "story": story, "payer": payer, "offered": choices, "sought": sought}
     taken = any(memberships.owners(database(), story.root.endpoint, one) for one in waits_for)

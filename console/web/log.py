@@ -103,8 +103,8 @@ def overview() -> Answer:
 
 
 def _verb(verb: str) -> str:
-    said = say(VERBS.get(verb, verb.capitalize()))
-    return f"{said[:1].lower()}{said[1:]}"
+    label = say(VERBS.get(verb, verb.capitalize()))
+    return f"{label[:1].lower()}{label[1:]}"
 
 
 def _start_of(day: date | None, zone: str) -> datetime | None:

@@ -15,11 +15,11 @@ from console.web.forms import QueryForm
 from models.catalogue.clubs import Club
 from models.catalogue.tables import Offer
 from models.statements import member_list
-from models.statements.member_list import EXPIRING, Counts, MemberFilter, Order, Standing, State
+from models.statements.member_list import EXPIRING, Counts, DuesState, MemberFilter, Order, State
 from runtime.language import Texts, grouped, noted, say
 
 STATES: Texts = {State.ACTIVE: "Active", State.FROZEN: "Frozen", State.ENDED: "Ended"}
-STANDINGS: Texts = {Standing.OVERDUE: "Overdue", Standing.GOOD: "Not overdue"}
+DUES: Texts = {DuesState.OVERDUE: "Overdue", DuesState.GOOD: "Not overdue"}
 ORDERS: Texts = {
     Order.NAME: "Name",
     Order.EXPIRES: "Expires next",
@@ -30,15 +30,15 @@ SECONDS_FOR_EACH = 60
 """For how many seconds counts are kept, for each second that they took: in a small gym not noticeably."""
 
 
-def _choice(label: str) -> SelectField:
-    return SelectField(label, default="", validate_choice=False)
+def _choice(label: str, name: str | None = None) -> SelectField:
+    return SelectField(label, default="", validate_choice=False, name=name)
 
 
 class ListForm(QueryForm):
     """A filter of members, sent with GET. What no choice has asks nothing."""
 
     club, offer = _choice(noted("Club")), _choice(noted("Offer"))
-    state, standing = _choice(noted("State")), _choice(noted("Dues"))
+    state, dues = _choice(noted("State")), _choice(noted("Dues"), name="standing")
     left, expiring = _choice(noted("Sessions left")), _choice(noted("Expiring"))
     order = _choice(noted("Sort by"))
 
@@ -59,7 +59,7 @@ class ListForm(QueryForm):
         choices(self.club, {one: name for one, name in clubs.items() if one in counts.clubs}, counts.clubs)
         choices(self.offer, {one: name for one, name in offers.items() if one in counts.offers}, counts.offers)
         choices(self.state, {state: say(name) for state, name in STATES.items()}, counts.states)
-        choices(self.standing, {standing: say(name) for standing, name in STANDINGS.items()}, counts.standings)
+        choices(self.dues, {state: say(name) for state, name in DUES.items()}, counts.dues)
         choices(self.left, {"none": say("Nothing left")}, {"none": counts.nothing_left})
         choices(self.expiring, {days: say("Within {n} days", n=days) for days in EXPIRING}, counts.expiring)
         self.order.choices = [SelectChoice(order, say(label)) for order, label in ORDERS.items()]
@@ -73,7 +73,7 @@ class ListForm(QueryForm):
             chosen_id(self.club.data) or None,
             chosen_id(self.offer.data) or None,
             State(self.state.data) if self.state.data else None,
-            Standing(self.standing.data) if self.standing.data else None,
+            DuesState(self.dues.data) if self.dues.data else None,
             self.left.data == "none",
             int(self.expiring.data) if self.expiring.data else None,
         )

@@ -119,7 +119,7 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
     entries = statement.page(session, member_id, limit=ENTRIES, before=before, as_of=moment.at, item_id=item_id)
     entries = _whole_payments(entries)
     shown, troubled = current(grants), explanation.troubled(session, member_id, TROUBLED)
-    standing = _standing(member, moment.at or clock, moment.at)
+    states = _states(member, moment.at or clock, moment.at)
     late = overdue.of_members(session, [member_id])
     here = desk_club.of(every_club())
     asks_why = moment.at is None and bool(late or here or any(not one.usable for one in balances))
@@ -142,9 +142,9 @@ def show(member_id: int, *, redeeming: RedeemForm | None = None, window: str | N
         only_at=good_at.only_at(session, [grant.grant_id for grant in shown[:GRANTS]]),
         further=len(shown[GRANTS:]),
         coming=coming,
-        standing=standing.words,
-        frozen_until=standing.frozen,
-        next_dues=standing.next_dues,
+        state_lines=states.words,
+        frozen_until=states.frozen,
+        next_dues=states.next_dues,
         others=_others(coming, finished),
         page=entries,
         item_id=item_id,
@@ -183,7 +183,7 @@ def _others(coming: int, finished: int) -> str:
     return joined(parts)
 
 
-class Standing(NamedTuple):
+class MembershipStates(NamedTuple):
     """By membership: how it stands, in words; until when its sessions cannot be used; what its payments give."""
 
     words: dict[int, list[tuple[str, bool]]]
@@ -194,7 +194,7 @@ class Standing(NamedTuple):
     """Of those that have not ended."""
 
 
-def _standing(member: Member, now: datetime, as_of: datetime | None) -> Standing:
+def _states(member: Member, now: datetime, as_of: datetime | None) -> MembershipStates:
     known = lives.read(database(), [one.id for one in member.memberships], as_of=as_of)
     words, frozen, gives = {}, {}, {}
     for one in member.memberships:
@@ -204,7 +204,7 @@ def _standing(member: Member, now: datetime, as_of: datetime | None) -> Standing
             gives[one.id] = changed_terms.ahead(one, now)
         if (until := own.frozen_until(today)) and not one.club.use_while_frozen:
             frozen[one.id] = life.until_words(until)
-    return Standing(words, frozen, gives)
+    return MembershipStates(words, frozen, gives)
 
 
 def _words(own: Life, today: date) -> list[tuple[str, bool]]:

@@ -87,7 +87,7 @@ def page(membership: Membership, template: str = "membership", /, **window: obje
         acts={act.id: act for act in session.scalars(select(Action).where(Action.id.in_(acts)))},
         compared=changed_terms.compare(changed_terms.pinned(in_force), current),
         rules=changed_terms.compare_rules(in_force, in_force.term, currency),
-        standing=lives.read(session, [membership.id]).of(membership.id, membership.club_id).words(today),
+        state_lines=lives.read(session, [membership.id]).of(membership.id, membership.club_id).words(today),
         life_now=part_of(acts_now, "freezes"),
         has_end=any(one.kind == LifeKind.END for one in acts_now),
         life_acts=part_of(life.history(session, membership_id=membership.id), "recorded"),

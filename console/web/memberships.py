@@ -41,7 +41,7 @@ def show(membership_id: int) -> Answer:
     return membership_page.page(membership_page.find(membership_id))
 
 
-LISTED = 100
+SHOWN = 100
 """Memberships on one page of those that await their first payment."""
 DAYS = (0, 14, 30)
 """For how many days at least, to choose from."""
@@ -54,12 +54,12 @@ def await_payment() -> Answer:
     days, session, now = days if days in DAYS else awaiting.LONG.days, database(), utc_now()
     longer = timedelta(days=days)
     found = awaiting.page(
-        session, now=now, longer_than=longer, after=query_id("after") or 0, limit=LISTED + 1, club_ids=club_ids()
+        session, now=now, longer_than=longer, after=query_id("after") or 0, limit=SHOWN + 1, club_ids=club_ids()
     )
     return forms.page(
         "memberships/awaiting.html",
-        found=found[:LISTED],
-        following=found[LISTED - 1].membership_id if len(found) > LISTED else None,
+        found=found[:SHOWN],
+        following=found[SHOWN - 1].membership_id if len(found) > SHOWN else None,
         count=awaiting.count(session, now=now, longer_than=longer, club_ids=club_ids()),
         days=days,
         removable=now - awaiting.REMOVABLE,

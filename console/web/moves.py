@@ -40,10 +40,10 @@ def move(offer_id: int) -> Answer:
         wish = {"since": form.since.data, "expected": form.count.data, "reason": form.text("reason")}
         moved = plan_change.move_all(database(), offer.terms, **wish, by=actor(), now=now)
         number = len(moved.changes)
-        said = say("{memberships} moved to the current terms.", memberships=counted(number, "membership"))
+        message = say("{memberships} moved to the current terms.", memberships=counted(number, "membership"))
         if moved.left_out:
-            said += " " + say("{memberships} left out.", memberships=counted(len(moved.left_out), "membership"))
-        return said, url_for(".move", offer_id=offer.id)
+            message += " " + say("{memberships} left out.", memberships=counted(len(moved.left_out), "membership"))
+        return message, url_for(".move", offer_id=offer.id)
 
     if answer := form.submitted(act):
         return answer

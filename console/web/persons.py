@@ -40,8 +40,8 @@ def merge(member_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         made = merging.merge(session, gone_id, member_id, reason=form.text("reason"), by=actor(), now=now)
-        said = say("Member {number} is merged into this one. It can be undone for a day.", number=gone_id)
-        return said, url_for("members.show", member_id=made.stays.id)
+        message = say("Member {number} is merged into this one. It can be undone for a day.", number=gone_id)
+        return message, url_for("members.show", member_id=made.stays.id)
 
     if answer := form.submitted(act):
         return answer
@@ -61,8 +61,8 @@ def undo(member_id: int, gone_id: int) -> Answer:
 
     def act() -> tuple[str, str]:
         merging.undo(database(), gone_id, reason=form.text("reason"), by=actor(), now=utc_now())
-        said = say("Member {number} is a member of their own again.", number=gone_id)
-        return said, url_for("members.show", member_id=gone_id)
+        message = say("Member {number} is a member of their own again.", number=gone_id)
+        return message, url_for("members.show", member_id=gone_id)
 
     return form.submitted(act) or member_page.show(member_id, window="members/undo_merge.html", form=form, gone=gone)
 

@@ -1,4 +1,4 @@
-"""Forms whose act is previewed: a preview is asked for with GET, and only what it said is done."""
+"""Forms whose act is previewed: a preview is asked for with GET, and only what it showed is done."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, Self

@@ -87,13 +87,13 @@ def extend(member_id: int, grant_id: int) -> Answer:
     def act() -> tuple[str, str]:
         last, reason, now = form.last_day.data, form.text("reason"), utc_now()
         back = adjustments.extend(database(), grant_id, last_day=last, reason=reason, by=actor(), now=now)
-        said = say(
+        message = say(
             "{sessions} of {day} can be used until {last}.",
             sessions=sessions_of(grant.item, grant.remaining + back),
             day=day(grant.effective_at, zone),
             last=day(last),
         )
-        return said, url_for("members.show", member_id=member_id)
+        return message, url_for("members.show", member_id=member_id)
 
     return form.submitted(act) or member_page.show(member_id, window="members/extend.html", form=form, grant=grant)
 

@@ -153,14 +153,14 @@ def preview(offer_id: int) -> Answer:
     """The sentence that follows what is typed into the window; empty while that makes no sense."""
     offer = the_offer(offer_id)
     form = _form(offer, formdata=request.args)
-    said = ""
+    sentences = ""
     if all(field.validate(form) for field in form if field.type not in ("HiddenField", "CSRFTokenField")):
         with suppress(SppError):
             fields = offers.checked({**_given(form), "name": "Preview"})
             given = [Given(bucket.item.name, *numbers) for bucket, numbers in _sessions(form, offer).items()]
             rules = SimpleNamespace(**fields)
-            said = f"{summary(rules, fields['currency'], given)} {life_words(rules)}"
-    return Response(said, mimetype="text/plain")
+            sentences = f"{summary(rules, fields['currency'], given)} {life_words(rules)}"
+    return Response(sentences, mimetype="text/plain")
 
 
 @pages.form("/<id:term_id>", Role.MANAGER)

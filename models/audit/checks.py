@@ -86,10 +86,10 @@ def sealed(session: Session, after: int, limit: int, *, up_to: int = chain.LAST_
     findings = []
     for entry_id, what in walked.broken:
         if row := known.get(entry_id):
-            said = _ENTRY_OF.format(entry=entry_id, grant=row.grant_id, member=row.member_id, what=what)
+            finding = _ENTRY_OF.format(entry=entry_id, grant=row.grant_id, member=row.member_id, what=what)
         else:
-            said = _ENTRY.format(entry=entry_id, what=what)
-        findings.append(Finding(row.grant_id if row else None, None, said, entry_id))
+            finding = _ENTRY.format(entry=entry_id, what=what)
+        findings.append(Finding(row.grant_id if row else None, None, finding, entry_id))
     return Checked(findings, walked.reached, walked.entries, walked.head)
 
 
@@ -131,7 +131,7 @@ def grants(session: Session, after: int, limit: int) -> Checked:
     for row in session.execute(_GRANTS, {"after": after, "last": last}):
         shown = ((_REMAINING, row.remaining, row.entered), (_SHORTFALL, row.shortfall, row.entered_shortfall),
                  (_REVERSED, row.reversed, row.entered_reversed), (_QUANTITY, row.quantity, row.granted))  # fmt: skip
-        wrong = [said.format(value=value, entered=entered) for said, value, entered in shown if value != entered]
+        wrong = [words.format(value=value, entered=entered) for words, value, entered in shown if value != entered]
         if not row.is_granted:
             wrong.append(_NO_ENTRY)
         elif row.expires_at != row.entered_expiry:

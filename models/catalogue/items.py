@@ -174,8 +174,8 @@ def _clubs_of(session: Session, where: GoodAt, club_ids: Collection[int]) -> lis
         return None if where == GoodAt.ALL else []
     if not club_ids:
         raise ClubsMissing
-    listed = select(Club.id).where(Club.id.in_(club_ids)).order_by(Club.id)
-    known = list(session.scalars(listed.with_for_update(key_share=True, read=True)))
+    wanted = select(Club.id).where(Club.id.in_(club_ids)).order_by(Club.id)
+    known = list(session.scalars(wanted.with_for_update(key_share=True, read=True)))
     if unknown := set(club_ids) - set(known):
         raise NotFound(field="club_ids", what="club", name=min(unknown))
     return known

@@ -48,8 +48,8 @@ def summary(term: PaymentTerm, item_ids: Collection[int] | None = None) -> str:
     Where a member cannot have all of them, it says how many.
     """
     parts = [part for item_id, part in given(term).items() if item_ids is None or item_id in item_ids]
-    said = terms.summary(term, term.currency, parts)
+    sentence = terms.summary(term, term.currency, parts)
     most, offered = term.offer.max_buckets, sum(part.quantity > 0 for part in parts)
     if item_ids is not None or len(term.offer.buckets) == 1 or most >= offered:
-        return said
-    return say("{said}; the member picks at most {most} of these.", said=said.removesuffix("."), most=most)
+        return sentence
+    return say("{said}; the member picks at most {most} of these.", said=sentence.removesuffix("."), most=most)

@@ -227,10 +227,10 @@ def summary(terms: TermRules, currency: str, given: Iterable[Given]) -> str:
     sessions a month, 12 times (30 days each).`
     """
     parts = [gives(terms, part) for part in given if part.quantity]
-    said = say(
+    sentence = say(
         "{payment} gives {sessions}.", payment=payment(terms, currency), sessions=joined(parts) or say("no sessions")
     )
-    return said[0].upper() + said[1:]
+    return sentence[0].upper() + sentence[1:]
 
 
 def payment(terms: TermRules, currency: str) -> str:

@@ -95,6 +95,6 @@ class _Session(Session):
 def sessions(engine: Engine, *, test_endpoints: Collection[str] | None = None) -> sessionmaker[Session]:
     """Sessions of that engine: `with sessions(engine).begin() as session: ...` commits at the end.
 
-    Of `test_endpoints` a session knows in its `info`; None where nobody said which are in test mode.
+    A session has `test_endpoints` in its `info`; None if it is not known which endpoints are in test mode.
     """
     return sessionmaker(engine, class_=_Session, expire_on_commit=False, info={"test_endpoints": test_endpoints})

@@ -36,7 +36,7 @@ _REPLAYED: Texts = {
 }
 _DISCARDED = {**_REPLAYED, EventState.IGNORED: noted("{n} discarded")}
 _ALWAYS = {EventState.PROCESSED, EventState.DEAD}
-"""Of a replay, what is said even of none: `14 credited, 0 failed again`."""
+"""The counts of a replay that are shown even if they are 0: `14 credited, 0 failed again`."""
 
 
 class Part(NamedTuple):

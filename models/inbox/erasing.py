@@ -45,7 +45,7 @@ class Erased(NamedTuple):
     @property
     def words(self) -> str:
         """The proof, for the action log."""
-        said = say(
+        proof = say(
             "member {id}: name and e-mail address, the bodies of {events} ({bytes}), the words of {actions} and of"
             " {answers} are erased; the ledger stays",
             id=self.member_id,
@@ -55,10 +55,10 @@ class Erased(NamedTuple):
             answers=counted(self.answers, "kept answer"),
         )
         if not self.sealed:
-            return said
+            return proof
         return say(
             "{said}, with {notes} of the ledger that may name the person, which its chain covers",
-            said=said,
+            said=proof,
             notes=counted(self.sealed, "note"),
         )
 

@@ -8,9 +8,9 @@ from enum import StrEnum
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from models.inbox import pauses, story
+from models.inbox import pauses
 from models.inbox.events import EventState, WebhookEvent
-from models.inbox.story import Caused, Story
+from models.inbox.story import Caused, Story, stories
 from models.ledger.kinds import EntryKind
 from models.payments import reviewing
 from models.payments.recorded import FactKind
@@ -24,7 +24,7 @@ _SESSIONS: Texts = {
     EntryKind.REINSTATEMENT: "gave {sessions} back to {member}",
     EntryKind.CLAWBACK: "took {sessions} back from {member}",
 }
-"""What entries of a kind did, in the order in which it is said."""
+"""What entries of a kind did, in the order of the sentence."""
 
 
 class Look(StrEnum):
@@ -60,11 +60,11 @@ def outcomes(session: Session, event_ids: Sequence[int]) -> list[Outcome]:
     """What has become of these events, in their order."""
     found = {one.id: one for one in session.scalars(select(WebhookEvent).where(WebhookEvent.id.in_(event_ids)))}
     events = [found[event_id] for event_id in event_ids if event_id in found]
-    return [_outcome(session, one) for one in story.stories(session, events)]
+    return [_outcome(session, one) for one in stories(session, events)]
 
 
-def _outcome(session: Session, told: Story) -> Outcome:
-    event = told.event
+def _outcome(session: Session, story: Story) -> Outcome:
+    event = story.event
     match event.state:
         case EventState.QUARANTINED:
             what = say("in quarantine: {why}", why=event.reason)
@@ -80,17 +80,19 @@ def _outcome(session: Session, told: Story) -> Outcome:
             cause = say("{endpoint} is paused", endpoint=event.endpoint) if paused else event.error
             what = say("waiting: {why}", why=cause) if cause else say("waiting for a worker")
             return Outcome(event.id, event.state, what, Look.EVENT, None, bool(cause))
-    did = _did(told.entries)
-    why = list(_in_review(session, told))
-    said = [*([joined(did)] if did else []), *([say("in review: {why}", why="; ".join(why))] if why else [])]
-    if not said and _is_before_cut_over(session, told):
-        said = [say("moved no sessions: it was paid before the cut-over, and an earlier system has given its sessions")]
-    member_id = told.entries[0].member_id if told.entries else None
-    if not said and (given := _given_by_code(session, told)):
+    did = _did(story.entries)
+    why = list(_in_review(session, story))
+    clauses = [*([joined(did)] if did else []), *([say("in review: {why}", why="; ".join(why))] if why else [])]
+    if not clauses and _is_before_cut_over(session, story):
+        clauses = [
+            say("moved no sessions: it was paid before the cut-over, and an earlier system has given its sessions")
+        ]
+    member_id = story.entries[0].member_id if story.entries else None
+    if not clauses and (given := _given_by_code(session, story)):
         member_id, sentence = given
-        said = [sentence]
+        clauses = [sentence]
     look = Look.REVIEW if why else Look.MEMBER if member_id else Look.EVENT
-    return Outcome(event.id, event.state, "; ".join(said) or say("moved no sessions"), look, member_id)
+    return Outcome(event.id, event.state, "; ".join(clauses) or say("moved no sessions"), look, member_id)
 
 
 def _did(entries: Sequence[Caused]) -> list[str]:
@@ -108,32 +110,25 @@ def _did(entries: Sequence[Caused]) -> list[str]:
     ]
 
 
-def _is_before_cut_over(session: Session, told: Story) -> bool:
-    ids = {fact.payment_id for fact in told.facts}
+def _is_before_cut_over(session: Session, story: Story) -> bool:
+    ids = {fact.payment_id for fact in story.facts}
     before = select(Payment.id).where(Payment.id.in_(ids), Payment.state == PaymentState.BEFORE_CUT_OVER)
     return session.scalar(before.limit(1)) is not None
 
 
-def _given_by_code(session: Session, told: Story) -> tuple[int, str] | None:
-    """The member to whose membership a code of the event gave a billing reference, and that in words."""
-    for fact in told.facts:
-        if fact.kind == FactKind.CLAIMED:
-            asked = {"endpoint": told.event.endpoint, "reference": fact.payment, "code": fact.cause}
-            if found := session.execute(_GIVEN, asked).first():
-                return found.id, f"gave {fact.payment}, with all payments that name it, to {found.name}"
-    return None
-
-
-_GIVEN = text("""
-    SELECT n.id, n.name FROM billing_references b
-    JOIN memberships m ON m.id = b.membership_id JOIN members n ON n.id = m.member_id
-    WHERE (b.endpoint, b.reference) = (:endpoint, :reference) AND m.code = :code
-""")
-
-
-def _in_review(session: Session, told: Story) -> Iterable[str]:
+    did = _did(story.entries)
+    why = list(_in_review(session, story))
+    clauses = [*([joined(did)] if did else []), *([say("in review: {why}", why="; ".join(why))] if why else [])]
+    if not clauses and _is_before_cut_over(session, story):
+        clauses = [
+            say("moved no sessions: it was paid before the cut-over, and an earlier system has given its sessions")
+        ]
+    member_id = story.entries[0].member_id if story.entries else None
+    if not clauses and (given := _given_by_code(session, story)):
+        member_id, sentence = given
+        clauses = [sentence]
     """The sentences of every reason for which a payment of the event stands in review."""
-    for payment_id in dict.fromkeys(fact.payment_id for fact in told.facts):
+    for payment_id in dict.fromkeys(fact.payment_id for fact in story.facts):
         one = reviewing.of_payment(session, payment_id)
         yield from (retold(what) for _, what in one.reasons) if one else ()
 

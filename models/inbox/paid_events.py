@@ -30,8 +30,8 @@ _OF_PAYMENTS = text("""
         SELECT DISTINCT f.event_id FROM payments p JOIN payment_facts f ON f.payment_id = p.id
         WHERE p.root_id = wanted.id AND f.kind = 'paid'
         ORDER BY f.event_id LIMIT :most
-    ) told
-    JOIN webhook_events e ON e.id = told.event_id
+    ) paying
+    JOIN webhook_events e ON e.id = paying.event_id
     WHERE e.pruned_at IS NULL
     ORDER BY wanted.id, e.id
 """)

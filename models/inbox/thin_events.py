@@ -106,7 +106,7 @@ def explain_orphans(session: Session, endpoints: Iterable[str]) -> None:
 
 
 class Fetched(NamedTuple):
-    """An event without effect, and what its processor told then."""
+    """An event without effect, and what its processor answered then."""
 
     id: int
     type: str

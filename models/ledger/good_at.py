@@ -14,7 +14,7 @@ GOOD_THERE = """(
             SELECT FROM grant_clubs home WHERE home.grant_id = g.id AND home.club_id <> CAST(:club AS bigint)
         )
     )"""
-"""SQL: whether grant `g` can be used at the club `:club`; where nobody said a club, every grant can."""
+"""SQL: whether grant `g` can be used at the club `:club`; without a club, every grant can."""
 
 _CLUBS = text("""
     SELECT DISTINCT c.name

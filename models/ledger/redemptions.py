@@ -56,7 +56,7 @@ class Redemption(Base):
     occurred_at: Mapped[datetime]
     recorded_at: Mapped[RecordedAt]
     club_id: Mapped[int | None] = mapped_column(ForeignKey("clubs.id"))
-    """The club where it was; like all that follows only if somebody said so."""
+    """The club where it was; like all that follows, None if it was not recorded."""
     class_reference: Mapped[str | None] = mapped_column(String(LENGTHS["class_reference"]))
     """The class as the gym's scheduler calls it."""
     class_name: Mapped[str | None] = mapped_column(String(LENGTHS["class_name"]))

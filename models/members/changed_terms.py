@@ -148,7 +148,7 @@ def change_in_words(
         "given": joined(parts, apart=True) or say("no sessions"),
         "kept": joined(kept) or say("none"),
     }
-    said = (
+    sentence = (
         say(
             "From {day}, {payment} gives {given}; payments made before then keep {kept}.",
             day=day_of(day),
@@ -158,7 +158,7 @@ def change_in_words(
         else say("From now on, {payment} gives {given}; payments made before now keep {kept}.", **values)
     )
     now, then = (price(one.dues_minor, currency, one.interval, one.interval_count) for one in (new, old))
-    return said if now == then else f"{said} {say('Dues are {now} instead of {before}.', now=now, before=then)}"
+    return sentence if now == then else f"{sentence} {say('Dues are {now} instead of {before}.', now=now, before=then)}"
 
 
 def _beside(old: TermRules, had: Given | None, new: TermRules, gets: Given) -> str:

@@ -38,8 +38,8 @@ def the_member(session: Session, named: str) -> Member:
 def the_one(members: Sequence[Member], named: str) -> Member:
     """The only one of these. Raises SeveralMembers, which lists them."""
     if len(members) > 1:
-        listed = ", ".join(f"{one.id} ({one.name})" for one in members)
-        raise SeveralMembers(email=named, members=listed)
+        names = ", ".join(f"{one.id} ({one.name})" for one in members)
+        raise SeveralMembers(email=named, members=names)
     return members[0]
 
 

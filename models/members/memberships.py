@@ -31,7 +31,7 @@ CODE = "m_[a-z2-7]{16}"
 
 
 class Member(Base):
-    """A person, found by an e-mail address in any case. Several may share one, where a person said so."""
+    """A person, found by an e-mail address in any case. Several may share one, where staff confirmed it."""
 
     __tablename__ = "members"
     __table_args__ = (

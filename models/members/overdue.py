@@ -1,6 +1,6 @@
-"""Standing: whose dues are overdue, since when, and whether their sessions can be used meanwhile.
+"""Overdue dues: whose dues are overdue, since when, and whether their sessions can be used meanwhile.
 
-What failed and is owed still is written by settling (`models/payments/standing.py`); the view `overdue_memberships`
+Settling writes what failed and is still owed (`models/payments/failed_dues.py`); the view `overdue_memberships`
 finds whose it is. A debit that is pending has not failed, and money that is disputed was paid: neither is overdue.
 """
 

@@ -46,13 +46,13 @@ class Change(NamedTuple):
         item_ids = {bucket.item_id for bucket in self.buckets}
         after = [given for item_id, given in changed_terms.current(self.term).items() if item_id in item_ids]
         before = [given for given in changed_terms.pinned(self.before).values() if given.quantity]
-        said = changed_terms.change_in_words(self.before, before, self.term, after, self.term.currency, day)
+        sentence = changed_terms.change_in_words(self.before, before, self.term, after, self.term.currency, day)
         later = next((one for one in self.membership.terms_over_time if one.since > self.start), None)
         if later is None:
-            return said
+            return sentence
         then = day_of(local_day(later.since, self.membership.club.time_zone))
         more = say("From {day}, the planned change to {plan} takes over.", day=then, plan=_plan(later.term))
-        return f"{said} {more}"
+        return f"{sentence} {more}"
 
 
 def preview(

@@ -64,14 +64,14 @@ class Balance(NamedTuple):
     @property
     def entry_note(self) -> str:
         """The note of the entry that opens the grant: what it cost, what is left of that, and the row's note."""
-        said = []
+        worth_parts = []
         if self.value:
             value, currency = self.value
-            said.append(f"{self.of} for {money(value, currency)}")
+            worth_parts.append(f"{self.of} for {money(value, currency)}")
             if self.left < self.of:
                 worth = worth_left(value, self.of, self.left)
-                said.append(f"{self.left} left worth {money(worth, currency)}")
-        return ": ".join([OPENING, ", ".join([*said, *filter(None, [self.note])])]).removesuffix(": ")
+                worth_parts.append(f"{self.left} left worth {money(worth, currency)}")
+        return ": ".join([OPENING, ", ".join([*worth_parts, *filter(None, [self.note])])]).removesuffix(": ")
 
 
 def _key(item_id: int, last: date | None, starts: date | None) -> str:
@@ -175,77 +175,73 @@ def judge(session: Session, rows: Sequence[tuple[int, Cells]], known: Catalogue,
 
 
 def _judge(
-    number: int, cells: Cells, said: Balance | None, members: Mapping[str, Sequence[KnownMember]],
+    number: int, cells: Cells, balance: Balance | None, members: Mapping[str, Sequence[KnownMember]],
     homes: Mapping[int, Home], opened: Mapping[tuple[int, str], Opened], now: datetime,
 ) -> Judged:  # fmt: skip
-    if said is None:
+    if balance is None:
         return Judged(number, Verdict.REFUSED, cells.problems, what=cells.text("item"))
     with cells.judged("email"):
-        member = _whose(said, members.get(said.email.lower(), ()))
+        member = _whose(balance, members.get(balance.email.lower(), ()))
         home = homes.get(member.id)
         if home is None:
-            raise NotFound(what=f"membership of {said.email}", name="at all")
-        here = opened.get((member.id, said.row_key))
+            raise NotFound(what=f"membership of {balance.email}", name="at all")
+        here = opened.get((member.id, balance.row_key))
         expires_at = here.expires_at if here else None
         if here is None:
             with cells.judged("last_day"):
-                expires_at = _end_of(said, home, now)
+                expires_at = _end_of(balance, home, now)
             with cells.judged("usable_from"):
-                if said.starts and said.starts < local_day(now, home.time_zone):
+                if balance.starts and balance.starts < local_day(now, home.time_zone):
                     raise DayOver
             with cells.judged("value"):
-                if said.value and said.value[1] != home.currency:
-                    raise WrongValueCurrency(currency=said.value[1], club=home.club, club_currency=home.currency)
-        differs = _differences(said, here) if here else []
+                if balance.value and balance.value[1] != home.currency:
+                    raise WrongValueCurrency(currency=balance.value[1], club=home.club, club_currency=home.currency)
+        differs = _differences(balance, here) if here else []
         verdict = Verdict.SAME if here else Verdict.NEW
         verdict = Verdict.REFUSED if cells.problems else Verdict.CONFLICT if differs else verdict
         return Judged(
-            number, verdict, cells.problems or differs, parsed=_parsed(said, member, home, expires_at),
-            address=said.email.lower(), person=plain(member.name).casefold(), row_key=said.row_key, club=home.club,
-            what=said.item.name, sessions=said.left, member_id=member.id, grant_id=here.grant_id if here else None,
+            number, verdict, cells.problems or differs, parsed=_parsed(balance, member, home, expires_at),
+            address=balance.email.lower(), person=plain(member.name).casefold(), row_key=balance.row_key,
+            club=home.club, what=balance.item.name, sessions=balance.left, member_id=member.id,
+            grant_id=here.grant_id if here else None,
         )  # fmt: skip
-    return Judged(number, Verdict.REFUSED, cells.problems, what=said.item.name)
+    return Judged(number, Verdict.REFUSED, cells.problems, what=balance.item.name)
 
 
-def _parsed(said: Balance, member: KnownMember, home: Home, expires_at: datetime | None) -> dict[str, Any]:
-    starts = end_of(said.starts - ONE_DAY, home.time_zone) if said.starts else None
+def _parsed(balance: Balance, member: KnownMember, home: Home, expires_at: datetime | None) -> dict[str, Any]:
+    starts = end_of(balance.starts - ONE_DAY, home.time_zone) if balance.starts else None
     return {
-        "email": said.email, "name": member.name, "item_id": said.item.id, "of": said.of, "used": said.of - said.left,
-        "effective_at": starts and starts.isoformat(), "expires_at": expires_at and expires_at.isoformat(),
-        "note": said.entry_note,
+        "email": balance.email, "name": member.name, "item_id": balance.item.id, "of": balance.of,
+        "used": balance.of - balance.left, "effective_at": starts and starts.isoformat(),
+        "expires_at": expires_at and expires_at.isoformat(), "note": balance.entry_note,
     }  # fmt: skip
 
 
-def _whose(said: Balance, known: Sequence[KnownMember]) -> KnownMember:
-    """The member whose it is. Raises NotFound, NameMissingInRow or MembersAlike."""
-    name = said.name and plain(said.name).casefold()
-    same = [one for one in known if not name or plain(one.name).casefold() == name]
-    if not same:
-        raise NotFound(what="member", name=f"{said.name}, {said.email}" if known else said.email)
-    if len({plain(one.name).casefold() for one in same}) > 1:
-        raise NameMissingInRow(email=said.email, names=", ".join(one.name for one in same))
-    if len(same) > 1:
-        raise MembersAlike(members=joined([str(one.id) for one in same]))
+            worth_parts.append(f"{self.of} for {money(value, currency)}")
+            if self.left < self.of:
+                worth = worth_left(value, self.of, self.left)
+                worth_parts.append(f"{self.left} left worth {money(worth, currency)}")
+        return ": ".join([OPENING, ", ".join([*worth_parts, *filter(None, [self.note])])]).removesuffix(": ")
     return same[0]
 
 
-def _end_of(said: Balance, home: Home, now: datetime) -> datetime | None:
+def _end_of(balance: Balance, home: Home, now: datetime) -> datetime | None:
     """When it expires, in UTC. Raises DayTooFar or DayOver."""
-    if said.last is None:
+    if balance.last is None:
         return None
-    expires_at = expiry.end_of(said.last, home.time_zone, now)
+    expires_at = expiry.end_of(balance.last, home.time_zone, now)
     if expires_at <= now:
         raise DayOver
     return expires_at
 
 
-def _differences(said: Balance, here: Opened) -> list[Problem]:
+def _differences(balance: Balance, here: Opened) -> list[Problem]:
     found: list[tuple[str, object, object]] = []
-    if said.of != here.of:
-        found.append(("of", said.of, here.of))
-    if said.left != here.of - here.used:
-        found.append(("left", said.left, here.of - here.used))
-    if said.entry_note != here.note:
-        told, there = (one.removeprefix(OPENING).removeprefix(": ") for one in (said.entry_note, here.note))
-        found.append(("value or note", told or NOTHING, there or NOTHING))
+    if balance.of != here.of:
+        found.append(("of", balance.of, here.of))
+    if balance.left != here.of - here.used:
+        found.append(("left", balance.left, here.of - here.used))
+    if balance.entry_note != here.note:
+        theirs, there = (one.removeprefix(OPENING).removeprefix(": ") for one in (balance.entry_note, here.note))
+        found.append(("value or note", theirs or NOTHING, there or NOTHING))
     return [Problem(column, DIFFERS.format(said=theirs, known=ours)) for column, theirs, ours in found]

@@ -51,16 +51,16 @@ def upload(
 ) -> Import:  # fmt: skip
     """Store the rows of a CSV file; a worker judges them next. Nothing is kept of a file that cannot be read.
 
-    `mapping` says what columns of other names are: their name -> our name, or "" to leave one out. What was said of
-    the last file of that kind counts as well. A column of which nothing is known leaves the import unmapped. Raises
-    UnreadableFile or NoSuchColumn.
+    `mapping` says what columns of other names are: their name -> our name, or "" to leave one out. The mapping
+    of the last file of that kind counts as well. An unknown column leaves the import unmapped. Raises UnreadableFile
+    or NoSuchColumn.
     """
     header, rows = files.read(stream)
-    said = {**_last_mapping(session, kind), **_checked(kind, mapping or {})}
+    known = {**_last_mapping(session, kind), **_checked(kind, mapping or {})}
     theirs = {columns.plain(name) for name in header}
     made = Import(
         kind=kind.value, file_name=visible(file_name)[:200] or "file.csv", header=header,
-        mapping={name: key for name, key in said.items() if columns.plain(name) in theirs},
+        mapping={name: key for name, key in known.items() if columns.plain(name) in theirs},
         credits_from=credits_from, state=ImportState.UNMAPPED.value, rows=0, asked_by=by.name[:200],
         origin=by.origin[:64],
     )  # fmt: skip
@@ -261,10 +261,10 @@ def rows(
 
 
 def _line(row: ImportRow, keys: Sequence[str | None]) -> RowLine:
-    said = dict(zip(keys, row.cells or (), strict=False))
+    values = dict(zip(keys, row.cells or (), strict=False))
     problems = [Problem(**one) for one in row.problems or ()]
     return RowLine(
-        row.number, row.verdict, said.get("email"), said.get("name"), problems, row.member_id, row.membership_id,
+        row.number, row.verdict, values.get("email"), values.get("name"), problems, row.member_id, row.membership_id,
         row.grant_id,
     )  # fmt: skip
 

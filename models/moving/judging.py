@@ -46,7 +46,7 @@ def judge(
     session: Session, made: Import, *, endpoints: Sequence[str] | frozenset[str], now: datetime,
     progress: Callable[[int], object] = lambda _: None,
 ) -> None:  # fmt: skip
-    """Give every row its verdict, and the import its counts. `progress` is told how many rows are done."""
+    """Give every row its verdict, and the import its counts. `progress` gets the number of rows done."""
     kind, known, keys = Kind(made.kind), Catalogue(session, endpoints), made.keys
     required = [column.key for column in COLUMNS[kind] if column.required]
     after = done = 0

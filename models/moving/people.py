@@ -98,24 +98,24 @@ def read(cells: Cells, known: Catalogue, cut_over: date | None, now: datetime) -
     joined = cells.take("joined", take.day)
     billing = _billing(cells, known)
     payer = cells.take("payer", lambda text: email_given(text, MAX_EMAIL_LENGTH).lower())
-    said = cells.take("credits_from", take.day_or_moment)
+    own_cut_over = cells.take("credits_from", take.day_or_moment)
     frozen_from, frozen_to = cells.take("frozen_from", take.day), cells.take("frozen_to", take.day)
     ends = cells.take("ends", take.day)
     if frozen_to and not frozen_from:
         with cells.judged("frozen_from"):
             raise FrozenWithoutBeginning
     with cells.judged("credits_from"):
-        if said is None and cut_over is None and not cells.text("credits_from"):
+        if own_cut_over is None and cut_over is None and not cells.text("credits_from"):
             raise CutOverMissing
     if club and joined:
         _check_days(cells, local_day(now, club.time_zone), joined, frozen_from, frozen_to, ends)
-    counts = said or cut_over
+    counts = own_cut_over or cut_over
     if cells.problems or not (email and name and club and term and joined and counts):
         return None
     moment = counts if isinstance(counts, datetime) else end_of(counts - ONE_DAY, club.time_zone)
     frozen = (frozen_from, frozen_to) if frozen_from else None
     return Person(
-        email, name, shares, club, term, pins, joined, billing, payer, moment, said is not None, frozen, ends
+        email, name, shares, club, term, pins, joined, billing, payer, moment, own_cut_over is not None, frozen, ends
     )  # fmt: skip
 
 
@@ -315,4 +315,4 @@ def _differences(person: Person, member: KnownMember, here: KnownMembership) -> 
         found.append(("frozen from", frozen.replace(" ", " to "), ", ".join(here.freezes) or _NOT_FROZEN))
     if person.ends and person.ends != here.ends:
         found.append(("ends", person.ends, here.ends or _NO_END))
-    return [Problem(column, DIFFERS.format(said=said, known=there)) for column, said, there in found]
+    return [Problem(column, DIFFERS.format(said=theirs, known=ours)) for column, theirs, ours in found]

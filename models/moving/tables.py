@@ -78,7 +78,7 @@ class Import(Base):
     header: Mapped[list[str]] = mapped_column(JSONB)
     """The names of the columns, as the file has them."""
     mapping: Mapped[dict[str, str]] = mapped_column(JSONB)
-    """What somebody said about columns: their name -> our name, or "" to leave it out. Kept for the next file."""
+    """The chosen meaning of columns: their name -> our name, or "" to leave it out. Kept for the next file."""
     credits_from: Mapped[date | None]
     """The cut-over of rows that say none: the local day from which payments count here."""
     state: Mapped[str]
@@ -122,7 +122,7 @@ class Import(Base):
 
     @property
     def unknown_columns(self) -> list[str]:
-        """Columns of the file of which nobody has said yet what they are."""
+        """Columns of the file that are not mapped yet."""
         return [name for name, key in zip(self.header, self.keys, strict=True) if key is None]
 
     @property

@@ -99,7 +99,7 @@ class _Shown:
 
 
 def _try(session: Session, made: Import, endpoints: Collection[str], show: Callable[[int], None]) -> bool:
-    """Do it in a savepoint; what the rules refuse is undone, and said."""
+    """Do it in a savepoint; what the rules refuse is undone, and stored as its problem."""
     before = ImportState.WRITTEN if made.state == ImportState.UNDOING else ImportState.JUDGED
     import_id, wanted = made.id, ImportState(made.state)
     try:

@@ -82,9 +82,9 @@ class Headline(NamedTuple):
         """`3 payments or events need somebody: 1 failed, 2 in review (without sessions: 1 unmatched)`."""
         if not self.parts:
             return ""
-        said = ", ".join(one.what for one in self.parts)
+        parts = ", ".join(one.what for one in self.parts)
         nothing = ", ".join(one.what for one in self.without_sessions)
-        return f"{self.total}: {said}" + (say(" (without sessions: {what})", what=nothing) if nothing else "")
+        return f"{self.total}: {parts}" + (say(" (without sessions: {what})", what=nothing) if nothing else "")
 
 
 def without_sessions(figures: EndpointFigures) -> list[Part]:

@@ -65,7 +65,7 @@ class Announcement(NamedTuple):
     @property
     def place(self) -> tuple[datetime, int, int]:
         """Its place in a list; that of the latest is the largest."""
-        return self.proposal.said_at, self.proposal.fact_id, self.membership_id
+        return self.proposal.announced_at, self.proposal.fact_id, self.membership_id
 
     def words(self, now: datetime) -> str:
         """What was announced, in one sentence without its full stop."""

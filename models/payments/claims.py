@@ -5,7 +5,7 @@ reference a code gives follows from all of its claims: by the processor's clock 
 
 - where no membership has the reference, and staff have not taken it from this one: it takes nothing away;
 - where the code has given its membership no other reference: a second subscription with one code is for staff;
-- where an endpoint in test mode told it, for the membership of a test member;
+- where an endpoint in test mode reported it, for the membership of a test member;
 - by itself, where the gym's server or we set the code. Where the payer could have edited it: only with a payment, if
   the membership awaits its first one, in its own currency, and what was due is the dues of its term.
 
@@ -13,7 +13,7 @@ A payer's reference (a customer) that a code gave leads to the first payment of 
 subscription, and gives the membership that subscription. Where it has any further reference, it is not looked for.
 
 In one case the first to come decides: a reference that was given stays given, as its sessions may have been used. An
-earlier claim of the same code, or of the same reference, that is told after that is for staff.
+earlier claim of the same code, or of the same reference, that is reported after that is for staff.
 """
 
 from collections import defaultdict

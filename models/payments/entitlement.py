@@ -27,7 +27,7 @@ from models.payments.money_back import (
     causes_in_force,
     payment_of,
     reversed_share,
-    standing,
+    without_failed_parts,
 )
 from models.payments.references import PaymentState
 from models.payments.reviews import Reason, ReviewReason
@@ -106,7 +106,7 @@ def entitlement(
     are marked as not dues, `beside_dues` the memberships whose dues another payment paid on the same day. Depends on
     the set of facts only, never on their order or repetition. A fact that contradicts the payment has no effect.
     """
-    facts = standing(facts)
+    facts = without_failed_parts(facts)
     paid = payment_of(facts)
     if paid is None:
         return Entitlement([], Division(), [])

@@ -137,7 +137,7 @@ class DuesFailed:
     """An attempt to collect dues failed. It says what is owed, and changes no sessions and no payment."""
 
     payment: str
-    """What a later success would be told of: the bill. Where each try is a payment of its own: that try."""
+    """What a later success would name: the bill. Where each try is a payment of its own: that try."""
     occurred_at: datetime
     billing_references: tuple[str, ...] = ()
     payer: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ class DuesFailed:
     """No attempt: nothing is owed any more, and nobody tries again (the bill is void)."""
 
 
-class Said(StrEnum):
+class Change(StrEnum):
     """What a processor may announce of a subscription or mandate."""
 
     ENDS = "ends"
@@ -168,7 +168,7 @@ class Announced:
     payment: str
     """The billing reference, where other facts name the payment."""
     occurred_at: datetime
-    what: Said
+    what: Change
     at: datetime | None = None
     """Of an end: its moment, which may be to come."""
 

@@ -135,22 +135,22 @@ def _foreseen(session: Session, position: Position) -> Foreseen:
     for grant in position.grants:
         moved[grant.membership_id, grant.item_id] -= grant.quantity - grant.reversed
     gives, takes = _moved(session, moved), _moved(session, Counter({key: -n for key, n in moved.items()}))
-    said = [
+    sentences = [
         say("It gives {sessions} to {member}.", sessions=sessions, member=member)
         if member
         else say("It gives {sessions}.", sessions=sessions)
         for sessions, member in gives
     ]
-    said += [
+    sentences += [
         say("It takes back {sessions} from {member}.", sessions=sessions, member=member)
         if member
         else say("It takes back {sessions}.", sessions=sessions)
         for sessions, member in takes
     ]
-    said = said or [say("It changes no sessions.")]
-    said += [say("Its payment stands in review: {why}.", why=why)] if why else []
+    sentences = sentences or [say("It changes no sessions.")]
+    sentences += [say("Its payment stands in review: {why}.", why=why)] if why else []
     kind = ForeseenKind.GIVES if gives else ForeseenKind.TAKES if takes else ForeseenKind.SAME
-    return Foreseen(kind, " ".join(said), paid.payment if why else None)
+    return Foreseen(kind, " ".join(sentences), paid.payment if why else None)
 
 
 def _moved(session: Session, moved: Counter[tuple[int | None, int]]) -> list[tuple[str, str | None]]:

@@ -90,7 +90,7 @@ def read(session: Session, ids: Collection[int]) -> dict[int, Match]:
 
 # Many memberships have the same terms.
 @lru_cache(4096)
-def _items(listed: str | None) -> tuple[ItemTerms, ...]:
+def _items(stored: str | None) -> tuple[ItemTerms, ...]:
     """The terms that stand as `item quantity days,...`."""
-    each = listed.split(",") if listed else ()
+    each = stored.split(",") if stored else ()
     return tuple(ItemTerms(*map(int, one.split())) for one in each)

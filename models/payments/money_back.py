@@ -67,11 +67,11 @@ def _joined(each: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 def _precedence(paid: Paid) -> tuple[object, ...]:
     # Of two that say the same otherwise, the one that says more of the shape counts.
-    told = repr(paid)
-    return paid.occurred_at, paid.payment, -paid.settled, paid.currency, paid.billing_references, -len(told), told
+    content = repr(paid)
+    return paid.occurred_at, paid.payment, -paid.settled, paid.currency, paid.billing_references, -len(content), content
 
 
-def standing(facts: Sequence[Fact]) -> Sequence[Fact]:
+def without_failed_parts(facts: Sequence[Fact]) -> Sequence[Fact]:
     """The facts without the parts of the payment that came to nothing (a capture that failed), unless all did."""
     parts = {fact.part for fact in facts if isinstance(fact, Paid)}
     if len(parts) < 2:
@@ -92,7 +92,7 @@ def reversed_share(facts: Sequence[Fact], of: Share | None = None, fee_kept: Fee
 
     Overlapping causes reverse it once. What is left of a refund less a fee counts as gone.
     """
-    facts = standing(facts)
+    facts = without_failed_parts(facts)
     back = _share(facts)
     if not back or kept_as_fee(facts, fee_kept):
         return _ALL if back else back
@@ -107,7 +107,7 @@ def reversed_share(facts: Sequence[Fact], of: Share | None = None, fee_kept: Fee
 
 def kept_as_fee(facts: Sequence[Fact], fee_kept: FeeKept) -> int:
     """What refunds left that counts as a fee of the processor, in minor units; 0 where they left none, or too much."""
-    facts = standing(facts)
+    facts = without_failed_parts(facts)
     left = (1 - _share(facts)) * sum(least_paid(facts).values())
     share = left / (sum(least_paid(facts).values()) or 1)
     return int(left) if share <= Fraction(fee_kept.percent, 100) and left <= fee_kept.most_minor else 0
@@ -145,7 +145,7 @@ def causes_in_force(facts: Sequence[Fact]) -> set[str]:
 
 def money_reversed(facts: Sequence[Fact]) -> int:
     """How much of the payment's money went back, in minor units; 0 before there is a `Paid` fact. Not capped."""
-    facts = standing(facts)
+    facts = without_failed_parts(facts)
     paid = payment_of(facts)
     shares = _share_by_family(facts).values() if paid else ()
     return int(sum(shares) * least_paid(facts)[paid.currency]) if paid else 0

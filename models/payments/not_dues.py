@@ -77,9 +77,9 @@ class Effect(NamedTuple):
                          self.payments, members=members)  # fmt: skip
         less = sum(max(one.was.given - one.now.given, 0) for one in self.moved)
         more = sum(max(one.now.given - one.was.given, 0) for one in self.moved)
-        said = [say_n("{n} session is taken back", "{n} sessions are taken back", less)] if less else []
-        said += [say_n("{n} session is given again", "{n} sessions are given again", more)] if more else []
-        what = joined(said) if said else say("no sessions move")
+        changes = [say_n("{n} session is taken back", "{n} sessions are taken back", less)] if less else []
+        changes += [say_n("{n} session is given again", "{n} sessions are given again", more)] if more else []
+        what = joined(changes) if changes else say("no sessions move")
         return say_n("{n} payment of {members} is judged again: {what}.",
                      "{n} payments of {members} are judged again: {what}.",
                      self.payments, members=members, what=what)  # fmt: skip

@@ -13,12 +13,12 @@ from itertools import groupby
 from typing import NamedTuple
 
 from models.catalogue.days import ONE_DAY, local_day
-from models.payments.facts import Announced, Said
+from models.payments.facts import Announced, Change
 from models.wording import day_of
 from runtime.language import Texts, noted, say
 
 A_MOMENT = timedelta(microseconds=1)
-OF_AN_END = frozenset({Said.ENDS, Said.GOES_ON})
+OF_AN_END = frozenset({Change.ENDS, Change.GOES_ON})
 
 
 class Act(NamedTuple):
@@ -81,7 +81,7 @@ class Proposal(NamedTuple):
     does: Does
     facts: tuple[int, ...]
     """The facts that say so, the latest first: one announcement that may have arrived again."""
-    said_at: datetime
+    announced_at: datetime
     first_day: date | None = None
     """Of a freeze, in local days of the club; and its last day, or that of the membership."""
     last_day: date | None = None
@@ -115,23 +115,23 @@ class Proposal(NamedTuple):
                 what = noted("{who} says that this subscription goes on after a pause, which ended on {last}")
             case Does.UNDO_FREEZE:
                 what = noted("{who} says that this subscription goes on: it was paused for less than a day")
-        return self._said(what, who=who)
+        return self._worded(what, who=who)
 
     @property
     def button(self) -> str:
         """What one button does."""
         if self.does == Does.FREEZE and not self.last_day:
-            return self._said(noted("Freeze it from {first} on"))
-        return self._said(_BUTTONS[self.does])
+            return self._worded(noted("Freeze it from {first} on"))
+        return self._worded(_BUTTONS[self.does])
 
     @property
     def done(self) -> str:
         """What the button has done, as the start of a sentence."""
         if self.does == Does.FREEZE and not self.last_day:
-            return self._said(noted("The membership is frozen from {first} on"))
-        return self._said(_DONE[self.does])
+            return self._worded(noted("The membership is frozen from {first} on"))
+        return self._worded(_DONE[self.does])
 
-    def _said(self, what: str, **more: str) -> str:
+    def _worded(self, what: str, **more: str) -> str:
         return say(what, first=day_of(self.first_day), last=day_of(self.last_day), **more)
 
 
@@ -149,11 +149,11 @@ def proposals(words: Sequence[Word], answered: Collection[int], acts: Sequence[A
 class _Run(NamedTuple):
     """Words in a row, by the processor's clock, that say the same."""
 
-    what: Said
+    what: Change
     day: date
     """The last local day of what ends; else the one of the first word."""
     facts: tuple[int, ...]
-    said_at: datetime
+    announced_at: datetime
 
 
 def _runs(words: Sequence[Word], zone: str) -> list[_Run]:
@@ -161,7 +161,7 @@ def _runs(words: Sequence[Word], zone: str) -> list[_Run]:
     ordered = sorted((one.occurred_at, *_certain(one), fact_id, one) for fact_id, one in words)
     days = [(one, fact_id, _day(one, zone)) for *_, fact_id, one in ordered]
     runs = []
-    for (what, day), same in groupby(days, lambda one: (one[0].what, one[2] if one[0].what == Said.ENDS else None)):
+    for (what, day), same in groupby(days, lambda one: (one[0].what, one[2] if one[0].what == Change.ENDS else None)):
         every = list(same)
         facts = tuple(fact_id for _, fact_id, _ in reversed(every))
         runs.append(_Run(what, day or every[0][2], facts, every[-1][0].occurred_at))
@@ -170,7 +170,7 @@ def _runs(words: Sequence[Word], zone: str) -> list[_Run]:
 
 def _certain(one: Announced) -> tuple[bool, float]:
     """Of words of one moment that counts as the last which ends or pauses it, and the earlier end."""
-    return one.what in (Said.ENDS, Said.PAUSED), -one.at.timestamp() if one.at else 0
+    return one.what in (Change.ENDS, Change.PAUSED), -one.at.timestamp() if one.at else 0
 
 
 def _day(one: Announced, zone: str) -> date:
@@ -183,32 +183,32 @@ def _of_end(runs: Sequence[_Run], answered: Collection[int], acts: Sequence[Act]
     last = runs[-1]
     end = next((act for act in acts if act.is_end), None)
     # Another end than the processor ever spoke of is the club's own: what ends or goes on after it is no news.
-    is_theirs = end is not None and end.last_day in {run.day for run in runs if run.what == Said.ENDS}
-    if last.what == Said.GOES_ON:
-        return Proposal(Does.REOPEN, last.facts, last.said_at, act=end.id) if end and is_theirs else None
+    is_theirs = end is not None and end.last_day in {run.day for run in runs if run.what == Change.ENDS}
+    if last.what == Change.GOES_ON:
+        return Proposal(Does.REOPEN, last.facts, last.announced_at, act=end.id) if end and is_theirs else None
     if end is None:
-        return Proposal(Does.END, last.facts, last.said_at, last_day=last.day)
+        return Proposal(Does.END, last.facts, last.announced_at, last_day=last.day)
     if end.last_day == last.day or (end.last_day and end.last_day < last.day and not is_theirs):
         return None
-    return Proposal(Does.MOVE_END, last.facts, last.said_at, last_day=last.day, act=end.id)
+    return Proposal(Does.MOVE_END, last.facts, last.announced_at, last_day=last.day, act=end.id)
 
 
 def _of_pause(runs: Sequence[_Run], answered: Collection[int], acts: Sequence[Act]) -> Proposal | None:
     if not runs or not set(runs[-1].facts).isdisjoint(answered):
         return None
-    paused = next((run for run in reversed(runs) if run.what == Said.PAUSED), None)
+    paused = next((run for run in reversed(runs) if run.what == Change.PAUSED), None)
     if paused is None:
         return None
     last, freezes = runs[-1], [act for act in acts if act.covers(paused.day)]
     is_new = not freezes and set(paused.facts).isdisjoint(answered)
     if last is paused:
-        return Proposal(Does.FREEZE, last.facts, last.said_at, first_day=last.day) if is_new else None
+        return Proposal(Does.FREEZE, last.facts, last.announced_at, first_day=last.day) if is_new else None
     until = last.day - ONE_DAY
     if is_new and until >= paused.day:
-        return Proposal(Does.FREEZE, last.facts, last.said_at, first_day=paused.day, last_day=until)
+        return Proposal(Does.FREEZE, last.facts, last.announced_at, first_day=paused.day, last_day=until)
     longer = next((act for act in freezes if act.last_day is None or act.last_day > until), None)
     if longer is None:
         return None
     if longer.first_day and until < longer.first_day:
-        return Proposal(Does.UNDO_FREEZE, last.facts, last.said_at, act=longer.id)
-    return Proposal(Does.END_FREEZE, last.facts, last.said_at, last_day=until, act=longer.id)
+        return Proposal(Does.UNDO_FREEZE, last.facts, last.announced_at, act=longer.id)
+    return Proposal(Does.END_FREEZE, last.facts, last.announced_at, last_day=until, act=longer.id)

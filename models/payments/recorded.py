@@ -15,6 +15,7 @@ from models.database.arrays import Batch, array
 from models.database.base import Base, RecordedAt, one_of
 from models.payments.facts import (
     Announced,
+    Change,
     Claimed,
     DuesFailed,
     Fact,
@@ -27,7 +28,6 @@ from models.payments.facts import (
     Replaced,
     Restored,
     Reversed,
-    Said,
 )
 
 
@@ -169,8 +169,8 @@ def record(
                     cause, named = CLOSED if fact.closed else None, "\n".join(fact.billing_references)
                     content = cause, fact.amount_minor, fact.currency, False, named, None, None, _failure(fact)
                 case Announced():
-                    said = _json({"what": fact.what.value, "at": fact.at})
-                    content = None, None, None, False, None, None, None, said
+                    announcement = _json({"what": fact.what.value, "at": fact.at})
+                    content = None, None, None, False, None, None, None, announcement
                 case Claimed():
                     link = _json({"from_link": True}) if fact.from_link else None
                     content = fact.code, fact.amount_minor, fact.currency, False, None, None, None, link
@@ -200,8 +200,8 @@ def _shape(paid: Paid) -> str | None:
 
 def _failure(fact: DuesFailed) -> str | None:
     """What of a `DuesFailed` has no column of its own, as JSON; None for nothing."""
-    told = {"payer": fact.payer, "is_one_try": fact.is_one_try}
-    shape: dict[str, object] = {name: value for name, value in told.items() if value}
+    details = {"payer": fact.payer, "is_one_try": fact.is_one_try}
+    shape: dict[str, object] = {name: value for name, value in details.items() if value}
     return _json(shape) if shape else None
 
 
@@ -233,7 +233,7 @@ def _paid(
 def announced(reference: str, at: datetime, shape: Mapping[str, Any]) -> Announced:
     """The announcement that was kept in this shape."""
     ends = shape["at"]
-    return Announced(reference, at, Said(shape["what"]), datetime.fromisoformat(ends) if ends else None)
+    return Announced(reference, at, Change(shape["what"]), datetime.fromisoformat(ends) if ends else None)
 
 
 _OF_REFERENCES = text("""

@@ -123,7 +123,7 @@ def write(session: Session, wanted: Sequence[tuple[Sequence[int], Sequence[Reaso
     for (root, *_), reasons in wanted:
         for reason, what in reasons:
             after.setdefault((root, reason.value), []).append(what)
-    # Of a payment for several memberships the same is said of each.
+    # A payment for several memberships can have the same sentence for each: keep it once.
     rows = [(*key, "; ".join(dict.fromkeys(whats))) for key, whats in after.items()]
     ids = array(payment_id for ids, _ in wanted for payment_id in ids)
     return {payment_id for (payment_id,) in _WRITE.execute(session, rows, payments=ids, compared=False, now=now)}

@@ -1,6 +1,6 @@
 """The sentences that settling stores: why a payment stands in review, its problem, and the notes of its entries.
 
-They are stored in US English, and told again in the language of a page (`models/retelling.py`).
+They are stored in US English, and translated into the language of a page (`models/retelling.py`).
 """
 
 from runtime.language import stored

@@ -19,7 +19,7 @@ from models.ledger import clawback, entries, held_grants
 from models.ledger.clawback import Grant
 from models.ledger.entries import Move, NewGrant
 from models.members import closure_walk
-from models.payments import claims, dates, positions, recorded, references, reviews, sentences, standing
+from models.payments import claims, dates, failed_dues, positions, recorded, references, reviews, sentences
 from models.payments.entitlement import Owed
 from models.payments.facts import Claimed, Fact, KnownFact, Linked, Paid, Restored, Reversed
 from models.payments.money_back import kept_as_fee
@@ -97,7 +97,7 @@ def settle(session: Session, roots: Collection[int], *, now: datetime, late_cred
         moves += clawback.repay(grant, sessions, debts[grant.member_id, grant.item_id], clock(grant.member_id))
     entries.post(session, moves)
     _write_states(session, read)
-    standing.write(session, read)
+    failed_dues.write(session, read)
     judged_anew = reviews.write(session, [(position.payment.ids, position.reasons) for position in read], now)
     _look_again(session, read, judged_anew, now)
     return [position for position in read if position.problem]
@@ -380,4 +380,4 @@ def compare(session: Session, roots: Collection[int]) -> Compared:
     }
     waiting = closure_walk.among(session, differing)
     waiting |= {root for root, one in differing.items() if one.settle_again or one.state == PaymentState.UNMATCHED}
-    return Compared(sorted(differing.keys() - waiting), standing.differing(session, read), len(waiting))
+    return Compared(sorted(differing.keys() - waiting), failed_dues.differing(session, read), len(waiting))

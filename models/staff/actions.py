@@ -28,7 +28,7 @@ class Actor(NamedTuple):
 
 
 BY_THE_PROVIDER = Actor("the payment provider", "worker")
-"""Who acts where what a processor said counts by itself."""
+"""The actor where an announcement of a processor is applied without a person."""
 
 
 class Action(Base):

@@ -113,7 +113,7 @@ def source_note(grant: GrantLine) -> str:
 
 
 def occasion_in_words(entry: EntryLine, hour: str = "") -> str:
-    """For which class sessions were used: `Pilates, Tue 6:00 PM, with Kim, at Uptown`; empty if nobody said.
+    """For which class sessions were used: `Pilates, Tue 6:00 PM, with Kim, at Uptown`; empty if not recorded.
 
     `hour` is when that was, as written on the page.
     """

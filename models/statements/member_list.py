@@ -34,7 +34,7 @@ class State(StrEnum):
     """All of them have ended."""
 
 
-class Standing(StrEnum):
+class DuesState(StrEnum):
     """Whether dues are owed."""
 
     GOOD = "good"
@@ -67,7 +67,7 @@ class MemberFilter(NamedTuple):
     offer_id: int | None = None
     """One of their memberships is of this offer now."""
     state: State | None = None
-    standing: Standing | None = None
+    dues: DuesState | None = None
     nothing_left: bool = False
     """They have no session that could be used today, if nothing were frozen or overdue."""
     expiring_days: int | None = None
@@ -120,7 +120,7 @@ class Counts(NamedTuple):
     clubs: Mapping[int, int]
     offers: Mapping[int, int]
     states: Mapping[State, int]
-    standings: Mapping[Standing, int]
+    dues: Mapping[DuesState, int]
     nothing_left: int
     expiring: Mapping[int, int]
 
@@ -147,9 +147,9 @@ _STATES = {
     f" AND NOT EXISTS ({_THEIRS} AND s.member_id = m.id AND {_RUNS})",
 }
 _OVERDUE = "SELECT s.member_id FROM overdue_memberships o JOIN memberships s ON s.id = o.membership_id"
-_STANDINGS = {
-    Standing.GOOD: f"NOT EXISTS (SELECT FROM ({_OVERDUE}) late WHERE late.member_id = m.id)",
-    Standing.OVERDUE: f"m.id IN ({_OVERDUE})",
+_DUES = {
+    DuesState.GOOD: f"NOT EXISTS (SELECT FROM ({_OVERDUE}) late WHERE late.member_id = m.id)",
+    DuesState.OVERDUE: f"m.id IN ({_OVERDUE})",
 }
 _NOTHING_LEFT = f"NOT EXISTS (SELECT FROM credit_grants g WHERE g.member_id = m.id AND {_LIVE})"
 _EXPIRING = f"m.id IN (SELECT g.member_id FROM credit_grants g WHERE {_EXPIRES})"
@@ -191,8 +191,8 @@ def _conditions(wanted: MemberFilter, *, with_erased: bool) -> str:
         found.append(f"m.id IN ({_THEIRS} AND {_OFFER_NOW} = :offer)")
     if wanted.state is not None:
         found.append(_STATES[wanted.state])
-    if wanted.standing is not None:
-        found.append(_STANDINGS[wanted.standing])
+    if wanted.dues is not None:
+        found.append(_DUES[wanted.dues])
     if wanted.nothing_left:
         found.append(_NOTHING_LEFT)
     if wanted.expiring_days is not None:
@@ -273,13 +273,13 @@ def counts(session: Session, *, now: datetime, club_ids: Clubs = None) -> Counts
     for club_id, offer_id, members in session.execute(_BY_CLUB_AND_OFFER, _values(MemberFilter(), now, club_ids)):
         clubs[club_id].update(members)
         offers[offer_id].update(members)
-    everybody, late = of(), of(standing=Standing.OVERDUE)
+    everybody, late = of(), of(dues=DuesState.OVERDUE)
     return Counts(
         everybody,
         {one: len(members) for one, members in clubs.items()},
         {one: len(members) for one, members in offers.items()},
         {state: of(state=state) for state in State},
-        {Standing.GOOD: everybody - late, Standing.OVERDUE: late},
+        {DuesState.GOOD: everybody - late, DuesState.OVERDUE: late},
         of(nothing_left=True),
         {days: of(expiring_days=days) for days in EXPIRING},
     )

@@ -68,7 +68,7 @@ _GOES_ON = f"""
     ) AND {theirs.membership("m.id")}
 """
 
-# A payment that names the reference is matched to its membership; what else is said of it is kept under its own name
+# A payment that names the reference is matched to its membership; its other facts are kept under its own name
 # (announcements, replacements), or as a failure. The first one that is found is enough.
 _UNHEARD = f"""
     FROM billing_references b

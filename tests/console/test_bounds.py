@@ -24,7 +24,7 @@ from models.members import life
 from models.members.life import Scope
 from models.members.memberships import Membership, add_billing_reference
 from models.members.signing_up import sign_up
-from models.payments.facts import Announced, Said
+from models.payments.facts import Announced, Change
 from models.staff import accounts, tokens
 from models.staff.accounts import Role, Staff
 from models.staff.actions import Actor
@@ -115,7 +115,7 @@ def live(gym: Gym, session: Session, membership: Membership, item_id: int, of: s
     add_billing_reference(session, membership, "stripe", f"sub_{of}", by=BY)
     add_billing_reference(session, membership, "stripe", f"sub_{of}_unheard", by=BY)
     tell(session, paid(f"in_{of}", f"sub_{of}", at=then, amount=4567), now=NOW)
-    tell(session, Announced(f"sub_{of}", NOW, Said.ENDS, NOW + timedelta(days=400)), now=NOW)
+    tell(session, Announced(f"sub_{of}", NOW, Change.ENDS, NOW + timedelta(days=400)), now=NOW)
     redeem(session, member_id=member_id, item_id=item_id, quantity=1, key=f"key_{of}", by=BY, now=NOW)
     asked = adjustments.adjust(
         session, member_id=member_id, item_id=item_id, quantity=90, last_day=None, reason=AdjustmentReason.GOODWILL,

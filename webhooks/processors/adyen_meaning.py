@@ -192,8 +192,8 @@ class Meaning(Processor):
         """The name on the card, the shopper's e-mail address, and the merchant's reference of the payment."""
         item = only_item(read(body))
         data = item.get("additionalData")
-        said = data if isinstance(data, dict) else {}
-        return payers.details(said.get("cardHolderName"), said.get("shopperEmail"), item.get("merchantReference"))
+        details = data if isinstance(data, dict) else {}
+        return payers.details(details.get("cardHolderName"), details.get("shopperEmail"), item.get("merchantReference"))
 
 
 def _is_recurring(item: Object) -> bool:

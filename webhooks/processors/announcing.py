@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo, available_timezones
 
-from models.payments.facts import Announced, Said
+from models.payments.facts import Announced, Change
 from webhooks.processors import strict
 from webhooks.processors.base import Object
 from webhooks.processors.events import Unusable
@@ -11,8 +11,8 @@ from webhooks.processors.events import Unusable
 FIRST, LAST = datetime(1990, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
-TOLD = "told_at"
-"""Under which an adapter keeps with a subscription when an event told of it."""
+REPORTED_AT = "told_at"
+"""The key under which an adapter keeps, with a subscription, when an event reported it."""
 
 
 def noon(holder: Object, key: str, zone: str) -> datetime | None:
@@ -31,8 +31,8 @@ def noon(holder: Object, key: str, zone: str) -> datetime | None:
         raise Unusable(f"{key} is not a date") from None
 
 
-def ends(reference: str, told: datetime, at: datetime) -> Announced:
+def ends(reference: str, reported_at: datetime, at: datetime) -> Announced:
     """That it ends, or ended, at that moment. Raises Unusable for one that no calendar has."""
     if not FIRST <= at <= LAST:
         raise Unusable(f"its end is in the year {at.year}")
-    return Announced(reference, told, Said.ENDS, at)
+    return Announced(reference, reported_at, Change.ENDS, at)

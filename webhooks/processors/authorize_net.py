@@ -152,8 +152,8 @@ class AuthorizeNet(Meaning, SignedInHeader):
         for name, keys in KEPT_WITHIN.items():
             if isinstance(holder := found.get(name), dict):
                 kept[name] = {key: holder[key] for key in keys if key in holder}
-        if listed := items_in(found):
-            kept["lineItems"] = [{key: item.get(key) for key in KEPT_OF_ITEMS} for item in listed]
+        if line_items := items_in(found):
+            kept["lineItems"] = [{key: item.get(key) for key in KEPT_OF_ITEMS} for item in line_items]
         # default=str: as text, amounts stay what they are.
         return json.dumps(kept, default=str).encode()
 
@@ -170,7 +170,7 @@ class AuthorizeNet(Meaning, SignedInHeader):
                 if batch.get("settlementState") == "settlementError":
                     yield _failed_batch(batch)
                 for transaction in self._transactions(strict.name(batch, "batchId")):
-                    yield self._listed_event(transaction, batch)
+                    yield self._history_event(transaction, batch)
             since = end
 
     def _transactions(self, batch_id: str) -> Iterator[Object]:
@@ -186,7 +186,7 @@ class AuthorizeNet(Meaning, SignedInHeader):
             if len(page) < PAGE or not new:
                 return
 
-    def _listed_event(self, transaction: Object, batch: Object) -> ParsedEvent:
+    def _history_event(self, transaction: Object, batch: Object) -> ParsedEvent:
         transaction_id, status = transaction.get("transId"), transaction.get("transactionStatus")
         kind, payload = f"{LISTED}.{status}", {name: transaction.get(name) for name in KEPT_OF_LIST}
         body = _event(kind, batch, {"id": transaction_id} | payload)
@@ -217,8 +217,8 @@ class AuthorizeNet(Meaning, SignedInHeader):
             raise Unavailable("the API's answer cannot be read: it does not say whether all went well")
         if messages["resultCode"] == "Ok":
             return
-        listed = messages.get("message")
-        first = listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else {}
+        errors = messages.get("message")
+        first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
         code, why = first.get("code"), f"{first.get('code')}: {first.get('text')}"[:200]
         if not isinstance(code, str):
             raise Unavailable("the API's answer cannot be read: an error without a code")

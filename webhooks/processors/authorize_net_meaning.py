@@ -56,11 +56,11 @@ class Meaning(Processor):
         "net.authorize.payment.void.created": "voided",
         "net.authorize.customer.subscription.failed net.authorize.customer.subscription.suspended": "unpaid",
         SUBSCRIPTION_ENDED: "subscription_ended",
-        LISTED_AS_PAID: "listed_as_paid",
+        LISTED_AS_PAID: "settled_in_batch",
         f"{LISTED}.failedReview": "undone",
         f"{LISTED}.voided": "voided",
-        f"{LISTED}.refundSettledSuccessfully": ("listed_as_taken_back", "refund"),
-        f"{LISTED}.returnedItem": ("listed_as_taken_back", "return"),
+        f"{LISTED}.refundSettledSuccessfully": ("taken_back_in_batch", "refund"),
+        f"{LISTED}.returnedItem": ("taken_back_in_batch", "return"),
         f"{LISTED}.chargeback": ("chargeback", Reversed),
         f"{LISTED}.chargebackReversal": ("chargeback", Restored),
     }
@@ -119,7 +119,7 @@ class Meaning(Processor):
             raise Ignored("authorised only: no money moved until it is captured")
         return self.paid(event)
 
-    def listed_as_paid(self, event: TransactionEvent) -> list[Fact]:
+    def settled_in_batch(self, event: TransactionEvent) -> list[Fact]:
         """A payment in a settled batch."""
         event = event._replace(
             at=strict.iso_time(event.payload, "submitTimeUTC"), details=event.details or event.payload
@@ -154,7 +154,7 @@ class Meaning(Processor):
         """A payment that is taken back whole."""
         return [Reversed(event.transaction, event.at, f"void:{event.transaction}")]
 
-    def listed_as_taken_back(self, family: str, event: TransactionEvent) -> list[Fact]:
+    def taken_back_in_batch(self, family: str, event: TransactionEvent) -> list[Fact]:
         """A refund or return in a settled batch."""
         cause, amount = f"{family}:{event.transaction}", self._settled(event) or None
         return [Reversed(_payment_of(event), event.at, cause, amount, self._currency)]
@@ -208,10 +208,10 @@ def _code_of(event: TransactionEvent) -> str | None:
 
 def items_in(details: Object) -> list[Object]:
     """The items of a transaction: a list, or an object around one as in requests. None where one is no object."""
-    listed = details.get("lineItems")
-    listed = listed.get("lineItem") if isinstance(listed, dict) else listed
-    listed = [listed] if isinstance(listed, dict) else listed
-    return listed if isinstance(listed, list) and all(isinstance(each, dict) for each in listed) else []
+    found = details.get("lineItems")
+    found = found.get("lineItem") if isinstance(found, dict) else found
+    found = [found] if isinstance(found, dict) else found
+    return found if isinstance(found, list) and all(isinstance(each, dict) for each in found) else []
 
 
 def _item(item: Object) -> Item:

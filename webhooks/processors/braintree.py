@@ -173,7 +173,7 @@ class Braintree(Meaning):
 
         seen = set()
         for transaction in transactions(self, since.astimezone(UTC), until.astimezone(UTC)):
-            event = _listed_event(transaction)
+            event = _history_event(transaction)
             if event.event_id not in seen:
                 seen.add(event.event_id)
                 yield event
@@ -217,7 +217,7 @@ def _event_id(notice: Object, xml: bytes) -> str:
     return strict.unreadable(xml, "").event_id
 
 
-def _listed_event(transaction: Object) -> ParsedEvent:
+def _history_event(transaction: Object) -> ParsedEvent:
     notice = {"timestamp": transaction["status_since"], "kind": LISTED, "subject": {"transaction": transaction}}
     body = braintree_xml.written(notice)
     event_id = f"backfill:{transaction['id']}:{transaction['status']}"

@@ -41,7 +41,7 @@ class Meaning(Processor):
         "subscription_canceled subscription_expired": "subscription_ended",
         "dispute_opened dispute_lost dispute_accepted dispute_auto_accepted dispute_expired": "dispute_lost",
         "dispute_won": "dispute_won",
-        LISTED: "listed",
+        LISTED: "by_status",
     }
     ignored: ClassVar = {
         "Braintree's own test of the endpoint": "check",
@@ -138,7 +138,7 @@ class Meaning(Processor):
             return [Reversed(payment, at, cause, amount - won, currency)]
         return [Restored(payment, at, cause, amount, currency)]
 
-    def listed(self, subject: Object, at: datetime) -> list[Fact]:
+    def by_status(self, subject: Object, at: datetime) -> list[Fact]:
         """What a transaction means by its status, as the API lists it."""
         transaction = strict.mapping(subject, "transaction")
         status = _status(transaction)
@@ -219,11 +219,11 @@ def _total(extras: Iterable[_Extra]) -> int:
 
 
 def _paid(
-    charge: Object, at: datetime, subscription: str | None, earlier: str | None = None, told: Object | None = None
+    charge: Object, at: datetime, subscription: str | None, earlier: str | None = None, details: Object | None = None
 ) -> Paid:  # fmt: skip
     """A charge, of that subscription or of none; `earlier` had paid for its billing period already.
 
-    `told` is what a notice says of the subscription.
+    `details` is what a notice says of the subscription.
     """
     if subscription is None and _customer(charge) is None:
         raise Ignored(payers.NOBODY)
@@ -234,7 +234,7 @@ def _paid(
         references = tuple(filter(None, (subscription, strict.optional_name(charge, "plan_id"))))
         lines = (Line(references, amount, proration=True),)
         return payers.known(Paid(*found, _named(subscription), _named(_customer(charge)), lines=lines))
-    settled, periods = _by_price(charge, told or {}, amount, currency)
+    settled, periods = _by_price(charge, details or {}, amount, currency)
     return payers.known(_shaped(charge, *found, subscription, settled, periods))
 
 
@@ -257,12 +257,12 @@ def _shaped(
     )  # fmt: skip
 
 
-def _by_price(charge: Object, told: Object, amount: int, currency: str) -> tuple[int | None, int]:
+def _by_price(charge: Object, details: Object, amount: int, currency: str) -> tuple[int | None, int]:
     """What the charge settled where the balance paid a part of the price, and how many periods it paid for."""
-    if told.get("price") is None:
+    if details.get("price") is None:
         return None, 1
-    cost = _cost(charge, told, currency)
-    if 0 < amount < cost and _nothing_owed(told, currency):
+    cost = _cost(charge, details, currency)
+    if 0 < amount < cost and _nothing_owed(details, currency):
         return cost, 1
     periods, rest = divmod(amount, cost) if cost else (1, 0)
     return None, periods if not rest and 1 < periods <= MOST_PERIODS else 1
@@ -292,8 +292,8 @@ def _customer(charge: Object) -> str | None:
 
 def _covered(charge: Object, periods: int) -> Period | None:
     """The days that a charge pays for, with periods before its own. Braintree names the first and the last."""
-    told = strict.mapping(charge, "subscription")
-    start, last = (strict.optional_name(told, f"billing_period_{end}_date") for end in ("start", "end"))
+    period = strict.mapping(charge, "subscription")
+    start, last = (strict.optional_name(period, f"billing_period_{end}_date") for end in ("start", "end"))
     if start is None or last is None:
         return None
     try:

@@ -37,7 +37,7 @@ from typing import Any, ClassVar, cast
 
 import orjson
 
-from models.payments.facts import Announced, DuesFailed, Fact, Paid, Replaced, Restored, Reversed, Said
+from models.payments.facts import Announced, Change, DuesFailed, Fact, Paid, Replaced, Restored, Reversed
 from webhooks.processors import announcing, gocardless_codes, payers, strict
 from webhooks.processors.base import Object, Trial, dues
 from webhooks.processors.claiming import CodeField
@@ -77,11 +77,11 @@ class GoCardless(gocardless_codes.Codes):
         "refunds.paid refunds.refund_settled": ("refund", Reversed),
         "refunds.failed refunds.bounced refunds.funds_returned": ("refund", Restored),
         "mandates.replaced": "replaced",
-        "subscriptions.cancelled subscriptions.finished": ("announced", "subscriptions", Said.ENDS),
-        "subscriptions.paused": ("announced", "subscriptions", Said.PAUSED),
-        "subscriptions.resumed": ("announced", "subscriptions", Said.RESUMED),
-        "mandates.cancelled mandates.failed mandates.expired": ("announced", "mandates", Said.ENDS),
-        "mandates.reinstated": ("announced", "mandates", Said.GOES_ON),
+        "subscriptions.cancelled subscriptions.finished": ("announced", "subscriptions", Change.ENDS),
+        "subscriptions.paused": ("announced", "subscriptions", Change.PAUSED),
+        "subscriptions.resumed": ("announced", "subscriptions", Change.RESUMED),
+        "mandates.cancelled mandates.failed mandates.expired": ("announced", "mandates", Change.ENDS),
+        "mandates.reinstated": ("announced", "mandates", Change.GOES_ON),
         "billing_requests.fulfilled": "fulfilled",
         "subscriptions.created mandates.created mandates.active": "made",
     }
@@ -183,10 +183,10 @@ class GoCardless(gocardless_codes.Codes):
         links = strict.mapping(event, "links")
         return [Replaced(strict.name(links, "mandate"), at, strict.name(links, "new_mandate"))]
 
-    def announced(self, kind: str, what: Said, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
+    def announced(self, kind: str, what: Change, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
         """What became of a subscription or mandate: an end is at once."""
         named = _linked_id(event, kind)
-        return [announcing.ends(named, at, at) if what == Said.ENDS else Announced(named, at, what)]
+        return [announcing.ends(named, at, at) if what == Change.ENDS else Announced(named, at, what)]
 
     def failed(self, event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
         """A debit that failed: what it had credited goes back, and the dues that it was for are owed."""

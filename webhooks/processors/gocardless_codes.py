@@ -32,8 +32,8 @@ class Codes(SignedInHeader):
     def claims(self, facts: list[Fact], event: Object, at: datetime, resource: bytes | None) -> list[Fact]:
         """Of a subscription or mandate, or of what a payment or billing request names."""
         found = payers.loaded(resource)
-        told = {"metadata": event.get("resource_metadata")}
-        code = claiming.in_metadata(told, found, payers.inside(found, "payment"), payers.inside(found, "mandate"))
+        metadata = {"metadata": event.get("resource_metadata")}
+        code = claiming.in_metadata(metadata, found, payers.inside(found, "payment"), payers.inside(found, "mandate"))
         kind = event.get("resource_type")
         if isinstance(kind, str) and kind in OF_ITSELF:
             return claiming.of(strict.name(strict.mapping(event, "links"), OF_ITSELF[kind]), at, code)

@@ -39,12 +39,12 @@ def number(value: object) -> Fraction | None:
 
 def with_items(paid: Paid, items: Iterable[Item]) -> Paid:
     """The payment with its items as lines."""
-    listed = [item for item in items if item.cost != 0]
-    costs = [item.cost for item in listed if item.cost is not None]
-    if not listed or len(costs) < len(listed):
+    priced = [item for item in items if item.cost != 0]
+    costs = [item.cost for item in priced if item.cost is not None]
+    if not priced or len(costs) < len(priced):
         return paid
     bounds = [int(paid.amount_minor * cost / sum(costs)) for cost in accumulate(costs, initial=Fraction(0))]
-    return replace(paid, lines=tuple(_line(paid, *each) for each in zip(listed, pairwise(bounds), strict=True)))
+    return replace(paid, lines=tuple(_line(paid, *each) for each in zip(priced, pairwise(bounds), strict=True)))
 
 
 def _line(paid: Paid, item: Item, bounds: tuple[int, int]) -> Line:

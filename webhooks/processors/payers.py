@@ -31,8 +31,8 @@ def owing(failed: DuesFailed) -> DuesFailed:
 
 def details(name: object, email: object, description: object) -> Payer | None:
     """The payer in these words; what is no text, or empty, is left out. None where nothing is left."""
-    said = [one.strip()[:MOST_SHOWN] or None if isinstance(one, str) else None for one in (name, email, description)]
-    return Payer(*said) if any(said) else None
+    texts = [one.strip()[:MOST_SHOWN] or None if isinstance(one, str) else None for one in (name, email, description)]
+    return Payer(*texts) if any(texts) else None
 
 
 def loaded(body: bytes | None) -> object:

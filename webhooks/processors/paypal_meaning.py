@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
-from models.payments.facts import Announced, Claimed, DuesFailed, Fact, Noted, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, Change, Claimed, DuesFailed, Fact, Noted, Paid, Restored, Reversed
 from webhooks.processors import announcing, claiming, payers, paypal_orders, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored, NotYet, Payer, Unusable
@@ -244,7 +244,7 @@ class Meaning(Processor):
             return [announcing.ends(reference, at, at)]
         if type.endswith(tuple(ENDED)):
             raise NotYet(f"PayPal says that the subscription is {status[:60]}, though the event says {type}")
-        what = {"SUSPENDED": Said.PAUSED, "ACTIVE": Said.RESUMED}.get(status)
+        what = {"SUSPENDED": Change.PAUSED, "ACTIVE": Change.RESUMED}.get(status)
         if what is None:
             raise Ignored(f"the subscription is {status[:60]}")
         return [Announced(reference, at, what)]

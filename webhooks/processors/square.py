@@ -42,7 +42,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from models.payments.facts import Announced, DuesFailed, Fact, Linked, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, Change, DuesFailed, Fact, Linked, Paid, Restored, Reversed
 from runtime.settings import Endpoint
 from webhooks.processors import announcing, items, payers, square_codes, strict
 from webhooks.processors.base import Object, Trial
@@ -145,7 +145,7 @@ class Square(square_codes.Codes):
         """The object; an invoice with its order, where that was fetched."""
         found = strict.mapping(strict.mapping(strict.mapping(event, "data"), "object"), type.partition(".")[0])
         if type.startswith("subscription."):
-            found = found | {announcing.TOLD: event.get("created_at")}
+            found = found | {announcing.REPORTED_AT: event.get("created_at")}
         return (found if resource is None else found | {"order": strict.loads(resource)},)
 
     def named_payment(self, found: Object) -> tuple[str | None, datetime]:
@@ -171,8 +171,8 @@ class Square(square_codes.Codes):
         payer = _named(strict.mapping(invoice, "primary_recipient"), "customer_id")
         paid = payers.known(Paid(reference, at, amount, currency, billing, payer))
         order = strict.mapping(invoice, "order")
-        listed = strict.objects(order, "line_items") if order.get("id") == reference else ()
-        return [items.with_items(paid, map(_item, listed))]
+        order_items = strict.objects(order, "line_items") if order.get("id") == reference else ()
+        return [items.with_items(paid, map(_item, order_items))]
 
     def unpaid(self, closed: bool, invoice: Object) -> list[Fact]:
         """A charge of an invoice that failed; one that was cancelled is owed no more (`closed`)."""
@@ -228,14 +228,14 @@ class Square(square_codes.Codes):
 
     def subscription(self, subscription: Object) -> list[Fact]:
         """How a subscription stands: each event says all of it."""
-        reference, told = strict.name(subscription, "id"), strict.iso_time(subscription, announcing.TOLD)
+        reference, at = strict.name(subscription, "id"), strict.iso_time(subscription, announcing.REPORTED_AT)
         status, last = str(subscription.get("status")), announcing.noon(subscription, "canceled_date", "timezone")
         if status in {"CANCELED", "COMPLETED", "DEACTIVATED"}:
-            return [announcing.ends(reference, told, last or told)]
+            return [announcing.ends(reference, at, last or at)]
         if status not in {"ACTIVE", "PAUSED"}:
             raise Ignored(f"the subscription is {status[:60]}")
-        end = announcing.ends(reference, told, last) if last else Announced(reference, told, Said.GOES_ON)
-        return [end, Announced(reference, told, Said.PAUSED if status == "PAUSED" else Said.RESUMED)]
+        end = announcing.ends(reference, at, last) if last else Announced(reference, at, Change.GOES_ON)
+        return [end, Announced(reference, at, Change.PAUSED if status == "PAUSED" else Change.RESUMED)]
 
     def payer_details(self, type: str, body: bytes, resource: bytes | None = None) -> Payer | None:
         """Of an invoice its recipient and title; of a payment the buyer's e-mail address and the note."""
@@ -265,8 +265,8 @@ class Square(square_codes.Codes):
         except _NotForUs:
             return NO_ORDER
         http.check_same(asked, found.get("id"), "Square's API")
-        listed = found.get("line_items") or ()
-        kept = [{key: item.get(key) for key in KEPT_OF_ITEMS} for item in listed if isinstance(item, dict)]
+        order_items = found.get("line_items") or ()
+        kept = [{key: item.get(key) for key in KEPT_OF_ITEMS} for item in order_items if isinstance(item, dict)]
         code = {"reference_id": code} if (code := square_codes.code_of({"order": found})) else {}
         return json.dumps({"id": asked, "line_items": kept, **code}).encode()
 

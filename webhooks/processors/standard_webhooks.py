@@ -37,6 +37,7 @@ from typing import ClassVar
 from models.catalogue.days import Period
 from models.payments.facts import (
     Announced,
+    Change,
     Claimed,
     DuesFailed,
     Fact,
@@ -48,7 +49,6 @@ from models.payments.facts import (
     Replaced,
     Restored,
     Reversed,
-    Said,
 )
 from runtime.settings import Endpoint
 from webhooks import signatures
@@ -77,10 +77,10 @@ class StandardWebhooks(Processor):
         "payment.closed": ("failed", True),
         "reference.replaced": ("names_another", Replaced),
         "reference.claimed": "claimed",
-        "subscription.ended": ("announced", Said.ENDS),
-        "subscription.goes_on": ("announced", Said.GOES_ON),
-        "subscription.paused": ("announced", Said.PAUSED),
-        "subscription.resumed": ("announced", Said.RESUMED),
+        "subscription.ended": ("announced", Change.ENDS),
+        "subscription.goes_on": ("announced", Change.GOES_ON),
+        "subscription.paused": ("announced", Change.PAUSED),
+        "subscription.resumed": ("announced", Change.RESUMED),
     }
     ignored: ClassVar = {
         "no money moved: payment.paid says when it does": """
@@ -146,7 +146,7 @@ class StandardWebhooks(Processor):
         amount, currency = strict.money(data, "amount")
         due, lines = _amount(data, "due"), tuple(map(_line, strict.objects(data, "lines")))
         if lines and due != sum(line.amount_minor for line in lines):
-            due = None  # a sender whose lines and due differ has said neither
+            due = None  # lines and due contradict each other: the due amount is not known
         paid = Paid(
             payment, at, amount, currency, _references(data, "references"), _references(data, "payer"), _covers(data),
             due, _amount(data, "settled"), lines, strict.optional_name(data, "part") or "",
@@ -182,9 +182,9 @@ class StandardWebhooks(Processor):
         code = claiming.begins(data.get("code"))
         return claiming.closest(facts, code, from_link=_from_link(data)) or claiming.chosen(facts)
 
-    def announced(self, what: Said, data: Object, payment: str, at: datetime) -> list[Fact]:
+    def announced(self, what: Change, data: Object, payment: str, at: datetime) -> list[Fact]:
         """What becomes of a subscription."""
-        if what != Said.ENDS:
+        if what != Change.ENDS:
             return [Announced(payment, at, what)]
         return [announcing.ends(payment, at, strict.iso_time(data, "at") if data.get("at") else at)]
 

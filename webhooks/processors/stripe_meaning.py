@@ -22,7 +22,7 @@ from typing import ClassVar, NamedTuple
 
 from models.catalogue.days import Period
 from models.database.naming import visible
-from models.payments.facts import DuesFailed, Fact, Line, LineRefunded, Linked, Noted, Paid, Restored, Reversed, Said
+from models.payments.facts import Change, DuesFailed, Fact, Line, LineRefunded, Linked, Noted, Paid, Restored, Reversed
 from webhooks.processors import payers, strict, stripe_codes
 from webhooks.processors.base import Object
 from webhooks.processors.events import Ignored, Payer, Unusable
@@ -64,8 +64,8 @@ class Meaning(stripe_codes.Codes):
         "customer.subscription.created": "subscription_made",
         "customer.subscription.updated": "subscription_updated",
         "customer.subscription.deleted": "subscription_deleted",
-        "customer.subscription.paused": ("subscription_rests", Said.PAUSED),
-        "customer.subscription.resumed": ("subscription_rests", Said.RESUMED),
+        "customer.subscription.paused": ("subscription_rests", Change.PAUSED),
+        "customer.subscription.resumed": ("subscription_rests", Change.RESUMED),
     }
     ignored: ClassVar = {
         SAME_MONEY: """
@@ -130,8 +130,8 @@ class Meaning(stripe_codes.Codes):
         balance = self._balance_used(invoice, amount, currency)
         if amount + balance == 0:
             raise Ignored("zero amount: nothing was paid")
-        own, listed = _subscription(invoice), strict.mapping(invoice, "lines")
-        billed = [self._line(line, own, currency) for line in strict.objects(listed, "data")]
+        own, lines_page = _subscription(invoice), strict.mapping(invoice, "lines")
+        billed = [self._line(line, own, currency) for line in strict.objects(lines_page, "data")]
         dues = [each for each in billed if each.is_dues and own in {None, each.subscription}]
         found = (own,) if own else dict.fromkeys(each.subscription for each in dues or billed)
         named, payer = tuple(filter(None, found)), _payer(invoice)
@@ -143,7 +143,7 @@ class Meaning(stripe_codes.Codes):
         settled = amount + balance if balance else None
         paid = Paid(reference, paid_at, amount, currency, named, payer, covers, due_minor, settled, lines)
         facts: list[Fact] = [paid, *_links(reference, at, invoice, "payment_intent", "charge")]
-        if listed.get("has_more") is True:
+        if lines_page.get("has_more") is True:
             facts.append(Noted(reference, paid_at, "The invoice has more lines than Stripe sent. See it in Stripe."))
         return facts
 
@@ -282,8 +282,8 @@ class Meaning(stripe_codes.Codes):
 
     def _ways_back(self, note: Object, amount: int, currency: str) -> tuple[list[tuple[str, int]], int]:
         """The note's refunds, each with its amount, and what it gave back in other ways."""
-        listed = [each for each in strict.objects(note, "refunds") if each.get("refund")]
-        refunds = [(strict.name(each, "refund"), self._amount(each, "amount_refunded", currency)) for each in listed]
+        refunded = [each for each in strict.objects(note, "refunds") if each.get("refund")]
+        refunds = [(strict.name(each, "refund"), self._amount(each, "amount_refunded", currency)) for each in refunded]
         if not refunds and (only := strict.optional_name(note, "refund")):
             # Versions before `refunds` name one, without its amount.
             refunds = [(only, amount - self._amount(note, "out_of_band_amount", currency))]
@@ -321,7 +321,7 @@ class Meaning(stripe_codes.Codes):
         return strict.money(holder, key, theirs=self.digits)
 
     def _amount(self, holder: Object, key: str, currency: str) -> int:
-        """An amount of that currency, which may be below zero; 0 where it is not told. Raises Unusable."""
+        """An amount of that currency, which may be below zero; 0 where it is missing. Raises Unusable."""
         value = holder.get(key)
         if value is None:
             return 0

@@ -6,7 +6,7 @@ docs.stripe.com/billing/subscriptions/pause-payment, docs.stripe.com/changelog/b
 
 from datetime import datetime
 
-from models.payments.facts import Announced, Fact, Said
+from models.payments.facts import Announced, Change, Fact
 from webhooks.processors import announcing, strict
 from webhooks.processors.base import Object, Processor
 from webhooks.processors.events import Ignored
@@ -29,14 +29,14 @@ class Subscriptions(Processor):
         # A thin event does not say what was before.
         if before and not (before.get("cancel_at") or before.get("cancel_at_period_end")):
             raise Ignored("its end is as before: none is to come")
-        return [Announced(reference, at, Said.GOES_ON)]
+        return [Announced(reference, at, Change.GOES_ON)]
 
     def subscription_deleted(self, subscription: Object, at: datetime) -> list[Fact]:
         """It ended."""
         ended_at = _moment(subscription, "ended_at") or _moment(subscription, "canceled_at") or at
         return [announcing.ends(strict.name(subscription, "id"), at, ended_at)]
 
-    def subscription_rests(self, what: Said, subscription: Object, at: datetime) -> list[Fact]:
+    def subscription_rests(self, what: Change, subscription: Object, at: datetime) -> list[Fact]:
         """It was paused or resumed. (`pause_collection` is neither: that is free service.)"""
         return [Announced(strict.name(subscription, "id"), at, what)]
 

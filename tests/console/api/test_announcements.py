@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from models.catalogue.clubs import Club
 from models.members import life
-from models.payments.facts import Announced, Said
+from models.payments.facts import Announced, Change
 from tests.console.api.conftest import Caller, Paid, answered, posted
 from tests.models.gym import Gym, tell
 
@@ -17,7 +17,7 @@ TOLD, ENDS = datetime(2026, 10, 5, 18, tzinfo=UTC), datetime(2028, 1, 31, 18, tz
 @pytest.fixture
 def announced(session: Session, ada: Paid) -> int:
     """The id of what was said of Ada's subscription: it ends."""
-    tell(session, Announced("sub_ada", TOLD, Said.ENDS, ENDS))
+    tell(session, Announced("sub_ada", TOLD, Change.ENDS, ENDS))
     return int(
         session.connection().exec_driver_sql("SELECT id FROM payment_facts WHERE kind = 'announced'").scalar_one()
     )
@@ -49,7 +49,7 @@ def test_each_says_what_it_does(reader: Caller, ada: Paid, announced: int) -> No
 def test_they_are_paged_the_latest_first(reader: Caller, gym: Gym, announced: int, session: Session) -> None:
     for place in range(2):
         gym.join(f"sub_{place}")
-        tell(session, Announced(f"sub_{place}", TOLD + timedelta(days=place), Said.PAUSED))
+        tell(session, Announced(f"sub_{place}", TOLD + timedelta(days=place), Change.PAUSED))
     pages = [[row["reference"] for row in page] for page in reader.pages("/announcements", limit=1)]
     assert pages == [["sub_1"], ["sub_ada"], ["sub_0"]] or pages == [["sub_1"], ["sub_0"], ["sub_ada"]]
     for wrong in ("bWVtYmVycyA1MA", "x", "YW5ub3VuY2VtZW50cyAyMDI2IDEgMQ"):

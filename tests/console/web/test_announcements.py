@@ -10,7 +10,7 @@ from sqlalchemy import select
 from models.catalogue.clubs import Club
 from models.members import life
 from models.members.memberships import Membership
-from models.payments.facts import Announced, Said
+from models.payments.facts import Announced, Change
 from models.staff.accounts import Role
 from models.staff.actions import Action
 from tests.console.web.conftest import Browser
@@ -25,7 +25,7 @@ SAYS = "Stripe says that this subscription ends on Jan 31, 2028."
 def membership(gym: Gym) -> Membership:
     """Ada's, of which an end was announced."""
     membership = gym.join("sub_1")
-    tell(gym.session, Announced("sub_1", TOLD, Said.ENDS, ENDS))
+    tell(gym.session, Announced("sub_1", TOLD, Change.ENDS, ENDS))
     return membership
 
 
@@ -58,7 +58,7 @@ def test_one_button_ends_the_membership(log_in: LogIn, gym: Gym, membership: Mem
 def test_it_says_what_it_moved(log_in: LogIn, gym: Gym) -> None:
     held, now = gym.join("sub_2"), datetime.now(UTC)
     tell(gym.session, paid("in_1", "sub_2", at=now - timedelta(days=9)), now=now)
-    tell(gym.session, Announced("sub_2", now - timedelta(days=3), Said.PAUSED))
+    tell(gym.session, Announced("sub_2", now - timedelta(days=3), Change.PAUSED))
     page = log_in(Role.MANAGER)
     page.get(f"/memberships/{held.id}")
     assert press(page, "apply") == 200

@@ -14,7 +14,7 @@ from models.members import life
 from models.members.memberships import Membership, add_billing_reference
 from models.payments import announcements
 from models.payments.announcements import Announcement
-from models.payments.facts import Announced, Fact, Paid, Replaced, Said
+from models.payments.facts import Announced, Change, Fact, Paid, Replaced
 from models.payments.proposals import Does
 from models.payments.references import Payment
 from models.staff.actions import BY_THE_PROVIDER, Action
@@ -34,10 +34,10 @@ JAN_31 = january(31)
 
 
 def ends(told: int, at: datetime = JAN_31, reference: str = "sub") -> Announced:
-    return Announced(reference, january(told), Said.ENDS, at)
+    return Announced(reference, january(told), Change.ENDS, at)
 
 
-def says(told: int, what: Said, reference: str = "sub") -> Announced:
+def says(told: int, what: Change, reference: str = "sub") -> Announced:
     return Announced(reference, january(told), what)
 
 
@@ -114,7 +114,7 @@ def test_told_anew_after_it_was_taken_back_it_is_open_again(gym: Gym) -> None:
     held = gym.join("sub")
     tell(gym.session, ends(5))
     dismiss(gym, held)
-    tell(gym.session, ends(8), says(7, Said.GOES_ON))
+    tell(gym.session, ends(8), says(7, Change.GOES_ON))
     assert effects(gym, held) == [(Does.END, None, date(2026, 1, 31))]
 
 
@@ -123,7 +123,7 @@ def test_taken_back_it_proposes_to_reopen_only_what_it_had_ended(gym: Gym) -> No
     tell(gym.session, ends(5), ends(5, reference="other"))
     apply(gym, held)
     life.end(gym.session, other, last=date(2026, 2, 5), reason="moves", by=BY, now=NOW)
-    tell(gym.session, says(7, Said.GOES_ON), says(7, Said.GOES_ON, "other"))
+    tell(gym.session, says(7, Change.GOES_ON), says(7, Change.GOES_ON, "other"))
     assert effects(gym, held) == [(Does.REOPEN, None, None)]
     assert open_of(gym, other) == []
     apply(gym, held)
@@ -158,12 +158,12 @@ def test_a_mandate_that_ends_after_the_membership_is_no_news(gym: Gym) -> None:
 
 def test_a_pause_and_its_end(gym: Gym) -> None:
     held = gym.join("sub")
-    tell(gym.session, says(5, Said.PAUSED))
+    tell(gym.session, says(5, Change.PAUSED))
     (one,) = open_of(gym, held)
     assert one.words(NOW) == "Stripe says that this subscription is paused since Jan 5, 2026"
     apply(gym, held)
     assert lived(gym, held) == [("freeze", date(2026, 1, 5), None)]
-    tell(gym.session, says(12, Said.RESUMED))
+    tell(gym.session, says(12, Change.RESUMED))
     assert effects(gym, held) == [(Does.END_FREEZE, None, date(2026, 1, 11))]
     apply(gym, held)
     assert lived(gym, held) == [("freeze", date(2026, 1, 5), date(2026, 1, 11))]
@@ -172,9 +172,9 @@ def test_a_pause_and_its_end(gym: Gym) -> None:
 
 def test_a_pause_of_which_we_hear_when_it_is_over(gym: Gym) -> None:
     held = gym.join("sub")
-    tell(gym.session, says(12, Said.RESUMED))
+    tell(gym.session, says(12, Change.RESUMED))
     assert open_of(gym, held) == []
-    tell(gym.session, says(5, Said.PAUSED))
+    tell(gym.session, says(5, Change.PAUSED))
     assert effects(gym, held) == [(Does.FREEZE, date(2026, 1, 5), date(2026, 1, 11))]
     apply(gym, held)
     assert lived(gym, held) == [("freeze", date(2026, 1, 5), date(2026, 1, 11))]
@@ -182,9 +182,9 @@ def test_a_pause_of_which_we_hear_when_it_is_over(gym: Gym) -> None:
 
 def test_a_pause_of_less_than_a_day_is_undone(gym: Gym) -> None:
     held = gym.join("sub")
-    tell(gym.session, says(5, Said.PAUSED))
+    tell(gym.session, says(5, Change.PAUSED))
     apply(gym, held)
-    tell(gym.session, Announced("sub", january(5, 20), Said.RESUMED))
+    tell(gym.session, Announced("sub", january(5, 20), Change.RESUMED))
     assert effects(gym, held) == [(Does.UNDO_FREEZE, None, None)]
     apply(gym, held)
     assert lived(gym, held) == []
@@ -192,16 +192,16 @@ def test_a_pause_of_less_than_a_day_is_undone(gym: Gym) -> None:
 
 def test_a_dismissed_pause_is_not_proposed_again_when_it_ends(gym: Gym) -> None:
     held = gym.join("sub")
-    tell(gym.session, says(5, Said.PAUSED))
+    tell(gym.session, says(5, Change.PAUSED))
     dismiss(gym, held)
-    tell(gym.session, says(12, Said.RESUMED))
+    tell(gym.session, says(12, Change.RESUMED))
     assert open_of(gym, held) == []
 
 
 def test_days_that_staff_froze_are_no_news(gym: Gym) -> None:
     held = gym.join("sub")
     life.freeze(gym.session, held, first=date(2026, 1, 4), last=None, reason="hurt", by=BY, now=NOW)
-    tell(gym.session, says(5, Said.PAUSED))
+    tell(gym.session, says(5, Change.PAUSED))
     assert open_of(gym, held) == []
 
 
@@ -250,7 +250,7 @@ def test_an_answer_to_what_was_said_before_is_refused(gym: Gym) -> None:
 
 def test_the_payment_that_has_only_this_stays_quiet(gym: Gym) -> None:
     gym.join("sub")
-    tell(gym.session, ends(5), says(6, Said.PAUSED))
+    tell(gym.session, ends(5), says(6, Change.PAUSED))
     row = gym.session.scalars(select(Payment).where(Payment.reference == "sub")).one()
     assert (row.state, row.problem, row.settle_again) == ("heard_of", None, False)
     assert gym.session.scalar(text("SELECT count(*) FROM payment_reviews")) == 0
@@ -265,17 +265,17 @@ def test_a_payment_of_the_same_name_is_not_touched(gym: Gym) -> None:
 
 def test_of_two_words_of_one_moment_what_is_certain_counts(gym: Gym) -> None:
     first, second = gym.join("first"), gym.join("second")
-    tell(gym.session, ends(5, reference="first"), says(5, Said.GOES_ON, "first"))
-    tell(gym.session, says(5, Said.GOES_ON, "second"), ends(5, reference="second"))
+    tell(gym.session, ends(5, reference="first"), says(5, Change.GOES_ON, "first"))
+    tell(gym.session, says(5, Change.GOES_ON, "second"), ends(5, reference="second"))
     assert effects(gym, first) == effects(gym, second) == [(Does.END, None, date(2026, 1, 31))]
 
 
-WORDS: Sequence[Fact] = [ends(5), says(7, Said.GOES_ON), ends(9, january(25)), says(6, Said.PAUSED)]
+WORDS: Sequence[Fact] = [ends(5), says(7, Change.GOES_ON), ends(9, january(25)), says(6, Change.PAUSED)]
 
 
 def test_the_order_in_which_it_is_told_does_not_matter(gym: Gym) -> None:
     found = set()
-    for place, order in enumerate(permutations([*WORDS, says(8, Said.RESUMED)])):
+    for place, order in enumerate(permutations([*WORDS, says(8, Change.RESUMED)])):
         name = f"sub{place}"
         halves = [Announced(name, one.occurred_at, one.what, one.at) for one in order if isinstance(one, Announced)]
         tell(gym.session, *halves[:2])
@@ -288,7 +288,7 @@ def test_the_order_in_which_it_is_told_does_not_matter(gym: Gym) -> None:
 class TestByThemselves:
     def test_only_ends_and_only_where_the_club_says_so(self, gym: Gym) -> None:
         held = gym.join("sub")
-        tell(gym.session, ends(5), says(6, Said.PAUSED))
+        tell(gym.session, ends(5), says(6, Change.PAUSED))
         assert self.swept(gym.session) == 0
         edit_club(gym.session, gym.club, apply_announcements=True)
         assert self.swept(gym.session) == 1
@@ -304,7 +304,7 @@ class TestByThemselves:
         edit_club(gym.session, gym.club, apply_announcements=True)
         tell(gym.session, ends(5))
         self.swept(gym.session)
-        tell(gym.session, says(7, Said.GOES_ON))
+        tell(gym.session, says(7, Change.GOES_ON))
         assert self.swept(gym.session) == 1
         assert lived(gym, held) == []
 

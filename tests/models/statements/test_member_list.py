@@ -11,7 +11,7 @@ from models.members import life
 from models.members.memberships import Membership
 from models.payments.facts import DuesFailed
 from models.statements import member_list
-from models.statements.member_list import MemberFilter, Order, Standing, State
+from models.statements.member_list import DuesState, MemberFilter, Order, State
 from tests.models.gym import BY, NOW, Gym, paid, tell
 
 TODAY = date(2024, 3, 1)
@@ -59,8 +59,8 @@ def test_each_filter_shows_whom_it_counts(gym: Gym, session: Session, people: di
         (MemberFilter(state=State.ACTIVE), ["Bo", "Di", "Eve"], counts.states[State.ACTIVE]),
         (MemberFilter(state=State.FROZEN), ["Ann"], counts.states[State.FROZEN]),
         (MemberFilter(state=State.ENDED), ["Cy"], counts.states[State.ENDED]),
-        (MemberFilter(standing=Standing.OVERDUE), ["Di"], counts.standings[Standing.OVERDUE]),
-        (MemberFilter(standing=Standing.GOOD), ["Ann", "Bo", "Cy", "Eve"], counts.standings[Standing.GOOD]),
+        (MemberFilter(dues=DuesState.OVERDUE), ["Di"], counts.dues[DuesState.OVERDUE]),
+        (MemberFilter(dues=DuesState.GOOD), ["Ann", "Bo", "Cy", "Eve"], counts.dues[DuesState.GOOD]),
         (MemberFilter(nothing_left=True), ["Bo", "Eve"], counts.nothing_left),
         (MemberFilter(expiring_days=30), ["Ann", "Cy", "Di"], counts.expiring[30]),
         (MemberFilter(expiring_days=7), [], counts.expiring[7]),

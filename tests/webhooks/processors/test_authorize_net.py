@@ -7,7 +7,7 @@ import pytest
 
 from local import samples
 from models.errors import NoSuchSample
-from models.payments.facts import Announced, DuesFailed, Fact, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, Change, DuesFailed, Fact, Paid, Restored, Reversed
 from runtime.settings import SettingsError
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.coded import CODE, Coded
@@ -392,6 +392,6 @@ def test_a_subscription_that_ended_is_announced() -> None:
     told = at(5, "10:25:01")
     for how in ("cancelled", "terminated", "expired"):
         changes = {"eventType": f"net.authorize.customer.subscription.{how}"}
-        assert meaning("subscription_cancelled", **changes) == [Announced("4415473", told, Said.ENDS, told)]
+        assert meaning("subscription_cancelled", **changes) == [Announced("4415473", told, Change.ENDS, told)]
     (owed,) = meaning("subscription_cancelled", eventType="net.authorize.customer.subscription.suspended")
     assert isinstance(owed, DuesFailed)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from local.samples import sample
-from models.payments.facts import Announced, Claimed, DuesFailed, Fact, Line, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, Change, Claimed, DuesFailed, Fact, Line, Paid, Restored, Reversed
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.coded import CODE
 from tests.webhooks.deliveries import NOW, PAYLOADS, endpoint, received
@@ -374,7 +374,7 @@ class TestSamples:
 
 def test_a_subscription_that_ended_is_announced() -> None:
     told, body = at("2026-11-05T09:00:07+00:00"), RECORDED["subscription_canceled"]
-    ended = [Announced("sub_Gym0001", told, Said.ENDS, told)]
+    ended = [Announced("sub_Gym0001", told, Change.ENDS, told)]
     assert meaning(body) == ended
     assert meaning(body.replace(b"subscription_canceled", b"subscription_expired")) == ended
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.facts import Announced, Fact, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, Change, Fact, Paid, Restored, Reversed
 from runtime.settings import SettingsError
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.coded import METADATA, Coded
@@ -370,18 +370,18 @@ class TestAnnounced:
     @pytest.mark.parametrize(
         ("type", "what"),
         [
-            ("subscriptions.cancelled", Said.ENDS),
-            ("subscriptions.finished", Said.ENDS),
-            ("subscriptions.paused", Said.PAUSED),
-            ("subscriptions.resumed", Said.RESUMED),
-            ("mandates.cancelled", Said.ENDS),
-            ("mandates.failed", Said.ENDS),
-            ("mandates.expired", Said.ENDS),
-            ("mandates.reinstated", Said.GOES_ON),
+            ("subscriptions.cancelled", Change.ENDS),
+            ("subscriptions.finished", Change.ENDS),
+            ("subscriptions.paused", Change.PAUSED),
+            ("subscriptions.resumed", Change.RESUMED),
+            ("mandates.cancelled", Change.ENDS),
+            ("mandates.failed", Change.ENDS),
+            ("mandates.expired", Change.ENDS),
+            ("mandates.reinstated", Change.GOES_ON),
         ],
     )
-    def test_what_becomes_of_it(self, type: str, what: Said) -> None:
+    def test_what_becomes_of_it(self, type: str, what: Change) -> None:
         kind, action = type.split(".")
         links = {kind.removesuffix("s"): "ID1"}
         told = meaning(self.CANCELLED, resource_type=kind, action=action, links=links)
-        assert told == [Announced("ID1", self.TOLD, what, self.TOLD if what == Said.ENDS else None)]
+        assert told == [Announced("ID1", self.TOLD, what, self.TOLD if what == Change.ENDS else None)]

@@ -9,7 +9,7 @@ import pytest
 
 from local.paypal_certificates import make
 from local.samples import NAMES, sample
-from models.payments.facts import Announced, Fact, Noted, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, Change, Fact, Noted, Paid, Restored, Reversed
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.coded import CODE, Coded
 from tests.webhooks.contract import KINDS, ProcessorContract, _places_to_change, _well_formed
@@ -371,17 +371,17 @@ class TestSubscription:
 
     @pytest.mark.parametrize(
         ("status", "what"),
-        [("CANCELLED", Said.ENDS), ("EXPIRED", Said.ENDS)],
+        [("CANCELLED", Change.ENDS), ("EXPIRED", Change.ENDS)],
     )
-    def test_it_ended(self, status: str, what: Said) -> None:
+    def test_it_ended(self, status: str, what: Change) -> None:
         assert meaning("subscription_cancelled", status=status) == [Announced("I-GYM0001", self.AT, what, self.AT)]
 
     def test_an_end_that_the_api_does_not_know_yet_is_waited_for(self) -> None:
         with pytest.raises(NotYet, match="ACTIVE"):
             meaning("subscription_cancelled", status="ACTIVE")
 
-    @pytest.mark.parametrize(("status", "what"), [("SUSPENDED", Said.PAUSED), ("ACTIVE", Said.RESUMED)])
-    def test_it_rests_or_goes_on(self, status: str, what: Said) -> None:
+    @pytest.mark.parametrize(("status", "what"), [("SUSPENDED", Change.PAUSED), ("ACTIVE", Change.RESUMED)])
+    def test_it_rests_or_goes_on(self, status: str, what: Change) -> None:
         body = changed(RECORDED["subscription_cancelled"], event_type="BILLING.SUBSCRIPTION.SUSPENDED")
         (part,) = on().parse(body, {})
         assert part.thin

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.facts import Announced, Fact, Linked, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, Change, Fact, Linked, Paid, Restored, Reversed
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.coded import CODE, Coded
 from tests.webhooks.contract import ProcessorContract
@@ -380,19 +380,19 @@ class TestSamples:
 
 class TestSubscription:
     UPDATED, TOLD = RECORDED["subscription_updated"], at("2026-11-05T09:00:01.5+00:00")
-    ENDS = Announced("subGym0001", TOLD, Said.ENDS, at("2027-01-31T12:00:00-06:00"))
+    ENDS = Announced("subGym0001", TOLD, Change.ENDS, at("2027-01-31T12:00:00-06:00"))
 
     @pytest.mark.parametrize(
         ("changes", "said"),
         [
-            ({}, [ENDS, Announced("subGym0001", TOLD, Said.RESUMED)]),
+            ({}, [ENDS, Announced("subGym0001", TOLD, Change.RESUMED)]),
             (
                 {"canceled_date": None},
-                [Announced("subGym0001", TOLD, Said.GOES_ON), Announced("subGym0001", TOLD, Said.RESUMED)],
+                [Announced("subGym0001", TOLD, Change.GOES_ON), Announced("subGym0001", TOLD, Change.RESUMED)],
             ),
-            ({"status": "PAUSED"}, [ENDS, Announced("subGym0001", TOLD, Said.PAUSED)]),
+            ({"status": "PAUSED"}, [ENDS, Announced("subGym0001", TOLD, Change.PAUSED)]),
             ({"status": "CANCELED"}, [ENDS]),
-            ({"status": "CANCELED", "canceled_date": None}, [Announced("subGym0001", TOLD, Said.ENDS, TOLD)]),
+            ({"status": "CANCELED", "canceled_date": None}, [Announced("subGym0001", TOLD, Change.ENDS, TOLD)]),
         ],
     )
     def test_how_it_stands(self, changes: dict[str, Any], said: list[Fact]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from local import samples
 from models.payments.facts import (
     Announced,
+    Change,
     Fact,
     Line,
     LineRefunded,
@@ -16,7 +17,6 @@ from models.payments.facts import (
     Replaced,
     Restored,
     Reversed,
-    Said,
 )
 from runtime.settings import SettingsError
 from tests.webhooks.coded import Coded
@@ -383,9 +383,9 @@ class TestAnnounced:
     def test_what_becomes_of_a_subscription(self) -> None:
         told, ended = datetime(2026, 11, 5, 9, tzinfo=UTC), RECORDED["subscription_ended"]
         ends = datetime(2027, 1, 31, 18, tzinfo=UTC)
-        assert meaning(ended) == [Announced("sub_0001", told, Said.ENDS, ends)]
-        assert meaning(ended, data__at=...) == [Announced("sub_0001", told, Said.ENDS, told)]
-        for what in (Said.GOES_ON, Said.PAUSED, Said.RESUMED):
+        assert meaning(ended) == [Announced("sub_0001", told, Change.ENDS, ends)]
+        assert meaning(ended, data__at=...) == [Announced("sub_0001", told, Change.ENDS, told)]
+        for what in (Change.GOES_ON, Change.PAUSED, Change.RESUMED):
             assert meaning(ended, type=f"subscription.{what}") == [Announced("sub_0001", told, what)]
         with pytest.raises(Unusable, match="year 9999"):
             meaning(ended, data__at="9999-12-31T23:00:00Z")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from local import samples
-from models.payments.facts import Announced, Fact, Line, Linked, Paid, Restored, Reversed, Said
+from models.payments.facts import Announced, Change, Fact, Line, Linked, Paid, Restored, Reversed
 from tests.models.payments.entitled import Terms, entitlement
 from tests.webhooks.coded import METADATA, Coded
 from tests.webhooks.contract import ProcessorContract
@@ -406,7 +406,7 @@ class TestSubscription:
     NOTHING_BEFORE: ClassVar = {"data__previous_attributes": {"metadata": {}}}
 
     def test_an_end_to_come(self) -> None:
-        ends = [Announced("sub_Gym0001", self.TOLD, Said.ENDS, self.ENDS)]
+        ends = [Announced("sub_Gym0001", self.TOLD, Change.ENDS, self.ENDS)]
         assert meaning(self.UPDATED) == ends
         assert meaning(self.UPDATED, **of_object({"cancel_at": None})) == ends
         assert meaning(self.UPDATED, **self.NOTHING_BEFORE) == ends
@@ -415,19 +415,19 @@ class TestSubscription:
 
     def test_an_end_that_was_taken_back(self) -> None:
         before = {"data__previous_attributes": {"cancel_at": 1796115600, "cancel_at_period_end": True}}
-        assert meaning(self.UPDATED, **self.NO_END, **before) == [Announced("sub_Gym0001", self.TOLD, Said.GOES_ON)]
+        assert meaning(self.UPDATED, **self.NO_END, **before) == [Announced("sub_Gym0001", self.TOLD, Change.GOES_ON)]
 
     def test_another_change_says_nothing(self) -> None:
         with pytest.raises(Ignored, match="none is to come"):
             meaning(self.UPDATED, **self.NO_END, **self.NOTHING_BEFORE)
 
     def test_it_ended(self) -> None:
-        ended = [Announced("sub_Gym0001", at(1796115604), Said.ENDS, at(1796115601))]
+        ended = [Announced("sub_Gym0001", at(1796115604), Change.ENDS, at(1796115601))]
         assert meaning(self.DELETED) == ended
         assert meaning(self.DELETED, type="customer.subscription.updated") == ended
 
-    @pytest.mark.parametrize("what", [Said.PAUSED, Said.RESUMED])
-    def test_a_pause(self, what: Said) -> None:
+    @pytest.mark.parametrize("what", [Change.PAUSED, Change.RESUMED])
+    def test_a_pause(self, what: Change) -> None:
         told = meaning(self.UPDATED, type=f"customer.subscription.{what}", **self.NO_END)
         assert told == [Announced("sub_Gym0001", self.TOLD, what)]
 
