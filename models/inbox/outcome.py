@@ -116,17 +116,29 @@ def _is_before_cut_over(session: Session, story: Story) -> bool:
     return session.scalar(before.limit(1)) is not None
 
 
-    did = _did(story.entries)
-    why = list(_in_review(session, story))
-    clauses = [*([joined(did)] if did else []), *([say("in review: {why}", why="; ".join(why))] if why else [])]
-    if not clauses and _is_before_cut_over(session, story):
-        clauses = [
-            say("moved no sessions: it was paid before the cut-over, and an earlier system has given its sessions")
-        ]
-    member_id = story.entries[0].member_id if story.entries else None
-    if not clauses and (given := _given_by_code(session, story)):
-        member_id, sentence = given
-        clauses = [sentence]
+def _given_by_code(session: Session, story: Story) -> tuple[int, str] | None:
+    """The member to whose membership a code of the event gave a billing reference, and that in words."""
+    for fact in story.facts:
+        if fact.kind == FactKind.CLAIMED:
+            asked = {"endpoint": story.event.endpoint, "reference": fact.payment, "code": fact.cause}
+            if found := session.execute(_GIVEN, asked).first():
+                sentence = say(
+                    "gave {reference}, with all payments that name it, to {member}",
+                    reference=fact.payment,
+                    member=found.name,
+                )
+                return found.id, sentence
+    return None
+
+
+_GIVEN = text("""
+    SELECT n.id, n.name FROM billing_references b
+    JOIN memberships m ON m.id = b.membership_id JOIN members n ON n.id = m.member_id
+    WHERE (b.endpoint, b.reference) = (:endpoint, :reference) AND m.code = :code
+""")
+
+
+def _in_review(session: Session, story: Story) -> Iterable[str]:
     """The sentences of every reason for which a payment of the event stands in review."""
     for payment_id in dict.fromkeys(fact.payment_id for fact in story.facts):
         one = reviewing.of_payment(session, payment_id)

@@ -217,11 +217,16 @@ def _parsed(balance: Balance, member: KnownMember, home: Home, expires_at: datet
     }  # fmt: skip
 
 
-            worth_parts.append(f"{self.of} for {money(value, currency)}")
-            if self.left < self.of:
-                worth = worth_left(value, self.of, self.left)
-                worth_parts.append(f"{self.left} left worth {money(worth, currency)}")
-        return ": ".join([OPENING, ", ".join([*worth_parts, *filter(None, [self.note])])]).removesuffix(": ")
+def _whose(balance: Balance, known: Sequence[KnownMember]) -> KnownMember:
+    """The member whose it is. Raises NotFound, NameMissingInRow or MembersAlike."""
+    name = balance.name and plain(balance.name).casefold()
+    same = [one for one in known if not name or plain(one.name).casefold() == name]
+    if not same:
+        raise NotFound(what="member", name=f"{balance.name}, {balance.email}" if known else balance.email)
+    if len({plain(one.name).casefold() for one in same}) > 1:
+        raise NameMissingInRow(email=balance.email, names=", ".join(one.name for one in same))
+    if len(same) > 1:
+        raise MembersAlike(members=joined([str(one.id) for one in same]))
     return same[0]
 
 

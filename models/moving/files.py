@@ -48,13 +48,13 @@ def read(stream: BinaryIO) -> tuple[list[str], Iterator[Row]]:
     lines = _lines(stream)
     try:
         first = next(lines, "")
-        said = _said_delimiter(first)
-        first = next(lines, "") if said else first
+        delimiter = _named_delimiter(first)
+        first = next(lines, "") if delimiter else first
     except _Fault as fault:
         raise fault.named(1) from None
     if not first.strip():
         raise EmptyFile
-    rows = _rows(_chained(first, lines), said or _delimiter(first))
+    rows = _rows(_chained(first, lines), delimiter or _delimiter(first))
     header = [name.strip() for name in next(rows).cells]
     while header and not header[-1]:
         header.pop()
@@ -139,15 +139,15 @@ def _chained(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
-def _said_delimiter(line: str) -> str | None:
+def _named_delimiter(line: str) -> str | None:
     """What a line `sep=;` above the columns says, as Excel writes and reads it. Raises NotReadable for others."""
-    name, _, said = line.rstrip("\r\n").partition("=")
+    name, _, named = line.rstrip("\r\n").partition("=")
     if name.strip('" ').lower() != "sep":
         return None
-    said = said.strip('" ') or said
-    if len(said) != 1 or said not in _DELIMITERS:
-        raise NotReadable(row=1, why=f"it is separated by {said!r}. Save it with commas, semicolons or tabs")
-    return said
+    named = named.strip('" ') or named
+    if len(named) != 1 or named not in _DELIMITERS:
+        raise NotReadable(row=1, why=f"it is separated by {named!r}. Save it with commas, semicolons or tabs")
+    return named
 
 
 def _delimiter(header: str) -> str:
