@@ -38,6 +38,7 @@ DATABASE = "storm"
 EMAIL, PASSWORD = "storm@example.com", "a storm in a teacup"
 OFTEN = {
     "SPP_SWEEP_EVERY_S": "3", "SPP_EXPIRE_EVERY_S": "10", "SPP_LEASE_S": f"{LEASE_S:g}", "SPP_RETRY_CAP_S": "5",
+    "SPP_STORE_TIMEOUT_S": "9",
 }  # fmt: skip
 """So that what failed comes again soon, however often it fails, and a worker that stands still is overtaken."""
 
