@@ -148,10 +148,11 @@ class Storm:
 
     def _until(self, what: str, left: Callable[[], int]) -> Iterator[str]:
         """Wait until nothing of it is left, as long as it goes on."""
-        last, since = -1, time.monotonic()
+        last, since, began = -1, time.monotonic(), None
         while True:
             try:
-                now, never = int(left()), self._checking.never()
+                began = began or self._checking.now()
+                now, never = int(left()), self._checking.never(began)
             except psycopg.OperationalError:  # it is being started again
                 now, never = -1, 0
             if now == 0:
