@@ -157,8 +157,8 @@ class Storm:
                 now, never = -1, 0
             if now == 0:
                 return
-            if now == never:
-                yield f"{now} events are somebody's who has died, and nobody will get them"
+            if never > 0:
+                yield f"{never} events are somebody's who has died, and nobody will get them"
                 return
             if now != last:
                 last, since = now, time.monotonic()
