@@ -87,9 +87,11 @@ class Checking:
         """What is not worked off."""
         return self._count("webhook_events WHERE state = 'pending'") + self._count("payments WHERE settle_again")
 
-    def never(self) -> int:
-        """Events that will not be due for a day or more."""
-        return self._count("webhook_events WHERE state = 'pending' AND next_attempt_at > now() + interval '1 day'")
+    def never(self, since: datetime) -> int:
+        """Events that wait longer than any here may, although a sweep has looked at them since then."""
+        if not self.has_swept(since):
+            return 0
+        return self._count("webhook_events WHERE state = 'pending' AND next_attempt_at > now() + interval '1 minute'")
 
     def stuck(self) -> list[Any]:
         """Some of what is not worked off, to look at."""
@@ -108,12 +110,9 @@ class Checking:
         return found
 
     def has_swept(self, since: datetime) -> bool:
-        """Whether a sweep has begun and ended since then."""
-        return bool(
-            self._query(
-                "SELECT 1 FROM jobs WHERE name = 'sweep' AND started_at > %s AND finished_at >= started_at", since
-            )
-        )
+        """Whether a sweep has begun and ended since then, by a clock that is right."""
+        swept = "started_at > %s AND finished_at BETWEEN started_at AND clock_timestamp()"
+        return bool(self._query(f"SELECT 1 FROM jobs WHERE name = 'sweep' AND {swept}", since))
 
     def _count(self, what: str) -> int:
         return int(self._query(f"SELECT count(*) FROM {what}")[0][0])

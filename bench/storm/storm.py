@@ -148,16 +148,17 @@ class Storm:
 
     def _until(self, what: str, left: Callable[[], int]) -> Iterator[str]:
         """Wait until nothing of it is left, as long as it goes on."""
-        last, since = -1, time.monotonic()
+        last, since, began = -1, time.monotonic(), None
         while True:
             try:
-                now, never = int(left()), self._checking.never()
+                began = began or self._checking.now()
+                now, never = int(left()), self._checking.never(began)
             except psycopg.OperationalError:  # it is being started again
                 now, never = -1, 0
             if now == 0:
                 return
-            if now == never:
-                yield f"{now} events are somebody's who has died, and nobody will get them"
+            if never > 0:
+                yield f"{never} events are somebody's who has died, and nobody will get them"
                 return
             if now != last:
                 last, since = now, time.monotonic()
