@@ -96,7 +96,7 @@ class WorkerProcess:
             finished = self._crediting.drain(go_on)
         self._finished += finished
         if finished:
-            self.did = f"finished {counted(finished, 'event')}"
+            self.did = FINISHED.format(events=counted(finished, "event"))
         return finished
 
     def _tick_on(self) -> None:

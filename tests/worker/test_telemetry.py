@@ -26,7 +26,7 @@ def test_a_delivery_its_group_and_the_expiry_are_spans_and_the_workers_tell_of_t
     with running(database_url, own_broker.url, "web", "worker", "beat", **often) as stack:
         assert post(stack.port, paid_now("in_1", "sub_1")) == 200
         until(lambda: credited_once(make, ["in_1"]))
-        until(lambda: value(make, "SELECT doing FROM heartbeats WHERE doing = 'finished 1 event'"))
+        until(lambda: value(make, "SELECT doing FROM heartbeats WHERE doing = '1 event finished'"))
         run(make, "UPDATE credit_grants SET expires_at = clock_timestamp() WHERE expires_at IS NOT NULL")
         until(lambda: value(make, "SELECT count(*) FROM ledger_entries WHERE kind = 'expiry'"))
         assert value(make, "SELECT min(memory_bytes) FROM heartbeats") > 10_000_000

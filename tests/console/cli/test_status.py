@@ -36,7 +36,7 @@ def alive(make: Make) -> Make:
     """A worker and a receiver that have just given a sign of life."""
     with make.begin() as session:
         heartbeats.beat(session, "host:2", 5, kind=ProcessKind.RECEIVER, memory_bytes=90_000_000)
-        heartbeats.beat(session, "host:1", 3, memory_bytes=70_000_000, doing="finished 3 events")
+        heartbeats.beat(session, "host:1", 3, memory_bytes=70_000_000, doing="3 events finished")
     return make
 
 
@@ -161,7 +161,7 @@ def test_the_overview_tells_programs_everything(spp: Spp, alive: Make) -> None:
     assert shown["endpoints"]["stripe"]["due"] == 1
     assert shown["endpoints"]["standard"]["due"] == 0
     assert shown["total"]["oldest_due_s"] > 80
-    assert [worker["doing"] for worker in shown["workers"]] == ["finished 3 events"]
+    assert [worker["doing"] for worker in shown["workers"]] == ["3 events finished"]
     assert [(one["kind"], one["events"]) for one in shown["web"]] == [("receiver", 5)]
     assert [job["name"] for job in shown["jobs"]] == [name.value for name in JobName]
     assert [alarm["rule"] for alarm in shown["alarms"]] == ["oldest_due"]
@@ -269,7 +269,7 @@ def test_the_overview_is_redrawn_until_it_is_interrupted(installed: dict[str, st
         shown += read_to_the_end(terminal)
         assert process.wait() == 0
     assert b"Traceback" not in shown
-    assert b"finished 3 events" in shown
+    assert b"3 events finished" in shown
 
 
 def test_an_interrupt_while_the_database_is_asked_ends_it_as_well(
