@@ -409,7 +409,7 @@ def test_the_page_says_why_nothing_can_be_used(gym: Gym, session: Session, log_i
     old = gym.join("sub_old")
     session.commit()
     pay(gym, "in_old", "sub_old", 40)
-    last = (now() - 10 * DAY).astimezone(CHICAGO)
+    last = (now() - 40 * DAY).astimezone(CHICAGO).date() + 30 * DAY
     grant = grant_of(session, old, gym.spin)
     for browser, way_out in ((desk, "A manager can bring them back, by extending grant"), (manager, "Bring back Spin")):
         browser.get(f"/members/{old.member_id}")
