@@ -28,7 +28,7 @@ NOT_FOR = {"adyen": ("stripped", "tampered"), "braintree": ("stripped",), "paypa
 LARGEST = 1 << 20
 _GIVEN_TO_BYSTANDER = """
     SELECT count(*) FROM credit_grants g JOIN memberships m ON m.member_id = g.member_id
-    JOIN billing_references r ON r.membership_id = m.id WHERE r.reference = 'sub_ben'
+    JOIN billing_references r ON r.membership_id = m.id WHERE r.reference = :reference
 """
 _FAILED = """
     SELECT endpoint, error, min(body) FROM webhook_events
@@ -95,7 +95,7 @@ class Deliveries:
         try:
             signing = processor if how != "another's" else self._others[processor.endpoint.name]
             body, headers = signing.sign(content, int(time.time()))
-        except (ValueError, TypeError, AttributeError, KeyError, LookupError, RecursionError):
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
             return  # its own signature cannot be made of that
         if how == "stripped":
             headers = {"Content-Type": headers.get("Content-Type", "application/json")}
@@ -119,7 +119,7 @@ class Deliveries:
         """Work off the rest, look at all, and end the process."""
         self._work_off()
         with self._engine.begin() as connection:
-            paid = connection.scalar(text(_GIVEN_TO_BYSTANDER))
+            paid = connection.scalar(text(_GIVEN_TO_BYSTANDER), {"reference": BYSTANDER})
         if paid:
             self._findings.note("what nobody signed gave sessions", paid)
         self._findings.end()

@@ -175,8 +175,8 @@ class Requests:
             sender.csrf = token[1]
         if not sender.bound and sent.method == "GET":
             values = Fields(page).values.values()
-            told = (value for value in values if value and gym.SECRET.lower() not in value.lower())
-            self._known = [*self._known, *told][-REMEMBERED:]
+            shown_values = (value for value in values if value and gym.SECRET.lower() not in value.lower())
+            self._known = [*self._known, *shown_values][-REMEMBERED:]
 
     def _is_open(self, sender: Sender, sent: Sent) -> bool:
         """Whether the sender's role, and a token's scope, are enough for the method, by what is documented."""

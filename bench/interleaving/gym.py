@@ -98,29 +98,29 @@ class Pair:
     def _pay(self, place: int) -> Act:
         payment = f"in_{self._number}_{self._acts}"
         self._payments[payment] = place
-        return self._told(self._paid(payment))
+        return self._take_in(self._paid(payment))
 
     def _pay_again(self, _: int) -> Act | None:
-        return self._told(self._paid(self._drawing.choice([*self._payments]))) if self._payments else None
+        return self._take_in(self._paid(self._drawing.choice([*self._payments]))) if self._payments else None
 
     def _reverse(self, _: int) -> Act | None:
         if not self._payments:
             return None
         payment = self._drawing.choice([*self._payments])
         self._reversed.add(payment)
-        return self._told(Reversed(payment, _now(), f"refund {payment}"))
+        return self._take_in(Reversed(payment, _now(), f"refund {payment}"))
 
     def _paid(self, payment: str) -> Fact:
         reference = subscription_id(self.members[self._payments[payment]] - 1)
         return Paid(payment, _today(), DUES_MINOR, "USD", (reference,))
 
-    def _told(self, fact: Fact) -> Act:
+    def _take_in(self, fact: Fact) -> Act:
         event = NewEvent(ENDPOINT, f"evt_{self._number}_{self._acts}", "invoice.paid", b"{}")
         with self._make.begin() as session:
             storing.store(session, [event], lambda *_: True)
             number = session.connection().exec_driver_sql("SELECT max(id) FROM webhook_events").scalar_one()
-        told = EventFacts(number, ENDPOINT, [fact])
-        return lambda session: _nothing(settlement.take_in(session, [told], now=_now(), late_credit=LATE))
+        facts = EventFacts(number, ENDPOINT, [fact])
+        return lambda session: _nothing(settlement.take_in(session, [facts], now=_now(), late_credit=LATE))
 
     def _sweep(self, _: int) -> Act:
         return lambda session: _nothing(settlement.settle_matched(session, now=_now(), late_credit=LATE))

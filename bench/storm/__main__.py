@@ -50,8 +50,8 @@ def _controls(seconds: float, seed: int) -> str | None:
     for name, lacking in WITHOUT.items():
         print(f"Without {name}: {lacking.__doc__}", flush=True)
         command = [sys.executable, "-m", "bench.storm", str(seconds), "--seed", str(seed), "--without", name]
-        told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
-        verdicts = [line for line in told.splitlines() if line.startswith(WRONG)]
+        output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
+        verdicts = [line for line in output.splitlines() if line.startswith(WRONG)]
         print(*verdicts[:3] or ["Nothing was noticed."], sep="\n", flush=True)
         if not verdicts:
             unnoticed.append(name)

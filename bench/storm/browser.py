@@ -25,10 +25,10 @@ class Browser:
         """A page, when it is shown; nothing where it leads to another one."""
         with self._busy:
             while True:
-                status, page, told = self._ask("GET", path)
+                status, page, headers = self._ask("GET", path)
                 if status == 200:
                     return page
-                if not self._is_passing("GET", path, status, page, told):
+                if not self._is_passing("GET", path, status, page, headers):
                     return ""
 
     def check_in(self, member_id: int, fields: dict[str, str]) -> int | None:
@@ -40,19 +40,19 @@ class Browser:
             while True:
                 token = _CSRF.search(page)
                 sent = {**fields, "key": key[1], "csrf_token": token[1] if token else ""}
-                status, answer, told = self._ask("POST", f"/check-in/{member_id}", sent)
-                location = told.get("Location", "")
+                status, answer, headers = self._ask("POST", f"/check-in/{member_id}", sent)
+                location = headers.get("Location", "")
                 if done := parse_qs(urlsplit(location).query).get("done"):
                     return int(done[0])
                 if merged := _MEMBER.search(location):
                     member_id = int(merged[1])
-                elif status == 422 or not self._is_passing("POST", f"/check-in/{member_id}", status, answer, told):
+                elif status == 422 or not self._is_passing("POST", f"/check-in/{member_id}", status, answer, headers):
                     return None
                 page = self.get(f"/check-in/{member_id}")
 
-    def _is_passing(self, method: str, path: str, status: int, page: str, told: Message) -> bool:
+    def _is_passing(self, method: str, path: str, status: int, page: str, headers: Message) -> bool:
         """Whether it is worth another try; what is not to be is written down."""
-        if status == 302 and "/login" in told.get("Location", ""):
+        if status == 302 and "/login" in headers.get("Location", ""):
             self._enter()
             return True
         if status == 302 and method == "GET":  # a merged member's page leads to the one that stays
@@ -77,8 +77,8 @@ class Browser:
             "Cookie": "; ".join(f"{name}={value}" for name, value in [*self._cookies.items()]),
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        status, page, told = self._senders.ask(1, method, path, urlencode(fields or {}).encode(), headers)
+        status, page, received = self._senders.ask(1, method, path, urlencode(fields or {}).encode(), headers)
         self._senders.seen.console[status] += 1
-        for line in told.get_all("Set-Cookie") or ():
+        for line in received.get_all("Set-Cookie") or ():
             self._cookies |= {one.key: one.value for one in SimpleCookie(line).values()}
-        return status, page.decode(errors="replace"), told
+        return status, page.decode(errors="replace"), received
